@@ -1,0 +1,122 @@
+"""params.yaml -> frozen, validated settings, refused before any work when something is wrong with them."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from tropho.errors import UsageError
+from tropho.settings import SECTIONS, TaskSettings
+
+PARAMS = Path("params.yaml")
+
+
+def load_params(path: Path = PARAMS) -> dict[str, Any]:
+    """Read params.yaml and check its outline; raise UsageError naming the key that is wrong."""
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path} is not here; run tropho in the folder that holds it.") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(params, dict):
+        raise UsageError(f"{path} must hold the keys active, defaults and tasks.")
+    _check_keys(params, ["active", "defaults", "tasks"], "")
+    for key in ("defaults", "tasks"):
+        if not isinstance(params.get(key), dict):
+            raise UsageError(f"{path} needs a section '{key}'.")
+    _check_keys(params["defaults"], SECTIONS, "defaults.")
+    unknown = [task for task in params.get("active") or [] if task not in params["tasks"]]
+    if unknown:
+        raise UsageError(f"active: there is no task '{unknown[0]}'{_nearest(unknown[0], params['tasks'])}.")
+    return params
+
+
+def load_task(task: str, path: Path = PARAMS) -> TaskSettings:
+    """One task's settings with the defaults filled in; raise UsageError naming the key that is wrong."""
+    return task_settings(task, load_params(path))
+
+
+def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
+    """Merge `defaults` with `tasks.TASK` of an already read params.yaml and validate the result."""
+    if task not in params["tasks"]:
+        raise UsageError(f"There is no task '{task}' in params.yaml{_nearest(task, params['tasks'])}.")
+    entry = params["tasks"][task]
+    where = f"tasks.{task}"
+    if not isinstance(entry, dict):
+        raise UsageError(f"{where} must be a section with the keys kind, description and {', '.join(SECTIONS)}.")
+    _check_keys(entry, ["kind", "description", *SECTIONS], f"{where}.")
+    merged: dict[str, Any] = {
+        "name": task,
+        "kind": entry.get("kind"),
+        "description": entry.get("description", ""),
+    }
+    for section in SECTIONS:
+        differs = entry.get(section)
+        if not isinstance(differs, dict):
+            raise UsageError(f"{where}.{section} must be a section; write `{section}: {{}}` if nothing differs.")
+        merged[section] = {**(params["defaults"].get(section) or {}), **differs}
+    return _validated(merged, where)
+
+
+def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSettings:
+    """Settings with dotted keys changed, such as {"train.lr": 1e-3}; validated anew."""
+    merged = settings.model_dump()
+    for key, value in overrides.items():
+        section, _, field = key.partition(".")
+        if section not in SECTIONS or field not in merged[section]:
+            known = [f"{name}.{each}" for name in SECTIONS for each in merged[name]]
+            raise UsageError(f"There is no setting '{key}'{_nearest(key, known)}.")
+        merged[section][field] = value
+    return _validated(merged, f"tasks.{settings.name}")
+
+
+def _validated(merged: dict[str, Any], where: str) -> TaskSettings:
+    try:
+        return TaskSettings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([where, *(str(part) for part in first["loc"])])
+        raise UsageError(_sentence(key, first)) from None
+
+
+def _sentence(key: str, error: Any) -> str:
+    value = error["input"]
+    if error["type"] == "extra_forbidden":
+        parent, _, name = key.rpartition(".")
+        return f"{key} is not a known setting{_nearest(name, _fields_of(parent.rpartition('.')[2]))}."
+    if error["type"] == "missing":
+        return f"{key} is missing; add it to that section or to defaults."
+    message = error["msg"].removeprefix("Value error, ")
+    if isinstance(value, str) and _reads_as_number(value):
+        return f"{key} is the text '{value}', not a number; write it as {float(value):.1e}."
+    if isinstance(value, dict):
+        return f"{key}: {message}."
+    return f"{key} is {value!r}: {message[0].lower()}{message[1:]}."
+
+
+def _fields_of(section: str) -> list[str]:
+    field = TaskSettings.model_fields.get(section)
+    kind = field.annotation if field else TaskSettings
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_keys(section: dict[str, Any], known: Any, where: str) -> None:
+    for key in section:
+        if key not in known:
+            raise UsageError(f"{where}{key} is not a known key{_nearest(str(key), known)}.")
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(sorted(known))}"

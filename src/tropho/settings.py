@@ -1,0 +1,196 @@
+"""Every knob of params.yaml as a frozen, validated type, one class a section.
+
+The defaults and the meaning of each knob stand in params.yaml and nowhere else; here are its type and its bounds.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+Kind = Literal["classification", "detection"]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys and wrong types are refused, values can't be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DownloadSettings(Section):
+    """Where the bytes come from."""
+
+    source: Literal["local", "generator", "zindi", "huggingface", "kaggle"]
+    path: str | None
+    repo: str | None
+    revision: str | None
+    config: str | None
+    scene: Literal["smear", "cells"]
+    images: AtLeastOne
+    test_images: AtLeastOne
+    seed: Count
+
+    @model_validator(mode="after")
+    def _source_has_its_key(self) -> "DownloadSettings":
+        needed = {"local": "path", "huggingface": "repo", "kaggle": "repo"}.get(self.source)
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"source '{self.source}' needs the key '{needed}'")
+        return self
+
+
+class AuditSettings(Section):
+    """How labels are read and what is counted as wrong with them."""
+
+    format: Literal["boxes_csv", "coco", "voc", "image_folder", "label_csv"]
+    classes: list[str] | None
+    class_map: dict[str, str | None]
+    negative: str | None
+    train: list[str] | None
+    test: list[str] | None
+    group_pattern: str | None
+    min_box: Annotated[float, Field(ge=0)]
+    double_iou: Positive
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
+
+
+class SplitSettings(Section):
+    """Folds, and the test set where none is published."""
+
+    folds: Annotated[int, Field(ge=2)]
+    holdout: Share
+    grouped: bool
+    drop_test_duplicates: bool
+    seed: Count
+
+
+class AugmentSettings(Section):
+    """The pack of images at training size, and the augmentation policy."""
+
+    size: Annotated[int, Field(ge=16)]
+    encoding: Literal["raw", "png", "jpeg"]
+    policy: Literal["none", "light", "microscopy", "radiology"]
+    previews: Count
+
+
+class ModelSettings(Section):
+    """The network."""
+
+    name: Literal["resnet", "fcos", "retinanet", "faster_rcnn"]
+    backbone: str
+    pretrained: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    fpn_width: Annotated[int, Field(ge=8)]
+    fpn_levels: list[Annotated[int, Field(ge=2, le=7)]]
+    head_depth: Annotated[int, Field(ge=1)]
+    norm: Literal["batch", "group", "frozen"]
+    presence: bool
+    score_min: Share
+    nms_iou: Share
+    max_detections: AtLeastOne
+
+    @model_validator(mode="after")
+    def _levels_follow_each_other(self) -> "ModelSettings":
+        levels = self.fpn_levels
+        if not levels or levels != list(range(levels[0], levels[0] + len(levels))):
+            raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
+        return self
+
+
+class TrainSettings(Section):
+    """The training loop."""
+
+    folds: AtLeastOne | None
+    epochs: AtLeastOne
+    batch_size: AtLeastOne
+    optimizer: Literal["adamw", "sgd"]
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    schedule: Literal["constant", "cosine", "one_cycle", "step", "exponential", "plateau"]
+    warmup_epochs: Annotated[float, Field(ge=0)]
+    step_epochs: AtLeastOne
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    clip_norm: Positive | None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    patience: AtLeastOne | None
+    validate_every: AtLeastOne
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "balanced"]
+    sampler: Literal["shuffle", "balanced"]
+    precision: Literal["no", "fp16", "bf16"]
+    channels_last: bool
+    workers: Count
+    seed: Count
+
+
+class TuneSettings(Section):
+    """The search."""
+
+    trials: Count
+    epochs: AtLeastOne
+    space: dict[str, Any]
+    prune: bool
+    storage: str | None
+    seed: Count
+
+
+class PredictSettings(Section):
+    """How a trained model looks at an image; shared by evaluate and submit."""
+
+    tta: list[Literal["identity", "hflip", "vflip", "rot180"]]
+    batch_size: AtLeastOne
+    merge_iou: Share
+
+
+class EvaluateSettings(Section):
+    """What is measured."""
+
+    iou: Annotated[float, Field(gt=0, lt=1)]
+    beta: Positive
+    gallery: Count
+
+
+class SubmitSettings(Section):
+    """How the submission is written."""
+
+    negative_power: Annotated[float, Field(ge=0)]
+
+
+class ReportSettings(Section):
+    """The report page."""
+
+    title: str | None
+
+
+class TaskSettings(Section):
+    """One task: its kind, and every section with the defaults filled in."""
+
+    name: str
+    kind: Kind
+    description: str
+    download: DownloadSettings
+    audit: AuditSettings
+    split: SplitSettings
+    augment: AugmentSettings
+    model: ModelSettings
+    train: TrainSettings
+    tune: TuneSettings
+    predict: PredictSettings
+    evaluate: EvaluateSettings
+    submit: SubmitSettings
+    report: ReportSettings
+
+    @model_validator(mode="after")
+    def _model_fits_kind(self) -> "TaskSettings":
+        if (self.model.name == "resnet") != (self.kind == "classification"):
+            raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
+        return self
+
+
+SECTIONS: tuple[str, ...] = tuple(
+    name for name in TaskSettings.model_fields if name not in {"name", "kind", "description"}
+)

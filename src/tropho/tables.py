@@ -1,0 +1,74 @@
+"""The tables that stages hand to each other: their columns, and how they are read and written.
+
+Boxes are absolute pixels of the decoded image, x first, half-open floats: width = xmax - xmin.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from tropho.errors import DataError
+from tropho.files import atomic_path
+
+BOX = ["xmin", "ymin", "xmax", "ymax"]
+
+IMAGES = {
+    "image_id": "string",  # unique; for Zindi the file name, for folders the path below the data set
+    "path": "string",  # below data/raw/T
+    "width": "Int64",  # pixels, after EXIF rotation; empty where the file can't be read
+    "height": "Int64",
+    "sha256": "string",
+    "phash": "string",  # 64-bit perceptual hash, 16 hex digits
+    "group": "string",  # images that must stay on one side of a split
+    "label": "string",  # classification; empty for detection and for unlabelled test images
+    "subset": "string",  # train | test
+    "status": "string",  # ok | missing | unreadable | unlabelled; only "ok" goes on
+}
+BOXES = {"image_id": "string", "label": "string", **dict.fromkeys(BOX, "float64")}
+ISSUES = {
+    "kind": "string",  # such as unreadable, missing, zero_area, clipped, double_box, duplicate_image
+    "image_id": "string",
+    "file": "string",  # where the fault stands, below data/raw/T
+    "row": "Int64",  # line of that file, 1-based, header included; empty where there are no lines
+    "action": "string",  # quarantined | dropped | clipped | repaired | grouped | listed
+    "detail": "string",  # one sentence with the values
+}
+SPLITS = {
+    "image_id": "string",
+    "subset": "string",  # train | test | excluded (a training image that is also in the test set)
+    "fold": "Int64",  # 0..k-1 for train, -1 otherwise
+    "group": "string",
+}
+DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}
+
+
+def empty(schema: dict[str, str]) -> pd.DataFrame:
+    """A table without rows that has the schema's columns and types."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in schema.items()})
+
+
+def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") -> pd.DataFrame:
+    """The schema's columns in its order and types (others go); raise DataError naming a missing column."""
+    missing = [column for column in schema if column not in table]
+    if missing:
+        raise DataError(f"{name} has no column '{missing[0]}'; it needs {', '.join(schema)}.")
+    return table[list(schema)].astype(schema)
+
+
+def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None = None) -> None:
+    """Write CSV (or parquet, by the ending of `path`) atomically, in the schema's order and types if given."""
+    if schema is not None:
+        table = conform(table, schema, path.name)
+    with atomic_path(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, index=False)
+
+
+def read_table(path: Path, schema: dict[str, str]) -> pd.DataFrame:
+    """Read what `write_table` wrote; raise DataError if the file is missing or lacks a column."""
+    if not path.exists():
+        raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=schema)
+    return conform(table, schema, str(path))
