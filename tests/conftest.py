@@ -1,0 +1,39 @@
+"""Fixtures that every test may use."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tropho.config import load_params, task_settings, with_overrides
+from tropho.settings import TaskSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def settings() -> Callable[..., TaskSettings]:
+    """Settings of a task in params.yaml with dotted keys changed: settings("smear_demo", **{"train.epochs": 1})."""
+    params = load_params(ROOT / "params.yaml")
+
+    def make(task: str, **overrides: Any) -> TaskSettings:
+        return with_overrides(task_settings(task, params), overrides)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data that may stand beside the checkout; the test is skipped where it does not."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data (../shared/data) is not beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded random generator."""
+    return np.random.default_rng(0)
