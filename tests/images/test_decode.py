@@ -1,0 +1,211 @@
+"""Whatever way an image is stored, it comes out as the same upright uint8 RGB, or as a DataError."""
+
+import contextlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tropho.errors import DataError
+from tropho.images.decode import image_size, read_image
+
+
+def picture(height: int = 40, width: int = 60) -> np.ndarray:
+    """A smooth RGB gradient, which JPEG keeps well."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], 2).astype(
+        np.uint8
+    )
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp", "ppm"])
+def test_lossless_formats_give_the_stored_pixels(tmp_path: Path, ending: str) -> None:
+    image = picture()
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(image).save(path, **({"lossless": True} if ending == "webp" else {}))
+    read = read_image(path)
+    assert read.dtype == np.uint8
+    assert read.flags["C_CONTIGUOUS"]
+    assert read.flags["WRITEABLE"]
+    assert np.array_equal(read, image)
+    assert image_size(path) == (60, 40)
+
+
+def test_ending_does_not_matter(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a.jpg")
+    assert np.array_equal(read_image(tmp_path / "a.jpg"), picture())
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "I;16"])
+def test_grey_in_any_mode_reads_like_its_rgb_copy(
+    tmp_path: Path, mode: str, rng: np.random.Generator
+) -> None:
+    grey = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    if mode == "1":
+        grey = np.where(grey > 127, 255, 0).astype(np.uint8)
+    if mode == "I;16":
+        Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "grey.png")
+    else:
+        Image.fromarray(grey).convert(mode, dither=Image.Dither.NONE).save(tmp_path / "grey.png")
+    Image.fromarray(np.repeat(grey[:, :, None], 3, 2)).save(tmp_path / "rgb.png")
+    with Image.open(tmp_path / "grey.png") as stored:
+        assert stored.mode == mode
+    assert np.array_equal(read_image(tmp_path / "grey.png"), read_image(tmp_path / "rgb.png"))
+
+
+def test_sixteen_bit_tiff_is_scaled_not_clipped(tmp_path: Path) -> None:
+    for order in ("<u2", ">u2"):
+        wide = np.array([[0, 255, 256, 0x8000, 0xFFFF]], dtype=order)
+        mode = "I;16" if order == "<u2" else "I;16B"
+        Image.frombytes(mode, (5, 1), wide.tobytes()).save(tmp_path / "wide.tif")
+        assert read_image(tmp_path / "wide.tif")[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+
+
+def test_transparency_is_laid_over_black(tmp_path: Path) -> None:
+    rgba = np.full((2, 3, 4), 200, np.uint8)
+    rgba[0, :, 3] = 0  # whatever colour hides under full transparency does not show
+    rgba[1, :, 3] = 255
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
+    assert (read[0] == 0).all()
+    assert (read[1] == 200).all()
+
+
+def test_transparent_palette_entry_is_black(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), mode="L").convert("P")
+    image.putpalette([250, 0, 0, 0, 250, 0])
+    image.save(tmp_path / "a.png", transparency=0)
+    assert read_image(tmp_path / "a.png").tolist() == [[[0, 0, 0], [0, 250, 0]]]
+
+
+def test_cmyk_jpeg_keeps_its_colours(tmp_path: Path) -> None:
+    colour = np.empty((16, 16, 3), np.uint8)
+    colour[:] = (200, 120, 40)
+    Image.fromarray(colour).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - colour).max() <= 4
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_is_upright(tmp_path: Path, orientation: int, ending: str) -> None:
+    upright = picture()
+    # how a camera that is held that way stores the picture: the inverse of the turn that a viewer makes
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{ending}"
+    options = {"quality": 95, "subsampling": 0} if ending == "jpg" else {}
+    Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, **options)
+    assert image_size(path) == (60, 40)
+    assert np.abs(read_image(path).astype(int) - upright).max() <= (16 if ending == "jpg" else 0)
+
+
+def test_damaged_exif_leaves_the_picture_readable(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff")
+    assert image_size(tmp_path / "a.jpg") == (60, 40)
+    assert read_image(tmp_path / "a.jpg").shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("reduced", [None, 32])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("kind", ["JPEG", "progressive", "PNG", "WEBP", "TIFF", "GIF"])
+def test_truncated_file_is_refused(tmp_path: Path, kind: str, share: float, reduced: int | None) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    progressive = {"progressive": True} if kind == "progressive" else {}
+    Image.fromarray(noise).save(stream, "JPEG" if progressive else kind, **progressive)
+    whole = stream.getvalue()
+    path = tmp_path / "cut"
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(DataError, match="cut"):
+        read_image(path, reduced)
+
+
+@given(content=st.binary(max_size=200))
+@settings(max_examples=50, deadline=None)
+def test_arbitrary_bytes_raise_data_error_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("bytes") / "a.jpg"
+    path.write_bytes(content)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError):
+            read(path)
+
+
+@given(seed=st.integers(0, 10_000), kind=st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "BMP"]))
+@settings(max_examples=80, deadline=None)
+def test_flipped_bytes_never_raise_anything_but_data_error(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str
+) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(picture(24, 24)).save(stream, kind)
+    content = bytearray(stream.getvalue())
+    generator = np.random.default_rng(seed)
+    for place in generator.integers(0, len(content), 4):
+        content[place] = generator.integers(0, 256)
+    path = tmp_path_factory.mktemp("flipped") / "a"
+    path.write_bytes(content)
+    for read in (read_image, image_size):
+        with contextlib.suppress(DataError):
+            read(path)
+
+
+def test_missing_file_folder_and_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("404 not found")
+    with pytest.raises(DataError, match=r"nowhere\.jpg is missing"):
+        read_image(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"nowhere\.jpg is missing"):
+        image_size(tmp_path / "nowhere.jpg")
+    with pytest.raises(DataError, match=r"text\.jpg can't be read as an image: it is not a"):
+        read_image(tmp_path / "text.jpg")
+    with pytest.raises(DataError):
+        read_image(tmp_path)
+
+
+def test_thirty_two_bit_pixels_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="8 or 16 bits"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_decompression_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
+    header = b"P5 20000 20000 255\n"  # 400 MP claimed by 19 bytes
+    (tmp_path / "bomb.pgm").write_bytes(header)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match=r"bomb\.pgm"):
+            read(tmp_path / "bomb.pgm")
+
+
+@pytest.mark.parametrize(("asked", "side"), [(64, 64), (65, 128), (200, 256), (600, 512)])
+def test_reduced_decoding_stays_above_the_side_asked_for(tmp_path: Path, asked: int, side: int) -> None:
+    Image.fromarray(picture(256, 512)).save(tmp_path / "a.jpg", quality=95)
+    reduced = read_image(tmp_path / "a.jpg", min_long_side=asked)
+    assert reduced.shape == (side // 2, side, 3)
+    whole = np.asarray(
+        Image.fromarray(read_image(tmp_path / "a.jpg")).resize((side, side // 2), Image.Resampling.BOX)
+    )
+    assert np.abs(reduced.astype(int) - whole).mean() < 1.0
+
+
+@pytest.mark.real
+def test_real_photo_shrinks_alike_by_either_way(real_data: Path) -> None:
+    path = next((real_data / "lacuna" / "images").glob("*.jpg"))
+    assert image_size(path) == (4032, 3016)
+    whole = Image.fromarray(read_image(path)).resize((320, 239), Image.Resampling.BOX)
+    reduced = Image.fromarray(read_image(path, min_long_side=320)).resize((320, 239), Image.Resampling.BOX)
+    assert np.abs(np.asarray(whole).astype(int) - np.asarray(reduced)).mean() < 1.0
