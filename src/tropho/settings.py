@@ -157,7 +157,7 @@ class EvaluateSettings(Section):
 class SubmitSettings(Section):
     """How the submission is written."""
 
-    negative_power: Annotated[float, Field(ge=0)]
+    decimals: Annotated[int, Field(ge=1, le=15)]
 
 
 class ReportSettings(Section):

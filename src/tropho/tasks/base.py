@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tropho.images.pack import Pack
+from tropho.predicting.views import View
 from tropho.settings import TaskSettings
 
 Batch = dict[str, Any]
 """A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows."""
+
+
+class Sizes(Protocol):
+    """Whatever knows how large an image was, as (width, height) in pixels; a Pack does."""
+
+    def original_size(self, image_id: str) -> tuple[int, int]:
+        """Before resizing."""
+
+    def scale(self, image_id: str) -> tuple[float, float]:
+        """Packed size over original size, (x, y)."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,11 @@ class Truth:
 
     images: pd.DataFrame
     boxes: pd.DataFrame
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there is a truth to score against."""
+        return bool(len(self.boxes) or self.images["label"].notna().any())
 
     def of(self, image_ids: Iterable[str]) -> "Truth":
         """The part that concerns these images, in their order."""
@@ -39,40 +54,49 @@ class Task(Protocol):
     score_name: str
     """The metric that is maximised, as a key of `measure`'s result."""
 
+    def strata(self, truth: Truth) -> list[str]:
+        """One name an image, by which balanced sampling draws equally often."""
+
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> Dataset[Any]:
-        """Samples in the order of `truth.images`; augmented by the task's policy when `train`."""
+        """Samples in the order of `truth.images`; augmented by the task's policy, seeded by (epoch, index), in training.
+
+        A training set is indexed by (epoch, index), any other by index.
+        """
 
     def collate(self, samples: list[Any]) -> Batch:
         """Samples -> a batch, images padded to one size."""
 
     def model(self) -> nn.Module:
-        """A new model with seeded initial weights or pretrained ones."""
+        """A new model, with initial weights drawn from torch's present random state, or pretrained ones."""
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the loss, scalars; their sum is minimised."""
 
-    def predict(self, model: nn.Module, batch: Batch) -> list[dict[str, Tensor]]:
-        """One dict of CPU tensors an image, in pixels of the packed image."""
+    def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
+        """One dict of CPU tensors an image, in pixels of the packed image, as seen through a test-time view."""
 
-    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Pack) -> pd.DataFrame:
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""
 
     def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
         """Predictions of several models or views for the same images -> one table."""
 
+    def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Predictions as they are scored and submitted: image-level knowledge applied to each row."""
+
+    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+        """The metric `score_name` alone, quick enough for every epoch; higher is better."""
+
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Every metric, flat, with names MLflow accepts such as `val/map50` without the prefix."""
+        """Every metric, flat, with names that MLflow accepts; `score_name` is among them."""
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Decision thresholds chosen on these (out-of-fold) predictions."""
 
-    def figures(self, truth: Truth, predictions: pd.DataFrame, raw: Path, to: Path) -> None:
+    def figures(
+        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path
+    ) -> None:
         """Write every plot and gallery for these predictions into the folder `to`."""
 
-    def submission(self, predictions: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-        """Predictions -> the table that the leaderboard, or the teacher, accepts."""
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device that a model's first parameter lives on."""
-    return next(model.parameters()).device
+    def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
+        """Predictions -> the table that the leaderboard, or the teacher, accepts; every image is in it."""

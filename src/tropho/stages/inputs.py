@@ -1,0 +1,75 @@
+"""What training, tuning and evaluation read: the audited tables, the folds and the pack."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tropho.config import with_overrides
+from tropho.errors import DataError
+from tropho.files import fingerprint, read_json, sha256_of
+from tropho.images.pack import Pack
+from tropho.settings import TaskSettings
+from tropho.stages.paths import Paths
+from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+from tropho.tasks.base import Truth
+
+CODE = Path(__file__).resolve().parent.parent
+TRAINING_CODE = ("images", "metrics", "models", "predicting", "tasks", "training")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A task's data, ready to train on."""
+
+    truth: Truth
+    folds: dict[int, list[str]]
+    """Image ids by fold number."""
+    test: list[str]
+    pack: Pack
+    classes: list[str]
+    data_hash: str
+
+    def fold(self, number: int) -> tuple[Truth, Truth]:
+        """(training truth, validation truth) of a fold."""
+        train = [each for fold, ids in self.folds.items() if fold != number for each in ids]
+        return self.truth.of(train), self.truth.of(self.folds[number])
+
+
+def read_inputs(paths: Paths) -> Inputs:
+    """Read what audit, split and augment wrote; raise DataError where it is missing or empty."""
+    images = read_table(paths.audit / "images.csv", IMAGES)
+    boxes = read_table(paths.audit / "boxes.csv", BOXES)
+    splits = read_table(paths.splits, SPLITS)
+    train = splits[splits["subset"] == "train"]
+    if train.empty:
+        raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
+    folds = {int(fold): list(rows["image_id"]) for fold, rows in train.groupby("fold")}
+    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
+    return Inputs(
+        truth=Truth(images, boxes),
+        folds=folds,
+        test=list(splits.loc[splits["subset"] == "test", "image_id"]),
+        pack=Pack(paths.augmented / "pack"),
+        classes=read_json(paths.audit / "summary.json")["classes"],
+        data_hash=fingerprint([sha256_of(path) for path in files]),
+    )
+
+
+def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
+    """The settings with what the search chose; as they are where no search was made."""
+    if not paths.choice.exists():
+        return settings
+    return with_overrides(settings, yaml.safe_load(paths.choice.read_text(encoding="utf-8")) or {})
+
+
+def code_hash() -> str:
+    """Changes with the code that a training runs through."""
+    files = sorted(file for room in TRAINING_CODE for file in (CODE / room).glob("*.py"))
+    return fingerprint([(file.name, sha256_of(file)) for file in files])
+
+
+def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
+    """Changes with anything that a trained model depends on: settings, data, code."""
+    parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
+    return fingerprint([settings.kind, settings.audit.negative, parts, inputs.data_hash, code_hash()])

@@ -1,0 +1,72 @@
+"""Where each stage keeps its files. Stages are the only code that knows these paths."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """A task's files below the repository root."""
+
+    root: Path
+    task: str
+
+    @property
+    def raw(self) -> Path:
+        """Folder of files as they came."""
+        return self.root / "data" / "raw" / self.task
+
+    @property
+    def held_out(self) -> Path:
+        """Test truth that a generator keeps aside, as a leaderboard would; no stage reads it."""
+        return self.root / "data" / "held_out" / self.task / "Truth.csv"
+
+    @property
+    def audit(self) -> Path:
+        """Folder of images.csv, boxes.csv, issues.csv, summary.json and figures."""
+        return self.root / "data" / "audit" / self.task
+
+    @property
+    def splits(self) -> Path:
+        """Table of folds; a summary stands beside it as JSON."""
+        return self.root / "data" / "splits" / f"{self.task}.csv"
+
+    @property
+    def augmented(self) -> Path:
+        """Folder of the pack, policy.json and previews."""
+        return self.root / "data" / "augmented" / self.task
+
+    @property
+    def choice(self) -> Path:
+        """YAML of dotted keys that the search chose."""
+        return self.root / "data" / "tuned" / f"{self.task}.yaml"
+
+    @property
+    def search(self) -> Path:
+        """Folder of the search's trials and figures."""
+        return self.root / "data" / "tuned" / self.task
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of training in progress; not an output, and gone when the stage succeeds."""
+        return self.root / ".checkpoints" / self.task
+
+    @property
+    def models(self) -> Path:
+        """Folder of fold*/ and run.json."""
+        return self.root / "models" / self.task
+
+    @property
+    def evaluate(self) -> Path:
+        """Folder of metrics.json, predictions, thresholds and figures."""
+        return self.root / "reports" / self.task / "evaluate"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.root / "reports" / self.task / "index.html"
+
+    @property
+    def submission(self) -> Path:
+        """The file to upload; where it came from stands beside it as JSON."""
+        return self.root / "submissions" / f"{self.task}.csv"

@@ -1,0 +1,157 @@
+"""One class an image."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from tropho.images.pack import Pack
+from tropho.images.policies import build_policy
+from tropho.metrics.classification import classification_metrics
+from tropho.models import build_model
+from tropho.predicting.views import View, view_images
+from tropho.seeds import sample_seed
+from tropho.settings import TaskSettings
+from tropho.tasks.base import Batch, Sizes, Truth
+
+Sample = tuple[Tensor, int, float, int]
+
+
+class LabelledImages(Dataset[Sample]):
+    """Samples (image uint8 (3, size, size), label or -1 if unknown, weight in the loss, index)."""
+
+    def __init__(self, pack: Pack, truth: Truth, task: "ClassificationTask", train: bool) -> None:
+        settings = task.settings
+        self.pack, self.train, self.seed = pack, train, settings.train.seed
+        self.image_ids = list(truth.images["image_id"])
+        numbers = {name: number for number, name in enumerate(task.classes)}
+        self.labels = [numbers.get(label, -1) for label in truth.images["label"]]
+        weights = class_weights(self.labels, len(task.classes))
+        self.weights = weights if train and settings.train.class_weights == "balanced" else np.ones_like(weights)
+        policy = settings.augment.policy if train else "none"
+        self.policy = build_policy(policy, settings.augment.size, boxed=False)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, key: Any) -> Sample:
+        epoch, index = key if self.train else (0, key)
+        image = self.pack[self.image_ids[index]]
+        no_boxes, no_labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+        image, _, _ = self.policy(image, no_boxes, no_labels, sample_seed(self.seed, epoch, index))
+        label = self.labels[index]
+        return torch.from_numpy(image).permute(2, 0, 1), label, float(self.weights[label]), index
+
+
+def class_weights(labels: list[int], classes: int) -> np.ndarray:
+    """Inverse frequency of each class, (classes,), with mean 1 over the samples; 0 for a class without samples."""
+    counts = Counter(label for label in labels if label >= 0)
+    total, present = sum(counts.values()), max(len(counts), 1)
+    return np.array([total / (present * counts[each]) if counts[each] else 0.0 for each in range(classes)])
+
+
+class ClassificationTask:
+    """See tasks.base.Task. The prediction table has image_id, label (the likeliest) and p_<class> columns."""
+
+    score_name = "balanced_accuracy"
+
+    def __init__(self, settings: TaskSettings, classes: list[str]) -> None:
+        self.settings = settings
+        self.classes = classes
+        self.columns = [f"p_{name}" for name in classes]
+
+    def strata(self, truth: Truth) -> list[str]:
+        """The label of each image."""
+        return [str(label) for label in truth.images["label"]]
+
+    def dataset(self, pack: Pack, truth: Truth, train: bool) -> LabelledImages:
+        """See base."""
+        return LabelledImages(pack, truth, self, train)
+
+    def collate(self, samples: list[Sample]) -> Batch:
+        """Stack the images (B, 3, size, size); targets are "label" (B,) int64 and "weight" (B,) float32."""
+        images, labels, weights, index = zip(*samples, strict=True)
+        targets = {"label": torch.tensor(labels), "weight": torch.tensor(weights, dtype=torch.float32)}
+        return {"images": torch.stack(images), "targets": targets, "index": torch.tensor(index)}
+
+    def model(self) -> nn.Module:
+        """See base."""
+        settings = self.settings
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.size)
+
+    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Cross-entropy with label smoothing, averaged with the samples' weights."""
+        targets = batch["targets"]
+        each = functional.cross_entropy(
+            model(batch["images"]).float(),
+            targets["label"],
+            label_smoothing=self.settings.train.label_smoothing,
+            reduction="none",
+        )
+        return {"cross_entropy": (each * targets["weight"]).sum() / targets["weight"].sum()}
+
+    def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
+        """One {"probabilities": (C,)} an image."""
+        logits = model(view_images(batch["images"], view))
+        return [{"probabilities": row} for row in logits.float().softmax(dim=1).cpu()]
+
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
+        """See base; sizes don't matter here."""
+        values = np.array([output["probabilities"].double().numpy() for output in outputs])
+        return self._table(pd.Series(image_ids, dtype="string"), values.reshape(len(image_ids), len(self.classes)))
+
+    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """Mean of the probabilities."""
+        values = np.mean([table[self.columns].to_numpy() for table in tables], axis=0)
+        return self._table(tables[0]["image_id"], values)
+
+    def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Nothing to add."""
+        return predictions
+
+    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+        """Balanced accuracy: the mean of the recalls of the classes in the truth."""
+        labels = truth.images["label"].to_numpy()
+        right = predictions["label"].to_numpy() == labels
+        return float(np.mean([right[labels == name].mean() for name in np.unique(labels.astype(str))]))
+
+    def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
+        """See metrics.classification."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        labels = truth.images["label"].map(numbers).to_numpy(dtype=np.int64)
+        return classification_metrics(labels, predictions[self.columns].to_numpy(), self.classes)
+
+    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
+        """One against the rest, the confidence with the best F-beta of each class."""
+        from tropho.metrics.thresholds import best_threshold
+
+        labels = truth.images["label"].to_numpy()
+        chosen = {}
+        for name, column in zip(self.classes, self.columns, strict=True):
+            scores = predictions[column].to_numpy()
+            chosen[name] = best_threshold(labels == name, scores, beta=self.settings.evaluate.beta)
+        return chosen
+
+    def figures(
+        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path
+    ) -> None:
+        """See reporting.classification."""
+        from tropho.reporting.classification import classification_figures
+
+        evaluate = self.settings.evaluate
+        classification_figures(truth.images, predictions, self.classes, raw, to, evaluate.beta, evaluate.gallery)
+
+    def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
+        """image_id, label, and the probability of each class."""
+        return predictions.set_index("image_id").loc[image_ids].reset_index()
+
+    def _table(self, image_ids: pd.Series, values: np.ndarray) -> pd.DataFrame:
+        labels = [self.classes[number] for number in values.argmax(axis=1)]
+        table = pd.DataFrame({"image_id": image_ids, "label": pd.Series(labels, dtype="string")})
+        return pd.concat([table, pd.DataFrame(values, columns=self.columns)], axis=1)

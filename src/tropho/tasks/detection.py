@@ -1,0 +1,208 @@
+"""Boxes in an image, and whether there are any."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from tropho.images.pack import Pack
+from tropho.images.policies import build_policy
+from tropho.metrics.boxes import leaderboard_map
+from tropho.metrics.coco import coco_map
+from tropho.models import build_model
+from tropho.predicting.fusion import fuse
+from tropho.predicting.views import View, view_boxes, view_images
+from tropho.seeds import sample_seed
+from tropho.settings import TaskSettings
+from tropho.tables import BOX, DETECTIONS, conform, empty
+from tropho.tasks.base import Batch, Sizes, Truth
+
+Sample = tuple[Tensor, dict[str, Tensor], int]
+
+STRIDE = 32
+"""Batches are padded to a multiple of this, so that every pyramid level up to P5 divides evenly."""
+
+
+class BoxedImages(Dataset[Sample]):
+    """Samples (image uint8 (3, h, w), {"boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64}, index)."""
+
+    def __init__(self, pack: Pack, truth: Truth, task: "DetectionTask", train: bool) -> None:
+        settings = task.settings
+        self.pack, self.train, self.seed = pack, train, settings.train.seed
+        self.image_ids = list(truth.images["image_id"])
+        numbers = {name: number for number, name in enumerate(task.classes)}
+        self.targets = {
+            image_id: (rows[BOX].to_numpy(np.float32), rows["label"].map(numbers).to_numpy(np.int64))
+            for image_id, rows in truth.boxes.groupby("image_id")
+        }
+        policy = settings.augment.policy if train else "none"
+        self.policy = build_policy(policy, settings.augment.size, boxed=True)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, key: Any) -> Sample:
+        epoch, index = key if self.train else (0, key)
+        image_id = self.image_ids[index]
+        boxes, labels = self.targets.get(image_id, (np.zeros((0, 4), np.float32), np.zeros(0, np.int64)))
+        sx, sy = self.pack.scale(image_id)
+        scaled = (boxes * np.array([sx, sy, sx, sy])).astype(np.float32)
+        image, scaled, labels = self.policy(
+            self.pack[image_id], scaled, labels, sample_seed(self.seed, epoch, index)
+        )
+        target = {"boxes": torch.from_numpy(scaled), "labels": torch.from_numpy(labels)}
+        return torch.from_numpy(image).permute(2, 0, 1), target, index
+
+
+class DetectionTask:
+    """See tasks.base.Task. The prediction table is tables.DETECTIONS.
+
+    Where the audit names a negative class, each image also has one row of that class with the box 0, 0, 0, 0 and
+    the probability that nothing is there as its score.
+    """
+
+    score_name = "leaderboard_map"
+
+    def __init__(self, settings: TaskSettings, classes: list[str]) -> None:
+        self.settings = settings
+        self.classes = classes
+        self.negative = settings.audit.negative
+
+    def strata(self, truth: Truth) -> list[str]:
+        """The classes present in each image, joined."""
+        present = truth.boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
+        return [present.get(image_id, "") for image_id in truth.images["image_id"]]
+
+    def dataset(self, pack: Pack, truth: Truth, train: bool) -> BoxedImages:
+        """See base."""
+        return BoxedImages(pack, truth, self, train)
+
+    def collate(self, samples: list[Sample]) -> Batch:
+        """Images (B, 3, H, W), padded with black at the right and bottom to a multiple of STRIDE."""
+        images, targets, index = zip(*samples, strict=True)
+        height, width = (
+            -(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE for axis in (1, 2)
+        )
+        padded = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
+        for row, image in zip(padded, images, strict=True):
+            row[:, : image.shape[1], : image.shape[2]] = image
+        return {"images": padded, "targets": list(targets), "index": torch.tensor(index)}
+
+    def model(self) -> nn.Module:
+        """See base."""
+        settings = self.settings
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.size)
+
+    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The detector's own named losses."""
+        losses: dict[str, Tensor] = model(batch["images"], batch["targets"])
+        return losses
+
+    def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
+        """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ()."""
+        height, width = batch["images"].shape[-2:]
+        outputs = model(view_images(batch["images"], view))
+        for output in outputs:
+            output["boxes"] = view_boxes(output["boxes"], view, height, width)
+        return [{name: value.float().cpu() for name, value in output.items()} for output in outputs]
+
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
+        """See base; boxes are clipped to the image and empty ones dropped."""
+        if not image_ids:
+            return empty(DETECTIONS)
+        table = pd.concat(
+            [self._rows(output, image_id, pack) for image_id, output in zip(image_ids, outputs, strict=True)],
+            ignore_index=True,
+        )
+        return conform(table, DETECTIONS)
+
+    def _rows(self, output: dict[str, Tensor], image_id: str, pack: Sizes) -> pd.DataFrame:
+        """One image's detections, and its negative row last if the task has a negative class."""
+        sx, sy = pack.scale(image_id)
+        width, height = pack.original_size(image_id)
+        boxes = (output["boxes"].double().numpy() / [sx, sy, sx, sy]).clip(0, [width, height, width, height])
+        keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores = boxes[keep], output["scores"].double().numpy()[keep]
+        labels = [self.classes[number] for number in output["labels"].long().tolist()]
+        labels = [label for label, kept in zip(labels, keep, strict=True) if kept]
+        if self.negative:
+            boxes = np.vstack([boxes, np.zeros((1, 4))])
+            scores = np.append(scores, 1.0 - float(output["presence"]))
+            labels.append(self.negative)
+        columns = dict(zip(BOX, boxes.T, strict=True))
+        return pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns})
+
+    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """Weighted box fusion of views and folds; P(negative) is averaged."""
+        if len(tables) == 1:
+            return tables[0]
+        return fuse(tables, iou=self.settings.predict.merge_iou, negative=self.negative)
+
+    def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Scale each box's score by 1 - P(negative) of its image."""
+        if not self.negative:
+            return predictions
+        is_negative = predictions["label"] == self.negative
+        absent = predictions[is_negative].set_index("image_id")["score"]
+        factor = (1.0 - predictions["image_id"].map(absent)).where(~is_negative, 1.0)
+        return predictions.assign(score=predictions["score"] * factor)
+
+    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+        """The leaderboard's metric."""
+        return float(self._leaderboard(truth, predictions)["score"])
+
+    def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
+        """The leaderboard's metric by class, and COCO's mAP50 and mAP50-95 by class."""
+        leaderboard = self._leaderboard(truth, predictions)
+        boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
+        return {
+            self.score_name: float(leaderboard["score"]),
+            **{f"ap/{name}": float(value) for name, value in leaderboard["ap"].items()},
+            **coco_map(truth.boxes, boxes, list(truth.images["image_id"]), self.classes),
+        }
+
+    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
+        """The confidence with the best F-beta of each class, at the IoU of evaluate.iou."""
+        from tropho.metrics.curves import best_confidences
+
+        evaluate = self.settings.evaluate
+        boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
+        return best_confidences(truth.boxes, boxes, self.classes, evaluate.iou, evaluate.beta)
+
+    def figures(
+        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path
+    ) -> None:
+        """See reporting.detection."""
+        from tropho.reporting.detection import detection_figures
+
+        evaluate = self.settings.evaluate
+        detection_figures(
+            truth.images,
+            truth.boxes,
+            predictions,
+            self.classes,
+            self.negative,
+            raw,
+            to,
+            evaluate.iou,
+            thresholds,
+            evaluate.gallery,
+        )
+
+    def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
+        """Rows of tables.DETECTIONS, image by image in the order given, best first; every image is there."""
+        order = {image_id: number for number, image_id in enumerate(image_ids)}
+        table = predictions.assign(order=predictions["image_id"].map(order))
+        return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")
+
+    def _leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
+        """The metric needs a row an image: the negative one where there are no boxes."""
+        rows = truth.boxes
+        if self.negative:
+            without = truth.images.loc[~truth.images["image_id"].isin(rows["image_id"]), ["image_id"]]
+            rows = pd.concat([rows, without.assign(label=self.negative, **dict.fromkeys(BOX, 0.0))])
+        return leaderboard_map(rows, predictions)

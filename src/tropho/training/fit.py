@@ -1,0 +1,194 @@
+"""Training one fold from first weights to best weights, resumable after any kill."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.utils import set_seed
+from torch import nn, optim
+from torch.utils.data import DataLoader
+
+from tropho.errors import UsageError
+from tropho.images.pack import Pack
+from tropho.predicting.views import View
+from tropho.settings import TrainSettings
+from tropho.tasks.base import Task, Truth
+from tropho.training.checkpoints import Checkpoint, Progress, State
+from tropho.training.ema import WeightAverage
+from tropho.training.loop import predict_all, train_one_epoch
+from tropho.training.optimizers import build_optimizer
+from tropho.training.sampling import EpochSampler
+from tropho.training.schedules import learning_rate
+
+EpochDone = Callable[[dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained fold: the best weights, on the CPU, and how training went."""
+
+    weights: State
+    progress: Progress
+
+
+def make_accelerator(train: TrainSettings) -> Accelerator:
+    """Device, precision and processes; batch_size counts the images of a step over all processes."""
+    try:
+        return Accelerator(
+            mixed_precision=train.precision,
+            dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
+        )
+    except ValueError as error:
+        raise UsageError(f"train.precision '{train.precision}' does not work on this machine: {error}") from None
+
+
+class Fold:
+    """One fold's training: what `fit` needs from epoch to epoch, and how it is saved."""
+
+    def __init__(self, task: Task, train_truth: Truth, pack: Pack, accelerator: Accelerator, seed: int) -> None:
+        train = task.settings.train
+        self.task, self.accelerator, self.seed = task, accelerator, seed
+        set_seed(seed)
+        model = task.model()
+        if train.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        self.sampler = EpochSampler(task.strata(train_truth), seed, balanced=train.sampler == "balanced")
+        loader = DataLoader(
+            task.dataset(pack, train_truth, train=True),
+            batch_size=train.batch_size,
+            sampler=self.sampler,
+            collate_fn=task.collate,
+            num_workers=train.workers,
+            persistent_workers=train.workers > 0,
+            pin_memory=accelerator.device.type == "cuda",
+            drop_last=len(train_truth.images) > train.batch_size,
+        )
+        self.model: nn.Module
+        self.optimizer: optim.Optimizer
+        self.model, self.optimizer, self.loader = accelerator.prepare(model, build_optimizer(model, train), loader)
+        bare = accelerator.unwrap_model(self.model)
+        self.average = WeightAverage(bare, train.ema) if train.ema else None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that is validated and kept: the average of the weights if there is one."""
+        return self.average.model if self.average else self.accelerator.unwrap_model(self.model)
+
+    def epoch(self, progress: Progress) -> dict[str, float]:
+        """Train one epoch; random numbers drawn inside depend on seed and epoch alone."""
+        train, done = self.task.settings.train, len(progress.history)
+        set_seed(self.seed + 100_003 * (done + 1))
+        self.sampler.epoch = done
+        scores = progress.scores
+        return train_one_epoch(
+            self.task,
+            self.model,
+            self.loader,
+            self.optimizer,
+            lambda epoch: learning_rate(train, epoch, scores),
+            self.average,
+            self.accelerator,
+            train,
+            done,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next epoch starts from."""
+        average = self.average
+        return {
+            "model": self.accelerator.unwrap_model(self.model).state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": {"model": average.model.state_dict(), "updates": average.updates} if average else {},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        self.accelerator.unwrap_model(self.model).load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average:
+            self.average.model.load_state_dict(state["average"]["model"])
+            self.average.updates = state["average"]["updates"]
+
+
+def fit(  # noqa: PLR0913 - a fold's ingredients
+    task: Task,
+    pack: Pack,
+    train_truth: Truth,
+    val_truth: Truth,
+    accelerator: Accelerator,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: EpochDone = lambda row: None,
+) -> Fitted:
+    """Train one fold and return its best weights by validation score.
+
+    Args:
+        task: model, data, loss and score.
+        pack: images at training size.
+        train_truth: what is trained on.
+        val_truth: what is validated on.
+        accelerator: device, precision and processes.
+        seed: of weights, order, augmentation and dropout.
+        checkpoint: where state is saved after every epoch and resumed from; None keeps the best in memory.
+        on_epoch: called with each new history row; may raise to stop (a pruned trial).
+    """
+    train = task.settings.train
+    fold = Fold(task, train_truth, pack, accelerator, seed)
+    progress, best = Progress(), {}
+    if checkpoint and (saved := checkpoint.load()):
+        progress = saved[0]
+        fold.load(saved[1])
+    while not (progress.finished or len(progress.history) >= train.epochs):
+        row = {"epoch": float(len(progress.history) + 1), **fold.epoch(progress)}
+        if row["epoch"] % train.validate_every == 0 or row["epoch"] == train.epochs:
+            row["score"] = validate(task, fold.judged, val_truth, pack, accelerator)
+            if row["score"] > progress.best_score or not progress.best_epoch:
+                progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
+                best = {name: value.detach().cpu().clone() for name, value in fold.judged.state_dict().items()}
+                if checkpoint and accelerator.is_main_process:
+                    checkpoint.save_best(progress.best_epoch, best)
+        progress.history.append(row)
+        progress.finished = _out_of_patience(progress, train)
+        if checkpoint and accelerator.is_main_process:
+            checkpoint.save(progress, **fold.state())
+        on_epoch(row)
+    return Fitted(checkpoint.load_best(progress) if checkpoint else best, progress)
+
+
+def validate(task: Task, model: nn.Module, truth: Truth, pack: Pack, accelerator: Accelerator) -> float:
+    """The task's score of a model on these images, in one plain view."""
+    predictions = predict(task, model, truth, pack, accelerator, batch_size=task.settings.train.batch_size)
+    return task.score(truth, task.finish(predictions))
+
+
+def predict(
+    task: Task,
+    model: nn.Module,
+    truth: Truth,
+    pack: Pack,
+    accelerator: Accelerator,
+    batch_size: int,
+    view: View = "identity",
+) -> pd.DataFrame:
+    """The prediction table of a model for these images, as seen through one view."""
+    loader = DataLoader(
+        task.dataset(pack, truth, train=False),
+        batch_size=batch_size,
+        collate_fn=task.collate,
+        num_workers=task.settings.train.workers,
+    )
+    image_ids = list(truth.images["image_id"])
+    return predict_all(task, model, accelerator.prepare(loader), image_ids, pack, accelerator, view)
+
+
+def _out_of_patience(progress: Progress, train: TrainSettings) -> bool:
+    if train.patience is None:
+        return False
+    scores = progress.scores
+    best = max(range(len(scores)), key=scores.__getitem__, default=0)
+    return len(scores) - 1 - best >= train.patience
+

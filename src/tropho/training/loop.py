@@ -1,0 +1,123 @@
+"""The training loop: one epoch forward and back, and one pass of predictions. Both return plain values."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn, optim
+from torch.utils.data import DataLoader
+
+from tropho.errors import DataError
+from tropho.predicting.views import View
+from tropho.progress import track
+from tropho.settings import TrainSettings
+from tropho.tasks.base import Sizes, Task
+from tropho.training.ema import WeightAverage
+
+
+def train_one_epoch(  # noqa: PLR0913 - the loop's parts, each used once, beat a bag that hides them
+    task: Task,
+    model: nn.Module,
+    loader: DataLoader[Any],
+    optimizer: optim.Optimizer,
+    rate: Callable[[float], float],
+    average: WeightAverage | None,
+    accelerator: Accelerator,
+    train: TrainSettings,
+    epoch: int,
+) -> dict[str, float]:
+    """Train on every batch once.
+
+    Args:
+        task: gives the loss of a batch.
+        model: as prepared by `accelerator`.
+        loader: batches; as prepared by `accelerator`.
+        optimizer: as prepared by `accelerator`.
+        rate: learning rate by epochs done, fractions included.
+        average: follows the weights, if given.
+        accelerator: device, precision and processes.
+        train: `clip_norm` is used here.
+        epoch: epochs done before this one.
+
+    Returns:
+        Means over the epoch's steps: loss, loss/<part>, grad_norm (before clipping); and lr (at the end), seconds.
+
+    Raises:
+        DataError: a part of the loss is not finite; it is named.
+    """
+    started = time.perf_counter()
+    model.train()
+    sums: dict[str, Tensor | float] = defaultdict(float)
+    steps = len(loader)
+    for step, batch in enumerate(track(loader, f"epoch {epoch + 1}")):
+        lr = rate(epoch + step / steps)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        with accelerator.autocast():
+            losses = task.loss(model, batch)
+        loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            raise _not_finite(losses, epoch, step)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(model.parameters(), train.clip_norm or float("inf"))
+        optimizer.step()
+        if average is not None:
+            average.update(accelerator.unwrap_model(model))
+        for name, value in {"loss": loss, "grad_norm": norm, **_parts(losses)}.items():
+            sums[name] = sums[name] + value.detach()
+    row = {name: float(value) / steps for name, value in sums.items()}
+    return {**row, "lr": lr, "seconds": time.perf_counter() - started}
+
+
+def _parts(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"loss/{name}": value for name, value in losses.items()} if len(losses) > 1 else {}
+
+
+def _not_finite(losses: dict[str, Tensor], epoch: int, step: int) -> DataError:
+    bad = [name for name, value in losses.items() if not torch.isfinite(value)]
+    return DataError(
+        f"The loss stopped being finite at epoch {epoch + 1}, step {step + 1} (part: {', '.join(bad) or 'sum'}); "
+        "lower train.lr, set train.clip_norm, or look for bad boxes in the audit."
+    )
+
+
+@torch.inference_mode()
+def predict_all(
+    task: Task,
+    model: nn.Module,
+    loader: DataLoader[Any],
+    image_ids: list[str],
+    sizes: Sizes,
+    accelerator: Accelerator,
+    view: View = "identity",
+) -> pd.DataFrame:
+    """Predict every image of a loader, over all processes.
+
+    Args:
+        task: gives the prediction of a batch.
+        model: on the accelerator's device.
+        loader: batches whose "index" points into `image_ids`.
+        image_ids: the dataset's images, in its order.
+        sizes: of the images before and after packing.
+        accelerator: device and processes.
+        view: the mirror that the model looks through.
+
+    Returns:
+        The task's prediction table, in the order of `image_ids`, the same on every process.
+    """
+    model.eval()
+    outputs: dict[int, dict[str, Tensor]] = {}
+    for batch in track(loader, "predict"):
+        with accelerator.autocast():
+            predicted = task.predict(model, batch, view)
+        outputs.update(zip(batch["index"].tolist(), predicted, strict=True))
+    if accelerator.num_processes > 1:
+        from accelerate.utils import gather_object
+
+        outputs = dict(gather_object(list(outputs.items())))
+    return task.to_table([outputs[index] for index in range(len(image_ids))], image_ids, sizes)

@@ -1,0 +1,36 @@
+"""The order of training samples: a function of seed and epoch alone."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields (epoch, index) pairs, so that a dataset can seed each sample's augmentation by both.
+
+    Args:
+        strata: one name a sample; its length is the number of samples.
+        seed: of the order.
+        balanced: draw with replacement so that every stratum comes equally often, instead of shuffling.
+    """
+
+    def __init__(self, strata: Sequence[str], seed: int, balanced: bool = False) -> None:
+        self.strata = list(strata)
+        self.seed = seed
+        self.balanced = balanced
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.strata)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.balanced:
+            counts = Counter(self.strata)
+            weights = np.array([1 / (len(counts) * counts[stratum]) for stratum in self.strata])
+            order = rng.choice(len(self), size=len(self), p=weights)
+        else:
+            order = rng.permutation(len(self))
+        return iter([(self.epoch, int(index)) for index in order])
