@@ -7,7 +7,7 @@ word), so decoding is strict: whatever is not a whole image of a known format ra
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
 
@@ -44,7 +44,7 @@ def read_image(path: Path, min_long_side: int | None = None) -> np.ndarray:
             if min_long_side is not None and image.format in ("JPEG", "MPO"):
                 width, height = image.size
                 scale = min_long_side / max(width, height)
-                image.draft(None, (max(1, round(width * scale)), max(1, round(height * scale))))
+                image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
             image.load()
             return _to_rgb(_upright(image), path)
     except DataError:
@@ -100,7 +100,7 @@ def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         return "it is not a " + ", ".join(FORMATS[:-1]) + f" or {FORMATS[-1]} file"
     text = " ".join(str(error).split()).rstrip(".")
     return text or type(error).__name__

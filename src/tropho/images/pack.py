@@ -1,0 +1,223 @@
+"""Images decoded and resized once, kept in one memory-mapped file so that epochs cost no decoding.
+
+A pack is a folder: images.bin holds the images one behind the other, index.parquet where each begins and its
+sizes, pack.json what it was made from. Threads make the images, but they are written in the order of the
+table, so equal inputs give equal bytes.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import cv2
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import track
+
+from tropho.errors import DataError
+from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, write_json
+from tropho.images.decode import image_size, read_image
+
+VERSION = 1  # of the layout and of the way pixels are made; another version repacks
+JPEG_QUALITY = 95
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_INDEX = ["image_id", "offset", "bytes", "width", "height", "original_width", "original_height"]
+
+
+def resize_long_side(image: np.ndarray, size: int) -> np.ndarray:
+    """Resize (h, w, 3) uint8 so that its longer side is `size` pixels, aspect kept to the nearest pixel.
+
+    Shrinks by area averaging. Smaller images are enlarged (bicubic), so that a cell of 50 px and one of 200
+    px reach the model at one scale.
+    """
+    height, width = image.shape[:2]
+    longer = max(height, width)
+    if longer == size:
+        return image
+    wanted = (max(1, round(width * size / longer)), max(1, round(height * size / longer)))
+    return cv2.resize(image, wanted, interpolation=cv2.INTER_AREA if longer > size else cv2.INTER_CUBIC)
+
+
+def read_resized(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """An image file as a pack holds it, (h, w, 3) uint8 with longer side `size`, and its own (width, height).
+
+    Raises DataError as `read_image` does.
+    """
+    original = image_size(path)
+    return resize_long_side(read_image(path, min_long_side=size), size), original
+
+
+def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: str = "raw") -> None:
+    """Pack images into the folder `to`, whole or not at all; a pack of the same input is left as it is.
+
+    Args:
+        images: columns image_id and path (below `raw`); a column sha256, if present, saves hashing the files.
+        raw: folder that the paths start from.
+        to: the pack's folder.
+        size: longer side of a packed image, pixels.
+        encoding: "raw" (uint8, fastest), "png" (lossless) or "jpeg" (quality 95).
+
+    Raises:
+        DataError: an image can't be read (it is named), or two images share an id.
+    """
+    doubled = images["image_id"][images["image_id"].duplicated()]
+    if len(doubled):
+        raise DataError(f"image_id '{doubled.iloc[0]}' stands for two images; ids must be unique.")
+    made_from = _made_from(images, raw, size, encoding)
+    if _is_current(to, made_from):
+        return
+    with atomic_folder(to) as folder:
+        paths = [raw / path for path in images["path"]]
+
+        def prepare(path: Path) -> tuple[bytes, tuple[int, ...]]:
+            image, original = read_resized(path, size)
+            return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
+
+        with (folder / "images.bin").open("wb") as file:
+            rows = _append(file, _progress(_in_threads(prepare, paths), len(paths)))
+            file.flush()
+            os.fsync(file.fileno())
+        index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
+        index.insert(0, "image_id", images["image_id"].astype("string").to_numpy())
+        index.to_parquet(folder / "index.parquet", index=False)
+        write_json(folder / "pack.json", made_from)
+
+
+class Pack:
+    """Packed images by id. Pickles as its path: a loader's worker maps the same file again."""
+
+    def __init__(self, path: Path) -> None:
+        if not (path / "pack.json").exists():
+            raise DataError(f"{path} holds no pack; run the augment stage, or `dvc repro`.")
+        self.path = path
+        self._encoding: str = read_json(path / "pack.json")["encoding"]
+        index = pd.read_parquet(path / "index.parquet")
+        self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
+        self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)
+        # an empty file can't be mapped
+        empty = (path / "images.bin").stat().st_size == 0
+        self._bytes = np.zeros(0, np.uint8) if empty else np.memmap(path / "images.bin", np.uint8, mode="r")
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._row
+
+    def __getitem__(self, image_id: str) -> np.ndarray:
+        """The image as a fresh (height, width, 3) uint8 RGB array."""
+        offset, length, width, height = (int(value) for value in self._entry(image_id)[:4])
+        stored = self._bytes[offset : offset + length]
+        if self._encoding == "raw":
+            return np.array(stored).reshape(height, width, 3)
+        return cv2.cvtColor(cv2.imdecode(np.asarray(stored), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    def __getstate__(self) -> Path:
+        return self.path
+
+    def __setstate__(self, path: Path) -> None:
+        self.__init__(path)  # type: ignore[misc]
+
+    @property
+    def image_ids(self) -> list[str]:
+        """Every id, in the order of packing."""
+        return list(self._row)
+
+    def size_of(self, image_id: str) -> tuple[int, int]:
+        """Width and height of the packed image, pixels."""
+        _, _, width, height, _, _ = self._entry(image_id)
+        return int(width), int(height)
+
+    def original_size(self, image_id: str) -> tuple[int, int]:
+        """Width and height of the image as decoded from its file, pixels."""
+        *_, width, height = self._entry(image_id)
+        return int(width), int(height)
+
+    def scale(self, image_id: str) -> tuple[float, float]:
+        """Packed pixels per original pixel along x and y, which differ a little by rounding."""
+        _, _, width, height, original_width, original_height = self._entry(image_id)
+        return float(width / original_width), float(height / original_height)
+
+    def _entry(self, image_id: str) -> np.ndarray:
+        try:
+            return self._index[self._row[image_id]]
+        except KeyError:
+            raise DataError(
+                f"Image '{image_id}' is not in {self.path}; run the augment stage again."
+            ) from None
+
+
+def _made_from(images: pd.DataFrame, raw: Path, size: int, encoding: str) -> dict[str, Any]:
+    hashes = images["sha256"] if "sha256" in images else pd.Series(None, index=images.index, dtype="object")
+    content = [
+        (image_id, known if pd.notna(known) else _hash(raw / path))
+        for image_id, path, known in zip(images["image_id"], images["path"], hashes, strict=True)
+    ]
+    made_from = {"version": VERSION, "size": size, "encoding": encoding, "images": len(images)}
+    return {**made_from, "fingerprint": fingerprint([made_from, content])}
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise DataError(f"{path} can't be read: {error.strerror or error}.") from None
+
+
+def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
+    try:
+        whole = all((to / name).exists() for name in ("images.bin", "index.parquet"))
+        return bool(whole and read_json(to / "pack.json") == made_from)
+    except (OSError, ValueError):
+        return False
+
+
+def _encode(image: np.ndarray, encoding: str) -> bytes:
+    if encoding == "raw":
+        return image.tobytes()
+    options = {
+        "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+        "jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
+    }[encoding]
+    _, encoded = cv2.imencode(f".{encoding}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    return encoded.tobytes()
+
+
+def _append(file: BinaryIO, packed: Iterable[tuple[bytes, tuple[int, ...]]]) -> list[tuple[int, ...]]:
+    rows, offset = [], 0
+    for content, sizes in packed:
+        rows.append((offset, file.write(content), *sizes))
+        offset += len(content)
+    return rows
+
+
+def _in_threads(work: Callable[[T], R], items: list[T]) -> Iterator[R]:
+    """Results in the order of `items`, computed by a thread a core; decoders and OpenCV release the GIL.
+
+    Few items are under way at once, since a decoded photo can take hundreds of megabytes.
+    """
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _progress(items: Iterable[T], total: int) -> Iterable[T]:
+    console = Console(stderr=True)
+    return track(items, "Packing", total, console=console, transient=True, disable=not console.is_terminal)
