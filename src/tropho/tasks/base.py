@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -62,6 +63,9 @@ class Task(Protocol):
 
         A training set is indexed by (epoch, index), any other by index.
         """
+
+    def sample(self, image: np.ndarray) -> Any:
+        """A sample for prediction from an image (h, w, 3) uint8 RGB at packed size."""
 
     def collate(self, samples: list[Any]) -> Batch:
         """Samples -> a batch, images padded to one size."""

@@ -43,10 +43,14 @@ class LabelledImages(Dataset[Sample]):
     def __getitem__(self, key: Any) -> Sample:
         epoch, index = key if self.train else (0, key)
         image = self.pack[self.image_ids[index]]
-        no_boxes, no_labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-        image, _, _ = self.policy(image, no_boxes, no_labels, sample_seed(self.seed, epoch, index))
+        image, _, _ = self.policy(image, *no_boxes(), sample_seed(self.seed, epoch, index))
         label = self.labels[index]
         return torch.from_numpy(image).permute(2, 0, 1), label, float(self.weights[label]), index
+
+
+def no_boxes() -> tuple[np.ndarray, np.ndarray]:
+    """Boxes (0, 4) float32 and labels (0,) int64."""
+    return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 
 
 def class_weights(labels: list[int], classes: int) -> np.ndarray:
@@ -73,6 +77,12 @@ class ClassificationTask:
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> LabelledImages:
         """See base."""
         return LabelledImages(pack, truth, self, train)
+
+    def sample(self, image: np.ndarray) -> Sample:
+        """See base; the image is padded to a square."""
+        policy = build_policy("none", self.settings.augment.size, boxed=False)
+        padded, _, _ = policy(image, *no_boxes(), seed=0)
+        return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
     def collate(self, samples: list[Sample]) -> Batch:
         """Stack the images (B, 3, size, size); targets are "label" (B,) int64 and "weight" (B,) float32."""

@@ -81,6 +81,11 @@ class DetectionTask:
         """See base."""
         return BoxedImages(pack, truth, self, train)
 
+    def sample(self, image: np.ndarray) -> Sample:
+        """See base."""
+        target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+        return torch.from_numpy(image).permute(2, 0, 1), target, 0
+
     def collate(self, samples: list[Sample]) -> Batch:
         """Images (B, 3, H, W), padded with black at the right and bottom to a multiple of STRIDE."""
         images, targets, index = zip(*samples, strict=True)
