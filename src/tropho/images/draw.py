@@ -1,0 +1,203 @@
+"""Boxes, captions and contact sheets on RGB arrays, crisp at any size and without a plotting library.
+
+Scale an image first and draw on it afterwards (`enlarged`), so that lines and letters are not resampled.
+"""
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tropho.files import atomic_path
+
+Colour = tuple[int, int, int]
+
+HIT: Colour = (46, 204, 113)  # a detection that is right
+FALSE: Colour = (226, 37, 43)  # a detection where nothing is
+MISSED: Colour = (255, 176, 0)  # an object that was not found
+
+# Okabe and Ito's palette, told apart with any kind of colour vision; the orders that differ most come first.
+_CLASS_COLOURS: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (204, 121, 167),
+    (213, 94, 0),
+    (0, 114, 178),
+)
+_PAPER: Colour = (255, 255, 255)
+_INK: Colour = (30, 30, 30)
+_GAP = 8  # pixels between tiles
+
+
+def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
+    """A colour for each class, the same for the same list; from the eighth on they repeat."""
+    return {name: _CLASS_COLOURS[place % len(_CLASS_COLOURS)] for place, name in enumerate(classes)}
+
+
+def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:
+    """Resize (h, w, 3) to this width, pixels of small ones kept square; and the factor for boxes."""
+    factor = width / image.shape[1]
+    size = (width, max(1, round(image.shape[0] * factor)))
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST if factor >= 4 else cv2.INTER_CUBIC
+    return cv2.resize(image, size, interpolation=method), factor
+
+
+def draw_boxes(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    colours: Sequence[Colour],
+    captions: Sequence[str] | None = None,
+    thickness: int | None = None,
+) -> np.ndarray:
+    """Draw boxes with captions on a copy of an image.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        boxes: (n, 4) xmin, ymin, xmax, ymax in pixels, half-open; may be empty or reach over the edge.
+        colours: one a box.
+        captions: one a box, "" for none; written on a tag above the box, or in it where there is no room.
+        thickness: of the lines in pixels; None chooses it by the size of the image.
+
+    Returns:
+        A new array of the image's shape.
+    """
+    height, width = image.shape[:2]
+    thickness = thickness or max(1, round(max(height, width) / 350))
+    canvas = Image.fromarray(np.ascontiguousarray(image))
+    pen = ImageDraw.Draw(canvas)
+    corners = [_pixels(box) for box in np.asarray(boxes, dtype=float).reshape(-1, 4)]
+    for corner, colour in zip(corners, colours, strict=True):
+        pen.rectangle(corner, outline=colour, width=thickness)
+    font = _font(max(10, round(max(height, width) / 45)))
+    for corner, colour, caption in zip(corners, colours, captions or [""] * len(corners), strict=True):
+        if caption:
+            _tag(pen, corner, caption, colour, font, (width, height))
+    return np.array(canvas)
+
+
+def contact_sheet(
+    tiles: Sequence[np.ndarray],
+    captions: Sequence[str],
+    columns: int,
+    tile_width: int = 320,
+    title: str = "",
+    legend: Sequence[tuple[str, Colour]] = (),
+) -> np.ndarray:
+    """Lay pictures out in rows, a caption under each, a title and a legend of colours on top.
+
+    Args:
+        tiles: (h, w, 3) uint8 arrays of any size; each is scaled to `tile_width`.
+        captions: one a tile; shortened to the tile's width.
+        columns: tiles in a row.
+        tile_width: pixels.
+        title: a line on top, or "".
+        legend: names and their colours, on one line that wraps.
+
+    Returns:
+        (H, W, 3) uint8 RGB on white.
+    """
+    pictures = [tile if tile.shape[1] == tile_width else enlarged(tile, tile_width)[0] for tile in tiles]
+    columns = max(1, min(columns, len(pictures)))
+    font, strong = _font(14), _font(18)
+    line = 22
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    heights = [max(picture.shape[0] for picture in row) + line + _GAP for row in rows]
+    width = columns * (tile_width + _GAP) + _GAP
+    swatches = _swatches(legend, font, width, line)
+    head = _GAP + (line + 4 if title else 0) + (max(y for _, y in swatches) + line if swatches else 0)
+    sheet = Image.new("RGB", (width, head + sum(heights) + _GAP), _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((_GAP, _GAP), _shortened(title, strong, width - 2 * _GAP), _INK, strong)
+    top = _GAP + (line + 4 if title else 0)
+    for (name, colour), (x, y) in zip(legend, swatches, strict=True):
+        pen.rectangle((x, top + y + 2, x + 13, top + y + 15), fill=colour, outline=_INK)
+        pen.text((x + 20, top + y), name, _INK, font)
+    top = head
+    written = iter(captions)
+    for row, row_height in zip(rows, heights, strict=True):
+        for place, picture in enumerate(row):
+            left = _GAP + place * (tile_width + _GAP)
+            sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top))
+            caption = _shortened(next(written), font, tile_width)
+            pen.text((left, top + picture.shape[0] + 3), caption, _INK, font)
+        top += row_height
+    return np.array(sheet)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write (h, w, 3) uint8 RGB as PNG, atomically."""
+    _write(path, image, "PNG", optimize=True)
+
+
+def write_jpeg(path: Path, image: np.ndarray, quality: int = 90) -> None:
+    """Write (h, w, 3) uint8 RGB as JPEG, atomically; colour is not subsampled, so thin lines stay sharp."""
+    _write(path, image, "JPEG", quality=quality, subsampling=0)
+
+
+def _write(path: Path, image: np.ndarray, kind: str, **options: Any) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(stream, kind, **options)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(stream.getvalue())
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+def _pixels(box: np.ndarray) -> tuple[int, int, int, int]:
+    """The outermost pixels that a half-open box covers; a thin box still covers one."""
+    left, top = math.floor(box[0]), math.floor(box[1])
+    return left, top, max(left, math.ceil(box[2]) - 1), max(top, math.ceil(box[3]) - 1)
+
+
+def _tag(
+    pen: ImageDraw.ImageDraw,
+    corner: tuple[int, int, int, int],
+    caption: str,
+    colour: Colour,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    size: tuple[int, int],
+) -> None:
+    left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
+    width, height = int(right - left) + 4, int(bottom - top) + 4
+    x = max(0, min(corner[0], size[0] - width))
+    y = corner[1] - height if corner[1] >= height else max(0, min(corner[1], size[1] - height))
+    pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
+    pen.text((x + 2 - left, y + 2 - top), caption, (0, 0, 0) if bright else (255, 255, 255), font)
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """The text, or its start and end around an ellipsis, so that it is at most `width` pixels wide."""
+    if font.getlength(text) <= width:
+        return text
+    for kept in range(len(text) - 1, 1, -1):
+        shorter = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+        if font.getlength(shorter) <= width:
+            return shorter
+    return "…"
+
+
+def _swatches(
+    legend: Sequence[tuple[str, Colour]],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    width: int,
+    line: int,
+) -> list[tuple[int, int]]:
+    """Where each entry of the legend stands: x, and y below the legend's top."""
+    places, x, y = [], _GAP, 0
+    for name, _ in legend:
+        needed = 20 + math.ceil(font.getlength(name)) + 18
+        if x > _GAP and x + needed > width:
+            x, y = _GAP, y + line
+        places.append((x, y))
+        x += needed
+    return places

@@ -1,0 +1,112 @@
+"""Drawings stand where the boxes are, and never change the picture they are given."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tropho.images.draw import (
+    FALSE,
+    HIT,
+    MISSED,
+    class_colours,
+    contact_sheet,
+    draw_boxes,
+    enlarged,
+    write_jpeg,
+    write_png,
+)
+
+
+def test_lines_cover_the_outermost_pixels_of_the_box_and_nothing_else() -> None:
+    image = np.zeros((20, 30, 3), np.uint8)
+    drawn = draw_boxes(image, np.array([[5, 3, 15, 9]]), [HIT], thickness=1)
+    expected = image.copy()
+    expected[3:9, 5:15] = HIT
+    expected[4:8, 6:14] = 0
+    assert np.array_equal(drawn, expected)
+    assert (image == 0).all()
+
+
+def test_thickness_grows_inwards() -> None:
+    drawn = draw_boxes(np.zeros((40, 40, 3), np.uint8), np.array([[10, 10, 30, 30]]), [FALSE], thickness=3)
+    assert (drawn[10:13, 10:30] == FALSE).all()
+    assert (drawn[:10] == 0).all()
+    assert (drawn[13:27, 13:27] == 0).all()
+
+
+@pytest.mark.parametrize("boxes", [np.zeros((0, 4)), np.zeros((0, 4), np.float32), np.array([])])
+def test_no_boxes_change_nothing(boxes: np.ndarray) -> None:
+    image = np.full((8, 9, 3), 77, np.uint8)
+    image.flags.writeable = False
+    assert np.array_equal(draw_boxes(image, boxes, [], []), image)
+
+
+def test_captions_are_written_in_the_picture_even_at_its_edges() -> None:
+    image = np.zeros((100, 120, 3), np.uint8)
+    for box in ([0, 0, 10, 10], [110, 90, 120, 100], [-5, -5, 200, 200], [50, 50, 60, 60]):
+        plain = draw_boxes(image, np.array([box]), [MISSED])
+        tagged = draw_boxes(image, np.array([box]), [MISSED], ["WBC 0.93"])
+        assert tagged.shape == image.shape
+        assert (tagged != plain).any(axis=2).sum() > 100
+
+
+def test_as_many_colours_and_captions_as_boxes() -> None:
+    image = np.zeros((10, 10, 3), np.uint8)
+    with pytest.raises(ValueError, match="zip"):
+        draw_boxes(image, np.array([[1, 1, 5, 5]]), [])
+    with pytest.raises(ValueError, match="zip"):
+        draw_boxes(image, np.array([[1, 1, 5, 5]]), [HIT], ["a", "b"])
+
+
+@given(st.lists(st.floats(-50, 150), min_size=4, max_size=4))
+def test_any_finite_box_can_be_drawn(values: list[float]) -> None:
+    box = np.array([min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])])
+    assert draw_boxes(np.zeros((60, 60, 3), np.uint8), box[None], [HIT], ["x"]).shape == (60, 60, 3)
+
+
+def test_contact_sheet_holds_every_tile_unchanged_at_its_own_width() -> None:
+    tiles = [np.full((50 + 10 * number, 100, 3), 40 * number, np.uint8) for number in range(5)]
+    sheet = contact_sheet(
+        tiles, [f"tile {number}" for number in range(5)], 2, 100, "A title", [("WBC", HIT), ("other", FALSE)]
+    )
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 2 * 108 + 8
+    for number, tile in enumerate(tiles[1:], 1):
+        assert (sheet == 40 * number).all(axis=2).sum() >= tile.shape[0] * tile.shape[1]
+    assert (sheet == HIT).all(axis=2).any()
+
+
+def test_contact_sheet_scales_tiles_and_survives_odd_input() -> None:
+    assert contact_sheet([np.zeros((10, 10, 3), np.uint8)], ["x" * 500], 4, 80).shape[1] == 96
+    assert contact_sheet([], [], 3).ndim == 3
+    many = [(f"class number {number}", HIT) for number in range(30)]
+    one = contact_sheet([np.zeros((10, 10, 3), np.uint8)], [""], 1, 200, legend=many[:1])
+    assert contact_sheet([np.zeros((10, 10, 3), np.uint8)], [""], 1, 200, legend=many).shape[0] > one.shape[0]
+
+
+def test_enlarging_keeps_small_pixels_square_and_tells_the_factor() -> None:
+    image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
+    large, factor = enlarged(image, 50)
+    assert factor == 10
+    assert np.array_equal(large, image.repeat(10, 0).repeat(10, 1))
+
+
+def test_colours_differ_for_the_usual_number_of_classes() -> None:
+    colours = class_colours(["a", "b", "c", "d"])
+    assert list(colours) == ["a", "b", "c", "d"]
+    assert len(set(colours.values())) == 4
+    assert len(class_colours([str(number) for number in range(20)])) == 20
+
+
+def test_png_is_lossless_and_jpeg_nearly_so(tmp_path: Path, rng: np.random.Generator) -> None:
+    image = np.full((30, 30, 3), 240, np.uint8)
+    image[10:20, 10:20] = rng.integers(0, 256, 3)
+    write_png(tmp_path / "new" / "a.png", image)
+    write_jpeg(tmp_path / "new" / "a.jpg", image)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), image)
+    assert np.abs(np.asarray(Image.open(tmp_path / "new" / "a.jpg")).astype(int) - image).mean() < 3
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.jpg", "a.png"]
