@@ -1,0 +1,30 @@
+"""Networks: a ResNet classifier, and detectors on a ResNet's feature pyramid."""
+
+from torch import nn
+
+from tropho.models.classifier import ResNetClassifier
+from tropho.models.detectors import Detector
+from tropho.settings import Kind, ModelSettings
+
+
+def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn.Module:
+    """A new network: fresh weights by torch's global seed, or ImageNet's where `model.pretrained` says so.
+
+    To load a checkpoint, build with `model.model_copy(update={"pretrained": False})`: the same network, and
+    nothing is fetched.
+
+    Args:
+        model: the settings.
+        kind: classification -> logits (B, classes); detection -> see `Detector.forward`.
+        classes: how many, at least 1.
+        size: pixels of an image's longer side; only networks with a fixed input need it.
+
+    Raises:
+        UsageError: settings that no network answers to.
+        OutsideError: ImageNet weights that can't be had.
+    """
+    match kind:
+        case "classification":
+            return ResNetClassifier(model, classes)
+        case "detection":
+            return Detector(model, classes)

@@ -1,0 +1,75 @@
+"""An object detector: a pyramid, a head that finds boxes, a head that says if there is anything to find."""
+
+import torch
+from torch import Tensor, nn
+
+from tropho.models.faster_rcnn import FasterRCNNHead
+from tropho.models.fcos import FCOSHead
+from tropho.models.heads import Detections, Targets
+from tropho.models.normalize import Normalize
+from tropho.models.presence import PresenceHead, presence_loss
+from tropho.models.pyramid import FeaturePyramid
+from tropho.models.retinanet import RetinaNetHead
+from tropho.settings import ModelSettings
+
+
+class Detector(nn.Module):
+    """FCOS, RetinaNet or Faster R-CNN on a ResNet's feature pyramid.
+
+    Nothing is resized, so boxes are in pixels of the images as they come. Their height and width should be
+    multiples of 32 (pad below and to the right).
+    """
+
+    def __init__(self, model: ModelSettings, classes: int) -> None:
+        super().__init__()
+        self.normalize = Normalize()
+        self.pyramid = FeaturePyramid(model)
+        self.head = _head(model, classes)
+        self.presence = PresenceHead(model.fpn_width) if model.presence else None
+
+    def forward(
+        self, images: Tensor, targets: Targets | None = None, sizes: Tensor | None = None
+    ) -> dict[str, Tensor] | Detections:
+        """Find the objects of a batch, or the losses of having tried.
+
+        Args:
+            images: uint8 (B, 3, H, W).
+            targets: training only; per image "boxes" (n, 4) float32 xyxy with a positive area, and "labels"
+                (n,) int64 from 0; n may be 0.
+            sizes: evaluation only; (B, 2) height and width of each image without its padding, to clip to.
+
+        Returns:
+            Training: the parts of the loss by name, scalars; their sum is minimised.
+            Evaluation: per image "boxes" (n, 4) xyxy, "scores" (n,) falling, "labels" (n,) and "presence" (),
+            the probability that there is any object; without a presence head the highest score, or 0.
+        """
+        if self.training and targets is None:
+            raise ValueError("A detector in training mode needs targets.")
+        if sizes is None:
+            sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
+        features = self.pyramid(self.normalize(images))
+        output = self.head(features, sizes, targets if self.training else None)
+        logits = self.presence(features, output.evidence) if self.presence else None
+        if self.training:
+            assert targets is not None
+            extra = {} if logits is None else {"presence": presence_loss(logits, targets)}
+            return {**output.losses, **extra}
+        for index, each in enumerate(output.detections):
+            each["presence"] = _highest(each["scores"]) if logits is None else logits[index].sigmoid()
+        detections: Detections = output.detections
+        return detections
+
+
+def _head(model: ModelSettings, classes: int) -> nn.Module:
+    match model.name:
+        case "fcos":
+            return FCOSHead(model, classes)
+        case "retinanet":
+            return RetinaNetHead(model, classes)
+        case "faster_rcnn":
+            return FasterRCNNHead(model, classes)
+    raise ValueError(f"'{model.name}' is not a detector")
+
+
+def _highest(scores: Tensor) -> Tensor:
+    return scores.max() if len(scores) else scores.new_zeros(())

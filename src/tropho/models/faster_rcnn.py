@@ -1,0 +1,122 @@
+"""Faster R-CNN (Ren et al., 2015): torchvision's proposal network and box head on Tropho's pyramid."""
+
+from torch import Tensor, nn
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.poolers import LevelMapper
+
+from tropho.models.grids import Grid, anchors
+from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels, top_logits
+from tropho.models.postprocess import clip_boxes, has_area
+from tropho.settings import ModelSettings
+
+SCALES = (2.0, 2.0**1.5)
+"""Anchor sizes in strides, half an octave apart: 16 and 23 pixels on P3."""
+
+RATIOS = (0.5, 1.0, 2.0)
+
+PROPOSALS = 1000
+"""Proposals an image, before and after non-maximum suppression (before: of each level)."""
+
+SAMPLED = 128
+"""Proposals an image that the box head learns from; torchvision's 512 suit images of 800 pixels and more."""
+
+POOLED = 7
+"""Cells a side that a proposal is pooled to."""
+
+
+class FasterRCNNHead(nn.Module):
+    """Proposals from every level, then a class and a box for each; `head_depth` counts the hidden layers.
+
+    Proposals to learn from are sampled by torch's global random generator, so a seed repeats a run.
+    """
+
+    def __init__(self, model: ModelSettings, classes: int) -> None:
+        super().__init__()
+        self.levels = model.fpn_levels
+        width = model.fpn_width
+        self.rpn = RegionProposalNetwork(
+            anchor_generator=nn.Identity(),  # anchors are made in forward, by the levels' true strides
+            head=RPNHead(width, len(SCALES) * len(RATIOS)),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=256,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
+            post_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
+            nms_thresh=0.7,
+        )
+        hidden = 4 * width
+        self.roi = RoIHeads(
+            _pool(self.levels),
+            FastRCNNConvFCHead((width, POOLED, POOLED), [], [hidden] * model.head_depth),
+            FastRCNNPredictor(hidden, classes + 1),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=SAMPLED,
+            positive_fraction=0.25,
+            bbox_reg_weights=None,
+            score_thresh=model.score_min,
+            nms_thresh=model.nms_iou,
+            detections_per_img=model.max_detections,
+        )
+
+    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
+        """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
+        grid = Grid.of(features, self.levels)
+        # Padded size on purpose: torchvision works with one for all, and boxes are clipped to `sizes` at the end.
+        shape = (grid.shapes[0][0] * grid.strides[0], grid.shapes[0][1] * grid.strides[0])
+        shapes = [shape] * len(sizes)
+        proposals, losses, objectness = self._propose(features, grid, shapes, targets)
+        named = {str(level): each for level, each in zip(self.levels, features, strict=True)}
+        shifted = None
+        if targets is not None:  # torchvision counts classes from 1; 0 is the ground
+            shifted = [{"boxes": each["boxes"], "labels": each["labels"] + 1} for each in targets]
+        found, more = self.roi(named, proposals, shapes, shifted)
+        if targets is not None:
+            losses |= {"classification": more["loss_classifier"], "box": more["loss_box_reg"]}
+        return HeadOutput(losses, _clipped(found, sizes), top_logits(objectness))
+
+    def _propose(
+        self, features: list[Tensor], grid: Grid, shapes: list[tuple[int, int]], targets: Targets | None
+    ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
+        """Proposals (n, 4) of each image, their losses when training, and the anchors' logits (B, N * A)."""
+        rpn, per_position = self.rpn, len(SCALES) * len(RATIOS)
+        boxes = [anchors(grid, SCALES, RATIOS)] * len(shapes)
+        maps, deltas = rpn.head(features)
+        objectness = flatten_levels(maps, 1)
+        offsets = flatten_levels(deltas, 4).flatten(0, 1)
+        proposals = rpn.box_coder.decode(offsets.detach(), boxes).view(len(shapes), -1, 4)
+        counts = [count * per_position for count in grid.counts]
+        kept, _ = rpn.filter_proposals(proposals, objectness, shapes, counts)
+        if targets is None:
+            return kept, {}, objectness.squeeze(2)
+        labels, matched = rpn.assign_targets_to_anchors(boxes, targets)
+        wanted = rpn.box_coder.encode(matched, boxes)
+        loss, box_loss = rpn.compute_loss(objectness.flatten(0, 1), offsets, labels, wanted)
+        return kept, {"objectness": loss, "proposal": box_loss}, objectness.squeeze(2)
+
+
+def _pool(levels: list[int]) -> MultiScaleRoIAlign:
+    """RoI align on the level that fits a proposal's size: P4 for 224 pixels, a level finer for each halving.
+
+    Scales are set here because torchvision would guess them from the first batch, wrongly for P6 and P7 of
+    small images.
+    """
+    pool = MultiScaleRoIAlign([str(level) for level in levels], POOLED, sampling_ratio=2)
+    pool.scales = [2.0**-level for level in levels]
+    pool.map_levels = LevelMapper(levels[0], levels[-1])
+    return pool
+
+
+def _clipped(found: Detections, sizes: Tensor) -> Detections:
+    result = []
+    for each, size in zip(found, sizes, strict=False):
+        boxes = clip_boxes(each["boxes"], size)
+        kept = has_area(boxes)
+        result.append(
+            {"boxes": boxes[kept], "scores": each["scores"][kept], "labels": each["labels"][kept] - 1}
+        )
+    return result

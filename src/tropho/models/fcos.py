@@ -1,0 +1,83 @@
+"""FCOS (Tian et al., 2020): every position in the middle of a box predicts its class and its four sides."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
+
+from tropho.models.grids import Grid
+from tropho.models.heads import (
+    HeadOutput,
+    Targets,
+    Tower,
+    flatten_levels,
+    output_conv,
+    prior_bias,
+    top_logits,
+)
+from tropho.models.points import centerness, match_points
+from tropho.models.postprocess import select_detections
+from tropho.settings import ModelSettings
+
+
+class FCOSHead(nn.Module):
+    """Two towers over all levels: class logits from one, sides and centre-ness from the other."""
+
+    def __init__(self, model: ModelSettings, classes: int) -> None:
+        super().__init__()
+        self.model = model
+        self.classes = classes
+        width = model.fpn_width
+        self.class_tower = Tower(width, model.head_depth)
+        self.box_tower = Tower(width, model.head_depth)
+        self.class_logits = output_conv(width, classes, prior_bias())
+        # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
+        self.sides = output_conv(width, 4, bias=1.0)
+        self.centerness = output_conv(width, 1)
+
+    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
+        """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
+        grid = Grid.of(features, self.model.fpn_levels)
+        boxed = [self.box_tower(level) for level in features]
+        logits = flatten_levels(
+            [self.class_logits(self.class_tower(level)) for level in features], self.classes
+        )
+        sides = functional.softplus(flatten_levels([self.sides(level) for level in boxed], 4))
+        centre = flatten_levels([self.centerness(level) for level in boxed], 1).squeeze(2)
+        evidence = top_logits(logits)
+        if targets is not None:
+            return HeadOutput(self._losses(grid, logits, sides, centre, targets), [], evidence)
+        scores = (logits.sigmoid() * centre.sigmoid()[..., None]).sqrt()
+        boxes = decode_sides(sides, grid.points, grid.stride_of)
+        return HeadOutput({}, select_detections(scores, boxes, sizes, self.model), evidence)
+
+    def _losses(
+        self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets
+    ) -> dict[str, Tensor]:
+        row, chosen = match_points(grid, [each["boxes"] for each in targets])
+        boxes = torch.cat([each["boxes"] for each in targets])[chosen]
+        labels = torch.cat([each["labels"] for each in targets])[chosen]
+        position = row % len(grid.points)
+        points, strides = grid.points[position], grid.stride_of[position]
+        positives = max(1, len(row))
+
+        wanted = torch.zeros_like(logits).flatten(0, 1)
+        wanted[row, labels] = 1.0
+        predicted = decode_sides(sides.flatten(0, 1)[row], points, strides)
+        centred = functional.binary_cross_entropy_with_logits(
+            centre.flatten()[row], centerness(points, boxes, strides), reduction="sum"
+        )
+        return {
+            "classification": sigmoid_focal_loss(logits.flatten(0, 1), wanted, reduction="sum") / positives,
+            "box": generalized_box_iou_loss(predicted, boxes, reduction="sum") / positives,
+            "centerness": centred / positives,
+        }
+
+
+def decode_sides(sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:
+    """Distances (..., N, 4) to the left, top, right and bottom side in strides -> xyxy boxes in pixels.
+
+    `points` (N, 2) and `strides` (N,) are in pixels.
+    """
+    distance = sides * strides[:, None]
+    return torch.cat([points - distance[..., :2], points + distance[..., 2:]], dim=-1)

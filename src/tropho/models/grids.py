@@ -1,0 +1,61 @@
+"""Where the positions of a feature pyramid lie in the image."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The positions of all levels, one after the other, row by row; N in all.
+
+    A position of a level with stride s stands at the middle of its s x s pixels, so that every place in the
+    image is within half a stride of one, up to the right and lower edges.
+    """
+
+    strides: tuple[int, ...]
+    shapes: tuple[tuple[int, int], ...]
+    """Height and width of each level's feature map."""
+    device: torch.device
+
+    @classmethod
+    def of(cls, features: list[Tensor], levels: list[int]) -> "Grid":
+        """The grid of feature maps (B, C, h, w), one for each level number."""
+        shapes = tuple((each.shape[-2], each.shape[-1]) for each in features)
+        return cls(tuple(2**level for level in levels), shapes, features[0].device)
+
+    @property
+    def counts(self) -> list[int]:
+        """Positions of each level."""
+        return [height * width for height, width in self.shapes]
+
+    @cached_property
+    def points(self) -> Tensor:
+        """(N, 2) x and y in pixels."""
+        levels = []
+        for stride, (height, width) in zip(self.strides, self.shapes, strict=True):
+            y = (torch.arange(height, device=self.device, dtype=torch.float32) + 0.5) * stride
+            x = (torch.arange(width, device=self.device, dtype=torch.float32) + 0.5) * stride
+            levels.append(torch.cartesian_prod(y, x).flip(1).reshape(-1, 2))
+        return torch.cat(levels)
+
+    @cached_property
+    def stride_of(self) -> Tensor:
+        """(N,) stride of each position's level in pixels."""
+        strides = torch.tensor(self.strides, device=self.device, dtype=torch.float32)
+        return strides.repeat_interleave(torch.tensor(self.counts, device=self.device))
+
+
+def anchors(grid: Grid, scales: tuple[float, ...], ratios: tuple[float, ...]) -> Tensor:
+    """(N * A, 4) xyxy boxes about every position; A = scales x ratios.
+
+    An anchor's area is (scale * stride)^2; a ratio is height / width.
+    """
+    scale = torch.tensor(scales, device=grid.device).repeat_interleave(len(ratios))
+    root = torch.tensor(ratios, device=grid.device).sqrt().repeat(len(scales))
+    half = torch.stack([scale / root, scale * root], dim=1) / 2  # (A, 2) in strides
+    half = half[None] * grid.stride_of[:, None, None]
+    centre = grid.points[:, None]
+    return torch.cat([centre - half, centre + half], dim=2).reshape(-1, 4)
