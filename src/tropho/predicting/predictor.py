@@ -12,7 +12,7 @@ from torch import nn
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
-from tropho.images.pack import fit_size, resize
+from tropho.images.pack import resize_long_side
 from tropho.settings import TaskSettings
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
@@ -52,7 +52,7 @@ class Predictor:
         """
         tables = []
         for image in images:
-            packed = resize(image, self.task.settings.augment.size)
+            packed = resize_long_side(image, self.task.settings.augment.size)
             sizes = _Loose({"": _size(image)}, {"": _size(packed)})
             batch = self.task.collate([self.task.sample(packed)])
             batch["images"] = batch["images"].to(next(self.model.parameters()).device)

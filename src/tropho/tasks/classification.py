@@ -158,8 +158,10 @@ class ClassificationTask:
         classification_figures(truth.images, predictions, self.classes, raw, to, evaluate.beta, evaluate.gallery)
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
-        """image_id, label, and the probability of each class."""
-        return predictions.set_index("image_id").loc[image_ids].reset_index()
+        """image_id, label, and the probability of each class; all equal for an image that could not be predicted."""
+        known = predictions.set_index("image_id")[self.columns].reindex(image_ids)
+        values = known.fillna(1 / len(self.classes)).to_numpy()
+        return self._table(pd.Series(image_ids, dtype="string"), values)
 
     def _table(self, image_ids: pd.Series, values: np.ndarray) -> pd.DataFrame:
         labels = [self.classes[number] for number in values.argmax(axis=1)]

@@ -199,7 +199,14 @@ class DetectionTask:
         )
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
-        """Rows of tables.DETECTIONS, image by image in the order given, best first; every image is there."""
+        """Rows of tables.DETECTIONS, image by image in the order given, best first.
+
+        An image that could not be predicted gets a negative row with confidence 0.5: a leaderboard wants every image.
+        """
+        absent = [each for each in image_ids if each not in set(predictions["image_id"])]
+        if self.negative and absent:
+            rows = {"image_id": absent, "label": self.negative, "score": 0.5, **dict.fromkeys(BOX, 0.0)}
+            predictions = pd.concat([predictions, conform(pd.DataFrame(rows), DETECTIONS)])
         order = {image_id: number for number, image_id in enumerate(image_ids)}
         table = predictions.assign(order=predictions["image_id"].map(order))
         return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")

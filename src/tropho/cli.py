@@ -1,0 +1,145 @@
+"""The command line: one command a stage, and the tools around them.
+
+Exit codes: 0 done, 1 the data or the submission is wrong, 2 wrong usage or settings, 3 something outside failed.
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tropho.errors import TrophoError
+
+app = typer.Typer(
+    name="tropho",
+    help="From raw images to a leaderboard submission, and from a public data set to a report.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+STAGES = {
+    "download": "Fetch the task's files, or check those that you placed.",
+    "audit": "List what is wrong with the data and write one clean table.",
+    "split": "Deal the training images into folds, keeping groups together.",
+    "augment": "Pack the images at training size; prove and picture the augmentation policy.",
+    "tune": "Search settings with Optuna.",
+    "train": "Train one model a fold.",
+    "evaluate": "Measure out-of-fold and test predictions and draw every figure.",
+    "submit": "Write the submission, check it, and record where it came from.",
+    "report": "Write the page.",
+}
+
+TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK")]
+
+
+def _run_stage(stage: str, task: str) -> None:
+    from tropho.config import load_task
+
+    settings = load_task(task)
+    importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
+
+
+def _add_stage(stage: str, description: str) -> None:
+    def command(task: TaskName) -> None:
+        _run_stage(stage, task)
+
+    app.command(stage, help=description)(command)
+
+
+for _stage, _description in STAGES.items():
+    _add_stage(_stage, _description)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of every command."""
+    # main() reads --debug from the arguments, since it must also hold when parsing them fails.
+
+
+@app.command()
+def tasks() -> None:
+    """List the tasks: kind, and the state of each stage."""
+    from tropho.stages.state import print_tasks
+
+    print_tasks(Path.cwd())
+
+
+@app.command()
+def summary() -> None:
+    """Show what the active tasks have to show: scores, submissions, reports."""
+    from tropho.stages.summary import print_summary
+
+    print_summary(Path.cwd())
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine has and lacks, and what to do about it."""
+    from tropho.doctor import print_findings
+
+    print_findings(Path.cwd())
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Argument(help="CSV with the true boxes.", metavar="TRUTH.csv")],
+    submission: Annotated[Path, typer.Argument(help="CSV with the predicted boxes.", metavar="SUBMISSION.csv")],
+) -> None:
+    """Score a submission by the leaderboard's metric; prints JSON."""
+    from tropho.formats.competition import read_competition_csv
+    from tropho.metrics.boxes import leaderboard_map
+
+    result = leaderboard_map(read_competition_csv(truth), read_competition_csv(submission))
+    typer.echo(json.dumps(result))
+
+
+@app.command("check-submission")
+def check_submission_command(
+    submission: Annotated[Path, typer.Argument(help="The file to check.", metavar="SUB.csv")],
+    sample: Annotated[Path, typer.Option(help="The competition's SampleSubmission.csv.")],
+    sizes: Annotated[
+        Path | None, typer.Option(help="Table with image_id, width and height, such as data/audit/T/images.csv.")
+    ] = None,
+) -> None:
+    """Check a submission against the competition's sample; lists every fault with its row."""
+    from tropho.formats.submission import check_submission, read_sizes
+
+    faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None)
+    for fault in faults:
+        typer.echo(str(fault))
+    if faults:
+        typer.echo(f"{submission}: {len(faults)} fault(s); the leaderboard would refuse it.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{submission}: no faults.")
+
+
+def main() -> None:
+    """Run the command line, turning expected failures into one sentence and an exit code."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments)
+    except TrophoError as error:
+        if debug:
+            raise
+        typer.echo(f"tropho: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("tropho: stopped.", err=True)
+        sys.exit(130)
+    except OSError as error:
+        if debug:
+            raise
+        typer.echo(f"tropho: {_os_sentence(error)}", err=True)
+        sys.exit(3)
+
+
+def _os_sentence(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}; check that the file exists, may be used, and that the disk has room."

@@ -1,0 +1,60 @@
+"""Tune: search over settings of model and train on the first fold, by the score that training maximises."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tropho.config import with_overrides
+from tropho.files import atomic_folder, fingerprint, write_text
+from tropho.settings import TaskSettings
+from tropho.stages.inputs import Inputs, read_inputs, training_fingerprint
+from tropho.stages.paths import Paths
+from tropho.tasks import build_task
+from tropho.tracking import Run, open_tracker
+from tropho.training.fit import fit, make_accelerator
+from tropho.training.search import Report, Search
+
+
+def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+    """Search and write the choice to data/tuned/T.yaml; returns it. With `trials: 0` the choice is empty."""
+    paths = Paths(root, settings.name)
+    choice: dict[str, Any] = {}
+    with atomic_folder(paths.search) as folder:
+        if settings.tune.trials:
+            choice = _search(settings, paths, folder)
+    write_text(paths.choice, yaml.safe_dump(choice, sort_keys=True))
+    return choice
+
+
+def _search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]:
+    inputs = read_inputs(paths)
+    base = with_overrides(settings, {"train.epochs": settings.tune.epochs})
+    space = fingerprint([settings.tune.space, settings.tune.epochs])
+    study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"
+    tracker = open_tracker(paths.root)
+    with tracker.run(f"tune {settings.name}", experiment=settings.name, tags={"stage": "tune"}) as parent:
+        search = Search(base, study_name, paths.root)
+        choice = search.run(lambda trial, report: _trial(trial, report, inputs, parent))
+        search.write(folder)
+        parent.log_params({f"chosen/{key}": value for key, value in choice.items()})
+        parent.log_artifact(folder, "search")
+    return choice
+
+
+def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) -> float:
+    """Train the first fold with a trial's settings; returns its best score."""
+    number = min(inputs.folds)
+    with parent.child(f"trial {report.number}", tags={"trial": str(report.number)}) as tracked:
+        tracked.log_params(report.parameters)
+
+        def on_epoch(row: dict[str, float]) -> None:
+            step = int(row["epoch"])
+            tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, step)
+            if "score" in row:
+                report(step, row["score"])
+
+        task = build_task(settings, inputs.classes)
+        accelerator = make_accelerator(settings.train)
+        fitted = fit(task, inputs.pack, *inputs.fold(number), accelerator, settings.train.seed, on_epoch=on_epoch)
+        return fitted.progress.best_score
