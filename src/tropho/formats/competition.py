@@ -1,0 +1,78 @@
+"""The competition's CSV (Zindi): `Image_ID,class,confidence,ymin,xmin,ymax,xmax`, y first, absolute pixels.
+
+Only here and in formats/boxes_csv.py does that order of columns exist.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tropho.errors import DataError
+from tropho.files import atomic_path
+from tropho.tables import BOX, DETECTIONS
+
+COLUMNS = {
+    "Image_ID": "image_id",
+    "class": "label",
+    "confidence": "score",
+    "ymin": "ymin",
+    "xmin": "xmin",
+    "ymax": "ymax",
+    "xmax": "xmax",
+}
+"""The competition's columns in its order, and the names that Tropho's tables have for them."""
+
+
+def read_competition_csv(path: Path) -> pd.DataFrame:
+    """Read truth or a submission as a table of detections (tables.DETECTIONS), in the order of the file.
+
+    Raises:
+        DataError: the file is absent or no CSV, a column is missing, or a cell is empty or not a finite number.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is not there; check the path.")
+    texts = {"Image_ID": str, "class": str}
+    try:
+        table = pd.read_csv(
+            path, dtype=texts, encoding="utf-8-sig", na_values={"confidence": [""]}, keep_default_na=False
+        )
+    except (ValueError, pd.errors.ParserError) as error:  # ValueError holds empty files and wrong encodings
+        raise DataError(f"{path} can't be read as CSV: {error}.") from error
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise DataError(f"{path} has no column '{missing[0]}'; its header must be {','.join(COLUMNS)}.")
+    table = table[list(COLUMNS)].rename(columns=COLUMNS)
+    for name in ["score", *BOX]:
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    for name in DETECTIONS:
+        good = np.isfinite(table[name]) if name in {"score", *BOX} else table[name] != ""
+        if not good.all():
+            row = int(np.argmin(good.to_numpy()))
+            column = next(theirs for theirs, ours in COLUMNS.items() if ours == name)
+            raise DataError(
+                f"{path}, row {row + 2}: {column} is empty or not a finite number; "
+                "`tropho check-submission` lists every such row."
+            )
+    return table[list(DETECTIONS)].astype({"score": float, **dict.fromkeys(BOX, float)})
+
+
+def write_competition_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write detections (tables.DETECTIONS) in the competition's columns, one row each, in their order.
+
+    Coordinates are rounded to the nearest integer, as the competition's own are: rounding outwards would bias every
+    box, by a tenth of the area of a 30-pixel parasite.
+
+    Raises:
+        DataError: a score or a coordinate is not finite, or a name is empty.
+    """
+    numbers = table[["score", *BOX]].to_numpy(np.float64)
+    bad = ~np.isfinite(numbers).all(axis=1) | table[["image_id", "label"]].isna().any(axis=1).to_numpy()
+    if bad.any():
+        row = table.iloc[int(np.argmax(bad))]
+        raise DataError(f"The detection {row.to_dict()} has an empty or infinite value; it can't be submitted.")
+    out = table.rename(columns={ours: theirs for theirs, ours in COLUMNS.items()})[list(COLUMNS)].copy()
+    for name in BOX:
+        out[name] = np.rint(out[name].to_numpy(np.float64)).astype(np.int64)
+    with atomic_path(path) as temporary:
+        out.to_csv(temporary, index=False)
