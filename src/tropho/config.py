@@ -91,7 +91,7 @@ def _sentence(key: str, error: Any) -> str:
         return f"{key} is missing; add it to that section or to defaults."
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(value, str) and _reads_as_number(value):
-        return f"{key} is the text '{value}', not a number; write it as {float(value):.1e}."
+        return f"{key} is the text '{value}', not a number; write it as {_plain(float(value))}."
     if isinstance(value, dict):
         return f"{key}: {message}."
     return f"{key} is {value!r}: {message[0].lower()}{message[1:]}."
@@ -111,6 +111,12 @@ def _reads_as_number(text: str) -> bool:
     return True
 
 
+def _plain(number: float) -> str:
+    """A number as YAML 1.1 reads it: 1.0e-3, with a point and without padding."""
+    mantissa, _, exponent = f"{number:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent):+d}"
+
+
 def _check_keys(section: dict[str, Any], known: Any, where: str) -> None:
     for key in section:
         if key not in known:
@@ -119,4 +125,4 @@ def _check_keys(section: dict[str, Any], known: Any, where: str) -> None:
 
 def _nearest(name: str, known: Any) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(sorted(known))}"
+    return f"; did you mean '{close[0]}'" if close else f"; known are {', '.join(sorted(known))}"

@@ -1,0 +1,130 @@
+import re
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from tropho.config import load_params, load_task, task_settings, with_overrides
+from tropho.errors import UsageError
+from tropho.settings import SECTIONS, TaskSettings
+
+
+@pytest.fixture
+def params():
+    return load_params(ROOT / "params.yaml")
+
+
+def test_every_task_of_the_project_is_valid(params):
+    assert list(params["tasks"]) == [
+        "smear_demo",
+        "cells_demo",
+        "malaria",
+        "brain_tumor",
+        "brain_tumor_binary",
+        "retina_oct",
+        "chest_xray",
+    ]
+    for task in params["tasks"]:
+        assert task_settings(task, params).name == task
+
+
+def test_defaults_name_every_setting(params):
+    for section in SECTIONS:
+        fields = TaskSettings.model_fields[section].annotation.model_fields
+        assert list(params["defaults"][section]) == list(fields), section
+
+
+def test_every_default_has_a_comment():
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    block = lines[lines.index("defaults:") + 1 : lines.index("tasks:")]
+    knobs = [line for line in block if re.match(r"    \w+:", line)]
+    assert len(knobs) > 60
+    assert [line for line in knobs if "  # " not in line] == []
+
+
+def test_a_task_says_only_what_differs(params):
+    settings = task_settings("smear_demo", params)
+    assert settings.model.name == "fcos"
+    assert settings.model.backbone == params["defaults"]["model"]["backbone"]
+
+
+def test_settings_are_frozen(settings):
+    with pytest.raises(ValueError, match="frozen"):
+        settings("smear_demo").train.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "words"),
+    [
+        ("train", {"epoch": 3}, ["tasks.malaria.train.epoch", "did you mean 'epochs'"]),
+        ("train", {"lr": "1e-3"}, ["tasks.malaria.train.lr", "1.0e-3"]),
+        ("train", {"epochs": 0}, ["tasks.malaria.train.epochs is 0", "greater than or equal to 1"]),
+        ("train", {"epochs": 2.5}, ["tasks.malaria.train.epochs is 2.5"]),
+        ("train", {"schedule": "cosin"}, ["tasks.malaria.train.schedule", "'cosine'"]),
+        ("model", {"fpn_levels": [3, 5]}, ["tasks.malaria.model", "consecutive"]),
+        ("model", {"name": "resnet"}, ["tasks.malaria", "can't do detection"]),
+        ("download", {"source": "local"}, ["tasks.malaria.download", "'path'"]),
+        ("predict", {"tta": ["mirror"]}, ["tasks.malaria.predict.tta.0", "'hflip'"]),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
+    params["tasks"]["malaria"][section] = {**params["tasks"]["malaria"][section], **changes}
+    with pytest.raises(UsageError) as caught:
+        task_settings("malaria", params)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_unknown_section_names_the_nearest(params):
+    params["tasks"]["malaria"]["trian"] = {}
+    with pytest.raises(UsageError, match=r"tasks\.malaria\.trian .* 'train'"):
+        task_settings("malaria", params)
+
+
+def test_a_missing_section_says_how_to_write_it(params):
+    del params["tasks"]["malaria"]["tune"]
+    with pytest.raises(UsageError, match=re.escape("write `tune: {}`")):
+        task_settings("malaria", params)
+
+
+def test_an_unknown_task_names_the_nearest(params):
+    with pytest.raises(UsageError, match="did you mean 'malaria'"):
+        task_settings("maleria", params)
+
+
+def test_an_unknown_active_task_is_refused(tmp_path, params):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({**params, "active": ["cell_demo"]}))
+    with pytest.raises(UsageError, match="active: there is no task 'cell_demo'; did you mean 'cells_demo'"):
+        load_params(path)
+
+
+def test_an_unknown_default_section_is_refused(tmp_path, params):
+    params["defaults"]["tunes"] = {}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    with pytest.raises(UsageError, match=r"defaults\.tunes .* 'tune'"):
+        load_params(path)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- a list", ""])
+def test_a_broken_file_is_a_usage_error(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"params\.yaml"):
+        load_task("malaria", path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(UsageError, match="run tropho in the folder that holds it"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_overrides_are_validated(settings):
+    base = settings("cells_demo")
+    assert with_overrides(base, {"train.lr": 0.5, "model.dropout": 0.25}).model.dropout == 0.25
+    assert base.train.lr != 0.5
+    with pytest.raises(UsageError, match=r"no setting 'train\.rl'"):
+        with_overrides(base, {"train.rl": 0.5})
+    with pytest.raises(UsageError, match=r"tasks\.cells_demo\.model\.dropout"):
+        with_overrides(base, {"model.dropout": 1.5})

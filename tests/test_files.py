@@ -1,0 +1,76 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha256_of, write_json
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_fingerprint_ignores_key_order_but_not_values():
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+    assert len(fingerprint(None)) == 16
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "a").write_text("old")
+    with pytest.raises(RuntimeError), atomic_folder(folder) as temporary:
+        (temporary / "a").write_text("half")
+        raise RuntimeError
+    assert (folder / "a").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_new_folder_replaces_the_old_one(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "old").touch()
+    with atomic_folder(folder) as temporary:
+        (temporary / "new").touch()
+    assert [each.name for each in folder.iterdir()] == ["new"]
+
+
+def test_a_killed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "state.json"
+    path.write_text('{"epoch": 1}')
+    code = f"""
+import os, signal
+from pathlib import Path
+from tropho.files import atomic_path
+with atomic_path(Path({str(path)!r})) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    assert json.loads(path.read_text()) == {"epoch": 1}
+
+
+def test_json_round_trip_refuses_nan(tmp_path):
+    path = tmp_path / "deep" / "metrics.json"
+    write_json(path, {"a": 0.1 + 0.2})
+    assert read_json(path) == {"a": 0.1 + 0.2}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert read_json(path) == {"a": 0.1 + 0.2}

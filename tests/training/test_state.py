@@ -1,0 +1,96 @@
+"""Weight averages, checkpoints and the order of samples."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tropho.seeds import sample_seed
+from tropho.training.checkpoints import Checkpoint, Progress
+from tropho.training.ema import WeightAverage
+from tropho.training.sampling import EpochSampler
+
+
+def test_the_average_follows_by_the_warmed_up_decay():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 0.0)
+    average = WeightAverage(model, decay=0.5)
+    expected = 0.0
+    for step in range(1, 20):
+        nn.init.constant_(model.weight, float(step))
+        average.update(model)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+        assert average.model.weight.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_average_takes_norm_statistics_and_counters():
+    model = nn.BatchNorm1d(2)
+    average = WeightAverage(model, decay=0.9)
+    model.train()(torch.randn(8, 2) + 5)
+    average.update(model)
+    assert average.model.num_batches_tracked == 1
+    assert (average.model.running_mean > 0).all()
+    assert not any(each.requires_grad for each in average.model.parameters())
+
+
+def test_nothing_is_loaded_where_nothing_was_saved(tmp_path):
+    assert Checkpoint(tmp_path / "fold0").load() is None
+
+
+def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "fold0")
+    weights = {"weight": torch.randn(2, 3), "count": torch.tensor(4)}
+    progress = Progress([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
+    checkpoint.save_best(1, weights)
+    checkpoint.save(progress, model=weights)
+    loaded, parts = checkpoint.load()
+    assert loaded == progress
+    torch.testing.assert_close(parts["model"], weights, rtol=0, atol=0)
+    torch.testing.assert_close(checkpoint.load_best(loaded), weights, rtol=0, atol=0)
+
+
+def test_a_kill_between_best_and_state_leaves_a_pair_that_fits(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "fold0")
+    old, new = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
+    checkpoint.save_best(1, old)
+    checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=1, best_score=0.1), model=old)
+    checkpoint.save_best(2, new)  # and here the process dies, before the state of epoch 2 is written
+    progress, _ = checkpoint.load()
+    assert checkpoint.load_best(progress)["weight"].item() == 0.0
+
+
+def test_superseded_best_weights_are_dropped(tmp_path):
+    checkpoint = Checkpoint(tmp_path)
+    for epoch in (1, 2, 3):
+        checkpoint.save_best(epoch, {"weight": torch.ones(1)})
+        checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=epoch), model={})
+    assert [path.name for path in tmp_path.glob("best-*")] == ["best-3.safetensors"]
+
+
+def test_the_order_depends_on_seed_and_epoch_alone():
+    sampler = EpochSampler(["a"] * 30, seed=1)
+    first = list(sampler)
+    assert first == list(sampler)
+    assert sorted(index for _, index in first) == list(range(30))
+    sampler.epoch = 1
+    assert [index for _, index in sampler] != [index for _, index in first]
+    assert {epoch for epoch, _ in sampler} == {1}
+    assert list(EpochSampler(["a"] * 30, seed=2)) != first
+
+
+def test_balanced_draws_every_stratum_equally_often():
+    strata = ["rare"] * 5 + ["common"] * 1995
+    drawn = Counter(strata[index] for _, index in EpochSampler(strata, seed=0, balanced=True))
+    # 2000 fair draws: 1000 each, give or take five standard deviations of 22
+    assert abs(drawn["rare"] - 1000) < 112
+
+
+def test_sample_seeds_differ_and_repeat():
+    seeds = {sample_seed(0, epoch, index) for epoch in range(10) for index in range(100)}
+    assert len(seeds) == 1000
+    assert sample_seed(3, 4, 5) == sample_seed(3, 4, 5)
+    assert all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
+    assert np.random.default_rng(sample_seed(0, 0, 0)).random() >= 0
