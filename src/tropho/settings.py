@@ -33,6 +33,7 @@ class DownloadSettings(Section):
     images: AtLeastOne
     test_images: AtLeastOne
     seed: Count
+    difficulty: Share
 
     @model_validator(mode="after")
     def _source_has_its_key(self) -> "DownloadSettings":
