@@ -1,0 +1,140 @@
+"""Class names: renamed, merged and dropped as the settings say; the negative class; names nobody knows."""
+
+import pandas as pd
+
+from tropho.errors import DataError, UsageError
+from tropho.formats.labels import IssueLog, Labels, nearest
+from tropho.settings import AuditSettings
+from tropho.tables import BOX
+
+
+def settle(labels: Labels, settings: AuditSettings) -> Labels:
+    """Labels as read -> labels with the settings' class names, the negative class gone from the boxes.
+
+    Raises:
+        UsageError: class_map, classes or negative name a class that the data doesn't have.
+        DataError: no label is left.
+    """
+    log = IssueLog()
+    boxes = _straightened(labels.boxes.copy(), log)
+    images = labels.images.copy()
+    found = set(boxes["label"].dropna()) | set(images["label"].dropna())
+    if not found:
+        raise DataError("No label could be read; check audit.format and the label files.")
+    classes = _class_names(found, settings)
+    boxes, images = _mapped(boxes, images, settings, log)
+    with_row = set(boxes["image_id"])
+    boxes = _known_boxes(boxes, classes, settings.negative, log)
+    images = _known_images(images, classes, log)
+    boxes, positive = _without_negatives(boxes, settings.negative, log)
+    lost = images["image_id"].isin(with_row - positive)
+    images.loc[lost, "status"] = "unlabelled"
+    for image_id in images.loc[lost, "image_id"]:
+        log.add(
+            "unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id
+        )
+    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
+    return Labels(images, boxes.reset_index(drop=True), issues, classes)
+
+
+def _class_names(found: set[str], settings: AuditSettings) -> list[str]:
+    """The classes in order; raise UsageError for a setting that names a class the data doesn't have."""
+    for name in settings.class_map:
+        if name not in found:
+            raise UsageError(f"audit.class_map: no label is called '{name}'{nearest(name, found)}.")
+    mapped = {settings.class_map.get(name, name) for name in found}
+    left = {name for name in mapped if name is not None}
+    negative = settings.negative
+    alike = {name for name in left if negative and name.lower() == negative.lower()}
+    if alike and negative not in alike:
+        raise UsageError(f"audit.negative: no label is called '{negative}'; did you mean '{min(alike)}'?")
+    left -= alike
+    if settings.classes is None:
+        if not left:
+            raise DataError("No class is left once audit.class_map and audit.negative have been applied.")
+        return sorted(left)
+    for name in settings.classes:
+        if name not in left:
+            raise UsageError(f"audit.classes: no label is called '{name}'{nearest(name, left)}.")
+    return list(settings.classes)
+
+
+def _mapped(
+    boxes: pd.DataFrame, images: pd.DataFrame, settings: AuditSettings, log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rename, merge and drop classes; an image whose class is dropped is no longer used."""
+    for name, target in settings.class_map.items():
+        if target is None:
+            in_boxes, in_images = boxes["label"] == name, (images["label"] == name).fillna(False)
+            images.loc[in_images, "status"] = "unlabelled"
+            boxes = boxes[~in_boxes]
+            what = f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
+            log.add("dropped_class", "dropped", f"Class '{name}' is dropped by class_map with {what}.")
+    names = dict(settings.class_map)
+    boxes, images = (
+        table.assign(label=table["label"].map(lambda name: names.get(name, name)).astype("string"))
+        for table in (boxes, images)
+    )
+    return boxes, images
+
+
+def _known_boxes(
+    boxes: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog
+) -> pd.DataFrame:
+    """Boxes of the classes and the negative class; the others are listed."""
+    known = boxes["label"].isin([*classes, *([negative] if negative else [])])
+    for box in boxes[~known].itertuples():
+        detail = (
+            f"Class '{box.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
+        )
+        log.add("unknown_class", "quarantined", detail, box.image_id, box.file, box.row)
+    return boxes[known]
+
+
+def _known_images(images: pd.DataFrame, classes: list[str], log: IssueLog) -> pd.DataFrame:
+    """Images (classification) whose label is not a class lose it and are listed."""
+    strange = images["label"].notna() & ~images["label"].isin(classes)
+    for image in images[strange & (images["status"] == "ok")].itertuples():
+        detail = (
+            f"Class '{image.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
+        )
+        log.add("unknown_class", "quarantined", detail, image.image_id, image.path)
+    images.loc[strange, "status"] = "unlabelled"
+    images.loc[strange, "label"] = pd.NA
+    return images
+
+
+def _straightened(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
+    """Boxes whose corners are the wrong way round, turned; each is listed."""
+    for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
+        wrong = boxes[low] > boxes[high]
+        for box in boxes[wrong].itertuples():
+            detail = (
+                f"{low} {getattr(box, low):g} is above {high} {getattr(box, high):g}; the two are swapped."
+            )
+            log.add("swapped_box", "repaired", detail, box.image_id, box.file, box.row)
+        boxes.loc[wrong, [low, high]] = boxes.loc[wrong, [high, low]].to_numpy()
+    return boxes
+
+
+def _without_negatives(
+    boxes: pd.DataFrame, negative: str | None, log: IssueLog
+) -> tuple[pd.DataFrame, set[str]]:
+    """Boxes without those of the negative class, and the images that any usable row speaks of."""
+    is_negative = boxes["label"] == negative if negative else pd.Series(False, index=boxes.index)
+    empty = boxes[BOX].isna().any(axis=1) & ~is_negative
+    for box in boxes[empty].itertuples():
+        detail = f"A row of class '{box.label}' without a box."
+        log.add("bad_row", "quarantined", detail, box.image_id, box.file, box.row)
+    negatives, boxes = boxes[is_negative], boxes[~is_negative & ~empty]
+    with_objects = negatives["image_id"].isin(boxes["image_id"])
+    for box in negatives[with_objects].itertuples():
+        detail = f"The image is called {negative} and has boxes too; the boxes are kept."
+        log.add("negative_with_objects", "dropped", detail, box.image_id, box.file, box.row)
+    with_box = ~with_objects & (negatives[BOX].fillna(0) != 0).any(axis=1)
+    for box in negatives[with_box].itertuples():
+        detail = f"{negative} with the box {box.xmin:g},{box.ymin:g},{box.xmax:g},{box.ymax:g}; it has none."
+        log.add("negative_with_box", "repaired", detail, box.image_id, box.file, box.row)
+    for box in negatives[~with_objects & negatives["image_id"].duplicated()].itertuples():
+        log.add("repeated_row", "dropped", f"A second {negative} row.", box.image_id, box.file, box.row)
+    return boxes, set(negatives["image_id"]) | set(boxes["image_id"])

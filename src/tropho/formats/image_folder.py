@@ -1,0 +1,87 @@
+"""A folder a class: train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png alone."""
+
+from pathlib import Path, PurePosixPath
+
+from tropho.errors import DataError, UsageError
+from tropho.formats.labels import (
+    LABELLED_BOXES,
+    LABELLED_IMAGES,
+    ImageFiles,
+    IssueLog,
+    Labels,
+    nearest,
+    table_of,
+)
+from tropho.settings import TaskSettings
+
+TRAIN = {"train", "training", "val", "valid", "validation"}
+TEST = {"test", "testing"}
+
+
+def read(settings: TaskSettings, raw: Path) -> Labels:
+    """Labels from folder names; an image's id is its path below `raw`.
+
+    `audit.train` and `audit.test` name the folders that hold the class folders. By default these are `train`
+    or `training` with `val`, `valid` or `validation` beside it, and `test` or `testing`, in any case; where
+    there are none, the class folders themselves, all for training. Folders that hold nothing but one folder
+    are entered. Test images without a class folder are unlabelled test images.
+
+    Raises:
+        UsageError: a folder that the settings name is not there.
+        DataError: there are no class folders with images.
+    """
+    on_disk, log = ImageFiles(raw), IssueLog()
+    if not on_disk.paths:
+        raise DataError(f"There are no images in {raw}.")
+    folders = _subset_folders(settings, on_disk)
+    rows = []
+    for path in on_disk.paths:
+        subset, folder = next(
+            ((subset, folder) for folder, subset in folders.items() if path.startswith(folder)), ("", "")
+        )
+        below = PurePosixPath(path.removeprefix(folder)).parts
+        if not subset:  # audit lists it as belonging to no subset
+            continue
+        label = below[0] if len(below) > 1 else None
+        status = "ok" if label or subset == "test" else "unlabelled"
+        if status == "unlabelled":
+            log.add("unlabelled", "quarantined", "It is in no class folder.", path, path)
+        rows.append({"image_id": path, "path": path, "subset": subset, "label": label, "status": status})
+    if not any(row["label"] and row["subset"] == "train" for row in rows):
+        raise DataError(f"{raw} holds no class folders with training images; see audit.train.")
+    return Labels(table_of(rows, LABELLED_IMAGES), table_of([], LABELLED_BOXES), log.table(), [])
+
+
+def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, str]:
+    """Prefixes of paths -> subset; the prefix "" stands for everything."""
+    top, names = _top(on_disk.paths)
+    given = {"train": settings.audit.train, "test": settings.audit.test}
+    folders = {}
+    for subset, usual in (("test", TEST), ("train", TRAIN)):
+        chosen = given[subset]
+        if chosen is None:
+            folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
+            continue
+        for name in chosen:
+            prefix = f"{name.strip('/')}/"
+            if not any(path.startswith(prefix) for path in on_disk.paths):
+                raise UsageError(f"audit.{subset}: no images in a folder '{name}'{nearest(name, names)}.")
+            folders[prefix] = subset
+    if "train" not in folders.values():
+        if folders:
+            raise DataError("There is a test folder but no training folder; name it in audit.train.")
+        folders[top] = "train"
+    return folders
+
+
+def _top(paths: list[str]) -> tuple[str, set[str]]:
+    """The folder below which the tree branches (as a prefix), and the names of the folders in it."""
+    top = ""
+    while True:
+        below = [path.removeprefix(top).split("/") for path in paths]
+        names = {parts[0] for parts in below if len(parts) > 1}
+        only = next(iter(names)) if len(names) == 1 else None
+        deeper = all(len(parts) > 2 for parts in below)
+        if only is None or not deeper or only.lower() in TRAIN | TEST:
+            return top, names
+        top += f"{only}/"

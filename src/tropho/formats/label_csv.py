@@ -1,0 +1,120 @@
+"""A table of labels: one row an image, with columns for the image, its label and, if it likes, its subset."""
+
+import csv
+from pathlib import Path
+
+from tropho.errors import DataError
+from tropho.formats.labels import (
+    LABELLED_BOXES,
+    LABELLED_IMAGES,
+    ImageFiles,
+    IssueLog,
+    Labels,
+    named_files,
+    table_of,
+)
+from tropho.settings import TaskSettings
+
+IMAGE_COLUMNS = ["image_id", "image", "file", "filename", "file_name", "path", "image_path", "id"]
+LABEL_COLUMNS = ["label", "class", "category", "target"]
+SUBSET_COLUMNS = ["subset", "split", "set"]
+_SUBSETS = {"train": "train", "training": "train", "val": "train", "valid": "train", "validation": "train"}
+SUBSETS = {**_SUBSETS, "test": "test", "testing": "test"}
+
+
+def read(settings: TaskSettings, raw: Path) -> Labels:
+    """Labels of train.csv and test.csv, or of the only other table; an image's id is its path below `raw`.
+
+    The image may be named by path, by file name, or without its ending. A test table needs no labels.
+
+    Raises:
+        DataError: there is no table, or it lacks a column for the image or the label.
+    """
+    audit = settings.audit
+    tests = named_files(raw, audit.test, {"test.csv"}, "audit.test")
+    trains = named_files(raw, audit.train, {"train.csv"}, "audit.train") or _only_table(raw, tests)
+    reader = _Reader(raw)
+    for subset, paths in (("test", tests), ("train", trains)):
+        for path in paths:
+            reader.take(path, subset)
+    images = table_of(reader.images.values(), LABELLED_IMAGES)
+    return Labels(images, table_of([], LABELLED_BOXES), reader.log.table(), [])
+
+
+def _only_table(raw: Path, tests: list[Path]) -> list[Path]:
+    tables = [
+        path for path in sorted(raw.rglob("*.csv")) if path not in tests and "sample" not in path.name.lower()
+    ]
+    if len(tables) != 1:
+        which = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"
+        raise DataError(
+            f"{raw} must hold train.csv or one other table (found: {which}); name it in audit.train."
+        )
+    return tables
+
+
+class _Reader:
+    """Rows of one table after another, one entry an image."""
+
+    def __init__(self, raw: Path) -> None:
+        self.raw = raw
+        self.on_disk = ImageFiles(raw)
+        self.log = IssueLog()
+        self.images: dict[str, dict[str, str | None]] = {}
+
+    def take(self, path: Path, subset: str) -> None:
+        """Read a table; its rows are of `subset` unless a column says otherwise."""
+        file = path.relative_to(self.raw).as_posix()
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                reader = csv.DictReader(stream, restval="")
+                columns = [(name or "").strip() for name in reader.fieldnames or []]
+                reader.fieldnames = columns
+                image = _column(columns, IMAGE_COLUMNS)
+                label = _column(columns, LABEL_COLUMNS)
+                if image is None or (label is None and subset == "train"):
+                    wanted = IMAGE_COLUMNS if image is None else LABEL_COLUMNS
+                    raise DataError(f"{file} has none of the columns {', '.join(wanted)}.")
+                where = _column(columns, SUBSET_COLUMNS)
+                for row in reader:
+                    name, value = (row[image] or "").strip(), (row[label] or "").strip() if label else ""
+                    stated = (row[where] or "").strip().lower() if where else ""
+                    self._add(
+                        name, value, SUBSETS.get(stated, subset if not stated else ""), file, reader.line_num
+                    )
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{file} is not a CSV file in UTF-8 ({error}).") from None
+
+    def _add(self, name: str, label: str, subset: str, file: str, line: int) -> None:
+        if not name or not subset:
+            what = (
+                "The image's cell is empty"
+                if not name
+                else "The subset is neither train, validation nor test"
+            )
+            self.log.add("bad_row", "quarantined", f"{what}.", name, file, line)
+            return
+        image_id = self.on_disk.locate(name, str(Path(file).parent))
+        before = self.images.get(image_id)
+        if before is None:
+            status = "ok" if label or subset == "test" else "unlabelled"
+            if status == "unlabelled":
+                self.log.add("bad_row", "quarantined", "The label's cell is empty.", image_id, file, line)
+            entry = {"image_id": image_id, "path": image_id, "subset": subset, "label": label or None}
+            self.images[image_id] = {**entry, "status": status}
+        elif before["subset"] != subset:
+            before["subset"] = "test"
+            detail = "The image is in the test set too; it is kept for test alone."
+            self.log.add("in_both_subsets", "dropped", detail, image_id, file, line)
+        elif before["label"] == (label or None):
+            self.log.add("repeated_row", "dropped", "The image has an equal row above.", image_id, file, line)
+        else:
+            detail = f"Labelled '{label}' here and '{before['label']}' above; neither is used."
+            self.log.add("label_conflict", "quarantined", detail, image_id, file, line)
+            before["status"] = "unlabelled"
+
+
+def _column(columns: list[str], names: list[str]) -> str | None:
+    """The column whose lower-case name comes first in `names`."""
+    by_lower = {column.lower(): column for column in columns}
+    return next((by_lower[name] for name in names if name in by_lower), None)

@@ -1,0 +1,143 @@
+"""What every reader of labels gives and uses: the tables, the log of faults, the image files on disk."""
+
+import difflib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from tropho.errors import UsageError
+from tropho.tables import BOXES, ISSUES
+
+IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+
+LABELLED_IMAGES = {
+    "image_id": "string",
+    "path": "string",  # below data/raw/T; where the file should be, if there is none
+    "subset": "string",  # train | test
+    "label": "string",  # classification
+    "status": "string",  # ok | unlabelled (its labels can't be used)
+    "stated_width": "Int64",  # pixels, where the label file states them
+    "stated_height": "Int64",
+}
+LABELLED_BOXES = {**BOXES, "file": "string", "row": "Int64"}  # file and line that the box stands in
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels as read: `images` as LABELLED_IMAGES, `boxes` as LABELLED_BOXES, `issues` as tables.ISSUES.
+
+    Until `classes.settle` has seen them, labels bear the names of the files, and an image without objects may
+    have a box of the negative class.
+    """
+
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    issues: pd.DataFrame
+    classes: list[str]
+
+
+@dataclass
+class IssueLog:
+    """Faults in the order they are met."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self, kind: str, action: str, detail: str, image_id: Any = None, file: Any = None, row: Any = None
+    ) -> None:
+        """List one fault; the fields are those of tables.ISSUES."""
+        fault = {"kind": kind, "image_id": image_id or None, "file": file or None, "row": row}
+        self.rows.append({**fault, "action": action, "detail": detail})
+
+    def table(self) -> pd.DataFrame:
+        """The faults as tables.ISSUES."""
+        return table_of(self.rows, ISSUES)
+
+
+def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataFrame:
+    """Rows -> a table of the schema; absent keys are empty cells."""
+    return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
+
+
+class ImageFiles:
+    """The image files below a folder, found by path or by name."""
+
+    def __init__(self, raw: Path) -> None:
+        self.paths: list[str] = sorted(_image_paths(raw))
+        self._known = set(self.paths)
+        self._by_name: dict[str, list[str]] = defaultdict(list)
+        for path in self.paths:
+            self._by_name[PurePosixPath(path).name.lower()].append(path)
+            self._by_name[PurePosixPath(path).stem.lower()].append(path)
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._known
+
+    def locate(self, name: str, near: str = "") -> str:
+        """The path of the image that a label file calls `name`, or where it should be if it is not there.
+
+        Names may lack their folders or their ending. Of several files with one name, the one in the folder
+        `near` (of the label file) comes first, then one below images/.
+        """
+        if name in self._known:
+            return name
+        last = PurePosixPath(name).name
+        found = self._by_name.get(last.lower(), [])
+        if not found:
+            return name if "/" in name else f"images/{name}"
+        return min(
+            found,
+            key=lambda path: (
+                not path.endswith(f"/{name}"),
+                not path.startswith(f"{near}/"),
+                not path.startswith("images/"),
+                path,
+            ),
+        )
+
+
+def _image_paths(raw: Path) -> Iterator[str]:
+    """Posix paths below `raw` of files named like images; hidden ones and archives' litter are left out."""
+    seen = set()
+    for folder, folders, files in os.walk(raw, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a folder above would be walked for ever
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS:  # noqa: PTH122
+                yield (Path(folder) / name).relative_to(raw).as_posix()
+
+
+def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -> list[Path]:
+    """The label files that the setting `key` names, or those with a usual (lower-case) name nearest the top.
+
+    Raises:
+        UsageError: a file that the setting names is not there.
+    """
+    if given is None:
+        found = sorted(path for path in raw.rglob("*") if path.is_file() and path.name.lower() in usual)
+        top = min((len(path.parts) for path in found), default=0)
+        return [path for path in found if len(path.parts) == top]
+    for name in given:
+        if not (raw / name).is_file():
+            there = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
+            raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, there)}.")
+    return [raw / name for name in given]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause that names the known word most like `name`, or some of the known words."""
+    words = sorted(map(str, known))
+    by_lower = {word.lower(): word for word in words}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{by_lower[close[0]]}'?"
+    return f"; known are {', '.join(words[:10])}{', ...' if len(words) > 10 else ''}" if words else ""
