@@ -1,0 +1,104 @@
+"""Where images lie in a published data set: splits, classes, and the folders wrapped around them."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from tropho.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+ANNOTATION_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt"})
+SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+
+_MAGIC = (
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"II*\x00", ".tif"),
+    (b"MM\x00*", ".tif"),
+)
+
+
+def suffix_of(content: bytes) -> str | None:
+    """The file name ending that an image's first bytes call for; None if they are no known image's."""
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), None)
+
+
+def is_image(path: str) -> bool:
+    """Whether the name ends like an image's."""
+    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_annotation(path: str) -> bool:
+    """Whether the name ends like a table of labels; read-me files do not count."""
+    name = PurePosixPath(path)
+    return name.suffix.lower() in ANNOTATION_SUFFIXES and not name.stem.lower().startswith(
+        ("readme", "license")
+    )
+
+
+def arrange(paths: Iterable[str]) -> dict[str, str]:
+    """Place images of class folders as SPLIT/CLASS/file, or CLASS/file where no split is named.
+
+    Folders around the splits, such as an archive's own name, fall away; names of splits, classes and files
+    stay. Pictures outside the splits, or outside any folder where no split is named, illustrate the data
+    set's page and get no place.
+
+    Args:
+        paths: posix paths of images below the data set.
+
+    Returns:
+        The new place of every path that has one.
+
+    Raises:
+        DataError: if two images would get the same place.
+    """
+    foldered = [path for path in paths if "/" in path]
+    bare = {path: _unwrapped(PurePosixPath(path).parts) for path in foldered}
+    in_splits = {path: parts for path, parts in bare.items() if parts[0].lower() in SPLITS and len(parts) > 1}
+    if not in_splits:
+        common = _common_folders(list(bare.values()))
+        in_splits = {path: parts[common:] for path, parts in bare.items()}
+    places = {path: "/".join(parts) for path, parts in in_splits.items()}
+    taken: dict[str, str] = {}
+    for path, place in places.items():
+        if place in taken:
+            raise DataError(f"'{path}' and '{taken[place]}' are both {place}; keep one of the two folders.")
+        taken[place] = path
+    return places
+
+
+def _unwrapped(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop folders before the split and its repeats: (`OCT`, `train`, `train`, `CNV`) -> (`train`, `CNV`)."""
+    starts = [index for index, part in enumerate(parts[:-1]) if part.lower() in SPLITS]
+    if not starts:
+        return parts
+    start = starts[0]
+    while start + 1 in starts and parts[start + 1].lower() == parts[start].lower():
+        start += 1
+    return parts[start:]
+
+
+def _common_folders(all_parts: list[tuple[str, ...]]) -> int:
+    """How many leading folders all images share, leaving each at least one folder: its class."""
+    depth = min((len(parts) - 2 for parts in all_parts), default=0)
+    count = 0
+    while count < depth and len({parts[count] for parts in all_parts}) == 1:
+        count += 1
+    return count
+
+
+def unwrap(folder: Path) -> Path:
+    """The folder inside that holds the data set: skips folders that hold one folder and nothing else.
+
+    A folder named like a split is never skipped, nor is one that holds files alone.
+    """
+    while True:
+        entries = list(folder.iterdir())
+        if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.lower() in SPLITS:
+            return folder
+        if not any(entry.is_dir() for entry in entries[0].iterdir()):
+            return folder
+        folder = entries[0]

@@ -1,0 +1,12 @@
+"""Stage 1, download: the task's files, as published, into data/raw/TASK."""
+
+from pathlib import Path
+from typing import Any
+
+from tropho.settings import TaskSettings
+from tropho.sources import fetch
+
+
+def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+    """Fetch into root/data/raw/TASK, whole or not at all; return the provenance that lies there too."""
+    return fetch(settings, root / "data" / "raw" / settings.name, root)
