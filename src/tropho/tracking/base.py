@@ -1,0 +1,104 @@
+"""What a stage may say to a tracker, and the tracker that keeps nothing."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+
+class Run(Protocol):
+    """One tracked run. No method raises because of the tracking server."""
+
+    id: str | None
+    """What re-opens the run later; None when nothing is kept."""
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Keep settings under flat dotted names; one that the run has already stays as it was."""
+
+    def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
+        """Keep numbers, all in one call; None values are left out. `step` is the epoch, counted from 1."""
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Keep a matplotlib figure as `name`, such as `val/curve.png`."""
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Keep a file, or everything in a folder, below `folder` of the run's artifacts."""
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set or replace tags; None values are left out."""
+
+    def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
+        """Register a folder that `load_predictor` reads as the next version of the model `name`.
+
+        Args:
+            folder: holds weights.safetensors and config.yaml.
+            name: of the registered model; the task's name.
+            alias: such as `champion`; moves to the new version.
+
+        Returns:
+            The version, or None when nothing was kept.
+        """
+
+
+class Tracker(Protocol):
+    """Opens runs."""
+
+    def run(
+        self,
+        name: str,
+        experiment: str,
+        parent: str | None = None,
+        run_id: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> AbstractContextManager[Run]:
+        """Open a run for a `with` block; it ends FINISHED, FAILED on an error or KILLED on an interrupt.
+
+        Args:
+            name: shown in lists.
+            experiment: the task's name.
+            parent: id of the run that this one is nested under.
+            run_id: of a run to go on with, whatever its state; a new run if it is gone. One that had
+                FINISHED before is FINISHED again after the block, even if the block fails.
+            tags: set at once.
+        """
+
+
+class NullRun:
+    """Keeps nothing."""
+
+    id: str | None = None
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
+        """Do nothing."""
+
+    def log_figure(self, figure: Any, name: str) -> None:
+        """Do nothing."""
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Do nothing."""
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
+        """Do nothing."""
+        return None
+
+
+class NullTracker:
+    """Opens runs that keep nothing, so that callers need not ask whether tracking is on."""
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        experiment: str,
+        parent: str | None = None,
+        run_id: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> Iterator[Run]:
+        """Yield a run that keeps nothing."""
+        yield NullRun()

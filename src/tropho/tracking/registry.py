@@ -1,0 +1,68 @@
+"""Registered models: weights, settings and code in one folder that `mlflow models predict` can run."""
+
+import importlib.metadata
+import re
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tropho
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SCRIPT = Path(__file__).with_name("served.py")
+
+
+def register(
+    client: "MlflowClient", experiment_id: str, run_id: str, folder: Path, name: str, alias: str | None
+) -> str:
+    """Store `folder` as a model of the run and as the next version of the registered model `name`."""
+    from mlflow.exceptions import MlflowException
+
+    model = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            saved = Path(temporary) / "model"
+            save(folder, saved)
+            client.log_model_artifacts(model.model_id, str(saved))
+    except BaseException:
+        client.finalize_logged_model(model.model_id, "FAILED")
+        raise
+    client.finalize_logged_model(model.model_id, "READY")
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # The plain location: MLflow would look up a `models:/` address in its global store, not in the client's.
+    version = client.create_model_version(name, model.artifact_location, run_id, model_id=model.model_id)
+    if alias is not None:
+        client.set_registered_model_alias(name, alias, version.version)
+    return str(version.version)
+
+
+def save(folder: Path, to: Path) -> None:
+    """Write an MLflow model to the new folder `to`: the files of `folder`, this package and its pins."""
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # advice on type hints and input examples
+        mlflow.pyfunc.save_model(
+            to,
+            python_model=str(SCRIPT),
+            artifacts={"model": str(folder)},
+            code_paths=[str(Path(tropho.__file__).parent)],
+            pip_requirements=requirements(),
+            signature=ModelSignature(inputs=Schema([ColSpec("string", "image")])),
+        )
+
+
+def requirements() -> list[str]:
+    """What this package needs at run time, at the versions that are installed: ["torch==2.14.1", ...]."""
+    lines = importlib.metadata.requires("tropho") or []
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
+    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
