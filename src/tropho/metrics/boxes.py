@@ -1,7 +1,7 @@
 """The leaderboard's metric of the Lacuna Malaria Detection Challenge, and its bootstrap-ready parts.
 
 The mean over the classes of the truth (NEG is one) of the all-point average precision (Pascal VOC 2010) at an
-overlap of 0.5, with inclusive pixels: a box is xmax - xmin + 1 wide, so that the box 0, 0, 0, 0 of NEG meets itself.
+overlap of 0.5, with inclusive pixels: a box is xmax - xmin + 1 wide, and so NEG's box 0, 0, 0, 0 meets itself.
 """
 
 from dataclasses import dataclass
@@ -86,8 +86,8 @@ def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict[str,
 def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
     """Judge every detection once, so that the score can be had for any weighting of the images.
 
-    Detections of a class go by falling confidence, ties by image_id, then by row. Each looks only at the truth box
-    of its class and image that it overlaps most (of equals, the first); a box that is already taken makes it false.
+    Detections of a class go by falling confidence, ties by image_id, then by row. Each looks at one truth box
+    only, that of its class and image which it overlaps most (the first of equals); it is false if that is taken.
 
     Raises:
         DataError: the truth is empty, or one of its images has no prediction.
@@ -99,8 +99,8 @@ def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
     missing = np.setdiff1d(np.arange(len(image_ids)), image)
     if len(missing):
         raise DataError(
-            f"{len(missing)} of {len(image_ids)} images have no prediction, such as '{image_ids[missing[0]]}'; "
-            "give every image at least one row."
+            f"{len(missing)} of {len(image_ids)} images have no prediction, such as "
+            f"'{image_ids[missing[0]]}'; give every image at least one row."
         )
     score = predictions["score"].to_numpy(np.float64)
     known = np.flatnonzero((image >= 0) & (label >= 0))
