@@ -45,7 +45,7 @@ def shuffled(table: pd.DataFrame, seed: int, subset: str) -> pd.DataFrame:
 def plant_faults(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str, list[str]]]:
     """Append one zero-height box, and second boxes (IoU >= 0.5) on a few objects; say in which images.
 
-    A second box is drawn up to an eighth tighter on two sides, as if another annotator had marked the object too.
+    A second box is up to an eighth tighter on two sides, as if another annotator had marked the object.
     """
     rng = generator(seed, "train", FAULTS)
     parasites = table.index[table["class"] == "Trophozoite"].to_numpy()
@@ -56,7 +56,8 @@ def plant_faults(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str
     images = np.sort(boxed["Image_ID"].unique())
     chosen = rng.choice(images, max(1, round(DOUBLED_SHARE * len(images))), replace=False)
     again = [
-        _tighter(rng, boxed[boxed["Image_ID"] == image].sample(frac=0.5, random_state=rng)) for image in chosen
+        _tighter(rng, boxed[boxed["Image_ID"] == image].sample(frac=0.5, random_state=rng))
+        for image in chosen
     ]
     faults = {"zero_height": flat["Image_ID"].tolist(), "doubled": [str(image) for image in np.sort(chosen)]}
     return pd.concat([table, flat, *again], ignore_index=True), faults

@@ -22,7 +22,7 @@ class Box:
 
 
 def stamp(density: Array, patch: Array, x: int, y: int) -> None:
-    """Add a patch (3, side, side) to a density (3, height, width), its middle on (x, y); what juts out is cut off."""
+    """Add a patch (3, side, side) to a density (3, height, width), middle on (x, y); cut what is outside."""
     height, width = density.shape[1:]
     top, left = y - patch.shape[1] // 2, x - patch.shape[2] // 2
     rows = slice(max(0, top), min(height, top + patch.shape[1]))

@@ -7,7 +7,7 @@ import numpy as np
 
 from tropho.sources.synthetic.cameras import Camera
 from tropho.sources.synthetic.shapes import Array, mottle
-from tropho.sources.synthetic.stains import Stains, mix_stains, paint
+from tropho.sources.synthetic.stains import Stains, mix_stains
 
 
 @dataclass(frozen=True)
@@ -59,37 +59,52 @@ def place_disc(rng: np.random.Generator, camera: Camera) -> Disc:
 def ground(rng: np.random.Generator, camera: Camera, look: Look) -> Array:
     """Density (3, height, width) of the film itself, without cells."""
     shape = (camera.height // 2, camera.width // 2)  # soft, so half the pixels do
-    patchy, stains = np.float32(look.patchy), look.stains
+    patchy = np.float32(look.patchy)
     thick = np.clip(1 + patchy * mottle(rng, shape, 4, 6), 0.25, 2.2)
     stained = np.clip(1 + np.float32(1.5) * patchy * mottle(rng, shape, 8, 5), 0.1, 2.6)
-    net = 1 - np.abs(mottle(rng, shape, 7, 5)) * np.float32(1.7)  # crests of the noise: protein strands
+    net = 1 - np.float32(1.7) * np.abs(mottle(rng, shape, 7, 5))  # crests of the noise: protein strands
     net = np.clip(net, 0, 1) * np.clip(mottle(rng, shape, 4, 4) - np.float32(0.1), 0, 1.2)
-    density = paint(thick * np.float32(look.blood), stains.blood)
-    density += paint(thick * stained * np.float32(look.lilac), stains.lilac)
-    density += paint(net * np.float32(look.strands), 0.6 * stains.azure + 0.5 * stains.lilac)
-    size = (camera.width, camera.height)
-    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in density])
+    stains = look.stains
+    colours = (
+        look.blood * stains.blood,
+        look.lilac * stains.lilac,
+        look.strands * (0.6 * stains.azure + 0.5 * stains.lilac),
+    )
+    amounts = (thick, thick * stained, net)
+    density = np.empty((3, camera.height, camera.width), np.float32)
+    for channel in range(3):
+        plane = sum(
+            np.float32(colour[channel]) * amount for colour, amount in zip(colours, amounts, strict=True)
+        )
+        cv2.resize(plane, (camera.width, camera.height), dst=density[channel], interpolation=cv2.INTER_LINEAR)
+    return density
 
 
 def _light(rng: np.random.Generator, camera: Camera, look: Look, disc: Disc) -> Array:
-    """Light (3, height, width) that reaches the phone through an empty slide, 0 to 1; dark around the field."""
+    """Light (3, height, width), 0 to 1, that reaches the phone through an empty slide; 0 around the field."""
     x = (np.arange(camera.width, dtype=np.float32) - np.float32(disc.x)) / np.float32(disc.radius)
     y = (np.arange(camera.height, dtype=np.float32) - np.float32(disc.y)) / np.float32(disc.radius)
-    far = np.square(x)[None, :] + np.square(y)[:, None]
     turn, slope, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.2), rng.uniform(0.12, 0.38)
-    tilt = np.float32(slope * np.cos(turn)) * x[None, :] + np.float32(slope * np.sin(turn)) * y[:, None]
-    even = np.minimum(1 - np.float32(fall) * far + tilt, np.float32(1.15))
-    dim_side = np.minimum(tilt, 0)
     edge = rng.uniform(0.024, 0.06)
-    ramp = (1 - far) * np.float32(1 / edge) + np.float32(0.5)
+    far = np.square(x)[None, :] + np.square(y)[:, None]
+    tilt = np.float32(slope * np.cos(turn)) * x[None, :] + np.float32(slope * np.sin(turn)) * y[:, None]
+    even = np.float32(-fall) * far
+    even += tilt
+    even += 1
+    np.minimum(even, np.float32(1.15), out=even)
+    dim_side = np.minimum(tilt, 0, out=tilt)
+    ramp = np.subtract(1, far, out=far)
+    ramp *= np.float32(1 / edge)
     light = np.empty((3, *far.shape), np.float32)
     # Towards blue the dim side loses more, and the field is a little wider: brown shade, blue fringe.
-    for plane, colour, tint, loss, fringe in zip(
-        light, look.light, camera.tint, (0.0, 0.7, 1.8), (-0.005, 0.0, 0.006), strict=True
-    ):
-        np.clip(ramp + np.float32(fringe / edge), 0, 1, out=plane)
+    for channel, (loss, fringe) in enumerate(((0.0, -0.005), (0.7, 0.0), (1.8, 0.006))):
+        colour = look.light[channel] * camera.tint[channel]
+        plane = np.add(ramp, np.float32(0.5 + fringe / edge), out=light[channel])
+        np.clip(plane, 0, 1, out=plane)
         plane *= even
-        plane *= np.float32(colour * tint) + np.float32(loss * colour * tint) * dim_side
+        shade = dim_side * np.float32(loss * colour)
+        shade += np.float32(colour)
+        plane *= shade
     return light
 
 
@@ -99,11 +114,13 @@ def photograph(rng: np.random.Generator, density: Array, camera: Camera, look: L
     light = _light(rng, camera, look, disc)
     dark = 255 * np.array([0.020, 0.014, 0.018]) * rng.uniform(0.5, 2.0)
     raw = np.frombuffer(rng.bytes(2 * light[0].size), np.uint8).reshape(2, camera.height, camera.width)
-    noise = (raw[0].astype(np.float32) + raw[1] - np.float32(255)) * np.float32(camera.noise / 104)
+    noise = np.add(raw[0], raw[1], dtype=np.float32)  # triangular, mean 255, spread 104
+    noise -= np.float32(255)
+    noise *= np.float32(camera.noise / 104)
     planes = []
     for absorbed, lit, glow in zip(density, light, dark, strict=True):
-        through = cv2.exp(absorbed * np.float32(-np.log(10)))
-        plane = cv2.GaussianBlur(through, (0, 0), float(sigma))
+        plane = cv2.exp(absorbed * np.float32(-np.log(10)))
+        plane = cv2.GaussianBlur(plane, (0, 0), float(sigma))
         plane *= lit
         plane *= np.float32(255)
         plane += noise

@@ -1,7 +1,7 @@
 """What is taken for a parasite or a white cell and is none.
 
-Each has the colours and the size of what it is mistaken for, and lacks the structure: dots without a ring, rings
-without a dot, bodies with neither, dark clumps without cytoplasm.
+Each has the colours and the size of what it is mistaken for, and lacks the structure: dots without a ring,
+rings without a dot, bodies with neither, dark clumps without cytoplasm.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def precipitate(rng: np.random.Generator, size: float, stains: Stains, soft: flo
 
 def blot(rng: np.random.Generator, size: float, stains: Stains, soft: float = 1.0) -> Array:
     """A soft blue blot of stain, as dark as cytoplasm. Density (3, side, side)."""
-    on = grid(1.05 * size + 2 * soft, stretch=rng.uniform(0.4, 2.5), turn=rng.uniform(0, np.pi))
+    on = grid(0.9 * size + soft, stretch=rng.uniform(0.45, 2.2), turn=rng.uniform(0, np.pi))
     amount = disc(on.distance, 0.42 * size * wobble(on.angle, rng, 0.35), 0.16 * size + 2 * soft)
     amount *= np.clip(1 + np.float32(0.35) * grain(rng, amount.shape, (4, 4)), 0.2, 1.8)
     return paint(amount * np.float32(rng.uniform(0.25, 0.65)), stains.azure)
@@ -55,7 +55,7 @@ def ghost(rng: np.random.Generator, size: float, stains: Stains, soft: float = 1
 
 
 def clump(rng: np.random.Generator, size: float, stains: Stains, soft: float = 1.0) -> Array:
-    """A clump of stain as large and dark as a white cell, ragged and without cytoplasm. Density (3, side, side)."""
+    """A ragged clump of stain, large and dark as a white cell, without cytoplasm. Density (3, side, side)."""
     on = grid(0.75 * size + 2 * soft, stretch=rng.uniform(0.6, 1.7), turn=rng.uniform(0, np.pi))
     rough = grain(rng, on.x.shape, (9, 9)) + grain(rng, on.x.shape, (4, 4))
     edge = on.distance / (0.42 * size) + np.float32(0.22) * rough

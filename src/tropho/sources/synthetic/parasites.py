@@ -1,6 +1,6 @@
 """Trophozoites of *Plasmodium falciparum*: a ring of blue cytoplasm with a dense dot of chromatin on it.
 
-What makes one is structure, not colour: the dot sits on a ring, an arc or a body with a vacuole. Every form keeps it.
+What makes one is structure, not colour: the dot sits on a ring, an arc or a body with a vacuole.
 """
 
 import numpy as np
@@ -52,9 +52,7 @@ def _ring(
     return ring + vacuole if form != "comma" else ring
 
 
-def _mature(
-    rng: np.random.Generator, on: Grid, size: float, stains: Stains, soft: float, at: float
-) -> Array:
+def _mature(rng: np.random.Generator, on: Grid, size: float, stains: Stains, soft: float, at: float) -> Array:
     """A late form: a full irregular body, a vacuole, a large dot at its rim and brown grains of pigment."""
     radius = 0.46 * size
     body = disc(on.distance, radius * wobble(on.angle, rng, 0.2), 1.5 * soft)

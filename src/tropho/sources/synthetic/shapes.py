@@ -1,6 +1,7 @@
 """Soft shapes on small pixel grids: the strokes every drawn object is made of.
 
-Shapes are float32 arrays (side, side) from 0 (outside) to about 1 (inside); lengths are pixels, angles radians.
+Shapes are float32 arrays (side, side) from 0 (outside) to about 1 (inside); lengths are pixels, angles
+radians.
 """
 
 from dataclasses import dataclass
@@ -63,13 +64,13 @@ def wobble(angle: Array, rng: np.random.Generator, amount: float) -> Array:
 
 
 def grain(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Array:
-    """Smooth noise of zero mean and unit spread with about `cells` (down, across) bumps, (height, width) float32."""
+    """Smooth noise (height, width), mean 0, spread about 1, with `cells` (down, across) bumps."""
     coarse = rng.standard_normal((cells[0] + 1, cells[1] + 1), dtype=np.float32)
     return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
 
 
 def mottle(rng: np.random.Generator, shape: tuple[int, int], cells: int, octaves: int) -> Array:
-    """Noise on several scales: `cells` bumps across at first, doubled with each octave and 0.65 times as strong."""
+    """Noise on several scales: `cells` bumps across, then twice as many, 0.65 times as strong, and so on."""
     height, width = shape
     down, across = max(2, round(cells * height / width)), cells
     total = rng.standard_normal((down, across), dtype=np.float32)

@@ -52,8 +52,8 @@ class Plan:
 def photos(seed: int, count: int, subset: str, difficulty: float) -> Iterator[Photo]:
     """Draw `count` photos of the subset "train" or "test", slide by slide, 3 to 10 of each.
 
-    One of every four is without parasite and white cell. Photo number n is the same however many are asked for.
-    With `difficulty` (0 to 1) parasites get finer, slides less sharp and less alike, and look-alikes more.
+    One of every four is without parasite and white cell. Photo n is the same however many are asked for. With
+    `difficulty` (0 to 1) parasites get finer, look-alikes more, and slides less sharp and less alike.
     """
     slide = drawn = 0
     while drawn < count:
