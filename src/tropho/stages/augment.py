@@ -1,0 +1,147 @@
+"""Augment: images packed once at training size; the policy built, proven on real boxes, and pictured."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tropho.errors import DataError
+from tropho.files import write_json
+from tropho.images.pack import Pack, write_pack
+from tropho.images.policies import Policy, build_policy
+from tropho.images.previews import packed_boxes, preview_sheet
+from tropho.progress import track
+from tropho.seeds import sample_seed
+from tropho.settings import TaskSettings
+from tropho.stages.paths import Paths
+from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+
+PROVEN_ON = 500
+"""Training images that a policy is tried on at most, spread evenly over them."""
+
+_WRITES = {"pack", "policy.json", "previews.png"}
+
+
+def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+    """Write the pack, policy.json and previews.png into data/augmented/T; returns what policy.json says.
+
+    Raises:
+        DataError: an image can't be read, or the policy harms a box; the sentence names the image.
+    """
+    paths = Paths(root, settings.name)
+    images, boxes = (
+        read_table(paths.audit / "images.csv", IMAGES),
+        read_table(paths.audit / "boxes.csv", BOXES),
+    )
+    splits = read_table(paths.splits, SPLITS)
+    used = _chosen(images, splits, ["train", "test"])
+    train = _chosen(images, splits, ["train"])
+    boxes = boxes[boxes["image_id"].isin(train["image_id"])]
+    classes = settings.audit.classes or sorted(boxes["label"].unique())
+    chosen = settings.augment
+    _clear(paths.augmented)
+    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding)
+    pack = Pack(paths.augmented / "pack")
+    policy = build_policy(chosen.policy, chosen.size, boxed=settings.kind == "detection")
+    proof = prove(policy, pack, spread(train, PROVEN_ON), boxes, classes)
+    record = {"images": len(pack), "proof": proof, "policy": policy.to_dict()}
+    write_json(paths.augmented / "policy.json", record)
+    if chosen.previews:
+        shown = varied(train, boxes, chosen.previews)
+        preview_sheet(pack, shown, boxes, classes, policy, paths.augmented / "previews.png")
+    return record
+
+
+def prove(
+    policy: Policy, pack: Pack, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]
+) -> dict[str, Any]:
+    """Run a policy once on each image with its real boxes and check what comes out.
+
+    Args:
+        policy: as training will call it.
+        pack: holds every image.
+        images: column image_id.
+        boxes: tables.BOXES, pixels of the original images.
+        classes: names that the boxes' labels are among.
+
+    Returns:
+        images, boxes_in, boxes_out, and share_lost (of boxes, 0 to 1) because they left the image.
+
+    Raises:
+        DataError: a box outside its image or without area, labels that do not fit, or an image of a wrong
+            shape or type; it names the image and the seed.
+    """
+    before = after = 0
+    of_image = dict(tuple(boxes.groupby("image_id")))
+    for number, image_id in enumerate(track(list(images["image_id"]), "Proving the policy")):
+        packed, numbers = packed_boxes(pack, of_image.get(image_id, boxes.iloc[:0]), image_id, classes)
+        seed = sample_seed(0, 0, number)
+        image, new, kept = policy(pack[image_id], packed, numbers, seed)
+        fault = _fault(image, new, kept, policy, len(packed))
+        if fault:
+            raise DataError(
+                f"Policy '{policy.name}' spoils image '{image_id}' (seed {seed}): {fault}; choose another "
+                "augment.policy and report this."
+            )
+        before, after = before + len(packed), after + len(new)
+    lost = round(1 - after / before, 4) if before else 0.0
+    return {"images": len(images), "boxes_in": before, "boxes_out": after, "share_lost": lost}
+
+
+def spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most `count` rows at even distances, the first and the last among them."""
+    if len(table) <= count:
+        return table
+    return table.iloc[np.linspace(0, len(table) - 1, count).round().astype(int)]
+
+
+def varied(images: pd.DataFrame, boxes: pd.DataFrame, count: int) -> pd.DataFrame:
+    """At most `count` images that take turns among the classes, or sets of classes, that images show."""
+    shown = boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
+    kinds = images["label"].fillna(images["image_id"].map(shown)).fillna("")
+    parts = [spread(part, count) for _, part in images.groupby(kinds, sort=True)]
+    turn = (
+        pd.concat([part.assign(_turn=range(len(part))) for part in parts])
+        if parts
+        else images.assign(_turn=0)
+    )
+    return turn.sort_values("_turn", kind="stable").head(count).drop(columns="_turn")
+
+
+def _chosen(images: pd.DataFrame, splits: pd.DataFrame, subsets: list[str]) -> pd.DataFrame:
+    """Rows of `images` that the split put into these subsets, in the audit's order."""
+    ids = splits.loc[splits["subset"].isin(subsets), "image_id"]
+    usable = images[images["status"] == "ok"]
+    strange = set(ids) - set(usable["image_id"])
+    if strange:
+        raise DataError(
+            f"The split holds {len(strange)} images that the audit does not pass, such as '{min(strange)}'; "
+            "run the split stage again."
+        )
+    return usable[usable["image_id"].isin(ids)].reset_index(drop=True)
+
+
+def _fault(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, policy: Policy, count: int) -> str:
+    """What is wrong with a policy's result, or ""."""
+    height, width = image.shape[:2]
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        return f"the result is {image.dtype} of shape {image.shape}, not uint8 RGB"
+    if max(height, width) != policy.size or (not policy.boxed and height != width):
+        return f"the result is {width}x{height} pixels, not {policy.size}"
+    if len(boxes) != len(labels) or len(boxes) > count:
+        return f"{count} boxes became {len(boxes)} with {len(labels)} labels"
+    if not np.isfinite(boxes).all() or (boxes < 0).any() or (boxes > np.tile([width, height], 2)).any():
+        return f"a box reaches out of the image of {width}x{height} pixels"
+    if (boxes[:, 2:] <= boxes[:, :2]).any():
+        return "a box has no area"
+    return ""
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a stopped run left behind, since the folder's whole content is the stage's output."""
+    for path in folder.iterdir() if folder.exists() else []:
+        if path.name in _WRITES - {"previews.png"}:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

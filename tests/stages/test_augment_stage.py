@@ -1,0 +1,203 @@
+"""The augment stage packs what training needs, proves the policy on real boxes, and pictures it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tropho.config import with_overrides
+from tropho.errors import DataError
+from tropho.images.pack import Pack
+from tropho.images.policies import Policy, build_policy
+from tropho.settings import TaskSettings
+from tropho.stages.augment import prove, run, spread, varied
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, write_table
+
+MakeSettings = Callable[..., TaskSettings]
+
+
+def workspace(root: Path, task: str, detection: bool) -> pd.DataFrame:
+    """Raw images, audit tables and a split for 12 images: 8 train, 2 test, 1 excluded, 1 unreadable."""
+    rng = np.random.default_rng(3)
+    rows, boxes, splits = [], [], []
+    for number in range(12):
+        image_id = f"id_{number:02}.png"
+        subset = "test" if number in (8, 9) else "train"
+        status = "unreadable" if number == 11 else "ok"
+        image = rng.integers(90, 140, (60, 80, 3), dtype=np.uint8)
+        label = None if detection else ["a", "b"][number % 2]
+        path = f"images/{image_id}"
+        known = {"image_id": image_id, "path": path, "width": 80, "height": 60, "label": label}
+        rows.append({**dict.fromkeys(IMAGES), **known, "subset": subset, "status": status})
+        if detection and number % 4 != 3:
+            for _ in range(1 + number % 3):
+                x, y = rng.integers(0, 60), rng.integers(0, 40)
+                image[y : y + 12, x : x + 16] = (90, 20, 140)
+                boxes.append((image_id, ["WBC", "Trophozoite"][number % 2], x, y, x + 16, y + 12))
+        if status == "ok":
+            place = "excluded" if number == 10 else subset
+            fold = number % 2 if place == "train" else -1
+            row = {"image_id": image_id, "subset": place, "fold": fold, "group": image_id}
+            splits.append({**dict.fromkeys(SPLITS), **row})
+        file = root / "data" / "raw" / task / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    write_table(pd.DataFrame(rows), root / "data" / "audit" / task / "images.csv", IMAGES)
+    boxes_table = pd.DataFrame(boxes, columns=list(BOXES))
+    write_table(boxes_table, root / "data" / "audit" / task / "boxes.csv", BOXES)
+    write_table(pd.DataFrame(splits), root / "data" / "splits" / f"{task}.csv", SPLITS)
+    return boxes_table
+
+
+def augmented(root: Path, task: str) -> Path:
+    return root / "data" / "augmented" / task
+
+
+@pytest.mark.parametrize(("task", "detection"), [("smear_demo", True), ("cells_demo", False)])
+def test_packs_train_and_test_and_records_the_proof(
+    tmp_path: Path, settings: MakeSettings, task: str, detection: bool
+) -> None:
+    boxes = workspace(tmp_path, task, detection)
+    record = run(settings(task, **{"augment.size": 48, "augment.previews": 4}), tmp_path)
+    folder = augmented(tmp_path, task)
+    assert sorted(path.name for path in folder.iterdir()) == ["pack", "policy.json", "previews.png"]
+    assert Pack(folder / "pack").image_ids == [f"id_{number:02}.png" for number in range(10)]
+    assert json.loads((folder / "policy.json").read_text()) == json.loads(json.dumps(record))
+    assert record["policy"]["name"] == "microscopy"
+    in_training = boxes["image_id"].isin([f"id_{number:02}.png" for number in range(8)]).sum()
+    assert record["proof"] == {
+        "images": 8,
+        "boxes_in": in_training,
+        "boxes_out": in_training,
+        "share_lost": 0.0,
+    }
+    with Image.open(folder / "previews.png") as sheet:
+        assert sheet.mode == "RGB"
+        assert sheet.width == 4 * 248 + 8  # two pairs in a row, a tile of 240 and a gap of 8 each
+
+
+def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settings: MakeSettings) -> None:
+    workspace(tmp_path, "smear_demo", True)
+    first = settings("smear_demo", **{"augment.size": 48, "augment.previews": 2})
+    run(first, tmp_path)
+    packed = augmented(tmp_path, "smear_demo") / "pack" / "images.bin"
+    inode, policy = packed.stat().st_ino, (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes()
+    run(first, tmp_path)
+    assert (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes() == policy
+    (augmented(tmp_path, "smear_demo") / ".pack.abc").mkdir()  # as a killed run leaves it
+    run(with_overrides(first, {"augment.policy": "radiology", "augment.previews": 0}), tmp_path)
+    assert packed.stat().st_ino == inode
+    assert (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes() != policy
+    assert sorted(path.name for path in augmented(tmp_path, "smear_demo").iterdir()) == [
+        "pack",
+        "policy.json",
+    ]
+
+
+def test_split_that_does_not_fit_the_audit_is_refused(tmp_path: Path, settings: MakeSettings) -> None:
+    workspace(tmp_path, "smear_demo", True)
+    path = tmp_path / "data" / "splits" / "smear_demo.csv"
+    path.write_text(path.read_text().replace("id_00.png", "id_77.png"))
+    with pytest.raises(DataError, match=r"id_77\.png.*run the split stage again"):
+        run(settings("smear_demo"), tmp_path)
+
+
+def test_damaged_image_is_named(tmp_path: Path, settings: MakeSettings) -> None:
+    workspace(tmp_path, "smear_demo", True)
+    path = tmp_path / "data" / "raw" / "smear_demo" / "images" / "id_05.png"
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match=r"id_05\.png"):
+        run(settings("smear_demo"), tmp_path)
+
+
+class Harmful(Policy):
+    """A policy whose result is spoilt in one way."""
+
+    def __init__(self, harm: Callable[..., tuple[np.ndarray, ...]]) -> None:
+        super().__init__("harmful", 48, True, [])
+        self.harm = harm
+
+    def __call__(self, *args: object, **kwargs: object) -> tuple[np.ndarray, ...]:
+        return self.harm(*super().__call__(*args, **kwargs))
+
+
+@pytest.mark.parametrize(
+    ("harm", "sentence"),
+    [
+        (lambda image, boxes, labels: (image, boxes + 100, labels), "reaches out"),
+        (lambda image, boxes, labels: (image, boxes - 100, labels), "reaches out"),
+        (lambda image, boxes, labels: (image, boxes * np.nan, labels), "reaches out"),
+        (lambda image, boxes, labels: (image, boxes[:, [0, 1, 0, 1]], labels), "no area"),
+        (lambda image, boxes, labels: (image, boxes, labels[1:]), "labels"),
+        (lambda image, boxes, labels: (image, boxes.repeat(2, 0), labels.repeat(2)), "boxes became"),
+        (lambda image, boxes, labels: (image / 255, boxes, labels), "float64"),
+        (lambda image, boxes, labels: (image[:10, :10], boxes, labels), "10x10 pixels, not 48"),
+    ],
+)
+def test_proof_catches_a_policy_that_spoils_boxes(
+    tmp_path: Path, settings: MakeSettings, harm: Callable[..., tuple[np.ndarray, ...]], sentence: str
+) -> None:
+    boxes = workspace(tmp_path, "smear_demo", True)
+    run(settings("smear_demo", **{"augment.size": 48, "augment.previews": 0}), tmp_path)
+    pack = Pack(augmented(tmp_path, "smear_demo") / "pack")
+    images = pd.DataFrame({"image_id": pack.image_ids})
+    with pytest.raises(DataError, match=rf"'harmful' spoils image 'id_0.*{sentence}"):
+        prove(Harmful(harm), pack, images, boxes, ["Trophozoite", "WBC"])
+
+
+def test_proof_counts_boxes_that_leave_the_image(tmp_path: Path, settings: MakeSettings) -> None:
+    boxes = workspace(tmp_path, "smear_demo", True)
+    run(settings("smear_demo", **{"augment.size": 48, "augment.previews": 0}), tmp_path)
+    pack = Pack(augmented(tmp_path, "smear_demo") / "pack")
+    images = pd.DataFrame({"image_id": pack.image_ids * 10})
+    thin = boxes.groupby("image_id").head(1).assign(xmin=0, xmax=4, ymin=0, ymax=4)  # in the corner
+    proof = prove(build_policy("radiology", 48, True), pack, images, thin, ["Trophozoite", "WBC"])
+    assert proof["boxes_in"] == 10 * thin["image_id"].isin(pack.image_ids).sum()
+    assert 0 < proof["share_lost"] < 1
+    assert proof["share_lost"] == pytest.approx(1 - proof["boxes_out"] / proof["boxes_in"], abs=1e-4)
+
+
+def test_spread_is_even_and_holds_both_ends() -> None:
+    table = pd.DataFrame({"n": range(101)})
+    assert spread(table, 5)["n"].tolist() == [0, 25, 50, 75, 100]
+    assert len(spread(table, 500)) == 101
+    assert spread(table, 500)["n"].is_monotonic_increasing
+
+
+def test_varied_takes_turns_among_classes() -> None:
+    images = pd.DataFrame({"image_id": list("abcdefgh"), "label": ["x"] * 6 + ["y"] * 2})
+    none = pd.DataFrame(columns=list(BOXES))
+    assert sorted(varied(images, none, 4)["label"]) == ["x", "x", "y", "y"]
+    assert len(varied(images, none, 100)) == 8
+    unlabelled = images.assign(label=pd.Series([None] * 8, dtype="string"))
+    boxes = pd.DataFrame([("h", "WBC", 0, 0, 5, 5), ("c", "T", 0, 0, 5, 5)], columns=list(BOXES))
+    assert {"h", "c"} <= set(varied(unlabelled, boxes, 3)["image_id"])
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("policy", ["light", "microscopy", "radiology"])
+def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, policy: str) -> None:
+    """Twenty real blood photos with their 300 boxes: flips lose none, small turns and shifts lose few."""
+    from xml.etree import ElementTree
+
+    from tropho.images.pack import write_pack
+
+    files = sorted((real_data / "bccd" / "Annotations").glob("*.xml"))[:20]
+    rows = [
+        (file.stem, each.findtext("name"), *(float(each.findtext(f"bndbox/{side}")) for side in BOX))
+        for file in files
+        for each in ElementTree.parse(file).iter("object")
+    ]
+    boxes = pd.DataFrame(rows, columns=list(BOXES))
+    boxes = boxes[(boxes["xmax"] > boxes["xmin"]) & (boxes["ymax"] > boxes["ymin"])]
+    images = pd.DataFrame({"image_id": [file.stem for file in files]})
+    images["path"] = images["image_id"] + ".jpg"
+    write_pack(images, real_data / "bccd" / "JPEGImages", tmp_path / "pack", 320)
+    classes = sorted(boxes["label"].unique())
+    proof = prove(build_policy(policy, 320, True), Pack(tmp_path / "pack"), images, boxes, classes)
+    assert proof["boxes_in"] == len(boxes) > 200
+    assert proof["share_lost"] < (0.03 if policy == "radiology" else 1e-9)
