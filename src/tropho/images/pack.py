@@ -15,12 +15,11 @@ from typing import Any, BinaryIO, TypeVar
 import cv2
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.progress import track
 
 from tropho.errors import DataError
 from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, write_json
 from tropho.images.decode import image_size, read_image
+from tropho.progress import track
 
 VERSION = 1  # of the layout and of the way pixels are made; another version repacks
 JPEG_QUALITY = 95
@@ -81,7 +80,7 @@ def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: s
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
         with (folder / "images.bin").open("wb") as file:
-            rows = _append(file, _progress(_in_threads(prepare, paths), len(paths)))
+            rows = _append(file, _in_threads(prepare, track(paths, "Packing")))
             file.flush()
             os.fsync(file.fileno())
         index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
@@ -198,7 +197,7 @@ def _append(file: BinaryIO, packed: Iterable[tuple[bytes, tuple[int, ...]]]) -> 
     return rows
 
 
-def _in_threads(work: Callable[[T], R], items: list[T]) -> Iterator[R]:
+def _in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Results in the order of `items`, computed by a thread a core; decoders and OpenCV release the GIL.
 
     Few items are under way at once, since a decoded photo can take hundreds of megabytes.
@@ -216,8 +215,3 @@ def _in_threads(work: Callable[[T], R], items: list[T]) -> Iterator[R]:
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _progress(items: Iterable[T], total: int) -> Iterable[T]:
-    console = Console(stderr=True)
-    return track(items, "Packing", total, console=console, transient=True, disable=not console.is_terminal)

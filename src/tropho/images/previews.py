@@ -1,6 +1,6 @@
 """A sheet of training images before and after augmentation, to be judged by eye."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -38,7 +38,7 @@ def preview_sheet(
             _tile(image, packed, numbers, colours, width),
             _tile(new, new_boxes, new_numbers, colours, width),
         ]
-        name = image_id if pd.isna(label) else f"{label}: {image_id}"
+        name = image_id if pd.isna(label) else f"{label}: {PurePosixPath(image_id).name}"
         captions += [name, f"augmented{_counted(len(numbers), len(new_numbers))}"]
     shown = set(boxes.loc[boxes["image_id"].isin(images["image_id"]), "label"])
     legend = [(name, colour) for name, colour in colours.items() if name in shown]
