@@ -51,6 +51,6 @@ def _remedy(repo: str, error: Exception) -> str:
         case 404:
             return f"Kaggle has no data set '{repo}' or no such version; correct download.repo."
         case 429:
-            return f"Kaggle answers no more requests for now; run again in some minutes."
+            return "Kaggle answers no more requests for now; run again in some minutes."
         case _:
             return f"Kaggle can't be asked for '{repo}' ({type(error).__name__}); check the network."
