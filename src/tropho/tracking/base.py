@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
+class EndedEarlyError(Exception):
+    """Base of errors that end a run's block as planned: the run is FINISHED, with the tag `outcome`."""
+
+    outcome: str
+
+
 class Run(Protocol):
     """One tracked run. No method raises because of the tracking server."""
 
@@ -26,6 +32,11 @@ class Run(Protocol):
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or replace tags; None values are left out."""
+
+    def child(
+        self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> "AbstractContextManager[Run]":
+        """Open a run nested under this one, as `Tracker.run` does."""
 
     def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
         """Register a folder that `load_predictor` reads as the next version of the model `name`.
@@ -52,6 +63,8 @@ class Tracker(Protocol):
         tags: Mapping[str, Any] | None = None,
     ) -> AbstractContextManager[Run]:
         """Open a run for a `with` block; it ends FINISHED, FAILED on an error or KILLED on an interrupt.
+
+        Runs nested under a re-opened one that a killed process left RUNNING are marked as KILLED.
 
         Args:
             name: shown in lists.
@@ -82,6 +95,13 @@ class NullRun:
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Do nothing."""
+
+    @contextmanager
+    def child(
+        self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> Iterator[Run]:
+        """Yield a run that keeps nothing."""
+        yield NullRun()
 
     def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
         """Do nothing."""

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tropho.tracking.base import NullRun, Run
+from tropho.tracking.base import EndedEarlyError, NullRun, Run
 from tropho.tracking.guard import Guard
 from tropho.tracking.names import MAX_PARAM, MAX_TAG, mlflow_name
 from tropho.tracking.provenance import provenance
@@ -50,6 +50,10 @@ class MlflowTracker:
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             run.close("KILLED")
             raise
+        except EndedEarlyError as error:
+            run.set_tags({"outcome": error.outcome})
+            run.close("FINISHED")
+            raise
         except BaseException:
             run.close("FAILED")
             raise
@@ -65,9 +69,10 @@ class MlflowTracker:
             entity = client.create_run(
                 _experiment(client, experiment, self._root, self._uri), None, start, name
             )
-        elif entity.info.status != "RUNNING":
+        else:
+            _end_killed_children(client, entity)
             client.update_run(run_id, status="RUNNING")
-        run = MlflowRun(client, self._guard, entity, was_finished=_is_finished(reopened))
+        run = MlflowRun(self, client, self._guard, entity, experiment, was_finished=_is_finished(reopened))
         run.set_tags(tags)
         return run
 
@@ -76,11 +81,19 @@ class MlflowRun:
     """A run in MLflow; what an absent server misses of params, metrics and tags waits for its return."""
 
     def __init__(
-        self, client: "MlflowClient", guard: Guard, entity: "MlflowEntity", was_finished: bool
+        self,
+        tracker: MlflowTracker,
+        client: "MlflowClient",
+        guard: Guard,
+        entity: "MlflowEntity",
+        experiment: str,
+        was_finished: bool,
     ) -> None:
         self.id: str | None = entity.info.run_id
+        self._tracker = tracker
         self._client = client
         self._guard = guard
+        self._experiment = experiment
         self._experiment_id = entity.info.experiment_id
         self._was_finished = was_finished
         self._known = set(entity.data.params)
@@ -129,6 +142,12 @@ class MlflowRun:
         send = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
         self._guard.call(lambda: send(self.id, str(path), folder))
 
+    def child(
+        self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> AbstractContextManager[Run]:
+        """See `Run.child`."""
+        return self._tracker.run(name, self._experiment, self.id, run_id, tags)
+
     def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
         """See `Run.log_model`."""
         from tropho.tracking.registry import register
@@ -144,7 +163,7 @@ class MlflowRun:
         self._guard.call(lambda: self._client.set_terminated(self.id, end))
 
     def _send(self) -> None:
-        """Send what waits, a full call at a time; what the server refuses is dropped, lest it wait forever."""
+        """Send what waits, a full call at a time; what the server refuses is dropped, not tried again."""
         while (self._params or self._metrics or self._tags) and self._guard.open:
             params, metrics = self._params[:BATCH_PARAMS], self._metrics[:BATCH_METRICS]
             tags = self._tags[:BATCH_PARAMS]
@@ -176,6 +195,13 @@ def _existing(client: "MlflowClient", run_id: str | None) -> "MlflowEntity | Non
             return None
         raise
     return entity if entity.info.lifecycle_stage == "active" else None
+
+
+def _end_killed_children(client: "MlflowClient", parent: "MlflowEntity") -> None:
+    """End trials and folds that ran when their process was killed; a fold that goes on is opened again."""
+    nested = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and attributes.status = 'RUNNING'"
+    for child in client.search_runs([parent.info.experiment_id], nested):
+        client.set_terminated(child.info.run_id, "KILLED")
 
 
 def _is_finished(entity: "MlflowEntity | None") -> bool:

@@ -9,24 +9,29 @@ from pathlib import Path
 from tropho.files import sha256_of
 
 
-def provenance(root: Path) -> dict[str, str]:
-    """The git commit, whether tracked files differ from it, the SHA-256 of dvc.lock, and who runs it.
+def code_version(root: Path) -> dict[str, str]:
+    """git_commit, git_dirty (`true` or `false`) and dvc_lock (its SHA-256) of the repository at `root`.
 
-    What can't be known (no git, no commit yet, no dvc.lock) is left out. `dvc.lock` itself does not count as
-    a difference: `dvc repro` rewrites it while it runs.
+    What can't be known (no git, no commit yet, no dvc.lock) is left out. Only tracked files can make it
+    dirty, and not `dvc.lock`: `dvc repro` rewrites it while it runs.
     """
-    tags = {"mlflow.source.name": "tropho", "mlflow.source.type": "LOCAL"}
+    version: dict[str, str] = {}
     commit = _git(root, "rev-parse", "HEAD")
     if commit:
         changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
-        tags |= {
-            "git_commit": commit,
-            "git_dirty": str(changes != "").lower(),
-            "mlflow.source.git.commit": commit,
-        }
+        version |= {"git_commit": commit, "git_dirty": str(changes != "").lower()}
     lock = root / "dvc.lock"
     if lock.is_file():
-        tags["dvc_lock"] = sha256_of(lock)
+        version["dvc_lock"] = sha256_of(lock)
+    return version
+
+
+def provenance(root: Path) -> dict[str, str]:
+    """`code_version`, and MLflow's own tags for the columns of its lists: source, version, user."""
+    version = code_version(root)
+    tags = {**version, "mlflow.source.name": "tropho", "mlflow.source.type": "LOCAL"}
+    if "git_commit" in version:
+        tags["mlflow.source.git.commit"] = version["git_commit"]
     with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
         tags["mlflow.user"] = getpass.getuser()
     return tags

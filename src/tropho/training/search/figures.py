@@ -1,0 +1,110 @@
+"""Pictures of a search: how it went, what each setting did, which settings matter."""
+
+import warnings
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import optuna
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from optuna.trial import FrozenTrial, TrialState
+
+from tropho.reporting import style
+from tropho.training.search.results import best_of, visible
+from tropho.training.search.space import Knob
+
+MARKS = {TrialState.COMPLETE: ("complete", "o", 0), TrialState.PRUNED: ("pruned", "v", 4)}
+IMPORTANCE_FROM = 4
+"""Complete trials below which the importance of a setting can't be told."""
+
+
+def draw(study: optuna.Study, knobs: list[Knob], to: Path) -> None:
+    """Write history.png, settings.png and, from four complete trials on, importance.png into a folder."""
+    trials = visible(study)
+    _history(trials, to / "history.png")
+    _settings(trials, knobs, to / "settings.png")
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if len(complete) >= IMPORTANCE_FROM and len({trial.value for trial in complete}) > 1:
+        _importance(study, to / "importance.png")
+
+
+def _history(trials: list[FrozenTrial], to: Path) -> None:
+    figure, (axes,) = style.subplots(1, 1, size=(7.0, 3.8))
+    _scatter(axes, trials, lambda trial: trial.number)
+    failed = [trial.number for trial in trials if trial.state == TrialState.FAIL]
+    if failed:
+        low = axes.get_ylim()[0]
+        axes.plot(failed, [low] * len(failed), "x", color=style.PALETTE[1], label="failed", clip_on=False)
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    if complete:
+        best = list(accumulate((float(trial.value or 0) for trial in complete), max))
+        numbers = [trial.number for trial in complete]
+        axes.step(numbers, best, where="post", color=style.INK, linewidth=1.2, label="best so far")
+    else:
+        style.say(axes, "No trial came to its end.")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.title(axes, "Score of each trial")
+    style.label(axes, "trial", "score")
+    style.legend(axes, outside=True)
+    style.save(figure, to)
+
+
+def _settings(trials: list[FrozenTrial], knobs: list[Knob], to: Path) -> None:
+    figure, panels = style.subplots(len(knobs), 3)
+    best = best_of(trials)
+    for axes, knob in zip(panels, knobs, strict=True):
+        place = _places(axes, knob)
+        tried = [trial for trial in trials if knob.key in trial.params]
+        _scatter(axes, tried, lambda trial, knob=knob, place=place: place(trial.params[knob.key]))
+        if best is not None and knob.key in best.params:
+            x, y = [place(best.params[knob.key])], [float(best.value or 0)]
+            axes.scatter(
+                x, y, s=110, facecolors="none", edgecolors=style.PALETTE[2], linewidths=2, label="best"
+            )
+        style.label(axes, style.plain(knob.key), "score")
+    style.legend(panels[0])
+    style.save(figure, to)
+
+
+def _places(axes: Axes, knob: Knob) -> Any:
+    """Prepare the x axis for a knob; returns what places a stored value on it."""
+    if knob.choices is not None:
+        stored = list(knob.choices)
+        style.class_ticks(axes, [str(knob.choices[each]) for each in stored])
+        axes.set_xlim(-0.5, len(stored) - 0.5)
+        return stored.index
+    range_: Any = knob.distribution
+    if range_.log:
+        axes.set_xscale("log")
+        axes.set_xlim(range_.low * 0.9, range_.high * 1.1)
+    return lambda value: value
+
+
+def _scatter(axes: Axes, trials: list[FrozenTrial], place: Any) -> None:
+    for state, (label, mark, colour) in MARKS.items():
+        those = [trial for trial in trials if trial.state == state and trial.value is not None]
+        if those:
+            values = [float(trial.value or 0) for trial in those]
+            axes.scatter(
+                [place(trial) for trial in those],
+                values,
+                marker=mark,
+                s=32,
+                color=style.PALETTE[colour],
+                label=label,
+            )
+
+
+def _importance(study: optuna.Study, to: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shares = optuna.importance.get_param_importances(study)
+    names, values = list(shares)[::-1], list(shares.values())[::-1]
+    figure, (axes,) = style.subplots(1, 1, size=(6.0, 1.4 + 0.35 * len(names)))
+    axes.barh(range(len(names)), values, color=style.PALETTE[0])
+    style.class_ticks(axes, names, "y")
+    axes.set_xlim(0, 1)
+    style.title(axes, "Which settings matter")
+    style.label(axes, "share of the score's variance (fANOVA)", "")
+    style.save(figure, to)

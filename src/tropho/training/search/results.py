@@ -1,0 +1,62 @@
+"""The trials of a study as a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+
+from tropho.training.search.space import Knob
+from tropho.training.search.storage import SURPLUS, reason_of
+
+STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+}
+
+
+def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    """The complete trial with the highest score, the earliest of equals."""
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
+    return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def visible(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials in order, without those that a process began and gave up for want of a place in the total."""
+    return [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
+
+
+def trials_table(study: optuna.Study, knobs: list[Knob]) -> pd.DataFrame:
+    """One row a trial: number, state, score, a column a knob, steps, seconds, started, reason.
+
+    `score` of a pruned trial is its last one. `steps` are the epochs after which it was scored last.
+    """
+    rows = [_row(trial, knobs) for trial in visible(study)]
+    columns = [
+        "number",
+        "state",
+        "score",
+        *(knob.key for knob in knobs),
+        "steps",
+        "seconds",
+        "started",
+        "reason",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _row(trial: FrozenTrial, knobs: list[Knob]) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "state": STATES[trial.state],
+        "score": trial.value,
+        **{knob.key: knob.value(trial.params[knob.key]) for knob in knobs if knob.key in trial.params},
+        "steps": trial.last_step,
+        "seconds": trial.duration.total_seconds() if trial.duration else None,
+        "started": trial.datetime_start,
+        "reason": reason_of(trial),
+    }
