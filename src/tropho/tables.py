@@ -20,6 +20,7 @@ IMAGES = {
     "sha256": "string",
     "phash": "string",  # 64-bit perceptual hash, 16 hex digits
     "group": "string",  # images that must stay on one side of a split
+    "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images
     "subset": "string",  # train | test
     "status": "string",  # ok | missing | unreadable | unlabelled; only "ok" goes on

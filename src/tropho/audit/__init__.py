@@ -1,0 +1,124 @@
+"""What is wrong with the data: unreadable, missing, duplicated, mislabelled; and clean tables of the rest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tropho import formats
+from tropho.audit import figures as plots
+from tropho.audit.boxes import clip_boxes, list_doubles
+from tropho.audit.grouping import group
+from tropho.audit.inspect import Look, look_at
+from tropho.audit.summary import summarise
+from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, table_of
+from tropho.settings import TaskSettings
+from tropho.tables import BOXES, IMAGES, conform
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The clean tables (tables.IMAGES, BOXES, ISSUES) and a summary that JSON can hold."""
+
+    images: pd.DataFrame
+    boxes: pd.DataFrame
+    issues: pd.DataFrame
+    summary: dict[str, Any]
+
+
+def audit(settings: TaskSettings, raw: Path) -> AuditResult:
+    """Read the labels and decode every image in `raw` once; repair, quarantine and list what is wrong.
+
+    Training images come first, in the order of the label files, then test images.
+
+    Raises:
+        UsageError: a setting names a class, a file or a group that isn't there.
+        DataError: no label can be read.
+    """
+    labels = formats.read(settings, raw)
+    log = IssueLog()
+    images, looks = _seen_images(labels.images, raw, log)
+    boxes = labels.boxes[labels.boxes["image_id"].isin(_ids(images, "ok", "missing"))]
+    before = set(boxes["image_id"])
+    boxes = clip_boxes(boxes, images.set_index("image_id"), settings.audit.min_box, log)
+    emptied = images["image_id"].isin(before - set(boxes["image_id"])) & (images["status"] == "ok")
+    images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
+    for image_id in images.loc[emptied, "image_id"]:
+        log.add(
+            "unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id
+        )
+    doubles = list_doubles(boxes, settings.audit.double_iou, log)
+    images = group(images, looks, settings.audit, log)
+    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
+    boxes = conform(boxes, BOXES).reset_index(drop=True)
+    summary = summarise(images, boxes, issues, labels.classes, looks, doubles, settings.audit)
+    return AuditResult(conform(images, IMAGES), boxes, issues, summary)
+
+
+def figures(result: AuditResult, raw: Path, to: Path) -> None:
+    """Write PNGs of class counts, sizes, issues and duplicates, where there are any, into the folder `to`."""
+    plots.class_counts(result.summary, to / "class_counts.png")
+    if result.images["width"].notna().any():
+        plots.image_sizes(result.images, to / "image_sizes.png")
+    if len(result.boxes):
+        plots.box_sizes(result.boxes, result.summary["classes"], to / "box_sizes.png")
+        plots.objects_per_image(result.images, result.boxes, to / "objects_per_image.png")
+    if len(result.issues):
+        plots.issue_counts(result.issues, to / "issues.png")
+    if result.images["duplicate"].notna().any():
+        plots.duplicate_pairs(result.images, raw, to / "duplicates.png")
+
+
+def _seen_images(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> tuple[pd.DataFrame, dict[str, Look]]:
+    """The labelled images and those on disk that no label speaks of, with what their files hold."""
+    on_disk = ImageFiles(raw)
+    strange = sorted(set(on_disk.paths) - set(labelled["path"]))
+    for path in strange:
+        log.add("unlabelled", "listed", "The labels do not speak of this file; it is not used.", path, path)
+    taken = set(labelled["image_id"])
+    ids = {path: f"{path} (unlabelled)" if path in taken else path for path in strange}
+    rows = (
+        {"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange
+    )
+    images = pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
+    images = images.sort_values(
+        "subset", key=lambda column: column != "train", kind="stable", ignore_index=True
+    )
+    looks = look_at(raw, [path for path in dict.fromkeys(images["path"]) if path in on_disk])
+    for image in images.itertuples():
+        _list_faults(image, looks.get(str(image.path)), log)
+    missing = ~images["path"].isin(looks)
+    unreadable = images["path"].isin([path for path, look in looks.items() if look.fault])
+    images.loc[missing, "status"] = "missing"
+    images.loc[unreadable, "status"] = "unreadable"
+    good = {path: look for path, look in looks.items() if not look.fault}
+    return images.assign(
+        width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),
+        height=images["path"].map({path: look.height for path, look in good.items()}).astype("Int64"),
+        sha256=images["path"].map({path: look.sha256 for path, look in looks.items()}).astype("string"),
+        phash=images["path"]
+        .map({path: f"{look.phash:016x}" for path, look in good.items()})
+        .astype("string"),
+    ), looks
+
+
+def _list_faults(image: Any, look: Look | None, log: IssueLog) -> None:
+    """List what is wrong with one image's file."""
+    if look is None:
+        log.add("missing", "quarantined", "There is no such file.", image.image_id, image.path)
+        return
+    if look.fault:
+        log.add("unreadable", "quarantined", look.fault, image.image_id, image.path)
+        return
+    if look.mistyped:
+        detail = f"The file holds {look.format}, not what its ending says; it is read all the same."
+        log.add("mistyped", "listed", detail, image.image_id, image.path)
+    stated = (image.stated_width, image.stated_height)
+    if not any(pd.isna(value) for value in stated) and stated != (look.width, look.height):
+        detail = f"The labels state {stated[0]}x{stated[1]} pixels, the file has {look.width}x{look.height}."
+        log.add("size_mismatch", "listed", detail, image.image_id, image.path)
+
+
+def _ids(images: pd.DataFrame, *statuses: str) -> pd.Series:
+    return images.loc[images["status"].isin(statuses), "image_id"]

@@ -1,0 +1,108 @@
+"""Which images belong together: the same patient or slide by name, the same picture by content."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from tropho.audit.duplicates import components, equal_links, near_pairs
+from tropho.audit.inspect import Look
+from tropho.errors import UsageError
+from tropho.formats.labels import IssueLog
+from tropho.settings import AuditSettings
+
+
+def group(
+    images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings, log: IssueLog
+) -> pd.DataFrame:
+    """Images with the columns `duplicate` and `group` filled in.
+
+    `duplicate` names the first of the images that show the same (equal bytes or pixels, or nearly equal
+    pictures), and is empty for an image like no other. `group` joins these with the images that
+    `group_pattern` puts together, and is never empty: alone, an image is its own group.
+
+    Raises:
+        UsageError: the pattern is no regular expression, has no group, or matches no image.
+    """
+    seen = images[images["path"].isin([path for path, look in looks.items() if not look.fault])]
+    pixels = seen["path"].map({path: look.pixels for path, look in looks.items()})
+    equal = equal_links(seen["image_id"], pixels)
+    near = _near(seen.loc[~pixels.duplicated()], looks, settings.near_duplicate_bits)
+    same = components(list(images["image_id"]), equal + [(first, second) for first, second, _ in near])
+    duplicate = images["image_id"].map(same).astype("string")
+    images = images.assign(duplicate=duplicate.where(duplicate.duplicated(keep=False)))
+    by_id = {image_id: looks[path] for image_id, path in zip(seen["image_id"], seen["path"], strict=True)}
+    _list_duplicates(images.set_index("image_id"), by_id, equal, near, log)
+    keys = pattern_keys(images["image_id"], settings.group_pattern)
+    named = equal_links(images["image_id"], keys)
+    whole = components(
+        list(images["image_id"]), named + equal + [(first, second) for first, second, _ in near]
+    )
+    group = images["image_id"].map(whole)
+    if settings.group_pattern:  # a patient's or slide's name tells more than that of its first image
+        group = group.map(keys.groupby(group).min()).fillna(group)
+    return images.assign(group=group.astype("string"))
+
+
+def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
+    """What the pattern's first group matches in each id; empty where nothing matches, or without one."""
+    if pattern is None:
+        return pd.Series(pd.NA, index=image_ids.index, dtype="string")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"audit.group_pattern '{pattern}' is not a regular expression: {error}.") from None
+    if compiled.groups == 0:
+        raise UsageError(
+            f"audit.group_pattern '{pattern}' needs a group in round brackets that names the group."
+        )
+    matches = image_ids.map(compiled.search)
+    keys = matches.map(lambda match: match[1] if match else None).astype("string")
+    if len(image_ids) and not keys.notna().any():
+        raise UsageError(f"audit.group_pattern '{pattern}' matches no image, such as '{image_ids.iloc[0]}'.")
+    return keys
+
+
+def _near(images: pd.DataFrame, looks: dict[str, Look], bits: int) -> list[tuple[str, str, int]]:
+    """Near-duplicates among images of different pixels: (id, id, differing bits)."""
+    ordered = images.sort_values("image_id")
+    found = [looks[path] for path in ordered["path"]]
+    if not found:
+        return []
+    hashes = np.array([look.phash for look in found], dtype=np.uint64)
+    thumbs = np.stack([look.thumb for look in found if look.thumb is not None])
+    ids = list(ordered["image_id"])
+    return [(ids[i], ids[j], distance) for i, j, distance in near_pairs(hashes, thumbs, bits)]
+
+
+def _list_duplicates(
+    images: pd.DataFrame,
+    looks: dict[str, Look],
+    equal: list[tuple[str, str]],
+    near: list[tuple[str, str, int]],
+    log: IssueLog,
+) -> None:
+    """List each duplicate once, beside the image it repeats, and every disagreement of labels."""
+    subset, label, path = (images[column].to_dict() for column in ("subset", "label", "path"))
+
+    def where(first: str, second: str) -> str:
+        across = subset[first] != subset[second]
+        return f" ({subset[first]}), across the published split" if across else ""
+
+    for first, second in equal:
+        what = (
+            "Same bytes" if looks[first].sha256 == looks[second].sha256 else "Same pixels, stored otherwise,"
+        )
+        detail = f"{what} as {first}{where(first, second)}."
+        log.add("duplicate_image", "grouped", detail, second, path[second])
+    listed = set()
+    for first, second, distance in near:
+        if second not in listed:
+            listed.add(second)
+            detail = f"Looks like {first}{where(first, second)}; perceptual hashes {distance} bits apart."
+            log.add("near_duplicate", "grouped", detail, second, path[second])
+    pairs = [(*pair, "is the same picture") for pair in equal] + [(a, b, "looks like it") for a, b, _ in near]
+    for first, second, what in pairs:
+        if pd.notna(label[first]) and pd.notna(label[second]) and label[first] != label[second]:
+            detail = f"Labelled '{label[second]}', while {first}, which {what}, is labelled '{label[first]}'."
+            log.add("label_conflict", "listed", detail, second, path[second])

@@ -1,0 +1,189 @@
+"""The audit in numbers and sentences."""
+
+from typing import Any
+
+import pandas as pd
+
+from tropho.audit.grouping import pattern_keys
+from tropho.audit.inspect import Look
+from tropho.settings import AuditSettings
+
+MANY_SIZES = 20
+
+
+def summarise(
+    images: pd.DataFrame,
+    boxes: pd.DataFrame,
+    issues: pd.DataFrame,
+    classes: list[str],
+    looks: dict[str, Look],
+    doubles: tuple[int, int],
+    settings: AuditSettings,
+) -> dict[str, Any]:
+    """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words."""
+    summary: dict[str, Any] = {
+        "notes": [],
+        "images": len(images),
+        "usable": int((images["status"] == "ok").sum()),
+        "missing": int((images["status"] == "missing").sum()),
+        "classes": classes,
+        "negative": settings.negative,
+        "test_labelled": _test_labelled(images, boxes),
+        "status": _counts(images["status"]),
+        "subsets": {
+            name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)
+        },
+        "boxes": len(boxes),
+        "doubles": {"pairs": doubles[0], "images": doubles[1]},
+        "issues": _counts(issues["kind"]),
+        "sizes": _sizes(images),
+        "colour_modes": _colour_modes(images, looks),
+        "duplicates": _duplicates(images, issues),
+        "groups": _groups(images, settings),
+    }
+    modes = _colour_mode_tells(images, looks)
+    if modes:
+        summary["colour_mode_tells"] = modes
+    summary["notes"] = _notes(summary)
+    return summary
+
+
+def _subset(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    inside = boxes[boxes["image_id"].isin(images["image_id"])]
+    by_class: dict[str, dict[str, int]] = {}
+    for name in classes:
+        of_class = inside[inside["label"] == name]
+        labelled = int((images["label"] == name).sum())
+        by_class[name] = {"images": labelled or int(of_class["image_id"].nunique()), "boxes": len(of_class)}
+    without = int((~images["image_id"].isin(inside["image_id"])).sum())
+    counts = {"images": len(images), "usable": int((images["status"] == "ok").sum())}
+    return {**counts, "boxes": len(inside), "without_boxes": without, "classes": by_class}
+
+
+def _test_labelled(images: pd.DataFrame, boxes: pd.DataFrame) -> bool:
+    test = images[images["subset"] == "test"]
+    return bool(test["label"].notna().any() or boxes["image_id"].isin(test["image_id"]).any())
+
+
+def _counts(values: pd.Series) -> dict[str, int]:
+    return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
+
+
+def _sizes(images: pd.DataFrame) -> dict[str, int]:
+    """Images by size, the commonest first; the many rare sizes in one number."""
+    known = images.dropna(subset=["width", "height"])
+    counts = (known["width"].astype(str) + "x" + known["height"].astype(str)).value_counts()
+    sizes = {str(size): int(number) for size, number in counts.head(MANY_SIZES).items()}
+    rest = int(counts.iloc[MANY_SIZES:].sum())
+    return {**sizes, f"{len(counts) - MANY_SIZES} other sizes": rest} if rest else sizes
+
+
+def _modes(images: pd.DataFrame, looks: dict[str, Look]) -> pd.Series:
+    """The colour mode of each image; empty where it can't be read."""
+    return images["path"].map({path: look.mode for path, look in looks.items() if not look.fault})
+
+
+def _colour_modes(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str, dict[str, float]]:
+    """Share of each colour mode among the images of a class (of all, for detection)."""
+    modes = _modes(images, looks)
+    names = images["label"].astype("object").where(images["label"].notna(), "unlabelled")
+    if images["label"].isna().all():
+        names = pd.Series("all", index=images.index)
+    shares = {
+        str(name): {
+            str(mode): round(float(share), 4)
+            for mode, share in modes[part.index].value_counts(normalize=True).items()
+        }
+        for name, part in names.groupby(names)
+    }
+    return {name: share for name, share in shares.items() if share}
+
+
+def _colour_mode_tells(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str, float] | None:
+    """How often a guess of the class from the colour mode alone is right, beside a guess from nothing."""
+    table = pd.crosstab(_modes(images, looks), images["label"])
+    if table.empty or len(table) < 2:
+        return None
+    total = float(table.to_numpy().sum())
+    return {
+        "accuracy_from_mode": round(float(table.max(axis=1).sum()) / total, 4),
+        "accuracy_from_nothing": round(float(table.sum(axis=0).max()) / total, 4),
+    }
+
+
+def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
+    known = images[images["duplicate"].notna()]
+    in_test = known.loc[known["subset"] == "test", "duplicate"]
+    train = known[known["subset"] == "train"]
+    sizes = known["duplicate"].value_counts()
+    kinds = issues["kind"].value_counts()
+    return {
+        "exact": int(kinds.get("duplicate_image", 0)),
+        "near": int(kinds.get("near_duplicate", 0)),
+        "label_conflicts": int((issues["kind"].eq("label_conflict") & issues["action"].eq("listed")).sum()),
+        "sets": len(sizes),
+        "biggest_set": int(sizes.max()) if len(sizes) else 0,
+        "train_images_in_test": int(train["duplicate"].isin(in_test).sum()),
+    }
+
+
+def _groups(images: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
+    sizes = images["group"].value_counts()
+    if sizes.empty:
+        return {"count": 0}
+    found: dict[str, Any] = {
+        "count": len(sizes),
+        "biggest": int(sizes.iloc[0]),
+        "biggest_name": str(sizes.index[0]),
+    }
+    if settings.group_pattern:
+        found["not_matched"] = int(pattern_keys(images["image_id"], settings.group_pattern).isna().sum())
+    return found
+
+
+def _notes(summary: dict[str, Any]) -> list[str]:
+    """What a person should know first, in sentences."""
+    total, issues, status = summary["images"], summary["issues"], summary["status"]
+    doubles, duplicates = summary["doubles"], summary["duplicates"]
+    dropped = sum(issues.get(kind, 0) for kind in ("zero_area", "outside", "too_small"))
+    rows = sum(issues.get(kind, 0) for kind in ("bad_row", "bad_annotation", "unknown_class"))
+    pairs, copies = duplicates["train_images_in_test"], duplicates["exact"] + duplicates["near"]
+    notes = [
+        (total, f"{summary['usable']:,} of {total:,} images can be used."),
+        (summary["missing"], f"{summary['missing']:,} of {total:,} images are missing."),
+        (status.get("unreadable"), f"Images that can't be read: {status.get('unreadable', 0):,}."),
+        (status.get("unlabelled"), f"Images without a usable label: {status.get('unlabelled', 0):,}."),
+        (rows, f"Rows of labels that can't be used: {rows:,}."),
+        (dropped, f"Boxes dropped for want of area inside their image: {dropped:,}."),
+        (
+            doubles["pairs"],
+            f"Same-class boxes drawn twice: {doubles['pairs']:,} pairs in {doubles['images']:,} images.",
+        ),
+        (
+            copies,
+            f"Repeated images: {duplicates['exact']:,} exactly, {duplicates['near']:,} nearly.",
+        ),
+        (pairs, f"Training images that are also in the published test set, exactly or nearly: {pairs:,}."),
+        (
+            duplicates["label_conflicts"],
+            f"Duplicates labelled otherwise than the image they repeat: {duplicates['label_conflicts']:,}.",
+        ),
+    ]
+    return [text for number, text in notes if number] + _warnings(summary)
+
+
+def _warnings(summary: dict[str, Any]) -> list[str]:
+    """What makes scores look better than they are, or groups useless."""
+    warnings = []
+    groups = summary["groups"]
+    if groups["count"] and groups["biggest"] > max(20, 0.2 * summary["images"]):
+        warnings.append(
+            f"The biggest group, {groups['biggest_name']}, has {groups['biggest']:,} images: check it."
+        )
+    tells = summary.get("colour_mode_tells")
+    if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
+        warnings.append(
+            f"The colour mode of a file alone tells the class of {tells['accuracy_from_mode']:.0%} of images "
+            f"(guessing: {tells['accuracy_from_nothing']:.0%}); all are read as RGB."
+        )
+    return warnings

@@ -1,0 +1,27 @@
+"""Stage 2, audit: one clean table whatever the format, and a list of what is wrong."""
+
+from pathlib import Path
+
+from tropho import tables
+from tropho.audit import AuditResult, audit, figures
+from tropho.files import atomic_folder, write_json
+from tropho.progress import say
+from tropho.settings import TaskSettings
+from tropho.stages.paths import Paths
+
+
+def run(settings: TaskSettings, root: Path) -> AuditResult:
+    """Audit root/data/raw/TASK; write tables, summary and figures to root/data/audit/TASK; say the gist."""
+    paths = Paths(root, settings.name)
+    result = audit(settings, paths.raw)
+    with atomic_folder(paths.audit) as folder:
+        tables.write_table(result.images, folder / "images.csv", tables.IMAGES)
+        tables.write_table(result.boxes, folder / "boxes.csv", tables.BOXES)
+        tables.write_table(result.issues, folder / "issues.csv", tables.ISSUES)
+        write_json(folder / "summary.json", result.summary)
+        figures(result, paths.raw, folder / "figures")
+    for note in result.summary["notes"]:
+        say(note)
+    if len(result.issues):
+        say(f"Each of the {len(result.issues):,} issues is listed in {paths.audit / 'issues.csv'}.")
+    return result
