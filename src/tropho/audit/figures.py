@@ -22,12 +22,16 @@ TILE = 220  # pixels; side of a pictured duplicate
 
 def class_counts(summary: dict[str, Any], to: Path) -> None:
     """Bars: boxes (or images) of each class, by subset."""
-    classes, subsets = summary["classes"], summary["subsets"]
-    unit = "boxes" if summary["boxes"] else "images"
+    classes, unit = summary["classes"], "boxes" if summary["boxes"] else "images"
+    subsets = {
+        name: {each: counts[unit] for each, counts in subset["classes"].items()}
+        for name, subset in summary["subsets"].items()
+        if name == "train" or summary["test_labelled"]
+    }
     figure, axes = _figure(6.4, 1.6 + 0.45 * len(classes) * len(subsets))
     height = 0.8 / max(1, len(subsets))
     for number, (name, subset) in enumerate(subsets.items()):
-        counts = [subset["classes"][each][unit] for each in classes]
+        counts = [subset[each] for each in classes]
         places = np.arange(len(classes)) + (number - (len(subsets) - 1) / 2) * height
         bars = axes.barh(places, counts, height, label=name, color=COLOURS.get(name))
         axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
@@ -52,7 +56,7 @@ def image_sizes(images: pd.DataFrame, to: Path) -> None:
     axes.set(title="Image sizes", xlabel="width (pixels)", ylabel="height (pixels)")
     axes.set_xlim(0, float(known["width"].max()) * 1.1)
     axes.set_ylim(0, float(known["height"].max()) * 1.1)
-    axes.legend(frameon=False, markerscale=0.5)
+    axes.legend(frameon=False, markerscale=0.5, loc="upper left")
     _save(figure, to)
 
 
