@@ -1,0 +1,203 @@
+"""The page's chapters on data: what the audit found, how the images were split, what augmentation does."""
+
+from typing import Any
+
+import pandas as pd
+
+from tropho.reporting import numbers
+from tropho.reporting.album import Album
+from tropho.reporting.blocks import Block, Fold, List, Section, Table, Text
+from tropho.reporting.inputs import Folders, Reader
+from tropho.reporting.layout import facts_of, figures, frame_table, todo
+from tropho.settings import TaskSettings
+
+EXAMPLES = 3
+# What the audit's summary says and the page shows in other words, or as tables.
+TOLD = (
+    "notes",
+    "images",
+    "usable",
+    "missing",
+    "status",
+    "subsets",
+    "boxes",
+    "doubles",
+    "issues",
+    "test_labelled",
+)
+TEXT = (
+    "image_id",
+    "path",
+    "label",
+    "subset",
+    "status",
+    "group",
+    "kind",
+    "file",
+    "action",
+    "detail",
+    "sha256",
+)
+
+
+def data(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+    """Counts of the audit, its issues by kind with examples, and its figures."""
+    section = Section("data", "Data")
+    summary = reader.json(folders.audit / "summary.json")
+    images = reader.table(folders.audit / "images.csv", text=TEXT)
+    if not summary and images is None:
+        section.blocks.append(todo("audit", settings.name, "The data has not been audited"))
+        return section
+    boxes = reader.table(folders.audit / "boxes.csv", text=TEXT)
+    notes = summary.get("notes")
+    if isinstance(notes, list) and notes:
+        section.blocks.append(List([str(note) for note in notes]))
+    elif missing := numbers.as_number(summary.get("missing")):
+        section.blocks.append(
+            Text(f"{missing:,.0f} images are named in the tables but are not there.", warn=True)
+        )
+    section.blocks.append(_image_counts(images, boxes))
+    section.blocks.extend(_issues(reader.table(folders.audit / "issues.csv", text=TEXT)))
+    section.blocks.extend(figures(reader.pictures(folders.audit / "figures"), album))
+    if rest := {
+        key: value for key, value in summary.items() if key not in TOLD and value not in (None, {}, [])
+    }:
+        section.blocks.append(Fold("More about the images", facts_of(rest)))
+    return section
+
+
+def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> Block:
+    """Images by subset: in all, fit for use, by label or with boxes by class."""
+    if images is None or not {"image_id", "subset"} <= set(images):
+        return Text("The table of images is missing.")
+    status = images["status"] if "status" in images else pd.Series("ok", index=images.index)
+    rows: dict[str, dict[str, int]] = {}
+    for subset, part in images.groupby("subset", sort=False):
+        row = {"images": len(part)}
+        row |= {f"{name} images": int((status[part.index] == name).sum()) for name in _others(status)}
+        row |= _content(part, boxes)
+        rows[str(subset)] = row
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    table = [[name, *(numbers.count(row.get(column, 0)) for column in columns)] for name, row in rows.items()]
+    return Table("Images and labels", ["subset", *columns], table)
+
+
+def _others(status: pd.Series) -> list[str]:
+    return sorted(str(name) for name in status.dropna().unique() if name != "ok")
+
+
+def _content(part: pd.DataFrame, boxes: pd.DataFrame | None) -> dict[str, int]:
+    """How many labels of each class these images carry."""
+    if boxes is not None and len(boxes) and {"image_id", "label"} <= set(boxes):
+        inside = boxes[boxes["image_id"].isin(part["image_id"])]
+        counts = {f"{name} boxes": int(number) for name, number in inside["label"].value_counts().items()}
+        return {**counts, "images without boxes": int((~part["image_id"].isin(inside["image_id"])).sum())}
+    if "label" in part:
+        return {str(name): int(number) for name, number in part["label"].value_counts().sort_index().items()}
+    return {}
+
+
+def _issues(issues: pd.DataFrame | None) -> list[Block]:
+    if issues is None or "kind" not in issues:
+        return [Text("The table of issues is missing.")]
+    if issues.empty:
+        return [Text("The audit found nothing wrong.")]
+    rows, examples = [], []
+    for kind, part in issues.groupby("kind"):
+        action = ", ".join(sorted(part["action"].dropna().unique())) if "action" in part else ""
+        rows.append([str(kind).replace("_", " "), action, numbers.count(len(part))])
+        examples += [
+            [str(kind).replace("_", " "), *_example(row)] for _, row in part.head(EXAMPLES).iterrows()
+        ]
+    rows.sort(key=lambda row: -int(row[2].replace(",", "")))
+    return [
+        Table("Issues", ["kind", "what was done", "count"], rows, numbers_from=2),
+        Fold(
+            f"Examples of issues (up to {EXAMPLES} of each kind; all are in issues.csv)",
+            [Table("", ["kind", "image", "where", "what"], examples, numbers_from=9)],
+        ),
+    ]
+
+
+def _example(row: pd.Series) -> list[str]:
+    cells = {
+        key: "" if pd.isna(row.get(key)) else str(row.get(key)) for key in ("image_id", "file", "detail")
+    }
+    line = numbers.as_number(row.get("row"))
+    where = f"{cells['file']}, line {line:.0f}" if line is not None else cells["file"]
+    return [cells["image_id"], where if where != cells["image_id"] else "", cells["detail"]]
+
+
+def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+    """How balanced the folds are, and which training images were left out because the test set has them."""
+    section = Section("split", "Split")
+    splits = reader.table(folders.splits, text=TEXT)
+    if splits is None or not {"image_id", "subset", "fold"} <= set(splits):
+        section.blocks.append(todo("split", settings.name, "The images have not been split"))
+        return section
+    images = reader.table(folders.audit / "images.csv", text=TEXT)
+    boxes = reader.table(folders.audit / "boxes.csv", text=TEXT)
+    if images is not None and {"image_id", "label"} <= set(images):
+        splits = splits.merge(images[["image_id", "label"]], on="image_id", how="left")
+    train = splits[splits["subset"] == "train"]
+    rows = [(f"fold {fold}", part) for fold, part in train.groupby("fold", sort=True)]
+    rows += [(name, splits[splits["subset"] == name]) for name in ("test", "excluded")]
+    counted = {name: _fold_row(part, boxes) for name, part in rows if len(part)}
+    notes = reader.json(folders.splits.with_suffix(".json")).get("notes")
+    excluded = int((splits["subset"] == "excluded").sum())
+    if isinstance(notes, list) and notes:
+        section.blocks.append(List([str(note) for note in notes]))
+    elif excluded:
+        told = f"{numbers.count(excluded)} training images that the test set also has are kept out."
+        section.blocks.append(Text(told))
+    section.blocks.append(_fold_table(counted))
+    return section
+
+
+def _fold_row(part: pd.DataFrame, boxes: pd.DataFrame | None) -> dict[str, int]:
+    groups = {"groups": int(part["group"].nunique())} if "group" in part else {}
+    return {"images": len(part), **groups, **_content(part, boxes)}
+
+
+def _fold_table(counted: dict[str, dict[str, int]]) -> Table:
+    columns = list(dict.fromkeys(column for row in counted.values() for column in row))
+    rows = [
+        [name, *(numbers.count(row.get(column, 0)) for column in columns)] for name, row in counted.items()
+    ]
+    return Table("Folds", ["part", *columns], rows)
+
+
+def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+    """Pictures before and after the policy, and the policy itself."""
+    section = Section("augmentation", "Augmentation")
+    policy = reader.json(folders.augmented / "policy.json")
+    pictures = figures(reader.pictures(folders.augmented), album)
+    if not policy and not pictures:
+        section.blocks.append(todo("augment", settings.name, "The images have not been packed"))
+        return section
+    augment = settings.augment
+    section.blocks.append(
+        Text(f"Images are packed at {augment.size} pixels on the longer side; policy “{augment.policy}”.")
+    )
+    section.blocks.extend(pictures)
+    if steps := list(_steps(policy)):
+        table = frame_table(pd.DataFrame(steps, columns=["step", "settings"]), "")
+        section.blocks.append(Fold("Steps of the policy", [table]))
+    return section
+
+
+def _steps(policy: Any) -> list[tuple[str, str]]:
+    """The named transforms in a serialised policy, outermost containers left out."""
+    found: list[tuple[str, str]] = []
+    if isinstance(policy, list):
+        for each in policy:
+            found += _steps(each)
+    elif isinstance(policy, dict):
+        inner = [value for value in policy.values() if isinstance(value, (dict, list))]
+        name = policy.get("__class_fullname__") or policy.get("name")
+        nested = [step for value in inner for step in _steps(value)]
+        if name and not nested:
+            rest = {key: value for key, value in policy.items() if key not in {"__class_fullname__", "name"}}
+            return [(str(name).rpartition(".")[2], numbers.anything(rest))]
+        found += nested
+    return found

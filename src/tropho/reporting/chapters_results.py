@@ -1,0 +1,230 @@
+"""The page's chapters on results: headline, metrics, figures, submission, and how to do it again."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from tropho.files import sha256_of
+from tropho.reporting import numbers
+from tropho.reporting.album import Album
+from tropho.reporting.blocks import Block, Code, Facts, Fold, Headline, Section, Table, Text
+from tropho.reporting.chapters_runs import folds_of
+from tropho.reporting.inputs import Folders, Reader
+from tropho.reporting.layout import figures, todo, words
+from tropho.reporting.metric_names import is_count, leading, metric_name
+from tropho.settings import TaskSettings
+
+SUBSETS = {"oof": "out of fold", "test": "test"}
+PACKAGES = (
+    "tropho",
+    "torch",
+    "torchvision",
+    "albumentations",
+    "opencv-python-headless",
+    "scikit-learn",
+    "numpy",
+)
+
+
+def headline(settings: TaskSettings, folders: Folders, reader: Reader) -> Headline:
+    """The score the project is judged by, on what, the same on the other images, and its classes."""
+    metrics = reader.json(folders.evaluate / "metrics.json")
+    head = metrics.get("headline")
+    if not isinstance(head, dict) or numbers.as_number(head.get("value")) is None:
+        return Headline("", "", "", blocks=[todo("evaluate", settings.name, "Nothing has been measured")])
+    name, on = str(head.get("name", "score")), str(head.get("on", "oof"))
+    others = [
+        f"{SUBSETS[subset]}: {numbers.score(_flat(metrics, subset)[name])}"
+        for subset in SUBSETS
+        if subset != on and name in _flat(metrics, subset)
+    ]
+    where = {
+        "test": "on the test set",
+        "oof": "on validation images, each judged by a model that never saw it",
+    }
+    beside = "; ".join(others)
+    blocks = _class_tables(_flat(metrics, on), leading_only=True)
+    return Headline(
+        metric_name(name),
+        numbers.score(head["value"]),
+        _on(where.get(on, on), on, folders, reader),
+        beside,
+        blocks,
+    )
+
+
+def _on(where: str, on: str, folders: Folders, reader: Reader) -> str:
+    """Where the score was measured, with the number of images if it is known."""
+    table = reader.table(folders.evaluate / f"{on}.parquet", columns=["image_id"])
+    if table is None or table.empty:
+        return where
+    return f"{where} ({numbers.count(table['image_id'].nunique())} images)"
+
+
+def _flat(metrics: dict[str, Any], subset: str) -> dict[str, Any]:
+    values = metrics.get(subset)
+    return values if isinstance(values, dict) else {}
+
+
+def _by_class(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """{"f1/cat": 0.5} -> {"cat": {"f1": 0.5}}."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        metric, slash, name = str(key).partition("/")
+        if slash and name:
+            found.setdefault(name, {})[metric] = value
+    return found
+
+
+def _class_tables(values: dict[str, Any], leading_only: bool) -> list[Block]:
+    """Metrics by class: those that lead, or the remaining ones, few columns a table."""
+    classes = _by_class(values)
+    names = list(dict.fromkeys(metric for row in classes.values() for metric in row))
+    first = leading(names)
+    chosen = first if leading_only else [name for name in names if name not in first]
+    blocks: list[Block] = []
+    for start in range(0, len(chosen), 7):
+        part = chosen[start : start + 7]
+        rows = [[name, *(_cell(metric, row) for metric in part)] for name, row in classes.items()]
+        blocks.append(
+            Table("" if start else "By class", ["class", *(metric_name(each) for each in part)], rows)
+        )
+    return blocks
+
+
+def _cell(metric: str, row: dict[str, Any]) -> str:
+    if metric not in row:
+        return "–"
+    return numbers.count(row[metric]) if is_count(metric) else numbers.score(row[metric])
+
+
+def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+    """Overall metrics side by side, those by class that the headline left out, thresholds and figures."""
+    section = Section("evaluation", "Evaluation")
+    metrics = reader.json(folders.evaluate / "metrics.json")
+    drawn = {
+        subset: figures(reader.pictures(folders.evaluate / "figures" / subset), album)
+        for subset in ("test", "oof")
+    }
+    if not metrics and not any(drawn.values()):
+        section.blocks.append(todo("evaluate", settings.name, "Nothing has been measured"))
+        return section
+    head = _flat(metrics, "headline")
+    section.blocks.extend(_overall(metrics, str(head.get("name"))))
+    for subset, title in SUBSETS.items():
+        values, shown = _flat(metrics, subset), subset == head.get("on")
+        rest = _class_tables(values, leading_only=False)
+        tables = rest if shown else [*_class_tables(values, leading_only=True), *rest]
+        if tables:
+            section.blocks.append(Fold(f"{'More by class' if shown else 'By class'}, {title}", tables))
+    section.blocks.extend(_thresholds(reader.json(folders.evaluate / "thresholds.json")))
+    both = all(drawn.values())
+    for subset, blocks in drawn.items():
+        if blocks and subset == "oof" and both:
+            section.blocks.append(Fold("Figures, out of fold", blocks))
+        elif blocks:
+            section.blocks.extend([Text(f"Figures, {SUBSETS[subset]}:"), *blocks])
+    if not any(drawn.values()):
+        section.blocks.append(Text("No figures were drawn."))
+    return section
+
+
+def _overall(metrics: dict[str, Any], head: str) -> list[Block]:
+    """Metrics over all classes but the headline's own, a column for each set of images."""
+    present = [subset for subset in SUBSETS if _flat(metrics, subset)]
+    names = list(
+        dict.fromkeys(str(key) for subset in present for key in _flat(metrics, subset) if "/" not in str(key))
+    )
+    rows = []
+    for name in names:
+        if name == head:
+            continue
+        cells = [_cell(name, _flat(metrics, subset)) for subset in present]
+        rows.append([metric_name(name), *cells])
+    columns = ["metric", *(SUBSETS[subset] for subset in present)]
+    return [Table("Over all classes", columns, rows)] if rows else []
+
+
+def _thresholds(thresholds: dict[str, Any]) -> list[Block]:
+    if not thresholds:
+        return []
+    detailed = {name: value for name, value in thresholds.items() if isinstance(value, dict)}
+    if detailed:
+        columns = list(dict.fromkeys(key for value in detailed.values() for key in value))
+        rows = [
+            [name, *(numbers.score(value.get(key)) for key in columns)] for name, value in detailed.items()
+        ]
+        return [Table("Thresholds, chosen out of fold", ["class", *map(words, columns)], rows)]
+    rows = [[name, numbers.score(value)] for name, value in thresholds.items()]
+    return [Table("Thresholds, chosen out of fold", ["class", "confidence"], rows)]
+
+
+def submission(settings: TaskSettings, folders: Folders, reader: Reader) -> Section:
+    """The file to upload, its check sum, what checked it, and where it came from."""
+    section = Section("submission", "Submission")
+    path = folders.submission
+    record = reader.json(path.with_suffix(".json"))
+    if not path.is_file():
+        section.blocks.append(todo("submit", settings.name, "There is no submission"))
+        if not record:
+            return section
+    facts: list[tuple[str, str]] = []
+    if path.is_file():
+        table, digest = reader.table(path), sha256_of(path)
+        facts = [("file", f"submissions/{path.name}"), ("size", numbers.size(path.stat().st_size))]
+        if table is not None:
+            facts.append(("rows", numbers.count(len(table))))
+        facts.append(("SHA-256", digest))
+        if record.get("sha256") not in (None, digest):
+            section.blocks.append(
+                Text("The file is not the one that its record describes; submit again.", warn=True)
+            )
+    known = {"task", "file", "rows", "sha256", "faults"}
+    facts += [(words(key), numbers.anything(value)) for key, value in record.items() if key not in known]
+    section.blocks.append(Facts(facts))
+    faults = record.get("faults")
+    if isinstance(faults, list):
+        told = (
+            "The check found no faults."
+            if not faults
+            else f"The check found {len(faults)} faults: {faults[0]}"
+        )
+        section.blocks.append(Text(told, warn=bool(faults)))
+    return section
+
+
+def reproduce(settings: TaskSettings, folders: Folders, reader: Reader) -> Section:
+    """The commands that lead to this page, and the versions it was made with."""
+    run = reader.json(folders.models / "run.json")
+    record = reader.json(folders.submission.with_suffix(".json"))
+    commit = str(run.get("git_commit") or record.get("git_commit") or "")
+    lines = [
+        *([f"git checkout {commit}"] if _is_commit(commit) else []),
+        "pip install -c constraints.txt -e .",
+        f"dvc repro report@{settings.name}",
+        "mlflow ui",
+    ]
+    facts = [("Python", platform.python_version()), *_versions()]
+    run_ids = [str(run.get("run_id") or ""), *(str(fold.get("run_id") or "") for fold in folds_of(run))]
+    if any(run_ids):
+        facts.append(("MLflow runs", ", ".join(each for each in run_ids if each)))
+    blocks: list[Block] = [Code(lines), Fold("Versions and runs", [Facts(facts)])]
+    if not commit:
+        blocks.insert(1, Text("The git commit was not recorded."))
+    elif str(run.get("git_dirty", record.get("git_dirty", ""))).lower() == "true":
+        blocks.insert(1, Text("The working tree had changes that are not in this commit.", warn=True))
+    return Section("reproduce", "How to reproduce", blocks)
+
+
+def _is_commit(text: str) -> bool:
+    return 7 <= len(text) <= 64 and all(each in "0123456789abcdef" for each in text)
+
+
+def _versions() -> list[tuple[str, str]]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

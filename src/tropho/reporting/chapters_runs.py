@@ -1,0 +1,167 @@
+"""The page's chapters on runs: what the search chose, and how training went."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tropho.reporting import numbers, style
+from tropho.reporting.album import Album
+from tropho.reporting.blocks import Block, Facts, Section, Table, Text
+from tropho.reporting.inputs import Folders, Reader
+from tropho.reporting.layout import figures, pictures_block, todo, words
+from tropho.reporting.training import learning_curves
+from tropho.settings import SECTIONS, TaskSettings
+
+BEST_TRIALS = 10
+
+
+def tuning(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section | None:
+    """What was searched, the best trials and what was chosen; None where no search was asked for or made."""
+    trials = reader.table(folders.search / "trials.csv")
+    choice = reader.yaml(folders.choice) or reader.yaml(folders.search / "choice.yaml")
+    if (trials is None or trials.empty) and not choice:
+        if not settings.tune.trials:
+            return None
+        return Section("tuning", "Tuning", [todo("tune", settings.name, "The search has not been run")])
+    section = Section("tuning", "Tuning")
+    if choice:
+        rows = [[str(key), numbers.anything(value)] for key, value in choice.items()]
+        section.blocks.append(Table("What was chosen, and training used", ["setting", "value"], rows))
+    if trials is not None and len(trials):
+        section.blocks.extend(_trials(trials))
+    section.blocks.extend(figures(reader.pictures(folders.search), album))
+    return section
+
+
+def _trials(trials: pd.DataFrame) -> list[Block]:
+    """How many trials ended how, and the best ones with their settings."""
+    blocks: list[Block] = []
+    if "state" in trials:
+        states = trials["state"].astype(str).str.rpartition(".")[2].str.lower().value_counts()
+        told = ", ".join(f"{numbers.count(number)} {state}" for state, number in states.items())
+        blocks.append(Text(f"{numbers.count(len(trials))} trials: {told}."))
+    value = next((name for name in ("value", "score", "values_0") if name in trials), None)
+    if value is None:
+        return blocks
+    searched = [name for name in trials if str(name).startswith("params_") or "." in str(name)]
+    best = trials.assign(**{value: pd.to_numeric(trials[value], errors="coerce")}).dropna(subset=[value])
+    best = best.sort_values(value, ascending=False, kind="stable").head(BEST_TRIALS)
+    rows = [
+        [
+            numbers.anything(row.get("number", place)),
+            numbers.score(row[value]),
+            *(numbers.anything(row[name]) for name in searched),
+        ]
+        for place, row in enumerate(best.to_dict("records"))
+    ]
+    columns = ["trial", "score", *(str(name).removeprefix("params_") for name in searched)]
+    blocks.append(Table(f"The best {len(rows)} trials", columns, rows))
+    return blocks
+
+
+def training(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+    """The settings that differ from the defaults, each fold's outcome, and the learning curves."""
+    section = Section("training", "Training")
+    run = reader.json(folders.models / "run.json")
+    histories = _histories(folders.models, reader)
+    if not run and not histories:
+        section.blocks.append(todo("train", settings.name, "No model has been trained"))
+        return section
+    used = _used_settings(settings, folders.models, reader)
+    section.blocks.append(Facts(_about(run, used, folders.models)))
+    section.blocks.extend(_folds(run, str(run.get("score_name", "score"))))
+    curves = learning_curves(histories, "score")
+    if curves is None:
+        section.blocks.append(Text("No epoch has been recorded."))
+    else:
+        alt = f"Training loss, validation score and learning rate over the epochs, {len(histories)} fold(s)."
+        picture = album.add(style.png_bytes(curves), "Learning curves; the best epoch is marked", alt)
+        section.blocks.extend(pictures_block([picture] if picture else []))
+    section.blocks.append(_differences(used, reader.yaml(folders.params).get("defaults")))
+    return section
+
+
+def _histories(models: Path, reader: Reader) -> dict[str, pd.DataFrame]:
+    found = {}
+    for path in sorted(
+        models.glob("fold*/history.csv"), key=lambda each: (len(each.parent.name), each.parent.name)
+    ):
+        table = reader.table(path)
+        if table is not None and len(table):
+            found[path.parent.name.replace("fold", "fold ")] = table
+    return found
+
+
+def _used_settings(settings: TaskSettings, models: Path, reader: Reader) -> dict[str, Any]:
+    """What the model was trained with, search included; the present settings where that is not recorded."""
+    present = settings.model_dump()
+    for path in [models / "config.yaml", *sorted(models.glob("fold*/config.yaml"))]:
+        saved = reader.yaml(path)
+        saved = saved.get("settings", saved)
+        if isinstance(saved, dict) and isinstance(saved.get("train"), dict):
+            return {**present, **saved}
+    return present
+
+
+def _about(run: dict[str, Any], used: dict[str, Any], models: Path) -> list[tuple[str, str]]:
+    model = used.get("model", {})
+    network = " on ".join(dict.fromkeys(str(model[key]) for key in ("name", "backbone") if model.get(key)))
+    weights = [path.stat().st_size for path in sorted(models.glob("fold*/weights.safetensors"))]
+    seconds = [numbers.as_number(fold.get("seconds")) for fold in folds_of(run)]
+    known = [each for each in seconds if each is not None]
+    facts = {
+        "network": network,
+        "parameters": f"{parameters / 1e6:.2f} million"
+        if (parameters := numbers.as_number(run.get("parameters")))
+        else "",
+        "weights of a fold": numbers.size(weights[0]) if weights else "",
+        "training time": numbers.duration(sum(known)) if known else "",
+        "device": str(run.get("device") or ""),
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def folds_of(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The folds that run.json lists."""
+    folds = run.get("folds")
+    return [fold for fold in folds if isinstance(fold, dict)] if isinstance(folds, list) else []
+
+
+def _folds(run: dict[str, Any], score_name: str) -> list[Block]:
+    folds = folds_of(run)
+    rows = [
+        [
+            f"fold {fold.get('fold', place)}",
+            numbers.score(fold.get("score")),
+            numbers.anything(fold.get("best_epoch")),
+            numbers.anything(fold.get("epochs")),
+            numbers.duration(fold.get("seconds")),
+        ]
+        for place, fold in enumerate(folds)
+    ]
+    scores = pd.Series([numbers.as_number(fold.get("score")) for fold in folds], dtype="float64").dropna()
+    note = ""
+    if len(scores) > 1:
+        note = f"Mean {numbers.score(scores.mean())}, standard deviation {numbers.score(scores.std())}."
+    columns = ["fold", f"best {words(score_name)}", "at epoch", "epochs", "time"]
+    return [Table("Folds", columns, rows, note=note)] if rows else []
+
+
+def _differences(used: dict[str, Any], defaults: Any) -> Block:
+    """Settings of this training that are not the project's defaults."""
+    if not isinstance(defaults, dict):
+        return Text("params.yaml is not here, so the settings can't be compared with the defaults.")
+    rows = []
+    for section in SECTIONS:
+        before, now = defaults.get(section), used.get(section)
+        if not isinstance(before, dict) or not isinstance(now, dict):
+            continue
+        for key, value in now.items():
+            if before.get(key) != value:
+                rows.append([f"{section}.{key}", numbers.anything(value), numbers.anything(before.get(key))])
+    if not rows:
+        return Text("Every setting is at its default.")
+    return Table(
+        "Settings that differ from the defaults", ["setting", "this run", "default"], rows, numbers_from=9
+    )

@@ -1,0 +1,142 @@
+"""Figures of class predictions: confusion, ROC, PR, reliability, thresholds, scores, galleries."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tropho.metrics.curves import classification_curves
+from tropho.metrics.scan import Scan, ratio
+from tropho.reporting import galleries, panels, style
+
+BINS = 10
+
+
+def classification_figures(
+    truth: pd.DataFrame,
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    raw: Path,
+    to: Path,
+    beta: float = 1.0,
+    gallery: int = 24,
+    thresholds: Mapping[str, Any] | None = None,
+) -> None:
+    """Write PNG figures into the folder `to`; those that need a truth only where there is one.
+
+    Args:
+        truth: columns image_id, label (empty where unknown), path (below `raw`).
+        predictions: columns image_id, label, p_<class>; images that are not in `truth` are ignored.
+        classes: in the order of their numbers.
+        raw: folder of the original images; those that can't be read are left out of the galleries.
+        to: folder, made if needed.
+        beta: of the F-beta over threshold.
+        gallery: most pictures a gallery may have; 0 = no gallery.
+        thresholds: {class: threshold or {"threshold": ...}} chosen on validation, to be marked.
+    """
+    table = predictions.merge(truth[["image_id", "label", "path"]], on="image_id", suffixes=("", "_true"))
+    galleries.class_galleries(table, classes, raw, to, gallery)
+    known = table[table["label_true"].isin(classes)]
+    if known.empty:
+        return
+    numbers = {name: number for number, name in enumerate(classes)}
+    true = known["label_true"].map(numbers).to_numpy(np.int64)
+    probabilities = known[[f"p_{name}" for name in classes]].to_numpy(np.float64)
+    chosen = known["label"].map(numbers).to_numpy(np.int64)
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (true, chosen), 1)
+    curves = classification_curves(true, probabilities, list(classes))
+    figures = {
+        "confusion": panels.confusion(counts, classes, classes, "True and predicted classes"),
+        "roc": roc(curves),
+        "precision_recall": _precision_recall(curves),
+        "reliability": reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == true),
+        "f_threshold": panels.f_over_threshold(curves, thresholds, beta, "threshold"),
+        "scores": scores(true, probabilities, classes),
+        "per_class": per_class(counts, classes),
+    }
+    for name, figure in figures.items():
+        style.save(figure, to / f"{name}.png")
+
+
+def roc(curves: Mapping[str, Scan]) -> Figure:
+    """True positive rate over false positive rate, one class against the rest, with the areas."""
+    figure, (axes,) = style.subplots(1, 1, (6.2, 4.6))
+    style.title(axes, "ROC, each class against the rest")
+    style.label(axes, "false positive rate", "true positive rate")
+    style.unit_square(axes)
+    axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":")
+    for index, (name, points) in enumerate(curves.items()):
+        area = float(points.roc_auc())
+        told = "undefined" if np.isnan(area) else f"AUC {area:.3f}"
+        across, up = np.insert(points.fall_out, 0, 0.0), np.insert(points.recall, 0, 0.0)
+        text = f"{style.plain(name)}: {told}"
+        colour = style.colour_of(index)
+        axes.plot(across, up, style.line_of(index), color=colour, linewidth=2, label=text)
+    style.legend(axes, outside=True)
+    return figure
+
+
+def _precision_recall(curves: Mapping[str, Scan]) -> Figure:
+    lines = {
+        name: (points.recall, points.precision, float(points.average_precision()))
+        for name, points in curves.items()
+    }
+    shares = {
+        name: float(points.positives / (points.positives + points.negatives))
+        for name, points in curves.items()
+    }
+    return panels.precision_recall(lines, shares)
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> Figure:
+    """How often predictions are right (N,) at each confidence (N,), with how many there are of it."""
+    figure, (axes, bars) = style.subplots(2, 2, (4.4, 3.9))
+    place = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
+    total = np.bincount(place, minlength=BINS)
+    mean = ratio(np.bincount(place, confidence, BINS), total)
+    share = ratio(np.bincount(place, right, BINS), total)
+    error = ratio(np.sqrt(share * (1 - share)), np.sqrt(total))
+    filled = total > 0
+    style.title(axes, "Reliability")
+    style.label(axes, "mean confidence", "share that is right")
+    style.unit_square(axes)
+    axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":", label="calibrated")
+    axes.errorbar(
+        mean[filled],
+        share[filled],
+        error[filled],
+        marker="o",
+        color=style.colour_of(0),
+        label="± standard error",
+    )
+    style.legend(axes)
+    style.title(bars, "Predictions at each confidence")
+    style.label(bars, "confidence", "images")
+    bars.bar((np.arange(BINS) + 0.5) / BINS, total, 0.9 / BINS, color=style.colour_of(0))
+    bars.set_xlim(-0.02, 1.02)
+    return figure
+
+
+def scores(true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Figure:
+    """A panel a class: its probability, for images of the class and for the others."""
+    figure, axes = style.subplots(len(classes), 3, (4.2, 3.0))
+    for number, (name, panel) in enumerate(zip(classes, axes, strict=True)):
+        mine = true == number
+        groups = {name: probabilities[mine, number], "others": probabilities[~mine, number]}
+        panels.histograms(panel, groups, (style.colour_of(number), style.FAINT))
+        style.title(panel, f"P({style.plain(name, 20)})")
+        style.label(panel, "probability", "share of images")
+        style.legend(panel)
+    return figure
+
+
+def per_class(counts: np.ndarray, classes: Sequence[str]) -> Figure:
+    """Precision, recall and F1 from confusion counts (true, predicted)."""
+    right, true, found = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    f1 = np.where(true > 0, ratio(2 * right, true + found), np.nan)
+    values = {"precision": ratio(right, found), "recall": ratio(right, true), "F1": f1}
+    return panels.grouped_bars(values, classes, "Precision, recall and F1 by class")

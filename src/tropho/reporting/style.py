@@ -1,0 +1,145 @@
+"""One look for every chart: colours that colour-blind readers can tell apart, quiet axes, PNG on white.
+
+Charts are built on `matplotlib.figure.Figure` directly, so that no global pyplot state is kept or changed.
+The colours are those of Okabe and Ito, "Color Universal Design" (2008).
+"""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from tropho.files import atomic_path
+
+DPI = 144
+INK = "#1f2933"
+FAINT = "#5f6b7a"
+GRID = "#e3e7ec"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b4c9a", "#4d4d4d")
+LINES = ("-", "--", "-.", ":")
+
+
+def colour_of(index: int) -> str:
+    """The colour of the class (or fold) with this index; repeats after eight."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def line_of(index: int) -> str:
+    """The dash pattern that tells apart what shares a colour."""
+    return LINES[index // len(PALETTE) % len(LINES)]
+
+
+def plain(text: object, length: int = 28) -> str:
+    r"""Text from data, safe as a chart label: one line, no formulas, shortened in the middle.
+
+    A label that starts with "_" would vanish from legends, and one between dollar signs be parsed as TeX.
+    """
+    line = "".join(each if each.isprintable() else " " for each in str(text))
+    if len(line) > length:
+        line = f"{line[: length // 2]}…{line[-(length // 2 - 1) :]}"
+    line = line.replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line
+
+
+def subplots(count: int, columns: int, size: tuple[float, float] = (4.6, 3.6)) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels of `size` inches, at most `columns` a row."""
+    columns = max(1, min(count, columns))
+    rows = -(-count // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", facecolor="white")
+    panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    for panel in panels:
+        quiet(panel)
+    return figure, panels
+
+
+def quiet(axes: Axes) -> None:
+    """Give axes the house's look: two thin spines, a faint grid behind the data, small grey ticks."""
+    axes.set_axisbelow(True)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.tick_params(colors=FAINT, labelsize=9, length=3)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in {"left", "bottom"})
+        spine.set_color("#b8c0ca")
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+
+
+def title(axes: Axes, text: str) -> None:
+    """A panel's title, to the left."""
+    axes.set_title(text, loc="left", fontsize=11, color=INK, fontweight="bold")
+
+
+def label(axes: Axes, x: str, y: str) -> None:
+    """The names of both axes, units included."""
+    axes.set_xlabel(x, fontsize=10)
+    axes.set_ylabel(y, fontsize=10)
+
+
+def unit_square(axes: Axes) -> None:
+    """Both axes from 0 to 1, with room for lines that run along the edge."""
+    axes.set_xlim(-0.02, 1.02)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_box_aspect(1)
+
+
+def legend(axes: Axes, handles: Sequence[Artist] | None = None, outside: bool = False) -> None:
+    """A legend of what is labelled, or of `handles`; `outside` puts it to the right of the panel."""
+    found = list(axes.get_legend_handles_labels()[0] if handles is None else handles)
+    if not found:
+        return
+    drawn = axes.legend(
+        handles=found, loc="best", framealpha=0.9, edgecolor="none", fontsize=9, labelcolor=INK
+    )
+    if outside:
+        drawn.set_loc("upper left")
+        drawn.set_bbox_to_anchor((1.01, 1))
+
+
+def say(axes: Axes, text: str) -> None:
+    """State in the middle of an empty panel why it is empty."""
+    axes.text(
+        0.5,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color=FAINT,
+        fontsize=10,
+        wrap=True,
+    )
+
+
+def class_ticks(axes: Axes, classes: Sequence[str], which: str = "x") -> None:
+    """Class names as ticks, slanted along x when they are long or many."""
+    names = [plain(name, 18) for name in classes]
+    if which == "y":
+        axes.set_yticks(range(len(names)), names)
+        return
+    slanted = len(names) > 5 or max((len(name) for name in names), default=0) > 9
+    axes.set_xticks(
+        range(len(names)), names, rotation=35 if slanted else 0, ha="right" if slanted else "center"
+    )
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Ticks at whole numbers alone."""
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI)
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """A figure as PNG in memory."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()

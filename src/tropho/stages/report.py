@@ -1,0 +1,32 @@
+"""Report: the page that a person opens, from everything that the stages before left behind."""
+
+from pathlib import Path
+
+from tropho.files import write_text
+from tropho.reporting.inputs import Folders
+from tropho.reporting.page import render_page
+from tropho.settings import TaskSettings
+from tropho.stages.paths import Paths
+
+
+def run(settings: TaskSettings, root: Path) -> Path:
+    """Write reports/T/index.html; returns its path."""
+    paths = Paths(root, settings.name)
+    write_text(paths.report, report(settings, paths))
+    return paths.report
+
+
+def report(settings: TaskSettings, paths: Paths) -> str:
+    """The page's HTML; stages that have not run are named in it."""
+    folders = Folders(
+        audit=paths.audit,
+        splits=paths.splits,
+        augmented=paths.augmented,
+        choice=paths.choice,
+        search=paths.search,
+        models=paths.models,
+        evaluate=paths.evaluate,
+        submission=paths.submission,
+        params=paths.root / "params.yaml",
+    )
+    return render_page(settings, folders)
