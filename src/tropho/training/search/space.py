@@ -129,6 +129,7 @@ def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, o
         raise UsageError(f"{where}.step is {step!r}; it must be a number above 0, and without log: true.")
     # Whole numbers make whole steps, unless the setting itself is real: {low: 0, high: 1} of a weight decay.
     if all(isinstance(each, int) for each in (low, high, step or 1)) and not isinstance(own, float):
+        high -= (high - low) % (step or 1)
         return Knob(key, optuna.distributions.IntDistribution(low, high, log=log, step=step or 1))
     if step is not None:
         high = low + step * int((high - low) / step + 1e-9)  # the last value that the steps reach

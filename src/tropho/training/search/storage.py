@@ -11,6 +11,7 @@ import optuna
 import psutil
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import ArgumentError
 
 from tropho.errors import OutsideError, UsageError
 from tropho.tracking.store import home_of
@@ -60,7 +61,7 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.storages.RDBStorage(address, wait, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
-    except (ImportError, ValueError, AttributeError) as error:
+    except (ImportError, ValueError, ArgumentError) as error:
         raise UsageError(f"tune.storage '{_public(address)}' can't be used: {_line(error)}.") from error
     except Exception as error:  # every driver has its own errors
         raise OutsideError(f"tune.storage '{_public(address)}' can't be opened: {_line(error)}.") from error
