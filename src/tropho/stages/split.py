@@ -1,4 +1,4 @@
-"""Stage 3, split: stratified folds that keep groups together, and a test set that shares no picture with them."""
+"""Stage 3, split: stratified folds that keep groups together, and a test set that shares no picture."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -50,10 +50,10 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
         DataError: no training image is usable, or a class has fewer groups than there are folds.
     """
     usable = images[images["status"] == "ok"]
-    _check_any(images, usable)
     ordered = usable.sort_values("image_id").reset_index(drop=True)
     if not settings.grouped:
         ordered = ordered.assign(group=ordered["image_id"])
+    _check_groups(ordered[ordered["subset"] == "train"], images, settings.folds)
     strata = _strata(ordered, boxes)
     subset = ordered["subset"].to_numpy(dtype=object)
     if not (subset == "test").any():
@@ -63,22 +63,14 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
         subset[(subset == "train") & ordered["duplicate"].isin(in_test).to_numpy()] = "excluded"
     fold = np.full(len(ordered), -1)
     train = subset == "train"
-    _check_folds(ordered[train], settings)
+    _check_groups(ordered[train], images, settings.folds)
+    _check_classes(ordered[train], settings.folds)
     parts = _deal(ordered.loc[train, "group"], strata[train], settings.folds, settings.seed)
     fold[train] = parts
     dealt = ordered[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
     splits = dealt.loc[usable["image_id"]].reset_index()
     splits["group"] = usable["group"].to_numpy()
     return tables.conform(splits, tables.SPLITS, "splits")
-
-
-def _check_any(images: pd.DataFrame, usable: pd.DataFrame) -> None:
-    if not (usable["subset"] == "train").any():
-        train = images[images["subset"] == "train"]
-        counts = ", ".join(f"{number:,} {name}" for name, number in train["status"].value_counts().items())
-        raise DataError(
-            f"No training image is usable ({counts or 'there are none'}); see the audit's issues.csv."
-        )
 
 
 def _strata(images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
@@ -88,9 +80,8 @@ def _strata(images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     present = boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
     classes = images["image_id"].map(present).fillna("nothing").astype("object")
     sizes = (images["width"].astype("string") + "x" + images["height"].astype("string")).astype("object")
-    common = (
-        sizes.map(sizes.value_counts()) >= len(images) / FINEST
-    )  # rare sizes would make strata of one image
+    # Rare sizes would be strata of one image each.
+    common = sizes.map(sizes.value_counts()) >= len(images) / FINEST
     return (classes + " " + sizes.where(common, "other size")).to_numpy(dtype=object)
 
 
@@ -101,7 +92,10 @@ def _held_out(settings: SplitSettings, groups: pd.Series, strata: np.ndarray) ->
         if settings.holdout < 0.5:
             return np.zeros(len(groups), dtype=bool)
         raise DataError(f"split.holdout {settings.holdout:g} leaves no image to train on; lower it.")
-    return _deal(groups, strata, share.denominator, settings.seed) < share.numerator
+    part = _deal(groups, strata, share.denominator, settings.seed)
+    # A group larger than a part makes its part too large: those nearest to their due size are taken.
+    excess = np.abs(np.bincount(part, minlength=share.denominator) - len(groups) / share.denominator)
+    return np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])
 
 
 def _deal(groups: pd.Series, strata: np.ndarray, parts: int, seed: int) -> np.ndarray:
@@ -127,17 +121,24 @@ def _not_rare(strata: np.ndarray, parts: int) -> np.ndarray:
     return np.where(rare, target, np.arange(len(names)))[codes]
 
 
-def _check_folds(train: pd.DataFrame, settings: SplitSettings) -> None:
-    """Every fold must be able to hold a group, and one of each class."""
+def _check_groups(train: pd.DataFrame, images: pd.DataFrame, folds: int) -> None:
     groups = train["group"].nunique()
-    if groups < settings.folds:
-        raise DataError(f"{groups} groups of training images can't be dealt into {settings.folds} folds.")
-    by_class = train.dropna(subset=["label"]).groupby("label")["group"].nunique()
-    if len(by_class) and by_class.min() < settings.folds:
-        name = by_class.idxmin()
+    if groups < folds:
+        status = images.loc[images["subset"] == "train", "status"].value_counts()
+        counts = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
         raise DataError(
-            f"Class '{name}' has training images of only {by_class.min()} groups, fewer than the {settings.folds} "
-            f"folds; lower split.folds, or merge or drop the class with audit.class_map."
+            f"{groups} groups of usable training images can't be dealt into {folds} folds; "
+            f"training images by status: {counts}; issues.csv of the audit says why."
+        )
+
+
+def _check_classes(train: pd.DataFrame, folds: int) -> None:
+    """Without an image of each class in each fold, there would be nothing to measure the class on."""
+    by_class = train.dropna(subset=["label"]).groupby("label")["group"].nunique()
+    if len(by_class) and by_class.min() < folds:
+        raise DataError(
+            f"Class '{by_class.idxmin()}' has {by_class.min()} groups of training images for {folds} folds; "
+            f"lower split.folds, or merge or drop the class with audit.class_map."
         )
 
 
