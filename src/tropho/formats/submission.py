@@ -1,8 +1,8 @@
 """Whether a leaderboard will take a submission: every fault, with its row, before it is uploaded.
 
 The sample submission is the rule: its header, its images and its classes. Columns are known by their names:
-the first holds the image; `class` or `label` the class; `confidence`, `score` and `p_...` probabilities;
-`xmin`, `ymin`, `xmax`, `ymax` a box. Rows may have any order, and an image any number of rows if they hold boxes.
+the first holds the image; `class` or `label` the class; `confidence`, `score`, `p_...` a probability; `xmin`,
+`ymin`, `xmax` and `ymax` a box. Rows may have any order, and an image any number of rows if they hold boxes.
 """
 
 import csv

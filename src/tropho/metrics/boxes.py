@@ -1,7 +1,8 @@
 """The leaderboard's metric of the Lacuna Malaria Detection Challenge, and its bootstrap-ready parts.
 
 The mean over the classes of the truth (NEG is one) of the all-point average precision (Pascal VOC 2010) at an
-overlap of 0.5, with inclusive pixels: a box is xmax - xmin + 1 wide, and so NEG's box 0, 0, 0, 0 meets itself.
+overlap of 0.5. Pixels are inclusive: a box is xmax - xmin + 1 wide, so that NEG's box 0, 0, 0, 0 meets
+itself.
 """
 
 from dataclasses import dataclass
@@ -86,8 +87,9 @@ def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict[str,
 def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
     """Judge every detection once, so that the score can be had for any weighting of the images.
 
-    Detections of a class go by falling confidence, ties by image_id, then by row. Each looks at one truth box
-    only, that of its class and image which it overlaps most (the first of equals); it is false if that is taken.
+    Detections of a class go by falling confidence, ties by image_id, then row. Each looks at one truth box
+    only, that of its class and image which it overlaps most (the first of equals); it is false if that one
+    is taken.
 
     Raises:
         DataError: the truth is empty, or one of its images has no prediction.

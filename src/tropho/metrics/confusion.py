@@ -1,0 +1,121 @@
+"""The confusion matrix, and every quantity that is read from one class against the rest of it."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tropho.metrics.bootstrap import Statistic, with_intervals
+from tropho.metrics.names import metric_name
+from tropho.metrics.scan import Floats, ratio
+
+Ints = NDArray[np.int64]
+
+
+def sums_by(numbers: Ints, size: int, weights: Floats) -> Floats:
+    """Add up weights (..., N) by the number (N,) of their column, 0..size-1, into (..., size)."""
+    order = np.argsort(numbers, kind="stable")
+    present, starts = np.unique(numbers[order], return_index=True)
+    out = np.zeros((*weights.shape[:-1], size))
+    if len(present):
+        out[..., present] = np.add.reduceat(weights[..., order], starts, axis=-1)
+    return out
+
+
+def confusion_matrix(truth: Ints, predicted: Ints, classes: int, weights: Floats | None = None) -> Floats:
+    """Counts (..., C, C) of true class (row) and predicted class (column).
+
+    Args:
+        truth: (N,) class numbers.
+        predicted: (N,) class numbers.
+        classes: C.
+        weights: (..., N) how often each sample counts; None = once.
+    """
+    weights = np.ones(len(truth)) if weights is None else weights
+    flat = sums_by(truth * classes + predicted, classes * classes, weights)
+    return flat.reshape(*weights.shape[:-1], classes, classes)
+
+
+def one_vs_rest(matrix: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """(TP, FN, FP, TN), each (..., C), of a confusion matrix (..., C, C)."""
+    tp = np.diagonal(matrix, axis1=-2, axis2=-1)
+    fn = matrix.sum(axis=-1) - tp
+    fp = matrix.sum(axis=-2) - tp
+    return tp, fn, fp, matrix.sum(axis=(-2, -1))[..., None] - tp - fn - fp
+
+
+def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0) -> dict[str, Floats]:
+    """Every quantity of the two-by-two table, for counts of one shape; NaN where it is undefined (x / 0).
+
+    The names are the usual abbreviations: tpr sensitivity, fnr miss rate, fpr fall-out, tnr specificity, ppv
+    precision, fdr false discovery rate, npv negative predictive value, for false omission rate, lr_plus and
+    lr_minus likelihood ratios, dor diagnostic odds ratio (tp tn / fp fn).
+    """
+    tp, fn, fp, tn = (np.asarray(each, np.float64) for each in (tp, fn, fp, tn))
+    positives, negatives = tp + fn, fp + tn
+    total = positives + negatives
+    tpr, fnr = ratio(tp, positives), ratio(fn, positives)
+    fpr, tnr = ratio(fp, negatives), ratio(tn, negatives)
+    ppv, fdr = ratio(tp, tp + fp), ratio(fp, tp + fp)
+    npv, omission = ratio(tn, tn + fn), ratio(fn, tn + fn)
+    beta2 = beta * beta
+    # (sqrt(tpr fpr) - fpr) / (tpr - fpr), shortened so as not to cancel; undefined, like it, at tpr = fpr.
+    threshold = ratio(np.sqrt(fpr), np.sqrt(tpr) + np.sqrt(fpr))
+    # The square roots one by one: the product of the four sums overflows what a double holds exactly.
+    spread = np.sqrt(positives) * np.sqrt(negatives) * np.sqrt(tp + fp) * np.sqrt(tn + fn)
+    return {
+        "tp": tp,
+        "fn": fn,
+        "fp": fp,
+        "tn": tn,
+        "tpr": tpr,
+        "fnr": fnr,
+        "fpr": fpr,
+        "tnr": tnr,
+        "ppv": ppv,
+        "fdr": fdr,
+        "npv": npv,
+        "for": omission,
+        "lr_plus": ratio(tpr, fpr),
+        "lr_minus": ratio(fnr, tnr),
+        "dor": ratio(tp * tn, fp * fn),
+        "prevalence": ratio(positives, total),
+        "prevalence_threshold": np.where(tpr == fpr, np.nan, threshold),
+        "informedness": tpr + tnr - 1,
+        "markedness": ppv + npv - 1,
+        "accuracy": ratio(tp + tn, total),
+        "balanced_accuracy": (tpr + tnr) / 2,
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "f_beta": ratio((1 + beta2) * tp, (1 + beta2) * tp + beta2 * fn + fp),
+        "fowlkes_mallows": np.sqrt(ppv * tpr),
+        "mcc": ratio(tp * tn - fp * fn, spread),
+        "threat_score": ratio(tp, tp + fn + fp),
+    }
+
+
+def quantities_statistic(truth: Ints, predicted: Ints, classes: list[str], beta: float = 1.0) -> Statistic:
+    """All quantities of all classes (`tpr/<class>`, ...) as a function of the samples' weights (..., N)."""
+
+    def statistic(weights: Floats) -> dict[str, Floats]:
+        counts = one_vs_rest(confusion_matrix(truth, predicted, len(classes), weights))
+        values = quantities(*counts, beta=beta)
+        return {
+            metric_name(name, label): value[..., number]
+            for number, label in enumerate(classes)
+            for name, value in values.items()
+        }
+
+    return statistic
+
+
+def quantities_table(
+    truth: Ints, predicted: Ints, classes: list[str], groups: np.ndarray, beta: float = 1.0, seed: int = 0
+) -> pd.DataFrame:
+    """Every quantity of every class with its 95 % bootstrap interval, resampled by group (N,).
+
+    Returns:
+        Columns class, quantity, value, low, high; undefined ones are NaN.
+    """
+    table = with_intervals(quantities_statistic(truth, predicted, classes, beta), groups, seed=seed)
+    names = list(quantities(*np.zeros((4, 1)))) if classes else []
+    keys = pd.DataFrame([(label, name) for label in classes for name in names], columns=["class", "quantity"])
+    return pd.concat([keys, table.reset_index(drop=True)], axis=1)

@@ -1,0 +1,49 @@
+"""Precision, recall, F and ROC over all thresholds, class by class."""
+
+import numpy as np
+import pandas as pd
+
+from tropho.metrics.matching import match
+from tropho.metrics.scan import Scan, scan
+from tropho.metrics.thresholds import Choice, choose
+
+
+def detection_curves(
+    truth: pd.DataFrame, predictions: pd.DataFrame, classes: list[str], iou: float = 0.5
+) -> dict[str, Scan]:
+    """One scan of the confidences a class, over all images.
+
+    Args:
+        truth: true boxes, columns of tables.BOXES.
+        predictions: columns of tables.DETECTIONS, without rows of a negative class.
+        classes: whose curves are wanted; one without boxes has undefined recall.
+        iou: least overlap of a hit; see metrics.matching.
+    """
+    matches = match(truth, predictions, iou)
+    curves = {}
+    for name in classes:
+        mine = matches.detections[matches.detections["label"] == name]
+        curves[name] = scan(
+            mine["hit"], mine["score"], positives=int((matches.truths["label"] == name).sum())
+        )
+    return curves
+
+
+def best_confidences(
+    truth: pd.DataFrame,
+    predictions: pd.DataFrame,
+    classes: list[str],
+    iou: float = 0.5,
+    beta: float = 1.0,
+    sensitivity: float | None = None,
+) -> dict[str, Choice]:
+    """For each class the confidence with the best F-beta, or of a required sensitivity."""
+    curves = detection_curves(truth, predictions, classes, iou)
+    return {name: choose(points, beta, sensitivity) for name, points in curves.items()}
+
+
+def classification_curves(
+    truth: np.ndarray, probabilities: np.ndarray, classes: list[str]
+) -> dict[str, Scan]:
+    """One scan a class, one against the rest, for truth (N,) class numbers and probabilities (N, C)."""
+    return {name: scan(truth == number, probabilities[:, number]) for number, name in enumerate(classes)}
