@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlparse
@@ -50,9 +51,13 @@ def resnet(name: str, norm: Norm, pretrained: bool) -> ResNet:
         UsageError: an unknown name, or group norm with weights that were learned with batch norm.
         OutsideError: the weights are neither in the cache nor can be fetched.
     """
-    if name not in backbone_names():
-        close = difflib.get_close_matches(name, backbone_names(), n=1, cutoff=0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(backbone_names())}."
+    known = backbone_names()
+    if name not in known:
+        # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
+        close = [each for each in known if each.startswith(name)] or difflib.get_close_matches(
+            name, known, 1, 0.5
+        )
+        hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."
         raise UsageError(f"model.backbone: there is no '{name}'; {hint}")
     if pretrained and norm == "group":
         raise UsageError(
@@ -61,8 +66,7 @@ def resnet(name: str, norm: Norm, pretrained: bool) -> ResNet:
         )
     body: ResNet = torchvision.models.get_model(name, weights=None, norm_layer=_norm_layer(norm))
     if pretrained:
-        weights = {key: value for key, value in imagenet_weights(name).items() if not key.startswith("fc.")}
-        body.load_state_dict(weights, strict=False)
+        _load_imagenet(body, name)
     elif norm == "frozen":
         _keep_variance(body)
     body.fc = nn.Identity()
@@ -81,14 +85,12 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
     Raises:
         OutsideError: they can't be fetched, or the file is damaged; says where to place it.
     """
-    url: str = torchvision.models.get_model_weights(name).DEFAULT.url
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    file = folder / Path(urlparse(url).path).name
+    url, file = _weights_url(name), _weights_file(name)
     try:
         with _socket_timeout(_CONNECT_SECONDS):
             state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
                 url,
-                str(folder),
+                str(file.parent),
                 map_location="cpu",
                 progress=sys.stderr.isatty(),
                 check_hash=True,
@@ -99,12 +101,31 @@ def imagenet_weights(name: str) -> dict[str, Tensor]:
         raise OutsideError(
             f"The ImageNet weights in {file} are damaged ({reason}); delete the file and fetch {url} again."
         ) from error
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise OutsideError(
             f"The ImageNet weights of {name} can't be fetched ({error}); place {url} at {file}, "
             "or set model.pretrained to false."
         ) from error
     return state
+
+
+def _load_imagenet(body: ResNet, name: str) -> None:
+    try:
+        # Strict, and with the 1000 classes still in place: weights of another network must not pass in part.
+        body.load_state_dict(imagenet_weights(name))
+    except RuntimeError as error:
+        raise OutsideError(
+            f"The ImageNet weights in {_weights_file(name)} are not those of {name}; delete the file."
+        ) from error
+
+
+def _weights_url(name: str) -> str:
+    url: str = torchvision.models.get_model_weights(name).DEFAULT.url
+    return url
+
+
+def _weights_file(name: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(_weights_url(name)).path).name
 
 
 def _norm_layer(norm: Norm) -> Callable[[int], nn.Module]:

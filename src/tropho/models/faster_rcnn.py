@@ -66,7 +66,7 @@ class FasterRCNNHead(nn.Module):
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         grid = Grid.of(features, self.levels)
-        # Padded size on purpose: torchvision works with one for all, and boxes are clipped to `sizes` at the end.
+        # The padded size on purpose: torchvision takes one for all; boxes are clipped to `sizes` at the end.
         shape = (grid.shapes[0][0] * grid.strides[0], grid.shapes[0][1] * grid.strides[0])
         shapes = [shape] * len(sizes)
         proposals, losses, objectness = self._propose(features, grid, shapes, targets)

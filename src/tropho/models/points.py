@@ -9,7 +9,7 @@ RADIUS = 1.5
 """Strides about a box's centre within which positions are positive (centre sampling)."""
 
 RANGE = 4.0
-"""A level with stride s takes boxes whose farthest side is 4 s to 8 s away; the outer levels take the rest."""
+"""A level of stride s takes boxes whose farthest side is 4 s to 8 s away; the outer levels take the rest."""
 
 LEAST_BOX = 1.25
 """Strides. A box thinner than this is matched as if it were this wide, or it might miss every position."""
@@ -21,8 +21,8 @@ LEAST_CENTERED = 2.0
 def match_points(grid: Grid, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Match positions to boxes; where several claim a position, the smallest has it, the first of equals.
 
-    Only the at most 3 x 3 positions about each box's centre are looked at on each level, so time and memory grow
-    with the boxes, not with boxes x positions.
+    Only the at most 3 x 3 positions about each box's centre are looked at on each level, so time and memory
+    grow with the boxes, not with boxes x positions.
 
     Args:
         grid: the pyramid's N positions.

@@ -18,10 +18,10 @@ class PresenceHead(nn.Module):
     """Pyramid features and the detector's own highest logits -> the logit of "some object is here" (B,).
 
     A single parasite of a few pixels decides, so a plain average would drown it. Three views are added up: a
-    smooth maximum (log-mean-exp, Pinheiro and Collobert, 2015) over a map of logits on the two finest levels; the
-    average of the coarsest level, for what the whole field looks like; and the detector's highest logits, which
-    boxes have taught more than image-level labels could. The last come without gradient, so that presence does
-    not bend the boxes.
+    smooth maximum (log-mean-exp, Pinheiro and Collobert, 2015) over a map of logits on the two finest levels;
+    the average of the coarsest level, for what the whole field looks like; and the detector's highest logits,
+    which boxes have taught more than image-level labels could. These come without gradient, so that presence
+    does not bend the boxes.
     """
 
     def __init__(self, width: int) -> None:
@@ -34,6 +34,7 @@ class PresenceHead(nn.Module):
         # Starts as the mean of the detector's highest logits, shifted towards their range.
         for layer in (self.local[-1], self.field):
             assert isinstance(layer, nn.Conv2d | nn.Linear)
+            assert layer.bias is not None
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         nn.init.constant_(self.evidence.weight, 1 / EVIDENCE)
@@ -42,7 +43,7 @@ class PresenceHead(nn.Module):
     def forward(self, features: list[Tensor], evidence: Tensor) -> Tensor:
         """Features of all levels, finest first, and (B, EVIDENCE) logits."""
         maps = [self.local(level).float().flatten(1) for level in features[:2]]
-        local = torch.stack([smooth_maximum(each) for each in maps]).amax(dim=0)
+        local = smooth_maximum(torch.stack([smooth_maximum(each) for each in maps], dim=1))
         field = self.field(features[-1].mean(dim=(2, 3)))
         return local + (field + self.evidence(evidence)).float().squeeze(1)
 

@@ -11,7 +11,7 @@ TOP = 5
 
 
 class FeaturePyramid(nn.Module):
-    """Normalised images (B, 3, H, W) -> (B, width, H / 2^n, W / 2^n), rounded up, for each level n, finest first.
+    """Normalised images (B, 3, H, W) -> (B, width, H / 2^n, W / 2^n) for each level n, finest first.
 
     Context always flows down from C5, also where the levels asked for are finer; only those get an output
     convolution.

@@ -20,8 +20,10 @@ from tropho.models.postprocess import select_detections
 from tropho.settings import ModelSettings
 
 SCALES = (2.0, 2.0 ** (4 / 3), 2.0 ** (5 / 3))
-"""Anchor sizes in strides, a third of an octave apart: 16 to 25 pixels on P3. COCO's start at 4 strides, which
-is too large for parasites of 10 to 30 pixels."""
+"""Anchor sizes in strides, a third of an octave apart: 16 to 25 pixels on P3.
+
+COCO's start at 4 strides, which is too large for parasites of 10 to 30 pixels.
+"""
 
 RATIOS = (0.5, 1.0, 2.0)
 

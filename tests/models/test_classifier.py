@@ -1,0 +1,81 @@
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional
+from torchvision.transforms.v2 import functional as transforms
+
+from tropho.models import build_model
+from tropho.models.backbones import backbone_names, feature_channels
+from tropho.models.normalize import MEAN, STD, Normalize
+
+
+def images(count: int, size: int = 64) -> torch.Tensor:
+    return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
+
+
+def test_normalize_is_imagenets():
+    pixels = images(2)
+    expected = transforms.normalize(pixels / 255, list(MEAN), list(STD))
+    torch.testing.assert_close(Normalize()(pixels), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_normalize_leaves_its_input_alone():
+    pixels = torch.rand(1, 3, 4, 4)
+    before = pixels.clone()
+    Normalize()(pixels)
+    assert torch.equal(pixels, before)
+
+
+@pytest.mark.parametrize("name", backbone_names())
+def test_every_backbone_classifies(name, settings):
+    model = settings("cells_demo", **{"model.backbone": name}).model
+    with torch.device("meta"):
+        network = build_model(model, "classification", 5, 64)
+        logits = network(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+    assert logits.shape == (2, 5)
+    channels = feature_channels(network.body)
+    assert channels == [channels[0] * factor for factor in (1, 2, 4, 8)]
+    assert network.state_dict()["body.fc.1.weight"].shape == (5, channels[3])
+
+
+def test_dropout_stands_before_the_last_layer(settings):
+    network = build_model(settings("cells_demo", **{"model.dropout": 0.5}).model, "classification", 2, 64)
+    pixels = images(2)
+    torch.manual_seed(0)
+    network.body.requires_grad_(False)
+    network.eval()
+    assert torch.equal(network(pixels), network(pixels))
+    network.body.fc.train()
+    assert not torch.equal(network(pixels), network(pixels))
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "frozen"])
+def test_overfits_one_batch(settings, norm):
+    torch.manual_seed(0)
+    network = build_model(settings("cells_demo", **{"model.norm": norm}).model, "classification", 2, 64)
+    pixels, labels = images(4, size=32), torch.tensor([0, 1, 1, 0])
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-4, fused=True)
+    for _ in range(15):
+        loss = functional.cross_entropy(network(pixels), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.2
+
+
+def test_weights_go_through_safetensors(settings, tmp_path):
+    model = settings("cells_demo").model
+    first = build_model(model, "classification", 3, 64).eval()
+    save_file(first.state_dict(), tmp_path / "weights.safetensors")
+    second = build_model(model, "classification", 3, 64).eval()
+    second.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    pixels = images(1)
+    assert torch.equal(first(pixels), second(pixels))
+
+
+def test_seed_repeats_the_initial_weights(settings):
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(build_model(settings("cells_demo").model, "classification", 2, 64).state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])

@@ -1,0 +1,204 @@
+import math
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tropho.models import build_model, postprocess
+from tropho.models.fcos import decode_sides
+from tropho.models.grids import Grid
+from tropho.models.points import match_points
+
+DETECTORS = ["fcos", "retinanet", "faster_rcnn"]
+PARTS = {
+    "fcos": {"classification", "box", "centerness", "presence"},
+    "retinanet": {"classification", "box", "presence"},
+    "faster_rcnn": {"objectness", "proposal", "classification", "box", "presence"},
+}
+SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
+
+
+@pytest.fixture
+def build(settings):
+    """build(name, **dotted overrides) -> a small detector of two classes, seeded."""
+
+    def make(name: str, **overrides):
+        torch.manual_seed(0)
+        model = settings("smear_demo", **SMALL, **{"model.name": name}, **overrides).model
+        return build_model(model, "detection", 2, 64)
+
+    return make
+
+
+def sample() -> tuple[torch.Tensor, list[dict[str, torch.Tensor]]]:
+    """Two images of 64 pixels: one with a bright and a dark square, one with noise alone."""
+    images = torch.randint(
+        90, 130, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+    images[0, :, 8:28, 6:26] = 250
+    images[0, :, 36:60, 32:56] = 10
+    full = {"boxes": torch.tensor([[6.0, 8, 26, 28], [32, 36, 56, 60]]), "labels": torch.tensor([0, 1])}
+    return images, [full, empty()]
+
+
+def empty() -> dict[str, torch.Tensor]:
+    return {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+
+
+def train(detector, images, targets, steps: int, lr: float = 1e-3) -> list[dict[str, float]]:
+    optimizer = torch.optim.AdamW(detector.parameters(), lr, fused=True)
+    history = []
+    for _ in range(steps):
+        losses = detector(images, targets)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        history.append({name: value.item() for name, value in losses.items()})
+    return history
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "frozen"])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_detector_learns_with_every_norm(build, name, norm):
+    detector = build(name, **{"model.norm": norm})
+    history = train(detector, *sample(), steps=5)
+    assert set(history[0]) == PARTS[name]
+    assert all(math.isfinite(value) for losses in history for value in losses.values())
+    assert sum(history[-1].values()) < sum(history[0].values())
+    assert all(each.grad is not None for each in detector.parameters())
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_overfits_one_batch(build, name):
+    detector = build(name, **{"model.norm": "group", "model.fpn_levels": [3]})
+    images, targets = sample()
+    train(detector, images, targets, steps=70 if name == "faster_rcnn" else 40, lr=2e-3)
+    detector.eval()
+    with torch.no_grad():
+        full, bare = detector(images)
+    for box, label in zip(targets[0]["boxes"], targets[0]["labels"], strict=True):
+        best = full["boxes"][full["labels"] == label][0]
+        assert (best - box).abs().max() < 3
+    assert full["presence"] > 0.9
+    assert bare["presence"] < 0.1
+    assert len(bare["scores"]) == 0 or bare["scores"].max() < full["scores"][:2].min()
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_images_without_any_box(build, name):
+    detector = build(name)
+    losses = detector(sample()[0], [empty(), empty()])
+    assert set(losses) == PARTS[name]
+    sum(losses.values()).backward()
+    assert all(math.isfinite(value.item()) for value in losses.values())
+    assert losses["box"] == 0
+    assert all(torch.isfinite(each.grad).all() for each in detector.parameters() if each.grad is not None)
+
+
+@pytest.mark.parametrize("levels", [[2], [2, 3], [3, 4, 5], [5, 6], [2, 3, 4, 5, 6, 7], [6, 7]])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_any_run_of_levels(build, name, levels):
+    detector = build(name, **{"model.fpn_levels": levels})
+    images, targets = sample()
+    features = detector.pyramid(detector.normalize(images))
+    assert [each.shape for each in features] == [(2, 32, -(-64 // 2**n), -(-64 // 2**n)) for n in levels]
+    losses = detector(images, targets)
+    sum(losses.values()).backward()
+    assert all(math.isfinite(value.item()) for value in losses.values())
+    assert all(each.grad is not None for each in detector.pyramid.parameters())
+    with torch.no_grad():
+        assert len(detector.eval()(images)) == 2
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_detections_keep_the_contract(build, name):
+    detector = build(name, **{"model.max_detections": 7, "model.score_min": 0.0}).eval()
+    with torch.no_grad():
+        outputs = detector(sample()[0], sizes=torch.tensor([[64, 64], [33, 40]]))
+    for (height, width), found in zip([(64, 64), (33, 40)], outputs, strict=True):
+        count = len(found["boxes"])
+        assert 0 < count <= 7
+        assert found["boxes"].shape == (count, 4)
+        assert found["labels"].dtype == torch.int64
+        assert set(found["labels"].tolist()) <= {0, 1}
+        assert (found["boxes"].amax(dim=0) <= torch.tensor([width, height, width, height])).all()
+        assert (found["boxes"][:, 2:] > found["boxes"][:, :2]).all()
+        assert found["presence"].shape == ()
+        assert 0 <= found["presence"] <= 1
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_same_input_gives_the_same_output(build, name):
+    detector = build(name).eval()
+    images = sample()[0]
+    with torch.no_grad():
+        first, again = detector(images), detector(images)
+    for one, two in zip(first, again, strict=True):
+        assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_without_a_presence_head_the_best_score_speaks(build):
+    images = sample()[0]
+    low = build("fcos", **{"model.presence": False, "model.score_min": 0.0}).eval()
+    high = build("fcos", **{"model.presence": False, "model.score_min": 1.0}).eval()
+    with torch.no_grad():
+        assert all(each["presence"] == each["scores"].max() for each in low(images))
+        assert all(each["presence"] == 0 for each in high(images))
+    assert set(low.train()(*sample())) == PARTS["fcos"] - {"presence"}
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_weights_go_through_safetensors(build, name, tmp_path):
+    first = build(name).eval()
+    save_file(first.state_dict(), tmp_path / "weights.safetensors")
+    second = build(name)
+    train(second, *sample(), steps=1)
+    second.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    with torch.no_grad():
+        for one, two in zip(first(sample()[0]), second.eval()(sample()[0]), strict=True):
+            assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_training_needs_targets(build):
+    with pytest.raises(ValueError, match="targets"):
+        build("fcos")(sample()[0])
+
+
+def test_coordinates_come_back_unchanged():
+    """Sides encoded from a box at its positions decode to that very box, on every level."""
+    grid = Grid.of([torch.zeros(1, 1, 12, 20), torch.zeros(1, 1, 6, 10)], [3, 4])
+    boxes = torch.tensor([[10.25, 20.5, 43.75, 60.125], [90.0, 8.0, 158.0, 92.0]])
+    row, chosen = match_points(grid, [boxes])
+    point, stride, box = grid.points[row], grid.stride_of[row], boxes[chosen]
+    sides = torch.cat([point - box[:, :2], box[:, 2:] - point], dim=1) / stride[:, None]
+    torch.testing.assert_close(decode_sides(sides, point, stride), box, rtol=0, atol=1e-4)
+    assert set(chosen.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("name", ["fcos", "retinanet"])
+def test_moving_the_features_moves_the_boxes(build, name, monkeypatch):
+    """A shift by a stride of P4 on both levels gives the very same boxes, 16 pixels on."""
+    monkeypatch.setattr(postprocess, "CANDIDATES", 100_000)
+    everything = {"model.nms_iou": 1.0, "model.score_min": 0.0, "model.max_detections": 100_000}
+    head = build(name, **{**everything, "model.fpn_levels": [3, 4]}).head.eval()
+    features = []
+    for cells in (24, 12):
+        level = torch.zeros(1, 32, cells, cells)
+        middle = slice(cells // 3, cells // 2)
+        level[:, :, middle, middle] = torch.randn(1, 32, cells // 6, cells // 6)
+        features.append(level)
+    moved = [level.roll(level.shape[-1] // 12, dims=3) for level in features]
+    with torch.no_grad():
+        here, there = (
+            head(each, torch.tensor([[192, 192]]), None).detections[0] for each in (features, moved)
+        )
+
+    def inner(found: dict[str, torch.Tensor], shift: float) -> torch.Tensor:
+        """Label, score and box moved back, of boxes away from the border, where convolutions see its zeros."""
+        boxes = found["boxes"] - torch.tensor([shift, 0, shift, 0])
+        kept = ((boxes[:, :2] > 48) & (boxes[:, 2:] < 128)).all(dim=1)
+        return torch.cat([found["labels"][:, None], found["scores"][:, None], boxes], dim=1)[kept]
+
+    one, two = inner(here, 0), inner(there, 16)
+    assert len(one) == len(two) > 50
+    assert torch.cdist(one, two, p=float("inf")).amin(dim=1).max() < 1e-3
