@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from tropho.formats.competition import COLUMNS
 from tropho.sources.synthetic.canvas import Box
 from tropho.sources.synthetic.seeds import generator
 
-HEADER = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
+HEADER = list(COLUMNS)
 CLASSES = ("NEG", "Trophozoite", "WBC")
 ORDER, FAULTS = 2, 3  # first key of a random generator: what it is for
 DOUBLED_SHARE = 0.03  # of the images with boxes, as in the competition

@@ -8,7 +8,7 @@ import numpy as np
 
 from tropho.sources.synthetic.canvas import stamp
 from tropho.sources.synthetic.field import Look, new_look
-from tropho.sources.synthetic.look_alikes import SMALL, SMALL_SHARES
+from tropho.sources.synthetic.look_alikes import SMALL
 from tropho.sources.synthetic.parasites import trophozoite
 from tropho.sources.synthetic.seeds import generator
 from tropho.sources.synthetic.shapes import Array, band, disc, grain, grid, mottle, wobble
@@ -16,6 +16,7 @@ from tropho.sources.synthetic.stains import paint
 
 CELLS = 4  # first key of a random generator: what it is for
 TEST_SLIDES = 5000  # test slides are numbered from here, training slides from 0
+LOOK_ALIKE_SHARES = (0.2, 0.45, 0.15, 0.2)  # many bare dots: a dark pixel must not give a parasite away
 INFECTED, CLEAN = "Parasitized", "Uninfected"
 
 
@@ -59,11 +60,11 @@ def _picture(rng: np.random.Generator, look: Look, infected: bool, difficulty: f
     thirds = rng.permutation(3) * (2 * np.pi / 3) + rng.uniform(0, 2 * np.pi)  # so that they stay apart
     parasites = 1 + int(rng.random() < 0.12) if infected else 0
     # A clean cell carries one more look-alike, so that the amount of stain does not give the class away.
-    others = rng.binomial(2, 0.35) + (0 if infected else rng.binomial(1, 0.85))
+    others = rng.binomial(2, 0.35) + (0 if infected else rng.binomial(1, 0.95))
     for index, turn in enumerate(thirds[: parasites + others]):
         far = size * rng.uniform(0.19, 0.28)
         at = int(middle[0] + far * np.cos(turn)), int(middle[1] + far * np.sin(turn))
-        draw = trophozoite if index < parasites else SMALL[rng.choice(len(SMALL), p=SMALL_SHARES)]
+        draw = trophozoite if index < parasites else SMALL[rng.choice(len(SMALL), p=LOOK_ALIKE_SHARES)]
         own = unit * float(np.clip(rng.normal(1, 0.15), 0.7, 1.3))
         stamp(density, draw(rng, own, look.stains, rng.uniform(0.9, 1.7)), *at)
     return _expose(rng, density, look)

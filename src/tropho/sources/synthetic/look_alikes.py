@@ -56,7 +56,7 @@ def ghost(rng: np.random.Generator, size: float, stains: Stains, soft: float = 1
 
 def clump(rng: np.random.Generator, size: float, stains: Stains, soft: float = 1.0) -> Array:
     """A ragged clump of stain, large and dark as a white cell, without cytoplasm. Density (3, side, side)."""
-    on = grid(0.75 * size + 2 * soft, stretch=rng.uniform(0.6, 1.7), turn=rng.uniform(0, np.pi))
+    on = grid(0.95 * size + 2 * soft, stretch=rng.uniform(0.6, 1.7), turn=rng.uniform(0, np.pi))
     rough = grain(rng, on.x.shape, (9, 9)) + grain(rng, on.x.shape, (4, 4))
     edge = on.distance / (0.42 * size) + np.float32(0.22) * rough
     amount = disc(edge, 1.0, 0.35) * np.clip(0.8 + np.float32(0.3) * rough, 0.15, 1.5)

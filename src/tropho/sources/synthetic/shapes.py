@@ -41,7 +41,8 @@ def grid(radius: float, *, stretch: float = 1.0, turn: float = 0.0) -> Grid:
 
 def disc(distance: Array, radius: float | Array, soft: float) -> Array:
     """1 inside `radius`, 0 outside, with an edge about `soft` pixels wide."""
-    return 1 / (1 + np.exp(np.clip((distance - radius) * (4 / soft), -30, 30)))
+    steep = np.float32(4 / soft)
+    return 1 / (1 + np.exp(np.clip((distance - np.asarray(radius, np.float32)) * steep, -30, 30)))
 
 
 def spot(on: Grid, x: float, y: float, radius: float, soft: float) -> Array:
@@ -51,7 +52,8 @@ def spot(on: Grid, x: float, y: float, radius: float, soft: float) -> Array:
 
 def band(distance: Array, radius: float | Array, width: float | Array) -> Array:
     """A ring: 1 on `radius`, falling off like a Gaussian of standard deviation `width`."""
-    return np.exp(-0.5 * np.square((distance - radius) / width))
+    offset = (distance - np.asarray(radius, np.float32)) / np.asarray(width, np.float32)
+    return np.exp(-0.5 * np.square(offset))
 
 
 def wobble(angle: Array, rng: np.random.Generator, amount: float) -> Array:

@@ -62,16 +62,18 @@ def photos(seed: int, count: int, subset: str, difficulty: float) -> Iterator[Ph
         for field in range(min(int(rng.integers(3, 11)), count - drawn)):
             negative = drawn % 4 == generator(seed, subset, NEGATIVES, drawn // 4).integers(4)
             own = generator(seed, subset, SLIDE, slide, field)
-            yield _photo(own, slide, look, 0.0 if negative else burden, difficulty)
+            yield _photo(own, slide, look, bool(negative), burden, difficulty)
             drawn += 1
         slide += 1
 
 
-def _photo(rng: np.random.Generator, slide: int, look: Look, burden: float, difficulty: float) -> Photo:
+def _photo(
+    rng: np.random.Generator, slide: int, look: Look, negative: bool, burden: float, difficulty: float
+) -> Photo:
     image_id = f"id_{''.join(rng.choice(ID_LETTERS, 10))}.jpg"
     camera = ROTA[slide % len(ROTA)]
     disc = place_disc(rng, camera)
-    plan = _plan(rng, camera, burden, difficulty)
+    plan = _plan(rng, camera, negative, burden, difficulty)
     canvas = Canvas(rng, disc, ground(rng, camera, look))
     boxes = _draw(canvas, plan, camera, look, difficulty)
     picture = photograph(rng, canvas.density, camera, look, disc)
@@ -81,23 +83,25 @@ def _photo(rng: np.random.Generator, slide: int, look: Look, burden: float, diff
     return Photo(image_id, slide, camera, jpeg.tobytes(), boxes)
 
 
-def _plan(rng: np.random.Generator, camera: Camera, burden: float, difficulty: float) -> Plan:
-    """`burden` is the slide's parasites a field, about; 0 asks for a photo with neither class."""
+def _plan(rng: np.random.Generator, camera: Camera, negative: bool, burden: float, difficulty: float) -> Plan:
+    """`burden` is about the parasites a field of the slide has; a negative photo has neither class."""
     kind = rng.random()
     parasites = int(np.clip(1 + rng.poisson(burden), 2, 12))
     white_cells = int(rng.integers(1, 7))
-    if burden == 0:
-        parasites = white_cells = 0
-    elif kind < 0.22:
-        white_cells = 0
-    elif kind < 0.30 and camera.labels_white_cells:  # where they are unlabelled, the photo would pass for NEG
-        parasites = 0
     more = 0.5 + difficulty
+    look_alikes = int(more * rng.integers(7, 17))
+    clumps = int(rng.binomial(3, 0.4 * more))
+    # Look-alikes stand in for what is left out: the number of dark things must not give the answer away.
+    if negative or kind < 0.22:
+        clumps, white_cells = clumps + white_cells // 2, 0
+    without_parasites = 0.22 <= kind < 0.30 and camera.labels_white_cells  # else no label would be left
+    if negative or without_parasites:
+        look_alikes, parasites = look_alikes + parasites, 0
     return Plan(
         parasites,
         white_cells,
-        look_alikes=int(more * rng.integers(7, 17)),
-        clumps=int(rng.binomial(2, 0.4 * more)),
+        look_alikes,
+        clumps,
         bubbles=int(rng.integers(0, 3)),
         blots=int(rng.integers(8, 22)),
     )
