@@ -21,7 +21,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:
         raise DataError("No label could be read; check audit.format and the label files.")
-    classes = _class_names(found, settings)
+    classes = _class_names(found, settings, log)
     boxes, images = _mapped(boxes, images, settings, log)
     with_row = set(boxes["image_id"])
     boxes = _known_boxes(boxes, classes, settings.negative, log)
@@ -37,7 +37,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     return Labels(images, boxes.reset_index(drop=True), issues, classes)
 
 
-def _class_names(found: set[str], settings: AuditSettings) -> list[str]:
+def _class_names(found: set[str], settings: AuditSettings, log: IssueLog) -> list[str]:
     """The classes in order; raise UsageError for a setting that names a class the data doesn't have."""
     for name in settings.class_map:
         if name not in found:
@@ -53,9 +53,12 @@ def _class_names(found: set[str], settings: AuditSettings) -> list[str]:
         if not left:
             raise DataError("No class is left once audit.class_map and audit.negative have been applied.")
         return sorted(left)
+    unlisted = left - set(settings.classes)
     for name in settings.classes:
+        if name not in left and unlisted:  # with every label listed, the class is rare, not misspelt
+            raise UsageError(f"audit.classes: no label is called '{name}'{nearest(name, unlisted)}.")
         if name not in left:
-            raise UsageError(f"audit.classes: no label is called '{name}'{nearest(name, left)}.")
+            log.add("absent_class", "listed", f"No label is called '{name}', which audit.classes names.")
     return list(settings.classes)
 
 
