@@ -72,7 +72,7 @@ def bubble(rng: np.random.Generator, size: float, stains: Stains, soft: float = 
     rim = band(on.distance, radius, np.hypot(0.04 * size, 0.4 * soft))
     inside = disc(on.distance, radius, soft)
     return paint(rim * np.float32(rng.uniform(0.2, 0.5)), stains.lilac) - paint(
-        inside * np.float32(rng.uniform(0.1, 0.3)), stains.blood
+        inside * np.float32(rng.uniform(0.1, 0.25)), stains.blood + np.float32(0.5) * stains.lilac
     )
 
 

@@ -45,5 +45,5 @@ def _round(rng: np.random.Generator, on: Grid, size: float, soft: float) -> Arra
 
 def _bent(rng: np.random.Generator, on: Grid, size: float, soft: float) -> Array:
     """A kidney: a round nucleus with a bay."""
-    bay = spot(on, size * 0.34, 0.0, size * rng.uniform(0.17, 0.22), 0.08 * size + soft)
+    bay = spot(on, size * 0.38, 0.0, size * rng.uniform(0.17, 0.23), 0.1 * size + soft)
     return disc(on.distance, 0.37 * size * wobble(on.angle, rng, 0.08), 1.4 * soft) * (1 - bay)
