@@ -50,14 +50,14 @@ def server(tmp_path, monkeypatch):
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.delenv("TROPHO_TRACKING", raising=False)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while True:
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=1):
                 break
         except (urllib.error.URLError, OSError):
             assert process.poll() is None, (tmp_path / "server.log").read_text()
-            assert time.monotonic() < deadline, "the server did not start within 90 seconds"
+            assert time.monotonic() < deadline, "the server did not start within 3 minutes"
             time.sleep(0.1)
     yield address, kill
     kill()
@@ -90,7 +90,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_run(server, tmp_path, capsys
     with tracker.run("after", "t") as late:
         late.log_params({"a": 1})
     assert late.id is None
-    assert time.monotonic() - started < 25  # one refused connection with one retry, not forty-nine
+    assert time.monotonic() - started < 60  # one refused connection, not fifty with seven retries each
     assert capsys.readouterr().err.count("Warning") == 1
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -103,5 +103,5 @@ def test_nobody_listens(tmp_path, monkeypatch, capsys):
         with tracker.run("r", "t") as run:
             run.log_metrics({"loss": 1.0}, step=epoch)
     assert run.id is None
-    assert time.monotonic() - started < 25
+    assert time.monotonic() - started < 60
     assert capsys.readouterr().err.count("Warning") == 1

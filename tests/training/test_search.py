@@ -29,7 +29,7 @@ SPACE = {
 
 @pytest.fixture
 def search(settings, tmp_path):
-    """Makes searches of cells_demo in one storage of the test's own; a journal, which is quick, unless asked."""
+    """Makes searches of cells_demo in a storage of the test's own: a journal, which is quick, by default."""
 
     def make(name="study", **tune):
         tune = {"storage": "journal:journal/study.log", **tune}

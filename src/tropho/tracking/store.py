@@ -25,9 +25,11 @@ _ENVIRONMENT = {
 def open_tracker(root: Path) -> Tracker:
     """The tracker of the repository at `root`; the null tracker where TROPHO_TRACKING is `off`.
 
+    Of several processes that train together (torchrun, `accelerate launch`) the first alone keeps records.
     Nothing is imported, created or connected to before the first run is opened.
     """
-    if os.environ.get(SWITCH, "").strip().lower() in {"off", "0", "false", "no"}:
+    switched_off = os.environ.get(SWITCH, "").strip().lower() in {"off", "0", "false", "no"}
+    if switched_off or os.environ.get("RANK", "0") != "0":
         return NullTracker()
     from tropho.tracking.mlflow_tracker import MlflowTracker
 

@@ -99,7 +99,8 @@ def _scatter(axes: Axes, trials: list[FrozenTrial], place: Any) -> None:
 def _importance(study: optuna.Study, to: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shares = optuna.importance.get_param_importances(study)
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     names, values = list(shares)[::-1], list(shares.values())[::-1]
     figure, (axes,) = style.subplots(1, 1, size=(6.0, 1.4 + 0.35 * len(names)))
     axes.barh(range(len(names)), values, color=style.PALETTE[0])

@@ -46,7 +46,7 @@ def trials_table(study: optuna.Study, knobs: list[Knob]) -> pd.DataFrame:
         "started",
         "reason",
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).astype({"steps": "Int64"})
 
 
 def _row(trial: FrozenTrial, knobs: list[Knob]) -> dict[str, Any]:
