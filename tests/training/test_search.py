@@ -315,6 +315,7 @@ def test_the_tracked_run_is_remembered(search):
     first = search(storage=None)
     assert first.run_id is None
     first.run_id = "abc"
+    first.run_id = None
     assert search(storage=None).run_id == "abc"
 
 

@@ -128,7 +128,8 @@ class Search:
 
     @run_id.setter
     def run_id(self, run_id: str | None) -> None:
-        self.study.set_user_attr("run_id", run_id)
+        if run_id is not None:  # None while the tracking server is away; the run is still there
+            self.study.set_user_attr("run_id", run_id)
 
     def run(self, objective: Objective) -> dict[str, Any]:
         """Run what is left of the total; the best trial's settings, by dotted key.
