@@ -2,8 +2,8 @@ import re
 
 import pytest
 import yaml
-from conftest import ROOT
 
+from conftest import ROOT
 from tropho.config import load_params, load_task, task_settings, with_overrides
 from tropho.errors import UsageError
 from tropho.settings import SECTIONS, TaskSettings

@@ -104,7 +104,8 @@ def check_submission_command(
     submission: Annotated[Path, typer.Argument(help="The file to check.", metavar="SUB.csv")],
     sample: Annotated[Path, typer.Option(help="The competition's SampleSubmission.csv.")],
     sizes: Annotated[
-        Path | None, typer.Option(help="Table with image_id, width and height, such as data/audit/T/images.csv.")
+        Path | None,
+        typer.Option(help="Table with image_id, width and height, such as data/audit/T/images.csv."),
     ] = None,
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""

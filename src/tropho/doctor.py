@@ -53,10 +53,11 @@ def _python() -> Finding:
 
 
 def _git(root: Path) -> Finding:
-    if shutil.which("git") is None:
+    git = shutil.which("git")
+    if git is None:
         return Finding("git", "not installed", "install git: DVC keeps the pipeline's history in it")
-    done = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        [git, "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     if done.returncode:
         return Finding("git", "this folder has no commit", "run `git init`, `git add -A` and `git commit`")

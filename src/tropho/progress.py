@@ -1,7 +1,7 @@
 """Progress bars on a terminal, silence elsewhere."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,7 +14,7 @@ def track(items: Iterable[T], label: str) -> Iterable[T]:
     from rich.console import Console
     from rich.progress import track as rich_track
 
-    total = len(items) if hasattr(items, "__len__") else None
+    total = len(items) if isinstance(items, Sized) else None
     return rich_track(items, label, total=total, console=Console(stderr=True), transient=True)
 
 

@@ -54,9 +54,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     return record
 
 
-def prove(
-    policy: Policy, pack: Pack, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]
-) -> dict[str, Any]:
+def prove(policy: Policy, pack: Pack, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
     """Run a policy once on each image with its real boxes and check what comes out.
 
     Args:
@@ -102,11 +100,7 @@ def varied(images: pd.DataFrame, boxes: pd.DataFrame, count: int) -> pd.DataFram
     shown = boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
     kinds = images["label"].fillna(images["image_id"].map(shown)).fillna("")
     parts = [spread(part, count) for _, part in images.groupby(kinds, sort=True)]
-    turn = (
-        pd.concat([part.assign(_turn=range(len(part))) for part in parts])
-        if parts
-        else images.assign(_turn=0)
-    )
+    turn = pd.concat([part.assign(_turn=range(len(part))) for part in parts]) if parts else images.assign(_turn=0)
     return turn.sort_values("_turn", kind="stable").head(count).drop(columns="_turn")
 
 

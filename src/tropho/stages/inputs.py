@@ -44,7 +44,7 @@ def read_inputs(paths: Paths) -> Inputs:
     train = splits[splits["subset"] == "train"]
     if train.empty:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
-    folds = {int(fold): list(rows["image_id"]) for fold, rows in train.groupby("fold")}
+    folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
         truth=Truth(images, boxes),

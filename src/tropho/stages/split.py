@@ -105,7 +105,7 @@ def _deal(groups: pd.Series, strata: np.ndarray, parts: int, seed: int) -> np.nd
     folds = kind(n_splits=parts, shuffle=True, random_state=seed)
     part = np.zeros(len(groups), dtype=np.int64)
     codes = _not_rare(strata, parts)
-    for number, (_, members) in enumerate(folds.split(codes, codes, groups.to_numpy(dtype=object))):
+    for number, (_, members) in enumerate(folds.split(codes, codes, None if alone else groups.to_numpy(dtype=object))):
         part[members] = number
     return part
 
@@ -151,9 +151,7 @@ def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -
     published = bool((test["subset_published"] == "test").any())
     notes = [f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test."]
     if excluded:
-        notes.append(
-            f"{excluded:,} training images are kept out, since the test set has them, exactly or nearly."
-        )
+        notes.append(f"{excluded:,} training images are kept out, since the test set has them, exactly or nearly.")
     if len(shared):
         notes.append(
             f"{len(shared):,} training images share {shared['group'].nunique():,} groups with the "

@@ -16,7 +16,7 @@ from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs, training_fingerprint, tuned
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
-from tropho.tracking import Run, open_tracker
+from tropho.tracking import Run, flatten, open_tracker
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import Fitted, fit, make_accelerator
 
@@ -40,11 +40,12 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         ]
         scores = [fold["score"] for fold in folds]
         parent.log_metrics({"score": sum(scores) / len(scores)})
+        parent.set_tags({"score_name": build_task(settings, inputs.classes).score_name})
         summary = _summary(settings, inputs, parent.id, folds, accelerator)
         if accelerator.is_main_process:
             _deliver(settings, inputs, work, paths, summary)
         best = max(folds, key=lambda fold: fold["score"])
-        parent.log_model(paths.models / f"fold{best['fold']}", name=settings.name)
+        parent.log_model(paths.models / f"fold{best['fold']}", name=settings.name, alias="champion")
     if accelerator.is_main_process:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
     return summary
@@ -62,8 +63,7 @@ def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
 def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
     """The settings that shape a model, by dotted key."""
     sections = ("split", "augment", "model", "train")
-    dumped = settings.model_dump(include=set(sections))
-    return {f"{name}.{key}": value for name in sections for key, value in dumped[name].items()}
+    return flatten(settings.model_dump(include=set(sections)))
 
 
 class _Record:
@@ -71,14 +71,15 @@ class _Record:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._ids: dict[str, str | None] = read_json(path) if path.exists() else {}
+        self._ids: dict[str, str] = read_json(path) if path.exists() else {}
 
     def __getitem__(self, key: str) -> str | None:
         return self._ids.get(key)
 
     def __setitem__(self, key: str, run_id: str | None) -> None:
-        self._ids[key] = run_id
-        write_json(self._path, self._ids)
+        if run_id is not None:  # a server that is away for now takes no known run with it
+            self._ids[key] = run_id
+            write_json(self._path, self._ids)
 
     @property
     def parent(self) -> str | None:
@@ -89,7 +90,7 @@ class _Record:
         self["parent"] = run_id
 
 
-def _train_fold(  # noqa: PLR0913 - a fold's ingredients
+def _train_fold(
     settings: TaskSettings,
     inputs: Inputs,
     number: int,
@@ -143,7 +144,11 @@ def _write_fold(fitted: Fitted, folder: Path) -> None:
 
 
 def _summary(
-    settings: TaskSettings, inputs: Inputs, run_id: str | None, folds: list[dict[str, Any]], accelerator: Accelerator
+    settings: TaskSettings,
+    inputs: Inputs,
+    run_id: str | None,
+    folds: list[dict[str, Any]],
+    accelerator: Accelerator,
 ) -> dict[str, Any]:
     task = build_task(settings, inputs.classes)
     return {

@@ -32,12 +32,16 @@ def _search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs})
     space = fingerprint([settings.tune.space, settings.tune.epochs])
     study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"
+    search = Search(base, study_name, paths.root)
     tracker = open_tracker(paths.root)
-    with tracker.run(f"tune {settings.name}", experiment=settings.name, tags={"stage": "tune"}) as parent:
-        search = Search(base, study_name, paths.root)
+    tags = {"stage": "tune"}
+    with tracker.run(f"tune {settings.name}", settings.name, run_id=search.run_id, tags=tags) as parent:
+        search.run_id = parent.id
+        parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs})
         choice = search.run(lambda trial, report: _trial(trial, report, inputs, parent))
         search.write(folder)
         parent.log_params({f"chosen/{key}": value for key, value in choice.items()})
+        parent.log_metrics({"best_score": search.choice["value"]})
         parent.log_artifact(folder, "search")
     return choice
 
@@ -45,7 +49,7 @@ def _search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any
 def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) -> float:
     """Train the first fold with a trial's settings; returns its best score."""
     number = min(inputs.folds)
-    with parent.child(f"trial {report.number}", tags={"trial": str(report.number)}) as tracked:
+    with parent.child(f"trial {report.number}", tags={"stage": "trial"}) as tracked:
         tracked.log_params(report.parameters)
 
         def on_epoch(row: dict[str, float]) -> None:

@@ -59,9 +59,9 @@ class Task(Protocol):
         """One name an image, by which balanced sampling draws equally often."""
 
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> Dataset[Any]:
-        """Samples in the order of `truth.images`; augmented by the task's policy, seeded by (epoch, index), in training.
+        """Samples in the order of `truth.images`; augmented in training.
 
-        A training set is indexed by (epoch, index), any other by index.
+        A training set is indexed by (epoch, index), which also seed the augmentation; any other by index.
         """
 
     def sample(self, image: np.ndarray) -> Any:
@@ -97,9 +97,7 @@ class Task(Protocol):
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Decision thresholds chosen on these (out-of-fold) predictions."""
 
-    def figures(
-        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path
-    ) -> None:
+    def figures(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path) -> None:
         """Write every plot and gallery for these predictions into the folder `to`."""
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:

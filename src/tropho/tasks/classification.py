@@ -148,14 +148,14 @@ class ClassificationTask:
             chosen[name] = best_threshold(labels == name, scores, beta=self.settings.evaluate.beta)
         return chosen
 
-    def figures(
-        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path
-    ) -> None:
+    def figures(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path) -> None:
         """See reporting.classification."""
         from tropho.reporting.classification import classification_figures
 
         evaluate = self.settings.evaluate
-        classification_figures(truth.images, predictions, self.classes, raw, to, evaluate.beta, evaluate.gallery)
+        classification_figures(
+            truth.images, predictions, self.classes, raw, to, evaluate.beta, evaluate.gallery, thresholds
+        )
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """image_id, label, and the probability of each class; all equal for an image that could not be predicted."""

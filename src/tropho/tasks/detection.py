@@ -14,7 +14,6 @@ from tropho.images.policies import build_policy
 from tropho.metrics.boxes import leaderboard_map
 from tropho.metrics.coco import coco_map
 from tropho.models import build_model
-from tropho.predicting.fusion import fuse
 from tropho.predicting.views import View, view_boxes, view_images
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
@@ -51,9 +50,7 @@ class BoxedImages(Dataset[Sample]):
         boxes, labels = self.targets.get(image_id, (np.zeros((0, 4), np.float32), np.zeros(0, np.int64)))
         sx, sy = self.pack.scale(image_id)
         scaled = (boxes * np.array([sx, sy, sx, sy])).astype(np.float32)
-        image, scaled, labels = self.policy(
-            self.pack[image_id], scaled, labels, sample_seed(self.seed, epoch, index)
-        )
+        image, scaled, labels = self.policy(self.pack[image_id], scaled, labels, sample_seed(self.seed, epoch, index))
         target = {"boxes": torch.from_numpy(scaled), "labels": torch.from_numpy(labels)}
         return torch.from_numpy(image).permute(2, 0, 1), target, index
 
@@ -89,9 +86,7 @@ class DetectionTask:
     def collate(self, samples: list[Sample]) -> Batch:
         """Images (B, 3, H, W), padded with black at the right and bottom to a multiple of STRIDE."""
         images, targets, index = zip(*samples, strict=True)
-        height, width = (
-            -(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE for axis in (1, 2)
-        )
+        height, width = (-(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE for axis in (1, 2))
         padded = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
         for row, image in zip(padded, images, strict=True):
             row[:, : image.shape[1], : image.shape[2]] = image
@@ -145,6 +140,8 @@ class DetectionTask:
         """Weighted box fusion of views and folds; P(negative) is averaged."""
         if len(tables) == 1:
             return tables[0]
+        from tropho.predicting.fusion import fuse
+
         return fuse(tables, iou=self.settings.predict.merge_iou, negative=self.negative)
 
     def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -178,9 +175,7 @@ class DetectionTask:
         boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
         return best_confidences(truth.boxes, boxes, self.classes, evaluate.iou, evaluate.beta)
 
-    def figures(
-        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path
-    ) -> None:
+    def figures(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path) -> None:
         """See reporting.detection."""
         from tropho.reporting.detection import detection_figures
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -114,7 +113,7 @@ class Fold:
             self.average.updates = state["average"]["updates"]
 
 
-def fit(  # noqa: PLR0913 - a fold's ingredients
+def fit(
     task: Task,
     pack: Pack,
     train_truth: Truth,
@@ -191,4 +190,3 @@ def _out_of_patience(progress: Progress, train: TrainSettings) -> bool:
     scores = progress.scores
     best = max(range(len(scores)), key=scores.__getitem__, default=0)
     return len(scores) - 1 - best >= train.patience
-

@@ -19,7 +19,7 @@ from tropho.tasks.base import Sizes, Task
 from tropho.training.ema import WeightAverage
 
 
-def train_one_epoch(  # noqa: PLR0913 - the loop's parts, each used once, beat a bag that hides them
+def train_one_epoch(
     task: Task,
     model: nn.Module,
     loader: DataLoader[Any],

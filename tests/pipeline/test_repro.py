@@ -1,0 +1,144 @@
+"""The pipeline through real `dvc` commands, from raw files to report."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pandas as pd
+import pytest
+
+from tropho.files import sha256_of
+from tropho.stages.state import STAGES
+
+pytestmark = pytest.mark.pipeline
+
+TASKS = ("smear_demo", "cells_demo")
+
+
+def stages_run(output: str) -> list[str]:
+    return re.findall(r"Running stage '([\w@]+)'", output)
+
+
+def test_every_stage_leaves_its_files(built):
+    for task in TASKS:
+        for path in (
+            f"data/raw/{task}/provenance.json",
+            f"data/audit/{task}/images.csv",
+            f"data/splits/{task}.csv",
+            f"data/augmented/{task}/previews.png",
+            f"data/tuned/{task}.yaml",
+            f"models/{task}/fold0/weights.safetensors",
+            f"models/{task}/fold0/history.csv",
+            f"reports/{task}/evaluate/metrics.json",
+            f"reports/{task}/evaluate/oof.parquet",
+            f"submissions/{task}.csv",
+            f"submissions/{task}.json",
+            f"reports/{task}/index.html",
+        ):
+            assert (built.path / path).stat().st_size > 0, path
+    assert not (built.path / ".checkpoints" / "smear_demo").exists()
+
+
+def test_a_second_repro_does_nothing(built):
+    assert stages_run(built.run("dvc", "repro").stdout) == []
+    assert built.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_metrics_have_a_headline(built):
+    for task, name, on in (
+        ("smear_demo", "leaderboard_map", "oof"),
+        ("cells_demo", "balanced_accuracy", "test"),
+    ):
+        metrics = json.loads((built.path / f"reports/{task}/evaluate/metrics.json").read_text())
+        assert next(iter(metrics)) == "headline"
+        assert (metrics["headline"]["name"], metrics["headline"]["on"]) == (name, on)
+        assert metrics["headline"]["value"] == metrics[on][name]
+        assert 0 <= metrics["headline"]["value"] <= 1
+
+
+def test_out_of_fold_predictions_are_of_the_validation_fold_alone(built):
+    for task in TASKS:
+        splits = pd.read_csv(built.path / f"data/splits/{task}.csv")
+        oof = pd.read_parquet(built.path / f"reports/{task}/evaluate/oof.parquet")
+        fold0 = splits.loc[(splits["subset"] == "train") & (splits["fold"] == 0), "image_id"]
+        assert set(oof["image_id"]) == set(fold0)
+        assert set(oof["fold"]) == {0}
+
+
+def test_the_submission_is_accepted(built):
+    sample = "data/raw/smear_demo/SampleSubmission.csv"
+    built.run("tropho", "check-submission", "submissions/smear_demo.csv", "--sample", sample)
+    truth = "data/held_out/smear_demo/Truth.csv"
+    result = json.loads(built.run("tropho", "score", truth, "submissions/smear_demo.csv").stdout)
+    assert set(result["ap"]) == {"NEG", "Trophozoite", "WBC"}
+    assert result["score"] == pytest.approx(sum(result["ap"].values()) / 3, abs=1e-12)
+
+
+def test_tasks_and_summary_say_how_far_it_went(built):
+    table = built.run("tropho", "tasks").stdout
+    row = next(line for line in table.splitlines() if line.startswith("smear_demo"))
+    assert row.split()[2:] == ["done"] * len(STAGES)
+    row = next(line for line in table.splitlines() if line.startswith("malaria"))
+    assert row.split()[2:] == ["-"] * len(STAGES)
+    assert "reports/cells_demo/index.html" in built.run("tropho", "summary").stdout
+
+
+def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):
+    copy = checkout()
+    copy.edit(smear_demo={"train": {"clip_norm": 4.0}})
+    rerun = stages_run(copy.run("dvc", "repro", "--dry").stdout)
+    assert set(rerun) <= {
+        f"{stage}@smear_demo" for stage in ("tune", "train", "evaluate", "submit", "report")
+    }
+    assert "train@smear_demo" in rerun
+
+
+def test_dvc_shows_metrics_and_plots(built):
+    shown = json.loads(built.run("dvc", "metrics", "show", "--json").stdout)
+    files = shown[""]["data"]
+    assert "headline" in files["reports/smear_demo/evaluate/metrics.json"]["data"]
+    page = built.run("dvc", "plots", "diff", "HEAD", "-o", "plots").stdout
+    assert "index.html" in page
+
+
+def test_an_experiment_changes_one_setting(checkout):
+    copy = checkout()
+    copy.run("dvc", "exp", "run", "--name", "smoother", "-S", "tasks.cells_demo.train.label_smoothing=0.1")
+    shown = copy.run("dvc", "exp", "show", "--csv").stdout
+    assert "smoother" in shown
+    assert "label_smoothing: 0.1" in (copy.path / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_killed_training_ends_with_the_weights_of_one_never_killed(checkout, task):
+    whole, killed = checkout(), checkout()
+    weights = f"models/{task}/fold0/weights.safetensors"
+    for copy in (whole, killed):
+        copy.edit(**{task: {"train": {"epochs": 3, "ema": 0.9}, "tune": {"trials": 0}}})
+    whole.run("dvc", "repro", f"train@{task}")
+
+    process = subprocess.Popen(
+        ["dvc", "repro", f"train@{task}"],
+        cwd=killed.path,
+        env=killed.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    checkpoint = killed.path / ".checkpoints" / task
+    deadline = time.monotonic() + 300
+    while not list(checkpoint.glob("*/fold0/state.pt")):
+        assert process.poll() is None, "training ended before its first checkpoint was seen"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # waits for another process's file; the test does not depend on how long
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed.path / weights).exists()
+
+    killed.run("dvc", "repro", f"train@{task}")
+    assert sha256_of(killed.path / weights) == sha256_of(whole.path / weights)
+    history = pd.read_csv(killed.path / f"models/{task}/fold0/history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
