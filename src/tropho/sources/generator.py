@@ -1,6 +1,6 @@
 """The embedded data: thick-smear photos in the competition's format, or single cells in class folders.
 
-The truth of the test photos is written outside data/raw, where no stage before `evaluate` looks.
+The truth of the test photos is written outside data/raw, so that no stage can train on it.
 """
 
 import tempfile
@@ -42,8 +42,8 @@ def held_out(task: str, root: Path) -> Path:
 def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     """Draw a task's data into the empty folder `to`; the same settings give the same bytes.
 
-    Scene "smear" writes Train.csv, Test.csv, SampleSubmission.csv and images/, and the test truth to `held_out`;
-    scene "cells" writes {train,test}/{Parasitized,Uninfected}/*.png.
+    Scene "smear" writes Train.csv, Test.csv, SampleSubmission.csv and images/, and the test truth to
+    `held_out`; scene "cells" writes {train,test}/{Parasitized,Uninfected}/*.png.
 
     Returns:
         Settings used, counts, and for "smear" the planted faults.
@@ -52,7 +52,11 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
         OutsideError: if the disk does not take a file.
     """
     download = settings.download
-    drawn = _smear(download, to, held_out(settings.name, root)) if download.scene == "smear" else _cells(download, to)
+    drawn = (
+        _smear(download, to, held_out(settings.name, root))
+        if download.scene == "smear"
+        else _cells(download, to)
+    )
     return {
         "source": "generator",
         "scene": download.scene,
