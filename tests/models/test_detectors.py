@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torchvision.ops import box_iou
 
 from tropho.models import build_model, postprocess
 from tropho.models.fcos import decode_sides
@@ -72,13 +73,13 @@ def test_every_detector_learns_with_every_norm(build, name, norm):
 def test_overfits_one_batch(build, name):
     detector = build(name, **{"model.norm": "group", "model.fpn_levels": [3]})
     images, targets = sample()
-    train(detector, images, targets, steps=70 if name == "faster_rcnn" else 40, lr=2e-3)
+    train(detector, images, targets, steps=60 if name == "faster_rcnn" else 40, lr=2e-3)
     detector.eval()
     with torch.no_grad():
         full, bare = detector(images)
     for box, label in zip(targets[0]["boxes"], targets[0]["labels"], strict=True):
-        best = full["boxes"][full["labels"] == label][0]
-        assert (best - box).abs().max() < 3
+        best = full["boxes"][full["labels"] == label][:1]
+        assert box_iou(best, box[None]) > 0.7
     assert full["presence"] > 0.9
     assert bare["presence"] < 0.1
     assert len(bare["scores"]) == 0 or bare["scores"].max() < full["scores"][:2].min()
@@ -194,7 +195,7 @@ def test_moving_the_features_moves_the_boxes(build, name, monkeypatch):
         )
 
     def inner(found: dict[str, torch.Tensor], shift: float) -> torch.Tensor:
-        """Label, score and box moved back, of boxes away from the border, where convolutions see its zeros."""
+        """Label, score and box moved back, away from the border, where convolutions see its zeros."""
         boxes = found["boxes"] - torch.tensor([shift, 0, shift, 0])
         kept = ((boxes[:, :2] > 48) & (boxes[:, 2:] < 128)).all(dim=1)
         return torch.cat([found["labels"][:, None], found["scores"][:, None], boxes], dim=1)[kept]
