@@ -45,9 +45,7 @@ def audit(settings: TaskSettings, raw: Path) -> AuditResult:
     emptied = images["image_id"].isin(before - set(boxes["image_id"])) & (images["status"] == "ok")
     images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
     for image_id in images.loc[emptied, "image_id"]:
-        log.add(
-            "unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id
-        )
+        log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
     doubles = list_doubles(boxes, settings.audit.double_iou, log)
     images = group(images, looks, settings.audit, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
@@ -74,17 +72,13 @@ def _seen_images(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> tuple[pd.D
     """The labelled images and those on disk that no label speaks of, with what their files hold."""
     on_disk = ImageFiles(raw)
     strange = sorted(set(on_disk.paths) - set(labelled["path"]))
-    for path in strange:
-        log.add("unlabelled", "listed", "The labels do not speak of this file; it is not used.", path, path)
     taken = set(labelled["image_id"])
     ids = {path: f"{path} (unlabelled)" if path in taken else path for path in strange}
-    rows = (
-        {"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange
-    )
+    for path, image_id in ids.items():
+        log.add("unlabelled", "listed", "The labels do not speak of this file; it is not used.", image_id, path)
+    rows = ({"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange)
     images = pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
-    images = images.sort_values(
-        "subset", key=lambda column: column != "train", kind="stable", ignore_index=True
-    )
+    images = images.sort_values("subset", key=lambda column: column != "train", kind="stable", ignore_index=True)
     looks = look_at(raw, [path for path in dict.fromkeys(images["path"]) if path in on_disk])
     for image in images.itertuples():
         _list_faults(image, looks.get(str(image.path)), log)
@@ -97,9 +91,7 @@ def _seen_images(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> tuple[pd.D
         width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),
         height=images["path"].map({path: look.height for path, look in good.items()}).astype("Int64"),
         sha256=images["path"].map({path: look.sha256 for path, look in looks.items()}).astype("string"),
-        phash=images["path"]
-        .map({path: f"{look.phash:016x}" for path, look in good.items()})
-        .astype("string"),
+        phash=images["path"].map({path: f"{look.phash:016x}" for path, look in good.items()}).astype("string"),
     ), looks
 
 

@@ -21,7 +21,8 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: Is
     kept = _drop(boxes, (_width(boxes) <= 0) | (_height(boxes) <= 0), "zero_area", "has no area", log)
     size = sizes.reindex(kept["image_id"])[["width", "height"]].to_numpy("float64", na_value=np.inf)
     before = kept[BOX].to_numpy("float64")
-    after = np.clip(before, 0, np.concatenate([size, size], axis=1))
+    low = np.where(np.isfinite(size[:, :1]), 0.0, -np.inf)
+    after = np.clip(before, low, np.concatenate([size, size], axis=1))
     outside = (after[:, 2] <= after[:, 0]) | (after[:, 3] <= after[:, 1])
     changed = (before != after).any(axis=1) & ~outside
     for box, cut, limit in zip(kept[changed].itertuples(), after[changed], size[changed], strict=True):
@@ -63,9 +64,7 @@ def box_iou(boxes: np.ndarray) -> np.ndarray:
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
 
 
-def _drop(
-    boxes: pd.DataFrame, which: pd.Series | np.ndarray, kind: str, reason: str, log: IssueLog
-) -> pd.DataFrame:
+def _drop(boxes: pd.DataFrame, which: pd.Series | np.ndarray, kind: str, reason: str, log: IssueLog) -> pd.DataFrame:
     for box in boxes[which].itertuples():
         log.add(kind, "dropped", f"{_text(box)} {reason}.", box.image_id, box.file, box.row)
     return boxes[~which]

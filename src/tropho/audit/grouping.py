@@ -12,9 +12,7 @@ from tropho.formats.labels import IssueLog
 from tropho.settings import AuditSettings
 
 
-def group(
-    images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings, log: IssueLog
-) -> pd.DataFrame:
+def group(images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings, log: IssueLog) -> pd.DataFrame:
     """Images with the columns `duplicate` and `group` filled in.
 
     `duplicate` names the first of the images that show the same (equal bytes or pixels, or nearly equal
@@ -35,9 +33,7 @@ def group(
     _list_duplicates(images.set_index("image_id"), by_id, equal, near, log)
     keys = pattern_keys(images["image_id"], settings.group_pattern)
     named = equal_links(images["image_id"], keys)
-    whole = components(
-        list(images["image_id"]), named + equal + [(first, second) for first, second, _ in near]
-    )
+    whole = components(list(images["image_id"]), named + equal + [(first, second) for first, second, _ in near])
     group = images["image_id"].map(whole)
     if settings.group_pattern:  # a patient's or slide's name tells more than that of its first image
         group = group.map(keys.groupby(group).min()).fillna(group)
@@ -53,9 +49,7 @@ def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
     except re.error as error:
         raise UsageError(f"audit.group_pattern '{pattern}' is not a regular expression: {error}.") from None
     if compiled.groups == 0:
-        raise UsageError(
-            f"audit.group_pattern '{pattern}' needs a group in round brackets that names the group."
-        )
+        raise UsageError(f"audit.group_pattern '{pattern}' needs a group in round brackets that names the group.")
     matches = image_ids.map(compiled.search)
     keys = matches.map(lambda match: match[1] if match else None).astype("string")
     if len(image_ids) and not keys.notna().any():
@@ -90,9 +84,7 @@ def _list_duplicates(
         return f" ({subset[first]}), across the published split" if across else ""
 
     for first, second in equal:
-        what = (
-            "Same bytes" if looks[first].sha256 == looks[second].sha256 else "Same pixels, stored otherwise,"
-        )
+        what = "Same bytes" if looks[first].sha256 == looks[second].sha256 else "Same pixels, stored otherwise,"
         detail = f"{what} as {first}{where(first, second)}."
         log.add("duplicate_image", "grouped", detail, second, path[second])
     listed = set()

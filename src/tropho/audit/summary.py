@@ -30,9 +30,7 @@ def summarise(
         "negative": settings.negative,
         "test_labelled": _test_labelled(images, boxes),
         "status": _counts(images["status"]),
-        "subsets": {
-            name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)
-        },
+        "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
         "boxes": len(boxes),
         "doubles": {"pairs": doubles[0], "images": doubles[1]},
         "issues": _counts(issues["kind"]),
@@ -91,8 +89,7 @@ def _colour_modes(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str, dic
         names = pd.Series("all", index=images.index)
     shares = {
         str(name): {
-            str(mode): round(float(share), 4)
-            for mode, share in modes[part.index].value_counts(normalize=True).items()
+            str(mode): round(float(share), 4) for mode, share in modes[part.index].value_counts(normalize=True).items()
         }
         for name, part in names.groupby(names)
     }
@@ -177,9 +174,7 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
     warnings = []
     groups = summary["groups"]
     if groups["count"] and groups["biggest"] > max(20, 0.2 * summary["images"]):
-        warnings.append(
-            f"The biggest group, {groups['biggest_name']}, has {groups['biggest']:,} images: check it."
-        )
+        warnings.append(f"The biggest group, {groups['biggest_name']}, has {groups['biggest']:,} images: check it.")
     tells = summary.get("colour_mode_tells")
     if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
         warnings.append(

@@ -41,7 +41,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     for subset, stems in _subsets(settings, root).items():
         labelled = subset == "train" or any((root / f"Annotations/{stem}.xml").exists() for stem in stems)
         for stem in stems:
-            path = on_disk.locate(stem)
+            path = on_disk.locate(stem, (root / "JPEGImages").relative_to(raw).as_posix())
             image_id = PurePosixPath(path).name
             if image_id in images:
                 if images[image_id]["subset"] != subset:

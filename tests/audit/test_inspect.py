@@ -1,0 +1,58 @@
+"""Files looked at once: what they hold and what is wrong with them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tropho.audit.inspect import look_at
+
+
+@pytest.fixture
+def picture(rng) -> Image.Image:
+    return Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8))
+
+
+def test_a_readable_file(tmp_path, picture):
+    picture.save(tmp_path / "a.png")
+    look = look_at(tmp_path, ["a.png"])["a.png"]
+    assert (look.width, look.height, look.mode, look.format) == (60, 40, "RGB", "PNG")
+    assert not look.fault
+    assert not look.mistyped
+    assert len(look.sha256) == 64
+
+
+def test_truncated_empty_and_foreign_files_are_faults(tmp_path, picture):
+    picture.save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "torn.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
+    names = ["torn.jpg", "empty.png", "text.jpg", "dangling.jpg"]
+    looks = look_at(tmp_path, names)
+    assert all(looks[name].fault for name in names)
+    assert not any(str(tmp_path) in look.fault for look in looks.values())
+
+
+def test_an_ending_that_lies_is_read_and_told(tmp_path, picture):
+    picture.save(tmp_path / "a.jpg", format="PNG")
+    look = look_at(tmp_path, ["a.jpg"])["a.jpg"]
+    assert look.mistyped
+    assert not look.fault
+
+
+def test_same_pixels_in_grey_and_rgb_are_equal_but_for_their_bytes(tmp_path, picture):
+    grey = picture.convert("L")
+    grey.save(tmp_path / "grey.png")
+    grey.convert("RGB").save(tmp_path / "rgb.png")
+    looks = look_at(tmp_path, ["grey.png", "rgb.png"])
+    assert looks["grey.png"].pixels == looks["rgb.png"].pixels
+    assert looks["grey.png"].sha256 != looks["rgb.png"].sha256
+    assert (looks["grey.png"].mode, looks["rgb.png"].mode) == ("L", "RGB")
+
+
+def test_equal_pixels_in_another_shape_are_not_equal(tmp_path):
+    for name, size in (("wide.png", (60, 40)), ("tall.png", (40, 60))):
+        Image.new("L", size, 7).save(tmp_path / name)
+    looks = look_at(tmp_path, ["wide.png", "tall.png"])
+    assert looks["wide.png"].pixels != looks["tall.png"].pixels

@@ -1,0 +1,166 @@
+"""Folds: stratified, grouped, repeatable, and clear of the test set."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.errors import DataError
+from tropho.settings import SplitSettings
+from tropho.stages.split import run, split, summarise
+from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, read_table, write_table
+
+NO_BOXES = empty(BOXES)
+
+
+def knobs(**changes) -> SplitSettings:
+    standard = {"folds": 5, "holdout": 0.2, "grouped": True, "drop_test_duplicates": True, "seed": 0}
+    return SplitSettings(**{**standard, **changes})
+
+
+def images_of(count: int, **columns) -> pd.DataFrame:
+    """A table of `count` usable training images, each its own group, of two classes three to one."""
+    ids = [f"i{number:04d}" for number in range(count)]
+    plain = {
+        "image_id": ids,
+        "path": ids,
+        "width": 100,
+        "height": 80,
+        "sha256": ids,
+        "phash": "0" * 16,
+        "group": ids,
+        "duplicate": pd.NA,
+        "label": ["a" if number % 4 else "b" for number in range(count)],
+        "subset": "train",
+        "status": "ok",
+    }
+    return conform(pd.DataFrame({**plain, **columns}), IMAGES)
+
+
+def test_every_usable_image_once_and_unusable_ones_never():
+    images = images_of(200, status=["missing" if number % 10 == 0 else "ok" for number in range(200)])
+    splits = split(knobs(), images, NO_BOXES)
+    assert list(splits.columns) == list(SPLITS)
+    assert list(splits["image_id"]) == list(images.loc[images["status"] == "ok", "image_id"])
+    train = splits["subset"] == "train"
+    assert set(splits.loc[train, "fold"]) == set(range(5))
+    assert set(splits.loc[~train, "fold"]) == {-1}
+
+
+def test_hold_out_has_its_share_and_every_part_its_classes():
+    images = images_of(400)
+    splits = split(knobs(), images, NO_BOXES)
+    assert (splits["subset"] == "test").sum() == 80
+    labelled = splits.merge(images[["image_id", "label"]])
+    part = labelled["subset"] + labelled["fold"].astype(str)
+    shares = labelled["label"].eq("b").groupby(part).mean()
+    assert shares.between(0.22, 0.28).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.3, 0.5])
+def test_other_shares(share):
+    splits = split(knobs(holdout=share), images_of(400), NO_BOXES)
+    assert (splits["subset"] == "test").mean() == pytest.approx(share, abs=0.01)
+
+
+def test_groups_stay_on_one_side():
+    rng = np.random.default_rng(1)
+    groups = [f"g{number}" for number in rng.integers(0, 40, 300)]
+    splits = split(knobs(), images_of(300, group=groups), NO_BOXES)
+    side = splits["subset"] + splits["fold"].astype(str)
+    assert side.groupby(splits["group"]).nunique().max() == 1
+
+    loose = split(knobs(grouped=False), images_of(300, group=groups), NO_BOXES)
+    side = loose["subset"] + loose["fold"].astype(str)
+    assert side.groupby(loose["group"]).nunique().max() > 1
+    assert list(loose["group"]) == groups
+
+
+def test_a_huge_group_does_not_fill_the_hold_out():
+    groups = ["huge"] * 150 + [f"g{number // 10}" for number in range(350)]
+    splits = split(knobs(), images_of(500, group=groups), NO_BOXES)
+    assert 0.15 <= (splits["subset"] == "test").mean() <= 0.25
+
+
+def test_published_test_set_is_kept_and_its_duplicates_leave_training():
+    subset = ["test" if number < 50 else "train" for number in range(200)]
+    duplicate = [None] * 200
+    duplicate[3] = duplicate[60] = duplicate[61] = "i0003"
+    duplicate[100] = duplicate[101] = "i0100"
+    group = [f"i{number:04d}" for number in range(200)]
+    group[60] = group[61] = "i0003"
+    group[70] = "i0004"  # by name the patient of a test image, but another picture
+    images = images_of(200, subset=subset, duplicate=duplicate, group=group)
+    splits = split(knobs(), images, NO_BOXES).set_index("image_id")
+    assert list(splits.index[splits["subset"] == "test"]) == [f"i{number:04d}" for number in range(50)]
+    assert list(splits.index[splits["subset"] == "excluded"]) == ["i0060", "i0061"]
+    assert splits.loc["i0070", "subset"] == "train"
+
+    summary = summarise(splits.reset_index(), images, NO_BOXES)
+    assert (summary["excluded"], summary["shared_groups"], summary["test_published"]) == (2, 1, True)
+    assert any("kept out" in note for note in summary["notes"])
+    assert any("share 1 groups" in note for note in summary["notes"])
+
+    kept = split(knobs(drop_test_duplicates=False), images, NO_BOXES)
+    assert "excluded" not in set(kept["subset"])
+
+
+def test_repeatable_by_seed_whatever_the_order_of_rows():
+    images = images_of(300, group=[f"g{number // 3}" for number in range(300)])
+    first = split(knobs(), images, NO_BOXES).set_index("image_id").sort_index()
+    shuffled = images.sample(frac=1, random_state=3).reset_index(drop=True)
+    assert split(knobs(), shuffled, NO_BOXES).set_index("image_id").sort_index().equals(first)
+    other = split(knobs(seed=1), images, NO_BOXES).set_index("image_id").sort_index()
+    assert not other["fold"].equals(first["fold"])
+
+
+def test_detection_is_stratified_by_classes_and_size():
+    rng = np.random.default_rng(2)
+    large = rng.random(300) < 0.3
+    images = images_of(300, label=pd.NA, width=np.where(large, 4000, 1900))
+    with_wbc, with_parasite = rng.random(300) < 0.2, rng.random(300) < 0.6
+    rows = [
+        {"image_id": image_id, "label": label, "xmin": 0.0, "ymin": 0.0, "xmax": 9.0, "ymax": 9.0}
+        for chosen, label in ((with_wbc, "WBC"), (with_parasite, "Trophozoite"))
+        for image_id in images.loc[chosen, "image_id"]
+    ]
+    splits = split(knobs(holdout=0.0), images, conform(pd.DataFrame(rows), BOXES))
+    for trait in (large, with_wbc, with_parasite, ~with_wbc & ~with_parasite):
+        shares = pd.Series(trait).groupby(splits["fold"]).mean()
+        assert shares.max() - shares.min() < 0.06
+
+
+def test_rare_strata_do_not_stop_detection():
+    boxes = pd.DataFrame(
+        [{"image_id": "i0000", "label": "rare", "xmin": 0.0, "ymin": 0.0, "xmax": 9.0, "ymax": 9.0}]
+    )
+    splits = split(knobs(), images_of(30, label=pd.NA), conform(boxes, BOXES))
+    assert set(splits["subset"]) == {"train", "test"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_with_too_few_groups_is_refused_by_name():
+    images = images_of(40, label=["b"] * 3 + ["a"] * 37)
+    with pytest.raises(DataError, match=r"Class 'b' has \d groups.*lower split\.folds"):
+        split(knobs(holdout=0.0), images, NO_BOXES)
+
+
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_too_few_images_are_refused_with_their_status(count):
+    images = images_of(40, status=["ok"] * count + ["missing"] * (40 - count))
+    with pytest.raises(DataError, match=f"{40 - count} missing"):
+        split(knobs(), images, NO_BOXES)
+
+
+def test_a_hold_out_of_everything_is_refused():
+    with pytest.raises(DataError, match=r"split\.holdout"):
+        split(knobs(holdout=1.0), images_of(40), NO_BOXES)
+
+
+def test_stage_writes_table_and_summary(settings, tmp_path, capsys):
+    images = images_of(100)
+    write_table(images, tmp_path / "data/audit/cells_demo/images.csv", IMAGES)
+    write_table(NO_BOXES, tmp_path / "data/audit/cells_demo/boxes.csv", BOXES)
+    splits = run(settings("cells_demo"), tmp_path)
+    assert read_table(tmp_path / "data/splits/cells_demo.csv", SPLITS).equals(splits)
+    assert (tmp_path / "data/splits/cells_demo.json").exists()
+    assert "80 training images in 5 folds, 20 for test." in capsys.readouterr().err
