@@ -80,14 +80,19 @@ class AugmentSettings(Section):
 class ModelSettings(Section):
     """The network."""
 
-    name: Literal["resnet", "fcos", "retinanet", "faster_rcnn"]
+    name: Literal["mlp", "lenet", "resnet", "fcos", "retinanet", "faster_rcnn"]
     backbone: str
     pretrained: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
     fpn_width: Annotated[int, Field(ge=8)]
     fpn_levels: list[Annotated[int, Field(ge=2, le=7)]]
     head_depth: Annotated[int, Field(ge=1)]
-    norm: Literal["batch", "group", "frozen"]
+    norm: Literal["batch", "layer", "group", "frozen", "none"]
+    hidden: list[AtLeastOne]
+    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+    slope: Positive
+    skip: bool
+    init: Literal["kaiming", "xavier", "naive"]
     presence: bool
     score_min: Share
     nms_iou: Share
@@ -98,6 +103,30 @@ class ModelSettings(Section):
         levels = self.fpn_levels
         if not levels or levels != list(range(levels[0], levels[0] + len(levels))):
             raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
+        return self
+
+    @model_validator(mode="after")
+    def _small_nets_have_their_norms(self) -> "ModelSettings":
+        if self.name in ("mlp", "lenet") and self.norm not in ("batch", "layer", "none"):
+            raise ValueError(f"norm '{self.norm}' is for a resnet; {self.name} takes batch, layer or none")
+        return self
+
+    @model_validator(mode="after")
+    def _pretrained_weights_fit(self) -> "ModelSettings":
+        if not self.pretrained:
+            return self
+        if self.name in ("mlp", "lenet"):
+            raise ValueError(f"there are no pretrained weights of {self.name}; set pretrained to false")
+        if self.norm not in ("batch", "frozen"):
+            raise ValueError(
+                f"pretrained weights were learned with batch norm, which norm '{self.norm}' is not; "
+                "set norm to batch or frozen, or pretrained to false"
+            )
+        if not self.skip or self.activation != "relu":
+            raise ValueError(
+                "pretrained weights were learned with skip connections and ReLU; "
+                "set skip to true and activation to relu, or pretrained to false"
+            )
         return self
 
 
@@ -187,7 +216,7 @@ class TaskSettings(Section):
 
     @model_validator(mode="after")
     def _model_fits_kind(self) -> "TaskSettings":
-        if (self.model.name == "resnet") != (self.kind == "classification"):
+        if (self.model.name in ("mlp", "lenet", "resnet")) != (self.kind == "classification"):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
         return self
 

@@ -33,9 +33,7 @@ def torchvision_match(positions: Grid, boxes: torch.Tensor) -> torch.Tensor:
 
 
 coordinate = st.floats(0, SIZE - 24, width=32)
-side = st.floats(
-    20, 100, width=32
-)  # at least 2.5 strides of P3, where Tropho's rule for small boxes is silent
+side = st.floats(20, 100, width=32)  # at least 2.5 strides of P3, where Tropho's rule for small boxes is silent
 wide_boxes = st.lists(st.tuples(coordinate, coordinate, side, side), min_size=1, max_size=8)
 any_boxes = st.lists(
     st.tuples(st.floats(0, SIZE - 2), st.floats(0, SIZE - 2), st.floats(1, 60), st.floats(1, 60)),
@@ -99,9 +97,7 @@ def test_the_smaller_of_two_boxes_has_the_position():
 
 
 def test_size_decides_the_level():
-    positions = Grid.of(
-        [torch.zeros(1, 1, 256 // 2**level, 256 // 2**level) for level in (3, 4, 5)], [3, 4, 5]
-    )
+    positions = Grid.of([torch.zeros(1, 1, 256 // 2**level, 256 // 2**level) for level in (3, 4, 5)], [3, 4, 5])
     sizes = {20.0: 8, 100.0: 8, 150.0: 16}  # farthest side of at most 8 strides
     for size, stride in sizes.items():
         box = torch.tensor([[128 - size / 2, 128 - size / 2, 128 + size / 2, 128 + size / 2]])
@@ -118,7 +114,5 @@ def test_centerness_is_one_in_the_middle_and_falls():
 
 
 def test_centerness_of_a_speck_does_not_hang_on_the_grid():
-    box = torch.tensor(
-        [[6.0, 6, 10, 10]]
-    )  # 4 pixels wide on stride 8: its position is up to half a stride away
+    box = torch.tensor([[6.0, 6, 10, 10]])  # 4 pixels wide on stride 8: its position is up to half a stride away
     assert centerness(torch.tensor([[4.0, 4.0]]), box, torch.tensor([8.0])).item() >= 1 / 3

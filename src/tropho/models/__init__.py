@@ -1,8 +1,9 @@
-"""Networks: a ResNet classifier, and detectors on a ResNet's feature pyramid."""
+"""Networks: the course's MLP and LeNet, a ResNet classifier, and detectors on a ResNet's feature pyramid."""
 
 from torch import nn
 
 from tropho.models.classifier import ResNetClassifier
+from tropho.models.course import MLP, LeNet
 from tropho.models.detectors import Detector
 from tropho.settings import Kind, ModelSettings
 
@@ -23,8 +24,12 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
         UsageError: settings that no network answers to.
         OutsideError: ImageNet weights that can't be had.
     """
-    match kind:
-        case "classification":
+    match kind, model.name:
+        case "classification", "mlp":
+            return MLP(model, classes, size)
+        case "classification", "lenet":
+            return LeNet(model, classes)
+        case "classification", _:
             return ResNetClassifier(model, classes)
-        case "detection":
+        case _:
             return Detector(model, classes)

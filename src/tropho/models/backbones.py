@@ -1,163 +1,99 @@
-"""torchvision's ResNet family by name, with a choice of norm layer, from scratch or with ImageNet weights."""
+"""torchvision's ResNet family by name: any norm and activation, with or without shortcuts and ImageNet weights."""
 
 import difflib
-import math
-import pickle
-import socket
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPException
-from pathlib import Path
-from typing import Literal
-from urllib.parse import urlparse
 
 import torch
 import torchvision
-from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torch import nn
+from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from tropho.errors import OutsideError, UsageError
-
-Norm = Literal["batch", "group", "frozen"]
-
-GROUPS = 32
-"""Groups of a group norm (Wu and He, 2018)."""
-
-_CONNECT_SECONDS = 10.0
+from tropho.errors import UsageError
+from tropho.models.imagenet import load_imagenet
+from tropho.models.layers import activation, initialise, norm2d
+from tropho.settings import ModelSettings
 
 
 def backbone_names() -> list[str]:
-    """Every name that `resnet` accepts."""
+    """Every name that `model.backbone` may have."""
+    builder = torchvision.models.get_model_builder
     names = torchvision.models.list_models(module=torchvision.models)
-    return sorted(
-        name for name in names if torchvision.models.get_model_builder(name).__module__ == ResNet.__module__
-    )
+    return sorted(name for name in names if builder(name).__module__ == ResNet.__module__)
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """A group norm with 32 groups, or as many as divide `channels`."""
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+def resnet(model: ModelSettings) -> ResNet:
+    """A ResNet whose `fc` is the identity: images (B, 3, H, W) -> pooled features (B, C5's channels).
 
-
-def resnet(name: str, norm: Norm, pretrained: bool) -> ResNet:
-    """A ResNet whose `fc` is the identity; its last features are (B, C, H/32, W/32), C = feature_channels.
-
-    Convolutions start by Kaiming's initialisation (fan out, ReLU). `pretrained` loads torchvision's newest
-    ImageNet weights.
+    Convolutions start by Kaiming's initialisation (fan out, ReLU) as torchvision's do, unless the settings name
+    another. `pretrained` loads torchvision's newest ImageNet weights.
 
     Raises:
-        UsageError: an unknown name, or group norm with weights that were learned with batch norm.
+        UsageError: an unknown name.
         OutsideError: the weights are neither in the cache nor can be fetched.
     """
-    known = backbone_names()
+    name, known = model.backbone, backbone_names()
     if name not in known:
         # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
-        close = [each for each in known if each.startswith(name)] or difflib.get_close_matches(
-            name, known, 1, 0.5
-        )
+        close = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known, 1, 0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."
         raise UsageError(f"model.backbone: there is no '{name}'; {hint}")
-    if pretrained and norm == "group":
-        raise UsageError(
-            "model.norm 'group' can't use ImageNet weights, which were learned with batch norm; "
-            "set norm to batch or frozen, or pretrained to false."
-        )
-    body: ResNet = torchvision.models.get_model(name, weights=None, norm_layer=_norm_layer(norm))
-    if pretrained:
-        _load_imagenet(body, name)
-    elif norm == "frozen":
-        _keep_variance(body)
+    body: ResNet = torchvision.models.get_model(name, weights=None, norm_layer=norm2d(model))
+    if model.pretrained:
+        load_imagenet(body, name)
+    else:
+        _from_scratch(body, model)
     body.fc = nn.Identity()
     return body
 
 
+def stages(body: ResNet) -> tuple[nn.Sequential, ...]:
+    """The four stages, whose outputs are C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
+    return body.layer1, body.layer2, body.layer3, body.layer4
+
+
 def feature_channels(body: ResNet) -> list[int]:
-    """Channels of the four stages' outputs C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
-    stages = (body.layer1, body.layer2, body.layer3, body.layer4)
-    return [_last_conv(stage[-1]).out_channels for stage in stages]
+    """Channels of C2, C3, C4 and C5."""
+    return [_last_conv(stage[-1]).out_channels for stage in stages(body)]
 
 
-def imagenet_weights(name: str) -> dict[str, Tensor]:
-    """Torchvision's newest ImageNet weights of a ResNet, from torch hub's cache or fetched into it.
+class PlainBlock(nn.Sequential):
+    """The layers of a residual block without its shortcut."""
 
-    Raises:
-        OutsideError: they can't be fetched, or the file is damaged; says where to place it.
-    """
-    url, file = _weights_url(name), _weights_file(name)
-    try:
-        with _socket_timeout(_CONNECT_SECONDS):
-            state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-                url,
-                str(file.parent),
-                map_location="cpu",
-                progress=sys.stderr.isatty(),
-                check_hash=True,
-                weights_only=True,
-            )
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise OutsideError(
-            f"The ImageNet weights in {file} are damaged ({reason}); delete the file and fetch {url} again."
-        ) from error
-    except (OSError, HTTPException) as error:
-        raise OutsideError(
-            f"The ImageNet weights of {name} can't be fetched ({error}); place {url} at {file}, "
-            "or set model.pretrained to false."
-        ) from error
-    return state
+    def __init__(self, block: nn.Module) -> None:
+        parts = dict(block.named_children())
+        layers: list[nn.Module] = []
+        for index in (1, 2, 3):
+            if f"conv{index}" in parts:
+                layers += [parts[f"conv{index}"], parts[f"bn{index}"], parts["relu"]]
+        super().__init__(*layers)
 
 
-def _load_imagenet(body: ResNet, name: str) -> None:
-    try:
-        # Strict, and with the 1000 classes still in place: weights of another network must not pass in part.
-        body.load_state_dict(imagenet_weights(name))
-    except RuntimeError as error:
-        raise OutsideError(
-            f"The ImageNet weights in {_weights_file(name)} are not those of {name}; delete the file."
-        ) from error
-
-
-def _weights_url(name: str) -> str:
-    url: str = torchvision.models.get_model_weights(name).DEFAULT.url
-    return url
-
-
-def _weights_file(name: str) -> Path:
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(_weights_url(name)).path).name
-
-
-def _norm_layer(norm: Norm) -> Callable[[int], nn.Module]:
-    match norm:
-        case "batch":
-            return nn.BatchNorm2d
-        case "group":
-            return group_norm
-        case "frozen":
-            return FrozenBatchNorm2d
-
-
-def _keep_variance(body: ResNet) -> None:
-    """Scale residual branches by 1/sqrt(blocks): without statistics nothing else bounds their sum."""
-    blocks = [module for module in body.modules() if isinstance(module, BasicBlock | Bottleneck)]
+def _from_scratch(body: ResNet, model: ModelSettings) -> None:
+    if model.init != "kaiming" or model.activation != "relu":
+        initialise(body, model)
+    body.relu = activation(model)
+    blocks = [block for stage in stages(body) for block in stage]
     for block in blocks:
-        last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
-        last.weight.fill_(len(blocks) ** -0.5)
+        block.relu = activation(model)
+        if model.skip:
+            _bound(block, len(blocks))
+    if not model.skip:
+        for stage in stages(body):
+            for index, block in enumerate(stage):
+                stage[index] = PlainBlock(block)
+
+
+def _bound(block: nn.Module, blocks: int) -> None:
+    """Scale a block's branch by 1 / sqrt(blocks) where no statistics bound the sum of all branches."""
+    parts = dict(block.named_children())
+    norm = parts.get("bn3", parts["bn2"])
+    with torch.no_grad():
+        if isinstance(norm, FrozenBatchNorm2d):
+            norm.weight.fill_(blocks**-0.5)
+        elif isinstance(norm, nn.Identity):
+            _last_conv(block).weight.mul_(blocks**-0.5)
 
 
 def _last_conv(block: nn.Module) -> nn.Conv2d:
-    conv = block.conv3 if isinstance(block, Bottleneck) else block.conv2
-    assert isinstance(conv, nn.Conv2d)
-    return conv
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    # torch.hub opens its connection without a timeout, and a silent network would hold the stage for minutes.
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+    """The last convolution of a block's branch; a shortcut's is no direct child."""
+    return [layer for layer in block.children() if isinstance(layer, nn.Conv2d)][-1]

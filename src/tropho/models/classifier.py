@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from tropho.models.backbones import feature_channels, resnet
+from tropho.models.layers import initialise
 from tropho.models.normalize import Normalize
 from tropho.settings import ModelSettings
 
@@ -13,9 +14,11 @@ class ResNetClassifier(nn.Module):
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__()
         self.normalize = Normalize()
-        self.body = resnet(model.backbone, model.norm, model.pretrained)
+        self.body = resnet(model)
         features = feature_channels(self.body)[-1]
         self.body.fc = nn.Sequential(nn.Dropout(model.dropout), nn.Linear(features, classes))
+        if model.init != "kaiming":
+            initialise(self.body.fc, model)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images to logits."""

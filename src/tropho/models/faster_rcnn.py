@@ -116,7 +116,5 @@ def _clipped(found: Detections, sizes: Tensor) -> Detections:
     for each, size in zip(found, sizes, strict=False):
         boxes = clip_boxes(each["boxes"], size)
         kept = has_area(boxes)
-        result.append(
-            {"boxes": boxes[kept], "scores": each["scores"][kept], "labels": each["labels"][kept] - 1}
-        )
+        result.append({"boxes": boxes[kept], "scores": each["scores"][kept], "labels": each["labels"][kept] - 1})
     return result

@@ -39,9 +39,7 @@ class FCOSHead(nn.Module):
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         grid = Grid.of(features, self.model.fpn_levels)
         boxed = [self.box_tower(level) for level in features]
-        logits = flatten_levels(
-            [self.class_logits(self.class_tower(level)) for level in features], self.classes
-        )
+        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
         sides = functional.softplus(flatten_levels([self.sides(level) for level in boxed], 4))
         centre = flatten_levels([self.centerness(level) for level in boxed], 1).squeeze(2)
         evidence = top_logits(logits)
@@ -51,9 +49,7 @@ class FCOSHead(nn.Module):
         boxes = decode_sides(sides, grid.points, grid.stride_of)
         return HeadOutput({}, select_detections(scores, boxes, sizes, self.model), evidence)
 
-    def _losses(
-        self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets
-    ) -> dict[str, Tensor]:
+    def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
         row, chosen = match_points(grid, [each["boxes"] for each in targets])
         boxes = torch.cat([each["boxes"] for each in targets])[chosen]
         labels = torch.cat([each["labels"] for each in targets])[chosen]

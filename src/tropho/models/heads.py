@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tropho.models.backbones import group_norm
+from tropho.models.layers import group_norm
 
 Targets = list[dict[str, Tensor]]
 """One an image: "boxes" (n, 4) float32 xyxy pixels, "labels" (n,) int64 from 0."""

@@ -73,12 +73,8 @@ def _candidates(grid: Grid, boxes: Tensor) -> tuple[Tensor, Tensor]:
     near, far = _grown(boxes[:, None], LEAST_BOX * stride)  # (G, levels, 2)
     inside = ((point > near[:, :, None, None]) & (point < far[:, :, None, None])).all(dim=-1)
     central = ((point - centre[:, :, None, None]).abs() < RADIUS * stride[:, None, None]).all(dim=-1)
-    on_map = (
-        (line >= 0) & (line < shape[:, 0, None, None]) & (column >= 0) & (column < shape[:, 1, None, None])
-    )
-    reach = torch.maximum(
-        point - boxes[:, None, None, None, :2], boxes[:, None, None, None, 2:] - point
-    ).amax(dim=-1)
+    on_map = (line >= 0) & (line < shape[:, 0, None, None]) & (column >= 0) & (column < shape[:, 1, None, None])
+    reach = torch.maximum(point - boxes[:, None, None, None, :2], boxes[:, None, None, None, 2:] - point).amax(dim=-1)
     lower, upper = RANGE * stride[:, :, None], 2 * RANGE * stride[:, :, None]
     least = torch.arange(levels, device=grid.device)[:, None, None]
     in_range = ((reach > lower) | (least == 0)) & ((reach <= upper) | (least == levels - 1))

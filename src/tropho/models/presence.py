@@ -26,9 +26,7 @@ class PresenceHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.local = nn.Sequential(
-            nn.Conv2d(width, HIDDEN, 1), nn.ReLU(inplace=True), nn.Conv2d(HIDDEN, 1, 1)
-        )
+        self.local = nn.Sequential(nn.Conv2d(width, HIDDEN, 1), nn.ReLU(inplace=True), nn.Conv2d(HIDDEN, 1, 1))
         self.field = nn.Linear(width, 1)
         self.evidence = nn.Linear(EVIDENCE, 1)
         # Starts as the mean of the detector's highest logits, shifted towards their range.

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tropho.models.backbones import feature_channels, resnet
+from tropho.models.backbones import feature_channels, resnet, stages
 from tropho.settings import ModelSettings
 
 TOP = 5
@@ -21,21 +21,16 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         self.levels = list(model.fpn_levels)
         width = model.fpn_width
-        self.body = resnet(model.backbone, model.norm, model.pretrained)
+        self.body = resnet(model)
         channels = dict(zip(range(2, TOP + 1), feature_channels(self.body), strict=True))
         self.finest = min(self.levels[0], TOP)
         # Keys are level numbers.
-        self.laterals = nn.ModuleDict(
-            {str(n): nn.Conv2d(channels[n], width, 1) for n in range(self.finest, TOP + 1)}
-        )
+        self.laterals = nn.ModuleDict({str(n): nn.Conv2d(channels[n], width, 1) for n in range(self.finest, TOP + 1)})
         self.outputs = nn.ModuleDict(
             {str(n): nn.Conv2d(width, width, 3, padding=1) for n in self.levels if n <= TOP},
         )
         self.extra = nn.ModuleDict(
-            {
-                str(n): nn.Conv2d(width, width, 3, stride=2, padding=1)
-                for n in range(TOP + 1, self.levels[-1] + 1)
-            }
+            {str(n): nn.Conv2d(width, width, 3, stride=2, padding=1) for n in range(TOP + 1, self.levels[-1] + 1)}
         )
         for module in (*self.laterals.values(), *self.outputs.values(), *self.extra.values()):
             assert isinstance(module, nn.Conv2d)
@@ -56,17 +51,15 @@ class FeaturePyramid(nn.Module):
     def _bottom_up(self, images: Tensor) -> dict[int, Tensor]:
         body = self.body
         features = body.maxpool(body.relu(body.bn1(body.conv1(images))))
-        stages = {}
-        for n, stage in enumerate((body.layer1, body.layer2, body.layer3, body.layer4), start=2):
+        outputs = {}
+        for n, stage in enumerate(stages(body), start=2):
             features = stage(features)
-            stages[n] = features
-        return stages
+            outputs[n] = features
+        return outputs
 
-    def _top_down(self, stages: dict[int, Tensor]) -> dict[int, Tensor]:
-        merged = {TOP: self.laterals[str(TOP)](stages[TOP])}
+    def _top_down(self, outputs: dict[int, Tensor]) -> dict[int, Tensor]:
+        merged = {TOP: self.laterals[str(TOP)](outputs[TOP])}
         for n in range(TOP - 1, self.finest - 1, -1):
-            lateral = self.laterals[str(n)](stages[n])
-            merged[n] = lateral + functional.interpolate(
-                merged[n + 1], size=lateral.shape[-2:], mode="nearest"
-            )
+            lateral = self.laterals[str(n)](outputs[n])
+            merged[n] = lateral + functional.interpolate(merged[n + 1], size=lateral.shape[-2:], mode="nearest")
         return merged

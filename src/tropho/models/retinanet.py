@@ -47,9 +47,7 @@ class RetinaNetHead(nn.Module):
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         grid = Grid.of(features, self.model.fpn_levels)
         boxes = anchors(grid, SCALES, RATIOS)
-        logits = flatten_levels(
-            [self.class_logits(self.class_tower(level)) for level in features], self.classes
-        )
+        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
         offsets = flatten_levels([self.offsets(self.box_tower(level)) for level in features], 4)
         evidence = top_logits(logits)
         if targets is not None:
@@ -71,8 +69,7 @@ class RetinaNetHead(nn.Module):
         # Anchors between the thresholds are neither object nor ground.
         decided = matched != Matcher.BETWEEN_THRESHOLDS
         return {
-            "classification": sigmoid_focal_loss(logits[decided], wanted[decided], reduction="sum")
-            / positives,
+            "classification": sigmoid_focal_loss(logits[decided], wanted[decided], reduction="sum") / positives,
             "box": functional.l1_loss(offsets[image, anchor], torch.cat(sides), reduction="sum") / positives,
         }
 
