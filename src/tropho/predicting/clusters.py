@@ -80,9 +80,9 @@ def _rounds(later: Ints, earlier: Ints, count: int) -> tuple[Ints, Ints, list[tu
     open_later, open_earlier, done = later, earlier, 0
     reached = level[earlier]
     while len(open_later):
-        level[open_later[reached == done]] = done + 1
+        level[open_later[np.flatnonzero(reached == done)]] = done + 1
         reached = level[open_earlier]
-        undone = reached > done
+        undone = np.flatnonzero(reached > done)
         open_later, open_earlier, reached = open_later[undone], open_earlier[undone], reached[undone]
         done += 1
     order = stable_order(level[later])
