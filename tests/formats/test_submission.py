@@ -23,19 +23,13 @@ SIZES = pd.DataFrame({"image_id": ["a.jpg", "b.jpg"], "width": [100, 100], "heig
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
-    rows = [
-        f"{image}.jpg,{label},0.5,100,100,100,100"
-        for image in "ab"
-        for label in ("NEG", "Trophozoite", "WBC")
-    ]
+    rows = [f"{image}.jpg,{label},0.5,100,100,100,100" for image in "ab" for label in ("NEG", "Trophozoite", "WBC")]
     path = tmp_path / "SampleSubmission.csv"
     path.write_text("\n".join([HEADER, *rows]) + "\n")
     return path
 
 
-def faults_of(
-    tmp_path: Path, sample: Path, rows: list[str], header: str = HEADER, sizes=SIZES
-) -> list[Fault]:
+def faults_of(tmp_path: Path, sample: Path, rows: list[str], header: str = HEADER, sizes=SIZES) -> list[Fault]:
     path = tmp_path / "submission.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
     return check_submission(path, sample, sizes)

@@ -34,9 +34,7 @@ def slow_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
         for row in truth[truth["label"] == label].itertuples():
             boxes.setdefault(row.image_id, []).append([row.xmin, row.ymin, row.xmax, row.ymax, False])
         rows = [
-            row
-            for row in predictions.itertuples()
-            if row.label == label and row.image_id in set(truth["image_id"])
+            row for row in predictions.itertuples() if row.label == label and row.image_id in set(truth["image_id"])
         ]
         rows.sort(key=lambda row: row.image_id)
         rows.sort(key=lambda row: -row.score)

@@ -88,9 +88,7 @@ def test_one_image_and_no_image():
     assert np.isnan(one["roc_auc"])
     assert np.isnan(one["mcc"])
     none = classification_metrics(np.zeros(0, int), np.zeros((0, 3)), CLASSES)
-    assert {name for name, value in none.items() if not np.isnan(value)} == {
-        f"support/{each}" for each in CLASSES
-    }
+    assert {name for name, value in none.items() if not np.isnan(value)} == {f"support/{each}" for each in CLASSES}
 
 
 def test_certain_and_wrong_has_a_finite_loss():
@@ -129,9 +127,7 @@ def test_intervals_hold_the_value_and_widen_with_groups(rng):
     coarse = classification_intervals(truth, probabilities, CLASSES, np.arange(300) // 30, draws=300)
     assert (fine["value"] == coarse["value"]).all()
     for table in (fine, coarse):
-        assert (
-            table.loc["accuracy", "low"] < table.loc["accuracy", "value"] < table.loc["accuracy", "high"]
-        ).all()
+        assert (table.loc["accuracy", "low"] < table.loc["accuracy", "value"] < table.loc["accuracy", "high"]).all()
     width = {name: table.loc["accuracy", "high"] - table.loc["accuracy", "low"] for name, table in
              (("fine", fine), ("coarse", coarse))}  # fmt: skip
     assert width["coarse"] > 1.5 * width["fine"]

@@ -37,9 +37,7 @@ def test_areas_and_points_agree_with_scikit_learn(pairs):
         assert np.isnan(points.roc_auc())
     else:
         assert points.roc_auc() == pytest.approx(sk.roc_auc_score(hits, scores), abs=1e-12)
-        np.testing.assert_allclose(
-            points.fall_out, sk.roc_curve(hits, scores, drop_intermediate=False)[0][1:]
-        )
+        np.testing.assert_allclose(points.fall_out, sk.roc_curve(hits, scores, drop_intermediate=False)[0][1:])
 
 
 @settings(max_examples=50, deadline=None)
@@ -107,6 +105,4 @@ def test_no_detections_leave_nothing_to_choose():
 def test_classification_curves_are_one_against_the_rest(rng):
     truth, probabilities = rng.integers(0, 3, 50), rng.dirichlet(np.ones(3), 50)
     curves = classification_curves(truth, probabilities, ["a", "b", "c"])
-    assert curves["b"].roc_auc() == pytest.approx(
-        sk.roc_auc_score(truth == 1, probabilities[:, 1]), abs=1e-12
-    )
+    assert curves["b"].roc_auc() == pytest.approx(sk.roc_auc_score(truth == 1, probabilities[:, 1]), abs=1e-12)

@@ -68,9 +68,7 @@ def write_competition_csv(table: pd.DataFrame, path: Path) -> None:
     bad = ~np.isfinite(numbers).all(axis=1) | table[["image_id", "label"]].isna().any(axis=1).to_numpy()
     if bad.any():
         row = table.iloc[int(np.argmax(bad))]
-        raise DataError(
-            f"The detection {row.to_dict()} has an empty or infinite value; it can't be submitted."
-        )
+        raise DataError(f"The detection {row.to_dict()} has an empty or infinite value; it can't be submitted.")
     out = table.rename(columns={ours: theirs for theirs, ours in COLUMNS.items()})[list(COLUMNS)].copy()
     for name in BOX:
         out[name] = np.rint(out[name].to_numpy(np.float64)).astype(np.int64)

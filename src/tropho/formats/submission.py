@@ -159,9 +159,7 @@ class _Check:
             yield Fault(1, "", f"the file has no header, or is not CSV{sign}; it must begin with {right}.")
             return
         for name in sorted(set(expected) - set(header), key=expected.index):
-            near = get_close_matches(
-                name.lower(), [each.lower() for each in set(header) - set(expected)], 1, 0.5
-            )
+            near = get_close_matches(name.lower(), [each.lower() for each in set(header) - set(expected)], 1, 0.5)
             hint = f"; is it what is called '{near[0]}'?" if near else "."
             yield Fault(1, name, f"the column is missing{hint}")
         for name in sorted(set(header) - set(expected), key=header.index):
@@ -214,9 +212,7 @@ class _Check:
             yield Fault(line, "class", f"image '{image}' already has a {negative} row, in row {first}.")
         for name in BOX:
             if numbers.get(name, 0.0) != 0:
-                yield Fault(
-                    line, name, f"it is {numbers[name]:g} in a {negative} row; its box must be 0,0,0,0."
-                )
+                yield Fault(line, name, f"it is {numbers[name]:g} in a {negative} row; its box must be 0,0,0,0.")
 
     def _box(self, line: int, image: str, numbers: dict[str, float]) -> Iterator[Fault]:
         width, height = self.rules.sizes.get(image, (math.inf, math.inf))
@@ -227,9 +223,7 @@ class _Check:
             if low < 0:
                 yield Fault(line, f"{axis}min", f"{low:g} is outside the image; it begins at 0.")
             if size < high < math.inf:
-                yield Fault(
-                    line, f"{axis}max", f"{high:g} is outside the image; its {long_side} is {size:g}."
-                )
+                yield Fault(line, f"{axis}max", f"{high:g} is outside the image; its {long_side} is {size:g}.")
 
     def _missing(self) -> Iterator[Fault]:
         for image, line in self.rules.images.items():

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tropho.metrics.confusion import sums_by
 from tropho.metrics.scan import Floats, ratio
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer]
 
 BINS = 15
 COLDEST, HOTTEST = 0.01, 100.0  # temperatures; beyond them a softmax is one-hot or flat
@@ -38,9 +38,7 @@ def reliability_bins(truth: Ints, probabilities: Floats, bins: int = BINS) -> pd
     )
 
 
-def calibration_error(
-    truth: Ints, probabilities: Floats, bins: int = BINS, weights: Floats | None = None
-) -> Floats:
+def calibration_error(truth: Ints, probabilities: Floats, bins: int = BINS, weights: Floats | None = None) -> Floats:
     """Expected calibration error: mean distance of confidence and accuracy over the bins, by their counts.
 
     `weights` (..., N) say how often each sample counts; the result is (...), NaN without samples.

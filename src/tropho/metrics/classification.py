@@ -12,7 +12,7 @@ from tropho.metrics.confusion import confusion_matrix, one_vs_rest
 from tropho.metrics.names import metric_name
 from tropho.metrics.scan import Floats, ratio, scan
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer]
 
 
 def classification_metrics(truth: Ints, probabilities: Floats, classes: list[str]) -> dict[str, float]:
@@ -45,9 +45,7 @@ def classification_intervals(
     return with_intervals(statistic, groups, draws=draws, seed=seed)
 
 
-def weighted_metrics(
-    truth: Ints, probabilities: Floats, classes: list[str], weights: Floats
-) -> dict[str, Floats]:
+def weighted_metrics(truth: Ints, probabilities: Floats, classes: list[str], weights: Floats) -> dict[str, Floats]:
     """The metrics for weights (D, N), how often each image counts in each draw; values are (D,)."""
     truth, probabilities = np.asarray(truth, np.int64), np.asarray(probabilities, np.float64)
     if probabilities.shape != (len(truth), len(classes)):
@@ -58,9 +56,7 @@ def weighted_metrics(
     tp, fn, fp, _ = one_vs_rest(matrix)
     recall = ratio(tp, tp + fn)
     by_class = {"precision": ratio(tp, tp + fp), "recall": recall, "f1": ratio(2 * tp, 2 * tp + fp + fn)}
-    scans = [
-        scan(truth == number, probabilities[:, number], weights=weights) for number in range(len(classes))
-    ]
+    scans = [scan(truth == number, probabilities[:, number], weights=weights) for number in range(len(classes))]
     by_class["roc_auc"] = np.stack([each.roc_auc() for each in scans], axis=-1)
     by_class["pr_auc"] = np.stack([each.average_precision() for each in scans], axis=-1)
     likelihood = np.clip(probabilities[np.arange(len(truth)), truth], np.finfo(np.float64).eps, 1.0)

@@ -34,8 +34,7 @@ def coco_map(
         "images": [{"id": number} for number in images.values()],
         "categories": [{"id": number, "name": name} for name, number in numbers.items()],
         "annotations": [
-            {"id": number, "iscrowd": 0, **row}
-            for number, row in enumerate(_rows(truth, images, numbers), start=1)
+            {"id": number, "iscrowd": 0, **row} for number, row in enumerate(_rows(truth, images, numbers), start=1)
         ],
     }
     reference = COCO(data, print_function=_silent)

@@ -8,7 +8,7 @@ from tropho.metrics.bootstrap import Statistic, with_intervals
 from tropho.metrics.names import metric_name
 from tropho.metrics.scan import Floats, ratio
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer]
 
 
 def sums_by(numbers: Ints, size: int, weights: Floats) -> Floats:

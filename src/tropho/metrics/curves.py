@@ -23,9 +23,7 @@ def detection_curves(
     curves = {}
     for name in classes:
         mine = matches.detections[matches.detections["label"] == name]
-        curves[name] = scan(
-            mine["hit"], mine["score"], positives=int((matches.truths["label"] == name).sum())
-        )
+        curves[name] = scan(mine["hit"], mine["score"], positives=int((matches.truths["label"] == name).sum()))
     return curves
 
 
@@ -42,8 +40,6 @@ def best_confidences(
     return {name: choose(points, beta, sensitivity) for name, points in curves.items()}
 
 
-def classification_curves(
-    truth: np.ndarray, probabilities: np.ndarray, classes: list[str]
-) -> dict[str, Scan]:
+def classification_curves(truth: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict[str, Scan]:
     """One scan a class, one against the rest, for truth (N,) class numbers and probabilities (N, C)."""
     return {name: scan(truth == number, probabilities[:, number]) for number, name in enumerate(classes)}

@@ -68,9 +68,7 @@ class Scan:
         return ratio((run * (self.tp - rise / 2)).sum(axis=-1), self.positives * self.negatives)
 
 
-def scan(
-    hits: ArrayLike, scores: ArrayLike, positives: int | None = None, weights: Floats | None = None
-) -> Scan:
+def scan(hits: ArrayLike, scores: ArrayLike, positives: int | None = None, weights: Floats | None = None) -> Scan:
     """Count hits and false alarms at every distinct score.
 
     Args:

@@ -11,9 +11,7 @@ Choice = dict[str, float | None]
 """threshold, precision, recall and f_beta there; None where that is undefined, so that JSON can hold it."""
 
 
-def best_threshold(
-    truth: ArrayLike, scores: ArrayLike, beta: float = 1.0, sensitivity: float | None = None
-) -> Choice:
+def best_threshold(truth: ArrayLike, scores: ArrayLike, beta: float = 1.0, sensitivity: float | None = None) -> Choice:
     """The threshold of a binary decision with the best F-beta, or with a required sensitivity.
 
     Args:
