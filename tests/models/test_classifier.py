@@ -55,12 +55,12 @@ def test_overfits_one_batch(settings, norm):
     network = build_model(settings("cells_demo", **{"model.norm": norm}).model, "classification", 2, 64)
     pixels, labels = images(4, size=32), torch.tensor([0, 1, 1, 0])
     optimizer = torch.optim.AdamW(network.parameters(), 3e-4, fused=True)
-    for _ in range(15):
+    for _ in range(10):
         loss = functional.cross_entropy(network(pixels), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss < 0.2
+    assert loss < 0.3
 
 
 def test_weights_go_through_safetensors(settings, tmp_path):

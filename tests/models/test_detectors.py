@@ -60,7 +60,7 @@ def train(detector, images, targets, steps: int, lr: float = 1e-3) -> list[dict[
 @pytest.mark.parametrize("name", DETECTORS)
 def test_every_detector_learns_with_every_norm(build, name, norm):
     detector = build(name, **{"model.norm": norm})
-    history = train(detector, *sample(), steps=5)
+    history = train(detector, *sample(), steps=3, lr=1e-4)
     assert set(history[0]) == PARTS[name]
     assert all(math.isfinite(value) for losses in history for value in losses.values())
     assert sum(history[-1].values()) < sum(history[0].values())
@@ -71,7 +71,7 @@ def test_every_detector_learns_with_every_norm(build, name, norm):
 def test_overfits_one_batch(build, name):
     detector = build(name, **{"model.fpn_levels": [3]})
     images, targets = sample()
-    train(detector, images, targets, steps=40, lr=5e-4)
+    train(detector, images, targets, steps=25, lr=5e-4)
     detector.eval()
     with torch.no_grad():
         full, bare = detector(images)
@@ -94,8 +94,16 @@ def test_images_without_any_box(build, name):
     assert all(torch.isfinite(each.grad).all() for each in detector.parameters() if each.grad is not None)
 
 
-@pytest.mark.parametrize("levels", [[2], [2, 3], [3, 4, 5], [5, 6], [2, 3, 4, 5, 6, 7], [6, 7]])
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize(
+    ("name", "levels"),
+    [
+        ("fcos", [2]),
+        ("fcos", [2, 3]),
+        ("fcos", [5, 6]),
+        ("fcos", [6, 7]),
+        *((name, [2, 3, 4, 5, 6, 7]) for name in DETECTORS),
+    ],
+)
 def test_any_run_of_levels(build, name, levels):
     detector = build(name, **{"model.fpn_levels": levels})
     images, targets = sample()
