@@ -44,7 +44,7 @@ def test_one_unreadable_image_and_classes_that_it_lacks_with_any_name(cells, tmp
 def test_roc_legend_gives_the_area_and_says_where_there_is_none():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.3, 0.7, 0.0]])
     curves = classification_curves(np.array([0, 0, 1]), probabilities, ["a", "b", "c"])
-    labels = [text.get_text() for text in roc(curves).axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in roc(curves).legends[0].get_texts()]
     assert labels == ["a: AUC 1.000", "b: AUC 1.000", "c: undefined"]
 
 
@@ -62,10 +62,10 @@ def test_per_class_tells_undefined_from_zero():
 
 def test_the_given_threshold_is_marked_and_read_off_the_curve():
     curves = classification_curves(np.array([0, 0, 1, 1]), np.array([[0.9], [0.6], [0.5], [0.1]]), ["a"])
-    marked = f_over_threshold(curves, {"a": 0.55}, 1.0, "threshold").axes[0]
-    assert marked.get_legend().get_texts()[0].get_text() == "a: 1.000 at 0.55"
-    high = f_over_threshold(curves, {"a": 0.95}, 1.0, "threshold").axes[0]
-    assert high.get_legend().get_texts()[0].get_text() == "a: 0.000 at 0.95"
+    marked = f_over_threshold(curves, {"a": 0.55}, 1.0, "threshold")
+    assert marked.legends[0].get_texts()[0].get_text() == "a: 1.000 at 0.55"
+    high = f_over_threshold(curves, {"a": 0.95}, 1.0, "threshold")
+    assert high.legends[0].get_texts()[0].get_text() == "a: 0.000 at 0.95"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tropho.metrics.matching import match
 from tropho.reporting.detection import counts, detection_figures, leaderboard_curves, recall_by_size
 from tropho.tables import BOX
 
-CHARTS = {"precision_recall", "f_confidence", "confusion", "box_sizes", "counts", "negative"}
+CHARTS = {"precision_recall", "f_confidence", "confusion", "recall_by_size", "counts", "negative"}
 
 
 def drawn(folder):
@@ -77,7 +77,7 @@ def test_the_legend_gives_the_leaderboards_average_precision():
     rows = [("a", "WBC", 0.9, 0, 0, 10, 10), ("b", "NEG", 0.2, 0, 0, 0, 0), ("a", "NEG", 0.7, 0, 0, 0, 0)]
     predictions = pd.DataFrame(rows, columns=["image_id", "label", "score", *BOX])
     figure = leaderboard_curves(images, boxes, predictions, ["WBC", "Trophozoite"], "NEG")
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["WBC: AP 1.000", "Trophozoite: absent", "NEG: AP 0.500"]
 
 

@@ -42,7 +42,14 @@ def test_size(size, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (True, "yes"), (12345, "12,345"), (0.00123456, "0.001235"), ([], "none"), ({"a": [1, 2]}, "a: 1, 2")],
+    [
+        (None, "–"),
+        (True, "yes"),
+        (12345, "12,345"),
+        (0.00123456, "0.001235"),
+        ([], "none"),
+        ({"a": [1, 2]}, "a: (1, 2)"),
+    ],
 )
 def test_anything(value, text):
     assert numbers.anything(value) == text

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tropho.files import sha256_of
 from tropho.reporting.album import Album
 from tropho.reporting.detection import detection_figures
 from tropho.stages.paths import Paths
@@ -168,6 +169,13 @@ def test_a_submission_that_its_record_does_not_describe_is_called_out(tree, sett
     record.write_text(json.dumps({"sha256": "0" * 64}))
     words = Page(report(settings("smear_demo"), Paths(tree, "smear_demo"))).words
     assert "The file is not the one that its record describes" in words
+
+
+def test_a_submission_that_passed_the_check_says_so(tree, settings):
+    submission = tree / "submissions" / "smear_demo.csv"
+    submission.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(submission)}))
+    words = Page(report(settings("smear_demo"), Paths(tree, "smear_demo"))).words
+    assert "found no fault in it" in words
 
 
 def test_no_search_no_chapter(tree, settings):

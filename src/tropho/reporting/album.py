@@ -15,6 +15,8 @@ LOG = logging.getLogger(__name__)
 BUDGET = 7_500_000
 LARGEST = 1_200_000
 CHART_SHARE = 0.35
+CHART_COLOURS = 2500  # of 25600 pixels looked at
+SCREEN = 96.0  # pixels an inch on a web page
 STEPS = ((1600, 84), (1200, 78), (900, 72), (600, 66))
 
 
@@ -31,11 +33,12 @@ class Album:
         """
         try:
             with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as file:
-                image = _on_white(file)
+                image, software = _on_white(file), str(file.info.get("Software", ""))
+                density = float(file.info.get("dpi", (SCREEN,))[0]) or SCREEN
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             LOG.warning("An image is left out of the report: %s", error)
             return None
-        chart = _is_chart(image)
+        chart = _is_chart(image, software)
         for width, quality in STEPS:
             smaller = _at_most(image, width)
             data, kind = (_png(smaller), "png") if chart else (_jpeg(smaller, quality), "jpeg")
@@ -43,9 +46,15 @@ class Album:
             if weight <= min(self.left, LARGEST):
                 self.left -= weight
                 src = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-                return Picture(src, smaller.width, smaller.height, alt, caption, chart)
+                shown = _shown(image, density) if chart else smaller.size
+                return Picture(src, *shown, alt, caption, chart)
         LOG.warning("An image is left out of the report, which would be too heavy with it: %s", caption)
         return None
+
+
+def _shown(image: Image.Image, density: float) -> tuple[int, int]:
+    """Width and height that give a chart its size in inches, so that letters are equally large in all charts."""
+    return round(image.width * SCREEN / density), round(image.height * SCREEN / density)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -55,12 +64,14 @@ def _on_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _is_chart(image: Image.Image) -> bool:
-    """Whether one bright colour fills a good part of the image, as the paper of a chart does."""
+def _is_chart(image: Image.Image, software: str) -> bool:
+    """Whether an image is drawn, not photographed: few colours on bright paper, much of it bare or Matplotlib's."""
     pixels = np.asarray(image.resize((160, 160), Image.Resampling.NEAREST)).reshape(-1, 3)
     paper = pixels[0]
+    colours = len(np.unique(pixels.astype(np.int64) @ (65536, 256, 1)))
     same = float((pixels == paper).all(axis=1).mean())
-    return bool(paper.min() >= 230 and same > CHART_SHARE)
+    drawn = same > CHART_SHARE or software.startswith("Matplotlib")
+    return bool(paper.min() >= 230 and colours < CHART_COLOURS and drawn)
 
 
 def _at_most(image: Image.Image, width: int) -> Image.Image:

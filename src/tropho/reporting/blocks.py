@@ -15,6 +15,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A title within a chapter."""
+
+    text: str
+    kind: ClassVar[str] = "heading"
+
+
+@dataclass(frozen=True)
 class List:
     """Sentences, one under the other."""
 
@@ -44,7 +52,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """An embedded image: a `data:` address, its size in pixels, what it shows, and whether it is a chart."""
+    """An embedded image: a `data:` address, its size on the page, what it shows, and whether it is a chart."""
 
     src: str
     width: int
@@ -79,7 +87,7 @@ class Fold:
     kind: ClassVar[str] = "fold"
 
 
-Block = Text | List | Facts | Table | Pictures | Code | Fold
+Block = Text | Heading | List | Facts | Table | Pictures | Code | Fold
 
 
 @dataclass(frozen=True)

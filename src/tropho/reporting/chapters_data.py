@@ -1,5 +1,6 @@
 """The page's chapters on data: what the audit found, how the images were split, what augmentation does."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,9 @@ from tropho.reporting.blocks import Block, Fold, List, Section, Table, Text
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import facts_of, figures, frame_table, todo
 from tropho.settings import TaskSettings
+from tropho.tables import SPLITS
+
+Counts = dict[str, int]
 
 EXAMPLES = 3
 # What the audit's summary says and the page shows in other words, or as tables.
@@ -53,15 +57,11 @@ def data(settings: TaskSettings, folders: Folders, reader: Reader, album: Album)
     if isinstance(notes, list) and notes:
         section.blocks.append(List([str(note) for note in notes]))
     elif missing := numbers.as_number(summary.get("missing")):
-        section.blocks.append(
-            Text(f"{missing:,.0f} images are named in the tables but are not there.", warn=True)
-        )
+        section.blocks.append(Text(f"{missing:,.0f} images are named in the tables but are not there.", warn=True))
     section.blocks.append(_image_counts(images, boxes))
     section.blocks.extend(_issues(reader.table(folders.audit / "issues.csv", text=TEXT)))
     section.blocks.extend(figures(reader.pictures(folders.audit / "figures"), album))
-    if rest := {
-        key: value for key, value in summary.items() if key not in TOLD and value not in (None, {}, [])
-    }:
+    if rest := {key: value for key, value in summary.items() if key not in TOLD and value not in (None, {}, [])}:
         section.blocks.append(Fold("More about the images", facts_of(rest)))
     return section
 
@@ -71,26 +71,38 @@ def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> Bl
     if images is None or not {"image_id", "subset"} <= set(images):
         return Text("The table of images is missing.")
     status = images["status"] if "status" in images else pd.Series("ok", index=images.index)
-    rows: dict[str, dict[str, int]] = {}
+    rows = {}
     for subset, part in images.groupby("subset", sort=False):
-        row = {"images": len(part)}
-        row |= {f"{name} images": int((status[part.index] == name).sum()) for name in _others(status)}
-        row |= _content(part, boxes)
-        rows[str(subset)] = row
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    table = [[name, *(numbers.count(row.get(column, 0)) for column in columns)] for name, row in rows.items()]
-    return Table("Images and labels", ["subset", *columns], table)
+        others = {f"{name} images": int((status[part.index] == name).sum()) for name in _others(status)}
+        rows[str(subset)] = {"images": len(part), **others}, _content(part, boxes)
+    return _counts_table("Images and labels", "subset", rows)
+
+
+def _counts_table(title: str, first: str, rows: Mapping[str, tuple[Counts, Counts]]) -> Table:
+    """A row a part: counts every part has, then labels; dashes where a part carries no labels at all."""
+    names = [dict.fromkeys(name for row in rows.values() for name in row[place]) for place in (0, 1)]
+    cells = [
+        [
+            name,
+            *(numbers.count(always.get(each, 0)) for each in names[0]),
+            *(numbers.count(labels.get(each, 0)) if labels else "–" for each in names[1]),
+        ]
+        for name, (always, labels) in rows.items()
+    ]
+    return Table(title, [first, *names[0], *names[1]], cells)
 
 
 def _others(status: pd.Series) -> list[str]:
     return sorted(str(name) for name in status.dropna().unique() if name != "ok")
 
 
-def _content(part: pd.DataFrame, boxes: pd.DataFrame | None) -> dict[str, int]:
-    """How many labels of each class these images carry."""
+def _content(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
+    """How many labels of each class these images carry; nothing where they carry none at all."""
     if boxes is not None and len(boxes) and {"image_id", "label"} <= set(boxes):
         inside = boxes[boxes["image_id"].isin(part["image_id"])]
-        counts = {f"{name} boxes": int(number) for name, number in inside["label"].value_counts().items()}
+        if inside.empty:
+            return {}
+        counts = {f"{name} boxes": int(number) for name, number in inside["label"].value_counts().sort_index().items()}
         return {**counts, "images without boxes": int((~part["image_id"].isin(inside["image_id"])).sum())}
     if "label" in part:
         return {str(name): int(number) for name, number in part["label"].value_counts().sort_index().items()}
@@ -106,9 +118,7 @@ def _issues(issues: pd.DataFrame | None) -> list[Block]:
     for kind, part in issues.groupby("kind"):
         action = ", ".join(sorted(part["action"].dropna().unique())) if "action" in part else ""
         rows.append([str(kind).replace("_", " "), action, numbers.count(len(part))])
-        examples += [
-            [str(kind).replace("_", " "), *_example(row)] for _, row in part.head(EXAMPLES).iterrows()
-        ]
+        examples += [[str(kind).replace("_", " "), *_example(row)] for _, row in part.head(EXAMPLES).iterrows()]
     rows.sort(key=lambda row: -int(row[2].replace(",", "")))
     return [
         Table("Issues", ["kind", "what was done", "count"], rows, numbers_from=2),
@@ -120,9 +130,7 @@ def _issues(issues: pd.DataFrame | None) -> list[Block]:
 
 
 def _example(row: pd.Series) -> list[str]:
-    cells = {
-        key: "" if pd.isna(row.get(key)) else str(row.get(key)) for key in ("image_id", "file", "detail")
-    }
+    cells = {key: "" if pd.isna(row.get(key)) else str(row.get(key)) for key in ("image_id", "file", "detail")}
     line = numbers.as_number(row.get("row"))
     where = f"{cells['file']}, line {line:.0f}" if line is not None else cells["file"]
     return [cells["image_id"], where if where != cells["image_id"] else "", cells["detail"]]
@@ -132,7 +140,7 @@ def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album
     """How balanced the folds are, and which training images were left out because the test set has them."""
     section = Section("split", "Split")
     splits = reader.table(folders.splits, text=TEXT)
-    if splits is None or not {"image_id", "subset", "fold"} <= set(splits):
+    if splits is None or not set(SPLITS) <= set(splits):
         section.blocks.append(todo("split", settings.name, "The images have not been split"))
         return section
     images = reader.table(folders.audit / "images.csv", text=TEXT)
@@ -142,7 +150,11 @@ def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album
     train = splits[splits["subset"] == "train"]
     rows = [(f"fold {fold}", part) for fold, part in train.groupby("fold", sort=True)]
     rows += [(name, splits[splits["subset"] == name]) for name in ("test", "excluded")]
-    counted = {name: _fold_row(part, boxes) for name, part in rows if len(part)}
+    counted = {
+        name: ({"images": len(part), "groups": int(part["group"].nunique())}, _content(part, boxes))
+        for name, part in rows
+        if len(part)
+    }
     notes = reader.json(folders.splits.with_suffix(".json")).get("notes")
     excluded = int((splits["subset"] == "excluded").sum())
     if isinstance(notes, list) and notes:
@@ -150,21 +162,8 @@ def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album
     elif excluded:
         told = f"{numbers.count(excluded)} training images that the test set also has are kept out."
         section.blocks.append(Text(told))
-    section.blocks.append(_fold_table(counted))
+    section.blocks.append(_counts_table("Folds", "part", counted))
     return section
-
-
-def _fold_row(part: pd.DataFrame, boxes: pd.DataFrame | None) -> dict[str, int]:
-    groups = {"groups": int(part["group"].nunique())} if "group" in part else {}
-    return {"images": len(part), **groups, **_content(part, boxes)}
-
-
-def _fold_table(counted: dict[str, dict[str, int]]) -> Table:
-    columns = list(dict.fromkeys(column for row in counted.values() for column in row))
-    rows = [
-        [name, *(numbers.count(row.get(column, 0)) for column in columns)] for name, row in counted.items()
-    ]
-    return Table("Folds", ["part", *columns], rows)
 
 
 def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
@@ -175,10 +174,10 @@ def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album
     if not policy and not pictures:
         section.blocks.append(todo("augment", settings.name, "The images have not been packed"))
         return section
-    augment = settings.augment
-    section.blocks.append(
-        Text(f"Images are packed at {augment.size} pixels on the longer side; policy “{augment.policy}”.")
-    )
+    built = policy.get("policy")
+    built = built if isinstance(built, dict) else {}
+    name, size = built.get("name", settings.augment.policy), built.get("size", settings.augment.size)
+    section.blocks.append(Text(f"Images are packed at {size} pixels on the longer side; policy “{name}”."))
     section.blocks.extend(pictures)
     if steps := list(_steps(policy)):
         table = frame_table(pd.DataFrame(steps, columns=["step", "settings"]), "")

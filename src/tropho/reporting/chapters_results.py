@@ -7,11 +7,11 @@ from typing import Any
 from tropho.files import sha256_of
 from tropho.reporting import numbers
 from tropho.reporting.album import Album
-from tropho.reporting.blocks import Block, Code, Facts, Fold, Headline, Section, Table, Text
+from tropho.reporting.blocks import Block, Code, Facts, Fold, Heading, Headline, Section, Table, Text
 from tropho.reporting.chapters_runs import folds_of
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import figures, todo, words
-from tropho.reporting.metric_names import is_count, leading, metric_name
+from tropho.reporting.metric_names import class_metric_name, is_count, leading, metric_name
 from tropho.settings import TaskSettings
 
 SUBSETS = {"oof": "out of fold", "test": "test"}
@@ -86,9 +86,7 @@ def _class_tables(values: dict[str, Any], leading_only: bool) -> list[Block]:
     for start in range(0, len(chosen), 7):
         part = chosen[start : start + 7]
         rows = [[name, *(_cell(metric, row) for metric in part)] for name, row in classes.items()]
-        blocks.append(
-            Table("" if start else "By class", ["class", *(metric_name(each) for each in part)], rows)
-        )
+        blocks.append(Table("" if start else "By class", ["class", *(class_metric_name(each) for each in part)], rows))
     return blocks
 
 
@@ -103,8 +101,7 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     section = Section("evaluation", "Evaluation")
     metrics = reader.json(folders.evaluate / "metrics.json")
     drawn = {
-        subset: figures(reader.pictures(folders.evaluate / "figures" / subset), album)
-        for subset in ("test", "oof")
+        subset: figures(reader.pictures(folders.evaluate / "figures" / subset), album) for subset in ("test", "oof")
     }
     if not metrics and not any(drawn.values()):
         section.blocks.append(todo("evaluate", settings.name, "Nothing has been measured"))
@@ -121,9 +118,9 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     both = all(drawn.values())
     for subset, blocks in drawn.items():
         if blocks and subset == "oof" and both:
-            section.blocks.append(Fold("Figures, out of fold", blocks))
+            section.blocks.append(Fold(f"Figures, {SUBSETS[subset]}", blocks))
         elif blocks:
-            section.blocks.extend([Text(f"Figures, {SUBSETS[subset]}:"), *blocks])
+            section.blocks.extend([Heading(f"Figures, {SUBSETS[subset]}"), *blocks])
     if not any(drawn.values()):
         section.blocks.append(Text("No figures were drawn."))
     return section
@@ -132,9 +129,7 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
 def _overall(metrics: dict[str, Any], head: str) -> list[Block]:
     """Metrics over all classes but the headline's own, a column for each set of images."""
     present = [subset for subset in SUBSETS if _flat(metrics, subset)]
-    names = list(
-        dict.fromkeys(str(key) for subset in present for key in _flat(metrics, subset) if "/" not in str(key))
-    )
+    names = list(dict.fromkeys(str(key) for subset in present for key in _flat(metrics, subset) if "/" not in str(key)))
     rows = []
     for name in names:
         if name == head:
@@ -151,10 +146,8 @@ def _thresholds(thresholds: dict[str, Any]) -> list[Block]:
     detailed = {name: value for name, value in thresholds.items() if isinstance(value, dict)}
     if detailed:
         columns = list(dict.fromkeys(key for value in detailed.values() for key in value))
-        rows = [
-            [name, *(numbers.score(value.get(key)) for key in columns)] for name, value in detailed.items()
-        ]
-        return [Table("Thresholds, chosen out of fold", ["class", *map(words, columns)], rows)]
+        rows = [[name, *(numbers.score(value.get(key)) for key in columns)] for name, value in detailed.items()]
+        return [Table("Thresholds, chosen out of fold", ["class", *map(metric_name, columns)], rows)]
     rows = [[name, numbers.score(value)] for name, value in thresholds.items()]
     return [Table("Thresholds, chosen out of fold", ["class", "confidence"], rows)]
 
@@ -169,27 +162,21 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader) -> Sect
         if not record:
             return section
     facts: list[tuple[str, str]] = []
-    if path.is_file():
-        table, digest = reader.table(path), sha256_of(path)
+    digest = sha256_of(path) if path.is_file() else None
+    if digest:
+        table = reader.table(path)
         facts = [("file", f"submissions/{path.name}"), ("size", numbers.size(path.stat().st_size))]
         if table is not None:
             facts.append(("rows", numbers.count(len(table))))
         facts.append(("SHA-256", digest))
         if record.get("sha256") not in (None, digest):
-            section.blocks.append(
-                Text("The file is not the one that its record describes; submit again.", warn=True)
-            )
-    known = {"task", "file", "rows", "sha256", "faults"}
+            section.blocks.append(Text("The file is not the one that its record describes; submit again.", warn=True))
+    known = {"task", "file", "rows", "sha256", "score"}
     facts += [(words(key), numbers.anything(value)) for key, value in record.items() if key not in known]
     section.blocks.append(Facts(facts))
-    faults = record.get("faults")
-    if isinstance(faults, list):
-        told = (
-            "The check found no faults."
-            if not faults
-            else f"The check found {len(faults)} faults: {faults[0]}"
-        )
-        section.blocks.append(Text(told, warn=bool(faults)))
+    if settings.audit.format == "boxes_csv" and digest and record.get("sha256") == digest:
+        # The record is written only once the file has passed.
+        section.blocks.append(Text("`tropho check-submission` found no fault in it when it was written."))
     return section
 
 

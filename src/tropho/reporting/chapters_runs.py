@@ -9,7 +9,8 @@ from tropho.reporting import numbers, style
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, Facts, Section, Table, Text
 from tropho.reporting.inputs import Folders, Reader
-from tropho.reporting.layout import figures, pictures_block, todo, words
+from tropho.reporting.layout import figures, pictures_block, todo
+from tropho.reporting.metric_names import metric_name
 from tropho.reporting.training import learning_curves
 from tropho.settings import SECTIONS, TaskSettings
 
@@ -84,9 +85,7 @@ def training(settings: TaskSettings, folders: Folders, reader: Reader, album: Al
 
 def _histories(models: Path, reader: Reader) -> dict[str, pd.DataFrame]:
     found = {}
-    for path in sorted(
-        models.glob("fold*/history.csv"), key=lambda each: (len(each.parent.name), each.parent.name)
-    ):
+    for path in sorted(models.glob("fold*/history.csv"), key=lambda each: (len(each.parent.name), each.parent.name)):
         table = reader.table(path)
         if table is not None and len(table):
             found[path.parent.name.replace("fold", "fold ")] = table
@@ -144,7 +143,7 @@ def _folds(run: dict[str, Any], score_name: str) -> list[Block]:
     note = ""
     if len(scores) > 1:
         note = f"Mean {numbers.score(scores.mean())}, standard deviation {numbers.score(scores.std())}."
-    columns = ["fold", f"best {words(score_name)}", "at epoch", "epochs", "time"]
+    columns = ["fold", f"best {metric_name(score_name)}", "at epoch", "epochs", "time"]
     return [Table("Folds", columns, rows, note=note)] if rows else []
 
 
@@ -162,6 +161,4 @@ def _differences(used: dict[str, Any], defaults: Any) -> Block:
                 rows.append([f"{section}.{key}", numbers.anything(value), numbers.anything(before.get(key))])
     if not rows:
         return Text("Every setting is at its default.")
-    return Table(
-        "Settings that differ from the defaults", ["setting", "this run", "default"], rows, numbers_from=9
-    )
+    return Table("Settings that differ from the defaults", ["setting", "this run", "default"], rows, numbers_from=9)

@@ -64,7 +64,7 @@ def classification_figures(
 
 def roc(curves: Mapping[str, Scan]) -> Figure:
     """True positive rate over false positive rate, one class against the rest, with the areas."""
-    figure, (axes,) = style.subplots(1, 1, (6.2, 4.6))
+    figure, (axes,) = style.subplots(1, 1, style.HALF)
     style.title(axes, "ROC, each class against the rest")
     style.label(axes, "false positive rate", "true positive rate")
     style.unit_square(axes)
@@ -82,19 +82,15 @@ def roc(curves: Mapping[str, Scan]) -> Figure:
 
 def _precision_recall(curves: Mapping[str, Scan]) -> Figure:
     lines = {
-        name: (points.recall, points.precision, float(points.average_precision()))
-        for name, points in curves.items()
+        name: (points.recall, points.precision, float(points.average_precision())) for name, points in curves.items()
     }
-    shares = {
-        name: float(points.positives / (points.positives + points.negatives))
-        for name, points in curves.items()
-    }
+    shares = {name: float(points.positives / (points.positives + points.negatives)) for name, points in curves.items()}
     return panels.precision_recall(lines, shares)
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> Figure:
     """How often predictions are right (N,) at each confidence (N,), with how many there are of it."""
-    figure, (axes, bars) = style.subplots(2, 2, (4.4, 3.9))
+    figure, (axes, bars) = style.subplots(2, 2, style.HALF)
     place = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
     total = np.bincount(place, minlength=BINS)
     mean = ratio(np.bincount(place, confidence, BINS), total)
@@ -123,7 +119,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray) -> Figure:
 
 def scores(true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Figure:
     """A panel a class: its probability, for images of the class and for the others."""
-    figure, axes = style.subplots(len(classes), 3, (4.2, 3.0))
+    figure, axes = style.small_panels(len(classes))
     for number, (name, panel) in enumerate(zip(classes, axes, strict=True)):
         mine = true == number
         groups = {name: probabilities[mine, number], "others": probabilities[~mine, number]}

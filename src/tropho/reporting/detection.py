@@ -60,7 +60,7 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
         "precision_recall": leaderboard_curves(truth_images, truth_boxes, predictions, classes, negative),
         "f_confidence": panels.f_over_threshold(curves, thresholds, 1.0, "confidence"),
         "confusion": _confusion(truth_boxes, kept, classes, iou),
-        "box_sizes": recall_by_size(matches, classes),
+        "recall_by_size": recall_by_size(matches, classes),
         "counts": counts(truth_images, truth_boxes, kept, classes),
     }
     if negative and (predictions["label"] == negative).any():
@@ -105,9 +105,7 @@ def leaderboard_curves(
 
 def _confusion(truth: pd.DataFrame, kept: pd.DataFrame, classes: Sequence[str], iou: float) -> Figure:
     """Boxes matched whatever their class; what is left over meets the background."""
-    matches = match(
-        truth.assign(label="any", name=truth["label"]), kept.assign(label="any", name=kept["label"]), iou
-    )
+    matches = match(truth.assign(label="any", name=truth["label"]), kept.assign(label="any", name=kept["label"]), iou)
     place = {name: number for number, name in enumerate(classes)}
     none = len(classes)
     table = np.zeros((none + 1, none + 1), np.int64)
@@ -136,11 +134,8 @@ def recall_by_size(matches: Matches, classes: Sequence[str], bins: int = 6) -> F
         total = np.bincount(place[mine], minlength=count)
         if total.sum():
             values[style.plain(name)] = ratio(np.bincount(place[mine & hit], minlength=count), total)
-    labels = [
-        f"{span}\n({number:,})"
-        for span, number in zip(spans, np.bincount(place, minlength=count), strict=True)
-    ]
-    figure = panels.grouped_bars(values, spans, "Recall by object size")
+    labels = [f"{span}\n({number:,})" for span, number in zip(spans, np.bincount(place, minlength=count), strict=True)]
+    figure = panels.grouped_bars(values, spans, "Recall by object size", undefined="")
     axes = figure.axes[0]
     axes.set_xticks(range(count), labels, rotation=0, ha="center")
     style.label(axes, "size, √(width × height) in pixels (how many objects)", "recall")
@@ -149,14 +144,11 @@ def recall_by_size(matches: Matches, classes: Sequence[str], bins: int = 6) -> F
 
 def counts(images: pd.DataFrame, truth: pd.DataFrame, kept: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """Objects an image: how many were predicted over how many there are."""
-    figure, axes = style.subplots(len(classes), 3, (4.2, 4.0))
+    figure, axes = style.small_panels(len(classes))
     names = list(images["image_id"].unique())
     for index, (name, panel) in enumerate(zip(classes, axes, strict=True)):
         true, found = (
-            table.loc[table["label"] == name, "image_id"]
-            .value_counts()
-            .reindex(names, fill_value=0)
-            .to_numpy()
+            table.loc[table["label"] == name, "image_id"].value_counts().reindex(names, fill_value=0).to_numpy()
             for table in (truth, kept)
         )
         most = max(1, true.max(initial=0), found.max(initial=0))
@@ -176,7 +168,7 @@ def _negative(images: pd.DataFrame, truth: pd.DataFrame, predictions: pd.DataFra
     rows = predictions[(predictions["label"] == negative) & predictions["image_id"].isin(images["image_id"])]
     occupied = rows["image_id"].isin(truth["image_id"]).to_numpy(bool)
     score = rows["score"].to_numpy(np.float64)
-    figure, (axes,) = style.subplots(1, 1, (6.2, 3.4))
+    figure, (axes,) = style.subplots(1, 1, style.HALF)
     groups = {"images without objects": score[~occupied], "images with objects": score[occupied]}
     panels.histograms(axes, groups, (style.colour_of(0), style.colour_of(1)))
     style.title(axes, f"P({style.plain(negative)})")

@@ -60,9 +60,7 @@ def _class_tile(row: Row, raw: Path, colour: draw.Colour) -> Tile:
     return tile, told if pd.isna(true) or true == row["label"] else f"{told}, is {true}"
 
 
-def box_galleries(
-    images: pd.DataFrame, matches: Matches, known: bool, raw: Path, to: Path, most: int
-) -> None:
+def box_galleries(images: pd.DataFrame, matches: Matches, known: bool, raw: Path, to: Path, most: int) -> None:
     """Write gallery_worst (most mistakes first) and gallery (evenly drawn from the others).
 
     Args:
@@ -87,9 +85,7 @@ def box_galleries(
     _write_boxes(others, matches, True, raw, to / "gallery.png", "Others, from more to fewer mistakes")
 
 
-def _write_boxes(
-    rows: pd.DataFrame, matches: Matches, known: bool, raw: Path, path: Path, title: str
-) -> None:
+def _write_boxes(rows: pd.DataFrame, matches: Matches, known: bool, raw: Path, path: Path, title: str) -> None:
     found, true = (dict(list(table.groupby("image_id"))) for table in (matches.detections, matches.truths))
 
     def tile(row: Row) -> Tile:
@@ -114,9 +110,7 @@ def _box_tile(name: str, file: Path, found: pd.DataFrame, true: pd.DataFrame, kn
         *((row, draw.FALSE if known else GUESS, _told(row, known, crowded)) for row in false.itertuples()),
         *((row, draw.HIT, "" if crowded else f"{row.label} {row.score:.2f}") for row in hits.itertuples()),
     ]
-    boxes = (
-        np.array([[getattr(row, side) for side in BOX] for row, _, _ in marks], float).reshape(-1, 4) * scale
-    )
+    boxes = np.array([[getattr(row, side) for side in BOX] for row, _, _ in marks], float).reshape(-1, 4) * scale
     captions = [caption if len(caption) < 40 else f"{caption[:39]}…" for _, _, caption in marks]
     drawn = draw.draw_boxes(image, boxes, [colour for _, colour, _ in marks], captions, thickness=2)
     told = f"{len(hits)} hit, {len(false)} false, {len(missed)} missed" if known else f"{len(found)} found"

@@ -42,9 +42,7 @@ class Reader:
         value = self._read(path, lambda each: yaml.safe_load(each.read_text(encoding="utf-8")))
         return value if isinstance(value, dict) else {}
 
-    def table(
-        self, path: Path, text: tuple[str, ...] = (), columns: list[str] | None = None
-    ) -> pd.DataFrame | None:
+    def table(self, path: Path, text: tuple[str, ...] = (), columns: list[str] | None = None) -> pd.DataFrame | None:
         """A CSV or parquet table, the columns `text` kept as text; None where it is absent or broken."""
         if path.suffix == ".parquet":
             return self._read(path, lambda each: pd.read_parquet(each, columns=columns))

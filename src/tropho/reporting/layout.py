@@ -29,7 +29,7 @@ def facts_of(values: Mapping[str, Any]) -> list[Block]:
 
 def figures(paths: Sequence[Path], album: Album) -> list[Block]:
     """Image files with their captions, those that can be read; photos come after charts."""
-    pictures = [album.add(path, *captions.of(path)) for path in paths]
+    pictures = [album.add(path, *captions.of(path)) for path in sorted(paths, key=captions.place)]
     return pictures_block([picture for picture in pictures if picture is not None])
 
 

@@ -16,6 +16,7 @@ NAMES = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
     "mcc": "MCC",
+    "f_beta": "F-beta",
     "ece": "calibration error (ECE)",
     "log_loss": "log loss",
     "tpr": "TPR (recall)",
@@ -53,6 +54,11 @@ COUNTS = ("tp", "fn", "fp", "tn", "support", "images", "boxes", "truths", "predi
 def metric_name(name: str) -> str:
     """The name that tables show."""
     return NAMES.get(name, words(name))
+
+
+def class_metric_name(name: str) -> str:
+    """The name in tables by class, where a mean average precision is just an average precision."""
+    return metric_name(name).replace("mAP", "AP")
 
 
 def is_count(name: str) -> bool:

@@ -11,9 +11,7 @@ def score(value: Any) -> str:
         return "undefined"
     if math.isinf(number):
         return "∞" if number > 0 else "−∞"
-    text = (
-        f"{number:.3f}" if abs(number) < 10 else f"{number:,.4g}" if abs(number) < 1e4 else f"{number:,.0f}"
-    )
+    text = f"{number:.3f}" if abs(number) < 10 else f"{number:,.4g}" if abs(number) < 1e4 else f"{number:,.0f}"
     return text.replace("-", "−")
 
 
@@ -38,8 +36,13 @@ def anything(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(anything(each) for each in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {anything(each)}" for key, each in value.items()) or "none"
+        return ", ".join(_pair(key, each) for key, each in value.items()) or "none"
     return str(value)
+
+
+def _pair(key: Any, value: Any) -> str:
+    told = anything(value)
+    return f"{key}: ({told})" if isinstance(value, (dict, list)) and value else f"{key}: {told}"
 
 
 def duration(seconds: Any) -> str:

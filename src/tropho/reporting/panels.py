@@ -28,7 +28,7 @@ def precision_recall(
         lines: class -> (recall (K,), precision (K,), area), NaN where undefined; a NaN area says absent.
         shares: class -> the share of positives, which a guess would reach; drawn as a faint line.
     """
-    figure, (axes,) = style.subplots(1, 1, (6.2, 4.6))
+    figure, (axes,) = style.subplots(1, 1, style.HALF)
     style.title(axes, "Precision over recall")
     style.label(axes, "recall", "precision")
     style.unit_square(axes)
@@ -52,7 +52,7 @@ def f_over_threshold(
 
     Without `thresholds` the best of these very predictions is marked, as an open dot.
     """
-    figure, (axes,) = style.subplots(1, 1, (6.2, 4.6))
+    figure, (axes,) = style.subplots(1, 1, style.HALF)
     style.title(axes, f"F{beta:g} over {what}")
     style.label(axes, what, f"F{beta:g}")
     style.unit_square(axes)
@@ -65,9 +65,7 @@ def f_over_threshold(
         mark = float(points.threshold[np.nanargmax(score)]) if chosen is None else chosen
         height = _height(points, score, mark)
         text = f"{style.plain(name)}: {height:.3f} at {mark:.2f}"
-        axes.step(
-            points.threshold, score, where="pre", color=colour, linestyle=style.line_of(index), label=text
-        )
+        axes.step(points.threshold, score, where="pre", color=colour, linestyle=style.line_of(index), label=text)
         axes.plot(mark, height, "o", color=colour, markerfacecolor="white" if chosen is None else colour)
         axes.axvline(mark, color=colour, linewidth=0.8, linestyle=":")
     style.legend(axes, outside=True)
@@ -95,9 +93,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], t
     for (row, column), share in np.ndenumerate(shares):
         ink = "white" if share > 0.55 else style.INK
         text = f"{int(counts[row, column]):,}" + (f"\n{share:.0%}" if totals[row, 0] else "")
-        axes.text(
-            column, row, text, ha="center", va="center", color=ink, fontsize=9 if len(columns) < 9 else 7
-        )
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9 if len(columns) < 9 else 7)
     return figure
 
 
@@ -114,15 +110,17 @@ def histograms(axes: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[s
     axes.set_xlim(-0.02, 1.02)
 
 
-def grouped_bars(values: Mapping[str, np.ndarray], groups: Sequence[str], title: str) -> Figure:
-    """Bars of 0..1 side by side: `values` maps a measure's name to one number a group (NaN = undefined)."""
-    figure, (axes,) = style.subplots(1, 1, (max(5.5, 0.9 * len(groups) + 2.5), 3.6))
+def grouped_bars(
+    values: Mapping[str, np.ndarray], groups: Sequence[str], title: str, undefined: str = "undef."
+) -> Figure:
+    """Bars of 0..1 side by side: `values` maps a measure's name to one number a group; `undefined` stands for NaN."""
+    figure, (axes,) = style.subplots(1, 1, (max(style.HALF[0], 0.9 * len(groups) + 1), 3.6))
     width = 0.8 / max(1, len(values))
     for index, (name, heights) in enumerate(values.items()):
         places = np.arange(len(groups)) + (index - (len(values) - 1) / 2) * width
         known = np.nan_to_num(heights)
         bars = axes.bar(places, known, width * 0.92, color=style.colour_of(index), label=name)
-        told = ["undef." if np.isnan(height) else f"{height:.2f}" for height in heights]
+        told = [undefined if np.isnan(height) else f"{height:.2f}" for height in heights]
         axes.bar_label(bars, told, fontsize=7 if len(groups) > 6 else 8, padding=2, color=style.FAINT)
     axes.set_ylim(0, 1.1)
     axes.grid(visible=False, axis="x")

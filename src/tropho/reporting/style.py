@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -17,6 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from tropho.files import atomic_path
 
 DPI = 144
+HALF = (5.3, 4.2)  # inches; two such charts stand side by side on the report page
+THIRD = (3.6, 3.2)
 INK = "#1f2933"
 FAINT = "#5f6b7a"
 GRID = "#e3e7ec"
@@ -57,6 +58,11 @@ def subplots(count: int, columns: int, size: tuple[float, float] = (4.6, 3.6)) -
     return figure, panels
 
 
+def small_panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels, three a row; two where that leaves no gap."""
+    return subplots(count, 2, HALF) if count in {2, 4} else subplots(count, 3, THIRD)
+
+
 def quiet(axes: Axes) -> None:
     """Give axes the house's look: two thin spines, a faint grid behind the data, small grey ticks."""
     axes.set_axisbelow(True)
@@ -84,20 +90,19 @@ def unit_square(axes: Axes) -> None:
     """Both axes from 0 to 1, with room for lines that run along the edge."""
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    axes.set_box_aspect(1)
 
 
-def legend(axes: Axes, handles: Sequence[Artist] | None = None, outside: bool = False) -> None:
-    """A legend of what is labelled, or of `handles`; `outside` puts it to the right of the panel."""
-    found = list(axes.get_legend_handles_labels()[0] if handles is None else handles)
-    if not found:
+def legend(axes: Axes, outside: bool = False) -> None:
+    """A legend of what is labelled, inside the panel or `outside`: below the figure, which grows by its height."""
+    handles = axes.get_legend_handles_labels()[0]
+    figure = axes.get_figure(root=True)
+    if not handles or figure is None:
         return
-    drawn = axes.legend(
-        handles=found, loc="best", framealpha=0.9, edgecolor="none", fontsize=9, labelcolor=INK
-    )
-    if outside:
-        drawn.set_loc("upper left")
-        drawn.set_bbox_to_anchor((1.01, 1))
+    if not outside:
+        axes.legend(loc="best", framealpha=0.9, edgecolor="none", fontsize=9, labelcolor=INK)
+        return
+    figure.set_figheight(figure.get_figheight() + 0.22 * -(-len(handles) // 2) + 0.1)
+    figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
 
 
 def say(axes: Axes, text: str) -> None:
@@ -121,10 +126,9 @@ def class_ticks(axes: Axes, classes: Sequence[str], which: str = "x") -> None:
     if which == "y":
         axes.set_yticks(range(len(names)), names)
         return
-    slanted = len(names) > 5 or max((len(name) for name in names), default=0) > 9
-    axes.set_xticks(
-        range(len(names)), names, rotation=35 if slanted else 0, ha="right" if slanted else "center"
-    )
+    longest = max((len(name) for name in names), default=0)
+    slanted = longest > 12 or (len(names) > 5 and longest > 6)
+    axes.set_xticks(range(len(names)), names, rotation=35 if slanted else 0, ha="right" if slanted else "center")
 
 
 def whole_numbers(axis: Axis) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from tropho.reporting import style
 
@@ -20,7 +21,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], score_name: str = "sc
     histories = {name: table for name, table in histories.items() if len(table) and "epoch" in table}
     if not histories:
         return None
-    figure, (loss, score, rate) = style.subplots(3, 3, (4.3, 3.3))
+    figure, (loss, score, rate) = style.subplots(3, 3, style.THIRD)
     style.title(loss, "Training loss")
     style.title(score, f"Validation {style.plain(score_name.replace('_', ' '))}")
     style.title(rate, "Learning rate")
@@ -29,7 +30,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], score_name: str = "sc
         column = score_name if score_name in table else "score"
         _score(score, table, column, name, index)
         _line(rate, table, "lr", name, index)
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    rate.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     for axes in (loss, score, rate):
         axes.set_xlabel("epoch", fontsize=10)
         style.whole_numbers(axes.xaxis)
