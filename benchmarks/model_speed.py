@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
@@ -119,7 +120,15 @@ def rate(step: Step, clock: Clock) -> float:
     return BATCH / (clock() - start)
 
 
-def measure(networks: dict[str, nn.Module], rounds: int, clock: Clock) -> dict[str, tuple[float, float]]:
+def work(step: Step) -> float:
+    """Multiply-adds of one step in billions an image: what speed would follow on an ideal machine."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops() / 2e9 / BATCH
+
+
+def measure(networks: dict[str, nn.Module], rounds: int, clock: Clock) -> dict[str, tuple[float, float, float]]:
+    """By variant: images a second in training and inference, and the work of a training step."""
     every = {name: steps(network) for name, network in networks.items()}
     best = dict.fromkeys(every, (0.0, 0.0))
     for turn in range(rounds + 1):
@@ -127,29 +136,21 @@ def measure(networks: dict[str, nn.Module], rounds: int, clock: Clock) -> dict[s
             now = rate(train, clock), rate(infer, clock)
             if turn:  # the first turn warms up
                 best[name] = max(best[name][0], now[0]), max(best[name][1], now[1])
-    return best
+    return {name: (*best[name], work(every[name][0])) for name in every}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--only", nargs="*", choices=["torchvision", *VARIANTS], help="these beside the baseline"
-    )
-    parser.add_argument(
-        "--cpu", action="store_true", help="count this process's CPU seconds, not the clock's"
-    )
+    parser.add_argument("--only", nargs="*", choices=["torchvision", *VARIANTS], help="these beside the baseline")
+    parser.add_argument("--cpu", action="store_true", help="count this process's CPU seconds, not the clock's")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     root = Path(__file__).resolve().parent.parent
     base = task_settings("smear_demo", load_params(root / "params.yaml"))
-    chosen = {
-        name: v for name, v in VARIANTS.items() if options.only is None or name in ("baseline", *options.only)
-    }
+    chosen = {name: v for name, v in VARIANTS.items() if options.only is None or name in ("baseline", *options.only)}
     networks: dict[str, nn.Module] = {}
     for name, changes in chosen.items():
         model = with_overrides(base, {f"model.{key}": value for key, value in changes.items()}).model
@@ -157,10 +158,10 @@ def main() -> None:
     if options.only is None or "torchvision" in options.only:
         networks["torchvision"] = Peer(base.model)
     best = measure(networks, options.rounds, time.process_time if options.cpu else time.perf_counter)
-    print(f"{'variant':<18}{'train img/s':>12}{'x':>7}{'infer img/s':>13}{'x':>7}")
-    for name, (train, infer) in best.items():
+    print(f"{'variant':<18}{'train img/s':>12}{'x':>7}{'infer img/s':>13}{'x':>7}{'train GMAC/img':>16}")
+    for name, (train, infer, gmac) in best.items():
         first = best["baseline"]
-        print(f"{name:<18}{train:>12.2f}{train / first[0]:>7.2f}{infer:>13.2f}{infer / first[1]:>7.2f}")
+        print(f"{name:<18}{train:>12.2f}{train / first[0]:>7.2f}{infer:>13.2f}{infer / first[1]:>7.2f}{gmac:>16.2f}")
 
 
 if __name__ == "__main__":

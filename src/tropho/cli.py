@@ -120,6 +120,28 @@ def check_submission_command(
     typer.echo(f"{submission}: no faults.")
 
 
+@app.command()
+def predict(
+    task: TaskName,
+    images: Annotated[list[Path], typer.Argument(help="Image files of any size.", metavar="IMAGE...")],
+    out: Annotated[Path, typer.Option(help="Where to write the predictions.")],
+) -> None:
+    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission."""
+    from tropho.stages.predict import predict_files
+
+    typer.echo(predict_files(task, images, out, Path.cwd()))
+
+
+@app.command()
+def leaderboard(
+    task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None,
+) -> None:
+    """Rank the tracked training runs by their cross-validated score."""
+    from tropho.stages.leaderboard import print_leaderboard
+
+    print_leaderboard(Path.cwd(), task)
+
+
 def main() -> None:
     """Run the command line, turning expected failures into one sentence and an exit code."""
     debug = "--debug" in sys.argv

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tropho import formats
 from tropho.errors import DataError, UsageError
+from tropho.formats import readers
+from tropho.formats.labels import ImageFiles
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax\n"
 GOOD = "a.jpg,Trophozoite,1.0,10,20,30,60\nb.jpg,WBC,1.0,1,2,3,4\nc.jpg,NEG,1.0,0,0,0,0\n"
@@ -33,7 +34,7 @@ def status(labels) -> dict[str, str]:
 
 
 def test_y_first_columns_become_x_first_boxes(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD, "t.jpg,,,,,,\n"))
+    labels = readers.read(task, write(tmp_path, GOOD, "t.jpg,,,,,,\n"))
     box = labels.boxes.set_index("image_id").loc["a.jpg"]
     assert [box["xmin"], box["ymin"], box["xmax"], box["ymax"]] == [20, 10, 60, 30]
     assert (box["file"], box["row"]) == ("Train.csv", 2)
@@ -48,7 +49,7 @@ def test_y_first_columns_become_x_first_boxes(task, tmp_path):
 
 
 def test_negative_image_has_no_box_and_stays_usable(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD))
+    labels = readers.read(task, write(tmp_path, GOOD))
     assert "c.jpg" not in set(labels.boxes["image_id"])
     assert status(labels)["c.jpg"] == "ok"
 
@@ -67,7 +68,7 @@ def test_negative_image_has_no_box_and_stays_usable(task, tmp_path):
     ],
 )
 def test_bad_row_is_quarantined_with_line_and_reason(task, tmp_path, row, words):
-    labels = formats.read(task, write(tmp_path, GOOD + row))
+    labels = readers.read(task, write(tmp_path, GOOD + row))
     bad = faults(labels, "bad_row")
     assert list(bad["row"]) == [5]
     assert list(bad["file"]) == ["Train.csv"]
@@ -77,12 +78,12 @@ def test_bad_row_is_quarantined_with_line_and_reason(task, tmp_path, row, words)
 
 
 def test_image_with_only_bad_rows_is_unlabelled_not_negative(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,1,2,3,oops\n"))
+    labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,1,2,3,oops\n"))
     assert status(labels)["d.jpg"] == "unlabelled"
 
 
 def test_corners_the_wrong_way_round_are_swapped_and_listed(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,9,2,3,4\n"))
+    labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,9,2,3,4\n"))
     box = labels.boxes.set_index("image_id").loc["d.jpg"]
     assert (box["ymin"], box["ymax"]) == (3, 9)
     assert list(faults(labels, "swapped_box")["row"]) == [5]
@@ -90,7 +91,7 @@ def test_corners_the_wrong_way_round_are_swapped_and_listed(task, tmp_path):
 
 def test_negative_rows_that_contradict_are_listed(task, tmp_path):
     rows = "a.jpg,NEG,1.0,0,0,0,0\nd.jpg,NEG,1.0,5,5,9,9\nc.jpg,NEG,1.0,0,0,0,0\n"
-    labels = formats.read(task, write(tmp_path, GOOD + rows))
+    labels = readers.read(task, write(tmp_path, GOOD + rows))
     assert list(faults(labels, "negative_with_objects")["row"]) == [5]
     assert list(faults(labels, "negative_with_box")["row"]) == [6]
     assert list(faults(labels, "repeated_row")["row"]) == [7]
@@ -100,13 +101,13 @@ def test_negative_rows_that_contradict_are_listed(task, tmp_path):
 
 
 def test_unknown_class_is_quarantined(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD + "d.jpg,Platelet,1.0,1,2,3,4\n"))
+    labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,Platelet,1.0,1,2,3,4\n"))
     assert list(faults(labels, "unknown_class")["row"]) == [5]
     assert status(labels)["d.jpg"] == "unlabelled"
 
 
 def test_image_of_both_tables_stays_in_test(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD, "a.jpg,,,,,,\n"))
+    labels = readers.read(task, write(tmp_path, GOOD, "a.jpg,,,,,,\n"))
     assert list(faults(labels, "absent_class")["detail"].str.contains("Trophozoite")) == [True]
     assert list(labels.images.loc[labels.images["image_id"] == "a.jpg", "subset"]) == ["test"]
     assert "a.jpg" not in set(labels.boxes["image_id"])
@@ -115,22 +116,22 @@ def test_image_of_both_tables_stays_in_test(task, tmp_path):
 
 def test_missing_column_and_missing_table_are_refused(task, tmp_path):
     with pytest.raises(DataError, match=r"no Train\.csv"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
     write(tmp_path, "a.jpg,WBC\n", header="Image_ID,class\n")
     with pytest.raises(DataError, match="no column 'xmin'"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_a_table_that_is_not_text_is_refused(task, tmp_path):
     (tmp_path / "Train.csv").write_bytes(b"\x89PNG\r\n\xff\xfe\x00")
     with pytest.raises(DataError):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_byte_order_mark_quotes_and_blank_lines_do_not_disturb(task, tmp_path):
     rows = '"a.jpg","Trophozoite",1.0,10,20,30,60\n\nb.jpg,WBC,1.0,1,2,3,oops\nb.jpg,WBC,1.0,1,2,3,4\n'
     (tmp_path / "Train.csv").write_bytes(("\ufeff" + HEADER + rows).encode())
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert len(labels.boxes) == 2
     assert list(faults(labels, "bad_row")["row"]) == [4]
 
@@ -138,7 +139,7 @@ def test_byte_order_mark_quotes_and_blank_lines_do_not_disturb(task, tmp_path):
 def test_images_are_found_wherever_they_are(task, tmp_path):
     (tmp_path / "images" / "deep").mkdir(parents=True)
     (tmp_path / "images" / "deep" / "a.jpg").touch()
-    labels = formats.read(task, write(tmp_path, GOOD))
+    labels = readers.read(task, write(tmp_path, GOOD))
     paths = dict(zip(labels.images["image_id"], labels.images["path"], strict=True))
     assert paths["a.jpg"] == "images/deep/a.jpg"
     assert paths["b.jpg"] == "images/b.jpg"
@@ -148,19 +149,19 @@ def test_an_id_can_not_lead_out_of_the_folder(task, tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     (tmp_path / "secret.jpg").touch()
-    labels = formats.read(task, write(raw, GOOD + "../secret.jpg,WBC,1.0,1,2,3,4\n"))
+    labels = readers.read(task, write(raw, GOOD + "../secret.jpg,WBC,1.0,1,2,3,4\n"))
     path = labels.images.set_index("image_id").loc["../secret.jpg", "path"]
-    assert path not in formats.labels.ImageFiles(raw)
+    assert path not in ImageFiles(raw)
 
 
 def test_format_must_suit_the_kind(settings, tmp_path):
     with pytest.raises(UsageError, match="does not suit detection"):
-        formats.read(settings("smear_demo", **{"audit.format": "image_folder"}), tmp_path)
+        readers.read(settings("smear_demo", **{"audit.format": "image_folder"}), tmp_path)
 
 
 @pytest.mark.real
 def test_real_competition_tables(settings, real_data):
-    labels = formats.read(settings("malaria"), real_data / "lacuna")
+    labels = readers.read(settings("malaria"), real_data / "lacuna")
     counts = labels.boxes["label"].value_counts().to_dict()
     assert counts == {"Trophozoite": 15838, "WBC": 7004}
     assert labels.images["subset"].value_counts().to_dict() == {"train": 2747, "test": 1178}

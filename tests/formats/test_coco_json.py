@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tropho import formats
 from tropho.errors import DataError
+from tropho.formats import readers
 
 
 @pytest.fixture
@@ -18,9 +18,7 @@ def content(names: list[str], annotations: list[dict]) -> dict:
     images = [{"id": 10 + i, "file_name": name, "width": 64, "height": 48} for i, name in enumerate(names)]
     return {
         "images": images,
-        "annotations": [
-            {"id": i, "category_id": 7, "iscrowd": 0, **each} for i, each in enumerate(annotations)
-        ],
+        "annotations": [{"id": i, "category_id": 7, "iscrowd": 0, **each} for i, each in enumerate(annotations)],
         "categories": [{"id": 7, "name": "RBC"}, {"id": 3, "name": "WBC"}],
     }
 
@@ -35,7 +33,7 @@ def test_width_and_height_become_corners(task, tmp_path):
         tmp_path / "annotations/instances_train2017.json",
         content(["a.jpg"], [{"image_id": 10, "bbox": [1, 2, 30, 40]}]),
     )
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     box = labels.boxes.iloc[0]
     assert [box["xmin"], box["ymin"], box["xmax"], box["ymax"]] == [1, 2, 31, 42]
     assert box["label"] == "RBC"
@@ -46,7 +44,7 @@ def test_usual_files(task, tmp_path):
     box = [{"image_id": 10, "bbox": [1, 2, 30, 40]}]
     for subset in ("train", "val", "test"):
         write(tmp_path / f"annotations/instances_{subset}.json", content([f"{subset}.jpg"], box))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
     assert subsets == {"train.jpg": "train", "val.jpg": "train", "test.jpg": "test"}
 
@@ -57,7 +55,7 @@ def test_names_shared_by_two_folders_become_paths(task, tmp_path):
         write(tmp_path / subset / "_annotations.coco.json", content(["1.jpg", f"{subset}.jpg"], box))
         for name in ("1.jpg", f"{subset}.jpg"):
             (tmp_path / subset / name).touch()
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
     expected = {"train/1.jpg": "train", "train.jpg": "train", "test/1.jpg": "test", "test.jpg": "test"}
     assert subsets == expected
@@ -74,14 +72,14 @@ def test_faults_are_listed(task, tmp_path):
         {"image_id": 10, "bbox": [1, 2, 3, 4], "iscrowd": 1},
     ]
     write(tmp_path / "train.json", content(["a.jpg"], annotations))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert labels.issues["kind"].value_counts().to_dict() == {"bad_row": 4, "crowd": 1}
     assert len(labels.boxes) == 1
 
 
 def test_image_without_annotations_is_negative(task, tmp_path):
     write(tmp_path / "labels.json", content(["a.jpg", "b.jpg"], [{"image_id": 10, "bbox": [1, 2, 30, 40]}]))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert list(labels.images["status"]) == ["ok", "ok"]
     assert list(labels.images["subset"]) == ["train", "train"]
 
@@ -90,10 +88,10 @@ def test_image_without_annotations_is_negative(task, tmp_path):
 def test_other_json_is_refused_by_name(task, tmp_path, text):
     (tmp_path / "train.json").write_text(text)
     with pytest.raises(DataError, match=r"train\.json"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_no_training_file_is_refused(task, tmp_path):
     write(tmp_path / "test.json", content(["a.jpg"], []))
     with pytest.raises(DataError, match=r"audit\.train"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tropho import formats
 from tropho.errors import DataError, UsageError
+from tropho.formats import readers
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_usual_folders_in_any_case_and_depth(task, tmp_path, train, top):
         f"{top}valid/b/3.jpg",
         f"{top}Test/a/4.jpeg",
     )
-    assert rows(formats.read(task, raw)) == {
+    assert rows(readers.read(task, raw)) == {
         f"{top}{train}/a/1.png": ("train", "a"),
         f"{top}{train}/b/2.PNG": ("train", "b"),
         f"{top}valid/b/3.jpg": ("train", "b"),
@@ -46,7 +46,7 @@ def test_usual_folders_in_any_case_and_depth(task, tmp_path, train, top):
 
 def test_class_folders_at_the_top_are_all_for_training(task, tmp_path):
     raw = place(tmp_path, "Parasitized/1.png", "Uninfected/slide/2.png")
-    assert rows(formats.read(task, raw)) == {
+    assert rows(readers.read(task, raw)) == {
         "Parasitized/1.png": ("train", "Parasitized"),
         "Uninfected/slide/2.png": ("train", "Uninfected"),
     }
@@ -54,7 +54,7 @@ def test_class_folders_at_the_top_are_all_for_training(task, tmp_path):
 
 def test_unlabelled_test_images_are_usable_and_loose_training_images_are_not(task, tmp_path):
     raw = place(tmp_path, "train/a/1.png", "train/b/2.png", "train/loose.png", "test/3.png")
-    labels = formats.read(task, raw)
+    labels = readers.read(task, raw)
     status = dict(zip(labels.images["image_id"], labels.images["status"], strict=True))
     assert status["test/3.png"] == "ok"
     assert status["train/loose.png"] == "unlabelled"
@@ -62,39 +62,35 @@ def test_unlabelled_test_images_are_usable_and_loose_training_images_are_not(tas
 
 
 def test_hidden_files_and_archive_litter_are_not_images(task, tmp_path):
-    raw = place(
-        tmp_path, "train/a/1.png", "train/b/2.png", "train/a/._1.png", "__MACOSX/train/a/1.png", ".x/a/1.png"
-    )
-    assert len(rows(formats.read(task, raw))) == 2
+    raw = place(tmp_path, "train/a/1.png", "train/b/2.png", "train/a/._1.png", "__MACOSX/train/a/1.png", ".x/a/1.png")
+    assert len(rows(readers.read(task, raw))) == 2
 
 
 def test_named_folders(settings, tmp_path):
     raw = place(tmp_path, "fold1/a/1.png", "fold2/b/2.png", "fold3/a/3.png", "fold4/a/4.png")
     named = {"audit.train": ["fold1", "fold2"], "audit.test": ["fold3/"]}
-    assert {
-        key: value[0] for key, value in rows(formats.read(settings("cells_demo", **named), raw)).items()
-    } == {
+    assert {key: value[0] for key, value in rows(readers.read(settings("cells_demo", **named), raw)).items()} == {
         "fold1/a/1.png": "train",
         "fold2/b/2.png": "train",
         "fold3/a/3.png": "test",
     }
     with pytest.raises(UsageError, match="did you mean 'fold1'"):
-        formats.read(settings("cells_demo", **{"audit.train": ["Fold_1"]}), raw)
+        readers.read(settings("cells_demo", **{"audit.train": ["Fold_1"]}), raw)
 
 
 def test_a_test_folder_alone_is_refused(task, tmp_path):
     with pytest.raises(DataError, match=r"name it in audit\.train"):
-        formats.read(task, place(tmp_path, "test/a/1.png", "other/a/2.png"))
+        readers.read(task, place(tmp_path, "test/a/1.png", "other/a/2.png"))
 
 
 def test_no_images_is_refused(task, tmp_path):
     with pytest.raises(DataError, match="no images"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
     with pytest.raises(DataError, match="no class folders"):
-        formats.read(task, place(tmp_path, "1.png"))
+        readers.read(task, place(tmp_path, "1.png"))
 
 
 def test_links_that_run_in_circles_end(task, tmp_path):
     raw = place(tmp_path, "a/1.png", "b/2.png")
     (raw / "a" / "loop").symlink_to(raw, target_is_directory=True)
-    assert len(rows(formats.read(task, raw))) == 2
+    assert len(rows(readers.read(task, raw))) == 2

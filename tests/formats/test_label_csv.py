@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tropho import formats
 from tropho.errors import DataError
+from tropho.formats import readers
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_train_and_test_tables(task, tmp_path):
     place(tmp_path, "images/1.png", "images/2.png", "test/3.png")
     (tmp_path / "train.csv").write_text("id,label\n1,cat\n2.png,dog\n")
     (tmp_path / "test.csv").write_text("id\n3\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert column(labels, "subset") == {
         "images/1.png": "train",
         "images/2.png": "train",
@@ -43,7 +43,7 @@ def test_one_table_with_a_subset_column(task, tmp_path):
         "File,Class,Split\nx/1.png,cat,train\nx/2.png,dog,Validation\nx/3.png,dog,test\n"
     )
     (tmp_path / "SampleSubmission.csv").write_text("id,label\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert column(labels, "subset") == {"x/1.png": "train", "x/2.png": "train", "x/3.png": "test"}
 
 
@@ -61,7 +61,7 @@ def test_faults_are_listed_with_their_line(task, tmp_path):
         "5,dog,train",
     ]
     (tmp_path / "train.csv").write_text("image,label,subset\n" + "\n".join(rows) + "\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     found = {(kind, row) for kind, row in zip(labels.issues["kind"], labels.issues["row"], strict=True)}
     assert {("bad_row", 4), ("bad_row", 5), ("repeated_row", 6), ("label_conflict", 7)} <= found
     assert {("bad_row", 8), ("in_both_subsets", 10)} <= found
@@ -74,11 +74,11 @@ def test_faults_are_listed_with_their_line(task, tmp_path):
 def test_a_table_without_the_columns_is_refused(task, tmp_path, header):
     (tmp_path / "train.csv").write_text(f"{header}\n1,cat\n")
     with pytest.raises(DataError, match="none of the columns"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_which_table_must_be_plain(task, tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("id,label\n1,cat\n")
     with pytest.raises(DataError, match=r"a\.csv, b\.csv"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)

@@ -17,9 +17,7 @@ from tropho.images.decode import image_size, read_image
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
     """A smooth RGB gradient, which JPEG keeps well."""
     y, x = np.mgrid[0:height, 0:width]
-    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], 2).astype(
-        np.uint8
-    )
+    return np.stack([x * 255 // width, y * 255 // height, (x + y) * 255 // (width + height)], 2).astype(np.uint8)
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp", "ppm"])
@@ -42,9 +40,7 @@ def test_ending_does_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "I;16"])
-def test_grey_in_any_mode_reads_like_its_rgb_copy(
-    tmp_path: Path, mode: str, rng: np.random.Generator
-) -> None:
+def test_grey_in_any_mode_reads_like_its_rgb_copy(tmp_path: Path, mode: str, rng: np.random.Generator) -> None:
     grey = rng.integers(0, 256, (20, 30), dtype=np.uint8)
     if mode == "1":
         grey = np.where(grey > 127, 255, 0).astype(np.uint8)
@@ -196,9 +192,7 @@ def test_reduced_decoding_stays_above_the_side_asked_for(tmp_path: Path, asked: 
     Image.fromarray(picture(256, 512)).save(tmp_path / "a.jpg", quality=95)
     reduced = read_image(tmp_path / "a.jpg", min_long_side=asked)
     assert reduced.shape == (side // 2, side, 3)
-    whole = np.asarray(
-        Image.fromarray(read_image(tmp_path / "a.jpg")).resize((side, side // 2), Image.Resampling.BOX)
-    )
+    whole = np.asarray(Image.fromarray(read_image(tmp_path / "a.jpg")).resize((side, side // 2), Image.Resampling.BOX))
     assert np.abs(reduced.astype(int) - whole).mean() < 1.0
 
 

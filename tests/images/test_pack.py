@@ -112,9 +112,7 @@ def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
         images = images.iloc[1:]
     if change == "order":
         images = images.iloc[::-1]
-    write_pack(
-        images, tmp_path, pack, 24 if change == "size" else 32, "png" if change == "encoding" else "raw"
-    )
+    write_pack(images, tmp_path, pack, 24 if change == "size" else 32, "png" if change == "encoding" else "raw")
     assert inode(pack) != first
     assert Pack(pack).image_ids == list(images["image_id"])
 

@@ -47,9 +47,7 @@ def test_policies_are_built_without_a_warning(name: str, boxed: bool, rng: np.ra
     assert json.loads(json.dumps(built.to_dict()))["name"] == name
 
 
-def test_equal_seeds_give_equal_results_whatever_came_before(
-    policy: Policy, rng: np.random.Generator
-) -> None:
+def test_equal_seeds_give_equal_results_whatever_came_before(policy: Policy, rng: np.random.Generator) -> None:
     example = scene(rng)
     first = [policy(*example, seed=seed) for seed in range(8)]
     again = [policy(*example, seed=seed) for seed in reversed(range(8))][::-1]
@@ -76,9 +74,7 @@ def test_result_is_fresh_and_the_input_untouched(policy: Policy, rng: np.random.
     assert all(np.array_equal(a, b) for a, b in zip(copies, (image, boxes, labels), strict=True))
 
 
-def test_boxes_stay_on_their_objects_and_labels_on_their_boxes(
-    policy: Policy, rng: np.random.Generator
-) -> None:
+def test_boxes_stay_on_their_objects_and_labels_on_their_boxes(policy: Policy, rng: np.random.Generator) -> None:
     example = scene(rng)
     places = set()
     for seed in range(40):
@@ -93,9 +89,7 @@ def test_boxes_stay_on_their_objects_and_labels_on_their_boxes(
             area = (xmax - xmin) * (ymax - ymin)
             assert (area > 200) == (label == 0)  # the larger blob is class 0
             places.add(tuple(np.round(box).astype(int)))
-        outside = bright.sum() - sum(
-            bright[y0:y1, x0:x1].sum() for x0, y0, x1, y1 in np.round(boxes).astype(int)
-        )
+        outside = bright.sum() - sum(bright[y0:y1, x0:x1].sum() for x0, y0, x1, y1 in np.round(boxes).astype(int))
         assert outside <= 30
     assert (len(places) == 2) == (policy.name == "none")
 
@@ -156,9 +150,7 @@ def test_microscopy_only_flips() -> None:
     image = np.full((64, 96, 3), 128, np.uint8)
     box = np.array([[0, 0, 20, 8]], np.float32)
     policy = build_policy("microscopy", 96, boxed=True)
-    seen = Counter(
-        tuple(policy(image, box, np.array([0]), seed)[1][0].round().tolist()) for seed in range(200)
-    )
+    seen = Counter(tuple(policy(image, box, np.array([0]), seed)[1][0].round().tolist()) for seed in range(200))
     assert set(seen) == {(0, 0, 20, 8), (76, 0, 96, 8), (0, 56, 20, 64), (76, 56, 96, 64)}
     assert min(seen.values()) > 30  # 50 expected, standard deviation 6
 

@@ -24,20 +24,14 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """This interpreter's commands first; nothing of the caller's tracking or git set-up."""
         bin_folder = str(Path(sys.executable).parent)
-        kept = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("GIT_", "MLFLOW_", "TROPHO_"))
-        }
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "MLFLOW_", "TROPHO_"))}
         names = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_CONFIG_NOSYSTEM": "1"}
         committer = {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@example.org"}
         return {**kept, **names, **committer, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command here; its output is in the assertion when it fails and `check` is on."""
-        done = subprocess.run(
-            command, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -90,9 +90,7 @@ def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):
     copy = checkout()
     copy.edit(smear_demo={"train": {"clip_norm": 4.0}})
     rerun = stages_run(copy.run("dvc", "repro", "--dry").stdout)
-    assert set(rerun) <= {
-        f"{stage}@smear_demo" for stage in ("tune", "train", "evaluate", "submit", "report")
-    }
+    assert set(rerun) <= {f"{stage}@smear_demo" for stage in ("tune", "train", "evaluate", "submit", "report")}
     assert "train@smear_demo" in rerun
 
 

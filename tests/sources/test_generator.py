@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho import formats
+from tropho.formats import readers
 from tropho.formats.competition import read_competition_csv
 from tropho.metrics.boxes import leaderboard_map
 from tropho.sources import fetch
@@ -87,7 +87,7 @@ def test_the_truth_is_held_out_and_scores_itself_perfectly(smear):
 
 def test_its_own_format_reads_it(smear):
     task, _, raw, _ = smear
-    labels = formats.read(task, raw)
+    labels = readers.read(task, raw)
     assert len(labels.images) == 40
     assert set(labels.boxes["label"]) == {"Trophozoite", "WBC"}
 
@@ -105,8 +105,7 @@ def test_cells_fill_class_folders(settings, tmp_path):
     task = settings("cells_demo", **{"download.images": 20, "download.test_images": 10})
     provenance = fetch(task, tmp_path / "raw", tmp_path)
     counts = {
-        f"{path.parent.name}/{path.name}": len(list(path.glob("*.png")))
-        for path in (tmp_path / "raw").glob("*/*/")
+        f"{path.parent.name}/{path.name}": len(list(path.glob("*.png"))) for path in (tmp_path / "raw").glob("*/*/")
     }
     assert counts == {
         "train/Parasitized": 10,

@@ -25,9 +25,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def table(
-    rows: list[tuple[bytes | None, str | None, object]], label: object, column: str = "labels"
-) -> bytes:
+def table(rows: list[tuple[bytes | None, str | None, object]], label: object, column: str = "labels") -> bytes:
     """A parquet file as `datasets` writes it: images as bytes and path, features in the metadata."""
     images = pa.array([{"bytes": content, "path": path} for content, path, _ in rows])
     labels = pa.array([value for *_, value in rows])
@@ -81,9 +79,7 @@ def test_image_folders_land_as_published(hub, settings, tmp_path, brain):
     assert json.loads((tmp_path / "raw" / "provenance.json").read_text()) == provenance
 
 
-def test_script_data_set_is_read_from_its_parquet_branch_by_class_name(
-    hub, settings, tmp_path, chest, picture
-):
+def test_script_data_set_is_read_from_its_parquet_branch_by_class_name(hub, settings, tmp_path, chest, picture):
     hub.repos[CHEST] = chest
     provenance = fetch(settings("chest_xray"), tmp_path / "raw", tmp_path)
     assert tree(tmp_path / "raw") == {
@@ -123,9 +119,7 @@ def test_archive_with_wrapper_and_junk_is_unpacked_to_splits(hub, settings, tmp_
         ({"part1.zip": "CNV/a.jpg", "part2.zip": "CNV/b.jpg"}, {"CNV/a.jpg", "CNV/b.jpg"}),
     ],
 )
-def test_archive_names_count_where_they_name_split_or_class(
-    hub, settings, tmp_path, picture, archives, expected
-):
+def test_archive_names_count_where_they_name_split_or_class(hub, settings, tmp_path, picture, archives, expected):
     files = {}
     for number, (name, inner) in enumerate(archives.items()):
         buffer = io.BytesIO()
@@ -156,9 +150,7 @@ def test_names_endings_and_bad_rows_of_a_table(hub, settings, tmp_path, picture)
         (picture(5), "unlabelled.jpg", None),
     ]
     text = {"dtype": "string", "_type": "Value"}
-    hub.repos["some/table"] = HubRepo(
-        {"main": {"data/train-00000-of-00001.parquet": table(rows, text, "label")}}
-    )
+    hub.repos["some/table"] = HubRepo({"main": {"data/train-00000-of-00001.parquet": table(rows, text, "label")}})
     task = settings("brain_tumor", **{"download.repo": "some/table"})
     provenance = fetch(task, tmp_path / "raw", tmp_path)
     assert tree(tmp_path / "raw") == {
@@ -259,9 +251,7 @@ def test_unknown_revision_and_config_are_refused(hub, settings, tmp_path, chest)
         fetch(settings("chest_xray", **{"download.config": "ful"}), tmp_path / "raw", tmp_path)
 
 
-def test_without_network_the_whole_cache_answers_and_a_part_does_not(
-    hub, settings, tmp_path, brain, monkeypatch
-):
+def test_without_network_the_whole_cache_answers_and_a_part_does_not(hub, settings, tmp_path, brain, monkeypatch):
     hub.repos[BRAIN] = HubRepo({"main": brain})
     online = fetch(settings("brain_tumor"), tmp_path / "online", tmp_path)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")

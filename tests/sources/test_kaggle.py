@@ -23,9 +23,7 @@ def kaggle(settings, monkeypatch, tmp_path):
         asked: list[str] = []
         client = types.SimpleNamespace(dataset_download=dataset_download, asked=asked)
         monkeypatch.setitem(sys.modules, "kagglehub", client)
-        task = settings(
-            "brain_tumor", **{"download.source": "kaggle", "download.repo": "owner/name"} | overrides
-        )
+        task = settings("brain_tumor", **{"download.source": "kaggle", "download.repo": "owner/name"} | overrides)
         return task, asked
 
     return make

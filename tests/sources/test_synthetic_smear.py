@@ -49,9 +49,7 @@ def test_a_quarter_is_negative_and_the_rest_shows_both_classes(drawn):
     assert sum(not photo.boxes for photo in drawn) == 11
     labels = Counter(box.label for photo in drawn for box in photo.boxes)
     assert labels["Trophozoite"] > labels["WBC"] > 20
-    assert all(photo.labelled for photo in drawn if photo.boxes), (
-        "an image with parts of a class passes for NEG"
-    )
+    assert all(photo.labelled for photo in drawn if photo.boxes), "an image with parts of a class passes for NEG"
 
 
 def test_only_one_camera_lacks_white_cell_labels_though_they_are_drawn():

@@ -130,9 +130,7 @@ def test_detection_is_stratified_by_classes_and_size():
 
 
 def test_rare_strata_do_not_stop_detection():
-    boxes = pd.DataFrame(
-        [{"image_id": "i0000", "label": "rare", "xmin": 0.0, "ymin": 0.0, "xmax": 9.0, "ymax": 9.0}]
-    )
+    boxes = pd.DataFrame([{"image_id": "i0000", "label": "rare", "xmin": 0.0, "ymin": 0.0, "xmax": 9.0, "ymax": 9.0}])
     splits = split(knobs(), images_of(30, label=pd.NA), conform(boxes, BOXES))
     assert set(splits["subset"]) == {"train", "test"}
 

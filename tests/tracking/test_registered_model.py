@@ -23,10 +23,7 @@ class StubPredictor:
         self.held = (folder / "config.yaml").read_text()
 
     def predict_images(self, images):
-        return [
-            pd.DataFrame({"mean": [float(image.mean())] * (1 + number)})
-            for number, image in enumerate(images)
-        ]
+        return [pd.DataFrame({"mean": [float(image.mean())] * (1 + number)}) for number, image in enumerate(images)]
 
 
 @pytest.fixture

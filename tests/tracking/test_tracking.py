@@ -195,9 +195,7 @@ def test_an_experiment_that_another_process_makes_first(root, client, monkeypatc
     made = client.create_experiment("t")
     look_up = MlflowClient.get_experiment_by_name
     answers = iter([None])
-    monkeypatch.setattr(
-        MlflowClient, "get_experiment_by_name", lambda self, name: next(answers, look_up(self, name))
-    )
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", lambda self, name: next(answers, look_up(self, name)))
     with open_tracker(root).run("r", "t") as run:
         pass
     assert client.get_run(run.id).info.experiment_id == made
@@ -230,9 +228,7 @@ def test_the_first_use_of_a_new_store_is_silent(tmp_path):
         "with tracker.run('r', 't') as run: run.log_metrics({'a': 1.0})\n"
         "assert run.id\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]
 
@@ -346,9 +342,7 @@ def test_what_an_outage_missed_is_sent_when_the_server_is_back(root, client, mon
     monkeypatch.setattr("tropho.tracking.mlflow_tracker.Guard", lambda: Guard(lambda: clock.now))
     with open_tracker(root).run("r", "t") as run:
         with monkeypatch.context() as outage:
-            outage.setattr(
-                type(client), "log_batch", lambda *_, **__: (_ for _ in ()).throw(ConnectionError())
-            )
+            outage.setattr(type(client), "log_batch", lambda *_, **__: (_ for _ in ()).throw(ConnectionError()))
             run.log_metrics({"loss": 3.0}, step=1)
             run.log_params({"late": 1})
         run.log_metrics({"loss": 2.0}, step=2)
@@ -388,7 +382,5 @@ def test_flatten_gives_dotted_keys():
 
 
 def test_importing_the_package_is_light():
-    script = (
-        "import tropho.tracking, sys; sys.exit(any(m in sys.modules for m in ('mlflow', 'torch', 'cv2')))"
-    )
+    script = "import tropho.tracking, sys; sys.exit(any(m in sys.modules for m in ('mlflow', 'torch', 'cv2')))"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

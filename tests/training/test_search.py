@@ -39,9 +39,7 @@ def search(settings, tmp_path):
 
 
 def tune_keys(**tune):
-    return {
-        f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, "prune": False, **tune}.items()
-    }
+    return {f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, "prune": False, **tune}.items()}
 
 
 def by_lr(settings, report):
@@ -57,9 +55,7 @@ def test_the_first_trial_is_the_settings_as_they_are(search):
     seen = []
 
     def objective(settings, report):
-        seen.append(
-            (settings.train.lr, settings.train.batch_size, settings.model.backbone, settings.train.momentum)
-        )
+        seen.append((settings.train.lr, settings.train.batch_size, settings.model.backbone, settings.train.momentum))
         return 1.0 - report.number / 10
 
     search(trials=3).run(objective)

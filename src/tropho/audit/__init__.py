@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from tropho import formats
 from tropho.audit import figures as plots
 from tropho.audit.boxes import clip_boxes, list_doubles
 from tropho.audit.grouping import group
 from tropho.audit.inspect import Look, look_at
 from tropho.audit.summary import summarise
+from tropho.formats import readers
 from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, table_of
 from tropho.settings import TaskSettings
 from tropho.tables import BOXES, IMAGES, conform
@@ -36,7 +36,7 @@ def audit(settings: TaskSettings, raw: Path) -> AuditResult:
         UsageError: a setting names a class, a file or a group that isn't there.
         DataError: no label can be read.
     """
-    labels = formats.read(settings, raw)
+    labels = readers.read(settings, raw)
     log = IssueLog()
     images, looks = _seen_images(labels.images, raw, log)
     boxes = labels.boxes[labels.boxes["image_id"].isin(_ids(images, "ok", "missing"))]

@@ -55,9 +55,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         for path in paths:
             name = path.relative_to(raw).as_posix()
             for row in _rows(path, name, subset == "test", log, images):
-                entry = images.setdefault(
-                    row.image_id, {"subset": subset, "path": on_disk.locate(row.image_id)}
-                )
+                entry = images.setdefault(row.image_id, {"subset": subset, "path": on_disk.locate(row.image_id)})
                 if entry["subset"] != subset:
                     detail = "The image is in the test table too; it is kept for test alone."
                     log.add("in_both_subsets", "dropped", detail, row.image_id, name, row.line)
@@ -75,9 +73,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     return Labels(table_of(rows, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), [])
 
 
-def _rows(
-    path: Path, name: str, may_be_bare: bool, log: IssueLog, images: dict[str, dict[str, str]]
-) -> Iterator[Row]:
+def _rows(path: Path, name: str, may_be_bare: bool, log: IssueLog, images: dict[str, dict[str, str]]) -> Iterator[Row]:
     """The usable rows of a table; others go to the log, their image (if named) to `images` with no status."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -120,11 +116,7 @@ def _row(record: dict[str, str], line: int, may_be_bare: bool) -> Row | str:
     for column, cell in zip(CORNERS, cells, strict=True):
         value = _number(cell)
         if value is None:
-            return (
-                f"The cell {column} is empty"
-                if not cell
-                else f"The cell {column} holds '{cell}', not a number"
-            )
+            return f"The cell {column} is empty" if not cell else f"The cell {column} holds '{cell}', not a number"
         corners.append(value)
     xmin, ymin, xmax, ymax = corners
     return Row(line, record["Image_ID"], label, (xmin, ymin, xmax, ymax))

@@ -30,9 +30,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     lost = images["image_id"].isin(with_row - positive)
     images.loc[lost, "status"] = "unlabelled"
     for image_id in images.loc[lost, "image_id"]:
-        log.add(
-            "unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id
-        )
+        log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     return Labels(images, boxes.reset_index(drop=True), issues, classes)
 
@@ -81,15 +79,11 @@ def _mapped(
     return boxes, images
 
 
-def _known_boxes(
-    boxes: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog
-) -> pd.DataFrame:
+def _known_boxes(boxes: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog) -> pd.DataFrame:
     """Boxes of the classes and the negative class; the others are listed."""
     known = boxes["label"].isin([*classes, *([negative] if negative else [])])
     for box in boxes[~known].itertuples():
-        detail = (
-            f"Class '{box.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
-        )
+        detail = f"Class '{box.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
         log.add("unknown_class", "quarantined", detail, box.image_id, box.file, box.row)
     return boxes[known]
 
@@ -98,9 +92,7 @@ def _known_images(images: pd.DataFrame, classes: list[str], log: IssueLog) -> pd
     """Images (classification) whose label is not a class lose it and are listed."""
     strange = images["label"].notna() & ~images["label"].isin(classes)
     for image in images[strange & (images["status"] == "ok")].itertuples():
-        detail = (
-            f"Class '{image.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
-        )
+        detail = f"Class '{image.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
         log.add("unknown_class", "quarantined", detail, image.image_id, image.path)
     images.loc[strange, "status"] = "unlabelled"
     images.loc[strange, "label"] = pd.NA
@@ -112,17 +104,13 @@ def _straightened(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
     for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
         wrong = boxes[low] > boxes[high]
         for box in boxes[wrong].itertuples():
-            detail = (
-                f"{low} {getattr(box, low):g} is above {high} {getattr(box, high):g}; the two are swapped."
-            )
+            detail = f"{low} {getattr(box, low):g} is above {high} {getattr(box, high):g}; the two are swapped."
             log.add("swapped_box", "repaired", detail, box.image_id, box.file, box.row)
         boxes.loc[wrong, [low, high]] = boxes.loc[wrong, [high, low]].to_numpy()
     return boxes
 
 
-def _without_negatives(
-    boxes: pd.DataFrame, negative: str | None, log: IssueLog
-) -> tuple[pd.DataFrame, set[str]]:
+def _without_negatives(boxes: pd.DataFrame, negative: str | None, log: IssueLog) -> tuple[pd.DataFrame, set[str]]:
     """Boxes without those of the negative class, and the images that any usable row speaks of."""
     is_negative = boxes["label"] == negative if negative else pd.Series(False, index=boxes.index)
     empty = boxes[BOX].isna().any(axis=1) & ~is_negative

@@ -44,9 +44,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
             boxes += _boxes(content, by_number, file, log)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{file} is not in COCO's layout: {type(error).__name__} {error}.") from None
-    return Labels(
-        table_of(images.values(), LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), []
-    )
+    return Labels(table_of(images.values(), LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), [])
 
 
 def _files(settings: TaskSettings, raw: Path) -> list[tuple[str, Path]]:
@@ -86,9 +84,7 @@ def _load(path: Path) -> dict[str, Any]:
     return content
 
 
-def _namer(
-    raw: Path, contents: list[tuple[str, Path, dict[str, Any]]], on_disk: ImageFiles
-) -> Callable[[str], str]:
+def _namer(raw: Path, contents: list[tuple[str, Path, dict[str, Any]]], on_disk: ImageFiles) -> Callable[[str], str]:
     """A function from an image's path to its id: the file name, or the path where names are shared."""
     paths = {
         on_disk.locate(str(image.get("file_name")), path.relative_to(raw).parent.as_posix())

@@ -42,14 +42,10 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 
 
 def _only_table(raw: Path, tests: list[Path]) -> list[Path]:
-    tables = [
-        path for path in sorted(raw.rglob("*.csv")) if path not in tests and "sample" not in path.name.lower()
-    ]
+    tables = [path for path in sorted(raw.rglob("*.csv")) if path not in tests and "sample" not in path.name.lower()]
     if len(tables) != 1:
         which = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"
-        raise DataError(
-            f"{raw} must hold train.csv or one other table (found: {which}); name it in audit.train."
-        )
+        raise DataError(f"{raw} must hold train.csv or one other table (found: {which}); name it in audit.train.")
     return tables
 
 
@@ -79,19 +75,13 @@ class _Reader:
                 for row in reader:
                     name, value = (row[image] or "").strip(), (row[label] or "").strip() if label else ""
                     stated = (row[where] or "").strip().lower() if where else ""
-                    self._add(
-                        name, value, SUBSETS.get(stated, subset if not stated else ""), file, reader.line_num
-                    )
+                    self._add(name, value, SUBSETS.get(stated, subset if not stated else ""), file, reader.line_num)
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{file} is not a CSV file in UTF-8 ({error}).") from None
 
     def _add(self, name: str, label: str, subset: str, file: str, line: int) -> None:
         if not name or not subset:
-            what = (
-                "The image's cell is empty"
-                if not name
-                else "The subset is neither train, validation nor test"
-            )
+            what = "The image's cell is empty" if not name else "The subset is neither train, validation nor test"
             self.log.add("bad_row", "quarantined", f"{what}.", name, file, line)
             return
         image_id = self.on_disk.locate(name, str(Path(file).parent))

@@ -47,9 +47,7 @@ class IssueLog:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(
-        self, kind: str, action: str, detail: str, image_id: Any = None, file: Any = None, row: Any = None
-    ) -> None:
+    def add(self, kind: str, action: str, detail: str, image_id: Any = None, file: Any = None, row: Any = None) -> None:
         """List one fault; the fields are those of tables.ISSUES."""
         fault = {"kind": kind, "image_id": image_id or None, "file": file or None, "row": row}
         self.rows.append({**fault, "action": action, "detail": detail})

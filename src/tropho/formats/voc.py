@@ -52,9 +52,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
             images[image_id] = entry
             if labelled:
                 entry.update(_annotation(root, raw, stem, image_id, boxes, log))
-    return Labels(
-        table_of(images.values(), LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), []
-    )
+    return Labels(table_of(images.values(), LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), [])
 
 
 def _root(raw: Path) -> Path:
@@ -97,9 +95,7 @@ def _annotation(
         text = path.read_text(encoding="utf-8")
         tree = ElementTree.fromstring(text)  # noqa: S314 - expat bounds entity expansion since 2.4.1
     except FileNotFoundError:
-        log.add(
-            "no_annotation", "quarantined", "The image is in a split, but has no annotation.", image_id, file
-        )
+        log.add("no_annotation", "quarantined", "The image is in a split, but has no annotation.", image_id, file)
         return {"status": "unlabelled"}
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
         log.add("bad_annotation", "quarantined", f"Not readable as XML: {error}.", image_id, file)

@@ -148,9 +148,7 @@ class Pack:
         try:
             return self._index[self._row[image_id]]
         except KeyError:
-            raise DataError(
-                f"Image '{image_id}' is not in {self.path}; run the augment stage again."
-            ) from None
+            raise DataError(f"Image '{image_id}' is not in {self.path}; run the augment stage again.") from None
 
 
 def _made_from(images: pd.DataFrame, raw: Path, size: int, encoding: str) -> dict[str, Any]:

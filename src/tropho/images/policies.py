@@ -121,9 +121,7 @@ def _microscopy() -> list[Any]:
         a.HorizontalFlip(p=0.5),
         a.VerticalFlip(p=0.5),
         # Stain and lamp vary by slide; hue only so far that chromatin stays violet.
-        a.ColorJitter(
-            brightness=(0.85, 1.15), contrast=(0.85, 1.15), saturation=(0.8, 1.2), hue=(-0.02, 0.02), p=0.6
-        ),
+        a.ColorJitter(brightness=(0.85, 1.15), contrast=(0.85, 1.15), saturation=(0.8, 1.2), hue=(-0.02, 0.02), p=0.6),
         a.RandomGamma(gamma_limit=(85, 118), p=0.3),
         # Slightly out of focus, as much of a thick film always is.
         a.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 0.9), p=0.1),

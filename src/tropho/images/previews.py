@@ -46,9 +46,7 @@ def preview_sheet(
     write_png(to, contact_sheet(tiles, captions, columns=4, tile_width=width, title=title, legend=legend))
 
 
-def packed_boxes(
-    pack: Pack, boxes: pd.DataFrame, image_id: str, classes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
+def packed_boxes(pack: Pack, boxes: pd.DataFrame, image_id: str, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """An image's boxes (n, 4) float32 xyxy in pixels of the packed image, and class numbers (n,) int64."""
     rows = boxes[boxes["image_id"] == image_id]
     scaled = rows[BOX].to_numpy(np.float64) * np.tile(pack.scale(image_id), 2)

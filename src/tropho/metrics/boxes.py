@@ -6,6 +6,7 @@ itself.
 """
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,14 @@ class Ranking:
         return np.where(drawn, values, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)
 
 
-def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, float | dict[str, float]]:
+class Score(TypedDict):
+    """What `leaderboard_map` returns: the mean, and the average precision of each class of the truth."""
+
+    score: float
+    ap: dict[str, float]
+
+
+def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> Score:
     """Score predictions as the leaderboard does.
 
     Args:

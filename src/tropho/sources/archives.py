@@ -69,9 +69,7 @@ def _check_sizes(archive: Path, members: list[Member], to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(to.parent).free
     if total + DISK_MARGIN_BYTES > free:
-        raise OutsideError(
-            f"{archive} needs {total:,} bytes unpacked, {free:,} are free; make room and run again."
-        )
+        raise OutsideError(f"{archive} needs {total:,} bytes unpacked, {free:,} are free; make room and run again.")
 
 
 def _write_all(archive: Path, members: list[Member], folder: Path) -> None:
@@ -88,18 +86,12 @@ def _write(archive: Path, member: Member, target: Path) -> None:
             written = _copy_at_most(source, file, member.size)
     except OSError as error:
         if error.errno is None:  # the archive's fault, not the disk's
-            raise DataError(
-                f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again."
-            ) from error
-        raise OutsideError(
-            f"{target} can't be written ({error.strerror}); mend that and run again."
-        ) from error
+            raise DataError(f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again.") from error
+        raise OutsideError(f"{target} can't be written ({error.strerror}); mend that and run again.") from error
     except CORRUPT as error:
         raise DataError(f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again.") from error
     if written != member.size:
-        raise DataError(
-            f"{archive}: '{member.name}' unpacks to {written} bytes, not to {member.size} as declared."
-        )
+        raise DataError(f"{archive}: '{member.name}' unpacks to {written} bytes, not to {member.size} as declared.")
 
 
 def _copy_at_most(source: IO[bytes], target: IO[bytes], size: int) -> int:

@@ -61,9 +61,7 @@ def copy_folder(source: Path, to: Path) -> int:
     and UsageError if `to` lies inside `source`, which would copy the copy.
     """
     if to.resolve().is_relative_to(source.resolve()):
-        raise UsageError(
-            f"{source} holds the pipeline's own data folder; put the data set into a folder of its own."
-        )
+        raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
     files = list_files(source)
     with progress_bar(f"Copying {source.name}", len(files)) as bar:
         for file in files:
@@ -86,9 +84,7 @@ def _list(top: Path, below: Path, above: tuple[Path, ...]) -> list[Path]:
         try:
             mode = entry.stat().st_mode
         except OSError as error:
-            raise DataError(
-                f"{top / path} is a broken link ({error.strerror}); remove or mend it."
-            ) from error
+            raise DataError(f"{top / path} is a broken link ({error.strerror}); remove or mend it.") from error
         if stat.S_ISDIR(mode):
             real = (top / path).resolve()
             if real in above:

@@ -52,11 +52,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
         OutsideError: if the disk does not take a file.
     """
     download = settings.download
-    drawn = (
-        _smear(download, to, held_out(settings.name, root))
-        if download.scene == "smear"
-        else _cells(download, to)
-    )
+    drawn = _smear(download, to, held_out(settings.name, root)) if download.scene == "smear" else _cells(download, to)
     return {
         "source": "generator",
         "scene": download.scene,

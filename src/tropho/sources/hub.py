@@ -62,9 +62,7 @@ class HubDataset:
             return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
         def ask() -> list[str]:
-            tree = self._api.list_repo_tree(
-                self.repo, recursive=True, revision=self.commit, repo_type="dataset"
-            )
+            tree = self._api.list_repo_tree(self.repo, recursive=True, revision=self.commit, repo_type="dataset")
             return sorted(entry.path for entry in tree if hasattr(entry, "size"))  # folders have none
 
         return self._ask(ask)
@@ -77,9 +75,7 @@ class HubDataset:
         from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError
 
         try:
-            info = self._ask(
-                lambda: self._api.dataset_info(self.repo, revision=self.revision, timeout=REQUEST_SECONDS)
-            )
+            info = self._ask(lambda: self._api.dataset_info(self.repo, revision=self.revision, timeout=REQUEST_SECONDS))
         except OutsideError as error:
             cause = error.__cause__
             if isinstance(cause, HfHubHTTPError) or not isinstance(cause, (HTTPError, OSError)):
@@ -142,9 +138,7 @@ class HubDataset:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return f"The disk is too full for '{self.repo}'; make room, or set HF_HUB_CACHE to a larger disk."
         if hasattr(self, "commit") and not self.offline:
-            return (
-                f"The download of '{self.repo}' from {host} broke off; run again and it goes on from there."
-            )
+            return f"The download of '{self.repo}' from {host} broke off; run again and it goes on from there."
         return f"{host} can't be reached for '{self.repo}'; connect to the internet or set HF_ENDPOINT."
 
     def _answer(self, cause: Any) -> str:
@@ -157,9 +151,7 @@ class HubDataset:
             case errors.RevisionNotFoundError(), _:
                 return f"has no revision '{self.revision}'; correct download.revision"
             case errors.RepositoryNotFoundError(), _:
-                return (
-                    "is not there, or private; correct download.repo, or set HF_TOKEN to one that may read it"
-                )
+                return "is not there, or private; correct download.repo, or set HF_TOKEN to one that may read it"
             case _, 401 | 403:
                 return "is refused; set HF_TOKEN to a token that may read it, or unset one that has expired"
             case _, 429:

@@ -40,9 +40,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     pictures = [path for path in files if is_image(path) and "/" in path]
     if tables and (asked.config or not pictures):
         card = hub.download([CARD])
-        chosen = choose_tables(
-            tables, asked.config, _card_configs(card), f"tasks.{settings.name}.download.config"
-        )
+        chosen = choose_tables(tables, asked.config, _card_configs(card), f"tasks.{settings.name}.download.config")
         found = _write_tables(hub, chosen, to, card)
     else:
         found = _write_files(hub, files, to)
@@ -80,9 +78,7 @@ def choose_tables(tables: list[str], config: str | None, card: dict[str, Any], k
             return by_pattern
     inside = [path for path in tables if path.startswith(f"{name}/")] if name in folders else []
     if config and not inside:
-        raise UsageError(
-            f"{key} is '{config}'; the data set has {', '.join(known) or 'no configs: write null'}."
-        )
+        raise UsageError(f"{key} is '{config}'; the data set has {', '.join(known) or 'no configs: write null'}.")
     return {path: split_of(path) for path in inside or tables}
 
 
@@ -106,9 +102,7 @@ def _tables_of_card(tables: list[str], data_files: Any) -> dict[str, str]:
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             for path in tables:
                 if fnmatchcase(path, pattern.replace("**/", "*")):
-                    chosen[path] = (
-                        entry["split"] if isinstance(entry, dict) and "split" in entry else split_of(path)
-                    )
+                    chosen[path] = entry["split"] if isinstance(entry, dict) and "split" in entry else split_of(path)
     return chosen
 
 
@@ -134,9 +128,7 @@ def _write_tables(hub: HubDataset, chosen: dict[str, str], to: Path, card: Path)
         raise DataError(f"No image of '{hub.repo}' could be written: {written.quarantined[0]['reason']}.")
     return {
         "layout": "parquet",
-        "partial": any(
-            "/partial-" in f"/{path}" for path in chosen
-        ),  # the Hub converts the first gigabytes only
+        "partial": any("/partial-" in f"/{path}" for path in chosen),  # the Hub converts the first gigabytes only
         "splits": {split: dict(sorted(counts.items())) for split, counts in sorted(written.counts.items())},
         "quarantined": written.quarantined,
     }

@@ -23,9 +23,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     """
     repo, version = settings.download.repo, settings.download.revision
     if not repo or not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise UsageError(
-            f"tasks.{settings.name}.download.repo is {repo!r}; Kaggle's data sets are named owner/name."
-        )
+        raise UsageError(f"tasks.{settings.name}.download.repo is {repo!r}; Kaggle's data sets are named owner/name.")
     try:
         import kagglehub
     except ImportError:

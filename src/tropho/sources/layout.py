@@ -34,9 +34,7 @@ def is_image(path: str) -> bool:
 def is_annotation(path: str) -> bool:
     """Whether the name ends like a table of labels; read-me files do not count."""
     name = PurePosixPath(path)
-    return name.suffix.lower() in ANNOTATION_SUFFIXES and not name.stem.lower().startswith(
-        ("readme", "license")
-    )
+    return name.suffix.lower() in ANNOTATION_SUFFIXES and not name.stem.lower().startswith(("readme", "license"))
 
 
 def arrange(paths: Iterable[str]) -> dict[str, str]:

@@ -29,9 +29,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
             raise DataError(f"{source} ({key}) holds no files; put the data set there.")
         return {"source": "local", "path": path, "files": files}
     if not source.is_file():
-        raise UsageError(
-            f"{key}: there is no '{path}' ({source}); put the data set there or correct the path."
-        )
+        raise UsageError(f"{key}: there is no '{path}' ({source}); put the data set there or correct the path.")
     if not is_archive(source.name):
         raise UsageError(f"{key}: '{path}' must be a folder or an archive (.zip, .tar, .tar.gz).")
     return {

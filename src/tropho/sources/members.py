@@ -62,9 +62,7 @@ def members_of(archive: Path) -> Iterator[list[Member]]:
             else:
                 members = _tar_members(archive, stack.enter_context(tarfile.open(archive, "r:*")))
         except CORRUPT as error:
-            raise DataError(
-                f"{archive} is cut short or no archive ({words(error)}); fetch it again."
-            ) from error
+            raise DataError(f"{archive} is cut short or no archive ({words(error)}); fetch it again.") from error
         yield members
 
 
@@ -77,9 +75,7 @@ def check_ratio(archive: Path, total: int) -> None:
     """Raise DataError if so many unpacked bytes can't come from an honest archive of this size."""
     packed = max(archive.stat().st_size, 1)
     if total > RATIO_FREE_BYTES and total > MAX_RATIO * packed:
-        raise DataError(
-            f"{archive} of {packed:,} bytes unpacks to {total:,} or more; that is no honest data set."
-        )
+        raise DataError(f"{archive} of {packed:,} bytes unpacks to {total:,} or more; that is no honest data set.")
 
 
 def _starts_like_zip(archive: Path) -> bool:
@@ -96,9 +92,7 @@ def _zip_member(archive: Path, packed: zipfile.ZipFile, info: zipfile.ZipInfo) -
     if info.flag_bits & 0x1:
         raise DataError(f"{archive}: '{info.filename}' is encrypted; unpack the archive by hand.")
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-        raise DataError(
-            f"{archive}: '{info.filename}' is a link or a device, which a data set must not hold."
-        )
+        raise DataError(f"{archive}: '{info.filename}' is a link or a device, which a data set must not hold.")
     return Member(info.filename, _safe(archive, info.filename), info.file_size, lambda: packed.open(info))
 
 
@@ -130,9 +124,7 @@ def _tar_opener(packed: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], 
     return open_member
 
 
-def _resolved(
-    archive: Path, packed: tarfile.TarFile, member: Member, known: dict[str, tarfile.TarInfo]
-) -> Member:
+def _resolved(archive: Path, packed: tarfile.TarFile, member: Member, known: dict[str, tarfile.TarInfo]) -> Member:
     """Give a link the bytes of the member it leads to, which must be a regular file in the archive."""
     info = known[member.path]
     seen: set[str] = set()
@@ -140,9 +132,7 @@ def _resolved(
         origin = info.name.split("/")[:-1] if info.issym() else []  # a hard link counts from the top
         target = _normal([*origin, *info.linkname.split("/")])
         if target is None or target not in known or target in seen or info.linkname.startswith("/"):
-            raise DataError(
-                f"{archive}: the link '{member.name}' leads out of the archive or to no file in it."
-            )
+            raise DataError(f"{archive}: the link '{member.name}' leads out of the archive or to no file in it.")
         seen.add(target)
         info = known[target]
     return Member(member.name, member.path, info.size, _tar_opener(packed, info))

@@ -53,9 +53,7 @@ def write_images(tables: dict[str, tuple[Path, str]], to: Path, card: Path | Non
         try:
             opened.append((name, split, pq.ParquetFile(path)))
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
-            raise DataError(
-                f"{name} is no readable parquet file ({' '.join(str(error).split())})."
-            ) from error
+            raise DataError(f"{name} is no readable parquet file ({' '.join(str(error).split())}).") from error
     with progress_bar("Writing images", sum(table.metadata.num_rows for _, _, table in opened)) as bar:
         for name, split, table in opened:
             columns = columns_of(table.schema_arrow, name, card)
@@ -63,9 +61,7 @@ def write_images(tables: dict[str, tuple[Path, str]], to: Path, card: Path | Non
             for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=[columns.image, columns.label]):
                 for record in batch.to_pylist():
                     row += 1
-                    reason = _write_row(
-                        record, columns, row, to / split, written.counts.setdefault(split, Counter())
-                    )
+                    reason = _write_row(record, columns, row, to / split, written.counts.setdefault(split, Counter()))
                     if reason:
                         written.quarantined.append({"file": name, "row": row, "reason": reason})
                 bar.advance(bar.task_ids[0], len(batch))
@@ -79,18 +75,14 @@ def columns_of(schema: Any, name: str, card: Path | None) -> Columns:
     features: dict[str, Any] = dict(datasets.Features.from_arrow_schema(schema))
     images = [key for key, kind in features.items() if _holds_images(kind)]
     if not images:
-        raise DataError(
-            f"{name} has no image column among {', '.join(features)}; is it another config's table?"
-        )
+        raise DataError(f"{name} has no image column among {', '.join(features)}; is it another config's table?")
     if not any(isinstance(kind, datasets.ClassLabel) for kind in features.values()):
         features |= {key: kind for key, kind in _card_features(card).items() if key in features}
     classed = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     known = [key for key in LABEL_NAMES if key in classed] or classed
     if known:
         return Columns(_first(images, "image"), known[0], list(features[known[0]].names))
-    text = [
-        key for key in LABEL_NAMES if getattr(features.get(key), "dtype", None) in ("string", "large_string")
-    ]
+    text = [key for key in LABEL_NAMES if getattr(features.get(key), "dtype", None) in ("string", "large_string")]
     if text:
         return Columns(_first(images, "image"), text[0], None)
     raise DataError(f"{name} does not name its classes; its columns are {', '.join(features)}.")
@@ -115,9 +107,7 @@ def _card_features(card: Path | None) -> dict[str, Any]:
     return next((dict(info.features) for info in infos.values() if info.features), {})
 
 
-def _write_row(
-    record: dict[str, Any], columns: Columns, row: int, folder: Path, counts: Counter[str]
-) -> str | None:
+def _write_row(record: dict[str, Any], columns: Columns, row: int, folder: Path, counts: Counter[str]) -> str | None:
     """Write one image; return why not, if it can't be."""
     image = record[columns.image] or {}
     content = image.get("bytes")

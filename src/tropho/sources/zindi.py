@@ -83,11 +83,7 @@ def _what_to_place(absent: list[str], settings: TaskSettings) -> str:
     names = ", ".join(absent[:-1]) + " and " + absent[-1] if len(absent) > 1 else absent[0]
     where = f"data/incoming/{settings.name}/"
     challenge = settings.download.repo
-    page = (
-        f" from https://zindi.africa/competitions/{challenge}/data"
-        if challenge
-        else " from the competition's page"
-    )
+    page = f" from https://zindi.africa/competitions/{challenge}/data" if challenge else " from the competition's page"
     client = ", or pip install 'tropho[zindi]' and set ZINDI_USERNAME and ZINDI_PASSWORD" if challenge else ""
     return f"Place {names}{page} in {where}{client}, then run again."
 
@@ -115,9 +111,7 @@ def _signed_in(challenge: str) -> Any:
     from zindi.user import Zindian
 
     with _asking("sign you in (check ZINDI_USERNAME and ZINDI_PASSWORD)", challenge):
-        user = Zindian(
-            os.environ["ZINDI_USERNAME"], fixed_password=os.environ["ZINDI_PASSWORD"], to_print=False
-        )
+        user = Zindian(os.environ["ZINDI_USERNAME"], fixed_password=os.environ["ZINDI_PASSWORD"], to_print=False)
     with _asking("open the challenge (join it on zindi.africa first)", challenge):
         chosen = user.select_a_challenge(challenge_id=challenge, to_print=False, as_model=False)
     if chosen["challenge"] is None:

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
-from tropho.metrics.boxes import leaderboard_map
+from tropho.metrics.boxes import Score, leaderboard_map
 from tropho.metrics.coco import coco_map
 from tropho.models import build_model
 from tropho.predicting.views import View, view_boxes, view_images
@@ -206,10 +206,23 @@ class DetectionTask:
         table = predictions.assign(order=predictions["image_id"].map(order))
         return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")
 
-    def _leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """The metric needs a row an image: the negative one where there are no boxes."""
-        rows = truth.boxes
+    def _leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> Score:
+        """The leaderboard's metric on these images, those without any true or predicted box included."""
+        image_ids = truth.images[["image_id"]]
         if self.negative:
-            without = truth.images.loc[~truth.images["image_id"].isin(rows["image_id"]), ["image_id"]]
-            rows = pd.concat([rows, without.assign(label=self.negative, **dict.fromkeys(BOX, 0.0))])
-        return leaderboard_map(rows, predictions)
+            empty_images = image_ids[~image_ids["image_id"].isin(truth.boxes["image_id"])]
+            return leaderboard_map(pd.concat([truth.boxes, _marks(empty_images, self.negative)]), predictions)
+        # The metric knows only images that have rows in both tables: an extra class, left out of the mean, gives
+        # every image one, so that false alarms in empty images count and images without detections are no error.
+        marks = _marks(image_ids, _EVERY_IMAGE)
+        ap = leaderboard_map(pd.concat([truth.boxes, marks]), pd.concat([predictions, marks.assign(score=1.0)]))["ap"]
+        classes = {name: value for name, value in ap.items() if name != _EVERY_IMAGE}
+        return Score(score=float(np.mean(list(classes.values()))) if classes else float("nan"), ap=classes)
+
+
+_EVERY_IMAGE = ""
+
+
+def _marks(images: pd.DataFrame, label: str) -> pd.DataFrame:
+    """A row an image with the box 0, 0, 0, 0, as the metric wants for what concerns the whole image."""
+    return images.assign(label=label, **dict.fromkeys(BOX, 0.0))

@@ -97,9 +97,7 @@ class NullRun:
         """Do nothing."""
 
     @contextmanager
-    def child(
-        self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
-    ) -> Iterator[Run]:
+    def child(self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None) -> Iterator[Run]:
         """Yield a run that keeps nothing."""
         yield NullRun()
 

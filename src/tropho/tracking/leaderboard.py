@@ -65,9 +65,7 @@ def _experiments(client: "MlflowClient", task: str | None) -> list[tuple[str, st
 
 def _scored(client: "MlflowClient", experiment_id: str) -> list["MlflowEntity"]:
     # A comparison that any number passes: MLflow has no test for the presence of a metric.
-    return _pages(
-        lambda token: client.search_runs([experiment_id], "metrics.score > -1.0e300", page_token=token)
-    )
+    return _pages(lambda token: client.search_runs([experiment_id], "metrics.score > -1.0e300", page_token=token))
 
 
 def _pages(fetch: Any) -> list[Any]:

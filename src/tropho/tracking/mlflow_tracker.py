@@ -66,9 +66,7 @@ class MlflowTracker:
         entity = reopened = _existing(client, run_id)
         if entity is None:
             start = {**provenance(self._root), **({"mlflow.parentRunId": parent} if parent else {})}
-            entity = client.create_run(
-                _experiment(client, experiment, self._root, self._uri), None, start, name
-            )
+            entity = client.create_run(_experiment(client, experiment, self._root, self._uri), None, start, name)
         else:
             _end_killed_children(client, entity)
             client.update_run(run_id, status="RUNNING")
@@ -152,9 +150,7 @@ class MlflowRun:
         """See `Run.log_model`."""
         from tropho.tracking.registry import register
 
-        return self._guard.call(
-            lambda: register(self._client, self._experiment_id, str(self.id), folder, name, alias)
-        )
+        return self._guard.call(lambda: register(self._client, self._experiment_id, str(self.id), folder, name, alias))
 
     def close(self, status: str) -> None:
         """End the run; one that had finished before is finished again."""

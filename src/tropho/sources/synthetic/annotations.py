@@ -56,10 +56,7 @@ def plant_faults(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str
     boxed = table[table["class"] != "NEG"]
     images = np.sort(boxed["Image_ID"].unique())
     chosen = rng.choice(images, max(1, round(DOUBLED_SHARE * len(images))), replace=False)
-    again = [
-        _tighter(rng, boxed[boxed["Image_ID"] == image].sample(frac=0.5, random_state=rng))
-        for image in chosen
-    ]
+    again = [_tighter(rng, boxed[boxed["Image_ID"] == image].sample(frac=0.5, random_state=rng)) for image in chosen]
     faults = {"zero_height": flat["Image_ID"].tolist(), "doubled": [str(image) for image in np.sort(chosen)]}
     return pd.concat([table, flat, *again], ignore_index=True), faults
 

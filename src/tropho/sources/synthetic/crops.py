@@ -56,13 +56,13 @@ def _picture(rng: np.random.Generator, look: Look, infected: bool, difficulty: f
         far = rng.uniform(1.02, 1.2) * size
         beside = int(middle[0] + far * np.cos(turn)), int(middle[1] + far * np.sin(turn))
         stamp(density, _red_cell(rng, size * rng.uniform(0.85, 1.1), eosin, look), *beside)
-    unit = size * (0.38 - 0.1 * difficulty)
+    unit = size * (0.49 - 0.14 * difficulty)
     thirds = rng.permutation(3) * (2 * np.pi / 3) + rng.uniform(0, 2 * np.pi)  # so that they stay apart
     parasites = 1 + int(rng.random() < 0.12) if infected else 0
     # A clean cell carries one more look-alike, so that the amount of stain does not give the class away.
-    others = rng.binomial(2, 0.35) + (0 if infected else rng.binomial(1, 0.95))
+    others = rng.binomial(1, 0.4) + (0 if infected else rng.binomial(1, 0.95))
     for index, turn in enumerate(thirds[: parasites + others]):
-        far = size * rng.uniform(0.19, 0.28)
+        far = size * (rng.uniform(0.18, 0.25) if index < parasites else rng.uniform(0.24, 0.33))
         at = int(middle[0] + far * np.cos(turn)), int(middle[1] + far * np.sin(turn))
         draw = trophozoite if index < parasites else SMALL[rng.choice(len(SMALL), p=LOOK_ALIKE_SHARES)]
         own = unit * float(np.clip(rng.normal(1, 0.15), 0.7, 1.3))
@@ -84,8 +84,6 @@ def _red_cell(rng: np.random.Generator, size: float, eosin: float, look: Look) -
 def _expose(rng: np.random.Generator, density: Array, look: Look) -> Array:
     through = np.exp(density * np.float32(-np.log(10))).transpose(1, 2, 0)
     sharp = float(np.hypot(0.35, look.focus * rng.uniform(0.8, 1.25)))
-    picture = (
-        cv2.GaussianBlur(through, (0, 0), sharp) * look.light * np.float32(255 * rng.uniform(0.94, 1.04))
-    )
+    picture = cv2.GaussianBlur(through, (0, 0), sharp) * look.light * np.float32(255 * rng.uniform(0.94, 1.04))
     picture += rng.normal(0, 2.0, (*picture.shape[:2], 1)).astype(np.float32)
     return np.clip(picture, 0, 255).astype(np.uint8)

@@ -73,9 +73,7 @@ def ground(rng: np.random.Generator, camera: Camera, look: Look) -> Array:
     amounts = (thick, thick * stained, net)
     density = np.empty((3, camera.height, camera.width), np.float32)
     for channel in range(3):
-        plane = sum(
-            np.float32(colour[channel]) * amount for colour, amount in zip(colours, amounts, strict=True)
-        )
+        plane = sum(np.float32(colour[channel]) * amount for colour, amount in zip(colours, amounts, strict=True))
         cv2.resize(plane, (camera.width, camera.height), dst=density[channel], interpolation=cv2.INTER_LINEAR)
     return density
 

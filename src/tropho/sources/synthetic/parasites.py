@@ -25,17 +25,13 @@ def trophozoite(rng: np.random.Generator, size: float, stains: Stains, soft: flo
     chromatin = spot(on, radius * np.cos(at), radius * np.sin(at), dot, soft)
     if form == "ring" and rng.random() < 0.2:  # two dots are common in this species
         other = at + rng.uniform(0.8, 2.2)
-        chromatin = np.maximum(
-            chromatin, spot(on, radius * np.cos(other), radius * np.sin(other), 0.85 * dot, soft)
-        )
+        chromatin = np.maximum(chromatin, spot(on, radius * np.cos(other), radius * np.sin(other), 0.85 * dot, soft))
     return paint(cytoplasm * np.float32(rng.uniform(0.5, 0.75)), stains.azure) + paint(
         chromatin * np.float32(rng.uniform(0.75, 1.05)), stains.chromatin
     )
 
 
-def _ring(
-    rng: np.random.Generator, on: Grid, size: float, radius: float, soft: float, at: float, form: str
-) -> Array:
+def _ring(rng: np.random.Generator, on: Grid, size: float, radius: float, soft: float, at: float, form: str) -> Array:
     """Cytoplasm of the young forms: even, thick across from the dot, or open on one side."""
     outline = radius * wobble(on.angle, rng, 0.1)
     width = np.hypot(size * 0.055, 0.3 * soft)

@@ -67,9 +67,7 @@ def photos(seed: int, count: int, subset: str, difficulty: float) -> Iterator[Ph
         slide += 1
 
 
-def _photo(
-    rng: np.random.Generator, slide: int, look: Look, negative: bool, burden: float, difficulty: float
-) -> Photo:
+def _photo(rng: np.random.Generator, slide: int, look: Look, negative: bool, burden: float, difficulty: float) -> Photo:
     image_id = f"id_{''.join(rng.choice(ID_LETTERS, 10))}.jpg"
     camera = ROTA[slide % len(ROTA)]
     disc = place_disc(rng, camera)

@@ -53,9 +53,9 @@ def mix_stains(rng: np.random.Generator, variation: float) -> Stains:
         own = 1 + 0.16 * variation * rng.uniform(-1, 1, 3)
         return (np.array(usual) * shift * own).astype(np.float32)
 
-    return Stains(
-        one(AZURE), one(CHROMATIN), one(NUCLEUS), one(GRANULE), one(BLOOD), one(LILAC), one(EOSIN)
-    ).scaled(strength)
+    return Stains(one(AZURE), one(CHROMATIN), one(NUCLEUS), one(GRANULE), one(BLOOD), one(LILAC), one(EOSIN)).scaled(
+        strength
+    )
 
 
 def paint(amount: Array, stain: Array) -> Array:

@@ -59,9 +59,7 @@ def _settings(trials: list[FrozenTrial], knobs: list[Knob], to: Path) -> None:
         _scatter(axes, tried, lambda trial, knob=knob, place=place: place(trial.params[knob.key]))
         if best is not None and knob.key in best.params:
             x, y = [place(best.params[knob.key])], [float(best.value or 0)]
-            axes.scatter(
-                x, y, s=110, facecolors="none", edgecolors=style.PALETTE[2], linewidths=2, label="best"
-            )
+            axes.scatter(x, y, s=110, facecolors="none", edgecolors=style.PALETTE[2], linewidths=2, label="best")
         style.label(axes, style.plain(knob.key), "score")
     style.legend(panels[0])
     style.save(figure, to)

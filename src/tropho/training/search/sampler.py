@@ -33,9 +33,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         """As TPE."""
         return self._tpe.sample_relative(study, trial, search_space)
 
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, distribution: Any
-    ) -> Any:
+    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, distribution: Any) -> Any:
         """As TPE."""
         return self._tpe.sample_independent(study, trial, param_name, distribution)
 

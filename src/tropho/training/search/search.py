@@ -162,9 +162,7 @@ class Search:
         trials = [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
         best = best_of(trials)
         if best is None:
-            reasons = [reason_of(trial) for trial in trials if trial.state == TrialState.FAIL] or [
-                "none was run"
-            ]
+            reasons = [reason_of(trial) for trial in trials if trial.state == TrialState.FAIL] or ["none was run"]
             raise DataError(f"No trial of the search came to its end; the last one: {reasons[-1]}")
         names = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
         return Choice(
@@ -203,9 +201,7 @@ class Search:
         return score
 
     def _values(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {
-            knob.key: knob.value(trial.params[knob.key]) for knob in self._knobs if knob.key in trial.params
-        }
+        return {knob.key: knob.value(trial.params[knob.key]) for knob in self._knobs if knob.key in trial.params}
 
 
 def _setting(settings: TaskSettings, key: str) -> Any:

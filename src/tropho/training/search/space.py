@@ -78,13 +78,9 @@ def _knob(settings: TaskSettings, key: str, spec: Any, where: str) -> Knob:
     if key in FIXED:
         raise UsageError(f"{where} can't be searched: {FIXED[key]}.")
     if section not in SEARCHABLE:
-        raise UsageError(
-            f"{where} can't be searched; keys start with {', '.join(f'{each}.' for each in SEARCHABLE)}"
-        )
+        raise UsageError(f"{where} can't be searched; keys start with {', '.join(f'{each}.' for each in SEARCHABLE)}")
     if not isinstance(spec, dict) or ("choices" in spec) == bool({"low", "high"} & set(spec)):
-        raise UsageError(
-            f"{where} must be {{low: A, high: B}}, with log: true or step: C, or {{choices: [A, B]}}."
-        )
+        raise UsageError(f"{where} must be {{low: A, high: B}}, with log: true or step: C, or {{choices: [A, B]}}.")
     for name in spec:
         if name not in KEYS:
             close = difflib.get_close_matches(str(name), KEYS, n=1)
@@ -106,9 +102,7 @@ def _choices(settings: TaskSettings, key: str, spec: dict[str, Any], where: str)
     stored = [value if isinstance(value, plain) else json.dumps(value) for value in values]
     if len(set(stored)) < len(stored):
         raise UsageError(f"{where}.choices names a value twice.")
-    return Knob(
-        key, optuna.distributions.CategoricalDistribution(stored), dict(zip(stored, values, strict=True))
-    )
+    return Knob(key, optuna.distributions.CategoricalDistribution(stored), dict(zip(stored, values, strict=True)))
 
 
 def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, own: Any) -> Knob:

@@ -84,9 +84,7 @@ def requeue_killed(study: optuna.Study, shared: bool) -> None:
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if not _is_alive(trial.user_attrs.get(WORKER), shared):
-            with contextlib.suppress(
-                optuna.exceptions.UpdateFinishedTrialError
-            ):  # another process was faster
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another process was faster
                 study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     trials = study.get_trials(deepcopy=False)
     queued = {trial.user_attrs.get(QUEUED_FOR) for trial in trials}

@@ -1,0 +1,34 @@
+"""How labels are read, whatever their format."""
+
+from pathlib import Path
+
+from tropho.errors import DataError, UsageError
+from tropho.formats import boxes_csv, coco, image_folder, label_csv, voc
+from tropho.formats.classes import settle
+from tropho.formats.labels import Labels
+from tropho.settings import TaskSettings
+
+_READERS = {
+    "boxes_csv": boxes_csv.read,
+    "coco": coco.read,
+    "voc": voc.read,
+    "image_folder": image_folder.read,
+    "label_csv": label_csv.read,
+}
+_WHOLE_IMAGE = {"image_folder", "label_csv"}
+
+
+def read(settings: TaskSettings, raw: Path) -> Labels:
+    """Read the labels in `raw` in the settings' format, with class names settled and faults listed.
+
+    Raises:
+        UsageError: the format doesn't suit the kind of task, or a setting names what isn't there.
+        DataError: the label files are missing or nothing in them can be used.
+    """
+    form = settings.audit.format
+    if (form in _WHOLE_IMAGE) != (settings.kind == "classification"):
+        wanted = sorted(_WHOLE_IMAGE) if settings.kind == "classification" else sorted(set(_READERS) - _WHOLE_IMAGE)
+        raise UsageError(f"audit.format '{form}' does not suit {settings.kind}; use {' or '.join(wanted)}.")
+    if not raw.is_dir():
+        raise DataError(f"{raw} is not there; run `tropho download {settings.name}` first.")
+    return settle(_READERS[form](settings, raw), settings.audit)

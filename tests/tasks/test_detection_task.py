@@ -1,0 +1,124 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
+from tropho.tasks import build_task
+from tropho.tasks.base import Truth
+
+
+class Sizes:
+    """Two images of 200 x 100 pixels, packed at half the size."""
+
+    def original_size(self, image_id):
+        return 200, 100
+
+    def scale(self, image_id):
+        return 0.5, 0.5
+
+
+def output(boxes, scores, labels, presence):
+    return {
+        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        "scores": torch.tensor(scores, dtype=torch.float32),
+        "labels": torch.tensor(labels, dtype=torch.int64),
+        "presence": torch.tensor(presence),
+    }
+
+
+def truth_of(image_ids, boxes):
+    images = pd.DataFrame({"image_id": image_ids}).reindex(columns=list(IMAGES))
+    rows = pd.DataFrame(boxes, columns=["image_id", "label", *BOX]) if boxes else empty(BOXES)
+    return Truth(images.astype(IMAGES), conform(rows, BOXES))
+
+
+@pytest.fixture
+def task(settings):
+    return build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
+
+
+@pytest.fixture
+def without_negative(settings):
+    return build_task(settings("smear_demo", **{"audit.negative": None}), ["Trophozoite", "WBC"])
+
+
+def test_boxes_come_back_in_original_pixels_clipped_with_a_negative_row(task):
+    outputs = [output([[10, 10, 20, 30], [90, 40, 130, 60]], [0.9, 0.4], [1, 0], 0.8), output([], [], [], 0.1)]
+    table = task.to_table(outputs, ["a", "b"], Sizes())
+    assert table[["image_id", "label"]].to_numpy().tolist() == [
+        ["a", "WBC"],
+        ["a", "Trophozoite"],
+        ["a", "NEG"],
+        ["b", "NEG"],
+    ]
+    np.testing.assert_allclose(
+        table[BOX].to_numpy(), [[20, 20, 40, 60], [180, 80, 200, 100], [0] * 4, [0] * 4], atol=1e-4
+    )
+    np.testing.assert_allclose(table["score"], [0.9, 0.4, 0.2, 0.9], atol=1e-6)
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == DETECTIONS
+
+
+def test_a_box_wholly_outside_is_dropped(task):
+    table = task.to_table([output([[150, 10, 160, 20]], [0.9], [0], 0.5)], ["a"], Sizes())
+    assert table["label"].tolist() == ["NEG"]
+
+
+def test_scores_are_scaled_by_presence(task):
+    table = task.to_table([output([[10, 10, 20, 30]], [0.5], [0], 0.4)], ["a"], Sizes())
+    finished = task.finish(table).set_index("label")["score"]
+    assert finished["Trophozoite"] == pytest.approx(0.5 * 0.4, abs=1e-6)
+    assert finished["NEG"] == pytest.approx(0.6, abs=1e-6)
+
+
+def test_a_perfect_prediction_scores_one_negatives_included(task):
+    truth = truth_of(["a", "b"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0], ["a", "Trophozoite", 80.0, 20.0, 99.0, 40.0]])
+    outputs = [output([[10, 10, 30, 35], [40, 10, 49.5, 20]], [0.9, 0.9], [1, 0], 0.99), output([], [], [], 0.01)]
+    table = task.finish(task.to_table(outputs, ["a", "b"], Sizes()))
+    assert task.score(truth, table) == pytest.approx(1.0, abs=1e-12)
+    metrics = task.measure(truth, table)
+    assert metrics["leaderboard_map"] == pytest.approx(1.0, abs=1e-12)
+    assert metrics["ap/NEG"] == pytest.approx(1.0, abs=1e-12)
+    assert metrics["map50"] == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_false_alarm_in_an_empty_image_counts_without_a_negative_class(without_negative):
+    truth = truth_of(["a", "b"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
+    hit = output([[10, 10, 30, 35]], [0.5], [1], 1.0)
+    alone = without_negative.to_table([hit, output([], [], [], 0.0)], ["a", "b"], Sizes())
+    alarmed = without_negative.to_table([hit, output([[5, 5, 20, 20]], [0.9], [1], 1.0)], ["a", "b"], Sizes())
+    assert without_negative.score(truth, alone) == pytest.approx(1.0, abs=1e-12)
+    assert without_negative.score(truth, alarmed) == pytest.approx(0.5, abs=1e-12)
+
+
+def test_merging_twins_changes_no_box(task):
+    outputs = [output([[10, 10, 20, 30], [40, 10, 60, 40]], [0.9, 0.4], [1, 0], 0.8)]
+    table = task.to_table(outputs, ["a"], Sizes())
+    merged = task.merge([table, table])
+    assert merged.groupby("label").size().to_dict() == {"NEG": 1, "Trophozoite": 1, "WBC": 1}
+    left, right = (each.sort_values("label")[[*BOX, "score"]].to_numpy() for each in (table, merged))
+    np.testing.assert_allclose(left, right, atol=1e-6)
+
+
+def test_every_image_is_in_the_submission(task):
+    table = task.to_table([output([[10, 10, 20, 30]], [0.9], [1], 0.8)], ["b"], Sizes())
+    submission = task.submission(table, ["a", "b"])
+    assert submission["image_id"].tolist() == ["a", "b", "b"]
+    assert submission.iloc[0]["label"] == "NEG"
+    assert submission.iloc[0]["score"] == 0.5
+    assert submission["score"].tolist()[1:] == sorted(submission["score"].tolist()[1:], reverse=True)
+
+
+def test_batches_are_padded_to_whole_strides(task):
+    samples = [task.sample(np.full((30, 50, 3), 7, np.uint8)), task.sample(np.full((40, 20, 3), 9, np.uint8))]
+    batch = task.collate(samples)
+    assert batch["images"].shape == (2, 3, 64, 64)
+    assert batch["images"].dtype == torch.uint8
+    assert (batch["images"][0, :, :30, :50] == 7).all()
+    assert batch["images"][0, :, 30:].sum() == 0
+    assert batch["images"][1, :, :40, :20].float().mean() == 9
+
+
+def test_strata_join_the_classes_present(task):
+    truth = truth_of(["a", "b"], [["a", "WBC", 0.0, 0.0, 1.0, 1.0], ["a", "Trophozoite", 0.0, 0.0, 1.0, 1.0]])
+    assert task.strata(truth) == ["Trophozoite+WBC", ""]
