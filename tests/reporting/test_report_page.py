@@ -203,6 +203,13 @@ def test_album_tells_charts_from_photos(tmp_path, helpers):
     assert photo.src.startswith("data:image/jpeg")
 
 
+def test_charts_keep_their_size_in_inches():
+    stream = io.BytesIO()
+    Image.new("RGB", (288, 144), "white").save(stream, "PNG", dpi=(144, 144))
+    chart = Album().add(stream.getvalue(), "", "")
+    assert (chart.width, chart.height) == (192, 96)
+
+
 def test_album_shrinks_what_is_heavy_and_then_refuses(tmp_path, helpers, caplog):
     helpers["photo"](tmp_path / "big.png", (1700, 1000))
     album = Album(budget=700_000)

@@ -17,6 +17,7 @@ LARGEST = 1_200_000
 CHART_SHARE = 0.35
 CHART_COLOURS = 2500  # of 25600 pixels looked at
 SCREEN = 96.0  # pixels an inch on a web page
+HALF_PAGE = 518.0  # pixels
 STEPS = ((1600, 84), (1200, 78), (900, 72), (600, 66))
 
 
@@ -53,8 +54,14 @@ class Album:
 
 
 def _shown(image: Image.Image, density: float) -> tuple[int, int]:
-    """Width and height that give a chart its size in inches, so that letters are equally large in all charts."""
-    return round(image.width * SCREEN / density), round(image.height * SCREEN / density)
+    """Width and height on the page that give a chart its size in inches, so that letters are alike in all charts.
+
+    A chart that is a little wider than half the page is made half a page wide, so that it stands beside another.
+    """
+    width = image.width * SCREEN / density
+    if HALF_PAGE < width <= 1.3 * HALF_PAGE:
+        width = HALF_PAGE
+    return round(width), round(image.height * width / image.width)
 
 
 def _on_white(image: Image.Image) -> Image.Image:
