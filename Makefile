@@ -35,4 +35,4 @@ lint: $(READY) ## Check format, style, docstrings, complexity and types
 	$(BIN)/mypy
 
 bench: $(READY) ## Measure speed (see benchmarks/)
-	$(BIN)/python benchmarks/run.py
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -63,9 +63,7 @@ def blobs(density: np.ndarray, threshold: float, zoom: float) -> np.ndarray:
     return np.vstack([edges, sums / area, area / (width * height)]).T
 
 
-def detections(
-    image_id: str, found: np.ndarray, sizes: dict[str, np.ndarray], zoom: float, ranking: str
-) -> list:
+def detections(image_id: str, found: np.ndarray, sizes: dict[str, np.ndarray], zoom: float, ranking: str) -> list:
     """Rows (image_id, label, score, box) of an image, with the NEG row: the surer the fewer were found."""
     side = np.sqrt(np.prod(found[:, 2:4] - found[:, 0:2], axis=1)) / zoom
     rows = []
@@ -77,10 +75,7 @@ def detections(
             "usual size": near,
             "roundest": near * (1 - np.abs(found[chosen, 5] - 0.7)),
         }[ranking]
-        rows += [
-            (image_id, label, float(min(1, one)), *box)
-            for one, box in zip(score, found[chosen, :4], strict=True)
-        ]
+        rows += [(image_id, label, float(min(1, one)), *box) for one, box in zip(score, found[chosen, :4], strict=True)]
     return [*rows, (image_id, "NEG", 1 / (1 + len(rows)), 0, 0, 0, 0)]
 
 
@@ -95,9 +90,7 @@ def sizes_of(truth: pd.DataFrame, widths: dict[str, float]) -> dict[str, np.ndar
 def found_in(photos: dict, channel: str, threshold: float) -> dict:
     """The blobs of every photo, with its zoom."""
     weights = np.array(CHANNELS[channel], np.float32)
-    return {
-        name: (blobs(density @ weights, threshold, zoom), zoom) for name, (density, zoom) in photos.items()
-    }
+    return {name: (blobs(density @ weights, threshold, zoom), zoom) for name, (density, zoom) in photos.items()}
 
 
 def score(truth: pd.DataFrame, found: dict, sizes: dict, ranking: str) -> dict:
