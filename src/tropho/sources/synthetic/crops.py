@@ -16,7 +16,7 @@ from tropho.sources.synthetic.stains import paint
 
 CELLS = 4  # first key of a random generator: what it is for
 TEST_SLIDES = 5000  # test slides are numbered from here, training slides from 0
-LOOK_ALIKE_SHARES = (0.2, 0.45, 0.15, 0.2)  # many bare dots: a dark pixel must not give a parasite away
+LOOK_ALIKE_SHARES = (0.28, 0.42, 0.22, 0.08)  # many bare dots: a dark pixel must not give a parasite away
 INFECTED, CLEAN = "Parasitized", "Uninfected"
 
 
