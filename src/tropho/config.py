@@ -28,6 +28,9 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
         if not isinstance(params.get(key), dict):
             raise UsageError(f"{path} needs a section '{key}'.")
     _check_keys(params["defaults"], SECTIONS, "defaults.")
+    for section, values in params["defaults"].items():
+        if not isinstance(values, dict):
+            raise UsageError(f"defaults.{section} must be a section of settings.")
     unknown = [task for task in params.get("active") or [] if task not in params["tasks"]]
     if unknown:
         raise UsageError(f"active: there is no task '{unknown[0]}'{_nearest(unknown[0], params['tasks'])}.")

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tropho.errors import DataError
+
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hex digits."""
@@ -67,5 +69,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
+    """Read a JSON file; raise DataError where there is none."""
+    if not path.exists():
+        raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
     return json.loads(path.read_text(encoding="utf-8"))

@@ -53,6 +53,7 @@ class AuditSettings(Section):
     train: list[str] | None
     test: list[str] | None
     group_pattern: str | None
+    mistyped: Literal["quarantine", "keep"]
     min_box: Annotated[float, Field(ge=0)]
     double_iou: Positive
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
@@ -171,7 +172,7 @@ class TuneSettings(Section):
 class PredictSettings(Section):
     """How a trained model looks at an image; shared by evaluate and submit."""
 
-    tta: list[Literal["identity", "hflip", "vflip", "rot180"]]
+    tta: Annotated[list[Literal["identity", "hflip", "vflip", "rot180"]], Field(min_length=1)]
     batch_size: AtLeastOne
     merge_iou: Share
 

@@ -23,7 +23,7 @@ IMAGES = {
     "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images
     "subset": "string",  # train | test
-    "status": "string",  # ok | missing | unreadable | unlabelled; only "ok" goes on
+    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled; only "ok" goes on
 }
 BOXES = {"image_id": "string", "label": "string", **dict.fromkeys(BOX, "float64")}
 ISSUES = {

@@ -13,7 +13,7 @@ from tropho.audit.inspect import Look, look_at
 from tropho.audit.summary import summarise
 from tropho.formats import readers
 from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, table_of
-from tropho.settings import TaskSettings
+from tropho.settings import AuditSettings, TaskSettings
 from tropho.tables import BOXES, IMAGES, conform
 
 
@@ -38,7 +38,7 @@ def audit(settings: TaskSettings, raw: Path) -> AuditResult:
     """
     labels = readers.read(settings, raw)
     log = IssueLog()
-    images, looks = _seen_images(labels.images, raw, log)
+    images, looks = _seen_images(labels.images, raw, settings.audit, log)
     boxes = labels.boxes[labels.boxes["image_id"].isin(_ids(images, "ok", "missing"))]
     before = set(boxes["image_id"])
     boxes = clip_boxes(boxes, images.set_index("image_id"), settings.audit.min_box, log)
@@ -68,7 +68,9 @@ def figures(result: AuditResult, raw: Path, to: Path) -> None:
         plots.duplicate_pairs(result.images, raw, to / "duplicates.png")
 
 
-def _seen_images(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> tuple[pd.DataFrame, dict[str, Look]]:
+def _seen_images(
+    labelled: pd.DataFrame, raw: Path, settings: AuditSettings, log: IssueLog
+) -> tuple[pd.DataFrame, dict[str, Look]]:
     """The labelled images and those on disk that no label speaks of, with what their files hold."""
     on_disk = ImageFiles(raw)
     strange = sorted(set(on_disk.paths) - set(labelled["path"]))
@@ -81,11 +83,13 @@ def _seen_images(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> tuple[pd.D
     images = images.sort_values("subset", key=lambda column: column != "train", kind="stable", ignore_index=True)
     looks = look_at(raw, [path for path in dict.fromkeys(images["path"]) if path in on_disk])
     for image in images.itertuples():
-        _list_faults(image, looks.get(str(image.path)), log)
+        _list_faults(image, looks.get(str(image.path)), settings, log)
     missing = ~images["path"].isin(looks)
     unreadable = images["path"].isin([path for path, look in looks.items() if look.fault])
     images.loc[missing, "status"] = "missing"
     images.loc[unreadable, "status"] = "unreadable"
+    if settings.mistyped == "quarantine":
+        images.loc[images["path"].isin([path for path, look in looks.items() if look.mistyped]), "status"] = "mistyped"
     good = {path: look for path, look in looks.items() if not look.fault}
     return images.assign(
         width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),
@@ -95,7 +99,7 @@ def _seen_images(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> tuple[pd.D
     ), looks
 
 
-def _list_faults(image: Any, look: Look | None, log: IssueLog) -> None:
+def _list_faults(image: Any, look: Look | None, settings: AuditSettings, log: IssueLog) -> None:
     """List what is wrong with one image's file."""
     if look is None:
         log.add("missing", "quarantined", "There is no such file.", image.image_id, image.path)
@@ -104,8 +108,10 @@ def _list_faults(image: Any, look: Look | None, log: IssueLog) -> None:
         log.add("unreadable", "quarantined", look.fault, image.image_id, image.path)
         return
     if look.mistyped:
-        detail = f"The file holds {look.format}, not what its ending says; it is read all the same."
-        log.add("mistyped", "listed", detail, image.image_id, image.path)
+        kept = settings.mistyped == "keep"
+        remedy = "it is read all the same" if kept else "rename it, or set audit.mistyped to keep"
+        detail = f"The file holds {look.format}, not what its ending says; {remedy}."
+        log.add("mistyped", "listed" if kept else "quarantined", detail, image.image_id, image.path)
     stated = (image.stated_width, image.stated_height)
     if not any(pd.isna(value) for value in stated) and stated != (look.width, look.height):
         detail = f"The labels state {stated[0]}x{stated[1]} pixels, the file has {look.width}x{look.height}."

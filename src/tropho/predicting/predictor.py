@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -41,24 +42,21 @@ class Predictor:
     model: nn.Module
 
     @torch.inference_mode()
+    def predict_raw(self, image: np.ndarray, image_id: str) -> pd.DataFrame:
+        """The task's prediction table for one image (height, width, 3) uint8 RGB of any size, over every view."""
+        packed = resize_long_side(image, self.task.settings.augment.size)
+        sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
+        batch = self.task.collate([self.task.sample(packed)])
+        batch["images"] = batch["images"].to(next(self.model.parameters()).device)
+        views = self.task.settings.predict.tta
+        return self.task.merge(
+            [self.task.to_table(self.task.predict(self.model, batch, view), [image_id], sizes) for view in views]
+        )
+
     def predict_images(self, images: list[np.ndarray]) -> list[pd.DataFrame]:
-        """Predictions for images of any size.
-
-        Args:
-            images: arrays (height, width, 3) uint8 RGB.
-
-        Returns:
-            One finished prediction table an image, without the column image_id.
-        """
-        tables = []
-        for image in images:
-            packed = resize_long_side(image, self.task.settings.augment.size)
-            sizes = _Loose({"": _size(image)}, {"": _size(packed)})
-            batch = self.task.collate([self.task.sample(packed)])
-            batch["images"] = batch["images"].to(next(self.model.parameters()).device)
-            table = self.task.to_table(self.task.predict(self.model, batch), [""], sizes)
-            tables.append(self.task.finish(table).drop(columns="image_id"))
-        return tables
+        """One finished prediction table an image (height, width, 3) uint8 RGB, without the column image_id."""
+        tables = [self.predict_raw(image, "image") for image in images]
+        return [self.task.finish(table).drop(columns="image_id") for table in tables]
 
 
 def load_predictor(folder: Path) -> Predictor:
@@ -67,7 +65,10 @@ def load_predictor(folder: Path) -> Predictor:
     if not path.exists():
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    settings = TaskSettings.model_validate(config["settings"])
+    try:
+        settings = TaskSettings.model_validate(config["settings"])
+    except ValidationError:
+        raise DataError(f"{folder} was trained by another version of Tropho; train it again.") from None
     # All weights come from the file: there is no need to fetch pretrained ones first.
     task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
     model = task.model()

@@ -49,8 +49,10 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         task.figures(oof_truth, finished, thresholds, paths.raw, folder / "figures" / "oof")
         if test is not None:
             write_table(test, folder / "test.parquet")
-            if test_truth.labelled:
-                metrics["test"] = task.measure(test_truth, task.finish(test))
+            known = test_truth.labelled
+            if len(known.images):
+                rows = test["image_id"].isin(known.images["image_id"])
+                metrics["test"] = task.measure(known, task.finish(test[rows].reset_index(drop=True)))
             task.figures(test_truth, task.finish(test), thresholds, paths.raw, folder / "figures" / "test")
         metrics = {"headline": _headline(metrics, task.score_name), **metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))

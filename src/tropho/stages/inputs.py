@@ -1,6 +1,7 @@
 """What training, tuning and evaluation read: the audited tables, the folds and the pack."""
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -15,7 +16,9 @@ from tropho.tables import BOXES, IMAGES, SPLITS, read_table
 from tropho.tasks.base import Truth
 
 CODE = Path(__file__).resolve().parent.parent
-TRAINING_CODE = ("images", "metrics", "models", "predicting", "tasks", "training")
+ROOMS = ("images", "metrics", "models", "predicting", "tasks", "training")
+FILES = ("seeds.py", "tables.py", "stages/inputs.py")
+LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,14 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
 
 
 def code_hash() -> str:
-    """Changes with the code that a training runs through."""
-    files = sorted(file for room in TRAINING_CODE for file in (CODE / room).glob("*.py"))
-    return fingerprint([(file.name, sha256_of(file)) for file in files])
+    """Changes with the code that a training runs through, the libraries' versions included."""
+    rooms = [each for room in ROOMS for each in (CODE / room).rglob("*.py")]
+    files = sorted([*rooms, *(CODE / name for name in FILES)])
+    code = [(str(file.relative_to(CODE)), sha256_of(file)) for file in files]
+    return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 
 def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
     """Changes with anything that a trained model depends on: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
-    return fingerprint([settings.kind, settings.audit.negative, parts, inputs.data_hash, code_hash()])
+    return fingerprint([settings.kind, settings.audit.negative, inputs.classes, parts, inputs.data_hash, code_hash()])

@@ -9,7 +9,7 @@ from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.formats.competition import write_competition_csv
 from tropho.images.decode import read_image
-from tropho.predicting.predictor import Predictor, load_predictor
+from tropho.predicting.predictor import load_predictor
 from tropho.progress import say, track
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
@@ -28,17 +28,19 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     if not record.exists():
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
     predictors = [load_predictor(paths.models / f"fold{fold['fold']}") for fold in read_json(record)["folds"]]
-    tables, names = [], []
-    for image in track(images, "predict"):
+    kind = predictors[0].task
+    names = _names(images)
+    tables = []
+    for name, image in track(list(names.items()), "predict"):
         try:
-            tables.append(_predict(image, predictors))
-            names.append(image.name)
+            pixels = read_image(image)
+            tables.append(kind.merge([predictor.predict_raw(pixels, name) for predictor in predictors]))
         except DataError as error:
             say(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
-    kind = predictors[0].task
-    submission = kind.submission(pd.concat(tables, ignore_index=True), list(dict.fromkeys(names)))
+    table = kind.finish(pd.concat(tables, ignore_index=True))
+    submission = kind.submission(table, list(table["image_id"].unique()))
     if kind.settings.kind == "detection":
         write_competition_csv(submission, out)
     else:
@@ -46,10 +48,8 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 
 
-def _predict(path: Path, predictors: list[Predictor]) -> pd.DataFrame:
-    image = read_image(path)
-    tables = [
-        predictor.predict_images([image])[0].assign(image_id=path.name).astype({"image_id": "string"})
-        for predictor in predictors
-    ]
-    return predictors[0].task.merge(tables)
+def _names(images: list[Path]) -> dict[str, Path]:
+    """Ids of the files: their names, or their paths where two have one name."""
+    names = [image.name for image in images]
+    unique = len(set(names)) == len(names)
+    return {image.name if unique else image.as_posix(): image for image in images}

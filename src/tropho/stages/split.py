@@ -56,7 +56,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
     _check_groups(ordered[ordered["subset"] == "train"], images, settings.folds)
     strata = _strata(ordered, boxes)
     subset = ordered["subset"].to_numpy(dtype=object)
-    if not (subset == "test").any():
+    if not (images["subset"] == "test").any():
         subset[_held_out(settings, ordered["group"], strata)] = "test"
     if settings.drop_test_duplicates:
         in_test = set(ordered.loc[subset == "test", "duplicate"].dropna())

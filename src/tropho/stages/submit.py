@@ -11,9 +11,10 @@ from tropho.files import read_json, sha256_of, write_json
 from tropho.formats.competition import write_competition_csv
 from tropho.formats.submission import check_submission
 from tropho.predicting.predictor import load_predictor
+from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import IMAGES, read_table, write_table
+from tropho.tables import IMAGES, SPLITS, read_table, write_table
 from tropho.tasks.base import Task
 from tropho.tracking import code_version, open_tracker
 
@@ -22,24 +23,27 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     """Write submissions/T.csv from the test predictions, check it, and return its record."""
     paths = Paths(root, settings.name)
     record = read_json(paths.models / "run.json")
-    predictions_file = paths.evaluate / "test.parquet"
-    if not predictions_file.exists():
-        raise DataError(f"{settings.name} has no test images, so there is nothing to submit.")
-    task = load_predictor(paths.models / f"fold{record['folds'][0]['fold']}").task
+    predictor = load_predictor(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
-    table = _submission(task, pd.read_parquet(predictions_file), images, settings.submit.decimals)
-    sample = paths.raw / "SampleSubmission.csv"
+    splits = read_table(paths.splits, SPLITS)
+    image_ids = _test_ids(images, splits)
+    table = _submission(predictor.task, paths.evaluate / "test.parquet", image_ids, settings.submit.decimals)
     if settings.audit.format == "boxes_csv":
         write_competition_csv(table, paths.submission)
-        _refuse_faults(paths.submission, sample, images)
     else:
         write_table(table, paths.submission)
+    sample = paths.raw / "SampleSubmission.csv"
+    if sample.exists():
+        _refuse_faults(paths.submission, sample, images)
+    else:
+        say("There is no SampleSubmission.csv to check the submission against.")
     metrics = read_json(paths.evaluate / "metrics.json")
     summary = {
         "task": settings.name,
         "file": paths.submission.name,
         "rows": len(table),
-        "images": int(table["image_id"].nunique()),
+        "images": len(image_ids),
+        "checked": sample.exists(),
         "sha256": sha256_of(paths.submission),
         "score": {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]},
         "run_id": record["run_id"],
@@ -54,12 +58,21 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     return summary
 
 
-def _submission(task: Task, predictions: pd.DataFrame, images: pd.DataFrame, decimals: int) -> pd.DataFrame:
-    """Every test image of the audit, readable or not, with confidences rounded."""
-    test = images.loc[images["subset"] == "test", "image_id"]
-    finished = task.finish(predictions)
+def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+    """Every published test image, readable or not; where none is published, those that split held out."""
+    published = images.loc[images["subset"] == "test", "image_id"]
+    return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
+
+
+def _submission(task: Task, predictions: Path, image_ids: list[str], decimals: int) -> pd.DataFrame:
+    """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
+    if predictions.exists():
+        table = pd.read_parquet(predictions)
+    else:
+        table = pd.read_parquet(predictions.with_name("oof.parquet")).drop(columns="fold").iloc[:0]
+    finished = task.finish(table)
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
-    return task.submission(finished.round(dict.fromkeys(numbers, decimals)), list(test))
+    return task.submission(finished.round(dict.fromkeys(numbers, decimals)), image_ids)
 
 
 def _refuse_faults(submission: Path, sample: Path, images: pd.DataFrame) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tropho.config import load_params
+from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.stages.paths import Paths
 
@@ -21,7 +22,7 @@ def summarise(root: Path) -> list[dict[str, str]]:
         metrics = paths.evaluate / "metrics.json"
         if metrics.exists():
             headline = read_json(metrics)["headline"]
-            row |= {"score": headline["name"], "on": headline["on"], "value": f"{headline['value']:.4f}"}
+            row |= {"score": headline["name"], "on": headline["on"], "value": _number(headline["value"])}
         if paths.submission.exists():
             row["submission"] = str(paths.submission.relative_to(root))
             row["leaderboard"] = _held_out_score(paths)
@@ -37,8 +38,15 @@ def _held_out_score(paths: Paths) -> str:
     from tropho.formats.competition import read_competition_csv
     from tropho.metrics.boxes import leaderboard_map
 
-    result = leaderboard_map(read_competition_csv(paths.held_out), read_competition_csv(paths.submission))
-    return f"{result['score']:.4f}"
+    try:
+        result = leaderboard_map(read_competition_csv(paths.held_out), read_competition_csv(paths.submission))
+    except DataError:  # the truth is of other photos, drawn with other settings since
+        return "-"
+    return _number(result["score"])
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def print_summary(root: Path) -> None:
@@ -55,7 +63,7 @@ def print_summary(root: Path) -> None:
         "\nNext (after `source .venv/bin/activate`):\n"
         "  open the reports above in a browser\n"
         "  mlflow ui --backend-store-uri sqlite:///mlflow.db    compare the runs\n"
-        "  dvc exp run -S defaults.train.epochs=20              try a change\n"
+        "  dvc exp run -S tasks.cells_demo.train.epochs=20      try a change\n"
         "  tropho tasks                                         the other tasks, and how far each has come",
         highlight=False,
     )

@@ -9,14 +9,14 @@ import yaml
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from tropho.errors import UsageError
+from tropho.errors import OutsideError, UsageError
 from tropho.files import atomic_folder, read_json, write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs, training_fingerprint, tuned
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
-from tropho.tracking import Run, flatten, open_tracker
+from tropho.tracking import Run, best_runs, flatten, open_tracker
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import Fitted, fit, make_accelerator
 
@@ -39,13 +39,16 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             for number in fold_numbers(settings, inputs)
         ]
         scores = [fold["score"] for fold in folds]
-        parent.log_metrics({"score": sum(scores) / len(scores)})
+        score = sum(scores) / len(scores)
+        parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
         parent.set_tags({"score_name": build_task(settings, inputs.classes).score_name})
         summary = _summary(settings, inputs, parent.id, folds, accelerator)
         if accelerator.is_main_process:
             _deliver(settings, inputs, work, paths, summary)
         best = max(folds, key=lambda fold: fold["score"])
-        parent.log_model(paths.models / f"fold{best['fold']}", name=settings.name, alias="champion")
+        alias = "champion" if _is_best(root, settings.name, score) else None
+        parent.log_model(paths.models / f"fold{best['fold']}", name=settings.name, alias=alias)
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
     return summary
@@ -64,6 +67,14 @@ def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
     """The settings that shape a model, by dotted key."""
     sections = ("split", "augment", "model", "train")
     return flatten(settings.model_dump(include=set(sections)))
+
+
+def _is_best(root: Path, task: str, score: float) -> bool:
+    """Whether no tracked training of the task has a higher score; False if the tracking store can't tell."""
+    try:
+        return bool((best_runs(root, task)["score"] <= score).all())
+    except OutsideError:
+        return False
 
 
 class _Record:
@@ -102,8 +113,9 @@ def _train_fold(
     """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
     key = f"fold{number}"
     task = build_task(settings, inputs.classes)
-    with parent.child(f"{settings.name} {key}", run_id=record[key]) as tracked:
+    with parent.child(f"{settings.name} {key}", run_id=record[key], tags={"stage": "fold"}) as tracked:
         record[key] = tracked.id
+        tracked.log_params({"fold": number, **tracked_parameters(settings)})
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
@@ -121,6 +133,7 @@ def _train_fold(
         )
         if accelerator.is_main_process:
             _write_fold(fitted, work / key)
+            tracked.log_artifact(work / key / "history.csv")
         tracked.log_metrics({"best_score": fitted.progress.best_score})
     progress = fitted.progress
     return {

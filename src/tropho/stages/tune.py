@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from tropho.config import with_overrides
+from tropho.errors import UsageError
 from tropho.files import atomic_folder, fingerprint, write_text
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs, training_fingerprint
@@ -28,6 +29,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
 
 def _search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]:
+    if make_accelerator(settings.train).num_processes > 1:
+        raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     inputs = read_inputs(paths)
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs})
     space = fingerprint([settings.tune.space, settings.tune.epochs])

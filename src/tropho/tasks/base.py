@@ -36,9 +36,11 @@ class Truth:
     boxes: pd.DataFrame
 
     @property
-    def labelled(self) -> bool:
-        """Whether there is a truth to score against."""
-        return bool(len(self.boxes) or self.images["label"].notna().any())
+    def labelled(self) -> "Truth":
+        """The part that can be scored against: every image if there are boxes, else those with a label."""
+        if len(self.boxes):
+            return self
+        return Truth(self.images[self.images["label"].notna()].reset_index(drop=True), self.boxes)
 
     def of(self, image_ids: Iterable[str]) -> "Truth":
         """The part that concerns these images, in their order."""

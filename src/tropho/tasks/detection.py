@@ -198,7 +198,9 @@ class DetectionTask:
 
         An image that could not be predicted gets a negative row with confidence 0.5: a leaderboard wants every image.
         """
-        absent = [each for each in image_ids if each not in set(predictions["image_id"])]
+        predictions = predictions[predictions["image_id"].isin(image_ids)]
+        predicted = set(predictions["image_id"])
+        absent = [each for each in image_ids if each not in predicted]
         if self.negative and absent:
             rows = {"image_id": absent, "label": self.negative, "score": 0.5, **dict.fromkeys(BOX, 0.0)}
             predictions = pd.concat([predictions, conform(pd.DataFrame(rows), DETECTIONS)])

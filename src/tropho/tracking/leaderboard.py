@@ -33,7 +33,7 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
 
     Returns:
         COLUMNS: `score_name` from the tag of that name, `epochs` from the param `train.epochs`, `seconds`
-        from start to end (empty for a run that has not ended). Empty if nothing was tracked here yet.
+        from the metric of that name (empty for a run that has not ended). Empty if nothing was tracked here yet.
 
     Raises:
         OutsideError: the tracking server can't be read.
@@ -87,7 +87,7 @@ def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
         "score": run.data.metrics["score"],
         "score_name": tags.get("score_name"),
         "epochs": int(epochs) if epochs.isdigit() else pd.NA,
-        "seconds": (info.end_time - info.start_time) / 1000 if info.end_time else float("nan"),
+        "seconds": run.data.metrics.get("seconds", float("nan")),
         "started": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
         "status": info.status,
         "git_commit": tags.get("git_commit"),

@@ -145,7 +145,7 @@ def fit(
         row = {"epoch": float(len(progress.history) + 1), **fold.epoch(progress)}
         if row["epoch"] % train.validate_every == 0 or row["epoch"] == train.epochs:
             row["score"] = validate(task, fold.judged, val_truth, pack, accelerator)
-            if row["score"] > progress.best_score or not progress.best_epoch:
+            if not progress.best_epoch or not row["score"] <= progress.best_score:  # any score beats NaN
                 progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
                 best = {name: value.detach().cpu().clone() for name, value in fold.judged.state_dict().items()}
                 if checkpoint and accelerator.is_main_process:
@@ -154,6 +154,7 @@ def fit(
         progress.finished = _out_of_patience(progress, train)
         if checkpoint and accelerator.is_main_process:
             checkpoint.save(progress, **fold.state())
+        accelerator.wait_for_everyone()
         on_epoch(row)
     return Fitted(checkpoint.load_best(progress) if checkpoint else best, progress)
 
