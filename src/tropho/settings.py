@@ -163,6 +163,7 @@ class TuneSettings(Section):
 
     trials: Count
     epochs: AtLeastOne
+    images: AtLeastOne | None
     space: dict[str, Any]
     prune: bool
     storage: str | None

@@ -58,7 +58,7 @@ def smears(tmp_path, rng) -> Path:
 
 
 def test_clean_folders_have_no_issues(settings, folders):
-    result = audit(settings("cells_demo"), folders)
+    result = audit(settings("cells_demo", **{"audit.group_pattern": None}), folders)
     assert result.issues.empty
     assert (result.images["status"] == "ok").all()
     assert result.images["group"].nunique() == len(result.images) == 16
@@ -70,7 +70,7 @@ def test_copies_are_grouped_across_subsets_and_conflicts_told(settings, folders)
     shutil.copy(folders / "test/a/0.png", folders / "train/a/copy.png")
     Image.open(folders / "test/b/1.png").save(folders / "train/a/again.bmp")
     Image.open(folders / "train/b/2.png").save(folders / "train/b/near.jpg", quality=85)
-    result = audit(settings("cells_demo"), folders)
+    result = audit(settings("cells_demo", **{"audit.group_pattern": None}), folders)
     assert about(result, "duplicate_image") == ["train/a/again.bmp", "train/a/copy.png"]
     assert about(result, "near_duplicate") == ["train/b/near.jpg"]
     assert about(result, "label_conflict") == ["train/a/again.bmp"]
@@ -135,6 +135,16 @@ def test_mistyped_and_unlabelled_files_are_listed(settings, smears, rng):
     assert result.images.set_index("image_id").loc["images/stray.jpg", "status"] == "unlabelled"
 
 
+def test_mistyped_images_are_quarantined_unless_kept(settings, smears, rng):
+    photo(rng).save(smears / "images/a.jpg", format="PNG")
+    strict = audit(settings("smear_demo"), smears)
+    kept = audit(settings("smear_demo", **{"audit.mistyped": "keep"}), smears)
+    statuses = [result.images.set_index("image_id").loc["a.jpg", "status"] for result in (strict, kept)]
+    assert statuses == ["mistyped", "ok"]
+    actions = [result.issues.set_index("kind").loc["mistyped", "action"] for result in (strict, kept)]
+    assert actions == ["quarantined", "listed"]
+
+
 def test_stated_sizes_are_compared_and_strays_get_ids_of_their_own(settings, tmp_path, rng):
     for folder in ("Annotations", "JPEGImages"):
         (tmp_path / folder).mkdir()
@@ -153,7 +163,7 @@ def test_stated_sizes_are_compared_and_strays_get_ids_of_their_own(settings, tmp
 def test_colour_mode_that_tells_the_class_is_told(settings, folders):
     for path in (folders / "train/a").iterdir():
         Image.open(path).convert("L").save(path)
-    summary = audit(settings("cells_demo"), folders).summary
+    summary = audit(settings("cells_demo", **{"audit.group_pattern": None}), folders).summary
     assert summary["colour_modes"]["b"] == {"RGB": 1.0}
     assert summary["colour_modes"]["a"] == {"L": 0.5, "RGB": 0.5}
     assert summary["colour_mode_tells"] == {"accuracy_from_mode": 0.75, "accuracy_from_nothing": 0.5}
@@ -161,7 +171,7 @@ def test_colour_mode_that_tells_the_class_is_told(settings, folders):
 
 
 def test_the_result_does_not_depend_on_threads(settings, folders):
-    first, second = (audit(settings("cells_demo"), folders) for _ in range(2))
+    first, second = (audit(settings("cells_demo", **{"audit.group_pattern": None}), folders) for _ in range(2))
     assert first.images.equals(second.images)
     assert first.summary == second.summary
 
@@ -188,7 +198,7 @@ def test_stage_writes_tables_that_read_back(settings, smears, tmp_path_factory, 
 
 def test_figures_without_anything_to_show(settings, folders, tmp_path_factory):
     to = tmp_path_factory.mktemp("figures")
-    figures(audit(settings("cells_demo"), folders), folders, to)
+    figures(audit(settings("cells_demo", **{"audit.group_pattern": None}), folders), folders, to)
     assert {path.name for path in to.iterdir()} == {"class_counts.png", "image_sizes.png"}
 
 

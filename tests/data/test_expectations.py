@@ -15,7 +15,9 @@ SLIDE = {"audit.group_pattern": "(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"}
 @pytest.fixture(scope="module", params=["smear_demo", "cells_demo"])
 def demo(request, settings, tmp_path_factory):
     """Settings and audit of a small demo set."""
-    task = settings(request.param, **{"download.images": 28, "download.test_images": 6})
+    task = settings(
+        request.param, **{"download.images": 200 if request.param == "cells_demo" else 28, "download.test_images": 6}
+    )
     root = tmp_path_factory.mktemp("demo")
     raw = root / "data/raw" / task.name
     raw.parent.mkdir(parents=True)

@@ -12,10 +12,11 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
         "augment": {"size": 160},
         "model": {"fpn_width": 32},
         "train": {"epochs": 2},
-        "tune": {"trials": 2, "epochs": 1},
+        "tune": {"trials": 2, "epochs": 1, "images": 16},
     },
     "cells_demo": {
-        "download": {"images": 120, "test_images": 40},
+        "download": {"images": 160, "test_images": 40},
+        "split": {"folds": 2},
         "augment": {"size": 32},
         "train": {"epochs": 2},
         "tune": {"trials": 2, "epochs": 1},

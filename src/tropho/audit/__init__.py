@@ -89,7 +89,9 @@ def _seen_images(
     images.loc[missing, "status"] = "missing"
     images.loc[unreadable, "status"] = "unreadable"
     if settings.mistyped == "quarantine":
-        images.loc[images["path"].isin([path for path, look in looks.items() if look.mistyped]), "status"] = "mistyped"
+        images.loc[
+            images["path"].isin([path for path, look in looks.items() if look.mistyped and not look.fault]), "status"
+        ] = "mistyped"
     good = {path: look for path, look in looks.items() if not look.fault}
     return images.assign(
         width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),

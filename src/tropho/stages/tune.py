@@ -1,5 +1,6 @@
 """Tune: search over settings of model and train on the first fold, by the score that training maximises."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def _search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     inputs = read_inputs(paths)
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs})
-    space = fingerprint([settings.tune.space, settings.tune.epochs])
+    space = fingerprint([settings.tune.space, settings.tune.epochs, settings.tune.images, settings.tune.seed])
     study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"
     search = Search(base, study_name, paths.root)
     tracker = open_tracker(paths.root)
@@ -63,5 +64,13 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) 
 
         task = build_task(settings, inputs.classes)
         accelerator = make_accelerator(settings.train)
-        fitted = fit(task, inputs.pack, *inputs.fold(number), accelerator, settings.train.seed, on_epoch=on_epoch)
+        train, val = inputs.fold(number)
+        train = train.of(_drawn(list(train.images["image_id"]), settings))
+        fitted = fit(task, inputs.pack, train, val, accelerator, settings.train.seed, on_epoch=on_epoch)
         return fitted.progress.best_score
+
+
+def _drawn(image_ids: list[str], settings: TaskSettings) -> list[str]:
+    """The images that every trial trains on."""
+    count = min(settings.tune.images or len(image_ids), len(image_ids))
+    return random.Random(settings.tune.seed).sample(image_ids, count)  # noqa: S311 - nothing secret
