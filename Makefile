@@ -26,8 +26,9 @@ demo: $(READY) ## Run both demo tasks from raw files to submission and report (u
 	$(BIN)/dvc repro
 	@$(BIN)/tropho summary
 
-test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+# One thread a process: torch's threads wait for each other by spinning when there are more of them than cores.
+test: $(READY) ## Run the tests, on all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadgroup
 
 lint: $(READY) ## Check format, style, docstrings, complexity and types
 	$(BIN)/ruff format --check .

@@ -13,7 +13,8 @@ import pytest
 from tropho.files import sha256_of
 from tropho.stages.state import STAGES
 
-pytestmark = pytest.mark.pipeline
+# One group: the tests share a built checkout, so one worker runs them all.
+pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
 
 TASKS = ("smear_demo", "cells_demo")
 
