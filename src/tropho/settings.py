@@ -152,7 +152,7 @@ class TrainSettings(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: Literal["none", "balanced"]
     sampler: Literal["shuffle", "balanced"]
-    precision: Literal["no", "fp16", "bf16"]
+    precision: Literal["float32", "fp16", "bf16"]
     channels_last: bool
     workers: Count
     seed: Count

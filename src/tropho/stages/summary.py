@@ -63,7 +63,7 @@ def print_summary(root: Path) -> None:
         "\nNext (after `source .venv/bin/activate`):\n"
         "  open the reports above in a browser\n"
         "  mlflow ui --backend-store-uri sqlite:///mlflow.db    compare the runs\n"
-        "  dvc exp run -S tasks.cells_demo.train.epochs=20      try a change\n"
+        "  dvc exp run -S ++tasks.cells_demo.train.epochs=20    try a change\n"
         "  tropho tasks                                         the other tasks, and how far each has come",
         highlight=False,
     )

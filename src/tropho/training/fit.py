@@ -38,7 +38,7 @@ def make_accelerator(train: TrainSettings) -> Accelerator:
     """Device, precision and processes; batch_size counts the images of a step over all processes."""
     try:
         return Accelerator(
-            mixed_precision=train.precision,
+            mixed_precision="no" if train.precision == "float32" else train.precision,
             dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
         )
     except ValueError as error:
