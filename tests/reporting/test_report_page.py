@@ -55,7 +55,10 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, helpers, settings):
     """Everything the stages leave behind for a detection task with a hostile class name; not to be changed."""
-    root, task = tmp_path_factory.mktemp("whole") / "root", settings("smear_demo")
+    root, task = (
+        tmp_path_factory.mktemp("whole") / "root",
+        settings("smear_demo", **{"train.epochs": 10, "train.batch_size": 8}),
+    )
     world = helpers["detection_world"](root / "raw", 12, np.random.default_rng(0), ["Trophozoite", HOSTILE])
     helpers["write_data"](root, task.name, world)
     helpers["write_runs"](root, task.name, world, task.model_dump())
