@@ -5,7 +5,7 @@ The defaults and the meaning of each knob stand in params.yaml and nowhere else;
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -56,7 +56,19 @@ class AuditSettings(Section):
     mistyped: Literal["quarantine", "keep"]
     min_box: Annotated[float, Field(ge=0)]
     double_iou: Positive
+    merge_doubles: bool
+    protocol: Literal["detect", "list", "none"]
+    protocol_level: Annotated[float, Field(gt=0, lt=1)]
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
+    corrections: str | None
+    sizes: str | None
+
+    @field_validator("corrections", "sizes")
+    @classmethod
+    def _is_watched(cls, path: str | None) -> str | None:
+        if path is not None and not (path.startswith("corrections/") and path.endswith(".csv")):
+            raise ValueError("it must be a CSV file in corrections/, the folder whose changes rerun the audit")
+        return path
 
 
 class SplitSettings(Section):

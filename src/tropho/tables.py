@@ -17,21 +17,25 @@ IMAGES = {
     "path": "string",  # below data/raw/T
     "width": "Int64",  # pixels, after EXIF rotation; empty where the file can't be read
     "height": "Int64",
+    "device": "string",  # maker and model by EXIF; empty where the file doesn't say
     "sha256": "string",
     "phash": "string",  # 64-bit perceptual hash, 16 hex digits
     "group": "string",  # images that must stay on one side of a split
     "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images
+    "ignored": "string",  # classes that annotators left out of such images, joined by "+"; empty where none
     "subset": "string",  # train | test
-    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled; only "ok" goes on
+    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; only "ok" goes on
 }
+MAY_LACK = frozenset({"device", "ignored"})
+"""Columns that tables from elsewhere may lack; they are empty then."""
 BOXES = {"image_id": "string", "label": "string", **dict.fromkeys(BOX, "float64")}
 ISSUES = {
     "kind": "string",  # such as unreadable, missing, zero_area, clipped, double_box, duplicate_image
     "image_id": "string",
-    "file": "string",  # where the fault stands, below data/raw/T
+    "file": "string",  # where the fault stands, below data/raw/T (corrections: below the repository root)
     "row": "Int64",  # line of that file, 1-based, header included; empty where there are no lines
-    "action": "string",  # quarantined | dropped | clipped | repaired | grouped | listed
+    "action": "string",  # quarantined | dropped | clipped | repaired | merged | grouped | ignored | corrected | listed
     "detail": "string",  # one sentence with the values
 }
 SPLITS = {
@@ -50,10 +54,10 @@ def empty(schema: dict[str, str]) -> pd.DataFrame:
 
 def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") -> pd.DataFrame:
     """The schema's columns in its order and types (others go); raise DataError naming a missing column."""
-    missing = [column for column in schema if column not in table]
+    missing = [column for column in schema if column not in table and column not in MAY_LACK]
     if missing:
         raise DataError(f"{name} has no column '{missing[0]}'; it needs {', '.join(schema)}.")
-    return table[list(schema)].astype(schema)
+    return table.reindex(columns=list(schema)).astype(schema)
 
 
 def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None = None) -> None:

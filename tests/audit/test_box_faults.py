@@ -1,4 +1,4 @@
-"""Boxes outside their image, without area, or drawn twice."""
+"""Boxes outside their image, or without area."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.audit.boxes import box_iou, clip_boxes, list_doubles
+from tropho.audit.boxes import box_iou, clip_boxes
 from tropho.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.tables import BOX
 
@@ -80,28 +80,6 @@ def test_what_is_kept_lies_inside_and_nothing_is_lost_silently(boxes):
     again = IssueLog()
     assert clip_boxes(kept, SIZES, 1.0, again)[BOX].equals(kept[BOX])
     assert again.rows == []
-
-
-def test_doubles_are_same_class_pairs_of_one_image():
-    boxes = pd.concat(
-        [
-            table((0, 0, 10, 10), (0, 0, 10, 5), (0, 0, 10, 4.9), (50, 0, 60, 10)),
-            table((0, 0, 10, 10), label="Trophozoite"),
-            table((0, 0, 10, 10), image_id="missing"),
-        ],
-        ignore_index=True,
-    )
-    log = IssueLog()
-    # IoU of rows (2, 3) is exactly 0.5 and counts; (2, 4) is 0.49; (3, 4) is 0.98.
-    assert list_doubles(boxes, 0.5, log) == (2, 1)
-    issues = log.table()
-    assert list(issues["row"]) == [3, 4]
-    assert "row 2 (IoU 0.50)" in issues["detail"].iloc[0]
-    assert list(issues["action"].unique()) == ["listed"]
-
-
-def test_no_boxes_no_doubles():
-    assert list_doubles(table(), 0.5, IssueLog()) == (0, 0)
 
 
 @given(st.lists(st.tuples(corner, corner, st.floats(0, 30), st.floats(0, 30)), min_size=1, max_size=8))

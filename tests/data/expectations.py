@@ -6,6 +6,8 @@ import pandas as pd
 
 from tropho.tables import BOX, BOXES, IMAGES, ISSUES, SPLITS
 
+ACTIONS = {"quarantined", "dropped", "clipped", "repaired", "merged", "grouped", "ignored", "corrected", "listed"}
+
 
 def broken(images: pd.DataFrame, boxes: pd.DataFrame, issues: pd.DataFrame, summary: dict[str, Any]) -> list[str]:
     """Names of the expectations on the audit's tables that do not hold."""
@@ -20,7 +22,8 @@ def broken(images: pd.DataFrame, boxes: pd.DataFrame, issues: pd.DataFrame, summ
         "columns": [list(images), list(boxes), list(issues)] == [list(IMAGES), list(BOXES), list(ISSUES)],
         "ids are unique": images["image_id"].is_unique and images["image_id"].notna().all(),
         "subsets": set(images["subset"]) <= {"train", "test"},
-        "statuses": set(images["status"]) <= {"ok", "missing", "unreadable", "unlabelled"},
+        "statuses": set(images["status"]) <= {"ok", "missing", "unreadable", "mistyped", "unlabelled", "excluded"},
+        "ignored are classes": set("+".join(images["ignored"].dropna()).split("+")) <= {*summary["classes"], ""},
         "usable images have a size": (usable[["width", "height"]] > 0).all(axis=None),
         "usable images have hashes": usable["sha256"].str.fullmatch("[0-9a-f]{64}").all()
         and usable["phash"].str.fullmatch("[0-9a-f]{16}").all(),
@@ -34,7 +37,7 @@ def broken(images: pd.DataFrame, boxes: pd.DataFrame, issues: pd.DataFrame, summ
         "boxes are finite": boxes[BOX].notna().all(axis=None) and boxes[BOX].abs().lt(1e6).all(axis=None),
         "boxes lie inside": (inside[["xmin", "ymin"]] >= 0).all(axis=None)
         and (inside[["xmax", "ymax"]].to_numpy() <= limits).all(),
-        "actions": set(issues["action"]) <= {"quarantined", "dropped", "clipped", "repaired", "grouped", "listed"},
+        "actions": set(issues["action"]) <= ACTIONS,
         "issues say why": issues["detail"].str.len().gt(10).all(),
         "what is left out is listed": set(images.loc[images["status"] != "ok", "image_id"])
         <= set(issues["image_id"].dropna()),

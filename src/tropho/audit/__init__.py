@@ -7,12 +7,16 @@ from typing import Any
 import pandas as pd
 
 from tropho.audit import figures as plots
-from tropho.audit.boxes import clip_boxes, list_doubles
+from tropho.audit.boxes import clip_boxes
+from tropho.audit.corrections import Corrector
+from tropho.audit.doubles import treat_doubles
 from tropho.audit.grouping import group
 from tropho.audit.inspect import Look, look_at
+from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
 from tropho.audit.summary import summarise
 from tropho.formats import readers
-from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, table_of
+from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, Labels, table_of
+from tropho.formats.submission import read_sizes
 from tropho.settings import AuditSettings, TaskSettings
 from tropho.tables import BOXES, IMAGES, conform
 
@@ -27,10 +31,11 @@ class AuditResult:
     summary: dict[str, Any]
 
 
-def audit(settings: TaskSettings, raw: Path) -> AuditResult:
+def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult:
     """Read the labels and decode every image in `raw` once; repair, quarantine and list what is wrong.
 
-    Training images come first, in the order of the label files, then test images.
+    Training images come first, in the order of the label files, then test images. Paths in the settings are
+    relative to `root`.
 
     Raises:
         UsageError: a setting names a class, a file or a group that isn't there.
@@ -38,19 +43,23 @@ def audit(settings: TaskSettings, raw: Path) -> AuditResult:
     """
     labels = readers.read(settings, raw)
     log = IssueLog()
-    images, looks = _seen_images(labels.images, raw, settings.audit, log)
-    boxes = labels.boxes[labels.boxes["image_id"].isin(_ids(images, "ok", "missing"))]
+    stated = _with_sizes(labels.images, settings.audit.sizes, root)
+    images, looks = _seen_images(stated, raw, settings.audit, log)
+    images, boxes = _corrected(images, labels, settings, root, log)
+    boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
     before = set(boxes["image_id"])
     boxes = clip_boxes(boxes, images.set_index("image_id"), settings.audit.min_box, log)
     emptied = images["image_id"].isin(before - set(boxes["image_id"])) & (images["status"] == "ok")
     images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
     for image_id in images.loc[emptied, "image_id"]:
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
-    doubles = list_doubles(boxes, settings.audit.double_iou, log)
+    boxes, doubles = treat_doubles(boxes, settings.audit.double_iou, settings.audit.merge_doubles, log)
     images = group(images, looks, settings.audit, log)
+    left_out = _left_out(images, boxes, labels.classes, settings.audit, log)
+    images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
-    summary = summarise(images, boxes, issues, labels.classes, looks, doubles, settings.audit)
+    summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
     return AuditResult(conform(images, IMAGES), boxes, issues, summary)
 
 
@@ -96,9 +105,46 @@ def _seen_images(
     return images.assign(
         width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),
         height=images["path"].map({path: look.height for path, look in good.items()}).astype("Int64"),
+        device=images["path"].map({path: look.device or None for path, look in good.items()}).astype("string"),
         sha256=images["path"].map({path: look.sha256 for path, look in looks.items()}).astype("string"),
         phash=images["path"].map({path: f"{look.phash:016x}" for path, look in good.items()}).astype("string"),
     ), looks
+
+
+def _with_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.DataFrame:
+    """Labelled images with the sizes that a table gives, where the label files state none."""
+    if path is None:
+        return labelled
+    given = read_sizes(root / path).drop_duplicates("image_id").set_index("image_id").reindex(labelled["image_id"])
+    return labelled.assign(
+        **{
+            f"stated_{side}": labelled[f"stated_{side}"].fillna(given[side].astype("Int64").set_axis(labelled.index))
+            for side in ("width", "height")
+        }
+    )
+
+
+def _corrected(
+    images: pd.DataFrame, labels: Labels, settings: TaskSettings, root: Path, log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Images and boxes with the corrections that the settings name, if they name any."""
+    path = settings.audit.corrections
+    if path is None:
+        return images, labels.boxes
+    boxed = settings.kind == "detection"
+    corrector = Corrector(images, labels.boxes, labels.classes, settings.audit.negative, boxed, path, log)
+    return corrector.apply(root / path)
+
+
+def _left_out(
+    images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], settings: AuditSettings, log: IssueLog
+) -> list[Finding]:
+    """Classes that annotators left out of some images, listed; none where the settings don't ask."""
+    if settings.protocol == "none":
+        return []
+    findings = find_left_out(images, boxes, classes, settings.protocol_level)
+    list_findings(findings, settings.protocol == "detect", log)
+    return findings
 
 
 def _list_faults(image: Any, look: Look | None, settings: AuditSettings, log: IssueLog) -> None:

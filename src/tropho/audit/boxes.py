@@ -1,4 +1,4 @@
-"""What is wrong with boxes: outside the image, too thin, drawn twice."""
+"""What is wrong with boxes: outside the image, without area, too thin."""
 
 from typing import Any
 
@@ -26,32 +26,12 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: Is
     outside = (after[:, 2] <= after[:, 0]) | (after[:, 3] <= after[:, 1])
     changed = (before != after).any(axis=1) & ~outside
     for box, cut, limit in zip(kept[changed].itertuples(), after[changed], size[changed], strict=True):
-        detail = f"{_text(box)} reaches over the {limit[0]:g}x{limit[1]:g} image; cut to {_corners(cut)}."
+        detail = f"{text(box)} reaches over the {limit[0]:g}x{limit[1]:g} image; cut to {corners_text(cut)}."
         log.add("clipped", "clipped", detail, box.image_id, box.file, box.row)
     kept = _drop(kept, outside, "outside", "is outside the image", log)
     kept = kept.assign(**dict(zip(BOX, after[~outside].T, strict=True)))
     thin = (_width(kept) < min_box) | (_height(kept) < min_box)
     return _drop(kept, thin, "too_small", f"is thinner than audit.min_box ({min_box:g} px)", log)
-
-
-def list_doubles(boxes: pd.DataFrame, iou: float, log: IssueLog) -> tuple[int, int]:
-    """List same-class boxes of an image that overlap with at least `iou`; return (pairs, images) counts.
-
-    The overlap is that of half-open boxes (width = xmax - xmin).
-    """
-    corners = boxes[BOX].to_numpy("float64")
-    found = []
-    for members in boxes.groupby(["image_id", "label"]).indices.values():
-        if len(members) > 1:
-            overlap = np.triu(box_iou(corners[members]), 1)
-            for first, second in zip(*np.nonzero(overlap >= iou), strict=True):
-                found.append((members[first], members[second], overlap[first, second]))
-    for first, second, overlap in found:
-        earlier, later = boxes.iloc[first], boxes.iloc[second]
-        where = f" in row {earlier['row']}" if pd.notna(earlier["row"]) else ""
-        detail = f"{_text(later)} doubles the {_corners(earlier[BOX])}{where} (IoU {overlap:.2f})."
-        log.add("double_box", "listed", detail, later["image_id"], later["file"], later["row"])
-    return len(found), boxes["image_id"].iloc[[second for _, second, _ in found]].nunique()
 
 
 def box_iou(boxes: np.ndarray) -> np.ndarray:
@@ -66,7 +46,7 @@ def box_iou(boxes: np.ndarray) -> np.ndarray:
 
 def _drop(boxes: pd.DataFrame, which: pd.Series | np.ndarray, kind: str, reason: str, log: IssueLog) -> pd.DataFrame:
     for box in boxes[which].itertuples():
-        log.add(kind, "dropped", f"{_text(box)} {reason}.", box.image_id, box.file, box.row)
+        log.add(kind, "dropped", f"{text(box)} {reason}.", box.image_id, box.file, box.row)
     return boxes[~which]
 
 
@@ -78,11 +58,12 @@ def _height(boxes: pd.DataFrame) -> pd.Series:
     return boxes["ymax"] - boxes["ymin"]
 
 
-def _text(box: Any) -> str:
-    return f"The {box.label} box {_corners([getattr(box, name) for name in BOX])}"
+def text(box: Any) -> str:
+    """A row with label and corners, in words."""
+    return f"The {box.label} box {corners_text([getattr(box, name) for name in BOX])}"
 
 
-def _corners(values: list[float] | np.ndarray) -> str:
+def corners_text(values: list[float] | np.ndarray) -> str:
     """Corners in reading order."""
     xmin, ymin, xmax, ymax = values
     return f"x {xmin:g} to {xmax:g}, y {ymin:g} to {ymax:g}"

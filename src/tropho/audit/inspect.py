@@ -18,6 +18,8 @@ from tropho.progress import track
 
 THUMB = 32  # pixels; side of the thumbnails that perceptual hashes and comparisons are made of
 
+_MAKE, _MODEL = 0x010F, 0x0110  # EXIF tags
+
 _FORMATS = {
     ".jpg": {"JPEG", "MPO"},  # MPO: what some phones write, a JPEG with further pictures behind it
     ".jpeg": {"JPEG", "MPO"},
@@ -47,6 +49,8 @@ class Look:
     mode: str = ""
     """Colour mode of the file, such as L, RGB, CMYK."""
     format: str = ""
+    device: str = ""
+    """Maker and model of the camera, by EXIF."""
 
     @property
     def mistyped(self) -> bool:
@@ -69,7 +73,7 @@ def _look(raw: Path, path: str) -> Look:
         digest = sha256_of(file)
         pixels = read_image(file)
         with Image.open(file) as header:
-            mode, form = header.mode, header.format or ""
+            mode, form, device = header.mode, header.format or "", _device(header)
     except DataError as error:
         return Look(path, digest, fault=str(error).replace(f"{file}", "the file"))
     except OSError as error:
@@ -89,7 +93,18 @@ def _look(raw: Path, path: str) -> Look:
         thumb=thumb,
         mode=mode,
         format=form,
+        device=device,
     )
+
+
+def _device(header: Image.Image) -> str:
+    """Maker and model as EXIF states them; empty where it states none, or is damaged (the pixels are not)."""
+    try:
+        exif = header.getexif()
+        words = [str(exif.get(tag, "")).replace("\0", "") for tag in (_MAKE, _MODEL)]
+    except Exception:
+        return ""
+    return " ".join(" ".join(words).split())
 
 
 def perceptual_hash(thumb: np.ndarray) -> int:

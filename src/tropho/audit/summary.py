@@ -6,6 +6,7 @@ import pandas as pd
 
 from tropho.audit.grouping import pattern_keys
 from tropho.audit.inspect import Look
+from tropho.audit.protocol import Finding, sentence
 from tropho.settings import AuditSettings
 
 MANY_SIZES = 20
@@ -18,6 +19,7 @@ def summarise(
     classes: list[str],
     looks: dict[str, Look],
     doubles: tuple[int, int],
+    left_out: list[Finding],
     settings: AuditSettings,
 ) -> dict[str, Any]:
     """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words."""
@@ -33,6 +35,11 @@ def summarise(
         "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
         "boxes": len(boxes),
         "doubles": {"pairs": doubles[0], "images": doubles[1]},
+        "left_out": left_out,
+        "corrections": {
+            "applied": int(issues["kind"].eq("correction").sum()),
+            "quarantined": int(issues["kind"].eq("bad_correction").sum()),
+        },
         "issues": _counts(issues["kind"]),
         "sizes": _sizes(images),
         "colour_modes": _colour_modes(images, looks),
@@ -166,7 +173,8 @@ def _notes(summary: dict[str, Any]) -> list[str]:
             f"Duplicates labelled otherwise than the image they repeat: {duplicates['label_conflicts']:,}.",
         ),
     ]
-    return [text for number, text in notes if number] + _warnings(summary)
+    left_out = [f"Left out by annotators: {sentence(finding)}." for finding in summary["left_out"]]
+    return [text for number, text in notes if number] + left_out + _warnings(summary)
 
 
 def _warnings(summary: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from tropho.stages.paths import Paths
 def run(settings: TaskSettings, root: Path) -> AuditResult:
     """Audit root/data/raw/TASK; write tables, summary and figures to root/data/audit/TASK; say the gist."""
     paths = Paths(root, settings.name)
-    result = audit(settings, paths.raw)
+    result = audit(settings, paths.raw, root)
     with atomic_folder(paths.audit) as folder:
         tables.write_table(result.images, folder / "images.csv", tables.IMAGES)
         tables.write_table(result.boxes, folder / "boxes.csv", tables.BOXES)
