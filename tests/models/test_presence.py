@@ -31,6 +31,20 @@ def test_gradients_reach_the_pyramid_but_not_the_detector():
     assert detector_logits.grad is None
 
 
+def test_an_image_without_boxes_that_ignores_a_class_may_show_something():
+    ignore = torch.tensor([False, True])
+    unsure = {"boxes": torch.zeros(0, 4), "ignore": ignore}
+    full = {"boxes": torch.tensor([[0.0, 0, 4, 4]]), "ignore": ignore}
+    bare = {"boxes": torch.zeros(0, 4), "ignore": torch.zeros(2, dtype=torch.bool)}
+    logits = torch.tensor([1.0, -2.0, 3.0], requires_grad=True)
+    loss = presence_loss(logits, [unsure, full, bare])
+    loss.backward()
+    torch.testing.assert_close(loss, torch.tensor([2.0, 3.0]).exp().log1p().mean())
+    assert logits.grad[0] == 0
+    assert (logits.grad[1:] != 0).all()
+    assert presence_loss(logits, [unsure] * 3) == 0
+
+
 def test_starts_as_a_rising_function_of_the_detectors_logits():
     head, levels = PresenceHead(WIDTH), features(1)
     logits = [head(levels, torch.full((1, EVIDENCE), value)).item() for value in (-5.0, 0.0, 5.0)]

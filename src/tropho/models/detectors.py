@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from tropho.models.faster_rcnn import FasterRCNNHead
 from tropho.models.fcos import FCOSHead
 from tropho.models.heads import Detections, Targets
+from tropho.models.ignoring import without_ignored
 from tropho.models.normalize import Normalize
 from tropho.models.presence import PresenceHead, presence_loss
 from tropho.models.pyramid import FeaturePyramid
@@ -35,7 +36,8 @@ class Detector(nn.Module):
         Args:
             images: uint8 (B, 3, H, W).
             targets: training only; per image "boxes" (n, 4) float32 xyxy with a positive area, and "labels"
-                (n,) int64 from 0; n may be 0.
+                (n,) int64 from 0; n may be 0. Optional: "ignore" (classes,) bool, true for classes that the image
+                may show without a label.
             sizes: evaluation only; (B, 2) height and width of each image without its padding, to clip to.
 
         Returns:
@@ -47,6 +49,7 @@ class Detector(nn.Module):
             raise ValueError("A detector in training mode needs targets.")
         if sizes is None:
             sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
+        targets = without_ignored(targets) if targets is not None else None
         features = self.pyramid(self.normalize(images))
         output = self.head(features, sizes, targets if self.training else None)
         logits = self.presence(features, output.evidence) if self.presence else None

@@ -1,14 +1,17 @@
 """Faster R-CNN (Ren et al., 2015): torchvision's proposal network and box head on Tropho's pyramid."""
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
-from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
 from tropho.models.grids import Grid, anchors
 from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels, top_logits
+from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import clip_boxes, has_area
 from tropho.settings import ModelSettings
 
@@ -36,6 +39,7 @@ class FasterRCNNHead(nn.Module):
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__()
         self.levels = model.fpn_levels
+        self.classes = classes
         width = model.fpn_width
         self.rpn = RegionProposalNetwork(
             anchor_generator=nn.Identity(),  # anchors are made in forward, by the levels' true strides
@@ -71,13 +75,27 @@ class FasterRCNNHead(nn.Module):
         shapes = [shape] * len(sizes)
         proposals, losses, objectness = self._propose(features, grid, shapes, targets)
         named = {str(level): each for level, each in zip(self.levels, features, strict=True)}
-        shifted = None
-        if targets is not None:  # torchvision counts classes from 1; 0 is the ground
-            shifted = [{"boxes": each["boxes"], "labels": each["labels"] + 1} for each in targets]
-        found, more = self.roi(named, proposals, shapes, shifted)
+        evidence = top_logits(objectness)
         if targets is not None:
-            losses |= {"classification": more["loss_classifier"], "box": more["loss_box_reg"]}
-        return HeadOutput(losses, _clipped(found, sizes), top_logits(objectness))
+            return HeadOutput(losses | self._box_losses(named, proposals, shapes, targets), [], evidence)
+        found, _ = self.roi(named, proposals, shapes)
+        return HeadOutput({}, _clipped(found, sizes), evidence)
+
+    def _box_losses(
+        self, named: dict[str, Tensor], proposals: list[Tensor], shapes: list[tuple[int, int]], targets: Targets
+    ) -> dict[str, Tensor]:
+        """RoIHeads' own training, but an image's ignored classes have no part in its softmax."""
+        roi = self.roi
+        # torchvision counts classes from 1; 0 is the ground.
+        shifted = [{"boxes": each["boxes"], "labels": each["labels"] + 1} for each in targets]
+        proposals, _, labels, wanted = roi.select_training_samples(proposals, shifted)
+        logits, offsets = roi.box_predictor(roi.box_head(roi.box_roi_pool(named, proposals, shapes)))
+        ignored = functional.pad(ignored_classes(targets, self.classes), (1, 0))
+        counts = torch.tensor([len(each) for each in proposals], device=ignored.device)
+        loss, box_loss = fastrcnn_loss(
+            silence(logits, ignored.repeat_interleave(counts, dim=0)), offsets, labels, wanted
+        )
+        return {"classification": loss, "box": box_loss}
 
     def _propose(
         self, features: list[Tensor], grid: Grid, shapes: list[tuple[int, int]], targets: Targets | None
@@ -94,9 +112,19 @@ class FasterRCNNHead(nn.Module):
         if targets is None:
             return kept, {}, objectness.squeeze(2)
         labels, matched = rpn.assign_targets_to_anchors(boxes, targets)
+        labels = [_undecided(each, target) for each, target in zip(labels, targets, strict=True)]
+        if not any((each >= 0).any() for each in labels):
+            nothing = objectness.sum() * 0.0
+            return kept, {"objectness": nothing, "proposal": nothing}, objectness.squeeze(2)
         wanted = rpn.box_coder.encode(matched, boxes)
         loss, box_loss = rpn.compute_loss(objectness.flatten(0, 1), offsets, labels, wanted)
         return kept, {"objectness": loss, "proposal": box_loss}, objectness.squeeze(2)
+
+
+def _undecided(labels: Tensor, target: dict[str, Tensor]) -> Tensor:
+    """Anchors' labels (1 object, 0 ground, -1 neither); where a class is ignored, ground may be an object of it."""
+    unsure = "ignore" in target and bool(target["ignore"].any())
+    return labels.masked_fill(labels == 0, -1.0) if unsure else labels
 
 
 def _pool(levels: list[int]) -> MultiScaleRoIAlign:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from tropho.models.layers import group_norm
 
 Targets = list[dict[str, Tensor]]
-"""One an image: "boxes" (n, 4) float32 xyxy pixels, "labels" (n,) int64 from 0."""
+"""One an image: "boxes" (n, 4) float32 xyxy pixels, "labels" (n,) int64 from 0; where classes are not labelled
+"ignore" (classes,) bool, too."""
 
 Detections = list[dict[str, Tensor]]
 """One an image: "boxes" (n, 4) xyxy pixels, "scores" (n,) falling, "labels" (n,) int64 from 0."""

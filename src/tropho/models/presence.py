@@ -52,6 +52,12 @@ def smooth_maximum(values: Tensor, sharpness: float = SHARPNESS) -> Tensor:
 
 
 def presence_loss(logits: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
-    """Binary cross-entropy of (B,) logits against "the image has a box"."""
-    present = torch.tensor([float(len(each["boxes"]) > 0) for each in targets], device=logits.device)
-    return functional.binary_cross_entropy_with_logits(logits, present)
+    """Mean binary cross-entropy of (B,) logits against "the image has a box".
+
+    An image without boxes that ignores a class may show something all the same, and is left out.
+    """
+    present = torch.tensor([len(each["boxes"]) > 0 for each in targets], device=logits.device)
+    unsure = torch.stack([each["ignore"].any() if "ignore" in each else present.new_tensor(False) for each in targets])
+    known = present | ~unsure
+    losses = functional.binary_cross_entropy_with_logits(logits, present.float(), reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)

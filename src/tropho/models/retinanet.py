@@ -16,6 +16,7 @@ from tropho.models.heads import (
     prior_bias,
     top_logits,
 )
+from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import select_detections
 from tropho.settings import ModelSettings
 
@@ -56,6 +57,7 @@ class RetinaNetHead(nn.Module):
         return HeadOutput({}, select_detections(logits.sigmoid(), decoded, sizes, self.model), evidence)
 
     def _losses(self, boxes: Tensor, logits: Tensor, offsets: Tensor, targets: Targets) -> dict[str, Tensor]:
+        logits = silence(logits, ignored_classes(targets, self.classes)[:, None])
         matched = torch.stack([self._match(boxes, each["boxes"]) for each in targets])  # (B, N * A)
         wanted = torch.zeros_like(logits)
         sides = []

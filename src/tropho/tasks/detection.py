@@ -27,13 +27,17 @@ STRIDE = 32
 
 
 class BoxedImages(Dataset[Sample]):
-    """Samples (image uint8 (3, h, w), {"boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64}, index)."""
+    """Samples (image uint8 (3, h, w), target, index).
+
+    A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64 and "ignore" (classes,) bool.
+    """
 
     def __init__(self, pack: Pack, truth: Truth, task: "DetectionTask", train: bool) -> None:
         settings = task.settings
         self.pack, self.train, self.seed = pack, train, settings.train.seed
         self.image_ids = list(truth.images["image_id"])
         numbers = {name: number for number, name in enumerate(task.classes)}
+        self.ignored = _ignored(truth.images, task.classes)
         self.targets = {
             image_id: (rows[BOX].to_numpy(np.float32), rows["label"].map(numbers).to_numpy(np.int64))
             for image_id, rows in truth.boxes.groupby("image_id")
@@ -52,7 +56,16 @@ class BoxedImages(Dataset[Sample]):
         scaled = (boxes * np.array([sx, sy, sx, sy])).astype(np.float32)
         image, scaled, labels = self.policy(self.pack[image_id], scaled, labels, sample_seed(self.seed, epoch, index))
         target = {"boxes": torch.from_numpy(scaled), "labels": torch.from_numpy(labels)}
+        target["ignore"] = torch.from_numpy(self.ignored[index])
         return torch.from_numpy(image).permute(2, 0, 1), target, index
+
+
+def _ignored(images: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    """(images, classes) bool: the classes that the audit found unlabelled in an image, from the column "ignored"."""
+    if "ignored" not in images:
+        return np.zeros((len(images), len(classes)), bool)
+    names = [set(each.split("+")) for each in images["ignored"].fillna("")]
+    return np.array([[label in each for label in classes] for each in names], bool).reshape(-1, len(classes))
 
 
 class DetectionTask:

@@ -1,0 +1,30 @@
+"""Classes that an image shows but does not label: from such an image nothing is learned about them."""
+
+import torch
+from torch import Tensor
+
+from tropho.models.heads import Targets
+
+SILENT = -1.0e4
+"""A logit whose sigmoid, and whose share of a softmax, is 0 in float32; representable in float16."""
+
+
+def ignored_classes(targets: Targets, classes: int) -> Tensor:
+    """(B, classes) bool, from the targets' "ignore"; a target without that key ignores none."""
+    none = torch.zeros(classes, dtype=torch.bool, device=targets[0]["boxes"].device)
+    return torch.stack([target.get("ignore", none) for target in targets])
+
+
+def without_ignored(targets: Targets) -> Targets:
+    """The targets without boxes of the classes that their image ignores."""
+    return [_heeded(target) if "ignore" in target else target for target in targets]
+
+
+def _heeded(target: dict[str, Tensor]) -> dict[str, Tensor]:
+    kept = ~target["ignore"][target["labels"]]
+    return {**target, "boxes": target["boxes"][kept], "labels": target["labels"][kept]}
+
+
+def silence(logits: Tensor, ignored: Tensor) -> Tensor:
+    """Logits with a constant where `ignored` (bool, broadcast) holds: no loss there, and no gradient."""
+    return logits.masked_fill(ignored, SILENT)
