@@ -98,7 +98,11 @@ class ModelSettings(Section):
     pretrained: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
     fpn_width: Annotated[int, Field(ge=8)]
-    fpn_levels: list[Annotated[int, Field(ge=2, le=7)]]
+    fpn_levels: list[Annotated[int, Field(ge=2, le=7)]] | None
+    anchors: Literal["fixed", "fitted"]
+    ranges: list[Positive] | None
+    scales: list[Positive] | None
+    ratios: list[Positive] | None
     head_depth: Annotated[int, Field(ge=1)]
     norm: Literal["batch", "layer", "group", "frozen", "none"]
     hidden: list[AtLeastOne]
@@ -111,11 +115,31 @@ class ModelSettings(Section):
     nms_iou: Share
     max_detections: AtLeastOne
 
+    @property
+    def levels(self) -> list[int]:
+        """The pyramid's levels, once it is settled what they are."""
+        if self.fpn_levels is None:
+            raise ValueError("model.fpn_levels are not fitted yet")
+        return self.fpn_levels
+
     @model_validator(mode="after")
     def _levels_follow_each_other(self) -> "ModelSettings":
         levels = self.fpn_levels
-        if not levels or levels != list(range(levels[0], levels[0] + len(levels))):
+        if levels is None:
+            if self.anchors != "fitted":
+                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set anchors to fitted")
+        elif not levels or levels != list(range(levels[0], levels[0] + len(levels))):
             raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
+        return self
+
+    @model_validator(mode="after")
+    def _anchors_make_sense(self) -> "ModelSettings":
+        if self.ranges is not None and sorted(set(self.ranges)) != self.ranges:
+            raise ValueError(f"ranges must rise, not {self.ranges}")
+        if self.ranges is not None and self.fpn_levels is not None and len(self.ranges) != len(self.fpn_levels) - 1:
+            raise ValueError(f"ranges must hold one border between each two levels of {self.fpn_levels}")
+        if [] in (self.scales, self.ratios):
+            raise ValueError("scales and ratios must not be empty; null takes the detector's own")
         return self
 
     @model_validator(mode="after")

@@ -116,3 +116,15 @@ def test_centerness_is_one_in_the_middle_and_falls():
 def test_centerness_of_a_speck_does_not_hang_on_the_grid():
     box = torch.tensor([[6.0, 6, 10, 10]])  # 4 pixels wide on stride 8: its position is up to half a stride away
     assert centerness(torch.tensor([[4.0, 4.0]]), box, torch.tensor([8.0])).item() >= 1 / 3
+
+
+@given(any_boxes, st.floats(4, 60, width=32))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_ranges_give_each_box_to_one_level(rows, border):
+    boxes, positions = to_boxes(rows), grid()
+    ranges = [border, 2 * border]
+    for box in boxes:
+        row, _ = match_points(positions, [box[None]], ranges)
+        longest = (box[2:] - box[:2]).max().item()
+        stride = positions.strides[sum(longest > each for each in ranges)]
+        assert set(positions.stride_of[row].tolist()) <= {float(stride)}

@@ -3,8 +3,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from tropho.images.pack import Pack, write_pack
+from tropho.settings import TaskSettings
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
@@ -137,3 +139,15 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
     targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index] for index in range(3))]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
     assert not any(task.dataset(pack, truth, train=True)[0, index][1]["ignore"].any() for index in range(3))
+
+
+def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
+    left_open = {"model.anchors": "fitted", "model.fpn_levels": None}
+    task = build_task(settings("smear_demo", **left_open), ["Trophozoite", "WBC"])
+    truth = truth_of(["a"], [["a", "WBC", 20.0, 20.0, 80.0, 80.0], ["a", "WBC", 20.0, 20.0, 70.0, 80.0]])
+    fitted = task.fitted(truth, Sizes())
+    assert fitted.model.fpn_levels == [3]  # 30 pixels after packing; 3 strides of P3 are 24
+    assert fitted.model.anchors == "fixed"
+    assert TaskSettings.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
+    fixed = build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
+    assert fixed.fitted(truth, Sizes()) is fixed.settings

@@ -21,6 +21,7 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
         size: pixels of an image's longer side; only networks with a fixed input need it.
 
     Raises:
+        ValueError: anchors are still to be fitted to boxes; see models.fitting.
         UsageError: settings that no network answers to.
         OutsideError: ImageNet weights that can't be had.
     """

@@ -23,6 +23,8 @@ class Detector(nn.Module):
 
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__()
+        if model.anchors == "fitted":
+            raise ValueError("fit model.anchors to the training boxes before building a detector")
         self.normalize = Normalize()
         self.pyramid = FeaturePyramid(model)
         self.head = _head(model, classes)

@@ -38,12 +38,13 @@ class FasterRCNNHead(nn.Module):
 
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__()
-        self.levels = model.fpn_levels
+        self.levels = model.levels
+        self.scales, self.ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
         self.classes = classes
         width = model.fpn_width
         self.rpn = RegionProposalNetwork(
             anchor_generator=nn.Identity(),  # anchors are made in forward, by the levels' true strides
-            head=RPNHead(width, len(SCALES) * len(RATIOS)),
+            head=RPNHead(width, len(self.scales) * len(self.ratios)),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=256,
@@ -101,8 +102,8 @@ class FasterRCNNHead(nn.Module):
         self, features: list[Tensor], grid: Grid, shapes: list[tuple[int, int]], targets: Targets | None
     ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
         """Proposals (n, 4) of each image, their losses when training, and the anchors' logits (B, N * A)."""
-        rpn, per_position = self.rpn, len(SCALES) * len(RATIOS)
-        boxes = [anchors(grid, SCALES, RATIOS)] * len(shapes)
+        rpn, per_position = self.rpn, len(self.scales) * len(self.ratios)
+        boxes = [anchors(grid, self.scales, self.ratios)] * len(shapes)
         maps, deltas = rpn.head(features)
         objectness = flatten_levels(maps, 1)
         offsets = flatten_levels(deltas, 4).flatten(0, 1)

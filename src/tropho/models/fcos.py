@@ -38,7 +38,7 @@ class FCOSHead(nn.Module):
 
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
-        grid = Grid.of(features, self.model.fpn_levels)
+        grid = Grid.of(features, self.model.levels)
         boxed = [self.box_tower(level) for level in features]
         logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
         sides = functional.softplus(flatten_levels([self.sides(level) for level in boxed], 4))
@@ -52,7 +52,7 @@ class FCOSHead(nn.Module):
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
         logits = silence(logits, ignored_classes(targets, self.classes)[:, None])
-        row, chosen = match_points(grid, [each["boxes"] for each in targets])
+        row, chosen = match_points(grid, [each["boxes"] for each in targets], self.model.ranges)
         boxes = torch.cat([each["boxes"] for each in targets])[chosen]
         labels = torch.cat([each["labels"] for each in targets])[chosen]
         position = row % len(grid.points)

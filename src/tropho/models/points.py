@@ -9,7 +9,10 @@ RADIUS = 1.5
 """Strides about a box's centre within which positions are positive (centre sampling)."""
 
 RANGE = 4.0
-"""A level of stride s takes boxes whose farthest side is 4 s to 8 s away; the outer levels take the rest."""
+"""A level of stride s takes boxes whose farthest side is 4 s to 8 s away; the outer levels take the rest.
+
+The paper's rule, for where no ranges are given.
+"""
 
 LEAST_BOX = 1.25
 """Strides. A box thinner than this is matched as if it were this wide, or it might miss every position."""
@@ -18,7 +21,7 @@ LEAST_CENTERED = 2.0
 """Strides. Thinner boxes hold one or two positions, which should not suffer for where the grid lies."""
 
 
-def match_points(grid: Grid, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+def match_points(grid: Grid, boxes: list[Tensor], ranges: list[float] | None = None) -> tuple[Tensor, Tensor]:
     """Match positions to boxes; where several claim a position, the smallest has it, the first of equals.
 
     Only the at most 3 x 3 positions about each box's centre are looked at on each level, so time and memory
@@ -27,6 +30,8 @@ def match_points(grid: Grid, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
     Args:
         grid: the pyramid's N positions.
         boxes: one (n, 4) xyxy an image.
+        ranges: longest side in pixels up to which each level but the last takes a box, so that it is matched on
+            one level only; None: by RANGE, from each position.
 
     Returns:
         row: (M,) int64 rising, image * N + position.
@@ -35,7 +40,7 @@ def match_points(grid: Grid, boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
     every = torch.cat(boxes)
     counts = torch.tensor([len(each) for each in boxes], device=grid.device)
     image = torch.arange(len(boxes), device=grid.device).repeat_interleave(counts)
-    position, valid = _candidates(grid, every)
+    position, valid = _candidates(grid, every, ranges)
     owner = torch.arange(len(every), device=grid.device)[:, None, None, None].expand_as(valid)[valid]
     row = (image[:, None, None, None] * len(grid.points) + position)[valid]
     area = (every[:, 2] - every[:, 0]) * (every[:, 3] - every[:, 1])
@@ -55,7 +60,7 @@ def centerness(points: Tensor, boxes: Tensor, strides: Tensor) -> Tensor:
     return ratio.prod(dim=1).sqrt()
 
 
-def _candidates(grid: Grid, boxes: Tensor) -> tuple[Tensor, Tensor]:
+def _candidates(grid: Grid, boxes: Tensor, ranges: list[float] | None) -> tuple[Tensor, Tensor]:
     """Positions about the centres of boxes (G, 4), (G, levels, 3, 3), and which of them match, bool alike."""
     levels = len(grid.strides)
     stride = torch.tensor(grid.strides, device=grid.device, dtype=boxes.dtype)[:, None]
@@ -74,10 +79,15 @@ def _candidates(grid: Grid, boxes: Tensor) -> tuple[Tensor, Tensor]:
     inside = ((point > near[:, :, None, None]) & (point < far[:, :, None, None])).all(dim=-1)
     central = ((point - centre[:, :, None, None]).abs() < RADIUS * stride[:, None, None]).all(dim=-1)
     on_map = (line >= 0) & (line < shape[:, 0, None, None]) & (column >= 0) & (column < shape[:, 1, None, None])
-    reach = torch.maximum(point - boxes[:, None, None, None, :2], boxes[:, None, None, None, 2:] - point).amax(dim=-1)
-    lower, upper = RANGE * stride[:, :, None], 2 * RANGE * stride[:, :, None]
-    least = torch.arange(levels, device=grid.device)[:, None, None]
-    in_range = ((reach > lower) | (least == 0)) & ((reach <= upper) | (least == levels - 1))
+    level = torch.arange(levels, device=grid.device)[:, None, None]
+    if ranges is None:
+        sides = torch.maximum(point - boxes[:, None, None, None, :2], boxes[:, None, None, None, 2:] - point)
+        lower, upper = RANGE * stride[:, :, None], 2 * RANGE * stride[:, :, None]
+        reach = sides.amax(dim=-1)
+        in_range = ((reach > lower) | (level == 0)) & ((reach <= upper) | (level == levels - 1))
+    else:
+        longest = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1)
+        in_range = torch.bucketize(longest, torch.tensor(ranges).to(boxes))[:, None, None, None] == level
 
     position = offset[:, None, None] + line * shape[:, 1, None, None] + column
     return position, inside & central & on_map & in_range

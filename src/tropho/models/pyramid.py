@@ -19,7 +19,7 @@ class FeaturePyramid(nn.Module):
 
     def __init__(self, model: ModelSettings) -> None:
         super().__init__()
-        self.levels = list(model.fpn_levels)
+        self.levels = model.levels
         width = model.fpn_width
         self.body = resnet(model)
         channels = dict(zip(range(2, TOP + 1), feature_channels(self.body), strict=True))

@@ -36,7 +36,9 @@ class RetinaNetHead(nn.Module):
         super().__init__()
         self.model = model
         self.classes = classes
-        width, each = model.fpn_width, len(SCALES) * len(RATIOS)
+        width = model.fpn_width
+        self.scales, self.ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
+        each = len(self.scales) * len(self.ratios)
         self.class_tower = Tower(width, model.head_depth)
         self.box_tower = Tower(width, model.head_depth)
         self.class_logits = output_conv(width, each * classes, prior_bias())
@@ -46,8 +48,8 @@ class RetinaNetHead(nn.Module):
 
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
-        grid = Grid.of(features, self.model.fpn_levels)
-        boxes = anchors(grid, SCALES, RATIOS)
+        grid = Grid.of(features, self.model.levels)
+        boxes = anchors(grid, self.scales, self.ratios)
         logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
         offsets = flatten_levels([self.offsets(self.box_tower(level)) for level in features], 4)
         evidence = top_logits(logits)

@@ -13,6 +13,7 @@ from tropho.images.pack import Pack
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+from tropho.tasks import build_task
 from tropho.tasks.base import Truth
 
 CODE = Path(__file__).resolve().parent.parent
@@ -64,6 +65,12 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
     if not paths.choice.exists():
         return settings
     return with_overrides(settings, yaml.safe_load(paths.choice.read_text(encoding="utf-8")) or {})
+
+
+def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
+    """The settings with what the network takes from all training images, whatever the fold, such as anchors."""
+    train = [image_id for ids in inputs.folds.values() for image_id in ids]
+    return build_task(settings, inputs.classes).fitted(inputs.truth.of(train), inputs.pack)
 
 
 def code_hash() -> str:

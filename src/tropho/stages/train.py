@@ -13,7 +13,7 @@ from tropho.errors import OutsideError, UsageError
 from tropho.files import atomic_folder, read_json, write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
-from tropho.stages.inputs import Inputs, read_inputs, training_fingerprint, tuned
+from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
@@ -24,8 +24,8 @@ from tropho.training.fit import Fitted, fit, make_accelerator
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     """Train the folds that the settings ask for into models/T; returns what run.json says."""
     paths = Paths(root, settings.name)
-    settings = tuned(settings, paths)
     inputs = read_inputs(paths)
+    settings = fitted_settings(tuned(settings, paths), inputs)
     work = paths.checkpoints / training_fingerprint(settings, inputs)
     accelerator = make_accelerator(settings.train)
     record = _Record(work / "run.json")

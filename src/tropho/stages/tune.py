@@ -10,7 +10,7 @@ from tropho.config import with_overrides
 from tropho.errors import UsageError
 from tropho.files import atomic_folder, fingerprint, write_text
 from tropho.settings import TaskSettings
-from tropho.stages.inputs import Inputs, read_inputs, training_fingerprint
+from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
@@ -62,7 +62,7 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) 
             if "score" in row:
                 report(step, row["score"])
 
-        task = build_task(settings, inputs.classes)
+        task = build_task(fitted_settings(settings, inputs), inputs.classes)
         accelerator = make_accelerator(settings.train)
         train, val = inputs.fold(number)
         train = train.of(_drawn(list(train.images["image_id"]), settings))

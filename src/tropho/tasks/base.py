@@ -57,6 +57,9 @@ class Task(Protocol):
     score_name: str
     """The metric that is maximised, as a key of `measure`'s result."""
 
+    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+        """The settings, in which what the network takes from the training data before it learns is explicit."""
+
     def strata(self, truth: Truth) -> list[str]:
         """One name an image, by which balanced sampling draws equally often."""
 

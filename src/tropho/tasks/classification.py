@@ -70,6 +70,10 @@ class ClassificationTask:
         self.classes = classes
         self.columns = [f"p_{name}" for name in classes]
 
+    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+        """The settings as they are: no network here depends on the data before it learns."""
+        return self.settings
+
     def strata(self, truth: Truth) -> list[str]:
         """The label of each image."""
         return [str(label) for label in truth.images["label"]]

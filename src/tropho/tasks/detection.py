@@ -14,6 +14,7 @@ from tropho.images.policies import build_policy
 from tropho.metrics.boxes import Score, leaderboard_map
 from tropho.metrics.coco import coco_map
 from tropho.models import build_model
+from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.views import View, view_boxes, view_images
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
@@ -68,6 +69,13 @@ def _ignored(images: pd.DataFrame, classes: list[str]) -> np.ndarray:
     return np.array([[label in each for label in classes] for each in names], bool).reshape(-1, len(classes))
 
 
+def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:
+    """(n, 2) width and height of the boxes of tables.BOXES in pixels of their packed images."""
+    scale = np.array([sizes.scale(image_id) for image_id in boxes["image_id"]]).reshape(-1, 2)
+    width, height = boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"]
+    return np.stack([width, height], axis=1) * scale
+
+
 class DetectionTask:
     """See tasks.base.Task. The prediction table is tables.DETECTIONS.
 
@@ -81,6 +89,14 @@ class DetectionTask:
         self.settings = settings
         self.classes = classes
         self.negative = settings.audit.negative
+
+    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+        """The settings with levels, ranges and anchors fitted to the boxes, where `model.anchors` says so."""
+        settings = self.settings
+        if settings.model.anchors == "fixed":
+            return settings
+        model = fit_to_boxes(settings.model, packed_sizes(truth.boxes, sizes))
+        return settings.model_copy(update={"model": model})
 
     def strata(self, truth: Truth) -> list[str]:
         """The classes present in each image, joined."""
