@@ -22,9 +22,9 @@ from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from tropho.config import load_params, task_settings, with_overrides
+from tropho.model_settings import ModelSettings
 from tropho.models import build_model
 from tropho.models.pyramid import FeaturePyramid
-from tropho.settings import ModelSettings
 
 BATCH, HEIGHT, WIDTH, BOXES, CLASSES = 4, 256, 320, 15, 3
 

@@ -2,10 +2,11 @@
 
 from torch import nn
 
+from tropho.model_settings import ModelSettings
 from tropho.models.classifier import ResNetClassifier
 from tropho.models.course import MLP, LeNet
 from tropho.models.detectors import Detector
-from tropho.settings import Kind, ModelSettings
+from tropho.settings import Kind
 
 
 def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn.Module:

@@ -9,9 +9,9 @@ from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from tropho.errors import UsageError
+from tropho.model_settings import ModelSettings
 from tropho.models.imagenet import load_imagenet
 from tropho.models.layers import activation, initialise, norm2d
-from tropho.settings import ModelSettings
 
 
 def backbone_names() -> list[str]:

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
+from tropho.model_settings import ModelSettings
 from tropho.models.backbones import feature_channels, resnet
 from tropho.models.layers import initialise
 from tropho.models.normalize import Normalize
-from tropho.settings import ModelSettings
 
 
 class ResNetClassifier(nn.Module):

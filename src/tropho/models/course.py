@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
+from tropho.model_settings import ModelSettings
 from tropho.models.layers import activation, initialise, norm1d, norm2d
 from tropho.models.normalize import Normalize
-from tropho.settings import ModelSettings
 
 
 class MLP(nn.Module):

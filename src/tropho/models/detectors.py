@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from tropho.model_settings import ModelSettings
 from tropho.models.faster_rcnn import FasterRCNNHead
 from tropho.models.fcos import FCOSHead
 from tropho.models.heads import Detections, Targets
@@ -11,7 +12,6 @@ from tropho.models.normalize import Normalize
 from tropho.models.presence import PresenceHead, presence_loss
 from tropho.models.pyramid import FeaturePyramid
 from tropho.models.retinanet import RetinaNetHead
-from tropho.settings import ModelSettings
 
 
 class Detector(nn.Module):

@@ -9,11 +9,11 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
+from tropho.model_settings import ModelSettings
 from tropho.models.grids import Grid, anchors
 from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels, top_logits
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import clip_boxes, has_area
-from tropho.settings import ModelSettings
 
 SCALES = (2.0, 2.0**1.5)
 """Anchor sizes in strides, half an octave apart: 16 and 23 pixels on P3."""

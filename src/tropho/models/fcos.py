@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
+from tropho.model_settings import ModelSettings
 from tropho.models.grids import Grid
 from tropho.models.heads import (
     HeadOutput,
@@ -18,7 +19,6 @@ from tropho.models.heads import (
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.points import centerness, match_points
 from tropho.models.postprocess import select_detections
-from tropho.settings import ModelSettings
 
 
 class FCOSHead(nn.Module):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from tropho.model_settings import ModelSettings
 from tropho.models import faster_rcnn, retinanet
 from tropho.models.pyramid import TOP
-from tropho.settings import ModelSettings
 
 LEAST = 3.0
 """Strides. A level holds boxes of this side and more: all 3 x 3 positions about their centre lie inside them."""

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
+from tropho.model_settings import ModelSettings
 from tropho.models.heads import Detections
-from tropho.settings import ModelSettings
 
 CANDIDATES = 2000
 """Boxes an image that enter non-maximum suppression."""

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tropho.model_settings import ModelSettings
 from tropho.models.backbones import feature_channels, resnet, stages
-from tropho.settings import ModelSettings
 
 TOP = 5
 """The ResNet's last level; coarser ones are made by convolutions of stride 2."""

@@ -6,6 +6,7 @@ from torch.nn import functional
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
+from tropho.model_settings import ModelSettings
 from tropho.models.grids import Grid, anchors
 from tropho.models.heads import (
     HeadOutput,
@@ -18,7 +19,6 @@ from tropho.models.heads import (
 )
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import select_detections
-from tropho.settings import ModelSettings
 
 SCALES = (2.0, 2.0 ** (4 / 3), 2.0 ** (5 / 3))
 """Anchor sizes in strides, a third of an octave apart: 16 to 25 pixels on P3.
