@@ -132,6 +132,7 @@ class PredictSettings(Section):
 class EvaluateSettings(Section):
     """What is measured."""
 
+    test: bool
     iou: Annotated[float, Field(gt=0, lt=1)]
     beta: Positive
     gallery: Count

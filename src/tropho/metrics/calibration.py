@@ -10,7 +10,7 @@ from tropho.metrics.scan import Floats, ratio
 Ints = NDArray[np.integer]
 
 BINS = 15
-COLDEST, HOTTEST = 0.01, 100.0  # temperatures; beyond them a softmax is one-hot or flat
+COLDEST, HOTTEST = 0.25, 10.0  # temperatures; a few images that are all right don't prove certainty
 
 
 def reliability_bins(truth: Ints, probabilities: Floats, bins: int = BINS) -> pd.DataFrame:
@@ -54,12 +54,14 @@ def fit_temperature(logits: Floats, truth: Ints) -> float:
 
     The loss is convex in 1 / T, so the zero of its slope is found by bisection, to 1e-12 relative. Logs of
     probabilities do for logits. Where the best T is no finite one (all right, all wrong), it is COLDEST or
-    HOTTEST.
+    HOTTEST; without samples it is 1.
 
     Args:
         logits: (N, C), finite.
         truth: (N,) class numbers.
     """
+    if len(truth) == 0:
+        return 1.0
     logits = np.asarray(logits, np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)
     target = logits[np.arange(len(truth)), truth].mean()

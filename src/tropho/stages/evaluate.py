@@ -8,12 +8,13 @@ import pandas as pd
 from accelerate import Accelerator
 
 from tropho.files import atomic_folder, read_json, write_json
+from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
-from tropho.tasks.base import Truth
+from tropho.tasks.base import Task, Truth
 from tropho.tracking import open_tracker
 from tropho.training.fit import make_accelerator, predict
 
@@ -30,30 +31,33 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         for number, predictor in predictors.items()
     }
     task = next(iter(predictors.values())).task
-    test_truth = inputs.truth.of(inputs.test)
+    oof = pd.concat([table.assign(fold=number) for number, table in folds.items()], ignore_index=True)
+    oof_truth = inputs.truth.of([each for number in folds for each in inputs.folds[number]])
+    test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
     test_tables = [_predict(settings, each, test_truth, inputs, accelerator) for each in predictors.values()]
-    test = task.merge(test_tables) if inputs.test else None
+    test = task.merge(test_tables) if len(test_truth.images) else None
 
     with atomic_folder(paths.evaluate) as folder:
-        oof = pd.concat([table.assign(fold=number) for number, table in folds.items()], ignore_index=True)
         write_table(oof, folder / "oof.parquet")
-        oof_truth = inputs.truth.of([each for number in folds for each in inputs.folds[number]])
-        finished = task.finish(oof.drop(columns="fold"))
+        raw = oof.drop(columns="fold")
+        groups = oof_truth.images.set_index("image_id")["group"]
+        fitted = task.fit_finish(oof_truth, raw, groups)
+        write_json(folder / "finish.json", fitted)
+        finished = cross_finish(task, oof_truth, raw, groups)
+        write_table(finished, folder / "oof_finished.parquet")
         thresholds = task.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
         metrics: dict[str, Any] = {"oof": task.measure(oof_truth, finished)}
         metrics["folds"] = {
-            f"fold{number}": {task.score_name: task.score(inputs.fold(number)[1], task.finish(table))}
-            for number, table in folds.items()
+            f"fold{number}": {task.score_name: _score(task, inputs.fold(number)[1], finished)} for number in folds
         }
         task.figures(oof_truth, finished, thresholds, paths.raw, folder / "figures" / "oof")
         if test is not None:
             write_table(test, folder / "test.parquet")
-            known = test_truth.labelled
+            finished_test, known = task.finish(test, fitted), test_truth.labelled
             if len(known.images):
-                rows = test["image_id"].isin(known.images["image_id"])
-                metrics["test"] = task.measure(known, task.finish(test[rows].reset_index(drop=True)))
-            task.figures(test_truth, task.finish(test), thresholds, paths.raw, folder / "figures" / "test")
+                metrics["test"] = task.measure(known, _rows_of(known, finished_test))
+            task.figures(test_truth, finished_test, thresholds, paths.raw, folder / "figures" / "test")
         metrics = {"headline": _headline(metrics, task.score_name), **metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))
     _track(settings, root, record["run_id"], metrics, paths.evaluate)
@@ -81,6 +85,14 @@ def _predict(
         predict(predictor.task, model, truth, inputs.pack, accelerator, size, view) for view in settings.predict.tta
     ]
     return predictor.task.merge(tables)
+
+
+def _rows_of(truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[predictions["image_id"].isin(truth.images["image_id"])].reset_index(drop=True)
+
+
+def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:
+    return task.score(truth, _rows_of(truth, predictions))
 
 
 def _headline(metrics: dict[str, Any], name: str) -> dict[str, Any]:

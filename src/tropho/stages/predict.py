@@ -39,7 +39,9 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
             say(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
-    table = kind.finish(pd.concat(tables, ignore_index=True))
+    finish = paths.evaluate / "finish.json"
+    fitted = read_json(finish) if finish.exists() else None
+    table = kind.finish(pd.concat(tables, ignore_index=True), fitted)
     submission = kind.submission(table, list(table["image_id"].unique()))
     if kind.settings.kind == "detection":
         write_competition_csv(submission, out)

@@ -26,14 +26,17 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     predictor = load_predictor(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
     splits = read_table(paths.splits, SPLITS)
-    image_ids = _test_ids(images, splits)
-    table = _submission(predictor.task, paths.evaluate / "test.parquet", image_ids, settings.submit.decimals)
+    held_back = not settings.evaluate.test
+    image_ids = [] if held_back else _test_ids(images, splits)
+    table = _submission(predictor.task, paths.evaluate, image_ids, settings.submit.decimals)
     if settings.audit.format == "boxes_csv":
         write_competition_csv(table, paths.submission)
     else:
         write_table(table, paths.submission)
     sample = paths.raw / "SampleSubmission.csv"
-    if sample.exists():
+    if held_back:
+        say("evaluate.test is false: the submission has no rows.")
+    elif sample.exists():
         _refuse_faults(paths.submission, sample, images)
     else:
         say("There is no SampleSubmission.csv to check the submission against.")
@@ -43,7 +46,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         "file": paths.submission.name,
         "rows": len(table),
         "images": len(image_ids),
-        "checked": sample.exists(),
+        "checked": sample.exists() and not held_back,
         "sha256": sha256_of(paths.submission),
         "score": {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]},
         "run_id": record["run_id"],
@@ -64,13 +67,13 @@ def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
 
 
-def _submission(task: Task, predictions: Path, image_ids: list[str], decimals: int) -> pd.DataFrame:
+def _submission(task: Task, evaluated: Path, image_ids: list[str], decimals: int) -> pd.DataFrame:
     """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
-    if predictions.exists():
-        table = pd.read_parquet(predictions)
+    if (evaluated / "test.parquet").exists():
+        table = pd.read_parquet(evaluated / "test.parquet")
     else:
-        table = pd.read_parquet(predictions.with_name("oof.parquet")).drop(columns="fold").iloc[:0]
-    finished = task.finish(table)
+        table = pd.read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
+    finished = task.finish(table, read_json(evaluated / "finish.json"))
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
     return task.submission(finished.round(dict.fromkeys(numbers, decimals)), image_ids)
 

@@ -90,8 +90,19 @@ class Task(Protocol):
     def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
         """Predictions of several models or views for the same images -> one table."""
 
-    def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Predictions as they are scored and submitted: image-level knowledge applied to each row."""
+    def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+        """What `finish` learns from raw out-of-fold predictions, as JSON holds it; {} where there is nothing.
+
+        `groups` names the group of each image of `truth`, by image_id: images of a group are no independent
+        evidence.
+        """
+
+    def finish(self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predictions as they are scored and submitted: image-level knowledge applied to each row.
+
+        `fitted` is what `fit_finish` returned; without it nothing is applied that has to be learned. Each image is
+        finished for itself.
+        """
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """The metric `score_name` alone, quick enough for every epoch; higher is better."""

@@ -125,9 +125,23 @@ class ClassificationTask:
         values = np.mean([table[self.columns].to_numpy() for table in tables], axis=0)
         return self._table(tables[0]["image_id"], values)
 
-    def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Nothing to add."""
-        return predictions
+    def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+        """{"temperature": T} with the least log-loss on these predictions."""
+        from tropho.metrics.calibration import fit_temperature, log_probabilities
+
+        true = self._numbers(truth.of(predictions["image_id"]))
+        return {"temperature": fit_temperature(log_probabilities(predictions[self.columns].to_numpy()), true)}
+
+    def finish(self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """The probabilities at the fitted temperature; the likeliest class stays what it is."""
+        from tropho.metrics.calibration import with_temperature
+
+        temperature = (fitted or {}).get("temperature", 1.0)
+        if temperature == 1.0:
+            return predictions
+        calibrated = predictions.copy()
+        calibrated[self.columns] = with_temperature(predictions[self.columns].to_numpy(), temperature)
+        return calibrated
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """Balanced accuracy: the mean of the recalls of the classes in the truth."""
@@ -137,9 +151,7 @@ class ClassificationTask:
 
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
         """See metrics.classification."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        labels = truth.images["label"].map(numbers).to_numpy(dtype=np.int64)
-        return classification_metrics(labels, predictions[self.columns].to_numpy(), self.classes)
+        return classification_metrics(self._numbers(truth), predictions[self.columns].to_numpy(), self.classes)
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """One against the rest, the confidence with the best F-beta of each class."""
@@ -166,6 +178,11 @@ class ClassificationTask:
         known = predictions.set_index("image_id")[self.columns].reindex(image_ids)
         values = known.fillna(1 / len(self.classes)).to_numpy()
         return self._table(pd.Series(image_ids, dtype="string"), values)
+
+    def _numbers(self, truth: Truth) -> np.ndarray:
+        """The class number of each image, (N,) int64."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return truth.images["label"].map(numbers).to_numpy(dtype=np.int64)
 
     def _table(self, image_ids: pd.Series, values: np.ndarray) -> pd.DataFrame:
         labels = [self.classes[number] for number in values.argmax(axis=1)]

@@ -173,7 +173,11 @@ class DetectionTask:
 
         return fuse(tables, iou=self.settings.predict.merge_iou, negative=self.negative)
 
-    def finish(self, predictions: pd.DataFrame) -> pd.DataFrame:
+    def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+        """Nothing is learned from out-of-fold predictions."""
+        return {}
+
+    def finish(self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Scale each box's score by 1 - P(negative) of its image."""
         if not self.negative:
             return predictions
