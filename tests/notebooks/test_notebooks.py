@@ -1,0 +1,40 @@
+"""The notebooks run from first to last cell in a real kernel; the assertions are theirs."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture
+def own_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncKernelManager:
+    """A kernel of this interpreter, whatever kernels the user has, with its files in the test's folder."""
+    for variable in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "TMPDIR"):
+        folder = tmp_path / variable.lower()
+        folder.mkdir()
+        monkeypatch.setenv(variable, str(folder))
+    return AsyncKernelManager(kernel_name="python3")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs_to_its_end(path: Path, own_kernel: AsyncKernelManager) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, km=own_kernel, timeout=180, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    counts = [cell["execution_count"] for cell in notebook.cells if cell["cell_type"] == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
+
+
+def test_the_course_is_covered() -> None:
+    assert len(NOTEBOOKS) == 8
