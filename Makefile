@@ -14,12 +14,14 @@ help: ## Show this list
 
 setup: $(READY) ## Create .venv and install Tropho with exact versions
 
+# grad-cam asks for opencv-python, which overwrites the files of opencv-python-headless: all else that it needs is there.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tropho needs Python 3.11 or newer; set PYTHON=python3.12, say.")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch torchvision
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps grad-cam ttach
 	@touch $@
 
 demo: $(READY) ## Run both demo tasks from raw files to submission and report (under 10 minutes on 2 cores)

@@ -32,6 +32,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield from _torch()
     yield _tracking(root)
     yield from _extras()
+    yield _heat_maps()
     yield from _credentials()
     yield _incoming(root)
 
@@ -120,6 +121,12 @@ def _extras() -> Iterator[Finding]:
             yield Finding(f"extra '{extra}'", "installed")
         else:
             yield Finding(f"extra '{extra}'", f"not installed; `pip install 'tropho[{extra}]'` if you need it")
+
+
+def _heat_maps() -> Finding:
+    if importlib.util.find_spec("pytorch_grad_cam"):
+        return Finding("heat maps", "grad-cam is installed")
+    return Finding("heat maps", "none in reports; `pip install --no-deps grad-cam ttach` if you want them")
 
 
 def _credentials() -> Iterator[Finding]:

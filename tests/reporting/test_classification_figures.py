@@ -49,7 +49,8 @@ def test_roc_legend_gives_the_area_and_says_where_there_is_none():
 
 
 def test_reliability_puts_confidence_one_into_the_last_bin():
-    axes = reliability(np.array([1.0, 1.0, 0.55]), np.array([True, False, True])).axes[0]
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.45, 0.55]])
+    axes = reliability(np.array([0, 1, 1]), {"as predicted": probabilities}).axes[0]
     points = np.array([line for line in axes.lines if len(line.get_xdata()) == 2][-1].get_xydata())
     assert points == pytest.approx(np.array([[0.55, 1.0], [1.0, 0.5]]))
 

@@ -1,14 +1,16 @@
 """The confusion matrix, and every quantity that is read from one class against the rest of it."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tropho.metrics.bootstrap import Statistic, with_intervals
-from tropho.metrics.names import metric_name
+from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.scan import Floats, ratio
 
 Ints = NDArray[np.integer]
+Counts = tuple[Floats, Floats, Floats, Floats]
 
 
 def sums_by(numbers: Ints, size: int, weights: Floats) -> Floats:
@@ -35,7 +37,7 @@ def confusion_matrix(truth: Ints, predicted: Ints, classes: int, weights: Floats
     return flat.reshape(*weights.shape[:-1], classes, classes)
 
 
-def one_vs_rest(matrix: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def one_vs_rest(matrix: Floats) -> Counts:
     """(TP, FN, FP, TN), each (..., C), of a confusion matrix (..., C, C)."""
     tp = np.diagonal(matrix, axis1=-2, axis2=-1)
     fn = matrix.sum(axis=-1) - tp
@@ -92,30 +94,63 @@ def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0
     }
 
 
-def quantities_statistic(truth: Ints, predicted: Ints, classes: list[str], beta: float = 1.0) -> Statistic:
-    """All quantities of all classes (`tpr/<class>`, ...) as a function of the samples' weights (..., N)."""
-
-    def statistic(weights: Floats) -> dict[str, Floats]:
-        counts = one_vs_rest(confusion_matrix(truth, predicted, len(classes), weights))
-        values = quantities(*counts, beta=beta)
-        return {
-            metric_name(name, label): value[..., number]
-            for number, label in enumerate(classes)
-            for name, value in values.items()
-        }
-
-    return statistic
-
-
 def quantities_table(
     truth: Ints, predicted: Ints, classes: list[str], groups: np.ndarray, beta: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
-    """Every quantity of every class with its 95 % bootstrap interval, resampled by group (N,).
+    """Every quantity of every class, against the rest, with its 95 % bootstrap interval, resampled by group (N,).
+
+    Args:
+        truth: (N,) class numbers.
+        predicted: (N,) class numbers.
+        classes: C names.
+        groups: (N,) of each sample.
+        beta: of f_beta.
+        seed: of the draws.
 
     Returns:
         Columns class, quantity, value, low, high; undefined ones are NaN.
     """
-    table = with_intervals(quantities_statistic(truth, predicted, classes, beta), groups, seed=seed)
-    names = list(quantities(*np.zeros((4, 1)))) if classes else []
+
+    def counts(weights: Floats) -> Counts:
+        return one_vs_rest(confusion_matrix(truth, predicted, len(classes), weights))
+
+    return _table(counts, classes, groups, beta, seed)
+
+
+def threshold_table(
+    truth: Ints,
+    scores: Floats,
+    thresholds: Sequence[float | None],
+    classes: list[str],
+    groups: np.ndarray,
+    beta: float = 1.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """As `quantities_table`, each class called where its score (N, C) is at or above its own threshold.
+
+    A class without a threshold (None) is never called.
+    """
+    cuts = np.array([np.inf if each is None else each for each in thresholds], np.float64)
+    called = np.asarray(scores, np.float64) >= cuts
+    mine = truth[:, None] == np.arange(len(classes))
+
+    def counts(weights: Floats) -> Counts:
+        tp, fn, fp, tn = (weights @ cell for cell in (mine & called, mine & ~called, ~mine & called, ~mine & ~called))
+        return tp, fn, fp, tn
+
+    return _table(counts, classes, groups, beta, seed)
+
+
+def _table(
+    counts: Callable[[Floats], Counts], classes: list[str], groups: np.ndarray, beta: float, seed: int
+) -> pd.DataFrame:
+    """The quantities of (TP, FN, FP, TN), each (..., C), which `counts` makes of the samples' weights (..., N)."""
+    names = list(quantities(*np.zeros((4, 1))))
+
+    def statistic(weights: Floats) -> dict[str, Floats]:
+        values = quantities(*counts(weights), beta=beta)
+        return {f"{number} {name}": values[name][..., number] for number in range(len(classes)) for name in names}
+
+    table = with_intervals(statistic, groups, seed=seed)
     keys = pd.DataFrame([(label, name) for label in classes for name in names], columns=["class", "quantity"])
     return pd.concat([keys, table.reset_index(drop=True)], axis=1)

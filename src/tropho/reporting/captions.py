@@ -35,13 +35,21 @@ KNOWN = {
     "negative": ("P(nothing here), by truth", "Two histograms: images without and with objects."),
     "reliability": (
         "Reliability: how often the model is right at each confidence",
-        "Observed accuracy over stated confidence, beside the diagonal of a calibrated model.",
+        "Observed accuracy over stated confidence, before and after the temperature, beside the diagonal.",
     ),
     "scores": ("Scores by true class", "Histograms of the predicted probability of each class."),
     "counts": ("Objects an image: predicted over true", "Scatter plot beside the diagonal of equal counts."),
     "gallery_wrong": (
         "Wrong predictions, the most confident first",
         "A sheet of images, each with its true and predicted class.",
+    ),
+    "gradcam_wrong": (
+        "Grad-CAM of wrong predictions: bright places speak for the predicted (middle) and the true class (right)",
+        "A sheet of images, each beside two heat maps; a dark map means that no place speaks for the class.",
+    ),
+    "gradcam_right": (
+        "Grad-CAM of right predictions: bright places speak for the class",
+        "A sheet of images, each beside a heat map of its class.",
     ),
     "gallery_worst": (
         "Images with the most mistakes",

@@ -5,7 +5,7 @@ import platform
 from typing import Any
 
 from tropho.files import sha256_of
-from tropho.reporting import numbers
+from tropho.reporting import chapters_measures, numbers
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, Code, Facts, Fold, Heading, Headline, Section, Table, Text
 from tropho.reporting.chapters_runs import folds_of
@@ -14,7 +14,7 @@ from tropho.reporting.layout import figures, todo, words
 from tropho.reporting.metric_names import class_metric_name, is_count, leading, metric_name
 from tropho.settings import TaskSettings
 
-SUBSETS = {"oof": "out of fold", "test": "test"}
+SUBSETS = {"oof": "out of fold", "test": "test", "test_clean": "test without shared images"}
 PACKAGES = (
     "tropho",
     "torch",
@@ -33,8 +33,11 @@ def headline(settings: TaskSettings, folders: Folders, reader: Reader) -> Headli
     if not isinstance(head, dict) or numbers.as_number(head.get("value")) is None:
         return Headline("", "", "", blocks=[todo("evaluate", settings.name, "Nothing has been measured")])
     name, on = str(head.get("name", "score")), str(head.get("on", "oof"))
-    others = [
-        f"{SUBSETS[subset]}: {numbers.score(_flat(metrics, subset)[name])}"
+    low, high = numbers.as_number(head.get("low")), numbers.as_number(head.get("high"))
+    told = f"95 % interval {numbers.score(low)} to {numbers.score(high)} (resampled by group)"
+    others = [told] if low is not None and high is not None else []
+    others += [
+        f"{SUBSETS[subset]}: {_told(name, _flat(metrics, subset)[name], subset, folders, reader)}"
         for subset in SUBSETS
         if subset != on and name in _flat(metrics, subset)
     ]
@@ -51,6 +54,11 @@ def headline(settings: TaskSettings, folders: Folders, reader: Reader) -> Headli
         beside,
         blocks,
     )
+
+
+def _told(name: str, value: Any, subset: str, folders: Folders, reader: Reader) -> str:
+    interval = chapters_measures.intervals(folders, reader, subset).get(name, (None, None))
+    return chapters_measures.with_interval(name, value, interval)
 
 
 def _on(where: str, on: str, folders: Folders, reader: Reader) -> str:
@@ -107,13 +115,15 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         section.blocks.append(todo("evaluate", settings.name, "Nothing has been measured"))
         return section
     head = _flat(metrics, "headline")
-    section.blocks.extend(_overall(metrics, str(head.get("name"))))
+    section.blocks.extend(chapters_measures.notes(folders, reader, SUBSETS))
+    section.blocks.extend(_overall(metrics, folders, reader))
     for subset, title in SUBSETS.items():
         values, shown = _flat(metrics, subset), subset == head.get("on")
         rest = _class_tables(values, leading_only=False)
         tables = rest if shown else [*_class_tables(values, leading_only=True), *rest]
         if tables:
             section.blocks.append(Fold(f"{'More by class' if shown else 'By class'}, {title}", tables))
+    section.blocks.extend(chapters_measures.quantities(folders, reader, SUBSETS))
     section.blocks.extend(_thresholds(reader.json(folders.evaluate / "thresholds.json")))
     both = all(drawn.values())
     for subset, blocks in drawn.items():
@@ -126,18 +136,25 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     return section
 
 
-def _overall(metrics: dict[str, Any], head: str) -> list[Block]:
-    """Metrics over all classes but the headline's own, a column for each set of images."""
+def _overall(metrics: dict[str, Any], folders: Folders, reader: Reader) -> list[Block]:
+    """Metrics over all classes but the headline's own, with intervals, a column for each set of images."""
     present = [subset for subset in SUBSETS if _flat(metrics, subset)]
     names = list(dict.fromkeys(str(key) for subset in present for key in _flat(metrics, subset) if "/" not in str(key)))
+    spans = {subset: chapters_measures.intervals(folders, reader, subset) for subset in present}
     rows = []
     for name in names:
-        if name == head:
+        if name == _flat(metrics, "headline").get("name"):
             continue
-        cells = [_cell(name, _flat(metrics, subset)) for subset in present]
+        cells = [
+            chapters_measures.with_interval(name, _flat(metrics, subset)[name], spans[subset].get(name, (None, None)))
+            if name in _flat(metrics, subset)
+            else "–"
+            for subset in present
+        ]
         rows.append([metric_name(name), *cells])
     columns = ["metric", *(SUBSETS[subset] for subset in present)]
-    return [Table("Over all classes", columns, rows)] if rows else []
+    note = "In brackets: 95 % bootstrap intervals, resampled by group." if any(spans.values()) else ""
+    return [Table("Over all classes", columns, rows, note=note)] if rows else []
 
 
 def _thresholds(thresholds: dict[str, Any]) -> list[Block]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tropho.metrics.calibration import calibration_error, reliability_bins
 from tropho.metrics.curves import classification_curves
 from tropho.metrics.scan import Scan, ratio
 from tropho.reporting import galleries, panels, style
@@ -24,6 +25,7 @@ def classification_figures(
     beta: float = 1.0,
     gallery: int = 24,
     thresholds: Mapping[str, Any] | None = None,
+    uncalibrated: pd.DataFrame | None = None,
 ) -> None:
     """Write PNG figures into the folder `to`; those that need a truth only where there is one.
 
@@ -36,6 +38,7 @@ def classification_figures(
         beta: of the F-beta over threshold.
         gallery: most pictures a gallery may have; 0 = no gallery.
         thresholds: {class: threshold or {"threshold": ...}} chosen on validation, to be marked.
+        uncalibrated: `predictions` before a temperature was applied, for the reliability diagram.
     """
     table = predictions.merge(truth[["image_id", "label", "path"]], on="image_id", suffixes=("", "_true"))
     galleries.class_galleries(table, classes, raw, to, gallery)
@@ -49,17 +52,26 @@ def classification_figures(
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (true, chosen), 1)
     curves = classification_curves(true, probabilities, list(classes))
+    stages = {"as predicted": probabilities}
+    if uncalibrated is not None and not np.allclose(_of(uncalibrated, known, classes), probabilities):
+        stages = {"as trained": _of(uncalibrated, known, classes), "with temperature": probabilities}
     figures = {
         "confusion": panels.confusion(counts, classes, classes, "True and predicted classes"),
         "roc": roc(curves),
         "precision_recall": _precision_recall(curves),
-        "reliability": reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == true),
+        "reliability": reliability(true, stages),
         "f_threshold": panels.f_over_threshold(curves, thresholds, beta, "threshold"),
         "scores": scores(true, probabilities, classes),
         "per_class": per_class(counts, classes),
     }
     for name, figure in figures.items():
         style.save(figure, to / f"{name}.png")
+
+
+def _of(predictions: pd.DataFrame, known: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+    """Probabilities (N, C) of the images of `known`, in its order."""
+    rows = predictions.set_index("image_id").loc[known["image_id"]]
+    return rows[[f"p_{name}" for name in classes]].to_numpy(np.float64)
 
 
 def roc(curves: Mapping[str, Scan]) -> Figure:
@@ -88,32 +100,35 @@ def _precision_recall(curves: Mapping[str, Scan]) -> Figure:
     return panels.precision_recall(lines, shares)
 
 
-def reliability(confidence: np.ndarray, right: np.ndarray) -> Figure:
-    """How often predictions are right (N,) at each confidence (N,), with how many there are of it."""
+def reliability(true: np.ndarray, stages: Mapping[str, np.ndarray]) -> Figure:
+    """How often predictions are right at each confidence, with how many there are of it.
+
+    Args:
+        true: (N,) class numbers.
+        stages: probabilities (N, C) by name, such as before and after a temperature.
+    """
     figure, (axes, bars) = style.subplots(2, 2, style.HALF)
-    place = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
-    total = np.bincount(place, minlength=BINS)
-    mean = ratio(np.bincount(place, confidence, BINS), total)
-    share = ratio(np.bincount(place, right, BINS), total)
-    error = ratio(np.sqrt(share * (1 - share)), np.sqrt(total))
-    filled = total > 0
     style.title(axes, "Reliability")
     style.label(axes, "mean confidence", "share that is right")
     style.unit_square(axes)
     axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":", label="calibrated")
-    axes.errorbar(
-        mean[filled],
-        share[filled],
-        error[filled],
-        marker="o",
-        color=style.colour_of(0),
-        label="± standard error",
-    )
+    for number, (name, probabilities) in enumerate(stages.items()):
+        bins = reliability_bins(true, probabilities, BINS)
+        bins = bins[bins["count"] > 0]
+        share, colour = bins["accuracy"], style.colour_of(len(stages) - 1 - number)
+        told = f"{name}: ECE {float(calibration_error(true, probabilities)):.3f}"
+        error = np.sqrt(share * (1 - share) / bins["count"])
+        axes.errorbar(bins["confidence"], share, error, marker="o", markersize=4, color=colour, label=told)
+        middle = (bins["low"] + bins["high"]) / 2
+        width = 0.9 / BINS / len(stages)
+        place = middle + (number - (len(stages) - 1) / 2) * width
+        bars.bar(place, bins["count"], width, color=colour, label=name if len(stages) > 1 else "")
     style.legend(axes)
     style.title(bars, "Predictions at each confidence")
     style.label(bars, "confidence", "images")
-    bars.bar((np.arange(BINS) + 0.5) / BINS, total, 0.9 / BINS, color=style.colour_of(0))
     bars.set_xlim(-0.02, 1.02)
+    if len(stages) > 1:
+        style.legend(bars)
     return figure
 
 

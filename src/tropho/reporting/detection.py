@@ -31,6 +31,7 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
     iou: float = 0.5,
     thresholds: Mapping[str, Any] | None = None,
     gallery: int = 24,
+    beta: float = 1.0,
 ) -> None:
     """Write PNG figures into the folder `to`; those that need a truth only where there are true boxes.
 
@@ -46,10 +47,11 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
         thresholds: {class: confidence or {"threshold": ...}}; boxes below it are not counted or
             drawn. Where a class has none, its best of these very predictions is used.
         gallery: most pictures in the galleries; 0 = none.
+        beta: of the F-beta over confidence.
     """
     boxes = predictions[predictions["label"].isin(list(classes))]
     curves = detection_curves(truth_boxes, boxes, list(classes), iou)
-    cuts = {name: _cut(thresholds, name, curves[name].f_beta(), curves[name].threshold) for name in classes}
+    cuts = {name: _cut(thresholds, name, curves[name].f_beta(beta), curves[name].threshold) for name in classes}
     kept = boxes[boxes["score"] >= boxes["label"].map(cuts).astype(float)]
     matches = match(truth_boxes, kept, iou)
     known = len(truth_boxes) > 0
@@ -58,7 +60,7 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
         return
     figures = {
         "precision_recall": leaderboard_curves(truth_images, truth_boxes, predictions, classes, negative),
-        "f_confidence": panels.f_over_threshold(curves, thresholds, 1.0, "confidence"),
+        "f_confidence": panels.f_over_threshold(curves, thresholds, beta, "confidence"),
         "confusion": _confusion(truth_boxes, kept, classes, iou),
         "recall_by_size": recall_by_size(matches, classes),
         "counts": counts(truth_images, truth_boxes, kept, classes),

@@ -1,6 +1,6 @@
 """Evaluate: out-of-fold predictions, test predictions, every metric and figure for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
+from tropho.stages.judging import Judged, rows_of
+from tropho.stages.leakage import shared_with
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks.base import Task, Truth
@@ -47,21 +49,53 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         write_table(finished, folder / "oof_finished.parquet")
         thresholds = task.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
-        metrics: dict[str, Any] = {"oof": task.measure(oof_truth, finished)}
-        metrics["folds"] = {
+        first = next(iter(predictors))
+        judged = Judged(task, thresholds, paths.raw, folder)
+        judged.add("oof", oof_truth, finished, raw)
+        judged.draw("oof", oof_truth, finished, raw)
+        judged.explain("oof", predictors[first].model, inputs.fold(first)[1], finished, inputs.pack)
+        judged.metrics["folds"] = {
             f"fold{number}": {task.score_name: _score(task, inputs.fold(number)[1], finished)} for number in folds
         }
-        task.figures(oof_truth, finished, thresholds, paths.raw, folder / "figures" / "oof")
         if test is not None:
             write_table(test, folder / "test.parquet")
             finished_test, known = task.finish(test, fitted), test_truth.labelled
             if len(known.images):
-                metrics["test"] = task.measure(known, _rows_of(known, finished_test))
-            task.figures(test_truth, finished_test, thresholds, paths.raw, folder / "figures" / "test")
-        metrics = {"headline": _headline(metrics, task.score_name), **metrics}
+                judged.add("test", known, finished_test, test)
+                judged.explain("test", predictors[first].model, known, finished_test, inputs.pack)
+            judged.draw("test", test_truth, finished_test, test)
+        _add_leakage(judged, inputs, folds)
+        metrics = {"headline": judged.headline(), **judged.metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))
+        write_json(folder / "notes.json", judged.notes)
     _track(settings, root, record["run_id"], metrics, paths.evaluate)
     return metrics
+
+
+def _add_leakage(judged: Judged, inputs: Inputs, folds: Iterable[int]) -> None:
+    """Note what judged images share with training images; judge the test again without those that do."""
+    images, dealt = inputs.truth.images, inputs.folds
+    train = [image_id for ids in dealt.values() for image_id in ids]
+    shared = {number: shared_with(images, dealt[number], set(train) - set(dealt[number])) for number in folds}
+    _note(judged, "oof", sum(map(len, shared.values())), sum(len(dealt[number]) for number in shared), "out-of-fold")
+    if "test" not in judged.metrics:
+        return
+    truth, finished, unfinished = judged.seen["test"]
+    test = list(truth.images["image_id"])
+    leaking = set(shared_with(images, test, train))
+    judged.metrics["test_shared"] = {"images": len(leaking), "of": len(test)}
+    _note(judged, "test", len(leaking), len(test), "test")
+    if 0 < len(leaking) < len(test):
+        judged.add("test_clean", truth.of([each for each in test if each not in leaking]), finished, unfinished)
+
+
+def _note(judged: Judged, subset: str, shared: int, count: int, what: str) -> None:
+    if shared:
+        judged.notes[subset].insert(
+            0,
+            f"{shared:,} of {count:,} {what} images share their patient, slide or picture (group or duplicate) with "
+            "images that a model judging them was trained on, so this score flatters.",
+        )
 
 
 def _predictors(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> Iterator[tuple[int, Predictor]]:
@@ -87,17 +121,8 @@ def _predict(
     return predictor.task.merge(tables)
 
 
-def _rows_of(truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
-    return predictions[predictions["image_id"].isin(truth.images["image_id"])].reset_index(drop=True)
-
-
 def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:
-    return task.score(truth, _rows_of(truth, predictions))
-
-
-def _headline(metrics: dict[str, Any], name: str) -> dict[str, Any]:
-    on = "test" if "test" in metrics else "oof"
-    return {"name": name, "value": metrics[on][name], "on": on}
+    return task.score(truth, rows_of(truth, predictions))
 
 
 def _json_safe(value: Any) -> Any:
@@ -112,7 +137,8 @@ def _json_safe(value: Any) -> Any:
 def _track(settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, Any], folder: Path) -> None:
     """Add the results to the run of the training that they are of."""
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=run_id) as tracked:
-        for subset in ("oof", "test"):
+        for subset in ("oof", "test", "test_clean"):
             tracked.log_metrics({f"{subset}/{name}": value for name, value in metrics.get(subset, {}).items()})
         tracked.log_artifact(folder / "metrics.json", "evaluate")
+        tracked.log_artifact(folder / "tables", "evaluate/tables")
         tracked.log_artifact(folder / "figures", "evaluate/figures")

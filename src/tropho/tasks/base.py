@@ -113,8 +113,33 @@ class Task(Protocol):
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Decision thresholds chosen on these (out-of-fold) predictions."""
 
-    def figures(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path) -> None:
-        """Write every plot and gallery for these predictions into the folder `to`."""
+    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        """Tables to read by name, undefined values NaN, with 95 % bootstrap intervals that resample whole groups.
+
+        One is "metrics": columns metric, value, low, high, with `score_name` among the metrics.
+        """
+
+    def notes(
+        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
+    ) -> list[str]:
+        """Sentences on how to read these results; `unfinished` are the predictions before `finish`."""
+
+    def figures(
+        self,
+        truth: Truth,
+        predictions: pd.DataFrame,
+        thresholds: dict[str, Any],
+        raw: Path,
+        to: Path,
+        unfinished: pd.DataFrame | None = None,
+    ) -> None:
+        """Write every plot and gallery for these predictions into the folder `to`.
+
+        `unfinished` are the predictions before `finish`, where the two are to be compared.
+        """
+
+    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
+        """Write pictures of what the model looks at into the folder `to`; sentences on why there are none."""
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Predictions -> the table that the leaderboard, or the teacher, accepts; every image is in it."""

@@ -154,24 +154,77 @@ class ClassificationTask:
         return classification_metrics(self._numbers(truth), predictions[self.columns].to_numpy(), self.classes)
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """One against the rest, the confidence with the best F-beta of each class."""
+        """One against the rest, the threshold of each class by evaluate.threshold."""
         from tropho.metrics.thresholds import best_threshold
 
-        labels = truth.images["label"].to_numpy()
-        chosen = {}
-        for name, column in zip(self.classes, self.columns, strict=True):
-            scores = predictions[column].to_numpy()
-            chosen[name] = best_threshold(labels == name, scores, beta=self.settings.evaluate.beta)
-        return chosen
+        labels, evaluate = truth.images["label"].to_numpy(), self.settings.evaluate
+        return {
+            name: best_threshold(labels == name, predictions[column], evaluate.curve_beta, evaluate.sensitivity)
+            for name, column in zip(self.classes, self.columns, strict=True)
+        }
 
-    def figures(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path) -> None:
+    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        """See base; also every quantity of the confusion matrix, by the likeliest class and by the thresholds."""
+        from tropho.metrics.classification import classification_intervals
+        from tropho.metrics.confusion import quantities_table, threshold_table
+
+        true, values = self._numbers(truth), predictions[self.columns].to_numpy()
+        groups, beta = truth.images["group"].to_numpy(), self.settings.evaluate.beta
+        cuts = [thresholds[name]["threshold"] for name in self.classes]
+        metrics = classification_intervals(true, values, self.classes, groups)
+        return {
+            "metrics": metrics.rename_axis("metric").reset_index(),
+            "quantities": quantities_table(true, values.argmax(axis=1), self.classes, groups, beta),
+            "quantities_at_thresholds": threshold_table(true, values, cuts, self.classes, groups, beta),
+        }
+
+    def notes(
+        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
+    ) -> list[str]:
+        """See reporting.advice."""
+        from tropho.metrics.curves import classification_curves
+        from tropho.reporting import advice
+
+        true, values = self._numbers(truth), predictions[self.columns].to_numpy()
+        return [
+            *advice.curve_advice(classification_curves(true, values, self.classes)),
+            advice.calibration_advice(true, unfinished[self.columns].to_numpy(), values),
+            *advice.threshold_advice(thresholds, self.settings.evaluate.sensitivity),
+        ]
+
+    def figures(
+        self,
+        truth: Truth,
+        predictions: pd.DataFrame,
+        thresholds: dict[str, Any],
+        raw: Path,
+        to: Path,
+        unfinished: pd.DataFrame | None = None,
+    ) -> None:
         """See reporting.classification."""
         from tropho.reporting.classification import classification_figures
 
         evaluate = self.settings.evaluate
-        classification_figures(
-            truth.images, predictions, self.classes, raw, to, evaluate.beta, evaluate.gallery, thresholds
-        )
+        beta, gallery = evaluate.curve_beta, evaluate.gallery
+        classification_figures(truth.images, predictions, self.classes, raw, to, beta, gallery, thresholds, unfinished)
+
+    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
+        """Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""
+        from tropho.reporting.heat_maps import examples, heat_map_sheets
+
+        most = self.settings.evaluate.heat_maps
+        labels = truth.images[["image_id", "label"]]
+        table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
+        table = examples(table.assign(confidence=table[self.columns].max(axis=1)), most)
+        if table.empty:
+            return []
+        samples = torch.stack([self.sample(pack[image_id])[0] for image_id in table["image_id"]])
+        try:
+            drawn = heat_map_sheets(model, table, samples, self.classes, to)
+        except ImportError:
+            return ["There are no Grad-CAM maps: `make setup` installs grad-cam, without which none are drawn."]
+        name = self.settings.model.name
+        return [] if drawn else [f"There are no Grad-CAM maps: the {name} has no layer that keeps places apart."]
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """image_id, label, and the probability of each class; all equal for an image that could not be predicted."""

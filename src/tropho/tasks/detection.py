@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
-from tropho.metrics.boxes import Score, leaderboard_map
+from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
+from tropho.metrics.leaderboard import rank_images
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.views import View, view_boxes, view_images
@@ -201,14 +202,40 @@ class DetectionTask:
         }
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """The confidence with the best F-beta of each class, at the IoU of evaluate.iou."""
+        """The confidence of each class by evaluate.threshold, at the IoU of evaluate.iou."""
         from tropho.metrics.curves import best_confidences
 
         evaluate = self.settings.evaluate
         boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
-        return best_confidences(truth.boxes, boxes, self.classes, evaluate.iou, evaluate.beta)
+        return best_confidences(
+            truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.sensitivity
+        )
 
-    def figures(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], raw: Path, to: Path) -> None:
+    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        """See base."""
+        from tropho.metrics.leaderboard import leaderboard_intervals
+
+        groups = truth.images.set_index("image_id")["group"]
+        table = leaderboard_intervals(self._ranking(truth, predictions), groups, self.score_name)
+        return {"metrics": table.rename_axis("metric").reset_index()}
+
+    def notes(
+        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
+    ) -> list[str]:
+        """See base."""
+        from tropho.reporting.advice import threshold_advice
+
+        return threshold_advice(thresholds, self.settings.evaluate.sensitivity)
+
+    def figures(
+        self,
+        truth: Truth,
+        predictions: pd.DataFrame,
+        thresholds: dict[str, Any],
+        raw: Path,
+        to: Path,
+        unfinished: pd.DataFrame | None = None,
+    ) -> None:
         """See reporting.detection."""
         from tropho.reporting.detection import detection_figures
 
@@ -224,7 +251,12 @@ class DetectionTask:
             evaluate.iou,
             thresholds,
             evaluate.gallery,
+            evaluate.curve_beta,
         )
+
+    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
+        """Nothing: boxes already say where."""
+        return []
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Rows of tables.DETECTIONS, image by image in the order given, best first.
@@ -242,22 +274,10 @@ class DetectionTask:
         return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")
 
     def _leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> Score:
-        """The leaderboard's metric on these images, those without any true or predicted box included."""
-        image_ids = truth.images[["image_id"]]
-        if self.negative:
-            empty_images = image_ids[~image_ids["image_id"].isin(truth.boxes["image_id"])]
-            return leaderboard_map(pd.concat([truth.boxes, _marks(empty_images, self.negative)]), predictions)
-        # The metric knows only images that have rows in both tables: an extra class, left out of the mean, gives
-        # every image one, so that false alarms in empty images count and images without detections are no error.
-        marks = _marks(image_ids, _EVERY_IMAGE)
-        ap = leaderboard_map(pd.concat([truth.boxes, marks]), pd.concat([predictions, marks.assign(score=1.0)]))["ap"]
-        classes = {name: value for name, value in ap.items() if name != _EVERY_IMAGE}
-        return Score(score=float(np.mean(list(classes.values()))) if classes else float("nan"), ap=classes)
+        """The leaderboard's metric on these images."""
+        classes = self._ranking(truth, predictions).classes
+        ap = {name: float(ranked.average_precision()) for name, ranked in classes.items()}
+        return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
 
-
-_EVERY_IMAGE = ""
-
-
-def _marks(images: pd.DataFrame, label: str) -> pd.DataFrame:
-    """A row an image with the box 0, 0, 0, 0, as the metric wants for what concerns the whole image."""
-    return images.assign(label=label, **dict.fromkeys(BOX, 0.0))
+    def _ranking(self, truth: Truth, predictions: pd.DataFrame) -> Ranking:
+        return rank_images(list(truth.images["image_id"]), truth.boxes, predictions, self.negative)
