@@ -135,11 +135,28 @@ def predict(
 @app.command()
 def leaderboard(
     task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None,
+    record: Annotated[
+        tuple[str, float] | None,
+        typer.Option(help="Note the public score of a task's submission, such as malaria 0.913.", metavar="TASK SCORE"),
+    ] = None,
+    private: Annotated[float | None, typer.Option(help="With --record: the private score, once it is known.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="With --record: first digits of the file's SHA-256; else the present file.", metavar="HASH"),
+    ] = None,
 ) -> None:
-    """Rank the tracked training runs by their cross-validated score."""
+    """Rank the tracked training runs by cross-validated score, list the submissions, or record a public score."""
+    from tropho.errors import UsageError
     from tropho.stages.leaderboard import print_leaderboard
+    from tropho.stages.ledger import print_partings, record_score
 
-    print_leaderboard(Path.cwd(), task)
+    if record is not None:
+        typer.echo(record_score(Path.cwd(), *record, private, file))
+        print_partings(Path.cwd(), record[0])
+    elif private is not None or file is not None:
+        raise UsageError("--private and --file go with --record TASK SCORE.")
+    else:
+        print_leaderboard(Path.cwd(), task)
 
 
 def main() -> None:

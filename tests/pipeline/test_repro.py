@@ -12,6 +12,8 @@ import pytest
 
 from tropho.files import sha256_of
 from tropho.stages.state import STAGES
+from tropho.stages.submit import BEFORE
+from tropho.tracking.provenance import stages_lock
 
 # One group: the tests share a built checkout, so one worker runs them all.
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
@@ -76,6 +78,27 @@ def test_the_submission_is_accepted(built):
     result = json.loads(built.run("tropho", "score", truth, "submissions/smear_demo.csv").stdout)
     assert set(result["ap"]) == {"NEG", "Trophozoite", "WBC"}
     assert result["score"] == pytest.approx(sum(result["ap"].values()) / 3, abs=1e-12)
+
+
+def test_the_ledger_names_the_submission_and_takes_its_score(checkout):
+    copy = checkout()
+    ledger = copy.path / "submissions/smear_demo.ledger.csv"
+    (before,) = pd.read_csv(ledger).to_dict("records")
+    record = json.loads((copy.path / "submissions/smear_demo.json").read_text())
+    assert before["sha256"] == record["sha256"] == sha256_of(copy.path / "submissions/smear_demo.csv")
+    assert before["run_id"] == record["run_id"]
+    assert before["score"] == record["score"]["oof"]
+    locked = stages_lock(copy.path, "smear_demo", BEFORE)
+    assert before["stages_lock"] == locked
+    assert before["git_dirty"] is False
+
+    copy.run("tropho", "leaderboard", "--record", "smear_demo", "0.5")
+    assert stages_run(copy.run("dvc", "repro").stdout) == ["submit@smear_demo", "report@smear_demo"]
+    (after,) = pd.read_csv(ledger).to_dict("records")
+    assert after["public"] == 0.5
+    assert after["written"] == before["written"]
+    assert "Leaderboard against cross-validation" in (copy.path / "reports/smear_demo/index.html").read_text()
+    assert stages_run(copy.run("dvc", "repro").stdout) == []
 
 
 def test_tasks_and_summary_say_how_far_it_went(built):

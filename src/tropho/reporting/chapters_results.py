@@ -6,6 +6,7 @@ from typing import Any
 
 from tropho.files import sha256_of
 from tropho.reporting import chapters_measures, numbers
+from tropho.reporting.agreement import agreement_blocks
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, Code, Facts, Fold, Heading, Headline, Section, Table, Text
 from tropho.reporting.chapters_runs import folds_of
@@ -169,8 +170,8 @@ def _thresholds(thresholds: dict[str, Any]) -> list[Block]:
     return [Table("Thresholds, chosen out of fold", ["class", "confidence"], rows)]
 
 
-def submission(settings: TaskSettings, folders: Folders, reader: Reader) -> Section:
-    """The file to upload, its check sum, what checked it, and where it came from."""
+def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+    """The file to upload, its check sum, what checked it, where it came from, and what leaderboards said so far."""
     section = Section("submission", "Submission")
     path = folders.submission
     record = reader.json(path.with_suffix(".json"))
@@ -194,6 +195,7 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader) -> Sect
     if settings.audit.format == "boxes_csv" and digest and record.get("sha256") == digest:
         # The record is written only once the file has passed.
         section.blocks.append(Text("`tropho check-submission` found no fault in it when it was written."))
+    section.blocks.extend(agreement_blocks(reader.table(folders.ledger), settings.name, album))
     return section
 
 

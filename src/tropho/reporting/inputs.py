@@ -23,6 +23,7 @@ class Folders:
     models: Path
     evaluate: Path
     submission: Path
+    ledger: Path
     params: Path
 
 

@@ -33,7 +33,7 @@ def render_page(settings: TaskSettings, folders: Folders) -> str:
         chapters_runs.tuning(settings, folders, reader, album),
         training,
         evaluation,
-        chapters_results.submission(settings, folders, reader),
+        chapters_results.submission(settings, folders, reader, album),
         chapters_results.reproduce(settings, folders, reader),
     ]
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")

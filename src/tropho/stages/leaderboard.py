@@ -1,19 +1,24 @@
-"""Training runs ranked by their cross-validated score."""
+"""Training runs ranked by their cross-validated score, with what leaderboards said of them."""
 
+from math import nan
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tropho.config import load_params, task_settings
+from tropho.stages.ledger import number, print_submissions, public_scores
 from tropho.tracking import best_runs
 
-COLUMNS = ("rank", "task", "score", "metric", "epochs", "minutes", "started", "commit", "run")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("rank", "task", "score", "public", "private", "metric", "epochs", "minutes", "started", "commit", "run")
 
 
 def print_leaderboard(root: Path, task: str | None) -> None:
-    """Print the runs of one task, or of all, best first."""
+    """Print the runs of one task, or of all, best first, and the ledger of submissions."""
     from rich.console import Console
-    from rich.table import Table
 
     if task is not None:
         task_settings(task, load_params(root / "params.yaml"))
@@ -21,17 +26,27 @@ def print_leaderboard(root: Path, task: str | None) -> None:
     console = Console(width=None if Console().is_terminal else 160)
     if runs.empty:
         console.print("No training has been tracked yet; run `dvc repro`, or `tropho train TASK`.")
-        return
+    else:
+        console.print(_runs(runs, public_scores(root, task)))
+    print_submissions(root, task)
+
+
+def _runs(runs: pd.DataFrame, scores: dict[str, tuple[float, float]]) -> "Table":
+    """Runs by task and rank; `scores` are public and private ones, by the run's id."""
+    from rich.table import Table
+
     table = Table(*COLUMNS, box=None, header_style="bold")
     for name, mine in runs.groupby("task", sort=False):
         for rank, (_, run) in enumerate(mine.iterrows(), 1):
-            table.add_row(str(rank), str(name), *_cells(run))
-    console.print(table)
+            table.add_row(str(rank), str(name), *_cells(run, *scores.get(run["id"], (nan, nan))))
+    return table
 
 
-def _cells(run: pd.Series) -> list[str]:
+def _cells(run: pd.Series, public: float, private: float) -> list[str]:
     return [
         f"{run['score']:.4f}",
+        number(public),
+        number(private),
         _text(run["score_name"]),
         _text(run["epochs"]),
         "-" if pd.isna(run["seconds"]) else f"{run['seconds'] / 60:.1f}",

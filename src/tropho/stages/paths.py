@@ -70,3 +70,23 @@ class Paths:
     def submission(self) -> Path:
         """The file to upload; where it came from stands beside it as JSON."""
         return self.root / "submissions" / f"{self.task}.csv"
+
+    @property
+    def ledger(self) -> Path:
+        """Table of every submission; kept in git."""
+        return self.root / "submissions" / f"{self.task}.ledger.csv"
+
+    @property
+    def archive(self) -> Path:
+        """Folder of every submission's bytes and a copy of the ledger; not an output, and never cleared."""
+        return self.root / "submissions" / "archive" / self.task
+
+    @property
+    def ledger_copy(self) -> Path:
+        """The ledger again, out of reach of git and DVC."""
+        return self.archive / "ledger.csv"
+
+    @property
+    def leaderboard(self) -> Path:
+        """Chart of cross-validated against public scores."""
+        return self.root / "reports" / self.task / "leaderboard.png"

@@ -27,6 +27,7 @@ def report(settings: TaskSettings, paths: Paths) -> str:
         models=paths.models,
         evaluate=paths.evaluate,
         submission=paths.submission,
+        ledger=paths.ledger,
         params=paths.root / "params.yaml",
     )
     return render_page(settings, folders)

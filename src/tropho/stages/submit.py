@@ -1,4 +1,4 @@
-"""Submit: the file that a leaderboard accepts, checked, and a record of where it came from."""
+"""Submit: the file that a leaderboard accepts, checked, and entered in the ledger with where it came from."""
 
 import datetime
 from pathlib import Path
@@ -17,6 +17,10 @@ from tropho.stages.paths import Paths
 from tropho.tables import IMAGES, SPLITS, read_table, write_table
 from tropho.tasks.base import Task
 from tropho.tracking import code_version, open_tracker
+from tropho.tracking.ledger import enter, keep_file
+from tropho.tracking.provenance import stages_lock
+
+BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -41,6 +45,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     else:
         say("There is no SampleSubmission.csv to check the submission against.")
     metrics = read_json(paths.evaluate / "metrics.json")
+    score = {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]}
     summary = {
         "task": settings.name,
         "file": paths.submission.name,
@@ -48,13 +53,16 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         "images": len(image_ids),
         "checked": sample.exists() and not held_back,
         "sha256": sha256_of(paths.submission),
-        "score": {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]},
+        "score": score,
         "run_id": record["run_id"],
         "folds": [fold["fold"] for fold in record["folds"]],
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        "stages_lock": stages_lock(root, settings.name, BEFORE),
         **code_version(root),
     }
     write_json(paths.submission.with_suffix(".json"), summary)
+    keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
+    enter(paths.ledger, paths.ledger_copy, {**summary, "score_name": score["name"], "score": score["oof"]})
     with open_tracker(root).run(f"train {settings.name}", settings.name, run_id=record["run_id"]) as tracked:
         tracked.log_artifact(paths.submission, "submission")
         tracked.set_tags({"submission_sha256": summary["sha256"]})

@@ -6,24 +6,42 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tropho.files import sha256_of
+import yaml
+
+from tropho.files import fingerprint, sha256_of
+
+REWRITTEN = (":(exclude)dvc.lock", ":(exclude)submissions/*.ledger.csv")
 
 
 def code_version(root: Path) -> dict[str, str]:
     """git_commit, git_dirty (`true` or `false`) and dvc_lock (its SHA-256) of the repository at `root`.
 
     What can't be known (no git, no commit yet, no dvc.lock) is left out. Only tracked files can make it
-    dirty, and not `dvc.lock`: `dvc repro` rewrites it while it runs.
+    dirty, and neither `dvc.lock` nor ledgers, which `dvc repro` rewrites while it runs.
     """
     version: dict[str, str] = {}
     commit = _git(root, "rev-parse", "HEAD")
     if commit:
-        changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)dvc.lock")
+        changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *REWRITTEN)
         version |= {"git_commit": commit, "git_dirty": str(changes != "").lower()}
     lock = root / "dvc.lock"
     if lock.is_file():
         version["dvc_lock"] = sha256_of(lock)
     return version
+
+
+def stages_lock(root: Path, task: str, stages: tuple[str, ...]) -> str | None:
+    """Sixteen hex digits that stand for dvc.lock's entries of some stages of a task: settings, data, code, outputs.
+
+    DVC writes a stage's entry when the stage has ended, so a stage can know those of the stages before it. The
+    same function finds the entries again in any later dvc.lock. None without entries.
+    """
+    lock = root / "dvc.lock"
+    if not lock.is_file():
+        return None
+    entries = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    found = {stage: entries[f"{stage}@{task}"] for stage in stages if f"{stage}@{task}" in entries}
+    return fingerprint(found) if found else None
 
 
 def provenance(root: Path) -> dict[str, str]:

@@ -1,0 +1,110 @@
+"""Submissions of a small task, their ledger, and recorded scores, through the commands."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from conftest import ROOT
+from tropho.cli import app
+from tropho.errors import UsageError
+from tropho.files import write_json
+from tropho.stages import submit
+from tropho.stages.paths import Paths
+from tropho.tables import IMAGES, SPLITS, write_table
+from tropho.tasks import build_task
+from tropho.tracking.ledger import read_ledger
+
+CLASSES = ["Parasitized", "Uninfected"]
+
+
+@pytest.fixture
+def small(settings, tmp_path, monkeypatch):
+    """Settings, and a root in which cells_demo is evaluated: four test images."""
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    made = settings("cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16})
+    paths = Paths(tmp_path, made.name)
+    fold = paths.models / "fold0"
+    fold.mkdir(parents=True)
+    model = build_task(made, CLASSES).model()
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fold / "weights.safetensors")
+    (fold / "config.yaml").write_text(yaml.safe_dump({"settings": made.model_dump(), "classes": CLASSES}))
+    write_json(paths.models / "run.json", {"score_name": "balanced_accuracy", "run_id": "r1", "folds": [{"fold": 0}]})
+    ids = [f"{number}.png" for number in range(4)]
+    images = pd.DataFrame({"image_id": ids, "subset": "test", "status": "ok"}).reindex(columns=list(IMAGES))
+    write_table(images, paths.audit / "images.csv", IMAGES)
+    splits = pd.DataFrame({"image_id": ids, "subset": "test", "fold": -1, "group": ids})
+    write_table(splits, paths.splits, SPLITS)
+    evaluated(paths, 0.9)
+    return made, tmp_path
+
+
+def evaluated(paths: Paths, score: float) -> None:
+    """Leave behind what evaluate does, with predictions that differ from score to score."""
+    shares = torch.linspace(0.1, score, 4).double().numpy()
+    ids = [f"{number}.png" for number in range(4)]
+    table = pd.DataFrame({"image_id": ids, "p_Parasitized": shares, "p_Uninfected": 1 - shares})
+    write_table(table, paths.evaluate / "test.parquet")
+    write_table(table.assign(fold=0), paths.evaluate / "oof.parquet")
+    write_json(paths.evaluate / "metrics.json", {"oof": {"balanced_accuracy": score}})
+
+
+def leaderboard(*arguments):
+    return CliRunner().invoke(app, ["leaderboard", *arguments])
+
+
+def test_two_submissions_are_kept_recorded_and_compared(small):
+    made, root = small
+    paths = Paths(root, made.name)
+    first = submit.run(made, root)
+    assert submit.run(made, root)["sha256"] == first["sha256"]
+    evaluated(paths, 0.95)
+    second = submit.run(made, root)
+    ledger = read_ledger(paths.ledger, paths.ledger_copy)
+    assert ledger["sha256"].tolist() == [first["sha256"], second["sha256"]]
+    assert ledger["score"].tolist() == [0.9, 0.95]
+    assert ledger["run_id"].tolist() == ["r1", "r1"]
+    assert json.loads(paths.submission.with_suffix(".json").read_text())["sha256"] == second["sha256"]
+    kept = pd.read_csv(paths.archive / f"{first['sha256'][:8]}.csv.gz")
+    assert len(kept) == 4
+
+    told = leaderboard("--record", "cells_demo", "0.89", "--file", first["sha256"][:6])
+    assert told.exit_code == 0, told.output
+    assert first["sha256"][:8] in told.output
+    leaderboard("--record", "cells_demo", "0.80", "--private", "0.79")
+    ledger = read_ledger(paths.ledger, paths.ledger_copy)
+    assert ledger["public"].tolist() == [0.89, 0.80]
+    assert ledger["private"].tolist()[1] == 0.79
+    assert paths.leaderboard.stat().st_size > 0
+    shown = leaderboard("cells_demo").output
+    assert second["sha256"][:8] in shown
+    assert "0.8900" in shown
+
+
+def test_a_score_goes_to_the_file_that_is_there(small):
+    made, root = small
+    paths = Paths(root, made.name)
+    first = submit.run(made, root)
+    evaluated(paths, 0.95)
+    submit.run(made, root)
+    evaluated(paths, 0.9)
+    assert submit.run(made, root)["sha256"] == first["sha256"]
+    leaderboard("--record", "cells_demo", "0.7")
+    assert read_ledger(paths.ledger, paths.ledger_copy)["public"].tolist()[0] == 0.7
+
+
+def test_options_of_record_alone_are_wrong_usage(small):
+    result = leaderboard("--private", "0.5")
+    assert isinstance(result.exception, UsageError)
+
+
+def test_a_task_without_submissions_is_wrong_usage(small):
+    assert isinstance(leaderboard("--record", "malaria", "0.5").exception, UsageError)
+    assert not Path("submissions/malaria.ledger.csv").exists()
