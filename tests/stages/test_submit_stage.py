@@ -53,6 +53,7 @@ def evaluated(paths: Paths, score: float) -> None:
     table = pd.DataFrame({"image_id": ids, "p_Parasitized": shares, "p_Uninfected": 1 - shares})
     write_table(table, paths.evaluate / "test.parquet")
     write_table(table.assign(fold=0), paths.evaluate / "oof.parquet")
+    write_json(paths.evaluate / "finish.json", {})
     write_json(paths.evaluate / "metrics.json", {"oof": {"balanced_accuracy": score}})
 
 
@@ -108,3 +109,16 @@ def test_options_of_record_alone_are_wrong_usage(small):
 def test_a_task_without_submissions_is_wrong_usage(small):
     assert isinstance(leaderboard("--record", "malaria", "0.5").exception, UsageError)
     assert not Path("submissions/malaria.ledger.csv").exists()
+
+
+def test_a_submission_without_test_predictions_is_not_entered(small, settings):
+    made, root = small
+    held_back = settings(
+        "cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16, "evaluate.test": False}
+    )
+    assert submit.run(held_back, root)["rows"] == 0
+    paths = Paths(root, made.name)
+    assert read_ledger(paths.ledger, paths.ledger_copy).empty
+    assert paths.ledger.exists()  # an output of the stage
+    submit.run(made, root)
+    assert len(read_ledger(paths.ledger, paths.ledger_copy)) == 1

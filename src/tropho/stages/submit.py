@@ -61,8 +61,10 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         **code_version(root),
     }
     write_json(paths.submission.with_suffix(".json"), summary)
-    keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
-    enter(paths.ledger, paths.ledger_copy, {**summary, "score_name": score["name"], "score": score["oof"]})
+    if not held_back:
+        keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
+    entry = {**summary, "score_name": score["name"], "score": score["oof"]}
+    enter(paths.ledger, paths.ledger_copy, None if held_back else entry)
     with open_tracker(root).run(f"train {settings.name}", settings.name, run_id=record["run_id"]) as tracked:
         tracked.log_artifact(paths.submission, "submission")
         tracked.set_tags({"submission_sha256": summary["sha256"]})

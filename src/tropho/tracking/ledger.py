@@ -48,11 +48,11 @@ def read_ledger(path: Path, copy: Path) -> pd.DataFrame:
     return conform(merged.sort_values(["written", "sha256"], ignore_index=True), LEDGER)
 
 
-def enter(path: Path, copy: Path, entry: dict[str, Any]) -> pd.DataFrame:
-    """Add a submission and return the whole ledger; one whose file is known already changes nothing."""
+def enter(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame:
+    """Add a submission and return the whole ledger; None, or a file that is known already, changes nothing."""
     with _locked(copy):
         ledger = read_ledger(path, copy)
-        if entry["sha256"] not in set(ledger["sha256"]):
+        if entry and entry["sha256"] not in set(ledger["sha256"]):
             row = pd.DataFrame([entry]).reindex(columns=list(LEDGER)).astype(LEDGER)
             ledger = row if ledger.empty else pd.concat([ledger, row], ignore_index=True)
         _write(ledger, path, copy)
