@@ -128,3 +128,14 @@ def test_overrides_are_validated(settings):
         with_overrides(base, {"train.rl": 0.5})
     with pytest.raises(UsageError, match=r"tasks\.cells_demo\.model\.dropout"):
         with_overrides(base, {"model.dropout": 1.5})
+
+
+def test_a_required_sensitivity_and_its_rule_go_together(settings):
+    base = settings("cells_demo", **{"evaluate.beta": 2.0})
+    assert base.evaluate.curve_beta == 2.0
+    assert with_overrides(base, {"evaluate.threshold": "f1"}).evaluate.curve_beta == 1.0
+    both = {"evaluate.threshold": "sensitivity", "evaluate.sensitivity": 0.95}
+    assert with_overrides(base, both).evaluate.sensitivity == 0.95
+    for key, value in both.items():
+        with pytest.raises(UsageError, match="go together"):
+            with_overrides(base, {key: value})

@@ -1,0 +1,155 @@
+"""Evaluation, and what submit makes of it, on folds with random weights: what is written, and of which images."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+
+from tropho.files import write_json
+from tropho.images.pack import write_pack
+from tropho.stages import evaluate, submit
+from tropho.stages.paths import Paths
+from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
+from tropho.tasks import build_task
+from tropho.tasks.classification import ClassificationTask
+from tropho.tracking import NullTracker
+
+CLASSES = ["Parasitized", "Uninfected"]
+SIZE = 16
+LIGHT = {
+    "model.name": "lenet",
+    "augment.size": SIZE,
+    "evaluate.gallery": 0,
+    "evaluate.heat_maps": 2,
+}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Nothing is tracked, and the charts, which have tests of their own, are not drawn."""
+    monkeypatch.setattr(ClassificationTask, "figures", lambda *_: None)
+    for stage in (evaluate, submit):
+        monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
+
+
+@pytest.fixture
+def trained(tmp_path, settings, rng):
+    """A function that leaves two trained folds of 12 images and 12 test images, 4 of which share a group with them."""
+
+    def make(**overrides):
+        task = settings("cells_demo", **{**LIGHT, **overrides})
+        paths = Paths(tmp_path, task.name)
+        images = _images(paths.raw, rng)
+        write_table(images, paths.audit / "images.csv", IMAGES)
+        write_table(empty(BOXES), paths.audit / "boxes.csv", BOXES)
+        write_json(paths.audit / "summary.json", {"classes": CLASSES})
+        folds = [each // 12 if each < 24 else -1 for each in range(36)]
+        splits = images[["image_id", "subset", "group"]].assign(fold=folds)
+        write_table(splits, paths.splits, SPLITS)
+        write_pack(images, paths.raw, paths.augmented / "pack", SIZE)
+        for number in range(2):
+            torch.manual_seed(number)
+            folder = paths.models / f"fold{number}"
+            folder.mkdir(parents=True)
+            save_file(build_task(task, CLASSES).model().state_dict(), folder / "weights.safetensors")
+            (folder / "config.yaml").write_text(yaml.safe_dump({"settings": task.model_dump(), "classes": CLASSES}))
+        record = {"run_id": None, "folds": [{"fold": 0}, {"fold": 1}], "score_name": "balanced_accuracy"}
+        write_json(paths.models / "run.json", record)
+        return task, paths
+
+    return make
+
+
+def _images(raw, rng) -> pd.DataFrame:
+    raw.mkdir(parents=True)
+    rows = []
+    for number in range(36):
+        name = f"im{number:02d}.png"
+        Image.fromarray(rng.integers(0, 255, (SIZE, SIZE, 3), dtype=np.uint8)).save(raw / name)
+        subset = "train" if number < 24 else "test"
+        group = f"p{number // 3}" if number < 32 else "p0"
+        rows.append({"image_id": name, "path": name, "width": SIZE, "height": SIZE, "group": group, "subset": subset})
+    table = pd.DataFrame(rows).assign(label=[CLASSES[each % 2] for each in range(36)], status="ok")
+    return conform(table.assign(sha256="", phash="", duplicate=pd.NA), IMAGES)
+
+
+def read(paths, name):
+    return json.loads((paths.evaluate / name).read_text())
+
+
+def test_the_test_is_judged_with_and_without_what_it_shares(trained):
+    task, paths = trained()
+    metrics = evaluate.run(task, paths.root)
+    assert metrics == read(paths, "metrics.json")
+    assert metrics["test_shared"] == {"images": 4, "of": 12}
+    assert metrics["headline"]["on"] == "test"
+    for subset, images in (("oof", 24), ("test", 12), ("test_clean", 8)):
+        assert sum(metrics[subset][f"support/{name}"] for name in CLASSES) == images
+        table = pd.read_csv(paths.evaluate / "tables" / subset / "metrics.csv").set_index("metric")
+        row = pd.to_numeric(table.loc["balanced_accuracy"])
+        assert row["value"] == metrics[subset]["balanced_accuracy"]
+        assert row["low"] <= row["high"]
+    test = pd.read_csv(paths.evaluate / "tables" / "test" / "metrics.csv", index_col="metric")
+    headline = [metrics["headline"][name] for name in ("value", "low", "high")]
+    assert pd.to_numeric(test.loc["balanced_accuracy"]).tolist() == headline
+    notes = read(paths, "notes.json")
+    assert notes["test"][0].startswith("4 of 12 test images share")
+    assert not any("share" in note for note in notes["oof"] + notes["test_clean"])
+
+
+def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypatch):
+    seen = lambda self, truth, predictions, groups: {"temperature": len(predictions) / 4}  # noqa: E731
+    monkeypatch.setattr(ClassificationTask, "fit_finish", seen)
+    task, paths = trained()
+    evaluate.run(task, paths.root)
+    kind = build_task(task, CLASSES)
+    oof, finished = (pd.read_parquet(paths.evaluate / name) for name in ("oof.parquet", "oof_finished.parquet"))
+    fitted = read(paths, "finish.json")
+    assert finished["image_id"].tolist() == oof["image_id"].tolist()
+    assert fitted == {"temperature": 6.0}
+    logits, raw = (np.log(each["p_Parasitized"] / each["p_Uninfected"]) for each in (finished, oof))
+    assert (raw / logits).between(3.0, 5.9).all()  # nothing was learned from all 24 images
+    submit.run(task, paths.root)
+    handed_in = pd.read_csv(paths.submission)
+    expected = kind.finish(pd.read_parquet(paths.evaluate / "test.parquet"), fitted)
+    np.testing.assert_allclose(handed_in[kind.columns], expected[kind.columns], atol=1e-6)
+
+
+def test_thresholds_and_undefined_quantities_are_written(trained):
+    task, paths = trained(**{"evaluate.threshold": "sensitivity", "evaluate.sensitivity": 0.9})
+    evaluate.run(task, paths.root)
+    thresholds = read(paths, "thresholds.json")
+    oof = pd.read_csv(paths.evaluate / "tables/oof/quantities_at_thresholds.csv").set_index(["class", "quantity"])
+    for name in CLASSES:
+        assert thresholds[name]["recall"] >= 0.9
+        assert float(oof.loc[(name, "tpr"), "value"]) == pytest.approx(thresholds[name]["recall"], abs=1e-12)
+    text = "".join(path.read_text() for path in (paths.evaluate / "tables").rglob("*.csv"))
+    assert "nan" not in text.lower()
+    assert not any(line.endswith(",") or ",," in line for line in text.splitlines())
+
+
+def test_the_test_can_be_held_back(trained):
+    task, paths = trained(**{"evaluate.test": False})
+    metrics = evaluate.run(task, paths.root)
+    assert metrics["headline"]["on"] == "oof"
+    assert set(metrics) == {"headline", "oof", "folds"}
+    written = {str(path.relative_to(paths.evaluate)) for path in paths.evaluate.rglob("*")}
+    assert not any("test" in name for name in written)
+    submit.run(task, paths.root)
+    assert pd.read_csv(paths.submission).empty
+
+
+@pytest.mark.parametrize("model", ["lenet", "mlp"])
+def test_heat_maps_are_drawn_or_their_absence_is_told(trained, model):
+    pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed; `make setup` installs it")
+    task, paths = trained(**{"model.name": model, "model.hidden": [4]})
+    evaluate.run(task, paths.root)
+    drawn = {path.stem for path in (paths.evaluate / "figures" / "oof").glob("gradcam*")}
+    said = [note for note in read(paths, "notes.json")["oof"] if "Grad-CAM" in note]
+    assert bool(drawn) == (model == "lenet")
+    assert bool(said) == (model == "mlp")
