@@ -125,7 +125,7 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         if tables:
             section.blocks.append(Fold(f"{'More by class' if shown else 'By class'}, {title}", tables))
     section.blocks.extend(chapters_measures.quantities(folders, reader, SUBSETS))
-    section.blocks.extend(_thresholds(reader.json(folders.evaluate / "thresholds.json")))
+    section.blocks.extend(_thresholds(reader.json(folders.evaluate / "thresholds.json"), settings))
     both = all(drawn.values())
     for subset, blocks in drawn.items():
         if blocks and subset == "oof" and both:
@@ -158,16 +158,21 @@ def _overall(metrics: dict[str, Any], folders: Folders, reader: Reader) -> list[
     return [Table("Over all classes", columns, rows, note=note)] if rows else []
 
 
-def _thresholds(thresholds: dict[str, Any]) -> list[Block]:
+def _thresholds(thresholds: dict[str, Any], settings: TaskSettings) -> list[Block]:
+    evaluate = settings.evaluate
+    rule = f"the best F{evaluate.curve_beta:g}"
+    if evaluate.sensitivity is not None:
+        rule = f"a recall of at least {evaluate.sensitivity:g}"
+    note = f"By {rule} on out-of-fold predictions; the test set had no part in it."
     if not thresholds:
         return []
     detailed = {name: value for name, value in thresholds.items() if isinstance(value, dict)}
     if detailed:
         columns = list(dict.fromkeys(key for value in detailed.values() for key in value))
         rows = [[name, *(numbers.score(value.get(key)) for key in columns)] for name, value in detailed.items()]
-        return [Table("Thresholds, chosen out of fold", ["class", *map(metric_name, columns)], rows)]
+        return [Table("Thresholds, chosen out of fold", ["class", *map(metric_name, columns)], rows, note=note)]
     rows = [[name, numbers.score(value)] for name, value in thresholds.items()]
-    return [Table("Thresholds, chosen out of fold", ["class", "confidence"], rows)]
+    return [Table("Thresholds, chosen out of fold", ["class", "confidence"], rows, note=note)]
 
 
 def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:

@@ -16,6 +16,7 @@ NAMES = {
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",
     "mcc": "MCC",
+    "fowlkes_mallows": "Fowlkes–Mallows",
     "f_beta": "F-beta",
     "ece": "calibration error (ECE)",
     "log_loss": "log loss",
