@@ -1,16 +1,50 @@
 """The section `model` of params.yaml; see settings.py."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
 from tropho.section import AtLeastOne, Positive, Section, Share
 
 
+class Published(NamedTuple):
+    """What the published weights of a detector of torchvision's fix."""
+
+    levels: list[int]
+    scales: list[float]
+    """Anchor sizes in strides."""
+    ratios: list[float]
+    """Anchor heights over widths."""
+
+    @property
+    def anchors(self) -> int:
+        """At every position."""
+        return len(self.scales) * len(self.ratios)
+
+
+TORCHVISION = {
+    "torchvision_fcos": Published([3, 4, 5, 6, 7], [], []),
+    "torchvision_retinanet": Published([3, 4, 5, 6, 7], [4.0, 5.0, 6.25], [0.5, 1.0, 2.0]),
+    "torchvision_faster_rcnn": Published([2, 3, 4, 5, 6], [8.0], [0.5, 1.0, 2.0]),
+}
+
+CLASSIFIERS = ("mlp", "lenet", "resnet")
+
+
 class ModelSettings(Section):
     """The network."""
 
-    name: Literal["mlp", "lenet", "resnet", "fcos", "retinanet", "faster_rcnn"]
+    name: Literal[
+        "mlp",
+        "lenet",
+        "resnet",
+        "fcos",
+        "retinanet",
+        "faster_rcnn",
+        "torchvision_fcos",
+        "torchvision_retinanet",
+        "torchvision_faster_rcnn",
+    ]
     backbone: str
     pretrained: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -35,6 +69,8 @@ class ModelSettings(Section):
     @property
     def levels(self) -> list[int]:
         """The pyramid's levels, once it is settled what they are."""
+        if self.name in TORCHVISION:
+            return TORCHVISION[self.name].levels
         if self.fpn_levels is None:
             raise ValueError("model.fpn_levels are not fitted yet")
         return self.fpn_levels
@@ -53,10 +89,16 @@ class ModelSettings(Section):
     def _anchors_make_sense(self) -> "ModelSettings":
         if self.ranges is not None and sorted(set(self.ranges)) != self.ranges:
             raise ValueError(f"ranges must rise, not {self.ranges}")
-        if self.ranges is not None and self.fpn_levels is not None and len(self.ranges) != len(self.fpn_levels) - 1:
-            raise ValueError(f"ranges must hold one border between each two levels of {self.fpn_levels}")
+        settled = self.fpn_levels is not None or self.name in TORCHVISION
+        if self.ranges is not None and settled and len(self.ranges) != len(self.levels) - 1:
+            raise ValueError(f"ranges must hold one border between each two of the levels {self.levels}")
         if [] in (self.scales, self.ratios):
             raise ValueError("scales and ratios must not be empty; null takes the detector's own")
+        if (published := TORCHVISION.get(self.name)) and published.anchors:
+            for name in ("scales", "ratios"):
+                values, count = getattr(self, name), len(getattr(published, name))
+                if values is not None and len(values) != count:
+                    raise ValueError(f"{name} of {self.name} must be {count}, as its weights were learned with")
         return self
 
     @model_validator(mode="after")
@@ -71,6 +113,8 @@ class ModelSettings(Section):
             return self
         if self.name in ("mlp", "lenet"):
             raise ValueError(f"there are no pretrained weights of {self.name}; set pretrained to false")
+        if self.name in TORCHVISION and self.backbone != "resnet50":
+            raise ValueError(f"{self.name} was pretrained on a resnet50; set backbone to that, or pretrained to false")
         if self.norm not in ("batch", "frozen"):
             raise ValueError(
                 f"pretrained weights were learned with batch norm, which norm '{self.norm}' is not; "

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tropho.model_settings import ModelSettings
+from tropho.model_settings import CLASSIFIERS, ModelSettings
 from tropho.section import AtLeastOne, Count, Positive, Section, Share
 
 Kind = Literal["classification", "detection"]
@@ -184,7 +184,7 @@ class TaskSettings(Section):
 
     @model_validator(mode="after")
     def _model_fits_kind(self) -> "TaskSettings":
-        if (self.model.name in ("mlp", "lenet", "resnet")) != (self.kind == "classification"):
+        if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
         return self
 

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -5,17 +6,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.ops import box_iou
 
+from tropho.model_settings import TORCHVISION
 from tropho.models import build_model, postprocess
 from tropho.models.fcos import decode_sides
 from tropho.models.grids import Grid
 from tropho.models.points import match_points
 
-DETECTORS = ["fcos", "retinanet", "faster_rcnn"]
+OWN = ["fcos", "retinanet", "faster_rcnn"]
+DETECTORS = [*OWN, *TORCHVISION]
 PARTS = {
     "fcos": {"classification", "box", "centerness", "presence"},
     "retinanet": {"classification", "box", "presence"},
     "faster_rcnn": {"objectness", "proposal", "classification", "box", "presence"},
 }
+PARTS |= {name: PARTS[name.removeprefix("torchvision_")] for name in TORCHVISION}
 SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
 
 
@@ -26,7 +30,11 @@ def build(settings):
     def make(name: str, **overrides):
         torch.manual_seed(0)
         model = settings("smear_demo", **SMALL, **{"model.name": name}, **overrides).model
-        return build_model(model, "detection", 2, 64)
+        detector = build_model(model, "detection", 2, 64)
+        if name == "torchvision_faster_rcnn":  # its box head is heavy
+            detector.head.rpn._post_nms_top_n = {"training": 10, "testing": 10}
+            detector.head.roi.fg_bg_sampler.batch_size_per_image = 8
+        return detector
 
     return make
 
@@ -56,9 +64,11 @@ def train(detector, images, targets, steps: int, lr: float = 1e-3) -> list[dict[
     return history
 
 
-@pytest.mark.parametrize("norm", ["batch", "group", "frozen"])
-@pytest.mark.parametrize("name", DETECTORS)
-def test_every_detector_learns_with_every_norm(build, name, norm):
+@pytest.mark.parametrize(
+    ("name", "norm"),
+    [*itertools.product(OWN, ["batch", "group", "frozen"]), *((name, "frozen") for name in TORCHVISION)],
+)
+def test_every_detector_learns(build, name, norm):
     detector = build(name, **{"model.norm": norm})
     history = train(detector, *sample(), steps=3, lr=1e-4)
     assert set(history[0]) == PARTS[name]
@@ -67,7 +77,7 @@ def test_every_detector_learns_with_every_norm(build, name, norm):
     assert all(each.grad is not None for each in detector.parameters())
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", OWN)
 def test_overfits_one_batch(build, name):
     detector = build(name, **{"model.fpn_levels": [3]})
     images, targets = sample()
@@ -101,7 +111,7 @@ def test_images_without_any_box(build, name):
         ("fcos", [2, 3]),
         ("fcos", [5, 6]),
         ("fcos", [6, 7]),
-        *((name, [2, 3, 4, 5, 6, 7]) for name in DETECTORS),
+        *((name, [2, 3, 4, 5, 6, 7]) for name in OWN),
     ],
 )
 def test_any_run_of_levels(build, name, levels):
@@ -134,7 +144,7 @@ def test_detections_keep_the_contract(build, name):
         assert 0 <= found["presence"] <= 1
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", OWN)
 def test_the_same_input_gives_the_same_output(build, name):
     detector = build(name).eval()
     images = sample()[0]

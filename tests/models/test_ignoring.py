@@ -3,10 +3,11 @@ import math
 import pytest
 import torch
 
+from tropho.model_settings import TORCHVISION
 from tropho.models import build_model
 from tropho.models.ignoring import without_ignored
 
-DETECTORS = ["fcos", "retinanet", "faster_rcnn"]
+DETECTORS = ["fcos", "retinanet", "faster_rcnn", *TORCHVISION]
 SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
 WBC = 1
 """Of two classes, the one that is ignored."""
@@ -15,14 +16,17 @@ WBC = 1
 def class_rows(detector) -> torch.Tensor:
     """(classes, any) gradients of the weights that make the class logits."""
     head = detector.head
-    layer = head.roi.box_predictor.cls_score if hasattr(head, "roi") else head.class_logits
-    rows = layer.weight.grad.flatten(1)
-    return rows[1:] if hasattr(head, "roi") else rows.unflatten(0, (-1, 2)).transpose(0, 1).flatten(1)
+    if hasattr(head, "roi"):
+        return head.roi.box_predictor.cls_score.weight.grad.flatten(1)[1:]
+    layer = head.layers.classification_head.cls_logits if hasattr(head, "layers") else head.class_logits
+    return layer.weight.grad.flatten(1).unflatten(0, (-1, 2)).transpose(0, 1).flatten(1)
 
 
 def losses_and_rows(settings, name: str, targets) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     torch.manual_seed(0)
     detector = build_model(settings("smear_demo", **SMALL, **{"model.name": name}).model, "detection", 2, 64)
+    if name == "torchvision_faster_rcnn":  # its box head is heavy
+        detector.head.roi.fg_bg_sampler.batch_size_per_image = 8
     losses = detector(torch.randint(0, 255, (len(targets), 3, 64, 64), dtype=torch.uint8), targets)
     sum(losses.values()).backward()
     return losses, class_rows(detector)

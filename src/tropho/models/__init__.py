@@ -10,7 +10,7 @@ from tropho.settings import Kind
 
 
 def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn.Module:
-    """A new network: fresh weights by torch's global seed, or ImageNet's where `model.pretrained` says so.
+    """A new network: fresh weights by torch's global seed, or published ones where `model.pretrained` says so.
 
     To load a checkpoint, build with `model.model_copy(update={"pretrained": False})`: the same network, and
     nothing is fetched.
@@ -24,7 +24,7 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
     Raises:
         ValueError: anchors are still to be fitted to boxes; see models.fitting.
         UsageError: settings that no network answers to.
-        OutsideError: ImageNet weights that can't be had.
+        OutsideError: published weights that can't be had.
     """
     match kind, model.name:
         case "classification", "mlp":

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from tropho.model_settings import ModelSettings
+from tropho.model_settings import TORCHVISION, ModelSettings
 from tropho.models.faster_rcnn import FasterRCNNHead
 from tropho.models.fcos import FCOSHead
 from tropho.models.heads import Detections, Targets
@@ -12,10 +12,11 @@ from tropho.models.normalize import Normalize
 from tropho.models.presence import PresenceHead, presence_loss
 from tropho.models.pyramid import FeaturePyramid
 from tropho.models.retinanet import RetinaNetHead
+from tropho.models.torchvision_detectors import torchvision_parts
 
 
 class Detector(nn.Module):
-    """FCOS, RetinaNet or Faster R-CNN on a ResNet's feature pyramid.
+    """FCOS, RetinaNet or Faster R-CNN, Tropho's or torchvision's, on a ResNet's feature pyramid.
 
     Nothing is resized, so boxes are in pixels of the images as they come. Their height and width should be
     multiples of 32 (pad below and to the right).
@@ -26,9 +27,13 @@ class Detector(nn.Module):
         if model.anchors == "fitted":
             raise ValueError("fit model.anchors to the training boxes before building a detector")
         self.normalize = Normalize()
-        self.pyramid = FeaturePyramid(model)
-        self.head = _head(model, classes)
-        self.presence = PresenceHead(model.fpn_width) if model.presence else None
+        self.pyramid, self.head, width = _parts(model, classes)
+        self.presence = PresenceHead(width) if model.presence else None
+
+    @property
+    def body(self) -> nn.Module:
+        """The backbone: the layers that may come pretrained on ImageNet."""
+        return self.pyramid.get_submodule("body")
 
     def forward(
         self, images: Tensor, targets: Targets | None = None, sizes: Tensor | None = None
@@ -65,14 +70,17 @@ class Detector(nn.Module):
         return detections
 
 
-def _head(model: ModelSettings, classes: int) -> nn.Module:
+def _parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module, int]:
+    """Pyramid, head, and the pyramid's channels."""
     match model.name:
         case "fcos":
-            return FCOSHead(model, classes)
+            return FeaturePyramid(model), FCOSHead(model, classes), model.fpn_width
         case "retinanet":
-            return RetinaNetHead(model, classes)
+            return FeaturePyramid(model), RetinaNetHead(model, classes), model.fpn_width
         case "faster_rcnn":
-            return FasterRCNNHead(model, classes)
+            return FeaturePyramid(model), FasterRCNNHead(model, classes), model.fpn_width
+        case name if name in TORCHVISION:
+            return torchvision_parts(model, classes)
     raise ValueError(f"'{model.name}' is not a detector")
 
 

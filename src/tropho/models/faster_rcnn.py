@@ -30,51 +30,30 @@ POOLED = 7
 """Cells a side that a proposal is pooled to."""
 
 
-class FasterRCNNHead(nn.Module):
-    """Proposals from every level, then a class and a box for each; `head_depth` counts the hidden layers.
+class FasterRCNN(nn.Module):
+    """Proposals from every level, then a class and a box for each, whatever the anchors and layers.
 
     Proposals to learn from are sampled by torch's global random generator, so a seed repeats a run.
     """
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, levels: list[int], classes: int, rpn: RegionProposalNetwork, roi: RoIHeads) -> None:
         super().__init__()
-        self.levels = model.levels
-        self.scales, self.ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
+        self.levels = levels
         self.classes = classes
-        width = model.fpn_width
-        self.rpn = RegionProposalNetwork(
-            anchor_generator=nn.Identity(),  # anchors are made in forward, by the levels' true strides
-            head=RPNHead(width, len(self.scales) * len(self.ratios)),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=256,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
-            post_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
-            nms_thresh=0.7,
-        )
-        hidden = 4 * width
-        self.roi = RoIHeads(
-            _pool(self.levels),
-            FastRCNNConvFCHead((width, POOLED, POOLED), [], [hidden] * model.head_depth),
-            FastRCNNPredictor(hidden, classes + 1),
-            fg_iou_thresh=0.5,
-            bg_iou_thresh=0.5,
-            batch_size_per_image=SAMPLED,
-            positive_fraction=0.25,
-            bbox_reg_weights=None,
-            score_thresh=model.score_min,
-            nms_thresh=model.nms_iou,
-            detections_per_img=model.max_detections,
-        )
+        self.rpn = rpn
+        self.roi = roi
+
+    def anchors(self, features: list[Tensor]) -> Tensor:
+        """Features of all levels -> (N * A, 4) xyxy."""
+        raise NotImplementedError
 
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
-        grid = Grid.of(features, self.levels)
+        stride = 2 ** self.levels[0]
         # The padded size on purpose: torchvision takes one for all; boxes are clipped to `sizes` at the end.
-        shape = (grid.shapes[0][0] * grid.strides[0], grid.shapes[0][1] * grid.strides[0])
+        shape = (features[0].shape[-2] * stride, features[0].shape[-1] * stride)
         shapes = [shape] * len(sizes)
-        proposals, losses, objectness = self._propose(features, grid, shapes, targets)
+        proposals, losses, objectness = self._propose(features, shapes, targets)
         named = {str(level): each for level, each in zip(self.levels, features, strict=True)}
         evidence = top_logits(objectness)
         if targets is not None:
@@ -99,16 +78,16 @@ class FasterRCNNHead(nn.Module):
         return {"classification": loss, "box": box_loss}
 
     def _propose(
-        self, features: list[Tensor], grid: Grid, shapes: list[tuple[int, int]], targets: Targets | None
+        self, features: list[Tensor], shapes: list[tuple[int, int]], targets: Targets | None
     ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
         """Proposals (n, 4) of each image, their losses when training, and the anchors' logits (B, N * A)."""
-        rpn, per_position = self.rpn, len(self.scales) * len(self.ratios)
-        boxes = [anchors(grid, self.scales, self.ratios)] * len(shapes)
+        rpn = self.rpn
+        boxes = [self.anchors(features)] * len(shapes)
         maps, deltas = rpn.head(features)
         objectness = flatten_levels(maps, 1)
         offsets = flatten_levels(deltas, 4).flatten(0, 1)
         proposals = rpn.box_coder.decode(offsets.detach(), boxes).view(len(shapes), -1, 4)
-        counts = [count * per_position for count in grid.counts]
+        counts = [each[0].numel() for each in maps]
         kept, _ = rpn.filter_proposals(proposals, objectness, shapes, counts)
         if targets is None:
             return kept, {}, objectness.squeeze(2)
@@ -122,22 +101,60 @@ class FasterRCNNHead(nn.Module):
         return kept, {"objectness": loss, "proposal": box_loss}, objectness.squeeze(2)
 
 
+class FasterRCNNHead(FasterRCNN):
+    """Tropho's layers: `head_depth` counts the hidden ones for a proposal."""
+
+    def __init__(self, model: ModelSettings, classes: int) -> None:
+        width, hidden = model.fpn_width, 4 * model.fpn_width
+        scales, ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
+        rpn = RegionProposalNetwork(
+            anchor_generator=nn.Identity(),  # anchors are made in forward, by the levels' true strides
+            head=RPNHead(width, len(scales) * len(ratios)),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=256,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
+            post_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
+            nms_thresh=0.7,
+        )
+        roi = RoIHeads(
+            pool(model.levels),
+            FastRCNNConvFCHead((width, POOLED, POOLED), [], [hidden] * model.head_depth),
+            FastRCNNPredictor(hidden, classes + 1),
+            fg_iou_thresh=0.5,
+            bg_iou_thresh=0.5,
+            batch_size_per_image=SAMPLED,
+            positive_fraction=0.25,
+            bbox_reg_weights=None,
+            score_thresh=model.score_min,
+            nms_thresh=model.nms_iou,
+            detections_per_img=model.max_detections,
+        )
+        super().__init__(model.levels, classes, rpn, roi)
+        self.scales, self.ratios = scales, ratios
+
+    def anchors(self, features: list[Tensor]) -> Tensor:
+        """See FasterRCNN."""
+        return anchors(Grid.of(features, self.levels), self.scales, self.ratios)
+
+
 def _undecided(labels: Tensor, target: dict[str, Tensor]) -> Tensor:
     """Anchors' labels (1 object, 0 ground, -1 neither); where a class is ignored, ground may be an object of it."""
     unsure = "ignore" in target and bool(target["ignore"].any())
     return labels.masked_fill(labels == 0, -1.0) if unsure else labels
 
 
-def _pool(levels: list[int]) -> MultiScaleRoIAlign:
+def pool(levels: list[int]) -> MultiScaleRoIAlign:
     """RoI align on the level that fits a proposal's size: P4 for 224 pixels, a level finer for each halving.
 
     Scales are set here because torchvision would guess them from the first batch, wrongly for P6 and P7 of
     small images.
     """
-    pool = MultiScaleRoIAlign([str(level) for level in levels], POOLED, sampling_ratio=2)
-    pool.scales = [2.0**-level for level in levels]
-    pool.map_levels = LevelMapper(levels[0], levels[-1])
-    return pool
+    align = MultiScaleRoIAlign([str(level) for level in levels], POOLED, sampling_ratio=2)
+    align.scales = [2.0**-level for level in levels]
+    align.map_levels = LevelMapper(levels[0], levels[-1])
+    return align
 
 
 def _clipped(found: Detections, sizes: Tensor) -> Detections:

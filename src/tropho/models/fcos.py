@@ -6,7 +6,7 @@ from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from tropho.model_settings import ModelSettings
-from tropho.models.grids import Grid
+from tropho.models.grids import MIDDLE, Grid
 from tropho.models.heads import (
     HeadOutput,
     Targets,
@@ -21,28 +21,23 @@ from tropho.models.points import centerness, match_points
 from tropho.models.postprocess import select_detections
 
 
-class FCOSHead(nn.Module):
-    """Two towers over all levels: class logits from one, sides and centre-ness from the other."""
+class FCOS(nn.Module):
+    """Matching, loss and decoding of FCOS, whatever layers make its outputs."""
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, model: ModelSettings, classes: int, offset: float = MIDDLE) -> None:
         super().__init__()
         self.model = model
         self.classes = classes
-        width = model.fpn_width
-        self.class_tower = Tower(width, model.head_depth)
-        self.box_tower = Tower(width, model.head_depth)
-        self.class_logits = output_conv(width, classes, prior_bias())
-        # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
-        self.sides = output_conv(width, 4, bias=1.0)
-        self.centerness = output_conv(width, 1)
+        self.offset = offset
+
+    def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Features of all levels -> logits (B, N, classes), sides (B, N, 4) in strides, centre-ness (B, N) logits."""
+        raise NotImplementedError
 
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
-        grid = Grid.of(features, self.model.levels)
-        boxed = [self.box_tower(level) for level in features]
-        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
-        sides = functional.softplus(flatten_levels([self.sides(level) for level in boxed], 4))
-        centre = flatten_levels([self.centerness(level) for level in boxed], 1).squeeze(2)
+        grid = Grid.of(features, self.model.levels, self.offset)
+        logits, sides, centre = self.outputs(features)
         evidence = top_logits(logits)
         if targets is not None:
             return HeadOutput(self._losses(grid, logits, sides, centre, targets), [], evidence)
@@ -70,6 +65,28 @@ class FCOSHead(nn.Module):
             "box": generalized_box_iou_loss(predicted, boxes, reduction="sum") / positives,
             "centerness": centred / positives,
         }
+
+
+class FCOSHead(FCOS):
+    """Two towers over all levels: class logits from one, sides and centre-ness from the other."""
+
+    def __init__(self, model: ModelSettings, classes: int) -> None:
+        super().__init__(model, classes)
+        width = model.fpn_width
+        self.class_tower = Tower(width, model.head_depth)
+        self.box_tower = Tower(width, model.head_depth)
+        self.class_logits = output_conv(width, classes, prior_bias())
+        # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
+        self.sides = output_conv(width, 4, bias=1.0)
+        self.centerness = output_conv(width, 1)
+
+    def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """See FCOS."""
+        boxed = [self.box_tower(level) for level in features]
+        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
+        sides = functional.softplus(flatten_levels([self.sides(level) for level in boxed], 4))
+        centre = flatten_levels([self.centerness(level) for level in boxed], 1).squeeze(2)
+        return logits, sides, centre
 
 
 def decode_sides(sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tropho.model_settings import ModelSettings
+from tropho.model_settings import TORCHVISION, ModelSettings
 from tropho.models import faster_rcnn, retinanet
 from tropho.models.pyramid import TOP
 
@@ -32,12 +32,15 @@ def fit_to_boxes(model: ModelSettings, sizes: np.ndarray) -> ModelSettings:
         found["fpn_levels"] = fit_levels(sizes)
     levels = ModelSettings.model_validate({**model.model_dump(), **found}).levels
     match model.name:
-        case "fcos" if model.ranges is None:
+        case "fcos" | "torchvision_fcos" if model.ranges is None:
             found["ranges"] = fit_ranges(sizes, levels)
         case "retinanet":
-            found |= _anchors(model, sizes, levels, retinanet.SCALES, retinanet.RATIOS)
+            found |= _anchors(model, sizes, levels, len(retinanet.SCALES), len(retinanet.RATIOS))
         case "faster_rcnn":
-            found |= _anchors(model, sizes, levels, faster_rcnn.SCALES, faster_rcnn.RATIOS)
+            found |= _anchors(model, sizes, levels, len(faster_rcnn.SCALES), len(faster_rcnn.RATIOS))
+        case "torchvision_retinanet" | "torchvision_faster_rcnn":
+            published = TORCHVISION[model.name]
+            found |= _anchors(model, sizes, levels, len(published.scales), len(published.ratios))
     return ModelSettings.model_validate({**model.model_dump(), **found})
 
 
@@ -126,13 +129,11 @@ def best_recall(
     return float((expected_iou(sizes, anchors, strides).max(axis=1) >= iou).mean())
 
 
-def _anchors(
-    model: ModelSettings, sizes: np.ndarray, levels: list[int], scales: tuple[float, ...], ratios: tuple[float, ...]
-) -> dict[str, object]:
+def _anchors(model: ModelSettings, sizes: np.ndarray, levels: list[int], scales: int, ratios: int) -> dict[str, object]:
     """As many scales and ratios as the detector has of its own."""
     if not len(sizes):
         return {}
-    fitted = fit_anchors(sizes, levels, len(model.scales or scales), len(model.ratios or ratios))
+    fitted = fit_anchors(sizes, levels, len(model.scales or [0] * scales), len(model.ratios or [0] * ratios))
     return {"scales": model.scales or list(fitted[0]), "ratios": model.ratios or list(fitted[1])}
 
 

@@ -69,11 +69,11 @@ def _candidates(grid: Grid, boxes: Tensor, ranges: list[float] | None) -> tuple[
     offset = counts.cumsum(0) - counts
 
     centre = ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None]  # (G, 1, 2)
-    first = torch.floor(centre / stride - 0.5 - RADIUS).long() + 1  # (G, levels, 2)
+    first = torch.floor(centre / stride - grid.offset - RADIUS).long() + 1  # (G, levels, 2)
     window = torch.arange(3, device=grid.device)
     column = (first[..., 0, None] + window)[:, :, None, :].expand(-1, -1, 3, -1)
     line = (first[..., 1, None] + window)[:, :, :, None].expand(-1, -1, -1, 3)
-    point = (torch.stack([column, line], dim=-1) + 0.5) * stride[:, None, None]  # (G, levels, 3, 3, 2) x, y
+    point = (torch.stack([column, line], dim=-1) + grid.offset) * stride[:, None, None]  # (G, levels, 3, 3, 2) x, y
 
     near, far = _grown(boxes[:, None], LEAST_BOX * stride)  # (G, levels, 2)
     inside = ((point > near[:, :, None, None]) & (point < far[:, :, None, None])).all(dim=-1)

@@ -29,29 +29,28 @@ COCO's start at 4 strides, which is too large for parasites of 10 to 30 pixels.
 RATIOS = (0.5, 1.0, 2.0)
 
 
-class RetinaNetHead(nn.Module):
-    """Two towers over all levels: class logits from one, box offsets from the other."""
+class RetinaNet(nn.Module):
+    """Matching, loss and decoding of RetinaNet, whatever its anchors and the layers that make its outputs."""
 
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__()
         self.model = model
         self.classes = classes
-        width = model.fpn_width
-        self.scales, self.ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
-        each = len(self.scales) * len(self.ratios)
-        self.class_tower = Tower(width, model.head_depth)
-        self.box_tower = Tower(width, model.head_depth)
-        self.class_logits = output_conv(width, each * classes, prior_bias())
-        self.offsets = output_conv(width, each * 4)
         self.coder = BoxCoder(weights=(1.0, 1.0, 1.0, 1.0))
         self.matcher = Matcher(0.5, 0.4, allow_low_quality_matches=True)
 
+    def anchors(self, features: list[Tensor]) -> Tensor:
+        """Features of all levels -> (N * A, 4) xyxy."""
+        raise NotImplementedError
+
+    def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Features of all levels -> logits (B, N * A, classes), offsets (B, N * A, 4)."""
+        raise NotImplementedError
+
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
-        grid = Grid.of(features, self.model.levels)
-        boxes = anchors(grid, self.scales, self.ratios)
-        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
-        offsets = flatten_levels([self.offsets(self.box_tower(level)) for level in features], 4)
+        boxes = self.anchors(features)
+        logits, offsets = self.outputs(features)
         evidence = top_logits(logits)
         if targets is not None:
             return HeadOutput(self._losses(boxes, logits, offsets, targets), [], evidence)
@@ -83,3 +82,27 @@ class RetinaNetHead(nn.Module):
             return torch.full((len(boxes),), Matcher.BELOW_LOW_THRESHOLD, device=boxes.device)
         matched: Tensor = self.matcher(box_iou(truth, boxes))
         return matched
+
+
+class RetinaNetHead(RetinaNet):
+    """Two towers over all levels: class logits from one, box offsets from the other."""
+
+    def __init__(self, model: ModelSettings, classes: int) -> None:
+        super().__init__(model, classes)
+        width = model.fpn_width
+        self.scales, self.ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
+        each = len(self.scales) * len(self.ratios)
+        self.class_tower = Tower(width, model.head_depth)
+        self.box_tower = Tower(width, model.head_depth)
+        self.class_logits = output_conv(width, each * classes, prior_bias())
+        self.offsets = output_conv(width, each * 4)
+
+    def anchors(self, features: list[Tensor]) -> Tensor:
+        """See RetinaNet."""
+        return anchors(Grid.of(features, self.model.levels), self.scales, self.ratios)
+
+    def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """See RetinaNet."""
+        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
+        offsets = flatten_levels([self.offsets(self.box_tower(level)) for level in features], 4)
+        return logits, offsets
