@@ -74,12 +74,28 @@ class SplitSettings(Section):
 
 
 class AugmentSettings(Section):
-    """The pack of images at training size, and the augmentation policy."""
+    """The pack of images at training size, and what may happen to them in training."""
 
     size: Annotated[int, Field(ge=16)]
     encoding: Literal["raw", "png", "jpeg"]
     policy: Literal["none", "light", "microscopy", "radiology"]
+    symmetries: bool
+    stain: Annotated[float, Field(ge=0, lt=1)]
+    illumination: Annotated[float, Field(ge=0, lt=1)]
+    blur: Annotated[float, Field(ge=0)]
+    copy_paste: Share
+    copy_paste_negatives: Share
+    mosaic: Share
+    crop: Annotated[int, Field(ge=32)] | None
+    crop_objects: Share
+    scales: Annotated[list[Positive], Field(min_length=2, max_length=2)]
     previews: Count
+
+    @model_validator(mode="after")
+    def _scales_are_a_range(self) -> "AugmentSettings":
+        if self.scales[0] > self.scales[1]:
+            raise ValueError(f"scales must be [least, most], not {self.scales}")
+        return self
 
 
 class TrainSettings(Section):
@@ -186,6 +202,20 @@ class TaskSettings(Section):
     def _model_fits_kind(self) -> "TaskSettings":
         if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _augmentations_fit_kind(self) -> "TaskSettings":
+        chosen = self.augment
+        boxed = {
+            "copy_paste": bool(chosen.copy_paste),
+            "copy_paste_negatives": bool(chosen.copy_paste_negatives),
+            "mosaic": bool(chosen.mosaic),
+            "crop": chosen.crop is not None,
+            "scales": chosen.scales != [1.0, 1.0],
+        }
+        if self.kind == "classification" and (used := [name for name, on in boxed.items() if on]):
+            raise ValueError(f"augment.{used[0]} is for detection; leave it at its default for {self.kind}")
         return self
 
 

@@ -1,65 +1,80 @@
 """A sheet of training images before and after augmentation, to be judged by eye."""
 
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from tropho.images.augmenter import CHANCES, Augmenter
 from tropho.images.draw import Colour, class_colours, contact_sheet, draw_boxes, enlarged, write_png
-from tropho.images.pack import Pack
-from tropho.images.policies import Policy
+from tropho.images.scenes import Scene
 from tropho.seeds import sample_seed
-from tropho.tables import BOX
 
 _NARROWEST, _WIDEST = 240, 480  # pixels of a tile
+_COLUMNS = 4  # two pairs, or one step
+
+Captioned = tuple[Scene, str]
 
 
 def preview_sheet(
-    pack: Pack, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], policy: Policy, to: Path
+    augmenter: Augmenter, numbers: Sequence[int], names: Sequence[str], classes: Sequence[str], to: Path
 ) -> None:
-    """Write a PNG of pairs: the packed image, and what the policy makes of it, each with its boxes.
+    """Write a PNG of pairs, a packed image and an augmentation of it; then a row for each step by itself.
 
     Args:
-        pack: holds every image.
-        images: columns image_id and label, one row a pair, in this order; the label goes under the picture.
-        boxes: tables.BOXES, pixels of the original images.
+        augmenter: makes one draw for each image, and three of each step that is switched on.
+        numbers: of its scenes, one a pair, in this order. Steps are shown on the one of them with the most boxes,
+            and what befalls images without objects on the first without.
+        names: captions of the pairs' first halves.
         classes: in the order that colours go by.
-        policy: one draw is shown for each image.
         to: the file.
     """
     colours = class_colours(classes)
-    width = min(max(policy.size, _NARROWEST), _WIDEST)
-    tiles, captions = [], []
-    for number, (image_id, label) in enumerate(zip(images["image_id"], images["label"], strict=True)):
-        image = pack[image_id]
-        packed, numbers = packed_boxes(pack, boxes, image_id, classes)
-        new, new_boxes, new_numbers = policy(image, packed, numbers, sample_seed(0, 0, number))
-        tiles += [
-            _tile(image, packed, numbers, colours, width),
-            _tile(new, new_boxes, new_numbers, colours, width),
-        ]
-        name = image_id if pd.isna(label) else f"{label}: {PurePosixPath(image_id).name}"
-        captions += [name, f"augmented{_counted(len(numbers), len(new_numbers))}"]
-    shown = set(boxes.loc[boxes["image_id"].isin(images["image_id"]), "label"])
-    legend = [(name, colour) for name, colour in colours.items() if name in shown]
-    title = f"Policy '{policy.name}': each pair is the image at training size and one augmentation of it"
-    write_png(to, contact_sheet(tiles, captions, columns=4, tile_width=width, title=title, legend=legend))
+    shown = [
+        each
+        for seed, (number, name) in enumerate(zip(numbers, names, strict=True))
+        for each in _pair(augmenter, number, seed, name)
+    ]
+    if steps := augmenter.alone():
+        shown += [_BLANK] * (-len(shown) % _COLUMNS)
+        shown += [each for step, alone in steps.items() for each in _row(step, alone, numbers)]
+    width = min(max(augmenter.settings.size, _NARROWEST), _WIDEST)
+    tiles = [_tile(scene, list(colours.values()), width) for scene, _ in shown]
+    used = {int(label) for scene, _ in shown for label in scene.labels}
+    legend = [pair for number, pair in enumerate(colours.items()) if number in used]
+    title = f"Policy '{augmenter.settings.policy}': each pair is the image at training size and one augmentation of it"
+    write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
 
 
-def packed_boxes(pack: Pack, boxes: pd.DataFrame, image_id: str, classes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """An image's boxes (n, 4) float32 xyxy in pixels of the packed image, and class numbers (n,) int64."""
-    rows = boxes[boxes["image_id"] == image_id]
-    scaled = rows[BOX].to_numpy(np.float64) * np.tile(pack.scale(image_id), 2)
-    numbers = np.array([classes.index(name) for name in rows["label"]], np.int64)
-    return scaled.astype(np.float32), numbers
+def _pair(augmenter: Augmenter, number: int, seed: int, name: str) -> list[Captioned]:
+    before, after = augmenter.scenes[number], augmenter(number, sample_seed(0, 0, seed))
+    return [(before, name), (after, f"augmented{_counted(len(before.boxes), len(after.boxes))}")]
 
 
-def _tile(
-    image: np.ndarray, boxes: np.ndarray, numbers: np.ndarray, colours: dict[str, Colour], width: int
-) -> np.ndarray:
-    large, factor = enlarged(image, width)
-    palette = list(colours.values())
-    return draw_boxes(large, boxes * factor, [palette[number] for number in numbers])
+def _row(step: str, alone: Augmenter, numbers: Sequence[int]) -> list[Captioned]:
+    """An image and three draws of one step, on white grounds of one size so that scales compare."""
+    counts = [len(alone.scenes.targets(number)[0]) for number in numbers]
+    wanted = min if step == "copy_paste_negatives" else max
+    number = numbers[counts.index(wanted(counts))]
+    scenes = [alone.scenes[number], *(alone(number, sample_seed(0, 0, seed)) for seed in range(_COLUMNS - 1))]
+    sides = [max(scene.size[axis] for scene in scenes) for axis in (0, 1)]
+    value = "" if step in CHANCES else f" {getattr(alone.settings, step)}"
+    captions = [f"{step} alone:", *[f"{step}{value}"] * (_COLUMNS - 1)]
+    return [(_on_white(scene, *sides), caption) for scene, caption in zip(scenes, captions, strict=True)]
+
+
+def _on_white(scene: Scene, width: int, height: int) -> Scene:
+    ground = np.full((height, width, 3), 255, np.uint8)
+    ground[: scene.size[1], : scene.size[0]] = scene.image
+    return scene._replace(image=ground)
+
+
+_BLANK: Captioned = Scene(np.full((1, 4, 3), 255, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64)), ""
+
+
+def _tile(scene: Scene, palette: Sequence[Colour], width: int) -> np.ndarray:
+    large, factor = enlarged(scene.image, width)
+    return draw_boxes(large, scene.boxes * factor, [palette[number] for number in scene.labels])
 
 
 def _counted(before: int, after: int) -> str:

@@ -1,7 +1,8 @@
-"""Augment: images packed once at training size; the policy built, proven on real boxes, and pictured."""
+"""Augment: images packed once at training size; augmentation built, proven on real boxes, and pictured."""
 
 import shutil
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.files import write_json
+from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack, write_pack
-from tropho.images.policies import Policy, build_policy
-from tropho.images.previews import packed_boxes, preview_sheet
+from tropho.images.previews import preview_sheet
+from tropho.images.scenes import Scene, Scenes
 from tropho.progress import track
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
@@ -19,7 +21,7 @@ from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, read_table
 
 PROVEN_ON = 500
-"""Training images that a policy is tried on at most, spread evenly over them."""
+"""Training images that augmentation is tried on at most, spread evenly over them; the steps alone share as many."""
 
 _WRITES = {"pack", "policy.json", "previews.png"}
 
@@ -28,7 +30,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     """Write the pack, policy.json and previews.png into data/augmented/T; returns what policy.json says.
 
     Raises:
-        DataError: an image can't be read, or the policy harms a box; the sentence names the image.
+        DataError: an image can't be read, or augmentation harms a box; the sentence names the image.
     """
     paths = Paths(root, settings.name)
     images, boxes = (
@@ -44,48 +46,47 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     _clear(paths.augmented)
     write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding)
     pack = Pack(paths.augmented / "pack")
-    policy = build_policy(chosen.policy, chosen.size, boxed=settings.kind == "detection")
-    proof = prove(policy, pack, spread(train, PROVEN_ON), boxes, classes)
-    record = {"images": len(pack), "proof": proof, "policy": policy.to_dict()}
+    augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
+    proof = prove(augmenter, list(spread(train, PROVEN_ON).index))
+    if steps := augmenter.alone():
+        some = list(spread(train, PROVEN_ON // len(steps)).index)
+        proof["alone"] = {step: prove(alone, some) for step, alone in steps.items()}
+    record = {"images": len(pack), "proof": proof, "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)
     if chosen.previews:
         shown = varied(train, boxes, chosen.previews)
-        preview_sheet(pack, shown, boxes, classes, policy, paths.augmented / "previews.png")
+        preview_sheet(augmenter, list(shown.index), _captions(shown), classes, paths.augmented / "previews.png")
     return record
 
 
-def prove(policy: Policy, pack: Pack, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    """Run a policy once on each image with its real boxes and check what comes out.
+def prove(augmenter: Augmenter, numbers: Sequence[int]) -> dict[str, Any]:
+    """Augment each of these images once, with its real boxes, and check what comes out.
 
     Args:
-        policy: as training will call it.
-        pack: holds every image.
-        images: column image_id.
-        boxes: tables.BOXES, pixels of the original images.
-        classes: names that the boxes' labels are among.
+        augmenter: as training will call it.
+        numbers: of its scenes.
 
     Returns:
-        images, boxes_in, boxes_out, and share_lost (of boxes, 0 to 1) because they left the image.
+        images, boxes_in, boxes_out, and share_lost: by how much boxes became fewer (0 to 1), because they left
+        the image.
 
     Raises:
         DataError: a box outside its image or without area, labels that do not fit, or an image of a wrong
             shape or type; it names the image and the seed.
     """
     before = after = 0
-    of_image = dict(tuple(boxes.groupby("image_id")))
-    for number, image_id in enumerate(track(list(images["image_id"]), "Proving the policy")):
-        packed, numbers = packed_boxes(pack, of_image.get(image_id, boxes.iloc[:0]), image_id, classes)
-        seed = sample_seed(0, 0, number)
-        image, new, kept = policy(pack[image_id], packed, numbers, seed)
-        fault = _fault(image, new, kept, policy, len(packed))
+    for turn, number in enumerate(track(numbers, "Proving the augmentation")):
+        count, seed = len(augmenter.scenes.targets(number)[0]), sample_seed(0, 0, turn)
+        scene = augmenter(number, seed)
+        fault = _fault(scene, augmenter, count)
         if fault:
             raise DataError(
-                f"Policy '{policy.name}' spoils image '{image_id}' (seed {seed}): {fault}; choose another "
-                "augment.policy and report this."
+                f"Augmentation spoils image '{augmenter.scenes.image_ids[number]}' (seed {seed}): {fault}; switch "
+                "the steps of augment off one by one, and report this."
             )
-        before, after = before + len(packed), after + len(new)
-    lost = round(1 - after / before, 4) if before else 0.0
-    return {"images": len(images), "boxes_in": before, "boxes_out": after, "share_lost": lost}
+        before, after = before + count, after + len(scene.boxes)
+    lost = max(0.0, round(1 - after / before, 4)) if before else 0.0
+    return {"images": len(numbers), "boxes_in": before, "boxes_out": after, "share_lost": lost}
 
 
 def spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -117,20 +118,28 @@ def _chosen(images: pd.DataFrame, splits: pd.DataFrame, subsets: list[str]) -> p
     return usable[usable["image_id"].isin(ids)].reset_index(drop=True)
 
 
-def _fault(image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, policy: Policy, count: int) -> str:
-    """What is wrong with a policy's result, or ""."""
+def _fault(scene: Scene, augmenter: Augmenter, count: int) -> str:
+    """What is wrong with the sample made of an image with `count` boxes, or ""."""
+    image, boxes, labels = scene
     height, width = image.shape[:2]
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         return f"the result is {image.dtype} of shape {image.shape}, not uint8 RGB"
-    if max(height, width) != policy.size or (not policy.boxed and height != width):
-        return f"the result is {width}x{height} pixels, not {policy.size}"
-    if len(boxes) != len(labels) or len(boxes) > count:
+    least, most = augmenter.sides
+    if not least <= max(height, width) <= most or (not augmenter.boxed and height != width):
+        return f"the result is {width}x{height} pixels, not {least if least == most else f'{least} to {most}'}"
+    if len(boxes) != len(labels) or (len(boxes) > count and not augmenter.adds):
         return f"{count} boxes became {len(boxes)} with {len(labels)} labels"
     if not np.isfinite(boxes).all() or (boxes < 0).any() or (boxes > np.tile([width, height], 2)).any():
         return f"a box reaches out of the image of {width}x{height} pixels"
     if (boxes[:, 2:] <= boxes[:, :2]).any():
         return "a box has no area"
     return ""
+
+
+def _captions(images: pd.DataFrame) -> list[str]:
+    """An image's name, after its label if it has one."""
+    pairs = zip(images["label"], images["image_id"], strict=True)
+    return [name if pd.isna(label) else f"{label}: {PurePosixPath(name).name}" for label, name in pairs]
 
 
 def _clear(folder: Path) -> None:

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
+from tropho.images.scenes import Scenes
 from tropho.metrics.classification import classification_metrics
 from tropho.models import build_model
 from tropho.predicting.views import View, view_images
@@ -28,22 +30,25 @@ class LabelledImages(Dataset[Sample]):
 
     def __init__(self, pack: Pack, truth: Truth, task: "ClassificationTask", train: bool) -> None:
         settings = task.settings
-        self.pack, self.train, self.seed = pack, train, settings.train.seed
-        self.image_ids = list(truth.images["image_id"])
+        self.scenes = Scenes(pack, truth.images)
+        self.seed = settings.train.seed
+        self.augmenter = Augmenter(settings.augment, boxed=False, scenes=self.scenes) if train else None
+        self.plain = build_policy("none", settings.augment.size, boxed=False)
         numbers = {name: number for number, name in enumerate(task.classes)}
         self.labels = [numbers.get(label, -1) for label in truth.images["label"]]
         weights = class_weights(self.labels, len(task.classes))
         self.weights = weights if train and settings.train.class_weights == "balanced" else np.ones_like(weights)
-        policy = settings.augment.policy if train else "none"
-        self.policy = build_policy(policy, settings.augment.size, boxed=False)
 
     def __len__(self) -> int:
-        return len(self.image_ids)
+        return len(self.scenes)
 
     def __getitem__(self, key: Any) -> Sample:
-        epoch, index = key if self.train else (0, key)
-        image = self.pack[self.image_ids[index]]
-        image, _, _ = self.policy(image, *no_boxes(), sample_seed(self.seed, epoch, index))
+        if self.augmenter:
+            epoch, index = key
+            image = self.augmenter(index, sample_seed(self.seed, epoch, index)).image
+        else:
+            index = key
+            image, _, _ = self.plain(*self.scenes[index], seed=0)
         label = self.labels[index]
         return torch.from_numpy(image).permute(2, 0, 1), label, float(self.weights[label]), index
 

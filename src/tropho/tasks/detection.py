@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack
-from tropho.images.policies import build_policy
+from tropho.images.scenes import Scenes
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
@@ -35,39 +36,22 @@ class BoxedImages(Dataset[Sample]):
     """
 
     def __init__(self, pack: Pack, truth: Truth, task: "DetectionTask", train: bool) -> None:
-        settings = task.settings
-        self.pack, self.train, self.seed = pack, train, settings.train.seed
-        self.image_ids = list(truth.images["image_id"])
-        numbers = {name: number for number, name in enumerate(task.classes)}
-        self.ignored = _ignored(truth.images, task.classes)
-        self.targets = {
-            image_id: (rows[BOX].to_numpy(np.float32), rows["label"].map(numbers).to_numpy(np.int64))
-            for image_id, rows in truth.boxes.groupby("image_id")
-        }
-        policy = settings.augment.policy if train else "none"
-        self.policy = build_policy(policy, settings.augment.size, boxed=True)
+        self.scenes = Scenes(pack, truth.images, truth.boxes, task.classes)
+        self.seed = task.settings.train.seed
+        self.augmenter = Augmenter(task.settings.augment, boxed=True, scenes=self.scenes) if train else None
 
     def __len__(self) -> int:
-        return len(self.image_ids)
+        return len(self.scenes)
 
     def __getitem__(self, key: Any) -> Sample:
-        epoch, index = key if self.train else (0, key)
-        image_id = self.image_ids[index]
-        boxes, labels = self.targets.get(image_id, (np.zeros((0, 4), np.float32), np.zeros(0, np.int64)))
-        sx, sy = self.pack.scale(image_id)
-        scaled = (boxes * np.array([sx, sy, sx, sy])).astype(np.float32)
-        image, scaled, labels = self.policy(self.pack[image_id], scaled, labels, sample_seed(self.seed, epoch, index))
-        target = {"boxes": torch.from_numpy(scaled), "labels": torch.from_numpy(labels)}
-        target["ignore"] = torch.from_numpy(self.ignored[index])
-        return torch.from_numpy(image).permute(2, 0, 1), target, index
-
-
-def _ignored(images: pd.DataFrame, classes: list[str]) -> np.ndarray:
-    """(images, classes) bool: the classes that the audit found unlabelled in an image, from the column "ignored"."""
-    if "ignored" not in images:
-        return np.zeros((len(images), len(classes)), bool)
-    names = [set(each.split("+")) for each in images["ignored"].fillna("")]
-    return np.array([[label in each for label in classes] for each in names], bool).reshape(-1, len(classes))
+        if self.augmenter:
+            epoch, index = key
+            scene = self.augmenter(index, sample_seed(self.seed, epoch, index))
+        else:
+            index, scene = key, self.scenes[key]
+        target = {"boxes": torch.from_numpy(scene.boxes), "labels": torch.from_numpy(scene.labels)}
+        target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
+        return torch.from_numpy(scene.image).permute(2, 0, 1), target, index
 
 
 def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:

@@ -1,0 +1,127 @@
+"""Everything that happens to a training image, in the order in which a microscope would do it."""
+
+from typing import Any
+
+import numpy as np
+
+from tropho.images.augmentations.blur import blur
+from tropho.images.augmentations.illumination import vary_illumination
+from tropho.images.augmentations.mosaic import mosaic
+from tropho.images.augmentations.partners import Partners
+from tropho.images.augmentations.paste import paste
+from tropho.images.augmentations.stain import vary_stain
+from tropho.images.augmentations.windows import choose_window, cut, zoomed
+from tropho.images.policies import build_policy
+from tropho.images.scenes import Scene, Scenes
+from tropho.images.symmetries import SYMMETRIES, turn_boxes, turn_image
+from tropho.settings import AugmentSettings
+
+OFF: dict[str, Any] = {
+    "policy": "none",
+    "symmetries": False,
+    "stain": 0.0,
+    "illumination": 0.0,
+    "blur": 0.0,
+    "copy_paste": 0.0,
+    "copy_paste_negatives": 0.0,
+    "mosaic": 0.0,
+    "crop": None,
+    "scales": [1.0, 1.0],
+}
+"""Fields of the settings that each switch a step on, and their values when it is off."""
+
+CHANCES = ("copy_paste", "copy_paste_negatives", "mosaic")
+"""Those of them that are probabilities."""
+
+
+class Augmenter:
+    """Makes the training sample of an image: equal numbers and seeds give equal samples, whoever asks.
+
+    Every step draws from a stream of its own, so that switching one on leaves the others' draws as they were.
+
+    Args:
+        settings: the strength of each step.
+        boxed: True for detection. False for classification: the image is centred on a black square in the end.
+        scenes: the training images.
+    """
+
+    def __init__(self, settings: AugmentSettings, boxed: bool, scenes: Scenes) -> None:
+        self.settings, self.boxed, self.scenes = settings, boxed, scenes
+        self._partners = Partners(scenes)
+        self._bundle = build_policy(settings.policy, settings.size, boxed)
+
+    def __call__(self, number: int, seed: int) -> Scene:
+        """The scene of that number, augmented: a fresh contiguous image, and the boxes still visible."""
+        scene = self._arrange(number, seed)
+        if self.settings.symmetries:
+            name = str(_stream(seed, "symmetries").choice(list(SYMMETRIES)))
+            boxes = turn_boxes(scene.boxes, name, *scene.size)
+            scene = Scene(np.ascontiguousarray(turn_image(scene.image, name)), boxes, scene.labels)
+        return Scene(*self._bundle(self._develop(scene.image, seed), scene.boxes, scene.labels, seed))
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Least and most pixels of a sample's longer side."""
+        chosen = self.settings
+        if chosen.crop is not None:
+            return 1, chosen.crop
+        return int(chosen.size * chosen.scales[0]), int(np.ceil(chosen.size * chosen.scales[1]))
+
+    @property
+    def adds(self) -> bool:
+        """Whether a sample may have more boxes than its image."""
+        return bool(self.settings.copy_paste or self.settings.copy_paste_negatives or self.settings.mosaic)
+
+    def alone(self) -> dict[str, "Augmenter"]:
+        """Each step that is switched on without the others, and always done; by name.
+
+        Empty where nothing but the policy is on.
+        """
+        chosen = self.settings
+        on = {name: getattr(chosen, name) for name in OFF if getattr(chosen, name) != OFF[name]}
+        if set(on) <= {"policy"}:
+            return {}
+        always = {name: 1.0 if name in CHANCES else value for name, value in on.items()}
+        return {
+            name: Augmenter(chosen.model_copy(update={**OFF, name: value}), self.boxed, self.scenes)
+            for name, value in always.items()
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that decides what samples look like, as JSON can hold it."""
+        own = self.settings.model_dump(mode="json", include={*OFF, "crop_objects"} - {"policy"})
+        return {**self._bundle.to_dict(), "augmentations": own}
+
+    def _arrange(self, number: int, seed: int) -> Scene:
+        """What is where: window, mosaic, paste, zoom."""
+        chosen, scene = self.settings, self.scenes[number]
+        zoom = float(np.exp(_stream(seed, "zoom").uniform(*np.log(chosen.scales))))
+        pasting = chosen.copy_paste if len(scene.boxes) else chosen.copy_paste_negatives
+        if chosen.crop is not None:
+            side = int(chosen.crop / zoom)
+            scene = cut(scene, *choose_window(scene, side, side, chosen.crop_objects, _stream(seed, "crop")))
+        rng = _stream(seed, "mosaic")
+        if rng.random() < chosen.mosaic:
+            scene = mosaic(scene, lambda: self._partners.draw(number, rng), chosen.crop_objects, rng)
+        rng = _stream(seed, "copy_paste")
+        if rng.random() < pasting and (donor := self._partners.draw_donor(number, rng)):
+            scene = paste(scene, *donor, rng)
+        return zoomed(scene, zoom)
+
+    def _develop(self, image: np.ndarray, seed: int) -> np.ndarray:
+        """How it is seen: stain, focus, light."""
+        chosen = self.settings
+        if chosen.stain:
+            image = vary_stain(image, chosen.stain, _stream(seed, "stain"))
+        if chosen.blur:
+            image = blur(image, chosen.blur, _stream(seed, "blur"))
+        if chosen.illumination:
+            image = vary_illumination(image, chosen.illumination, _stream(seed, "illumination"))
+        return image
+
+
+_STEPS = ("zoom", "crop", "mosaic", "copy_paste", "symmetries", "stain", "blur", "illumination")
+
+
+def _stream(seed: int, step: str) -> np.random.Generator:
+    return np.random.default_rng([seed, _STEPS.index(step)])
