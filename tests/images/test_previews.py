@@ -1,5 +1,6 @@
 """The preview sheet shows every image twice, boxes where they belong and in their class's colour."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tropho.images.augmenter import Augmenter
 from tropho.images.draw import class_colours
 from tropho.images.pack import Pack, write_pack
-from tropho.images.policies import build_policy
-from tropho.images.previews import packed_boxes, preview_sheet
+from tropho.images.previews import preview_sheet
+from tropho.images.scenes import Scenes
+from tropho.settings import TaskSettings
 from tropho.tables import BOXES
 
 CLASSES = ["Trophozoite", "WBC"]
+Settings = Callable[..., TaskSettings]
 
 
 @pytest.fixture
@@ -33,18 +37,25 @@ BOX_TABLE = pd.DataFrame(
 
 
 def test_boxes_are_scaled_to_the_packed_image(pack: Pack) -> None:
-    boxes, numbers = packed_boxes(pack, BOX_TABLE, "wide.png", CLASSES)
+    images = pd.DataFrame({"image_id": ["tall.png", "wide.png"]})
+    boxes, numbers = Scenes(pack, images, BOX_TABLE, CLASSES).targets(1)
     assert boxes.dtype == np.float32
     assert boxes.tolist() == [[6, 3, 18, 15]]
     assert numbers.tolist() == [1]
-    boxes, numbers = packed_boxes(pack, BOX_TABLE.iloc[:0], "wide.png", CLASSES)
+    boxes, numbers = Scenes(pack, images, BOX_TABLE.iloc[:0], CLASSES).targets(1)
     assert boxes.shape == (0, 4)
     assert numbers.shape == (0,)
 
 
-def test_sheet_draws_boxes_on_the_scaled_tile(pack: Pack, tmp_path: Path) -> None:
-    images = pd.DataFrame({"image_id": ["wide.png"], "label": pd.Series([None], dtype="string")})
-    preview_sheet(pack, images, BOX_TABLE, CLASSES, build_policy("none", 60, True), tmp_path / "sheet.png")
+def augmenter(pack: Pack, settings: Callable[..., TaskSettings], boxed: bool = True, **chosen: object) -> Augmenter:
+    """Of both pictures, the wide one first, with steps chosen by name and all others off."""
+    images = pd.DataFrame({"image_id": ["wide.png", "tall.png"]})
+    made = settings("smear_demo", **{f"augment.{key}": value for key, value in {"policy": "none", **chosen}.items()})
+    return Augmenter(made.augment, boxed, Scenes(pack, images, BOX_TABLE if boxed else None, CLASSES))
+
+
+def test_sheet_draws_boxes_on_the_scaled_tile(pack: Pack, tmp_path: Path, settings: Settings) -> None:
+    preview_sheet(augmenter(pack, settings, size=60), [0], ["wide"], CLASSES, tmp_path / "sheet.png")
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     rows, columns = np.nonzero((sheet == class_colours(CLASSES)["WBC"]).all(axis=2))
     legend_ends = rows.min() + 13
@@ -58,11 +69,20 @@ def test_sheet_draws_boxes_on_the_scaled_tile(pack: Pack, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("boxed", [True, False])
-def test_sheet_holds_mixed_shapes_and_classes(pack: Pack, tmp_path: Path, boxed: bool) -> None:
-    images = pd.DataFrame({"image_id": ["wide.png", "tall.png"], "label": ["a", "b"]})
-    policy = build_policy("radiology", 60, boxed)
-    boxes = BOX_TABLE if boxed else BOX_TABLE.iloc[:0]
-    preview_sheet(pack, images, boxes, CLASSES, policy, tmp_path / "sheet.png")
+def test_sheet_holds_mixed_shapes_and_classes(pack: Pack, tmp_path: Path, settings: Settings, boxed: bool) -> None:
+    both = augmenter(pack, settings, boxed, size=60, policy="radiology")
+    preview_sheet(both, [0, 1], ["a: wide", "b: tall"], CLASSES, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width == 4 * 248 + 8
         assert sheet.height > 480  # the tall picture, twice as high as wide
+
+
+def test_each_step_that_is_on_has_a_row_of_its_own(pack: Pack, tmp_path: Path, settings: Settings) -> None:
+    heights = []
+    for steps in ({}, {"stain": 0.2}, {"stain": 0.2, "symmetries": True}):
+        made = augmenter(pack, settings, size=60, **steps)
+        assert list(made.alone()) == sorted(steps, key=["symmetries", "stain"].index)
+        preview_sheet(made, [0], ["wide"], CLASSES, tmp_path / "sheet.png")
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            heights.append(sheet.height)
+    assert heights[0] < heights[1] < heights[2]

@@ -11,8 +11,9 @@ from PIL import Image
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
+from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack
-from tropho.images.policies import Policy, build_policy
+from tropho.images.scenes import Scene, Scenes
 from tropho.settings import TaskSettings
 from tropho.stages.augment import prove, run, spread, varied
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, write_table
@@ -114,15 +115,13 @@ def test_damaged_image_is_named(tmp_path: Path, settings: MakeSettings) -> None:
         run(settings("smear_demo"), tmp_path)
 
 
-class Harmful(Policy):
-    """A policy whose result is spoilt in one way."""
+class Harmful(Augmenter):
+    """Augmentation whose result is spoilt in one way."""
 
-    def __init__(self, harm: Callable[..., tuple[np.ndarray, ...]]) -> None:
-        super().__init__("harmful", 48, True, [])
-        self.harm = harm
+    harm: Callable[..., tuple[np.ndarray, ...]]
 
-    def __call__(self, *args: object, **kwargs: object) -> tuple[np.ndarray, ...]:
-        return self.harm(*super().__call__(*args, **kwargs))
+    def __call__(self, number: int, seed: int) -> Scene:
+        return Scene(*self.harm(*super().__call__(number, seed)))
 
 
 @pytest.mark.parametrize(
@@ -142,20 +141,25 @@ def test_proof_catches_a_policy_that_spoils_boxes(
     tmp_path: Path, settings: MakeSettings, harm: Callable[..., tuple[np.ndarray, ...]], sentence: str
 ) -> None:
     boxes = workspace(tmp_path, "smear_demo", True)
-    run(settings("smear_demo", **{"augment.size": 48, "augment.previews": 0}), tmp_path)
+    chosen = settings("smear_demo", **{"augment.size": 48, "augment.previews": 0, "augment.policy": "none"})
+    run(chosen, tmp_path)
     pack = Pack(augmented(tmp_path, "smear_demo") / "pack")
     images = pd.DataFrame({"image_id": pack.image_ids})
-    with pytest.raises(DataError, match=rf"'harmful' spoils image 'id_0.*{sentence}"):
-        prove(Harmful(harm), pack, images, boxes, ["Trophozoite", "WBC"])
+    harmful = Harmful(chosen.augment, True, Scenes(pack, images, boxes, ["Trophozoite", "WBC"]))
+    harmful.harm = harm
+    with pytest.raises(DataError, match=rf"spoils image 'id_0.*{sentence}"):
+        prove(harmful, range(len(images)))
 
 
 def test_proof_counts_boxes_that_leave_the_image(tmp_path: Path, settings: MakeSettings) -> None:
     boxes = workspace(tmp_path, "smear_demo", True)
-    run(settings("smear_demo", **{"augment.size": 48, "augment.previews": 0}), tmp_path)
+    chosen = settings("smear_demo", **{"augment.size": 48, "augment.previews": 0, "augment.policy": "radiology"})
+    run(chosen, tmp_path)
     pack = Pack(augmented(tmp_path, "smear_demo") / "pack")
     images = pd.DataFrame({"image_id": pack.image_ids * 10})
     thin = boxes.groupby("image_id").head(1).assign(xmin=0, xmax=4, ymin=0, ymax=4)  # in the corner
-    proof = prove(build_policy("radiology", 48, True), pack, images, thin, ["Trophozoite", "WBC"])
+    scenes = Scenes(pack, images, thin, ["Trophozoite", "WBC"])
+    proof = prove(Augmenter(chosen.augment, True, scenes), range(len(images)))
     assert proof["boxes_in"] == 10 * thin["image_id"].isin(pack.image_ids).sum()
     assert 0 < proof["share_lost"] < 1
     assert proof["share_lost"] == pytest.approx(1 - proof["boxes_out"] / proof["boxes_in"], abs=1e-4)
@@ -180,7 +184,7 @@ def test_varied_takes_turns_among_classes() -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("policy", ["light", "microscopy", "radiology"])
-def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, policy: str) -> None:
+def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: MakeSettings, policy: str) -> None:
     """Twenty real blood photos with their 300 boxes: flips lose none, small turns and shifts lose few."""
     from xml.etree import ElementTree
 
@@ -198,6 +202,8 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, policy: st
     images["path"] = images["image_id"] + ".jpg"
     write_pack(images, real_data / "bccd" / "JPEGImages", tmp_path / "pack", 320)
     classes = sorted(boxes["label"].unique())
-    proof = prove(build_policy(policy, 320, True), Pack(tmp_path / "pack"), images, boxes, classes)
+    chosen = settings("smear_demo", **{"augment.size": 320, "augment.policy": policy}).augment
+    scenes = Scenes(Pack(tmp_path / "pack"), images, boxes, classes)
+    proof = prove(Augmenter(chosen, True, scenes), range(len(images)))
     assert proof["boxes_in"] == len(boxes) > 200
     assert proof["share_lost"] < (0.03 if policy == "radiology" else 1e-9)

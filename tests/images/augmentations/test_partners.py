@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from tropho.images.augmentations.partners import MOST, Partners
+from tropho.images.draw import write_png
 from tropho.images.pack import Pack, write_pack
 from tropho.images.scenes import Scenes
-from tropho.images.draw import write_png
 from tropho.tables import BOXES
 
 CLASSES = ["Trophozoite", "WBC"]

@@ -81,4 +81,4 @@ def _away(scene: Scene, sides: np.ndarray, room: np.ndarray, rng: np.random.Gene
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    return (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1)
