@@ -151,3 +151,31 @@ def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
     assert TaskSettings.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
     fixed = build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
     assert fixed.fitted(truth, Sizes()) is fixed.settings
+
+
+def chosen(settings, **overrides) -> dict:
+    """Thresholds for a hit at 0.9, a false alarm at 0.8, a hit at 0.5 and two more false alarms down to 0.3."""
+    task = build_task(settings("smear_demo", **overrides), ["Trophozoite", "WBC"])
+    boxes = [["a", "WBC", 10.0, 10.0, 30.0, 30.0], ["a", "WBC", 60.0, 10.0, 90.0, 40.0]]
+    far = [[120.0 + 20 * number, 60.0, 130.0 + 20 * number, 70.0] for number in range(3)]
+    found = [boxes[0][2:], far[0], far[1], far[2], boxes[1][2:]]
+    rows = [["a", "WBC", score, *box] for score, box in zip([0.9, 0.8, 0.7, 0.6, 0.5], found, strict=True)]
+    predictions = conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+    return task.thresholds(truth_of(["a"], boxes), predictions)["WBC"]
+
+
+def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
+    assert chosen(settings)["threshold"] == 0.9  # F1 2/3 against 4/7 with everything
+    assert chosen(settings, **{"evaluate.beta": 2.0})["threshold"] == 0.5  # F2 10/13 against 5/9
+    assert chosen(settings, **{"evaluate.beta": 2.0, "evaluate.threshold": "f1"})["threshold"] == 0.9
+    required = chosen(settings, **{"evaluate.threshold": "sensitivity", "evaluate.sensitivity": 0.9})
+    assert (required["threshold"], required["recall"], required["precision"]) == (0.5, 1.0, 0.4)
+
+
+def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("tropho.reporting.detection.detection_figures", lambda *given: seen.append(given[-1]))
+    task = build_task(settings("smear_demo", **{"evaluate.beta": 2.0}), ["Trophozoite", "WBC"])
+    truth = truth_of(["a"], [["a", "WBC", 10.0, 10.0, 30.0, 30.0]])
+    task.figures(truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, tmp_path, tmp_path)
+    assert seen == [2.0]
