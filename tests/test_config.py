@@ -65,6 +65,9 @@ def test_settings_are_frozen(settings):
         ("model", {"name": "resnet"}, ["tasks.malaria", "can't do detection"]),
         ("download", {"source": "local"}, ["tasks.malaria.download", "'path'"]),
         ("predict", {"tta": ["mirror"]}, ["tasks.malaria.predict.tta.0", "'hflip'"]),
+        ("predict", {"tta": ["hflip@9"]}, ["tasks.malaria.predict.tta.0", "0.25 to 4.0"]),
+        ("predict", {"tta": ["hflip", "hflip@1.0"]}, ["tasks.malaria.predict.tta", "twice"]),
+        ("predict", {"merge_iou": {"WBC": 0.5}}, ["tasks.malaria", "predict.merge_iou by class"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
@@ -73,6 +76,12 @@ def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words)
         task_settings("malaria", params)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_an_mlp_is_not_asked_for_views_at_other_scales(params):
+    params["tasks"]["cells_demo"].update(model={"name": "mlp"}, predict={"tta": ["identity", "hflip@1.25"]})
+    with pytest.raises(UsageError, match=r"tasks\.cells_demo: an mlp sees images of one size only"):
+        task_settings("cells_demo", params)
 
 
 def test_an_unknown_section_names_the_nearest(params):

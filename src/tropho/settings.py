@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tropho.model_settings import CLASSIFIERS, ModelSettings
+from tropho.predict_settings import PredictSettings
 from tropho.section import AtLeastOne, Count, Positive, Section, Share
 
 Kind = Literal["classification", "detection"]
@@ -137,14 +138,6 @@ class TuneSettings(Section):
     seed: Count
 
 
-class PredictSettings(Section):
-    """How a trained model looks at an image; shared by evaluate and submit."""
-
-    tta: Annotated[list[Literal["identity", "hflip", "vflip", "rot180"]], Field(min_length=1)]
-    batch_size: AtLeastOne
-    merge_iou: Share
-
-
 class EvaluateSettings(Section):
     """What is measured."""
 
@@ -216,6 +209,14 @@ class TaskSettings(Section):
         }
         if self.kind == "classification" and (used := [name for name, on in boxed.items() if on]):
             raise ValueError(f"augment.{used[0]} is for detection; leave it at its default for {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _prediction_fits_task(self) -> "TaskSettings":
+        if self.predict.scaled and self.model.name == "mlp":
+            raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
+        if fault := self.predict.faults(self.audit.classes):
+            raise ValueError(fault)
         return self
 
 

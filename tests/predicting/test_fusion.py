@@ -242,6 +242,20 @@ def test_suppression_of_tables(method, scores):
     np.testing.assert_allclose(mine["score"], scores)
 
 
+@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+def test_a_limit_by_class_is_that_classes_own(method):
+    tables = [
+        table(("a", "X", 0.9, *BOX_A), ("a", "Y", 0.9, *BOX_A)),
+        table(("a", "X", 0.5, *BOX_B), ("a", "Y", 0.5, *BOX_B)),
+    ]
+    fused = fuse(tables, iou={"X": 0.9, "Y": 0.5}, method=method)
+    for label, limit in (("X", 0.9), ("Y", 0.5)):
+        alone = fuse([each[each["label"] == label] for each in tables], iou=limit, method=method)
+        pd.testing.assert_frame_equal(fused[fused["label"] == label].reset_index(drop=True), alone)
+    if method == "wbf":
+        assert fused["label"].tolist() == ["Y", "X", "X"]
+
+
 def test_many_images_at_once_equal_one_by_one(monkeypatch):
     tables = [
         table(*((f"i{image}", "XY"[label], score, *box) for image in range(6) for box, score, label in

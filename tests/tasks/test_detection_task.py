@@ -179,3 +179,24 @@ def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_pa
     truth = truth_of(["a"], [["a", "WBC", 10.0, 10.0, 30.0, 30.0]])
     task.figures(truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, tmp_path, tmp_path)
     assert seen == [2.0]
+
+
+class Blobs(torch.nn.Module):
+    """Finds the box around what is light in each image, with a score of 0.9."""
+
+    def forward(self, images):
+        found = []
+        for image in images:
+            rows, columns = torch.nonzero(image[0] > 127, as_tuple=True)
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            found.append(output([float(side) for side in box], [0.9], [0], 0.5))
+        return found
+
+
+def test_every_view_finds_the_same_box(task):
+    picture = np.zeros((40, 72, 3), np.uint8)
+    picture[10:20, 40:64] = 255
+    batch = task.collate([task.sample(picture)])
+    for view in ("identity", "hflip", "transpose", "rot90", "antitranspose", "rot270@2", "vflip@1.5", "rot180@0.5"):
+        (found,) = task.predict(Blobs(), batch, view)
+        torch.testing.assert_close(found["boxes"], torch.tensor([[40.0, 10.0, 64.0, 20.0]]), atol=1e-4, rtol=0)

@@ -3,6 +3,7 @@
 Weighted box fusion is that of Solovyev et al. (2021) and equals their `ensemble-boxes`, but for boxes in pixels.
 """
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ def weighted_box_fusion(
 
 def fuse(
     tables: list[pd.DataFrame],
-    iou: float = 0.55,
+    iou: float | Mapping[str, float] = 0.55,
     weights: ArrayLike | None = None,
     method: Method = "wbf",
     negative: str | None = None,
@@ -72,7 +73,8 @@ def fuse(
 
     Args:
         tables: one a model.
-        iou: overlap above which same-class boxes of an image are one; see `weighted_box_fusion` and suppression.py.
+        iou: overlap above which same-class boxes of an image are one, for all classes or by class; see
+            `weighted_box_fusion` and suppression.py.
         weights: how much each table counts; None = alike. For suppression, scores are scaled by weight / largest.
         method: wbf, nms or soft_nms.
         negative: the class that says that nothing is there: one row an image, whose scores are averaged over the
@@ -84,7 +86,10 @@ def fuse(
     weight = np.ones(len(tables)) if weights is None else np.asarray(weights, np.float64)
     rows = pd.concat([table.assign(model=number) for number, table in enumerate(tables)], ignore_index=True)
     is_negative = (rows["label"] == negative).to_numpy(dtype=bool) if negative else np.zeros(len(rows), dtype=bool)
-    fused = _fuse_rows(rows[~is_negative], weight, iou, method)
+    boxes = rows[~is_negative]
+    limits = np.array([iou[label] for label in boxes["label"]] if isinstance(iou, Mapping) else [iou] * len(boxes))
+    parts = [_fuse_rows(boxes[limits == limit], weight, float(limit), method) for limit in np.unique(limits)]
+    fused = pd.concat(parts or [boxes.drop(columns="model")])
     fused = fused.sort_values(["image_id", "score"], ascending=[True, False], kind="stable")
     absent = _mean_scores(rows[is_negative], weight)
     both = conform(pd.concat([fused, absent]), DETECTIONS)

@@ -1,26 +1,59 @@
-"""Test-time views: a picture seen in a mirror, and the boxes found there brought back."""
-
-from typing import Literal
+"""Test-time views: a picture turned, mirrored or resized, and the boxes found there brought back."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-View = Literal["identity", "hflip", "vflip", "rot180"]
+from tropho.images.symmetries import SYMMETRIES
+from tropho.predict_settings import parse_view
 
-_FLIPPED_DIMS: dict[View, list[int]] = {"identity": [], "hflip": [-1], "vflip": [-2], "rot180": [-2, -1]}
-
-
-def view_images(images: Tensor, view: View) -> Tensor:
-    """The batch (B, C, H, W) as seen through a view; each view is its own inverse."""
-    dims = _FLIPPED_DIMS[view]
-    return images.flip(dims) if dims else images
+View = str
+"""`SYMMETRY` or `SYMMETRY@SCALE`; see tropho.predict_settings."""
 
 
-def view_boxes(boxes: Tensor, view: View, height: int, width: int) -> Tensor:
-    """Boxes (n, 4) xyxy in pixels of a view -> the same in the picture of that height and width, or back."""
+def view_images(images: Tensor, view: View, stride: int = 1) -> Tensor:
+    """The batch (B, C, H, W) as seen through a view, its sides padded with black to multiples of `stride`.
+
+    It is resized, padded at the right and bottom, then turned. Without a scale nothing is padded: the batch's own
+    sides are whole strides.
+    """
+    symmetry, scale = parse_view(view)
+    if scale != 1.0:
+        height, width = _scaled(images.shape[-2], scale), _scaled(images.shape[-1], scale)
+        resized = functional.interpolate(images.float(), (height, width), mode="bilinear", antialias=True)
+        padding = (0, _padded(width, stride) - width, 0, _padded(height, stride) - height)
+        images = functional.pad(resized.round_().clamp_(0, 255).to(images.dtype), padding)
+    swapped, columns, rows = SYMMETRIES[symmetry]
+    images = images.transpose(-1, -2) if swapped else images
+    reversed_dims = [dim for dim, on in ((-1, columns), (-2, rows)) if on]
+    return images.flip(reversed_dims) if reversed_dims else images
+
+
+def unview_boxes(boxes: Tensor, view: View, height: int, width: int, stride: int = 1) -> Tensor:
+    """Boxes (n, 4) xyxy in pixels of a view -> the same in pixels of the batch (height, width) it was made of."""
+    symmetry, scale = parse_view(view)
+    factors = [1.0, 1.0]
+    full = [width, height]
+    if scale != 1.0:
+        resized = [_scaled(side, scale) for side in full]
+        factors = [new / side for new, side in zip(resized, full, strict=True)]
+        full = [_padded(side, stride) for side in resized]
+    swapped, columns, rows = SYMMETRIES[symmetry]
+    seen_width, seen_height = full[::-1] if swapped else full
     xmin, ymin, xmax, ymax = boxes.unbind(-1)
-    if -1 in _FLIPPED_DIMS[view]:
-        xmin, xmax = width - xmax, width - xmin
-    if -2 in _FLIPPED_DIMS[view]:
-        ymin, ymax = height - ymax, height - ymin
-    return torch.stack([xmin, ymin, xmax, ymax], dim=-1)
+    if columns:
+        xmin, xmax = seen_width - xmax, seen_width - xmin
+    if rows:
+        ymin, ymax = seen_height - ymax, seen_height - ymin
+    if swapped:
+        xmin, ymin, xmax, ymax = ymin, xmin, ymax, xmax
+    found = torch.stack([xmin, ymin, xmax, ymax], dim=-1)
+    return found if scale == 1.0 else found / found.new_tensor(factors * 2)
+
+
+def _scaled(side: int, scale: float) -> int:
+    return max(1, round(side * scale))
+
+
+def _padded(side: int, stride: int) -> int:
+    return -(-side // stride) * stride

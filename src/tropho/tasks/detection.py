@@ -17,7 +17,7 @@ from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
-from tropho.predicting.views import View, view_boxes, view_images
+from tropho.predicting.views import View, unview_boxes, view_images
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
 from tropho.tables import BOX, DETECTIONS, conform, empty
@@ -119,9 +119,9 @@ class DetectionTask:
     def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
         """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ()."""
         height, width = batch["images"].shape[-2:]
-        outputs = model(view_images(batch["images"], view))
+        outputs = model(view_images(batch["images"], view, STRIDE))
         for output in outputs:
-            output["boxes"] = view_boxes(output["boxes"], view, height, width)
+            output["boxes"] = unview_boxes(output["boxes"], view, height, width, STRIDE)
         return [{name: value.float().cpu() for name, value in output.items()} for output in outputs]
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
@@ -151,12 +151,13 @@ class DetectionTask:
         return pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns})
 
     def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
-        """Weighted box fusion of views and folds; P(negative) is averaged."""
+        """Boxes of views and folds fused by predict.fusion; P(negative) is averaged."""
         if len(tables) == 1:
             return tables[0]
         from tropho.predicting.fusion import fuse
 
-        return fuse(tables, iou=self.settings.predict.merge_iou, negative=self.negative)
+        chosen = self.settings.predict
+        return fuse(tables, iou=chosen.merge_iou, method=chosen.fusion, negative=self.negative)
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """Nothing is learned from out-of-fold predictions."""
