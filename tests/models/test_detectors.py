@@ -127,6 +127,22 @@ def test_any_run_of_levels(build, name, levels):
         assert len(detector.eval()(images)) == 2
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_each_level_learns_the_boxes_of_its_size(build, name):
+    detector = build(name, **{"model.fpn_levels": [2, 3, 4, 5]})
+
+    def taught(box: list[float]) -> list[bool]:
+        """Which of the levels P2 to P5 learn to find a box."""
+        features = [each.detach().requires_grad_() for each in detector.pyramid(detector.normalize(sample()[0][:1]))]
+        target = {"boxes": torch.tensor([box]), "labels": torch.tensor([0])}
+        losses = detector.head(features, torch.tensor([[64, 64]]), [target]).losses
+        (losses["proposal"] if name == "faster_rcnn" else losses["box"]).backward()
+        return [each.grad is not None and bool(each.grad.any()) for each in features]
+
+    assert taught([9.0, 9, 19, 19]) == [True, False, False, False]
+    assert not taught([0.0, 0, 64, 64])[0]
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 def test_detections_keep_the_contract(build, name):
     detector = build(name, **{"model.max_detections": 7, "model.score_min": 0.0}).eval()
