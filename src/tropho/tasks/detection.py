@@ -7,58 +7,21 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack
-from tropho.images.scenes import Scenes
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.views import View, unview_boxes, view_images
-from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
 from tropho.tables import BOX, DETECTIONS, conform, empty
 from tropho.tasks.base import Batch, Sizes, Truth
-
-Sample = tuple[Tensor, dict[str, Tensor], int]
+from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes
 
 STRIDE = 32
 """Batches are padded to a multiple of this, so that every pyramid level up to P5 divides evenly."""
-
-
-class BoxedImages(Dataset[Sample]):
-    """Samples (image uint8 (3, h, w), target, index).
-
-    A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64 and "ignore" (classes,) bool.
-    """
-
-    def __init__(self, pack: Pack, truth: Truth, task: "DetectionTask", train: bool) -> None:
-        self.scenes = Scenes(pack, truth.images, truth.boxes, task.classes)
-        self.seed = task.settings.train.seed
-        self.augmenter = Augmenter(task.settings.augment, boxed=True, scenes=self.scenes) if train else None
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def __getitem__(self, key: Any) -> Sample:
-        if self.augmenter:
-            epoch, index = key
-            scene = self.augmenter(index, sample_seed(self.seed, epoch, index))
-        else:
-            index, scene = key, self.scenes[key]
-        target = {"boxes": torch.from_numpy(scene.boxes), "labels": torch.from_numpy(scene.labels)}
-        target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
-        return torch.from_numpy(scene.image).permute(2, 0, 1), target, index
-
-
-def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:
-    """(n, 2) width and height of the boxes of tables.BOXES in pixels of their packed images."""
-    scale = np.array([sizes.scale(image_id) for image_id in boxes["image_id"]]).reshape(-1, 2)
-    width, height = boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"]
-    return np.stack([width, height], axis=1) * scale
 
 
 class DetectionTask:
@@ -90,7 +53,7 @@ class DetectionTask:
 
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> BoxedImages:
         """See base."""
-        return BoxedImages(pack, truth, self, train)
+        return BoxedImages(pack, truth, self.classes, self.settings, train)
 
     def sample(self, image: np.ndarray) -> Sample:
         """See base."""

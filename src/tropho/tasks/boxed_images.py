@@ -1,0 +1,50 @@
+"""Samples of images with boxes, and how large the boxes are in them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tropho.images.augmenter import Augmenter
+from tropho.images.pack import Pack
+from tropho.images.scenes import Scenes
+from tropho.seeds import sample_seed
+from tropho.settings import TaskSettings
+from tropho.tasks.base import Sizes, Truth
+
+Sample = tuple[Tensor, dict[str, Tensor], int]
+
+
+class BoxedImages(Dataset[Sample]):
+    """Samples (image uint8 (3, h, w), target, index).
+
+    A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64 and "ignore" (classes,) bool.
+    """
+
+    def __init__(self, pack: Pack, truth: Truth, classes: list[str], settings: TaskSettings, train: bool) -> None:
+        self.scenes = Scenes(pack, truth.images, truth.boxes, classes)
+        self.seed = settings.train.seed
+        self.augmenter = Augmenter(settings.augment, boxed=True, scenes=self.scenes) if train else None
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, key: Any) -> Sample:
+        if self.augmenter:
+            epoch, index = key
+            scene = self.augmenter(index, sample_seed(self.seed, epoch, index))
+        else:
+            index, scene = key, self.scenes[key]
+        target = {"boxes": torch.from_numpy(scene.boxes), "labels": torch.from_numpy(scene.labels)}
+        target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
+        return torch.from_numpy(scene.image).permute(2, 0, 1), target, index
+
+
+def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:
+    """(n, 2) width and height of the boxes of tables.BOXES in pixels of their packed images."""
+    scale = np.array([sizes.scale(image_id) for image_id in boxes["image_id"]]).reshape(-1, 2)
+    width, height = boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"]
+    return np.stack([width, height], axis=1) * scale
