@@ -115,7 +115,7 @@ def _tracking(root: Path) -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    extras = {"kaggle": "kagglehub", "zindi": "zindi"}
+    extras = {"kaggle": "kagglehub", "rtdetr": "transformers", "zindi": "zindi"}
     for extra, module in extras.items():
         if importlib.util.find_spec(module):
             yield Finding(f"extra '{extra}'", "installed")

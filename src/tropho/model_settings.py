@@ -28,6 +28,10 @@ TORCHVISION = {
     "torchvision_faster_rcnn": Published([2, 3, 4, 5, 6], [8.0], [0.5, 1.0, 2.0]),
 }
 
+RT_DETR_LEVELS = [3, 4, 5]
+RT_DETR_BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+"""ResNets in their variant vd: three convolutions for the first, averages in the shortcuts."""
+
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
 
@@ -44,6 +48,7 @@ class ModelSettings(Section):
         "torchvision_fcos",
         "torchvision_retinanet",
         "torchvision_faster_rcnn",
+        "rt_detr",
     ]
     backbone: str
     pretrained: bool
@@ -71,6 +76,8 @@ class ModelSettings(Section):
         """The pyramid's levels, once it is settled what they are."""
         if self.name in TORCHVISION:
             return TORCHVISION[self.name].levels
+        if self.name == "rt_detr":
+            return RT_DETR_LEVELS
         if self.fpn_levels is None:
             raise ValueError("model.fpn_levels are not fitted yet")
         return self.fpn_levels
@@ -105,6 +112,15 @@ class ModelSettings(Section):
     def _small_nets_have_their_norms(self) -> "ModelSettings":
         if self.name in ("mlp", "lenet") and self.norm not in ("batch", "layer", "none"):
             raise ValueError(f"norm '{self.norm}' is for a resnet; {self.name} takes batch, layer or none")
+        return self
+
+    @model_validator(mode="after")
+    def _rt_detr_has_its_own_layers(self) -> "ModelSettings":
+        if self.name == "rt_detr":
+            if self.backbone not in RT_DETR_BACKBONES:
+                raise ValueError(f"rt_detr has no backbone '{self.backbone}'; it takes {', '.join(RT_DETR_BACKBONES)}")
+            if self.norm not in ("batch", "frozen"):
+                raise ValueError(f"rt_detr has batch norms; set norm to batch or frozen, not {self.norm}")
         return self
 
     @model_validator(mode="after")

@@ -13,18 +13,19 @@ from tropho.models.grids import Grid
 from tropho.models.points import match_points
 
 OWN = ["fcos", "retinanet", "faster_rcnn"]
-DETECTORS = [*OWN, *TORCHVISION]
+DETECTORS = [*OWN, *TORCHVISION, "rt_detr"]
 PARTS = {
     "fcos": {"classification", "box", "centerness", "presence"},
     "retinanet": {"classification", "box", "presence"},
     "faster_rcnn": {"objectness", "proposal", "classification", "box", "presence"},
+    "rt_detr": {"classification", "box", "presence"},
 }
 PARTS |= {name: PARTS[name.removeprefix("torchvision_")] for name in TORCHVISION}
 SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
 
 
 @pytest.fixture
-def build(settings):
+def build(settings, tiny_rt_detr):
     """build(name, **dotted overrides) -> a small detector of two classes, seeded."""
 
     def make(name: str, **overrides):
@@ -66,7 +67,11 @@ def train(detector, images, targets, steps: int, lr: float = 1e-3) -> list[dict[
 
 @pytest.mark.parametrize(
     ("name", "norm"),
-    [*itertools.product(OWN, ["batch", "group", "frozen"]), *((name, "frozen") for name in TORCHVISION)],
+    [
+        *itertools.product(OWN, ["batch", "group", "frozen"]),
+        *((name, "frozen") for name in TORCHVISION),
+        ("rt_detr", "batch"),
+    ],
 )
 def test_every_detector_learns(build, name, norm):
     detector = build(name, **{"model.norm": norm})

@@ -137,3 +137,22 @@ def test_what_is_stated_by_hand_stays(settings, cells):
     model = settings("smear_demo", **{"model.name": "retinanet", "model.anchors": "fitted", **overrides}).model
     fitted = fit_to_boxes(model, cells)
     assert {key: getattr(fitted, key) for key in by_hand} == by_hand
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "fitted"),
+    [
+        ("torchvision_fcos", [3, 4, 5, 6, 7], ("ranges", 4)),
+        ("torchvision_retinanet", [3, 4, 5, 6, 7], ("scales", 3)),
+        ("torchvision_faster_rcnn", [2, 3, 4, 5, 6], ("scales", 1)),
+        ("rt_detr", [3, 4, 5], None),
+    ],
+)
+def test_published_networks_keep_their_levels(settings, cells, name, levels, fitted):
+    """They take the place of the competition's detector by name alone, though its levels are left to the boxes."""
+    model = fit_to_boxes(settings("malaria", **{"model.name": name}).model, cells)
+    assert model.anchors == "fixed"
+    assert model.levels == levels
+    if fitted:
+        key, count = fitted
+        assert len(getattr(model, key)) == count

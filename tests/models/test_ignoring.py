@@ -7,7 +7,7 @@ from tropho.model_settings import TORCHVISION
 from tropho.models import build_model
 from tropho.models.ignoring import without_ignored
 
-DETECTORS = ["fcos", "retinanet", "faster_rcnn", *TORCHVISION]
+DETECTORS = ["fcos", "retinanet", "faster_rcnn", *TORCHVISION, "rt_detr"]
 SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
 WBC = 1
 """Of two classes, the one that is ignored."""
@@ -16,10 +16,17 @@ WBC = 1
 def class_rows(detector) -> torch.Tensor:
     """(classes, any) gradients of the weights that make the class logits."""
     head = detector.head
+    if hasattr(head, "network"):
+        return torch.stack([each.weight.grad for each in head.network.model.decoder.class_embed], dim=1)
     if hasattr(head, "roi"):
         return head.roi.box_predictor.cls_score.weight.grad.flatten(1)[1:]
     layer = head.layers.classification_head.cls_logits if hasattr(head, "layers") else head.class_logits
     return layer.weight.grad.flatten(1).unflatten(0, (-1, 2)).transpose(0, 1).flatten(1)
+
+
+@pytest.fixture(autouse=True)
+def _small(tiny_rt_detr):
+    """RT-DETR's layers are few and narrow here."""
 
 
 def losses_and_rows(settings, name: str, targets) -> tuple[dict[str, torch.Tensor], torch.Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class HubRepo:
-    """One data set: revision -> files; `faults` says how the server misbehaves."""
+    """One data set or model: revision -> files; `faults` says how the server misbehaves."""
 
     revisions: dict[str, dict[str, bytes]]
     error: tuple[int, str] | None = None  # status and X-Error-Code of every answer
@@ -90,7 +90,7 @@ def _answer(hub: LoopbackHub, handler: _Handler, body: bool) -> None:
     path = urllib.parse.urlsplit(handler.path).path
     hub.tokens.add(handler.headers.get("Authorization"))
     hub.requests[f"{handler.command} {urllib.parse.unquote(path)}"] += 1
-    parts = path.removeprefix("/api").removeprefix("/datasets/").split("/")
+    parts = path.removeprefix("/api").removeprefix("/datasets").removeprefix("/models").lstrip("/").split("/")
     name, verb, rest = "/".join(parts[:2]), (parts[2:3] or ["revision"])[0], parts[3:] or ["main"]
     repo = hub.repos.get(name)
     if repo is None:

@@ -12,11 +12,12 @@ from tropho.models.normalize import Normalize
 from tropho.models.presence import PresenceHead, presence_loss
 from tropho.models.pyramid import FeaturePyramid
 from tropho.models.retinanet import RetinaNetHead
+from tropho.models.rt_detr import rt_detr_parts
 from tropho.models.torchvision_detectors import torchvision_parts
 
 
 class Detector(nn.Module):
-    """FCOS, RetinaNet or Faster R-CNN, Tropho's or torchvision's, on a ResNet's feature pyramid.
+    """FCOS, RetinaNet or Faster R-CNN, Tropho's or torchvision's, or RT-DETR, on a ResNet's feature pyramid.
 
     Nothing is resized, so boxes are in pixels of the images as they come. Their height and width should be
     multiples of 32 (pad below and to the right).
@@ -26,7 +27,8 @@ class Detector(nn.Module):
         super().__init__()
         if model.anchors == "fitted":
             raise ValueError("fit model.anchors to the training boxes before building a detector")
-        self.normalize = Normalize()
+        # RT-DETR's published weights know pixels in 0..1, all others ImageNet's mean and deviation.
+        self.normalize = Normalize((0.0,) * 3, (1.0,) * 3) if model.name == "rt_detr" else Normalize()
         self.pyramid, self.head, width = _parts(model, classes)
         self.presence = PresenceHead(width) if model.presence else None
 
@@ -81,6 +83,8 @@ def _parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module, in
             return FeaturePyramid(model), FasterRCNNHead(model, classes), model.fpn_width
         case name if name in TORCHVISION:
             return torchvision_parts(model, classes)
+        case "rt_detr":
+            return rt_detr_parts(model, classes)
     raise ValueError(f"'{model.name}' is not a detector")
 
 
