@@ -67,6 +67,18 @@ def test_settings_are_frozen(settings):
         ("predict", {"tta": ["mirror"]}, ["tasks.malaria.predict.tta.0", "'hflip'"]),
         ("predict", {"tta": ["hflip@9"]}, ["tasks.malaria.predict.tta.0", "0.25 to 4.0"]),
         ("predict", {"tta": ["hflip", "hflip@1.0"]}, ["tasks.malaria.predict.tta", "twice"]),
+        (
+            "predict",
+            {"weights": {"base": 1.0, "other": 1.0}},
+            ["tasks.malaria", "predict.weights needs a value for each of base"],
+        ),
+        ("train", {"members": {"fold1": {}}}, ["tasks.malaria.train.members.fold1", "neither base nor fold0"]),
+        ("train", {"members": {"m": {"train.lrr": 0.1}}}, ["tasks.malaria.train.members.m", "'train.lr'"]),
+        ("train", {"members": {"m": {"train.lr": -1.0}}}, ["tasks.malaria.train.members.m", "greater than 0"]),
+        ("train", {"members": {"m": {"split.folds": 3}}}, ["members.m can't change 'split.folds'"]),
+        ("train", {"members": {"m": {"train.folds": 1}}}, ["members.m can't change 'train.folds'"]),
+        ("train", {"members": {"m": {"augment.size": 2048}}}, ["members.m", "2048 is more than the 1024 pixels"]),
+        ("train", {"members": {"m": {"model.name": "resnet"}}}, ["members.m", "can't do detection"]),
         ("predict", {"merge_iou": {"WBC": 0.5}}, ["tasks.malaria", "predict.merge_iou by class"]),
     ],
 )

@@ -8,9 +8,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tropho.errors import UsageError
-from tropho.settings import SECTIONS, TaskSettings
+from tropho.settings import BASE, SECTIONS, TaskSettings
 
 PARAMS = Path("params.yaml")
+
+MEMBERS_OWN = ("model", "train", "augment")
+SHARED_BY_MEMBERS = ("train.members", "train.folds", "train.precision", "augment.encoding", "augment.previews")
 
 
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
@@ -61,7 +64,43 @@ def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
         if not isinstance(differs, dict):
             raise UsageError(f"{where}.{section} must be a section; write `{section}: {{}}` if nothing differs.")
         merged[section] = {**(params["defaults"].get(section) or {}), **differs}
-    return _validated(merged, where)
+    settings = _validated(merged, where)
+    member_settings(settings)
+    return settings
+
+
+def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
+    """Settings of every model of a task's ensemble: its own as `base`, then train.members; none has members itself.
+
+    Raises:
+        UsageError: a member changes what members can't, or to what can't be; the sentence names it.
+    """
+    train, predict = settings.train, settings.predict
+    alone = {
+        "train": train.model_copy(update={"members": {}}),
+        "predict": predict.model_copy(update={"weights": "equal"}),
+    }
+    base = settings.model_copy(update=alone)
+    return {BASE: base, **{name: _member(base, name, changes) for name, changes in train.members.items()}}
+
+
+def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSettings:
+    where = f"tasks.{base.name}.train.members.{name}"
+    for key in changes:
+        if key.partition(".")[0] not in MEMBERS_OWN or key in SHARED_BY_MEMBERS:
+            raise UsageError(
+                f"{where} can't change '{key}': members share it; they differ in model, train and augment."
+            )
+    try:
+        member = with_overrides(base, changes)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+    if member.augment.size > base.augment.size:
+        raise UsageError(
+            f"{where}: augment.size {member.augment.size} is more than the {base.augment.size} pixels that images "
+            "are packed at; raise the task's augment.size and lower it in the members."
+        )
+    return member
 
 
 def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSettings:

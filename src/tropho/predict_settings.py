@@ -1,7 +1,7 @@
 """The knobs of prediction: test-time views, and how boxes and probabilities of several models become one."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -46,15 +46,17 @@ class PredictSettings(Section):
     batch_size: AtLeastOne
     fusion: Literal["wbf", "nms", "soft_nms"]
     merge_iou: Share | dict[str, Share]
+    weights: Literal["equal", "fitted"] | dict[str, Annotated[float, Field(ge=0)]]
 
     @property
     def scaled(self) -> bool:
         """Whether a view is of another size than the packed image."""
         return any(parse_view(view)[1] != 1.0 for view in self.tta)
 
-    def faults(self, classes: list[str] | None) -> str | None:
-        """What is wrong with a merge_iou by class, for a task of these classes; None if nothing is."""
-        named: Any = self.merge_iou
-        if isinstance(named, dict) and sorted(named) != sorted(classes or []):
+    def faults(self, classes: list[str] | None, members: list[str]) -> str | None:
+        """What is wrong with values by class or by member, for a task that has these; None if nothing is."""
+        if isinstance(self.merge_iou, dict) and sorted(self.merge_iou) != sorted(classes or []):
             return "predict.merge_iou by class needs audit.classes, and a value for each of them and no other"
+        if isinstance(self.weights, dict) and (set(self.weights) != set(members) or not any(self.weights.values())):
+            return f"predict.weights needs a value for each of {', '.join(members)} and no other, not all of them 0"
         return None

@@ -3,15 +3,28 @@
 The defaults and the meaning of each knob stand in params.yaml and nowhere else; here are its type and its bounds.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tropho.model_settings import CLASSIFIERS, ModelSettings
 from tropho.predict_settings import PredictSettings
 from tropho.section import AtLeastOne, Count, Positive, Section, Share
 
 Kind = Literal["classification", "detection"]
+
+BASE = "base"
+"""The task's own model among the members of its ensemble."""
+
+
+def _check_member(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|fold[0-9]*", name):
+        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and neither base nor fold0")
+    return name
+
+
+MemberName = Annotated[str, AfterValidator(_check_member)]
 
 
 class DownloadSettings(Section):
@@ -124,6 +137,7 @@ class TrainSettings(Section):
     channels_last: bool
     workers: Count
     seed: Count
+    members: dict[MemberName, dict[str, Any]]
 
 
 class TuneSettings(Section):
@@ -215,7 +229,7 @@ class TaskSettings(Section):
     def _prediction_fits_task(self) -> "TaskSettings":
         if self.predict.scaled and self.model.name == "mlp":
             raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
-        if fault := self.predict.faults(self.audit.classes):
+        if fault := self.predict.faults(self.audit.classes, [BASE, *self.train.members]):
             raise ValueError(fault)
         return self
 

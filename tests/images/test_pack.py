@@ -12,6 +12,7 @@ from PIL import Image
 
 from tropho.errors import DataError
 from tropho.images.pack import Pack, read_resized, resize_long_side, write_pack
+from tropho.images.shrunk import ShrunkPack
 
 
 def folder_of_images(folder: Path, sizes: list[tuple[int, int]]) -> pd.DataFrame:
@@ -175,3 +176,20 @@ def test_jpeg_is_reduced_while_decoding_yet_keeps_its_original_size(tmp_path: Pa
     assert packed.shape == (40, 30, 3)
     upright = resize_long_side(np.ascontiguousarray(np.rot90(image, -1)), 40)
     assert np.abs(packed.astype(int) - upright).mean() < 2
+
+
+def test_a_shrunk_pack_is_the_pack_at_a_smaller_size(tmp_path):
+    images = folder_of_images(tmp_path, [(61, 30), (20, 50)])
+    write_pack(images, tmp_path, tmp_path / "pack", 40)
+    whole, small = Pack(tmp_path / "pack"), ShrunkPack(tmp_path / "pack", 24)
+    assert (whole.size, small.size) == (40, 24)
+    for image_id in whole.image_ids:
+        height, width = small[image_id].shape[:2]
+        assert max(height, width) == 24
+        assert small.size_of(image_id) == (width, height)
+        original = whole.original_size(image_id)
+        assert small.scale(image_id) == (width / original[0], height / original[1])
+        np.testing.assert_array_equal(small[image_id], resize_long_side(whole[image_id], 24))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(small))[image_id], small[image_id])
+    with pytest.raises(ValueError, match="can't be shrunk to 41"):
+        ShrunkPack(tmp_path / "pack", 41)

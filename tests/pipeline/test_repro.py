@@ -117,6 +117,24 @@ def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):
     assert "train@smear_demo" in rerun
 
 
+def test_a_member_joins_without_training_the_others_again(checkout):
+    copy = checkout()
+    weights = copy.path / "models/smear_demo/fold0/weights.safetensors"
+    before, history = sha256_of(weights), weights.with_name("history.csv").read_bytes()
+    copy.edit(
+        smear_demo={
+            "train": {"members": {"coarse": {"augment.size": 128, "model.name": "retinanet", "train.epochs": 1}}}
+        }
+    )
+    copy.run("dvc", "repro", "submit@smear_demo")
+    assert (sha256_of(weights), weights.with_name("history.csv").read_bytes()) == (before, history)
+    assert (copy.path / "models/smear_demo/coarse/fold0/weights.safetensors").exists()
+    metrics = json.loads((copy.path / "reports/smear_demo/evaluate/metrics.json").read_text())
+    assert list(metrics["members"]) == ["base", "coarse"]
+    sample = "data/raw/smear_demo/SampleSubmission.csv"
+    copy.run("tropho", "check-submission", "submissions/smear_demo.csv", "--sample", sample)
+
+
 def test_dvc_shows_metrics_and_plots(built):
     shown = json.loads(built.run("dvc", "metrics", "show", "--json").stdout)
     files = shown[""]["data"]
@@ -137,6 +155,7 @@ def test_an_experiment_changes_one_setting(checkout):
 def test_a_killed_training_ends_with_the_weights_of_one_never_killed(checkout, task):
     whole, killed = checkout(), checkout()
     weights = f"models/{task}/fold0/weights.safetensors"
+    before = sha256_of(killed.path / weights)
     for copy in (whole, killed):
         copy.edit(**{task: {"train": {"epochs": 3, "ema": 0.9}, "tune": {"trials": 0}}})
     whole.run("dvc", "repro", f"train@{task}")
@@ -157,7 +176,7 @@ def test_a_killed_training_ends_with_the_weights_of_one_never_killed(checkout, t
         time.sleep(0.05)  # waits for another process's file; the test does not depend on how long
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (killed.path / weights).exists()
+    assert sha256_of(killed.path / weights) == before  # the old model stays until the new one is whole
 
     killed.run("dvc", "repro", f"train@{task}")
     assert sha256_of(killed.path / weights) == sha256_of(whole.path / weights)

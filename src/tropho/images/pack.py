@@ -96,7 +96,10 @@ class Pack:
         if not (path / "pack.json").exists():
             raise DataError(f"{path} holds no pack; run the augment stage, or `dvc repro`.")
         self.path = path
-        self._encoding: str = read_json(path / "pack.json")["encoding"]
+        made_from = read_json(path / "pack.json")
+        self._encoding: str = made_from["encoding"]
+        self.size: int = made_from["size"]
+        """Longer side of every image, pixels."""
         index = pd.read_parquet(path / "index.parquet")
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
         self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)

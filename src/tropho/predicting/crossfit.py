@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from tropho.predicting.ensembles import finish_members, fit_members
 from tropho.tasks.base import Task, Truth
 
 
@@ -22,12 +23,12 @@ def deal_groups(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
 def cross_finish(
     task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.Series, parts: int = 5, seed: int = 0
 ) -> pd.DataFrame:
-    """`task.finish` of out-of-fold predictions, each part of the groups by what was fitted on the others.
+    """`finish_members` of out-of-fold predictions, each part of the groups by what was fitted on the others.
 
     Args:
-        task: fits and finishes.
+        task: fuses, fits and finishes.
         truth: of the predicted images.
-        predictions: the task's raw prediction table.
+        predictions: the task's raw prediction table, or that of several members (ensembles.py).
         groups: group of each image, by image_id, for all images of `truth`.
         parts: how many; where all images are of one group, nothing is fitted.
         seed: of the dealing.
@@ -43,11 +44,11 @@ def cross_finish(
         fitted = None
         if len(others):
             theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
-            fitted = task.fit_finish(truth.of(theirs["image_id"].unique()), theirs, groups[others])
+            fitted = fit_members(task, truth.of(theirs["image_id"].unique()), theirs, groups[others])
         mine = predictions[predictions["image_id"].isin(part.index[part == number])]
-        tables.append(task.finish(mine.reset_index(drop=True), fitted))
+        tables.append(finish_members(task, mine.reset_index(drop=True), fitted))
     if not tables:
-        return task.finish(predictions)
+        return finish_members(task, predictions)
     finished = pd.concat(tables, ignore_index=True)
     place = {image_id: number for number, image_id in enumerate(predictions["image_id"].unique())}
     order = finished["image_id"].map(place).to_numpy().argsort(kind="stable")

@@ -1,24 +1,24 @@
 """Evaluate: out-of-fold predictions, test predictions, every metric and figure for them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from accelerate import Accelerator
 
 from tropho.files import atomic_folder, read_json, write_json
 from tropho.predicting.crossfit import cross_finish
-from tropho.predicting.predictor import Predictor, load_predictor
+from tropho.predicting.ensembles import MEMBER, fit_members, fuse_members
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
 from tropho.stages.leakage import shared_with
+from tropho.stages.members import load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import open_tracker
-from tropho.training.fit import make_accelerator, predict
+from tropho.training.fit import make_accelerator
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -27,44 +27,43 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     inputs = read_inputs(paths)
     record = read_json(paths.models / "run.json")
     accelerator = make_accelerator(settings.train)
-    predictors = dict(_predictors(settings, paths, record))
-    folds = {
-        number: _predict(settings, predictor, inputs.fold(number)[1], inputs, accelerator)
-        for number, predictor in predictors.items()
-    }
-    task = next(iter(predictors.values())).task
-    oof = pd.concat([table.assign(fold=number) for number, table in folds.items()], ignore_index=True)
-    oof_truth = inputs.truth.of([each for number in folds for each in inputs.folds[number]])
+    members = load_members(settings, paths, record, inputs)
+    base = members[0]
+    task = base.task
+    oof = out_of_fold(members, accelerator)
+    oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
     test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
-    test_tables = [_predict(settings, each, test_truth, inputs, accelerator) for each in predictors.values()]
-    test = task.merge(test_tables) if len(test_truth.images) else None
 
     with atomic_folder(paths.evaluate) as folder:
-        write_table(oof, folder / "oof.parquet")
-        raw = oof.drop(columns="fold")
         groups = oof_truth.images.set_index("image_id")["group"]
-        fitted = task.fit_finish(oof_truth, raw, groups)
+        fitted = fit_members(task, oof_truth, oof, groups)
         write_json(folder / "finish.json", fitted)
-        finished = cross_finish(task, oof_truth, raw, groups)
+        finished = cross_finish(task, oof_truth, oof, groups)
+        raw = fuse_members(task, oof, fitted)
+        write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_finished.parquet")
         thresholds = task.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
-        first = next(iter(predictors))
+        first, model = next(iter(base.folds.items()))
         judged = Judged(task, thresholds, paths.raw, folder)
         judged.add("oof", oof_truth, finished, raw)
         judged.draw("oof", oof_truth, finished, raw)
-        judged.explain("oof", predictors[first].model, inputs.fold(first)[1], finished, inputs.pack)
+        judged.explain("oof", model.model, inputs.fold(first)[1], finished, base.inputs.pack)
         judged.metrics["folds"] = {
-            f"fold{number}": {task.score_name: _score(task, inputs.fold(number)[1], finished)} for number in folds
+            f"fold{number}": {task.score_name: _score(task, inputs.fold(number)[1], finished)} for number in base.folds
         }
-        if test is not None:
+        if len(members) > 1:
+            judged.metrics["members"] = _write_members(task, oof, oof_truth, folder)
+            judged.notes["oof"].append(_members_note(task, judged, fitted))
+        if len(test_truth.images):
+            test = fuse_members(task, of_images(members, test_truth, accelerator), fitted)
             write_table(test, folder / "test.parquet")
             finished_test, known = task.finish(test, fitted), test_truth.labelled
             if len(known.images):
                 judged.add("test", known, finished_test, test)
-                judged.explain("test", predictors[first].model, known, finished_test, inputs.pack)
+                judged.explain("test", model.model, known, finished_test, base.inputs.pack)
             judged.draw("test", test_truth, finished_test, test)
-        _add_leakage(judged, inputs, folds)
+        _add_leakage(judged, inputs, base.folds)
         metrics = {"headline": judged.headline(), **judged.metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))
         write_json(folder / "notes.json", judged.notes)
@@ -98,27 +97,26 @@ def _note(judged: Judged, subset: str, shared: int, count: int, what: str) -> No
         )
 
 
-def _predictors(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> Iterator[tuple[int, Predictor]]:
-    """The trained folds, with the present settings of predict and evaluate."""
-    for fold in record["folds"]:
-        predictor = load_predictor(paths.models / f"fold{fold['fold']}")
-        trained = predictor.task.settings
-        predictor.task.settings = trained.model_copy(
-            update={"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
-        )
-        yield fold["fold"], predictor
+def _write_members(task: Task, oof: pd.DataFrame, truth: Truth, folder: Path) -> dict[str, Any]:
+    """Keep each member's raw out-of-fold predictions; their scores, each alone."""
+    scores = {}
+    for name, rows in oof.groupby(MEMBER, sort=False):
+        alone = rows.drop(columns=MEMBER).reset_index(drop=True)
+        write_table(alone, folder / "members" / f"{name}.parquet")
+        scores[str(name)] = {task.score_name: _score(task, truth, task.finish(alone))}
+    return scores
 
 
-def _predict(
-    settings: TaskSettings, predictor: Predictor, truth: Truth, inputs: Inputs, accelerator: Accelerator
-) -> pd.DataFrame:
-    """One fold's predictions for these images, over every test-time view."""
-    model = predictor.model.to(accelerator.device)
-    size = settings.predict.batch_size
-    tables = [
-        predict(predictor.task, model, truth, inputs.pack, accelerator, size, view) for view in settings.predict.tta
-    ]
-    return predictor.task.merge(tables)
+def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
+    """What the ensemble makes of its members' scores."""
+    name = task.score_name
+    alone = ", ".join(f"{member} {score[name]:.3f}" for member, score in judged.metrics["members"].items())
+    weights = ", ".join(f"{member} {weight:.2f}" for member, weight in fitted.get("weights", {}).items())
+    how = f" with the weights {weights}" if weights else ""
+    together = f"together {judged.metrics['oof'][name]:.3f}{how}"
+    return (
+        f"Members out of fold, each alone and before anything is learned from these predictions: {alone}; {together}."
+    )
 
 
 def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:

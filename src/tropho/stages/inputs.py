@@ -1,6 +1,6 @@
 """What training, tuning and evaluation read: the audited tables, the folds and the pack."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tropho.config import with_overrides
 from tropho.errors import DataError
 from tropho.files import fingerprint, read_json, sha256_of
 from tropho.images.pack import Pack
+from tropho.images.shrunk import ShrunkPack
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, read_table
@@ -38,6 +39,15 @@ class Inputs:
         """(training truth, validation truth) of a fold."""
         train = [each for fold, ids in self.folds.items() if fold != number for each in ids]
         return self.truth.of(train), self.truth.of(self.folds[number])
+
+    @property
+    def fold_of(self) -> dict[str, int]:
+        """The fold that each training image is validated in."""
+        return {image_id: number for number, ids in self.folds.items() for image_id in ids}
+
+    def at(self, size: int) -> "Inputs":
+        """The same with images of a longer side of at most `size` pixels."""
+        return self if size >= self.pack.size else replace(self, pack=ShrunkPack(self.pack.path, size))
 
 
 def read_inputs(paths: Paths) -> Inputs:
@@ -82,6 +92,8 @@ def code_hash() -> str:
 
 
 def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
-    """Changes with anything that a trained model depends on: settings, data, code."""
+    """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
+    for key in ("folds", "members"):  # which other models there are
+        del parts["train"][key]
     return fingerprint([settings.kind, settings.audit.negative, inputs.classes, parts, inputs.data_hash, code_hash()])

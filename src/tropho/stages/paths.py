@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tropho.settings import BASE
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -53,8 +55,12 @@ class Paths:
 
     @property
     def models(self) -> Path:
-        """Folder of fold*/ and run.json."""
+        """Folder of fold*/, a folder of fold*/ for each further member of the ensemble, and run.json."""
         return self.root / "models" / self.task
+
+    def fold(self, number: int, member: str = BASE) -> Path:
+        """Folder of a trained fold's weights, settings and history."""
+        return (self.models if member == BASE else self.models / member) / f"fold{number}"
 
     @property
     def evaluate(self) -> Path:

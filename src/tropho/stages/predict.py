@@ -1,4 +1,4 @@
-"""Predictions for any image files, by the folds that a task has trained."""
+"""Predictions for any image files, by all the models that a task has trained."""
 
 from pathlib import Path
 
@@ -9,8 +9,11 @@ from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.formats.competition import write_competition_csv
 from tropho.images.decode import read_image
+from tropho.predicting.ensembles import finish_members, stack_members
 from tropho.predicting.predictor import load_predictor
 from tropho.progress import say, track
+from tropho.settings import BASE
+from tropho.stages.members import model_entries
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
 
@@ -27,21 +30,31 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     record = paths.models / "run.json"
     if not record.exists():
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
-    predictors = [load_predictor(paths.models / f"fold{fold['fold']}") for fold in read_json(record)["folds"]]
-    kind = predictors[0].task
+    members = {
+        name: [load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]]
+        for name, entry in model_entries(read_json(record)).items()
+    }
+    kind = members[BASE][0].task
     names = _names(images)
     tables = []
     for name, image in track(list(names.items()), "predict"):
         try:
             pixels = read_image(image)
-            tables.append(kind.merge([predictor.predict_raw(pixels, name) for predictor in predictors]))
+            tables.append(
+                stack_members(
+                    {
+                        member: kind.merge([predictor.predict_raw(pixels, name) for predictor in predictors])
+                        for member, predictors in members.items()
+                    }
+                )
+            )
         except DataError as error:
             say(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
     finish = paths.evaluate / "finish.json"
     fitted = read_json(finish) if finish.exists() else None
-    table = kind.finish(pd.concat(tables, ignore_index=True), fitted)
+    table = finish_members(kind, pd.concat(tables, ignore_index=True), fitted)
     submission = kind.submission(table, list(table["image_id"].unique()))
     if kind.settings.kind == "detection":
         write_competition_csv(submission, out)

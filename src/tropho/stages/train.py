@@ -1,6 +1,8 @@
-"""Train: one model a fold, resumable, with its history and its run on MLflow."""
+"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow."""
 
+import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,49 +11,118 @@ import yaml
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
+from tropho.config import member_settings
 from tropho.errors import OutsideError, UsageError
-from tropho.files import atomic_folder, read_json, write_json
+from tropho.files import atomic_folder, fingerprint, read_json, write_json
 from tropho.progress import say
-from tropho.settings import TaskSettings
+from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
+from tropho.stages.members import model_entries
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
+from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import Fitted, fit, make_accelerator
 
+FILES = ("weights.safetensors", "history.csv")
+
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
-    """Train the folds that the settings ask for into models/T; returns what run.json says."""
+    """Train the folds and members that the settings ask for into models/T; returns what run.json says.
+
+    Folds that models/T already holds, trained on the same data by the same settings and code, are kept.
+    """
     paths = Paths(root, settings.name)
     inputs = read_inputs(paths)
-    settings = fitted_settings(tuned(settings, paths), inputs)
-    work = paths.checkpoints / training_fingerprint(settings, inputs)
+    models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
+    base, *members = models
     accelerator = make_accelerator(settings.train)
-    record = _Record(work / "run.json")
+    record = _Record(paths.checkpoints / fingerprint([model.fingerprint for model in models]) / "run.json")
     with open_tracker(root).run(
-        f"train {settings.name}", experiment=settings.name, run_id=record.parent, tags={"stage": "train"}
+        f"train {settings.name}", experiment=settings.name, run_id=record["parent"], tags={"stage": "train"}
     ) as parent:
-        record.parent = parent.id
-        parent.log_params(tracked_parameters(settings))
-        folds = [
-            _train_fold(settings, inputs, number, work, accelerator, parent, record)
-            for number in fold_numbers(settings, inputs)
-        ]
-        scores = [fold["score"] for fold in folds]
-        score = sum(scores) / len(scores)
+        record["parent"] = parent.id
+        parent.log_params({**tracked_parameters(base.settings), **_changes(settings)})
+        entries = {base.name: _train(base, accelerator, parent, record)}
+        for member in members:
+            entries[member.name] = _train_member(member, accelerator, parent, record)
+        folds = entries[base.name]["folds"]
+        score = _mean_score(folds)
         parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
-        parent.set_tags({"score_name": build_task(settings, inputs.classes).score_name})
-        summary = _summary(settings, inputs, parent.id, folds, accelerator)
+        parent.set_tags({"score_name": base.task.score_name})
+        summary = _summary(base, parent.id, entries, accelerator)
         if accelerator.is_main_process:
-            _deliver(settings, inputs, work, paths, summary)
+            _deliver(models, entries, paths, summary)
         best = max(folds, key=lambda fold: fold["score"])
         alias = "champion" if _is_best(root, settings.name, score) else None
-        parent.log_model(paths.models / f"fold{best['fold']}", name=settings.name, alias=alias)
+        parent.log_model(paths.fold(best["fold"]), name=settings.name, alias=alias)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(paths.checkpoints, ignore_errors=True)
     return summary
+
+
+@dataclass(frozen=True)
+class _Model:
+    """One model of the ensemble, and which of its folds models/T already holds."""
+
+    name: str
+    settings: TaskSettings
+    inputs: Inputs
+    fingerprint: str
+    work: Path
+    kept: dict[int, dict[str, Any]]
+
+    @property
+    def task(self) -> Task:
+        return build_task(self.settings, self.inputs.classes)
+
+
+def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _Model:
+    inputs = inputs.at(settings.augment.size)
+    settings = fitted_settings(settings, inputs)
+    key = training_fingerprint(settings, inputs)
+    trained = model_entries(read_json(paths.models / "run.json")) if (paths.models / "run.json").exists() else {}
+    entry = trained.get(name, {})
+    same = entry.get("folds", []) if entry.get("fingerprint") == key else []
+    kept = {
+        fold["fold"]: fold for fold in same if all((paths.fold(fold["fold"], name) / each).exists() for each in FILES)
+    }
+    return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
+
+
+def _train(model: _Model, accelerator: Accelerator, run: Run, record: "_Record") -> dict[str, Any]:
+    """Train a model's missing folds; returns its entry in run.json."""
+    folds = []
+    for number in fold_numbers(model.settings, model.inputs):
+        if number in model.kept:
+            say(f"{_place(model, number)}  kept: neither data, settings nor code have changed")
+        folds.append(model.kept.get(number) or _train_fold(model, number, accelerator, run, record))
+    parameters = sum(parameter.numel() for parameter in model.task.model().parameters())
+    return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
+
+
+def _train_member(model: _Model, accelerator: Accelerator, parent: Run, record: "_Record") -> dict[str, Any]:
+    """The same in a run of its own, unless there is nothing to train."""
+    if set(fold_numbers(model.settings, model.inputs)) <= set(model.kept):
+        return _train(model, accelerator, parent, record)
+    name = f"{model.settings.name} {model.name}"
+    with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
+        record[model.name] = tracked.id
+        tracked.log_params(tracked_parameters(model.settings))
+        entry = _train(model, accelerator, tracked, record)
+        tracked.log_metrics({"score": _mean_score(entry["folds"])})
+    return entry
+
+
+def _mean_score(folds: list[dict[str, Any]]) -> float:
+    return float(sum(fold["score"] for fold in folds) / len(folds))
+
+
+def _changes(settings: TaskSettings) -> dict[str, Any]:
+    """What each member changes, as parameters of the run that holds them all."""
+    return {f"train.members.{name}": json.dumps(changes) for name, changes in settings.train.members.items()}
 
 
 def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
@@ -92,35 +163,25 @@ class _Record:
             self._ids[key] = run_id
             write_json(self._path, self._ids)
 
-    @property
-    def parent(self) -> str | None:
-        return self["parent"]
 
-    @parent.setter
-    def parent(self, run_id: str | None) -> None:
-        self["parent"] = run_id
+def _place(model: _Model, number: int) -> str:
+    """Name of a fold's run and folder among those of all members."""
+    return f"fold{number}" if model.name == BASE else f"{model.name}/fold{number}"
 
 
-def _train_fold(
-    settings: TaskSettings,
-    inputs: Inputs,
-    number: int,
-    work: Path,
-    accelerator: Accelerator,
-    parent: Run,
-    record: _Record,
-) -> dict[str, Any]:
+def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Run, record: _Record) -> dict[str, Any]:
     """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
+    settings, inputs, work, task = model.settings, model.inputs, model.work, model.task
+    name = _place(model, number)
     key = f"fold{number}"
-    task = build_task(settings, inputs.classes)
-    with parent.child(f"{settings.name} {key}", run_id=record[key], tags={"stage": "fold"}) as tracked:
-        record[key] = tracked.id
+    with parent.child(f"{settings.name} {name}", run_id=record[name], tags={"stage": "fold"}) as tracked:
+        record[name] = tracked.id
         tracked.log_params({"fold": number, **tracked_parameters(settings)})
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
             if accelerator.is_main_process:
-                say(_epoch_line(key, row, settings.train.epochs))
+                say(_epoch_line(name, row, settings.train.epochs))
 
         fitted = fit(
             task,
@@ -138,7 +199,7 @@ def _train_fold(
     progress = fitted.progress
     return {
         "fold": number,
-        "run_id": record[key],
+        "run_id": record[name],
         "score": progress.best_score,
         "best_epoch": progress.best_epoch,
         "epochs": len(progress.history),
@@ -157,34 +218,32 @@ def _write_fold(fitted: Fitted, folder: Path) -> None:
 
 
 def _summary(
-    settings: TaskSettings,
-    inputs: Inputs,
-    run_id: str | None,
-    folds: list[dict[str, Any]],
-    accelerator: Accelerator,
+    base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]], accelerator: Accelerator
 ) -> dict[str, Any]:
-    task = build_task(settings, inputs.classes)
+    members = {name: entry for name, entry in entries.items() if name != base.name}
     return {
-        "task": settings.name,
+        "task": base.settings.name,
         "run_id": run_id,
-        "classes": inputs.classes,
-        "score_name": task.score_name,
-        "parameters": sum(parameter.numel() for parameter in task.model().parameters()),
+        "classes": base.inputs.classes,
+        "score_name": base.task.score_name,
         "device": str(accelerator.device),
         "processes": accelerator.num_processes,
-        "folds": folds,
+        **entries[base.name],
+        "members": members,
     }
 
 
-def _deliver(settings: TaskSettings, inputs: Inputs, work: Path, paths: Paths, summary: dict[str, Any]) -> None:
-    """Move what was trained into models/T, whole."""
-    config = {"settings": settings.model_dump(), "classes": inputs.classes}
+def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]) -> None:
+    """Move what was trained, and what is kept, into models/T, whole."""
     with atomic_folder(paths.models) as folder:
-        for fold in summary["folds"]:
-            name = f"fold{fold['fold']}"
-            (folder / name).mkdir()
-            for file in ("weights.safetensors", "history.csv"):
-                shutil.copyfile(work / name / file, folder / name / file)
-            text = yaml.safe_dump(config, sort_keys=False)
-            (folder / name / "config.yaml").write_text(text, encoding="utf-8")
+        for model in models:
+            config = {"settings": model.settings.model_dump(), "classes": model.inputs.classes}
+            for number in (fold["fold"] for fold in entries[model.name]["folds"]):
+                old = paths.fold(number, model.name)
+                source = old if number in model.kept else model.work / f"fold{number}"
+                new = folder / old.relative_to(paths.models)
+                new.mkdir(parents=True)
+                for file in FILES:
+                    shutil.copyfile(source / file, new / file)
+                (new / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
         write_json(folder / "run.json", summary)

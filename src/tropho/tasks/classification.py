@@ -125,10 +125,18 @@ class ClassificationTask:
         values = np.array([output["probabilities"].double().numpy() for output in outputs])
         return self._table(pd.Series(image_ids, dtype="string"), values.reshape(len(image_ids), len(self.classes)))
 
-    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
-        """Mean of the probabilities."""
-        values = np.mean([table[self.columns].to_numpy() for table in tables], axis=0)
+    def merge(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
+        """Weighted mean of the probabilities."""
+        values = np.average([table[self.columns].to_numpy() for table in tables], axis=0, weights=weights)
         return self._table(tables[0]["image_id"], values)
+
+    def fit_weights(self, truth: Truth, tables: list[pd.DataFrame]) -> list[float]:
+        """The weights with the least log-loss of the mean."""
+        from tropho.predicting.weights import mixture_weights
+
+        true = self._numbers(truth.of(tables[0]["image_id"]))
+        rows = np.arange(len(true))
+        return mixture_weights(np.stack([table[self.columns].to_numpy()[rows, true] for table in tables], axis=1))
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """{"temperature": T} with the least log-loss on these predictions."""

@@ -113,14 +113,25 @@ class DetectionTask:
         columns = dict(zip(BOX, boxes.T, strict=True))
         return pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns})
 
-    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+    def merge(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
         """Boxes of views and folds fused by predict.fusion; P(negative) is averaged."""
         if len(tables) == 1:
             return tables[0]
         from tropho.predicting.fusion import fuse
 
         chosen = self.settings.predict
-        return fuse(tables, iou=chosen.merge_iou, method=chosen.fusion, negative=self.negative)
+        return fuse(tables, chosen.merge_iou, weights, chosen.fusion, self.negative)
+
+    def fit_weights(self, truth: Truth, tables: list[pd.DataFrame]) -> list[float]:
+        """The few weights tried that score highest by the leaderboard's metric."""
+        from tropho.predicting.weights import search_weights
+
+        def score(weights: list[float]) -> float:
+            counting = [(table, weight) for table, weight in zip(tables, weights, strict=True) if weight > 0]
+            merged = self.merge([table for table, _ in counting], [weight for _, weight in counting])
+            return self.score(truth, self.finish(merged))
+
+        return search_weights(len(tables), score)
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """Nothing is learned from out-of-fold predictions."""

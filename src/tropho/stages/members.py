@@ -1,0 +1,75 @@
+"""The models of a task's ensemble as run.json lists them, and what each of them says of some images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from accelerate import Accelerator
+
+from tropho.predicting.ensembles import stack_members
+from tropho.predicting.predictor import Predictor, load_predictor
+from tropho.settings import BASE, TaskSettings
+from tropho.stages.inputs import Inputs
+from tropho.stages.paths import Paths
+from tropho.tasks.base import Task, Truth
+from tropho.training.fit import predict
+
+
+def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Entries of run.json by member, the task's own model first; each has "folds"."""
+    return {BASE: record, **record.get("members", {})}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of the ensemble: its trained folds, and the data at the size that it looks at."""
+
+    name: str
+    folds: dict[int, Predictor]
+    inputs: Inputs
+
+    @property
+    def task(self) -> Task:
+        """That of its first fold; the folds differ in weights alone."""
+        return next(iter(self.folds.values())).task
+
+    def predict(self, number: int, truth: Truth, accelerator: Accelerator) -> pd.DataFrame:
+        """One fold's predictions for these images, over every test-time view."""
+        task, model = self.task, self.folds[number].model.to(accelerator.device)
+        chosen = task.settings.predict
+        views = [
+            predict(task, model, truth, self.inputs.pack, accelerator, chosen.batch_size, view) for view in chosen.tta
+        ]
+        return task.merge(views)
+
+
+def load_members(settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs) -> list[Member]:
+    """Every trained model, with the present settings of predict and evaluate."""
+    present = {"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
+    members = []
+    for name, entry in model_entries(record).items():
+        folds = {fold["fold"]: load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]}
+        for predictor in folds.values():
+            predictor.task.settings = predictor.task.settings.model_copy(update=present)
+        size = next(iter(folds.values())).task.settings.augment.size
+        members.append(Member(name, folds, inputs.at(size)))
+    return members
+
+
+def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame:
+    """Every member's predictions for the images of each fold by the model that did not see them, stacked."""
+    tables = {}
+    for member in members:
+        folds = [member.predict(number, member.inputs.fold(number)[1], accelerator) for number in member.folds]
+        tables[member.name] = pd.concat(folds, ignore_index=True)
+    return stack_members(tables)
+
+
+def of_images(members: list[Member], truth: Truth, accelerator: Accelerator) -> pd.DataFrame:
+    """Every member's predictions for images that none was trained on, its folds fused, stacked."""
+    return stack_members(
+        {
+            member.name: member.task.merge([member.predict(number, truth, accelerator) for number in member.folds])
+            for member in members
+        }
+    )

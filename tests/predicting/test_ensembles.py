@@ -1,0 +1,112 @@
+"""Weights of an ensemble's members, and what fusing them by weight does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from tropho.predicting.crossfit import cross_finish
+from tropho.predicting.ensembles import finish_members, fit_members, fuse_members, stack_members
+from tropho.predicting.weights import mixture_weights, search_weights
+from tropho.tables import BOXES, DETECTIONS, IMAGES, conform
+from tropho.tasks import build_task
+from tropho.tasks.base import Truth
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4))
+def test_mixture_weights_have_the_least_log_loss(seed, count):
+    given_to_truth = np.random.default_rng(seed).uniform(0.05, 0.95, (40, count))
+
+    def loss(free):
+        shares = np.exp(np.append(free, 0.0))
+        return -np.log(given_to_truth @ (shares / shares.sum())).mean()
+
+    weights = mixture_weights(given_to_truth)
+    assert sum(weights) == pytest.approx(1.0)
+    assert min(weights) >= 0
+    found = -np.log(given_to_truth @ np.array(weights)).mean()
+    assert found <= minimize(loss, np.zeros(count - 1)).fun + 1e-5
+
+
+def test_of_a_good_and_a_bad_model_the_good_one_counts():
+    weights = mixture_weights(np.column_stack([np.full(50, 0.9), np.full(50, 0.1)]))
+    np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
+
+
+def test_no_images_leave_weights_equal():
+    assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
+
+
+def test_a_search_takes_only_what_scores_higher():
+    assert search_weights(3, lambda weights: 0.0) == [1.0, 1.0, 1.0]
+    assert search_weights(3, lambda weights: weights[1] - weights[2]) == [1.0, 2.0, 0.0]
+
+
+def classified(task, rows) -> pd.DataFrame:
+    columns = dict(zip(task.columns, np.array(rows).T, strict=True))
+    ids = [f"i{number:02d}" for number in range(len(rows))]
+    labels = [task.classes[int(np.argmax(row))] for row in rows]
+    return pd.DataFrame({"image_id": ids, "label": labels, **columns})
+
+
+@pytest.fixture
+def classifying(settings, rng):
+    """A task with fitted weights, its truth of 40 images, and a member that knows beside one that guesses."""
+    task = build_task(settings("cells_demo", **{"predict.weights": "fitted"}), ["a", "b"])
+    labels = rng.integers(0, 2, 40)
+    images = pd.DataFrame({"image_id": [f"i{number:02d}" for number in range(40)], "group": "g"})
+    images = images.assign(label=[task.classes[each] for each in labels], group=[f"g{each}" for each in range(40)])
+    truth = Truth(conform(images.reindex(columns=list(IMAGES)), IMAGES), pd.DataFrame({"image_id": []}))
+    right = np.where(labels == 1, 0.8, 0.2)
+    knows = classified(task, np.column_stack([1 - right, right]))
+    guesses = rng.uniform(0.1, 0.9, 40)
+    return (
+        task,
+        truth,
+        stack_members({"knows": knows, "guesses": classified(task, np.column_stack([1 - guesses, guesses]))}),
+    )
+
+
+def test_weights_are_fitted_and_applied(classifying):
+    task, truth, stacked = classifying
+    groups = truth.images.set_index("image_id")["group"]
+    fitted = fit_members(task, truth, stacked, groups)
+    assert fitted["weights"]["knows"] > 0.9
+    alone = fuse_members(task, stacked, {"weights": {"knows": 1.0, "guesses": 0.0}})
+    assert task.score(truth, alone) == 1.0
+    pd.testing.assert_frame_equal(
+        finish_members(task, stacked, fitted), task.finish(fuse_members(task, stacked, fitted), fitted)
+    )
+
+
+def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
+    task, truth, stacked = classifying
+    groups = truth.images.set_index("image_id")["group"]
+    finished = cross_finish(task, truth, stacked, groups)
+    assert list(finished["image_id"]) == list(truth.images["image_id"])
+    flipped = truth.images.copy()
+    flipped.loc[3, "label"] = {"a": "b", "b": "a"}[flipped.loc[3, "label"]]
+    other = cross_finish(task, Truth(flipped, truth.boxes), stacked, groups)
+    pd.testing.assert_frame_equal(finished[finished["image_id"] == "i03"], other[other["image_id"] == "i03"])
+    assert not np.allclose(finished[task.columns], other[task.columns])
+
+
+def test_a_detector_that_only_harms_is_left_out(settings):
+    task = build_task(settings("smear_demo", **{"predict.weights": "fitted"}), ["Trophozoite", "WBC"])
+    ids = [f"i{number}" for number in range(6)]
+    rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids]
+    boxes = conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES)
+    truth = Truth(conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes)
+
+    def detected(box, score):
+        rows = [[each, "WBC", score, *box] for each in ids] + [[each, "NEG", 0.1, 0, 0, 0, 0] for each in ids]
+        return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+    good = [detected([10.0, 10.0, 40.0, 40.0], 0.3), detected([11.0, 10.0, 41.0, 40.0], 0.3)]
+    bad = detected([60.0, 60.0, 90.0, 90.0], 0.95)
+    assert task.fit_weights(truth, [*good, bad])[2] < 1.0
+    stacked = stack_members({"one": good[0], "two": good[1], "bad": bad})
+    fitted = fit_members(task, truth, stacked, pd.Series(ids, index=ids))
+    assert task.score(truth, finish_members(task, stacked, fitted)) == pytest.approx(1.0)
