@@ -162,6 +162,8 @@ class EvaluateSettings(Section):
     sensitivity: Annotated[float, Field(gt=0, le=1)] | None
     gallery: Count
     heat_maps: Count
+    calibrate_negative: bool
+    power_trials: Count
 
     @model_validator(mode="after")
     def _sensitivity_is_asked_for(self) -> "EvaluateSettings":
@@ -223,6 +225,14 @@ class TaskSettings(Section):
         }
         if self.kind == "classification" and (used := [name for name, on in boxed.items() if on]):
             raise ValueError(f"augment.{used[0]} is for detection; leave it at its default for {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _finishing_has_a_negative(self) -> "TaskSettings":
+        if (self.evaluate.calibrate_negative or self.evaluate.power_trials) and not self.audit.negative:
+            raise ValueError(
+                "evaluate.calibrate_negative and power_trials need audit.negative, the class of empty images"
+            )
         return self
 
     @model_validator(mode="after")

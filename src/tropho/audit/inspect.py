@@ -73,7 +73,7 @@ def _look(raw: Path, path: str) -> Look:
         digest = sha256_of(file)
         pixels = read_image(file)
         with Image.open(file) as header:
-            mode, form, device = header.mode, header.format or "", _device(header)
+            mode, form, device = header.mode, header.format or "", device_of(header)
     except DataError as error:
         return Look(path, digest, fault=str(error).replace(f"{file}", "the file"))
     except OSError as error:
@@ -97,7 +97,7 @@ def _look(raw: Path, path: str) -> Look:
     )
 
 
-def _device(header: Image.Image) -> str:
+def device_of(header: Image.Image) -> str:
     """Maker and model as EXIF states them; empty where it states none, or is damaged (the pixels are not)."""
     try:
         exif = header.getexif()

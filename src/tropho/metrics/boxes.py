@@ -92,12 +92,56 @@ def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> Score:
     return {"score": float(np.mean(list(ap.values()))), "ap": ap}
 
 
+@dataclass(frozen=True)
+class Claims:
+    """The truth box that each of N detections looks at; found once, ranked for any confidences.
+
+    Attributes:
+        image_ids: sorted.
+        labels: classes of the truth, sorted.
+        truths: (classes, images) number of true boxes.
+        image: (N,) row of image_ids, -1 = unknown.
+        label: (N,) row of labels, -1 = unknown.
+        claimed: (N,) number of the truth box that it overlaps most (the first of equals), -1 = none by IOU or more.
+    """
+
+    image_ids: list[str]
+    labels: list[str]
+    truths: Ints
+    image: Ints
+    label: Ints
+    claimed: Ints
+
+    def rank(self, scores: Floats) -> Ranking:
+        """Judge the detections with these confidences (N,).
+
+        Detections of a class go by falling confidence, ties by image_id, then row; one is false if the truth box
+        that it looks at is taken.
+        """
+        known = np.flatnonzero((self.image >= 0) & (self.label >= 0))
+        order = known[np.lexsort((self.image[known], -scores[known]))]
+        hit = np.zeros(len(order), dtype=bool)
+        taken, first = np.unique(self.claimed[order], return_index=True)
+        hit[first[taken >= 0]] = True
+        image, label = self.image[order], self.label[order]
+        classes = {
+            name: RankedClass(image[label == code], hit[label == code], self.truths[code])
+            for code, name in enumerate(self.labels)
+        }
+        return Ranking(self.image_ids, classes)
+
+
 def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
     """Judge every detection once, so that the score can be had for any weighting of the images.
 
-    Detections of a class go by falling confidence, ties by image_id, then row. Each looks at one truth box
-    only, that of its class and image which it overlaps most (the first of equals); it is false if that one
-    is taken.
+    Raises:
+        DataError: the truth is empty, or one of its images has no prediction.
+    """
+    return claim(truth, predictions).rank(predictions["score"].to_numpy(np.float64))
+
+
+def claim(truth: pd.DataFrame, predictions: pd.DataFrame) -> Claims:
+    """Find the truth box, of its class and image, that each detection looks at.
 
     Raises:
         DataError: the truth is empty, or one of its images has no prediction.
@@ -112,21 +156,17 @@ def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
             f"{len(missing)} of {len(image_ids)} images have no prediction, such as "
             f"'{image_ids[missing[0]]}'; give every image at least one row."
         )
-    score = predictions["score"].to_numpy(np.float64)
     known = np.flatnonzero((image >= 0) & (label >= 0))
-    order = known[np.lexsort((image[known], -score[known]))]
-    hit = _hits(
+    claimed = np.full(len(predictions), -1)
+    claimed[known] = _claimed(
         truth_image * len(labels) + truth_label,
         truth[BOX].to_numpy(np.float64),
-        image[order] * len(labels) + label[order],
-        predictions[BOX].to_numpy(np.float64)[order],
+        image[known] * len(labels) + label[known],
+        predictions[BOX].to_numpy(np.float64)[known],
     )
-    classes = {}
-    for code, name in enumerate(labels):
-        mine = label[order] == code
-        counts = np.bincount(truth_image[truth_label == code], minlength=len(image_ids))
-        classes[name] = RankedClass(image[order][mine], hit[mine], counts)
-    return Ranking(image_ids, classes)
+    truths = np.zeros((len(labels), len(image_ids)), np.int64)
+    np.add.at(truths, (truth_label, truth_image), 1)
+    return Claims(image_ids, labels, truths, image, label, claimed)
 
 
 def _common_codes(truth: pd.Series, predicted: pd.Series) -> tuple[list[str], Ints, Ints]:
@@ -137,8 +177,8 @@ def _common_codes(truth: pd.Series, predicted: pd.Series) -> tuple[list[str], In
     return names, first, index.get_indexer(predicted.astype(object)).astype(np.int64)
 
 
-def _hits(truth_key: Ints, truth_box: Floats, key: Ints, box: Floats) -> np.ndarray:
-    """Which detections, in their order, are the first to claim the truth box that they overlap most."""
+def _claimed(truth_key: Ints, truth_box: Floats, key: Ints, box: Floats) -> Ints:
+    """Number of the truth box that each detection overlaps most, the first of equals; -1 = none by IOU or more."""
     claimed = np.full(len(key), -1)
     for rows, columns in pairs_of_equal_key(key, truth_key):
         if len(rows) == 0:
@@ -149,7 +189,4 @@ def _hits(truth_key: Ints, truth_box: Floats, key: Ints, box: Floats) -> np.ndar
         is_best = overlap == np.repeat(best, np.diff(starts, append=len(rows)))
         first_best = np.minimum.reduceat(np.where(is_best, columns, len(truth_key)), starts)
         claimed[rows[starts]] = np.where(best >= IOU, first_best, -1)
-    hit = np.zeros(len(key), dtype=bool)
-    taken, first = np.unique(claimed, return_index=True)
-    hit[first[taken >= 0]] = True
-    return hit
+    return claimed

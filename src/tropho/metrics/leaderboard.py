@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.metrics.bootstrap import with_intervals
-from tropho.metrics.boxes import Ranking, rank
+from tropho.metrics.boxes import Claims, Ranking, claim
 from tropho.metrics.overlap import Floats
 from tropho.tables import BOX
 
@@ -22,16 +22,23 @@ def rank_images(image_ids: list[str], truth: pd.DataFrame, predictions: pd.DataF
         negative: the class that says "nothing here", if there is one; true of each image without boxes.
     """
     if negative:
-        boxed = set(truth["image_id"])
-        return rank(
-            pd.concat([truth, _marks([each for each in image_ids if each not in boxed], negative)]), predictions
-        )
+        scores = predictions["score"].to_numpy(np.float64)
+        return claim_images(image_ids, truth, predictions, negative).rank(scores)
     # The metric knows only images that have rows in both tables: an extra class, left out of the mean, gives
     # every image one, so that false alarms in empty images count and images without detections are no error.
     marks = _marks(image_ids, _EVERY_IMAGE)
-    ranking = rank(pd.concat([truth, marks]), pd.concat([predictions, marks.assign(score=1.0)]))
+    predictions = pd.concat([predictions, marks.assign(score=1.0)])
+    scores = predictions["score"].to_numpy(np.float64)
+    ranking = claim(pd.concat([truth, marks]), predictions).rank(scores)
     del ranking.classes[_EVERY_IMAGE]
     return ranking
+
+
+def claim_images(image_ids: list[str], truth: pd.DataFrame, predictions: pd.DataFrame, negative: str) -> Claims:
+    """As `rank_images`, for confidences that are still to be chosen."""
+    boxed = set(truth["image_id"])
+    empty = [each for each in image_ids if each not in boxed]
+    return claim(pd.concat([truth, _marks(empty, negative)]), predictions)
 
 
 def _marks(image_ids: list[str], label: str) -> pd.DataFrame:
@@ -54,15 +61,9 @@ def leaderboard_intervals(
     Returns:
         Index: score_name, ap/<class>; columns value, low, high (NaN = undefined).
     """
-    most = max((len(ranked.image) for ranked in ranking.classes.values()), default=0)
-    at_once = max(1, WEIGHTS_AT_ONCE // max(most, 1))
 
     def statistic(weights: Floats) -> dict[str, Floats]:
-        blocks = [weights[start : start + at_once] for start in range(0, len(weights), at_once)]
-        values = {
-            f"ap/{name}": np.concatenate([ranked.average_precision(block) for block in blocks])
-            for name, ranked in ranking.classes.items()
-        }
+        values = {f"ap/{name}": each for name, each in _precisions(ranking, weights).items()}
         stacked = np.stack(list(values.values()))
         known = ~np.isnan(stacked)
         total = np.where(known, stacked, 0.0).sum(axis=0)
@@ -70,3 +71,33 @@ def leaderboard_intervals(
         return {score_name: mean, **values}
 
     return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws=draws, seed=seed)
+
+
+def gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000, seed: int = 0) -> dict[str, float]:
+    """How much better one ranking scores than another of the same images: value, and a paired 95 % interval.
+
+    Returns:
+        value, low, high; low and high are NaN with fewer than two groups.
+    """
+
+    def mean(ranking: Ranking, weights: Floats) -> Floats:
+        stacked = np.stack(list(_precisions(ranking, weights).values()))
+        known = ~np.isnan(stacked)
+        return np.where(known, stacked, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+    def statistic(weights: Floats) -> dict[str, Floats]:
+        return {"gain": mean(ours, weights) - mean(theirs, weights)}
+
+    table = with_intervals(statistic, groups.loc[ours.image_ids].to_numpy(), draws=draws, seed=seed)
+    return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
+
+
+def _precisions(ranking: Ranking, weights: Floats) -> dict[str, Floats]:
+    """Average precision by class, (D,) for weights (D, I), in blocks that bound memory."""
+    most = max((len(ranked.image) for ranked in ranking.classes.values()), default=0)
+    at_once = max(1, WEIGHTS_AT_ONCE // max(most, 1))
+    blocks = [weights[start : start + at_once] for start in range(0, len(weights), at_once)]
+    return {
+        name: np.concatenate([ranked.average_precision(block) for block in blocks])
+        for name, ranked in ranking.classes.items()
+    }

@@ -46,9 +46,9 @@ def cross_finish(
             theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
             fitted = fit_members(task, truth.of(theirs["image_id"].unique()), theirs, groups[others])
         mine = predictions[predictions["image_id"].isin(part.index[part == number])]
-        tables.append(finish_members(task, mine.reset_index(drop=True), fitted))
+        tables.append(finish_members(task, mine.reset_index(drop=True), fitted, truth.ignored))
     if not tables:
-        return finish_members(task, predictions)
+        return finish_members(task, predictions, ignored=truth.ignored)
     finished = pd.concat(tables, ignore_index=True)
     place = {image_id: number for number, image_id in enumerate(predictions["image_id"].unique())}
     order = finished["image_id"].map(place).to_numpy().argsort(kind="stable")

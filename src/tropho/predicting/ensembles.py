@@ -43,9 +43,11 @@ def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.
     return {**fitted, **task.fit_finish(truth, fuse_members(task, predictions, fitted), groups)}
 
 
-def finish_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-    """Raw predictions of members, fused and finished by what `fit_members` returned."""
-    return task.finish(fuse_members(task, predictions, fitted), fitted)
+def finish_members(
+    task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+) -> pd.DataFrame:
+    """Raw predictions of members, fused and finished by what `fit_members` returned; see `Task.finish`."""
+    return task.finish(fuse_members(task, predictions, fitted), fitted, ignored)
 
 
 def _unstacked(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:

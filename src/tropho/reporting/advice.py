@@ -74,6 +74,18 @@ def calibration_advice(true: np.ndarray, before: np.ndarray, after: np.ndarray) 
     )
 
 
+STEPS = {"negative": "Calibrating P(negative)", "powers": "Powers of 1 - P(negative) by class"}
+
+
+def finish_advice(fitted: Mapping[str, Any]) -> list[str]:
+    """What each step of post-processing gained on groups that it was not fitted on, and whether it is used."""
+    return [
+        f"{STEPS[step]} changes the out-of-fold score by {found['value']:+.4f} (95 % interval {found['low']:+.4f} to "
+        f"{found['high']:+.4f}, on groups it was not fitted on), so it is {'used' if found['kept'] else 'left out'}."
+        for step, found in fitted.get("gains", {}).items()
+    ]
+
+
 def threshold_advice(thresholds: Mapping[str, Any], required: float | None) -> list[str]:
     """Which classes don't reach the required sensitivity at any threshold."""
     if required is None:

@@ -9,6 +9,7 @@ import pandas as pd
 from tropho.files import atomic_folder, read_json, write_json
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import MEMBER, fit_members, fuse_members
+from tropho.reporting.advice import finish_advice
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
@@ -47,6 +48,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         first, model = next(iter(base.folds.items()))
         judged = Judged(task, thresholds, paths.raw, folder)
         judged.add("oof", oof_truth, finished, raw)
+        judged.notes["oof"] += finish_advice(fitted)
         judged.draw("oof", oof_truth, finished, raw)
         judged.explain("oof", model.model, inputs.fold(first)[1], finished, base.inputs.pack)
         judged.metrics["folds"] = {
@@ -58,7 +60,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         if len(test_truth.images):
             test = fuse_members(task, of_images(members, test_truth, accelerator), fitted)
             write_table(test, folder / "test.parquet")
-            finished_test, known = task.finish(test, fitted), test_truth.labelled
+            finished_test, known = task.finish(test, fitted, test_truth.ignored), test_truth.labelled
             if len(known.images):
                 judged.add("test", known, finished_test, test)
                 judged.explain("test", model.model, known, finished_test, base.inputs.pack)

@@ -1,9 +1,13 @@
 """Predictions for any image files, by all the models that a task has trained."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
+from tropho.audit.inspect import device_of
+from tropho.audit.protocol import ignored
 from tropho.config import load_task
 from tropho.errors import DataError
 from tropho.files import read_json
@@ -12,7 +16,7 @@ from tropho.images.decode import read_image
 from tropho.predicting.ensembles import finish_members, stack_members
 from tropho.predicting.predictor import load_predictor
 from tropho.progress import say, track
-from tropho.settings import BASE
+from tropho.settings import BASE, TaskSettings
 from tropho.stages.members import model_entries
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
@@ -26,7 +30,8 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     Raises:
         DataError: the task has no trained model, or no image can be read.
     """
-    paths = Paths(root, load_task(task, root / "params.yaml").name)
+    settings = load_task(task, root / "params.yaml")
+    paths = Paths(root, settings.name)
     record = paths.models / "run.json"
     if not record.exists():
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
@@ -54,13 +59,27 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
         raise DataError(f"None of the {len(images)} images can be read.")
     finish = paths.evaluate / "finish.json"
     fitted = read_json(finish) if finish.exists() else None
-    table = finish_members(kind, pd.concat(tables, ignore_index=True), fitted)
+    left_out = _left_out(settings, names, paths)
+    table = finish_members(kind, pd.concat(tables, ignore_index=True), fitted, left_out)
     submission = kind.submission(table, list(table["image_id"].unique()))
     if kind.settings.kind == "detection":
         write_competition_csv(submission, out)
     else:
         write_table(submission, out)
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
+
+
+def _left_out(settings: TaskSettings, files: dict[str, Path], paths: Paths) -> pd.Series | None:
+    """Classes that annotators left out of such images, as the audit found; None if it found nothing to ignore."""
+    summary = paths.audit / "summary.json"
+    findings = read_json(summary)["left_out"] if summary.exists() and settings.audit.protocol == "detect" else []
+    if not findings:
+        return None
+    rows = {}
+    for name, file in files.items():
+        with suppress(OSError), Image.open(file) as header:  # what can't be opened has been left out already
+            rows[name] = (*header.size, device_of(header))
+    return ignored(pd.DataFrame.from_dict(rows, orient="index", columns=["width", "height", "device"]), findings)
 
 
 def _names(images: list[Path]) -> dict[str, Path]:

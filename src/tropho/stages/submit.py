@@ -14,8 +14,8 @@ from tropho.predicting.predictor import load_predictor
 from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import IMAGES, SPLITS, read_table, write_table
-from tropho.tasks.base import Task
+from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, write_table
+from tropho.tasks.base import Task, Truth
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.ledger import enter, keep_file
 from tropho.tracking.provenance import stages_lock
@@ -32,7 +32,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     splits = read_table(paths.splits, SPLITS)
     held_back = not settings.evaluate.test
     image_ids = [] if held_back else _test_ids(images, splits)
-    table = _submission(predictor.task, paths.evaluate, image_ids, settings.submit.decimals)
+    left_out = Truth(images, empty(BOXES)).ignored
+    table = _submission(predictor.task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
     if settings.audit.format == "boxes_csv":
         write_competition_csv(table, paths.submission)
     else:
@@ -77,13 +78,15 @@ def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
 
 
-def _submission(task: Task, evaluated: Path, image_ids: list[str], decimals: int) -> pd.DataFrame:
+def _submission(
+    task: Task, evaluated: Path, image_ids: list[str], ignored: pd.Series | None, decimals: int
+) -> pd.DataFrame:
     """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
     if (evaluated / "test.parquet").exists():
         table = pd.read_parquet(evaluated / "test.parquet")
     else:
         table = pd.read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
-    finished = task.finish(table, read_json(evaluated / "finish.json"))
+    finished = task.finish(table, read_json(evaluated / "finish.json"), ignored)
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
     return task.submission(finished.round(dict.fromkeys(numbers, decimals)), image_ids)
 

@@ -36,6 +36,11 @@ class Truth:
     boxes: pd.DataFrame
 
     @property
+    def ignored(self) -> pd.Series | None:
+        """Classes, joined by "+", that annotators left out of an image, by image_id; None where that is unknown."""
+        return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
+
+    @property
     def labelled(self) -> "Truth":
         """The part that can be scored against: every image if there are boxes, else those with a label."""
         if len(self.boxes):
@@ -100,11 +105,13 @@ class Task(Protocol):
         evidence.
         """
 
-    def finish(self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def finish(
+        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    ) -> pd.DataFrame:
         """Predictions as they are scored and submitted: image-level knowledge applied to each row.
 
-        `fitted` is what `fit_finish` returned; without it nothing is applied that has to be learned. Each image is
-        finished for itself.
+        `fitted` is what `fit_finish` returned; without it nothing is applied that has to be learned. `ignored` is
+        `Truth.ignored` of at least these images. Each image is finished for itself.
         """
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:

@@ -145,7 +145,9 @@ class ClassificationTask:
         true = self._numbers(truth.of(predictions["image_id"]))
         return {"temperature": fit_temperature(log_probabilities(predictions[self.columns].to_numpy()), true)}
 
-    def finish(self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def finish(
+        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    ) -> pd.DataFrame:
         """The probabilities at the fitted temperature; the likeliest class stays what it is."""
         from tropho.metrics.calibration import with_temperature
 

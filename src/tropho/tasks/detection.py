@@ -134,17 +134,25 @@ class DetectionTask:
         return search_weights(len(tables), score)
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """Nothing is learned from out-of-fold predictions."""
-        return {}
+        """P(negative) calibrated and its power by class, as far as settings ask for them and their gain holds."""
+        evaluate = self.settings.evaluate
+        if not self.negative or not (evaluate.calibrate_negative or evaluate.power_trials):
+            return {}
+        from tropho.predicting.finish_search import Evidence, search_finish
+        from tropho.predicting.finishing import suppress
 
-    def finish(self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Scale each box's score by 1 - P(negative) of its image."""
-        if not self.negative:
-            return predictions
-        is_negative = predictions["label"] == self.negative
-        absent = predictions[is_negative].set_index("image_id")["score"]
-        factor = (1.0 - predictions["image_id"].map(absent)).where(~is_negative, 1.0)
-        return predictions.assign(score=predictions["score"] * factor)
+        rows = predictions if truth.ignored is None else suppress(predictions, truth.ignored)
+        image_ids = list(truth.images["image_id"])
+        evidence = Evidence(image_ids, truth.boxes, rows, groups.loc[image_ids], self.negative, self.classes)
+        return search_finish(evidence, evaluate.calibrate_negative, evaluate.power_trials)
+
+    def finish(
+        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    ) -> pd.DataFrame:
+        """Each box's score scaled by 1 - P(negative) of its image; see predicting.finishing."""
+        from tropho.predicting.finishing import finish_detections
+
+        return finish_detections(predictions, self.negative, fitted, ignored)
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """The leaderboard's metric."""

@@ -162,7 +162,7 @@ def fit(
 def validate(task: Task, model: nn.Module, truth: Truth, pack: Pack, accelerator: Accelerator) -> float:
     """The task's score of a model on these images, in one plain view."""
     predictions = predict(task, model, truth, pack, accelerator, batch_size=task.settings.train.batch_size)
-    return task.score(truth, task.finish(predictions))
+    return task.score(truth, task.finish(predictions, ignored=truth.ignored))
 
 
 def predict(

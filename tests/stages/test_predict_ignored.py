@@ -1,0 +1,36 @@
+"""What annotators left out of images like these is no find in them either."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tropho.errors import UsageError
+from tropho.stages.paths import Paths
+from tropho.stages.predict import _left_out
+
+FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}
+
+
+def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None:
+    paths = Paths(tmp_path, "smear_demo")
+    files = {}
+    for name, size in {"wide.png": (832, 624), "tall.png": (624, 832), "other.png": (640, 360)}.items():
+        files[name] = tmp_path / name
+        Image.new("RGB", size).save(files[name])
+    files["gone.png"] = tmp_path / "gone.png"
+    detect = settings("smear_demo", **{"audit.protocol": "detect"})
+    assert _left_out(detect, files, paths) is None  # no audit
+    paths.audit.mkdir(parents=True)
+    (paths.audit / "summary.json").write_text(json.dumps({"left_out": [FINDING]}))
+    found = _left_out(detect, files, paths)
+    assert found.dropna().to_dict() == {"wide.png": "WBC", "tall.png": "WBC"}
+    assert _left_out(settings("smear_demo", **{"audit.protocol": "list"}), files, paths) is None
+    assert isinstance(found, pd.Series)
+
+
+def test_post_processing_needs_a_negative_class(settings) -> None:
+    with pytest.raises(UsageError, match=r"audit\.negative"):
+        settings("smear_demo", **{"audit.negative": None, "evaluate.power_trials": 8})
