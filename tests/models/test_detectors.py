@@ -8,9 +8,6 @@ from torchvision.ops import box_iou
 
 from tropho.model_settings import TORCHVISION
 from tropho.models import build_model, postprocess
-from tropho.models.fcos import decode_sides
-from tropho.models.grids import Grid
-from tropho.models.points import match_points
 
 OWN = ["fcos", "retinanet", "faster_rcnn"]
 DETECTORS = [*OWN, *TORCHVISION, "rt_detr"]
@@ -165,6 +162,18 @@ def test_detections_keep_the_contract(build, name):
         assert 0 <= found["presence"] <= 1
 
 
+@pytest.mark.parametrize("name", DETECTORS)
+def test_no_box_is_less_confident_than_score_min(build, name):
+    images = sample()[0][:1]
+    with torch.no_grad():
+        (everything,) = build(name, **{"model.score_min": 0.0}).eval()(images)
+        middle = everything["scores"].median().item()
+        (found,) = build(name, **{"model.score_min": middle}).eval()(images)
+    assert 0 < len(found["scores"]) < len(everything["scores"])
+    assert found["scores"].min() >= middle
+    assert (found["scores"].diff() <= 0).all()
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_the_same_input_gives_the_same_output(build, name):
     detector = build(name).eval()
@@ -200,17 +209,6 @@ def test_weights_go_through_safetensors(build, name, tmp_path):
 def test_training_needs_targets(build):
     with pytest.raises(ValueError, match="targets"):
         build("fcos")(sample()[0])
-
-
-def test_coordinates_come_back_unchanged():
-    """Sides encoded from a box at its positions decode to that very box, on every level."""
-    grid = Grid.of([torch.zeros(1, 1, 12, 20), torch.zeros(1, 1, 6, 10)], [3, 4])
-    boxes = torch.tensor([[10.25, 20.5, 43.75, 60.125], [90.0, 8.0, 158.0, 92.0]])
-    row, chosen = match_points(grid, [boxes])
-    point, stride, box = grid.points[row], grid.stride_of[row], boxes[chosen]
-    sides = torch.cat([point - box[:, :2], box[:, 2:] - point], dim=1) / stride[:, None]
-    torch.testing.assert_close(decode_sides(sides, point, stride), box, rtol=0, atol=1e-4)
-    assert set(chosen.tolist()) == {0, 1}
 
 
 @pytest.mark.parametrize("name", ["fcos", "retinanet"])

@@ -4,6 +4,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.models.detection import FCOS
 
+from tropho.models.fcos import decode_sides
 from tropho.models.grids import Grid, anchors
 from tropho.models.points import centerness, match_points
 
@@ -128,3 +129,14 @@ def test_ranges_give_each_box_to_one_level(rows, border):
         longest = (box[2:] - box[:2]).max().item()
         stride = positions.strides[sum(longest > each for each in ranges)]
         assert set(positions.stride_of[row].tolist()) <= {float(stride)}
+
+
+def test_coordinates_come_back_unchanged():
+    """Sides encoded from a box at its positions decode to that very box, on every level."""
+    grid = Grid.of([torch.zeros(1, 1, 12, 20), torch.zeros(1, 1, 6, 10)], [3, 4])
+    boxes = torch.tensor([[10.25, 20.5, 43.75, 60.125], [90.0, 8.0, 158.0, 92.0]])
+    row, chosen = match_points(grid, [boxes])
+    point, stride, box = grid.points[row], grid.stride_of[row], boxes[chosen]
+    sides = torch.cat([point - box[:, :2], box[:, 2:] - point], dim=1) / stride[:, None]
+    torch.testing.assert_close(decode_sides(sides, point, stride), box, rtol=0, atol=1e-4)
+    assert set(chosen.tolist()) == {0, 1}

@@ -9,6 +9,7 @@ from torchvision.ops import box_convert
 from sources.hub_server import HubRepo, LoopbackHub
 from tropho.errors import OutsideError, UsageError
 from tropho.models import build_model
+from tropho.models.heads import PRIOR
 from tropho.models.rt_detr import QUERIES
 from tropho.models.rt_detr_networks import ARCHITECTURES, OF_CLASSES, REPOSITORIES, rt_detr_network
 
@@ -38,6 +39,9 @@ def published(model, hub, tmp_path):
     """A network of 80 classes, whose files the hub serves where RT-DETR's authors publish theirs."""
     torch.manual_seed(5)
     network = rt_detr_network(model(), 80)
+    with torch.no_grad():
+        for each in network.parameters():
+            each.normal_(0.05, 0.05)
     network.save_pretrained(tmp_path / "saved")
     files = {each.name: each.read_bytes() for each in (tmp_path / "saved").iterdir()}
     hub.repos[REPOSITORIES["resnet18"]] = HubRepo({"main": files})
@@ -107,6 +111,8 @@ def test_pretrained_layers_are_the_published_ones_but_for_the_classes(model, pub
     assert set(found) == set(wanted)
     for key, value in wanted.items():
         assert torch.equal(found[key], value) != any(layer in key for layer in OF_CLASSES), key
+    for layer in (*detector.head.network.model.decoder.class_embed, detector.head.network.model.enc_score_head):
+        torch.testing.assert_close(layer.bias.sigmoid(), torch.full((2,), PRIOR))
     again = build_model(model(), "detection", 2, 64)
     again.load_state_dict(detector.state_dict())
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from tropho.errors import OutsideError, UsageError
 from tropho.model_settings import ModelSettings
+from tropho.models.heads import PRIOR
 
 if TYPE_CHECKING:
     from transformers import RTDetrConfig, RTDetrForObjectDetection
@@ -62,6 +63,7 @@ def _config(model: ModelSettings, classes: int) -> "RTDetrConfig":
         backbone_config=RTDetrResNetConfig(**backbone, out_indices=[2, 3, 4]),
         freeze_backbone_batch_norms=model.norm == "frozen",
         num_labels=classes,
+        initializer_bias_prior_prob=PRIOR,
         **rest,
     )
 
