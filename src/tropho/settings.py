@@ -128,6 +128,7 @@ class TrainSettings(Section):
     gamma: Annotated[float, Field(gt=0, le=1)]
     clip_norm: Positive | None
     ema: Annotated[float, Field(gt=0, lt=1)] | None
+    soup: Literal["uniform", "greedy"] | None
     patience: AtLeastOne | None
     validate_every: AtLeastOne
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

@@ -16,19 +16,20 @@ from tropho.images.pack import Pack
 from tropho.predicting.views import View
 from tropho.settings import TrainSettings
 from tropho.tasks.base import Task, Truth
-from tropho.training.checkpoints import Checkpoint, Progress, State
+from tropho.training.checkpoints import Checkpoint, InMemory, Progress, State
 from tropho.training.ema import WeightAverage
 from tropho.training.loop import predict_all, train_one_epoch
 from tropho.training.optimizers import build_optimizer
 from tropho.training.sampling import EpochSampler
 from tropho.training.schedules import learning_rate
+from tropho.training.soups import INGREDIENTS, greedy_soup, uniform_soup
 
 EpochDone = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained fold: the best weights, on the CPU, and how training went."""
+    """A trained fold: the best weights, or a soup of the best ones, on the CPU, and how training went."""
 
     weights: State
     progress: Progress
@@ -123,7 +124,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     on_epoch: EpochDone = lambda row: None,
 ) -> Fitted:
-    """Train one fold and return its best weights by validation score.
+    """Train one fold and return its best weights by validation score, or the soup that train.soup asks for.
 
     Args:
         task: model, data, loss and score.
@@ -137,26 +138,37 @@ def fit(
     """
     train = task.settings.train
     fold = Fold(task, train_truth, pack, accelerator, seed)
-    progress, best = Progress(), {}
+    progress = Progress()
+    store: Checkpoint | InMemory = checkpoint or InMemory()
     if checkpoint and (saved := checkpoint.load()):
         progress = saved[0]
         fold.load(saved[1])
     while not (progress.finished or len(progress.history) >= train.epochs):
         row = {"epoch": float(len(progress.history) + 1), **fold.epoch(progress)}
+        progress.history.append(row)
         if row["epoch"] % train.validate_every == 0 or row["epoch"] == train.epochs:
             row["score"] = validate(task, fold.judged, val_truth, pack, accelerator)
-            if not progress.best_epoch or not row["score"] <= progress.best_score:  # any score beats NaN
-                progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
-                best = {name: value.detach().cpu().clone() for name, value in fold.judged.state_dict().items()}
-                if checkpoint and accelerator.is_main_process:
-                    checkpoint.save_best(progress.best_epoch, best)
-        progress.history.append(row)
+            progress.kept = progress.best_epochs(INGREDIENTS if train.soup else 1)
+            if progress.kept[0] == row["epoch"]:
+                progress.best_epoch, progress.best_score = progress.kept[0], row["score"]
+            if row["epoch"] in progress.kept and accelerator.is_main_process:
+                weights = fold.judged.state_dict().items()
+                store.save_best(int(row["epoch"]), {name: value.detach().cpu().clone() for name, value in weights})
         progress.finished = _out_of_patience(progress, train)
-        if checkpoint and accelerator.is_main_process:
-            checkpoint.save(progress, **fold.state())
+        if accelerator.is_main_process:
+            store.save(progress, **fold.state())
         accelerator.wait_for_everyone()
         on_epoch(row)
-    return Fitted(checkpoint.load_best(progress) if checkpoint else best, progress)
+    if train.soup is None:
+        return Fitted(store.load_best(progress), progress)
+
+    def score(weights: State) -> float:
+        fold.judged.load_state_dict(weights)
+        return validate(task, fold.judged, val_truth, pack, accelerator)
+
+    cook = greedy_soup if train.soup == "greedy" else uniform_soup
+    soup, progress.best_score = cook([store.load_kept(epoch) for epoch in progress.kept], score)
+    return Fitted(soup, progress)
 
 
 def validate(task: Task, model: nn.Module, truth: Truth, pack: Pack, accelerator: Accelerator) -> float:
