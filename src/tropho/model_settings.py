@@ -1,8 +1,9 @@
 """The section `model` of params.yaml; see settings.py."""
 
+from difflib import get_close_matches
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tropho.section import AtLeastOne, Positive, Section, Share
 
@@ -31,6 +32,12 @@ TORCHVISION = {
 RT_DETR_LEVELS = [3, 4, 5]
 RT_DETR_BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 """ResNets in their variant vd: three convolutions for the first, averages in the shortcuts."""
+
+BACKBONES = (
+    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+)
+"""torchvision's ResNet family."""
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
@@ -70,6 +77,20 @@ class ModelSettings(Section):
     score_min: Share
     nms_iou: Share
     max_detections: AtLeastOne
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_is_known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
+            close = [each for each in BACKBONES if each.startswith(name)] or get_close_matches(name, BACKBONES, 1, 0.5)
+            raise ValueError(f"did you mean '{close[0]}'" if close else f"known are {', '.join(BACKBONES)}")
+        return name
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether there is a ResNet in the network."""
+        return self.name not in ("mlp", "lenet")
 
     @property
     def levels(self) -> list[int]:

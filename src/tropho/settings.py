@@ -126,6 +126,8 @@ class TrainSettings(Section):
     warmup_epochs: Annotated[float, Field(ge=0)]
     step_epochs: AtLeastOne
     gamma: Annotated[float, Field(gt=0, le=1)]
+    freeze_epochs: Count
+    stage_lr: Annotated[float, Field(gt=0, le=1)]
     clip_norm: Positive | None
     ema: Annotated[float, Field(gt=0, lt=1)] | None
     soup: Literal["uniform", "greedy"] | None
@@ -137,6 +139,7 @@ class TrainSettings(Section):
     precision: Literal["float32", "fp16", "bf16"]
     channels_last: bool
     workers: Count
+    log_layers: bool
     seed: Count
     members: dict[MemberName, dict[str, Any]]
 
@@ -212,6 +215,18 @@ class TaskSettings(Section):
     def _model_fits_kind(self) -> "TaskSettings":
         if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _folds_are_there(self) -> "TaskSettings":
+        if self.train.folds is not None and self.train.folds > self.split.folds:
+            raise ValueError(f"train.folds is {self.train.folds}, but split.folds makes only {self.split.folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_a_backbone_to_tune(self) -> "TaskSettings":
+        if not self.model.has_backbone and (self.train.freeze_epochs or self.train.stage_lr != 1.0):
+            raise ValueError(f"train.freeze_epochs and stage_lr need a ResNet, which '{self.model.name}' has not")
         return self
 
     @model_validator(mode="after")

@@ -4,8 +4,9 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
+from tropho.model_settings import BACKBONES
 from tropho.models import build_model
-from tropho.models.backbones import backbone_names, feature_channels
+from tropho.models.backbones import feature_channels
 from tropho.models.normalize import MEAN, STD, Normalize
 
 
@@ -26,7 +27,7 @@ def test_normalize_leaves_its_input_alone():
     assert torch.equal(pixels, before)
 
 
-@pytest.mark.parametrize("name", backbone_names())
+@pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_classifies(name, settings):
     model = settings("cells_demo", **{"model.backbone": name}).model
     with torch.device("meta"):

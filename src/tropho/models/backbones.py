@@ -1,6 +1,6 @@
 """torchvision's ResNet family by name: any norm and activation, with or without shortcuts and ImageNet weights."""
 
-import difflib
+import re
 
 import torch
 import torchvision
@@ -8,17 +8,9 @@ from torch import nn
 from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from tropho.errors import UsageError
 from tropho.model_settings import ModelSettings
 from tropho.models.imagenet import load_imagenet
 from tropho.models.layers import activation, initialise, norm2d
-
-
-def backbone_names() -> list[str]:
-    """Every name that `model.backbone` may have."""
-    builder = torchvision.models.get_model_builder
-    names = torchvision.models.list_models(module=torchvision.models)
-    return sorted(name for name in names if builder(name).__module__ == ResNet.__module__)
 
 
 def resnet(model: ModelSettings) -> ResNet:
@@ -28,18 +20,11 @@ def resnet(model: ModelSettings) -> ResNet:
     another. `pretrained` loads torchvision's newest ImageNet weights.
 
     Raises:
-        UsageError: an unknown name.
         OutsideError: the weights are neither in the cache nor can be fetched.
     """
-    name, known = model.backbone, backbone_names()
-    if name not in known:
-        # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
-        close = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known, 1, 0.5)
-        hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."
-        raise UsageError(f"model.backbone: there is no '{name}'; {hint}")
-    body: ResNet = torchvision.models.get_model(name, weights=None, norm_layer=norm2d(model))
+    body: ResNet = torchvision.models.get_model(model.backbone, weights=None, norm_layer=norm2d(model))
     if model.pretrained:
-        load_imagenet(body, name)
+        load_imagenet(body, model.backbone)
     else:
         _from_scratch(body, model)
     body.fc = nn.Identity()
@@ -49,6 +34,27 @@ def resnet(model: ModelSettings) -> ResNet:
 def stages(body: ResNet) -> tuple[nn.Sequential, ...]:
     """The four stages, whose outputs are C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
     return body.layer1, body.layer2, body.layer3, body.layer4
+
+
+_STAGE = re.compile(
+    r"(?:^|\.)body\.(?:"
+    r"(?:conv1|bn1)|layer(?P<stage>[1-4])|"  # torchvision's ResNet, here and below its detectors
+    r"model\.(?:embedder|encoder\.stages\.(?P<index>[0-3]))"  # that of transformers
+    r")\."
+)
+
+
+def stage_of(parameter: str) -> int | None:
+    """The backbone's stage that a parameter's (or, with a point behind it, a module's) name is of.
+
+    0 is the stem, 4 the last stage; None is no part of a backbone, such as a head or a pyramid.
+    """
+    found = _STAGE.search(parameter)
+    if not found:
+        return None
+    if found["stage"]:
+        return int(found["stage"])
+    return int(found["index"]) + 1 if found["index"] else 0
 
 
 def feature_channels(body: ResNet) -> list[int]:

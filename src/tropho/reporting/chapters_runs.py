@@ -9,6 +9,7 @@ from tropho.reporting import numbers, style
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, Facts, Section, Table, Text
 from tropho.reporting.inputs import Folders, Reader
+from tropho.reporting.layers import layers_of
 from tropho.reporting.layout import figures, pictures_block, todo
 from tropho.reporting.metric_names import metric_name
 from tropho.reporting.training import learning_curves
@@ -78,6 +79,12 @@ def training(settings: TaskSettings, folders: Folders, reader: Reader, album: Al
     else:
         alt = f"Training loss, validation score and learning rate over the epochs, {len(histories)} fold(s)."
         picture = album.add(style.png_bytes(curves), "Learning curves; the best epoch is marked", alt)
+        section.blocks.extend(pictures_block([picture] if picture else []))
+    if (inside := layers_of(histories)) is not None:
+        alt = (
+            "Gradient norms, output deviations and idle activations of each layer at the first, middle and last epoch."
+        )
+        picture = album.add(style.png_bytes(inside), "Inside the network, layer by layer", alt)
         section.blocks.extend(pictures_block([picture] if picture else []))
     section.blocks.append(_differences(used, reader.yaml(folders.params).get("defaults")))
     return section

@@ -13,7 +13,10 @@ from tropho.tracking import best_runs
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS = ("rank", "task", "score", "public", "private", "metric", "epochs", "minutes", "started", "commit", "run")
+COLUMNS = (
+    *("rank", "task", "score", "public", "private", "metric", "epochs", "minutes", "started", "commit", "run"),
+    "differs",
+)
 
 
 def print_leaderboard(root: Path, task: str | None) -> None:
@@ -53,6 +56,7 @@ def _cells(run: pd.Series, public: float, private: float) -> list[str]:
         "-" if pd.isna(run["started"]) else f"{run['started']:%Y-%m-%d %H:%M}",
         _text(run["git_commit"])[:8],
         _text(run["id"])[:8],
+        _text(run["differs"]) or "-",
     ]
 
 

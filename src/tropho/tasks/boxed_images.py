@@ -40,7 +40,8 @@ class BoxedImages(Dataset[Sample]):
             index, scene = key, self.scenes[key]
         target = {"boxes": torch.from_numpy(scene.boxes), "labels": torch.from_numpy(scene.labels)}
         target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
-        return torch.from_numpy(scene.image).permute(2, 0, 1), target, index
+        image = scene.image if scene.image.flags.writeable else scene.image.copy()  # the pack's own are read-only
+        return torch.from_numpy(image).permute(2, 0, 1), target, index
 
 
 def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:

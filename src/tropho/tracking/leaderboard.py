@@ -1,5 +1,6 @@
 """Training runs ranked by score."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ COLUMNS = {
     "started": "datetime64[ms, UTC]",
     "status": "string",
     "git_commit": "string",
+    "differs": "string",
 }
 
 
@@ -33,7 +35,8 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
 
     Returns:
         COLUMNS: `score_name` from the tag of that name, `epochs` from the param `train.epochs`, `seconds`
-        from the metric of that name (empty for a run that has not ended). Empty if nothing was tracked here yet.
+        from the metric of that name (empty for a run that has not ended); `differs` names the settings in which a run
+        stands apart from the task's others. Empty if nothing was tracked here yet.
 
     Raises:
         OutsideError: the tracking server can't be read.
@@ -43,12 +46,11 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
         return _table([])
     try:
         client = connect(uri)
-        rows = [
-            _row(name, run)
-            for name, experiment_id in _experiments(client, task)
-            for run in _scored(client, experiment_id)
-            if "mlflow.parentRunId" not in run.data.tags and run.data.tags.get("stage", "train") == "train"
-        ]
+        rows = []
+        for name, experiment_id in _experiments(client, task):
+            runs = [run for run in _scored(client, experiment_id) if _is_training(run)]
+            apart = differences([run.data.params for run in runs])
+            rows += [{**_row(name, run), "differs": told} for run, told in zip(runs, apart, strict=True)]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise OutsideError(f"The tracking store {uri} can't be read: {reason}.") from error
@@ -66,6 +68,30 @@ def _experiments(client: "MlflowClient", task: str | None) -> list[tuple[str, st
 def _scored(client: "MlflowClient", experiment_id: str) -> list["MlflowEntity"]:
     # A comparison that any number passes: MLflow has no test for the presence of a metric.
     return _pages(lambda token: client.search_runs([experiment_id], "metrics.score > -1.0e300", page_token=token))
+
+
+def _is_training(run: "MlflowEntity") -> bool:
+    tags = run.data.tags
+    return "mlflow.parentRunId" not in tags and tags.get("stage", "train") == "train"
+
+
+def differences(runs: list[dict[str, str]]) -> list[str]:
+    """For each run the settings whose value is not the usual one among the runs, such as "model.name=lenet".
+
+    The usual value is the most frequent one; of equally frequent ones that of the earliest run (runs come latest
+    first). A setting that a run does not know yet is "-".
+    """
+    if not runs:
+        return []
+    told: list[list[str]] = [[] for _ in runs]
+    for key in sorted(set().union(*runs)):
+        values = [run.get(key, "-") for run in runs]
+        if len(set(values)) > 1:
+            usual = Counter(reversed(values)).most_common(1)[0][0]
+            for number, value in enumerate(values):
+                if value != usual:
+                    told[number].append(f"{key}={value}")
+    return [", ".join(each) for each in told]
 
 
 def _pages(fetch: Any) -> list[Any]:

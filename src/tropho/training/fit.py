@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import nn, optim
 from torch.utils.data import DataLoader
 
@@ -18,6 +18,7 @@ from tropho.settings import TrainSettings
 from tropho.tasks.base import Task, Truth
 from tropho.training.checkpoints import Checkpoint, InMemory, Progress, State
 from tropho.training.ema import WeightAverage
+from tropho.training.layer_log import LayerLog
 from tropho.training.loop import predict_all, train_one_epoch
 from tropho.training.optimizers import build_optimizer
 from tropho.training.sampling import EpochSampler
@@ -37,8 +38,11 @@ class Fitted:
 
 def make_accelerator(train: TrainSettings) -> Accelerator:
     """Device, precision and processes; batch_size counts the images of a step over all processes."""
+    # A frozen backbone has no gradients that processes could wait for.
+    uneven = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_epochs > 0)
     try:
         return Accelerator(
+            kwargs_handlers=[uneven],
             mixed_precision="no" if train.precision == "float32" else train.precision,
             dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
         )
@@ -72,6 +76,7 @@ class Fold:
         self.model, self.optimizer, self.loader = accelerator.prepare(model, build_optimizer(model, train), loader)
         bare = accelerator.unwrap_model(self.model)
         self.average = WeightAverage(bare, train.ema) if train.ema else None
+        self.layers = LayerLog(bare) if train.log_layers else None
 
     @property
     def judged(self) -> nn.Module:
@@ -92,8 +97,8 @@ class Fold:
             lambda epoch: learning_rate(train, epoch, scores),
             self.average,
             self.accelerator,
-            train,
             done,
+            self.layers,
         )
 
     def state(self) -> dict[str, Any]:

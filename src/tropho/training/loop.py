@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 from tropho.errors import DataError
 from tropho.predicting.views import View
 from tropho.progress import track
-from tropho.settings import TrainSettings
 from tropho.tasks.base import Sizes, Task
 from tropho.training.ema import WeightAverage
+from tropho.training.freezing import freeze
+from tropho.training.layer_log import LayerLog
 
 
 def train_one_epoch(
@@ -27,8 +28,8 @@ def train_one_epoch(
     rate: Callable[[float], float],
     average: WeightAverage | None,
     accelerator: Accelerator,
-    train: TrainSettings,
     epoch: int,
+    layers: LayerLog | None = None,
 ) -> dict[str, float]:
     """Train on every batch once.
 
@@ -40,23 +41,28 @@ def train_one_epoch(
         rate: learning rate by epochs done, fractions included.
         average: follows the weights, if given.
         accelerator: device, precision and processes.
-        train: `clip_norm` is used here.
         epoch: epochs done before this one.
+        layers: measures each layer, if given.
 
     Returns:
-        Means over the epoch's steps: loss, loss/<part>, grad_norm (before clipping); and lr (at the end), seconds.
+        Means over the epoch's steps: loss, loss/<part>, grad_norm (before clipping), what `layers` found; and lr (at
+        the end), seconds.
 
     Raises:
         DataError: a part of the loss is not finite; it is named.
     """
     started = time.perf_counter()
+    train = task.settings.train
     model.train()
+    freeze(accelerator.unwrap_model(model), epoch < train.freeze_epochs)
+    if layers:
+        layers.start()
     sums: dict[str, Tensor | float] = defaultdict(float)
     steps = len(loader)
     for step, batch in enumerate(track(loader, f"epoch {epoch + 1}")):
         lr = rate(epoch + step / steps)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["share"]
         with accelerator.autocast():
             losses = task.loss(model, batch)
         loss = torch.stack(list(losses.values())).sum()
@@ -65,12 +71,15 @@ def train_one_epoch(
         optimizer.zero_grad()
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), train.clip_norm or float("inf"))
+        if layers:
+            layers.after_backward(max(1.0, float(norm) / train.clip_norm) if train.clip_norm else 1.0)
         optimizer.step()
         if average is not None:
             average.update(accelerator.unwrap_model(model))
         for name, value in {"loss": loss, "grad_norm": norm, **_parts(losses)}.items():
             sums[name] = sums[name] + value.detach()
     row = {name: float(value) / steps for name, value in sums.items()}
+    row |= layers.finish() if layers else {}
     return {**row, "lr": lr, "seconds": time.perf_counter() - started}
 
 

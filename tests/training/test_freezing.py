@@ -1,0 +1,107 @@
+"""A frozen backbone stays as it is, to the bit, and learns again afterwards; lower stages learn more slowly."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tropho.images.pack import Pack, write_pack
+from tropho.models.backbones import stage_of
+from tropho.tables import BOXES, empty
+from tropho.tasks import build_task
+from tropho.tasks.base import Truth
+from tropho.training.checkpoints import Checkpoint
+from tropho.training.fit import fit, make_accelerator
+from tropho.training.freezing import freeze
+from tropho.training.optimizers import parameter_groups
+
+SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Eight pictures of two classes: a pack, and their truth."""
+    rng = np.random.default_rng(0)
+    names = [f"{number}.png" for number in range(8)]
+    for number, name in enumerate(names):
+        pixels = rng.integers(0, 100, (32, 32, 3)) + 100 * (number % 2)
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name)
+    images = pd.DataFrame({"image_id": names, "path": names, "label": ["a", "b"] * 4})
+    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    return Pack(tmp_path / "pack"), Truth(images, empty(BOXES))
+
+
+def train(settings, data, checkpoint=None, on_epoch=lambda row: None, **changes):
+    pack, truth = data
+    made = settings("cells_demo", **{**SMALL, **changes})
+    return fit(build_task(made, ["a", "b"]), pack, truth, truth, make_accelerator(made.train), 0, checkpoint, on_epoch)
+
+
+def backbone(weights):
+    return {name: value for name, value in weights.items() if stage_of(name) is not None}
+
+
+def test_stages_are_told_by_name() -> None:
+    names = {"body.conv1.weight": 0, "pyramid.body.layer1.0.bn1.bias": 1, "body.layer4.": 4, "body.fc.1.weight": None}
+    names |= {"pyramid.body.model.encoder.stages.3.layers.0.weight": 4, "pyramid.body.model.embedder.x.weight": 0}
+    assert {name: stage_of(name) for name in names} == names
+
+
+def test_a_frozen_backbone_keeps_weights_and_statistics(settings, data) -> None:
+    untouched = train(settings, data, **{"train.epochs": 1, "train.freeze_epochs": 1, "train.lr": 1e-9})
+    frozen = train(settings, data, **{"train.epochs": 2, "train.freeze_epochs": 2, "train.lr": 0.01})
+    torch.testing.assert_close(backbone(frozen.weights), backbone(untouched.weights), rtol=0, atol=0)
+    assert not torch.equal(frozen.weights["body.fc.1.weight"], untouched.weights["body.fc.1.weight"])
+    freed = train(settings, data, **{"train.freeze_epochs": 1, "train.lr": 0.01, "train.validate_every": 3})
+    assert not torch.equal(freed.weights["body.conv1.weight"], untouched.weights["body.conv1.weight"])
+    assert freed.weights["body.bn1.num_batches_tracked"] == 4  # two epochs of two steps
+
+
+def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(row) -> None:
+        if row["epoch"] == 1:
+            raise Killed
+
+    changes = {"train.freeze_epochs": 2, "train.lr": 0.01, "train.stage_lr": 0.5, "train.validate_every": 3}
+    whole = train(settings, data, **changes)
+    with pytest.raises(Killed):
+        train(settings, data, Checkpoint(tmp_path / "fold"), kill, **changes)
+    resumed = train(settings, data, Checkpoint(tmp_path / "fold"), **changes)
+    torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)
+
+
+def test_lower_stages_learn_at_a_share_of_the_rate(settings) -> None:
+    model = build_task(settings("cells_demo"), ["a", "b"]).model()
+    groups = parameter_groups(model, 0.1, stage_lr=0.5)
+    shares = {id(each): group["share"] for group in groups for each in group["params"]}
+    assert len(shares) == len(list(model.parameters()))
+    found = {stage_of(name): shares[id(each)] for name, each in model.named_parameters()}
+    assert found == {None: 1.0, 4: 0.5, 3: 0.25, 2: 0.125, 1: 0.0625, 0: 0.03125}
+    assert {(group["share"], group["weight_decay"]) for group in parameter_groups(model, 0.1)} == {(1, 0.1), (1, 0.0)}
+
+
+def test_the_rate_of_a_step_is_the_group_s_share(settings, data) -> None:
+    """One step of plain SGD moves a weight by rate times gradient, so that steps compare as shares do."""
+    plain = {"train.epochs": 1, "train.optimizer": "sgd", "train.momentum": 0.0, "train.weight_decay": 0.0}
+    plain |= {"train.batch_size": 8, "train.schedule": "constant", "train.warmup_epochs": 0.0, "train.clip_norm": None}
+    start = train(settings, data, **plain, **{"train.lr": 1e-12}).weights["body.layer3.0.conv1.weight"]
+    moves = [
+        train(settings, data, **plain, **{"train.lr": 1e-2, "train.stage_lr": share}).weights[
+            "body.layer3.0.conv1.weight"
+        ]
+        - start
+        for share in (1.0, 0.5)
+    ]
+    torch.testing.assert_close(moves[1], moves[0] / 4, rtol=1e-3, atol=1e-8)
+
+
+def test_networks_without_a_backbone_are_left_alone() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
+    freeze(model, True)
+    assert model[1].training
+    assert all(each.requires_grad for each in model.parameters())

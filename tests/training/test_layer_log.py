@@ -1,0 +1,87 @@
+"""What is logged of each layer, by hand, and that it shows gradients that vanish."""
+
+import pytest
+import torch
+from torch import nn
+
+from tropho.config import with_overrides
+from tropho.models import build_model
+from tropho.training.layer_log import FLAT, STEPS, LayerLog, slope_share
+
+
+def test_gradients_and_outputs_are_those_of_the_layer() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 1))
+    log = LayerLog(model)
+    log.start()
+    inputs = torch.randn(5, 2)
+    hidden = model[0](inputs).detach()
+    model(inputs).sum().backward()
+    log.after_backward(2.0)
+    found = log.finish()
+    assert found["grad_norm/0"] == pytest.approx(2 * model[0].weight.grad.norm().item())
+    assert found["idle/1"] == pytest.approx((hidden <= 0).float().mean().item())
+    assert set(found) == {
+        *(f"{kind}/{layer}" for kind in ("grad_norm", "output_mean", "output_std") for layer in "02"),
+        "idle/1",
+    }
+    assert not model[0]._forward_hooks
+
+
+def test_only_the_first_steps_are_measured() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False))
+    log = LayerLog(model)
+    log.start()
+    for step in range(STEPS + 5):
+        model(torch.full((1, 1), float(step < STEPS))).sum().backward()
+        log.after_backward(1.0)
+        model.zero_grad()
+    assert log.finish()["grad_norm/0"] == pytest.approx(1.0)
+    log.start()
+    assert log.finish() == {}
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.ReLU(), nn.LeakyReLU(0.2), nn.LeakyReLU(0.01), nn.SELU(), nn.Sigmoid(), nn.Tanh()]
+)
+def test_slopes_are_told_from_outputs(layer: nn.Module) -> None:
+    inputs = torch.linspace(-8, 8, 161, requires_grad=True)
+    output = layer(inputs)
+    slopes = torch.autograd.grad(output.sum(), inputs)[0]
+    near_zero = torch.linspace(-1e-4, 1e-4, 100, requires_grad=True)
+    steepest = torch.autograd.grad(layer(near_zero).sum(), near_zero)[0].max()
+    away = inputs.detach().abs() > 1e-3
+    torch.testing.assert_close(
+        slope_share(layer, output.detach())[away], (slopes / steepest)[away], rtol=1e-3, atol=1e-3
+    )
+
+
+def deep(settings, activation: str, init: str) -> dict[str, float]:
+    changes = {"name": "mlp", "hidden": [32] * 8, "norm": "none", "activation": activation, "init": init}
+    made = with_overrides(settings("cells_demo"), {f"model.{key}": value for key, value in changes.items()})
+    torch.manual_seed(0)
+    model = build_model(made.model, "classification", 2, 16)
+    log = LayerLog(model)
+    log.start()
+    images = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8)
+    nn.functional.cross_entropy(model(images), torch.arange(32) % 2).backward()
+    log.after_backward(1.0)
+    return log.finish()
+
+
+def test_vanishing_gradients_are_seen(settings) -> None:
+    def ends(activation: str, init: str) -> float:
+        norms = [value for name, value in deep(settings, activation, init).items() if name.startswith("grad_norm/")]
+        assert len(norms) == 9
+        return norms[0] / norms[-1]
+
+    assert ends("sigmoid", "naive") < 1e-6
+    assert ends("sigmoid", "xavier") < 1e-2
+    assert 0.1 < ends("relu", "kaiming") < 100
+
+
+def test_saturation_is_seen(settings) -> None:
+    found = deep(settings, "relu", "kaiming")
+    idle = [value for name, value in found.items() if name.startswith("idle/")]
+    assert len(idle) == 8
+    assert all(0.2 < value < 0.8 for value in idle)  # about half of a ReLU's outputs are zero
+    assert FLAT < 0.2
