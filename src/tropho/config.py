@@ -13,6 +13,7 @@ from tropho.settings import BASE, SECTIONS, TaskSettings
 PARAMS = Path("params.yaml")
 
 MEMBERS_OWN = ("model", "train", "augment")
+SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
 SHARED_BY_MEMBERS = ("train.members", "train.folds", "train.precision", "augment.encoding", "augment.previews")
 
 
@@ -25,8 +26,8 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(params, dict):
-        raise UsageError(f"{path} must hold the keys active, defaults and tasks.")
-    _check_keys(params, ["active", "defaults", "tasks"], "")
+        raise UsageError(f"{path} must hold the keys active, preset, defaults and tasks.")
+    _check_keys(params, ["active", "preset", "defaults", "tasks"], "")
     for key in ("defaults", "tasks"):
         if not isinstance(params.get(key), dict):
             raise UsageError(f"{path} needs a section '{key}'.")
@@ -46,14 +47,20 @@ def load_task(task: str, path: Path = PARAMS) -> TaskSettings:
 
 
 def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
-    """Merge `defaults` with `tasks.TASK` of an already read params.yaml and validate the result."""
+    """Settings of a task in an already read params.yaml, validated.
+
+    What the task's own sections say wins over its preset of the name `preset`, and that over `defaults`.
+    """
     if task not in params["tasks"]:
         raise UsageError(f"There is no task '{task}' in params.yaml{_nearest(task, params['tasks'])}.")
     entry = params["tasks"][task]
     where = f"tasks.{task}"
     if not isinstance(entry, dict):
-        raise UsageError(f"{where} must be a section with the keys kind, description and {', '.join(SECTIONS)}.")
-    _check_keys(entry, ["kind", "description", *SECTIONS], f"{where}.")
+        raise UsageError(
+            f"{where} must be a section with the keys kind, description, presets and {', '.join(SECTIONS)}."
+        )
+    _check_keys(entry, ["kind", "description", "presets", *SECTIONS], f"{where}.")
+    preset = _preset(entry, params, where)
     merged: dict[str, Any] = {
         "name": task,
         "kind": entry.get("kind"),
@@ -63,10 +70,28 @@ def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
         differs = entry.get(section)
         if not isinstance(differs, dict):
             raise UsageError(f"{where}.{section} must be a section; write `{section}: {{}}` if nothing differs.")
-        merged[section] = {**(params["defaults"].get(section) or {}), **differs}
+        merged[section] = {**(params["defaults"].get(section) or {}), **preset.get(section, {}), **differs}
     settings = _validated(merged, where)
     member_settings(settings)
     return settings
+
+
+def _preset(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """What the chosen preset of a task says, by section; nothing for a task without presets."""
+    presets = entry.get("presets")
+    if not isinstance(presets, dict) or not all(isinstance(each, dict) for each in presets.values()):
+        raise UsageError(f"{where}.presets must hold sections by name; write `presets: {{}}` if there are none.")
+    chosen = params.get("preset")
+    if presets and chosen not in presets:
+        raise UsageError(f"preset is '{chosen}', which {where}.presets has not{_nearest(str(chosen), presets)}.")
+    known = [f"{section}.{key}" for section in SET_BY_PRESETS for key in params["defaults"].get(section) or {}]
+    values: dict[str, dict[str, Any]] = {}
+    for name, changes in presets.items():
+        _check_keys(changes, known, f"{where}.presets.{name}: ")
+    for key, value in presets.get(chosen, {}).items():
+        section, _, field = key.partition(".")
+        values.setdefault(section, {})[field] = value
+    return values
 
 
 def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
