@@ -99,6 +99,62 @@ def test_an_mlp_is_not_asked_for_views_at_other_scales(params):
         task_settings("cells_demo", params)
 
 
+def test_a_preset_lies_between_the_defaults_and_what_the_task_says(params):
+    laptop = task_settings("brain_tumor", params)
+    gpu = task_settings("brain_tumor", {**params, "preset": "gpu"})
+    assert (laptop.augment.size, gpu.augment.size) == (128, 224)
+    assert laptop.train.lr == params["defaults"]["train"]["lr"]
+    assert gpu.model.pretrained
+    params["tasks"]["brain_tumor"]["augment"] = {"size": 96}
+    assert task_settings("brain_tumor", params).augment.size == 96
+
+
+@pytest.mark.parametrize("preset", ["laptop", "gpu"])
+def test_every_class_project_has_a_preset_for_either_machine(params, preset):
+    for task in ("brain_tumor", "brain_tumor_binary", "retina_oct", "chest_xray"):
+        assert params["tasks"][task]["presets"][preset]
+        assert task_settings(task, {**params, "preset": preset}).kind == "classification"
+
+
+def test_every_choice_of_a_preset_has_its_reason():
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    choices = [line for line in lines if re.match(r"        \w+\.\w+:", line)]
+    assert len(choices) > 40
+    assert [line for line in choices if "  # " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"preset": "laptpo"}, "preset is 'laptpo', which tasks.brain_tumor.presets has not; did you mean 'laptop'"),
+        ({"preset": None}, "preset is 'None', which tasks.brain_tumor.presets has not"),
+    ],
+)
+def test_an_unknown_preset_names_the_nearest(params, changes, words):
+    with pytest.raises(UsageError, match=re.escape(words)):
+        task_settings("brain_tumor", {**params, **changes})
+    assert task_settings("cells_demo", {**params, **changes}).name == "cells_demo"  # it has none to choose from
+
+
+@pytest.mark.parametrize(
+    ("presets", "words"),
+    [
+        ({"laptop": {"train.epoch": 3}}, ["presets.laptop: train.epoch is not a known key", "'train.epochs'"]),
+        ({"laptop": {"split.folds": 3}}, ["presets.laptop: split.folds is not a known key"]),
+        ({"laptop": {}, "gpu": {"train.rl": 3}}, ["presets.gpu: train.rl is not a known key"]),
+        ({"laptop": {"train.epochs": 0}}, ["tasks.brain_tumor.train.epochs is 0"]),
+        ({"laptop": 3}, ["tasks.brain_tumor.presets must hold sections by name"]),
+        (None, ["write `presets: {}`"]),
+    ],
+)
+def test_a_wrong_preset_is_refused_with_its_path(params, presets, words):
+    params["tasks"]["brain_tumor"]["presets"] = presets
+    with pytest.raises(UsageError) as caught:
+        task_settings("brain_tumor", params)
+    for word in words:
+        assert word in str(caught.value)
+
+
 def test_an_unknown_section_names_the_nearest(params):
     params["tasks"]["malaria"]["trian"] = {}
     with pytest.raises(UsageError, match=r"tasks\.malaria\.trian .* 'train'"):

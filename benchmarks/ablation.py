@@ -1,0 +1,179 @@
+"""What each component of the detection recipe adds: score, training minutes and milliseconds an image.
+
+    python benchmarks/ablation.py smear
+    python benchmarks/ablation.py bccd ../shared/data/bccd     # the folder of a data set that is not drawn
+    python benchmarks/ablation.py smear --test                 # at the end: the first and the last row, on the test
+
+Rows stand in ablation.yaml. Each adds a component to those before it that gained, is trained on the training part and
+judged on the validation part of one grouped split, and is compared image by image with the row that it adds to; the
+95 % interval of the gain resamples whole groups. What gains stays, what doesn't is left out of the rows below. Last
+comes the plain detector again, trained as many minutes as the full recipe. Results are kept in ablation/ and a row
+that is there already is not trained again; the table goes to standard output as Markdown.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from tropho.config import load_params, task_settings, with_overrides
+from tropho.files import read_json, write_json
+from tropho.formats.competition import read_competition_csv
+from tropho.metrics.boxes import Ranking, leaderboard_map
+from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
+from tropho.predicting.crossfit import cross_finish
+from tropho.predicting.ensembles import finish_members, fit_members
+from tropho.settings import TaskSettings
+from tropho.stages import audit, augment, download, split, train
+from tropho.stages.inputs import read_inputs
+from tropho.stages.members import load_members, model_entries, of_images, out_of_fold
+from tropho.stages.paths import Paths
+from tropho.training.fit import make_accelerator
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAIN, LONGER = "plain detector", "plain detector, trained as long as the full recipe"
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A trained recipe, judged on the validation part."""
+
+    name: str
+    changes: Changes
+    minutes: float
+    milliseconds: float
+    score: dict[str, float]
+    precisions: dict[str, float]
+    ranking: Ranking
+    groups: pd.Series
+
+
+class Ablation:
+    """Trains and judges recipes of one data set below `folder`, each in a folder of its own."""
+
+    def __init__(self, base: TaskSettings, folder: Path) -> None:
+        self.base, self.folder = base, folder
+
+    def row(self, name: str, changes: Changes) -> Row:
+        """Train and judge a recipe, unless that was done before."""
+        settings = with_overrides(self.base, changes)
+        root = self.folder / name.replace(" ", "_").replace(",", "").replace("/", "_")
+        paths = Paths(root, settings.name)
+        self._train(settings, paths)
+        inputs, record = read_inputs(paths), read_json(paths.models / "run.json")
+        members = load_members(settings, paths, record, inputs)
+        truth = inputs.truth.of([each for number in members[0].folds for each in inputs.folds[number]])
+        groups = truth.images.set_index("image_id")["group"]
+        started = time.perf_counter()
+        raw = out_of_fold(members, make_accelerator(settings.train))
+        seconds = time.perf_counter() - started
+        finished = cross_finish(members[0].task, truth, raw, groups)
+        write_json(root / "finish.json", fit_members(members[0].task, truth, raw, groups))
+        ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
+        table = leaderboard_intervals(ranking, groups, "score")
+        folds = [fold for entry in model_entries(record).values() for fold in entry["folds"]]
+        return Row(
+            name,
+            changes,
+            sum(fold["seconds"] for fold in folds) / 60,
+            1000 * seconds / len(truth.images),
+            table.loc["score"].to_dict(),
+            {str(key).removeprefix("ap/"): value for key, value in table["value"].items() if key != "score"},
+            ranking,
+            groups,
+        )
+
+    def _train(self, settings: TaskSettings, paths: Paths) -> None:
+        done, asked = paths.root / "settings.json", settings.model_dump(mode="json", exclude={"predict", "evaluate"})
+        if done.exists() and read_json(done) == json.loads(json.dumps(asked)):
+            return
+        shared = self.folder / "raw"
+        if not shared.exists():
+            download.run(settings, shared)
+        (paths.root / "data").mkdir(parents=True, exist_ok=True)
+        for name in ("raw", "held_out"):
+            link = paths.root / "data" / name
+            if not link.exists():
+                link.symlink_to(shared / "data" / name)
+        for stage in (audit, split, augment, train):
+            stage.run(settings, paths.root)
+        write_json(done, asked)
+
+    def test(self, row: Row) -> float:
+        """The score on the test set; what finishes predictions was learned on the validation part."""
+        settings = with_overrides(self.base, row.changes)
+        paths = Paths(self.folder / row.name.replace(" ", "_").replace(",", "").replace("/", "_"), settings.name)
+        inputs = read_inputs(paths)
+        members = load_members(settings, paths, read_json(paths.models / "run.json"), inputs)
+        truth = inputs.truth.of(inputs.test)
+        task = members[0].task
+        fitted = read_json(paths.root / "finish.json")
+        predicted = finish_members(task, of_images(members, truth, make_accelerator(settings.train)), fitted)
+        if not paths.held_out.exists():
+            return task.score(truth, predicted)
+        return float(
+            leaderboard_map(read_competition_csv(paths.held_out), task.submission(predicted, inputs.test))["score"]
+        )
+
+
+def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> list[tuple[Row, dict[str, float] | None]]:
+    """Every row with its gain over the row that it adds to, the plain detector first."""
+    best = first = ablation.row(PLAIN, plain)
+    found: list[tuple[Row, dict[str, float] | None]] = [(first, None)]
+    _say(first, None)
+    for each in rows:
+        row = ablation.row(each["name"], {**best.changes, **each["changes"]})
+        gained = gain(row.ranking, best.ranking, row.groups)
+        found.append((row, gained))
+        _say(row, gained)
+        best = row if gained["value"] > 0 else best
+    epochs = math.ceil(ablation.base.train.epochs * best.minutes / first.minutes)
+    longer = ablation.row(LONGER, {**plain, "train.epochs": epochs})
+    return [*found, (longer, None), (best, gain(best.ranking, longer.ranking, best.groups))]
+
+
+def _say(row: Row, gained: dict[str, float] | None) -> None:
+    print(_cells(row, gained), flush=True)
+
+
+def _cells(row: Row, gained: dict[str, float] | None) -> str:
+    score = f"{row.score['value']:.3f} ({row.score['low']:.3f} to {row.score['high']:.3f})"
+    more = f"{gained['value']:+.3f} ({gained['low']:+.3f} to {gained['high']:+.3f})" if gained else ""
+    classes = " | ".join(f"{value:.3f}" for value in row.precisions.values())
+    return f"| {row.name} | {score} | {more} | {classes} | {row.minutes:.1f} | {row.milliseconds:.0f} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", help="a part of ablation.yaml")
+    parser.add_argument("path", nargs="?", type=Path, help="folder of a data set that is not drawn")
+    parser.add_argument("--test", action="store_true", help="score the first and the last row on the test as well")
+    parser.add_argument("--out", type=Path, default=ROOT / "ablation", help="folder of results")
+    asked = parser.parse_args()
+    recipe = yaml.safe_load((ROOT / "benchmarks" / "ablation.yaml").read_text(encoding="utf-8"))[asked.data]
+    also = dict(recipe["also"])
+    if asked.path:
+        also["download.path"] = str(asked.path.resolve())
+    base = with_overrides(task_settings(recipe["task"], load_params(ROOT / "params.yaml")), also)
+    ablation = Ablation(base, asked.out.resolve() / asked.data)
+    rows = ablate(ablation, recipe["plain"], recipe["rows"])
+    names = " | ".join(rows[0][0].precisions)
+    print(f"\n| recipe | score | gain | {names} | training, min | inference, ms |")
+    print("|---" * (5 + len(rows[0][0].precisions)) + "|")
+    for row, gained in rows:
+        print(_cells(row, gained))
+    if asked.test:
+        for row in (rows[0][0], rows[-2][0], rows[-1][0]):
+            print(f"test: {row.name}: {ablation.test(row):.3f}")
+
+
+if __name__ == "__main__":
+    main()
