@@ -38,4 +38,4 @@ lint: $(READY) ## Check format, style, docstrings, complexity and types
 	$(BIN)/mypy
 
 bench: $(READY) ## Measure speed (see benchmarks/)
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*_speed.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -14,6 +14,7 @@ that is there already is not trained again; the table goes to standard output as
 import argparse
 import json
 import math
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +66,7 @@ class Ablation:
     def row(self, name: str, changes: Changes) -> Row:
         """Train and judge a recipe, unless that was done before."""
         settings = with_overrides(self.base, changes)
-        root = self.folder / name.replace(" ", "_").replace(",", "").replace("/", "_")
-        paths = Paths(root, settings.name)
+        paths = self._paths(name)
         self._train(settings, paths)
         inputs, record = read_inputs(paths), read_json(paths.models / "run.json")
         members = load_members(settings, paths, record, inputs)
@@ -76,7 +76,7 @@ class Ablation:
         raw = out_of_fold(members, make_accelerator(settings.train))
         seconds = time.perf_counter() - started
         finished = cross_finish(members[0].task, truth, raw, groups)
-        write_json(root / "finish.json", fit_members(members[0].task, truth, raw, groups))
+        write_json(paths.root / "finish.json", fit_members(members[0].task, truth, raw, groups))
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
         folds = [fold for entry in model_entries(record).values() for fold in entry["folds"]]
@@ -90,6 +90,9 @@ class Ablation:
             ranking,
             groups,
         )
+
+    def _paths(self, name: str) -> Paths:
+        return Paths(self.folder / re.sub("[^A-Za-z0-9]+", "_", name), self.base.name)
 
     def _train(self, settings: TaskSettings, paths: Paths) -> None:
         done, asked = paths.root / "settings.json", settings.model_dump(mode="json", exclude={"predict", "evaluate"})
@@ -110,7 +113,7 @@ class Ablation:
     def test(self, row: Row) -> float:
         """The score on the test set; what finishes predictions was learned on the validation part."""
         settings = with_overrides(self.base, row.changes)
-        paths = Paths(self.folder / row.name.replace(" ", "_").replace(",", "").replace("/", "_"), settings.name)
+        paths = self._paths(row.name)
         inputs = read_inputs(paths)
         members = load_members(settings, paths, read_json(paths.models / "run.json"), inputs)
         truth = inputs.truth.of(inputs.test)
