@@ -12,9 +12,7 @@ that is there already is not trained again; the table goes to standard output as
 """
 
 import argparse
-import json
 import math
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,7 @@ import pandas as pd
 import yaml
 
 from tropho.config import load_params, task_settings, with_overrides
-from tropho.files import read_json, write_json
+from tropho.files import fingerprint, read_json, write_json
 from tropho.formats.competition import read_competition_csv
 from tropho.metrics.boxes import Ranking, leaderboard_map
 from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
@@ -32,8 +30,8 @@ from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import finish_members, fit_members
 from tropho.settings import TaskSettings
 from tropho.stages import audit, augment, download, split, train
-from tropho.stages.inputs import read_inputs
-from tropho.stages.members import load_members, model_entries, of_images, out_of_fold
+from tropho.stages.inputs import Inputs, read_inputs
+from tropho.stages.members import Member, load_members, model_entries, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.training.fit import make_accelerator
 
@@ -55,31 +53,32 @@ class Row:
     precisions: dict[str, float]
     ranking: Ranking
     groups: pd.Series
+    fitted: dict[str, Any]
 
 
 class Ablation:
-    """Trains and judges recipes of one data set below `folder`, each in a folder of its own."""
+    """Trains and judges recipes of one data set below `folder`."""
 
     def __init__(self, base: TaskSettings, folder: Path) -> None:
         self.base, self.folder = base, folder
 
     def row(self, name: str, changes: Changes) -> Row:
-        """Train and judge a recipe, unless that was done before."""
+        """Train a recipe, unless that was done before, and judge it."""
         settings = with_overrides(self.base, changes)
-        paths = self._paths(name)
-        self._train(settings, paths)
-        inputs, record = read_inputs(paths), read_json(paths.models / "run.json")
-        members = load_members(settings, paths, record, inputs)
+        paths = self._trained(settings)
+        members, inputs = self._members(settings, paths)
+        task = members[0].task
         truth = inputs.truth.of([each for number in members[0].folds for each in inputs.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
         started = time.perf_counter()
         raw = out_of_fold(members, make_accelerator(settings.train))
         seconds = time.perf_counter() - started
-        finished = cross_finish(members[0].task, truth, raw, groups)
-        write_json(paths.root / "finish.json", fit_members(members[0].task, truth, raw, groups))
+        finished = cross_finish(task, truth, raw, groups)
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
-        folds = [fold for entry in model_entries(record).values() for fold in entry["folds"]]
+        folds = [
+            fold for entry in model_entries(read_json(paths.models / "run.json")).values() for fold in entry["folds"]
+        ]
         return Row(
             name,
             changes,
@@ -89,42 +88,43 @@ class Ablation:
             {str(key).removeprefix("ap/"): value for key, value in table["value"].items() if key != "score"},
             ranking,
             groups,
+            fit_members(task, truth, raw, groups),
         )
 
-    def _paths(self, name: str) -> Paths:
-        return Paths(self.folder / re.sub("[^A-Za-z0-9]+", "_", name), self.base.name)
+    def test(self, row: Row) -> float:
+        """A row's score on the test set, finished by what was learned on the validation part."""
+        settings = with_overrides(self.base, row.changes)
+        paths = self._trained(settings)
+        members, inputs = self._members(settings, paths)
+        task, truth = members[0].task, inputs.truth.of(inputs.test)
+        predicted = finish_members(task, of_images(members, truth, make_accelerator(settings.train)), row.fitted)
+        if not paths.held_out.exists():
+            return task.score(truth, predicted)
+        submission = task.submission(predicted, inputs.test)
+        return float(leaderboard_map(read_competition_csv(paths.held_out), submission)["score"])
 
-    def _train(self, settings: TaskSettings, paths: Paths) -> None:
-        done, asked = paths.root / "settings.json", settings.model_dump(mode="json", exclude={"predict", "evaluate"})
-        if done.exists() and read_json(done) == json.loads(json.dumps(asked)):
-            return
-        shared = self.folder / "raw"
+    def _members(self, settings: TaskSettings, paths: Paths) -> tuple[list[Member], Inputs]:
+        inputs = read_inputs(paths)
+        return load_members(settings, paths, read_json(paths.models / "run.json"), inputs), inputs
+
+    def _trained(self, settings: TaskSettings) -> Paths:
+        """Where a recipe's models are; recipes that differ in prediction alone share them."""
+        asked = settings.model_dump(mode="json", exclude={"predict", "evaluate"})
+        paths = Paths(self.folder / fingerprint(asked)[:12], settings.name)
+        if (paths.root / "settings.json").exists():
+            return paths
+        shared = self.folder / "drawn"
         if not shared.exists():
             download.run(settings, shared)
         (paths.root / "data").mkdir(parents=True, exist_ok=True)
         for name in ("raw", "held_out"):
             link = paths.root / "data" / name
-            if not link.exists():
+            if not link.is_symlink():
                 link.symlink_to(shared / "data" / name)
         for stage in (audit, split, augment, train):
             stage.run(settings, paths.root)
-        write_json(done, asked)
-
-    def test(self, row: Row) -> float:
-        """The score on the test set; what finishes predictions was learned on the validation part."""
-        settings = with_overrides(self.base, row.changes)
-        paths = self._paths(row.name)
-        inputs = read_inputs(paths)
-        members = load_members(settings, paths, read_json(paths.models / "run.json"), inputs)
-        truth = inputs.truth.of(inputs.test)
-        task = members[0].task
-        fitted = read_json(paths.root / "finish.json")
-        predicted = finish_members(task, of_images(members, truth, make_accelerator(settings.train)), fitted)
-        if not paths.held_out.exists():
-            return task.score(truth, predicted)
-        return float(
-            leaderboard_map(read_competition_csv(paths.held_out), task.submission(predicted, inputs.test))["score"]
-        )
+        write_json(paths.root / "settings.json", asked)
+        return paths
 
 
 def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> list[tuple[Row, dict[str, float] | None]]:
