@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from tropho.metrics.boxes import Claims, Ranking
-from tropho.metrics.leaderboard import claim_images, gain
-from tropho.metrics.overlap import Floats
+from tropho.metrics.leaderboard import claim_images
 from tropho.predicting.crossfit import deal_groups
 from tropho.predicting.finishing import Calibration, negative_evidence, negative_probability, powers_of
+from tropho.predicting.trials import Tried, best_by_class, judged, part_weights, run_even_trials
 
 POWER = (0.0, 3.0)  # least and most; 1 is the product with 1 - P(negative)
 FEWEST = 5  # images with and without objects that a calibration is fitted on
@@ -92,13 +92,13 @@ def search_finish(evidence: Evidence, calibrate: bool, trials: int) -> Fitted:
     absent = negative_probability(evidence.predictions, evidence.negative)
     if calibrate and (calibration := fit_calibration(evidence, evidence.image_ids)):
         crossed = _cross_calibrated(evidence, absent)
-        gains["negative"] = _judged(evidence, evidence.rank(crossed, {}), evidence.rank(absent, {}))
+        gains["negative"] = judged(evidence.rank(crossed, {}), evidence.rank(absent, {}), evidence.groups)
         if gains["negative"]["kept"]:
             fitted["negative"] = calibration
             absent = crossed  # what the next step is judged on must not have seen its own images either
     if trials:
         everything, by_part = search_powers(evidence, absent, trials)
-        gains["powers"] = _judged(evidence, evidence.rank(absent, by_part), evidence.rank(absent, {}))
+        gains["powers"] = judged(evidence.rank(absent, by_part), evidence.rank(absent, {}), evidence.groups)
         if gains["powers"]["kept"]:
             fitted["powers"] = everything
     return {**fitted, "gains": gains} if gains else fitted
@@ -123,52 +123,20 @@ def search_powers(
     """The best power of each class on all images, and on those outside each part.
 
     One study serves all of them: the classes' average precisions don't depend on each other's powers, and every trial
-    is scored with each part left out. Points are drawn evenly (quasi-random), not led by earlier scores: what was
-    learned on a part could otherwise reach the powers that it is judged by.
+    is scored with each part left out.
     """
-    import optuna
+    weights = part_weights(evidence.claims.image_ids, evidence.part)
+    tried: Tried = []
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    images = np.array(evidence.claims.image_ids)
-    part = evidence.part.loc[images].to_numpy()
-    numbers = np.arange(part.max() + 1)
-    weights = np.vstack([np.ones(len(images)), (part[None, :] != numbers[:, None])]).astype(np.float64)
-    tried: list[tuple[dict[str, float], dict[str, Floats]]] = []
-
-    def objective(trial: optuna.Trial) -> float:
-        powers = {name: trial.suggest_float(name, *POWER) for name in evidence.classes}
+    def objective(trial: Any) -> float:
+        powers = {name: round(trial.suggest_float(name, *POWER), 4) for name in evidence.classes}
         ranking = evidence.rank(absent, powers)
-        precisions = {name: ranked.average_precision(weights) for name, ranked in ranking.classes.items()}
-        tried.append((powers, precisions))
+        tried.append((powers, {name: each.average_precision(weights) for name, each in ranking.classes.items()}))
         return float(ranking.score())
 
-    study = optuna.create_study(direction="maximize", sampler=_even_sampler())
-    study.enqueue_trial(dict.fromkeys(evidence.classes, 1.0))
-    study.optimize(objective, n_trials=trials)
-    best = [_best_powers(tried, row) for row in range(len(weights))]
+    run_even_trials(objective, trials, "powers", first=dict.fromkeys(evidence.classes, 1.0))
+    best = [best_by_class(tried, row) for row in range(len(weights))]
     return best[0], best[1:]
-
-
-def _even_sampler() -> Any:
-    import warnings
-
-    from optuna.samplers import QMCSampler
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna calls this sampler experimental
-        return QMCSampler(seed=0, warn_independent_sampling=False)
-
-
-def _best_powers(tried: list[tuple[dict[str, float], dict[str, Floats]]], row: int) -> dict[str, float]:
-    """Class by class the power with the best average precision under a row of weights; the first of equals."""
-    best = {}
-    for name in tried[0][0]:
-        if name not in tried[0][1]:
-            continue  # a class without true boxes
-        values = [precisions[name][row] for _, precisions in tried]
-        if np.isfinite(values).any():
-            best[name] = round(tried[int(np.nanargmax(values))][0][name], 4)
-    return best
 
 
 def _cross_calibrated(evidence: Evidence, absent: pd.Series) -> pd.Series:
@@ -181,8 +149,3 @@ def _cross_calibrated(evidence: Evidence, absent: pd.Series) -> pd.Series:
             rows = evidence.predictions[evidence.predictions["image_id"].isin(mine)]
             crossed.loc[mine] = negative_probability(rows, evidence.negative, calibration).loc[mine]
     return crossed
-
-
-def _judged(evidence: Evidence, ours: Ranking, theirs: Ranking) -> dict[str, Any]:
-    found = gain(ours, theirs, evidence.groups)
-    return {**found, "kept": bool(found["low"] > 0)}
