@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 
+from tropho.errors import DataError
 from tropho.predicting.ensembles import stack_members
 from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import BASE, TaskSettings
@@ -43,17 +44,35 @@ class Member:
         return task.merge(views)
 
 
-def load_members(settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs) -> list[Member]:
-    """Every trained model, with the present settings of predict and evaluate."""
+def load_folds(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, dict[int, Predictor]]:
+    """Every trained model by member and fold, with the present settings of predict and evaluate.
+
+    Raises:
+        DataError: the settings ask for other members than were trained.
+    """
+    entries = model_entries(record)
+    wanted = [BASE, *settings.train.members]
+    if set(wanted) != set(entries):
+        raise DataError(
+            f"{paths.models} holds {', '.join(entries)}, and params.yaml asks for {', '.join(wanted)}; run "
+            f"`dvc repro`, or `tropho train {settings.name}`."
+        )
     present = {"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
-    members = []
-    for name, entry in model_entries(record).items():
+    members = {}
+    for name, entry in entries.items():
         folds = {fold["fold"]: load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]}
         for predictor in folds.values():
             predictor.task.settings = predictor.task.settings.model_copy(update=present)
-        size = next(iter(folds.values())).task.settings.augment.size
-        members.append(Member(name, folds, inputs.at(size)))
+        members[name] = folds
     return members
+
+
+def load_members(settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs) -> list[Member]:
+    """The same with the data at the size that each looks at."""
+    return [
+        Member(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.size))
+        for name, folds in load_folds(settings, paths, record).items()
+    ]
 
 
 def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame:

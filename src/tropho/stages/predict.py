@@ -14,10 +14,9 @@ from tropho.files import read_json
 from tropho.formats.competition import write_competition_csv
 from tropho.images.decode import read_image
 from tropho.predicting.ensembles import finish_members, stack_members
-from tropho.predicting.predictor import load_predictor
 from tropho.progress import say, track
 from tropho.settings import BASE, TaskSettings
-from tropho.stages.members import model_entries
+from tropho.stages.members import load_folds
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
 
@@ -35,11 +34,8 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     record = paths.models / "run.json"
     if not record.exists():
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
-    members = {
-        name: [load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]]
-        for name, entry in model_entries(read_json(record)).items()
-    }
-    kind = members[BASE][0].task
+    members = load_folds(settings, paths, read_json(record))
+    kind = next(iter(members[BASE].values())).task
     names = _names(images)
     tables = []
     for name, image in track(list(names.items()), "predict"):
@@ -48,8 +44,8 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
             tables.append(
                 stack_members(
                     {
-                        member: kind.merge([predictor.predict_raw(pixels, name) for predictor in predictors])
-                        for member, predictors in members.items()
+                        member: kind.merge([fold.predict_raw(pixels, name) for fold in folds.values()])
+                        for member, folds in members.items()
                     }
                 )
             )
