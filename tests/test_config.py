@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.config import load_params, load_task, task_settings, with_overrides
+from tropho.config import load_params, load_task, member_settings, task_settings, with_overrides
 from tropho.errors import UsageError
 from tropho.settings import SECTIONS, TaskSettings
 
@@ -82,6 +82,11 @@ def test_settings_are_frozen(settings):
         ("train", {"members": {"m": {"train.folds": 1}}}, ["members.m can't change 'train.folds'"]),
         ("train", {"members": {"m": {"augment.size": 2048}}}, ["members.m", "2048 is more than the 1024 pixels"]),
         ("train", {"members": {"m": {"model.name": "resnet"}}}, ["members.m", "can't do detection"]),
+        ("model", {"name": "presence"}, ["tasks.malaria.model.name", "train.members"]),
+        ("predict", {"negative_from": ["emtpy"]}, ["tasks.malaria", "there is no member 'emtpy'"]),
+        ("predict", {"negative_from": []}, ["tasks.malaria.predict.negative_from", "at least 1 item"]),
+        ("predict", {"weights": "fitted"}, ["tasks.malaria", "evaluate.fusion_trials"]),
+        ("evaluate", {"fusion_trials": -1}, ["tasks.malaria.evaluate.fusion_trials is -1"]),
         ("predict", {"merge_iou": {"WBC": 0.5}}, ["tasks.malaria", "predict.merge_iou by class"]),
     ],
 )
@@ -219,3 +224,31 @@ def test_a_required_sensitivity_and_its_rule_go_together(settings):
     for key, value in both.items():
         with pytest.raises(UsageError, match="go together"):
             with_overrides(base, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"predict.weights": {"base": 0.0, "empty": 1.0}}, "no member that finds boxes"),
+        ({"predict.weights": {"base": 1.0, "empty": 0.0}, "predict.negative_from": ["empty"]}, "are 0 for all that"),
+        ({"audit.negative": None, "train.members": {}, "predict.negative_from": ["base"]}, r"needs audit\.negative"),
+    ],
+)
+def test_a_member_without_boxes_is_not_left_alone(settings, changes, words):
+    members = {"train.members": {"empty": {"model.name": "presence"}}}
+    with pytest.raises(UsageError, match=words):
+        settings("smear_demo", **{**members, **changes})
+
+
+def test_classes_are_not_fused_by_trials(settings):
+    with pytest.raises(UsageError, match=r"fusion_trials is for detection"):
+        settings("cells_demo", **{"evaluate.fusion_trials": 8})
+
+
+def test_a_presence_member_needs_a_negative_class(params):
+    members = {"empty": {"model.name": "presence"}}
+    params["tasks"]["smear_demo"]["train"] |= {"members": members}
+    assert list(member_settings(task_settings("smear_demo", params))) == ["base", "empty"]
+    params["tasks"]["smear_demo"]["audit"] |= {"negative": None}
+    with pytest.raises(UsageError, match=r"train\.members\.empty.*needs audit\.negative"):
+        task_settings("smear_demo", params)

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tropho.errors import UsageError
+from tropho.model_settings import PRESENCE
 from tropho.settings import BASE, SECTIONS, TaskSettings
 
 PARAMS = Path("params.yaml")
@@ -95,18 +96,24 @@ def _preset(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[s
 
 
 def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
-    """Settings of every model of a task's ensemble: its own as `base`, then train.members; none has members itself.
+    """Settings of every model of a task's ensemble: its own as `base`, then train.members, which have none themselves.
 
     Raises:
-        UsageError: a member changes what members can't, or to what can't be; the sentence names it.
+        UsageError: a member changes what members can't, or to what can't be, or the task's own model finds no boxes;
+            the sentence names it.
     """
+    if settings.model.name == PRESENCE:
+        raise UsageError(
+            f"tasks.{settings.name}.model.name '{PRESENCE}' finds no boxes and can't be a task's own model; make it a "
+            f"member, such as train.members: {{empty: {{model.name: {PRESENCE}}}}}."
+        )
     train, predict = settings.train, settings.predict
     alone = {
         "train": train.model_copy(update={"members": {}}),
-        "predict": predict.model_copy(update={"weights": "equal"}),
+        "predict": predict.model_copy(update={"weights": "equal", "negative_from": None}),
     }
-    base = settings.model_copy(update=alone)
-    return {BASE: base, **{name: _member(base, name, changes) for name, changes in train.members.items()}}
+    shared = settings.model_copy(update=alone)
+    return {BASE: settings, **{name: _member(shared, name, changes) for name, changes in train.members.items()}}
 
 
 def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSettings:

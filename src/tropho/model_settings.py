@@ -41,6 +41,9 @@ BACKBONES = (
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
+PRESENCE = "presence"
+"""A detection model that finds no boxes: it says whether there are any."""
+
 
 class ModelSettings(Section):
     """The network."""
@@ -56,6 +59,7 @@ class ModelSettings(Section):
         "torchvision_retinanet",
         "torchvision_faster_rcnn",
         "rt_detr",
+        "presence",
     ]
     backbone: str
     pretrained: bool

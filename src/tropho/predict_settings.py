@@ -47,16 +47,39 @@ class PredictSettings(Section):
     fusion: Literal["wbf", "nms", "soft_nms"]
     merge_iou: Share | dict[str, Share]
     weights: Literal["equal", "fitted"] | dict[str, Annotated[float, Field(ge=0)]]
+    negative_from: Annotated[list[str], Field(min_length=1)] | None
 
     @property
     def scaled(self) -> bool:
         """Whether a view is of another size than the packed image."""
         return any(parse_view(view)[1] != 1.0 for view in self.tta)
 
-    def faults(self, classes: list[str] | None, members: list[str]) -> str | None:
-        """What is wrong with values by class or by member, for a task that has these; None if nothing is."""
+    def weight_of(self, member: str) -> float:
+        """How much a member counts unless that is fitted."""
+        return self.weights[member] if isinstance(self.weights, dict) else 1.0
+
+    def overlap_of(self, label: str) -> float:
+        """From which overlap boxes of a class are one; 1 for a class that has none, such as the negative one."""
+        return self.merge_iou.get(label, 1.0) if isinstance(self.merge_iou, dict) else self.merge_iou
+
+    def says_negative(self, member: str) -> bool:
+        """Whether a member's P(negative) counts."""
+        return self.negative_from is None or member in self.negative_from
+
+    def faults(self, classes: list[str] | None, members: list[str], boxless: list[str]) -> str | None:
+        """What is wrong with values by class or by member, for a task that has these; None if nothing is.
+
+        `boxless` are those of the members that find no boxes.
+        """
         if isinstance(self.merge_iou, dict) and sorted(self.merge_iou) != sorted(classes or []):
             return "predict.merge_iou by class needs audit.classes, and a value for each of them and no other"
         if isinstance(self.weights, dict) and (set(self.weights) != set(members) or not any(self.weights.values())):
             return f"predict.weights needs a value for each of {', '.join(members)} and no other, not all of them 0"
+        unknown = [name for name in self.negative_from or [] if name not in members]
+        if unknown:
+            return f"predict.negative_from: there is no member '{unknown[0]}'; members are {', '.join(members)}"
+        if not any(self.weight_of(name) for name in members if name not in boxless):
+            return "predict.weights leaves no member that finds boxes; give one of them more than 0"
+        if not any(self.weight_of(name) for name in members if self.says_negative(name)):
+            return "predict.weights are 0 for all that predict.negative_from names; give one of them more than 0"
         return None

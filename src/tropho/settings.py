@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from tropho.model_settings import CLASSIFIERS, ModelSettings
+from tropho.evaluate_settings import EvaluateSettings
+from tropho.model_settings import CLASSIFIERS, PRESENCE, ModelSettings
 from tropho.predict_settings import PredictSettings
 from tropho.section import AtLeastOne, Count, Positive, Section, Share
 
@@ -156,31 +157,6 @@ class TuneSettings(Section):
     seed: Count
 
 
-class EvaluateSettings(Section):
-    """What is measured."""
-
-    test: bool
-    iou: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Literal["f1", "f_beta", "sensitivity"]
-    beta: Positive
-    sensitivity: Annotated[float, Field(gt=0, le=1)] | None
-    gallery: Count
-    heat_maps: Count
-    calibrate_negative: bool
-    power_trials: Count
-
-    @model_validator(mode="after")
-    def _sensitivity_is_asked_for(self) -> "EvaluateSettings":
-        if (self.threshold == "sensitivity") != (self.sensitivity is not None):
-            raise ValueError("threshold 'sensitivity' and a value of the key 'sensitivity' go together")
-        return self
-
-    @property
-    def curve_beta(self) -> float:
-        """The beta of the F that thresholds are chosen by and that is drawn over the threshold."""
-        return 1.0 if self.threshold == "f1" else self.beta
-
-
 class SubmitSettings(Section):
     """How the submission is written."""
 
@@ -215,6 +191,8 @@ class TaskSettings(Section):
     def _model_fits_kind(self) -> "TaskSettings":
         if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
+        if self.model.name == PRESENCE and not self.audit.negative:
+            raise ValueError(f"model.name '{PRESENCE}' needs audit.negative, the class of empty images")
         return self
 
     @model_validator(mode="after")
@@ -249,13 +227,28 @@ class TaskSettings(Section):
             raise ValueError(
                 "evaluate.calibrate_negative and power_trials need audit.negative, the class of empty images"
             )
+        if self.predict.negative_from and not self.audit.negative:
+            raise ValueError("predict.negative_from needs audit.negative, the class of empty images")
         return self
+
+    @model_validator(mode="after")
+    def _members_are_fitted_as_fits_kind(self) -> "TaskSettings":
+        if self.kind == "detection" and self.predict.weights == "fitted":
+            raise ValueError("predict.weights 'fitted' is for classification; detection has evaluate.fusion_trials")
+        if self.kind == "classification" and self.evaluate.fusion_trials:
+            raise ValueError("evaluate.fusion_trials is for detection; classification has predict.weights 'fitted'")
+        return self
+
+    @property
+    def boxless(self) -> list[str]:
+        """Members of the ensemble that find no boxes."""
+        return [name for name, changes in self.train.members.items() if changes.get("model.name") == PRESENCE]
 
     @model_validator(mode="after")
     def _prediction_fits_task(self) -> "TaskSettings":
         if self.predict.scaled and self.model.name == "mlp":
             raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
-        if fault := self.predict.faults(self.audit.classes, [BASE, *self.train.members]):
+        if fault := self.predict.faults(self.audit.classes, [BASE, *self.train.members], self.boxless):
             raise ValueError(fault)
         return self
 

@@ -6,7 +6,7 @@ from torchvision.transforms.v2 import functional as transforms
 
 from tropho.model_settings import BACKBONES
 from tropho.models import build_model
-from tropho.models.backbones import feature_channels
+from tropho.models.backbones import feature_channels, stage_of
 from tropho.models.normalize import MEAN, STD, Normalize
 
 
@@ -80,3 +80,32 @@ def test_seed_repeats_the_initial_weights(settings):
         torch.manual_seed(3)
         states.append(build_model(settings("cells_demo").model, "classification", 2, 64).state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_presence_is_learned_and_comes_without_boxes(settings):
+    torch.manual_seed(0)
+    network = build_model(settings("smear_demo", **{"model.name": "presence"}).model, "detection", 2, 64)
+    pixels, ignore = images(4, size=32), torch.tensor([False, True])
+    targets = [
+        {"boxes": torch.zeros(row % 2, 4), "labels": torch.zeros(row % 2, dtype=torch.int64)} for row in range(4)
+    ]
+    targets[3] |= {"labels": torch.tensor([1]), "ignore": ignore}  # its one box is of a class that it ignores
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-4, fused=True)
+    for _ in range(10):
+        losses = network(pixels, targets)
+        optimizer.zero_grad()
+        losses["presence"].backward()
+        optimizer.step()
+    assert list(losses) == ["presence"]
+    assert losses["presence"] < 0.3
+    with pytest.raises(ValueError, match="targets"):
+        network(pixels)
+    found = network.eval()(pixels)
+    assert [[len(each[name]) for name in ("boxes", "scores", "labels")] for each in found] == [[0, 0, 0]] * 4
+    assert all(0 < each["presence"] < 1 for each in found)
+
+
+def test_the_backbone_of_a_presence_classifier_can_be_frozen(settings):
+    network = build_model(settings("smear_demo", **{"model.name": "presence"}).model, "detection", 2, 64)
+    heads = [name for name, _ in network.named_parameters() if stage_of(name) is None]
+    assert heads == ["network.body.fc.1.weight", "network.body.fc.1.bias"]

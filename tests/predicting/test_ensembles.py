@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import finish_members, fit_members, fuse_members, stack_members
-from tropho.predicting.weights import mixture_weights, search_weights
+from tropho.predicting.fusion import fuse
+from tropho.predicting.weights import mixture_weights
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
@@ -37,11 +38,6 @@ def test_of_a_good_and_a_bad_model_the_good_one_counts():
 
 def test_no_images_leave_weights_equal():
     assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
-
-
-def test_a_search_takes_only_what_scores_higher():
-    assert search_weights(3, lambda weights: 0.0) == [1.0, 1.0, 1.0]
-    assert search_weights(3, lambda weights: weights[1] - weights[2]) == [1.0, 2.0, 0.0]
 
 
 def classified(task, rows) -> pd.DataFrame:
@@ -93,20 +89,60 @@ def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
     assert not np.allclose(finished[task.columns], other[task.columns])
 
 
-def test_a_detector_that_only_harms_is_left_out(settings):
-    task = build_task(settings("smear_demo", **{"predict.weights": "fitted"}), ["Trophozoite", "WBC"])
-    ids = [f"i{number}" for number in range(6)]
-    rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids]
+@pytest.fixture
+def detecting(settings, rng):
+    """A task with fitted fusion, its truth of 20 images, and two detectors: one sees, one adds what is not there."""
+    task = build_task(
+        settings("smear_demo", **{"evaluate.fusion_trials": 12, "train.members": {"bad": {"train.seed": 1}}}),
+        ["Trophozoite", "WBC"],
+    )
+    ids = [f"i{number:02d}" for number in range(20)]
+    rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids[5:]]
     boxes = conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES)
     truth = Truth(conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes)
 
-    def detected(box, score):
-        rows = [[each, "WBC", score, *box] for each in ids] + [[each, "NEG", 0.1, 0, 0, 0, 0] for each in ids]
+    def detected(box, least, most):
+        rows = [[each, "WBC", rng.uniform(least, most), *box] for each in ids]
+        rows += [[each, "NEG", 0.6 if number < 5 else 0.4, 0, 0, 0, 0] for number, each in enumerate(ids)]
         return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
 
-    good = [detected([10.0, 10.0, 40.0, 40.0], 0.3), detected([11.0, 10.0, 41.0, 40.0], 0.3)]
-    bad = detected([60.0, 60.0, 90.0, 90.0], 0.95)
-    assert task.fit_weights(truth, [*good, bad])[2] < 1.0
-    stacked = stack_members({"one": good[0], "two": good[1], "bad": bad})
-    fitted = fit_members(task, truth, stacked, pd.Series(ids, index=ids))
-    assert task.score(truth, finish_members(task, stacked, fitted)) == pytest.approx(1.0)
+    good, bad = detected([11.0, 10.0, 41.0, 40.0], 0.2, 0.4), detected([60.0, 60.0, 90.0, 90.0], 0.7, 0.9)
+    return task, truth, stack_members({"base": good, "bad": bad}), pd.Series(ids, index=ids)
+
+
+def test_fusion_is_fitted_by_class_and_applied(detecting):
+    task, truth, stacked, groups = detecting
+    fitted = fit_members(task, truth, stacked, groups)
+    assert fitted["gains"]["fusion"]["kept"]
+    assert fitted["weights"]["bad"]["WBC"] < fitted["weights"]["base"]["WBC"]
+    plain, finished = (finish_members(task, stacked, each) for each in (None, fitted))
+    assert task.score(truth, finished) > task.score(truth, plain) + 0.1
+    honest = cross_finish(task, truth, stacked, groups)
+    assert task.score(truth, plain) < task.score(truth, honest) <= task.score(truth, finished)
+
+
+def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
+    task, truth, stacked, groups = detecting
+    honest = cross_finish(task, truth, stacked, groups)
+    other = truth.boxes.copy()
+    other.loc[other["image_id"] == "i07", ["xmin", "xmax"]] += 200.0
+    changed = cross_finish(task, Truth(truth.images, other), stacked, groups)
+    mine = [each[each["image_id"] == "i07"].reset_index(drop=True) for each in (honest, changed)]
+    pd.testing.assert_frame_equal(mine[0], mine[1])
+
+
+def test_fusion_without_trials_learns_nothing(detecting, settings):
+    _, truth, stacked, groups = detecting
+    task = build_task(settings("smear_demo", **{"train.members": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
+    assert fit_members(task, truth, stacked, groups) == {}
+
+
+def test_weights_by_class_fuse_each_class_by_its_own(detecting):
+    *_, stacked, _ = detecting
+    base, bad = (stacked[stacked["member"] == name].drop(columns="member") for name in ("base", "bad"))
+    fused = fuse([base, bad], 0.55, [{"WBC": 1.0, "NEG": 0.0}, {"WBC": 3.0, "NEG": 1.0}], "wbf", "NEG")
+    for label, weights in (("WBC", [1.0, 3.0]), ("NEG", [0.0, 1.0])):
+        alone = fuse([each[each["label"] == label] for each in (base, bad)], 0.55, weights, "wbf", "NEG")
+        pd.testing.assert_frame_equal(fused[fused["label"] == label].reset_index(drop=True), alone)
+    left_out = fuse([base, bad], 0.55, [1.0, 0.0], "wbf", "NEG").sort_values(["image_id", "label"], ignore_index=True)
+    pd.testing.assert_frame_equal(left_out, base.sort_values(["image_id", "label"], ignore_index=True))

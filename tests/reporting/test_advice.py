@@ -3,7 +3,7 @@
 import numpy as np
 
 from tropho.metrics.curves import classification_curves
-from tropho.reporting.advice import calibration_advice, curve_advice, threshold_advice
+from tropho.reporting.advice import calibration_advice, curve_advice, finish_advice, threshold_advice
 
 
 def advice_for(positives: int, negatives: int) -> list[str]:
@@ -52,3 +52,12 @@ def test_a_sensitivity_out_of_reach_is_named():
     assert threshold_advice(choices, None) == []
     assert threshold_advice(choices, 0.95) == ["No threshold reaches the required sensitivity of 0.95 for b and c."]
     assert threshold_advice(choices, 0.9) == ["No threshold reaches the required sensitivity of 0.9 for c."]
+
+
+def test_each_step_of_post_processing_says_what_it_gained():
+    kept = {"value": 0.0123, "low": 0.004, "high": 0.02, "kept": True}
+    said = finish_advice({"gains": {"fusion": kept, "powers": {**kept, "low": -0.001, "kept": False}}})
+    assert said[0].startswith("Fusing the members by fitted overlaps and weights of each class changes the out-of-fold")
+    assert "+0.0123 (95 % interval +0.0040 to +0.0200" in said[0]
+    assert [sentence.rsplit(" it is ", 1)[1] for sentence in said] == ["used.", "left out."]
+    assert finish_advice({}) == []

@@ -3,7 +3,7 @@
 from torch import nn
 
 from tropho.model_settings import ModelSettings
-from tropho.models.classifier import ResNetClassifier
+from tropho.models.classifier import PresenceClassifier, ResNetClassifier
 from tropho.models.course import MLP, LeNet
 from tropho.models.detectors import Detector
 from tropho.settings import Kind
@@ -17,7 +17,7 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
 
     Args:
         model: the settings.
-        kind: classification -> logits (B, classes); detection -> see `Detector.forward`.
+        kind: classification -> logits (B, classes); detection -> see `Detector.forward` and `PresenceClassifier`.
         classes: how many, at least 1.
         size: pixels of an image's longer side; only networks with a fixed input need it.
 
@@ -33,5 +33,7 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
             return LeNet(model, classes)
         case "classification", _:
             return ResNetClassifier(model, classes)
+        case "detection", "presence":
+            return PresenceClassifier(model)
         case _:
             return Detector(model, classes)

@@ -1,11 +1,15 @@
 """Image classification by a ResNet."""
 
+import torch
 from torch import Tensor, nn
 
 from tropho.model_settings import ModelSettings
 from tropho.models.backbones import feature_channels, resnet
+from tropho.models.heads import Detections, Targets
+from tropho.models.ignoring import without_ignored
 from tropho.models.layers import initialise
 from tropho.models.normalize import Normalize
+from tropho.models.presence import presence_loss
 
 
 class ResNetClassifier(nn.Module):
@@ -24,3 +28,39 @@ class ResNetClassifier(nn.Module):
         """Images to logits."""
         logits: Tensor = self.body(self.normalize(images))
         return logits
+
+
+class PresenceClassifier(nn.Module):
+    """A ResNet that says whether there is any object in an image; called as a `Detector` is, but it finds no boxes."""
+
+    def __init__(self, model: ModelSettings) -> None:
+        super().__init__()
+        self.network = ResNetClassifier(model, classes=1)
+
+    @property
+    def body(self) -> nn.Module:
+        """The backbone: the layers that may come pretrained on ImageNet."""
+        return self.network.body
+
+    def forward(self, images: Tensor, targets: Targets | None = None) -> dict[str, Tensor] | Detections:
+        """The probability that there is any object in each image of a batch, or the loss of having said so.
+
+        Args:
+            images: uint8 (B, 3, H, W).
+            targets: training only; as for `Detector`, of which it matters whether there are boxes.
+
+        Returns:
+            Training: {"presence": the loss}; see `presence_loss`.
+            Evaluation: per image "boxes" (0, 4), "scores" (0,), "labels" (0,) int64, and "presence" ().
+        """
+        logits: Tensor = self.network(images).float().squeeze(1)
+        if self.training:
+            if targets is None:
+                raise ValueError("A presence classifier in training mode needs targets.")
+            return {"presence": presence_loss(logits, without_ignored(targets))}
+        nothing = {
+            "boxes": logits.new_zeros(0, 4),
+            "scores": logits.new_zeros(0),
+            "labels": torch.zeros(0, dtype=torch.int64, device=logits.device),
+        }
+        return [{**nothing, "presence": probability} for probability in logits.sigmoid()]

@@ -1,6 +1,6 @@
 """Predictions of an ensemble: one table whose column `member` names the model that each row is of.
 
-What is learned from out-of-fold predictions, the members' weights and then all that the task's `fit_finish` learns of
+What is learned from out-of-fold predictions, how members are fused and then all that the task's `fit_finish` learns of
 the fused ones, is learned together, so that cross-fitting covers both.
 """
 
@@ -21,26 +21,21 @@ def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
     """The members' rows made one prediction table; a table without the column `member` stays as it is.
 
-    Members count by `fitted["weights"]`, else alike; those of weight 0 are left out.
+    `fitted` is what `fit_members` returned; without it members count as the settings say.
     """
-    if MEMBER not in predictions:
-        return predictions
-    tables = _unstacked(predictions)
-    weights = (fitted or {}).get("weights") or dict.fromkeys(tables, 1.0)
-    counting = [name for name in tables if weights[name] > 0]
-    return task.merge([tables[name] for name in counting], [weights[name] for name in counting])
+    return task.fuse(_unstacked(predictions), fitted) if MEMBER in predictions else predictions
 
 
 def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-    """What `finish_members` learns: that of `Task.fit_finish`, and "weights" by member unless they count alike."""
-    chosen = task.settings.predict.weights
+    """What `finish_members` learns: that of `Task.fit_fusion`, then of the fused predictions that of `Task.fit_finish`.
+
+    "gains" is of both.
+    """
     tables = _unstacked(predictions) if MEMBER in predictions else {}
-    fitted: dict[str, Any] = {}
-    if len(tables) > 1 and chosen != "equal":
-        given = chosen if isinstance(chosen, dict) else None
-        weights = given or dict(zip(tables, task.fit_weights(truth, list(tables.values())), strict=True))
-        fitted = {"weights": weights}
-    return {**fitted, **task.fit_finish(truth, fuse_members(task, predictions, fitted), groups)}
+    fusion = task.fit_fusion(truth, tables, groups) if len(tables) > 1 else {}
+    finish = task.fit_finish(truth, fuse_members(task, predictions, fusion), groups)
+    gains = {**fusion.get("gains", {}), **finish.get("gains", {})}
+    return {**fusion, **finish, **({"gains": gains} if gains else {})}
 
 
 def finish_members(

@@ -3,7 +3,7 @@
 Weighted box fusion is that of Solovyev et al. (2021) and equals their `ensemble-boxes`, but for boxes in pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ from tropho.tables import BOX, DETECTIONS, conform
 
 Confidence = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
 Method = Literal["wbf", "nms", "soft_nms"]
+
+Weight = float | Mapping[str, float]
+"""For all classes, or by class."""
 
 ROWS_AT_ONCE = 200_000  # boxes that are fused in one go; bounds memory
 
@@ -65,7 +68,7 @@ def weighted_box_fusion(
 def fuse(
     tables: list[pd.DataFrame],
     iou: float | Mapping[str, float] = 0.55,
-    weights: ArrayLike | None = None,
+    weights: Sequence[Weight] | None = None,
     method: Method = "wbf",
     negative: str | None = None,
 ) -> pd.DataFrame:
@@ -75,7 +78,9 @@ def fuse(
         tables: one a model.
         iou: overlap above which same-class boxes of an image are one, for all classes or by class; see
             `weighted_box_fusion` and suppression.py.
-        weights: how much each table counts; None = alike. For suppression, scores are scaled by weight / largest.
+        weights: how much each table counts, for all classes (the negative one included) or by class; None = alike. A
+            table of weight 0 is left out; what is of one table alone stays as it is. For suppression, scores are
+            scaled by weight / largest.
         method: wbf, nms or soft_nms.
         negative: the class that says that nothing is there: one row an image, whose scores are averaged over the
             tables that have it.
@@ -83,17 +88,35 @@ def fuse(
     Returns:
         tables.DETECTIONS by image_id, then falling score; the negative row of an image last.
     """
-    weight = np.ones(len(tables)) if weights is None else np.asarray(weights, np.float64)
     rows = pd.concat([table.assign(model=number) for number, table in enumerate(tables)], ignore_index=True)
-    is_negative = (rows["label"] == negative).to_numpy(dtype=bool) if negative else np.zeros(len(rows), dtype=bool)
-    boxes = rows[~is_negative]
-    limits = np.array([iou[label] for label in boxes["label"]] if isinstance(iou, Mapping) else [iou] * len(boxes))
-    parts = [_fuse_rows(boxes[limits == limit], weight, float(limit), method) for limit in np.unique(limits)]
-    fused = pd.concat(parts or [boxes.drop(columns="model")])
-    fused = fused.sort_values(["image_id", "score"], ascending=[True, False], kind="stable")
-    absent = _mean_scores(rows[is_negative], weight)
-    both = conform(pd.concat([fused, absent]), DETECTIONS)
-    return both.sort_values("image_id", kind="stable", ignore_index=True)
+    counts = [1.0] * len(tables) if weights is None else weights
+    alike: dict[tuple[bool, float, tuple[float, ...]], list[str]] = {}  # classes that are fused in one go
+    for label in rows["label"].unique():
+        absent = label == negative
+        limit = 0.0 if absent else _of(iou, label)
+        alike.setdefault((absent, limit, tuple(_of(each, label) for each in counts)), []).append(label)
+    parts = [rows.iloc[:0]]
+    for (absent, limit, shares), labels in sorted(alike.items()):
+        part, weight = _counting(rows[rows["label"].isin(labels)], np.array(shares))
+        if len(weight) > 1:
+            part = _mean_scores(part, weight) if absent else _fuse_rows(part, weight, limit, method)
+        parts.append(part)
+    fused = conform(pd.concat(parts), DETECTIONS)
+    fused = fused.assign(last=(fused["label"] == negative).to_numpy(bool) if negative else False)
+    by = ["image_id", "last", "score"]
+    return fused.sort_values(by, ascending=[True, True, False], ignore_index=True).drop(columns="last")
+
+
+def _of(value: Weight, label: str) -> float:
+    """What a value, for all classes or by class, is for this one."""
+    return float(value[label] if isinstance(value, Mapping) else value)
+
+
+def _counting(rows: pd.DataFrame, weight: Floats) -> tuple[pd.DataFrame, Floats]:
+    """The rows of tables with a weight, and those tables' weights; their numbers close up."""
+    counts = weight > 0
+    rows = rows[counts[rows["model"]]]
+    return rows.assign(model=(np.cumsum(counts) - 1)[rows["model"]]), weight[counts]
 
 
 def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method) -> pd.DataFrame:

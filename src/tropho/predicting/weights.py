@@ -1,12 +1,7 @@
 """How much each model of an ensemble counts, fitted on predictions for images that it was not trained on."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
-
-TRIED = (0.0, 0.5, 2.0)
-"""Weights that a search tries in the place of 1: few, so that it has little room to fit chance."""
 
 
 def mixture_weights(probabilities: NDArray[np.float64], steps: int = 2000, tolerance: float = 1e-9) -> list[float]:
@@ -31,15 +26,3 @@ def mixture_weights(probabilities: NDArray[np.float64], steps: int = 2000, toler
         if done:
             break
     return [float(weight) for weight in weights]
-
-
-def search_weights(count: int, score: Callable[[list[float]], float]) -> list[float]:
-    """Weights of `count` models, from 1 each: every model in turn takes that of TRIED which scores strictly higher."""
-    weights = [1.0] * count
-    best = score(weights)
-    for place in range(count):
-        for value in TRIED:
-            changed = [*weights[:place], value, *weights[place + 1 :]]
-            if any(changed) and (found := score(changed)) > best:
-                weights, best = changed, found
-    return weights

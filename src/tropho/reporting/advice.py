@@ -74,7 +74,11 @@ def calibration_advice(true: np.ndarray, before: np.ndarray, after: np.ndarray) 
     )
 
 
-STEPS = {"negative": "Calibrating P(negative)", "powers": "Powers of 1 - P(negative) by class"}
+STEPS = {
+    "fusion": "Fusing the members by fitted overlaps and weights of each class",
+    "negative": "Calibrating P(negative)",
+    "powers": "Powers of 1 - P(negative) by class",
+}
 
 
 def finish_advice(fitted: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
 from tropho.stages.leakage import shared_with
-from tropho.stages.members import load_members, of_images, out_of_fold
+from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks.base import Task, Truth
@@ -55,7 +55,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             f"fold{number}": {task.score_name: _score(task, inputs.fold(number)[1], finished)} for number in base.folds
         }
         if len(members) > 1:
-            judged.metrics["members"] = _write_members(task, oof, oof_truth, folder)
+            judged.metrics["members"] = _write_members(members, oof, oof_truth, folder)
             judged.notes["oof"].append(_members_note(task, judged, fitted))
         if len(test_truth.images):
             test = fuse_members(task, of_images(members, test_truth, accelerator), fitted)
@@ -99,26 +99,37 @@ def _note(judged: Judged, subset: str, shared: int, count: int, what: str) -> No
         )
 
 
-def _write_members(task: Task, oof: pd.DataFrame, truth: Truth, folder: Path) -> dict[str, Any]:
-    """Keep each member's raw out-of-fold predictions; their scores, each alone."""
+def _write_members(members: list[Member], oof: pd.DataFrame, truth: Truth, folder: Path) -> dict[str, Any]:
+    """Keep each member's raw out-of-fold predictions; their scores, each alone and by its own measure."""
     scores = {}
-    for name, rows in oof.groupby(MEMBER, sort=False):
-        alone = rows.drop(columns=MEMBER).reset_index(drop=True)
-        write_table(alone, folder / "members" / f"{name}.parquet")
-        scores[str(name)] = {task.score_name: _score(task, truth, task.finish(alone))}
+    for member in members:
+        alone = oof[oof[MEMBER] == member.name].drop(columns=MEMBER).reset_index(drop=True)
+        write_table(alone, folder / "members" / f"{member.name}.parquet")
+        scores[member.name] = {member.task.score_name: _score(member.task, truth, member.task.finish(alone))}
     return scores
 
 
 def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
     """What the ensemble makes of its members' scores."""
     name = task.score_name
-    alone = ", ".join(f"{member} {score[name]:.3f}" for member, score in judged.metrics["members"].items())
-    weights = ", ".join(f"{member} {weight:.2f}" for member, weight in fitted.get("weights", {}).items())
+    alone = ", ".join(
+        f"{member} {value:.3f}{'' if measure == name else f' ({measure})'}"
+        for member, score in judged.metrics["members"].items()
+        for measure, value in score.items()
+    )
+    weights = ", ".join(f"{member} {_weight(weight)}" for member, weight in fitted.get("weights", {}).items())
     how = f" with the weights {weights}" if weights else ""
     together = f"together {judged.metrics['oof'][name]:.3f}{how}"
     return (
         f"Members out of fold, each alone and before anything is learned from these predictions: {alone}; {together}."
     )
+
+
+def _weight(weight: float | dict[str, float]) -> str:
+    """For all classes, or by class."""
+    if isinstance(weight, dict):
+        return "(" + ", ".join(f"{label} {each:.2f}" for label, each in weight.items()) + ")"
+    return f"{weight:.2f}"
 
 
 def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:

@@ -136,8 +136,8 @@ def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
 
 def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
     """The settings that shape a model, by dotted key."""
-    sections = ("split", "augment", "model", "train")
-    return flatten(settings.model_dump(include=set(sections)))
+    sections = {"split", "augment", "model", "train"}
+    return flatten(settings.model_dump(include=sections, exclude={"train": {"members"}}))
 
 
 def _is_best(root: Path, task: str, score: float) -> bool:

@@ -92,11 +92,20 @@ class Task(Protocol):
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""
 
-    def merge(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
-        """Predictions of several models or views for the same images -> one table; None = all count alike."""
+    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+        """Predictions of one model's views, or of a member's folds, for the same images -> one table."""
 
-    def fit_weights(self, truth: Truth, tables: list[pd.DataFrame]) -> list[float]:
-        """How much each of several models' out-of-fold predictions should count in `merge`."""
+    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predictions of an ensemble's members for the same images -> one table.
+
+        `fitted` is what `fit_fusion` returned; without it members count as the settings say.
+        """
+
+    def fit_fusion(self, truth: Truth, tables: dict[str, pd.DataFrame], groups: pd.Series) -> dict[str, Any]:
+        """What `fuse` learns from the members' out-of-fold predictions, as JSON holds it; {} where there is nothing.
+
+        `groups` as for `fit_finish`.
+        """
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """What `finish` learns from raw out-of-fold predictions, as JSON holds it; {} where there is nothing.

@@ -13,7 +13,7 @@ from tropho.images.pack import Pack
 from tropho.images.scenes import Scenes
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
-from tropho.tasks.base import Sizes, Truth
+from tropho.tasks.base import Batch, Sizes, Truth
 
 Sample = tuple[Tensor, dict[str, Tensor], int]
 
@@ -38,10 +38,22 @@ class BoxedImages(Dataset[Sample]):
             scene = self.augmenter(index, sample_seed(self.seed, epoch, index))
         else:
             index, scene = key, self.scenes[key]
-        target = {"boxes": torch.from_numpy(scene.boxes), "labels": torch.from_numpy(scene.labels)}
+        target = {"boxes": torch.tensor(scene.boxes), "labels": torch.tensor(scene.labels)}  # theirs may be read-only
         target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
         image = scene.image if scene.image.flags.writeable else scene.image.copy()  # the pack's own are read-only
         return torch.from_numpy(image).permute(2, 0, 1), target, index
+
+
+def pad_batch(samples: list[Sample], stride: int, square: bool = False) -> Batch:
+    """Images (B, 3, H, W), padded with black at the right and bottom to multiples of `stride`, maybe to squares."""
+    images, targets, index = zip(*samples, strict=True)
+    height, width = (-(-max(image.shape[axis] for image in images) // stride) * stride for axis in (1, 2))
+    if square:
+        height = width = max(height, width)
+    padded = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
+    for row, image in zip(padded, images, strict=True):
+        row[:, : image.shape[1], : image.shape[2]] = image
+    return {"images": padded, "targets": list(targets), "index": torch.tensor(index)}
 
 
 def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:

@@ -130,13 +130,22 @@ class ClassificationTask:
         values = np.average([table[self.columns].to_numpy() for table in tables], axis=0, weights=weights)
         return self._table(tables[0]["image_id"], values)
 
-    def fit_weights(self, truth: Truth, tables: list[pd.DataFrame]) -> list[float]:
-        """The weights with the least log-loss of the mean."""
+    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """As `merge`, with the members' weights."""
+        fixed = {name: self.settings.predict.weight_of(name) for name in tables}
+        weights = (fitted or {}).get("weights", fixed)
+        return self.merge(list(tables.values()), [weights[name] for name in tables])
+
+    def fit_fusion(self, truth: Truth, tables: dict[str, pd.DataFrame], groups: pd.Series) -> dict[str, Any]:
+        """{"weights": by member} with the least log-loss of the mean, if settings ask for them."""
+        if self.settings.predict.weights != "fitted":
+            return {}
         from tropho.predicting.weights import mixture_weights
 
-        true = self._numbers(truth.of(tables[0]["image_id"]))
+        true = self._numbers(truth.of(next(iter(tables.values()))["image_id"]))
         rows = np.arange(len(true))
-        return mixture_weights(np.stack([table[self.columns].to_numpy()[rows, true] for table in tables], axis=1))
+        given = np.stack([table[self.columns].to_numpy()[rows, true] for table in tables.values()], axis=1)
+        return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """{"temperature": T} with the least log-loss on these predictions."""

@@ -16,9 +16,9 @@ from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.views import View, unview_boxes, view_images
 from tropho.settings import TaskSettings
-from tropho.tables import BOX, DETECTIONS, conform, empty
 from tropho.tasks.base import Batch, Sizes, Truth
-from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes
+from tropho.tasks.box_tables import detections_table, submitted_table
+from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes, pad_batch
 
 STRIDE = 32
 """Batches are padded to a multiple of this, so that every pyramid level up to P5 divides evenly."""
@@ -62,12 +62,7 @@ class DetectionTask:
 
     def collate(self, samples: list[Sample]) -> Batch:
         """Images (B, 3, H, W), padded with black at the right and bottom to a multiple of STRIDE."""
-        images, targets, index = zip(*samples, strict=True)
-        height, width = (-(-max(image.shape[axis] for image in images) // STRIDE) * STRIDE for axis in (1, 2))
-        padded = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
-        for row, image in zip(padded, images, strict=True):
-            row[:, : image.shape[1], : image.shape[2]] = image
-        return {"images": padded, "targets": list(targets), "index": torch.tensor(index)}
+        return pad_batch(samples, STRIDE)
 
     def model(self) -> nn.Module:
         """See base."""
@@ -89,49 +84,54 @@ class DetectionTask:
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """See base; boxes are clipped to the image and empty ones dropped."""
-        if not image_ids:
-            return empty(DETECTIONS)
-        table = pd.concat(
-            [self._rows(output, image_id, pack) for image_id, output in zip(image_ids, outputs, strict=True)],
-            ignore_index=True,
-        )
-        return conform(table, DETECTIONS)
+        return detections_table(outputs, image_ids, pack, self.classes, self.negative)
 
-    def _rows(self, output: dict[str, Tensor], image_id: str, pack: Sizes) -> pd.DataFrame:
-        """One image's detections, and its negative row last if the task has a negative class."""
-        sx, sy = pack.scale(image_id)
-        width, height = pack.original_size(image_id)
-        boxes = (output["boxes"].double().numpy() / [sx, sy, sx, sy]).clip(0, [width, height, width, height])
-        keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores = boxes[keep], output["scores"].double().numpy()[keep]
-        labels = [self.classes[number] for number in output["labels"].long().tolist()]
-        labels = [label for label, kept in zip(labels, keep, strict=True) if kept]
-        if self.negative:
-            boxes = np.vstack([boxes, np.zeros((1, 4))])
-            scores = np.append(scores, 1.0 - float(output["presence"]))
-            labels.append(self.negative)
-        columns = dict(zip(BOX, boxes.T, strict=True))
-        return pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns})
-
-    def merge(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
+    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
         """Boxes of views and folds fused by predict.fusion; P(negative) is averaged."""
         if len(tables) == 1:
             return tables[0]
         from tropho.predicting.fusion import fuse
 
         chosen = self.settings.predict
-        return fuse(tables, chosen.merge_iou, weights, chosen.fusion, self.negative)
+        return fuse(tables, chosen.merge_iou, None, chosen.fusion, self.negative)
 
-    def fit_weights(self, truth: Truth, tables: list[pd.DataFrame]) -> list[float]:
-        """The few weights tried that score highest by the leaderboard's metric."""
-        from tropho.predicting.weights import search_weights
+    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """As `merge`, with the members' weights by class."""
+        if len(tables) == 1:
+            return next(iter(tables.values()))
+        from tropho.predicting.fusion import fuse
 
-        def score(weights: list[float]) -> float:
-            counting = [(table, weight) for table, weight in zip(tables, weights, strict=True) if weight > 0]
-            merged = self.merge([table for table, _ in counting], [weight for _, weight in counting])
-            return self.score(truth, self.finish(merged))
+        chosen, fitted = self.settings.predict, fitted or {}
+        weights = fitted.get("weights") or {name: self._weights(name) for name in tables}
+        overlaps = fitted.get("merge_iou", chosen.merge_iou)
+        shares = [weights[name] for name in tables]
+        return fuse(list(tables.values()), overlaps, shares, chosen.fusion, self.negative)
 
-        return search_weights(len(tables), score)
+    def _weights(self, member: str) -> dict[str, float]:
+        """By class, as set: a member without boxes counts in the negative class alone."""
+        chosen = self.settings.predict
+        weight = chosen.weight_of(member)
+        weights = dict.fromkeys(self.classes, 0.0 if member in self.settings.boxless else weight)
+        return {**weights, self.negative: weight if chosen.says_negative(member) else 0.0} if self.negative else weights
+
+    def fit_fusion(self, truth: Truth, tables: dict[str, pd.DataFrame], groups: pd.Series) -> dict[str, Any]:
+        """Members' weights and fusion's overlap by class, if settings ask for them and their gain holds."""
+        chosen, trials = self.settings.predict, self.settings.evaluate.fusion_trials
+        if not trials:
+            return {}
+        from tropho.predicting.finishing import suppress
+        from tropho.predicting.fusion_search import Members, Way, search_fusion
+
+        if truth.ignored is not None:
+            tables = {name: suppress(table, truth.ignored) for name, table in tables.items()}
+        weights = {name: self._weights(name) for name in tables}
+        labels = [*self.classes, self.negative] if self.negative else self.classes
+        as_set = {
+            label: Way(chosen.overlap_of(label), tuple(weights[name][label] for name in tables)) for label in labels
+        }
+        image_ids = list(truth.images["image_id"])
+        members = Members(tables, image_ids, truth.boxes, groups.loc[image_ids], self.negative, chosen.fusion, as_set)
+        return search_fusion(members, trials)
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """P(negative) calibrated and its power by class, as far as settings ask for them and their gain holds."""
@@ -226,19 +226,8 @@ class DetectionTask:
         return []
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
-        """Rows of tables.DETECTIONS, image by image in the order given, best first.
-
-        An image that could not be predicted gets a negative row with confidence 0.5: a leaderboard wants every image.
-        """
-        predictions = predictions[predictions["image_id"].isin(image_ids)]
-        predicted = set(predictions["image_id"])
-        absent = [each for each in image_ids if each not in predicted]
-        if self.negative and absent:
-            rows = {"image_id": absent, "label": self.negative, "score": 0.5, **dict.fromkeys(BOX, 0.0)}
-            predictions = pd.concat([predictions, conform(pd.DataFrame(rows), DETECTIONS)])
-        order = {image_id: number for number, image_id in enumerate(image_ids)}
-        table = predictions.assign(order=predictions["image_id"].map(order))
-        return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")
+        """Rows of tables.DETECTIONS, image by image in the order given, best first; see box_tables."""
+        return submitted_table(predictions, image_ids, self.negative)
 
     def _leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> Score:
         """The leaderboard's metric on these images."""

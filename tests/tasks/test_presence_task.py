@@ -1,0 +1,115 @@
+"""A member without boxes: what it is scored by, and what it may and may not change in an ensemble."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from tropho.errors import DataError
+from tropho.predicting.ensembles import finish_members, fuse_members, stack_members
+from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
+from tropho.tasks import build_task
+from tropho.tasks.base import Truth
+from tropho.tasks.presence import PresenceTask
+
+CLASSES = ["Trophozoite", "WBC"]
+EMPTY = {"train.members": {"wide": {"train.seed": 1}, "empty": {"model.name": "presence"}}}
+
+
+@pytest.fixture
+def presence(settings):
+    """The task of a presence member."""
+    task = build_task(settings("smear_demo", **{"model.name": "presence"}), CLASSES)
+    assert isinstance(task, PresenceTask)
+    return task
+
+
+def truth_of(boxed: list[str], bare: list[str]) -> Truth:
+    images = conform(pd.DataFrame({"image_id": [*boxed, *bare]}).reindex(columns=list(IMAGES)), IMAGES)
+    rows = [[each, "WBC", 10.0, 10.0, 30.0, 30.0] for each in boxed]
+    return Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES) if rows else empty(BOXES))
+
+
+def says(**probability: float) -> pd.DataFrame:
+    """Negative rows by image."""
+    rows = [[image_id, "NEG", score, 0, 0, 0, 0] for image_id, score in probability.items()]
+    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+
+def finds(rng: np.random.Generator, absent: dict[str, float]) -> pd.DataFrame:
+    """Ten boxes an image of each class, and negative rows."""
+    corner = rng.uniform(0, 200, (len(absent) * 20, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(20, 60, corner.shape)])
+    table = pd.DataFrame(boxes, columns=BOX).assign(score=rng.uniform(0.05, 0.95, len(boxes)))
+    table["image_id"], table["label"] = np.repeat(list(absent), 20), np.tile(CLASSES, len(boxes) // 2)
+    return pd.concat([conform(table, DETECTIONS), says(**absent)], ignore_index=True)
+
+
+def test_its_score_is_the_average_precision_of_the_negative_class(presence):
+    truth = truth_of(["a", "b"], ["c", "d"])
+    assert presence.score_name == "ap/NEG"
+    perfect, halfway = says(a=0.1, b=0.2, c=0.8, d=0.9), says(a=0.85, b=0.2, c=0.8, d=0.9)
+    assert presence.score(truth, presence.finish(perfect)) == pytest.approx(1.0)
+    assert presence.score(truth, presence.finish(halfway)) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert presence.measure(truth, halfway)["ap/NEG"] == presence.score(truth, halfway)
+
+
+def test_it_can_not_be_judged_on_full_images_alone(presence):
+    with pytest.raises(DataError, match=r"split\.folds"):
+        presence.score(truth_of(["a", "b"], []), says(a=0.1, b=0.2))
+
+
+def test_an_image_is_seen_alike_whatever_its_batch(presence):
+    torch.manual_seed(0)
+    model = presence.model().eval()
+    wide = np.random.default_rng(0).integers(0, 255, (40, 96, 3)).astype(np.uint8)
+    tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
+    batches = [[wide], [wide, tall]]
+    found = []
+    for batch in batches:
+        collated = presence.collate([presence.sample(each) for each in batch])
+        assert collated["images"].shape[2:] == (96, 96)
+        with torch.inference_mode():
+            output = presence.predict(model, collated, "hflip")[0]
+        assert output["boxes"].shape == (0, 4)
+        found.append(output["presence"])
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+def test_it_never_changes_a_box(settings, rng, method):
+    task = build_task(settings("smear_demo", **EMPTY, **{"predict.fusion": method}), CLASSES)
+    tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
+    without = fuse_members(task, stack_members(tables))
+    stacked = stack_members({**tables, "empty": says(a=0.9, b=0.1)})
+    fused = fuse_members(task, stacked)
+    boxes = [each[each["label"] != "NEG"].reset_index(drop=True) for each in (without, fused)]
+    pd.testing.assert_frame_equal(boxes[0], boxes[1])
+    np.testing.assert_allclose(fused.loc[fused["label"] == "NEG", "score"], [0.5, 0.5], atol=1e-12)
+    alone = fuse_members(task, stack_members({"base": tables["base"], "empty": says(a=0.9, b=0.1)}))
+    kept, given = (each[each["label"] != "NEG"] for each in (alone, tables["base"]))
+    by = ["image_id", "score"]
+    pd.testing.assert_frame_equal(
+        kept.sort_values(by, ignore_index=True), given.sort_values(by, ignore_index=True), check_exact=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"predict.negative_from": ["empty"]}, [0.9, 0.1]),
+        ({"predict.negative_from": ["base", "wide"]}, [0.3, 0.7]),
+        ({"predict.negative_from": ["base", "empty"], "predict.weights": {"base": 1.0, "wide": 5.0, "empty": 3.0}},
+         [(0.2 + 2.7) / 4, (0.6 + 0.3) / 4]),
+    ],
+)  # fmt: skip
+def test_p_negative_is_of_those_that_the_settings_name(settings, rng, chosen, expected):
+    task = build_task(settings("smear_demo", **EMPTY, **chosen), CLASSES)
+    tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
+    finished = finish_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
+    negative = finished[finished["label"] == "NEG"].set_index("image_id")["score"]
+    np.testing.assert_allclose(negative.loc[["a", "b"]], expected, atol=1e-12)
+    raw = fuse_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
+    scaled = raw["score"] * (1 - raw["image_id"].map(negative))
+    is_box = raw["label"] != "NEG"
+    np.testing.assert_allclose(finished.loc[is_box, "score"], scaled[is_box], atol=1e-12)
