@@ -16,6 +16,7 @@ class EvaluateSettings(Section):
     beta: Positive
     sensitivity: Annotated[float, Field(gt=0, le=1)] | None
     gallery: Count
+    suspects: Count
     heat_maps: Count
     fusion_trials: Count
     calibrate_negative: bool

@@ -46,6 +46,21 @@ SPLITS = {
 }
 DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}
 
+SUSPECTS = {
+    "image_id": "string",  # from here to reason: a line for a table of corrections (corrections/README.md)
+    "action": "string",  # drop | add | move | relabel | set label
+    "label": "string",
+    **dict.fromkeys(BOX, "float64"),  # empty for classes of images
+    "reason": "string",
+    "rank": "Int64",  # 1 = the most suspect
+    "kind": "string",  # not_found | unlabelled | not_negative | other_class | misplaced | double_box
+    "score": "float64",  # how surely the label is wrong, 0..1
+    "given_label": "string",  # as annotated; empty where nothing is
+    **{f"given_{side}": "float64" for side in BOX},
+    "suggested_label": "string",  # as predicted; empty where nothing is
+    **{f"suggested_{side}": "float64" for side in BOX},
+}
+
 
 def empty(schema: dict[str, str]) -> pd.DataFrame:
     """A table without rows that has the schema's columns and types."""

@@ -14,7 +14,7 @@ from tropho.files import write_json
 from tropho.images.pack import write_pack
 from tropho.stages import evaluate, submit
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
+from tropho.tables import BOXES, IMAGES, SPLITS, SUSPECTS, conform, empty, write_table
 from tropho.tasks import build_task
 from tropho.tasks.classification import ClassificationTask
 from tropho.tracking import NullTracker
@@ -100,6 +100,20 @@ def test_the_test_is_judged_with_and_without_what_it_shares(trained):
     notes = read(paths, "notes.json")
     assert notes["test"][0].startswith("4 of 12 test images share")
     assert not any("share" in note for note in notes["oof"] + notes["test_clean"])
+
+
+@pytest.mark.parametrize("most", [5, 0])
+def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, most):
+    task, paths = trained(**{"evaluate.suspects": most})
+    evaluate.run(task, paths.root)
+    table = pd.read_csv(paths.evaluate / "suspects.csv")
+    assert list(table.columns) == list(SUSPECTS)
+    finished = pd.read_parquet(paths.evaluate / "oof_finished.parquet").set_index("image_id")
+    assert 0 < len(table) < len(finished) == 24
+    assert set(table["image_id"]) <= set(finished.index)
+    of_label = [finished.loc[row.image_id, f"p_{row.given_label}"] for row in table.itertuples()]
+    np.testing.assert_allclose(table["score"], 1 - np.array(of_label), atol=1e-6)
+    assert (paths.evaluate / "suspects.png").exists() == (most > 0)
 
 
 def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypatch):

@@ -113,6 +113,17 @@ def test_every_image_is_in_the_submission(task):
     assert submission["score"].tolist()[1:] == sorted(submission["score"].tolist()[1:], reverse=True)
 
 
+def test_finds_in_an_image_said_to_be_empty_are_suspect_labels(task):
+    boxes = [[f"im{number}", "WBC", 20.0, 20.0, 60.0, 70.0] for number in range(9)]
+    truth = truth_of([*(row[0] for row in boxes), "none"], boxes)
+    truth = Truth(truth.images.assign(width=200, height=100), truth.boxes)
+    found = task.to_table([output([[10, 10, 30, 35]], [0.9], [1], 0.9)] * 10, list(truth.images["image_id"]), Sizes())
+    suspects = task.suspects(truth, task.finish(found))
+    told = suspects[["image_id", "kind", "action", "label", *BOX]].to_numpy().tolist()
+    assert told == [["none", "not_negative", "add", "WBC", 20, 20, 60, 70]]
+    assert suspects["score"].tolist() == [pytest.approx(0.9, abs=1e-6)]  # nine of ten such finds are right
+
+
 def test_batches_are_padded_to_whole_strides(task):
     samples = [task.sample(np.full((30, 50, 3), 7, np.uint8)), task.sample(np.full((40, 20, 3), 9, np.uint8))]
     batch = task.collate(samples)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tropho.metrics.overlap import pair_iou, pairs_of_equal_key
+from tropho.metrics.overlap import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.tables import BOX
 
 
@@ -35,9 +35,7 @@ def match(truth: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> M
         iou: least overlap of a hit, 0..1.
     """
     truths, detections = truth.reset_index(drop=True), predictions.reset_index(drop=True)
-    columns = ["image_id", "label"]
-    keys = pd.concat([truths[columns], detections[columns]]).groupby(columns, sort=False).ngroup().to_numpy()
-    rows, places, overlaps = _close_pairs(truths, detections, keys, iou)
+    rows, places, overlaps = close_pairs(detections, truths, ["image_id", "label"], iou)
     truth_row, overlap = np.full(len(detections), -1), np.zeros(len(detections))
     detection_row = np.full(len(truths), -1)
     rank = np.empty(len(detections), dtype=np.int64)
@@ -52,10 +50,21 @@ def match(truth: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> M
     )
 
 
-def _close_pairs(
-    truths: pd.DataFrame, detections: pd.DataFrame, keys: np.ndarray, iou: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Detection row, truth row and overlap of the pairs that could match."""
+def close_pairs(
+    detections: pd.DataFrame, truths: pd.DataFrame, columns: list[str], iou: float
+) -> tuple[Ints, Ints, Floats]:
+    """Row of `detections`, row of `truths` and overlap of the pairs that are alike in `columns` and overlap so much.
+
+    Args:
+        detections: boxes, with `columns`.
+        truths: likewise.
+        columns: such as image_id, or image_id and label.
+        iou: least overlap, 0..1; pairs that do not touch are never close.
+
+    Returns:
+        Three (P,) arrays, by row of `detections`, then of `truths`, both counted from 0.
+    """
+    keys = np.asarray(pd.concat([truths[columns], detections[columns]]).groupby(columns, sort=False).ngroup(), np.int64)
     found, box = detections[BOX].to_numpy(np.float64), truths[BOX].to_numpy(np.float64)
     parts = []
     for rows, places in pairs_of_equal_key(keys[len(truths) :], keys[: len(truths)]):

@@ -56,6 +56,10 @@ KNOWN = {
         "Photos with boxes coloured hit, false alarm or missed.",
     ),
     "gallery_right": ("Right predictions", "A sheet of images with their predicted classes."),
+    "suspects": (
+        "Labels to check: the number before each is its rank in suspects.csv",
+        "A sheet of images or crops of them, each with its label as annotated and as suggested.",
+    ),
     "gallery": (
         "Predictions on images",
         "Photos with the true and the predicted boxes or classes, coloured by outcome.",

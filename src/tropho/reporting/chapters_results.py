@@ -10,6 +10,7 @@ from tropho.reporting.agreement import agreement_blocks
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, Code, Facts, Fold, Heading, Headline, Section, Table, Text
 from tropho.reporting.chapters_runs import folds_of
+from tropho.reporting.chapters_suspects import suspect_blocks
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import figures, todo, words
 from tropho.reporting.metric_names import class_metric_name, is_count, leading, metric_name
@@ -134,6 +135,7 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
             section.blocks.extend([Heading(f"Figures, {SUBSETS[subset]}"), *blocks])
     if not any(drawn.values()):
         section.blocks.append(Text("No figures were drawn."))
+    section.blocks.extend(suspect_blocks(settings, folders, reader, album))
     return section
 
 

@@ -44,8 +44,8 @@ def class_galleries(table: pd.DataFrame, classes: Sequence[str], raw: Path, to: 
         ("gallery", spread(ranked[~known], most), "Predictions, from sure to unsure", GUESS),
     )
     for name, rows, title, colour in sheets:
-        tiles = _tiles(rows, partial(_class_tile, raw=raw, colour=colour))
-        _write(tiles, to / f"{name}.png", 6, CLASS_TILE, title, ())
+        tiles = tiles_of(rows, partial(_class_tile, raw=raw, colour=colour))
+        write_sheet(tiles, to / f"{name}.png", 6, CLASS_TILE, title, ())
 
 
 def _class_tile(row: Row, raw: Path, colour: draw.Colour) -> Tile:
@@ -94,7 +94,7 @@ def _write_boxes(rows: pd.DataFrame, matches: Matches, known: bool, raw: Path, p
         return _box_tile(name, raw / row["path"], *mine, known)
 
     outcomes = (("hit", draw.HIT), ("false alarm", draw.FALSE), ("missed", draw.MISSED))
-    _write(_tiles(rows, tile), path, 3, BOX_TILE, title, outcomes if known else (("predicted", GUESS),))
+    write_sheet(tiles_of(rows, tile), path, 3, BOX_TILE, title, outcomes if known else (("predicted", GUESS),))
 
 
 def _box_tile(name: str, file: Path, found: pd.DataFrame, true: pd.DataFrame, known: bool) -> Tile:
@@ -131,7 +131,7 @@ def spread(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     return rows.iloc[np.linspace(0, len(rows) - 1, most).round().astype(int)] if most > 0 else rows.iloc[:0]
 
 
-def _tiles(rows: pd.DataFrame, make: Callable[[Row], Tile]) -> list[Tile]:
+def tiles_of(rows: pd.DataFrame, make: Callable[[Row], Tile]) -> list[Tile]:
     """The tiles of the rows whose image can be read."""
     tiles = []
     for row in rows.to_dict("records"):
@@ -142,7 +142,7 @@ def _tiles(rows: pd.DataFrame, make: Callable[[Row], Tile]) -> list[Tile]:
     return tiles
 
 
-def _write(
+def write_sheet(
     tiles: Sequence[Tile],
     path: Path,
     columns: int,

@@ -10,13 +10,14 @@ from tropho.files import atomic_folder, read_json, write_json
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import MEMBER, fit_members, fuse_members
 from tropho.reporting.advice import finish_advice
+from tropho.reporting.suspects import suspect_gallery
 from tropho.settings import TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
 from tropho.stages.leakage import shared_with
 from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
-from tropho.tables import write_table
+from tropho.tables import SUSPECTS, write_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import open_tracker
 from tropho.training.fit import make_accelerator
@@ -43,6 +44,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_finished.parquet")
+        _write_suspects(task, oof_truth, finished, paths.raw, folder)
         thresholds = task.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
         first, model = next(iter(base.folds.items()))
@@ -71,6 +73,14 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         write_json(folder / "notes.json", judged.notes)
     _track(settings, root, record["run_id"], metrics, paths.evaluate)
     return metrics
+
+
+def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, raw: Path, folder: Path) -> None:
+    """Rank the labels that out-of-fold predictions contradict, and picture the first."""
+    suspects = task.suspects(truth, finished)
+    write_table(suspects, folder / "suspects.csv", SUSPECTS)
+    most = task.settings.evaluate.suspects
+    suspect_gallery(suspects, truth.images, truth.boxes, raw, folder / "suspects.png", most)
 
 
 def _add_leakage(judged: Judged, inputs: Inputs, folds: Iterable[int]) -> None:

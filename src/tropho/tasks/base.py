@@ -132,6 +132,9 @@ class Task(Protocol):
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Decision thresholds chosen on these (out-of-fold) predictions."""
 
+    def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Labels that are probably wrong by these finished out-of-fold predictions, ranked: tables.SUSPECTS."""
+
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """Tables to read by name, undefined values NaN, with 95 % bootstrap intervals that resample whole groups.
 

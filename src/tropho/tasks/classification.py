@@ -187,6 +187,14 @@ class ClassificationTask:
             for name, column in zip(self.classes, self.columns, strict=True)
         }
 
+    def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+        """See suspects.classes."""
+        from tropho.suspects.classes import suspect_classes
+
+        known = truth.of(predictions["image_id"])
+        values = predictions[self.columns].to_numpy()
+        return suspect_classes(list(known.images["image_id"]), self._numbers(known), values, self.classes)
+
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """See base; also every quantity of the confusion matrix, by the likeliest class and by the thresholds."""
         from tropho.metrics.classification import classification_intervals

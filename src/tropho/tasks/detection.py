@@ -178,6 +178,12 @@ class DetectionTask:
             truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.sensitivity
         )
 
+    def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+        """See suspects.boxes."""
+        from tropho.suspects.boxes import suspect_boxes
+
+        return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, self.settings.evaluate.iou)
+
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """See base."""
         from tropho.metrics.leaderboard import leaderboard_intervals
