@@ -196,9 +196,8 @@ def _misplaced(evidence: Evidence) -> pd.DataFrame:
     # The correction moves the box of its class that overlaps most; another than this one must not be moved.
     closest = near[near["same"]].sort_values("overlap", ascending=False, kind="stable").drop_duplicates("find")
     meant = pairs["find"].map(closest.set_index("find")["truth"]) == pairs["truth"]
-    return _candidates("misplaced", pairs["truth"], pairs["find"], pairs["belief"] * share, pairs["score"])[
-        meant.to_numpy(bool)
-    ]
+    pairs = pairs.assign(worth=pairs["belief"] * share)[meant.to_numpy(bool)]
+    return _candidates("misplaced", pairs["truth"], pairs["find"], pairs["worth"], pairs["score"])
 
 
 def _double_box(evidence: Evidence) -> pd.DataFrame:
