@@ -1,5 +1,7 @@
 """Folds: stratified, grouped, repeatable, and clear of the test set."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from tropho.errors import DataError
 from tropho.settings import SplitSettings
 from tropho.stages.split import run, split, summarise
-from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, read_table, write_table
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, empty, read_table, write_table
 
 NO_BOXES = empty(BOXES)
 
@@ -127,6 +129,35 @@ def test_detection_is_stratified_by_classes_and_size():
     for trait in (large, with_wbc, with_parasite, ~with_wbc & ~with_parasite):
         shares = pd.Series(trait).groupby(splits["fold"]).mean()
         assert shares.max() - shares.min() < 0.06
+
+
+def test_folds_of_grouped_photos_are_alike_and_the_summary_says_how_far():
+    rng = np.random.default_rng(5)
+    slide = np.repeat(np.arange(80), rng.integers(1, 16, 80))
+    width = np.where(rng.random(80) < 0.4, 4000, 1900)[slide]
+    images = images_of(len(slide), label=pd.NA, group=[f"s{each}" for each in slide], width=width)
+    objects = rng.poisson(rng.gamma(2, 4, 80)[slide]) * (rng.random(len(slide)) < 0.8)
+    rows = {"image_id": images["image_id"].repeat(objects), "label": "WBC", **dict.fromkeys(BOX, 0.0)}
+    boxes = conform(pd.DataFrame(rows), BOXES)
+    splits = split(knobs(holdout=0.0), images, boxes)
+    fold = splits["fold"].to_numpy()
+    expected = {}
+    for trait, amount in {
+        "images": np.ones(len(slide)),
+        "WBC boxes": objects,
+        "images without boxes": objects == 0,
+        "images of 4000x80": width == 4000,
+        "images of 1900x80": width == 1900,
+    }.items():
+        totals = pd.Series(amount.astype(float)).groupby(fold).sum()
+        expected[trait] = (totals / totals.mean() - 1).abs().max()
+    summary = summarise(splits, images, boxes)
+    assert summary["unevenness"] == pytest.approx(expected, abs=1e-4)
+    assert max(expected.values()) < 0.1
+    trait = max(expected, key=expected.get)
+    assert re.search(
+        rf"furthest from it is fold \d with {expected[trait]:.1%} (more|fewer) {trait}\.", summary["notes"][-1]
+    )
 
 
 def test_rare_strata_do_not_stop_detection():

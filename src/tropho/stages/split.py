@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from tropho import tables
 from tropho.errors import DataError
 from tropho.files import write_json
 from tropho.progress import say
 from tropho.settings import SplitSettings, TaskSettings
+from tropho.splitting.dealing import deal
+from tropho.splitting.traits import traits_of
 from tropho.stages.paths import Paths
 
 FINEST = 20  # a hold-out is a number of parts of at most so many
@@ -35,8 +36,8 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
 def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Deal usable images into folds and, where no test set is published, a hold-out.
 
-    Folds are stratified by class or, for detection, by the classes present and the image size. The result
-    depends on the seed and on the images, not on the order of their rows.
+    Folds, and the hold-out, have alike what splitting.traits names. The result depends on the seed and on the images,
+    not on the order of their rows.
 
     Args:
         settings: of the section `split`.
@@ -54,71 +55,36 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
     if not settings.grouped:
         ordered = ordered.assign(group=ordered["image_id"])
     _check_groups(ordered[ordered["subset"] == "train"], images, settings.folds)
-    strata = _strata(ordered, boxes)
     subset = ordered["subset"].to_numpy(dtype=object)
     if not (images["subset"] == "test").any():
-        subset[_held_out(settings, ordered["group"], strata)] = "test"
+        subset[_held_out(settings, ordered, boxes)] = "test"
     if settings.drop_test_duplicates:
         in_test = set(ordered.loc[subset == "test", "duplicate"].dropna())
         subset[(subset == "train") & ordered["duplicate"].isin(in_test).to_numpy()] = "excluded"
     fold = np.full(len(ordered), -1)
     train = subset == "train"
-    _check_groups(ordered[train], images, settings.folds)
-    _check_classes(ordered[train], settings.folds)
-    parts = _deal(ordered.loc[train, "group"], strata[train], settings.folds, settings.seed)
-    fold[train] = parts
-    dealt = ordered[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
-    splits = dealt.loc[usable["image_id"]].reset_index()
+    dealt = ordered[train]
+    _check_groups(dealt, images, settings.folds)
+    _check_classes(dealt, settings.folds)
+    fold[train] = deal(dealt["group"], traits_of(dealt, boxes, settings.folds), settings.folds, settings.seed)
+    table = ordered[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
+    splits = table.loc[usable["image_id"]].reset_index()
     splits["group"] = usable["group"].to_numpy()
     return tables.conform(splits, tables.SPLITS, "splits")
 
 
-def _strata(images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
-    """A name for each image's kind, (N,): its class or, for detection, the classes in it and its size."""
-    if images["label"].notna().any():
-        return images["label"].fillna("").to_numpy(dtype=object)
-    present = boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
-    classes = images["image_id"].map(present).fillna("nothing").astype("object")
-    sizes = (images["width"].astype("string") + "x" + images["height"].astype("string")).astype("object")
-    # Rare sizes would be strata of one image each.
-    common = sizes.map(sizes.value_counts()) >= len(images) / FINEST
-    return (classes + " " + sizes.where(common, "other size")).to_numpy(dtype=object)
-
-
-def _held_out(settings: SplitSettings, groups: pd.Series, strata: np.ndarray) -> np.ndarray:
+def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """Whether each image is set aside for test, (N,) bool: whole groups, as near the share as parts allow."""
-    share = Fraction(settings.holdout).limit_denominator(max(2, min(FINEST, groups.nunique())))
+    share = Fraction(settings.holdout).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
     if not 0 < share < 1:
         if settings.holdout < 0.5:
-            return np.zeros(len(groups), dtype=bool)
+            return np.zeros(len(images), dtype=bool)
         raise DataError(f"split.holdout {settings.holdout:g} leaves no image to train on; lower it.")
-    part = _deal(groups, strata, share.denominator, settings.seed)
+    parts = share.denominator
+    part = deal(images["group"], traits_of(images, boxes, parts), parts, settings.seed)
     # A group larger than a part makes its part too large: those nearest to their due size are taken.
-    excess = np.abs(np.bincount(part, minlength=share.denominator) - len(groups) / share.denominator)
+    excess = np.abs(np.bincount(part, minlength=parts) - len(images) / parts)
     return np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])
-
-
-def _deal(groups: pd.Series, strata: np.ndarray, parts: int, seed: int) -> np.ndarray:
-    """Part of each image, (N,) int, 0 to `parts` - 1: groups whole, strata as even as groups allow."""
-    alone = groups.nunique() == len(groups)
-    kind = StratifiedKFold if alone else StratifiedGroupKFold
-    folds = kind(n_splits=parts, shuffle=True, random_state=seed)
-    part = np.zeros(len(groups), dtype=np.int64)
-    codes = _not_rare(strata, parts)
-    for number, (_, members) in enumerate(folds.split(codes, codes, None if alone else groups.to_numpy(dtype=object))):
-        part[members] = number
-    return part
-
-
-def _not_rare(strata: np.ndarray, parts: int) -> np.ndarray:
-    """Codes of the strata, those with fewer images than parts joined into one (or into the rarest other)."""
-    names, codes, counts = np.unique(strata.astype(str), return_inverse=True, return_counts=True)
-    rare = counts < parts
-    if not rare.any() or rare.all():
-        return np.zeros(len(strata), dtype=np.int64) if rare.all() else codes
-    together = counts[rare].sum() >= parts
-    target = len(names) if together else int(np.argmin(np.where(rare, counts.max() + 1, counts)))
-    return np.where(rare, target, np.arange(len(names)))[codes]
 
 
 def _check_groups(train: pd.DataFrame, images: pd.DataFrame, folds: int) -> None:
@@ -157,6 +123,8 @@ def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -
             f"{len(shared):,} training images share {shared['group'].nunique():,} groups with the "
             f"{'published ' if published else ''}test set, so its score flatters."
         )
+    uneven = _unevenness(train, images, boxes)
+    notes.append(_furthest(uneven))
     return {
         "notes": notes,
         "train": len(train),
@@ -168,7 +136,27 @@ def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -
         "train_images_in_shared_groups": len(shared),
         "folds": [_content(part, boxes) for _, part in train.groupby("fold")],
         "test_content": _content(test, boxes),
+        "unevenness": {str(trait): round(float(value), 4) for trait, value in uneven.abs().max().items()},
     }
+
+
+def _unevenness(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """Deviation from the mean over folds by fold and trait."""
+    known = images.set_index("image_id").loc[train["image_id"]].reset_index()
+    return traits_of(known, boxes, train["fold"].nunique()).unevenness(train["fold"].to_numpy(np.int64))
+
+
+def _furthest(uneven: pd.DataFrame) -> str:
+    """The largest deviation in words."""
+    values = uneven.to_numpy()
+    fold, trait = np.unravel_index(np.abs(values).argmax(), values.shape)
+    value = values[fold, trait]
+    if not value:
+        return "The folds have the same of every trait."
+    return (
+        f"Folds are within {abs(value):.1%} of their mean in every trait; furthest from it is fold {fold} with "
+        f"{abs(value):.1%} {'more' if value > 0 else 'fewer'} {uneven.columns[trait]}."
+    )
 
 
 def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:

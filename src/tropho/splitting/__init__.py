@@ -1,0 +1,1 @@
+"""Dealing images into parts that are alike, groups whole."""
