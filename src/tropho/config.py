@@ -15,7 +15,14 @@ PARAMS = Path("params.yaml")
 
 MEMBERS_OWN = ("model", "train", "augment")
 SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
-SHARED_BY_MEMBERS = ("train.members", "train.folds", "train.precision", "augment.encoding", "augment.previews")
+SHARED_BY_MEMBERS = (
+    "train.members",
+    "train.folds",
+    "train.random_fold",
+    "train.precision",
+    "augment.encoding",
+    "augment.previews",
+)
 
 
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
         )
     train, predict = settings.train, settings.predict
     alone = {
-        "train": train.model_copy(update={"members": {}}),
+        "train": train.model_copy(update={"members": {}, "random_fold": False}),
         "predict": predict.model_copy(update={"weights": "equal", "negative_from": None}),
     }
     shared = settings.model_copy(update=alone)

@@ -17,11 +17,13 @@ Kind = Literal["classification", "detection"]
 
 BASE = "base"
 """The task's own model among the members of its ensemble."""
+RANDOM = "random"
+"""The model of a random fold, which is no member."""
 
 
 def _check_member(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|fold[0-9]*", name):
-        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and neither base nor fold0")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|random|fold[0-9]*", name):
+        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base, random or fold0")
     return name
 
 
@@ -117,6 +119,7 @@ class TrainSettings(Section):
     """The training loop."""
 
     folds: AtLeastOne | None
+    random_fold: bool
     epochs: AtLeastOne
     batch_size: AtLeastOne
     optimizer: Literal["adamw", "sgd"]
@@ -199,6 +202,12 @@ class TaskSettings(Section):
     def _folds_are_there(self) -> "TaskSettings":
         if self.train.folds is not None and self.train.folds > self.split.folds:
             raise ValueError(f"train.folds is {self.train.folds}, but split.folds makes only {self.split.folds}")
+        return self
+
+    @model_validator(mode="after")
+    def _random_fold_has_its_match(self) -> "TaskSettings":
+        if self.train.random_fold and not self.split.grouped:
+            raise ValueError("train.random_fold is compared with a grouped fold; set split.grouped to true")
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The page's chapters on data: what the audit found, how the images were split, what augmentation does."""
+"""The page's chapters on data: what the audit found, and what augmentation does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,8 @@ from tropho.reporting.blocks import Block, Fold, List, Section, Table, Text
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import facts_of, figures, frame_table, todo
 from tropho.settings import TaskSettings
-from tropho.tables import SPLITS
 
-Counts = dict[str, int]
+Counts = dict[str, float]
 
 EXAMPLES = 3
 # What the audit's summary says and the page shows in other words, or as tables.
@@ -71,14 +70,14 @@ def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> Bl
     if images is None or not {"image_id", "subset"} <= set(images):
         return Text("The table of images is missing.")
     status = images["status"] if "status" in images else pd.Series("ok", index=images.index)
-    rows = {}
+    rows: dict[str, tuple[Counts, Counts]] = {}
     for subset, part in images.groupby("subset", sort=False):
         others = {f"{name} images": int((status[part.index] == name).sum()) for name in _others(status)}
-        rows[str(subset)] = {"images": len(part), **others}, _content(part, boxes)
-    return _counts_table("Images and labels", "subset", rows)
+        rows[str(subset)] = {"images": len(part), **others}, content(part, boxes)
+    return counts_table("Images and labels", "subset", rows)
 
 
-def _counts_table(title: str, first: str, rows: Mapping[str, tuple[Counts, Counts]]) -> Table:
+def counts_table(title: str, first: str, rows: Mapping[str, tuple[Counts, Counts]]) -> Table:
     """A row a part: counts every part has, then labels; dashes where a part carries no labels at all."""
     names = [dict.fromkeys(name for row in rows.values() for name in row[place]) for place in (0, 1)]
     cells = [
@@ -96,7 +95,7 @@ def _others(status: pd.Series) -> list[str]:
     return sorted(str(name) for name in status.dropna().unique() if name != "ok")
 
 
-def _content(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
+def content(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
     """How many labels of each class these images carry; nothing where they carry none at all."""
     if boxes is not None and len(boxes) and {"image_id", "label"} <= set(boxes):
         inside = boxes[boxes["image_id"].isin(part["image_id"])]
@@ -134,36 +133,6 @@ def _example(row: pd.Series) -> list[str]:
     line = numbers.as_number(row.get("row"))
     where = f"{cells['file']}, line {line:.0f}" if line is not None else cells["file"]
     return [cells["image_id"], where if where != cells["image_id"] else "", cells["detail"]]
-
-
-def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
-    """How balanced the folds are, and which training images were left out because the test set has them."""
-    section = Section("split", "Split")
-    splits = reader.table(folders.splits, text=TEXT)
-    if splits is None or not set(SPLITS) <= set(splits):
-        section.blocks.append(todo("split", settings.name, "The images have not been split"))
-        return section
-    images = reader.table(folders.audit / "images.csv", text=TEXT)
-    boxes = reader.table(folders.audit / "boxes.csv", text=TEXT)
-    if images is not None and {"image_id", "label"} <= set(images):
-        splits = splits.merge(images[["image_id", "label"]], on="image_id", how="left")
-    train = splits[splits["subset"] == "train"]
-    rows = [(f"fold {fold}", part) for fold, part in train.groupby("fold", sort=True)]
-    rows += [(name, splits[splits["subset"] == name]) for name in ("test", "excluded")]
-    counted = {
-        name: ({"images": len(part), "groups": int(part["group"].nunique())}, _content(part, boxes))
-        for name, part in rows
-        if len(part)
-    }
-    notes = reader.json(folders.splits.with_suffix(".json")).get("notes")
-    excluded = int((splits["subset"] == "excluded").sum())
-    if isinstance(notes, list) and notes:
-        section.blocks.append(List([str(note) for note in notes]))
-    elif excluded:
-        told = f"{numbers.count(excluded)} training images that the test set also has are kept out."
-        section.blocks.append(Text(told))
-    section.blocks.append(_counts_table("Folds", "part", counted))
-    return section
 
 
 def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:

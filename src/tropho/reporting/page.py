@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tropho import __version__
-from tropho.reporting import chapters_data, chapters_results, chapters_runs
+from tropho.reporting import chapters_data, chapters_results, chapters_runs, chapters_split
 from tropho.reporting.album import Album
 from tropho.reporting.inputs import Folders, Reader
 from tropho.settings import TaskSettings
@@ -28,7 +28,7 @@ def render_page(settings: TaskSettings, folders: Folders) -> str:
     training = chapters_runs.training(settings, folders, reader, album)
     chapters = [
         chapters_data.data(settings, folders, reader, album),
-        chapters_data.split(settings, folders, reader, album),
+        chapters_split.split(settings, folders, reader, album),
         chapters_data.augmentation(settings, folders, reader, album),
         chapters_runs.tuning(settings, folders, reader, album),
         training,

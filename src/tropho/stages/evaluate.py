@@ -11,10 +11,10 @@ from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import MEMBER, fit_members, fuse_members
 from tropho.reporting.advice import finish_advice
 from tropho.reporting.suspects import suspect_gallery
-from tropho.settings import TaskSettings
+from tropho.settings import RANDOM, TaskSettings
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
-from tropho.stages.leakage import shared_with
+from tropho.stages.leakage import compare_random, shared_with
 from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.tables import SUSPECTS, write_table
@@ -68,6 +68,9 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
                 judged.explain("test", model.model, known, finished_test, base.inputs.pack)
             judged.draw("test", test_truth, finished_test, test)
         _add_leakage(judged, inputs, base.folds)
+        if RANDOM in record:
+            own = oof[oof[MEMBER] == base.name].drop(columns=MEMBER)
+            judged.metrics["random_fold"] = compare_random(base, own, record[RANDOM], settings, paths, accelerator)
         metrics = {"headline": judged.headline(), **judged.metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))
         write_json(folder / "notes.json", judged.notes)
@@ -158,7 +161,7 @@ def _json_safe(value: Any) -> Any:
 def _track(settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, Any], folder: Path) -> None:
     """Add the results to the run of the training that they are of."""
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=run_id) as tracked:
-        for subset in ("oof", "test", "test_clean"):
+        for subset in ("oof", "test", "test_clean", "random_fold"):
             tracked.log_metrics({f"{subset}/{name}": value for name, value in metrics.get(subset, {}).items()})
         tracked.log_artifact(folder / "metrics.json", "evaluate")
         tracked.log_artifact(folder / "tables", "evaluate/tables")

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from tropho.errors import DataError
 from tropho.predicting.ensembles import stack_members
 from tropho.predicting.predictor import Predictor, load_predictor
-from tropho.settings import BASE, TaskSettings
+from tropho.settings import BASE, RANDOM, TaskSettings
 from tropho.stages.inputs import Inputs
 from tropho.stages.paths import Paths
 from tropho.tasks.base import Task, Truth
@@ -19,6 +19,11 @@ from tropho.training.fit import predict
 def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Entries of run.json by member, the task's own model first; each has "folds"."""
     return {BASE: record, **record.get("members", {})}
+
+
+def trained_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same with the model of a random fold, if there is one."""
+    return {**model_entries(record), **({RANDOM: record[RANDOM]} if RANDOM in record else {})}
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,15 @@ class Member:
         return task.merge(views)
 
 
+def load_entry(name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths) -> dict[int, Predictor]:
+    """One trained model by fold, from its entry in run.json."""
+    present = {"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
+    folds = {fold["fold"]: load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]}
+    for predictor in folds.values():
+        predictor.task.settings = predictor.task.settings.model_copy(update=present)
+    return folds
+
+
 def load_folds(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, dict[int, Predictor]]:
     """Every trained model by member and fold, with the present settings of predict and evaluate.
 
@@ -57,14 +71,7 @@ def load_folds(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> 
             f"{paths.models} holds {', '.join(entries)}, and params.yaml asks for {', '.join(wanted)}; run "
             f"`dvc repro`, or `tropho train {settings.name}`."
         )
-    present = {"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
-    members = {}
-    for name, entry in entries.items():
-        folds = {fold["fold"]: load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]}
-        for predictor in folds.values():
-            predictor.task.settings = predictor.task.settings.model_copy(update=present)
-        members[name] = folds
-    return members
+    return {name: load_entry(name, entry, settings, paths) for name, entry in entries.items()}
 
 
 def load_members(settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs) -> list[Member]:

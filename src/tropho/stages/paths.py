@@ -55,7 +55,7 @@ class Paths:
 
     @property
     def models(self) -> Path:
-        """Folder of fold*/, a folder of fold*/ for each further member of the ensemble, and run.json."""
+        """Folder of fold*/, a folder of fold*/ for each further member and for a random fold, and run.json."""
         return self.root / "models" / self.task
 
     def fold(self, number: int, member: str = BASE) -> Path:

@@ -1,4 +1,7 @@
-"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow."""
+"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow.
+
+Where `train.random_fold` says so, a further model is trained on a random fold; it is no member of the ensemble.
+"""
 
 import json
 import shutil
@@ -15,13 +18,15 @@ from tropho.config import member_settings
 from tropho.errors import OutsideError, UsageError
 from tropho.files import atomic_folder, fingerprint, read_json, write_json
 from tropho.progress import say
-from tropho.settings import BASE, TaskSettings
+from tropho.settings import BASE, RANDOM, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import model_entries
+from tropho.stages.members import trained_entries
 from tropho.stages.paths import Paths
+from tropho.stages.random_fold import dealt_at_random
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
+from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import Fitted, fit, make_accelerator
 
@@ -36,17 +41,19 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     paths = Paths(root, settings.name)
     inputs = read_inputs(paths)
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
-    base, *members = models
+    if settings.train.random_fold:
+        models.append(_random_model(models[0], paths))
+    base, *others = models
     accelerator = make_accelerator(settings.train)
-    record = _Record(paths.checkpoints / fingerprint([model.fingerprint for model in models]) / "run.json")
+    record = RunIds(paths.checkpoints / fingerprint([model.fingerprint for model in models]) / "run.json")
     with open_tracker(root).run(
         f"train {settings.name}", experiment=settings.name, run_id=record["parent"], tags={"stage": "train"}
     ) as parent:
         record["parent"] = parent.id
         parent.log_params({**tracked_parameters(base.settings), **_changes(settings)})
         entries = {base.name: _train(base, accelerator, parent, record)}
-        for member in members:
-            entries[member.name] = _train_member(member, accelerator, parent, record)
+        for other in others:
+            entries[other.name] = _train_other(other, accelerator, parent, record)
         folds = entries[base.name]["folds"]
         score = _mean_score(folds)
         parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
@@ -65,7 +72,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Model:
-    """One model of the ensemble, and which of its folds models/T already holds."""
+    """One model, of the ensemble or of a random fold, and which of its folds models/T already holds."""
 
     name: str
     settings: TaskSettings
@@ -83,7 +90,7 @@ def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _
     inputs = inputs.at(settings.augment.size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
-    trained = model_entries(read_json(paths.models / "run.json")) if (paths.models / "run.json").exists() else {}
+    trained = trained_entries(read_json(paths.models / "run.json")) if (paths.models / "run.json").exists() else {}
     entry = trained.get(name, {})
     same = entry.get("folds", []) if entry.get("fingerprint") == key else []
     kept = {
@@ -92,7 +99,14 @@ def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _
     return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
 
 
-def _train(model: _Model, accelerator: Accelerator, run: Run, record: "_Record") -> dict[str, Any]:
+def _random_model(base: _Model, paths: Paths) -> _Model:
+    """The same settings on a random fold."""
+    alone = base.settings.train.model_copy(update={"folds": 1})
+    inputs = dealt_at_random(base.inputs, base.task, base.settings.train.seed)
+    return _model(RANDOM, base.settings.model_copy(update={"train": alone}), inputs, paths)
+
+
+def _train(model: _Model, accelerator: Accelerator, run: Run, record: RunIds) -> dict[str, Any]:
     """Train a model's missing folds; returns its entry in run.json."""
     folds = []
     for number in fold_numbers(model.settings, model.inputs):
@@ -103,12 +117,13 @@ def _train(model: _Model, accelerator: Accelerator, run: Run, record: "_Record")
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
-def _train_member(model: _Model, accelerator: Accelerator, parent: Run, record: "_Record") -> dict[str, Any]:
+def _train_other(model: _Model, accelerator: Accelerator, parent: Run, record: RunIds) -> dict[str, Any]:
     """The same in a run of its own, unless there is nothing to train."""
     if set(fold_numbers(model.settings, model.inputs)) <= set(model.kept):
         return _train(model, accelerator, parent, record)
     name = f"{model.settings.name} {model.name}"
-    with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
+    tags = {"stage": "random_fold"} if model.name == RANDOM else {"stage": "member", "member": model.name}
+    with parent.child(name, run_id=record[model.name], tags=tags) as tracked:
         record[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
         entry = _train(model, accelerator, tracked, record)
@@ -148,28 +163,12 @@ def _is_best(root: Path, task: str, score: float) -> bool:
         return False
 
 
-class _Record:
-    """Which MLflow runs a training in progress writes to, so that a resumed one goes on in them."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._ids: dict[str, str] = read_json(path) if path.exists() else {}
-
-    def __getitem__(self, key: str) -> str | None:
-        return self._ids.get(key)
-
-    def __setitem__(self, key: str, run_id: str | None) -> None:
-        if run_id is not None:  # a server that is away for now takes no known run with it
-            self._ids[key] = run_id
-            write_json(self._path, self._ids)
-
-
 def _place(model: _Model, number: int) -> str:
     """Name of a fold's run and folder among those of all members."""
     return f"fold{number}" if model.name == BASE else f"{model.name}/fold{number}"
 
 
-def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Run, record: _Record) -> dict[str, Any]:
+def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Run, record: RunIds) -> dict[str, Any]:
     """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
     settings, inputs, work, task = model.settings, model.inputs, model.work, model.task
     name = _place(model, number)
@@ -220,7 +219,7 @@ def _write_fold(fitted: Fitted, folder: Path) -> None:
 def _summary(
     base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]], accelerator: Accelerator
 ) -> dict[str, Any]:
-    members = {name: entry for name, entry in entries.items() if name != base.name}
+    members = {name: entry for name, entry in entries.items() if name not in (base.name, RANDOM)}
     return {
         "task": base.settings.name,
         "run_id": run_id,
@@ -230,6 +229,7 @@ def _summary(
         "processes": accelerator.num_processes,
         **entries[base.name],
         "members": members,
+        **({RANDOM: entries[RANDOM]} if RANDOM in entries else {}),
     }
 
 
