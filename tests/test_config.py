@@ -90,6 +90,9 @@ def test_settings_are_frozen(settings):
         ("predict", {"weights": "fitted"}, ["tasks.malaria", "evaluate.fusion_trials"]),
         ("evaluate", {"fusion_trials": -1}, ["tasks.malaria.evaluate.fusion_trials is -1"]),
         ("predict", {"merge_iou": {"WBC": 0.5}}, ["tasks.malaria", "predict.merge_iou by class"]),
+        ("predict", {"tile": 500}, ["tasks.malaria.predict.tile is 500", "multiple of 32"]),
+        ("predict", {"tile_overlap": 50}, ["tasks.malaria.predict.tile_overlap is 50", "multiple of 32"]),
+        ("predict", {"tile": 64}, ["tasks.malaria.predict", "tile_overlap must be less than tile, 64, not 64"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
@@ -166,6 +169,12 @@ def test_a_wrong_preset_is_refused_with_its_path(params, presets, words):
         task_settings("brain_tumor", params)
     for word in words:
         assert word in str(caught.value)
+
+
+def test_a_classifier_does_not_look_at_tiles(params):
+    params["tasks"]["cells_demo"]["predict"] = {"tile": 256}
+    with pytest.raises(UsageError, match=r"tasks\.cells_demo: predict\.tile is for detection"):
+        task_settings("cells_demo", params)
 
 
 def test_an_unknown_section_names_the_nearest(params):

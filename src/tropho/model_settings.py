@@ -29,6 +29,9 @@ TORCHVISION = {
     "torchvision_faster_rcnn": Published([2, 3, 4, 5, 6], [8.0], [0.5, 1.0, 2.0]),
 }
 
+STRIDE = 32
+"""Pixels. The sides of what a detector looks at are multiples of this: every level up to P5 divides them evenly."""
+
 RT_DETR_LEVELS = [3, 4, 5]
 RT_DETR_BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 """ResNets in their variant vd: three convolutions for the first, averages in the shortcuts."""

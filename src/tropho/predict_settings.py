@@ -1,11 +1,12 @@
-"""The knobs of prediction: test-time views, and how boxes and probabilities of several models become one."""
+"""The knobs of prediction: test-time views, tiles, and how boxes and probabilities of several models become one."""
 
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from tropho.images.symmetries import SYMMETRIES
+from tropho.model_settings import STRIDE
 from tropho.section import AtLeastOne, Section, Share
 
 SCALE_LIMITS = 0.25, 4.0
@@ -44,10 +45,18 @@ class PredictSettings(Section):
 
     tta: Annotated[list[View], Field(min_length=1), AfterValidator(_check_distinct)]
     batch_size: AtLeastOne
+    tile: Annotated[int, Field(ge=STRIDE, multiple_of=STRIDE)] | None
+    tile_overlap: Annotated[int, Field(ge=0, multiple_of=STRIDE)]
     fusion: Literal["wbf", "nms", "soft_nms"]
     merge_iou: Share | dict[str, Share]
     weights: Literal["equal", "fitted"] | dict[str, Annotated[float, Field(ge=0)]]
     negative_from: Annotated[list[str], Field(min_length=1)] | None
+
+    @model_validator(mode="after")
+    def _tiles_get_on(self) -> "PredictSettings":
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise ValueError(f"tile_overlap must be less than tile, {self.tile}, not {self.tile_overlap}")
+        return self
 
     @property
     def scaled(self) -> bool:

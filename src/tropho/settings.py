@@ -257,6 +257,8 @@ class TaskSettings(Section):
     def _prediction_fits_task(self) -> "TaskSettings":
         if self.predict.scaled and self.model.name == "mlp":
             raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
+        if self.predict.tile is not None and self.kind == "classification":
+            raise ValueError("predict.tile is for detection; leave it null for classification")
         if fault := self.predict.faults(self.audit.classes, [BASE, *self.train.members], self.boxless):
             raise ValueError(fault)
         return self

@@ -133,6 +133,18 @@ def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
     np.testing.assert_allclose(out[columns], known[columns], atol=0.02)
 
 
+def test_any_image_is_predicted_by_the_present_settings(chosen, paths, monkeypatch):
+    train.run(chosen(), paths.root)
+    monkeypatch.setattr(
+        "tropho.stages.predict.load_task", lambda task, path: chosen(**{"predict.tta": ["identity", "hflip"]})
+    )
+    mirrored = paths.root / "mirrored.png"
+    Image.open(paths.raw / "im04.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    predict_files("cells_demo", [paths.raw / "im04.png", mirrored], paths.root / "out.csv", paths.root)
+    one, other = pd.read_csv(paths.root / "out.csv")[[f"p_{name}" for name in CLASSES]].to_numpy()
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 @pytest.mark.parametrize("soup", ["uniform", "greedy"])
 def test_a_soup_is_what_is_kept_and_scored(chosen, paths, soup):
     settings = chosen(**{"train.epochs": 7, "train.soup": soup})

@@ -1,1 +1,1 @@
-"""From trained models to predictions: test-time views, box fusion, and models as they lie on disk."""
+"""From trained models to predictions: test-time views, tiles, box fusion, and models as they lie on disk."""

@@ -86,8 +86,12 @@ class Task(Protocol):
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the loss, scalars; their sum is minimised."""
 
-    def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
-        """One dict of CPU tensors an image, in pixels of the packed image, as seen through a test-time view."""
+    def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
+        """One dict of CPU tensors an image, in pixels of the packed image.
+
+        `view` is the test-time view that the image is seen through, the way that settings.predict asks for. None is
+        one plain look, which depends on no setting of prediction: training validates by it.
+        """
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""

@@ -115,9 +115,9 @@ class ClassificationTask:
         )
         return {"cross_entropy": (each * targets["weight"]).sum() / targets["weight"].sum()}
 
-    def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
+    def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
         """One {"probabilities": (C,)} an image."""
-        logits = model(view_images(batch["images"], view))
+        logits = model(view_images(batch["images"], view or "identity"))
         return [{"probabilities": row} for row in logits.float().softmax(dim=1).cpu()]
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:

@@ -12,16 +12,15 @@ from tropho.images.pack import Pack
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
+from tropho.model_settings import STRIDE
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
+from tropho.predicting.tiles import on_cpu, predict_tiles
 from tropho.predicting.views import View, unview_boxes, view_images
 from tropho.settings import TaskSettings
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.box_tables import detections_table, submitted_table
 from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes, pad_batch
-
-STRIDE = 32
-"""Batches are padded to a multiple of this, so that every pyramid level up to P5 divides evenly."""
 
 
 class DetectionTask:
@@ -74,13 +73,28 @@ class DetectionTask:
         losses: dict[str, Tensor] = model(batch["images"], batch["targets"])
         return losses
 
-    def predict(self, model: nn.Module, batch: Batch, view: View = "identity") -> list[dict[str, Tensor]]:
-        """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ()."""
+    @property
+    def tile(self) -> int | None:
+        """The side of the tiles that images are looked at by; None = whole."""
+        return self.settings.predict.tile
+
+    def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
+        """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ().
+
+        A view is looked at tile by tile if `tile` says so; without a view the image is seen whole.
+        """
+        if view is None:
+            return on_cpu(model(batch["images"]))
+        chosen, most = self.settings.predict, self.settings.model.max_detections
         height, width = batch["images"].shape[-2:]
-        outputs = model(view_images(batch["images"], view, STRIDE))
+        seen = view_images(batch["images"], view, STRIDE)
+        if self.tile is None:
+            outputs = on_cpu(model(seen))
+        else:
+            outputs = predict_tiles(model, seen, self.tile, chosen.tile_overlap, chosen.batch_size, most)
         for output in outputs:
             output["boxes"] = unview_boxes(output["boxes"], view, height, width, STRIDE)
-        return [{name: value.float().cpu() for name, value in output.items()} for output in outputs]
+        return outputs
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """See base; boxes are clipped to the image and empty ones dropped."""

@@ -3,10 +3,11 @@
 import pandas as pd
 
 from tropho.errors import DataError
+from tropho.model_settings import STRIDE
 from tropho.settings import TaskSettings
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.boxed_images import Sample, pad_batch
-from tropho.tasks.detection import STRIDE, DetectionTask
+from tropho.tasks.detection import DetectionTask
 
 
 class PresenceTask(DetectionTask):
@@ -23,6 +24,10 @@ class PresenceTask(DetectionTask):
     def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
         """The settings as they are: there are no anchors."""
         return self.settings
+
+    @property
+    def tile(self) -> None:
+        """None: the network has learned to average over whole images, and finds nothing that tiles could lose."""
 
     def collate(self, samples: list[Sample]) -> Batch:
         """As for detection, but padded to a square: the network averages over the image, its padding included.

@@ -189,9 +189,9 @@ def predict(
     pack: Pack,
     accelerator: Accelerator,
     batch_size: int,
-    view: View = "identity",
+    view: View | None = None,
 ) -> pd.DataFrame:
-    """The prediction table of a model for these images, as seen through one view."""
+    """The prediction table of a model for these images, as seen through one view; None = one plain look."""
     loader = DataLoader(
         task.dataset(pack, truth, train=False),
         batch_size=batch_size,

@@ -103,7 +103,7 @@ def predict_all(
     image_ids: list[str],
     sizes: Sizes,
     accelerator: Accelerator,
-    view: View = "identity",
+    view: View | None = None,
 ) -> pd.DataFrame:
     """Predict every image of a loader, over all processes.
 
@@ -114,7 +114,7 @@ def predict_all(
         image_ids: the dataset's images, in its order.
         sizes: of the images before and after packing.
         accelerator: device and processes.
-        view: the mirror that the model looks through.
+        view: what the model looks through; None = one plain look.
 
     Returns:
         The task's prediction table, in the order of `image_ids`, the same on every process.
