@@ -69,6 +69,7 @@ class AuditSettings(Section):
     protocol: Literal["detect", "list", "none"]
     protocol_level: Annotated[float, Field(gt=0, lt=1)]
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
+    same_slide: Literal["none", "detect"]
     corrections: str | None
     sizes: str | None
 

@@ -1,10 +1,14 @@
 """Files looked at once: what they hold and what is wrong with them."""
 
+import math
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from tropho.audit.inspect import look_at
+from tropho.audit.signature import signature
 
 
 @pytest.fixture
@@ -56,3 +60,30 @@ def test_equal_pixels_in_another_shape_are_not_equal(tmp_path):
         Image.new("L", size, 7).save(tmp_path / name)
     looks = look_at(tmp_path, ["wide.png", "tall.png"])
     assert looks["wide.png"].pixels != looks["tall.png"].pixels
+
+
+def exif(picture: Image.Image, path: Path, photo: dict[int, str], image: dict[int, str]) -> None:
+    """Save a JPEG with tags of the photo's block and of the image's."""
+    tags = Image.Exif()
+    tags.update(image)
+    tags.get_ifd(0x8769).update(photo)
+    picture.save(path, exif=tags)
+
+
+def test_device_and_time_by_exif(tmp_path, picture):
+    exif(picture, tmp_path / "a.jpg", {0x9003: "2024:05:01 10:20:30"}, {0x010F: "Maker", 0x0110: "One"})
+    exif(picture, tmp_path / "b.jpg", {}, {0x0132: "2024:05:01 10:22:30"})
+    exif(picture, tmp_path / "unset.jpg", {0x9003: "0000:00:00 00:00:00"}, {})
+    picture.save(tmp_path / "none.jpg")
+    looks = look_at(tmp_path, ["a.jpg", "b.jpg", "unset.jpg", "none.jpg"])
+    assert looks["a.jpg"].device == "Maker One"
+    assert looks["b.jpg"].taken - looks["a.jpg"].taken == 120
+    assert math.isnan(looks["unset.jpg"].taken)
+    assert math.isnan(looks["none.jpg"].taken)
+
+
+def test_signatures_are_computed_when_asked_for(tmp_path, picture):
+    picture.save(tmp_path / "a.png")
+    assert look_at(tmp_path, ["a.png"])["a.png"].signature is None
+    signed = look_at(tmp_path, ["a.png"], signed=True)["a.png"].signature
+    assert np.array_equal(signed, signature(np.array(picture)))

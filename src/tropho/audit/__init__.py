@@ -7,12 +7,14 @@ from typing import Any
 import pandas as pd
 
 from tropho.audit import figures as plots
+from tropho.audit import slide_figures as slide_plots
 from tropho.audit.boxes import clip_boxes
 from tropho.audit.corrections import Corrector
 from tropho.audit.doubles import treat_doubles
 from tropho.audit.grouping import group
 from tropho.audit.inspect import Look, look_at
 from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
+from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
 from tropho.formats import readers
 from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, Labels, table_of
@@ -29,6 +31,8 @@ class AuditResult:
     boxes: pd.DataFrame
     issues: pd.DataFrame
     summary: dict[str, Any]
+    slides: Slides | None = None
+    """What was found where audit.same_slide asks for it."""
 
 
 def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult:
@@ -54,13 +58,16 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     for image_id in images.loc[emptied, "image_id"]:
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
     boxes, doubles = treat_doubles(boxes, settings.audit.double_iou, settings.audit.merge_doubles, log)
-    images = group(images, looks, settings.audit, log)
+    images, slides = group(images, looks, settings.audit, log)
     left_out = _left_out(images, boxes, labels.classes, settings.audit, log)
     images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
-    return AuditResult(conform(images, IMAGES), boxes, issues, summary)
+    if slides:
+        summary["same_slide"] = slides.facts
+        summary["notes"].append(slides.sentence)
+    return AuditResult(conform(images, IMAGES), boxes, issues, summary, slides)
 
 
 def figures(result: AuditResult, raw: Path, to: Path) -> None:
@@ -75,6 +82,9 @@ def figures(result: AuditResult, raw: Path, to: Path) -> None:
         plots.issue_counts(result.issues, to / "issues.png")
     if result.images["duplicate"].notna().any():
         plots.duplicate_pairs(result.images, raw, to / "duplicates.png")
+    if result.slides and result.slides.count:
+        slide_plots.distances(result.slides, to / "same_slide_distances.png")
+        slide_plots.contact_sheet(result.slides, result.images, raw, to / "same_slide_groups.png")
 
 
 def _seen_images(
@@ -90,7 +100,8 @@ def _seen_images(
     rows = ({"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange)
     images = pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
     images = images.sort_values("subset", key=lambda column: column != "train", kind="stable", ignore_index=True)
-    looks = look_at(raw, [path for path in dict.fromkeys(images["path"]) if path in on_disk])
+    paths = [path for path in dict.fromkeys(images["path"]) if path in on_disk]
+    looks = look_at(raw, paths, signed=settings.same_slide == "detect")
     for image in images.itertuples():
         _list_faults(image, looks.get(str(image.path)), settings, log)
     missing = ~images["path"].isin(looks)

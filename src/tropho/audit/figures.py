@@ -28,7 +28,7 @@ def class_counts(summary: dict[str, Any], to: Path) -> None:
         for name, subset in summary["subsets"].items()
         if name == "train" or summary["test_labelled"]
     }
-    figure, axes = _figure(6.4, 1.6 + 0.45 * len(classes) * len(subsets))
+    figure, axes = new_figure(6.4, 1.6 + 0.45 * len(classes) * len(subsets))
     height = 0.8 / max(1, len(subsets))
     for number, (name, subset) in enumerate(subsets.items()):
         counts = [subset[each] for each in classes]
@@ -41,13 +41,13 @@ def class_counts(summary: dict[str, Any], to: Path) -> None:
     axes.set(title=f"{unit.capitalize()} of each class", xlabel=unit)
     if len(subsets) > 1:
         axes.legend(frameon=False)
-    _save(figure, to)
+    save(figure, to)
 
 
 def image_sizes(images: pd.DataFrame, to: Path) -> None:
     """Dots: width and height of the images, larger where many are alike."""
     known = images.dropna(subset=["width", "height"])
-    figure, axes = _figure(6.4, 4.6)
+    figure, axes = new_figure(6.4, 4.6)
     for name, part in known.groupby("subset", sort=False):
         sizes = part.groupby(["width", "height"]).size().reset_index(name="count")
         area = 12 + 400 * sizes["count"] / len(known)
@@ -57,14 +57,14 @@ def image_sizes(images: pd.DataFrame, to: Path) -> None:
     axes.set_xlim(0, float(known["width"].max()) * 1.1)
     axes.set_ylim(0, float(known["height"].max()) * 1.1)
     axes.legend(frameon=False, markerscale=0.5, loc="upper left")
-    _save(figure, to)
+    save(figure, to)
 
 
 def box_sizes(boxes: pd.DataFrame, classes: Sequence[str], to: Path) -> None:
     """Histograms: side of the square with a box's area, by class, on a logarithmic scale."""
     side = np.sqrt((boxes["xmax"] - boxes["xmin"]) * (boxes["ymax"] - boxes["ymin"]))
     edges = np.geomspace(max(1.0, side.min()), side.max() * 1.01, 41).tolist()
-    figure, axes = _figure(6.4, 3.8)
+    figure, axes = new_figure(6.4, 3.8)
     for name, colour in zip(classes, _colours(len(classes)), strict=True):
         of_class = side[boxes["label"] == name]
         if len(of_class):
@@ -74,7 +74,7 @@ def box_sizes(boxes: pd.DataFrame, classes: Sequence[str], to: Path) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(title="Box sizes", xlabel="square root of area (pixels of the original image)", ylabel="boxes")
     axes.legend(frameon=False)
-    _save(figure, to)
+    save(figure, to)
 
 
 def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> None:
@@ -82,26 +82,26 @@ def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> No
     labelled = images.loc[images["image_id"].isin(boxes["image_id"]), "subset"]
     with_boxes = images[images["subset"].isin(labelled)]  # a test set without any boxes has no truth
     counts = with_boxes["image_id"].map(boxes["image_id"].value_counts()).fillna(0)
-    figure, axes = _figure(6.4, 3.4)
+    figure, axes = new_figure(6.4, 3.4)
     axes.hist(counts, bins=(np.arange(counts.max() + 2) - 0.5).tolist(), color=COLOURS["train"])
     axes.set(title="Objects in an image", xlabel="boxes", ylabel="images")
     none = int((counts == 0).sum())
     note = f"{none:,} images without boxes, median {counts.median():g}, at most {counts.max():g}"
     axes.annotate(note, (0.98, 0.94), xycoords="axes fraction", ha="right", va="top", fontsize=9)
-    _save(figure, to)
+    save(figure, to)
 
 
 def issue_counts(issues: pd.DataFrame, to: Path) -> None:
     """Bars: issues of each kind and what was done about them."""
     counts = issues.groupby(["kind", "action"]).size().sort_values()
-    figure, axes = _figure(6.4, 1.4 + 0.32 * len(counts))
+    figure, axes = new_figure(6.4, 1.4 + 0.32 * len(counts))
     names = [f"{str(kind).replace('_', ' ')} ({action})" for kind, action in counts.index]
     bars = axes.barh(names, counts.to_numpy(), color=COLOURS["train"])
     axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
     axes.set_xscale("symlog", linthresh=1)
     axes.margins(x=0.15)
     axes.set(title="Issues", xlabel="cases (logarithmic)")
-    _save(figure, to)
+    save(figure, to)
 
 
 def duplicate_pairs(images: pd.DataFrame, raw: Path, to: Path) -> None:
@@ -124,10 +124,10 @@ def duplicate_pairs(images: pd.DataFrame, raw: Path, to: Path) -> None:
     for axes in grid:
         axes.axis("off")
     for axes, (first, second) in zip(grid, pairs, strict=False):
-        axes.imshow(np.hstack([_tile(raw / first["path"]), _tile(raw / second["path"])]))
+        axes.imshow(np.hstack([tile(raw / first["path"]), tile(raw / second["path"])]))
         axes.set_title(f"{_short(first)}\n{_short(second)}", fontsize=7, loc="left")
     figure.suptitle("Images that show the same (left: named first)")
-    _save(figure, to)
+    save(figure, to)
 
 
 def _short(image: pd.Series) -> str:
@@ -135,7 +135,7 @@ def _short(image: pd.Series) -> str:
     return f"{image['subset']}: {name if len(name) <= 58 else '…' + name[-57:]}"
 
 
-def _tile(path: Path) -> np.ndarray:
+def tile(path: Path) -> np.ndarray:
     """An image letterboxed to TILE x TILE."""
     tile = np.full((TILE, TILE, 3), 255, dtype=np.uint8)
     try:
@@ -150,7 +150,7 @@ def _tile(path: Path) -> np.ndarray:
     return tile
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of its own (no pyplot state) with one plot; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     axes = figure.subplots()
@@ -162,6 +162,7 @@ def _colours(number: int) -> list[str]:
     return [CLASS_COLOURS[index % len(CLASS_COLOURS)] for index in range(number)]
 
 
-def _save(figure: Figure, to: Path) -> None:
+def save(figure: Figure, to: Path) -> None:
+    """Write a figure as a PNG, whole or not at all."""
     with atomic_path(to) as temporary:
         figure.savefig(temporary, format="png")

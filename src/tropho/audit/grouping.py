@@ -1,4 +1,4 @@
-"""Which images belong together: the same patient or slide by name, the same picture by content."""
+"""Which images belong together: the same patient or slide by name, the same picture or slide by content."""
 
 import re
 
@@ -7,17 +7,22 @@ import pandas as pd
 
 from tropho.audit.duplicates import components, equal_links, near_pairs
 from tropho.audit.inspect import Look
+from tropho.audit.protocol import attributes
+from tropho.audit.slides import Slides, find_slides
 from tropho.errors import UsageError
 from tropho.formats.labels import IssueLog
 from tropho.settings import AuditSettings
 
 
-def group(images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings, log: IssueLog) -> pd.DataFrame:
-    """Images with the columns `duplicate` and `group` filled in.
+def group(
+    images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings, log: IssueLog
+) -> tuple[pd.DataFrame, Slides | None]:
+    """Images with the columns `duplicate` and `group` filled in, and the slides found, if asked for.
 
     `duplicate` names the first of the images that show the same (equal bytes or pixels, or nearly equal
     pictures), and is empty for an image like no other. `group` joins these with the images that
-    `group_pattern` puts together, and is never empty: alone, an image is its own group.
+    `group_pattern` puts together and with those that look as if from one slide, and is never empty: alone, an
+    image is its own group.
 
     Raises:
         UsageError: the pattern is no regular expression, has no group, or matches no image.
@@ -33,11 +38,13 @@ def group(images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings,
     _list_duplicates(images.set_index("image_id"), by_id, equal, near, log)
     keys = pattern_keys(images["image_id"], settings.group_pattern)
     named = equal_links(images["image_id"], keys)
-    whole = components(list(images["image_id"]), named + equal + [(first, second) for first, second, _ in near])
+    slides, alike = _slides(images, looks, log) if settings.same_slide == "detect" else (None, [])
+    links = named + alike + equal + [(first, second) for first, second, _ in near]
+    whole = components(list(images["image_id"]), links)
     group = images["image_id"].map(whole)
     if settings.group_pattern:  # a patient's or slide's name tells more than that of its first image
         group = group.map(keys.groupby(group).min()).fillna(group)
-    return images.assign(group=group.astype("string"))
+    return images.assign(group=group.astype("string")), slides
 
 
 def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
@@ -67,6 +74,25 @@ def _near(images: pd.DataFrame, looks: dict[str, Look], bits: int) -> list[tuple
     thumbs = np.stack([look.thumb for look in found if look.thumb is not None])
     ids = list(ordered["image_id"])
     return [(ids[i], ids[j], distance) for i, j, distance in near_pairs(hashes, thumbs, bits)]
+
+
+def _slides(images: pd.DataFrame, looks: dict[str, Look], log: IssueLog) -> tuple[Slides, list[tuple[str, str]]]:
+    """Slides among images that repeat no other, told by the log, and the links that they make."""
+    first = images["duplicate"].isna() | (images["duplicate"] == images["image_id"])
+    signed = [path for path, look in looks.items() if look.signature is not None]
+    own = images[first & images["path"].isin(signed)].sort_values("image_id")
+    found = [looks[path] for path in own["path"]]
+    known = attributes(own)
+    slides = find_slides(
+        own["image_id"].tolist(),
+        np.array([look.signature for look in found]),
+        (known["size"] + " " + known["device"].fillna("")).to_numpy(dtype=str),
+        np.array([look.taken for look in found]),
+    )
+    if slides.count:
+        log.add("same_slide", "grouped", slides.sentence)
+    keys = pd.Series(slides.groups, index=own.index)
+    return slides, equal_links(own["image_id"], keys)
 
 
 def _list_duplicates(

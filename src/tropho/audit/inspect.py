@@ -1,16 +1,19 @@
 """Every image decoded once: can it be read, how large is it, what does it show."""
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from tropho.audit.signature import signature
 from tropho.errors import DataError
 from tropho.files import sha256_of
 from tropho.images.decode import read_image
@@ -18,7 +21,8 @@ from tropho.progress import track
 
 THUMB = 32  # pixels; side of the thumbnails that perceptual hashes and comparisons are made of
 
-_MAKE, _MODEL = 0x010F, 0x0110  # EXIF tags
+_MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132  # EXIF tags
+_PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
 
 _FORMATS = {
     ".jpg": {"JPEG", "MPO"},  # MPO: what some phones write, a JPEG with further pictures behind it
@@ -51,6 +55,10 @@ class Look:
     format: str = ""
     device: str = ""
     """Maker and model of the camera, by EXIF."""
+    taken: float = math.nan
+    """Seconds, by the camera's clock (EXIF); NaN where the file does not say."""
+    signature: np.ndarray | None = None
+    """What photos of one slide share (signature.signature), where it was asked for."""
 
     @property
     def mistyped(self) -> bool:
@@ -58,22 +66,23 @@ class Look:
         return self.format not in _FORMATS.get(Path(self.path).suffix.lower(), {self.format})
 
 
-def look_at(raw: Path, paths: Iterable[str]) -> dict[str, Look]:
-    """Decode each file below `raw`, on every core; the result is keyed by path."""
+def look_at(raw: Path, paths: Iterable[str], signed: bool = False) -> dict[str, Look]:
+    """Decode each file below `raw`, on every core; the result is keyed by path, with signatures if asked for."""
     paths = list(paths)
     # Decoding and hashing release the GIL, so threads use every core and copy no pixels.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looks = pool.map(lambda path: _look(raw, path), paths)
+        looks = pool.map(lambda path: _look(raw, path, signed), paths)
         return {path: next(looks) for path in track(paths, "Reading images")}
 
 
-def _look(raw: Path, path: str) -> Look:
+def _look(raw: Path, path: str, signed: bool) -> Look:
     file = raw / path
     try:
         digest = sha256_of(file)
         pixels = read_image(file)
         with Image.open(file) as header:
-            mode, form, device = header.mode, header.format or "", device_of(header)
+            mode, form = header.mode, header.format or ""
+            device, taken = device_of(header), taken_at(header)
     except DataError as error:
         return Look(path, digest, fault=str(error).replace(f"{file}", "the file"))
     except OSError as error:
@@ -94,6 +103,8 @@ def _look(raw: Path, path: str) -> Look:
         mode=mode,
         format=form,
         device=device,
+        taken=taken,
+        signature=signature(pixels) if signed else None,
     )
 
 
@@ -105,6 +116,16 @@ def device_of(header: Image.Image) -> str:
     except Exception:
         return ""
     return " ".join(" ".join(words).split())
+
+
+def taken_at(header: Image.Image) -> float:
+    """When the photo was taken (failing that, last changed), seconds of its camera's clock; NaN if EXIF is silent."""
+    try:
+        exif = header.getexif()
+        text = str(exif.get_ifd(_PHOTO).get(_TAKEN) or exif.get(_CHANGED, ""))
+        return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except Exception:  # clocks never set ("0000:00:00 ...") and damaged blocks, like those in device_of
+        return math.nan
 
 
 def perceptual_hash(thumb: np.ndarray) -> int:

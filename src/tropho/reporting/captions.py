@@ -8,6 +8,14 @@ KNOWN = {
     "objects_per_image": ("Objects in an image", "A histogram of the number of boxes in an image."),
     "image_sizes": ("Image sizes", "Width and height of the images, in pixels."),
     "box_sizes": ("Sizes of the boxes", "Histograms of the square root of the boxes' area, by class."),
+    "same_slide_distances": (
+        "How unlike pairs of images are, and the threshold below which they count as of one slide",
+        "A histogram of all pairs beside that of pairs of different slides; the threshold is a line between.",
+    ),
+    "same_slide_groups": (
+        "Some of the groups that were taken for slides: check that each row is of one slide",
+        "Rows of images, one row a group.",
+    ),
     "issues": ("What is wrong with the data, by kind", "Bars of counts by kind of issue."),
     "previews": ("Images as packed (left) and as the policy makes them (right)", "A sheet of image pairs."),
     "history": ("Score of each trial", "Trial scores in order, with the best so far."),
