@@ -7,7 +7,7 @@ from torch.nn import functional
 from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
-from tropho.tasks.classification import class_weights
+from tropho.tasks.labelled_images import class_weights
 
 CLASSES = ["cat", "dog", "emu"]
 
