@@ -78,6 +78,7 @@ def test_settings_are_frozen(settings):
         ("train", {"members": {"m": {"train.lrr": 0.1}}}, ["tasks.malaria.train.members.m", "'train.lr'"]),
         ("train", {"members": {"m": {"train.lr": -1.0}}}, ["tasks.malaria.train.members.m", "greater than 0"]),
         ("train", {"folds": 9}, ["train.folds is 9, but split.folds makes only 5"]),
+        ("split", {"validation": "published"}, ["tasks.malaria", "train.folds must be 1", "split.validation"]),
         ("model", {"backbone": "resnet19"}, ["did you mean 'resnet18'"]),
         ("model", {"backbone": "resnext50"}, ["did you mean 'resnext50_32x4d'"]),
         ("train", {"members": {"m": {"split.folds": 3}}}, ["members.m can't change 'split.folds'"]),

@@ -84,6 +84,7 @@ class AuditSettings(Section):
 class SplitSettings(Section):
     """Folds, and the test set where none is published."""
 
+    validation: Literal["merged", "published"]
     folds: Annotated[int, Field(ge=2)]
     holdout: Share
     grouped: bool
@@ -201,6 +202,8 @@ class TaskSettings(Section):
 
     @model_validator(mode="after")
     def _folds_are_there(self) -> "TaskSettings":
+        if self.split.validation == "published" and self.train.folds != 1:
+            raise ValueError("train.folds must be 1 where split.validation is 'published', which is the only fold")
         if self.train.folds is not None and self.train.folds > self.split.folds:
             raise ValueError(f"train.folds is {self.train.folds}, but split.folds makes only {self.split.folds}")
         return self

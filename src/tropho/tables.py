@@ -24,7 +24,7 @@ IMAGES = {
     "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images
     "ignored": "string",  # classes that annotators left out of such images, joined by "+"; empty where none
-    "subset": "string",  # train | test
+    "subset": "string",  # train | validation | test, as published
     "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; only "ok" goes on
 }
 MAY_LACK = frozenset({"device", "ignored"})
@@ -40,8 +40,8 @@ ISSUES = {
 }
 SPLITS = {
     "image_id": "string",
-    "subset": "string",  # train | test | excluded (a training image that is also in the test set)
-    "fold": "Int64",  # 0..k-1 for train, -1 otherwise
+    "subset": "string",  # train | test | excluded (a training image that is also in the test or validation set)
+    "fold": "Int64",  # 0..k-1 for train, -1 otherwise; beside a published validation set, 0 is that set and 1 the rest
     "group": "string",
 }
 DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}

@@ -21,7 +21,7 @@ def broken(images: pd.DataFrame, boxes: pd.DataFrame, issues: pd.DataFrame, summ
     expectations = {
         "columns": [list(images), list(boxes), list(issues)] == [list(IMAGES), list(BOXES), list(ISSUES)],
         "ids are unique": images["image_id"].is_unique and images["image_id"].notna().all(),
-        "subsets": set(images["subset"]) <= {"train", "test"},
+        "subsets": set(images["subset"]) <= {"train", "validation", "test"},
         "statuses": set(images["status"]) <= {"ok", "missing", "unreadable", "mistyped", "unlabelled", "excluded"},
         "ignored are classes": set("+".join(images["ignored"].dropna()).split("+")) <= {*summary["classes"], ""},
         "usable images have a size": (usable[["width", "height"]] > 0).all(axis=None),

@@ -65,3 +65,20 @@ def test_real_data(settings, real_data, task, folder, changes):
     if folder != "lacuna":  # with one image of 3,925 there is nothing to split
         splits = split(chosen.split, found.images, found.boxes)
         assert broken_split(found.images, splits, chosen.split.folds) == []
+
+
+@pytest.mark.real
+def test_real_published_validation_is_kept(settings, real_data):
+    chosen = settings("smear_demo", **VOC, **{"split.validation": "published"})
+    found = audit(chosen, real_data / "bccd")
+    splits = split(chosen.split, found.images, found.boxes)
+    assert broken_split(found.images, splits, 2) == []
+    stems = {
+        name: {f"{stem}.jpg" for stem in (real_data / "bccd/ImageSets/Main" / f"{name}.txt").read_text().split()}
+        for name in ("train", "val", "test")
+    }
+    ids = splits.set_index("image_id")
+    excluded = set(ids.index[ids["subset"] == "excluded"])
+    assert set(ids.index[ids["fold"] == 0]) == stems["val"] - excluded
+    assert set(ids.index[ids["fold"] == 1]) == stems["train"] - excluded
+    assert set(ids.index[ids["subset"] == "test"]) == stems["test"]

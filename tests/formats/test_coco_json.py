@@ -46,7 +46,20 @@ def test_usual_files(task, tmp_path):
         write(tmp_path / f"annotations/instances_{subset}.json", content([f"{subset}.jpg"], box))
     labels = readers.read(task, tmp_path)
     subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
-    assert subsets == {"train.jpg": "train", "val.jpg": "train", "test.jpg": "test"}
+    assert subsets == {"train.jpg": "train", "val.jpg": "validation", "test.jpg": "test"}
+
+
+def test_validation_files_by_name_and_by_setting(settings, task, tmp_path):
+    box = [{"image_id": 10, "bbox": [1, 2, 30, 40]}]
+    write(tmp_path / "annotations/instances_train2017.json", content(["a.jpg", "b.jpg"], box))
+    write(tmp_path / "annotations/instances_val2017.json", content(["b.jpg", "c.jpg"], box))
+    keys = {"audit.format": "coco", "audit.classes": None, "audit.negative": None}
+    keys["audit.train"] = [f"annotations/instances_{name}2017.json" for name in ("train", "val")]
+    for each in (task, settings("smear_demo", **keys)):
+        labels = readers.read(each, tmp_path)
+        subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
+        assert subsets == {"a.jpg": "train", "b.jpg": "validation", "c.jpg": "validation"}
+        assert list(labels.issues["kind"]) == ["in_both_subsets"]
 
 
 def test_names_shared_by_two_folders_become_paths(task, tmp_path):

@@ -39,9 +39,21 @@ def test_usual_folders_in_any_case_and_depth(task, tmp_path, train, top):
     assert rows(readers.read(task, raw)) == {
         f"{top}{train}/a/1.png": ("train", "a"),
         f"{top}{train}/b/2.PNG": ("train", "b"),
-        f"{top}valid/b/3.jpg": ("train", "b"),
+        f"{top}valid/b/3.jpg": ("validation", "b"),
         f"{top}Test/a/4.jpeg": ("test", "a"),
     }
+
+
+@pytest.mark.parametrize("name", ["val", "Valid", "validation"])
+@pytest.mark.parametrize("named", [None, ["fit", "{name}"]])
+def test_every_name_of_a_validation_folder(settings, tmp_path, name, named):
+    train = "fit" if named else "train"
+    raw = place(tmp_path, f"{train}/a/1.png", f"{train}/b/2.png", f"{name}/b/3.png", f"{name}/loose.png")
+    folders = named and [each.format(name=name) for each in named]
+    labels = readers.read(settings("cells_demo", **{"audit.train": folders}), raw)
+    assert rows(labels)[f"{name}/b/3.png"] == ("validation", "b")
+    assert rows(labels)[f"{train}/b/2.png"] == ("train", "b")
+    assert list(labels.issues["image_id"]) == [f"{name}/loose.png"]
 
 
 def test_class_folders_at_the_top_are_all_for_training(task, tmp_path):

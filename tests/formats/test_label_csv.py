@@ -44,7 +44,20 @@ def test_one_table_with_a_subset_column(task, tmp_path):
     )
     (tmp_path / "SampleSubmission.csv").write_text("id,label\n")
     labels = readers.read(task, tmp_path)
-    assert column(labels, "subset") == {"x/1.png": "train", "x/2.png": "train", "x/3.png": "test"}
+    assert column(labels, "subset") == {"x/1.png": "train", "x/2.png": "validation", "x/3.png": "test"}
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_a_validation_table_and_an_image_that_training_names_too(task, tmp_path, name):
+    place(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "train.csv").write_text("id,label\n1,cat\n2,dog\n")
+    (tmp_path / f"{name}.csv").write_text("id,label\n2,dog\n3,cat\n")
+    labels = readers.read(task, tmp_path)
+    assert column(labels, "subset") == {"1.png": "train", "2.png": "validation", "3.png": "validation"}
+    assert labels.issues[["kind", "file"]].to_numpy().tolist() == [["in_both_subsets", "train.csv"]]
+    (tmp_path / f"{name}.csv").write_text("id\n3\n")
+    with pytest.raises(DataError, match=rf"{name}\.csv has none of the columns label"):
+        readers.read(task, tmp_path)
 
 
 def test_faults_are_listed_with_their_line(task, tmp_path):

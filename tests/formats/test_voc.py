@@ -59,7 +59,7 @@ def test_usual_splits(task, tmp_path):
     for stem in "abcde":
         annotate(root, stem, ("RBC", (1, 2, 30, 40)))
     split(root, train=["a"], val=["b  1"], test=["c"])
-    expected = {"a.png": "train", "b.png": "train", "c.png": "test"}
+    expected = {"a.png": "train", "b.png": "validation", "c.png": "test"}
     assert subsets(readers.read(task, tmp_path)) == expected
     split(root, trainval=["a", "b", "d"])
     assert subsets(readers.read(task, tmp_path)) == {**expected, "d.png": "train"}
@@ -88,6 +88,22 @@ def test_image_of_both_splits_stays_in_test(task, tmp_path):
     assert subsets(labels) == {"a.png": "train", "b.png": "test"}
     assert list(labels.issues["kind"]) == ["in_both_subsets"]
     assert len(labels.boxes) == 2
+
+
+def test_image_of_training_and_validation_is_validated_on(task, settings, tmp_path):
+    for stem in "abc":
+        annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
+    split(tmp_path, train=["a", "b"], val=["b", "c"])
+    expected = {"a.png": "train", "b.png": "validation", "c.png": "validation"}
+    labels = readers.read(task, tmp_path)
+    assert subsets(labels) == expected
+    assert labels.issues["detail"].tolist() == [
+        "The image is in the validation split too; it is kept for validation alone."
+    ]
+    files = ["ImageSets/Main/train.txt", "ImageSets/Main/val.txt"]
+    named = settings("smear_demo", **{"audit.format": "voc", "audit.classes": None, "audit.negative": None,
+                                      "audit.train": files})  # fmt: skip
+    assert subsets(readers.read(named, tmp_path)) == expected
 
 
 def test_faults_quarantine_what_they_touch(task, tmp_path):
@@ -127,6 +143,6 @@ def test_annotations_must_be_one_folder(task, tmp_path):
 @pytest.mark.real
 def test_real_blood_cells(task, real_data):
     labels = readers.read(task, real_data / "bccd")
-    assert labels.images["subset"].value_counts().to_dict() == {"train": 292, "test": 72}
+    assert labels.images["subset"].value_counts().to_dict() == {"train": 205, "validation": 87, "test": 72}
     assert labels.boxes["label"].value_counts().to_dict() == {"RBC": 4155, "WBC": 372, "Platelets": 361}
     assert labels.issues.empty

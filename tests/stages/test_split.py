@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.settings import SplitSettings
 from tropho.stages.split import run, split, summarise
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, empty, read_table, write_table
@@ -15,7 +15,14 @@ NO_BOXES = empty(BOXES)
 
 
 def knobs(**changes) -> SplitSettings:
-    standard = {"folds": 5, "holdout": 0.2, "grouped": True, "drop_test_duplicates": True, "seed": 0}
+    standard = {
+        "validation": "merged",
+        "folds": 5,
+        "holdout": 0.2,
+        "grouped": True,
+        "drop_test_duplicates": True,
+        "seed": 0,
+    }
     return SplitSettings(**{**standard, **changes})
 
 
@@ -104,6 +111,70 @@ def test_published_test_set_is_kept_and_its_duplicates_leave_training():
 
     kept = split(knobs(drop_test_duplicates=False), images, NO_BOXES)
     assert "excluded" not in set(kept["subset"])
+
+
+def published_images() -> pd.DataFrame:
+    """80 training, 40 validation and 30 test images; copies and a patient lie across the subsets."""
+    subset = ["train"] * 80 + ["validation"] * 40 + ["test"] * 30
+    duplicate = [None] * 150
+    duplicate[2] = duplicate[3] = duplicate[85] = "i0002"  # twice in training, once in validation
+    duplicate[4] = duplicate[5] = "i0004"  # twice in training
+    duplicate[90] = duplicate[130] = "i0090"  # in validation and test
+    group = [f"i{number:04d}" for number in range(150)]
+    group[3] = group[85] = "i0002"
+    group[5], group[130] = "i0004", "i0090"
+    group[7] = group[8] = group[99] = "p"  # one patient's, but other pictures
+    return images_of(150, subset=subset, duplicate=duplicate, group=group)
+
+
+def test_a_published_validation_set_is_the_only_fold():
+    images = published_images()
+    splits = split(knobs(validation="published"), images, NO_BOXES)
+    side = splits.set_index("image_id")[["subset", "fold"]].apply(tuple, axis=1)
+    numbers = side.index.str[1:].astype(int)
+    assert list(side.index[side == ("excluded", -1)]) == ["i0002", "i0003", "i0090"]
+    rest = ~numbers.isin([2, 3, 90])
+    assert set(side[rest & (numbers < 80)]) == {("train", 1)}
+    assert set(side[rest & (numbers >= 80) & (numbers < 120)]) == {("train", 0)}
+    assert set(side[numbers >= 120]) == {("test", -1)}
+
+    summary = summarise(splits, images, NO_BOXES, validation=True)
+    assert (summary["excluded"], summary["train_images_in_validation_groups"]) == (3, 2)
+    assert summary["notes"] == [
+        "78 training images (fold 1, never validated), 39 of the published validation set (fold 0), 30 for test.",
+        "3 training images are kept out, since the test or the validation set has them, exactly or nearly.",
+        "2 training images share 1 groups with the published validation set, so its score flatters.",
+    ]
+
+    kept = split(knobs(validation="published", drop_test_duplicates=False), images, NO_BOXES)
+    assert kept["subset"].value_counts().to_dict() == {"train": 120, "test": 30}
+
+
+def test_a_published_validation_set_is_dealt_out_where_merged():
+    images = published_images()
+    splits = split(knobs(), images, NO_BOXES)
+    assert list(splits.loc[splits["subset"] == "excluded", "image_id"]) == ["i0090"]
+    assert set(splits.loc[splits["subset"] == "train", "fold"]) == set(range(5))
+    as_training = images.assign(subset=images["subset"].replace("validation", "train"))
+    assert splits.equals(split(knobs(), as_training, NO_BOXES))
+
+
+def test_the_hold_out_takes_no_published_validation_image_nor_its_patients():
+    images = published_images()[:120]
+    splits = split(knobs(validation="published"), images, NO_BOXES).set_index("image_id")
+    test = splits[splits["subset"] == "test"]
+    assert 14 <= len(test) <= 17
+    assert set(test.index.str[1:].astype(int)) <= set(range(80)) - {2, 3, 7, 8}
+    assert (splits.loc["i0080":, "fold"] == 0).all()
+
+
+def test_publishing_is_refused_where_nothing_is_published():
+    with pytest.raises(UsageError, match=r"split\.validation is 'published', but the data set publishes no validation"):
+        split(knobs(validation="published"), images_of(40), NO_BOXES)
+    images = published_images()
+    images.loc[images["subset"] == "validation", "status"] = "missing"
+    with pytest.raises(DataError, match="No image of the published validation set can be used"):
+        split(knobs(validation="published"), images, NO_BOXES)
 
 
 def test_repeatable_by_seed_whatever_the_order_of_rows():

@@ -17,7 +17,7 @@ from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
 from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
 from tropho.formats import readers
-from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, Labels, table_of
+from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, ImageFiles, IssueLog, Labels, table_of
 from tropho.formats.submission import read_sizes
 from tropho.settings import AuditSettings, TaskSettings
 from tropho.tables import BOXES, IMAGES, conform
@@ -38,8 +38,8 @@ class AuditResult:
 def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult:
     """Read the labels and decode every image in `raw` once; repair, quarantine and list what is wrong.
 
-    Training images come first, in the order of the label files, then test images. Paths in the settings are
-    relative to `root`.
+    Training images come first, in the order of the label files, then validation and test images. Paths in the
+    settings are relative to `root`.
 
     Raises:
         UsageError: a setting names a class, a file or a group that isn't there.
@@ -99,7 +99,8 @@ def _seen_images(
         log.add("unlabelled", "listed", "The labels do not speak of this file; it is not used.", image_id, path)
     rows = ({"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange)
     images = pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
-    images = images.sort_values("subset", key=lambda column: column != "train", kind="stable", ignore_index=True)
+    order = {name: -place for place, name in enumerate(SUBSETS)}
+    images = images.sort_values("subset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
     paths = [path for path in dict.fromkeys(images["path"]) if path in on_disk]
     looks = look_at(raw, paths, signed=settings.same_slide == "detect")
     for image in images.itertuples():

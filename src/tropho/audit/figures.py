@@ -14,7 +14,7 @@ from tropho.errors import DataError
 from tropho.files import atomic_path
 from tropho.images.decode import read_image
 
-COLOURS = {"train": "#3b6fb6", "test": "#e08a3c"}
+COLOURS = {"train": "#3b6fb6", "validation": "#4a9d6e", "test": "#e08a3c"}
 CLASS_COLOURS = ["#3b6fb6", "#e08a3c", "#4a9d6e", "#b8527a", "#7a63b8", "#8a6f4e", "#4fa3b5", "#777777"]
 PAIRS = 6  # duplicates that are pictured
 TILE = 220  # pixels; side of a pictured duplicate
@@ -26,7 +26,7 @@ def class_counts(summary: dict[str, Any], to: Path) -> None:
     subsets = {
         name: {each: counts[unit] for each, counts in subset["classes"].items()}
         for name, subset in summary["subsets"].items()
-        if name == "train" or summary["test_labelled"]
+        if name != "test" or summary["test_labelled"]
     }
     figure, axes = new_figure(6.4, 1.6 + 0.45 * len(classes) * len(subsets))
     height = 0.8 / max(1, len(subsets))

@@ -51,7 +51,7 @@ def find_left_out(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str],
     Returns:
         Findings by p-value.
     """
-    train = images[images["subset"] == "train"]
+    train = images[images["subset"] != "test"]
     tests = [
         test for name in classes for test in _tests(_showing(train, boxes, name), name) if test.pop("least_p") <= level
     ]

@@ -118,6 +118,7 @@ def _colour_mode_tells(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str
 def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
     known = images[images["duplicate"].notna()]
     in_test = known.loc[known["subset"] == "test", "duplicate"]
+    in_validation = known.loc[known["subset"] == "validation", "duplicate"]
     train = known[known["subset"] == "train"]
     sizes = known["duplicate"].value_counts()
     kinds = issues["kind"].value_counts()
@@ -127,7 +128,8 @@ def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
         "label_conflicts": int((issues["kind"].eq("label_conflict") & issues["action"].eq("listed")).sum()),
         "sets": len(sizes),
         "biggest_set": int(sizes.max()) if len(sizes) else 0,
-        "train_images_in_test": int(train["duplicate"].isin(in_test).sum()),
+        "train_images_in_test": int(known.loc[known["subset"] != "test", "duplicate"].isin(in_test).sum()),
+        "train_images_in_validation": int(train["duplicate"].isin(in_validation).sum()),
     }
 
 
@@ -152,6 +154,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     dropped = sum(issues.get(kind, 0) for kind in ("zero_area", "outside", "too_small"))
     rows = sum(issues.get(kind, 0) for kind in ("bad_row", "bad_annotation", "unknown_class"))
     pairs, copies = duplicates["train_images_in_test"], duplicates["exact"] + duplicates["near"]
+    held = duplicates["train_images_in_validation"]
     notes = [
         (total, f"{summary['usable']:,} of {total:,} images can be used."),
         (summary["missing"], f"{summary['missing']:,} of {total:,} images are missing."),
@@ -168,6 +171,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
             f"Repeated images: {duplicates['exact']:,} exactly, {duplicates['near']:,} nearly.",
         ),
         (pairs, f"Training images that are also in the published test set, exactly or nearly: {pairs:,}."),
+        (held, f"Training images that are also in the published validation set, exactly or nearly: {held:,}."),
         (
             duplicates["label_conflicts"],
             f"Duplicates labelled otherwise than the image they repeat: {duplicates['label_conflicts']:,}.",

@@ -11,9 +11,11 @@ from tropho.errors import DataError
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
+    SUBSETS,
     ImageFiles,
     IssueLog,
     Labels,
+    in_both,
     named_files,
     table_of,
 )
@@ -24,8 +26,9 @@ from tropho.tables import BOX
 def read(settings: TaskSettings, raw: Path) -> Labels:
     """Labels of the JSON files that the settings name, or that are named for their subset.
 
-    By default a file whose name (or else folder) contains `test` is test, `train` or `val` is train; a single
-    file of another name is train. An image's id is its file name, or its path where two share a name. Crowd
+    By default a file whose name (or else folder) contains `test` is test, `train` is train, `val` is the published
+    validation set; a single file of another name is train. Files that `audit.train` names are train, or validation
+    where they are so called. An image's id is its file name, or its path where two share a name. Crowd
     regions are listed and not used.
 
     Raises:
@@ -48,20 +51,22 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 
 
 def _files(settings: TaskSettings, raw: Path) -> list[tuple[str, Path]]:
-    """(subset, file) pairs, test first."""
+    """(subset, file) pairs, test and validation first."""
     train, test = settings.audit.train, settings.audit.test
-    found: dict[str, list[Path]] = {"test": [], "train": [], "other": []}
+    found: dict[str, list[Path]] = {"test": [], "validation": [], "train": [], "other": []}
     for path in sorted(raw.rglob("*.json")):
         found[_subset_of(path, raw)].append(path)
     if test is not None:
         found["test"] = named_files(raw, test, set(), "audit.test")
     if train is not None:
-        found["train"] = named_files(raw, train, set(), "audit.train")
-    elif not found["train"] and len(found["other"]) == 1:
+        named = named_files(raw, train, set(), "audit.train")
+        found["validation"] = [path for path in named if _subset_of(path, raw) == "validation"]
+        found["train"] = [path for path in named if path not in found["validation"]]
+    elif not found["train"] and not found["validation"] and len(found["other"]) == 1:
         found["train"] = found["other"]
-    if not found["train"]:
+    if not found["train"] and not found["validation"]:
         raise DataError(f"No JSON file in {raw} is named for training; name it in audit.train.")
-    return [(subset, path) for subset in ("test", "train") for path in found[subset]]
+    return [(subset, path) for subset in SUBSETS for path in found[subset]]
 
 
 def _subset_of(path: Path, raw: Path) -> str:
@@ -69,8 +74,10 @@ def _subset_of(path: Path, raw: Path) -> str:
     for word in (path.stem.lower(), relative.parent.name.lower()):
         if "test" in word:
             return "test"
-        if "train" in word or "val" in word:
+        if "train" in word:
             return "train"
+        if "val" in word:
+            return "validation"
     return "other"
 
 
@@ -114,9 +121,8 @@ def _images(
         image_id = name_image(path)
         entry = {"image_id": image_id, "path": path, "subset": subset, "status": "ok"}
         size = {"stated_width": image.get("width") or None, "stated_height": image.get("height") or None}
-        if images.setdefault(image_id, {**entry, **size})["subset"] != subset:
-            detail = "The image is in a test file too; it is kept for test alone."
-            log.add("in_both_subsets", "dropped", detail, image_id, place.as_posix())
+        if (kept := images.setdefault(image_id, {**entry, **size})["subset"]) != subset:
+            log.add("in_both_subsets", "dropped", in_both(kept), image_id, place.as_posix())
             continue
         numbers[image["id"]] = image_id
     return numbers

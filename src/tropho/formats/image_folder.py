@@ -6,6 +6,7 @@ from tropho.errors import DataError, UsageError
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
+    VALIDATION,
     ImageFiles,
     IssueLog,
     Labels,
@@ -14,8 +15,8 @@ from tropho.formats.labels import (
 )
 from tropho.settings import TaskSettings
 
-TRAIN = {"train", "training", "val", "valid", "validation"}
-TEST = {"test", "testing"}
+USUAL = {"test": {"test", "testing"}, "validation": VALIDATION, "train": {"train", "training"}}
+NAMES = {name for names in USUAL.values() for name in names}
 
 
 def read(settings: TaskSettings, raw: Path) -> Labels:
@@ -23,8 +24,9 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 
     `audit.train` and `audit.test` name the folders that hold the class folders. By default these are `train`
     or `training` with `val`, `valid` or `validation` beside it, and `test` or `testing`, in any case; where
-    there are none, the class folders themselves, all for training. Folders that hold nothing but one folder
-    are entered. Test images without a class folder are unlabelled test images.
+    there are none, the class folders themselves, all for training. Images of a training folder called `val`,
+    `valid` or `validation` are the published validation set. Folders that hold nothing but one folder are
+    entered. Test images without a class folder are unlabelled test images.
 
     Raises:
         UsageError: a folder that the settings name is not there.
@@ -47,7 +49,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         if status == "unlabelled":
             log.add("unlabelled", "quarantined", "It is in no class folder.", path, path)
         rows.append({"image_id": path, "path": path, "subset": subset, "label": label, "status": status})
-    if not any(row["label"] and row["subset"] == "train" for row in rows):
+    if not any(row["label"] and row["subset"] != "test" for row in rows):
         raise DataError(f"{raw} holds no class folders with training images; see audit.train.")
     return Labels(table_of(rows, LABELLED_IMAGES), table_of([], LABELLED_BOXES), log.table(), [])
 
@@ -55,9 +57,10 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, str]:
     """Prefixes of paths -> subset; the prefix "" stands for everything."""
     top, names = _top(on_disk.paths)
-    given = {"train": settings.audit.train, "test": settings.audit.test}
+    train = settings.audit.train
+    given = {"test": settings.audit.test, "validation": None if train is None else [], "train": train}
     folders = {}
-    for subset, usual in (("test", TEST), ("train", TRAIN)):
+    for subset, usual in USUAL.items():
         chosen = given[subset]
         if chosen is None:
             folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
@@ -66,8 +69,9 @@ def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, st
             prefix = f"{name.strip('/')}/"
             if not any(path.startswith(prefix) for path in on_disk.paths):
                 raise UsageError(f"audit.{subset}: no images in a folder '{name}'{nearest(name, names)}.")
-            folders[prefix] = subset
-    if "train" not in folders.values():
+            held_back = subset == "train" and PurePosixPath(prefix).name.lower() in VALIDATION
+            folders[prefix] = "validation" if held_back else subset
+    if not {"train", "validation"} & set(folders.values()):
         if folders:
             raise DataError("There is a test folder but no training folder; name it in audit.train.")
         folders[top] = "train"
@@ -82,6 +86,6 @@ def _top(paths: list[str]) -> tuple[str, set[str]]:
         names = {parts[0] for parts in below if len(parts) > 1}
         only = next(iter(names)) if len(names) == 1 else None
         deeper = all(len(parts) > 2 for parts in below)
-        if only is None or not deeper or only.lower() in TRAIN | TEST:
+        if only is None or not deeper or only.lower() in NAMES:
             return top, names
         top += f"{only}/"

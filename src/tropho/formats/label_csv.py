@@ -7,9 +7,12 @@ from tropho.errors import DataError
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
+    SUBSETS,
+    VALIDATION,
     ImageFiles,
     IssueLog,
     Labels,
+    in_both,
     named_files,
     table_of,
 )
@@ -18,13 +21,14 @@ from tropho.settings import TaskSettings
 IMAGE_COLUMNS = ["image_id", "image", "file", "filename", "file_name", "path", "image_path", "id"]
 LABEL_COLUMNS = ["label", "class", "category", "target"]
 SUBSET_COLUMNS = ["subset", "split", "set"]
-_SUBSETS = {"train": "train", "training": "train", "val": "train", "valid": "train", "validation": "train"}
-SUBSETS = {**_SUBSETS, "test": "test", "testing": "test"}
+STATED = {"train": "train", "training": "train", "test": "test", "testing": "test"}
+STATED |= dict.fromkeys(VALIDATION, "validation")
 
 
 def read(settings: TaskSettings, raw: Path) -> Labels:
     """Labels of train.csv and test.csv, or of the only other table; an image's id is its path below `raw`.
 
+    Images of val.csv, valid.csv or validation.csv, or that a column calls so, are the published validation set.
     The image may be named by path, by file name, or without its ending. A test table needs no labels.
 
     Raises:
@@ -32,9 +36,12 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     """
     audit = settings.audit
     tests = named_files(raw, audit.test, {"test.csv"}, "audit.test")
-    trains = named_files(raw, audit.train, {"train.csv"}, "audit.train") or _only_table(raw, tests)
+    usual = {"train.csv", *(f"{name}.csv" for name in VALIDATION)}
+    trains = named_files(raw, audit.train, usual, "audit.train") or _only_table(raw, tests)
+    validations = [path for path in trains if path.stem.lower() in VALIDATION]
+    files = {"test": tests, "validation": validations, "train": [path for path in trains if path not in validations]}
     reader = _Reader(raw)
-    for subset, paths in (("test", tests), ("train", trains)):
+    for subset, paths in files.items():
         for path in paths:
             reader.take(path, subset)
     images = table_of(reader.images.values(), LABELLED_IMAGES)
@@ -68,14 +75,14 @@ class _Reader:
                 reader.fieldnames = columns
                 image = _column(columns, IMAGE_COLUMNS)
                 label = _column(columns, LABEL_COLUMNS)
-                if image is None or (label is None and subset == "train"):
+                if image is None or (label is None and subset != "test"):
                     wanted = IMAGE_COLUMNS if image is None else LABEL_COLUMNS
                     raise DataError(f"{file} has none of the columns {', '.join(wanted)}.")
                 where = _column(columns, SUBSET_COLUMNS)
                 for row in reader:
                     name, value = (row[image] or "").strip(), (row[label] or "").strip() if label else ""
                     stated = (row[where] or "").strip().lower() if where else ""
-                    self._add(name, value, SUBSETS.get(stated, subset if not stated else ""), file, reader.line_num)
+                    self._add(name, value, STATED.get(stated, subset if not stated else ""), file, reader.line_num)
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{file} is not a CSV file in UTF-8 ({error}).") from None
 
@@ -93,9 +100,8 @@ class _Reader:
             entry = {"image_id": image_id, "path": image_id, "subset": subset, "label": label or None}
             self.images[image_id] = {**entry, "status": status}
         elif before["subset"] != subset:
-            before["subset"] = "test"
-            detail = "The image is in the test set too; it is kept for test alone."
-            self.log.add("in_both_subsets", "dropped", detail, image_id, file, line)
+            before["subset"] = min(str(before["subset"]), subset, key=SUBSETS.index)
+            self.log.add("in_both_subsets", "dropped", in_both(str(before["subset"])), image_id, file, line)
         elif before["label"] == (label or None):
             self.log.add("repeated_row", "dropped", "The image has an equal row above.", image_id, file, line)
         else:

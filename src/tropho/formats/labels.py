@@ -13,12 +13,17 @@ import pandas as pd
 from tropho.errors import UsageError
 from tropho.tables import BOXES, ISSUES
 
+VALIDATION = frozenset({"val", "valid", "validation"})
+"""Names, in lower case, of a published validation split: of a folder, a file or a cell."""
+SUBSETS = ("test", "validation", "train")
+"""Of an image in several splits, the first of these counts: what is judged on is not trained on."""
+
 IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
 LABELLED_IMAGES = {
     "image_id": "string",
     "path": "string",  # below data/raw/T; where the file should be, if there is none
-    "subset": "string",  # train | test
+    "subset": "string",  # train | validation | test, as published
     "label": "string",  # classification
     "status": "string",  # ok | unlabelled (its labels can't be used)
     "stated_width": "Int64",  # pixels, where the label file states them
@@ -60,6 +65,11 @@ class IssueLog:
 def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataFrame:
     """Rows -> a table of the schema; absent keys are empty cells."""
     return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
+
+
+def in_both(kept: str) -> str:
+    """What is said of an image that another split also names."""
+    return f"The image is in the {kept} split too; it is kept for {kept} alone."
 
 
 class ImageFiles:

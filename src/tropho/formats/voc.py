@@ -14,9 +14,11 @@ from tropho.errors import DataError
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
+    VALIDATION,
     ImageFiles,
     IssueLog,
     Labels,
+    in_both,
     named_files,
     table_of,
 )
@@ -28,8 +30,9 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     """Labels of the images that the split files name; without split files, of every annotation, for training.
 
     `audit.train` and `audit.test` name split files below the folder that holds Annotations/. By default train
-    is trainval.txt, or train.txt and val.txt. A training image without a readable annotation is unlabelled,
-    and so is a test image, unless the whole test set has none.
+    is trainval.txt, or train.txt and val.txt; those of it that val.txt names are the published validation set, as
+    are those of a file val.txt, valid.txt or validation.txt in `audit.train`. A training image without a readable
+    annotation is unlabelled, and so is a test image, unless the whole test set has none.
 
     Raises:
         DataError: there is no folder Annotations, or several.
@@ -39,14 +42,13 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     images: dict[str, dict[str, Any]] = {}
     boxes: list[dict[str, Any]] = []
     for subset, stems in _subsets(settings, root).items():
-        labelled = subset == "train" or any((root / f"Annotations/{stem}.xml").exists() for stem in stems)
+        labelled = subset != "test" or any((root / f"Annotations/{stem}.xml").exists() for stem in stems)
         for stem in stems:
             path = on_disk.locate(stem, (root / "JPEGImages").relative_to(raw).as_posix())
             image_id = PurePosixPath(path).name
             if image_id in images:
                 if images[image_id]["subset"] != subset:
-                    detail = "The image is in the test split too; it is kept for test alone."
-                    log.add("in_both_subsets", "dropped", detail, image_id)
+                    log.add("in_both_subsets", "dropped", in_both(images[image_id]["subset"]), image_id)
                 continue
             entry = {"image_id": image_id, "path": path, "subset": subset, "status": "ok"}
             images[image_id] = entry
@@ -64,20 +66,23 @@ def _root(raw: Path) -> Path:
 
 
 def _subsets(settings: TaskSettings, root: Path) -> dict[str, list[str]]:
-    """Stems of the images by subset, test first, in the order of the split files."""
+    """Stems of the images by subset, test and validation first, in the order of the split files."""
     train, test = settings.audit.train, settings.audit.test
     main = root / "ImageSets/Main"
     if train is None and not main.is_dir():
         return {"train": sorted(path.stem for path in (root / "Annotations").glob("*.xml"))}
     usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
     home = main if main.is_dir() else root
-    stems = {
-        "test": _stems(named_files(root if test else home, test, {"test.txt"}, "audit.test")),
-        "train": _stems(named_files(root if train else home, train, usual, "audit.train")),
-    }
-    if not stems["train"]:
+    tests = named_files(root if test else home, test, {"test.txt"}, "audit.test")
+    named = named_files(root if train else home, train, usual, "audit.train")
+    validation = [stem for path in named if path.stem.lower() in VALIDATION for stem in _stems([path])]
+    learned = _stems([path for path in named if path.stem.lower() not in VALIDATION])
+    if train is None and usual == {"trainval.txt"} and (main / "val.txt").exists():
+        both = set(_stems([main / "val.txt"]))
+        validation, learned = [each for each in learned if each in both], [each for each in learned if each not in both]
+    if not learned and not validation:
         raise DataError(f"{home} names no training images; it needs trainval.txt or train.txt.")
-    return stems
+    return {"test": _stems(tests), "validation": validation, "train": learned}
 
 
 def _stems(paths: list[Path]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tropho import tables
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.progress import say
 from tropho.settings import SplitSettings, TaskSettings
@@ -25,7 +25,7 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
     boxes = tables.read_table(paths.audit / "boxes.csv", tables.BOXES)
     splits = split(settings.split, images, boxes)
-    summary = summarise(splits, images, boxes)
+    summary = summarise(splits, images, boxes, settings.split.validation == "published")
     tables.write_table(splits, paths.splits, tables.SPLITS)
     write_json(paths.splits.with_suffix(".json"), summary)
     for note in summary["notes"]:
@@ -37,7 +37,8 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
     """Deal usable images into folds and, where no test set is published, a hold-out.
 
     Folds, and the hold-out, have alike what splitting.traits names. The result depends on the seed and on the images,
-    not on the order of their rows.
+    not on the order of their rows. A published validation set is dealt out with the training images or, where the
+    settings say so, is fold 0, and all training images are fold 1.
 
     Args:
         settings: of the section `split`.
@@ -48,29 +49,67 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
         tables.SPLITS, training images first, in the order of `images`.
 
     Raises:
+        UsageError: the settings ask for a published validation set, and there is none.
         DataError: no training image is usable, or a class has fewer groups than there are folds.
     """
+    published = settings.validation == "published"
+    if published and not (images["subset"] == "validation").any():
+        raise UsageError(
+            "split.validation is 'published', but the data set publishes no validation images; set it to merged."
+        )
     usable = images[images["status"] == "ok"]
     ordered = usable.sort_values("image_id").reset_index(drop=True)
     if not settings.grouped:
         ordered = ordered.assign(group=ordered["image_id"])
-    _check_groups(ordered[ordered["subset"] == "train"], images, settings.folds)
-    subset = ordered["subset"].to_numpy(dtype=object)
+    subset = ordered["subset"].to_numpy(dtype=object, copy=True)
+    if not published:
+        subset[subset == "validation"] = "train"
+    folds = 1 if published else settings.folds
+    _check_groups(ordered[subset == "train"], images, folds)
     if not (images["subset"] == "test").any():
-        subset[_held_out(settings, ordered, boxes)] = "test"
+        _hold_out(settings, subset, ordered, boxes)
     if settings.drop_test_duplicates:
-        in_test = set(ordered.loc[subset == "test", "duplicate"].dropna())
-        subset[(subset == "train") & ordered["duplicate"].isin(in_test).to_numpy()] = "excluded"
+        _exclude_copies(subset, ordered["duplicate"])
     fold = np.full(len(ordered), -1)
     train = subset == "train"
     dealt = ordered[train]
-    _check_groups(dealt, images, settings.folds)
-    _check_classes(dealt, settings.folds)
-    fold[train] = deal(dealt["group"], traits_of(dealt, boxes, settings.folds), settings.folds, settings.seed)
+    _check_groups(dealt, images, folds)
+    if published:
+        fold[train], fold[_taken_in(subset)] = 1, 0
+    else:
+        _check_classes(dealt, folds)
+        fold[train] = deal(dealt["group"], traits_of(dealt, boxes, folds), folds, settings.seed)
     table = ordered[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
     splits = table.loc[usable["image_id"]].reset_index()
     splits["group"] = usable["group"].to_numpy()
     return tables.conform(splits, tables.SPLITS, "splits")
+
+
+def _hold_out(settings: SplitSettings, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Change some of the training images to "test", none of a group that the published validation set has."""
+    groups = images["group"]
+    free = np.flatnonzero((subset == "train") & ~groups.isin(groups[subset == "validation"]).to_numpy())
+    held = _held_out(settings, images.iloc[free].reset_index(drop=True), boxes)
+    subset[free[held]] = "test"
+
+
+def _exclude_copies(subset: np.ndarray, duplicate: pd.Series) -> None:
+    """Change to "excluded" what shows the same as a test image, and training images that show a validation image."""
+    for judged, others in (("test", ("train", "validation")), ("validation", ("train",))):
+        known = set(duplicate[subset == judged].dropna())
+        subset[np.isin(subset.astype(str), others) & duplicate.isin(known).to_numpy()] = "excluded"
+
+
+def _taken_in(subset: np.ndarray) -> np.ndarray:
+    """Change "validation" to "train"; whether each image was that, (N,) bool."""
+    validation = subset == "validation"
+    if not validation.any():
+        raise DataError(
+            "No image of the published validation set can be used (issues.csv of the audit says why, or the test set "
+            "has them all); set split.validation to merged."
+        )
+    subset[validation] = "train"
+    return validation
 
 
 def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
@@ -90,7 +129,7 @@ def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame
 def _check_groups(train: pd.DataFrame, images: pd.DataFrame, folds: int) -> None:
     groups = train["group"].nunique()
     if groups < folds:
-        status = images.loc[images["subset"] == "train", "status"].value_counts()
+        status = images.loc[images["subset"] != "test", "status"].value_counts()
         counts = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
         raise DataError(
             f"{groups} groups of usable training images can't be dealt into {folds} folds; "
@@ -108,36 +147,59 @@ def _check_classes(train: pd.DataFrame, folds: int) -> None:
         )
 
 
-def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
-    """Counts by subset and fold, what training shares with the test set, and `notes` in words."""
+def summarise(
+    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, validation: bool = False
+) -> dict[str, Any]:
+    """Counts by subset and fold, what training shares with test and validation images, and `notes` in words.
+
+    `validation` says that fold 0 is the published validation set; such folds are as uneven as they were published.
+    """
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
-    excluded = int((table["subset"] == "excluded").sum())
+    held = train[(train["fold"] == 0) & validation]
     shared = train[train["group"].isin(test["group"])]
+    known = train[(train["fold"] != 0) & train["group"].isin(held["group"])]
+    excluded = int((table["subset"] == "excluded").sum())
     published = bool((test["subset_published"] == "test").any())
-    notes = [f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test."]
-    if excluded:
-        notes.append(f"{excluded:,} training images are kept out, since the test set has them, exactly or nearly.")
-    if len(shared):
-        notes.append(
-            f"{len(shared):,} training images share {shared['group'].nunique():,} groups with the "
-            f"{'published ' if published else ''}test set, so its score flatters."
-        )
-    uneven = _unevenness(train, images, boxes)
-    notes.append(_furthest(uneven))
+    notes = _counted(train, held, test, excluded)
+    for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
+        if len(sharing):
+            notes.append(
+                f"{len(sharing):,} training images share {sharing['group'].nunique():,} groups with the {name} set, so "
+                "its score flatters."
+            )
+    uneven = pd.DataFrame() if validation else _unevenness(train, images, boxes)
+    if not validation:
+        notes.append(_furthest(uneven))
     return {
         "notes": notes,
         "train": len(train),
         "test": len(test),
         "excluded": excluded,
         "test_published": published,
+        "validation_published": validation,
         "groups": int(train["group"].nunique()),
         "shared_groups": int(shared["group"].nunique()),
         "train_images_in_shared_groups": len(shared),
+        "train_images_in_validation_groups": len(known),
         "folds": [_content(part, boxes) for _, part in train.groupby("fold")],
         "test_content": _content(test, boxes),
         "unevenness": {str(trait): round(float(value), 4) for trait, value in uneven.abs().max().items()},
     }
+
+
+def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame, excluded: int) -> list[str]:
+    """How many images are for what; `held` are those of the published validation set, if it is kept."""
+    if len(held):
+        told = (
+            f"{len(train) - len(held):,} training images (fold 1, never validated), {len(held):,} of the published "
+            f"validation set (fold 0), {len(test):,} for test."
+        )
+    else:
+        told = f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test."
+    judged = "test or the validation set has" if len(held) else "test set has"
+    kept_out = f"{excluded:,} training images are kept out, since the {judged} them, exactly or nearly."
+    return [told, kept_out] if excluded else [told]
 
 
 def _unevenness(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
