@@ -6,7 +6,10 @@ from typing import Any
 
 import yaml
 
-CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+Changes = dict[str, dict[str, dict[str, Any]]]
+"""Task -> section -> what differs."""
+
+CHANGES: Changes = {
     "smear_demo": {
         "download": {"images": 40, "test_images": 10},
         "augment": {"size": 160},
@@ -24,9 +27,10 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def reduce(path: Path, changes: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Rewrite the params file with the changes merged into its tasks."""
+def reduce(path: Path, changes: Changes, active: list[str] | None = None) -> None:
+    """Rewrite the params file with the changes merged into its tasks and, if given, other active tasks."""
     params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params["active"] = active or params["active"]
     for task, sections in changes.items():
         for section, values in sections.items():
             params["tasks"][task][section].update(values)

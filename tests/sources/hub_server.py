@@ -17,7 +17,8 @@ class HubRepo:
     revisions: dict[str, dict[str, bytes]]
     error: tuple[int, str] | None = None  # status and X-Error-Code of every answer
     busy: int = 0  # so many answers are 429 first, ...
-    busy_on: str = ""  # ... of those to paths that end so
+    busy_on: str = ""  # ... of those to paths that end so ...
+    retry_after: int = 7  # ... and ask for so many seconds
     breaks_at: str | None = None  # the body of this file stops half-way, every time
 
     def commit(self, revision: str) -> str | None:
@@ -97,7 +98,7 @@ def _answer(hub: LoopbackHub, handler: _Handler, body: bool) -> None:
         return handler.reply(404, b"{}", body, X_Error_Code="RepoNotFound")
     if repo.busy and path.endswith(repo.busy_on):
         repo.busy -= 1
-        return handler.reply(429, b"{}", body, Retry_After="7")
+        return handler.reply(429, b"{}", body, Retry_After=str(repo.retry_after))
     if repo.error:
         return handler.reply(repo.error[0], b"{}", body, X_Error_Code=repo.error[1])
     commit = repo.commit(urllib.parse.unquote(rest[0]))
