@@ -45,7 +45,7 @@ def test_help_lists_every_stage_and_tool(tropho):
     assert shown.returncode == 0
     for name in ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report"):
         assert name in shown.stdout
-    for name in ("tasks", "doctor", "score", "check-submission", "summary", "predict", "leaderboard"):
+    for name in ("tasks", "doctor", "score", "check-submission", "summary", "predict", "upload", "leaderboard"):
         assert name in shown.stdout
 
 

@@ -121,6 +121,18 @@ def check_submission_command(
 
 
 @app.command()
+def upload(
+    task: TaskName,
+    comment: Annotated[str | None, typer.Option(help="Shown beside it on Zindi; else its score and hash.")] = None,
+) -> None:
+    """Upload a task's checked submission to Zindi (needs ZINDI_USERNAME and ZINDI_PASSWORD)."""
+    from tropho.config import load_task
+    from tropho.stages.upload import upload as upload_submission
+
+    typer.echo(upload_submission(load_task(task), Path.cwd(), comment))
+
+
+@app.command()
 def predict(
     task: TaskName,
     images: Annotated[list[Path], typer.Argument(help="Image files of any size.", metavar="IMAGE...")],

@@ -69,7 +69,7 @@ def test_real_data(settings, real_data, task, folder, changes):
 
 @pytest.mark.real
 def test_real_published_validation_is_kept(settings, real_data):
-    chosen = settings("smear_demo", **VOC, **{"split.validation": "published"})
+    chosen = settings("smear_demo", **VOC, **{"split.validation": "published", "audit.same_slide": "none"})
     found = audit(chosen, real_data / "bccd")
     splits = split(chosen.split, found.images, found.boxes)
     assert broken_split(found.images, splits, 2) == []

@@ -203,3 +203,16 @@ def test_real_photo_shrinks_alike_by_either_way(real_data: Path) -> None:
     whole = Image.fromarray(read_image(path)).resize((320, 239), Image.Resampling.BOX)
     reduced = Image.fromarray(read_image(path, min_long_side=320)).resize((320, 239), Image.Resampling.BOX)
     assert np.abs(np.asarray(whole).astype(int) - np.asarray(reduced)).mean() < 1.0
+
+
+@pytest.mark.real
+def test_real_scans_in_colour_files_read_like_those_in_grey_ones(real_data: Path) -> None:
+    """The mode tells the class (most grey files are of tumours); once read, the channels must not tell the mode."""
+    flat: dict[str, list[bool]] = {"L": [], "RGB": []}
+    for path in sorted((real_data / "brain_mri").rglob("*.jpg"))[::12]:
+        with Image.open(path) as stored:
+            mode = stored.mode
+        flat[mode].append(bool(np.ptp(read_image(path), axis=2).max() == 0))
+    assert min(map(len, flat.values())) > 40
+    assert all(flat["L"])
+    assert np.mean(flat["RGB"]) > 0.95  # the others have marks drawn on them in colour

@@ -1,6 +1,8 @@
 """The two-by-two table's quantities: a case by hand, scikit-learn, and the undefined ones."""
 
+import math
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -49,6 +51,50 @@ def test_a_case_by_hand():
     values = quantities(*map(np.array, (15, 5, 10, 70)), beta=2.0)
     assert list(values) == list(HAND)
     assert {name: float(value) for name, value in values.items()} == pytest.approx(HAND, abs=1e-12)
+
+
+def by_definition(tp: int, fn: int, fp: int, tn: int, beta: float) -> dict[str, float]:
+    """The lecture's table as it is defined, in exact fractions up to the roots; NaN where something is divided by 0."""
+    nan = math.nan
+
+    def over(above, below):
+        undefined = isinstance(above, float) or isinstance(below, float) or below == 0
+        return nan if undefined else Fraction(above) / Fraction(below)
+
+    def root(value):
+        return nan if isinstance(value, float) else math.sqrt(value)
+
+    p, n = tp + fn, fp + tn
+    tpr, fnr, fpr, tnr = over(tp, p), over(fn, p), over(fp, n), over(tn, n)
+    ppv, fdr, npv, omission = over(tp, tp + fp), over(fp, tp + fp), over(tn, tn + fn), over(fn, tn + fn)
+    both = root(tpr * fpr)
+    mcc = root(tpr * tnr * ppv * npv) - root(fnr * fpr * omission * fdr)
+    squared = Fraction(beta) ** 2
+    lr_plus, lr_minus = over(tpr, fpr), over(fnr, tnr)
+    values = {
+        "tp": tp, "fn": fn, "fp": fp, "tn": tn, "tpr": tpr, "fnr": fnr, "fpr": fpr, "tnr": tnr,
+        "ppv": ppv, "fdr": fdr, "npv": npv, "for": omission, "lr_plus": lr_plus, "lr_minus": lr_minus,
+        "dor": over(tp * tn, fp * fn),
+        "prevalence": over(p, p + n),
+        "prevalence_threshold": nan if both != both or tpr == fpr else (both - float(fpr)) / float(tpr - fpr),
+        "informedness": tpr + tnr - 1,
+        "markedness": ppv + npv - 1,
+        "accuracy": over(tp + tn, p + n),
+        "balanced_accuracy": (tpr + tnr) / 2,
+        "f1": over(2 * tp, 2 * tp + fp + fn),
+        "f_beta": over((1 + squared) * tp, (1 + squared) * tp + squared * fn + fp),
+        "fowlkes_mallows": root(ppv * tpr),
+        "mcc": mcc,
+        "threat_score": over(tp, tp + fn + fp),
+    }  # fmt: skip
+    return {name: float(value) for name, value in values.items()}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.tuples(*[st.integers(0, 60)] * 4), st.floats(0.1, 5))
+def test_every_quantity_is_what_the_lecture_defines(counts, beta):
+    values = {name: float(value) for name, value in quantities(*map(np.array, counts), beta=beta).items()}
+    assert values == pytest.approx(by_definition(*counts, beta), rel=1e-12, abs=1e-12, nan_ok=True)
 
 
 def test_large_counts_do_not_overflow():

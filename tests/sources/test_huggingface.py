@@ -272,6 +272,22 @@ def test_token_comes_from_the_environment_alone(hub, settings, tmp_path, brain, 
     assert "hf_secret" not in json.dumps(provenance)
 
 
+def test_token_is_neither_printed_nor_logged_nor_stored(
+    hub, settings, tmp_path, brain, waits, monkeypatch, caplog, capfd
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    caplog.set_level("DEBUG")
+    hub.repos[BRAIN] = HubRepo({"main": brain}, busy=1)
+    fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
+    hub.repos[BRAIN].error = (403, "")
+    with pytest.raises(OutsideError) as caught:
+        fetch(settings("brain_tumor"), tmp_path / "again", tmp_path)
+    assert "Bearer hf_secret" in hub.tokens
+    assert waits
+    assert "hf_secret" not in str(caught.value) + caplog.text + "".join(capfd.readouterr())
+    assert not any(b"hf_secret" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize(
     ("path", "split"),
     [

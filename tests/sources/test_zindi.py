@@ -5,8 +5,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from conftest import ROOT
+from tropho.cli import app
 from tropho.errors import DataError, OutsideError, UsageError
+from tropho.files import sha256_of, write_json
 from tropho.sources import fetch, zindi
 
 CSV = b"Image_ID,class,confidence,ymin,xmin,ymax,xmax\n"
@@ -146,6 +150,7 @@ def test_client_downloads_what_is_absent_and_keeps_what_is_there(settings, tmp_p
     printed = "".join(capfd.readouterr())
     assert printed == ""
     assert PASSWORD not in json.dumps(provenance)
+    assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_refused_password_is_never_repeated(settings, tmp_path, remote, monkeypatch, capfd):
@@ -170,3 +175,57 @@ def test_submission_is_uploaded(remote, tmp_path, monkeypatch):
     monkeypatch.delenv("ZINDI_PASSWORD")
     with pytest.raises(UsageError, match="Uploading needs"):
         zindi.submit("lacuna-malaria-detection-challenge", tmp_path / "s.csv", "")
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """A function that leaves submissions/malaria.csv and its record, with changes, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+
+    def write(**changes):
+        file = tmp_path / "submissions" / "malaria.csv"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(CSV)
+        score = {"name": "leaderboard_map", "oof": 0.91237}
+        write_json(file.with_suffix(".json"), {"checked": True, "sha256": sha256_of(file), "score": score, **changes})
+
+    return write
+
+
+def test_the_command_uploads_what_was_checked(remote, written, monkeypatch):
+    sent = {}
+
+    def upload(url, **given):
+        sent.update(given)
+        return remote.post(url)
+
+    monkeypatch.setattr("zindi.platform_api.upload", upload)
+    written()
+    done = CliRunner().invoke(app, ["upload", "malaria"])
+    assert done.exit_code == 0, done.exception
+    assert "Uploaded malaria.csv" in done.output
+    assert "as sub-1" in done.output
+    assert PASSWORD not in done.output
+    assert "leaderboard_map 0.9124 out of fold" in str(sent)
+    done = CliRunner().invoke(app, ["upload", "malaria", "--comment", "with flips"])
+    assert "with flips" in str(sent)
+    assert len(remote.submitted) == 2
+
+
+@pytest.mark.parametrize("changes", [{"checked": False}, {"sha256": "0" * 64}])
+def test_the_command_refuses_a_file_that_was_not_checked(remote, written, changes):
+    written(**changes)
+    done = CliRunner().invoke(app, ["upload", "malaria"])
+    assert isinstance(done.exception, DataError)
+    assert "not a file that `tropho submit malaria` has checked" in str(done.exception)
+    assert remote.submitted == []
+
+
+def test_the_command_needs_a_submission_and_a_challenge(remote, written):
+    written()
+    Path("submissions/malaria.csv").unlink()
+    assert "run `dvc repro submit@malaria`" in str(CliRunner().invoke(app, ["upload", "malaria"]).exception)
+    refused = CliRunner().invoke(app, ["upload", "cells_demo"]).exception
+    assert isinstance(refused, UsageError)
+    assert "names no Zindi challenge" in str(refused)
