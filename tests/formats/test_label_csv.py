@@ -55,6 +55,8 @@ def test_a_validation_table_and_an_image_that_training_names_too(task, tmp_path,
     labels = readers.read(task, tmp_path)
     assert column(labels, "subset") == {"1.png": "train", "2.png": "validation", "3.png": "validation"}
     assert labels.issues[["kind", "file"]].to_numpy().tolist() == [["in_both_subsets", "train.csv"]]
+    (tmp_path / "train.csv").rename(tmp_path / "labels.csv")
+    assert set(column(readers.read(task, tmp_path), "subset").values()) == {"train", "validation"}
     (tmp_path / f"{name}.csv").write_text("id\n3\n")
     with pytest.raises(DataError, match=rf"{name}\.csv has none of the columns label"):
         readers.read(task, tmp_path)

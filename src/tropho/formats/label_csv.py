@@ -36,9 +36,12 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     """
     audit = settings.audit
     tests = named_files(raw, audit.test, {"test.csv"}, "audit.test")
-    usual = {"train.csv", *(f"{name}.csv" for name in VALIDATION)}
-    trains = named_files(raw, audit.train, usual, "audit.train") or _only_table(raw, tests)
-    validations = [path for path in trains if path.stem.lower() in VALIDATION]
+    trains = named_files(raw, audit.train, {"train.csv"}, "audit.train")
+    if audit.train is None:
+        validations = named_files(raw, None, {f"{name}.csv" for name in VALIDATION}, "audit.train")
+        trains = trains or _only_table(raw, tests + validations)
+    else:
+        validations = [path for path in trains if path.stem.lower() in VALIDATION]
     files = {"test": tests, "validation": validations, "train": [path for path in trains if path not in validations]}
     reader = _Reader(raw)
     for subset, paths in files.items():
@@ -48,8 +51,8 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     return Labels(images, table_of([], LABELLED_BOXES), reader.log.table(), [])
 
 
-def _only_table(raw: Path, tests: list[Path]) -> list[Path]:
-    tables = [path for path in sorted(raw.rglob("*.csv")) if path not in tests and "sample" not in path.name.lower()]
+def _only_table(raw: Path, others: list[Path]) -> list[Path]:
+    tables = [path for path in sorted(raw.rglob("*.csv")) if path not in others and "sample" not in path.name.lower()]
     if len(tables) != 1:
         which = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"
         raise DataError(f"{raw} must hold train.csv or one other table (found: {which}); name it in audit.train.")
