@@ -122,6 +122,13 @@ def test_score_does_not_import_what_it_does_not_need(tropho):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("stage", ["audit", "split", "tune", "report"])
+def test_stages_without_a_network_start_without_torch(stage):
+    code = f"import sys, tropho.stages.{stage}; assert not {{'torch', 'mlflow', 'optuna'}} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_check_submission_lists_faults_by_row(tropho, tmp_path):
     sample = tmp_path / "SampleSubmission.csv"
     header = "Image_ID,class,confidence,ymin,xmin,ymax,xmax\n"

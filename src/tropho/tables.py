@@ -44,6 +44,8 @@ SPLITS = {
     "fold": "Int64",  # 0..k-1 for train, -1 otherwise; beside a published validation set, 0 is that set and 1 the rest
     "group": "string",
 }
+GRADIENT, MEAN, STD, IDLE = "grad_norm/", "output_mean/", "output_std/", "idle/"
+"""Columns of a fold's history.csv where layers are logged, each followed by a layer's name."""
 DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}
 
 SUSPECTS = {

@@ -20,7 +20,7 @@ CHANGES: Changes = {
         "augment": {"size": 32, "previews": 4},
         "model": {"name": "lenet"},
         "train": {"epochs": 1},
-        "evaluate": {"gallery": 2, "heat_maps": 1},
+        "evaluate": {"gallery": 2, "heat_maps": 0},
     }
     for task in REPOSITORY
 }

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tropho.reporting import style
-from tropho.training.layer_log import GRADIENT, IDLE, STD
+from tropho.tables import GRADIENT, IDLE, STD
 
 SHOWN = 3
 """Epochs that are drawn: the first, the middle and the last."""

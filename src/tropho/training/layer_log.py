@@ -6,14 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tropho.tables import GRADIENT, IDLE, MEAN, STD
+
 STEPS = 8
 """Steps at the start of each epoch that are measured."""
 
 FLAT = 0.05
 """An activation is idle where its slope is below this share of its greatest."""
-
-GRADIENT, MEAN, STD, IDLE = "grad_norm/", "output_mean/", "output_std/", "idle/"
-"""Columns of the history, each followed by a layer's name."""
 
 
 class LayerLog:
