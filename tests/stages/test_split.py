@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.data_settings import SplitSettings
 from tropho.errors import DataError, UsageError
-from tropho.settings import SplitSettings
 from tropho.stages.split import run, split, summarise
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, empty, read_table, write_table
 

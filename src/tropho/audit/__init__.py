@@ -16,10 +16,11 @@ from tropho.audit.inspect import Look, look_at
 from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
 from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
+from tropho.data_settings import AuditSettings
 from tropho.formats import readers
 from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, ImageFiles, IssueLog, Labels, table_of
 from tropho.formats.submission import read_sizes
-from tropho.settings import AuditSettings, TaskSettings
+from tropho.settings import TaskSettings
 from tropho.tables import BOXES, IMAGES, conform
 
 

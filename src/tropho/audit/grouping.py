@@ -9,9 +9,9 @@ from tropho.audit.duplicates import components, equal_links, near_pairs
 from tropho.audit.inspect import Look
 from tropho.audit.protocol import attributes
 from tropho.audit.slides import Slides, find_slides
+from tropho.data_settings import AuditSettings
 from tropho.errors import UsageError
 from tropho.formats.labels import IssueLog
-from tropho.settings import AuditSettings
 
 
 def group(

@@ -7,7 +7,7 @@ import pandas as pd
 from tropho.audit.grouping import pattern_keys
 from tropho.audit.inspect import Look
 from tropho.audit.protocol import Finding, sentence
-from tropho.settings import AuditSettings
+from tropho.data_settings import AuditSettings
 
 MANY_SIZES = 20
 

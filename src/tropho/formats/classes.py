@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from tropho.data_settings import AuditSettings
 from tropho.errors import DataError, UsageError
 from tropho.formats.labels import IssueLog, Labels, nearest
-from tropho.settings import AuditSettings
 from tropho.tables import BOX
 
 

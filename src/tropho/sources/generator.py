@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import pandas as pd
 
+from tropho.data_settings import DownloadSettings
 from tropho.errors import OutsideError
 from tropho.files import atomic_path
-from tropho.settings import DownloadSettings, TaskSettings
+from tropho.settings import TaskSettings
 from tropho.sources.archives import unpack
 from tropho.sources.progress import progress_bar
 from tropho.sources.synthetic.annotations import (

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from tropho import tables
+from tropho.data_settings import SplitSettings
 from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.progress import say
-from tropho.settings import SplitSettings, TaskSettings
+from tropho.settings import TaskSettings
 from tropho.splitting.dealing import deal
 from tropho.splitting.traits import traits_of
 from tropho.stages.paths import Paths

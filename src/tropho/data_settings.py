@@ -1,0 +1,69 @@
+"""The knobs of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tropho.section import AtLeastOne, Count, Positive, Section, Share
+
+
+class DownloadSettings(Section):
+    """Where the bytes come from."""
+
+    source: Literal["local", "generator", "zindi", "huggingface", "kaggle"]
+    path: str | None
+    repo: str | None
+    revision: str | None
+    config: str | None
+    scene: Literal["smear", "cells"]
+    images: AtLeastOne
+    test_images: AtLeastOne
+    seed: Count
+    difficulty: Share
+
+    @model_validator(mode="after")
+    def _source_has_its_key(self) -> "DownloadSettings":
+        needed = {"local": "path", "huggingface": "repo", "kaggle": "repo"}.get(self.source)
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"source '{self.source}' needs the key '{needed}'")
+        return self
+
+
+class AuditSettings(Section):
+    """How labels are read and what is counted as wrong with them."""
+
+    format: Literal["boxes_csv", "coco", "voc", "image_folder", "label_csv"]
+    classes: list[str] | None
+    class_map: dict[str, str | None]
+    negative: str | None
+    train: list[str] | None
+    test: list[str] | None
+    group_pattern: str | None
+    mistyped: Literal["quarantine", "keep"]
+    min_box: Annotated[float, Field(ge=0)]
+    double_iou: Positive
+    merge_doubles: bool
+    protocol: Literal["detect", "list", "none"]
+    protocol_level: Annotated[float, Field(gt=0, lt=1)]
+    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
+    same_slide: Literal["none", "detect"]
+    corrections: str | None
+    sizes: str | None
+
+    @field_validator("corrections", "sizes")
+    @classmethod
+    def _is_watched(cls, path: str | None) -> str | None:
+        if path is not None and not (path.startswith("corrections/") and path.endswith(".csv")):
+            raise ValueError("it must be a CSV file in corrections/, the folder whose changes rerun the audit")
+        return path
+
+
+class SplitSettings(Section):
+    """Folds, and the test set where none is published."""
+
+    validation: Literal["merged", "published"]
+    folds: Annotated[int, Field(ge=2)]
+    holdout: Share
+    grouped: bool
+    drop_test_duplicates: bool
+    seed: Count
