@@ -21,6 +21,7 @@ SHARED_BY_MEMBERS = (
     "train.random_fold",
     "train.precision",
     "augment.encoding",
+    "augment.grey",
     "augment.previews",
 )
 

@@ -36,6 +36,7 @@ class AugmentSettings(Section):
 
     size: Annotated[int, Field(ge=16)]
     encoding: Literal["raw", "png", "jpeg"]
+    grey: bool
     policy: Literal["none", "light", "microscopy", "radiology"]
     symmetries: bool
     stain: Annotated[float, Field(ge=0, lt=1)]

@@ -31,6 +31,28 @@ def folder_of_images(folder: Path, sizes: list[tuple[int, int]]) -> pd.DataFrame
 SIZES = [(80, 60), (60, 80), (32, 32), (10, 4), (500, 1)]
 
 
+@pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
+def test_a_grey_pack_keeps_brightness_and_no_colour(tmp_path: Path, encoding: str) -> None:
+    images = folder_of_images(tmp_path, SIZES[:2])
+    tint = np.zeros((60, 80, 3), np.uint8)
+    tint[:, :40] = 90, 30, 200
+    Image.fromarray(tint).save(tmp_path / images["path"][0])
+    write_pack(images, tmp_path, tmp_path / "pack", 40, encoding, grey=True)
+    packed = Pack(tmp_path / "pack")["id_0.png"].astype(int)
+    assert np.ptp(packed, axis=2).max() == 0
+    luma = round(0.299 * 90 + 0.587 * 30 + 0.114 * 200)
+    assert np.abs(packed[:, :18] - luma).max() <= 4
+    assert np.abs(packed[:, 22:]).max() <= 4
+
+
+def test_dropping_colours_makes_another_pack(tmp_path: Path) -> None:
+    images = folder_of_images(tmp_path, SIZES[:1])
+    for grey in (False, True):
+        write_pack(images, tmp_path, tmp_path / "pack", 32, grey=grey)
+        flat = np.ptp(Pack(tmp_path / "pack")["id_0.png"].astype(int), axis=2).max() == 0
+        assert flat == grey
+
+
 @pytest.mark.parametrize(("encoding", "tolerance"), [("raw", 0), ("png", 0), ("jpeg", 12)])
 def test_packed_image_is_the_resized_file(tmp_path: Path, encoding: str, tolerance: int) -> None:
     images = folder_of_images(tmp_path, SIZES)

@@ -44,16 +44,22 @@ def resize_long_side(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, wanted, interpolation=cv2.INTER_AREA if longer > size else cv2.INTER_CUBIC)
 
 
-def read_resized(path: Path, size: int) -> tuple[np.ndarray, tuple[int, int]]:
+def as_packed(image: np.ndarray, size: int, grey: bool = False) -> np.ndarray:
+    """An image (h, w, 3) uint8 RGB as a pack holds it: longer side `size`, without its colours if `grey`."""
+    resized = resize_long_side(image, size)
+    return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grey else resized
+
+
+def read_resized(path: Path, size: int, grey: bool = False) -> tuple[np.ndarray, tuple[int, int]]:
     """An image file as a pack holds it, (h, w, 3) uint8 with longer side `size`, and its own (width, height).
 
     Raises DataError as `read_image` does.
     """
     original = image_size(path)
-    return resize_long_side(read_image(path, min_long_side=size), size), original
+    return as_packed(read_image(path, min_long_side=size), size, grey), original
 
 
-def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: str = "raw") -> None:
+def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: str = "raw", grey: bool = False) -> None:
     """Pack images into the folder `to`, whole or not at all; a pack of the same input is left as it is.
 
     Args:
@@ -62,6 +68,7 @@ def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: s
         to: the pack's folder.
         size: longer side of a packed image, pixels.
         encoding: "raw" (uint8, fastest), "png" (lossless) or "jpeg" (quality 95).
+        grey: whether colours are dropped; the three channels are then equal.
 
     Raises:
         DataError: an image can't be read (it is named), or two images share an id.
@@ -69,14 +76,14 @@ def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: s
     doubled = images["image_id"][images["image_id"].duplicated()]
     if len(doubled):
         raise DataError(f"image_id '{doubled.iloc[0]}' stands for two images; ids must be unique.")
-    made_from = _made_from(images, raw, size, encoding)
+    made_from = _made_from(images, raw, {"size": size, "encoding": encoding, "grey": grey})
     if _is_current(to, made_from):
         return
     with atomic_folder(to) as folder:
         paths = [raw / path for path in images["path"]]
 
         def prepare(path: Path) -> tuple[bytes, tuple[int, ...]]:
-            image, original = read_resized(path, size)
+            image, original = read_resized(path, size, grey)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
         with (folder / "images.bin").open("wb") as file:
@@ -154,13 +161,13 @@ class Pack:
             raise DataError(f"Image '{image_id}' is not in {self.path}; run the augment stage again.") from None
 
 
-def _made_from(images: pd.DataFrame, raw: Path, size: int, encoding: str) -> dict[str, Any]:
+def _made_from(images: pd.DataFrame, raw: Path, how: dict[str, Any]) -> dict[str, Any]:
     hashes = images["sha256"] if "sha256" in images else pd.Series(None, index=images.index, dtype="object")
     content = [
         (image_id, known if pd.notna(known) else _hash(raw / path))
         for image_id, path, known in zip(images["image_id"], images["path"], hashes, strict=True)
     ]
-    made_from = {"version": VERSION, "size": size, "encoding": encoding, "images": len(images)}
+    made_from = {"version": VERSION, **how, "images": len(images)}
     return {**made_from, "fingerprint": fingerprint([made_from, content])}
 
 

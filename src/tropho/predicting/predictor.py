@@ -13,7 +13,7 @@ from torch import nn
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
-from tropho.images.pack import resize_long_side
+from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
@@ -44,7 +44,8 @@ class Predictor:
     @torch.inference_mode()
     def predict_raw(self, image: np.ndarray, image_id: str) -> pd.DataFrame:
         """The task's prediction table for one image (height, width, 3) uint8 RGB of any size, over every view."""
-        packed = resize_long_side(image, self.task.settings.augment.size)
+        chosen = self.task.settings.augment
+        packed = as_packed(image, chosen.size, chosen.grey)
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
         batch["images"] = batch["images"].to(next(self.model.parameters()).device)

@@ -44,7 +44,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     classes = settings.audit.classes or sorted(boxes["label"].unique())
     chosen = settings.augment
     _clear(paths.augmented)
-    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding)
+    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey)
     pack = Pack(paths.augmented / "pack")
     augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
     proof = prove(augmenter, list(spread(train, PROVEN_ON).index))
