@@ -96,8 +96,8 @@ class Ablation:
         settings = with_overrides(self.base, row.changes)
         paths = self._trained(settings)
         members, inputs = self._members(settings, paths)
-        task, truth = members[0].task, inputs.truth.of(inputs.test)
-        predicted = finish_members(task, of_images(members, truth, make_accelerator(settings.train)), row.fitted)
+        task, truth, accelerator = members[0].task, inputs.truth.of(inputs.test), make_accelerator(settings.train)
+        predicted = finish_members(task, of_images(members, truth, accelerator), row.fitted, truth.ignored)
         if not paths.held_out.exists():
             return task.score(truth, predicted)
         submission = task.submission(predicted, inputs.test)
@@ -113,8 +113,8 @@ class Ablation:
         paths = Paths(self.folder / fingerprint(asked)[:12], settings.name)
         if (paths.root / "settings.json").exists():
             return paths
-        shared = self.folder / "drawn"
-        if not shared.exists():
+        shared = self.folder / f"raw_{fingerprint(asked['download'])[:12]}"
+        if not Paths(shared, settings.name).raw.exists():
             download.run(settings, shared)
         (paths.root / "data").mkdir(parents=True, exist_ok=True)
         for name in ("raw", "held_out"):
@@ -133,7 +133,9 @@ def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> li
     found: list[tuple[Row, dict[str, float] | None]] = [(first, None)]
     _say(first, None)
     for each in rows:
-        row = ablation.row(each["name"], {**best.changes, **each["changes"]})
+        members = {**best.changes.get("train.members", {}), **each["changes"].get("train.members", {})}
+        changes = {**best.changes, **each["changes"], **({"train.members": members} if members else {})}
+        row = ablation.row(each["name"], changes)
         gained = gain(row.ranking, best.ranking, row.groups)
         found.append((row, gained))
         _say(row, gained)

@@ -103,7 +103,7 @@ def _metric(within: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     Source: Köstinger et al., "Large scale metric learning from equivalence constraints", CVPR 2012.
     """
-    inverse, total = (np.linalg.inv(_shrunk(each)) for each in (within, np.cov(values.T)))
+    inverse, total = (np.linalg.inv(_shrunk(each)) for each in (within, np.atleast_2d(np.cov(values.T))))
     weight, axes = np.linalg.eigh(inverse - total)
     return axes * np.sqrt(np.clip(weight, 0, None))
 

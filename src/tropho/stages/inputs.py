@@ -19,7 +19,7 @@ from tropho.tasks.base import Truth
 
 CODE = Path(__file__).resolve().parent.parent
 ROOMS = ("images", "metrics", "models", "predicting", "tasks", "training")
-FILES = ("seeds.py", "tables.py", "stages/inputs.py")
+FILES = ("model_settings.py", "seeds.py", "tables.py", "stages/inputs.py")
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
 
 

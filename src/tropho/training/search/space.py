@@ -15,6 +15,7 @@ SEARCHABLE = ("model", "train", "augment")
 FIXED = {
     "augment.size": "the pack is made for one size",
     "augment.encoding": "the pack is made before the search",
+    "augment.grey": "the pack is made before the search",
     "augment.previews": "it changes nothing in a model",
     "train.epochs": "a trial lasts tune.epochs",
     "train.folds": "a trial trains the first fold",
