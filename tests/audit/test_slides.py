@@ -200,9 +200,7 @@ def test_slides_are_not_looked_for_unless_asked(settings, smears, tmp_path):
 def test_signature_of_a_real_photo(real_data):
     (path,) = (real_data / "lacuna" / "images").glob("*.jpg")
     pixels = read_image(path)
-    start = time.process_time()
     own = signature(pixels)
-    assert time.process_time() - start < 2
     assert np.isfinite(own).all()
     features = pd.Series(own, index=range(len(PARTS)))
     darker = signature((pixels * 0.8).astype(np.uint8))
