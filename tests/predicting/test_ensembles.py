@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from tropho.predicting.crossfit import cross_finish
+from tropho.predicting.crossfit import cross_finish, deal_groups
 from tropho.predicting.ensembles import finish_members, fit_members, fuse_members, stack_members
 from tropho.predicting.fusion import fuse
 from tropho.predicting.weights import mixture_weights
-from tropho.tables import BOXES, DETECTIONS, IMAGES, conform
+from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
 
@@ -50,7 +50,8 @@ def classified(task, rows) -> pd.DataFrame:
 @pytest.fixture
 def classifying(settings, rng):
     """A task with fitted weights, its truth of 40 images, and a member that knows beside one that guesses."""
-    task = build_task(settings("cells_demo", **{"predict.weights": "fitted"}), ["a", "b"])
+    chosen = {"predict.weights": "fitted", "train.members": {"guesses": {"train.seed": 1}}}
+    task = build_task(settings("cells_demo", **chosen), ["a", "b"])
     labels = rng.integers(0, 2, 40)
     images = pd.DataFrame({"image_id": [f"i{number:02d}" for number in range(40)], "group": "g"})
     images = images.assign(label=[task.classes[each] for each in labels], group=[f"g{each}" for each in range(40)])
@@ -61,7 +62,7 @@ def classifying(settings, rng):
     return (
         task,
         truth,
-        stack_members({"knows": knows, "guesses": classified(task, np.column_stack([1 - guesses, guesses]))}),
+        stack_members({"base": knows, "guesses": classified(task, np.column_stack([1 - guesses, guesses]))}),
     )
 
 
@@ -69,8 +70,8 @@ def test_weights_are_fitted_and_applied(classifying):
     task, truth, stacked = classifying
     groups = truth.images.set_index("image_id")["group"]
     fitted = fit_members(task, truth, stacked, groups)
-    assert fitted["weights"]["knows"] > 0.9
-    alone = fuse_members(task, stacked, {"weights": {"knows": 1.0, "guesses": 0.0}})
+    assert fitted["weights"]["base"] > 0.9
+    alone = fuse_members(task, stacked, {"weights": {"base": 1.0, "guesses": 0.0}})
     assert task.score(truth, alone) == 1.0
     pd.testing.assert_frame_equal(
         finish_members(task, stacked, fitted), task.finish(fuse_members(task, stacked, fitted), fitted)
@@ -146,3 +147,57 @@ def test_weights_by_class_fuse_each_class_by_its_own(detecting):
         pd.testing.assert_frame_equal(fused[fused["label"] == label].reset_index(drop=True), alone)
     left_out = fuse([base, bad], 0.55, [1.0, 0.0], "wbf", "NEG").sort_values(["image_id", "label"], ignore_index=True)
     pd.testing.assert_frame_equal(left_out, base.sort_values(["image_id", "label"], ignore_index=True))
+
+
+@pytest.fixture
+def without_negative(settings):
+    """A task whose images have no negative row, with fitted fusion, and its truth: one box in each of 20 images."""
+    chosen = {"audit.negative": None, "evaluate.fusion_trials": 2, "train.members": {"other": {"train.seed": 1}}}
+    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
+    ids = [f"i{number:02d}" for number in range(20)]
+    boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES))
+    images = pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES))
+    return task, Truth(conform(images, IMAGES), conform(boxes, BOXES))
+
+
+def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
+    rows = [[each, "WBC", score, 10.0, 10.0, 40.0, 40.0] for each in image_ids]
+    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS) if rows else empty(DETECTIONS)
+
+
+@pytest.mark.parametrize("silent", ["base", "other"])
+def test_a_member_without_a_find_counts_as_one_that_saw_nothing(without_negative, silent):
+    task, _ = without_negative
+    speaks = "other" if silent == "base" else "base"
+    fused = {}
+    for elsewhere in ([], ["b"]):
+        tables = {speaks: found_in(["a"], 0.8), silent: found_in(elsewhere, 0.6)}
+        table = fuse_members(task, stack_members({name: tables[name] for name in ("base", "other")}))
+        fused[len(elsewhere)] = table[table["image_id"] == "a"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fused[0], fused[1])
+    np.testing.assert_allclose(fused[0]["score"], 0.4, atol=1e-9)
+
+
+def test_members_that_find_nothing_are_fused_to_nothing(without_negative):
+    task, _ = without_negative
+    assert fuse_members(task, stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})).empty
+
+
+def test_fusion_knows_a_member_that_found_nothing_while_it_was_fitted(without_negative):
+    task, truth = without_negative
+    ids = list(truth.images["image_id"])
+    stacked = stack_members({"base": found_in(ids, 0.8), "other": empty(DETECTIONS)})
+    fitted = fit_members(task, truth, stacked, truth.images.set_index("image_id")["group"])
+    assert "fusion" in fitted["gains"]
+
+
+def test_parts_without_a_find_are_finished_too(without_negative):
+    task, truth = without_negative
+    groups = truth.images.set_index("image_id")["group"]
+    part = deal_groups(groups)
+    quiet = set(groups.index[part == 1])
+    finds = found_in([each for each in groups.index if each not in quiet], 0.8)
+    finished = cross_finish(task, truth, stack_members({"base": finds, "other": finds}), groups)
+    pd.testing.assert_frame_equal(finished, finds)
+    nothing = stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})
+    assert cross_finish(task, truth, nothing, groups).empty

@@ -86,7 +86,9 @@ def test_it_never_changes_a_box(settings, rng, method):
     boxes = [each[each["label"] != "NEG"].reset_index(drop=True) for each in (without, fused)]
     pd.testing.assert_frame_equal(boxes[0], boxes[1])
     np.testing.assert_allclose(fused.loc[fused["label"] == "NEG", "score"], [0.5, 0.5], atol=1e-12)
-    alone = fuse_members(task, stack_members({"base": tables["base"], "empty": says(a=0.9, b=0.1)}))
+    members = {"train.members": {"empty": EMPTY["train.members"]["empty"]}}
+    beside = build_task(settings("smear_demo", **members, **{"predict.fusion": method}), CLASSES)
+    alone = fuse_members(beside, stack_members({"base": tables["base"], "empty": says(a=0.9, b=0.1)}))
     kept, given = (each[each["label"] != "NEG"] for each in (alone, tables["base"]))
     by = ["image_id", "score"]
     pd.testing.assert_frame_equal(

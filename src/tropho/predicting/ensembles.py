@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.settings import BASE
 from tropho.tasks.base import Task, Truth
 
 MEMBER = "member"
@@ -23,7 +24,7 @@ def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] |
 
     `fitted` is what `fit_members` returned; without it members count as the settings say.
     """
-    return task.fuse(_unstacked(predictions), fitted) if MEMBER in predictions else predictions
+    return task.fuse(_unstacked(task, predictions), fitted) if MEMBER in predictions else predictions
 
 
 def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.
 
     "gains" is of both.
     """
-    tables = _unstacked(predictions) if MEMBER in predictions else {}
+    tables = _unstacked(task, predictions) if MEMBER in predictions else {}
     fusion = task.fit_fusion(truth, tables, groups) if len(tables) > 1 else {}
     finish = task.fit_finish(truth, fuse_members(task, predictions, fusion), groups)
     gains = {**fusion.get("gains", {}), **finish.get("gains", {})}
@@ -45,8 +46,8 @@ def finish_members(
     return task.finish(fuse_members(task, predictions, fitted), fitted, ignored)
 
 
-def _unstacked(predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """By member, in the order of their first rows."""
-    names = predictions[MEMBER].unique()
+def _unstacked(task: Task, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """By member, in the order of the settings: a detector that finds nothing has no rows, and counts all the same."""
     bare = predictions.drop(columns=MEMBER)
-    return {str(name): bare[(predictions[MEMBER] == name).to_numpy()].reset_index(drop=True) for name in names}
+    names = [BASE, *task.settings.train.members]
+    return {name: bare[(predictions[MEMBER] == name).to_numpy(bool)].reset_index(drop=True) for name in names}
