@@ -8,6 +8,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tropho.config import member_settings
+from tropho.errors import DataError
 from tropho.files import write_json
 from tropho.stages.paths import Paths
 from tropho.stages.predict import predict_files
@@ -57,3 +58,33 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
     said = predict_files("smear_demo", [blank], tmp_path / "out.csv", paths.root)
     assert said.startswith("1 of 1 images predicted; 0 rows")
     assert pd.read_csv(tmp_path / "out.csv").empty
+
+
+@pytest.mark.parametrize(
+    ("task", "weights"),
+    [
+        ("smear_demo", {name: {"Trophozoite": 1.0, "WBC": 0.5} for name in ("base", "b")}),
+        ("cells_demo", {"base": 0.25, "b": 0.75}),
+    ],
+)
+@pytest.mark.parametrize("members", [["b", "c"], []])
+def test_weights_of_other_members_ask_for_evaluate(ensemble, blank, tmp_path, task, weights, members):
+    paths = ensemble(task, members)
+    write_json(paths.evaluate / "finish.json", {"weights": weights})
+    trained = ", ".join(["base", *members])
+    with pytest.raises(
+        DataError, match=rf"finish\.json weighs base, b, .* holds {trained}; .*`tropho evaluate {task}`"
+    ):
+        predict_files(task, [blank], tmp_path / "out.csv", paths.root)
+
+
+def test_fitted_weights_of_the_members_are_used(ensemble, blank, tmp_path):
+    paths = ensemble("cells_demo", ["b"])
+    columns = [f"p_{name}" for name in CLASSES["cells_demo"]]
+    found = {}
+    for share in (0.0, 1.0, 0.25):
+        write_json(paths.evaluate / "finish.json", {"weights": {"b": 1 - share, "base": share}})
+        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+        found[share] = pd.read_csv(tmp_path / "out.csv")[columns].to_numpy()
+    assert not np.allclose(found[0.0], found[1.0], atol=1e-3)
+    np.testing.assert_allclose(found[0.25], 0.25 * found[1.0] + 0.75 * found[0.0], atol=1e-6)

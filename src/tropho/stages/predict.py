@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from PIL import Image
@@ -27,7 +28,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     Images that can't be read are named on standard error and left out.
 
     Raises:
-        DataError: the task has no trained model, or no image can be read.
+        DataError: the task has no trained model, its members are others than were evaluated, or no image can be read.
     """
     settings = load_task(task, root / "params.yaml")
     paths = Paths(root, settings.name)
@@ -36,6 +37,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
     members = load_folds(settings, paths, read_json(record))
     kind = next(iter(members[BASE].values())).task
+    fitted = _fitted(paths, list(members))
     names = _names(images)
     tables = []
     for name, image in track(list(names.items()), "predict"):
@@ -53,8 +55,6 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
             say(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
-    finish = paths.evaluate / "finish.json"
-    fitted = read_json(finish) if finish.exists() else None
     left_out = _left_out(settings, names, paths)
     table = finish_members(kind, pd.concat(tables, ignore_index=True), fitted, left_out)
     submission = kind.submission(table, list(table["image_id"].unique()))
@@ -63,6 +63,21 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     else:
         write_table(submission, out)
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
+
+
+def _fitted(paths: Paths, members: list[str]) -> dict[str, Any] | None:
+    """What evaluate learned of these members; None if they have not been evaluated."""
+    finish = paths.evaluate / "finish.json"
+    if not finish.exists():
+        return None
+    fitted: dict[str, Any] = read_json(finish)
+    weighed = fitted.get("weights", members)
+    if set(weighed) != set(members):
+        raise DataError(
+            f"{finish} weighs {', '.join(weighed)}, and {paths.models} holds {', '.join(members)}; run "
+            f"`tropho evaluate {paths.task}`."
+        )
+    return fitted
 
 
 def _left_out(settings: TaskSettings, files: dict[str, Path], paths: Paths) -> pd.Series | None:
