@@ -201,3 +201,21 @@ def test_parts_without_a_find_are_finished_too(without_negative):
     pd.testing.assert_frame_equal(finished, finds)
     nothing = stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})
     assert cross_finish(task, truth, nothing, groups).empty
+
+
+def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative, monkeypatch):
+    task, truth = without_negative
+    groups = truth.images.set_index("image_id")["group"]
+    missed = ["i03", "i11", "i12"]
+    finds = found_in([each for each in groups.index if each not in missed], 0.8)
+    fitted_on = []
+
+    def noted(task, truth, predictions, groups):
+        assert list(groups.index) == list(truth.images["image_id"])
+        fitted_on.append(set(truth.images["image_id"]))
+        return fit_members(task, truth, predictions, groups)
+
+    monkeypatch.setattr("tropho.predicting.crossfit.fit_members", noted)
+    cross_finish(task, truth, stack_members({"base": finds, "other": finds}), groups)
+    part = deal_groups(groups)
+    assert fitted_on == [set(groups.index[part != number]) for number in range(5)]

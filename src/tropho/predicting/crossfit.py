@@ -44,7 +44,7 @@ def cross_finish(
         fitted = None
         if len(others):
             theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
-            fitted = fit_members(task, truth.of(theirs["image_id"].unique()), theirs, groups[others])
+            fitted = fit_members(task, truth.of(others), theirs, groups[others])
         mine = predictions[predictions["image_id"].isin(part.index[part == number])]
         tables.append(finish_members(task, mine.reset_index(drop=True), fitted, truth.ignored))
     if not tables:

@@ -103,7 +103,7 @@ class Members:
     def precisions(self, ways: Ways, weights: Floats) -> dict[str, Floats]:
         """Average precision by class for each row of `part_weights`."""
         fused = self.fuse(ways)
-        factor = fused["image_id"].map(self.factor).where(fused["label"] != self.negative, 1.0)
+        factor = fused["image_id"].map(self.factor).astype(np.float64).where(fused["label"] != self.negative, 1.0)
         ranking = self.rank(fused.assign(score=fused["score"] * factor))
         return {name: ranked.average_precision(weights) for name, ranked in ranking.classes.items()}
 
