@@ -236,6 +236,22 @@ def test_the_task_tiles_what_each_view_shows(settings, view):
     assert [len(each["boxes"]) for each in tiled] == [4, 2]
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_tiles_of_an_image_do_not_depend_on_its_batch(settings, view):
+    task = build_task(settings("smear_demo", **{"predict.tile": 96, "predict.tile_overlap": 32}), ["a", "b"])
+    wanted = [(5, 8, 50, 40, 0, False), (70, 5, 50, 110, 1, False), (130, 10, 45, 80, 0, False)]
+    wide = painted(120, 185, wanted)
+    tall, small = np.ascontiguousarray(wide.transpose(1, 0, 2)), painted(70, 100, wanted)
+    pictures = [wide, tall, small, wide[:, ::-1].copy()]
+    # Its boxes are off by what each tile shows of an object, so that another tiling gives others.
+    together = task.predict(BlobDetector(error=1.5), task.collate([task.sample(each) for each in pictures]), view)
+    for picture, found in zip(pictures, together, strict=True):
+        (alone,) = task.predict(BlobDetector(error=1.5), task.collate([task.sample(picture)]), view)
+        assert len(alone["boxes"])
+        for name, value in alone.items():
+            assert torch.equal(found[name], value)
+
+
 def test_training_looks_at_whole_images(settings):
     task = build_task(settings("smear_demo", **{"predict.tile": 64, "predict.tile_overlap": 32}), ["a", "b"])
     detector = BlobDetector()

@@ -1,5 +1,7 @@
 """Looking at an image through overlapping square tiles, a few at a time."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from itertools import product
 
 import torch
@@ -31,8 +33,8 @@ def predict_tiles(
 ) -> list[dict[str, Tensor]]:
     """What a detector finds in images that it looks at tile by tile.
 
-    Tiles that are all black, as padding is, are left out, unless their image is nothing else. P(any object) of an
-    image is the highest of its tiles': one object anywhere is enough.
+    Tiles that are all black are left out, unless their image is nothing else. P(any object) of an image is the highest
+    of its tiles': one object anywhere is enough.
 
     Args:
         model: a detector in evaluation mode; see models.detectors.Detector.
@@ -61,6 +63,27 @@ def predict_tiles(
             found[row].append(output)
     shown = [windows[row] for row in lit.cpu()]
     return [merge_tiles(each, where, (height, width), most) for each, where in zip(found, shown, strict=True)]
+
+
+def by_own_size(
+    look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, sizes: Tensor
+) -> list[dict[str, Tensor]]:
+    """What is found in the images of a batch if those of one size are looked at together, without what pads them more.
+
+    So tiles are laid over an image's own sides, whatever else is in its batch.
+
+    Args:
+        look: gives one output an image (B, 3, h, w); h and w are the images' own, padded to multiples of STRIDE.
+        images: (B, 3, H, W), padded at the right and bottom.
+        sizes: (B, 2) int64, heights and widths without padding.
+    """
+    rows = defaultdict(list)
+    for row, (height, width) in enumerate((-(-sizes // STRIDE) * STRIDE).tolist()):
+        rows[height, width].append(row)
+    found: dict[int, dict[str, Tensor]] = {}
+    for (height, width), some in rows.items():
+        found.update(zip(some, look(images[some, :, :height, :width]), strict=True))
+    return [found[row] for row in range(len(images))]
 
 
 def on_cpu(outputs: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:

@@ -1,5 +1,7 @@
 """Test-time views: a picture turned, mirrored or resized, and the boxes found there brought back."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -49,6 +51,15 @@ def unview_boxes(boxes: Tensor, view: View, height: int, width: int, stride: int
         xmin, ymin, xmax, ymax = ymin, xmin, ymax, xmax
     found = torch.stack([xmin, ymin, xmax, ymax], dim=-1)
     return found if scale == 1.0 else found / found.new_tensor(factors * 2)
+
+
+def look_through(
+    view: View, look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
+) -> list[dict[str, Tensor]]:
+    """What `look` finds in the images (B, 3, H, W) as seen through a view, its "boxes" brought back to theirs."""
+    height, width = images.shape[-2:]
+    outputs = look(view_images(images, view, stride))
+    return [{**each, "boxes": unview_boxes(each["boxes"], view, height, width, stride)} for each in outputs]
 
 
 def _scaled(side: int, scale: float) -> int:

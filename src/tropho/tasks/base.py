@@ -15,7 +15,10 @@ from tropho.predicting.views import View
 from tropho.settings import TaskSettings
 
 Batch = dict[str, Any]
-"""A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows."""
+"""A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows.
+
+Detection adds "sizes" (B, 2) int64, heights and widths without padding.
+"""
 
 
 class Sizes(Protocol):

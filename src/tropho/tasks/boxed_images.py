@@ -45,7 +45,10 @@ class BoxedImages(Dataset[Sample]):
 
 
 def pad_batch(samples: list[Sample], stride: int, square: bool = False) -> Batch:
-    """Images (B, 3, H, W), padded with black at the right and bottom to multiples of `stride`, maybe to squares."""
+    """Images (B, 3, H, W), padded with black at the right and bottom to multiples of `stride`, maybe to squares.
+
+    "sizes" (B, 2) int64 are their heights and widths without it.
+    """
     images, targets, index = zip(*samples, strict=True)
     height, width = (-(-max(image.shape[axis] for image in images) // stride) * stride for axis in (1, 2))
     if square:
@@ -53,7 +56,8 @@ def pad_batch(samples: list[Sample], stride: int, square: bool = False) -> Batch
     padded = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
     for row, image in zip(padded, images, strict=True):
         row[:, : image.shape[1], : image.shape[2]] = image
-    return {"images": padded, "targets": list(targets), "index": torch.tensor(index)}
+    sizes = torch.tensor([image.shape[1:] for image in images])
+    return {"images": padded, "targets": list(targets), "index": torch.tensor(index), "sizes": sizes}
 
 
 def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:

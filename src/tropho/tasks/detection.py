@@ -15,8 +15,8 @@ from tropho.metrics.leaderboard import rank_images
 from tropho.model_settings import STRIDE
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
-from tropho.predicting.tiles import on_cpu, predict_tiles
-from tropho.predicting.views import View, unview_boxes, view_images
+from tropho.predicting.tiles import by_own_size, on_cpu, predict_tiles
+from tropho.predicting.views import View, look_through
 from tropho.settings import TaskSettings
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.box_tables import detections_table, submitted_table
@@ -85,16 +85,15 @@ class DetectionTask:
         """
         if view is None:
             return on_cpu(model(batch["images"]))
-        chosen, most = self.settings.predict, self.settings.model.max_detections
-        height, width = batch["images"].shape[-2:]
-        seen = view_images(batch["images"], view, STRIDE)
         if self.tile is None:
-            outputs = on_cpu(model(seen))
-        else:
-            outputs = predict_tiles(model, seen, self.tile, chosen.tile_overlap, chosen.batch_size, most)
-        for output in outputs:
-            output["boxes"] = unview_boxes(output["boxes"], view, height, width, STRIDE)
-        return outputs
+            return look_through(view, lambda seen: on_cpu(model(seen)), batch["images"], STRIDE)
+        chosen, most = self.settings.predict, self.settings.model.max_detections
+        tiles = self.tile, chosen.tile_overlap, chosen.batch_size, most
+
+        def look(images: Tensor) -> list[dict[str, Tensor]]:
+            return look_through(view, lambda seen: predict_tiles(model, seen, *tiles), images, STRIDE)
+
+        return by_own_size(look, batch["images"], batch["sizes"])
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """See base; boxes are clipped to the image and empty ones dropped."""
