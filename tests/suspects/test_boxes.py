@@ -104,6 +104,13 @@ def test_finds_of_any_class_are_near_a_box():
     assert judged(labels, found) == []
 
 
+def test_a_hit_is_near_its_box_however_little_overlap_a_hit_needs():
+    """IoU 17/83: a hit where 0.1 is asked for, and no sign that either is wrong; a miss where 0.5 is."""
+    labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.92, 33, 0, 83, 50)]
+    assert judged(labels, found, iou=0.1) == []
+    assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["not_found", "unlabelled"]
+
+
 def test_a_model_that_misses_a_third_is_no_witness():
     missed = [("a", "WBC", 100 * place, 0, 100 * place + 50, 50) for place in range(11)]
     assert len(judged(missed[:9], [])) == 9

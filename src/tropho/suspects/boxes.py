@@ -54,15 +54,17 @@ class Evidence:
         truths: annotated boxes (index 0..m-1) with `hit` and `detection_row`, as metrics.matching has it; `best`, the
             confidence of the best find near; and `empty`, the probability that nothing is there.
         finds: detections (index 0..n-1) with `hit`, `truth_row`, `overlap` and `belief`.
-        near: pairs of an image that overlap by NEAR or more: find and truth (rows), overlap, same (class), and the
+        near: pairs of an image that overlap by `reach` or more: find and truth (rows), overlap, same (class), and the
             find's score, belief and hit.
         iou: overlap from which a find hits a box.
+        reach: overlap from which they are near: a hit always is, however little `iou` asks.
     """
 
     truths: pd.DataFrame
     finds: pd.DataFrame
     near: pd.DataFrame
     iou: float
+    reach: float
 
 
 def suspect_boxes(
@@ -100,17 +102,17 @@ def suspect_boxes(
 
 def weigh(images: pd.DataFrame, boxes: pd.DataFrame, finds: pd.DataFrame, iou: float) -> Evidence:
     """Match boxes and finds; believe each find as often as its like is right, and doubt each box likewise."""
-    matches = match(boxes, finds, iou)
+    matches, reach = match(boxes, finds, iou), min(NEAR, iou)
     truths, finds = matches.truths, matches.detections
     finds = finds.assign(belief=beliefs(finds))
-    rows, places, overlaps = close_pairs(finds, truths, ["image_id"], NEAR)
+    rows, places, overlaps = close_pairs(finds, truths, ["image_id"], reach)
     same = finds["label"].to_numpy(str)[rows] == truths["label"].to_numpy(str)[places]
     near = pd.DataFrame({"find": rows, "truth": places, "overlap": overlaps, "same": same})
     known = finds[["score", "belief", "hit"]].take(rows).reset_index(drop=True)
     decoys = mirrored(images, truths)
-    best, by_chance = best_near(truths, finds), best_near(decoys, finds)
+    best, by_chance = best_near(truths, finds, reach), best_near(decoys, finds, reach)
     truths = truths.assign(best=best, empty=emptiness(truths["label"], best, decoys["label"], by_chance))
-    return Evidence(truths, finds, pd.concat([near, known], axis=1), iou)
+    return Evidence(truths, finds, pd.concat([near, known], axis=1), iou, reach)
 
 
 def mirrored(images: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
@@ -131,9 +133,9 @@ def mirrored(images: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
     return decoys[~decoys.index.isin(touching)].reset_index(drop=True)
 
 
-def best_near(boxes: pd.DataFrame, finds: pd.DataFrame) -> Floats:
-    """(N,) the confidence of the surest find near each box, of whatever class; 0 where there is none."""
-    places, rows, _ = close_pairs(boxes, finds, ["image_id"], NEAR)
+def best_near(boxes: pd.DataFrame, finds: pd.DataFrame, reach: float) -> Floats:
+    """(N,) the confidence of the surest find, of whatever class, that overlaps each box by `reach`; 0 without any."""
+    places, rows, _ = close_pairs(boxes, finds, ["image_id"], reach)
     best = np.zeros(len(boxes))
     np.maximum.at(best, places, finds["score"].to_numpy(np.float64)[rows])
     return best
@@ -188,7 +190,7 @@ def _misplaced(evidence: Evidence) -> pd.DataFrame:
     """Of the boxes and finds that are left over, pairs that are at least near."""
     truths, finds, near = evidence.truths, evidence.finds, evidence.near
     loose, free = truths[~truths["hit"]], finds[~finds["hit"]]
-    pairs = match(loose, free, NEAR).detections.assign(find=free.index)
+    pairs = match(loose, free, evidence.reach).detections.assign(find=free.index)
     pairs = pairs[pairs["hit"]].assign(truth=lambda table: loose.index.to_numpy()[table["truth_row"]])
     hits = finds[finds["hit"]]
     overlaps = pd.concat([pairs["overlap"], hits["overlap"]], ignore_index=True)
@@ -212,7 +214,7 @@ def _unlabelled(evidence: Evidence) -> pd.DataFrame:
     lone = finds[~finds.index.isin(evidence.near["find"]) & (finds["belief"] >= LEAST)]
     lone = lone.sort_values(["belief", "score"], ascending=False, kind="stable")
     images = np.asarray(lone.groupby("image_id", sort=False).ngroup(), np.int64)
-    kept, _ = nms(lone[BOX].to_numpy(np.float64), lone["belief"].to_numpy(np.float64), images, NEAR)
+    kept, _ = nms(lone[BOX].to_numpy(np.float64), lone["belief"].to_numpy(np.float64), images, evidence.reach)
     lone = lone.iloc[kept]
     return _candidates("unlabelled", -1, lone.index, lone["belief"], lone["score"])
 
