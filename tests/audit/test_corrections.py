@@ -18,6 +18,7 @@ def corrected(tmp_path, *lines: str, boxed: bool = True) -> tuple[pd.DataFrame, 
     path = tmp_path / "fix.csv"
     path.write_text(HEADER + "".join(f"{line}\n" for line in lines))
     images = pd.DataFrame({"image_id": ["a", "b"], "label": ["WBC", None], "status": ["ok", "unlabelled"]})
+    images = images.assign(width=100, height=80)
     rows = [dict(zip(["image_id", "label", *BOX], row, strict=True)) for row in BOXES]
     log = IssueLog()
     negative = "NEG" if boxed else None
@@ -115,6 +116,32 @@ def test_the_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
     assert result.summary["corrections"] == {"applied": 2, "quarantined": 1}
     counts = result.issues["kind"].value_counts()
     assert [counts[kind] for kind in ("zero_area", "too_small", "double_box", "bad_correction")] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ("a.jpg,drop,WBC,0,0,9.5,10,the mean", []),
+        ("a.jpg,relabel,Trophozoite,0,0,9.5,10,the mean", [("a.jpg", "Trophozoite", 0, 0, 9.5, 10)]),
+        ("a.jpg,move,WBC,3,0,13,10,nearer to the wider one", [("a.jpg", "WBC", 3, 0, 13, 10)]),
+        ("a.jpg,drop,WBC,0,0,9,10,as drawn", [("a.jpg", "WBC", 0, 0, 10, 10)]),
+        ("a.jpg,drop,WBC,0,0,10,10,as drawn", [("a.jpg", "WBC", 0, 0, 9, 10)]),
+    ],
+)
+def test_a_line_that_names_the_mean_of_doubles_changes_them_all(settings, tmp_path, line, after):
+    knobs = {"audit.merge_doubles": True, "audit.classes": ["Trophozoite", "WBC"]}
+    result = audited(settings, tmp_path, line, **knobs)
+    assert rows_of(result.boxes) == after
+    assert result.summary["corrections"] == {"applied": 1, "quarantined": 0}
+
+
+def test_boxes_are_compared_within_their_image(tmp_path):
+    """The audit cuts a box to its image afterwards, and suspects.csv names what is left of it."""
+    added = "a,add,WBC,90,0,150,10,"  # a sixth of it lies in the image
+    for line in ("a,drop,WBC,90,0,100,10,as cut", "a,drop,WBC,90,0,150,10,as drawn"):
+        _, boxes, issues = corrected(tmp_path, added, line)
+        assert rows_of(boxes) == BOXES
+        assert list(issues["kind"]) == ["correction", "correction"]
 
 
 def test_corrections_must_lie_where_changes_are_seen(settings):

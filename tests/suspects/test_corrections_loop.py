@@ -12,6 +12,7 @@ from tropho.audit import AuditResult, audit
 from tropho.audit.corrections import COLUMNS
 from tropho.suspects.boxes import suspect_boxes
 from tropho.suspects.classes import suspect_classes
+from tropho.suspects.ranking import GIVEN
 from tropho.tables import BOX, SUSPECTS, write_table
 
 HEADER = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
@@ -75,6 +76,25 @@ def test_copied_lines_change_just_those_boxes(audited, planted, tmp_path):
     assert len(after.boxes) < len(before.boxes) + len(planted.faults["unlabelled"])
     again = suspect_boxes(planted.images, after.boxes, planted.predictions, "NEG")
     assert len(again) <= 0.4 * len(suspects)
+
+
+def test_copied_lines_change_the_doubles_that_the_audit_merges(audited, planted, tmp_path):
+    kinds = ("not_found", "other_class", "misplaced")
+    twice = [row for kind in kinds for row in planted.faults[kind]]
+    with (tmp_path / "raw/Train.csv").open("a", newline="") as file:
+        csv.writer(file).writerows((*names, 1, y + 4, x + 4, w, z) for *names, x, y, z, w in twice)
+    before = audited(**{"audit.merge_doubles": True})
+    suspects = suspect_boxes(planted.images, before.boxes, planted.predictions, "NEG")
+    means = {(image_id, x + 2, y + 2, z, w) for image_id, _, x, y, z, w in twice}
+    named = pd.Series([row in means for row in suspects[["image_id", *GIVEN]].itertuples(index=False, name=None)])
+    agreed = suspects[suspects["kind"].isin(kinds) & named]
+    assert agreed["kind"].value_counts().ge(8).tolist() == [True] * 3
+    copied(tmp_path, suspects, list(agreed.index))
+    after = audited(**{"audit.merge_doubles": True, "audit.corrections": "corrections/fix.csv"})
+    assert after.summary["corrections"] == {"applied": len(agreed), "quarantined": 0}
+    relabelled = agreed["action"] == "relabel"
+    new = as_set(sided(agreed[~relabelled], "suggested")) | as_set(agreed[relabelled])
+    assert as_set(after.boxes) == (as_set(before.boxes) - as_set(sided(agreed, "given"))) | new
 
 
 def test_copied_lines_change_just_those_labels(settings, tmp_path):

@@ -145,7 +145,8 @@ def _corrected(
     if path is None:
         return images, labels.boxes
     boxed = settings.kind == "detection"
-    corrector = Corrector(images, labels.boxes, labels.classes, settings.audit.negative, boxed, path, log)
+    double_iou = settings.audit.double_iou if settings.audit.merge_doubles else None
+    corrector = Corrector(images, labels.boxes, labels.classes, settings.audit.negative, boxed, path, log, double_iou)
     return corrector.apply(root / path)
 
 

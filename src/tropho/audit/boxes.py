@@ -21,8 +21,7 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: Is
     kept = _drop(boxes, (_width(boxes) <= 0) | (_height(boxes) <= 0), "zero_area", "has no area", log)
     size = sizes.reindex(kept["image_id"])[["width", "height"]].to_numpy("float64", na_value=np.inf)
     before = kept[BOX].to_numpy("float64")
-    low = np.where(np.isfinite(size[:, :1]), 0.0, -np.inf)
-    after = np.clip(before, low, np.concatenate([size, size], axis=1))
+    after = within(before, size)
     outside = (after[:, 2] <= after[:, 0]) | (after[:, 3] <= after[:, 1])
     changed = (before != after).any(axis=1) & ~outside
     for box, cut, limit in zip(kept[changed].itertuples(), after[changed], size[changed], strict=True):
@@ -32,6 +31,12 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: Is
     kept = kept.assign(**dict(zip(BOX, after[~outside].T, strict=True)))
     thin = (_width(kept) < min_box) | (_height(kept) < min_box)
     return _drop(kept, thin, "too_small", f"is thinner than audit.min_box ({min_box:g} px)", log)
+
+
+def within(boxes: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(N, 4) xyxy boxes within images of (N, 2) width and height in pixels; a size that is unknown is infinite."""
+    low = np.where(np.isfinite(size[:, :1]), 0.0, -np.inf)
+    return np.clip(boxes, low, np.concatenate([size, size], axis=1))
 
 
 def box_iou(boxes: np.ndarray) -> np.ndarray:

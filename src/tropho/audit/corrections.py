@@ -10,6 +10,9 @@ Columns: image_id, action, label, xmin, ymin, xmax, ymax (pixels, x first), reas
 | relabel | a box gets `label` | that of another class which overlaps most, with IoU of at least 0.5 |
 | exclude image | the image is left out | |
 | set label | the image's class is `label`; for boxes, the negative name: nothing is in it | |
+
+Boxes are compared as far as they lie in the image. Where doubles are merged afterwards, their mean is a box too: a line
+that means it changes all of them, and `move` always does.
 """
 
 import csv
@@ -20,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tropho.audit.boxes import corners_text
+from tropho.audit.boxes import corners_text, within
+from tropho.audit.doubles import merged_in_place
 from tropho.errors import DataError, UsageError
 from tropho.formats.labels import LABELLED_BOXES, IssueLog, nearest
 from tropho.metrics.overlap import pair_iou
@@ -49,13 +53,14 @@ class Corrector:
     """Applies corrections to an audit's tables, one after the other, and lists each.
 
     Args:
-        images: with image_id, label, status.
+        images: with image_id, label, status, width, height.
         boxes: formats.labels.LABELLED_BOXES.
         classes: names that a label may have.
         negative: the name that says that nothing is in the image, if there is one.
         boxed: whether labels are boxes (detection) or classes of images.
         file: name under which the corrections are listed.
         log: gets an issue for every line of the table.
+        double_iou: least overlap of boxes that are merged afterwards; None where none are.
     """
 
     def __init__(
@@ -67,8 +72,9 @@ class Corrector:
         boxed: bool,
         file: str,
         log: IssueLog,
+        double_iou: float | None = None,
     ) -> None:
-        self.images, self.boxes = images.copy(), boxes.reset_index(drop=True)
+        self.images, self.boxes, self.double_iou = images.copy(), boxes.reset_index(drop=True), double_iou
         self.classes, self.negative, self.boxed, self.file, self.log = classes, negative, boxed, file, log
 
     def apply(self, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -121,10 +127,10 @@ class Corrector:
             self.boxes = pd.concat([self.boxes, added], ignore_index=True)
             what = f"A {row.label} box is added at {corners_text(list(row.box))}"
         else:
-            place = self._meant(row)
-            if place is None:
+            places = self._meant(row)
+            if not places:
                 return f"No box of the image is the one to {row.action} at {corners_text(list(row.box))}."
-            what = self._changed(row, place)
+            what = self._changed(row, places)
         if row.action in ("add", "set label"):  # now its labels are known
             self.images.loc[chosen & (self.images["status"] == "unlabelled"), "status"] = "ok"
         reason = f": {row.reason}" if row.reason else ""
@@ -133,27 +139,40 @@ class Corrector:
         )
         return ""
 
-    def _meant(self, row: Correction) -> int | None:
-        """The position of the box that a line speaks of."""
+    def _meant(self, row: Correction) -> list[int]:
+        """The positions of the box that a line speaks of, and of its doubles if it speaks of their mean."""
         own = self.boxes[self.boxes["image_id"] == row.image_id]
         own = own[(own["label"] == row.label) == (row.action != "relabel")]
         if own.empty:
-            return None
-        iou = pair_iou(own[BOX].to_numpy("float64"), np.tile(np.array(row.box), (len(own), 1)))
-        enough = iou.max() > 0 if row.action == "move" else iou.max() >= SAME_BOX
-        return int(own.index.to_numpy()[iou.argmax()]) if enough else None
+            return []
+        size = self.images.loc[self.images["image_id"] == row.image_id, ["width", "height"]]
+        limit = size.to_numpy("float64", na_value=np.inf)[:1]
+        corners = within(own[BOX].to_numpy("float64"), np.repeat(limit, len(own), axis=0))
+        own = own.assign(**dict(zip(BOX, corners.T, strict=True)))
+        means, first = own, np.arange(len(own))
+        if self.double_iou is not None:
+            means, first = merged_in_place(own, self.double_iou)
+        # Among doubles, the place that a box is to take can lie nearer to one of them than to the mean.
+        could_be = means if row.action == "move" else pd.concat([means, own])
+        named = within(np.array([row.box]), limit)
+        iou = pair_iou(could_be[BOX].to_numpy("float64"), np.repeat(named, len(could_be), axis=0))
+        best = int(iou.argmax())
+        if not (iou[best] > 0 if row.action == "move" else iou[best] >= SAME_BOX):
+            return []
+        chosen = first == first[best] if best < len(own) else np.arange(len(own)) == best - len(own)
+        return [int(place) for place in own.index[chosen]]
 
-    def _changed(self, row: Correction, place: int) -> str:
-        """Drop, move or relabel the box at a position; returns what was done."""
-        old = self.boxes.iloc[place]
-        label, corners = str(old["label"]), corners_text(old[BOX].to_list())
+    def _changed(self, row: Correction, places: list[int]) -> str:
+        """Drop, move or relabel the boxes at these positions, one box or its doubles; returns what was done."""
+        label = str(self.boxes.loc[places[0], "label"])
+        corners = corners_text(self.boxes.loc[places, BOX].mean().to_list())
         if row.action == "drop":
-            self.boxes = self.boxes.drop(index=place).reset_index(drop=True)
+            self.boxes = self.boxes.drop(index=places).reset_index(drop=True)
             return f"The {label} box {corners} is dropped"
         if row.action == "relabel":
-            self.boxes.loc[place, "label"] = row.label
+            self.boxes.loc[places, "label"] = row.label
             return f"The box {corners} is labelled '{row.label}', not '{label}'"
-        self.boxes.loc[place, BOX] = list(row.box)
+        self.boxes.loc[places, BOX] = list(row.box)
         return f"The {label} box {corners} is moved to {corners_text(list(row.box))}"
 
 

@@ -37,8 +37,18 @@ def treat_doubles(boxes: pd.DataFrame, iou: float, merge: bool, log: IssueLog) -
     counts = len(pairs), int(boxes["image_id"].iloc[[second for _, second, _ in pairs]].nunique())
     if not merge or not pairs:
         return boxes, counts
+    return _averaged(boxes, cluster)[cluster == np.arange(len(boxes))], counts
+
+
+def merged_in_place(boxes: pd.DataFrame, iou: float) -> tuple[pd.DataFrame, np.ndarray]:
+    """Every box with the corners that `treat_doubles` gives it, and (N,) the position of the first that it joins."""
+    cluster = _clusters(boxes, _overlapping_pairs(boxes, iou), iou)
+    return _averaged(boxes, cluster), cluster
+
+
+def _averaged(boxes: pd.DataFrame, cluster: np.ndarray) -> pd.DataFrame:
     mean = boxes[BOX].groupby(cluster).transform("mean")
-    return boxes.assign(**{side: mean[side] for side in BOX})[cluster == np.arange(len(boxes))], counts
+    return boxes.assign(**{side: mean[side] for side in BOX})
 
 
 def _overlapping_pairs(boxes: pd.DataFrame, iou: float) -> list[Pair]:
