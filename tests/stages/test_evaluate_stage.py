@@ -102,6 +102,19 @@ def test_the_test_is_judged_with_and_without_what_it_shares(trained):
     assert not any("share" in note for note in notes["oof"] + notes["test_clean"])
 
 
+@pytest.mark.parametrize(("fold", "shared"), [(0, 0), (1, 4)])
+def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
+    """The shared group is in fold 0, which only the model of fold 1 was trained on."""
+    task, paths = trained()
+    write_json(
+        paths.models / "run.json", {**json.loads((paths.models / "run.json").read_text()), "folds": [{"fold": fold}]}
+    )
+    metrics = evaluate.run(task, paths.root)
+    assert metrics["test_shared"] == {"images": shared, "of": 12}
+    assert ("test_clean" in metrics) == (shared > 0)
+    assert any("share their patient" in note for note in read(paths, "notes.json")["test"]) == (shared > 0)
+
+
 @pytest.mark.parametrize("most", [5, 0])
 def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, most):
     task, paths = trained(**{"evaluate.suspects": most})

@@ -150,6 +150,17 @@ def test_a_published_validation_set_is_the_only_fold():
     assert kept["subset"].value_counts().to_dict() == {"train": 120, "test": 30}
 
 
+def test_a_published_validation_set_may_share_patients_with_the_test():
+    """No model is trained on it: of the two patients whom the test shares, one has no image that counts."""
+    images = published_images()
+    images.loc[[99, 125], "group"] = "p"  # validation and test; 7 and 8 are in training
+    images.loc[[100, 126], "group"] = "q"  # validation and test alone
+    splits = split(knobs(validation="published"), images, NO_BOXES)
+    summary = summarise(splits, images, NO_BOXES, validation=True)
+    assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
+    assert "2 training images share 1 groups with the published test set, so its score flatters." in summary["notes"]
+
+
 def test_a_published_validation_set_is_dealt_out_where_merged():
     images = published_images()
     splits = split(knobs(), images, NO_BOXES)

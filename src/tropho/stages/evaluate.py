@@ -87,16 +87,19 @@ def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, raw: Path,
 
 
 def _add_leakage(judged: Judged, inputs: Inputs, folds: Iterable[int]) -> None:
-    """Note what judged images share with training images; judge the test again without those that do."""
+    """Note what judged images share with those that were trained on; judge the test again without those that do.
+
+    `folds` are the trained ones: an image of the only one was seen by no model.
+    """
     images, dealt = inputs.truth.images, inputs.folds
-    train = [image_id for ids in dealt.values() for image_id in ids]
-    shared = {number: shared_with(images, dealt[number], set(train) - set(dealt[number])) for number in folds}
-    _note(judged, "oof", sum(map(len, shared.values())), sum(len(dealt[number]) for number in shared), "out-of-fold")
+    learned = {number: set(inputs.fold(number)[0].images["image_id"]) for number in folds}
+    shared = [len(shared_with(images, dealt[number], seen)) for number, seen in learned.items()]
+    _note(judged, "oof", sum(shared), sum(len(dealt[number]) for number in learned), "out-of-fold")
     if "test" not in judged.metrics:
         return
     truth, finished, unfinished = judged.seen["test"]
     test = list(truth.images["image_id"])
-    leaking = set(shared_with(images, test, train))
+    leaking = set(shared_with(images, test, set().union(*learned.values())))
     judged.metrics["test_shared"] = {"images": len(leaking), "of": len(test)}
     _note(judged, "test", len(leaking), len(test), "test")
     if 0 < len(leaking) < len(test):

@@ -157,9 +157,9 @@ def summarise(
     """
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
-    held = train[(train["fold"] == 0) & validation]
-    shared = train[train["group"].isin(test["group"])]
-    known = train[(train["fold"] != 0) & train["group"].isin(held["group"])]
+    kept = (train["fold"] == 0) & validation
+    held, learned = train[kept], train[~kept]  # no model is trained on the published validation set
+    shared, known = (learned[learned["group"].isin(judged["group"])] for judged in (test, held))
     excluded = int((table["subset"] == "excluded").sum())
     published = bool((test["subset_published"] == "test").any())
     notes = _counted(train, held, test, excluded)
