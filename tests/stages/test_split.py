@@ -179,6 +179,23 @@ def test_the_hold_out_takes_no_published_validation_image_nor_its_patients():
     assert (splits.loc["i0080":, "fold"] == 0).all()
 
 
+@pytest.mark.parametrize("free", [0, 1, 2])
+def test_nothing_is_held_out_of_fewer_than_two_groups(settings, tmp_path, capsys, free):
+    """All of five training groups have validation images as well, or four, or three."""
+    subset = ["train"] * 50 + ["validation"] * 25
+    group = [f"p{number % 5}" for number in range(50)] + [f"p{number % (5 - free)}" for number in range(25)]
+    images = images_of(75, subset=subset, group=group)
+    write_table(images, tmp_path / "data/audit/cells_demo/images.csv", IMAGES)
+    write_table(NO_BOXES, tmp_path / "data/audit/cells_demo/boxes.csv", BOXES)
+    task = settings("cells_demo", **{"split.validation": "published", "split.holdout": 0.5, "train.folds": 1})
+    splits = run(task, tmp_path)
+    assert splits["subset"].value_counts().to_dict() == ({"train": 65, "test": 10} if free == 2 else {"train": 75})
+    assert (splits.loc[50:, "fold"] == 0).all()
+    told = capsys.readouterr().err
+    assert ("Nothing is held out for test" in told) == (free < 2)
+    assert (f"published validation set, and there are {free}." in told) == (free < 2)
+
+
 def test_publishing_is_refused_where_nothing_is_published():
     with pytest.raises(UsageError, match=r"split\.validation is 'published', but the data set publishes no validation"):
         split(knobs(validation="published"), images_of(40), NO_BOXES)

@@ -26,7 +26,7 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
     boxes = tables.read_table(paths.audit / "boxes.csv", tables.BOXES)
     splits = split(settings.split, images, boxes)
-    summary = summarise(splits, images, boxes, settings.split.validation == "published")
+    summary = summarise(splits, images, boxes, settings.split.validation == "published", settings.split.holdout)
     tables.write_table(splits, paths.splits, tables.SPLITS)
     write_json(paths.splits.with_suffix(".json"), summary)
     for note in summary["notes"]:
@@ -87,9 +87,14 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
 
 
 def _hold_out(settings: SplitSettings, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Change some of the training images to "test", none of a group that the published validation set has."""
+    """Change some of the training images to "test", none of a group that the published validation set has.
+
+    With fewer than two such groups none is changed: a single one can't be divided, and may be all that trains.
+    """
     groups = images["group"]
     free = np.flatnonzero((subset == "train") & ~groups.isin(groups[subset == "validation"]).to_numpy())
+    if groups.iloc[free].nunique() < 2:
+        return
     held = _held_out(settings, images.iloc[free].reset_index(drop=True), boxes)
     subset[free[held]] = "test"
 
@@ -149,11 +154,12 @@ def _check_classes(train: pd.DataFrame, folds: int) -> None:
 
 
 def summarise(
-    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, validation: bool = False
+    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, validation: bool = False, holdout: float = 0.0
 ) -> dict[str, Any]:
     """Counts by subset and fold, what training shares with test and validation images, and `notes` in words.
 
     `validation` says that fold 0 is the published validation set; such folds are as uneven as they were published.
+    `holdout` is the share that the settings ask for, if no test set is published.
     """
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
@@ -163,6 +169,13 @@ def summarise(
     excluded = int((table["subset"] == "excluded").sum())
     published = bool((test["subset_published"] == "test").any())
     notes = _counted(train, held, test, excluded)
+    free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
+    asked = validation and holdout > 0 and not (images["subset"] == "test").any()
+    if asked and test.empty and free < 2:
+        notes.append(
+            "Nothing is held out for test: split.holdout needs two groups of training images without an image in the "
+            f"published validation set, and there are {free}."
+        )
     for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
         if len(sharing):
             notes.append(
