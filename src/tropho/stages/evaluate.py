@@ -62,11 +62,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         if len(test_truth.images):
             test = fuse_members(task, of_images(members, test_truth, accelerator), fitted)
             write_table(test, folder / "test.parquet")
-            finished_test, known = task.finish(test, fitted, test_truth.ignored), test_truth.labelled
-            if len(known.images):
-                judged.add("test", known, finished_test, test)
-                judged.explain("test", model.model, known, finished_test, base.inputs.pack)
-            judged.draw("test", test_truth, finished_test, test)
+            _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
         _add_leakage(judged, inputs, base.folds)
         if RANDOM in record:
             own = oof[oof[MEMBER] == base.name].drop(columns=MEMBER)
@@ -76,6 +72,16 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         write_json(folder / "notes.json", judged.notes)
     _track(settings, root, record["run_id"], metrics, paths.evaluate)
     return metrics
+
+
+def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFrame, raw: pd.DataFrame) -> None:
+    """Measure and explain the predictions for test images that have a label, and draw those for all."""
+    known = truth.labelled
+    if len(known.images):
+        first = next(iter(base.folds.values()))
+        judged.add("test", known, finished, raw)
+        judged.explain("test", first.model, known, finished, base.inputs.pack)
+    judged.draw("test", truth, finished, raw)
 
 
 def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, raw: Path, folder: Path) -> None:
