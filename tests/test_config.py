@@ -83,7 +83,7 @@ def test_settings_are_frozen(settings):
         ("model", {"backbone": "resnext50"}, ["did you mean 'resnext50_32x4d'"]),
         ("train", {"members": {"m": {"split.folds": 3}}}, ["members.m can't change 'split.folds'"]),
         ("train", {"members": {"m": {"train.folds": 1}}}, ["members.m can't change 'train.folds'"]),
-        ("train", {"members": {"m": {"augment.size": 2048}}}, ["members.m", "2048 is more than the 1024 pixels"]),
+        ("train", {"members": {"m": {"augment.size": 2048}}}, ["members.m", "2048 is more than the 1536 pixels"]),
         ("train", {"members": {"m": {"model.name": "resnet"}}}, ["members.m", "can't do detection"]),
         ("model", {"name": "presence"}, ["tasks.malaria.model.name", "train.members"]),
         ("predict", {"negative_from": ["emtpy"]}, ["tasks.malaria", "there is no member 'emtpy'"]),
@@ -97,6 +97,7 @@ def test_settings_are_frozen(settings):
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
+    params["preset"] = "gpu"
     params["tasks"]["malaria"][section] = {**params["tasks"]["malaria"][section], **changes}
     with pytest.raises(UsageError) as caught:
         task_settings("malaria", params)
