@@ -13,6 +13,7 @@ that is there already is not trained again; the table goes to standard output as
 
 import argparse
 import math
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,10 +122,20 @@ class Ablation:
             link = paths.root / "data" / name
             if not link.is_symlink():
                 link.symlink_to(shared / "data" / name)
+        alike = [
+            each.parent for each in self.folder.glob("*/settings.json") if _alone(read_json(each)) == _alone(asked)
+        ]
+        if alike and not paths.models.exists():  # what is trained already is kept by `train`
+            shutil.copytree(alike[0] / "models", paths.root / "models")
         for stage in (audit, split, augment, train):
             stage.run(settings, paths.root)
         write_json(paths.root / "settings.json", asked)
         return paths
+
+
+def _alone(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without further members."""
+    return {**settings, "train": {**settings["train"], "members": {}}}
 
 
 def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> list[tuple[Row, dict[str, float] | None]]:
