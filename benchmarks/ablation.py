@@ -71,9 +71,7 @@ class Ablation:
         task = members[0].task
         truth = inputs.truth.of([each for number in members[0].folds for each in inputs.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
-        started = time.perf_counter()
-        raw = out_of_fold(members, make_accelerator(settings.train))
-        seconds = time.perf_counter() - started
+        raw, seconds = self._predicted(settings, paths, members)
         finished = cross_finish(task, truth, raw, groups)
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
@@ -98,11 +96,22 @@ class Ablation:
         paths = self._trained(settings)
         members, inputs = self._members(settings, paths)
         task, truth, accelerator = members[0].task, inputs.truth.of(inputs.test), make_accelerator(settings.train)
-        predicted = finish_members(task, of_images(members, truth, accelerator), row.fitted, truth.ignored)
+        predicted = finish_members(task, of_images(members, truth, accelerator, row.fitted), row.fitted, truth.ignored)
         if not paths.held_out.exists():
             return task.score(truth, predicted)
         submission = task.submission(predicted, inputs.test)
         return float(leaderboard_map(read_competition_csv(paths.held_out), submission)["score"])
+
+    def _predicted(self, settings: TaskSettings, paths: Paths, members: list[Member]) -> tuple[pd.DataFrame, float]:
+        """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
+        looks = settings.predict.model_dump(mode="json", exclude={"weights", "negative_from"})
+        looks["apart"] = settings.evaluate.fusion_trials > 0  # views stay so where their fusion is fitted
+        table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".parquet", ".json"))
+        if not record.exists():
+            started = time.perf_counter()
+            out_of_fold(members, make_accelerator(settings.train)).to_parquet(table)
+            write_json(record, {**looks, "seconds": time.perf_counter() - started})
+        return pd.read_parquet(table), read_json(record)["seconds"]
 
     def _members(self, settings: TaskSettings, paths: Paths) -> tuple[list[Member], Inputs]:
         inputs = read_inputs(paths)
