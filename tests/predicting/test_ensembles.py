@@ -92,12 +92,12 @@ def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
 
 @pytest.fixture
 def detecting(settings, rng):
-    """A task with fitted fusion, its truth of 20 images, and two detectors: one sees, one adds what is not there."""
+    """A task with fitted fusion, its truth of 25 images, and two detectors: one sees, one adds what is not there."""
     task = build_task(
         settings("smear_demo", **{"evaluate.fusion_trials": 12, "train.members": {"bad": {"train.seed": 1}}}),
         ["Trophozoite", "WBC"],
     )
-    ids = [f"i{number:02d}" for number in range(20)]
+    ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
     rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids[5:]]
     boxes = conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES)
     truth = Truth(conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes)

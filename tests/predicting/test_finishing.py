@@ -101,6 +101,16 @@ def test_a_head_that_is_too_timid_gets_a_higher_power_or_is_calibrated(rng: np.r
     assert both["negative"]["NEG"] > 1
 
 
+@pytest.mark.parametrize("groups", [19, 20])
+def test_fewer_than_20_groups_keep_nothing(rng: np.random.Generator, groups: int) -> None:
+    fitted = search_finish(evidence_of(*scene(rng, 4 * groups, per_group=4)), calibrate=True, trials=16)
+    found = fitted.pop("gains")["negative"]
+    assert found["groups"] == groups
+    assert found["low"] > 0
+    assert found["kept"] == (groups >= 20)
+    assert bool(fitted) == (groups >= 20)
+
+
 def test_what_gains_by_luck_alone_is_not_kept(rng: np.random.Generator) -> None:
     """Where P(NEG) says nothing, powers fit noise: out of ten searches at most one may be taken in."""
     gains = [

@@ -62,11 +62,21 @@ def test_a_planted_gain_is_found_and_kept(rng):
     assert search_fusion(members, 24) == fitted
 
 
+@pytest.mark.parametrize(("images", "groups"), [(38, 19), (40, 20)])
+def test_fewer_than_20_groups_keep_nothing(rng, images, groups):
+    fitted = search_fusion(members_of(*scene(rng, images)), 24)
+    found = fitted["gains"]["fusion"]
+    assert found["groups"] == groups
+    assert found["low"] > 0.05
+    assert found["kept"] == (groups >= 20)
+    assert ("weights" in fitted) == ("merge_iou" in fitted) == found["kept"]
+
+
 def test_what_gains_by_luck_alone_is_not_kept():
     """Where the members are alike, a choice fits noise: out of ten searches at most one may be taken in."""
     gains = []
     for seed in range(10):
-        truth, tables = scene(np.random.default_rng(seed), 30, harmful=False)
+        truth, tables = scene(np.random.default_rng(seed), 42, harmful=False)
         gains.append(search_fusion(members_of(truth, tables), 8)["gains"]["fusion"])
     assert sum(each["kept"] for each in gains) <= 1
     assert np.mean([each["value"] for each in gains]) < 0.02
@@ -111,7 +121,7 @@ def test_it_works_without_a_negative_class(rng, method):
 
 
 def test_who_does_not_count_as_set_stays_out(rng):
-    truth, tables = scene(rng, 30)
+    truth, tables = scene(rng, 45)
     as_set = {"T": Way(0.55, EQUAL), "W": Way(0.4, (1.0, 0.0)), "NEG": Way(1.0, (0.0, 1.0))}
     fitted = search_fusion(members_of(truth, tables, as_set=as_set), 12)
     assert (fitted["weights"]["one"]["W"], fitted["weights"]["two"]["W"]) == (1.0, 0.0)

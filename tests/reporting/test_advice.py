@@ -55,9 +55,17 @@ def test_a_sensitivity_out_of_reach_is_named():
 
 
 def test_each_step_of_post_processing_says_what_it_gained():
-    kept = {"value": 0.0123, "low": 0.004, "high": 0.02, "kept": True}
+    kept = {"value": 0.0123, "low": 0.004, "high": 0.02, "groups": 20, "kept": True}
     said = finish_advice({"gains": {"fusion": kept, "powers": {**kept, "low": -0.001, "kept": False}}})
     assert said[0].startswith("Fusing the members by fitted overlaps and weights of each class changes the out-of-fold")
     assert "+0.0123 (95 % interval +0.0040 to +0.0200" in said[0]
     assert [sentence.rsplit(" it is ", 1)[1] for sentence in said] == ["used.", "left out."]
     assert finish_advice({}) == []
+
+
+def test_a_step_that_too_few_groups_judge_says_so():
+    found = {"value": 0.05, "low": 0.03, "high": 0.07, "groups": 15, "kept": False}
+    (said,) = finish_advice({"gains": {"negative": found}})
+    assert said.startswith("Calibrating P(negative) changes the out-of-fold score by +0.0500")
+    assert "only 15 groups judge it, and it takes 20 " in said
+    assert said.endswith("so it is left out.")

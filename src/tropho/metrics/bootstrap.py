@@ -16,6 +16,9 @@ from tropho.metrics.scan import Floats
 Statistic = Callable[[Floats], dict[str, Floats]]
 """Weights (D, N) -> named values (D,); NaN where one is undefined."""
 
+FEW_GROUPS = 20
+"""Below so many groups percentile intervals are rough: they cover the true value less often than they say."""
+
 WEIGHTS_AT_ONCE = 2_000_000  # bounds memory to some 100 MB
 
 

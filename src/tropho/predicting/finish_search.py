@@ -3,7 +3,8 @@
 Two steps, one after the other: P(negative) calibrated by logistic regression (Platt, 1999) on the network's own value
 and on the best box of each class; and the power of 1 - P(negative) for each class, by Optuna. A step is fitted on four
 fifths of the groups and applied to the rest, five times. It is kept if the 95 % interval of the gain of these
-predictions, by the leaderboard's metric, is above zero; the interval resamples whole groups.
+predictions, by the leaderboard's metric, is above zero; the interval resamples whole groups, of which it takes at least
+FEW_GROUPS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -83,7 +84,7 @@ def search_finish(evidence: Evidence, calibrate: bool, trials: int) -> Fitted:
 
     Returns:
         "negative" and "powers" if they were kept, and under "gains" for each step that was tried: value, low, high,
-        kept. Steps that can't be judged, for want of groups or of either kind of image, are left out.
+        groups, kept. Steps that can't be judged, for want of groups or of either kind of image, are left out.
     """
     fitted: Fitted = {}
     gains: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 For every class Optuna tries overlaps from which boxes are one, and weights of the members; the negative class has
 weights alone. Values are coarse, so as not to fit chance. What scores highest by the leaderboard's metric on four
 fifths of the groups fuses the rest, five times. It is kept if the 95 % interval of the gain over the fusion as set, by
-whole groups, is above zero.
+whole groups, is above zero and there are at least FEW_GROUPS of them.
 """
 
 from collections.abc import Mapping
@@ -113,7 +113,7 @@ def search_fusion(members: Members, trials: int) -> dict[str, Any]:
 
     Returns:
         "weights" by member and class and "merge_iou" by class if they were kept, and under "gains" "fusion": value,
-        low, high, kept. {} where nothing can be judged, for want of groups, or there is nothing to fuse.
+        low, high, groups, kept. {} where nothing can be judged, for want of groups, or there is nothing to fuse.
     """
     open_classes = [label for label, way in members.as_set.items() if way.is_open]
     if len(members.part.unique()) < 2 or not open_classes:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.metrics.boxes import Ranking
 from tropho.metrics.leaderboard import gain
 from tropho.metrics.overlap import Floats
@@ -66,6 +67,10 @@ def best_by_class(tried: Tried, row: int) -> dict[str, Any]:
 
 
 def judged(ours: Ranking, theirs: Ranking, groups: pd.Series) -> dict[str, Any]:
-    """Gain (value, low, high) of one ranking over another, and whether it is "kept": low is above zero."""
-    found = gain(ours, theirs, groups)
-    return {**found, "kept": bool(found["low"] > 0)}
+    """Gain (value, low, high) of one ranking over another, by how many "groups", and whether it is "kept".
+
+    It is if low is above zero and there are at least FEW_GROUPS groups: the interval of fewer is too narrow to tell a
+    gain from chance.
+    """
+    found, count = gain(ours, theirs, groups), int(groups.nunique(dropna=False))
+    return {**found, "groups": count, "kept": bool(found["low"] > 0) and count >= FEW_GROUPS}

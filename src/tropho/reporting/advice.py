@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.metrics.calibration import calibration_error
 from tropho.metrics.scan import Scan
 
@@ -85,9 +86,19 @@ def finish_advice(fitted: Mapping[str, Any]) -> list[str]:
     """What each step of post-processing gained on groups that it was not fitted on, and whether it is used."""
     return [
         f"{STEPS[step]} changes the out-of-fold score by {found['value']:+.4f} (95 % interval {found['low']:+.4f} to "
-        f"{found['high']:+.4f}, on groups it was not fitted on), so it is {'used' if found['kept'] else 'left out'}."
+        f"{found['high']:+.4f}, on groups it was not fitted on){_verdict(found)}."
         for step, found in fitted.get("gains", {}).items()
     ]
+
+
+def _verdict(found: Mapping[str, Any]) -> str:
+    """Whether a step is used, and if not, whether for want of groups."""
+    if found["groups"] >= FEW_GROUPS:
+        return f", so it is {'used' if found['kept'] else 'left out'}"
+    return (
+        f", but only {found['groups']} groups judge it, and it takes {FEW_GROUPS} for such an interval to be trusted, "
+        "so it is left out"
+    )
 
 
 def threshold_advice(thresholds: Mapping[str, Any], required: float | None) -> list[str]:

@@ -7,10 +7,10 @@ import pandas as pd
 from torch import nn
 
 from tropho.images.pack import Pack
+from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import write_table
 from tropho.tasks.base import Task, Truth
 
-FEW_GROUPS = 20
 UNDEFINED = "undefined"  # in tables, where a quantity has no value
 
 
