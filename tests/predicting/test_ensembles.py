@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from tropho.predicting.crossfit import cross_finish, deal_groups
-from tropho.predicting.ensembles import finish_members, fit_members, fuse_members, stack_members
+from tropho.predicting.ensembles import (
+    LOOK,
+    finish_members,
+    fit_members,
+    fuse_members,
+    member_rows,
+    stack_looks,
+    stack_members,
+)
 from tropho.predicting.fusion import fuse
 from tropho.predicting.weights import mixture_weights
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
@@ -219,3 +227,65 @@ def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative,
     cross_finish(task, truth, stack_members({"base": finds, "other": finds}), groups)
     part = deal_groups(groups)
     assert fitted_on == [set(groups.index[part != number]) for number in range(5)]
+
+
+VIEWS = {"predict.tta": ["identity", "hflip"]}
+
+
+@pytest.mark.parametrize("members", [[], ["other"]])
+@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+def test_looks_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
+    chosen = {**VIEWS, "predict.fusion": method, "train.members": {name: {"train.seed": 1} for name in members}}
+    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
+    looks = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
+    at_once = {name: task.merge(tables) for name, tables in looks.items()}
+    stacked = stack_members({name: stack_looks(tables) for name, tables in looks.items()})
+    fused = fuse_members(task, stacked)
+    assert LOOK not in fused
+    assert len(fused) < len(stacked)
+    pd.testing.assert_frame_equal(fused, fuse_members(task, stack_members(at_once)), rtol=0, atol=1e-12)
+    pd.testing.assert_frame_equal(member_rows(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
+
+
+def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
+    """In every image a WBC and a parasite, about where they are, and a NEG row."""
+    rows: list[list] = []
+    for number in range(images):
+        name = f"i{number:02d}"
+        for label, box in (("WBC", [10.0, 10.0, 40.0, 40.0]), ("Trophozoite", [60.0, 60.0, 90.0, 90.0])):
+            rows.append([name, label, rng.uniform(0.2, 0.9), *(np.array(box) + rng.normal(0, 2, 4))])
+        rows.append([name, "NEG", rng.uniform(0.2, 0.8), 0, 0, 0, 0])
+    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+
+def test_a_look_without_a_find_counts(settings):
+    task = build_task(settings("smear_demo", **VIEWS, **{"audit.negative": None}), ["Trophozoite", "WBC"])
+    for tables in ([found_in(["a"], 0.8), empty(DETECTIONS)], [empty(DETECTIONS), found_in(["a"], 0.8)]):
+        fused = fuse_members(task, stack_members({"base": stack_looks(tables)}))
+        np.testing.assert_allclose(fused["score"], [0.4], atol=1e-9)
+
+
+def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(settings, rng):
+    """Two WBC that overlap by 0.6 are made one by the overlap as set, and are two by one that is fitted."""
+    task = build_task(settings("smear_demo", **VIEWS, **{"evaluate.fusion_trials": 8}), ["Trophozoite", "WBC"])
+    ids = [f"i{number:02d}" for number in range(25)]
+    pair = [[10.0, 10.0, 50.0, 50.0], [20.0, 10.0, 60.0, 50.0]]
+    rows = [[each, "WBC", *box] for each in ids[5:] for box in pair]
+    images = conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES)
+    truth = Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES))
+
+    def look():
+        rows = [[each, "WBC", rng.uniform(0.3, 0.9), *box] for each in ids[5:] for box in pair]
+        rows += [[each, "NEG", 0.6 if number < 5 else 0.4, 0, 0, 0, 0] for number, each in enumerate(ids)]
+        return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+    tables = [look(), look()]
+    stacked, groups = stack_members({"base": stack_looks(tables)}), pd.Series(ids, index=ids)
+    fitted = fit_members(task, truth, stacked, groups)
+    assert fitted["gains"]["fusion"]["kept"]
+    assert fitted["merge_iou"]["WBC"] > 0.6
+    plain, finished = (task.score(truth, finish_members(task, stacked, each)) for each in (None, fitted))
+    assert finished > plain + 0.2
+    assert task.score(truth, cross_finish(task, truth, stacked, groups)) > plain + 0.2
+    merged = stack_members({"base": task.merge(tables, fitted)})  # as views are merged where they aren't kept apart
+    pd.testing.assert_frame_equal(fuse_members(task, stacked, fitted), fuse_members(task, merged, fitted))

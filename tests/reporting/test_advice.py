@@ -57,7 +57,9 @@ def test_a_sensitivity_out_of_reach_is_named():
 def test_each_step_of_post_processing_says_what_it_gained():
     kept = {"value": 0.0123, "low": 0.004, "high": 0.02, "groups": 20, "kept": True}
     said = finish_advice({"gains": {"fusion": kept, "powers": {**kept, "low": -0.001, "kept": False}}})
-    assert said[0].startswith("Fusing the members by fitted overlaps and weights of each class changes the out-of-fold")
+    assert said[0].startswith(
+        "Fusing views and members by fitted overlaps and weights of each class changes the out-of-fold"
+    )
     assert "+0.0123 (95 % interval +0.0040 to +0.0200" in said[0]
     assert [sentence.rsplit(" it is ", 1)[1] for sentence in said] == ["used.", "left out."]
     assert finish_advice({}) == []

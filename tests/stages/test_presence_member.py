@@ -3,19 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.images.pack import write_pack
 from tropho.stages import evaluate, submit, train
-from tropho.stages.paths import Paths
 from tropho.stages.predict import predict_files
-from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, write_table
+from tropho.tables import BOX
 from tropho.tasks.detection import DetectionTask
 from tropho.tracking import NullTracker
 
-CLASSES = ["Trophozoite", "WBC"]
 SMALL = {
     "model.fpn_width": 8,
     "model.norm": "group",  # without statistics that so few steps leave unsettled
@@ -38,32 +34,8 @@ def untracked(monkeypatch):
         monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
 
 
-@pytest.fixture
-def paths(tmp_path, rng):
-    """Files up to the pack: 12 training images in two folds, half of them empty, and 3 test images, 64 x 48 pixels."""
-    paths = Paths(tmp_path, "smear_demo")
-    paths.raw.mkdir(parents=True)
-    names = [f"im{number:02d}.png" for number in range(15)]
-    boxes = []
-    for number, name in enumerate(names):
-        pixels = rng.integers(150, 200, (48, 64, 3))
-        if number % 2:
-            pixels[10:30, 20:40] = 40
-            boxes.append((name, "WBC", 20.0, 10.0, 40.0, 30.0))
-        Image.fromarray(pixels.astype(np.uint8)).save(paths.raw / name)
-    subset = ["train" if number < 12 else "test" for number in range(15)]
-    images = pd.DataFrame({"image_id": names, "path": names, "group": names, "subset": subset})
-    images = images.assign(width=64, height=48, status="ok", sha256="", phash="", duplicate=pd.NA, label=pd.NA)
-    write_table(conform(images, IMAGES), paths.audit / "images.csv", IMAGES)
-    write_table(pd.DataFrame(boxes[:6], columns=list(BOXES)), paths.audit / "boxes.csv", BOXES)
-    write_json(paths.audit / "summary.json", {"classes": CLASSES})
-    folds = [number // 6 if number < 12 else -1 for number in range(15)]
-    write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)
-    write_pack(images, paths.raw, paths.augmented / "pack", 64)
-    return paths
-
-
-def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, paths, monkeypatch):
+def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear_paths, monkeypatch):
+    paths = smear_paths
     chosen = settings("smear_demo", **SMALL, **{"train.folds": 2})
     record = train.run(chosen, paths.root)
     assert all(0 < fold["score"] <= 1 for fold in record["members"]["empty"]["folds"])
@@ -92,7 +64,8 @@ def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, paths
     np.testing.assert_allclose(both[0].loc[both[1].index], both[1], atol=0.05)
 
 
-def test_members_that_were_not_trained_are_asked_for(settings, paths):
+def test_members_that_were_not_trained_are_asked_for(settings, smear_paths):
+    paths = smear_paths
     write_json(paths.models / "run.json", {"run_id": None, "folds": [{"fold": 0}], "score_name": "leaderboard_map"})
     with pytest.raises(DataError, match=r"holds base, and params\.yaml asks for base, empty; .*tropho train"):
         evaluate.run(settings("smear_demo", **SMALL), paths.root)

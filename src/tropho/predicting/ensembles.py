@@ -1,7 +1,10 @@
-"""Predictions of an ensemble: one table whose column `member` names the model that each row is of.
+"""Predictions of all models: one table whose column `member` names the model that each row is of.
 
-What is learned from out-of-fold predictions, how members are fused and then all that the task's `fit_finish` learns of
-the fused ones, is learned together, so that cross-fitting covers both.
+Where the fusion of views is fitted too, a column `look` numbers the test-time view that a row is of. Each member's
+looks become one table by `Task.merge`, and then the members by `Task.fuse`.
+
+What is learned from out-of-fold predictions, how looks and members are fused and then all that the task's `fit_finish`
+learns of the fused ones, is learned together, so that cross-fitting covers both.
 """
 
 from typing import Any
@@ -12,6 +15,7 @@ from tropho.settings import BASE
 from tropho.tasks.base import Task, Truth
 
 MEMBER = "member"
+LOOK = "look"
 
 
 def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -19,12 +23,22 @@ def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table.assign(**{MEMBER: name}) for name, table in tables.items()], ignore_index=True)
 
 
+def stack_looks(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """One model's prediction tables of the same images, one a view of predict.tta -> one with the column `look`."""
+    return pd.concat([table.assign(**{LOOK: number}) for number, table in enumerate(tables)], ignore_index=True)
+
+
+def member_rows(task: Task, predictions: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One member's prediction table, its looks merged as the settings say."""
+    return task.merge(_looks(task, predictions, name))
+
+
 def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
     """The members' rows made one prediction table; a table without the column `member` stays as it is.
 
-    `fitted` is what `fit_members` returned; without it members count as the settings say.
+    `fitted` is what `fit_members` returned; without it looks and members count as the settings say.
     """
-    return task.fuse(_unstacked(task, predictions), fitted) if MEMBER in predictions else predictions
+    return _fused(task, _by_member(task, predictions), fitted) if MEMBER in predictions else predictions
 
 
 def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
@@ -32,9 +46,13 @@ def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.
 
     "gains" is of both.
     """
-    tables = _unstacked(task, predictions) if MEMBER in predictions else {}
-    fusion = task.fit_fusion(truth, tables, groups) if len(tables) > 1 else {}
-    finish = task.fit_finish(truth, fuse_members(task, predictions, fusion), groups)
+    fusion: dict[str, Any] = {}
+    fused = predictions
+    if MEMBER in predictions:
+        tables = _by_member(task, predictions)
+        fusion = task.fit_fusion(truth, tables, groups)
+        fused = _fused(task, tables, fusion)
+    finish = task.fit_finish(truth, fused, groups)
     gains = {**fusion.get("gains", {}), **finish.get("gains", {})}
     return {**fusion, **finish, **({"gains": gains} if gains else {})}
 
@@ -46,8 +64,20 @@ def finish_members(
     return task.finish(fuse_members(task, predictions, fitted), fitted, ignored)
 
 
-def _unstacked(task: Task, predictions: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """By member, in the order of the settings: a detector that finds nothing has no rows, and counts all the same."""
-    bare = predictions.drop(columns=MEMBER)
-    names = [BASE, *task.settings.train.members]
-    return {name: bare[(predictions[MEMBER] == name).to_numpy(bool)].reset_index(drop=True) for name in names}
+def _fused(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[str, Any] | None) -> pd.DataFrame:
+    return task.fuse({name: task.merge(looks, fitted) for name, looks in tables.items()}, fitted)
+
+
+def _by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
+    """Each member's looks, in the order of the settings: who finds nothing has no rows, and counts all the same."""
+    return {name: _looks(task, predictions, name) for name in [BASE, *task.settings.train.members]}
+
+
+def _looks(task: Task, predictions: pd.DataFrame, name: str) -> list[pd.DataFrame]:
+    """One table a look, by number; a single one where looks are not kept apart."""
+    parts = [(predictions[MEMBER] == name).to_numpy(bool)]
+    if LOOK in predictions:
+        number = predictions[LOOK].to_numpy()
+        parts = [parts[0] & (number == each) for each in range(len(task.settings.predict.tta))]
+    bare = predictions.drop(columns=[MEMBER, LOOK], errors="ignore")
+    return [bare[part].reset_index(drop=True) for part in parts]

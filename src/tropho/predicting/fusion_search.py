@@ -1,9 +1,9 @@
-"""How an ensemble's members are fused, class by class: overlaps and weights that gain on groups they weren't chosen on.
+"""How views and members are fused, class by class: overlaps and weights that gain on groups they weren't chosen on.
 
-For every class Optuna tries overlaps from which boxes are one, and weights of the members; the negative class has
-weights alone. Values are coarse, so as not to fit chance. What scores highest by the leaderboard's metric on four
-fifths of the groups fuses the rest, five times. It is kept if the 95 % interval of the gain over the fusion as set, by
-whole groups, is above zero and there are at least FEW_GROUPS of them.
+For every class Optuna tries overlaps from which boxes are one, of a member's looks and of members alike, and weights
+of the members; the negative class has weights alone. Values are coarse, so as not to fit chance. What scores highest by
+the leaderboard's metric on four fifths of the groups fuses the rest, five times. It is kept if the 95 % interval of the
+gain over the fusion as set, by whole groups, is above zero and there are at least FEW_GROUPS of them.
 """
 
 from collections.abc import Mapping
@@ -36,8 +36,8 @@ class Way(NamedTuple):
     weights: tuple[float, ...]
 
     @property
-    def is_open(self) -> bool:
-        """Whether there is anything to fuse."""
+    def is_shared(self) -> bool:
+        """Whether there are weights to choose."""
         return sum(weight > 0 for weight in self.weights) > 1
 
 
@@ -47,10 +47,10 @@ Ways = Mapping[str, Way]
 
 @dataclass(frozen=True)
 class Members:
-    """Out-of-fold predictions of an ensemble's members and their truth.
+    """Out-of-fold predictions of an ensemble's members, or of one model's views, and their truth.
 
     Attributes:
-        tables: by member, columns of tables.DETECTIONS, all of the same images.
+        tables: by member one table a look (test-time view), columns of tables.DETECTIONS, all of the same images.
         image_ids: every image.
         boxes: true boxes, columns of tables.BOXES.
         groups: of each image, by image_id.
@@ -59,7 +59,7 @@ class Members:
         as_set: by class, the negative one included.
     """
 
-    tables: dict[str, pd.DataFrame]
+    tables: dict[str, list[pd.DataFrame]]
     image_ids: list[str]
     boxes: pd.DataFrame
     groups: pd.Series
@@ -83,12 +83,21 @@ class Members:
         return 1 - negative_probability(self.fuse(self.as_set), self.negative)
 
     def fuse(self, ways: Ways, image_ids: pd.Index | None = None) -> pd.DataFrame:
-        """One table, not finished, of these images or all."""
-        tables = list(self.tables.values())
-        if image_ids is not None:
-            tables = [table[table["image_id"].isin(image_ids)] for table in tables]
+        """One table, not finished, of these images or all: each member's looks made one, then the members."""
         overlaps = {label: way.iou for label, way in ways.items()}
-        return fuse(tables, overlaps, list(self.weights(ways).values()), self.method, self.negative)
+        members = []
+        for tables in self.tables.values():
+            looks = tables if image_ids is None else [each[each["image_id"].isin(image_ids)] for each in tables]
+            members.append(fuse(looks, overlaps, None, self.method, self.negative) if len(looks) > 1 else looks[0])
+        if len(members) == 1:
+            return members[0]
+        return fuse(members, overlaps, list(self.weights(ways).values()), self.method, self.negative)
+
+    def is_open(self, label: str) -> bool:
+        """Whether a class has anything to choose: weights of members, or the overlap of a member's looks."""
+        way = self.as_set[label]
+        looked = (len(looks) > 1 for looks, weight in zip(self.tables.values(), way.weights, strict=True) if weight)
+        return way.is_shared or (label != self.negative and any(looked))
 
     def weights(self, ways: Ways) -> dict[str, dict[str, float]]:
         """By member and class."""
@@ -115,7 +124,7 @@ def search_fusion(members: Members, trials: int) -> dict[str, Any]:
         "weights" by member and class and "merge_iou" by class if they were kept, and under "gains" "fusion": value,
         low, high, groups, kept. {} where nothing can be judged, for want of groups, or there is nothing to fuse.
     """
-    open_classes = [label for label, way in members.as_set.items() if way.is_open]
+    open_classes = [label for label in members.as_set if members.is_open(label)]
     if len(members.part.unique()) < 2 or not open_classes:
         return {}
     everything, by_part = _search(members, open_classes, trials)
@@ -153,6 +162,8 @@ def _draw(trial: Any, members: Members, label: str) -> Way:
     iou = set_way.iou
     if label != members.negative:
         iou = round(trial.suggest_float(f"{label}/iou", least, most, step=step), 4)
+    if not set_way.is_shared:
+        return Way(iou, set_way.weights)
     least, most, step = WEIGHT
     weights = tuple(
         trial.suggest_float(f"{label}/{name}", least, most, step=step) if weight else 0.0

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,17 +43,19 @@ class Predictor:
     model: nn.Module
 
     @torch.inference_mode()
-    def predict_raw(self, image: np.ndarray, image_id: str) -> pd.DataFrame:
-        """The task's prediction table for one image (height, width, 3) uint8 RGB of any size, over every view."""
+    def predict_raw(self, image: np.ndarray, image_id: str, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """The task's prediction table for one image (height, width, 3) uint8 RGB of any size, over every view.
+
+        `fitted` as for `Task.merge`.
+        """
         chosen = self.task.settings.augment
         packed = as_packed(image, chosen.size, chosen.grey)
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
         batch["images"] = batch["images"].to(next(self.model.parameters()).device)
         views = self.task.settings.predict.tta
-        return self.task.merge(
-            [self.task.to_table(self.task.predict(self.model, batch, view), [image_id], sizes) for view in views]
-        )
+        looks = [self.task.to_table(self.task.predict(self.model, batch, view), [image_id], sizes) for view in views]
+        return self.task.merge(looks, fitted)
 
     def predict_images(self, images: list[np.ndarray]) -> list[pd.DataFrame]:
         """One finished prediction table an image (height, width, 3) uint8 RGB, without the column image_id."""

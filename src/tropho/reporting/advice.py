@@ -76,7 +76,7 @@ def calibration_advice(true: np.ndarray, before: np.ndarray, after: np.ndarray) 
 
 
 STEPS = {
-    "fusion": "Fusing the members by fitted overlaps and weights of each class",
+    "fusion": "Fusing views and members by fitted overlaps and weights of each class",
     "negative": "Calibrating P(negative)",
     "powers": "Taking powers of 1 - P(negative) by class",
 }

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tropho.files import atomic_folder, read_json, write_json
 from tropho.predicting.crossfit import cross_finish
-from tropho.predicting.ensembles import MEMBER, fit_members, fuse_members
+from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
 from tropho.reporting.advice import finish_advice
 from tropho.reporting.suspects import suspect_gallery
 from tropho.settings import RANDOM, TaskSettings
@@ -60,12 +60,12 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             judged.metrics["members"] = _write_members(members, oof, oof_truth, folder)
             judged.notes["oof"].append(_members_note(task, judged, fitted))
         if len(test_truth.images):
-            test = fuse_members(task, of_images(members, test_truth, accelerator), fitted)
+            test = fuse_members(task, of_images(members, test_truth, accelerator, fitted), fitted)
             write_table(test, folder / "test.parquet")
             _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
         _add_leakage(judged, inputs, base.folds)
         if RANDOM in record:
-            own = oof[oof[MEMBER] == base.name].drop(columns=MEMBER)
+            own = member_rows(task, oof, base.name)
             judged.metrics["random_fold"] = compare_random(base, own, record[RANDOM], settings, paths, accelerator)
         metrics = {"headline": judged.headline(), **judged.metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))
@@ -125,7 +125,7 @@ def _write_members(members: list[Member], oof: pd.DataFrame, truth: Truth, folde
     """Keep each member's raw out-of-fold predictions; their scores, each alone and by its own measure."""
     scores = {}
     for member in members:
-        alone = oof[oof[MEMBER] == member.name].drop(columns=MEMBER).reset_index(drop=True)
+        alone = member_rows(member.task, oof, member.name)
         write_table(alone, folder / "members" / f"{member.name}.parquet")
         scores[member.name] = {member.task.score_name: _score(member.task, truth, member.task.finish(alone))}
     return scores

@@ -7,7 +7,7 @@ import pandas as pd
 from accelerate import Accelerator
 
 from tropho.errors import DataError
-from tropho.predicting.ensembles import stack_members
+from tropho.predicting.ensembles import stack_looks, stack_members
 from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import BASE, RANDOM, TaskSettings
 from tropho.stages.inputs import Inputs
@@ -39,14 +39,19 @@ class Member:
         """That of its first fold; the folds differ in weights alone."""
         return next(iter(self.folds.values())).task
 
-    def predict(self, number: int, truth: Truth, accelerator: Accelerator) -> pd.DataFrame:
-        """One fold's predictions for these images, over every test-time view."""
+    def looks(self, number: int, truth: Truth, accelerator: Accelerator) -> list[pd.DataFrame]:
+        """One fold's predictions for these images, one table a test-time view."""
         task, model = self.task, self.folds[number].model.to(accelerator.device)
         chosen = task.settings.predict
-        views = [
+        return [
             predict(task, model, truth, self.inputs.pack, accelerator, chosen.batch_size, view) for view in chosen.tta
         ]
-        return task.merge(views)
+
+    def predict(
+        self, number: int, truth: Truth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """The same merged; `fitted` as for `Task.merge`."""
+        return self.task.merge(self.looks(number, truth, accelerator), fitted)
 
 
 def load_entry(name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths) -> dict[int, Predictor]:
@@ -83,19 +88,34 @@ def load_members(settings: TaskSettings, paths: Paths, record: dict[str, Any], i
 
 
 def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame:
-    """Every member's predictions for the images of each fold by the model that did not see them, stacked."""
+    """Every member's predictions for the images of each fold by the model that did not see them, stacked.
+
+    Views are kept apart only where their fusion is to be fitted: as many rows as there are views take memory.
+    """
     tables = {}
     for member in members:
-        folds = [member.predict(number, member.inputs.fold(number)[1], accelerator) for number in member.folds]
+        settings = member.task.settings
+        apart = settings.evaluate.fusion_trials > 0 and len(settings.predict.tta) > 1
+        folds = []
+        for number in member.folds:
+            unseen = member.inputs.fold(number)[1]
+            if apart:
+                folds.append(stack_looks(member.looks(number, unseen, accelerator)))
+            else:
+                folds.append(member.predict(number, unseen, accelerator))
         tables[member.name] = pd.concat(folds, ignore_index=True)
     return stack_members(tables)
 
 
-def of_images(members: list[Member], truth: Truth, accelerator: Accelerator) -> pd.DataFrame:
-    """Every member's predictions for images that none was trained on, its folds fused, stacked."""
-    return stack_members(
-        {
-            member.name: member.task.merge([member.predict(number, truth, accelerator) for number in member.folds])
-            for member in members
-        }
-    )
+def of_images(
+    members: list[Member], truth: Truth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
+) -> pd.DataFrame:
+    """Every member's predictions for images that none was trained on, its views and then its folds merged, stacked.
+
+    `fitted` is what ensembles.fit_members returned.
+    """
+    tables = {}
+    for member in members:
+        folds = [member.predict(number, truth, accelerator, fitted) for number in member.folds]
+        tables[member.name] = member.task.merge(folds, fitted)
+    return stack_members(tables)

@@ -46,7 +46,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
             tables.append(
                 stack_members(
                     {
-                        member: kind.merge([fold.predict_raw(pixels, name) for fold in folds.values()])
+                        member: kind.merge([fold.predict_raw(pixels, name, fitted) for fold in folds.values()], fitted)
                         for member, folds in members.items()
                     }
                 )

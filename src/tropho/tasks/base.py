@@ -99,8 +99,11 @@ class Task(Protocol):
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
         """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""
 
-    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
-        """Predictions of one model's views, or of a member's folds, for the same images -> one table."""
+    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predictions of one model's views, or of a member's folds, for the same images -> one table.
+
+        `fitted` as for `fuse`.
+        """
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predictions of an ensemble's members for the same images -> one table.
@@ -108,10 +111,10 @@ class Task(Protocol):
         `fitted` is what `fit_fusion` returned; without it members count as the settings say.
         """
 
-    def fit_fusion(self, truth: Truth, tables: dict[str, pd.DataFrame], groups: pd.Series) -> dict[str, Any]:
-        """What `fuse` learns from the members' out-of-fold predictions, as JSON holds it; {} where there is nothing.
+    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
+        """What `merge` and `fuse` learn from out-of-fold predictions, as JSON holds it; {} where there is nothing.
 
-        `groups` as for `fit_finish`.
+        `tables` are the looks of each member, those that `merge` makes one. `groups` as for `fit_finish`.
         """
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:

@@ -79,26 +79,31 @@ class ClassificationTask:
         values = np.array([output["probabilities"].double().numpy() for output in outputs])
         return self._table(pd.Series(image_ids, dtype="string"), values.reshape(len(image_ids), len(self.classes)))
 
-    def merge(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
+    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Mean of the probabilities; what is fitted are members' weights, which don't matter here."""
+        return self._mean(tables) if len(tables) > 1 else tables[0]
+
+    def _mean(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
         """Weighted mean of the probabilities."""
         values = np.average([table[self.columns].to_numpy() for table in tables], axis=0, weights=weights)
         return self._table(tables[0]["image_id"], values)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """As `merge`, with the members' weights."""
+        """Mean of the probabilities with the members' weights."""
         fixed = {name: self.settings.predict.weight_of(name) for name in tables}
         weights = (fitted or {}).get("weights", fixed)
-        return self.merge(list(tables.values()), [weights[name] for name in tables])
+        return self._mean(list(tables.values()), [weights[name] for name in tables])
 
-    def fit_fusion(self, truth: Truth, tables: dict[str, pd.DataFrame], groups: pd.Series) -> dict[str, Any]:
+    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """{"weights": by member} with the least log-loss of the mean, if settings ask for them."""
-        if self.settings.predict.weights != "fitted":
+        if self.settings.predict.weights != "fitted" or len(tables) < 2:
             return {}
         from tropho.predicting.weights import mixture_weights
 
-        true = self._numbers(truth.of(next(iter(tables.values()))["image_id"]))
+        merged = [self.merge(looks) for looks in tables.values()]
+        true = self._numbers(truth.of(merged[0]["image_id"]))
         rows = np.arange(len(true))
-        given = np.stack([table[self.columns].to_numpy()[rows, true] for table in tables.values()], axis=1)
+        given = np.stack([table[self.columns].to_numpy()[rows, true] for table in merged], axis=1)
         return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:

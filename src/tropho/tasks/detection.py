@@ -99,14 +99,14 @@ class DetectionTask:
         """See base; boxes are clipped to the image and empty ones dropped."""
         return detections_table(outputs, image_ids, pack, self.classes, self.negative)
 
-    def merge(self, tables: list[pd.DataFrame]) -> pd.DataFrame:
+    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Boxes of views and folds fused by predict.fusion; P(negative) is averaged."""
         if len(tables) == 1:
             return tables[0]
         from tropho.predicting.fusion import fuse
 
         chosen = self.settings.predict
-        return fuse(tables, chosen.merge_iou, None, chosen.fusion, self.negative)
+        return fuse(tables, self._overlaps(fitted), None, chosen.fusion, self.negative)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """As `merge`, with the members' weights by class."""
@@ -116,9 +116,13 @@ class DetectionTask:
 
         chosen, fitted = self.settings.predict, fitted or {}
         weights = fitted.get("weights") or {name: self._weights(name) for name in tables}
-        overlaps = fitted.get("merge_iou", chosen.merge_iou)
         shares = [weights[name] for name in tables]
-        return fuse(list(tables.values()), overlaps, shares, chosen.fusion, self.negative)
+        return fuse(list(tables.values()), self._overlaps(fitted), shares, chosen.fusion, self.negative)
+
+    def _overlaps(self, fitted: dict[str, Any] | None) -> float | dict[str, float]:
+        """From which overlap on boxes are one, of views, folds and members alike; for all classes or by class."""
+        overlaps: float | dict[str, float] = (fitted or {}).get("merge_iou", self.settings.predict.merge_iou)
+        return overlaps
 
     def _weights(self, member: str) -> dict[str, float]:
         """By class, as set: a member without boxes counts in the negative class alone."""
@@ -127,8 +131,8 @@ class DetectionTask:
         weights = dict.fromkeys(self.classes, 0.0 if member in self.settings.boxless else weight)
         return {**weights, self.negative: weight if chosen.says_negative(member) else 0.0} if self.negative else weights
 
-    def fit_fusion(self, truth: Truth, tables: dict[str, pd.DataFrame], groups: pd.Series) -> dict[str, Any]:
-        """Members' weights and fusion's overlap by class, if settings ask for them and their gain holds."""
+    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
+        """Members' weights and the overlap at every level by class, if settings ask for them and their gain holds."""
         chosen, trials = self.settings.predict, self.settings.evaluate.fusion_trials
         if not trials:
             return {}
@@ -136,7 +140,8 @@ class DetectionTask:
         from tropho.predicting.fusion_search import Members, Way, search_fusion
 
         if truth.ignored is not None:
-            tables = {name: suppress(table, truth.ignored) for name, table in tables.items()}
+            ignored = truth.ignored
+            tables = {name: [suppress(each, ignored) for each in looks] for name, looks in tables.items()}
         weights = {name: self._weights(name) for name in tables}
         labels = [*self.classes, self.negative] if self.negative else self.classes
         as_set = {

@@ -1,0 +1,79 @@
+"""One detector looked through two views: views are kept apart to be fitted, and what was fitted reaches every image."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.files import read_json
+from tropho.predicting.ensembles import LOOK, MEMBER, finish_members, fuse_members
+from tropho.stages import evaluate, train
+from tropho.stages.inputs import read_inputs
+from tropho.stages.members import load_members, of_images, out_of_fold
+from tropho.stages.predict import predict_files
+from tropho.tables import BOX
+from tropho.tasks.detection import DetectionTask
+from tropho.tracking import NullTracker
+from tropho.training.fit import make_accelerator
+
+SMALL = {
+    "model.fpn_width": 8,
+    "model.norm": "group",  # without statistics that so few steps leave unsettled
+    "audit.protocol": "none",
+    "augment.size": 64,
+    "augment.policy": "none",
+    "train.epochs": 1,
+    "train.batch_size": 4,
+    "train.folds": 2,
+    "predict.tta": ["identity", "hflip"],
+    "evaluate.gallery": 0,
+}
+FITTED = {"merge_iou": {"Trophozoite": 0.95, "WBC": 0.95}}
+
+
+@pytest.fixture
+def chosen(settings, monkeypatch):
+    """Settings of the task; nothing is tracked or drawn."""
+    monkeypatch.setattr(DetectionTask, "figures", lambda *_: None)
+    for stage in (train, evaluate):
+        monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
+    return lambda **changes: settings("smear_demo", **SMALL, **changes)
+
+
+def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chosen, smear_paths, monkeypatch):
+    paths, fitting = smear_paths, chosen(**{"evaluate.fusion_trials": 2})
+    record = train.run(chosen(), paths.root)
+    tables = {}
+    for name, settings in {"as set": chosen(), "fitting": fitting}.items():
+        evaluate.run(settings, paths.root)
+        tables[name] = [pd.read_parquet(paths.evaluate / f"{each}.parquet") for each in ("oof", "test")]
+    found = read_json(paths.evaluate / "finish.json")["gains"]["fusion"]
+    assert (found["groups"], found["kept"]) == (12, False)
+    by = ["image_id", "label", "score", *BOX]
+    for both in zip(*tables.values(), strict=True):
+        before, after = (each.sort_values(by, ignore_index=True) for each in both)
+        pd.testing.assert_frame_equal(before, after, rtol=0, atol=1e-12)
+
+    inputs, accelerator = read_inputs(paths), make_accelerator(fitting.train)
+    members = load_members(fitting, paths, record, inputs)
+    looks = out_of_fold(members, accelerator)
+    assert set(looks[LOOK]) == {0, 1}
+    assert set(out_of_fold(load_members(chosen(), paths, record, inputs), accelerator).columns) == {*by, MEMBER}
+    task = members[0].task
+    assert len(fuse_members(task, looks)) < len(fuse_members(task, looks, FITTED)) <= len(looks)
+
+    test = inputs.truth.of(inputs.test)
+    with monkeypatch.context() as kept:
+        kept.setattr(evaluate, "fit_members", lambda *_: FITTED)
+        evaluate.run(fitting, paths.root)
+    merged = fuse_members(task, of_images(members, test, accelerator, FITTED), FITTED)
+    pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)
+    assert read_json(paths.evaluate / "finish.json") == FITTED
+    rows = [finish_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
+    assert len(rows[0]) < len(rows[1])
+    monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: fitting)
+    predict_files("smear_demo", [paths.raw / name for name in inputs.test], paths.root / "out.csv", paths.root)
+    out, known = pd.read_csv(paths.root / "out.csv"), task.submission(rows[1], inputs.test)
+    assert len(out) == len(known)
+    for name in inputs.test:
+        given = np.sort(out.loc[out["Image_ID"] == name, "confidence"])
+        np.testing.assert_allclose(given, np.sort(known.loc[known["image_id"] == name, "score"]), atol=1e-5)
