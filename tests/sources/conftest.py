@@ -1,4 +1,4 @@
-"""Small pictures, and a hub on loopback that the real client talks to."""
+"""Small pictures, and servers on loopback that the real clients talk to."""
 
 import io
 import time
@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sources.hub_server import LoopbackHub
+from sources.kaggle_server import LoopbackKaggle
 
 
 @pytest.fixture
@@ -32,6 +33,24 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub_cache"))
         monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+@pytest.fixture
+def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackKaggle]:
+    """A running Kaggle that the client takes for the one on this machine, with an empty cache and no credentials."""
+    from kagglesdk import kaggle_env
+
+    for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_KERNEL_RUN_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "KAGGLE_CONFIG_DIR", "KAGGLEHUB_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
+    with LoopbackKaggle() as server:
+        # no variable of the client's names a port, and LOCALHOST stands for port 80
+        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, server.url)
         yield server
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import threading
 import urllib.parse
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from sources.loopback import LoopbackServer, Request
 
 
 @dataclass
@@ -34,60 +34,18 @@ class HubRepo:
 
 
 @dataclass
-class LoopbackHub:
+class LoopbackHub(LoopbackServer):
     """Repositories served at `url` while the context lasts; `requests` counts what was asked for."""
 
     repos: dict[str, HubRepo] = field(default_factory=dict)
     requests: Counter[str] = field(default_factory=Counter)
     tokens: set[str | None] = field(default_factory=set)
 
-    def __enter__(self) -> "LoopbackHub":
-        hub = self
-
-        class Handler(_Handler):
-            def answer(self, body: bool) -> None:
-                _answer(hub, self, body)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+    def answer(self, request: Request, body: bool) -> None:
+        _answer(self, request, body)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def answer(self, body: bool) -> None:
-        raise NotImplementedError
-
-    def do_GET(self) -> None:
-        self.answer(True)
-
-    def do_HEAD(self) -> None:
-        self.answer(False)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-    def reply(self, status: int, content: bytes, body: bool, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-
-def _answer(hub: LoopbackHub, handler: _Handler, body: bool) -> None:
+def _answer(hub: LoopbackHub, handler: Request, body: bool) -> None:
     path = urllib.parse.urlsplit(handler.path).path
     hub.tokens.add(handler.headers.get("Authorization"))
     hub.requests[f"{handler.command} {urllib.parse.unquote(path)}"] += 1
@@ -115,16 +73,11 @@ def _entry(path: str, content: bytes) -> dict[str, Any]:
     return {"type": "file", "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
 
 
-def _send_file(handler: _Handler, repo: HubRepo, commit: str, path: str, body: bool) -> None:
+def _send_file(handler: Request, repo: HubRepo, commit: str, path: str, body: bool) -> None:
     content = repo.files(commit).get(path)
     if content is None:
         return handler.reply(404, b"", body, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
     etag = f'"{hashlib.sha256(content).hexdigest()}"'
     if body and path == repo.breaks_at:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content[: len(content) // 2])
-        handler.close_connection = True
-        return None
+        return handler.break_off(content)
     return handler.reply(200, content, body, ETag=etag, X_Repo_Commit=commit)
