@@ -52,9 +52,8 @@ def train_one_epoch(
         DataError: a part of the loss is not finite; it is named.
     """
     started = time.perf_counter()
-    train = task.settings.train
     model.train()
-    freeze(accelerator.unwrap_model(model), epoch < train.freeze_epochs)
+    freeze(accelerator.unwrap_model(model), epoch < task.settings.train.freeze_epochs)
     if layers:
         layers.start()
     sums: dict[str, Tensor | float] = defaultdict(float)
@@ -63,34 +62,53 @@ def train_one_epoch(
         lr = rate(epoch + step / steps)
         for group in optimizer.param_groups:
             group["lr"] = lr * group["share"]
-        with accelerator.autocast():
-            losses = task.loss(model, batch)
-        loss = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(loss):
-            raise _not_finite(losses, epoch, step)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(model.parameters(), train.clip_norm or float("inf"))
-        if layers:
-            layers.after_backward(max(1.0, float(norm) / train.clip_norm) if train.clip_norm else 1.0)
-        optimizer.step()
+        found = _step(task, model, batch, optimizer, accelerator, layers, f"epoch {epoch + 1}, step {step + 1}")
         if average is not None:
             average.update(accelerator.unwrap_model(model))
-        for name, value in {"loss": loss, "grad_norm": norm, **_parts(losses)}.items():
-            sums[name] = sums[name] + value.detach()
+        for name, value in found.items():
+            sums[name] = sums[name] + value
     row = {name: float(value) / steps for name, value in sums.items()}
     row |= layers.finish() if layers else {}
     return {**row, "lr": lr, "seconds": time.perf_counter() - started}
+
+
+def _step(
+    task: Task,
+    model: nn.Module,
+    batch: Any,
+    optimizer: optim.Optimizer,
+    accelerator: Accelerator,
+    layers: LayerLog | None,
+    place: str,
+) -> dict[str, Tensor]:
+    """Forward, backward and one update of the weights; loss, grad_norm and loss/<part>, scalars.
+
+    `place` names the step in the DataError of a loss that is not finite, which is raised before the weights change.
+    """
+    with accelerator.autocast():
+        losses = task.loss(model, batch)
+    loss = torch.stack(list(losses.values())).sum()
+    if not torch.isfinite(loss):
+        raise _not_finite(losses, place)
+    optimizer.zero_grad()
+    accelerator.backward(loss)
+    clip = task.settings.train.clip_norm
+    norm = accelerator.clip_grad_norm_(model.parameters(), clip or float("inf"))
+    if layers:
+        layers.after_backward(max(1.0, float(norm) / clip) if clip else 1.0)
+    optimizer.step()
+    values = {"loss": loss, "grad_norm": norm, **_parts(losses)}
+    return {name: value.detach() for name, value in values.items()}
 
 
 def _parts(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"loss/{name}": value for name, value in losses.items()} if len(losses) > 1 else {}
 
 
-def _not_finite(losses: dict[str, Tensor], epoch: int, step: int) -> DataError:
+def _not_finite(losses: dict[str, Tensor], place: str) -> DataError:
     bad = [name for name, value in losses.items() if not torch.isfinite(value)]
     return DataError(
-        f"The loss stopped being finite at epoch {epoch + 1}, step {step + 1} (part: {', '.join(bad) or 'sum'}); "
+        f"The loss stopped being finite at {place} (part: {', '.join(bad) or 'sum'}); "
         "lower train.lr, set train.clip_norm, or look for bad boxes in the audit."
     )
 
