@@ -1,36 +1,17 @@
 """A frozen backbone stays as it is, to the bit, and learns again afterwards; lower stages learn more slowly."""
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
-from tropho.images.pack import Pack, write_pack
 from tropho.models.backbones import stage_of
-from tropho.tables import BOXES, empty
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import fit, make_accelerator
 from tropho.training.freezing import freeze
 from tropho.training.optimizers import parameter_groups
 
 SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Eight pictures of two classes: a pack, and their truth."""
-    rng = np.random.default_rng(0)
-    names = [f"{number}.png" for number in range(8)]
-    for number, name in enumerate(names):
-        pixels = rng.integers(0, 100, (32, 32, 3)) + 100 * (number % 2)
-        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name)
-    images = pd.DataFrame({"image_id": names, "path": names, "label": ["a", "b"] * 4})
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
-    return Pack(tmp_path / "pack"), Truth(images, empty(BOXES))
 
 
 def train(settings, data, checkpoint=None, on_epoch=lambda row: None, **changes):
