@@ -69,9 +69,12 @@ def refused(task, tmp_path, kind=OutsideError) -> str:
 
 
 def test_newest_version_arrives_with_its_number(kaggle, leaves, task, tmp_path, picture, caplog):
-    logging.getLogger("kagglehub").addHandler(caplog.handler)
+    import kagglehub  # drops the handlers of its logger
+
+    logger = logging.getLogger(kagglehub.__name__)
+    logger.addHandler(caplog.handler)
     provenance = fetch(task(), tmp_path / "raw", tmp_path)
-    logging.getLogger("kagglehub").removeHandler(caplog.handler)
+    logger.removeHandler(caplog.handler)
     assert provenance == {"source": "kaggle", "repo": REPO, "version": "2", "files": 1}
     files = files_below(tmp_path / "raw")
     assert json.loads(files.pop("provenance.json")) == provenance
