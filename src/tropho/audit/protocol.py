@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.audit.exact import shown_less
 from tropho.formats.labels import IssueLog
 
 RARE = 0.1
@@ -38,9 +39,9 @@ def find_left_out(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str],
     """Classes that are never, or hardly ever, labelled in images of some size or device where they should be.
 
     Images are looked at in which another class is labelled, so that neither empty fields nor a value's own classes
-    decide. Images of a group are one observation, since white cells on one slide are no news on the next field: a
-    one-sided Fisher exact test asks whether fewer groups with the value show the class than chance would give.
-    The p-values are adjusted by Holm over every class and value that could come out significant at all (Tarone).
+    decide. An exact test asks whether fewer groups with the value show the class than chance would give, held against
+    groups elsewhere of at least as many images (audit/exact.py). The p-values are adjusted by Holm over every class and
+    value that could come out significant at all (Tarone). A value of few groups can't: see `shown_less`.
 
     Args:
         images: tables.IMAGES, `group` filled in; images of unknown size count as of another size.
@@ -105,15 +106,15 @@ def _showing(train: pd.DataFrame, boxes: pd.DataFrame, name: str) -> pd.DataFram
 
 def _tests(showing: pd.DataFrame, name: str) -> Iterator[Finding]:
     """One test a value of each attribute; `least_p` is the smallest p-value that its counts could give."""
-    from scipy.stats import hypergeom
-
     for attribute in ("size", "device"):
         known = showing.assign(value=showing[attribute].fillna(""))  # unknown ones are elsewhere
-        units = known.groupby(["value", "group"])["labelled"].any()
-        for value, here in units.groupby(level="value"):
+        units = known.groupby(["value", "group"])["labelled"].agg(["size", "sum"])
+        of_unit = units.index.get_level_values("value")
+        for value in of_unit.unique():
             if value == "":
                 continue
-            total = hypergeom(len(units), int(units.sum()), len(here))
+            here, elsewhere = units[of_unit == value], units[of_unit != value]
+            p, least_p = shown_less(*here.to_numpy(int).T, *elsewhere.to_numpy(int).T)
             own = known.loc[known["value"] == value, "labelled"]
             yield {
                 "class": name,
@@ -123,6 +124,6 @@ def _tests(showing: pd.DataFrame, name: str) -> Iterator[Finding]:
                 "labelled": int(own.sum()),
                 "images_elsewhere": len(known) - len(own),
                 "labelled_elsewhere": int(known["labelled"].sum() - own.sum()),
-                "p": float(total.cdf(int(here.sum()))),
-                "least_p": float(total.cdf(total.support()[0])),
+                "p": p,
+                "least_p": least_p,
             }
