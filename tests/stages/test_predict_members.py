@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from tropho.config import member_settings
 from tropho.errors import DataError
-from tropho.files import write_json
+from tropho.files import read_json, write_json
+from tropho.stages.evaluated import write_evaluated
 from tropho.stages.paths import Paths
 from tropho.stages.predict import predict_files
 from tropho.tasks import build_task
@@ -61,25 +62,38 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "weights"),
+    ("then", "changes", "named"),
     [
-        ("smear_demo", {name: {"Trophozoite": 1.0, "WBC": 0.5} for name in ("base", "b")}),
-        ("cells_demo", {"base": 0.25, "b": 0.75}),
+        ({"folds": [{"fold": 0}], "members": {}}, {}, "member b"),
+        ({"folds": [{"fold": 0, "run_id": "old"}], "members": {"b": {"folds": [{"fold": 0}]}}}, {}, "member base"),
+        (None, {"predict.tta": ["identity", "hflip"]}, r"predict\.tta"),
+        (None, {"predict.batch_size": 1}, None),
     ],
 )
-@pytest.mark.parametrize("members", [["b", "c"], []])
-def test_weights_of_other_members_ask_for_evaluate(ensemble, blank, tmp_path, task, weights, members):
-    paths = ensemble(task, members)
-    write_json(paths.evaluate / "finish.json", {"weights": weights})
-    trained = ", ".join(["base", *members])
-    with pytest.raises(
-        DataError, match=rf"finish\.json weighs base, b, .* holds {trained}; .*`tropho evaluate {task}`"
-    ):
-        predict_files(task, [blank], tmp_path / "out.csv", paths.root)
+def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
+    ensemble, settings, blank, tmp_path, then, changes, named
+):
+    paths = ensemble("cells_demo", ["b"], **changes)
+    evaluated = settings("cells_demo", **SMALL["cells_demo"])
+    write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
+    write_evaluated(paths.evaluate, then or read_json(paths.models / "run.json"), evaluated)
+    if named is None:
+        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+        return
+    with pytest.raises(DataError, match=rf"changed since: {named}\); run `tropho evaluate cells_demo`\.$"):
+        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
 
 
-def test_fitted_weights_of_the_members_are_used(ensemble, blank, tmp_path):
+def test_results_that_do_not_say_what_they_are_of_ask_for_evaluate(ensemble, blank, tmp_path):
+    paths = ensemble("cells_demo", [])
+    write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
+    with pytest.raises(DataError, match="run `tropho evaluate cells_demo`"):
+        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+
+
+def test_fitted_weights_of_the_members_are_used(ensemble, settings, blank, tmp_path):
     paths = ensemble("cells_demo", ["b"])
+    write_evaluated(paths.evaluate, read_json(paths.models / "run.json"), settings("cells_demo"))
     columns = [f"p_{name}" for name in CLASSES["cells_demo"]]
     found = {}
     for share in (0.0, 1.0, 0.25):

@@ -1,6 +1,7 @@
 """Submissions of a small task, their ledger, and recorded scores, through the commands."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +13,10 @@ from typer.testing import CliRunner
 
 from conftest import ROOT
 from tropho.cli import app
-from tropho.errors import UsageError
-from tropho.files import write_json
+from tropho.errors import DataError, UsageError
+from tropho.files import read_json, write_json
 from tropho.stages import submit
+from tropho.stages.evaluated import write_evaluated
 from tropho.stages.paths import Paths
 from tropho.tables import IMAGES, SPLITS, write_table
 from tropho.tasks import build_task
@@ -42,6 +44,7 @@ def small(settings, tmp_path, monkeypatch):
     write_table(images, paths.audit / "images.csv", IMAGES)
     splits = pd.DataFrame({"image_id": ids, "subset": "test", "fold": -1, "group": ids})
     write_table(splits, paths.splits, SPLITS)
+    write_evaluated(paths.evaluate, read_json(paths.models / "run.json"), made)
     evaluated(paths, 0.9)
     return made, tmp_path
 
@@ -122,3 +125,22 @@ def test_a_submission_without_test_predictions_is_not_entered(small, settings):
     assert paths.ledger.exists()  # an output of the stage
     submit.run(made, root)
     assert len(read_ledger(paths.ledger, paths.ledger_copy)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "run_id", "asked"),
+    [
+        ({}, "r2", "changed since: member base); run `tropho evaluate cells_demo`"),
+        ({"predict.tta": ["identity", "hflip"]}, "r1", "changed since: predict.tta); run `tropho evaluate cells_demo`"),
+        ({"train.members": {"b": {"train.seed": 1}}}, "r1", "params.yaml asks for base, b; run `dvc repro`"),
+    ],
+)
+def test_predictions_of_other_models_or_views_are_not_submitted(small, settings, changes, run_id, asked):
+    made, root = small
+    paths = Paths(root, made.name)
+    record = read_json(paths.models / "run.json")
+    write_evaluated(paths.evaluate, {**record, "folds": [{"fold": 0, "run_id": "r1"}]}, made)
+    write_json(paths.models / "run.json", {**record, "folds": [{"fold": 0, "run_id": run_id}]})
+    now = settings("cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16, **changes})
+    with pytest.raises(DataError, match=re.escape(asked)):
+        submit.run(now, root)

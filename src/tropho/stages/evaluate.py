@@ -12,6 +12,7 @@ from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
 from tropho.reporting.advice import finish_advice
 from tropho.reporting.suspects import suspect_gallery
 from tropho.settings import RANDOM, TaskSettings
+from tropho.stages.evaluated import write_evaluated
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
 from tropho.stages.leakage import compare_random, shared_with
@@ -40,6 +41,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         groups = oof_truth.images.set_index("image_id")["group"]
         fitted = fit_members(task, oof_truth, oof, groups)
         write_json(folder / "finish.json", fitted)
+        write_evaluated(folder, record, settings)
         finished = cross_finish(task, oof_truth, oof, groups)
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")

@@ -21,6 +21,18 @@ def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {BASE: record, **record.get("members", {})}
 
 
+def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """`model_entries`, which are of the members that the settings ask for; else DataError."""
+    entries = model_entries(record)
+    wanted = [BASE, *settings.train.members]
+    if set(wanted) != set(entries):
+        raise DataError(
+            f"{paths.models} holds {', '.join(entries)}, and params.yaml asks for {', '.join(wanted)}; run "
+            f"`dvc repro`, or `tropho train {settings.name}`."
+        )
+    return entries
+
+
 def trained_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The same with the model of a random fold, if there is one."""
     return {**model_entries(record), **({RANDOM: record[RANDOM]} if RANDOM in record else {})}
@@ -69,13 +81,7 @@ def load_folds(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> 
     Raises:
         DataError: the settings ask for other members than were trained.
     """
-    entries = model_entries(record)
-    wanted = [BASE, *settings.train.members]
-    if set(wanted) != set(entries):
-        raise DataError(
-            f"{paths.models} holds {', '.join(entries)}, and params.yaml asks for {', '.join(wanted)}; run "
-            f"`dvc repro`, or `tropho train {settings.name}`."
-        )
+    entries = wanted_entries(settings, paths, record)
     return {name: load_entry(name, entry, settings, paths) for name, entry in entries.items()}
 
 

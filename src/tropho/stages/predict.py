@@ -17,6 +17,7 @@ from tropho.images.decode import read_image
 from tropho.predicting.ensembles import finish_members, stack_members
 from tropho.progress import say, track
 from tropho.settings import BASE, TaskSettings
+from tropho.stages.evaluated import check_evaluated
 from tropho.stages.members import load_folds
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
@@ -28,16 +29,18 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     Images that can't be read are named on standard error and left out.
 
     Raises:
-        DataError: the task has no trained model, its members are others than were evaluated, or no image can be read.
+        DataError: the task has no trained model, models or settings have changed since they were evaluated, or no image
+            can be read.
     """
     settings = load_task(task, root / "params.yaml")
     paths = Paths(root, settings.name)
     record = paths.models / "run.json"
     if not record.exists():
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
-    members = load_folds(settings, paths, read_json(record))
+    trained = read_json(record)
+    members = load_folds(settings, paths, trained)
     kind = next(iter(members[BASE].values())).task
-    fitted = _fitted(paths, list(members))
+    fitted = _fitted(settings, paths, trained)
     names = _names(images)
     tables = []
     for name, image in track(list(names.items()), "predict"):
@@ -65,18 +68,13 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 
 
-def _fitted(paths: Paths, members: list[str]) -> dict[str, Any] | None:
-    """What evaluate learned of these members; None if they have not been evaluated."""
+def _fitted(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
+    """What evaluate learned of these models; None if nothing has been evaluated."""
     finish = paths.evaluate / "finish.json"
     if not finish.exists():
         return None
+    check_evaluated(paths, record, settings)
     fitted: dict[str, Any] = read_json(finish)
-    weighed = fitted.get("weights", members)
-    if set(weighed) != set(members):
-        raise DataError(
-            f"{finish} weighs {', '.join(weighed)}, and {paths.models} holds {', '.join(members)}; run "
-            f"`tropho evaluate {paths.task}`."
-        )
     return fitted
 
 

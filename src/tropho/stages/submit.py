@@ -13,6 +13,7 @@ from tropho.formats.submission import check_submission
 from tropho.predicting.predictor import load_predictor
 from tropho.progress import say
 from tropho.settings import TaskSettings
+from tropho.stages.evaluated import check_evaluated
 from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, write_table
 from tropho.tasks.base import Task, Truth
@@ -24,9 +25,14 @@ BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
-    """Write submissions/T.csv from the test predictions, check it, and return its record."""
+    """Write submissions/T.csv from the test predictions, check it, and return its record.
+
+    Raises:
+        DataError: models or settings have changed since they were evaluated, or the file would be refused.
+    """
     paths = Paths(root, settings.name)
     record = read_json(paths.models / "run.json")
+    check_evaluated(paths, record, settings)
     predictor = load_predictor(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
     splits = read_table(paths.splits, SPLITS)

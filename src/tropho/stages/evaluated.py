@@ -1,0 +1,43 @@
+"""Which models, looked at in which way, an evaluation is of: what it learned says nothing of others."""
+
+from pathlib import Path
+from typing import Any
+
+from tropho.errors import DataError
+from tropho.files import read_json, write_json
+from tropho.settings import TaskSettings
+from tropho.stages.members import model_entries, wanted_entries
+from tropho.stages.paths import Paths
+
+FILE = "evaluated.json"
+
+
+def write_evaluated(folder: Path, record: dict[str, Any], settings: TaskSettings) -> None:
+    """Keep beside the results what they are of; `record` is run.json."""
+    write_json(folder / FILE, _evaluated(model_entries(record), settings))
+
+
+def check_evaluated(paths: Paths, record: dict[str, Any], settings: TaskSettings) -> None:
+    """Raise DataError where members, their models or the settings of `predict` are not those that were evaluated."""
+    file = paths.evaluate / FILE
+    known = read_json(file) if file.exists() else {}
+    present = _evaluated(wanted_entries(settings, paths, record), settings)
+    changed = [
+        f"{section}{name}"
+        for section, now in present.items()
+        for name in sorted({*now, *known.get(section, {})})
+        if now.get(name) != known.get(section, {}).get(name)
+    ]
+    if changed:
+        raise DataError(
+            f"{paths.evaluate} is of other models or settings than there are now (changed since: "
+            f"{', '.join(changed)}); run `tropho evaluate {paths.task}`."
+        )
+
+
+def _evaluated(entries: dict[str, dict[str, Any]], settings: TaskSettings) -> dict[str, dict[str, Any]]:
+    """By the beginning of a name in messages: each member's trained folds, and the settings of `predict`."""
+    return {
+        "member ": {name: entry["folds"] for name, entry in entries.items()},
+        "predict.": settings.predict.model_dump(exclude={"batch_size"}),  # which changes no prediction
+    }
