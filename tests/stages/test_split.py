@@ -8,7 +8,8 @@ import pytest
 
 from tropho.data_settings import SplitSettings
 from tropho.errors import DataError, UsageError
-from tropho.stages.split import run, split, summarise
+from tropho.splitting.summary import summarise
+from tropho.stages.split import run, split
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, empty, read_table, write_table
 
 NO_BOXES = empty(BOXES)
@@ -291,4 +292,31 @@ def test_stage_writes_table_and_summary(settings, tmp_path, capsys):
     splits = run(settings("cells_demo"), tmp_path)
     assert read_table(tmp_path / "data/splits/cells_demo.csv", SPLITS).equals(splits)
     assert (tmp_path / "data/splits/cells_demo.json").exists()
-    assert "80 training images in 5 folds, 20 for test." in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "80 training images in 5 folds, 20 for test; where train.folds is 1, the 16 of fold 0 alone judge." in told
+    assert "split.holdout asks" not in told
+
+
+@pytest.mark.parametrize(("asked", "held"), [(0.02, "0.0%"), (0.03, "5.0%")])
+def test_a_hold_out_other_than_asked_for_is_told(asked, held):
+    images = images_of(200)
+    splits = split(knobs(holdout=asked), images, NO_BOXES)
+    told = (
+        f"split.holdout asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole groups, "
+        "in parts of 1/20 or larger."
+    )
+    assert told in summarise(splits, images, NO_BOXES, holdout=asked)["notes"]
+
+
+def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
+    subset = ["test" if number < 20 else "train" for number in range(120)]
+    images = images_of(120, subset=subset, group=["p" if each % 15 == 0 else f"g{each}" for each in range(120)])
+    shared = [number for number in range(20, 120) if number % 15 == 0]
+    splits = split(knobs(), images, NO_BOXES)
+    whole = splits.assign(fold=splits["fold"].where(splits["fold"] < 0, 1))
+    whole.loc[shared[:2], "fold"] = 0
+    notes = summarise(whole, images, NO_BOXES)["notes"]
+    assert (
+        "6 training images share 1 groups with the published test set, so its score flatters (where train.folds is 1, "
+        "4 of them train)."
+    ) in notes

@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,10 @@ from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
-from tropho.splitting.dealing import deal
+from tropho.splitting.dealing import FINEST, deal
+from tropho.splitting.summary import summarise
 from tropho.splitting.traits import traits_of
 from tropho.stages.paths import Paths
-
-FINEST = 20  # a hold-out is a number of parts of at most so many
 
 
 def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
@@ -151,93 +149,3 @@ def _check_classes(train: pd.DataFrame, folds: int) -> None:
             f"Class '{by_class.idxmin()}' has {by_class.min()} groups of training images for {folds} folds; "
             f"lower split.folds, or merge or drop the class with audit.class_map."
         )
-
-
-def summarise(
-    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, validation: bool = False, holdout: float = 0.0
-) -> dict[str, Any]:
-    """Counts by subset and fold, what training shares with test and validation images, and `notes` in words.
-
-    `validation` says that fold 0 is the published validation set; such folds are as uneven as they were published.
-    `holdout` is the share that the settings ask for, if no test set is published.
-    """
-    table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
-    train, test = (table[table["subset"] == name] for name in ("train", "test"))
-    kept = (train["fold"] == 0) & validation
-    held, learned = train[kept], train[~kept]  # no model is trained on the published validation set
-    shared, known = (learned[learned["group"].isin(judged["group"])] for judged in (test, held))
-    excluded = int((table["subset"] == "excluded").sum())
-    published = bool((test["subset_published"] == "test").any())
-    notes = _counted(train, held, test, excluded)
-    free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
-    asked = validation and holdout > 0 and not (images["subset"] == "test").any()
-    if asked and test.empty and free < 2:
-        notes.append(
-            "Nothing is held out for test: split.holdout needs two groups of training images without an image in the "
-            f"published validation set, and there are {free}."
-        )
-    for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
-        if len(sharing):
-            notes.append(
-                f"{len(sharing):,} training images share {sharing['group'].nunique():,} groups with the {name} set, so "
-                "its score flatters."
-            )
-    uneven = pd.DataFrame() if validation else _unevenness(train, images, boxes)
-    if not validation:
-        notes.append(_furthest(uneven))
-    return {
-        "notes": notes,
-        "train": len(train),
-        "test": len(test),
-        "excluded": excluded,
-        "test_published": published,
-        "validation_published": validation,
-        "groups": int(train["group"].nunique()),
-        "shared_groups": int(shared["group"].nunique()),
-        "train_images_in_shared_groups": len(shared),
-        "train_images_in_validation_groups": len(known),
-        "folds": [_content(part, boxes) for _, part in train.groupby("fold")],
-        "test_content": _content(test, boxes),
-        "unevenness": {str(trait): round(float(value), 4) for trait, value in uneven.abs().max().items()},
-    }
-
-
-def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame, excluded: int) -> list[str]:
-    """How many images are for what; `held` are those of the published validation set, if it is kept."""
-    if len(held):
-        told = (
-            f"{len(train) - len(held):,} training images (fold 1, never validated), {len(held):,} of the published "
-            f"validation set (fold 0), {len(test):,} for test."
-        )
-    else:
-        told = f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test."
-    judged = "test or the validation set has" if len(held) else "test set has"
-    kept_out = f"{excluded:,} training images are kept out, since the {judged} them, exactly or nearly."
-    return [told, kept_out] if excluded else [told]
-
-
-def _unevenness(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Deviation from the mean over folds by fold and trait."""
-    known = images.set_index("image_id").loc[train["image_id"]].reset_index()
-    return traits_of(known, boxes, train["fold"].nunique()).unevenness(train["fold"].to_numpy(np.int64))
-
-
-def _furthest(uneven: pd.DataFrame) -> str:
-    """The largest deviation in words."""
-    values = uneven.to_numpy()
-    fold, trait = np.unravel_index(np.abs(values).argmax(), values.shape)
-    value = values[fold, trait]
-    if not value:
-        return "The folds have the same of every trait."
-    return (
-        f"Folds are within {abs(value):.1%} of their mean in every trait; furthest from it is fold {fold} with "
-        f"{abs(value):.1%} {'more' if value > 0 else 'fewer'} {uneven.columns[trait]}."
-    )
-
-
-def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
-    """Images, groups and, by class, images (or boxes) of a part."""
-    inside = boxes[boxes["image_id"].isin(part["image_id"])]
-    counts = part["label"].value_counts() if part["label"].notna().any() else inside["label"].value_counts()
-    classes = {str(name): int(number) for name, number in counts.sort_index().items()}
-    return {"images": len(part), "groups": int(part["group"].nunique()), "classes": classes}
