@@ -16,7 +16,7 @@ from scipy.special import betaln
 from scipy.stats import hypergeom
 
 from tropho.audit import audit, protocol
-from tropho.audit.exact import shown_less
+from tropho.audit.sized_groups import shown_less
 from tropho.config import load_params, task_settings, with_overrides
 from tropho.sources.generator import fetch
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.audit.exact import shown_less
+from tropho.audit.sized_groups import shown_less
 from tropho.formats.labels import IssueLog
 
 RARE = 0.1
@@ -39,9 +39,9 @@ def find_left_out(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str],
     """Classes that are never, or hardly ever, labelled in images of some size or device where they should be.
 
     Images are looked at in which another class is labelled, so that neither empty fields nor a value's own classes
-    decide. An exact test asks whether fewer groups with the value show the class than chance would give, held against
-    groups elsewhere of at least as many images (audit/exact.py). The p-values are adjusted by Holm over every class and
-    value that could come out significant at all (Tarone). A value of few groups can't: see `shown_less`.
+    decide. A test asks whether fewer groups with the value show the class than chance would give, held against
+    groups elsewhere of at least as many images (sized_groups.py). The p-values are adjusted by Holm over every class
+    and value that could come out significant at all (Tarone); one of very few groups can not.
 
     Args:
         images: tables.IMAGES, `group` filled in; images of unknown size count as of another size.

@@ -1,4 +1,4 @@
-"""The exact test of groups: Fisher's where groups are single images, and no more false alarms than it claims."""
+"""The test of groups: Fisher's where groups are single images, and no more false alarms than it claims."""
 
 from math import comb
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from tropho.audit.exact import shown_less
+from tropho.audit.sized_groups import shown_less
 
 
 def counts(*groups: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
