@@ -130,9 +130,14 @@ def _heat_maps() -> Finding:
 
 
 def _credentials() -> Iterator[Finding]:
-    for what, names in {"Hugging Face": ("HF_TOKEN",), "Kaggle": ("KAGGLE_USERNAME", "KAGGLE_KEY")}.items():
-        state = "set" if all(os.environ.get(name) for name in names) else "not set; only private data needs it"
-        yield Finding(f"{what} credentials", f"{' and '.join(names)} {state}")
+    ways = {
+        "Hugging Face": [("HF_TOKEN",)],
+        "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
+    }
+    for what, any_of in ways.items():
+        names = ", or ".join(" and ".join(way) for way in any_of)
+        is_set = any(all(os.environ.get(name) for name in way) for way in any_of)
+        yield Finding(f"{what} credentials", f"{names} {'set' if is_set else 'not set; only private data needs it'}")
 
 
 def _incoming(root: Path) -> Finding:

@@ -19,6 +19,7 @@ from tropho.predicting.tiles import by_own_size, on_cpu, predict_tiles
 from tropho.predicting.views import View, look_through
 from tropho.settings import TaskSettings
 from tropho.tasks.base import Batch, Sizes, Truth
+from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
 from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes, pad_batch
 
@@ -99,57 +100,21 @@ class DetectionTask:
         """See base; boxes are clipped to the image and empty ones dropped."""
         return detections_table(outputs, image_ids, pack, self.classes, self.negative)
 
+    @property
+    def _fusion(self) -> BoxFusion:
+        return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
+
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Boxes of views and folds fused by predict.fusion; P(negative) is averaged."""
-        if len(tables) == 1:
-            return tables[0]
-        from tropho.predicting.fusion import fuse
-
-        chosen = self.settings.predict
-        return fuse(tables, self._overlaps(fitted), None, chosen.fusion, self.negative)
+        return self._fusion.merge(tables, fitted)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """As `merge`, with the members' weights by class."""
-        if len(tables) == 1:
-            return next(iter(tables.values()))
-        from tropho.predicting.fusion import fuse
-
-        chosen, fitted = self.settings.predict, fitted or {}
-        weights = fitted.get("weights") or {name: self._weights(name) for name in tables}
-        shares = [weights[name] for name in tables]
-        return fuse(list(tables.values()), self._overlaps(fitted), shares, chosen.fusion, self.negative)
-
-    def _overlaps(self, fitted: dict[str, Any] | None) -> float | dict[str, float]:
-        """From which overlap on boxes are one, of views, folds and members alike; for all classes or by class."""
-        overlaps: float | dict[str, float] = (fitted or {}).get("merge_iou", self.settings.predict.merge_iou)
-        return overlaps
-
-    def _weights(self, member: str) -> dict[str, float]:
-        """By class, as set: a member without boxes counts in the negative class alone."""
-        chosen = self.settings.predict
-        weight = chosen.weight_of(member)
-        weights = dict.fromkeys(self.classes, 0.0 if member in self.settings.boxless else weight)
-        return {**weights, self.negative: weight if chosen.says_negative(member) else 0.0} if self.negative else weights
+        return self._fusion.fuse(tables, fitted)
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """Members' weights and the overlap at every level by class, if settings ask for them and their gain holds."""
-        chosen, trials = self.settings.predict, self.settings.evaluate.fusion_trials
-        if not trials:
-            return {}
-        from tropho.predicting.finishing import suppress
-        from tropho.predicting.fusion_search import Members, Way, search_fusion
-
-        if truth.ignored is not None:
-            ignored = truth.ignored
-            tables = {name: [suppress(each, ignored) for each in looks] for name, looks in tables.items()}
-        weights = {name: self._weights(name) for name in tables}
-        labels = [*self.classes, self.negative] if self.negative else self.classes
-        as_set = {
-            label: Way(chosen.overlap_of(label), tuple(weights[name][label] for name in tables)) for label in labels
-        }
-        image_ids = list(truth.images["image_id"])
-        members = Members(tables, image_ids, truth.boxes, groups.loc[image_ids], self.negative, chosen.fusion, as_set)
-        return search_fusion(members, trials)
+        return self._fusion.fit(truth, tables, groups) if self.settings.evaluate.fusion_trials else {}
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """P(negative) calibrated and its power by class, as far as settings ask for them and their gain holds."""
