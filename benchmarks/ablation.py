@@ -29,6 +29,7 @@ from tropho.metrics.boxes import Ranking, leaderboard_map
 from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import finish_members, fit_members
+from tropho.reporting.advice import finish_advice
 from tropho.settings import TaskSettings
 from tropho.stages import audit, augment, download, split, train
 from tropho.stages.inputs import Inputs, read_inputs
@@ -159,7 +160,7 @@ def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> li
         gained = gain(row.ranking, best.ranking, row.groups)
         found.append((row, gained))
         _say(row, gained)
-        best = row if gained["value"] > 0 else best
+        best = row if gained["value"] > 0 and each.get("stays", True) else best
     epochs = math.ceil(ablation.base.train.epochs * best.minutes / first.minutes)
     longer = ablation.row(LONGER, {**plain, "train.epochs": epochs})
     return [*found, (longer, None), (best, gain(best.ranking, longer.ranking, best.groups))]
@@ -195,6 +196,9 @@ def main() -> None:
     print("|---" * (5 + len(rows[0][0].precisions)) + "|")
     for row, gained in rows:
         print(_cells(row, gained))
+    for row, _ in rows:
+        for sentence in finish_advice(row.fitted):
+            print(f"{row.name}: {sentence}")
     if asked.test:
         for row in (rows[0][0], rows[-2][0], rows[-1][0]):
             print(f"test: {row.name}: {ablation.test(row):.3f}")

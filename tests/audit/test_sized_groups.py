@@ -42,6 +42,8 @@ def test_of_a_large_group_as_many_images_count_as_a_third_elsewhere_have():
 def test_no_p_value_is_below_one_in_the_ways_to_choose():
     many = counts(*[(8, 8)] * 39)
     assert shown_less(*counts((30, 0), (9, 0)), *many)[0] == pytest.approx(1 / comb(41, 2), rel=1e-9)
+    assert shown_less(*counts((8, 0), (3, 0)), *many)[0] == pytest.approx(1 / comb(41, 2), rel=1e-9)
+    assert shown_less(*counts((7, 0), (5, 0), (3, 0), (2, 0)), *many) == pytest.approx((1 / comb(43, 4),) * 2, rel=1e-9)
     assert shown_less(*counts((30, 0)), np.zeros(0, int), np.zeros(0, int)) == (1.0, 1.0)
 
 
@@ -78,3 +80,16 @@ def test_no_more_false_alarms_than_it_claims(rng, k, here, elsewhere, rates):
         found.append(shown_less(sizes, rng.binomial(sizes, rate[:k]), others, rng.binomial(others, rate[k:]))[0])
     for level in (0.2, 0.05, 0.01):
         assert np.mean(np.array(found) <= level) <= level
+
+
+def test_no_more_false_alarms_where_a_value_has_groups_of_all_sizes(rng):
+    """Which slides are without the class is drawn anew each time; how many are is fixed, as the test takes it."""
+    sizes, others = np.array([9, 7, 5, 3]), np.full(20, 10)
+    found = []
+    for _ in range(4000):
+        shows = rng.permutation(24) >= 6
+        found.append(shown_less(sizes, sizes * shows[:4], others, others * shows[4:])[0])
+    attained, times = np.unique(found, return_counts=True)
+    allowed = attained * 4000
+    assert (np.cumsum(times) <= allowed + 4 * np.sqrt(allowed)).all()
+    assert attained[0] == pytest.approx(comb(6, 4) / comb(24, 4), rel=1e-9)
