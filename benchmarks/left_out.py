@@ -9,6 +9,7 @@ what a test promises). Found: white cells left out of the embedded photos, twelv
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from scipy.optimize import minimize
@@ -99,10 +100,9 @@ def found(count: int, difficulty: float) -> dict[tuple[str, float], int]:
             fetch(task, raw, Path(folder))
             result = audit(task, raw, Path(folder))
         for name, level in hits:
-            protocol.shown_less = TESTS[name]
-            findings = protocol.find_left_out(result.images, result.boxes, ["Trophozoite", "WBC"], level)
+            with patch.object(protocol, "shown_less", TESTS[name]):
+                findings = protocol.find_left_out(result.images, result.boxes, ["Trophozoite", "WBC"], level)
             hits[name, level] += [(each["class"], each["value"]) for each in findings] == [("WBC", "832x624")]
-        protocol.shown_less = shown_less
     return hits
 
 

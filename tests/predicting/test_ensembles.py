@@ -9,13 +9,13 @@ from scipy.optimize import minimize
 
 from tropho.predicting.crossfit import cross_finish, deal_groups
 from tropho.predicting.ensembles import (
-    LOOK,
+    VIEW,
     finish_members,
     fit_members,
     fuse_members,
     member_rows,
-    stack_looks,
     stack_members,
+    stack_views,
 )
 from tropho.predicting.fusion import fuse
 from tropho.predicting.weights import mixture_weights
@@ -234,14 +234,14 @@ VIEWS = {"predict.tta": ["identity", "hflip"]}
 
 @pytest.mark.parametrize("members", [[], ["other"]])
 @pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
-def test_looks_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
+def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
     chosen = {**VIEWS, "predict.fusion": method, "train.members": {name: {"train.seed": 1} for name in members}}
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
-    looks = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
-    at_once = {name: task.merge(tables) for name, tables in looks.items()}
-    stacked = stack_members({name: stack_looks(tables) for name, tables in looks.items()})
+    views = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
+    at_once = {name: task.merge(tables) for name, tables in views.items()}
+    stacked = stack_members({name: stack_views(tables) for name, tables in views.items()})
     fused = fuse_members(task, stacked)
-    assert LOOK not in fused
+    assert VIEW not in fused
     assert len(fused) < len(stacked)
     pd.testing.assert_frame_equal(fused, fuse_members(task, stack_members(at_once)), rtol=0, atol=1e-12)
     pd.testing.assert_frame_equal(member_rows(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
@@ -261,7 +261,7 @@ def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
 def test_a_look_without_a_find_counts(settings):
     task = build_task(settings("smear_demo", **VIEWS, **{"audit.negative": None}), ["Trophozoite", "WBC"])
     for tables in ([found_in(["a"], 0.8), empty(DETECTIONS)], [empty(DETECTIONS), found_in(["a"], 0.8)]):
-        fused = fuse_members(task, stack_members({"base": stack_looks(tables)}))
+        fused = fuse_members(task, stack_members({"base": stack_views(tables)}))
         np.testing.assert_allclose(fused["score"], [0.4], atol=1e-9)
 
 
@@ -274,13 +274,13 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
     images = conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES)
     truth = Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES))
 
-    def look():
+    def view():
         rows = [[each, "WBC", rng.uniform(0.3, 0.9), *box] for each in ids[5:] for box in pair]
         rows += [[each, "NEG", 0.6 if number < 5 else 0.4, 0, 0, 0, 0] for number, each in enumerate(ids)]
         return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
 
-    tables = [look(), look()]
-    stacked, groups = stack_members({"base": stack_looks(tables)}), pd.Series(ids, index=ids)
+    tables = [view(), view()]
+    stacked, groups = stack_members({"base": stack_views(tables)}), pd.Series(ids, index=ids)
     fitted = fit_members(task, truth, stacked, groups)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["merge_iou"]["WBC"] > 0.6

@@ -131,18 +131,18 @@ def test_who_does_not_count_as_set_stays_out(rng):
     assert fitted["merge_iou"]["W"] == 0.4
 
 
-def test_two_looks_of_one_model_are_fused_by_a_fitted_overlap(rng):
+def test_two_views_of_one_model_are_fused_by_a_fitted_overlap(rng):
     """Neighbours that overlap by 0.6 are two objects: as set they are fused to one, which the search undoes."""
     members = neighbours(rng, images=45)
     fitted = search_fusion(members, 12)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["gains"]["fusion"]["value"] > 0.1
     assert fitted["merge_iou"]["T"] > 0.65
-    assert fitted["merge_iou"]["W"] == 0.55  # W's two looks agree whatever the overlap
+    assert fitted["merge_iou"]["W"] == 0.55  # W's two views agree whatever the overlap
     assert fitted["weights"] == {"one": {"T": 1.0, "W": 1.0, "NEG": 1.0}}
 
 
-def test_the_overlap_is_fitted_for_looks_and_members_at_once(rng):
+def test_the_overlap_is_fitted_for_views_and_members_at_once(rng):
     members = neighbours(rng, images=45)
     both = replace(
         members,
@@ -153,12 +153,12 @@ def test_the_overlap_is_fitted_for_looks_and_members_at_once(rng):
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["merge_iou"]["T"] > 0.65
     overlaps = {**fitted["merge_iou"], "NEG": 1.0}
-    looked = [fuse(tables, overlaps, None, "wbf", "NEG") for tables in both.tables.values()]
+    viewed = [fuse(tables, overlaps, None, "wbf", "NEG") for tables in both.tables.values()]
     ways = {label: Way(overlaps[label], EQUAL) for label in both.as_set}
-    pd.testing.assert_frame_equal(both.fuse(ways), fuse(looked, overlaps, None, "wbf", "NEG"))
+    pd.testing.assert_frame_equal(both.fuse(ways), fuse(viewed, overlaps, None, "wbf", "NEG"))
 
 
-def test_looks_of_a_member_that_does_not_count_in_a_class_leave_it_alone(rng):
+def test_views_of_a_member_that_does_not_count_in_a_class_leave_it_alone(rng):
     members = neighbours(rng, images=45)
     quiet = members.tables["one"][0].iloc[:0]
     as_set = {"T": Way(0.55, (0.0, 1.0)), "W": Way(0.55, (1.0, 0.0)), "NEG": Way(1.0, (1.0, 0.0))}
@@ -167,17 +167,17 @@ def test_looks_of_a_member_that_does_not_count_in_a_class_leave_it_alone(rng):
 
 
 def neighbours(rng: np.random.Generator, images: int) -> Members:
-    """One model's two looks; every third image is empty, the others hold a W and two T that overlap by 0.6."""
+    """One model's two views; every third image is empty, the others hold a W and two T that overlap by 0.6."""
     truth: list[tuple] = []
-    looks: list[list[tuple]] = [[], []]
+    views: list[list[tuple]] = [[], []]
     boxes = [("T", (10.0, 10.0, 50.0, 50.0)), ("T", (20.0, 10.0, 60.0, 50.0)), ("W", (100.0, 10.0, 140.0, 50.0))]
     for number in range(images):
         name, is_empty = f"i{number:03}", number % 3 == 0
-        for rows in looks:
+        for rows in views:
             rows += [(name, label, rng.uniform(0.3, 0.9), *box) for label, box in boxes if not is_empty]
             rows.append((name, "NEG", 0.6 if is_empty else 0.4, 0, 0, 0, 0))
         truth += [(name, label, *box) for label, box in boxes if not is_empty]
-    tables = [pd.DataFrame(rows, columns=COLUMNS) for rows in looks]
+    tables = [pd.DataFrame(rows, columns=COLUMNS) for rows in views]
     boxes_table = pd.DataFrame(truth, columns=["image_id", "label", *BOX])
     as_set = {"T": Way(0.55, (1.0,)), "W": Way(0.55, (1.0,)), "NEG": Way(1.0, (1.0,))}
     return replace(members_of(boxes_table, {"one": tables[0]}, as_set=as_set), tables={"one": tables})

@@ -73,8 +73,10 @@ def test_newest_version_arrives_with_its_number(kaggle, leaves, task, tmp_path, 
 
     logger = logging.getLogger(kagglehub.__name__)
     logger.addHandler(caplog.handler)
-    provenance = fetch(task(), tmp_path / "raw", tmp_path)
-    logger.removeHandler(caplog.handler)
+    try:
+        provenance = fetch(task(), tmp_path / "raw", tmp_path)
+    finally:
+        logger.removeHandler(caplog.handler)
     assert provenance == {"source": "kaggle", "repo": REPO, "version": "2", "files": 1}
     files = files_below(tmp_path / "raw")
     assert json.loads(files.pop("provenance.json")) == provenance

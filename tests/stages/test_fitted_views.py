@@ -1,11 +1,11 @@
-"""One detector looked through two views: views are kept apart to be fitted, and what was fitted reaches every image."""
+"""One detector viewed through two views: views are kept apart to be fitted, and what was fitted reaches every image."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tropho.files import read_json
-from tropho.predicting.ensembles import LOOK, MEMBER, finish_members, fuse_members
+from tropho.predicting.ensembles import MEMBER, VIEW, finish_members, fuse_members
 from tropho.stages import evaluate, train
 from tropho.stages.inputs import read_inputs
 from tropho.stages.members import load_members, of_images, out_of_fold
@@ -55,11 +55,11 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
 
     inputs, accelerator = read_inputs(paths), make_accelerator(fitting.train)
     members = load_members(fitting, paths, record, inputs)
-    looks = out_of_fold(members, accelerator)
-    assert set(looks[LOOK]) == {0, 1}
+    views = out_of_fold(members, accelerator)
+    assert set(views[VIEW]) == {0, 1}
     assert set(out_of_fold(load_members(chosen(), paths, record, inputs), accelerator).columns) == {*by, MEMBER}
     task = members[0].task
-    assert len(fuse_members(task, looks)) < len(fuse_members(task, looks, FITTED)) <= len(looks)
+    assert len(fuse_members(task, views)) < len(fuse_members(task, views, FITTED)) <= len(views)
 
     test = inputs.truth.of(inputs.test)
     with monkeypatch.context() as kept:

@@ -108,7 +108,7 @@ def test_published_test_set_is_kept_and_its_duplicates_leave_training():
     summary = summarise(splits.reset_index(), images, NO_BOXES)
     assert (summary["excluded"], summary["shared_groups"], summary["test_published"]) == (2, 1, True)
     assert any("kept out" in note for note in summary["notes"])
-    assert any("share 1 groups" in note for note in summary["notes"])
+    assert any("share 1 group" in note for note in summary["notes"])
 
     kept = split(knobs(drop_test_duplicates=False), images, NO_BOXES)
     assert "excluded" not in set(kept["subset"])
@@ -144,7 +144,7 @@ def test_a_published_validation_set_is_the_only_fold():
     assert summary["notes"] == [
         "78 training images (fold 1, never validated), 39 of the published validation set (fold 0), 30 for test.",
         "3 training images are kept out, since the test or the validation set has them, exactly or nearly.",
-        "2 training images share 1 groups with the published validation set, so its score flatters.",
+        "2 training images share 1 group with the published validation set, so its score flatters.",
     ]
 
     kept = split(knobs(validation="published", drop_test_duplicates=False), images, NO_BOXES)
@@ -159,7 +159,7 @@ def test_a_published_validation_set_may_share_patients_with_the_test():
     splits = split(knobs(validation="published"), images, NO_BOXES)
     summary = summarise(splits, images, NO_BOXES, validation=True)
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
-    assert "2 training images share 1 groups with the published test set, so its score flatters." in summary["notes"]
+    assert "2 training images share 1 group with the published test set, so its score flatters." in summary["notes"]
 
 
 def test_a_published_validation_set_is_dealt_out_where_merged():
@@ -317,6 +317,6 @@ def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
     whole.loc[shared[:2], "fold"] = 0
     notes = summarise(whole, images, NO_BOXES)["notes"]
     assert (
-        "6 training images share 1 groups with the published test set, so its score flatters (where train.folds is 1, "
+        "6 training images share 1 group with the published test set, so its score flatters (where train.folds is 1, "
         "4 of them train)."
     ) in notes

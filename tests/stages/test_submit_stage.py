@@ -119,12 +119,22 @@ def test_a_submission_without_test_predictions_is_not_entered(small, settings):
     held_back = settings(
         "cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16, "evaluate.test": False}
     )
-    assert submit.run(held_back, root)["rows"] == 0
     paths = Paths(root, made.name)
+    record = read_json(paths.models / "run.json")
+    write_evaluated(paths.evaluate, record, held_back)
+    assert submit.run(held_back, root)["rows"] == 0
     assert read_ledger(paths.ledger, paths.ledger_copy).empty
     assert paths.ledger.exists()  # an output of the stage
+    write_evaluated(paths.evaluate, record, made)
     submit.run(made, root)
     assert len(read_ledger(paths.ledger, paths.ledger_copy)) == 1
+
+
+def test_an_evaluation_that_does_not_say_what_it_is_of_is_not_submitted(small):
+    made, root = small
+    (Paths(root, made.name).evaluate / "evaluated.json").unlink()
+    with pytest.raises(DataError, match=r"does not say which models it is of; run `tropho evaluate cells_demo`\.$"):
+        submit.run(made, root)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +142,7 @@ def test_a_submission_without_test_predictions_is_not_entered(small, settings):
     [
         ({}, "r2", "changed since: member base); run `tropho evaluate cells_demo`"),
         ({"predict.tta": ["identity", "hflip"]}, "r1", "changed since: predict.tta); run `tropho evaluate cells_demo`"),
+        ({"evaluate.test": False}, "r1", "changed since: evaluate.test); run `tropho evaluate cells_demo`"),
         ({"train.members": {"b": {"train.seed": 1}}}, "r1", "params.yaml asks for base, b; run `dvc repro`"),
     ],
 )

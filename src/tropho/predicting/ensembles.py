@@ -1,9 +1,9 @@
 """Predictions of all models: one table whose column `member` names the model that each row is of.
 
-Where the fusion of views is fitted too, a column `look` numbers the test-time view that a row is of. Each member's
-looks become one table by `Task.merge`, and then the members by `Task.fuse`.
+Where the fusion of views is fitted too, a column `view` numbers the test-time view that a row is of. Each member's
+views become one table by `Task.merge`, and then the members by `Task.fuse`.
 
-What is learned from out-of-fold predictions, how looks and members are fused and then all that the task's `fit_finish`
+What is learned from out-of-fold predictions, how views and members are fused and then all that the task's `fit_finish`
 learns of the fused ones, is learned together, so that cross-fitting covers both.
 """
 
@@ -15,7 +15,7 @@ from tropho.settings import BASE
 from tropho.tasks.base import Task, Truth
 
 MEMBER = "member"
-LOOK = "look"
+VIEW = "view"
 
 
 def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -23,20 +23,20 @@ def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat([table.assign(**{MEMBER: name}) for name, table in tables.items()], ignore_index=True)
 
 
-def stack_looks(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """One model's prediction tables of the same images, one a view of predict.tta -> one with the column `look`."""
-    return pd.concat([table.assign(**{LOOK: number}) for number, table in enumerate(tables)], ignore_index=True)
+def stack_views(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """One model's prediction tables of the same images, one a view of predict.tta -> one with the column `view`."""
+    return pd.concat([table.assign(**{VIEW: number}) for number, table in enumerate(tables)], ignore_index=True)
 
 
 def member_rows(task: Task, predictions: pd.DataFrame, name: str) -> pd.DataFrame:
-    """One member's prediction table, its looks merged as the settings say."""
-    return task.merge(_looks(task, predictions, name))
+    """One member's prediction table, its views merged as the settings say."""
+    return task.merge(_views(task, predictions, name))
 
 
 def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
     """The members' rows made one prediction table; a table without the column `member` stays as it is.
 
-    `fitted` is what `fit_members` returned; without it looks and members count as the settings say.
+    `fitted` is what `fit_members` returned; without it views and members count as the settings say.
     """
     return _fused(task, _by_member(task, predictions), fitted) if MEMBER in predictions else predictions
 
@@ -65,19 +65,19 @@ def finish_members(
 
 
 def _fused(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[str, Any] | None) -> pd.DataFrame:
-    return task.fuse({name: task.merge(looks, fitted) for name, looks in tables.items()}, fitted)
+    return task.fuse({name: task.merge(views, fitted) for name, views in tables.items()}, fitted)
 
 
 def _by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Each member's looks, in the order of the settings: who finds nothing has no rows, and counts all the same."""
-    return {name: _looks(task, predictions, name) for name in [BASE, *task.settings.train.members]}
+    """Each member's views, in the order of the settings: one that finds nothing counts too."""
+    return {name: _views(task, predictions, name) for name in [BASE, *task.settings.train.members]}
 
 
-def _looks(task: Task, predictions: pd.DataFrame, name: str) -> list[pd.DataFrame]:
-    """One table a look, by number; a single one where looks are not kept apart."""
+def _views(task: Task, predictions: pd.DataFrame, name: str) -> list[pd.DataFrame]:
+    """One table a view, by number; a single one where views are not kept apart."""
     parts = [(predictions[MEMBER] == name).to_numpy(bool)]
-    if LOOK in predictions:
-        number = predictions[LOOK].to_numpy()
+    if VIEW in predictions:
+        number = predictions[VIEW].to_numpy()
         parts = [parts[0] & (number == each) for each in range(len(task.settings.predict.tta))]
-    bare = predictions.drop(columns=[MEMBER, LOOK], errors="ignore")
-    return [bare[part].reset_index(drop=True) for part in parts]
+    columns = [name for name in predictions.columns if name not in (MEMBER, VIEW)]
+    return [predictions.loc[part, columns].reset_index(drop=True) for part in parts]

@@ -1,6 +1,6 @@
 """How views and members are fused, class by class: overlaps and weights that gain on groups they weren't chosen on.
 
-For every class Optuna tries overlaps from which boxes are one, of a member's looks and of members alike, and weights
+For every class Optuna tries overlaps from which boxes are one, of a member's views and of members alike, and weights
 of the members; the negative class has weights alone. Values are coarse, so as not to fit chance. What scores highest by
 the leaderboard's metric on four fifths of the groups fuses the rest, five times. It is kept if the 95 % interval of the
 gain over the fusion as set, by whole groups, is above zero and there are at least FEW_GROUPS of them.
@@ -36,7 +36,7 @@ class Way(NamedTuple):
     weights: tuple[float, ...]
 
     @property
-    def is_shared(self) -> bool:
+    def has_weights(self) -> bool:
         """Whether there are weights to choose."""
         return sum(weight > 0 for weight in self.weights) > 1
 
@@ -50,7 +50,7 @@ class Members:
     """Out-of-fold predictions of an ensemble's members, or of one model's views, and their truth.
 
     Attributes:
-        tables: by member one table a look (test-time view), columns of tables.DETECTIONS, all of the same images.
+        tables: by member one table a test-time view, columns of tables.DETECTIONS, all of the same images.
         image_ids: every image.
         boxes: true boxes, columns of tables.BOXES.
         groups: of each image, by image_id.
@@ -83,21 +83,21 @@ class Members:
         return 1 - negative_probability(self.fuse(self.as_set), self.negative)
 
     def fuse(self, ways: Ways, image_ids: pd.Index | None = None) -> pd.DataFrame:
-        """One table, not finished, of these images or all: each member's looks made one, then the members."""
+        """One table, not finished, of these images or all: each member's views made one, then the members."""
         overlaps = {label: way.iou for label, way in ways.items()}
         members = []
         for tables in self.tables.values():
-            looks = tables if image_ids is None else [each[each["image_id"].isin(image_ids)] for each in tables]
-            members.append(fuse(looks, overlaps, None, self.method, self.negative) if len(looks) > 1 else looks[0])
+            views = tables if image_ids is None else [each[each["image_id"].isin(image_ids)] for each in tables]
+            members.append(fuse(views, overlaps, None, self.method, self.negative) if len(views) > 1 else views[0])
         if len(members) == 1:
             return members[0]
         return fuse(members, overlaps, list(self.weights(ways).values()), self.method, self.negative)
 
     def is_open(self, label: str) -> bool:
-        """Whether a class has anything to choose: weights of members, or the overlap of a member's looks."""
+        """Whether a class has anything to choose: weights of members, or the overlap of a member's views."""
         way = self.as_set[label]
-        looked = (len(looks) > 1 for looks, weight in zip(self.tables.values(), way.weights, strict=True) if weight)
-        return way.is_shared or (label != self.negative and any(looked))
+        several = (len(views) > 1 for views, weight in zip(self.tables.values(), way.weights, strict=True) if weight)
+        return way.has_weights or (label != self.negative and any(several))
 
     def weights(self, ways: Ways) -> dict[str, dict[str, float]]:
         """By member and class."""
@@ -162,7 +162,7 @@ def _draw(trial: Any, members: Members, label: str) -> Way:
     iou = set_way.iou
     if label != members.negative:
         iou = round(trial.suggest_float(f"{label}/iou", least, most, step=step), 4)
-    if not set_way.is_shared:
+    if not set_way.has_weights:
         return Way(iou, set_way.weights)
     least, most, step = WEIGHT
     weights = tuple(

@@ -53,9 +53,8 @@ class Predictor:
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
         batch["images"] = batch["images"].to(next(self.model.parameters()).device)
-        views = self.task.settings.predict.tta
-        looks = [self.task.to_table(self.task.predict(self.model, batch, view), [image_id], sizes) for view in views]
-        return self.task.merge(looks, fitted)
+        outputs = [self.task.predict(self.model, batch, view) for view in self.task.settings.predict.tta]
+        return self.task.merge([self.task.to_table(each, [image_id], sizes) for each in outputs], fitted)
 
     def predict_images(self, images: list[np.ndarray]) -> list[pd.DataFrame]:
         """One finished prediction table an image (height, width, 3) uint8 RGB, without the column image_id."""

@@ -1,16 +1,21 @@
 """Data sets on Kaggle, through its own client (extra `kaggle`)."""
 
 import logging
+import lzma
 import re
 import tarfile
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 from tropho.errors import DataError, OutsideError, UsageError
 from tropho.settings import TaskSettings
 from tropho.sources.copying import copy_folder
-from tropho.sources.members import CORRUPT
 from tropho.sources.progress import quiet_stderr
+
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+"""What unpacking raises; the client's other errors are not the archive's fault."""
 
 UNKNOWN_ARCHIVE = "Unsupported archive type."
 """What the client says, as a bare ValueError, of a file that is neither zip nor tar."""
@@ -68,13 +73,14 @@ def _failure(repo: str, error: Exception) -> DataError | OutsideError:
             return OutsideError(f"The archive of '{repo}' was damaged on the way; run again.")
         case OSError() if error.errno:
             return OutsideError(
-                f"Kaggle's cache can't take '{repo}' ({error.strerror}); mend that, or set KAGGLEHUB_CACHE."
+                f"Kaggle's client can't use {error.filename or 'its cache'} for '{repo}' ({error.strerror}); mend "
+                "that, or set KAGGLEHUB_CACHE if it is in the cache."
             )
         case tarfile.FilterError():
             return DataError(
                 f"The archive of '{repo}' puts '{error.tarinfo.name}' outside its folder; use another set."
             )
-        case _ if isinstance(error, CORRUPT) or str(error) == UNKNOWN_ARCHIVE:
+        case _ if isinstance(error, DAMAGED) or str(error) == UNKNOWN_ARCHIVE:
             return DataError(
                 f"The archive of '{repo}' is damaged or of an unknown kind; remove datasets/{repo} from Kaggle's cache "
                 "(KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."

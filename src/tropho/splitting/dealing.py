@@ -9,7 +9,6 @@ import pandas as pd
 
 from tropho.splitting.traits import Traits
 
-FINEST = 20  # a hold-out is a number of parts of at most so many
 SHUFFLES = 50
 WORK = 500_000  # groups times shuffles, at most: many groups come out even at the first try
 JOINT = 0.2  # what joint kinds count for beside the traits by themselves

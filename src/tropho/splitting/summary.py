@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.splitting.dealing import FINEST
 from tropho.splitting.traits import traits_of
 
+FINEST = 20  # a hold-out is a number of parts of at most so many
 TOLD = 0.1  # a hold-out that differs by more than this part of what was asked for is told
 
 
@@ -38,14 +38,13 @@ def summarise(
     elif asked and abs(share - holdout) > TOLD * holdout:
         notes.append(
             f"split.holdout asks for {holdout:.1%} of the images, and {share:.1%} are held out for test: it takes "
-            f"whole groups, in parts of 1/{FINEST} or larger."
+            f"whole groups{' that the published validation set has none of' if validation else ''}, in parts of "
+            f"1/{FINEST} or larger."
         )
     for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
         if len(sharing):
-            notes.append(
-                f"{len(sharing):,} training images share {sharing['group'].nunique():,} groups with the {name} set, so "
-                f"its score flatters{_outside(sharing)}."
-            )
+            many, groups = _count(len(sharing), "training image"), _count(sharing["group"].nunique(), "group")
+            notes.append(f"{many} share {groups} with the {name} set, so its score flatters{_outside(sharing)}.")
     uneven = pd.DataFrame() if validation else _unevenness(train, images, boxes)
     if not validation:
         notes.append(_furthest(uneven))
@@ -81,6 +80,10 @@ def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame, exclud
     judged = "test or the validation set has" if len(held) else "test set has"
     kept_out = f"{excluded:,} training images are kept out, since the {judged} them, exactly or nearly."
     return [told, kept_out] if excluded else [told]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _outside(sharing: pd.DataFrame) -> str:

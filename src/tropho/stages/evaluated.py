@@ -10,6 +10,8 @@ from tropho.stages.members import model_entries, wanted_entries
 from tropho.stages.paths import Paths
 
 FILE = "evaluated.json"
+LEARNED = {"test", "fusion_trials", "calibrate_negative", "power_trials"}
+"""Settings of `evaluate` that say which predictions there are and what is learned of them; the others judge."""
 
 
 def write_evaluated(folder: Path, record: dict[str, Any], settings: TaskSettings) -> None:
@@ -18,9 +20,11 @@ def write_evaluated(folder: Path, record: dict[str, Any], settings: TaskSettings
 
 
 def check_evaluated(paths: Paths, record: dict[str, Any], settings: TaskSettings) -> None:
-    """Raise DataError where members, their models or the settings of `predict` are not those that were evaluated."""
+    """Raise DataError where members, their models or settings that results hang on are not those of the evaluation."""
     file = paths.evaluate / FILE
-    known = read_json(file) if file.exists() else {}
+    if not file.exists():
+        raise DataError(f"{paths.evaluate} does not say which models it is of; run `tropho evaluate {paths.task}`.")
+    known = read_json(file)
     present = _evaluated(wanted_entries(settings, paths, record), settings)
     changed = [
         f"{section}{name}"
@@ -36,8 +40,9 @@ def check_evaluated(paths: Paths, record: dict[str, Any], settings: TaskSettings
 
 
 def _evaluated(entries: dict[str, dict[str, Any]], settings: TaskSettings) -> dict[str, dict[str, Any]]:
-    """By the beginning of a name in messages: each member's trained folds, and the settings of `predict`."""
+    """By the beginning of a name in messages: each member's trained folds, and settings."""
     return {
         "member ": {name: entry["folds"] for name, entry in entries.items()},
         "predict.": settings.predict.model_dump(exclude={"batch_size"}),  # which changes no prediction
+        "evaluate.": settings.evaluate.model_dump(include=LEARNED),
     }

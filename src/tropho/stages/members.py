@@ -7,7 +7,7 @@ import pandas as pd
 from accelerate import Accelerator
 
 from tropho.errors import DataError
-from tropho.predicting.ensembles import stack_looks, stack_members
+from tropho.predicting.ensembles import stack_members, stack_views
 from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import BASE, RANDOM, TaskSettings
 from tropho.stages.inputs import Inputs
@@ -51,7 +51,7 @@ class Member:
         """That of its first fold; the folds differ in weights alone."""
         return next(iter(self.folds.values())).task
 
-    def looks(self, number: int, truth: Truth, accelerator: Accelerator) -> list[pd.DataFrame]:
+    def views(self, number: int, truth: Truth, accelerator: Accelerator) -> list[pd.DataFrame]:
         """One fold's predictions for these images, one table a test-time view."""
         task, model = self.task, self.folds[number].model.to(accelerator.device)
         chosen = task.settings.predict
@@ -63,7 +63,7 @@ class Member:
         self, number: int, truth: Truth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """The same merged; `fitted` as for `Task.merge`."""
-        return self.task.merge(self.looks(number, truth, accelerator), fitted)
+        return self.task.merge(self.views(number, truth, accelerator), fitted)
 
 
 def load_entry(name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths) -> dict[int, Predictor]:
@@ -106,7 +106,7 @@ def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame
         for number in member.folds:
             unseen = member.inputs.fold(number)[1]
             if apart:
-                folds.append(stack_looks(member.looks(number, unseen, accelerator)))
+                folds.append(stack_views(member.views(number, unseen, accelerator)))
             else:
                 folds.append(member.predict(number, unseen, accelerator))
         tables[member.name] = pd.concat(folds, ignore_index=True)

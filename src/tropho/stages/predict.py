@@ -38,9 +38,9 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     if not record.exists():
         raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
     trained = read_json(record)
+    fitted = _fitted(settings, paths, trained)
     members = load_folds(settings, paths, trained)
     kind = next(iter(members[BASE].values())).task
-    fitted = _fitted(settings, paths, trained)
     names = _names(images)
     tables = []
     for name, image in track(list(names.items()), "predict"):

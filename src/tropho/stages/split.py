@@ -12,8 +12,8 @@ from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
-from tropho.splitting.dealing import FINEST, deal
-from tropho.splitting.summary import summarise
+from tropho.splitting.dealing import deal
+from tropho.splitting.summary import FINEST, summarise
 from tropho.splitting.traits import traits_of
 from tropho.stages.paths import Paths
 

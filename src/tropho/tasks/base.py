@@ -102,19 +102,19 @@ class Task(Protocol):
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predictions of one model's views, or of a member's folds, for the same images -> one table.
 
-        `fitted` as for `fuse`.
+        `fitted` is what ensembles.fit_members returned; without it they are merged as the settings say.
         """
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predictions of an ensemble's members for the same images -> one table.
 
-        `fitted` is what `fit_fusion` returned; without it members count as the settings say.
+        `fitted` as for `merge`; without it members count as the settings say.
         """
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """What `merge` and `fuse` learn from out-of-fold predictions, as JSON holds it; {} where there is nothing.
 
-        `tables` are the looks of each member, those that `merge` makes one. `groups` as for `fit_finish`.
+        `tables` are the views of each member, those that `merge` makes one. `groups` as for `fit_finish`.
         """
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:

@@ -36,13 +36,13 @@ class BoxFusion:
         return fuse(list(tables.values()), self._overlaps(fitted), shares, self.settings.predict.fusion, self.negative)
 
     def fit(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """See predicting.fusion_search; `tables` are the looks of each member, `groups` are by image_id."""
+        """See predicting.fusion_search; `tables` are the views of each member, `groups` are by image_id."""
         from tropho.predicting.finishing import suppress
         from tropho.predicting.fusion_search import Members, Way, search_fusion
 
         chosen, ignored = self.settings.predict, truth.ignored
         if ignored is not None:
-            tables = {name: [suppress(each, ignored) for each in looks] for name, looks in tables.items()}
+            tables = {name: [suppress(each, ignored) for each in views] for name, views in tables.items()}
         weights = {name: self._weights(name) for name in tables}
         labels = [*self.classes, self.negative] if self.negative else self.classes
         as_set = {

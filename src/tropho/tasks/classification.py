@@ -100,7 +100,7 @@ class ClassificationTask:
             return {}
         from tropho.predicting.weights import mixture_weights
 
-        merged = [self.merge(looks) for looks in tables.values()]
+        merged = [self.merge(views) for views in tables.values()]
         true = self._numbers(truth.of(merged[0]["image_id"]))
         rows = np.arange(len(true))
         given = np.stack([table[self.columns].to_numpy()[rows, true] for table in merged], axis=1)
