@@ -130,7 +130,7 @@ def _heat_maps() -> Finding:
 
 
 def _credentials() -> Iterator[Finding]:
-    ways = {
+    ways: dict[str, list[tuple[str, ...]]] = {
         "Hugging Face": [("HF_TOKEN",)],
         "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
     }
