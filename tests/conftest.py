@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from project import Case, Project, case_maker
 from tropho.config import load_params, task_settings, with_overrides
 from tropho.settings import TaskSettings
 
@@ -37,3 +38,15 @@ def real_data() -> Path:
 def rng() -> np.random.Generator:
     """A seeded random generator."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A scratch project in which `tropho` commands run."""
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """Makes projects of the reports in ../shared/cases: project, task = case("01")."""
+    return case_maker(tmp_path)

@@ -32,7 +32,8 @@ class DownloadSettings(Section):
 class AuditSettings(Section):
     """How labels are read and what is counted as wrong with them."""
 
-    format: Literal["boxes_csv", "coco", "voc", "image_folder", "label_csv"]
+    format: Literal["boxes_csv", "coco", "voc", "yolo", "kitti", "image_folder", "label_csv"]
+    columns: dict[str, str]
     classes: list[str] | None
     class_map: dict[str, str | None]
     negative: str | None
@@ -40,6 +41,7 @@ class AuditSettings(Section):
     test: list[str] | None
     group_pattern: str | None
     mistyped: Literal["quarantine", "keep"]
+    max_megapixels: Positive
     min_box: Annotated[float, Field(ge=0)]
     double_iou: Positive
     merge_doubles: bool

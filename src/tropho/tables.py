@@ -27,9 +27,14 @@ IMAGES = {
     "subset": "string",  # train | validation | test, as published
     "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; only "ok" goes on
 }
-MAY_LACK = frozenset({"device", "ignored"})
+MAY_LACK = frozenset({"device", "ignored", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""
-BOXES = {"image_id": "string", "label": "string", **dict.fromkeys(BOX, "float64")}
+BOXES = {
+    "image_id": "string",
+    "label": "string",
+    **dict.fromkeys(BOX, "float64"),
+    "ignore": "boolean",  # an ignored region (a crowd): its inside is neither learned from nor scored; empty = False
+}
 ISSUES = {
     "kind": "string",  # such as unreadable, missing, zero_area, clipped, double_box, duplicate_image
     "image_id": "string",
@@ -74,7 +79,8 @@ def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") ->
     missing = [column for column in schema if column not in table and column not in MAY_LACK]
     if missing:
         raise DataError(f"{name} has no column '{missing[0]}'; it needs {', '.join(schema)}.")
-    return table.reindex(columns=list(schema)).astype(schema)
+    table = table.reindex(columns=list(schema)).astype(schema)
+    return table.fillna({"ignore": False}) if "ignore" in schema else table
 
 
 def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None = None) -> None:

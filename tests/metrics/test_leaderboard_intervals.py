@@ -19,7 +19,7 @@ def world(rng: np.random.Generator, count: int = 24):
             boxes.append([image_id, "WBC", *box])
             found.append([image_id, "WBC", rng.uniform(), *(box if number % 4 else [50.0, 50.0, 60.0, 60.0])])
         found.append([image_id, "NEG", rng.uniform(), 0.0, 0.0, 0.0, 0.0])
-    truth = conform(pd.DataFrame(boxes, columns=list(BOXES)), BOXES)
+    truth = conform(pd.DataFrame(boxes, columns=list(BOXES)[:-1]), BOXES)
     return ids, truth, conform(pd.DataFrame(found, columns=list(DETECTIONS)), DETECTIONS)
 
 
@@ -53,6 +53,6 @@ def test_without_a_negative_class_the_marks_of_images_are_no_class(rng):
 
 
 def test_without_any_box_everything_is_undefined():
-    ids, truth, found = ["a", "b"], conform(pd.DataFrame(columns=list(BOXES)), BOXES), pd.DataFrame(columns=DETECTIONS)
+    ids, truth, found = ["a", "b"], conform(pd.DataFrame(columns=list(BOXES)[:-1]), BOXES), pd.DataFrame(columns=DETECTIONS)
     ranking = rank_images(ids, truth, conform(found, DETECTIONS), None)
     assert ranking.classes == {}

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropho.metrics.matching import match
-from tropho.tables import BOX, BOXES, DETECTIONS, empty
+from tropho.tables import BOX, BOXES, DETECTIONS, conform, empty
 
 
 def boxes(*rows: tuple) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(BOXES)).astype(BOXES)
+    return conform(pd.DataFrame(rows, columns=[*BOXES][:-1]), BOXES)
 
 
 def detections(*rows: tuple) -> pd.DataFrame:

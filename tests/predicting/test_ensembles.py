@@ -107,7 +107,7 @@ def detecting(settings, rng):
     )
     ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
     rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids[5:]]
-    boxes = conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES)
+    boxes = conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES)
     truth = Truth(conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes)
 
     def detected(box, least, most):
@@ -163,7 +163,7 @@ def without_negative(settings):
     chosen = {"audit.negative": None, "evaluate.fusion_trials": 2, "train.members": {"other": {"train.seed": 1}}}
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     ids = [f"i{number:02d}" for number in range(20)]
-    boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES))
+    boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES)[:-1])
     images = pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES))
     return task, Truth(conform(images, IMAGES), conform(boxes, BOXES))
 
@@ -272,7 +272,7 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
     pair = [[10.0, 10.0, 50.0, 50.0], [20.0, 10.0, 60.0, 50.0]]
     rows = [[each, "WBC", *box] for each in ids[5:] for box in pair]
     images = conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES)
-    truth = Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES))
+    truth = Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES))
 
     def view():
         rows = [[each, "WBC", rng.uniform(0.3, 0.9), *box] for each in ids[5:] for box in pair]

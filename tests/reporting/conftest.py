@@ -86,7 +86,7 @@ def classification_world(raw: Path, count: int, rng: np.random.Generator, classe
     predictions = pd.DataFrame({"image_id": images["image_id"]})
     predictions["label"] = pd.Series([classes[each] for each in values.argmax(axis=1)], dtype="string")
     predictions[[f"p_{name}" for name in classes]] = values
-    return World(raw, images, conform(pd.DataFrame(columns=list(BOXES)), BOXES), predictions, classes)
+    return World(raw, images, conform(pd.DataFrame(columns=list(BOXES)[:-1]), BOXES), predictions, classes)
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ def smear_paths(tmp_path, rng):
     images = pd.DataFrame({"image_id": names, "path": names, "group": names, "subset": subset})
     images = images.assign(width=64, height=48, status="ok", sha256="", phash="", duplicate=pd.NA, label=pd.NA)
     write_table(conform(images, IMAGES), paths.audit / "images.csv", IMAGES)
-    write_table(pd.DataFrame(boxes[:6], columns=list(BOXES)), paths.audit / "boxes.csv", BOXES)
+    write_table(pd.DataFrame(boxes[:6], columns=list(BOXES)[:-1]), paths.audit / "boxes.csv", BOXES)
     write_json(paths.audit / "summary.json", {"classes": ["Trophozoite", "WBC"]})
     folds = [number // 6 if number < 12 else -1 for number in range(15)]
     write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)

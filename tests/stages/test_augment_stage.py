@@ -48,7 +48,7 @@ def workspace(root: Path, task: str, detection: bool) -> pd.DataFrame:
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(file)
     write_table(pd.DataFrame(rows), root / "data" / "audit" / task / "images.csv", IMAGES)
-    boxes_table = pd.DataFrame(boxes, columns=list(BOXES))
+    boxes_table = pd.DataFrame(boxes, columns=list(BOXES)[:-1])
     write_table(boxes_table, root / "data" / "audit" / task / "boxes.csv", BOXES)
     write_table(pd.DataFrame(splits), root / "data" / "splits" / f"{task}.csv", SPLITS)
     return boxes_table
@@ -174,11 +174,11 @@ def test_spread_is_even_and_holds_both_ends() -> None:
 
 def test_varied_takes_turns_among_classes() -> None:
     images = pd.DataFrame({"image_id": list("abcdefgh"), "label": ["x"] * 6 + ["y"] * 2})
-    none = pd.DataFrame(columns=list(BOXES))
+    none = pd.DataFrame(columns=list(BOXES)[:-1])
     assert sorted(varied(images, none, 4)["label"]) == ["x", "x", "y", "y"]
     assert len(varied(images, none, 100)) == 8
     unlabelled = images.assign(label=pd.Series([None] * 8, dtype="string"))
-    boxes = pd.DataFrame([("h", "WBC", 0, 0, 5, 5), ("c", "T", 0, 0, 5, 5)], columns=list(BOXES))
+    boxes = pd.DataFrame([("h", "WBC", 0, 0, 5, 5), ("c", "T", 0, 0, 5, 5)], columns=list(BOXES)[:-1])
     assert {"h", "c"} <= set(varied(unlabelled, boxes, 3)["image_id"])
 
 
@@ -196,7 +196,7 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: 
         for file in files
         for each in ElementTree.parse(file).iter("object")
     ]
-    boxes = pd.DataFrame(rows, columns=list(BOXES))
+    boxes = pd.DataFrame(rows, columns=list(BOXES)[:-1])
     boxes = boxes[(boxes["xmax"] > boxes["xmin"]) & (boxes["ymax"] > boxes["ymin"])]
     images = pd.DataFrame({"image_id": [file.stem for file in files]})
     images["path"] = images["image_id"] + ".jpg"

@@ -105,6 +105,6 @@ def planted() -> Planted:
     true = objects(rng, 120)
     predictions = finds(rng, true, 120)
     labels, faults = faulty(rng, true, 12)
-    boxes = conform(pd.DataFrame(labels, columns=list(BOXES)), BOXES)
+    boxes = conform(pd.DataFrame(labels, columns=list(BOXES)[:-1]), BOXES)
     images = pd.DataFrame({"image_id": [f"im{number:03d}.jpg" for number in range(120)], "width": 400, "height": 300})
     return Planted(images, boxes, predictions, faults)

@@ -9,7 +9,7 @@ from tropho.tables import BOXES, DETECTIONS, SUSPECTS, conform
 
 
 def boxes(*rows: tuple) -> pd.DataFrame:
-    return conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES)
+    return conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES)
 
 
 def finds(*rows: tuple) -> pd.DataFrame:

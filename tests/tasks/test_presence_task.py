@@ -27,7 +27,7 @@ def presence(settings):
 def truth_of(boxed: list[str], bare: list[str]) -> Truth:
     images = conform(pd.DataFrame({"image_id": [*boxed, *bare]}).reindex(columns=list(IMAGES)), IMAGES)
     rows = [[each, "WBC", 10.0, 10.0, 30.0, 30.0] for each in boxed]
-    return Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)), BOXES) if rows else empty(BOXES))
+    return Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES) if rows else empty(BOXES))
 
 
 def says(**probability: float) -> pd.DataFrame:

@@ -26,7 +26,7 @@ import pandas as pd
 from tropho.audit.boxes import corners_text, within
 from tropho.audit.doubles import merged_in_place
 from tropho.errors import DataError, UsageError
-from tropho.formats.labels import LABELLED_BOXES, IssueLog, nearest
+from tropho.formats.labels import LABELLED_BOXES, IssueLog, nearest, table_of
 from tropho.metrics.overlap import pair_iou
 from tropho.tables import BOX
 
@@ -123,7 +123,7 @@ class Corrector:
             what = f"The image is labelled '{row.label}'" + (f", not '{before}'" if pd.notna(before) else "")
         elif row.action == "add":
             box = {"image_id": row.image_id, "label": row.label, "file": self.file, "row": row.line}
-            added = pd.DataFrame([{**box, **dict(zip(BOX, row.box, strict=True))}]).astype(LABELLED_BOXES)
+            added = table_of([{**box, **dict(zip(BOX, row.box, strict=True))}], LABELLED_BOXES)
             self.boxes = pd.concat([self.boxes, added], ignore_index=True)
             what = f"A {row.label} box is added at {corners_text(list(row.box))}"
         else:

@@ -27,7 +27,7 @@ def scenes(tmp_path: Path) -> Scenes:
     boxes = [("0.png", "Trophozoite", 10 * x, 10, 10 * x + 3, 15) for x in range(1, 7)]
     boxes += [("0.png", "WBC", 0, 40, 10, 50)]  # at the edge, so not to be cut out
     boxes += [("1.png", "WBC", 30, 30, 40, 40), ("2.png", "Trophozoite", 30, 30, 40, 40)]
-    return Scenes(Pack(tmp_path / "pack"), images, pd.DataFrame(boxes, columns=list(BOXES)), CLASSES)
+    return Scenes(Pack(tmp_path / "pack"), images, pd.DataFrame(boxes, columns=list(BOXES)[:-1]), CLASSES)
 
 
 def numbers_drawn(partners: Partners, number: int) -> set[int]:
@@ -59,6 +59,6 @@ def test_donors_are_of_every_class_alike_and_never_of_one_that_is_ignored(scenes
 
 def test_without_objects_there_is_nothing_to_give(scenes: Scenes) -> None:
     only = pd.DataFrame({"image_id": ["4.png"]})
-    bare = Scenes(scenes._pack, only, pd.DataFrame(columns=list(BOXES)), CLASSES)
+    bare = Scenes(scenes._pack, only, pd.DataFrame(columns=list(BOXES)[:-1]), CLASSES)
     assert Partners(bare).draw_donor(0, np.random.default_rng(0)) is None
     assert Partners(bare).draw(0, np.random.default_rng(0)).image[0, 0, 0] == 40
