@@ -7,7 +7,7 @@ import pytest
 from tropho.metrics import leaderboard
 from tropho.metrics.boxes import leaderboard_map
 from tropho.metrics.leaderboard import leaderboard_intervals, rank_images
-from tropho.tables import BOX, BOXES, DETECTIONS, conform
+from tropho.tables import BOX, BOXES, DETECTIONS, conform, empty
 
 
 def world(rng: np.random.Generator, count: int = 24):
@@ -53,6 +53,6 @@ def test_without_a_negative_class_the_marks_of_images_are_no_class(rng):
 
 
 def test_without_any_box_everything_is_undefined():
-    ids, truth, found = ["a", "b"], conform(pd.DataFrame(columns=list(BOXES)[:-1]), BOXES), pd.DataFrame(columns=DETECTIONS)
+    ids, truth, found = ["a", "b"], empty(BOXES), pd.DataFrame(columns=DETECTIONS)
     ranking = rank_images(ids, truth, conform(found, DETECTIONS), None)
     assert ranking.classes == {}

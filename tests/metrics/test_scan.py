@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from tropho.metrics.curves import best_confidences, classification_curves, detection_curves
 from tropho.metrics.scan import scan
 from tropho.metrics.thresholds import best_threshold
-from tropho.tables import BOXES, DETECTIONS, empty
+from tropho.tables import BOXES, DETECTIONS, conform, empty
 
 scored = st.lists(
     st.tuples(st.booleans(), st.sampled_from([0.0, 0.2, 0.2, 0.5, 1.0]) | st.floats(0, 1)),
@@ -65,7 +65,7 @@ def test_required_sensitivity_is_reached_at_the_highest_threshold(pairs, sensiti
 
 
 def rows(schema: dict, *values: tuple) -> pd.DataFrame:
-    return pd.DataFrame(values, columns=list(schema)).astype(schema)
+    return conform(pd.DataFrame(values, columns=list(schema)[: len(values[0])]), schema)
 
 
 TRUTH = rows(BOXES, ("a", "X", 0, 0, 10, 10), ("a", "X", 20, 0, 30, 10), ("b", "X", 0, 0, 10, 10))
