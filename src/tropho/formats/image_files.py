@@ -64,16 +64,19 @@ class ImageFiles:
     """The image files below a folder, found by path or by name."""
 
     def __init__(self, raw: Path) -> None:
-        self.paths: list[str] = []
-        """Posix paths below `raw` of the images, sorted."""
-        self.left_aside: list[str] = []
-        """Posix paths of the other files, sorted; hidden ones and litter are in neither list."""
         self.folders: list[str] = []
-        """Posix paths of every folder below `raw`, sorted."""
-        for path in _walk(raw, self.folders):
-            (self.paths if is_image_name(path) else self.left_aside).append(path)
-        for found in (self.paths, self.left_aside, self.folders):
-            found.sort()
+        """Posix paths of every folder below `raw`; hidden ones and litter are left out here and below."""
+        self.fill(_walk(raw, self.folders))
+
+    def fill(self, files: Iterable[str]) -> None:
+        """Take the posix paths of files for those that are there."""
+        by_kind: dict[bool, list[str]] = {True: [], False: []}
+        for path in sorted(files):
+            by_kind[is_image_name(path)].append(path)
+        self.paths: list[str] = by_kind[True]
+        """Images, sorted."""
+        self.left_aside: list[str] = by_kind[False]
+        """Other files, sorted."""
         self._known = set(self.paths)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
