@@ -79,7 +79,7 @@ class _Reader:
 
     def find_images(self, source: _LabelFile) -> None:
         """Fill `source.paths`; names and numbers that stand for several images are quarantined."""
-        folder = PurePosixPath(source.file).parent.as_posix().removeprefix(".")
+        folder = PurePosixPath(source.file).parent.as_posix()
         for image in source.content["images"]:
             number, name = _number(image["id"]), str(image["file_name"])
             match = self.on_disk.find(name, folder, source.searched)
