@@ -170,42 +170,26 @@ def test_other_json_beside_the_labels_is_passed_over(audited, project, tmp_path)
     assert "dataset-metadata.json" in said
 
 
-def rle(text):
-    return {"counts": text, "size": [48, 64]}
-
-
-@pytest.mark.parametrize(
-    ("annotation", "box"),
-    [
-        ({"segmentation": [[10, 10, 20, 10, 20, 30]]}, (10, 10, 20, 30)),
-        ({"segmentation": [10, 10, 20, 10, 20, 30], "bbox": []}, (10, 10, 20, 30)),
-        ({"segmentation": [[[10, 10], [20, 10], [20, 30]]], "bbox": None}, (10, 10, 20, 30)),
-        ({"segmentation": [[10, 10, 20, 10, 20, 30]], "bbox": [0, 0, 0, 0]}, (10, 10, 20, 30)),
-        ({"segmentation": [[10, 10, 20, 10, 20, 30]], "bbox": [float("nan")] * 4}, (10, 10, 20, 30)),
-        ({"segmentation": rle([48 * 10 + 5, 8, 40, 8, 48 * 52 - 21])}, (10, 5, 12, 13)),
-        ({"segmentation": rle("U?8X10_\\\\1")}, None),
-        ({"segmentation": rle("~~~~")}, None),
-        ({"segmentation": rle([1e9])}, None),
-        ({"segmentation": [[10, 10]]}, None),
-        ({"segmentation": {}}, None),
-        ({"bbox": "box"}, None),
-    ],
-)
-def test_outlines_give_boxes_and_nothing_makes_an_image_empty(audited, project, tmp_path, annotation, box):
+def test_outlines_give_boxes_and_nothing_makes_an_image_empty(audited, project, tmp_path):
     data = tmp_path / "mine"
-    coco(data / "x.json", ["a.png", "b.png", "c.png"], [{"image_id": 0, "bbox": BOX}, {"image_id": 1, **annotation}])
-    for number, name in enumerate(("a.png", "b.png", "c.png")):
+    corner = [[10, 10, 20, 10, 20, 30]]
+    good = [
+        {"bbox": [10, 10, 10, 20]},
+        {"segmentation": corner},
+        {"segmentation": corner, "bbox": []},
+        {"segmentation": corner, "bbox": [float("nan")] * 4},
+    ]
+    annotations = [*good, {"bbox": "box"}, {"bbox": [10, 10, 10, 20], "category_id": 9}]
+    names = [f"{number}.png" for number in range(len(annotations) + 1)]
+    coco(data / "x.json", names, [{"image_id": number, **each} for number, each in enumerate(annotations)])
+    for number, name in enumerate(names):
         draw(data / name, number)
     audited(data, **SETTINGS)
-    boxes = project.table("t", "boxes").set_index("image_id")
     status = project.table("t", "images").set_index("image_id")["status"]
-    assert (status["a.png"], status["c.png"]) == ("ok", "ok")
-    if box is None:
-        assert status["b.png"] == "unlabelled"
-        assert "b.png" not in boxes.index
-    else:
-        assert tuple(boxes.loc["b.png", ["xmin", "ymin", "xmax", "ymax"]]) == box
-        assert status["b.png"] == "ok"
+    boxes = project.table("t", "boxes")
+    assert list(status) == ["ok"] * 4 + ["unlabelled"] * 2 + ["ok"]
+    assert list(boxes["image_id"]) == names[:4]
+    assert boxes[["xmin", "ymin", "xmax", "ymax"]].drop_duplicates().to_numpy().tolist() == [[10, 10, 20, 30]]
 
 
 def test_crowds_are_ignored_regions_and_no_objects(audited, project, tmp_path):
@@ -333,3 +317,11 @@ def test_voc_folders_within_folders(audited, project, tmp_path):
         voc(data, "1", folder=f"Annotations/{folder}")
     audited(data, format="voc")
     assert paths_of_boxes(project) == ["JPEGImages/x/1.png", "JPEGImages/y/1.png"]
+
+
+def test_settings_name_files_in_any_case_and_with_either_slash(audited, project, tmp_path):
+    data = tmp_path / "mine"
+    coco(data / "Labels/Cells A.json", ["a.png"])
+    draw(data / "a.png")
+    audited(data, **SETTINGS, train=["labels\\cells a.JSON"])
+    assert paths_of_boxes(project) == ["a.png"]

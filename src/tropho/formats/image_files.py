@@ -129,6 +129,13 @@ def unique_ids(paths: Iterable[str]) -> dict[str, str]:
     return {path: path if counts[PurePosixPath(path).name] > 1 else PurePosixPath(path).name for path in paths}
 
 
+def same_path(name: str, paths: Iterable[str]) -> list[str]:
+    """The paths that a name from the settings spells in full: as it is, or else in any case and with any slash."""
+    paths = list(paths)
+    exact = [path for path in paths if path == name]
+    return exact or [path for path in paths if tuple(map(_fold, _parts(path))) == tuple(map(_fold, _parts(name)))]
+
+
 def subset_of(name: str) -> str:
     """The subset that a file's or folder's name speaks of (instances_val2017 -> validation); "" for none or several."""
     named = {SUBSET_WORDS[word] for word in words_of(name) if word in SUBSET_WORDS}
