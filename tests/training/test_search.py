@@ -231,7 +231,6 @@ def test_combinations_that_the_settings_refuse_fail_alone(search):
         ({}, "tune.space is empty"),
         ({"train.rl": {"low": 1, "high": 2}}, "tune.space.train.rl"),
         ({"train.epochs": {"low": 1, "high": 2}}, "tune.space.train.epochs can't be searched"),
-        ({"train.random_fold": {"choices": [True]}}, "tune.space.train.random_fold can't be searched"),
         ({"augment.size": {"low": 64, "high": 128}}, "tune.space.augment.size can't be searched"),
         ({"augment.grey": {"choices": [True, False]}}, "tune.space.augment.grey can't be searched"),
         ({"split.folds": {"low": 2, "high": 3}}, "tune.space.split.folds can't be searched"),
