@@ -124,6 +124,16 @@ def test_a_name_of_two_files_is_refused_and_both_are_named(audited, project, tmp
     assert project.table("t", "images").set_index("path").loc["a/twice.png", "status"] == "unlabelled"
 
 
+def test_two_names_of_one_file_are_refused(audited, project, tmp_path):
+    data = tmp_path / "mine"
+    coco(data / "labels.json", ["a.png", "A.PNG", "b.png"])
+    for number, name in enumerate(("a.png", "b.png")):
+        draw(data / name, number)
+    said = audited(data, **SETTINGS)
+    assert "'A.PNG' and 'a.png' both mean a.png" in said
+    assert paths_of_boxes(project) == ["b.png"]
+
+
 def test_an_image_that_one_job_lacks_is_not_the_other_jobs(audited, project, tmp_path):
     data = tmp_path / "mine"
     for job, last in (("a", 3), ("b", 2)):
@@ -264,6 +274,9 @@ def test_every_ending_is_read_and_the_rest_is_counted(audited, project, tmp_path
     (data / "train/c/scan.dcm").write_bytes(b"DICM")
     (data / "train/d").mkdir()
     (data / "train/d/broken.png").write_bytes(b"no image")
+    draw(data / "train/a/x.png")
+    (data / "train/a/x.png").rename(data / "train/a/scan0001")
+    (data / "LICENSE").write_text("free")
     for litter in (".DS_Store", "Thumbs.db", "train/a/._0.png", "__MACOSX/train/a/0.png", ".ipynb_checkpoints/a.png"):
         (data / litter).parent.mkdir(parents=True, exist_ok=True)
         (data / litter).write_bytes(b"litter")
@@ -277,8 +290,9 @@ def test_every_ending_is_read_and_the_rest_is_counted(audited, project, tmp_path
         "train/c",
         "'d'",
     }
-    assert summary(project)["other_files"] == {".dcm": 1}
+    assert summary(project)["other_files"] == {"none": 2, ".dcm": 1}
     assert "train/c/scan.dcm" in said
+    assert any("such as train/a/scan0001;" in detail for detail in issues["detail"])
 
 
 def voc(data, stem, filename=None, folder="Annotations"):
