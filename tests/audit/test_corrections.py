@@ -147,3 +147,15 @@ def test_boxes_are_compared_within_their_image(tmp_path):
 def test_corrections_must_lie_where_changes_are_seen(settings):
     with pytest.raises(UsageError, match="must be a CSV file in corrections/"):
         settings("smear_demo", **{"audit.corrections": "fix.csv"})
+
+
+def test_an_ignored_region_is_not_the_box_that_a_line_means(tmp_path):
+    path = tmp_path / "fix.csv"
+    path.write_text(HEADER + "a,drop,WBC,0,0,10,10,\n")
+    images = pd.DataFrame({"image_id": ["a"], "label": [None], "status": ["ok"], "width": [100], "height": [80]})
+    region = dict(zip(["image_id", "label", *BOX], BOXES[0], strict=True))
+    boxes = table_of([{**region, "ignore": True}], LABELLED_BOXES)
+    log = IssueLog()
+    _, boxes = Corrector(images, boxes, ["WBC"], "NEG", True, "corrections/fix.csv", log).apply(path)
+    assert len(boxes) == 1
+    assert list(log.table()["kind"]) == ["bad_correction"]

@@ -142,6 +142,7 @@ class Corrector:
     def _meant(self, row: Correction) -> list[int]:
         """The positions of the box that a line speaks of, and of its doubles if it speaks of their mean."""
         own = self.boxes[self.boxes["image_id"] == row.image_id]
+        own = own[~own["ignore"].fillna(False).astype(bool)]  # an ignored region is no box of an object
         own = own[(own["label"] == row.label) == (row.action != "relabel")]
         if own.empty:
             return []
