@@ -21,7 +21,7 @@ def knobs(**changes) -> SplitSettings:
         "folds": 5,
         "holdout": 0.2,
         "grouped": True,
-        "drop_test_duplicates": True,
+        "test_overlap": "drop_duplicates",
         "seed": 0,
     }
     return SplitSettings(**{**standard, **changes})
@@ -36,7 +36,6 @@ def images_of(count: int, **columns) -> pd.DataFrame:
         "width": 100,
         "height": 80,
         "sha256": ids,
-        "phash": "0" * 16,
         "group": ids,
         "duplicate": pd.NA,
         "label": ["a" if number % 4 else "b" for number in range(count)],
@@ -105,12 +104,12 @@ def test_published_test_set_is_kept_and_its_duplicates_leave_training():
     assert list(splits.index[splits["subset"] == "excluded"]) == ["i0060", "i0061"]
     assert splits.loc["i0070", "subset"] == "train"
 
-    summary = summarise(splits.reset_index(), images, NO_BOXES)
+    summary = summarise(splits.reset_index(), images, NO_BOXES, knobs())
     assert (summary["excluded"], summary["shared_groups"], summary["test_published"]) == (2, 1, True)
     assert any("kept out" in note for note in summary["notes"])
     assert any("share 1 group" in note for note in summary["notes"])
 
-    kept = split(knobs(drop_test_duplicates=False), images, NO_BOXES)
+    kept = split(knobs(test_overlap="keep"), images, NO_BOXES)
     assert "excluded" not in set(kept["subset"])
 
 
@@ -139,7 +138,7 @@ def test_a_published_validation_set_is_the_only_fold():
     assert set(side[rest & (numbers >= 80) & (numbers < 120)]) == {("train", 0)}
     assert set(side[numbers >= 120]) == {("test", -1)}
 
-    summary = summarise(splits, images, NO_BOXES, validation=True)
+    summary = summarise(splits, images, NO_BOXES, knobs(validation="published", holdout=0.0))
     assert (summary["excluded"], summary["train_images_in_validation_groups"]) == (3, 2)
     assert summary["notes"] == [
         "78 training images (fold 1, never validated), 39 of the published validation set (fold 0), 30 for test.",
@@ -147,7 +146,7 @@ def test_a_published_validation_set_is_the_only_fold():
         "2 training images share 1 group with the published validation set, so its score flatters.",
     ]
 
-    kept = split(knobs(validation="published", drop_test_duplicates=False), images, NO_BOXES)
+    kept = split(knobs(validation="published", test_overlap="keep"), images, NO_BOXES)
     assert kept["subset"].value_counts().to_dict() == {"train": 120, "test": 30}
 
 
@@ -157,7 +156,7 @@ def test_a_published_validation_set_may_share_patients_with_the_test():
     images.loc[[99, 125], "group"] = "p"  # validation and test; 7 and 8 are in training
     images.loc[[100, 126], "group"] = "q"  # validation and test alone
     splits = split(knobs(validation="published"), images, NO_BOXES)
-    summary = summarise(splits, images, NO_BOXES, validation=True)
+    summary = summarise(splits, images, NO_BOXES, knobs(validation="published", holdout=0.0))
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
     assert "2 training images share 1 group with the published test set, so its score flatters." in summary["notes"]
 
@@ -251,7 +250,7 @@ def test_folds_of_grouped_photos_are_alike_and_the_summary_says_how_far():
     }.items():
         totals = pd.Series(amount.astype(float)).groupby(fold).sum()
         expected[trait] = (totals / totals.mean() - 1).abs().max()
-    summary = summarise(splits, images, boxes)
+    summary = summarise(splits, images, boxes, knobs(holdout=0.0))
     assert summary["unevenness"] == pytest.approx(expected, abs=1e-4)
     assert max(expected.values()) < 0.1
     trait = max(expected, key=expected.get)
@@ -305,7 +304,7 @@ def test_a_hold_out_other_than_asked_for_is_told(asked, held):
         f"split.holdout asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole groups, "
         "in parts of 1/20 or larger."
     )
-    assert told in summarise(splits, images, NO_BOXES, holdout=asked)["notes"]
+    assert told in summarise(splits, images, NO_BOXES, knobs(holdout=asked))["notes"]
 
 
 def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
@@ -315,7 +314,7 @@ def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
     splits = split(knobs(), images, NO_BOXES)
     whole = splits.assign(fold=splits["fold"].where(splits["fold"] < 0, 1))
     whole.loc[shared[:2], "fold"] = 0
-    notes = summarise(whole, images, NO_BOXES)["notes"]
+    notes = summarise(whole, images, NO_BOXES, knobs())["notes"]
     assert (
         "6 training images share 1 group with the published test set, so its score flatters (where train.folds is 1, "
         "4 of them train)."

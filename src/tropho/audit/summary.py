@@ -176,7 +176,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
         ),
         (
             issues.get("augmented_copies"),
-            f"Augmented copies of a picture, by their names (.rf.), in its group: {issues.get('augmented_copies', 0):,}.",
+            f"Augmented copies of a picture, by their names (.rf.), grouped: {issues.get('augmented_copies', 0):,}.",
         ),
         (pairs, f"Training images that are also in the published test set, exactly or nearly: {pairs:,}."),
         (held, f"Training images that are also in the published validation set, exactly or nearly: {held:,}."),
