@@ -26,10 +26,10 @@ SHARED_BY_MEMBERS = (
 
 
 RETIRED = {
-    "audit.near_duplicate_bits": "nothing: copies are aligned and compared, so no number of bits is asked for",
-    "split.drop_test_duplicates": "split.test_overlap (true is drop_duplicates, false is keep)",
+    "audit.near_duplicate_bits": "is gone: images are aligned and compared, which asks for no number of bits; remove it",
+    "split.drop_test_duplicates": "is now split.test_overlap (true is drop_duplicates, false is keep)",
 }
-"""What settings of earlier versions were replaced by."""
+"""What became of settings of earlier versions."""
 
 
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSet
         section, _, field = key.partition(".")
         if section not in SECTIONS or field not in merged[section]:
             if key in RETIRED:
-                raise UsageError(f"{key} was replaced by {RETIRED[key]}.")
+                raise UsageError(f"{key} {RETIRED[key]}.")
             known = [f"{name}.{each}" for name in SECTIONS for each in merged[name]]
             raise UsageError(f"There is no setting '{key}'{_nearest(key, known)}.")
         merged[section][field] = value
@@ -178,7 +178,7 @@ def _sentence(key: str, error: Any) -> str:
         parent, _, name = key.rpartition(".")
         section = parent.rpartition(".")[2]
         if f"{section}.{name}" in RETIRED:
-            return f"{key} was replaced by {RETIRED[f'{section}.{name}']}."
+            return f"{key} {RETIRED[f'{section}.{name}']}."
         return f"{key} is not a known setting{_nearest(name, _fields_of(section))}."
     if error["type"] == "missing":
         return f"{key} is missing; add it to that section or to defaults."
