@@ -23,7 +23,7 @@ _ENERGY = 0.08  # mean square of a normalised thumbnail below which it is too pl
 _NOISE = (4.0, 2.0)  # grey levels of contrast, for descriptors and for alignment, that count as noise
 _SIDE = 32  # pixels; side of the thumbnails that descriptors are made of
 _FREQUENCIES = 8  # lowest frequencies of a descriptor, per axis
-_STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 1e-3)
+_STEPS = ((2, 0.7), (15, LIKENESS))  # iterations of the alignment, and the least correlation after them to go on
 _MAX_CHANGE, _MAX_SHIFT = 0.5, 0.12  # of an alignment: entries of its linear part, shift of the centre by sides
 
 
@@ -125,14 +125,24 @@ def _aligned(thumbs: np.ndarray, pairs: list[tuple[int, int, int]]) -> list[tupl
         second = _prepared(thumbs[j])
         if not _is_structured(second, mask):
             continue
-        start = cv2.invertAffineTransform(_about_centre(_WARPS[warp], side))
-        try:
-            likeness, change = cv2.findTransformECC(second, first, start, cv2.MOTION_AFFINE, _STOP, mask, 1)
-        except cv2.error:  # it did not converge
-            continue
+        likeness, change = _align(first, second, _WARPS[warp], mask)
         if likeness >= LIKENESS and _is_small(change, side):
-            found.append((i, j, float(likeness)))
+            found.append((i, j, likeness))
     return found
+
+
+def _align(first: np.ndarray, second: np.ndarray, linear: np.ndarray, mask: np.ndarray) -> tuple[float, np.ndarray]:
+    """Align two normalised thumbnails, starting from a linear map; return their correlation and the (2, 3) map."""
+    likeness, change = 0.0, cv2.invertAffineTransform(_about_centre(linear, len(first)))
+    for iterations, least in _STEPS:
+        stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, 1e-3)
+        try:
+            likeness, change = cv2.findTransformECC(second, first, change, cv2.MOTION_AFFINE, stop, mask, 1)
+        except cv2.error:  # it did not converge
+            return 0.0, change
+        if likeness < least:
+            break
+    return float(likeness), change
 
 
 def _prepared(thumb: np.ndarray) -> np.ndarray:
