@@ -26,7 +26,7 @@ SHARED_BY_MEMBERS = (
 
 
 RETIRED = {
-    "audit.near_duplicate_bits": "is gone: images are aligned and compared, which asks for no number of bits; remove it",
+    "audit.near_duplicate_bits": "is gone: images are aligned and compared, which needs no number of bits; remove it",
     "split.drop_test_duplicates": "is now split.test_overlap (true is drop_duplicates, false is keep)",
 }
 """What became of settings of earlier versions."""

@@ -61,12 +61,12 @@ def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dic
     Returns:
         by class, sorted, the parts without an image of it: "fold 0" ..., "test"; a test set without labels has no gaps.
     """
-    part = splits.set_index("image_id")
-    part = part["subset"].where(part["subset"] != "train", "fold " + part["fold"].astype("string"))
+    table = splits.set_index("image_id")
+    part = table["subset"].where(table["subset"] != "train", "fold " + table["fold"].astype("string"))
     labelled = pd.concat([images[["image_id", "label"]], objects(boxes)[["image_id", "label"]]]).dropna()
-    labelled = labelled.assign(part=labelled["image_id"].map(part)).dropna(subset=["part"])
+    labelled = labelled.assign(part=labelled["image_id"].map(part.to_dict())).dropna(subset=["part"])
     labelled = labelled[labelled["part"] != "excluded"]
-    parts = sorted(set(part) - {"excluded"})
+    parts = sorted({str(name) for name in part} - {"excluded"})
     if not (labelled["part"] == "test").any():
         parts = [name for name in parts if name != "test"]
     held = labelled.groupby("label")["part"].unique()
