@@ -161,3 +161,8 @@ def test_groups_of_the_test_leave_training_where_folds_ignore_groups():
     images = images_of(60, subset=["test"] * 10 + ["train"] * 50, group=["p"] * 12 + [f"g{n}" for n in range(48)])
     splits = split(knobs(test_overlap="drop_groups", grouped=False), images, NO_BOXES)
     assert list(splits.loc[splits["subset"] == "excluded", "image_id"]) == ["i0010", "i0011"]
+
+
+def test_retina_oct_drops_the_patients_of_its_test(settings):
+    assert settings("retina_oct").split.test_overlap == "drop_groups"
+    assert settings("brain_tumor").split.test_overlap == "drop_duplicates"
