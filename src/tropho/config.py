@@ -25,6 +25,13 @@ SHARED_BY_MEMBERS = (
 )
 
 
+RETIRED = {
+    "audit.near_duplicate_bits": "is gone: images are aligned and compared, which needs no number of bits; remove it",
+    "split.drop_test_duplicates": "is now split.test_overlap (true is drop_duplicates, false is keep)",
+}
+"""What became of settings of earlier versions."""
+
+
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
     """Read params.yaml and check its outline; raise UsageError naming the key that is wrong."""
     try:
@@ -148,6 +155,8 @@ def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSet
     for key, value in overrides.items():
         section, _, field = key.partition(".")
         if section not in SECTIONS or field not in merged[section]:
+            if key in RETIRED:
+                raise UsageError(f"{key} {RETIRED[key]}.")
             known = [f"{name}.{each}" for name in SECTIONS for each in merged[name]]
             raise UsageError(f"There is no setting '{key}'{_nearest(key, known)}.")
         merged[section][field] = value
@@ -167,7 +176,10 @@ def _sentence(key: str, error: Any) -> str:
     value = error["input"]
     if error["type"] == "extra_forbidden":
         parent, _, name = key.rpartition(".")
-        return f"{key} is not a known setting{_nearest(name, _fields_of(parent.rpartition('.')[2]))}."
+        section = parent.rpartition(".")[2]
+        if f"{section}.{name}" in RETIRED:
+            return f"{key} {RETIRED[f'{section}.{name}']}."
+        return f"{key} is not a known setting{_nearest(name, _fields_of(section))}."
     if error["type"] == "missing":
         return f"{key} is missing; add it to that section or to defaults."
     message = error["msg"].removeprefix("Value error, ")

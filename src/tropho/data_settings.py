@@ -47,7 +47,6 @@ class AuditSettings(Section):
     merge_doubles: bool
     protocol: Literal["detect", "list", "none"]
     protocol_level: Annotated[float, Field(gt=0, lt=1)]
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
     same_slide: Literal["none", "detect"]
     corrections: str | None
     sizes: str | None
@@ -67,5 +66,5 @@ class SplitSettings(Section):
     folds: Annotated[int, Field(ge=2)]
     holdout: Share
     grouped: bool
-    drop_test_duplicates: bool
+    test_overlap: Literal["keep", "drop_duplicates", "drop_groups"]
     seed: Count

@@ -19,7 +19,6 @@ IMAGES = {
     "height": "Int64",
     "device": "string",  # maker and model by EXIF; empty where the file doesn't say
     "sha256": "string",
-    "phash": "string",  # 64-bit perceptual hash, 16 hex digits
     "group": "string",  # images that must stay on one side of a split: of one patient or slide, or the same picture
     "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images

@@ -25,8 +25,7 @@ def broken(images: pd.DataFrame, boxes: pd.DataFrame, issues: pd.DataFrame, summ
         "statuses": set(images["status"]) <= {"ok", "missing", "unreadable", "mistyped", "unlabelled", "excluded"},
         "ignored are classes": set("+".join(images["ignored"].dropna()).split("+")) <= {*summary["classes"], ""},
         "usable images have a size": (usable[["width", "height"]] > 0).all(axis=None),
-        "usable images have hashes": usable["sha256"].str.fullmatch("[0-9a-f]{64}").all()
-        and usable["phash"].str.fullmatch("[0-9a-f]{16}").all(),
+        "usable images have hashes": usable["sha256"].str.fullmatch("[0-9a-f]{64}").all(),
         "every image has a group": images["group"].notna().all(),
         "equal bytes, equal group": images[seen].groupby("sha256")["group"].nunique().le(1).all(),
         "duplicates share a group": images.groupby("duplicate")["group"].nunique().le(1).all(),

@@ -77,7 +77,7 @@ def _images(raw, rng) -> pd.DataFrame:
         group = f"p{number // 3}" if number < 32 else "p0"
         rows.append({"image_id": name, "path": name, "width": SIZE, "height": SIZE, "group": group, "subset": subset})
     table = pd.DataFrame(rows).assign(label=[CLASSES[each % 2] for each in range(36)], status="ok")
-    return conform(table.assign(sha256="", phash="", duplicate=pd.NA), IMAGES)
+    return conform(table.assign(sha256="", duplicate=pd.NA), IMAGES)
 
 
 def read(paths, name):

@@ -47,7 +47,7 @@ def paths(tmp_path, rng):
         )
     subset = ["train" if number < 16 else "test" for number in range(20)]
     images = pd.DataFrame(rows).assign(label=[CLASSES[each % 2] for each in range(20)], status="ok", subset=subset)
-    images = conform(images.assign(group=images["image_id"], sha256="", phash="", duplicate=pd.NA), IMAGES)
+    images = conform(images.assign(group=images["image_id"], sha256="", duplicate=pd.NA), IMAGES)
     write_table(images, paths.audit / "images.csv", IMAGES)
     write_table(empty(BOXES), paths.audit / "boxes.csv", BOXES)
     write_json(paths.audit / "summary.json", {"classes": CLASSES})

@@ -126,7 +126,6 @@ def _seen_images(
         height=images["path"].map({path: look.height for path, look in good.items()}).astype("Int64"),
         device=images["path"].map({path: look.device or None for path, look in good.items()}).astype("string"),
         sha256=images["path"].map({path: look.sha256 for path, look in looks.items()}).astype("string"),
-        phash=images["path"].map({path: f"{look.phash:016x}" for path, look in good.items()}).astype("string"),
     ), looks
 
 

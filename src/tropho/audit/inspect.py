@@ -20,7 +20,7 @@ from tropho.images.decode import read_image
 from tropho.images.file_types import FORMATS_BY_ENDING, ending_of
 from tropho.progress import track
 
-THUMB = 32  # pixels; side of the thumbnails that perceptual hashes and comparisons are made of
+THUMB = 64  # pixels; side of the thumbnails in which near-duplicates are looked for
 
 _MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132  # EXIF tags
 _PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
@@ -37,7 +37,6 @@ class Look:
     height: int = 0
     pixels: str = ""
     """Hash of the decoded RGB pixels: equal for one picture stored in two ways."""
-    phash: int = 0
     thumb: np.ndarray | None = None
     """(THUMB, THUMB) uint8, grey."""
     mode: str = ""
@@ -79,7 +78,7 @@ def _look(raw: Path, path: str, signed: bool) -> Look:
         return Look(path, "", fault=f"the file can't be opened ({error.strerror}).")
     height, width = pixels.shape[:2]
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    thumb = cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+    thumb = thumbnail(grey)
     seen = hashlib.sha256(f"{width}x{height}".encode())
     seen.update(np.ascontiguousarray(pixels).data)
     return Look(
@@ -88,7 +87,6 @@ def _look(raw: Path, path: str, signed: bool) -> Look:
         width=width,
         height=height,
         pixels=seen.hexdigest(),
-        phash=perceptual_hash(thumb),
         thumb=thumb,
         mode=mode,
         format=form,
@@ -96,6 +94,12 @@ def _look(raw: Path, path: str, signed: bool) -> Look:
         taken=taken,
         signature=signature(pixels) if signed else None,
     )
+
+
+def thumbnail(grey: np.ndarray) -> np.ndarray:
+    """Scale a grey picture to (THUMB, THUMB)."""
+    shrinking = min(grey.shape) >= THUMB
+    return cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
 
 
 def device_of(header: Image.Image) -> str:
@@ -116,13 +120,3 @@ def taken_at(header: Image.Image) -> float:
         return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
     except Exception:  # clocks never set ("0000:00:00 ...") and damaged blocks, like those in device_of
         return math.nan
-
-
-def perceptual_hash(thumb: np.ndarray) -> int:
-    """64 bits of a (THUMB, THUMB) grey picture that survive scaling, re-encoding and changes of brightness.
-
-    A bit says whether one of the 8 x 8 lowest frequencies of its cosine transform is above their median (the
-    constant one left out of the median).
-    """
-    low = cv2.dct(thumb.astype(np.float32))[:8, :8].ravel()
-    return int.from_bytes(np.packbits(low > np.median(low[1:])).tobytes(), "big")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.audit.grouping import pattern_keys
 from tropho.audit.inspect import Look
+from tropho.audit.names import matched_shares, pattern_keys
 from tropho.audit.protocol import Finding, sentence
 from tropho.data_settings import AuditSettings
 
@@ -50,7 +50,7 @@ def summarise(
         "sizes": _sizes(images),
         "colour_modes": _colour_modes(images, looks),
         "duplicates": _duplicates(images, issues),
-        "groups": _groups(images, settings),
+        "groups": _groups(images, boxes, settings),
     }
     modes = _colour_mode_tells(images, looks)
     if modes:
@@ -140,7 +140,7 @@ def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _groups(images: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
+def _groups(images: pd.DataFrame, boxes: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
     sizes = images["group"].value_counts()
     if sizes.empty:
         return {"count": 0}
@@ -150,7 +150,11 @@ def _groups(images: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
         "biggest_name": str(sizes.index[0]),
     }
     if settings.group_pattern:
-        found["not_matched"] = int(pattern_keys(images["image_id"], settings.group_pattern).isna().sum())
+        rest = images.loc[pattern_keys(images["image_id"], settings.group_pattern).isna(), "image_id"]
+        found["not_matched"] = len(rest)
+        found["not_matched_example"] = str(rest.iloc[0]) if len(rest) else None
+        shares = matched_shares(images, boxes, settings.group_pattern)
+        found["matched"] = {name: round(share, 4) for name, share in shares.items()}
     return found
 
 
@@ -177,6 +181,10 @@ def _notes(summary: dict[str, Any]) -> list[str]:
             copies,
             f"Repeated images: {duplicates['exact']:,} exactly, {duplicates['near']:,} nearly.",
         ),
+        (
+            issues.get("augmented_copies"),
+            f"Augmented copies of a picture, by their names (.rf.), grouped: {issues.get('augmented_copies', 0):,}.",
+        ),
         (pairs, f"Training images that are also in the published test set, exactly or nearly: {pairs:,}."),
         (held, f"Training images that are also in the published validation set, exactly or nearly: {held:,}."),
         (
@@ -199,12 +207,25 @@ def _passed_over(issues: pd.DataFrame) -> list[str]:
     return notes
 
 
+def _percent(share: float) -> str:
+    """Write a share so that only all is 100 % and only nothing is 0 %."""
+    return f"{share:.0%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
+
+
 def _warnings(summary: dict[str, Any]) -> list[str]:
     """What makes scores look better than they are, or groups useless."""
     warnings = []
     groups = summary["groups"]
     if groups["count"] and groups["biggest"] > max(20, 0.2 * summary["images"]):
         warnings.append(f"The biggest group, {groups['biggest_name']}, has {groups['biggest']:,} images: check it.")
+    if groups.get("not_matched"):
+        shares = [f"{_percent(share)} of {name}" for name, share in groups["matched"].items() if name != "all"]
+        told = ", ".join(shares[:-1]) + " and " + shares[-1] if shares[1:] else _percent(groups["matched"]["all"])
+        warnings.append(
+            f"audit.group_pattern matches {told} images; it leaves {groups['not_matched']:,} alone, such as "
+            f"'{groups['not_matched_example']}', so those of one patient or slide may lie on both sides of the split. "
+            "Add an alternative for their names, such as (first[0-9]+)_|(second[0-9]+)_."
+        )
     tells = summary.get("colour_mode_tells")
     if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
         warnings.append(

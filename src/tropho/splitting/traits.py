@@ -48,7 +48,7 @@ def traits_of(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> Traits:
         boxes: tables.BOXES; of other images too.
         parts: how many.
     """
-    images = images.reset_index(drop=True)
+    images, boxes = images.reset_index(drop=True), objects(boxes)
     sizes = sizes_of(images)
     if images["label"].notna().any():
         classes = images["label"].astype("object")
@@ -66,6 +66,11 @@ def traits_of(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> Traits:
         amounts = amounts.join(by_size.drop(columns=f"images of {OTHER}", errors="ignore"))
     amounts = amounts.loc[:, amounts.sum() > 0]
     return Traits(amounts, back_off([*finest, classes + " " + sizes, classes], parts))
+
+
+def objects(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the regions that are to be ignored; what is left are objects."""
+    return boxes[~boxes["ignore"]] if "ignore" in boxes else boxes
 
 
 def sizes_of(images: pd.DataFrame) -> pd.Series:
