@@ -18,7 +18,8 @@ from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
 from tropho.data_settings import AuditSettings
 from tropho.formats import readers
-from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, ImageFiles, IssueLog, Labels, table_of
+from tropho.formats.image_files import ImageFiles
+from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, table_of
 from tropho.formats.submission import read_sizes
 from tropho.settings import TaskSettings
 from tropho.tables import BOXES, IMAGES, conform

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tropho.errors import DataError
+from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
-    ImageFiles,
     IssueLog,
     Labels,
     named_files,

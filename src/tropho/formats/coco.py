@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.errors import DataError
+from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     SUBSETS,
-    ImageFiles,
     IssueLog,
     Labels,
     in_both,

@@ -3,11 +3,11 @@
 from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError, UsageError
+from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     VALIDATION,
-    ImageFiles,
     IssueLog,
     Labels,
     nearest,

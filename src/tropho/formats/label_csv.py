@@ -4,12 +4,12 @@ import csv
 from pathlib import Path
 
 from tropho.errors import DataError
+from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     SUBSETS,
     VALIDATION,
-    ImageFiles,
     IssueLog,
     Labels,
     in_both,

@@ -1,11 +1,9 @@
 """What every reader of labels gives and uses: the tables, the log of faults, the image files on disk."""
 
 import difflib
-import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,8 +15,6 @@ VALIDATION = frozenset({"val", "valid", "validation"})
 """Names, in lower case, of a published validation split: of a folder, a file or a cell."""
 SUBSETS = ("test", "validation", "train")
 """Of an image in several splits, the first of these counts: what is judged on is not trained on."""
-
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
 LABELLED_IMAGES = {
     "image_id": "string",
@@ -70,58 +66,6 @@ def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataF
 def in_both(kept: str) -> str:
     """What is said of an image that another split also names."""
     return f"The image is in the {kept} split too; it is kept for {kept} alone."
-
-
-class ImageFiles:
-    """The image files below a folder, found by path or by name."""
-
-    def __init__(self, raw: Path) -> None:
-        self.paths: list[str] = sorted(_image_paths(raw))
-        self._known = set(self.paths)
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for path in self.paths:
-            self._by_name[PurePosixPath(path).name.lower()].append(path)
-            self._by_name[PurePosixPath(path).stem.lower()].append(path)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._known
-
-    def locate(self, name: str, near: str = "") -> str:
-        """The path of the image that a label file calls `name`, or where it should be if it is not there.
-
-        Names may lack their folders or their ending. Of several files with one name, the one in the folder
-        `near` (of the label file) comes first, then one below images/.
-        """
-        if name in self._known:
-            return name
-        last = PurePosixPath(name).name
-        found = self._by_name.get(last.lower(), [])
-        if not found:
-            return name if "/" in name else f"images/{name}"
-        return min(
-            found,
-            key=lambda path: (
-                not path.endswith(f"/{name}"),
-                not path.startswith(f"{near}/"),
-                not path.startswith("images/"),
-                path,
-            ),
-        )
-
-
-def _image_paths(raw: Path) -> Iterator[str]:
-    """Posix paths below `raw` of files named like images; hidden ones and archives' litter are left out."""
-    seen = set()
-    for folder, folders, files in os.walk(raw, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder above would be walked for ever
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS:  # noqa: PTH122
-                yield (Path(folder) / name).relative_to(raw).as_posix()
 
 
 def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -> list[Path]:

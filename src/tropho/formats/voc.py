@@ -11,11 +11,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tropho.errors import DataError
+from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     VALIDATION,
-    ImageFiles,
     IssueLog,
     Labels,
     in_both,
