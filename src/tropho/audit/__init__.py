@@ -66,6 +66,8 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
+    summary["notes"] += labels.notes
+    summary["columns"] = labels.columns
     if slides:
         summary["same_slide"] = slides.facts
         summary["notes"].append(slides.sentence)

@@ -1,29 +1,35 @@
 """Which column of a box table holds what, by the headings that competitions and labelling tools use."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tropho.errors import DataError, UsageError
 from tropho.formats.csv_table import check_headings, number
 from tropho.formats.labels import nearest
 
-IMAGE = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+IMAGE = _words(
     "filename imagefilename imagefile file imagename imgname image img imagepath imgpath filepath path fname photo "
     "picture frame imageid imgid id patientid name"
-).split()
-LABEL = (
-    "classname labelname categoryname class label category regionlabel regionattributes objectclass objectname object "
-    "species labels classes type target tag cls name classid categoryid labelid classindex"
-).split()
-SUBSET = "subset split set usage partition".split()
-CELL = (
-    "bbox bboxes boundingbox boundingboxes box boxes regionshapeattributes rectangle rect coordinates coords annotation "
-    "annotations"
-).split()
+)
+LABEL = _words(
+    "classname labelname categoryname class label category regionlabel regionattributes objectclass objectname "
+    "object species labels classes type target tag cls name classid categoryid labelid classindex"
+)
+SUBSET = _words("subset split set usage partition")
+CELL = _words(
+    "bbox bboxes boundingbox boundingboxes box boxes regionshapeattributes rectangle rect coordinates coords "
+    "annotation annotations"
+)
+"""Headings as `squeeze` leaves them, the likeliest first."""
 CELL_FORMS = {"bboxxywh": "xywh", "xywh": "xywh", "bboxxyxy": "xyxy", "xyxy": "xyxy"}
-CORNERS = tuple(
-    tuple(names.split())
+CORNERS = [
+    _words(names)
     for names in (
         "xmin ymin xmax ymax",
         "x1 y1 x2 y2",
@@ -34,30 +40,27 @@ CORNERS = tuple(
         "startx starty endx endy",
         "topleftx toplefty bottomrightx bottomrighty",
     )
-)
-ORIGINS = tuple(tuple(names.split()) for names in ("x y", "left top", "topleftx toplefty", "topx topy")) + tuple(
-    names[:2] for names in CORNERS
-)
-CENTRES = tuple(
-    tuple(names.split())
-    for names in ("xcenter ycenter", "xcentre ycentre", "centerx centery", "centrex centrey", "cx cy", "xc yc")
-)
-SIZES = (("w", "h"), ("width", "height"))
-IMAGE_SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"), ("imagew", "imageh"), ("originalwidth", "originalheight"))
-QUADRILATERAL = "x1 y1 x2 y2 x3 y3 x4 y4".split()
+]
+ORIGINS = [*map(_words, ("x y", "left top", "topleftx toplefty", "topx topy")), *(names[:2] for names in CORNERS)]
+CENTRES = [*map(_words, ("xcenter ycenter", "xcentre ycentre", "centerx centery", "centrex centrey", "cx cy", "xc yc"))]
+SIZES = [("w", "h"), ("width", "height")]
+IMAGE_SIZES = [
+    *map(_words, ("imagewidth imageheight", "imgwidth imgheight", "imagew imageh", "originalwidth originalheight"))
+]
+QUADRILATERAL = _words("x1 y1 x2 y2 x3 y3 x4 y4")
 
 BOX_ROLES = {
     "corners": ("xmin", "ymin", "xmax", "ymax"),
     "xywh": ("x", "y", "width", "height"),
     "cxcywh": ("xcenter", "ycenter", "width", "height"),
-    "quadrilateral": tuple(QUADRILATERAL),
+    "quadrilateral": QUADRILATERAL,
     "cell": ("bbox",),
 }
 """The roles of the columns that a box is made of, by layout."""
-ROLES = (
+ROLES = _words(
     "image label subset xmin ymin xmax ymax x y width height xcenter ycenter bbox bbox_xywh bbox_xyxy "
-    "image_width image_height"
-).split()
+    "bbox_cxcywh image_width image_height"
+)
 """What a column may be; the keys of audit.columns."""
 _PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|bb)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
@@ -77,7 +80,7 @@ class Columns:
         layout: a key of BOX_ROLES; empty where no column holds boxes.
         at: position by role, from 0: the roles of the box, subset, image_width and image_height.
         given: the roles that audit.columns names.
-        cell_form: xywh or xyxy, where the heading or audit.columns says how a box cell is written.
+        cell_form: xywh, xyxy or cxcywh, where the heading or audit.columns says how a box cell is written.
     """
 
     header: list[str]
@@ -128,7 +131,7 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
     fixed = _fixed(header, given, name, strict)
     free = {place: heading for place, heading in enumerate(header) if place not in fixed.values()}
     cell_form = ""
-    for form in ("xywh", "xyxy"):
+    for form in ("xywh", "xyxy", "cxcywh"):
         if f"bbox_{form}" in fixed:
             fixed["bbox"], cell_form = fixed.pop(f"bbox_{form}"), form
     layout, at = _box(free, fixed, name)
@@ -140,7 +143,8 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
     if len(images) > 1 and labels == images[-1:]:  # a column called "name", beside one for the image
         images = images[:-1]
     labels = [place for place in labels if place != images[0]] if images else labels
-    at |= {"subset": place for place in _named(free, SUBSET)[:1]}
+    if subsets := _named(free, SUBSET):
+        at["subset"] = subsets[0]
     sizes = _image_size(free, layout)
     maybe = sizes if sizes and "width" in {squeeze(header[place]) for place in sizes.values()} else {}
     at |= sizes | {role: fixed[role] for role in ("subset", "image_width", "image_height") if role in fixed}
@@ -165,7 +169,7 @@ def _fixed(header: list[str], given: dict[str, str], name: str, strict: bool) ->
     return fixed
 
 
-def _named(free: dict[int, str], names: list[str]) -> list[int]:
+def _named(free: dict[int, str], names: Sequence[str]) -> list[int]:
     """Positions of the columns that bear one of the names, in the order of the names."""
     by_name = {squeeze(heading): place for place, heading in reversed(free.items())}
     return [by_name[name] for name in names if name in by_name]
@@ -176,8 +180,8 @@ def _box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, d
     places = _places(free)
     named = set(fixed) & {role for roles in BOX_ROLES.values() for role in roles}
     for layout, families in (
-        ("quadrilateral", [tuple(QUADRILATERAL)]),
-        ("corners", list(CORNERS)),
+        ("quadrilateral", [QUADRILATERAL]),
+        ("corners", CORNERS),
         ("xywh", [(*origin, *size) for origin in ORIGINS for size in SIZES]),
         ("cxcywh", [(*centre, *size) for centre in CENTRES for size in SIZES]),
         ("cell", [(word,) for word in (*CELL, *CELL_FORMS)]),
@@ -218,7 +222,7 @@ def _places(free: dict[int, str]) -> dict[str, list[int]]:
 def _image_size(free: dict[int, str], layout: str) -> dict[str, int]:
     """Positions of the image's width and height; plain width and height count where the box has no need of them."""
     for pair in (*IMAGE_SIZES, *([("width", "height")] if layout else [])):
-        both = [_named(free, [word]) for word in pair]
+        both = [_named(free, (word,)) for word in pair]
         if all(both):
             return {"image_width": both[0][0], "image_height": both[1][0]}
     return {}

@@ -32,7 +32,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     for image_id in images.loc[lost, "image_id"]:
         log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
-    return Labels(images, boxes.reset_index(drop=True), issues, classes)
+    return Labels(images, boxes.reset_index(drop=True), issues, classes, labels.notes, labels.columns)
 
 
 def _class_names(found: set[str], settings: AuditSettings, log: IssueLog) -> list[str]:
