@@ -12,6 +12,9 @@ from typing import Any
 
 from tropho.errors import DataError
 
+PROVENANCE = "provenance.json"
+"""Name of the file in data/raw/TASK in which the stage download says where the data came from."""
+
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hex digits."""

@@ -87,7 +87,7 @@ def test_faults_are_listed(task, tmp_path):
     write(tmp_path / "train.json", content(["a.jpg"], annotations))
     labels = readers.read(task, tmp_path)
     assert labels.issues["kind"].value_counts().to_dict() == {"bad_row": 4, "crowd": 1}
-    assert len(labels.boxes) == 1
+    assert list(labels.boxes["ignore"]) == [False, True]
 
 
 def test_image_without_annotations_is_negative(task, tmp_path):

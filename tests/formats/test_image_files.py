@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from tropho.formats.image_files import ImageFiles, subset_of, unique_ids
+from tropho.formats.image_files import ImageFiles, NamedFiles, subset_of, unique_ids
 
 
 def files_of(folder, *paths):
@@ -140,19 +140,13 @@ PATHS = st.builds(
 SUBSETS = st.sampled_from(["", "train", "validation", "test"])
 
 
-def in_memory(paths):
-    files = ImageFiles.__new__(ImageFiles)
-    files.fill(paths)
-    return files
-
-
 fast = options(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @fast
 @given(st.sets(PATHS, min_size=1, max_size=8), SUBSETS)
 def test_every_path_finds_itself(paths, subset):
-    files = in_memory(paths)
+    files = NamedFiles(paths)
     for path in paths:
         if subset and "/" not in path:
             continue  # a bare name is looked for in the folders of the subset first
@@ -178,7 +172,7 @@ def test_every_path_finds_itself(paths, subset):
 )
 def test_other_spellings_find_the_same_or_name_both(paths, data, spell):
     path = data.draw(st.sampled_from(sorted(paths)))
-    match = in_memory(paths).find(spell(path))
+    match = NamedFiles(paths).find(spell(path))
     assert match.candidates
     if match.path != path:  # then something else is spelled so too, or answers alike
         assert len(paths) > 1
@@ -193,7 +187,7 @@ def test_a_bare_name_is_never_of_another_subset(paths, data, subset, folder):
     own = [path for path in paths if _subset(path) == subset]
     assume(own)
     name = PurePosixPath(data.draw(st.sampled_from(sorted(paths)))).name
-    match = in_memory(paths).find(name, folder, subset)
+    match = NamedFiles(paths).find(name, folder, subset)
     assert all(_subset(path) in (subset, "") for path in match.candidates)
     if any(PurePosixPath(path).name == name for path in own):
         assert all(_subset(path) == subset for path in match.candidates)

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from tropho.files import PROVENANCE
 from tropho.images.file_types import is_hidden, is_image_name
 
 SUBSET_WORDS = {
@@ -60,23 +61,12 @@ class Match(NamedTuple):
         )
 
 
-class ImageFiles:
-    """The image files below a folder, found by path or by name."""
+class NamedFiles:
+    """Files of a data set, found by path or by name."""
 
-    def __init__(self, raw: Path) -> None:
-        self.folders: list[str] = []
-        """Posix paths of every folder below `raw`; hidden ones and litter are left out here and below."""
-        self.fill(_walk(raw, self.folders))
-
-    def fill(self, files: Iterable[str]) -> None:
-        """Take the posix paths of files for those that are there."""
-        by_kind: dict[bool, list[str]] = {True: [], False: []}
-        for path in sorted(files):
-            by_kind[is_image_name(path)].append(path)
-        self.paths: list[str] = by_kind[True]
-        """Images, sorted."""
-        self.left_aside: list[str] = by_kind[False]
-        """Other files, sorted."""
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths: list[str] = sorted(paths)
+        """Posix paths below the data set."""
         self._known = set(self.paths)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
@@ -120,6 +110,18 @@ class ImageFiles:
         return match.path or f"images/{PurePosixPath(name).name}"
 
 
+class ImageFiles(NamedFiles):
+    """The image files below the folder `raw`; hidden ones and litter are left out."""
+
+    def __init__(self, raw: Path) -> None:
+        self.folders: list[str] = []
+        """Posix paths of every folder below `raw`."""
+        files = sorted(_walk(raw, self.folders))
+        self.left_aside = [path for path in files if not is_image_name(path) and path != PROVENANCE]
+        """Posix paths of the files that are not images by their endings, sorted."""
+        super().__init__(path for path in files if is_image_name(path))
+
+
 def unique_ids(paths: Iterable[str]) -> dict[str, str]:
     """Path -> image_id: the file name, or the path where several paths share a name."""
     paths = set(paths)
@@ -129,9 +131,13 @@ def unique_ids(paths: Iterable[str]) -> dict[str, str]:
 
 def subset_of(name: str) -> str:
     """The subset that a file's or folder's name speaks of (instances_val2017 -> validation); "" for none or several."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", PurePosixPath(name).name)
-    named = {SUBSET_WORDS[word.lower()] for word in words if word.lower() in SUBSET_WORDS}
+    named = {SUBSET_WORDS[word] for word in words_of(name) if word in SUBSET_WORDS}
     return named.pop() if len(named) == 1 else ""
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, in lower case: instances_val2017 -> instances, val; TrainImages -> train, images."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
 class _Place(NamedTuple):

@@ -1,10 +1,10 @@
 """A table of labels: one row an image, with columns for the image, its label and, if it likes, its subset."""
 
 import csv
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError
-from tropho.formats.image_files import ImageFiles
+from tropho.formats.image_files import ImageFiles, subset_of
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
@@ -12,6 +12,7 @@ from tropho.formats.labels import (
     VALIDATION,
     IssueLog,
     Labels,
+    files_below,
     in_both,
     named_files,
     table_of,
@@ -52,7 +53,9 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 
 
 def _only_table(raw: Path, others: list[Path]) -> list[Path]:
-    tables = [path for path in sorted(raw.rglob("*.csv")) if path not in others and "sample" not in path.name.lower()]
+    tables = [
+        path for path in files_below(raw, "*.[cC][sS][vV]") if path not in others and "sample" not in path.name.lower()
+    ]
     if len(tables) != 1:
         which = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"
         raise DataError(f"{raw} must hold train.csv or one other table (found: {which}); name it in audit.train.")
@@ -85,16 +88,23 @@ class _Reader:
                 for row in reader:
                     name, value = (row[image] or "").strip(), (row[label] or "").strip() if label else ""
                     stated = (row[where] or "").strip().lower() if where else ""
-                    self._add(name, value, STATED.get(stated, subset if not stated else ""), file, reader.line_num)
+                    own = STATED.get(stated, subset if not stated else "")
+                    searched = own if stated or own != "train" else subset_of(path.stem)
+                    self._add(name, value, own, searched, (file, reader.line_num))
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{file} is not a CSV file in UTF-8 ({error}).") from None
 
-    def _add(self, name: str, label: str, subset: str, file: str, line: int) -> None:
+    def _add(self, name: str, label: str, subset: str, searched: str, place: tuple[str, int]) -> None:
+        file, line = place
         if not name or not subset:
             what = "The image's cell is empty" if not name else "The subset is neither train, validation nor test"
             self.log.add("bad_row", "quarantined", f"{what}.", name, file, line)
             return
-        image_id = self.on_disk.locate(name, str(Path(file).parent))
+        match = self.on_disk.find(name, PurePosixPath(file).parent.as_posix(), searched)
+        if match.ambiguous:
+            self.log.add("ambiguous_name", "quarantined", match.detail(name), name, file, line)
+            return
+        image_id = match.path
         before = self.images.get(image_id)
         if before is None:
             status = "ok" if label or subset == "test" else "unlabelled"

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from tropho.errors import UsageError
+from tropho.files import PROVENANCE
+from tropho.images.file_types import is_hidden
 from tropho.tables import BOXES, ISSUES
 
 VALIDATION = frozenset({"val", "valid", "validation"})
@@ -72,6 +74,12 @@ def in_both(kept: str) -> str:
     return f"The image is in the {kept} split too; it is kept for {kept} alone."
 
 
+def files_below(raw: Path, pattern: str = "*") -> list[Path]:
+    """Files below `raw` that may hold labels, sorted; hidden ones and what the stage download writes are left out."""
+    found = sorted(path for path in raw.rglob(pattern) if path.is_file() and path != raw / PROVENANCE)
+    return [path for path in found if not any(map(is_hidden, path.relative_to(raw).parts))]
+
+
 def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -> list[Path]:
     """The label files that the setting `key` names, or those with a usual (lower-case) name nearest the top.
 
@@ -79,12 +87,12 @@ def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -
         UsageError: a file that the setting names is not there.
     """
     if given is None:
-        found = sorted(path for path in raw.rglob("*") if path.is_file() and path.name.lower() in usual)
+        found = [path for path in files_below(raw) if path.name.lower() in usual]
         top = min((len(path.parts) for path in found), default=0)
         return [path for path in found if len(path.parts) == top]
     for name in given:
         if not (raw / name).is_file():
-            there = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
+            there = [path.relative_to(raw).as_posix() for path in files_below(raw)]
             raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, there)}.")
     return [raw / name for name in given]
 

@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tropho.files import atomic_folder, write_json
+from tropho.files import PROVENANCE, atomic_folder, write_json
 from tropho.settings import TaskSettings
-
-PROVENANCE = "provenance.json"
 
 
 def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
