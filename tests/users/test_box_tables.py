@@ -129,7 +129,7 @@ LAYOUTS = {
     ),
     "json_in_a_cell": (
         "image,label,annotations",
-        lambda n, c, x1, y1, x2, y2, w, h: [n, c, f"[{{'x': {x1}, 'y': {y1}, 'width': {x2 - x1}, 'height': {y2 - y1}}}]"],
+        lambda n, c, x1, y1, x2, y2, w, h: [n, c, f"[{{'x':{x1},'y':{y1},'width':{x2 - x1},'height':{y2 - y1}}}]"],
         lambda n: [n, "", "[]"],
     ),
     "via": (

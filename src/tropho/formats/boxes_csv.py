@@ -2,7 +2,6 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy as np
 from tropho.errors import DataError
 from tropho.formats.box_pixels import to_pixels
 from tropho.formats.box_table import BoxTable, Row, only_class
-from tropho.formats.image_files import ImageFiles, Match, subset_of
+from tropho.formats.image_files import ImageFiles, Match
 from tropho.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, SUBSETS, IssueLog, Labels, in_both, table_of
+from tropho.formats.subset_folders import unnamed_test_images
 from tropho.formats.table_files import find_tables
 from tropho.images.decode import image_size
 from tropho.settings import TaskSettings
@@ -131,9 +131,8 @@ class _Reader:
             match = row.match
             place = {"image_id": ids.get(match.path, row.image), "file": self.tables[row.table].name, "row": row.line}
             if not row.image or match.ambiguous:
-                self.log.add(
-                    "bad_row" if not match.ambiguous else "ambiguous_name", "quarantined", f"{row.fault}.", **place
-                )
+                kind = "ambiguous_name" if match.ambiguous else "bad_row"
+                self.log.add(kind, "quarantined", f"{row.fault}.", **place)
                 continue
             entry = images.setdefault(
                 match.path, {"image_id": place["image_id"], "path": match.path, "subset": row.subset}
@@ -144,21 +143,19 @@ class _Reader:
                 self.log.add("in_both_subsets", "dropped", in_both(entry["subset"]), **place)
                 continue
             if row.size:
-                entry |= {
-                    f"stated_{side}": round(value) for side, value in zip(("width", "height"), row.size, strict=True)
-                }
+                entry["stated_width"], entry["stated_height"] = map(round, row.size)
             empty = not row.label and not row.boxes
             said[match.path]["bad" if row.fault else "empty" if empty else "labelled"].append(row)
             if not row.fault and not empty:
-                found = np.full((1, 4), math.nan) if row.corners is None else row.corners
-                names = [box.label or row.label for box in row.boxes] or [row.label]
-                boxes += [
-                    {**place, "label": name, **dict(zip(BOX, box, strict=True))}
-                    for name, box in zip(names, found, strict=True)
-                ]
+                boxes += [{**place, **box} for box in _boxes(row)]
         for path, entry in images.items():
             entry["status"] = self._status(entry, **said[path])
-        return [*images.values(), *self._test_folder(images)], boxes
+        if self.find_tests and not any(
+            "test" in (each.subset for each in several) for several in (self.tables, self.rows)
+        ):
+            tests, self.notes = unnamed_test_images(self.on_disk, images)
+            images |= {test["path"]: test for test in tests}
+        return [*images.values()], boxes
 
     def _status(self, entry: dict[str, Any], labelled: list[Row], empty: list[Row], bad: list[Row]) -> str:
         """Whether an image's labels are known; lists what it was decided by."""
@@ -184,16 +181,6 @@ class _Reader:
             paths[name].append(path)
         return {path: name if len(paths[name]) == 1 else path for path, name in names.items()}
 
-    def _test_folder(self, named: Iterable[str]) -> list[dict[str, Any]]:
-        """Images in a folder called test, where no table speaks of test images."""
-        if not self.find_tests or any(row.subset == "test" for row in self.rows):
-            return []
-        known = set(named)
-        tests = [path for path in self.on_disk.paths if path not in known and _in_test_folder(path)]
-        if tests:
-            self.notes.append(f"No table names test images; {len(tests):,} in a folder called test are the test set.")
-        return [{"image_id": path, "path": path, "subset": "test", "status": "ok"} for path in tests]
-
     def _tell(self, columns: dict[str, dict[str, Any]]) -> None:
         """Put into words what was recognised, once for tables that are alike."""
         alike = defaultdict(list)
@@ -218,5 +205,13 @@ class _Reader:
             )
 
 
-def _in_test_folder(path: str) -> bool:
-    return any(subset_of(part) == "test" for part in PurePosixPath(path).parent.parts)
+def _boxes(row: Row) -> list[dict[str, Any]]:
+    """Class and corners of a row's boxes; a class without a box has corners of NaN."""
+    if row.corners is None:
+        return [{"label": row.label, **dict.fromkeys(BOX, math.nan)}]
+    boxes = zip(row.boxes, row.corners, strict=True)
+    return [
+        {"label": box.label or row.label, **dict(zip(BOX, corners, strict=True))}
+        for box, corners in boxes
+        if np.isfinite(corners).all()  # shares of an image whose size is unknown, since its file can't be read
+    ]

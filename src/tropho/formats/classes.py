@@ -17,22 +17,25 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     """
     log = IssueLog()
     boxes = _straightened(labels.boxes.copy(), log)
+    ignored = boxes["ignore"].fillna(value=False)
+    boxes, regions = boxes[~ignored], boxes[ignored]  # a region is of whatever class
     images = labels.images.copy()
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:
         raise DataError("No label could be read; check audit.format and the label files.")
     classes = _class_names(found, settings, log)
     boxes, images = _mapped(boxes, images, settings, log)
-    with_row = set(boxes["image_id"])
+    with_row = set(boxes["image_id"]) | set(regions["image_id"])
     boxes = _known_boxes(boxes, classes, settings.negative, log)
     images = _known_images(images, classes, log)
     boxes, positive = _without_negatives(boxes, settings.negative, log)
-    lost = images["image_id"].isin(with_row - positive)
+    lost = images["image_id"].isin(with_row - positive - set(regions["image_id"]))
     images.loc[lost, "status"] = "unlabelled"
     for image_id in images.loc[lost, "image_id"]:
         log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
-    return Labels(images, boxes.reset_index(drop=True), issues, classes, labels.notes, labels.columns)
+    boxes = pd.concat([boxes, regions], ignore_index=True)
+    return Labels(images, boxes, issues, classes, labels.notes, labels.columns)
 
 
 def _class_names(found: set[str], settings: AuditSettings, log: IssueLog) -> list[str]:
