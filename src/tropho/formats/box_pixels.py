@@ -54,7 +54,7 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
     scales = _sizes([row for row, _ in boxed], file_size, math.nan) if unit == "shares" else np.ones((len(boxed), 2))
     found = defaultdict(list)
     for (row, _), values, each, scale in zip(boxed, _values(boxed), forms, scales, strict=True):
-        found[id(row)].append(to_corners(values[None], str(each))[0] * np.tile(scale, 2))
+        found[id(row)].append(np.round(to_corners(values[None], str(each))[0] * np.tile(scale, 2), 6))
     for row, _ in boxed:
         row.corners = np.array(found[id(row)])
     return unit, form

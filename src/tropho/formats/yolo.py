@@ -60,11 +60,10 @@ def _subsets(settings: TaskSettings, reader: "_Reader") -> dict[str, list[str]]:
     given = {"train": audit.train, "test": audit.test}
     for subset, entries in given.items():
         for entry in entries or []:
-            path = find_entry(reader.raw, YoloConfig(), entry)
-            if path is None:
-                raise UsageError(
-                    f"audit.{subset}: there is no folder or list '{entry}'{nearest(entry, reader.folders)}."
-                )
+            path = reader.raw / entry.strip("/")
+            if not path.exists():
+                near = nearest(entry, reader.on_disk.folders)
+                raise UsageError(f"audit.{subset}: there is no folder or list '{entry}'{near}.")
             called = subset_of_path(f"{path.relative_to(reader.raw).as_posix()}/x") if path.is_dir() else path.stem
             held_back = subset == "train" and called in {"validation", "val", "valid"}
             named["validation" if held_back else subset] += reader.images_of(path, subset)
@@ -221,7 +220,7 @@ class _Reader:
                 self.log.add("bad_row", "quarantined", f"{error}.", image_id, file, line)
                 continue
             usable += 1
-            box = dict(zip(BOX, (corners * np.tile(size, 2)).tolist(), strict=True))
+            box = dict(zip(BOX, np.round(corners * np.tile(size, 2), 6).tolist(), strict=True))
             self.boxes.append({"image_id": image_id, "label": label, "file": file, "row": line, **box})
         if bad and not usable:
             self.log.add("unlabelled", "quarantined", "None of its rows can be used.", image_id, file)
