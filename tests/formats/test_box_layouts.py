@@ -124,8 +124,8 @@ def test_columns_by_their_headings():
     assert (found.at["x"], found.at["width"]) == (3, 5)
     found = box_columns.recognise(["image_id", "xmin_px", "ymin_px", "xmax_px", "ymax_px"], {}, "t")
     assert found.layout == "corners"
-    with pytest.raises(UsageError, match="known key"):
-        box_columns.recognise(["a"], {"nothing": "a"}, "t")
+    with pytest.raises(UsageError, match="did you mean 'scan'"):
+        box_columns.recognise(["scan"], {"image": "skan"}, "t")
 
 
 def test_headerless_tables_are_known_by_their_first_row():

@@ -51,10 +51,10 @@ def rows_of(make: Callable[..., list[Any]], empty: Callable[[str], list[Any]] | 
 
 def audit(project: Project, raw: Path, code: int = 0, **settings: Any) -> str:
     """Run download and audit of the folder; the text that audit printed."""
-    project.add(
-        "t", "detection", model={"name": "fcos"}, download={"path": str(raw)}, audit={"format": "boxes_csv", **settings}
-    )
+    sections = {"model": {"name": "fcos"}, "download": {"path": str(raw)}}
+    project.add("t", "detection", **sections)
     project.run("t", "download")
+    project.add("t", "detection", audit={"format": "boxes_csv", **settings}, **sections)
     return project.tropho("audit", "t", code=code).text
 
 

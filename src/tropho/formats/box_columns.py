@@ -57,11 +57,6 @@ BOX_ROLES = {
     "cell": ("bbox",),
 }
 """The roles of the columns that a box is made of, by layout."""
-ROLES = _words(
-    "image label subset xmin ymin xmax ymax x y width height xcenter ycenter bbox bbox_xywh bbox_xyxy "
-    "bbox_cxcywh image_width image_height"
-)
-"""What a column may be; the keys of audit.columns."""
 _PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|bb)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
 _HEADERLESS = {  # t = text, n = number, e = empty; of tools that write no header
@@ -124,7 +119,7 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
         strict: a heading in `given` that isn't in the table is refused; otherwise its role is recognised by name.
 
     Raises:
-        UsageError: `given` names a role or a heading that there isn't.
+        UsageError: `given` names a heading that there isn't.
         DataError: a heading is there twice, or two headings could be the same side of the box.
     """
     check_headings(header, name)
@@ -160,8 +155,6 @@ def _fixed(header: list[str], given: dict[str, str], name: str, strict: bool) ->
     """Position by role of the columns that the settings name."""
     fixed = {}
     for role, heading in given.items():
-        if role not in ROLES:
-            raise UsageError(f"audit.columns: '{role}' is not a known key{nearest(role, ROLES)}.")
         if heading in header:
             fixed[role] = header.index(heading)
         elif strict:

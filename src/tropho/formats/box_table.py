@@ -94,6 +94,8 @@ class BoxTable:
         width = len(self.columns.header)
         before = 1
         for line, cells in self.rows:
+            if not any(cells[width:]):  # some programs end each row with a delimiter
+                del cells[width:]
             if len(cells) == width:
                 yield self._row(Row(index, line, self.subset, cells[self.image]), cells)
             else:
@@ -157,14 +159,15 @@ class BoxTable:
             )
         if len(places) == 1:
             return places[0]
-        found = {place: sum(map(known, self._values(place)[:SAMPLE])) for place in places}
+        found = {place: sum(map(known, self.values(place)[:SAMPLE])) for place in places}
         return max(places, key=lambda place: found[place])
 
     def _label_column(self) -> int | None:
         """The first column that may name the class and holds text; else the first that holds anything."""
         places = [place for place in self.columns.labels if place not in {self.image, *self.columns.at.values()}]
-        filled = [place for place in places if any(self._values(place))]
-        texts = [place for place in filled if any(cell and number(cell) is None for cell in self._values(place))]
+        places = [place for place in places if not _all_empty_dictionaries(self.values(place))]
+        filled = [place for place in places if any(self.values(place))]
+        texts = [place for place in filled if any(cell and number(cell) is None for cell in self.values(place))]
         return next(iter([*texts, *filled, *places]), None)
 
     def _subset_column(self) -> int | None:
@@ -172,13 +175,19 @@ class BoxTable:
         place = self.columns.at.get("subset")
         if place is None or "subset" in self.columns.given:
             return place
-        if {cell.lower() for cell in self._values(place)} - set(SUBSET_WORDS) - {""}:
+        if {cell.lower() for cell in self.values(place)} - set(SUBSET_WORDS) - {""}:
             del self.columns.at["subset"]
             return None
         return place
 
-    def _values(self, place: int) -> list[str]:
+    def values(self, place: int) -> list[str]:
+        """The cells of a column."""
         return [cells[place] for _, cells in self.rows if len(cells) > place]
+
+
+def _all_empty_dictionaries(cells: list[str]) -> bool:
+    """Whether a column of dictionaries (VIA's region_attributes) never names a class."""
+    return any(cells) and not any(label_in(cell) for cell in cells)
 
 
 def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
@@ -194,7 +203,7 @@ def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
         return classes[0]
     for table in without:
         for heading in table.unused():
-            cells = table._values(table.columns.header.index(heading))
+            cells = table.values(table.columns.header.index(heading))
             texts = {cell for cell in cells if cell and number(cell, True) is None}
             if 1 < len(texts) <= len(cells) / 2:
                 raise UsageError(

@@ -71,7 +71,7 @@ class _Reader:
         """The labels of all tables."""
         for row in self.rows:
             self._check(row)
-        columns = {}
+        columns: dict[str, dict[str, Any]] = {}
         by_header: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for index, table in enumerate(self.tables):
             by_header[tuple(table.columns.header)].append(index)

@@ -105,8 +105,8 @@ def _add_usual(named: dict[str, list[str]], reader: "_Reader", wanted: list[str]
     }
     if lists["train"]:
         for subset in wanted:
-            for path in lists[subset]:
-                named[subset] += reader.images_of(path, subset)
+            for each in lists[subset]:
+                named[subset] += reader.images_of(each, subset)
         return
     subsets = {path: subset_of_path(path) for path in reader.on_disk.paths}
     rest = "" if "train" in subsets.values() else "train"

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from tropho.errors import DataError
-from tropho.formats.image_files import is_image_name
+from tropho.formats.image_files import subset_of
 from tropho.formats.labels import files_below
+from tropho.images.file_types import is_image_name
 
 NAME_FILES = frozenset({"classes.txt", "obj.names", "names.txt", "_darknet.labels", "predefined_classes.txt"})
 """Files, in lower case, that hold a class name a line; so do all that end in .names."""
@@ -71,7 +72,8 @@ def find_entry(raw: Path, config: YoloConfig, entry: str) -> Path | None:
     """
     parts = [part for part in re.split(r"[\\/]+", f"{config.root}/{entry}") if part not in {"", ".", ".."}]
     home = raw / PurePosixPath(config.file).parent
-    for start in range(len(parts)):
+    telling = [place for place, part in enumerate(parts) if subset_of(part)]  # the folder train is never dropped
+    for start in range(telling[-1] + 1 if telling else len(parts)):
         for base in (home, raw):
             path = base.joinpath(*parts[start:])
             if path.is_dir() or (path.is_file() and path.suffix == ".txt"):
