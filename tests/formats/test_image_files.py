@@ -80,7 +80,7 @@ def test_two_files_that_answer_alike_are_both_named(tmp_path, paths, name):
 
 def test_an_image_that_its_subset_lacks_is_not_another_subsets(tmp_path):
     files = files_of(tmp_path, "train/0.png", "train/1.png", "val/0.png")
-    assert files.find("1.png", "annotations", "validation") == ("images/1.png", ())
+    assert files.find("1.png", "annotations", "validation") == ("val/1.png", ())
     assert files.find("1.png", "annotations", "train").path == "train/1.png"
 
 

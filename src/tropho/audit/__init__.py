@@ -13,6 +13,7 @@ from tropho.audit.corrections import Corrector
 from tropho.audit.doubles import treat_doubles
 from tropho.audit.grouping import group
 from tropho.audit.inspect import Look, look_at
+from tropho.audit.passed_over import list_classes_without_images, list_other_files
 from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
 from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
@@ -61,13 +62,15 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
     boxes, doubles = treat_doubles(boxes, settings.audit.double_iou, settings.audit.merge_doubles, log)
     images, slides = group(images, looks, settings.audit, log)
-    left_out = _left_out(images, boxes, labels.classes, settings.audit, log)
-    images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
-    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
+    left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
+    images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
+    other_files = list_other_files(ImageFiles(raw).left_aside, log)
+    list_classes_without_images(images, boxes, labels.classes, log)
+    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
     summary["notes"] += labels.notes
-    summary["columns"] = labels.columns
+    summary |= {"columns": labels.columns, "other_files": other_files}
     if slides:
         summary["same_slide"] = slides.facts
         summary["notes"].append(slides.sentence)
@@ -79,9 +82,10 @@ def figures(result: AuditResult, raw: Path, to: Path) -> None:
     plots.class_counts(result.summary, to / "class_counts.png")
     if result.images["width"].notna().any():
         plots.image_sizes(result.images, to / "image_sizes.png")
-    if len(result.boxes):
-        plots.box_sizes(result.boxes, result.summary["classes"], to / "box_sizes.png")
-        plots.objects_per_image(result.images, result.boxes, to / "objects_per_image.png")
+    objects = result.boxes[~result.boxes["ignore"]]
+    if len(objects):
+        plots.box_sizes(objects, result.summary["classes"], to / "box_sizes.png")
+        plots.objects_per_image(result.images, objects, to / "objects_per_image.png")
     if len(result.issues):
         plots.issue_counts(result.issues, to / "issues.png")
     if result.images["duplicate"].notna().any():
@@ -100,7 +104,7 @@ def _seen_images(
     taken = set(labelled["image_id"])
     ids = {path: f"{path} (unlabelled)" if path in taken else path for path in strange}
     for path, image_id in ids.items():
-        log.add("unlabelled", "listed", "The labels do not speak of this file; it is not used.", image_id, path)
+        log.add("unlabelled", "listed", "No label is surely this file's; it is not used.", image_id, path)
     rows = ({"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange)
     images = pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
     order = {name: -place for place, name in enumerate(SUBSETS)}

@@ -10,6 +10,8 @@ from tropho.audit.protocol import Finding, sentence
 from tropho.data_settings import AuditSettings
 
 MANY_SIZES = 20
+PASSED_OVER = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files")
+"""Kinds of issue whose first is told in full."""
 
 
 def summarise(
@@ -22,7 +24,10 @@ def summarise(
     left_out: list[Finding],
     settings: AuditSettings,
 ) -> dict[str, Any]:
-    """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words."""
+    """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
+
+    Ignored regions count apart, and an image that holds them alone is not one without boxes.
+    """
     summary: dict[str, Any] = {
         "notes": [],
         "images": len(images),
@@ -33,7 +38,8 @@ def summarise(
         "test_labelled": _test_labelled(images, boxes),
         "status": _counts(images["status"]),
         "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
-        "boxes": len(boxes),
+        "boxes": int((~boxes["ignore"]).sum()),
+        "ignored_regions": int(boxes["ignore"].sum()),
         "doubles": {"pairs": doubles[0], "images": doubles[1]},
         "left_out": left_out,
         "corrections": {
@@ -49,25 +55,26 @@ def summarise(
     modes = _colour_mode_tells(images, looks)
     if modes:
         summary["colour_mode_tells"] = modes
-    summary["notes"] = _notes(summary)
+    summary["notes"] = _notes(summary) + _passed_over(issues)
     return summary
 
 
 def _subset(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    inside = boxes[boxes["image_id"].isin(images["image_id"])]
+    regions = boxes[boxes["image_id"].isin(images["image_id"])]
+    inside = regions[~regions["ignore"]]
     by_class: dict[str, dict[str, int]] = {}
     for name in classes:
         of_class = inside[inside["label"] == name]
         labelled = int((images["label"] == name).sum())
         by_class[name] = {"images": labelled or int(of_class["image_id"].nunique()), "boxes": len(of_class)}
-    without = int((~images["image_id"].isin(inside["image_id"])).sum())
+    without = int((~images["image_id"].isin(regions["image_id"])).sum())
     counts = {"images": len(images), "usable": int((images["status"] == "ok").sum())}
     return {**counts, "boxes": len(inside), "without_boxes": without, "classes": by_class}
 
 
 def _test_labelled(images: pd.DataFrame, boxes: pd.DataFrame) -> bool:
     test = images[images["subset"] == "test"]
-    return bool(test["label"].notna().any() or boxes["image_id"].isin(test["image_id"]).any())
+    return bool(test["label"].notna().any() or (boxes["image_id"].isin(test["image_id"]) & ~boxes["ignore"]).any())
 
 
 def _counts(values: pd.Series) -> dict[str, int]:
@@ -179,6 +186,17 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     ]
     left_out = [f"Left out by annotators: {sentence(finding)}." for finding in summary["left_out"]]
     return [text for number, text in notes if number] + left_out + _warnings(summary)
+
+
+def _passed_over(issues: pd.DataFrame) -> list[str]:
+    """What was not read, or not as it was labelled: the first of each kind, in its own words."""
+    notes = []
+    for kind in PASSED_OVER:
+        details = issues.loc[issues["kind"] == kind, "detail"]
+        if len(details):
+            more = f" (the first of {len(details):,})" if len(details) > 1 else ""
+            notes.append(f"{kind.replace('_', ' ').capitalize()}{more}: {details.iloc[0]}")
+    return notes
 
 
 def _warnings(summary: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tropho.errors import DataError
 from tropho.formats.coco_boxes import box_of
-from tropho.formats.image_files import ImageFiles, subset_of, unique_ids, words_of
+from tropho.formats.image_files import ImageFiles, climb, subset_of, unique_ids, words_of
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
@@ -55,6 +55,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         for source in sources:
             file = source.file
             reader.find_images(source)
+        _disown_far_images(sources)
         ids = unique_ids(path for source in sources for path in source.paths.values() if path)
         for source in sources:
             file = source.file
@@ -139,6 +140,27 @@ class _Reader:
                 entry["status"] = "unlabelled"
                 detail = "None of its annotations can be used, so its labels are unknown."
                 self.log.add("unlabelled", "quarantined", detail, entry["image_id"])
+
+
+def _disown_far_images(sources: list[_LabelFile]) -> None:
+    """Count an image as missing that a file found farther off than its others, and that a nearer file names too.
+
+    Of two jobs with equal names, the one that lacks an image would else get the other's.
+    """
+    folders = [PurePosixPath(source.file).parent for source in sources]
+    far = [
+        {path: climb(str(folder), path) for path in source.paths.values() if path}
+        for source, folder in zip(sources, folders, strict=True)
+    ]
+    nearest: dict[str, int] = {}
+    for distances in far:
+        for path, distance in distances.items():
+            nearest[path] = min(distance, nearest.get(path, distance))
+    for source, folder, distances in zip(sources, folders, far, strict=True):
+        own = min(distances.values(), default=0)
+        for number, found in source.paths.items():
+            if found and distances[found] > max(own, nearest[found]):
+                source.paths[number] = str(folder / PurePosixPath(found).name)
 
 
 def _sources(settings: TaskSettings, raw: Path, log: IssueLog) -> list[_LabelFile]:

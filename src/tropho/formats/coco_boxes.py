@@ -1,6 +1,7 @@
 """The box of a COCO annotation: its bbox, or else that of its polygons or run-length encoded mask."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -60,6 +61,8 @@ def _mask_box(mask: Mapping[str, Any]) -> tuple[float, ...] | None:
         height, width = (int(value) for value in mask["size"])
         counts = mask["counts"]
         if isinstance(counts, str):
+            if not re.fullmatch("[0-o]+", counts):  # the letters that the code is written in
+                return None
             packed = {"size": [height, width], "counts": counts.encode("ascii")}
         else:
             packed = codec.frPyObjects(

@@ -100,9 +100,9 @@ class NamedFiles:
             best = search.best(_resolved(parts, folder), self._by_name)
             if best:
                 return Match(best[0] if len(best) == 1 else "", tuple(best))
-        parts = [part for part in _parts(name) if part != ".."] or [name]
-        path = "/".join(parts) if len(parts) > 1 and not _is_absolute(name) else f"images/{parts[-1]}"
-        return Match(path, ())
+        rest = [part for part in _parts(name) if part != ".."] or [name]
+        relative = len(rest) > 1 and not _is_absolute(name)
+        return Match("/".join(rest if relative else [*search.home, rest[-1]]), ())
 
     def locate(self, name: str, near: str = "") -> str:
         """The path of the image called `name`, or where it should be; `find` says whether it is ambiguous."""
@@ -140,6 +140,12 @@ def words_of(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
+def climb(folder: str, path: str) -> int:
+    """How many folders to climb from `folder` to one below which the file at `path` lies too."""
+    parts = PurePosixPath(folder).parts
+    return len(parts) - _shared(parts[::-1], PurePosixPath(path).parent.parts[::-1])
+
+
 class _Place(NamedTuple):
     """How a folder of images lies to a label file; less is nearer."""
 
@@ -163,8 +169,9 @@ class _Search:
         self.subset = subset
         self._places: dict[tuple[str, ...], _Place] = {}
         folders = {PurePosixPath(path).parent.parts for path in paths} if subset else ()
-        own = [place.up for place in map(self._place, folders) if place.other_subset == 0]
-        self.own_up = min(own, default=None)
+        own = {each: self._place(each).up for each in sorted(folders) if self._place(each).other_subset == 0}
+        self.own_up = min(own.values(), default=None)
+        self.home = min(own, key=lambda each: own[each], default=("images",))
 
     def best(self, parts: tuple[str, ...], by_name: dict[str, list[str]]) -> list[str]:
         """The files that answer best to the parts of a name, sorted."""

@@ -108,7 +108,7 @@ class _Reader:
             if kept["subset"] != subset:
                 self.log.add("in_both_subsets", "dropped", in_both(kept["subset"]), image_id)
             return
-        entry = {"image_id": image_id, "path": each.image.path, "subset": subset, "status": "ok"}
+        entry: dict[str, Any] = {"image_id": image_id, "path": each.image.path, "subset": subset, "status": "ok"}
         self.images[each.image.path] = entry
         if not labelled:
             return

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
 """Formats that are opened. Pillow knows more, but some of them start other programs (EPS).
 
 Phones' MPO (a JPEG with a second picture behind it) opens as JPEG."""

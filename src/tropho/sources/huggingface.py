@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.errors import DataError, UsageError
+from tropho.images.file_types import is_image_name
 from tropho.settings import TaskSettings
 from tropho.sources.archives import is_archive, stem_of, unpack
 from tropho.sources.copying import copy_file
 from tropho.sources.hub import HubDataset
-from tropho.sources.layout import SPLITS, arrange, is_annotation, is_image, unwrap
+from tropho.sources.layout import SPLITS, arrange, is_annotation, unwrap
 from tropho.sources.parquet import write_images
 from tropho.sources.progress import progress_bar
 
@@ -37,7 +38,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     hub = HubDataset(asked.repo, asked.revision)
     files = hub.files()
     tables = [path for path in files if path.endswith(".parquet")]
-    pictures = [path for path in files if is_image(path) and "/" in path]
+    pictures = [path for path in files if is_image_name(path) and "/" in path]
     if tables and (asked.config or not pictures):
         card = hub.download([CARD])
         chosen = choose_tables(tables, asked.config, _card_configs(card), f"tasks.{settings.name}.download.config")
@@ -140,8 +141,8 @@ def _literal(path: str) -> str:
 
 
 def _write_files(hub: HubDataset, files: list[str], to: Path) -> dict[str, Any]:
-    wanted = [path for path in files if is_image(path) or is_archive(path) or _is_label_file(path)]
-    if not any(is_image(path) or is_archive(path) for path in wanted):
+    wanted = [path for path in files if is_image_name(path) or is_archive(path) or _is_label_file(path)]
+    if not any(is_image_name(path) or is_archive(path) for path in wanted):
         raise DataError(f"'{hub.repo}' holds no images, archives (.zip, .tar, .tar.gz) or parquet tables.")
     folder = hub.download(sorted({f"*{PurePosixPath(path).suffix}" for path in wanted}))
     staging = to / ".unpacked"
@@ -152,7 +153,7 @@ def _write_files(hub: HubDataset, files: list[str], to: Path) -> dict[str, Any]:
         published |= _named(path, unwrap(staging / str(number)))
         in_place |= _below(PurePosixPath(path).parent, staging / str(number))
     annotated = any(_is_label_file(path) for path in published)
-    pictures = [path for path in published if is_image(path)]
+    pictures = [path for path in published if is_image_name(path)]
     places = {path: path for path in in_place} if annotated else arrange(pictures)
     if not places:
         raise DataError(f"'{hub.repo}' holds no images in class folders.")
@@ -175,7 +176,7 @@ def _named(archive: str, folder: Path) -> dict[str, Path]:
     """An archive's files by the path they stand for, with its name where that is a split or the class."""
     inner = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     stem = stem_of(archive)
-    counts = stem.lower() in SPLITS or any("/" not in path for path in inner if is_image(path))
+    counts = stem.lower() in SPLITS or any("/" not in path for path in inner if is_image_name(path))
     parent = PurePosixPath(archive).parent / (stem if counts else "")
     return {(parent / path).as_posix(): folder / path for path in inner}
 

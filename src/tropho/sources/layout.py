@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 ANNOTATION_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt"})
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 
@@ -24,11 +23,6 @@ def suffix_of(content: bytes) -> str | None:
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return ".webp"
     return next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), None)
-
-
-def is_image(path: str) -> bool:
-    """Whether the name ends like an image's."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_annotation(path: str) -> bool:

@@ -23,6 +23,7 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     paths = Paths(root, settings.name)
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
     boxes = tables.read_table(paths.audit / "boxes.csv", tables.BOXES)
+    boxes = boxes[~boxes["ignore"]]  # ignored regions are no objects to keep even
     splits = split(settings.split, images, boxes)
     summary = summarise(splits, images, boxes, settings.split.validation == "published", settings.split.holdout)
     tables.write_table(splits, paths.splits, tables.SPLITS)
