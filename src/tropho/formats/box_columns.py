@@ -123,7 +123,7 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
         DataError: a heading is there twice, or two headings could be the same side of the box.
     """
     check_headings(header, name)
-    fixed = _fixed(header, given, name, strict)
+    fixed = fixed_columns(header, given, name, strict)
     free = {place: heading for place, heading in enumerate(header) if place not in fixed.values()}
     cell_form = ""
     for form in ("xywh", "xyxy", "cxcywh"):
@@ -151,8 +151,20 @@ def box_of_keys(keys: Iterable[str]) -> tuple[str, dict[str, int]]:
     return _box(dict(enumerate(keys)), {}, "")
 
 
-def _fixed(header: list[str], given: dict[str, str], name: str, strict: bool) -> dict[str, int]:
-    """Position by role of the columns that the settings name."""
+def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: bool) -> dict[str, int]:
+    """Find the columns that the settings name.
+
+    Args:
+        header: headings of a table.
+        given: audit.columns, {role: heading}.
+        name: of the table, for messages.
+        strict: a heading that isn't in the table is refused; otherwise it is left out.
+
+    Returns: position by role, from 0.
+
+    Raises:
+        UsageError: a heading isn't in the table.
+    """
     fixed = {}
     for role, heading in given.items():
         if heading in header:

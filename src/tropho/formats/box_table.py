@@ -12,7 +12,8 @@ from tropho.formats import box_columns
 from tropho.formats.box_cells import CellBox, boxes_of, label_in
 from tropho.formats.box_columns import Columns
 from tropho.formats.csv_table import NAMES_OF_DELIMITERS, CsvTable, number, read_csv
-from tropho.formats.image_files import SUBSET_WORDS, Match
+from tropho.formats.image_files import SUBSET_WORDS, Match, subset_of
+from tropho.formats.subset_folders import subset_of_path
 
 NO_MATCH = Match("", ())
 SAMPLE = 300
@@ -26,6 +27,7 @@ class Row:
     Attributes:
         table: index of its table.
         subset: train | validation | test.
+        searched: the subset whose images are meant; empty where nothing but the lack of another word says train.
         image: how it calls the image; empty where the cell is.
         label: the class; empty where none is named.
         boxes: none where the cells are empty.
@@ -43,6 +45,7 @@ class Row:
     boxes: list[CellBox] = field(default_factory=list)
     size: tuple[float, float] | None = None
     fault: str = ""
+    searched: str = ""
     match: Match = NO_MATCH
     corners: np.ndarray | None = None
 
@@ -64,6 +67,7 @@ class BoxTable:
     def __init__(self, path: Path, name: str, subset: str, given: dict[str, str], known: Callable[[str], bool]) -> None:
         self.csv: CsvTable = read_csv(path, name)
         self.name, self.subset = name, subset
+        self.searched = subset if subset != "train" else subset_of(path.stem) or subset_of_path(name)
         rows = self.csv.rows
         try:
             implied = box_columns.implied_header(rows[0][1]) if rows else None
@@ -97,10 +101,12 @@ class BoxTable:
             if not any(cells[width:]):  # some programs end each row with a delimiter
                 del cells[width:]
             if len(cells) == width:
-                yield self._row(Row(index, line, self.subset, cells[self.image]), cells)
+                yield self._row(Row(index, line, self.subset, cells[self.image], searched=self.searched), cells)
             else:
                 image = cells[self.image] if len(cells) > self.image else ""
-                yield Row(index, line, self.subset, image, fault=self._miscount(cells, before, line))
+                yield Row(
+                    index, line, self.subset, image, searched=self.searched, fault=self._miscount(cells, before, line)
+                )
             before = line
 
     def facts(self, unit: str, form: str) -> dict[str, Any]:
@@ -131,6 +137,7 @@ class BoxTable:
                 row.subset = self.subset
                 row.fault = f"'{cells[self.subset_at]}' is neither train, validation nor test"
                 return row
+            row.searched = row.subset
         row.label = label_in(cells[self.label]) if self.label is not None else ""
         sides = [self.columns.at.get(f"image_{side}") for side in ("width", "height")]
         size = [number(cells[place], self.decimal_comma) if place is not None else None for place in sides]

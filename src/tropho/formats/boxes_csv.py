@@ -97,7 +97,7 @@ class _Reader:
     def _check(self, row: Row) -> None:
         """Find the file that a row means, and what is wrong with the row: an ambiguous name, a box without a class."""
         table = self.tables[row.table]
-        key = (row.image, _folder(table.name), row.subset)
+        key = (row.image, _folder(table.name), row.searched)
         if key not in self.found:
             self.found[key] = self.on_disk.find(*key)
         row.match = self.found[key]
@@ -183,9 +183,9 @@ class _Reader:
 
     def _tell(self, columns: dict[str, dict[str, Any]]) -> None:
         """Put into words what was recognised, once for tables that are alike."""
-        alike = defaultdict(list)
-        for name, facts in columns.items():
-            alike[tuple(facts.items())].append(name)
+        alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
+        for name, recognised in columns.items():
+            alike[tuple(recognised.items())].append(name)
         unused = {table.name: table.unused() for table in self.tables}
         for facts, names in alike.items():
             said = dict(facts)

@@ -28,11 +28,11 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     classes = _class_names(found, _learnable(images, boxes), settings, log)
     boxes, images = _mapped(boxes, images, settings, log)
     boxes, images = _without_test_only(boxes, images, {*classes, settings.negative}, log)
-    with_row = set(boxes["image_id"]) | set(regions["image_id"])
+    with_row = set(boxes["image_id"])
     boxes = _known_boxes(boxes, classes, settings.negative, log)
     images = _known_images(images, classes, log)
     boxes, positive = _without_negatives(boxes, settings.negative, log)
-    lost = images["image_id"].isin(with_row - positive - set(regions["image_id"]))
+    lost = images["image_id"].isin(with_row - positive)
     images.loc[lost, "status"] = "unlabelled"
     for image_id in images.loc[lost, "image_id"]:
         log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
