@@ -77,6 +77,8 @@ def test_several_boxes_and_none_in_a_cell():
     assert [box.values for box in boxes_in("[[1, 2, 3, 4], [5, 6, 7, 8]]")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
     boxes = boxes_in("[{'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'a'}, {'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'b'}]")
     assert [(box.form, box.label) for box in boxes] == [("xywh", "a"), ("xywh", "b")]
+    assert [box.values for box in boxes_in("1 2 3 4;5 6 7 8;")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    assert boxes_in("no_box") == []
     assert boxes_in("[]") == boxes_in("{}") == boxes_in("") == []
 
 

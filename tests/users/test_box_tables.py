@@ -127,6 +127,13 @@ LAYOUTS = {
         lambda n, c, x1, y1, x2, y2, w, h: [n, c, f"{x1 / w},{y1 / h},{(x2 - x1) / w},{(y2 - y1) / h}"],
         lambda n: [n, "", "[]"],
     ),
+    "centres_as_shares_in_a_cell": (
+        "image,label,bbox",
+        lambda n, c, x1, y1, x2, y2, w, h: [
+            n, c, f"{(x1 + x2) / 2 / w} {(y1 + y2) / 2 / h} {(x2 - x1) / w} {(y2 - y1) / h}"
+        ],
+        None,
+    ),
     "json_in_a_cell": (
         "image,label,annotations",
         lambda n, c, x1, y1, x2, y2, w, h: [n, c, f"[{{'x':{x1},'y':{y1},'width':{x2 - x1},'height':{y2 - y1}}}]"],
@@ -167,6 +174,29 @@ LAYOUTS = {
     "centres_in_pixels": (
         "id,label,cx,cy,w,h,width,height",
         lambda n, c, x1, y1, x2, y2, w, h: [n[:-4], c, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, w, h],
+        None,
+    ),
+    "german_traffic_signs": (
+        "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId".replace(";", ","),
+        lambda n, c, x1, y1, x2, y2, w, h: [n, w, h, x1, y1, x2, y2, c],
+        None,
+    ),
+    "nih_chest": (
+        "Image Index,Finding Label,Bbox [x,y,w,h],,,",
+        lambda n, c, x1, y1, x2, y2, w, h: [n, c, x1, y1, x2 - x1, y2 - y1, "", "", ""],
+        None,
+    ),
+    "sku110k": ("", lambda n, c, x1, y1, x2, y2, w, h: [n, x1, y1, x2, y2, c, w, h], None),
+    "automl_in_shares": (
+        "",
+        lambda n, c, x1, y1, x2, y2, w, h: [
+            "UNASSIGNED", f"gs://b/{n}", c, x1 / w, y1 / h, "", "", x2 / w, y2 / h, "", ""
+        ],
+        None,
+    ),
+    "polygons": (
+        "id,image_id,geometry,class",
+        lambda n, c, x1, y1, x2, y2, w, h: [1, n, f"[({x1}, {y1}), ({x2}, {y1}), ({x2}, {y2}), ({x1}, {y1})]", c],
         None,
     ),
     "four_corners": (

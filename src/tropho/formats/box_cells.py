@@ -60,10 +60,12 @@ def boxes_in(cell: str, form: str = "") -> list[CellBox]:
         ValueError: it holds no box; the text says why.
     """
     text = cell.strip()
-    if not text.strip("[](){} "):
+    if not text.strip("[](){} ") or text.lower() == "no_box":
         return []
     if not re.search(r"[{\[(]", text):
-        return [_of_numbers(re.split(r"[,;\s]+", text), form)]
+        several = [part.replace(",", " ").split() for part in text.split(";") if part.strip()]
+        flat = [each for part in several for each in part]
+        return [_of_numbers(part, form) for part in ([flat] if len(flat) == 4 else several)]
     content = _parsed(text)
     if isinstance(content, dict) or not _is_list_of(content, (dict, list, tuple)) or _is_points(content):
         content = [content]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tropho.errors import DataError, UsageError
 from tropho.formats.csv_table import check_headings, number
 from tropho.formats.labels import nearest
+from tropho.images.file_types import is_image_name
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -15,16 +16,17 @@ def _words(text: str) -> tuple[str, ...]:
 
 IMAGE = _words(
     "filename imagefilename imagefile file imagename imgname image img imagepath imgpath filepath path fname photo "
-    "picture frame imageid imgid id patientid name"
+    "picture frame imageid imgid imageindex id patientid name"
 )
 LABEL = _words(
     "classname labelname categoryname class label category regionlabel regionattributes objectclass objectname "
-    "object species labels classes type target tag cls name classid categoryid labelid classindex"
+    "object species labels classes type findinglabel annotationtag target tag cls name classid categoryid labelid "
+    "classindex"
 )
 SUBSET = _words("subset split set usage partition")
 CELL = _words(
-    "bbox bboxes boundingbox boundingboxes box boxes regionshapeattributes rectangle rect coordinates coords "
-    "annotation annotations"
+    "bbox bboxes boundingbox boundingboxes box boxes boxesstring regionshapeattributes rectangle rect coordinates "
+    "coords annotation annotations geometry polygon"
 )
 """Headings as `squeeze` leaves them, the likeliest first."""
 CELL_FORMS = {"bboxxywh": "xywh", "xywh": "xywh", "bboxxyxy": "xyxy", "xyxy": "xyxy"}
@@ -39,6 +41,8 @@ CORNERS = [
         "xtl ytl xbr ybr",
         "startx starty endx endy",
         "topleftx toplefty bottomrightx bottomrighty",
+        "tlx tly brx bry",
+        "upperleftcornerx upperleftcornery lowerrightcornerx lowerrightcornery",
     )
 ]
 ORIGINS = [*map(_words, ("x y", "left top", "topleftx toplefty", "topx topy")), *(names[:2] for names in CORNERS)]
@@ -57,11 +61,13 @@ BOX_ROLES = {
     "cell": ("bbox",),
 }
 """The roles of the columns that a box is made of, by layout."""
-_PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|bb)(?=.)")
+_PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|roi|bb)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
-_HEADERLESS = {  # t = text, n = number, e = empty; of tools that write no header
-    r"t(nnnn|eeee)[tne]": "path x1 y1 x2 y2 class",  # keras-retinanet
-    r"tnnnntnn": "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",  # makesense.ai
+_HEADERLESS = {  # of tools that write no header; i = a name with an image's ending, t = other text, n = number, e = empty
+    r"[it](nnnn|eeee)[tne]": "path x1 y1 x2 y2 class",  # keras-retinanet
+    r"innnn[tn]nn": "image_name x1 y1 x2 y2 class image_width image_height",  # SKU-110K
+    r"[tn]nnnninn": "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",  # makesense
+    r"titnn[ne]{2}nn[ne]{2}": "set path label xmin ymin a b xmax ymax c d",  # AutoML Vision
 }
 
 
@@ -100,13 +106,21 @@ def implied_header(cells: list[str]) -> list[str] | None:
     Raises:
         DataError: the row is no header (it holds a number), but of no layout that is known.
     """
-    kinds = "".join("e" if not cell else "t" if number(cell) is None else "n" for cell in cells)
+    kinds = "".join(map(_kind, cells))
     for pattern, headings in _HEADERLESS.items():
         if re.fullmatch(pattern, kinds):
             return headings.split()
     if "n" in kinds:
         raise DataError(f"its first row ({', '.join(cells)}) is no header; write one, such as image,class,x1,y1,x2,y2")
     return None
+
+
+def _kind(cell: str) -> str:
+    if not cell:
+        return "e"
+    if number(cell) is not None:
+        return "n"
+    return "i" if is_image_name(cell) else "t"
 
 
 def recognise(header: list[str], given: dict[str, str], name: str, strict: bool = True) -> Columns:

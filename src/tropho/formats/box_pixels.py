@@ -1,7 +1,6 @@
 """The boxes of tables in pixels: what their numbers mean is decided by all rows together."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -41,7 +40,7 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
             row.fault = f"It holds {', '.join(f'{value:g}' for value in box.values)}, where others hold shares"
     boxed = [(row, box) for row, box in boxed if not row.fault]
     _check_image_size(boxed, rows, tables)
-    forms = np.array([box.form for _, box in boxed])
+    forms = np.array([box.form for _, box in boxed], dtype=object)
     for vague, decide in (("list", find_list_form), ("xywh", find_sized_form)):
         which = forms == vague
         if which.any() and (vague == "list" or _is_vague(tables[0])):
@@ -52,11 +51,15 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
             except DataError as error:
                 raise DataError(f"{tables[0].name}: {error}; {_remedy(tables[0])}.") from None
     scales = _sizes([row for row, _ in boxed], file_size, math.nan) if unit == "shares" else np.ones((len(boxed), 2))
-    found = defaultdict(list)
-    for (row, _), values, each, scale in zip(boxed, _values(boxed), forms, scales, strict=True):
-        found[id(row)].append(np.round(to_corners(values[None], str(each))[0] * np.tile(scale, 2), 6))
-    for row, _ in boxed:
-        row.corners = np.array(found[id(row)])
+    values, corners = _values(boxed), np.empty((len(boxed), 4))
+    for each in set(forms.tolist()):
+        corners[forms == each] = to_corners(values[forms == each], each)
+    if unit == "shares":
+        corners = np.round(corners * np.tile(scales, 2), 6)
+    first = 0
+    for row in dict.fromkeys(row for row, _ in boxed):
+        row.corners = corners[first : first + len(row.boxes)]
+        first += len(row.boxes)
     return unit, form
 
 

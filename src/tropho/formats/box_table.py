@@ -20,7 +20,7 @@ SAMPLE = 300
 """Rows by which the column of the image is chosen where several may hold it."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Row:
     """What one line says.
 
