@@ -18,7 +18,6 @@ SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
 SHARED_BY_MEMBERS = (
     "train.members",
     "train.folds",
-    "train.random_fold",
     "train.precision",
     "augment.encoding",
     "augment.grey",
@@ -117,7 +116,7 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
         )
     train, predict = settings.train, settings.predict
     alone = {
-        "train": train.model_copy(update={"members": {}, "random_fold": False}),
+        "train": train.model_copy(update={"members": {}}),
         "predict": predict.model_copy(update={"weights": "equal", "negative_from": None}),
     }
     shared = settings.model_copy(update=alone)

@@ -56,8 +56,6 @@ class ModelSettings(Section):
         "lenet",
         "resnet",
         "fcos",
-        "retinanet",
-        "faster_rcnn",
         "torchvision_fcos",
         "torchvision_retinanet",
         "torchvision_faster_rcnn",
@@ -80,7 +78,6 @@ class ModelSettings(Section):
     slope: Positive
     skip: bool
     init: Literal["kaiming", "xavier", "naive"]
-    presence: bool
     score_min: Share
     nms_iou: Share
     max_detections: AtLeastOne

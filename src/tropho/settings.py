@@ -18,13 +18,11 @@ Kind = Literal["classification", "detection"]
 
 BASE = "base"
 """The task's own model among the members of its ensemble."""
-RANDOM = "random"
-"""The model of a random fold, which is no member."""
 
 
 def _check_member(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|random|fold[0-9]*", name):
-        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base, random or fold0")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|fold[0-9]*", name):
+        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base or fold0")
     return name
 
 
@@ -38,10 +36,6 @@ class AugmentSettings(Section):
     encoding: Literal["raw", "png", "jpeg"]
     grey: bool
     policy: Literal["none", "light", "microscopy", "radiology"]
-    symmetries: bool
-    stain: Annotated[float, Field(ge=0, lt=1)]
-    illumination: Annotated[float, Field(ge=0, lt=1)]
-    blur: Annotated[float, Field(ge=0)]
     copy_paste: Share
     copy_paste_negatives: Share
     mosaic: Share
@@ -61,7 +55,6 @@ class TrainSettings(Section):
     """The training loop."""
 
     folds: AtLeastOne | None
-    random_fold: bool
     epochs: AtLeastOne
     batch_size: AtLeastOne
     optimizer: Literal["adamw", "sgd"]
@@ -76,7 +69,6 @@ class TrainSettings(Section):
     stage_lr: Annotated[float, Field(gt=0, le=1)]
     clip_norm: Positive | None
     ema: Annotated[float, Field(gt=0, lt=1)] | None
-    soup: Literal["uniform", "greedy"] | None
     patience: AtLeastOne | None
     validate_every: AtLeastOne
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
@@ -149,12 +141,6 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _random_fold_has_its_match(self) -> "TaskSettings":
-        if self.train.random_fold and not self.split.grouped:
-            raise ValueError("train.random_fold is compared with a grouped fold; set split.grouped to true")
-        return self
-
-    @model_validator(mode="after")
     def _there_is_a_backbone_to_tune(self) -> "TaskSettings":
         if not self.model.has_backbone and (self.train.freeze_epochs or self.train.stage_lr != 1.0):
             raise ValueError(f"train.freeze_epochs and stage_lr need a ResNet, which '{self.model.name}' has not")
@@ -176,10 +162,6 @@ class TaskSettings(Section):
 
     @model_validator(mode="after")
     def _finishing_has_a_negative(self) -> "TaskSettings":
-        if (self.evaluate.calibrate_negative or self.evaluate.power_trials) and not self.audit.negative:
-            raise ValueError(
-                "evaluate.calibrate_negative and power_trials need audit.negative, the class of empty images"
-            )
         if self.predict.negative_from and not self.audit.negative:
             raise ValueError("predict.negative_from needs audit.negative, the class of empty images")
         return self

@@ -122,9 +122,7 @@ def test_a_member_joins_without_training_the_others_again(checkout):
     weights = copy.path / "models/smear_demo/fold0/weights.safetensors"
     before, history = sha256_of(weights), weights.with_name("history.csv").read_bytes()
     copy.edit(
-        smear_demo={
-            "train": {"members": {"coarse": {"augment.size": 128, "model.name": "retinanet", "train.epochs": 1}}}
-        }
+        smear_demo={"train": {"members": {"coarse": {"augment.size": 128, "model.head_depth": 1, "train.epochs": 1}}}}
     )
     copy.run("dvc", "repro", "submit@smear_demo")
     assert (sha256_of(weights), weights.with_name("history.csv").read_bytes()) == (before, history)

@@ -33,4 +33,4 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
 
 def test_post_processing_needs_a_negative_class(settings) -> None:
     with pytest.raises(UsageError, match=r"audit\.negative"):
-        settings("smear_demo", **{"audit.negative": None, "evaluate.power_trials": 8})
+        settings("smear_demo", **{"audit.negative": None, "predict.negative_from": ["base"]})

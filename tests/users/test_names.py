@@ -124,6 +124,16 @@ def test_a_name_of_two_files_is_refused_and_both_are_named(audited, project, tmp
     assert project.table("t", "images").set_index("path").loc["a/twice.png", "status"] == "unlabelled"
 
 
+def test_two_names_of_one_file_are_refused(audited, project, tmp_path):
+    data = tmp_path / "mine"
+    coco(data / "labels.json", ["a.png", "A.PNG", "b.png"])
+    for number, name in enumerate(("a.png", "b.png")):
+        draw(data / name, number)
+    said = audited(data, **SETTINGS)
+    assert "'A.PNG' and 'a.png' both mean a.png" in said
+    assert paths_of_boxes(project) == ["b.png"]
+
+
 def test_an_image_that_one_job_lacks_is_not_the_other_jobs(audited, project, tmp_path):
     data = tmp_path / "mine"
     for job, last in (("a", 3), ("b", 2)):
@@ -170,42 +180,26 @@ def test_other_json_beside_the_labels_is_passed_over(audited, project, tmp_path)
     assert "dataset-metadata.json" in said
 
 
-def rle(text):
-    return {"counts": text, "size": [48, 64]}
-
-
-@pytest.mark.parametrize(
-    ("annotation", "box"),
-    [
-        ({"segmentation": [[10, 10, 20, 10, 20, 30]]}, (10, 10, 20, 30)),
-        ({"segmentation": [10, 10, 20, 10, 20, 30], "bbox": []}, (10, 10, 20, 30)),
-        ({"segmentation": [[[10, 10], [20, 10], [20, 30]]], "bbox": None}, (10, 10, 20, 30)),
-        ({"segmentation": [[10, 10, 20, 10, 20, 30]], "bbox": [0, 0, 0, 0]}, (10, 10, 20, 30)),
-        ({"segmentation": [[10, 10, 20, 10, 20, 30]], "bbox": [float("nan")] * 4}, (10, 10, 20, 30)),
-        ({"segmentation": rle([48 * 10 + 5, 8, 40, 8, 48 * 52 - 21])}, (10, 5, 12, 13)),
-        ({"segmentation": rle("U?8X10_\\\\1")}, None),
-        ({"segmentation": rle("~~~~")}, None),
-        ({"segmentation": rle([1e9])}, None),
-        ({"segmentation": [[10, 10]]}, None),
-        ({"segmentation": {}}, None),
-        ({"bbox": "box"}, None),
-    ],
-)
-def test_outlines_give_boxes_and_nothing_makes_an_image_empty(audited, project, tmp_path, annotation, box):
+def test_outlines_give_boxes_and_nothing_makes_an_image_empty(audited, project, tmp_path):
     data = tmp_path / "mine"
-    coco(data / "x.json", ["a.png", "b.png", "c.png"], [{"image_id": 0, "bbox": BOX}, {"image_id": 1, **annotation}])
-    for number, name in enumerate(("a.png", "b.png", "c.png")):
+    corner = [[10, 10, 20, 10, 20, 30]]
+    good = [
+        {"bbox": [10, 10, 10, 20]},
+        {"segmentation": corner},
+        {"segmentation": corner, "bbox": []},
+        {"segmentation": corner, "bbox": [float("nan")] * 4},
+    ]
+    annotations = [*good, {"bbox": "box"}, {"bbox": [10, 10, 10, 20], "category_id": 9}]
+    names = [f"{number}.png" for number in range(len(annotations) + 1)]
+    coco(data / "x.json", names, [{"image_id": number, **each} for number, each in enumerate(annotations)])
+    for number, name in enumerate(names):
         draw(data / name, number)
     audited(data, **SETTINGS)
-    boxes = project.table("t", "boxes").set_index("image_id")
     status = project.table("t", "images").set_index("image_id")["status"]
-    assert (status["a.png"], status["c.png"]) == ("ok", "ok")
-    if box is None:
-        assert status["b.png"] == "unlabelled"
-        assert "b.png" not in boxes.index
-    else:
-        assert tuple(boxes.loc["b.png", ["xmin", "ymin", "xmax", "ymax"]]) == box
-        assert status["b.png"] == "ok"
+    boxes = project.table("t", "boxes")
+    assert list(status) == ["ok"] * 4 + ["unlabelled"] * 2 + ["ok"]
+    assert list(boxes["image_id"]) == names[:4]
+    assert boxes[["xmin", "ymin", "xmax", "ymax"]].drop_duplicates().to_numpy().tolist() == [[10, 10, 20, 30]]
 
 
 def test_crowds_are_ignored_regions_and_no_objects(audited, project, tmp_path):
@@ -280,6 +274,9 @@ def test_every_ending_is_read_and_the_rest_is_counted(audited, project, tmp_path
     (data / "train/c/scan.dcm").write_bytes(b"DICM")
     (data / "train/d").mkdir()
     (data / "train/d/broken.png").write_bytes(b"no image")
+    draw(data / "train/a/x.png")
+    (data / "train/a/x.png").rename(data / "train/a/scan0001")
+    (data / "LICENSE").write_text("free")
     for litter in (".DS_Store", "Thumbs.db", "train/a/._0.png", "__MACOSX/train/a/0.png", ".ipynb_checkpoints/a.png"):
         (data / litter).parent.mkdir(parents=True, exist_ok=True)
         (data / litter).write_bytes(b"litter")
@@ -293,8 +290,9 @@ def test_every_ending_is_read_and_the_rest_is_counted(audited, project, tmp_path
         "train/c",
         "'d'",
     }
-    assert summary(project)["other_files"] == {".dcm": 1}
+    assert summary(project)["other_files"] == {"none": 2, ".dcm": 1}
     assert "train/c/scan.dcm" in said
+    assert any("such as train/a/scan0001;" in detail for detail in issues["detail"])
 
 
 def voc(data, stem, filename=None, folder="Annotations"):
@@ -333,3 +331,11 @@ def test_voc_folders_within_folders(audited, project, tmp_path):
         voc(data, "1", folder=f"Annotations/{folder}")
     audited(data, format="voc")
     assert paths_of_boxes(project) == ["JPEGImages/x/1.png", "JPEGImages/y/1.png"]
+
+
+def test_settings_name_files_in_any_case_and_with_either_slash(audited, project, tmp_path):
+    data = tmp_path / "mine"
+    coco(data / "Labels/Cells A.json", ["a.png"])
+    draw(data / "a.png")
+    audited(data, **SETTINGS, train=["labels\\cells a.JSON"])
+    assert paths_of_boxes(project) == ["a.png"]

@@ -65,7 +65,7 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
     images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
-    other_files = list_other_files(ImageFiles(raw).left_aside, log)
+    other_files = list_other_files(raw, ImageFiles(raw).left_aside, log)
     list_classes_without_images(images, boxes, labels.classes, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)

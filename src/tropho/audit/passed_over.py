@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
+from tropho.errors import DataError
 from tropho.formats.labels import IssueLog
+from tropho.images.decode import image_size
 from tropho.images.file_types import ending_of
 
 _NOT_PICTURES = frozenset({"", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
@@ -15,10 +18,11 @@ LISTED = 20
 """Endings that get an issue of their own."""
 
 
-def list_other_files(paths: Iterable[str], log: IssueLog) -> dict[str, int]:
-    """List by their endings the files that are neither images nor text, the commonest first.
+def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str, int]:
+    """List by their endings the files that are neither images nor text, the commonest first; and images without one.
 
     Args:
+        raw: data/raw/TASK, where the files lie.
         paths: posix paths of the files that are not images by their endings.
         log: gets an issue an ending, for at most LISTED of them.
 
@@ -27,7 +31,10 @@ def list_other_files(paths: Iterable[str], log: IssueLog) -> dict[str, int]:
     """
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
+    bare: list[str] = []
     for path in paths:
+        if not ending_of(path) and _is_image(raw / path):
+            bare.append(path)
         first.setdefault(ending_of(path), path)
         counts[ending_of(path)] += 1
     unread = [ending for ending, _ in counts.most_common() if ending not in _NOT_PICTURES]
@@ -36,10 +43,21 @@ def list_other_files(paths: Iterable[str], log: IssueLog) -> dict[str, int]:
         log.add(
             "other_files", "listed", f"{detail[:-1]} (if they are, convert them to PNG or JPEG).", None, first[ending]
         )
+    if bare:
+        detail = f"{len(bare):,} images have no ending in their names, such as {bare[0]}; they are not read."
+        log.add("other_files", "listed", f"{detail[:-1]} (call them {bare[0]}.png or the like).", None, bare[0])
     if len(unread) > LISTED:
         rest = sum(counts[ending] for ending in unread[LISTED:])
         log.add("other_files", "listed", f"{rest:,} files more have one of {len(unread) - LISTED:,} further endings.")
     return {ending or "none": number for ending, number in counts.most_common()}
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        image_size(path)
+    except DataError:
+        return False
+    return True
 
 
 def list_classes_without_images(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], log: IssueLog) -> None:

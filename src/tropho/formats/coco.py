@@ -81,6 +81,7 @@ class _Reader:
     def find_images(self, source: _LabelFile) -> None:
         """Fill `source.paths`; names and numbers that stand for several images are quarantined."""
         folder = PurePosixPath(source.file).parent.as_posix()
+        names: dict[str, str] = {}
         for image in source.content["images"]:
             number, name = _number(image["id"]), str(image["file_name"])
             match = self.on_disk.find(name, folder, source.searched)
@@ -93,6 +94,10 @@ class _Reader:
                 )
                 self.log.add("ambiguous_name", "quarantined", detail, name, source.file)
                 source.paths[number] = None
+            elif path and names.setdefault(path, name) != name:
+                detail = f"'{name}' and '{names[path]}' both mean {path}; their labels are not used."
+                self.log.add("ambiguous_name", "quarantined", detail, name, source.file)
+                source.paths = {each: None if found == path else found for each, found in source.paths.items()}
 
     def take_images(self, source: _LabelFile, ids: dict[str, str]) -> None:
         """Add the file's images; those of another subset are taken out of `source.paths`."""

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError, UsageError
-from tropho.formats.image_files import ImageFiles
+from tropho.formats.image_files import ImageFiles, same_path
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
@@ -80,7 +80,8 @@ def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, st
             folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
             continue
         for name in chosen:
-            prefix = f"{name.strip('/')}/"
+            spelled = same_path(name.strip("/"), on_disk.folders)
+            prefix = f"{spelled[0] if len(spelled) == 1 else name.strip('/')}/"
             if not any(path.startswith(prefix) for path in on_disk.paths):
                 raise UsageError(f"audit.{subset}: no images in a folder '{name}'{nearest(name, names)}.")
             held_back = subset == "train" and PurePosixPath(prefix).name.lower() in VALIDATION

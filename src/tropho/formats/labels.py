@@ -10,6 +10,7 @@ import pandas as pd
 
 from tropho.errors import UsageError
 from tropho.files import PROVENANCE
+from tropho.formats.image_files import same_path
 from tropho.images.file_types import is_hidden
 from tropho.tables import BOXES, ISSUES
 
@@ -90,11 +91,16 @@ def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -
         found = [path for path in files_below(raw) if path.name.lower() in usual]
         top = min((len(path.parts) for path in found), default=0)
         return [path for path in found if len(path.parts) == top]
+    there = [path.relative_to(raw).as_posix() for path in files_below(raw)] if given else []
+    found = []
     for name in given:
-        if not (raw / name).is_file():
-            there = [path.relative_to(raw).as_posix() for path in files_below(raw)]
+        match = [name] if (raw / name).is_file() else same_path(name, there)
+        if len(match) > 1:
+            raise UsageError(f"{key}: '{name}' may mean {match[0]} or {match[1]}; write it as the file is called.")
+        if not match:
             raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, there)}.")
-    return [raw / name for name in given]
+        found.append(raw / match[0])
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -107,8 +107,12 @@ class _Reader:
         if kept is not None:
             if kept["subset"] != subset:
                 self.log.add("in_both_subsets", "dropped", in_both(kept["subset"]), image_id)
+            elif kept["xml"] != each.xml.path:
+                detail = f"The image has its labels from {kept['xml']}; those of this file are not used."
+                self.log.add("repeated_image", "dropped", detail, image_id, each.xml.path)
             return
         entry: dict[str, Any] = {"image_id": image_id, "path": each.image.path, "subset": subset, "status": "ok"}
+        entry["xml"] = each.xml.path
         self.images[each.image.path] = entry
         if not labelled:
             return

@@ -1,6 +1,8 @@
 """Decision thresholds, chosen on validation scores. Positive means score >= threshold."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -41,3 +43,20 @@ def choose(points: Scan, beta: float = 1.0, sensitivity: float | None = None) ->
         "f_beta": f_beta[place],
     }
     return {name: None if math.isnan(value) else float(value) for name, value in values.items()}
+
+
+def unreachable_recall(thresholds: Mapping[str, Any], required: float | None) -> list[str]:
+    """Name the classes that reach the required recall at no threshold, in at most one sentence.
+
+    Args:
+        thresholds: by class, results of `best_threshold`.
+        required: 0..1; None asks for nothing.
+    """
+    if required is None:
+        return []
+    short = [
+        name
+        for name, choice in thresholds.items()
+        if isinstance(choice, Mapping) and (choice.get("recall") is None or choice["recall"] < required)
+    ]
+    return [f"No threshold reaches the required sensitivity of {required:g} for {', '.join(short)}."] if short else []

@@ -1,7 +1,6 @@
-"""Augment: images packed once at training size; augmentation built, proven on real boxes, and pictured."""
+"""Augment: images decoded and resized once to training size; the augmentation built and pictured."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,15 +12,10 @@ from tropho.files import write_json
 from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack, write_pack
 from tropho.images.previews import preview_sheet
-from tropho.images.scenes import Scene, Scenes
-from tropho.progress import track
-from tropho.seeds import sample_seed
+from tropho.images.scenes import Scenes
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, read_table
-
-PROVEN_ON = 500
-"""Training images that augmentation is tried on at most, spread evenly over them; the steps alone share as many."""
 
 _WRITES = {"pack", "policy.json", "previews.png"}
 
@@ -30,7 +24,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     """Write the pack, policy.json and previews.png into data/augmented/T; returns what policy.json says.
 
     Raises:
-        DataError: an image can't be read, or augmentation harms a box; the sentence names the image.
+        DataError: an image can't be read; the sentence names it.
     """
     paths = Paths(root, settings.name)
     images, boxes = (
@@ -47,46 +41,12 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey)
     pack = Pack(paths.augmented / "pack")
     augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
-    proof = prove(augmenter, list(spread(train, PROVEN_ON).index))
-    if steps := augmenter.alone():
-        some = list(spread(train, PROVEN_ON // len(steps)).index)
-        proof["alone"] = {step: prove(alone, some) for step, alone in steps.items()}
-    record = {"images": len(pack), "proof": proof, "policy": augmenter.to_dict()}
+    record = {"images": len(pack), "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)
     if chosen.previews:
         shown = varied(train, boxes, chosen.previews)
         preview_sheet(augmenter, list(shown.index), _captions(shown), classes, paths.augmented / "previews.png")
     return record
-
-
-def prove(augmenter: Augmenter, numbers: Sequence[int]) -> dict[str, Any]:
-    """Augment each of these images once, with its real boxes, and check what comes out.
-
-    Args:
-        augmenter: as training will call it.
-        numbers: of its scenes.
-
-    Returns:
-        images, boxes_in, boxes_out, and share_lost: by how much boxes became fewer (0 to 1), because they left
-        the image.
-
-    Raises:
-        DataError: a box outside its image or without area, labels that do not fit, or an image of a wrong
-            shape or type; it names the image and the seed.
-    """
-    before = after = 0
-    for turn, number in enumerate(track(numbers, "Proving the augmentation")):
-        count, seed = len(augmenter.scenes.targets(number)[0]), sample_seed(0, 0, turn)
-        scene = augmenter(number, seed)
-        fault = _fault(scene, augmenter, count)
-        if fault:
-            raise DataError(
-                f"Augmentation spoils image '{augmenter.scenes.image_ids[number]}' (seed {seed}): {fault}; switch "
-                "the steps of augment off one by one, and report this."
-            )
-        before, after = before + count, after + len(scene.boxes)
-    lost = max(0.0, round(1 - after / before, 4)) if before else 0.0
-    return {"images": len(numbers), "boxes_in": before, "boxes_out": after, "share_lost": lost}
 
 
 def spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -116,24 +76,6 @@ def _chosen(images: pd.DataFrame, splits: pd.DataFrame, subsets: list[str]) -> p
             "run the split stage again."
         )
     return usable[usable["image_id"].isin(ids)].reset_index(drop=True)
-
-
-def _fault(scene: Scene, augmenter: Augmenter, count: int) -> str:
-    """What is wrong with the sample made of an image with `count` boxes, or ""."""
-    image, boxes, labels = scene
-    height, width = image.shape[:2]
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        return f"the result is {image.dtype} of shape {image.shape}, not uint8 RGB"
-    least, most = augmenter.sides
-    if not least <= max(height, width) <= most or (not augmenter.boxed and height != width):
-        return f"the result is {width}x{height} pixels, not {least if least == most else f'{least} to {most}'}"
-    if len(boxes) != len(labels) or (len(boxes) > count and not augmenter.adds):
-        return f"{count} boxes became {len(boxes)} with {len(labels)} labels"
-    if not np.isfinite(boxes).all() or (boxes < 0).any() or (boxes > np.tile([width, height], 2)).any():
-        return f"a box reaches out of the image of {width}x{height} pixels"
-    if (boxes[:, 2:] <= boxes[:, :2]).any():
-        return "a box has no area"
-    return ""
 
 
 def _captions(images: pd.DataFrame) -> list[str]:

@@ -9,13 +9,13 @@ import pandas as pd
 from tropho.files import atomic_folder, read_json, write_json
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
-from tropho.reporting.advice import finish_advice
+from tropho.predicting.trials import describe_gains
 from tropho.reporting.suspects import suspect_gallery
-from tropho.settings import RANDOM, TaskSettings
+from tropho.settings import TaskSettings
 from tropho.stages.evaluated import write_evaluated
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
-from tropho.stages.leakage import compare_random, shared_with
+from tropho.stages.leakage import shared_with
 from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.tables import SUSPECTS, write_table
@@ -52,7 +52,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         first, model = next(iter(base.folds.items()))
         judged = Judged(task, thresholds, paths.raw, folder)
         judged.add("oof", oof_truth, finished, raw)
-        judged.notes["oof"] += finish_advice(fitted)
+        judged.notes["oof"] += describe_gains(fitted)
         judged.draw("oof", oof_truth, finished, raw)
         judged.explain("oof", model.model, inputs.fold(first)[1], finished, base.inputs.pack)
         judged.metrics["folds"] = {
@@ -66,9 +66,6 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             write_table(test, folder / "test.parquet")
             _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
         _add_leakage(judged, inputs, base.folds)
-        if RANDOM in record:
-            own = member_rows(task, oof, base.name)
-            judged.metrics["random_fold"] = compare_random(base, own, record[RANDOM], settings, paths, accelerator)
         metrics = {"headline": judged.headline(), **judged.metrics}
         write_json(folder / "metrics.json", _json_safe(metrics))
         write_json(folder / "notes.json", judged.notes)
@@ -172,7 +169,7 @@ def _json_safe(value: Any) -> Any:
 def _track(settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, Any], folder: Path) -> None:
     """Add the results to the run of the training that they are of."""
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=run_id) as tracked:
-        for subset in ("oof", "test", "test_clean", "random_fold"):
+        for subset in ("oof", "test", "test_clean"):
             tracked.log_metrics({f"{subset}/{name}": value for name, value in metrics.get(subset, {}).items()})
         tracked.log_artifact(folder / "metrics.json", "evaluate")
         tracked.log_artifact(folder / "tables", "evaluate/tables")

@@ -94,6 +94,6 @@ def code_hash() -> str:
 def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
     """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
-    for key in ("folds", "random_fold", "members"):  # which other models there are
+    for key in ("folds", "members"):  # which other models there are
         del parts["train"][key]
     return fingerprint([settings.kind, settings.audit.negative, inputs.classes, parts, inputs.data_hash, code_hash()])

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from tropho.errors import DataError
 from tropho.predicting.ensembles import stack_members, stack_views
 from tropho.predicting.predictor import Predictor, load_predictor
-from tropho.settings import BASE, RANDOM, TaskSettings
+from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs
 from tropho.stages.paths import Paths
 from tropho.tasks.base import Task, Truth
@@ -35,7 +35,7 @@ def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any])
 
 def trained_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The same with the model of a random fold, if there is one."""
-    return {**model_entries(record), **({RANDOM: record[RANDOM]} if RANDOM in record else {})}
+    return model_entries(record)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,4 @@
-"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow.
-
-Where `train.random_fold` says so, a further model is trained on a random fold; it is no member of the ensemble.
-"""
+"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow."""
 
 import json
 import shutil
@@ -18,11 +15,10 @@ from tropho.config import member_settings
 from tropho.errors import OutsideError, UsageError
 from tropho.files import atomic_folder, fingerprint, read_json, write_json
 from tropho.progress import say
-from tropho.settings import BASE, RANDOM, TaskSettings
+from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
 from tropho.stages.members import trained_entries
 from tropho.stages.paths import Paths
-from tropho.stages.random_fold import dealt_at_random
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
@@ -41,8 +37,6 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     paths = Paths(root, settings.name)
     inputs = read_inputs(paths)
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
-    if settings.train.random_fold:
-        models.append(_random_model(models[0], paths))
     base, *others = models
     accelerator = make_accelerator(settings.train)
     record = RunIds(paths.checkpoints / fingerprint([model.fingerprint for model in models]) / "run.json")
@@ -72,7 +66,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Model:
-    """One model, of the ensemble or of a random fold, and which of its folds models/T already holds."""
+    """One model of the ensemble, and which of its folds models/T already holds."""
 
     name: str
     settings: TaskSettings
@@ -99,13 +93,6 @@ def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _
     return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
 
 
-def _random_model(base: _Model, paths: Paths) -> _Model:
-    """The same settings on a random fold."""
-    alone = base.settings.train.model_copy(update={"folds": 1})
-    inputs = dealt_at_random(base.inputs, base.task, base.settings.train.seed)
-    return _model(RANDOM, base.settings.model_copy(update={"train": alone}), inputs, paths)
-
-
 def _train(model: _Model, accelerator: Accelerator, run: Run, record: RunIds) -> dict[str, Any]:
     """Train a model's missing folds; returns its entry in run.json."""
     folds = []
@@ -122,8 +109,7 @@ def _train_other(model: _Model, accelerator: Accelerator, parent: Run, record: R
     if set(fold_numbers(model.settings, model.inputs)) <= set(model.kept):
         return _train(model, accelerator, parent, record)
     name = f"{model.settings.name} {model.name}"
-    tags = {"stage": "random_fold"} if model.name == RANDOM else {"stage": "member", "member": model.name}
-    with parent.child(name, run_id=record[model.name], tags=tags) as tracked:
+    with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
         record[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
         entry = _train(model, accelerator, tracked, record)
@@ -219,7 +205,7 @@ def _write_fold(fitted: Fitted, folder: Path) -> None:
 def _summary(
     base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]], accelerator: Accelerator
 ) -> dict[str, Any]:
-    members = {name: entry for name, entry in entries.items() if name not in (base.name, RANDOM)}
+    members = {name: entry for name, entry in entries.items() if name != base.name}
     return {
         "task": base.settings.name,
         "run_id": run_id,
@@ -229,7 +215,6 @@ def _summary(
         "processes": accelerator.num_processes,
         **entries[base.name],
         "members": members,
-        **({RANDOM: entries[RANDOM]} if RANDOM in entries else {}),
     }
 
 

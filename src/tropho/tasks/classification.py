@@ -12,6 +12,7 @@ from torch.nn import functional
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
 from tropho.metrics.classification import classification_metrics
+from tropho.metrics.thresholds import unreachable_recall
 from tropho.models import build_model
 from tropho.predicting.views import View, view_images
 from tropho.settings import TaskSettings
@@ -172,16 +173,8 @@ class ClassificationTask:
     def notes(
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
-        """See reporting.advice."""
-        from tropho.metrics.curves import classification_curves
-        from tropho.reporting import advice
-
-        true, values = self._numbers(truth), predictions[self.columns].to_numpy()
-        return [
-            *advice.curve_advice(classification_curves(true, values, self.classes)),
-            advice.calibration_advice(true, unfinished[self.columns].to_numpy(), values),
-            *advice.threshold_advice(thresholds, self.settings.evaluate.sensitivity),
-        ]
+        """See base."""
+        return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
 
     def figures(
         self,

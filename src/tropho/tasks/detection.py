@@ -12,6 +12,7 @@ from tropho.images.pack import Pack
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
+from tropho.metrics.thresholds import unreachable_recall
 from tropho.model_settings import STRIDE
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
@@ -117,17 +118,8 @@ class DetectionTask:
         return self._fusion.fit(truth, tables, groups) if self.settings.evaluate.fusion_trials else {}
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """P(negative) calibrated and its power by class, as far as settings ask for them and their gain holds."""
-        evaluate = self.settings.evaluate
-        if not self.negative or not (evaluate.calibrate_negative or evaluate.power_trials):
-            return {}
-        from tropho.predicting.finish_search import Evidence, search_finish
-        from tropho.predicting.finishing import suppress
-
-        rows = predictions if truth.ignored is None else suppress(predictions, truth.ignored)
-        image_ids = list(truth.images["image_id"])
-        evidence = Evidence(image_ids, truth.boxes, rows, groups.loc[image_ids], self.negative, self.classes)
-        return search_finish(evidence, evaluate.calibrate_negative, evaluate.power_trials)
+        """Nothing: fusion is all that is fitted."""
+        return {}
 
     def finish(
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
@@ -135,7 +127,7 @@ class DetectionTask:
         """Each box's score scaled by 1 - P(negative) of its image; see predicting.finishing."""
         from tropho.predicting.finishing import finish_detections
 
-        return finish_detections(predictions, self.negative, fitted, ignored)
+        return finish_detections(predictions, self.negative, ignored)
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """The leaderboard's metric."""
@@ -179,9 +171,7 @@ class DetectionTask:
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
         """See base."""
-        from tropho.reporting.advice import threshold_advice
-
-        return threshold_advice(thresholds, self.settings.evaluate.sensitivity)
+        return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
 
     def figures(
         self,

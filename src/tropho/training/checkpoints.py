@@ -21,24 +21,22 @@ State = dict[str, Tensor]
 
 @dataclass
 class Progress:
-    """How far a fold has come: one history row an epoch, which epoch scored best, and whose weights are kept."""
+    """How far a fold has come: one history row an epoch, and which epoch scored best."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = float("-inf")
     finished: bool = False
-    kept: list[int] = field(default_factory=list)
 
     @property
     def scores(self) -> list[float]:
         """Validation scores so far, oldest first."""
         return [row["score"] for row in self.history if "score" in row]
 
-    def best_epochs(self, count: int) -> list[int]:
-        """At most so many validated epochs, best first; a score that is no number comes last."""
+    def find_best(self) -> int:
+        """Find the validated epoch with the highest score, the first of equals; a score that is NaN comes last."""
         rows = [row for row in self.history if "score" in row]
-        ranked = sorted(rows, key=lambda row: (isnan(row["score"]), -row["score"], row["epoch"]))
-        return [int(row["epoch"]) for row in ranked[:count]]
+        return int(min(rows, key=lambda row: (isnan(row["score"]), -row["score"], row["epoch"]))["epoch"])
 
     @property
     def seconds(self) -> float:
@@ -58,7 +56,7 @@ class Checkpoint:
         with atomic_path(self._state) as temporary:
             torch.save({"progress": vars(progress), **parts}, temporary)
         for path in self.folder.glob("best-*.safetensors"):
-            if path not in {self._best_path(epoch) for epoch in (progress.best_epoch, *progress.kept)}:
+            if path != self._best_path(progress.best_epoch):
                 path.unlink()
 
     def load(self) -> tuple[Progress, dict[str, Any]] | None:
@@ -69,17 +67,13 @@ class Checkpoint:
         return Progress(**parts.pop("progress")), parts
 
     def save_best(self, epoch: int, weights: State) -> None:
-        """Keep the weights of one of the best epochs so far."""
+        """Keep the weights of the best epoch so far."""
         with atomic_path(self._best_path(epoch)) as temporary:
             save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
 
     def load_best(self, progress: Progress) -> State:
         """The weights of `progress.best_epoch`, on the CPU."""
-        return self.load_kept(progress.best_epoch)
-
-    def load_kept(self, epoch: int) -> State:
-        """The weights of a kept epoch, on the CPU."""
-        return load_file(self._best_path(epoch))
+        return load_file(self._best_path(progress.best_epoch))
 
     def _best_path(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
@@ -89,20 +83,15 @@ class InMemory:
     """What `fit` needs of a checkpoint where nothing is to be resumed."""
 
     def __init__(self) -> None:
-        self._weights: dict[int, State] = {}
+        self._weights: State = {}
 
     def save(self, progress: Progress, **parts: Any) -> None:
-        """Drop weights that are no longer among the best."""
-        self._weights = {epoch: self._weights[epoch] for epoch in progress.kept}
+        """Do nothing: there is no file."""
 
     def save_best(self, epoch: int, weights: State) -> None:
-        """Keep the weights of one of the best epochs so far."""
-        self._weights[epoch] = weights
+        """Keep the weights of the best epoch so far."""
+        self._weights = weights
 
     def load_best(self, progress: Progress) -> State:
-        """The weights of `progress.best_epoch`."""
-        return self._weights[progress.best_epoch]
-
-    def load_kept(self, epoch: int) -> State:
-        """The weights of a kept epoch."""
-        return self._weights[epoch]
+        """Return the weights of the best epoch."""
+        return self._weights
