@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha256_of, write_json
+from tropho.errors import DataError
+from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, read_yaml, sha256_of, write_json
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):
@@ -74,3 +75,10 @@ def test_json_round_trip_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(path, {"a": float("nan")})
     assert read_json(path) == {"a": 0.1 + 0.2}
+
+
+@pytest.mark.parametrize(("read", "content"), [(read_json, "{"), (read_json, ""), (read_yaml, "a: [1\n<<<<<<< HEAD")])
+def test_a_damaged_file_is_named(tmp_path, read, content):
+    (tmp_path / "state").write_text(content)
+    with pytest.raises(DataError, match="state is damaged"):
+        read(tmp_path / "state")

@@ -193,5 +193,6 @@ def main() -> None:
 
 
 def _os_sentence(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
+    names = [str(name) for name in (error.filename, error.filename2) if name]
+    where = f" ({' to '.join(names)})" if names else ""
     return f"{error.strerror or error}{where}; check that the file exists, may be used, and that the disk has room."

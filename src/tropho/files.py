@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tropho.errors import DataError
 
@@ -72,7 +74,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raise DataError where there is none."""
+    """Read a JSON file; raise DataError where it is missing or damaged."""
+    return _read(path, json.loads)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; raise DataError where it is missing or damaged."""
+    return _read(path, yaml.safe_load)
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     if not path.exists():
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.") from error

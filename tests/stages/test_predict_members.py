@@ -7,6 +7,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from stages.records import fold_entry
 from tropho.config import member_settings
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
@@ -39,8 +40,8 @@ def ensemble(settings, tmp_path, monkeypatch):
             )
             config = {"settings": own.model_dump(), "classes": CLASSES[task]}
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        entry = {"folds": [{"fold": 0}]}
-        write_json(paths.models / "run.json", {**entry, "members": dict.fromkeys(members, entry)})
+        entries = {name: {"folds": [fold_entry(paths.fold(0, name))]} for name in ["base", *members]}
+        write_json(paths.models / "run.json", {**entries.pop("base"), "members": entries})
         monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: chosen)
         return paths
 
@@ -64,10 +65,10 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
 @pytest.mark.parametrize(
     ("then", "changes", "named"),
     [
-        ({"folds": [{"fold": 0}], "members": {}}, {}, "member b"),
-        ({"folds": [{"fold": 0, "run_id": "old"}], "members": {"b": {"folds": [{"fold": 0}]}}}, {}, "member base"),
-        (None, {"predict.tta": ["identity", "hflip"]}, r"predict\.tta"),
-        (None, {"predict.batch_size": 1}, None),
+        ({"members": {}}, {}, "member b"),
+        ({"folds": [{"fold": 0, "run_id": "old"}]}, {}, "member base"),
+        ({}, {"predict.tta": ["identity", "hflip"]}, r"predict\.tta"),
+        ({}, {"predict.batch_size": 1}, None),
     ],
 )
 def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
@@ -76,7 +77,7 @@ def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
     paths = ensemble("cells_demo", ["b"], **changes)
     evaluated = settings("cells_demo", **SMALL["cells_demo"])
     write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
-    write_evaluated(paths.evaluate, then or read_json(paths.models / "run.json"), evaluated)
+    write_evaluated(paths.evaluate, {**read_json(paths.models / "run.json"), **then}, evaluated)
     if named is None:
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
         return

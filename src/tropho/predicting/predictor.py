@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
+from tropho.files import read_yaml
 from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
 from tropho.tasks import build_task
@@ -67,7 +67,7 @@ def load_predictor(folder: Path) -> Predictor:
     path = folder / "config.yaml"
     if not path.exists():
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = read_yaml(path)
     try:
         settings = TaskSettings.model_validate(config["settings"])
     except ValidationError:

@@ -4,11 +4,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
 from tropho.config import with_overrides
 from tropho.errors import DataError
-from tropho.files import fingerprint, read_json, sha256_of
+from tropho.files import fingerprint, read_json, read_yaml, sha256_of
 from tropho.images.pack import Pack
 from tropho.images.shrunk import ShrunkPack
 from tropho.settings import TaskSettings
@@ -74,7 +72,7 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
     """The settings with what the search chose; as they are where no search was made."""
     if not paths.choice.exists():
         return settings
-    return with_overrides(settings, yaml.safe_load(paths.choice.read_text(encoding="utf-8")) or {})
+    return with_overrides(settings, read_yaml(paths.choice) or {})
 
 
 def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:

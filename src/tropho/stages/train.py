@@ -12,12 +12,12 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from tropho.config import member_settings
-from tropho.errors import OutsideError, UsageError
-from tropho.files import atomic_folder, fingerprint, read_json, write_json
+from tropho.errors import DataError, OutsideError, UsageError
+from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, write_json
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import trained_entries
+from tropho.stages.members import FILES, damaged_files, model_entries
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
@@ -25,8 +25,6 @@ from tropho.tracking import Run, best_runs, flatten, open_tracker
 from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import Fitted, fit, make_accelerator
-
-FILES = ("weights.safetensors", "history.csv")
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -84,13 +82,26 @@ def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _
     inputs = inputs.at(settings.augment.size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
-    trained = trained_entries(read_json(paths.models / "run.json")) if (paths.models / "run.json").exists() else {}
-    entry = trained.get(name, {})
+    entry = _trained(paths).get(name, {})
     same = entry.get("folds", []) if entry.get("fingerprint") == key else []
-    kept = {
-        fold["fold"]: fold for fold in same if all((paths.fold(fold["fold"], name) / each).exists() for each in FILES)
-    }
+    kept = {fold["fold"]: fold for fold in same if _is_whole(paths.fold(fold["fold"], name), fold)}
     return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
+
+
+def _trained(paths: Paths) -> dict[str, dict[str, Any]]:
+    """Read what models/T holds, by member; nothing where run.json is missing or damaged."""
+    try:
+        return model_entries(read_json(paths.models / "run.json"))
+    except DataError:
+        return {}
+
+
+def _is_whole(folder: Path, fold: dict[str, Any]) -> bool:
+    """Tell whether a trained fold's files are those that were written, by the SHA-256 in its entry of run.json."""
+    damaged = damaged_files(folder, fold)
+    if damaged and folder.exists():
+        say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
+    return not damaged
 
 
 def _train(model: _Model, accelerator: Accelerator, run: Run, record: RunIds) -> dict[str, Any]:
@@ -189,6 +200,7 @@ def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Ru
         "best_epoch": progress.best_epoch,
         "epochs": len(progress.history),
         "seconds": progress.seconds,
+        "sha256": {file: sha256_of(work / key / file) for file in FILES} if accelerator.is_main_process else {},
     }
 
 

@@ -1,22 +1,26 @@
 """The state of a training in progress, on disk, so that a killed run goes on where it was.
 
-A fold's folder holds `state.pt` (everything the next epoch needs) and `best.safetensors`. Both are written to a
-temporary name, flushed and renamed; `state.pt` names the best weights it belongs to, so a kill between the two
-writes leaves a pair that fits.
+A fold's folder holds `state.pt` (everything the next epoch needs, then the SHA-256 of it) and `best-N.safetensors`.
+Both are written to a temporary name, flushed and renamed. `state.pt` names the best weights that it belongs to by epoch
+and SHA-256, so a kill between the two writes leaves a pair that fits, and damage is noticed.
 """
 
+import hashlib
+import io
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from tropho.files import atomic_path
+from tropho.files import atomic_path, sha256_of
+from tropho.progress import say
 
 State = dict[str, Tensor]
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = float("-inf")
+    best_sha256: str = ""
     finished: bool = False
 
     @property
@@ -53,23 +58,38 @@ class Checkpoint:
 
     def save(self, progress: Progress, **parts: Any) -> None:
         """Write `progress` and state dicts by name, then drop best weights that no state names any more."""
-        with atomic_path(self._state) as temporary:
-            torch.save({"progress": vars(progress), **parts}, temporary)
+        buffer = io.BytesIO()
+        torch.save({"progress": vars(progress), **parts}, buffer)
+        content = buffer.getvalue()
+        with atomic_path(self._state) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.write(hashlib.sha256(content).digest())
         for path in self.folder.glob("best-*.safetensors"):
             if path != self._best_path(progress.best_epoch):
                 path.unlink()
 
     def load(self) -> tuple[Progress, dict[str, Any]] | None:
-        """The last saved progress and parts, on the CPU; None where nothing was saved."""
+        """Load the last saved progress and parts to the CPU; None where nothing was saved, or what was is damaged."""
         if not self._state.exists():
             return None
-        parts = torch.load(self._state, map_location="cpu", weights_only=True)
-        return Progress(**parts.pop("progress")), parts
+        content, digest = (data := self._state.read_bytes())[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
+            say(f"{self._state} is damaged; this training starts again from its first epoch.")
+            return None
+        parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        progress = Progress(**parts.pop("progress"))
+        best = self._best_path(progress.best_epoch)
+        if progress.best_epoch and not (best.exists() and sha256_of(best) == progress.best_sha256):
+            say(f"{best} is damaged; this training starts again from its first epoch.")
+            return None
+        return progress, parts
 
-    def save_best(self, epoch: int, weights: State) -> None:
-        """Keep the weights of the best epoch so far."""
+    def save_best(self, epoch: int, weights: State) -> str:
+        """Keep the weights of the best epoch so far; return the SHA-256 of their file."""
+        content = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
         with atomic_path(self._best_path(epoch)) as temporary:
-            save_file({name: value.detach().cpu().contiguous() for name, value in weights.items()}, temporary)
+            temporary.write_bytes(content)
+        return hashlib.sha256(content).hexdigest()
 
     def load_best(self, progress: Progress) -> State:
         """The weights of `progress.best_epoch`, on the CPU."""
@@ -88,9 +108,10 @@ class InMemory:
     def save(self, progress: Progress, **parts: Any) -> None:
         """Do nothing: there is no file."""
 
-    def save_best(self, epoch: int, weights: State) -> None:
-        """Keep the weights of the best epoch so far."""
+    def save_best(self, epoch: int, weights: State) -> str:
+        """Keep the weights of the best epoch so far; return "", since there is no file."""
         self._weights = weights
+        return ""
 
     def load_best(self, progress: Progress) -> State:
         """Return the weights of the best epoch."""

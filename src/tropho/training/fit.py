@@ -156,7 +156,8 @@ def fit(
                 progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
                 if accelerator.is_main_process:
                     weights = fold.judged.state_dict().items()
-                    store.save_best(int(row["epoch"]), {name: value.detach().cpu().clone() for name, value in weights})
+                    best = {name: value.detach().cpu().clone() for name, value in weights}
+                    progress.best_sha256 = store.save_best(int(row["epoch"]), best)
         progress.finished = _out_of_patience(progress, train)
         if accelerator.is_main_process:
             store.save(progress, **fold.state())
