@@ -63,7 +63,7 @@ BOX_ROLES = {
 """The roles of the columns that a box is made of, by layout."""
 _PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|roi|bb)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
-_HEADERLESS = {  # of tools that write no header; i = a name with an image's ending, t = other text, n = number, e = empty
+_HEADERLESS = {  # of tools that write no header; i = an image's name, t = other text, n = number, e = empty
     r"[it](nnnn|eeee)[tne]": "path x1 y1 x2 y2 class",  # keras-retinanet
     r"innnn[tn]nn": "image_name x1 y1 x2 y2 class image_width image_height",  # SKU-110K
     r"[tn]nnnninn": "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",  # makesense

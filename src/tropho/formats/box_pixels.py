@@ -40,16 +40,7 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
             row.fault = f"It holds {', '.join(f'{value:g}' for value in box.values)}, where others hold shares"
     boxed = [(row, box) for row, box in boxed if not row.fault]
     _check_image_size(boxed, rows, tables)
-    forms = np.array([box.form for _, box in boxed], dtype=object)
-    for vague, decide in (("list", find_list_form), ("xywh", find_sized_form)):
-        which = forms == vague
-        if which.any() and (vague == "list" or _is_vague(tables[0])):
-            sized = [row for (row, _), chosen in zip(boxed, which, strict=True) if chosen]
-            limits = np.ones((len(sized), 2)) if unit == "shares" else _sizes(sized, file_size, math.inf)
-            try:
-                forms[which] = form = decide(_values(boxed)[which], limits, unit)
-            except DataError as error:
-                raise DataError(f"{tables[0].name}: {error}; {_remedy(tables[0])}.") from None
+    forms, form = _decide_forms(boxed, tables[0], unit, file_size, form)
     scales = _sizes([row for row, _ in boxed], file_size, math.nan) if unit == "shares" else np.ones((len(boxed), 2))
     values, corners = _values(boxed), np.empty((len(boxed), 4))
     for each in set(forms.tolist()):
@@ -61,6 +52,21 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
         row.corners = corners[first : first + len(row.boxes)]
         first += len(row.boxes)
     return unit, form
+
+
+def _decide_forms(boxed: Boxed, table: BoxTable, unit: str, file_size: FileSize, form: str) -> tuple[np.ndarray, str]:
+    """The form of each box, (N,) of str, and what is told of it; raise DataError where it can't be told."""
+    forms = np.array([box.form for _, box in boxed], dtype=object)
+    for vague, decide in (("list", find_list_form), ("xywh", find_sized_form)):
+        which = forms == vague
+        if which.any() and (vague == "list" or _is_vague(table)):
+            sized = [row for (row, _), chosen in zip(boxed, which, strict=True) if chosen]
+            limits = np.ones((len(sized), 2)) if unit == "shares" else _sizes(sized, file_size, math.inf)
+            try:
+                forms[which] = form = decide(_values(boxed)[which], limits, unit)
+            except DataError as error:
+                raise DataError(f"{table.name}: {error}; {_remedy(table)}.") from None
+    return forms, form
 
 
 def _values(boxed: Boxed) -> np.ndarray:
