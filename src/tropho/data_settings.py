@@ -1,5 +1,6 @@
 """The knobs of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
 
+import difflib
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -29,6 +30,13 @@ class DownloadSettings(Section):
         return self
 
 
+COLUMN_ROLES = (
+    *("image", "label", "subset", "xmin", "ymin", "xmax", "ymax", "x", "y", "width", "height", "xcenter", "ycenter"),
+    *("bbox", "bbox_xywh", "bbox_xyxy", "bbox_cxcywh", "image_width", "image_height"),
+)
+"""What a column of a table may be; the keys of audit.columns."""
+
+
 class AuditSettings(Section):
     """How labels are read and what is counted as wrong with them."""
 
@@ -50,6 +58,16 @@ class AuditSettings(Section):
     same_slide: Literal["none", "detect"]
     corrections: str | None
     sizes: str | None
+
+    @field_validator("columns")
+    @classmethod
+    def _are_known(cls, columns: dict[str, str]) -> dict[str, str]:
+        for role in columns:
+            if role not in COLUMN_ROLES:
+                near = difflib.get_close_matches(role, COLUMN_ROLES, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMN_ROLES)}"
+                raise ValueError(f"'{role}' is not a known key; {hint}")
+        return columns
 
     @field_validator("corrections", "sizes")
     @classmethod

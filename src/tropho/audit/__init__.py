@@ -69,7 +69,8 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     list_classes_without_images(images, boxes, labels.classes, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
-    summary["other_files"] = other_files
+    summary["notes"] += labels.notes
+    summary |= {"columns": labels.columns, "other_files": other_files}
     if slides:
         summary["same_slide"] = slides.facts
         summary["notes"].append(slides.sentence)

@@ -20,6 +20,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     """
     log = IssueLog()
     boxes = _straightened(labels.boxes.fillna({"ignore": False}), log)
+    boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # what a region is called makes no class
     images = labels.images.copy()
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:
@@ -36,7 +37,8 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     for image_id in images.loc[lost, "image_id"]:
         log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
-    return Labels(images, boxes.reset_index(drop=True), issues, classes)
+    boxes = pd.concat([boxes, regions], ignore_index=True)
+    return Labels(images, boxes, issues, classes, labels.notes, labels.columns)
 
 
 def _learnable(images: pd.DataFrame, boxes: pd.DataFrame) -> set[str]:

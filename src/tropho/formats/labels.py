@@ -43,6 +43,10 @@ class Labels:
     boxes: pd.DataFrame
     issues: pd.DataFrame
     classes: list[str]
+    notes: list[str] = field(default_factory=list)
+    """What the reader decided by itself, in sentences."""
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the columns of each table were recognised as."""
 
 
 @dataclass
