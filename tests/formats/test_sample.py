@@ -11,7 +11,7 @@ from tropho.formats.label_names import LabelNames
 from tropho.formats.layout import layout_of, rows_of, write_submission
 from tropho.formats.layout_parts import Row
 from tropho.formats.sample import find_sample, is_sample, read_sample
-from tropho.formats.sample_ids import match_ids
+from tropho.formats.sample_ids import match_ids, with_matches
 from tropho.formats.submission import check_submission
 from tropho.tables import DETECTIONS
 
@@ -188,6 +188,21 @@ def test_numbers_count_only_where_the_text_fits_nothing():
     assert match_ids(["7", "07"], {"7.png": ""}).images == {"7": "7.png"}
     assert match_ids(["7", "07"], {"007.png": ""}).images == {}
     assert match_ids(["1e1"], {"10.png": ""}).images == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "matched"),
+    [
+        ("scan,id\na,1\nb,2\n", "scan", ["a", "b"]),
+        ("id,label\nx,7\ny,7\n", "id", []),
+        ("id,label\n,0\na,0\n", "id", ["a"]),
+    ],
+)
+def test_a_column_that_fits_the_images_counts_where_that_of_ids_fits_none(written, text, column, matched):
+    images = pd.DataFrame({"image_id": ["a.png", "b.png", "7.png"], "path": ["a.png", "b.png", "7.png"]})
+    sample, found = with_matches(written(text), images)
+    assert sample.columns.image == column
+    assert list(found.images) == matched
 
 
 @pytest.mark.parametrize(
@@ -413,6 +428,14 @@ def test_without_a_sample_the_layout_is_our_own(settings, detecting):
     assert list(zindi.fill(FOUND, rows)) == ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
     assert list(layout_of(None, detecting(format="coco"), ["WBC"]).fill(FOUND, rows)) == list(DETECTIONS)
     assert layout_of(None, settings("cells_demo"), ["x"]).header == ["image_id", "label", "p_x"]
+
+
+@pytest.mark.parametrize("text", ["image_id,PredictionString\na,1.0 0 0 5 5\n", "id,confidence,x,y,w,h\na,1,0,0,0,0\n"])
+def test_held_back_predictions_leave_the_header_alone(written, detecting, text):
+    layout = layout_of(written(text), detecting(negative=None), ["WBC"])
+    table = layout.fill(FOUND.iloc[:0], [])
+    assert list(table) == layout.header
+    assert table.empty
 
 
 def faults(tmp_path: Path, sample: str, rows: str, labels=()) -> list[str]:

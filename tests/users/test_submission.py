@@ -211,3 +211,44 @@ def test_labels_that_class_map_renamed_are_submitted_as_they_came(competition):
     competition.add(class_map={"0": "healthy", "1": "mild", "2": "severe"})
     competition.project.run("t", "download", "audit")
     assert summary(competition.project, "t")["sample"]["labels"] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        (["image_id", "PredictionString"], ["NEG 1 0 0 1 1"]),
+        (["Image", "label", "score", "x", "y", "w", "h"], ["NEG", 1, 0, 0, 0, 0]),
+    ],
+)
+def test_boxes_in_the_layout_of_the_sample(project, monkeypatch, header, cells):
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
+    made = Competition(project)
+    images, boxes = [], []
+    for number in range(8):
+        images.append({"id": number, "file_name": f"tr{number:02d}.png", "width": 16, "height": 16})
+        boxes.append({"id": number, "image_id": number, "category_id": 1, "bbox": [2, 3, 8, 6]})
+    categories = [{"id": 1, "name": "cell"}]
+    coco = {"images": images, "annotations": boxes[:6], "categories": categories}
+    (made.data / "instances.json").write_text(json.dumps(coco))
+    for number in range(2):
+        made.image(f"test/t{number}.png")
+    made.rows("sample_submission.csv", header, ["t1", *cells], ["t0", *cells])
+    project.add(
+        "t",
+        "detection",
+        download={"source": "local", "path": str(made.data)},
+        audit={"format": "coco", "train": ["instances.json"], "negative": "NEG"},
+        split={"folds": 2},
+        augment={"size": 32, "policy": "none", "previews": 0},
+        model={"name": "fcos", "fpn_width": 8, "head_depth": 1},
+        train=QUICK["train"],
+        evaluate={"gallery": 0, "suspects": 0},
+    )
+    project.run("t", *TRAINED)
+    written = lines(project, "t")
+    assert written[0] == ",".join(header)
+    assert written[1].startswith("t1,")
+    assert "NEG" in "".join(written)
+    assert [*dict.fromkeys(line.split(",")[0] for line in written[1:])] == ["t1", "t0"]
+    assert json.loads((project.root / "submissions" / "t.json").read_text())["checked"]
+    project.tropho("check-submission", "submissions/t.csv", "--sample", "data/raw/t/sample_submission.csv")

@@ -7,7 +7,8 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.formats.labels import LABELLED_IMAGES, ImageFiles, IssueLog, table_of
-from tropho.formats.layout import Layout, layout_of
+from tropho.formats.layout import layout_of
+from tropho.formats.layout_parts import Layout
 from tropho.formats.sample import Sample, find_sample, read_sample
 from tropho.formats.sample_ids import Matches, match_ids, with_matches
 from tropho.settings import TaskSettings
@@ -86,6 +87,8 @@ def follow_sample(
 
 def _list_ids(sample: Sample, matches: Matches, file: str, log: IssueLog) -> list[str]:
     """The sample's ids that are no test image, each listed."""
+    for line in sample.nameless:
+        log.add("sample_id", "listed", "The image's cell is empty; the row is left out.", None, file, line)
     absent = [each for each in sample.ids if each not in matches.images]
     for each in absent:
         several = matches.several.get(each)

@@ -1,13 +1,13 @@
 """Submissions of detection: a row a box, or a row an image with all its boxes in one cell."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from tropho.formats.competition import competition_table
 from tropho.formats.label_names import LabelNames
-from tropho.formats.layout_parts import Row, UnsupportedLayoutError, number, written_labels
+from tropho.formats.layout_parts import Issue, Layout, Row, UnsupportedLayoutError, kept_columns, number, written_labels
 from tropho.formats.sample import CORNERS, Sample
 from tropho.tables import BOX, DETECTIONS, conform, empty
 
@@ -17,20 +17,15 @@ SUPPORTED = (
 )
 
 
-@dataclass(frozen=True)
-class BoxRows:
-    """A layout (layout_parts.Layout) of one row a box, best first within an image."""
+@dataclass(frozen=True, kw_only=True)
+class BoxRows(Layout):
+    """A layout of one row a box, best first within an image."""
 
-    header: list[str]
-    delimiter: str
-    image: str
     label: str | None
     score: str
     sides: dict[str, str]
     written: dict[str, str]  # class -> label as it is written
     negative: str | None
-    issues: list[tuple[str, str]] = field(default_factory=list)
-    problem: None = None
 
     @property
     def labels(self) -> list[str]:
@@ -64,19 +59,14 @@ class BoxRows:
         return pd.DataFrame({name: columns[name] for name in self.header}).reset_index(drop=True)
 
 
-@dataclass(frozen=True)
-class BoxStrings:
-    """A layout (layout_parts.Layout) of one row an image, whose boxes are numbers parted by spaces in one cell."""
+@dataclass(frozen=True, kw_only=True)
+class BoxStrings(Layout):
+    """A layout of one row an image, whose boxes are numbers parted by spaces in one cell."""
 
-    header: list[str]
-    delimiter: str
-    image: str
     strings: str
     written: dict[str, str] | None  # class -> label as it is written; None = confidence x y width height, no label
     negative: str | None
     negative_box: str  # as it is written
-    issues: list[tuple[str, str]] = field(default_factory=list)
-    problem: None = None
 
     @property
     def labels(self) -> list[str]:
@@ -95,8 +85,7 @@ class BoxStrings:
 
         An image without any has a negative entry of 0.5 or, where there is no negative class, an empty cell.
         """
-        table = _in_order(predictions, rows, self.negative, None)
-        boxes = competition_table(table)
+        boxes = competition_table(_in_order(predictions, rows, self.negative, None))
         texts: dict[str, list[str]] = {row.image: [] for row in rows}
         for image, name, score, ymin, xmin, ymax, xmax in boxes.itertuples(index=False):
             if self.written is None:
@@ -126,8 +115,6 @@ def box_layout(sample: Sample, names: LabelNames, negative: str | None) -> BoxRo
     label = columns.label
     shown = sample.cells(label) if label else []
     written, issues = written_labels(shown, names, f"column '{label}'")
-    kept = [("sample_column", f"Nothing is known for column '{name}'; it keeps the sample's cells.") for name in
-            columns.others]  # fmt: skip
     return BoxRows(
         header=sample.header,
         delimiter=sample.delimiter,
@@ -137,7 +124,7 @@ def box_layout(sample: Sample, names: LabelNames, negative: str | None) -> BoxRo
         sides=columns.sides,
         written=written,
         negative=negative,
-        issues=issues + kept,
+        issues=issues + kept_columns(columns.others),
     )
 
 
@@ -172,7 +159,9 @@ def _strings(sample: Sample, names: LabelNames, negative: str | None, column: st
             f"column '{column}' holds {shown}, and supported are 'label confidence xmin ymin xmax ymax' and "
             "'confidence x y width height'"
         )
-    written, issues, box = None, [], "0 0 1 1"
+    written: dict[str, str] | None = None
+    issues: list[Issue] = []
+    box = "0 0 1 1"
     if size == 6:
         boxes = [group for cell in cells for group in string_groups(cell, 6)]
         written, issues = written_labels([group[0] for group in boxes], names, f"column '{column}'")
@@ -180,14 +169,13 @@ def _strings(sample: Sample, names: LabelNames, negative: str | None, column: st
             raise UnsupportedLayoutError(
                 f"labels with spaces ({', '.join(written.values())}) can't stand in '{column}'"
             )
-        empty_box = (group[2:] for group in boxes if negative and group[0] == written[negative])
+        empty_box = (group[2:] for group in boxes if negative and group[0] == written.get(negative))
         box = " ".join(next(empty_box, ["0", "0", "1", "1"]))
     elif len(names.classes) - bool(negative) > 1:
         raise UnsupportedLayoutError(
             f"column '{column}' holds no label, and the classes are {', '.join(names.classes)}"
         )
-    kept = [("sample_column", f"Nothing is known for column '{name}'; it keeps the sample's cells.") for name in
-            sample.header if name not in {column, sample.columns.image}]  # fmt: skip
+    kept = kept_columns([name for name in sample.header if name not in {column, sample.columns.image}])
     return BoxStrings(
         header=sample.header,
         delimiter=sample.delimiter,

@@ -1,31 +1,34 @@
 """Submissions of classification: a row an image, with a label, a probability a class, or one probability."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from tropho.formats.label_names import LabelNames
-from tropho.formats.layout_parts import Row, UnsupportedLayoutError, are_probabilities, written_labels
+from tropho.formats.layout_parts import (
+    Issue,
+    Layout,
+    Row,
+    UnsupportedLayoutError,
+    are_probabilities,
+    kept_columns,
+    written_labels,
+)
 from tropho.formats.sample import LABEL_NAMES, SCORE_NAMES, Sample, fold
 
 SPELLED_OUT = 10  # columns that a sentence names
 
 
-@dataclass(frozen=True)
-class ClassColumns:
-    """A layout (layout_parts.Layout) in which columns that nothing fills keep the sample's cells."""
+@dataclass(frozen=True, kw_only=True)
+class ClassColumns(Layout):
+    """A layout in which columns that nothing fills keep the sample's cells."""
 
-    header: list[str]
-    delimiter: str
-    image: str
     classes: list[str]
     label: str | None = None
     written: dict[str, str] = field(default_factory=dict)  # class -> label as it is written
     probabilities: dict[str, str] = field(default_factory=dict)  # column -> class
     zeros: list[str] = field(default_factory=list)  # columns of what no training image shows
     best: str | None = None  # column of the label's own probability
-    issues: list[tuple[str, str]] = field(default_factory=list)
-    problem: None = None
 
     @property
     def labels(self) -> list[str]:
@@ -68,9 +71,9 @@ def class_layout(sample: Sample, names: LabelNames) -> ClassColumns:
     Raises:
         UnsupportedLayoutError: it asks for something else than a label or probabilities, one row an image.
     """
-    ids = sample.ids
-    if len(ids) < len(sample.rows):
-        raise UnsupportedLayoutError(f"it has {len(sample.rows)} rows for {len(ids)} images; one row an image is known")
+    ids, rows = len(sample.ids), len(sample.rows) - len(sample.nameless)
+    if ids < rows:
+        raise UnsupportedLayoutError(f"it has {rows} rows for {ids} images, and supported is one row an image")
     image = sample.columns.image
     rest = [name for name in sample.header if name != image]
     usual = LABEL_NAMES | SCORE_NAMES
@@ -83,8 +86,8 @@ def class_layout(sample: Sample, names: LabelNames) -> ClassColumns:
     label = next((name for name in left if fold(name) in LABEL_NAMES and not are_fractions(sample.cells(name))), None)
     left = [name for name in left if name != label]
     zeros = [name for name in left if are_probabilities(sample.cells(name))]
-    issues = [("sample_class", f"Column '{name}' is none of the classes; it holds 0.") for name in zeros]
-    issues += _kept([name for name in left if name not in zeros])
+    issues: list[Issue] = [("sample_class", f"Column '{name}' is none of the classes; it holds 0.") for name in zeros]
+    issues += kept_columns([name for name in left if name not in zeros])
     if len(columns) > 1 or len(rest) > 1:
         absent = [name for name in names.classes if name not in columns.values()]
         issues += [("sample_class", f"There is no column for class '{name}'; it is left out.") for name in absent]
@@ -92,16 +95,14 @@ def class_layout(sample: Sample, names: LabelNames) -> ClassColumns:
     if label:
         written, more = written_labels(sample.cells(label), names, f"column '{label}'")
         issues += more
+    base = _bare(sample, names)
+    return replace(base, label=label, written=written, probabilities=columns, zeros=zeros, issues=issues)
+
+
+def _bare(sample: Sample, names: LabelNames) -> ClassColumns:
+    """The sample's columns with nothing to fill them yet."""
     return ClassColumns(
-        header=sample.header,
-        delimiter=sample.delimiter,
-        image=image,
-        classes=names.classes,
-        label=label,
-        written=written,
-        probabilities=columns,
-        zeros=zeros,
-        issues=issues,
+        header=sample.header, delimiter=sample.delimiter, image=sample.columns.image, classes=names.classes
     )
 
 
@@ -115,19 +116,18 @@ def _single(sample: Sample, names: LabelNames, left: list[str]) -> ClassColumns:
         raise UnsupportedLayoutError(
             f"its columns {told} name none of the classes {', '.join(names.classes)}" if left else "it has one column"
         )
-    image, cells = sample.columns.image, sample.cells(value)
-    base = {"header": sample.header, "delimiter": sample.delimiter, "image": image, "classes": names.classes}
+    cells, base = sample.cells(value), _bare(sample, names)
     known = {*names.classes, *names.originals}
     if value == score or (are_fractions(cells) and not set(cells) <= known):
         if len(names.classes) != 2:
             raise UnsupportedLayoutError(
                 f"column '{value}' holds one probability, and there are {len(names.classes)} classes"
             )
-        kept = _kept([name for name in left if name != value])
-        return ClassColumns(**base, probabilities={value: names.positive(value)}, issues=kept)
+        kept = kept_columns([name for name in left if name != value])
+        return replace(base, probabilities={value: names.positive(value)}, issues=kept)
     written, issues = written_labels(cells, names, f"column '{value}'")
-    issues += _kept([name for name in left if name not in {value, score}])
-    return ClassColumns(**base, label=value, written=written, best=score, issues=issues)
+    issues += kept_columns([name for name in left if name not in {value, score}])
+    return replace(base, label=value, written=written, best=score, issues=issues)
 
 
 def are_fractions(cells: list[str]) -> bool:
@@ -137,9 +137,3 @@ def are_fractions(cells: list[str]) -> bool:
 
 def _numeric(cells: list[str]) -> bool:
     return not cells or are_probabilities(cells)
-
-
-def _kept(columns: list[str]) -> list[tuple[str, str]]:
-    return [
-        ("sample_column", f"Nothing is known for column '{name}'; it keeps the sample's cells.") for name in columns
-    ]

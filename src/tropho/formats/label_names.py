@@ -33,7 +33,8 @@ class LabelNames:
 
     def match(self, words: Iterable[str]) -> dict[str, str]:
         """The class of each word that names one: exactly, as in the files, loosely, or by its number."""
-        left, found = list(dict.fromkeys(words)), {}
+        left = list(dict.fromkeys(words))
+        found: dict[str, str] = {}
         for names in self._levels(left):
             found |= {word: names[word] for word in left if word in names}
             left = [word for word in left if word not in found]
@@ -41,7 +42,8 @@ class LabelNames:
 
     def match_once(self, words: Iterable[str]) -> dict[str, str]:
         """The same for columns: a class belongs to the word that names it best, or to none if two do equally well."""
-        left, found = list(words), {}
+        left = list(words)
+        found: dict[str, str] = {}
         for names in self._levels(left):
             named = defaultdict(list)
             for word in left:

@@ -1,6 +1,6 @@
 """The layout of a submission: that of the competition's sample, or Tropho's own where there is none."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,16 +17,11 @@ from tropho.settings import TaskSettings
 from tropho.tables import DETECTIONS
 
 
-@dataclass(frozen=True)
-class OwnLayout:
+@dataclass(frozen=True, kw_only=True)
+class OwnLayout(Layout):
     """Zindi's columns for detection in boxes_csv; else image_id, label and p_*, or tables.DETECTIONS."""
 
-    header: list[str]
     zindi: bool
-    problem: str | None = None
-    delimiter: str = ","
-    issues: list[tuple[str, str]] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
 
     @property
     def sentence(self) -> str:
@@ -50,13 +45,13 @@ def layout_of(sample: Sample | None, settings: TaskSettings, classes: list[str])
     zindi = boxed and audit.format == "boxes_csv"
     own = list(COLUMNS) if zindi else list(DETECTIONS) if boxed else ["image_id", "label", *(f"p_{x}" for x in classes)]
     if sample is None:
-        return OwnLayout(own, zindi)
+        return OwnLayout(header=own, zindi=zindi)
     negative = audit.negative if boxed else None
     names = LabelNames([*classes, *([negative] if negative else [])], audit.class_map, audit.classes is not None)
     try:
         return box_layout(sample, names, negative) if boxed else class_layout(sample, names)
     except UnsupportedLayoutError as error:
-        return OwnLayout(own, zindi, problem=str(error))
+        return OwnLayout(header=own, zindi=zindi, problem=str(error))
 
 
 def rows_of(sample: Sample, matches: dict[str, str]) -> list[Row]:
@@ -64,9 +59,7 @@ def rows_of(sample: Sample, matches: dict[str, str]) -> list[Row]:
     first: dict[str, list[str]] = {}
     for _, cells in sample.rows:
         first.setdefault(cells[sample.id_column], cells)
-    return [
-        Row(image, matches.get(image), dict(zip(sample.header, cells, strict=True))) for image, cells in first.items()
-    ]
+    return [Row(image, matches.get(image), dict(zip(sample.header, first[image], strict=True))) for image in sample.ids]
 
 
 def rows_like(sample: Sample, names: dict[str, str]) -> list[Row]:

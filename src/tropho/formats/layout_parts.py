@@ -1,11 +1,16 @@
 """What every layout of a submission is made of."""
 
 import math
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pandas as pd
 
 from tropho.formats.label_names import LabelNames
+
+Issue = tuple[str, str]
+"""Kind and detail, as in tables.ISSUES."""
 
 
 class UnsupportedLayoutError(Exception):
@@ -20,20 +25,35 @@ class Row(NamedTuple):
     cells: dict[str, str]  # the sample's row of this image, by column; {} = none
 
 
-class Layout(Protocol):
-    """How predictions are written."""
+@dataclass(frozen=True, kw_only=True)
+class Layout(ABC):
+    """How predictions are written.
+
+    Attributes:
+        header: the columns in order.
+        delimiter: what parts the cells.
+        image: the column of image ids.
+        issues: (kind, detail) of what the sample asks for and predictions don't have, or the other way round.
+        problem: why the sample is not followed; None = it is, or there is none.
+    """
 
     header: list[str]
-    delimiter: str
-    sentence: str
-    """What the columns will hold."""
-    issues: list[tuple[str, str]]
-    """(kind, detail) of what the sample asks for and predictions don't have, or the other way round."""
-    labels: list[str]
-    """Every label that may be written; empty = none is, or any."""
-    problem: str | None
-    """Why the sample is not followed; None = it is, or there is none."""
+    delimiter: str = ","
+    image: str = "image_id"
+    issues: list[Issue] = field(default_factory=list)
+    problem: str | None = None
 
+    @property
+    def labels(self) -> list[str]:
+        """Every label that may be written; empty = none is, or any."""
+        return []
+
+    @property
+    @abstractmethod
+    def sentence(self) -> str:
+        """What the columns will hold."""
+
+    @abstractmethod
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
         """The submission's table, with its own column names.
 
@@ -41,6 +61,13 @@ class Layout(Protocol):
             predictions: what Task.submission gave; numbers are rounded already.
             rows: the images in order. An image without predictions gets what says least.
         """
+
+
+def kept_columns(columns: list[str]) -> list[Issue]:
+    """Issues for columns that nothing is known for."""
+    return [
+        ("sample_column", f"Nothing is known for column '{name}'; it keeps the sample's cells.") for name in columns
+    ]
 
 
 def number(text: str) -> float:
@@ -56,7 +83,7 @@ def are_probabilities(cells: list[str]) -> bool:
     return bool(cells) and all(0 <= number(cell) <= 1 for cell in cells)
 
 
-def written_labels(shown: list[str], names: LabelNames, where: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def written_labels(shown: list[str], names: LabelNames, where: str) -> tuple[dict[str, str], list[Issue]]:
     """How each class is written where a sample shows these labels, and what is to be listed.
 
     Raises:

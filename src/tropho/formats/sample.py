@@ -62,8 +62,14 @@ class Sample:
         """Each image's id, in the order of the file, and the line where it stands first."""
         found: dict[str, int] = {}
         for line, cells in self.rows:
-            found.setdefault(cells[self.id_column], line)
+            if cells[self.id_column].strip():
+                found.setdefault(cells[self.id_column], line)
         return found
+
+    @property
+    def nameless(self) -> list[int]:
+        """Lines whose cell of the image is blank; no image can be meant by them."""
+        return [line for line, cells in self.rows if not cells[self.id_column].strip()]
 
     def cells(self, column: str) -> list[str]:
         """The cells of a column that are not blank, in the order of the rows."""

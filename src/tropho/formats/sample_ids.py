@@ -53,20 +53,20 @@ def match_ids(ids: Iterable[str], images: dict[str, str]) -> Matches:
 
 
 def with_matches(sample: Sample, images: pd.DataFrame) -> tuple[Sample, Matches]:
-    """The sample and its matches; where its column of ids fits no image, the first column that fits any counts.
+    """The sample and its matches; where its column of ids fits no image, a column that fits most of them counts.
 
     Args:
         sample: the sample submission.
         images: columns image_id and path, of the test images.
     """
     paths = dict(zip(images["image_id"].astype(str), images["path"].fillna("").astype(str), strict=True))
-    order = [sample.id_column, *(index for index in range(len(sample.header)) if index != sample.id_column)]
-    for index in order:
-        candidate = replace(sample, id_column=index)
-        matches = match_ids(candidate.ids, paths)
-        if matches.images:
-            return candidate, matches
-    return sample, match_ids(sample.ids, paths)
+    first = match_ids(sample.ids, paths)
+    others = [replace(sample, id_column=index) for index in range(len(sample.header)) if index != sample.id_column]
+    for other in others if not first.images else []:
+        matches = match_ids(other.ids, paths)
+        if len(other.ids) >= len(sample.ids) and 2 * len(matches.images) >= len(other.ids) > 0:
+            return other, matches
+    return sample, first
 
 
 def without_ending(name: str) -> str:

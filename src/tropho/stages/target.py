@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from tropho.files import read_json
-from tropho.formats.layout import Layout, layout_of, rows_like, rows_of
-from tropho.formats.layout_parts import Row
+from tropho.formats.layout import layout_of, rows_like, rows_of
+from tropho.formats.layout_parts import Layout, Row
 from tropho.formats.sample import Sample, find_sample, read_sample
 from tropho.formats.sample_ids import Matches, match_ids, with_matches
 from tropho.settings import TaskSettings
