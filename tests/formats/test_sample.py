@@ -319,13 +319,20 @@ def test_numbered_columns_and_columns_of_what_is_unknown(written, classifying):
         ("id,is_cat", "0.5", ["cat", "dog"], "0.1"),
         ("id,target", "0", ["0", "1"], "1"),
         ("id,label,confidence", "0,1", ["0", "1"], "1,0.9"),
+        ("id,label", "0.0", ["0", "1", "2"], "2.0"),
+        ("id,label", "1.0", ["1", "0"], "0.1"),
+        ("id,label", "", ["0", "2"], "2"),
+        ("id,label", "0.0", ["0.0", "1.0"], "1.0"),
     ],
 )
 def test_a_single_value_is_a_label_or_a_probability_as_its_cells_say(
     written, classifying, header, cell, classes, value
 ):
     sample = written(f"{header}\na,{cell}\n")
-    assert filled(sample, classifying(), classes, shares(classes, {"a": [0.1, 0.9]})) == [header, f"a,{value}"]
+    assert filled(sample, classifying(), classes, shares(classes, {"a": [*[0.0] * (len(classes) - 2), 0.1, 0.9]})) == [
+        header,
+        f"a,{value}",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tropho.formats.layout_parts import (
     Row,
     UnsupportedLayoutError,
     are_probabilities,
+    are_whole,
     kept_columns,
     written_labels,
 )
@@ -118,7 +119,8 @@ def _single(sample: Sample, names: LabelNames, left: list[str]) -> ClassColumns:
         )
     cells, base = sample.cells(value), _bare(sample, names)
     known = {*names.classes, *names.originals}
-    if value == score or (are_fractions(cells) and not set(cells) <= known):
+    many_labels = len(names.classes) > 2 and set(names.match(cells)) == set(cells)
+    if value == score or (are_fractions(cells) and not many_labels and not set(cells) <= known):
         if len(names.classes) != 2:
             raise UnsupportedLayoutError(
                 f"column '{value}' holds one probability, and there are {len(names.classes)} classes"
@@ -132,7 +134,7 @@ def _single(sample: Sample, names: LabelNames, left: list[str]) -> ClassColumns:
 
 def are_fractions(cells: list[str]) -> bool:
     """Whether the cells are probabilities, written with a decimal point or an exponent."""
-    return are_probabilities(cells) and any(not cell.strip().isdigit() for cell in cells)
+    return are_probabilities(cells) and not are_whole(cells)
 
 
 def _numeric(cells: list[str]) -> bool:

@@ -78,6 +78,11 @@ def number(text: str) -> float:
         return math.nan
 
 
+def are_whole(cells: list[str]) -> bool:
+    """Whether all cells are whole numbers; False if there are none."""
+    return bool(cells) and all(cell.strip().isascii() and cell.strip().isdigit() for cell in cells)
+
+
 def are_probabilities(cells: list[str]) -> bool:
     """Whether all cells are numbers from 0 to 1; False if there are none."""
     return bool(cells) and all(0 <= number(cell) <= 1 for cell in cells)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.formats.box_layouts import string_groups, string_size
-from tropho.formats.layout_parts import are_probabilities, number
+from tropho.formats.layout_parts import are_probabilities, are_whole, number
 from tropho.formats.sample import CORNERS, Columns, Sample, csv_rows, read_sample, repeated
 
 NEGATIVE = "NEG"
@@ -103,11 +103,14 @@ def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: li
     single = columns.others[0] if len(columns.others) == 1 and not columns.label and not columns.score else None
     value = columns.label or single
     shown = sample.cells(value) if value else []
-    fractions = are_probabilities(shown) and not _whole(shown)
-    if value and fractions and not columns.sides and not set(labels) & set(shown):
-        value = None  # a probability under whatever name
-    free = single if value == single and not labels and _whole(shown) else None  # a label or a probability
-    value = None if free else value
+    free = None  # the column that may hold a label or a probability, as far as the sample tells
+    if value and not columns.sides and not set(labels) & set(shown):
+        if are_probabilities(shown) and not all(number(cell).is_integer() for cell in shown):
+            value = None  # a probability under whatever name
+        elif (value == single and not labels and are_whole(shown)) or (
+            are_probabilities(shown) and not are_whole(shown)
+        ):
+            value, free = None, value
     others = [name for name in sample.header if name not in {columns.image, value, *columns.sides.values()}]
     shares = {
         name for name in others if name != free and (name == columns.score or are_probabilities(sample.cells(name)))
@@ -124,18 +127,13 @@ def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: li
         columns=replace(columns, label=value),
         images=sample.ids,
         classes=sorted(distinct | set(labels)) if labels or len(distinct) > 1 else [],
-        whole=_whole(shown) and value is not None,
+        whole=are_whole(shown) and value is not None,
         numbers=frozenset({*shares, *columns.sides.values(), *([free] if free else [])}),
         shares=frozenset(shares),
         words=string_size(sample.cells(columns.strings)) if columns.strings else None,
         sizes=known,
         negative=negative,
     )
-
-
-def _whole(cells: list[str]) -> bool:
-    """Whether all cells are whole numbers; False if there are none."""
-    return bool(cells) and all(cell.strip().isascii() and cell.strip().isdigit() for cell in cells)
 
 
 @dataclass
@@ -229,7 +227,7 @@ class _Check:
             near = get_close_matches(label, classes, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"the classes are {', '.join(classes)}."
             yield Fault(line, column, f"unknown class '{label}'; {hint}")
-        elif not classes and self.rules.whole and not _whole([label]):
+        elif not classes and self.rules.whole and not are_whole([label]):
             yield Fault(line, column, f"'{label}' is not a whole number, and the sample's labels are.")
 
     def _strings(self, line: int, image: str, cell: str) -> Iterator[Fault]:
