@@ -133,7 +133,7 @@ def _not_predicted(
 def _sentence(not_predicted: dict[str, dict[str, Any]]) -> str:
     total = sum(each["images"] for each in not_predicted.values())
     parts = [
-        f"{each['images']:,} {status} ({', '.join(each['first'])}{', ...' if each['images'] > FIRST else ''})"
+        f"{each['images']:,} {status}: {', '.join(each['first'])}{', ...' if each['images'] > FIRST else ''}"
         for status, each in not_predicted.items()
     ]
-    return f"Test images that were not looked at, and whose rows say nothing: {total:,}, of which {', '.join(parts)}."
+    return f"Test images that were not looked at, and whose rows say nothing: {total:,} ({'; '.join(parts)})."
