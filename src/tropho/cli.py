@@ -102,7 +102,7 @@ def score(
 @app.command("check-submission")
 def check_submission_command(
     submission: Annotated[Path, typer.Argument(help="The file to check.", metavar="SUB.csv")],
-    sample: Annotated[Path, typer.Option(help="The competition's SampleSubmission.csv.")],
+    sample: Annotated[Path, typer.Option(help="The competition's sample submission.")],
     sizes: Annotated[
         Path | None,
         typer.Option(help="Table with image_id, width and height, such as data/audit/T/images.csv."),
@@ -110,8 +110,10 @@ def check_submission_command(
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
     from tropho.formats.submission import check_submission, read_sizes
+    from tropho.stages.target import audited_labels
 
-    faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None)
+    known = audited_labels(sample, Path.cwd())
+    faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=known)
     for fault in faults:
         typer.echo(str(fault))
     if faults:
@@ -138,7 +140,12 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files of any size.", metavar="IMAGE...")],
     out: Annotated[Path, typer.Option(help="Where to write the predictions.")],
 ) -> None:
-    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission."""
+    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission.
+
+    With a sample submission that is its columns, and images are named as it names them. Without one it is Zindi's
+    columns (format boxes_csv), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or image_id,label and
+    p_CLASS for each class.
+    """
     from tropho.stages.predict import predict_files
 
     typer.echo(predict_files(task, images, out, Path.cwd()))

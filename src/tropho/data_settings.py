@@ -47,6 +47,7 @@ class AuditSettings(Section):
     negative: str | None
     train: list[str] | None
     test: list[str] | None
+    sample: str | None
     group_pattern: str | None
     mistyped: Literal["quarantine", "keep"]
     max_megapixels: Positive

@@ -176,7 +176,7 @@ def test_a_submission_that_its_record_does_not_describe_is_called_out(tree, sett
 
 def test_a_submission_that_passed_the_check_says_so(tree, settings):
     submission = tree / "submissions" / "smear_demo.csv"
-    submission.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(submission)}))
+    submission.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(submission), "checked": True}))
     words = Page(report(settings("smear_demo"), Paths(tree, "smear_demo"))).words
     assert "found no fault in it" in words
 

@@ -63,6 +63,28 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("task", "changes", "sample", "header", "ids"),
+    [
+        ("smear_demo", {}, None, "Image_ID,class,confidence,ymin,xmin,ymax,xmax", "blank.png"),
+        ("smear_demo", {"audit.format": "coco"}, None, "image_id,label,score,xmin,ymin,xmax,ymax", "blank.png"),
+        ("smear_demo", {}, "id,PredictionString\na,WBC 0.5 0 0 1 1\n", "id,PredictionString", "blank"),
+        ("cells_demo", {}, None, "image_id,label,p_Parasitized,p_Uninfected", "blank.png"),
+        ("cells_demo", {}, "Id,Uninfected,Parasitized\n1.png,0.5,0.5\n", "Id,Uninfected,Parasitized", "blank.png"),
+        ("cells_demo", {}, "Id,target\n1,0.5\n", "Id,target", "blank"),
+    ],
+)
+def test_predictions_have_the_layout_of_the_submission(ensemble, blank, tmp_path, task, changes, sample, header, ids):
+    paths = ensemble(task, [], **changes)
+    if sample:
+        paths.raw.mkdir(parents=True)
+        (paths.raw / "sample_submission.csv").write_text(sample)
+    predict_files(task, [blank], tmp_path / "out.csv", paths.root)
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == header
+    assert {line.split(",")[0] for line in lines[1:]} == {ids}
+
+
+@pytest.mark.parametrize(
     ("then", "changes", "named"),
     [
         ({"members": {}}, {}, "member b"),

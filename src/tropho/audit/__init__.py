@@ -15,6 +15,7 @@ from tropho.audit.grouping import group
 from tropho.audit.inspect import Look, look_at
 from tropho.audit.passed_over import list_classes_without_images, list_other_files
 from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
+from tropho.audit.sample import follow_sample, task_sample, with_sample_images
 from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
 from tropho.data_settings import AuditSettings
@@ -46,11 +47,13 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
 
     Raises:
         UsageError: a setting names a class, a file or a group that isn't there.
-        DataError: no label can be read.
+        DataError: no label can be read, or the sample submission asks for none of the test images.
     """
     labels = readers.read(settings, raw)
-    log = IssueLog()
-    stated = _with_sizes(labels.images, settings.audit.sizes, root)
+    log, sample = IssueLog(), task_sample(settings, raw)
+    labelled = with_sample_images(labels.images, sample, raw)
+    asked, asked_notes = follow_sample(sample, settings, labels.classes, labelled, log, raw)
+    stated = _with_sizes(labelled, settings.audit.sizes, root)
     images, looks = _seen_images(stated, raw, settings.audit, log)
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
@@ -71,6 +74,8 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
     summary["notes"] += labels.notes
     summary |= {"columns": labels.columns, "other_files": other_files}
+    summary["sample"] = asked
+    summary["notes"] += asked_notes
     if slides:
         summary["same_slide"] = slides.facts
         summary["notes"].append(slides.sentence)

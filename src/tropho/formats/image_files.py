@@ -118,11 +118,6 @@ class NamedFiles:
         relative = len(rest) > 1 and not is_absolute(name)
         return Match("/".join(rest if relative else [*search.home, rest[-1]]), ())
 
-    def locate(self, name: str, near: str = "") -> str:
-        """The path of the image called `name`, or where it should be; `find` says whether it is ambiguous."""
-        match = self.find(name, near)
-        return match.path or f"images/{PurePosixPath(name).name}"
-
 
 class ImageFiles(NamedFiles):
     """The image files below the folder `raw`; hidden ones and litter are left out."""

@@ -18,6 +18,7 @@ from tropho.formats.labels import (
     named_files,
     table_of,
 )
+from tropho.formats.sample import is_sample
 from tropho.settings import TaskSettings
 
 IMAGE_COLUMNS = ["image_id", "image", "file", "filename", "file_name", "path", "image_path", "id"]
@@ -56,7 +57,9 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 
 def _only_table(raw: Path, others: list[Path]) -> list[Path]:
     tables = [
-        path for path in files_below(raw, "*.[cC][sS][vV]") if path not in others and "sample" not in path.name.lower()
+        path
+        for path in files_below(raw, "*.[cC][sS][vV]")
+        if path not in others and not (is_sample(path.name) or "sample" in path.name.lower())
     ]
     if len(tables) != 1:
         which = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"

@@ -62,8 +62,8 @@ class Predictor:
         return [self.task.finish(table).drop(columns="image_id") for table in tables]
 
 
-def load_predictor(folder: Path) -> Predictor:
-    """Read a fold's weights.safetensors and config.yaml, to the CPU; raise DataError where they are missing."""
+def trained_task(folder: Path) -> Task:
+    """The task of a trained fold by its config.yaml, without its weights; raise DataError where that is missing."""
     path = folder / "config.yaml"
     if not path.exists():
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
@@ -73,7 +73,12 @@ def load_predictor(folder: Path) -> Predictor:
     except ValidationError:
         raise DataError(f"{folder} was trained by another version of Tropho; train it again.") from None
     # All weights come from the file: there is no need to fetch pretrained ones first.
-    task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    return build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """Read a fold's weights.safetensors and config.yaml, to the CPU; raise DataError where they are missing."""
+    task = trained_task(folder)
     model = task.model()
     model.load_state_dict(load_file(folder / "weights.safetensors"))
     return Predictor(task, model.eval())

@@ -199,7 +199,7 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     known = {"task", "file", "rows", "sha256", "score"}
     facts += [(words(key), numbers.anything(value)) for key, value in record.items() if key not in known]
     section.blocks.append(Facts(facts))
-    if settings.audit.format == "boxes_csv" and digest and record.get("sha256") == digest:
+    if record.get("checked") and digest and record.get("sha256") == digest:
         # The record is written only once the file has passed.
         section.blocks.append(Text("`tropho check-submission` found no fault in it when it was written."))
     section.blocks.extend(agreement_blocks(reader.table(folders.ledger), settings.name, album))

@@ -12,7 +12,7 @@ from tropho.audit.protocol import ignored
 from tropho.config import load_task
 from tropho.errors import DataError
 from tropho.files import read_json
-from tropho.formats.competition import write_competition_csv
+from tropho.formats.layout import write_submission
 from tropho.images.decode import read_image
 from tropho.predicting.ensembles import finish_members, stack_members
 from tropho.progress import say, track
@@ -20,12 +20,13 @@ from tropho.settings import BASE, TaskSettings
 from tropho.stages.evaluated import check_evaluated
 from tropho.stages.members import load_folds
 from tropho.stages.paths import Paths
-from tropho.tables import write_table
+from tropho.stages.target import target_of
 
 
 def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
-    """Predict image files and write a CSV; returns a sentence that says how many.
+    """Predict image files and write a CSV in the layout of the task's submission; returns a sentence of how many.
 
+    Images are named by their files, without the ending where a sample submission names them so.
     Images that can't be read are named on standard error and left out.
 
     Raises:
@@ -42,7 +43,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     members = load_folds(settings, paths, trained)
     kind = next(iter(members[BASE].values())).task
     names = _names(images)
-    tables = []
+    tables, predicted = [], []
     for name, image in track(list(names.items()), "predict"):
         try:
             pixels = read_image(image)
@@ -54,17 +55,19 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
                     }
                 )
             )
+            predicted.append(name)
         except DataError as error:
             say(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
     left_out = _left_out(settings, names, paths)
     table = finish_members(kind, pd.concat(tables, ignore_index=True), fitted, left_out)
-    submission = kind.submission(table, list(table["image_id"].unique()))
-    if kind.settings.kind == "detection":
-        write_competition_csv(submission, out)
-    else:
-        write_table(submission, out)
+    target = target_of(paths, settings, kind.classes)
+    scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
+    table = table.round(dict.fromkeys(scores, settings.submit.decimals))
+    rows = target.rows_of_files(predicted)
+    submission = target.layout.fill(kind.submission(table, predicted), rows)
+    write_submission(submission, target.layout, out)
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 
 
