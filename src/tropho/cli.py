@@ -52,6 +52,7 @@ def _add_stage(stage: str, description: str) -> None:
 
 for _stage, _description in STAGES.items():
     _add_stage(_stage, _description)
+_add_stage("fingerprint", "Note which files you placed, so that `dvc repro` fetches them again where they changed.")
 
 
 @app.callback()

@@ -88,15 +88,18 @@ def _common_folders(all_parts: list[tuple[str, ...]]) -> int:
     return count
 
 
-def unwrap(folder: Path) -> Path:
+def unwrap(folder: Path, stem: str = "") -> Path:
     """The folder inside that holds the data set: skips folders that hold one folder and nothing else.
 
-    A folder named like a split is never skipped, nor is one that holds files alone.
+    A folder named like a split is never skipped, nor is one that holds files alone; one named like the archive,
+    whose name without ending is `stem`, always is.
     """
     while True:
         entries = list(folder.iterdir())
-        if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.lower() in SPLITS:
+        if len(entries) != 1 or not entries[0].is_dir():
             return folder
-        if not any(entry.is_dir() for entry in entries[0].iterdir()):
+        inner = entries[0]
+        may_count = inner.name.lower() in SPLITS or not any(entry.is_dir() for entry in inner.iterdir())
+        if may_count and inner.name.lower() != stem.lower():
             return folder
-        folder = entries[0]
+        folder = inner
