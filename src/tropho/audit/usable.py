@@ -30,15 +30,15 @@ def check_usable(images: pd.DataFrame, issues: pd.DataFrame, raw: str, listed_in
 
 
 def _reason(training: pd.DataFrame, issues: pd.DataFrame, raw: str) -> str:
-    first = training.drop_duplicates("status").set_index("status")
-    if "missing" in first.index:
-        looked_for = f"the first that the labels name is '{first.loc['missing', 'path']}'"
-        if "unlabelled" in first.index:
-            found = first.loc["unlabelled", "path"]
+    first = {str(image.status): image for image in training.drop_duplicates("status").itertuples()}
+    if "missing" in first:
+        looked_for = f"the first that the labels name is '{first['missing'].path}'"
+        if "unlabelled" in first:
+            found = first["unlabelled"].path
             return f"{looked_for}, the first file that they don't name is '{found}'; make the two agree"
         return f"{looked_for}, but {raw} has no such file; are the pictures unpacked and in download.path?"
-    status = training["status"].value_counts().idxmax()
-    example = first.loc[status]
-    details = issues.loc[(issues["image_id"] == example["image_id"]) & (issues["kind"] == status), "detail"]
+    status = str(training["status"].value_counts().idxmax())
+    image_id = first[status].image_id
+    details = issues.loc[(issues["image_id"] == image_id) & (issues["kind"] == status), "detail"]
     why = str(details.iloc[0]).rstrip(".") if len(details) else f"its status is '{status}'"
-    return f"of '{example['image_id']}', the first, it is said: {why}"
+    return f"of '{image_id}', the first, it is said: {why}"
