@@ -84,6 +84,13 @@ CASES = {
         {"cat.zip": packed(PNG), "dog.zip": packed({"1.png": b""})},
         {"cat/1.png", "cat/2.png", "dog/1.png"},
     ),
+    "junk": (
+        {
+            "train.zip": packed({"Thumbs.db": b"", "__MACOSX/._a": b"", ".ipynb_checkpoints/1.png": b"", "1.png": b""}),
+            "x.csv": b"",
+        },
+        {"train/1.png", "x.csv"},
+    ),
     "no data": (
         {"code.zip": packed({"main.py": b"", "README": b""}), "x.csv": b""},
         {"code/main.py", "code/README", "x.csv"},

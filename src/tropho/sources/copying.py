@@ -7,9 +7,8 @@ import stat
 from pathlib import Path
 
 from tropho.errors import DataError, OutsideError, UsageError
+from tropho.sources.layout import is_junk
 from tropho.sources.progress import progress_bar
-
-JUNK = {".DS_Store", "__MACOSX", "Thumbs.db", ".git", ".ipynb_checkpoints", ".cache", ".gitattributes"}
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -83,7 +82,7 @@ def list_files(folder: Path) -> list[Path]:
 def _list(top: Path, below: Path, above: tuple[Path, ...]) -> list[Path]:
     files: list[Path] = []
     for entry in sorted(os.scandir(top / below), key=lambda entry: entry.name):
-        if entry.name in JUNK or entry.name.startswith("._"):
+        if is_junk(entry.name):
             continue
         path = below / entry.name
         try:

@@ -5,8 +5,16 @@ from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm"}
+)
 ANNOTATION_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt"})
+YOLO_NAMES = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"})
+JUNK = frozenset(
+    {".DS_Store", "__MACOSX", "Thumbs.db", "desktop.ini"} | {".git", ".gitattributes", ".ipynb_checkpoints", ".cache"}
+)
+"""Files and folders that file managers and tools leave in a data set."""
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 
 _MAGIC = (
@@ -16,7 +24,15 @@ _MAGIC = (
     (b"BM", ".bmp"),
     (b"II*\x00", ".tif"),
     (b"MM\x00*", ".tif"),
+    (b"\x00\x00\x00\x0cjP  ", ".jp2"),
+    (b"P5", ".pgm"),
+    (b"P6", ".ppm"),
 )
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder of this name is no part of a data set."""
+    return name in JUNK or name.startswith("._")
 
 
 def suffix_of(content: bytes) -> str | None:
@@ -34,6 +50,8 @@ def is_image(path: str) -> bool:
 def is_annotation(path: str) -> bool:
     """Whether the name ends like a table of labels; read-me files do not count."""
     name = PurePosixPath(path)
+    if name.name.lower() in YOLO_NAMES:
+        return True
     return name.suffix.lower() in ANNOTATION_SUFFIXES and not name.stem.lower().startswith(("readme", "license"))
 
 
