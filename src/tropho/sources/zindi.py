@@ -9,13 +9,12 @@ import contextlib
 import importlib.util
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tropho.errors import DataError, OutsideError, UsageError
-from tropho.files import sha256_of
+from tropho.files import sha256_of, temporary_folder
 from tropho.settings import TaskSettings
 from tropho.sources.archives import is_archive, unpack
 from tropho.sources.copying import copy_file, copy_folder
@@ -147,10 +146,10 @@ def _download(challenge: str, incoming: Path) -> None:
     """Fetch every file of the challenge beside `incoming`, then move in those that are not there yet."""
     user = _signed_in(challenge)
     incoming.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=incoming.parent, prefix=f".{incoming.name}.") as name:
+    with temporary_folder(incoming) as folder:
         with _asking("send the files", challenge):
-            user.download_dataset(destination=name)
-        for file in Path(name).iterdir():
+            user.download_dataset(destination=str(folder))
+        for file in folder.iterdir():
             if not (incoming / file.name).exists():
                 file.rename(incoming / file.name)
 
