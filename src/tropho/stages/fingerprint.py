@@ -3,11 +3,11 @@
 DVC runs this at every `dvc repro`. What it writes changes with the bytes at the source, and then alone.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from tropho.files import write_json
+from tropho.errors import DataError
+from tropho.files import read_json, write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.sources.placed import digest, placed_files, stamp_files
@@ -45,7 +45,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """A JSON object; empty where the file is absent or damaged, as both can be written anew."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = read_json(path)
+    except DataError:
         return {}
     return value if isinstance(value, dict) else {}
