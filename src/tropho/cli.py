@@ -40,7 +40,18 @@ def _run_stage(stage: str, task: str) -> None:
     from tropho.config import load_task
 
     settings = load_task(task)
+    _say_if_no_repository(Path.cwd())
     importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
+
+
+def _say_if_no_repository(root: Path) -> None:
+    """Say how to make the folder of the pipeline a git repository if it is none, as one unpacked from a ZIP."""
+    if (root / "dvc.yaml").exists() and not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        typer.echo(
+            "tropho: this folder is no git repository, so `dvc repro` refuses to work and no run is tied to its code; "
+            "run `git init && git add -A && git commit -m start`.",
+            err=True,
+        )
 
 
 def _add_stage(stage: str, description: str) -> None:
@@ -52,6 +63,7 @@ def _add_stage(stage: str, description: str) -> None:
 
 for _stage, _description in STAGES.items():
     _add_stage(_stage, _description)
+_add_stage("fingerprint", "Note which files you placed, so that `dvc repro` fetches them again where they changed.")
 
 
 @app.callback()

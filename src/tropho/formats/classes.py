@@ -24,7 +24,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     images = labels.images.copy()
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:
-        raise DataError("No label could be read; check audit.format and the label files.")
+        raise DataError(f"No label could be read; check audit.format and the label files.{_first_issue(labels.issues)}")
     classes = _class_names(found, _learnable(images, boxes), settings, log)
     boxes, images = _mapped(boxes, images, settings, log)
     boxes, images = _without_test_only(boxes, images, {*classes, settings.negative}, log)
@@ -164,3 +164,13 @@ def _without_negatives(boxes: pd.DataFrame, negative: str | None, log: IssueLog)
     for box in negatives[~with_objects & negatives["image_id"].duplicated()].itertuples():
         log.add("repeated_row", "dropped", f"A second {negative} row.", box.image_id, box.file, box.row)
     return boxes, set(negatives["image_id"]) | set(boxes["image_id"])
+
+
+def _first_issue(issues: pd.DataFrame) -> str:
+    """The first fault of the label files in a sentence of its own, if there is one."""
+    if issues.empty:
+        return ""
+    first = issues.iloc[0]
+    row = "" if pd.isna(first["row"]) else f", row {int(first['row'])}"
+    where = first["image_id"] if pd.isna(first["file"]) else f"{first['file']}{row}"
+    return f" The first of {len(issues):,} issues is in {where}: {first['detail']}"

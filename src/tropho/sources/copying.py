@@ -59,14 +59,19 @@ def copy_folder(source: Path, to: Path) -> int:
     Hidden files and the litter of file managers are left out. Raises DataError at a broken or circular link or a
     device, and UsageError if `to` lies inside `source`, which would copy the copy.
     """
-    if to.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
+    check_apart(source, to)
     files = list_files(source)
     with progress_bar(f"Copying {source.name}", len(files)) as bar:
         for file in files:
             copy_file(source / file, to / file)
             bar.advance(bar.task_ids[0])
     return len(files)
+
+
+def check_apart(source: Path, to: Path) -> None:
+    """Raise UsageError if `to` lies inside `source`."""
+    if to.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
 
 
 def list_files(folder: Path) -> list[Path]:
