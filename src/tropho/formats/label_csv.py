@@ -18,6 +18,7 @@ from tropho.formats.labels import (
     table_of,
 )
 from tropho.settings import TaskSettings
+from tropho.tables import check_columns
 
 IMAGE_COLUMNS = ["image_id", "image", "file", "filename", "file_name", "path", "image_path", "id"]
 LABEL_COLUMNS = ["label", "class", "category", "target"]
@@ -79,6 +80,7 @@ class _Reader:
                 reader = csv.DictReader(stream, restval="")
                 columns = [(name or "").strip() for name in reader.fieldnames or []]
                 reader.fieldnames = columns
+                check_columns((name.lower() for name in columns), file)
                 image = _column(columns, IMAGE_COLUMNS)
                 label = _column(columns, LABEL_COLUMNS)
                 if image is None or (label is None and subset != "test"):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.tables import BOX
+from tropho.tables import BOX, check_columns, read_csv
 
 NEGATIVE = "NEG"
 
@@ -76,12 +76,25 @@ def check_submission(
 
 
 def read_sizes(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns image_id, width and height; raise DataError where that can't be."""
+    """Read a CSV with the columns image_id, width and height.
+
+    Raises:
+        DataError: the file is no such table, a column stands there twice, or a size is no number; it names the row.
+    """
     columns = ["image_id", "width", "height"]
     try:
-        return pd.read_csv(path, usecols=columns, dtype={"image_id": str})[columns]
-    except (ValueError, OSError) as error:
+        table = read_csv(path, {"image_id": "string"})[columns]
+    except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{path} is no table with the columns {', '.join(columns)}: {error}.") from error
+    for side in ("width", "height"):
+        number = pd.to_numeric(table[side], errors="coerce")
+        if (wrong := number.isna() & table[side].notna()).any():
+            row = int(wrong.to_numpy().argmax())
+            raise DataError(
+                f"{path}, row {row + 2}: {side} '{table[side].iloc[row]}' is no number; write 12.5, not 12,5."
+            )
+        table[side] = number
+    return table
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -103,6 +116,7 @@ def _rules(sample: Path, sizes: pd.DataFrame | None, negative: str) -> Rules:
     if len(rows) < 2:
         raise DataError(f"The sample {sample} has no rows; give the competition's own SampleSubmission.csv.")
     header = rows[0][1]
+    check_columns(header, f"The sample {sample}")
     images: dict[str, int] = {}
     for line, cells in rows[1:]:
         images.setdefault(cells[0], line)
