@@ -136,7 +136,7 @@ def test_batches_are_padded_to_whole_strides(task):
 
 def test_strata_join_the_classes_present(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 0.0, 0.0, 1.0, 1.0], ["a", "Trophozoite", 0.0, 0.0, 1.0, 1.0]])
-    assert task.strata(truth) == ["Trophozoite+WBC", ""]
+    assert task.strata(truth) == ['["Trophozoite", "WBC"]', ""]
 
 
 def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, tmp_path):
