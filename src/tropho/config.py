@@ -1,5 +1,6 @@
 """params.yaml -> frozen, validated settings, refused before any work when something is wrong with them."""
 
+import datetime
 import difflib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tropho.errors import UsageError
 from tropho.model_settings import PRESENCE
 from tropho.settings import BASE, SECTIONS, TaskSettings
+from tropho.tables import nfc
 
 PARAMS = Path("params.yaml")
 
@@ -35,7 +37,7 @@ RETIRED = {
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
     """Read params.yaml and check its outline; raise UsageError naming the key that is wrong."""
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        params = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise UsageError(f"{path} is not here; run tropho in the folder that holds it.") from None
     except yaml.YAMLError as error:
@@ -54,6 +56,20 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     if unknown:
         raise UsageError(f"active: there is no task '{unknown[0]}'{_nearest(unknown[0], params['tasks'])}.")
     return params
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in one section: YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Check the keys as they are written, then build the mapping."""
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            name, line = nfc(key.value), key.start_mark.line + 1
+            if name in lines:
+                raise UsageError(f"params.yaml, lines {lines[name]} and {line}: '{name}' stands twice; remove one.")
+            lines[name] = line
+        return super().construct_mapping(node, deep)
 
 
 def load_task(task: str, path: Path = PARAMS) -> TaskSettings:
@@ -182,6 +198,12 @@ def _sentence(key: str, error: Any) -> str:
         return f"{key} is not a known setting{_nearest(name, _fields_of(section))}."
     if error["type"] == "missing":
         return f"{key} is missing; add it to that section or to defaults."
+    if error["type"] == "string_type" and isinstance(value, (bool, int, float, datetime.date)):
+        return (
+            f"{key.removesuffix('.[key]')} is read by YAML as {value!r}, not as text; put it in quotes, such as 'no'."
+        )
+    if error["type"] == "string_type" and value is None and key.endswith(".[key]"):
+        return f"{key.removesuffix('.[key]')} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(value, str) and _reads_as_number(value):
         return f"{key} is the text '{value}', not a number; write it as {_plain(float(value))}."

@@ -65,7 +65,9 @@ def test_actions_on_boxes(tmp_path, line, after):
         ("a,move,WBC,20,0,30,10,", "No box of the image is the one to move"),
         ("b,drop,WBC,0,0,10,10,", "No box of the image is the one to drop"),
         ("a,add,WBC,9,9,9,12,", "xmin < xmax"),
-        ("a,add,WBC,inf,one,,12,", "xmin < xmax"),
+        ("a,add,WBC,1,2,,12,", "xmin < xmax"),
+        ("a,add,WBC,inf,one,,12,", "xmin is 'inf', which is no number"),
+        ('a,add,WBC,1,2,"9,5",12,', "xmax is '9,5', which is no number; decimals take a point"),
         ("a,set label,WBC,,,,,", "not a label that 'set label' can use"),
     ],
 )

@@ -32,10 +32,10 @@ def test_boxes_are_scaled_by_their_image() -> None:
 
 
 def test_classes_that_annotators_left_out_are_no_finds() -> None:
-    ignored = pd.Series(["W+T", pd.NA], index=["a", "b"], dtype="string")
+    ignored = pd.Series(['["W", "T"]', pd.NA], index=["a", "b"], dtype="string")
     assert suppress(TWO, ignored)["image_id"].tolist() == ["a", "b", "b"]
     assert finish_detections(TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
-    assert len(finish_detections(TWO, None, pd.Series(["W", pd.NA], index=["a", "b"], dtype="string"))) == 4
+    assert len(finish_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
 
 
 def test_ranking_for_other_confidences_is_that_of_a_table_with_them(rng: np.random.Generator) -> None:

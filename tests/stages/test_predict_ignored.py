@@ -26,7 +26,7 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
     paths.audit.mkdir(parents=True)
     (paths.audit / "summary.json").write_text(json.dumps({"left_out": [FINDING]}))
     found = _left_out(detect, files, paths)
-    assert found.dropna().to_dict() == {"wide.png": "WBC", "tall.png": "WBC"}
+    assert found.dropna().to_dict() == {"wide.png": '["WBC"]', "tall.png": '["WBC"]'}
     assert _left_out(settings("smear_demo", **{"audit.protocol": "list"}), files, paths) is None
     assert isinstance(found, pd.Series)
 

@@ -136,7 +136,7 @@ def test_batches_are_padded_to_whole_strides(task):
 
 def test_strata_join_the_classes_present(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 0.0, 0.0, 1.0, 1.0], ["a", "Trophozoite", 0.0, 0.0, 1.0, 1.0]])
-    assert task.strata(truth) == ["Trophozoite+WBC", ""]
+    assert task.strata(truth) == ['["Trophozoite", "WBC"]', ""]
 
 
 def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, tmp_path):
@@ -146,7 +146,7 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
     write_pack(files, tmp_path, tmp_path / "pack", 32)
     pack = Pack(tmp_path / "pack")
     truth = truth_of(["a", "b", "c"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
-    marked = Truth(truth.images.assign(ignored=["WBC", pd.NA, "Trophozoite+WBC"]), truth.boxes)
+    marked = Truth(truth.images.assign(ignored=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
     targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index] for index in range(3))]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
     assert not any(task.dataset(pack, truth, train=True)[0, index][1]["ignore"].any() for index in range(3))

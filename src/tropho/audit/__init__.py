@@ -23,8 +23,9 @@ from tropho.formats import readers
 from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, table_of
 from tropho.formats.submission import read_sizes
+from tropho.images.fonts import naming
 from tropho.settings import TaskSettings
-from tropho.tables import BOXES, IMAGES, conform
+from tropho.tables import BOXES, IMAGES, conform, nfc
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
 
 def figures(result: AuditResult, raw: Path, to: Path) -> None:
     """Write PNGs of class counts, sizes, issues and duplicates, where there are any, into the folder `to`."""
+    with naming(result.summary["classes"]):
+        _draw(result, raw, to)
+
+
+def _draw(result: AuditResult, raw: Path, to: Path) -> None:
     plots.class_counts(result.summary, to / "class_counts.png")
     if result.images["width"].notna().any():
         plots.image_sizes(result.images, to / "image_sizes.png")
@@ -139,7 +145,9 @@ def _with_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.Data
     """Labelled images with the sizes that a table gives, where the label files state none."""
     if path is None:
         return labelled
-    given = read_sizes(root / path).drop_duplicates("image_id").set_index("image_id").reindex(labelled["image_id"])
+    given = read_sizes(root / path)
+    given = given.set_index(given["image_id"].fillna("").map(nfc)).drop(columns="image_id")
+    given = given[~given.index.duplicated()].reindex(labelled["image_id"].map(nfc))
     return labelled.assign(
         **{
             f"stated_{side}": labelled[f"stated_{side}"].fillna(given[side].astype("Int64").set_axis(labelled.index))

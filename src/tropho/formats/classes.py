@@ -5,7 +5,7 @@ import pandas as pd
 from tropho.data_settings import AuditSettings
 from tropho.errors import DataError, UsageError
 from tropho.formats.labels import IssueLog, Labels, nearest
-from tropho.tables import BOX
+from tropho.tables import BOX, nfc, spellings
 
 
 def settle(labels: Labels, settings: AuditSettings) -> Labels:
@@ -19,9 +19,9 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
         DataError: no label is left.
     """
     log = IssueLog()
-    boxes = _straightened(labels.boxes.fillna({"ignore": False}), log)
+    boxes, images, settings = _one_spelling(labels, settings, log)
+    boxes = _straightened(boxes.fillna({"ignore": False}), log)
     boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # what a region is called makes no class
-    images = labels.images.copy()
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:
         raise DataError(f"No label could be read; check audit.format and the label files.{_first_issue(labels.issues)}")
@@ -39,6 +39,32 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = pd.concat([boxes, regions], ignore_index=True)
     return Labels(images, boxes, issues, classes, labels.notes, labels.columns)
+
+
+def _one_spelling(
+    labels: Labels, settings: AuditSettings, log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame, AuditSettings]:
+    """Boxes, images and settings in which classes of equal normal form are spelled alike: as the labels first do."""
+    given = [name for column in (labels.boxes["label"], labels.images["label"]) for name in column.dropna().unique()]
+    known = spellings([*given, *(settings.classes or []), *filter(None, settings.class_map.values())])
+
+    def spelled(name: str) -> str:
+        return known.get(nfc(name), name)
+
+    for name in dict.fromkeys(given):
+        if name != spelled(name):
+            detail = f"'{name}' is spelled in two ways that Unicode holds equal; they are one class."
+            log.add("class_spelling", "merged", detail)
+    names = {name: spelled(name) for name in given}
+    boxes, images = (
+        table.assign(label=table["label"].map(names).astype("string")) for table in (labels.boxes, labels.images)
+    )
+    changed = {
+        "classes": settings.classes and [spelled(name) for name in settings.classes],
+        "class_map": {spelled(name): target and spelled(target) for name, target in settings.class_map.items()},
+        "negative": settings.negative and spelled(settings.negative),
+    }
+    return boxes, images, settings.model_copy(update=changed)
 
 
 def _learnable(images: pd.DataFrame, boxes: pd.DataFrame) -> set[str]:

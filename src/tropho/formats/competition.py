@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.files import atomic_path
-from tropho.tables import BOX, DETECTIONS
+from tropho.tables import BOX, DETECTIONS, read_csv, write_table
 
 COLUMNS = {
     "Image_ID": "image_id",
@@ -32,9 +31,8 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise DataError(f"{path} is not there; check the path.")
-    texts = {"Image_ID": str, "class": str}
-    try:  # an image may be called "NA": what is empty is found below
-        table = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", keep_default_na=False, index_col=False)
+    try:
+        table = read_csv(path, {"Image_ID": "string", "class": "string"})
     except ValueError as error:  # an empty file, a wrong encoding, rows that no parser takes
         raise DataError(f"{path} can't be read as CSV: {error}.") from error
     missing = [name for name in COLUMNS if name not in table]
@@ -44,7 +42,7 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     for name in ["score", *BOX]:
         table[name] = pd.to_numeric(table[name], errors="coerce")
     for name in DETECTIONS:
-        good = np.isfinite(table[name]) if name in {"score", *BOX} else table[name] != ""
+        good = np.isfinite(table[name]) if name in {"score", *BOX} else table[name].notna()
         if not good.all():
             row = int(np.argmin(good.to_numpy()))
             column = next(theirs for theirs, ours in COLUMNS.items() if ours == name)
@@ -77,6 +75,4 @@ def competition_table(table: pd.DataFrame) -> pd.DataFrame:
 
 def write_competition_csv(table: pd.DataFrame, path: Path) -> None:
     """Write `competition_table` of the detections; raise DataError as it does."""
-    out = competition_table(table)
-    with atomic_path(path) as temporary:
-        out.to_csv(temporary, index=False)
+    write_table(competition_table(table), path)

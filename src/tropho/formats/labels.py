@@ -12,7 +12,7 @@ from tropho.errors import UsageError
 from tropho.files import PROVENANCE
 from tropho.formats.image_files import same_path
 from tropho.images.file_types import is_hidden
-from tropho.tables import BOXES, ISSUES
+from tropho.tables import BOXES, ISSUES, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})
 """Names, in lower case, of a published validation split: of a folder, a file or a cell."""
@@ -67,7 +67,8 @@ class IssueLog:
 
 def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataFrame:
     """Rows -> a table of the schema; absent keys are empty cells."""
-    return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
+    with unicode_only("A label file or a file name"):
+        return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
 
 
 def in_both(kept: str) -> str:

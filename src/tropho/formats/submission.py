@@ -17,6 +17,7 @@ from tropho.errors import DataError
 from tropho.formats.box_layouts import string_groups, string_size
 from tropho.formats.layout_parts import are_probabilities, are_whole, number
 from tropho.formats.sample import CORNERS, Columns, Sample, csv_rows, read_sample, repeated
+from tropho.tables import read_csv
 
 NEGATIVE = "NEG"
 
@@ -90,12 +91,25 @@ def check_submission(
 
 
 def read_sizes(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns image_id, width and height; raise DataError where that can't be."""
+    """Read a CSV with the columns image_id, width and height.
+
+    Raises:
+        DataError: the file is no such table, a column stands there twice, or a size is no number; it names the row.
+    """
     columns = ["image_id", "width", "height"]
     try:
-        return pd.read_csv(path, usecols=columns, dtype={"image_id": str})[columns]
-    except (ValueError, OSError) as error:
+        table = read_csv(path, {"image_id": "string"})[columns]
+    except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{path} is no table with the columns {', '.join(columns)}: {error}.") from error
+    for side in ("width", "height"):
+        number = pd.to_numeric(table[side], errors="coerce")
+        if (wrong := number.isna() & table[side].notna()).any():
+            row = int(wrong.to_numpy().argmax())
+            raise DataError(
+                f"{path}, row {row + 2}: {side} '{table[side].iloc[row]}' is no number; write 12.5, not 12,5."
+            )
+        table[side] = number
+    return table
 
 
 def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> Rules:

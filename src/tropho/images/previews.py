@@ -7,6 +7,7 @@ import numpy as np
 
 from tropho.images.augmenter import Augmenter
 from tropho.images.draw import Colour, class_colours, contact_sheet, draw_boxes, enlarged, write_png
+from tropho.images.fonts import naming
 from tropho.images.scenes import Scene
 from tropho.seeds import sample_seed
 
@@ -39,7 +40,8 @@ def preview_sheet(
     used = {int(label) for scene, _ in shown for label in scene.labels}
     legend = [pair for number, pair in enumerate(colours.items()) if number in used]
     title = f"Policy '{augmenter.settings.policy}': each pair is the image at training size and one augmentation of it"
-    write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
+    with naming(classes):
+        write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
 
 
 def _pair(augmenter: Augmenter, number: int, seed: int, name: str) -> list[Captioned]:

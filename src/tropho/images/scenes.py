@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.images.pack import Pack
-from tropho.tables import BOX
+from tropho.tables import BOX, split_names
 
 
 class Scene(NamedTuple):
@@ -67,8 +67,8 @@ class Scenes:
 
 
 def _ignored(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """(images, classes) bool from the column "ignored", whose names are joined by "+"."""
+    """(images, classes) bool from the column "ignored", whose cells are made by tables.join_names."""
     if "ignored" not in images:
         return np.zeros((len(images), len(classes)), bool)
-    names = [set(each.split("+")) for each in images["ignored"].fillna("")]
+    names = [split_names(each) for each in images["ignored"].fillna("[]")]
     return np.array([[label in each for label in classes] for each in names], bool).reshape(len(images), len(classes))

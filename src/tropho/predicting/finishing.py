@@ -7,6 +7,8 @@ change nothing. How boxes of different images compare does count: each is scaled
 import numpy as np
 import pandas as pd
 
+from tropho.tables import split_names
+
 
 def finish_detections(
     predictions: pd.DataFrame,
@@ -18,8 +20,8 @@ def finish_detections(
     Args:
         predictions: columns of tables.DETECTIONS; one row of the negative class an image, if there is one.
         negative: the class that says "nothing here".
-        ignored: names joined by "+" of the classes that annotators left out of an image, by image_id: their boxes are
-            no finds there, and go.
+        ignored: the classes that annotators left out of an image (tables.join_names), by image_id: their boxes are no
+            finds there, and go.
     """
     if ignored is not None and ignored.notna().any():
         predictions = suppress(predictions, ignored)
@@ -34,7 +36,7 @@ def finish_detections(
 
 def suppress(predictions: pd.DataFrame, ignored: pd.Series) -> pd.DataFrame:
     """Leave out boxes of classes that annotators left out of that image."""
-    pairs = ignored.dropna().str.split("+").explode()
+    pairs = ignored.dropna().map(split_names).explode()
     left_out = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])
     found = pd.MultiIndex.from_arrays([predictions["image_id"], predictions["label"]])
     return predictions[~found.isin(left_out)].reset_index(drop=True)

@@ -5,7 +5,7 @@ import pandas as pd
 from tropho.reporting import numbers
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, List, Section, Text
-from tropho.reporting.chapters_data import TEXT, Counts, content, counts_table
+from tropho.reporting.chapters_data import Counts, content, counts_table
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import todo
 from tropho.settings import TaskSettings
@@ -16,12 +16,12 @@ from tropho.tables import SPLITS
 def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
     """What each fold holds, and which training images were left out."""
     section = Section("split", "Split")
-    splits = reader.table(folders.splits, text=TEXT)
+    splits = reader.table(folders.splits)
     if splits is None or not set(SPLITS) <= set(splits):
         section.blocks.append(todo("split", settings.name, "The images have not been split"))
         return section
-    images = reader.table(folders.audit / "images.csv", text=TEXT)
-    boxes = reader.table(folders.audit / "boxes.csv", text=TEXT)
+    images = reader.table(folders.audit / "images.csv")
+    boxes = reader.table(folders.audit / "boxes.csv")
     if images is not None and {"image_id", "label", "width", "height"} <= set(images):
         splits = splits.merge(images[["image_id", "label", "width", "height"]], on="image_id", how="left")
         pixels = splits[["width", "height"]].apply(pd.to_numeric, errors="coerce").astype("Int64")

@@ -5,6 +5,7 @@ from typing import Any
 
 from tropho.files import PROVENANCE, atomic_folder, write_json
 from tropho.settings import TaskSettings
+from tropho.tables import unicode_only
 
 
 def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
@@ -24,6 +25,9 @@ def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
     """
     with atomic_folder(raw) as folder:
         provenance = _fetch(settings, folder, root)
+        for path in folder.rglob("*"):
+            with unicode_only("A file name"):
+                path.name.encode()
         write_json(folder / PROVENANCE, provenance)
     return provenance
 

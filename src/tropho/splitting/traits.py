@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tropho.tables import join_names
+
 COMMON = 1 / 20
 """Share of the images that makes a resolution one of its own."""
 OTHER = "other sizes"
@@ -95,9 +97,11 @@ def back_off(levels: list[pd.Series], least: int) -> np.ndarray:
 
 
 def _present(counts: pd.DataFrame) -> pd.Series:
-    """Classes of each image, joined; from counts (N, C)."""
+    """Classes of each image as one name, see tables.join_names; from counts (N, C)."""
     names = counts.columns.to_numpy(dtype=object)
-    return pd.Series(["+".join(names[row]) or "nothing" for row in counts.to_numpy() > 0], dtype=object)
+    return pd.Series(
+        [join_names(names[row]) if row.any() else "nothing" for row in counts.to_numpy() > 0], dtype=object
+    )
 
 
 def _quarters(objects: pd.Series) -> pd.Series:

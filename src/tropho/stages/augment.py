@@ -15,7 +15,7 @@ from tropho.images.previews import preview_sheet
 from tropho.images.scenes import Scenes
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table
 
 _WRITES = {"pack", "policy.json", "previews.png"}
 
@@ -58,7 +58,7 @@ def spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 def varied(images: pd.DataFrame, boxes: pd.DataFrame, count: int) -> pd.DataFrame:
     """At most `count` images that take turns among the classes, or sets of classes, that images show."""
-    shown = boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
+    shown = boxes.groupby("image_id")["label"].agg(join_names)
     kinds = images["label"].fillna(images["image_id"].map(shown)).fillna("")
     parts = [spread(part, count) for _, part in images.groupby(kinds, sort=True)]
     turn = pd.concat([part.assign(_turn=range(len(part))) for part in parts]) if parts else images.assign(_turn=0)

@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 
 from tropho.files import atomic_folder, read_json, write_json
+from tropho.images.fonts import naming
+from tropho.metrics.names import ascii_names
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
 from tropho.predicting.trials import describe_gains
@@ -37,7 +39,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
     test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
 
-    with atomic_folder(paths.evaluate) as folder:
+    with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
         groups = oof_truth.images.set_index("image_id")["group"]
         fitted = fit_members(task, oof_truth, oof, groups)
         write_json(folder / "finish.json", fitted)
@@ -67,9 +69,11 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
         _add_leakage(judged, inputs, base.folds)
         metrics = {"headline": judged.headline(), **judged.metrics}
+        names = ascii_names([*inputs.classes, *filter(None, [settings.audit.negative])])
+        judged.notes["oof"] += _renamed_note(names)
         write_json(folder / "metrics.json", _json_safe(metrics))
         write_json(folder / "notes.json", judged.notes)
-    _track(settings, root, record["run_id"], metrics, paths.evaluate)
+    _track(settings, root, record["run_id"], _tracked(metrics, names), paths.evaluate)
     return metrics
 
 
@@ -146,6 +150,22 @@ def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
     )
 
 
+def _renamed_note(names: dict[str, str]) -> list[str]:
+    """Which classes MLflow knows by another name."""
+    told = [f"'{name}' is '{other}'" for name, other in names.items() if name != other]
+    return [f"MLflow takes plain letters alone: in the names of its metrics, {', '.join(told)}."] if told else []
+
+
+def _tracked(metrics: dict[str, Any], names: dict[str, str]) -> dict[str, float | None]:
+    """The metrics of each set of images as MLflow names them."""
+    found = {}
+    for subset in ("oof", "test", "test_clean"):
+        for key, value in metrics.get(subset, {}).items():
+            metric, slash, name = key.partition("/")
+            found[f"{subset}/{metric}{slash}{names.get(name, name)}"] = value
+    return found
+
+
 def _weight(weight: float | dict[str, float]) -> str:
     """For all classes, or by class."""
     if isinstance(weight, dict):
@@ -166,11 +186,12 @@ def _json_safe(value: Any) -> Any:
     return value
 
 
-def _track(settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, Any], folder: Path) -> None:
+def _track(
+    settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, float | None], folder: Path
+) -> None:
     """Add the results to the run of the training that they are of."""
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=run_id) as tracked:
-        for subset in ("oof", "test", "test_clean"):
-            tracked.log_metrics({f"{subset}/{name}": value for name, value in metrics.get(subset, {}).items()})
+        tracked.log_metrics(metrics)
         tracked.log_artifact(folder / "metrics.json", "evaluate")
         tracked.log_artifact(folder / "tables", "evaluate/tables")
         tracked.log_artifact(folder / "figures", "evaluate/figures")

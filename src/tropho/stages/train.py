@@ -19,6 +19,7 @@ from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
 from tropho.stages.members import FILES, damaged_files, model_entries
 from tropho.stages.paths import Paths
+from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
@@ -211,7 +212,7 @@ def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
 
 def _write_fold(fitted: Fitted, folder: Path) -> None:
     save_file({name: value.contiguous() for name, value in fitted.weights.items()}, folder / "weights.safetensors")
-    pd.DataFrame(fitted.progress.history).astype({"epoch": int}).to_csv(folder / "history.csv", index=False)
+    write_table(pd.DataFrame(fitted.progress.history).astype({"epoch": int}), folder / "history.csv")
 
 
 def _summary(

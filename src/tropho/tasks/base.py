@@ -40,7 +40,7 @@ class Truth:
 
     @property
     def ignored(self) -> pd.Series | None:
-        """Classes, joined by "+", that annotators left out of an image, by image_id; None where that is unknown."""
+        """Classes that annotators left out of an image (tables.join_names), by image_id; None where unknown."""
         return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
 
     @property
@@ -137,7 +137,7 @@ class Task(Protocol):
         """The metric `score_name` alone, quick enough for every epoch; higher is better."""
 
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Every metric, flat, with names that MLflow accepts; `score_name` is among them."""
+        """Every metric, flat, those of a class as `metric/class`; `score_name` is among them."""
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Decision thresholds chosen on these (out-of-fold) predictions."""

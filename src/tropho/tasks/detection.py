@@ -19,6 +19,7 @@ from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.tiles import by_own_size, on_cpu, predict_tiles
 from tropho.predicting.views import View, look_through
 from tropho.settings import TaskSettings
+from tropho.tables import join_names
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
@@ -48,8 +49,8 @@ class DetectionTask:
         return settings.model_copy(update={"model": model})
 
     def strata(self, truth: Truth) -> list[str]:
-        """The classes present in each image, joined."""
-        present = truth.boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
+        """The classes present in each image, see tables.join_names."""
+        present = truth.boxes.groupby("image_id")["label"].agg(join_names)
         return [present.get(image_id, "") for image_id in truth.images["image_id"]]
 
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> BoxedImages:
