@@ -16,24 +16,13 @@ from PIL import Image
 from tropho.audit.signature import signature
 from tropho.errors import DataError
 from tropho.files import sha256_of
-from tropho.images.decode import read_image
+from tropho.images.decode import ENDINGS, read_image
 from tropho.progress import track
 
 THUMB = 32  # pixels; side of the thumbnails that perceptual hashes and comparisons are made of
 
 _MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132  # EXIF tags
 _PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
-
-_FORMATS = {
-    ".jpg": {"JPEG", "MPO"},  # MPO: what some phones write, a JPEG with further pictures behind it
-    ".jpeg": {"JPEG", "MPO"},
-    ".png": {"PNG"},
-    ".bmp": {"BMP", "DIB"},
-    ".tif": {"TIFF"},
-    ".tiff": {"TIFF"},
-    ".webp": {"WEBP"},
-    ".gif": {"GIF"},
-}
 
 
 @dataclass(frozen=True)
@@ -63,7 +52,7 @@ class Look:
     @property
     def mistyped(self) -> bool:
         """Whether the file's ending is that of another format."""
-        return self.format not in _FORMATS.get(Path(self.path).suffix.lower(), {self.format})
+        return self.format not in ENDINGS.get(Path(self.path).suffix.lower(), {self.format})
 
 
 def look_at(raw: Path, paths: Iterable[str], signed: bool = False) -> dict[str, Look]:

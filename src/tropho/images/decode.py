@@ -11,10 +11,25 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
-"""Formats that are opened. Pillow knows more, but some of them start other programs (EPS).
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
+"""Formats that are opened. Pillow knows more, but some of them start other programs (EPS)."""
 
-Phones' MPO (a JPEG with a second picture behind it) opens as JPEG."""
+ENDINGS: dict[str, set[str]] = {
+    ending: formats
+    for endings, formats in (
+        # MPO: what some phones write, a JPEG with further pictures behind it; it opens as JPEG
+        (".jpg .jpeg .jpe .jfif .mpo", {"JPEG", "MPO"}),
+        (".png .apng", {"PNG"}),
+        (".bmp .dib", {"BMP", "DIB"}),
+        (".tif .tiff", {"TIFF"}),
+        (".pbm .pgm .ppm .pnm .pfm", {"PPM"}),
+        (".jp2 .j2k .j2c .jpc .jpf .jpx", {"JPEG2000"}),
+        (".gif", {"GIF"}),
+        (".webp", {"WEBP"}),
+    )
+    for ending in endings.split()
+}
+"""Endings of image files, in lower case, and the formats (as Pillow names them) that may stand behind each."""
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
