@@ -56,10 +56,15 @@ class Decoding:
 
     @classmethod
     def recorded(cls, summary: dict[str, Any]) -> "Decoding":
-        """As the audit's summary says."""
+        """As a summary of the audit, or a model's config, says."""
         found = summary.get("value_range")
         limit = summary.get("max_megapixels", cls.max_megapixels)
         return cls(limit, (found["low"], found["high"]) if found else None)
+
+    def record(self) -> dict[str, Any]:
+        """What `recorded` reads."""
+        found = None if self.value_range is None else dict(zip(("low", "high"), self.value_range, strict=True))
+        return {"max_megapixels": self.max_megapixels, "value_range": found}
 
 
 DECODING = Decoding()

@@ -56,7 +56,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
         raise UsageError(
             "split.validation is 'published', but the data set publishes no validation images; set it to merged."
         )
-    usable = images[images["status"] == "ok"]
+    usable = tables.usable_images(images)
     ordered = usable.sort_values("image_id").reset_index(drop=True)
     if not settings.grouped:
         ordered = ordered.assign(group=ordered["image_id"])
