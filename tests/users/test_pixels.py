@@ -12,6 +12,7 @@ from PIL import Image
 
 from tropho.images.decode import Decoding, read_image
 from tropho.images.pack import Pack
+from tropho.stages.frames import to_stored_frame
 from tropho.tables import BOX
 
 WIDE, HIGH = 96, 60
@@ -97,6 +98,23 @@ def stored_box(box: list[int], orientation: int, size: tuple[int, int] = (WIDE, 
         8: np.rot90(mask, -1),
     }[orientation]
     return [int(value) for value in where(stored)]
+
+
+def test_a_submission_is_written_in_the_frame_of_the_labels(project, phone):
+    """Boxes of the upright pictures go back to where the labels have them; a row that says "nothing here" stays."""
+    phone("stored", range(1, 9), "stored")
+    found = project.table("t", "boxes")
+    nothing = found.iloc[[5]].assign(label="NEG", **dict.fromkeys(BOX, 0.0))
+    images = project.table("t", "images")
+    raw = project.root / "data" / "raw" / "t"
+    table, sizes = to_stored_frame(pd.concat([found, nothing], ignore_index=True), images, raw)
+    labels = json.loads((raw / "train.json").read_text())
+    stored = {each["image_id"]: each["bbox"] for each in labels["annotations"]}
+    for number, row in enumerate(table.iloc[:8].itertuples()):
+        assert [row.xmin, row.ymin, row.xmax - row.xmin, row.ymax - row.ymin] == stored[number]
+        told = labels["images"][number]
+        assert tuple(sizes.loc[number, ["width", "height"]]) == (told["width"], told["height"])
+    assert (table[BOX].iloc[8] == 0).all()
 
 
 @pytest.fixture

@@ -88,13 +88,6 @@ def settle_frames(
     return images, boxes, common
 
 
-def to_stored(boxes: np.ndarray, orientation: int, width: int, height: int) -> np.ndarray:
-    """Boxes (n, 4) xyxy of the upright picture of that size -> in the picture as it is stored (EXIF orientation)."""
-    back = {"rot90": "rot270", "rot270": "rot90"}
-    name = UPRIGHT[orientation]
-    return turn_boxes(boxes, back.get(name, name), width, height)
-
-
 def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look]) -> list[_Photo]:
     own = {image_id: rows[BOX].to_numpy("float64") for image_id, rows in boxes.groupby("image_id")}
     photos = []

@@ -4,6 +4,7 @@ A decoder that forgives is a risk in a data pipeline (OpenCV returns a truncated
 word), so decoding is strict: whatever is not a whole image of a known format raises DataError.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,6 +134,12 @@ def image_size(path: Path, max_megapixels: float = DECODING.max_megapixels) -> t
         # TIFF answers with the size of the upright image, the other formats with the stored one.
         turned = image.format != "TIFF" and orientation_of(image) in _QUARTER_TURNS
         return (height, width) if turned else (width, height)
+
+
+def image_orientation(path: Path) -> int:
+    """The EXIF orientation, 1 (upright as stored) to 8; raises as `read_image` does."""
+    with _opened(path, math.inf) as image:
+        return orientation_of(image)
 
 
 @contextmanager

@@ -28,6 +28,9 @@ UPRIGHT: dict[int, str] = {
 }
 """By EXIF orientation: what turns the stored picture upright."""
 
+STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}
+"""By EXIF orientation: what turns the upright picture back."""
+
 
 def turn_image(image: np.ndarray, name: str) -> np.ndarray:
     """A view of (h, w, ...) through a symmetry; (w, h, ...) where rows and columns are swapped."""

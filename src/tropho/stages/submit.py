@@ -14,8 +14,9 @@ from tropho.predicting.predictor import load_predictor
 from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.stages.evaluated import check_evaluated
+from tropho.stages.frames import to_stored_frame
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, write_table
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, empty, read_table, write_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.ledger import enter, keep_file
@@ -40,6 +41,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     image_ids = [] if held_back else _test_ids(images, splits)
     left_out = Truth(images, empty(BOXES)).ignored
     table = _submission(predictor.task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
+    if set(BOX) <= set(table) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
+        table, images = to_stored_frame(table, images[images["image_id"].isin(image_ids)], paths.raw)
     if settings.audit.format == "boxes_csv":
         write_competition_csv(table, paths.submission)
     else:
