@@ -195,6 +195,31 @@ def test_colours_of_sixteen_bits_keep_their_depth(tmp_path: Path, ending: str) -
     assert np.abs(deep.values - values.astype(int)).max() <= (60 if ending == "jp2" else 0)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.9, 1.0])
+@pytest.mark.parametrize("name", ["float64", "colour", "channels"])
+def test_kinds_of_tiff_that_few_tools_write_are_read_whole_or_refused(tmp_path: Path, name: str, share: float) -> None:
+    """64-bit floats and colours in floats are read; five channels are no picture."""
+    values = wide("float64")
+    if name != "float64":
+        values = np.dstack([values] * (3 if name == "colour" else 5)).astype(np.float32)
+    write_tiff(tmp_path / "a.tif", values)
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[: int(len(content) * share)])
+    decoding = Decoding(value_range=(float(values.min()), float(values.max())))
+    if name == "channels" or share < 1:
+        with pytest.raises(DataError, match=r"a\.tif can't be read"):
+            read_image(tmp_path / "a.tif", decoding=decoding)
+        return
+    assert image_size(tmp_path / "a.tif") == (60, 40)
+    read = read_image(tmp_path / "a.tif", decoding=decoding)
+    assert read.shape == (40, 60, 3)
+    assert (read.min(), read.max()) == (0, 255)
+    with pytest.raises(DataError, match="8 or 16 bits"):
+        read_image(tmp_path / "a.tif")
+    with pytest.raises(DataError, match="max_megapixels"):
+        read_deep(tmp_path / "a.tif", 0.001)
+
+
 def test_eight_bits_are_never_scaled(tmp_path: Path) -> None:
     for ending in ("png", "tif", "ppm", "jp2", "bmp", "webp"):
         Image.fromarray(picture()).save(tmp_path / f"a.{ending}")

@@ -104,7 +104,7 @@ def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look]) -
                 str(image.subset),
                 (look.width, look.height),
                 UPRIGHT[look.orientation],
-                None if any(pd.isna(side) for side in stated) else (int(stated[0]), int(stated[1])),
+                None if any(pd.isna(side) or side < 1 for side in stated) else (int(stated[0]), int(stated[1])),
                 own.get(image.image_id, np.zeros((0, 4))),
             )
         )
@@ -132,8 +132,6 @@ def _frame(photo: _Photo) -> str | None:
 def _scale(stated: tuple[int, int], size: tuple[int, int]) -> tuple[float, float] | None:
     """Pixels of the file per pixel of the labels, along x and y; None where the shapes differ by more than rounding."""
     width, height = stated
-    if min(stated) < 1:
-        return None
     if abs(width - size[0] * height / size[1]) > 1 and abs(height - size[1] * width / size[0]) > 1:
         return None
     return size[0] / width, size[1] / height

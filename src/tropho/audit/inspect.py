@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tropho.audit.signature import signature
 from tropho.errors import DataError
@@ -90,20 +90,28 @@ def _look(raw: Path, path: str, signed: bool, decoding: Decoding, budget: PixelB
     try:
         digest = sha256_of(file)
         size = image_size(file, decoding.max_megapixels)
-        with Image.open(file) as header:
-            facts: dict[str, Any] = {
-                "mode": header.mode,
-                "format": header.format or "",
-                "orientation": orientation_of(header),
-                "device": device_of(header),
-                "taken": taken_at(header),
-            }
+        facts = _facts(file)
         with budget.taking(size):
             return Look(path, digest, **facts, **_seen(file, signed, decoding))
     except DataError as error:
         return Look(path, digest, fault=str(error).replace(f"{file}", "the file"))
     except OSError as error:
         return Look(path, "", fault=f"the file can't be opened ({error.strerror}).")
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    """Fields of a Look that stand in the header."""
+    try:
+        with Image.open(file) as header:
+            return {
+                "mode": header.mode,
+                "format": header.format or "",
+                "orientation": orientation_of(header),
+                "device": device_of(header),
+                "taken": taken_at(header),
+            }
+    except UnidentifiedImageError:  # a kind of TIFF that Pillow does not open, but OpenCV does
+        return {"mode": "TIFF", "format": "TIFF"}
 
 
 def _seen(file: Path, signed: bool, decoding: Decoding) -> dict[str, Any]:

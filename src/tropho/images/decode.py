@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
-from tropho.images.deep import DeepPixels, Range, deep_pixels, is_deep
+from tropho.images.deep import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
 """Formats that are opened. Pillow knows more, but some of them start other programs (EPS)."""
@@ -43,7 +43,10 @@ _MEGA = 1_000_000
 _ORIENTATION = 0x0112  # the EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_REFUSED = {"I": "32-bit or signed integer", "F": "32-bit floating-point"}
+_REFUSED = {"I": "32-bit or signed integer pixels", "F": "32-bit floating-point pixels"}
+_NO_RANGE = (
+    "holds {}, and no training image does, from which their range would be known; save it with 8 or 16 bits a channel."
+)
 
 
 @dataclass(frozen=True)
@@ -120,20 +123,26 @@ def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding 
 
 def read_deep(path: Path, max_megapixels: float = DECODING.max_megapixels) -> DeepPixels | None:
     """The unscaled values of an image of more than 8 bits; None for any other; raises as `read_image` does."""
-    with _opened(path, max_megapixels) as image:
-        if not is_deep(image, path):
-            return None
-        image.load()
-        return deep_pixels(image, path)
+    try:
+        with _opened(path, max_megapixels) as image:
+            if not is_deep(image, path):
+                return None
+            image.load()
+            return deep_pixels(image, path)
+    except _OddTiffError:
+        return channels(path)
 
 
 def image_size(path: Path, max_megapixels: float = DECODING.max_megapixels) -> tuple[int, int]:
     """Width and height in pixels after EXIF rotation, from the header alone; raises as `read_image` does."""
-    with _opened(path, max_megapixels) as image:
-        width, height = image.size
-        # TIFF answers with the size of the upright image, the other formats with the stored one.
-        turned = image.format != "TIFF" and orientation_of(image) in _QUARTER_TURNS
-        return (height, width) if turned else (width, height)
+    try:
+        with _opened(path, max_megapixels) as image:
+            width, height = image.size
+            # TIFF answers with the size of the upright image, the other formats with the stored one.
+            turned = image.format != "TIFF" and orientation_of(image) in _QUARTER_TURNS
+            return (height, width) if turned else (width, height)
+    except _OddTiffError as odd:
+        return odd.size
 
 
 def image_orientation(path: Path) -> int:
@@ -148,12 +157,7 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
     try:
         # From a name, Pillow maps uncompressed TIFFs into memory by their upright size and scrambles those that lie.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            megapixels = image.width * image.height / _MEGA
-            if megapixels > max_megapixels:
-                raise DataError(
-                    f"{path} has {_few(megapixels)} megapixels, more than audit.max_megapixels "
-                    f"({max_megapixels:,g}); raise it."
-                )
+            _check_size(path, image.size, max_megapixels)
             yield image
     except DataError:
         raise
@@ -161,7 +165,26 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
         raise DataError(f"{path} is missing.") from None
     except Exception as error:
         # Pillow's plugins let their own struct, zlib, index and value errors through on damaged files.
+        if isinstance(error, UnidentifiedImageError) and (size := tiff_size(path)):
+            _check_size(path, size, max_megapixels)
+            raise _OddTiffError(path, size) from error
         raise DataError(f"{path} can't be read as an image: {_reason(error)}.") from error
+
+
+class _OddTiffError(DataError):
+    """A TIFF file of a kind that Pillow does not open, such as 64-bit floats; OpenCV may."""
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        super().__init__(f"{path} {_NO_RANGE.format('pixels of a kind that is not 8 or 16 bits')}")
+        self.size = size
+
+
+def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> None:
+    megapixels = size[0] * size[1] / _MEGA
+    if megapixels > max_megapixels:
+        raise DataError(
+            f"{path} has {_few(megapixels)} megapixels, more than audit.max_megapixels ({max_megapixels:g}); raise it."
+        )
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -186,10 +209,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode in _REFUSED:
-        raise DataError(
-            f"{path} holds {_REFUSED[image.mode]} pixels, and no training image does, from which their range would "
-            "be known; save it with 8 or 16 bits a channel."
-        )
+        raise DataError(f"{path} {_NO_RANGE.format(_REFUSED[image.mode])}")
     if image.mode in _SIXTEEN_BIT:
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from tropho.errors import DataError
 from tropho.images.symmetries import UPRIGHT, turn_image
@@ -15,7 +16,9 @@ Range = tuple[float, float]
 """The values that become black and white."""
 
 _ROWS = 256  # rows that are converted at once, so that a large image needs no second copy in float64
-_ORIENTATION, _SAMPLE_FORMAT, _SIGNED = 0x0112, 339, 2  # tags of EXIF and TIFF, and a value
+_WIDTH, _HEIGHT, _ORIENTATION, _SAMPLE_FORMAT = 256, 257, 274, 339  # tags of TIFF and EXIF
+_SIGNED = 2  # a sample format
+_MIRRORED = 4  # greater orientations lie on their side
 _SIZE_MARKER = b"\xff\x4f\xff\x51"  # of a JPEG 2000 codestream
 _SIZE_DEPTH = 42  # bytes from there to the depth of the first channel
 
@@ -84,11 +87,14 @@ def channels(path: Path, orientation: int = 1) -> DeepPixels:
     """The values of a file as OpenCV reads them, turned upright (it does that for TIFF, for nothing else).
 
     Raises:
-        DataError: OpenCV can't read it.
+        DataError: OpenCV can't read it, or it has more channels than a picture.
     """
-    read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if read is None:
-        raise DataError(f"{path} can't be read as an image: its values are stored in a way that is not known.")
+    try:
+        read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        read = None
+    if read is None or (read.ndim == 3 and read.shape[2] > 4):
+        raise DataError(f"{path} can't be read as an image: it is a TIFF file of a kind that is not known.")
     values = turn_image(read, UPRIGHT[orientation])
     alpha = None
     if values.ndim == 3 and values.shape[2] in (2, 4):
@@ -97,6 +103,25 @@ def channels(path: Path, orientation: int = 1) -> DeepPixels:
     if values.ndim == 3:
         values = values[:, :, 0] if values.shape[2] == 1 else values[:, :, ::-1]
     return DeepPixels(values if values.dtype.kind == "f" else values.astype(np.int32), alpha)
+
+
+def tiff_size(path: Path) -> tuple[int, int] | None:
+    """Width and height, upright, by the header of a TIFF file; None for any other file, or if it has none.
+
+    For kinds that Pillow does not open, such as 64-bit floats or floats in colour.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        if head[:4] not in (b"II*\0", b"MM\0*"):
+            return None
+        try:
+            tags = ImageFileDirectory_v2(head)
+            file.seek(tags.next)
+            tags.load(file)
+            width, height = int(tags[_WIDTH]), int(tags[_HEIGHT])
+        except Exception:  # as Pillow's plugins have on damaged files
+            return None
+    return (height, width) if tags.get(_ORIENTATION, 1) > _MIRRORED else (width, height)
 
 
 def _is_signed(image: Image.Image) -> bool:
