@@ -271,7 +271,7 @@ def test_deep_images_keep_what_they_show(project, rng, write):
     if write not in (floating, doubles):
         assert "distinct grey levels" in said
     if write is sixteen:
-        assert "16-bit images use 0.3% of their range (1000 to 1209)" in said
+        assert "16-bit images use 0.3 % of their range (1000 to 1209)" in said
 
 
 def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
@@ -399,7 +399,7 @@ def test_case_05_twelve_bits_in_sixteen(case):
     project, task = case("05")
     said = project.run(task, "download", "audit").text
     assert "duplicate_image" not in set(project.table(task, "issues")["kind"])
-    assert "16-bit images use 0.4% of their range (1030 to 1275); they are scaled by it" in said
+    assert "16-bit images use 0.4 % of their range (1030 to 1275); they are scaled by it" in said
     project.run(task, "split")
 
 

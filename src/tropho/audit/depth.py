@@ -23,7 +23,7 @@ def depth_notes(images: pd.DataFrame, looks: dict[str, Look], decoding: Decoding
     left = int(np.any(shades, axis=0).sum()) if shades else 0
     if low == high:
         return [f"All {name} training images hold the one value {low:g}: there is nothing to be told from them."]
-    share = f"use {(high - low) / _MOST:.1%} of their range" if sixteen else "use a part of their range"
+    share = f"use {100 * (high - low) / _MOST:.1f} % of their range" if sixteen else "use a part of their range"
     note = f"{name[0].upper()}{name[1:]} images {share} ({low:g} to {high:g}); they are scaled by it"
     notes = [f"{note}, to {left} distinct grey levels." if 0 < left < 256 else f"{note}."]
     readable = sum(not look.fault for look in looks.values())

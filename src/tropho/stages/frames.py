@@ -30,5 +30,5 @@ def to_stored_frame(table: pd.DataFrame, images: pd.DataFrame, raw: Path) -> tup
         if own.any() and turn != "identity":
             table.loc[own, BOX] = turn_boxes(table.loc[own, BOX].to_numpy("float64"), turn, *size)
         if SYMMETRIES[turn][0]:
-            images.loc[row, ["width", "height"]] = size[::-1]  # type: ignore[index]
+            images.loc[row, ["width", "height"]] = size[::-1]
     return table, images
