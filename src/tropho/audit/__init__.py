@@ -55,7 +55,7 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     log = IssueLog()
     stated = _with_sizes(labels.images, settings.audit.sizes, root)
     images, looks, decoding = _seen_images(stated, raw, settings.audit, log)
-    images, boxes, frame = settle_frames(images, labels.boxes, looks, log)
+    images, boxes, frame = settle_frames(images, labels.boxes, looks, log, settings.audit.format == "yolo")
     labels = replace(labels, boxes=boxes)
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]

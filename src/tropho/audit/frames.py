@@ -37,6 +37,8 @@ class _Photo:
     stated: tuple[int, int] | None
     boxes: np.ndarray
     """(n, 4) xyxy."""
+    shares: bool
+    """Whether the labels hold shares of the picture, taken of the upright one."""
 
     @property
     def stored(self) -> tuple[int, int]:
@@ -49,7 +51,7 @@ class _Photo:
 
 
 def settle_frames(
-    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], log: IssueLog
+    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], log: IssueLog, shares: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame, str | None]:
     """Bring every box into the frame of the upright image, or quarantine its image; each is listed.
 
@@ -58,12 +60,14 @@ def settle_frames(
         boxes: formats.labels.LABELLED_BOXES.
         looks: what the files hold, by path.
         log: gets an issue for every image whose boxes are changed or not used, or whose stated size is wrong.
+        shares: whether the labels hold shares of the picture, which its reader took of the upright one; such boxes fit
+            into any frame and need no scaling.
 
     Returns:
         images and boxes; and the frame ("stored" or "upright") that the labels of turned photos use, None where
         there are none or they disagree.
     """
-    photos = _photos(images, boxes, looks)
+    photos = _photos(images, boxes, looks, shares)
     told = {photo.image_id: _frame(photo) for photo in photos if photo.turn != "identity"}
     votes = Counter(frame for frame in told.values() if frame)
     common = next(iter(votes)) if len(votes) == 1 else None
@@ -88,7 +92,7 @@ def settle_frames(
     return images, boxes, common
 
 
-def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look]) -> list[_Photo]:
+def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], shares: bool) -> list[_Photo]:
     own = {image_id: rows[BOX].to_numpy("float64") for image_id, rows in boxes.groupby("image_id")}
     photos = []
     rows: Iterable[Any] = images.itertuples()
@@ -106,6 +110,7 @@ def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look]) -
                 UPRIGHT[look.orientation],
                 None if any(pd.isna(side) or side < 1 for side in stated) else (int(stated[0]), int(stated[1])),
                 own.get(image.image_id, np.zeros((0, 4))),
+                shares,
             )
         )
     return photos
@@ -120,6 +125,8 @@ def _frame(photo: _Photo) -> str | None:
         fitting = [photo.stated == size for size in pair]
     elif photo.stated is not None:
         fitting = [_scale(photo.stated, size) is not None for size in pair]
+    elif photo.shares:
+        return None
     else:
         far = _BEYOND * min(photo.upright)
         over = [photo.over(size) for size in pair]
@@ -142,11 +149,15 @@ def _moved(photo: _Photo, frame: str | None) -> tuple[np.ndarray | None, str, st
     size = photo.stored if frame == STORED else photo.upright
     stated = photo.stated or size
     scale = _scale(stated, size)
+    if photo.shares and scale is not None:
+        stated = size
     if scale is None or (stated != size and photo.over(stated) > _SLACK):
         return None, "size_mismatch", f"{_mismatch(photo)}; where its boxes belong is unknown, so they are not used."
     if frame is None:
         return None, "unknown_frame", _UNKNOWN
     values = photo.boxes if stated == size else photo.boxes * np.tile(scale, 2)
+    if photo.shares:
+        values = values * np.tile(np.divide(size, photo.upright), 2)
     words = []
     if stated != size:
         words.append(f"scaled from the {stated[0]}x{stated[1]} pixels that the labels state")

@@ -15,8 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from tropho.audit.signature import signature
 from tropho.errors import DataError
 from tropho.files import sha256_of
-from tropho.images.decode import DECODING, ENDINGS, Decoding, image_size, orientation_of, read_deep, read_image
+from tropho.images.decode import DECODING, Decoding, image_size, orientation_of, read_deep, read_image
 from tropho.images.deep import DeepPixels, Range
+from tropho.images.file_types import FORMATS_BY_ENDING, ending_of
 from tropho.images.threads import PixelBudget, in_threads
 from tropho.progress import track
 
@@ -59,7 +60,7 @@ class Look:
     @property
     def mistyped(self) -> bool:
         """Whether the file's ending is that of another format."""
-        return self.format not in ENDINGS.get(Path(self.path).suffix.lower(), {self.format})
+        return self.format not in FORMATS_BY_ENDING.get(ending_of(self.path), {self.format})
 
 
 def look_at(raw: Path, paths: Iterable[str], signed: bool = False, decoding: Decoding = DECODING) -> dict[str, Look]:

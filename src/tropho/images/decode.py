@@ -18,24 +18,9 @@ from tropho.errors import DataError
 from tropho.images.deep import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
-"""Formats that are opened. Pillow knows more, but some of them start other programs (EPS)."""
+"""Formats that are opened. Pillow knows more, but some of them start other programs (EPS).
 
-ENDINGS: dict[str, set[str]] = {
-    ending: formats
-    for endings, formats in (
-        # MPO: what some phones write, a JPEG with further pictures behind it; it opens as JPEG
-        (".jpg .jpeg .jpe .jfif .mpo", {"JPEG", "MPO"}),
-        (".png .apng", {"PNG"}),
-        (".bmp .dib", {"BMP", "DIB"}),
-        (".tif .tiff", {"TIFF"}),
-        (".pbm .pgm .ppm .pnm .pfm", {"PPM"}),
-        (".jp2 .j2k .j2c .jpc .jpf .jpx", {"JPEG2000"}),
-        (".gif", {"GIF"}),
-        (".webp", {"WEBP"}),
-    )
-    for ending in endings.split()
-}
-"""Endings of image files, in lower case, and the formats (as Pillow names them) that may stand behind each."""
+Phones' MPO (a JPEG with a second picture behind it) opens as JPEG."""
 
 Image.MAX_IMAGE_PIXELS = None  # images that are too large are refused here, by a setting and in words
 _MEGA = 1_000_000
