@@ -31,7 +31,7 @@ IMAGES = {
     "label": "string",  # classification; empty for detection and for unlabelled test images
     "ignored": "string",  # classes that annotators left out of such images, see join_names; empty where none
     "subset": "string",  # train | validation | test, as published
-    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; only "ok" goes on
+    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; see usable_images
 }
 MAY_LACK = frozenset({"device", "ignored", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""
@@ -73,6 +73,15 @@ SUSPECTS = {
     "suggested_label": "string",  # as predicted; empty where nothing is
     **{f"suggested_{side}": "float64" for side in BOX},
 }
+
+
+def usable_images(images: pd.DataFrame) -> pd.DataFrame:
+    """Rows of IMAGES that stages after the audit use: those that are ok, and test images whose labels can't be used.
+
+    Of a test image that can be read, a prediction is wanted whatever is wrong with its labels.
+    """
+    wanted = (images["subset"] == "test") & (images["status"] == "unlabelled") & images["width"].notna()
+    return images[(images["status"] == "ok") | wanted]
 
 
 def empty(schema: dict[str, str]) -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tropho.files import sha256_of
+from tropho.images.decode import ImageReader
 from tropho.reporting.album import Album
 from tropho.reporting.detection import detection_figures
 from tropho.stages.paths import Paths
@@ -65,7 +66,7 @@ def whole(tmp_path_factory, helpers, settings):
     helpers["write_results"](root, task.name, world, "leaderboard_map", 0.8734)
     (root / "params.yaml").write_text("defaults: {train: {epochs: 12, batch_size: 8}}")
     to = root / "reports" / task.name / "evaluate" / "figures"
-    figures = (world.images, world.boxes, world.predictions, world.classes, "NEG", world.raw)
+    figures = (world.images, world.boxes, world.predictions, world.classes, "NEG", ImageReader(world.raw))
     detection_figures(*figures, to / "test", gallery=4)
     return root
 

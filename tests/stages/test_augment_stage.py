@@ -48,6 +48,7 @@ def workspace(root: Path, task: str, detection: bool) -> pd.DataFrame:
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(file)
     write_table(pd.DataFrame(rows), root / "data" / "audit" / task / "images.csv", IMAGES)
+    (root / "data" / "audit" / task / "summary.json").write_text("{}")
     boxes_table = pd.DataFrame(boxes, columns=list(BOXES)[:-1])
     write_table(boxes_table, root / "data" / "audit" / task / "boxes.csv", BOXES)
     write_table(pd.DataFrame(splits), root / "data" / "splits" / f"{task}.csv", SPLITS)

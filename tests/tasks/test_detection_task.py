@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack, write_pack
 from tropho.settings import TaskSettings
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
@@ -188,7 +189,9 @@ def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_pa
     monkeypatch.setattr("tropho.reporting.detection.detection_figures", lambda *given: seen.append(given[-1]))
     task = build_task(settings("smear_demo", **{"evaluate.beta": 2.0}), ["Trophozoite", "WBC"])
     truth = truth_of(["a"], [["a", "WBC", 10.0, 10.0, 30.0, 30.0]])
-    task.figures(truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, tmp_path, tmp_path)
+    task.figures(
+        truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, ImageReader(tmp_path), tmp_path
+    )
     assert seen == [2.0]
 
 

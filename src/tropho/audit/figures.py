@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tropho.errors import DataError
 from tropho.files import atomic_path
-from tropho.images.decode import read_image
+from tropho.images.decode import ImageReader
 from tropho.images.fonts import plain, save_png
 
 COLOURS = {"train": "#3b6fb6", "validation": "#4a9d6e", "test": "#e08a3c"}
@@ -105,7 +105,7 @@ def issue_counts(issues: pd.DataFrame, to: Path) -> None:
     save(figure, to)
 
 
-def duplicate_pairs(images: pd.DataFrame, raw: Path, to: Path) -> None:
+def duplicate_pairs(images: pd.DataFrame, reader: ImageReader, to: Path) -> None:
     """Pictures: the first image of some sets of duplicates beside another of it, unequal bytes preferred."""
     known = images[images["duplicate"].notna()].set_index("image_id")
     rows = []
@@ -125,7 +125,7 @@ def duplicate_pairs(images: pd.DataFrame, raw: Path, to: Path) -> None:
     for axes in grid:
         axes.axis("off")
     for axes, (first, second) in zip(grid, pairs, strict=False):
-        axes.imshow(np.hstack([tile(raw / first["path"]), tile(raw / second["path"])]))
+        axes.imshow(np.hstack([tile(reader, first["path"]), tile(reader, second["path"])]))
         axes.set_title(f"{_short(first)}\n{_short(second)}", fontsize=7, loc="left")
     figure.suptitle("Images that show the same (left: named first)")
     save(figure, to)
@@ -135,11 +135,11 @@ def _short(image: pd.Series) -> str:
     return f"{image['subset']}: {plain(image.name, 58)}"
 
 
-def tile(path: Path) -> np.ndarray:
+def tile(reader: ImageReader, path: str) -> np.ndarray:
     """An image letterboxed to TILE x TILE."""
     tile = np.full((TILE, TILE, 3), 255, dtype=np.uint8)
     try:
-        pixels = read_image(path)
+        pixels = reader.read(path)
     except DataError:
         return tile
     scale = (TILE - 4) / max(pixels.shape[:2])

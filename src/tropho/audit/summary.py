@@ -172,6 +172,13 @@ def _notes(summary: dict[str, Any]) -> list[str]:
         (status.get("unreadable"), f"Images that can't be read: {status.get('unreadable', 0):,}."),
         (status.get("unlabelled"), f"Images without a usable label: {status.get('unlabelled', 0):,}."),
         (rows, f"Rows of labels that can't be used: {rows:,}."),
+        (issues.get("turned_boxes"), f"Photos whose boxes were turned with them: {issues.get('turned_boxes', 0):,}."),
+        (issues.get("scaled_boxes"), f"Images whose boxes were scaled to them: {issues.get('scaled_boxes', 0):,}."),
+        (
+            issues.get("unknown_frame"),
+            "Photos that EXIF turns, though nothing tells whether their boxes were drawn before or after the turn: "
+            f"{issues.get('unknown_frame', 0):,}.",
+        ),
         (dropped, f"Boxes dropped for want of area inside their image: {dropped:,}."),
         (
             doubles["pairs"],

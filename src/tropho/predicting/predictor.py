@@ -14,6 +14,7 @@ from torch import nn
 from tropho.config import with_overrides
 from tropho.errors import DataError
 from tropho.files import read_yaml
+from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
 from tropho.tasks import build_task
@@ -41,6 +42,8 @@ class Predictor:
 
     task: Task
     model: nn.Module
+    decoding: Decoding = DECODING
+    """How files became the pixels that it was trained on."""
 
     @torch.inference_mode()
     def predict_raw(self, image: np.ndarray, image_id: str, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -81,7 +84,8 @@ def load_predictor(folder: Path) -> Predictor:
     task = trained_task(folder)
     model = task.model()
     model.load_state_dict(load_file(folder / "weights.safetensors"))
-    return Predictor(task, model.eval())
+    decoding = read_yaml(folder / "config.yaml").get("decoding", {})
+    return Predictor(task, model.eval(), Decoding.recorded(decoding))
 
 
 def _size(image: np.ndarray) -> tuple[int, int]:

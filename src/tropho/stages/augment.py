@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.files import write_json
+from tropho.files import read_json, write_json
 from tropho.images.augmenter import Augmenter
+from tropho.images.decode import Decoding
 from tropho.images.pack import Pack, write_pack
 from tropho.images.previews import preview_sheet
 from tropho.images.scenes import Scenes
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table
+from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, usable_images
 
 _WRITES = {"pack", "policy.json", "previews.png"}
 
@@ -38,7 +39,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     classes = settings.audit.classes or sorted(boxes["label"].unique())
     chosen = settings.augment
     _clear(paths.augmented)
-    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey)
+    decoding = Decoding.recorded(read_json(paths.audit / "summary.json"))
+    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey, decoding)
     pack = Pack(paths.augmented / "pack")
     augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
     record = {"images": len(pack), "policy": augmenter.to_dict()}
@@ -68,7 +70,7 @@ def varied(images: pd.DataFrame, boxes: pd.DataFrame, count: int) -> pd.DataFram
 def _chosen(images: pd.DataFrame, splits: pd.DataFrame, subsets: list[str]) -> pd.DataFrame:
     """Rows of `images` that the split put into these subsets, in the audit's order."""
     ids = splits.loc[splits["subset"].isin(subsets), "image_id"]
-    usable = images[images["status"] == "ok"]
+    usable = usable_images(images)
     strange = set(ids) - set(usable["image_id"])
     if strange:
         raise DataError(

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tropho.files import atomic_folder, read_json, write_json
+from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
 from tropho.metrics.names import ascii_names
 from tropho.predicting.crossfit import cross_finish
@@ -34,6 +35,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     accelerator = make_accelerator(settings.train)
     members = load_members(settings, paths, record, inputs)
     base = members[0]
+    reader = ImageReader(paths.raw, inputs.decoding)
     task = base.task
     oof = out_of_fold(members, accelerator)
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
@@ -48,11 +50,11 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_finished.parquet")
-        _write_suspects(task, oof_truth, finished, paths.raw, folder)
+        _write_suspects(task, oof_truth, finished, reader, folder)
         thresholds = task.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
         first, model = next(iter(base.folds.items()))
-        judged = Judged(task, thresholds, paths.raw, folder)
+        judged = Judged(task, thresholds, reader, folder)
         judged.add("oof", oof_truth, finished, raw)
         judged.notes["oof"] += describe_gains(fitted)
         judged.draw("oof", oof_truth, finished, raw)
@@ -87,12 +89,12 @@ def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFra
     judged.draw("test", truth, finished, raw)
 
 
-def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, raw: Path, folder: Path) -> None:
+def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, reader: ImageReader, folder: Path) -> None:
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
     suspects = task.suspects(truth, finished)
     write_table(suspects, folder / "suspects.csv", SUSPECTS)
     most = task.settings.evaluate.suspects
-    suspect_gallery(suspects, truth.images, truth.boxes, raw, folder / "suspects.png", most)
+    suspect_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
 
 
 def _add_leakage(judged: Judged, inputs: Inputs, folds: Iterable[int]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tropho.config import with_overrides
 from tropho.errors import DataError
 from tropho.files import fingerprint, read_json, read_yaml, sha256_of
+from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import Pack
 from tropho.images.shrunk import ShrunkPack
 from tropho.settings import TaskSettings
@@ -32,6 +33,8 @@ class Inputs:
     pack: Pack
     classes: list[str]
     data_hash: str
+    decoding: Decoding = DECODING
+    """How files became the pack's pixels."""
 
     def fold(self, number: int) -> tuple[Truth, Truth]:
         """(training truth, validation truth) of a fold."""
@@ -57,14 +60,16 @@ def read_inputs(paths: Paths) -> Inputs:
     if train.empty:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
+    summary = read_json(paths.audit / "summary.json")
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
         truth=Truth(images, boxes),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
         pack=Pack(paths.augmented / "pack"),
-        classes=read_json(paths.audit / "summary.json")["classes"],
+        classes=summary["classes"],
         data_hash=fingerprint([sha256_of(path) for path in files]),
+        decoding=Decoding.recorded(summary),
     )
 
 

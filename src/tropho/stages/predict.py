@@ -1,6 +1,7 @@
 """Predictions for any image files, by all the models that a task has trained."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,13 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     trained = read_json(record)
     fitted = _fitted(settings, paths, trained)
     members = load_folds(settings, paths, trained)
-    kind = next(iter(members[BASE].values())).task
+    first = next(iter(members[BASE].values()))
+    kind, decoding = first.task, replace(first.decoding, max_megapixels=settings.audit.max_megapixels)
     names = _names(images)
     tables, predicted = [], []
     for name, image in track(list(names.items()), "predict"):
         try:
-            pixels = read_image(image)
+            pixels = read_image(image, decoding=decoding)
             tables.append(
                 stack_members(
                     {

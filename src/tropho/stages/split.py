@@ -103,7 +103,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
     else:
         fold[subset == "train"] = deal(train["group"], traits_of(train, boxes, sides.folds), sides.folds, settings.seed)
     table = sides.images[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
-    usable = images[images["status"] == "ok"]
+    usable = tables.usable_images(images)
     splits = table.loc[usable["image_id"]].reset_index()
     splits["group"] = usable["group"].to_numpy()
     return tables.conform(splits, tables.SPLITS, "splits")
@@ -112,7 +112,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
 def _sides(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> _Sides:
     """Tell training, validation and test images apart, and exclude what training shares with the others."""
     published = settings.validation == "published"
-    ordered = images[images["status"] == "ok"].sort_values("image_id").reset_index(drop=True)
+    ordered = tables.usable_images(images).sort_values("image_id").reset_index(drop=True)
     groups = ordered["group"]
     if not settings.grouped:
         ordered = ordered.assign(group=ordered["image_id"])

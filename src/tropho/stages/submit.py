@@ -14,9 +14,10 @@ from tropho.predicting.predictor import trained_task
 from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.stages.evaluated import check_evaluated
+from tropho.stages.frames import to_stored_frame
 from tropho.stages.paths import Paths
 from tropho.stages.target import Target, target_of
-from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, empty, read_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.ledger import enter, keep_file
@@ -43,6 +44,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     left_out = Truth(images, empty(BOXES)).ignored
     target = target_of(paths, settings, task.classes)
     predictions = _submission(task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
+    if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
+        predictions, images = to_stored_frame(predictions, images[images["image_id"].isin(image_ids)], paths.raw)
     rows = [] if held_back else target.rows(image_ids)
     table = target.layout.fill(predictions, rows)
     write_submission(table, target.layout, paths.submission)

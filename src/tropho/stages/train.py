@@ -235,7 +235,11 @@ def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Pa
     """Move what was trained, and what is kept, into models/T, whole."""
     with atomic_folder(paths.models) as folder:
         for model in models:
-            config = {"settings": model.settings.model_dump(), "classes": model.inputs.classes}
+            config = {
+                "settings": model.settings.model_dump(),
+                "classes": model.inputs.classes,
+                "decoding": model.inputs.decoding.record(),
+            }
             for number in (fold["fold"] for fold in entries[model.name]["folds"]):
                 old = paths.fold(number, model.name)
                 source = old if number in model.kept else model.work / f"fold{number}"

@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.predicting.views import View
 from tropho.settings import TaskSettings
@@ -45,10 +46,11 @@ class Truth:
 
     @property
     def labelled(self) -> "Truth":
-        """The part that can be scored against: every image if there are boxes, else those with a label."""
-        if len(self.boxes):
-            return self
-        return Truth(self.images[self.images["label"].notna()].reset_index(drop=True), self.boxes)
+        """The part that can be scored against: images with a label or, if there are boxes, with labels that count."""
+        known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
+        if "status" in self.images:
+            known &= self.images["status"] != "unlabelled"
+        return Truth(self.images[known].reset_index(drop=True), self.boxes)
 
     def of(self, image_ids: Iterable[str]) -> "Truth":
         """The part that concerns these images, in their order."""
@@ -161,7 +163,7 @@ class Task(Protocol):
         truth: Truth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
-        raw: Path,
+        reader: ImageReader,
         to: Path,
         unfinished: pd.DataFrame | None = None,
     ) -> None:

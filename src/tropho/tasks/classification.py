@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
 from tropho.metrics.classification import classification_metrics
@@ -181,7 +182,7 @@ class ClassificationTask:
         truth: Truth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
-        raw: Path,
+        reader: ImageReader,
         to: Path,
         unfinished: pd.DataFrame | None = None,
     ) -> None:
@@ -190,7 +191,9 @@ class ClassificationTask:
 
         evaluate = self.settings.evaluate
         beta, gallery = evaluate.curve_beta, evaluate.gallery
-        classification_figures(truth.images, predictions, self.classes, raw, to, beta, gallery, thresholds, unfinished)
+        classification_figures(
+            truth.images, predictions, self.classes, reader, to, beta, gallery, thresholds, unfinished
+        )
 
     def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
         """Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
@@ -179,7 +180,7 @@ class DetectionTask:
         truth: Truth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
-        raw: Path,
+        reader: ImageReader,
         to: Path,
         unfinished: pd.DataFrame | None = None,
     ) -> None:
@@ -187,13 +188,14 @@ class DetectionTask:
         from tropho.reporting.detection import detection_figures
 
         evaluate = self.settings.evaluate
+        known = truth.labelled if len(truth.boxes) else truth
         detection_figures(
-            truth.images,
-            truth.boxes,
-            predictions,
+            known.images,
+            known.boxes,
+            predictions[predictions["image_id"].isin(known.images["image_id"])],
             self.classes,
             self.negative,
-            raw,
+            reader,
             to,
             evaluate.iou,
             thresholds,
