@@ -175,3 +175,19 @@ def test_the_real_training_table_scores_one_against_itself(tropho, real_data):
     done = tropho("score", table, table)
     assert json.loads(done.stdout)["score"] == 1.0
     assert time.perf_counter() - started < 60  # a hang, not a slow machine: speed is measured in benchmarks/
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    code = "import os, signal, tropho.stages.audit as stage; from tropho.cli import main; "
+    code += "stage.run = lambda *_: os.kill(os.getpid(), signal.SIGINT); main()"
+    command = [sys.executable, "-c", code, "audit", "cells_demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert one_sentence(done) == "tropho: stopped; run the same command to go on."
+
+
+def test_a_score_is_recorded_for_one_task_alone(tropho):
+    done = tropho("leaderboard", "smear_demo", "--record", "malaria", "0.9")
+    assert done.returncode == 2
+    assert "'malaria'" in one_sentence(done)
