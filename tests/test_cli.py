@@ -200,3 +200,19 @@ def test_make_says_so_before_it_installs_anything(tmp_path):
     (tmp_path / ".git").mkdir()
     done = subprocess.run(["make", "demo", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "git init" not in done.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    code = "import os, signal, tropho.stages.audit as stage; from tropho.cli import main; "
+    code += "stage.run = lambda *_: os.kill(os.getpid(), signal.SIGINT); main()"
+    command = [sys.executable, "-c", code, "audit", "cells_demo"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert one_sentence(done) == "tropho: stopped; run the same command to go on."
+
+
+def test_a_score_is_recorded_for_one_task_alone(tropho):
+    done = tropho("leaderboard", "smear_demo", "--record", "malaria", "0.9")
+    assert done.returncode == 2
+    assert "'malaria'" in one_sentence(done)

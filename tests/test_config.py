@@ -103,6 +103,18 @@ def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words)
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["../../victim", ".", "..", "/x", "x; touch PWNED #", "a b", "", "-x", "é", 7, None])
+@pytest.mark.parametrize("place", ["tasks", "active"])
+def test_a_task_name_is_neither_a_path_nor_a_shell_word(tmp_path, params, name, place):
+    if place == "tasks":
+        params["tasks"][name] = params["tasks"]["malaria"]
+    else:
+        params["active"] = [name]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(UsageError, match="can't be the name of a task"):
+        load_params(tmp_path / "params.yaml")
+
+
 def test_an_mlp_is_not_asked_for_views_at_other_scales(params):
     params["tasks"]["cells_demo"].update(model={"name": "mlp"}, predict={"tta": ["identity", "hflip@1.25"]})
     with pytest.raises(UsageError, match=r"tasks\.cells_demo: an mlp sees images of one size only"):

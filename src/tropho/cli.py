@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tropho.errors import TrophoError
+from tropho.errors import StoppedError, TrophoError
 
 app = typer.Typer(
     name="tropho",
@@ -41,7 +41,10 @@ def _run_stage(stage: str, task: str) -> None:
 
     settings = load_task(task)
     _say_if_no_repository(Path.cwd())
-    importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
+    try:
+        importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
+    except KeyboardInterrupt:  # Typer would only say "Aborted."
+        raise StoppedError("stopped; run the same command to go on.") from None
 
 
 def _say_if_no_repository(root: Path) -> None:
@@ -181,6 +184,8 @@ def leaderboard(
     from tropho.stages.leaderboard import print_leaderboard
     from tropho.stages.ledger import print_partings, record_score
 
+    if record is not None and task not in (None, record[0]):
+        raise UsageError(f"--record names '{record[0]}', but the task given is '{task}'; leave one of them out.")
     if record is not None:
         typer.echo(record_score(Path.cwd(), *record, private, file))
         print_partings(Path.cwd(), record[0])
@@ -201,9 +206,6 @@ def main() -> None:
             raise
         typer.echo(f"tropho: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("tropho: stopped.", err=True)
-        sys.exit(130)
     except OSError as error:
         if debug:
             raise

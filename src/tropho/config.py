@@ -2,6 +2,7 @@
 
 import datetime
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tropho.settings import BASE, SECTIONS, TaskSettings
 from tropho.tables import nfc
 
 PARAMS = Path("params.yaml")
+TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 MEMBERS_OWN = ("model", "train", "augment")
 SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
@@ -52,6 +54,7 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     for section, values in params["defaults"].items():
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
+    _check_names([*params["tasks"], *(params.get("active") or [])])
     unknown = [task for task in params.get("active") or [] if task not in params["tasks"]]
     if unknown:
         raise UsageError(f"active: there is no task '{unknown[0]}'{_nearest(unknown[0], params['tasks'])}.")
@@ -70,6 +73,16 @@ class _Loader(yaml.SafeLoader):
                 raise UsageError(f"params.yaml, lines {lines[name]} and {line}: '{name}' stands twice; remove one.")
             lines[name] = line
         return super().construct_mapping(node, deep)
+
+
+def _check_names(names: list[Any]) -> None:
+    """Raise UsageError if a task's name is not one that files, folders and shell commands can bear."""
+    for name in names:
+        if not isinstance(name, str) or not TASK_NAME.fullmatch(name):
+            raise UsageError(
+                f"tasks: {name!r} can't be the name of a task, since files and folders are called by it; use letters, "
+                "digits, _ and -, a letter or digit first (in quotes, if YAML reads it as something else)."
+            )
 
 
 def load_task(task: str, path: Path = PARAMS) -> TaskSettings:

@@ -21,3 +21,9 @@ class OutsideError(TrophoError):
     """Something outside failed: network, disk, credentials, a server."""
 
     exit_code = 3
+
+
+class StoppedError(TrophoError):
+    """The user stopped the command with Ctrl-C."""
+
+    exit_code = 130

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SWITCH = "TROPHO_TRACKING"
+SQLITE = "sqlite:///"
 
 _ENVIRONMENT = {
     # MLflow's own values make a dead server cost many minutes.
@@ -71,4 +72,8 @@ def connect(uri: str) -> "MlflowClient":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         logging.getLogger("mlflow").setLevel(logging.ERROR)
+    if uri.startswith(SQLITE):
+        from tropho.tracking.sqlite_setup import ensure_database
+
+        ensure_database(Path(uri.removeprefix(SQLITE)))
     return MlflowClient(uri)

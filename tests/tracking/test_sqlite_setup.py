@@ -1,0 +1,85 @@
+"""A database that a killed set-up left behind is replaced; one with runs never is."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import ROOT
+from tropho.tracking import open_tracker
+from tropho.tracking.sqlite_setup import ensure_database
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "mlflow.db"
+    ensure_database(path)
+    return path.read_bytes()
+
+
+def is_recorded(root):
+    with open_tracker(root).run("train t", experiment="t") as run:
+        run.log_metrics({"score": 0.5})
+        return run.id is not None
+
+
+@pytest.mark.parametrize("harm", ["empty", "no experiments", "old revision", "no tables"])
+def test_a_half_made_database_is_made_anew(tmp_path, whole, harm):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(b"" if harm == "empty" else whole)
+    with sqlite3.connect(path) as database:
+        if harm == "no experiments":
+            database.execute("DELETE FROM experiments")
+        if harm == "old revision":
+            database.execute("UPDATE alembic_version SET version_num = '0584bdc529eb'")
+        if harm == "no tables":
+            database.execute("DROP TABLE alembic_version")
+    database.close()
+    assert is_recorded(tmp_path)
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_database_with_runs_is_left_alone(tmp_path, whole):
+    path = tmp_path / "mlflow.db"
+    path.write_bytes(whole)
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO runs (run_uuid, name) VALUES ('r', 'kept')")
+        database.execute("UPDATE alembic_version SET version_num = '0584bdc529eb'")
+    database.close()
+    before = path.read_bytes()
+    ensure_database(path)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_database_is_left_alone(tmp_path):
+    (tmp_path / "mlflow.db").write_text("my notes")
+    ensure_database(tmp_path / "mlflow.db")
+    assert (tmp_path / "mlflow.db").read_text() == "my notes"
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.8])
+def test_a_kill_during_the_first_set_up_leaves_nothing_half_made(tmp_path, seconds):
+    code = "import sys; from pathlib import Path; from tropho.tracking.sqlite_setup import ensure_database as e; "
+    code += "import mlflow.store.tracking.sqlalchemy_store; print('go', flush=True); e(Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(tmp_path / "mlflow.db")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
+    process.stdout.readline()
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert is_recorded(tmp_path)
+
+
+@pytest.mark.real
+def test_the_database_that_was_seen_half_made(tmp_path):
+    found = ROOT.parent / "shared" / "cases" / "breaks" / "mlflow_half.db"
+    if not found.exists():
+        pytest.skip("the cases (../shared/cases) are not beside this checkout")
+    (tmp_path / "mlflow.db").write_bytes(found.read_bytes())
+    assert is_recorded(tmp_path)
