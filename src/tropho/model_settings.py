@@ -47,6 +47,9 @@ CLASSIFIERS = ("mlp", "lenet", "resnet")
 PRESENCE = "presence"
 """A detection model that finds no boxes: it says whether there are any."""
 
+IGNORES_REGIONS = ("fcos", "torchvision_fcos", PRESENCE)
+"""Detection models whose loss leaves ignored regions out."""
+
 
 class ModelSettings(Section):
     """The network."""

@@ -5,6 +5,7 @@ Boxes are absolute pixels of the decoded image, x first, half-open floats: width
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
@@ -81,6 +82,26 @@ def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") ->
         raise DataError(f"{name} has no column '{missing[0]}'; it needs {', '.join(schema)}.")
     table = table.reindex(columns=list(schema)).astype(schema)
     return table.fillna({"ignore": False}) if "ignore" in schema else table
+
+
+def is_region(boxes: pd.DataFrame) -> np.ndarray:
+    """Whether each of the boxes (tables.BOXES) is an ignored region, (N,) bool."""
+    if "ignore" not in boxes:
+        return np.zeros(len(boxes), bool)
+    return boxes["ignore"].astype("boolean").fillna(value=False).to_numpy(bool)
+
+
+def split_regions(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Separate boxes of objects from ignored regions.
+
+    Args:
+        boxes: BOXES, in which the column `ignore` may lack.
+
+    Returns:
+        The rows of objects, and those of ignored regions, each numbered from 0.
+    """
+    region = is_region(boxes)
+    return boxes[~region].reset_index(drop=True), boxes[region].reset_index(drop=True)
 
 
 def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None = None) -> None:

@@ -13,12 +13,12 @@ from tropho.files import write_json
 from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack, write_pack
 from tropho.images.previews import preview_sheet
-from tropho.images.scenes import Scene, Scenes
+from tropho.images.scenes import REGION, Scene, Scenes
 from tropho.progress import track
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+from tropho.tables import BOXES, IMAGES, SPLITS, read_table, split_regions
 
 PROVEN_ON = 500
 """Training images that augmentation is tried on at most, spread evenly over them; the steps alone share as many."""
@@ -41,7 +41,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     used = _chosen(images, splits, ["train", "test"])
     train = _chosen(images, splits, ["train"])
     boxes = boxes[boxes["image_id"].isin(train["image_id"])]
-    classes = settings.audit.classes or sorted(boxes["label"].unique())
+    objects, _ = split_regions(boxes)
+    classes = settings.audit.classes or sorted(objects["label"].unique())
     chosen = settings.augment
     _clear(paths.augmented)
     write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey)
@@ -54,7 +55,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     record = {"images": len(pack), "proof": proof, "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)
     if chosen.previews:
-        shown = varied(train, boxes, chosen.previews)
+        shown = varied(train, objects, chosen.previews)
         preview_sheet(augmenter, list(shown.index), _captions(shown), classes, paths.augmented / "previews.png")
     return record
 
@@ -76,7 +77,7 @@ def prove(augmenter: Augmenter, numbers: Sequence[int]) -> dict[str, Any]:
     """
     before = after = 0
     for turn, number in enumerate(track(numbers, "Proving the augmentation")):
-        count, seed = len(augmenter.scenes.targets(number)[0]), sample_seed(0, 0, turn)
+        count, seed = _objects(augmenter.scenes.targets(number)[1]), sample_seed(0, 0, turn)
         scene = augmenter(number, seed)
         fault = _fault(scene, augmenter, count)
         if fault:
@@ -84,7 +85,7 @@ def prove(augmenter: Augmenter, numbers: Sequence[int]) -> dict[str, Any]:
                 f"Augmentation spoils image '{augmenter.scenes.image_ids[number]}' (seed {seed}): {fault}; switch "
                 "the steps of augment off one by one, and report this."
             )
-        before, after = before + count, after + len(scene.boxes)
+        before, after = before + count, after + _objects(scene.labels)
     lost = max(0.0, round(1 - after / before, 4)) if before else 0.0
     return {"images": len(numbers), "boxes_in": before, "boxes_out": after, "share_lost": lost}
 
@@ -127,13 +128,18 @@ def _fault(scene: Scene, augmenter: Augmenter, count: int) -> str:
     least, most = augmenter.sides
     if not least <= max(height, width) <= most or (not augmenter.boxed and height != width):
         return f"the result is {width}x{height} pixels, not {least if least == most else f'{least} to {most}'}"
-    if len(boxes) != len(labels) or (len(boxes) > count and not augmenter.adds):
+    if len(boxes) != len(labels) or (_objects(labels) > count and not augmenter.adds):
         return f"{count} boxes became {len(boxes)} with {len(labels)} labels"
     if not np.isfinite(boxes).all() or (boxes < 0).any() or (boxes > np.tile([width, height], 2)).any():
         return f"a box reaches out of the image of {width}x{height} pixels"
     if (boxes[:, 2:] <= boxes[:, :2]).any():
         return "a box has no area"
     return ""
+
+
+def _objects(labels: np.ndarray) -> int:
+    """How many of the boxes are of objects, not ignored regions."""
+    return int((labels != REGION).sum())
 
 
 def _captions(images: pd.DataFrame) -> list[str]:

@@ -7,13 +7,14 @@ from pathlib import Path
 import yaml
 
 from tropho.config import with_overrides
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint, read_json, sha256_of
 from tropho.images.pack import Pack
 from tropho.images.shrunk import ShrunkPack
+from tropho.model_settings import IGNORES_REGIONS
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+from tropho.tables import BOXES, IMAGES, SPLITS, read_table, split_regions
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
 
@@ -61,7 +62,7 @@ def read_inputs(paths: Paths) -> Inputs:
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
-        truth=Truth(images, boxes),
+        truth=Truth(images, *split_regions(boxes)),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
         pack=Pack(paths.augmented / "pack"),
@@ -78,9 +79,25 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
 
 
 def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
-    """The settings with what the network takes from all training images, whatever the fold, such as anchors."""
+    """The settings with what the network takes from all training images, whatever the fold, such as anchors.
+
+    Raises:
+        UsageError: the network can't be trained on these images; see `check_trainable`.
+    """
+    check_trainable(settings, inputs)
     train = [image_id for ids in inputs.folds.values() for image_id in ids]
     return build_task(settings, inputs.classes).fitted(inputs.truth.of(train), inputs.pack)
+
+
+def check_trainable(settings: TaskSettings, inputs: Inputs) -> None:
+    """Raise UsageError if the model can't be trained on these images, whatever comes of it."""
+    regions, name = inputs.truth.regions["image_id"], settings.model.name
+    train = regions[regions.isin(inputs.fold_of)]
+    if len(train) and settings.kind == "detection" and name not in IGNORES_REGIONS:
+        raise UsageError(
+            f"{train.nunique():,} training images have ignored regions (crowds), such as '{train.iloc[0]}', which "
+            f"model.name '{name}' can't leave out; set model.name to fcos."
+        )
 
 
 def code_hash() -> str:

@@ -22,7 +22,7 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     """Split what audit found usable; write root/data/splits/TASK.csv and, with its counts, TASK.json."""
     paths = Paths(root, settings.name)
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
-    boxes = tables.read_table(paths.audit / "boxes.csv", tables.BOXES)
+    boxes, _ = tables.split_regions(tables.read_table(paths.audit / "boxes.csv", tables.BOXES))
     splits = split(settings.split, images, boxes)
     summary = summarise(splits, images, boxes, settings.split.validation == "published", settings.split.holdout)
     tables.write_table(splits, paths.splits, tables.SPLITS)
