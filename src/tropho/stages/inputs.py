@@ -90,13 +90,36 @@ def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
 
 
 def check_trainable(settings: TaskSettings, inputs: Inputs) -> None:
-    """Raise UsageError if the model can't be trained on these images, whatever comes of it."""
+    """Raise UsageError if the model can't be trained on these images, DataError if a fold has none."""
+    folds = sorted(inputs.folds)[: settings.train.folds]
+    count = min(len(inputs.fold_of) - len(inputs.folds[number]) for number in folds)
+    if not count:
+        raise DataError("A fold leaves no image to train on; the split's summary says what became of the others.")
+    _check_batch_norm(settings, inputs, count)
     regions, name = inputs.truth.regions["image_id"], settings.model.name
     train = regions[regions.isin(inputs.fold_of)]
     if len(train) and settings.kind == "detection" and name not in IGNORES_REGIONS:
         raise UsageError(
             f"{train.nunique():,} training images have ignored regions (crowds), such as '{train.iloc[0]}', which "
             f"model.name '{name}' can't leave out; set model.name to fcos."
+        )
+
+
+def _check_batch_norm(settings: TaskSettings, inputs: Inputs, count: int) -> None:
+    """Raise UsageError if batch norm would see one value a channel; a fold has `count` training images."""
+    side = settings.model.batch_norm_side
+    if side is None or min(settings.train.batch_size, count) > 1:
+        return
+    what = "train.batch_size 1" if count > 1 else "A fold's one training image"
+    if settings.kind == "classification":
+        small = [""] if settings.augment.size <= side else []
+    else:
+        least = settings.augment.scales[0]
+        small = [each for each in inputs.fold_of if max(inputs.pack.size_of(each)) * least <= side]
+    if small:
+        where = f", for '{small[0]}' of {side} pixels or less," if small[0] else ""
+        raise UsageError(
+            f"{what} leaves batch norm{where} one value a channel to average; {settings.model.batch_norm_remedy}."
         )
 
 

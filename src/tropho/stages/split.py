@@ -65,6 +65,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
         subset[subset == "validation"] = "train"
     folds = 1 if published else settings.folds
     _check_groups(ordered[subset == "train"], images, folds)
+    _check_more_than_one_class(ordered.loc[subset == "train", "label"])
     if not (images["subset"] == "test").any():
         _hold_out(settings, subset, ordered, boxes)
     if settings.drop_test_duplicates:
@@ -138,6 +139,15 @@ def _check_groups(train: pd.DataFrame, images: pd.DataFrame, folds: int) -> None
         raise DataError(
             f"{groups} groups of usable training images can't be dealt into {folds} folds; "
             f"training images by status: {counts}; issues.csv of the audit says why."
+        )
+
+
+def _check_more_than_one_class(labels: pd.Series) -> None:
+    """One class alone is always right: there would be nothing to learn and nothing to measure."""
+    if labels.nunique() == 1:
+        raise DataError(
+            f"All usable training images are of one class, '{labels.dropna().iloc[0]}', and classification needs two; "
+            "see issues.csv of the audit for images and folders that were left aside."
         )
 
 
