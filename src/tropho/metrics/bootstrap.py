@@ -50,11 +50,11 @@ def with_intervals(
     interval.
 
     Returns:
-        Index: the names; columns value, low, high (NaN = undefined).
+        Index: the names; columns value, low, high (NaN = undefined), and draws: how many had a value.
     """
     groups = np.asarray(groups)
     values = {name: value[0] for name, value in statistic(np.ones((1, len(groups)))).items()}
-    table = pd.DataFrame({"value": pd.Series(values, dtype=np.float64), "low": np.nan, "high": np.nan})
+    table = pd.DataFrame({"value": pd.Series(values, dtype=np.float64), "low": np.nan, "high": np.nan, "draws": 0})
     if len(pd.unique(groups)) < 2:
         return table
     blocks = [statistic(weights) for weights in draws_of_groups(groups, draws, seed)]
@@ -62,6 +62,7 @@ def with_intervals(
     for name in values:
         drawn = np.concatenate([block[name] for block in blocks])
         defined = drawn[~np.isnan(drawn)]
+        table.loc[name, "draws"] = len(defined)
         if len(defined):
             table.loc[name, ["low", "high"]] = np.quantile(defined, tails)
     return table

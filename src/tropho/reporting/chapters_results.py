@@ -32,7 +32,7 @@ def headline(settings: TaskSettings, folders: Folders, reader: Reader) -> Headli
     """The score the project is judged by, on what, the same on the other images, and its classes."""
     metrics = reader.json(folders.evaluate / "metrics.json")
     head = metrics.get("headline")
-    if not isinstance(head, dict) or numbers.as_number(head.get("value")) is None:
+    if not isinstance(head, dict) or "value" not in head:
         return Headline("", "", "", blocks=[todo("evaluate", settings.name, "Nothing has been measured")])
     name, on = str(head.get("name", "score")), str(head.get("on", "oof"))
     low, high = numbers.as_number(head.get("low")), numbers.as_number(head.get("high"))

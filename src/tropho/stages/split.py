@@ -23,6 +23,8 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     paths = Paths(root, settings.name)
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
     boxes, _ = tables.split_regions(tables.read_table(paths.audit / "boxes.csv", tables.BOXES))
+    if settings.kind == "detection":
+        _check_objects(images, boxes)
     splits = split(settings.split, images, boxes)
     summary = summarise(splits, images, boxes, settings.split.validation == "published", settings.split.holdout)
     tables.write_table(splits, paths.splits, tables.SPLITS)
@@ -139,6 +141,15 @@ def _check_groups(train: pd.DataFrame, images: pd.DataFrame, folds: int) -> None
         raise DataError(
             f"{groups} groups of usable training images can't be dealt into {folds} folds; "
             f"training images by status: {counts}; issues.csv of the audit says why."
+        )
+
+
+def _check_objects(images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    train = images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "image_id"]
+    if not boxes["image_id"].isin(train).any():
+        raise DataError(
+            f"None of the {len(train):,} usable training images has a labelled object, so there is nothing to learn "
+            "to find; see issues.csv of the audit for labels that were left aside."
         )
 
 

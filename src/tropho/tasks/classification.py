@@ -130,7 +130,8 @@ class ClassificationTask:
         """Balanced accuracy: the mean of the recalls of the classes in the truth."""
         labels = truth.images["label"].to_numpy()
         right = predictions["label"].to_numpy() == labels
-        return float(np.mean([right[labels == name].mean() for name in np.unique(labels.astype(str))]))
+        present = sorted(truth.images["label"].dropna().unique())
+        return float(np.mean([right[labels == name].mean() for name in present])) if present else float("nan")
 
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
         """See metrics.classification."""
@@ -177,6 +178,8 @@ class ClassificationTask:
         from tropho.reporting import advice
 
         true, values = self._numbers(truth), predictions[self.columns].to_numpy()
+        if len(np.unique(true)) == 1:
+            return [f"All these images are of one class, '{self.classes[true[0]]}', so no score tells classes apart."]
         return [
             *advice.curve_advice(classification_curves(true, values, self.classes)),
             advice.calibration_advice(true, unfinished[self.columns].to_numpy(), values),

@@ -190,7 +190,13 @@ class DetectionTask:
         """See base."""
         from tropho.reporting.advice import threshold_advice
 
-        return threshold_advice(thresholds, self.settings.evaluate.sensitivity)
+        told = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
+        return [*told, *threshold_advice(thresholds, self.settings.evaluate.sensitivity)]
+
+    def _nothing_to_find(self, truth: Truth) -> str:
+        """What scores of images without objects say."""
+        only = f"is that of '{self.negative}' alone" if self.negative else "is undefined"
+        return f"None of these {len(truth.images):,} images has an object, so the score {only}."
 
     def figures(
         self,

@@ -6,7 +6,7 @@ writes leaves a pair that fits.
 """
 
 from dataclasses import dataclass, field
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,15 @@ class Progress:
 
     @property
     def scores(self) -> list[float]:
-        """Validation scores so far, oldest first."""
-        return [row["score"] for row in self.history if "score" in row]
+        """Validation scores so far, oldest first, without those that are undefined."""
+        return [row["score"] for row in self.history if not isnan(row.get("score", nan))]
 
     def best_epochs(self, count: int) -> list[int]:
-        """At most so many validated epochs, best first; a score that is no number comes last."""
+        """At most so many validated epochs, best first; where the score is undefined in all of them, newest first."""
         rows = [row for row in self.history if "score" in row]
-        ranked = sorted(rows, key=lambda row: (isnan(row["score"]), -row["score"], row["epoch"]))
-        return [int(row["epoch"]) for row in ranked[:count]]
+        defined = sorted((-row["score"], row["epoch"]) for row in rows if not isnan(row["score"]))
+        undefined = [row["epoch"] for row in reversed(rows) if isnan(row["score"])]
+        return [int(epoch) for epoch in [*(epoch for _, epoch in defined), *undefined][:count]]
 
     @property
     def seconds(self) -> float:
