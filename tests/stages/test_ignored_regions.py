@@ -11,8 +11,9 @@ TASK = "crowds"
 
 
 @pytest.fixture
-def crowds(project):
+def crowds(project, monkeypatch):
     """A project in which half of the cells, and all of the images c8 to c11, are ignored regions."""
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
     folder = project.root / "cells"
     names = {f"c{number}": "cell" for number in range(12)}
     rows = draw_cells(folder, {**names, "empty0": None, "empty1": None})

@@ -5,11 +5,22 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from drawn import QUICK, QUICK_CLASSES, draw_cells, draw_classes
 from tropho import tables
 
 STAGES = ("tune", "train", "evaluate", "submit", "report")
+
+
+TRACKED = ("keeps_the_last_epoch",)
+"""Tests in which MLflow takes part; the others save its seconds."""
+
+
+@pytest.fixture(autouse=True)
+def _untracked(request, monkeypatch):
+    if not any(name in request.node.name for name in TRACKED):
+        monkeypatch.setenv("TROPHO_TRACKING", "off")
 
 
 def read(project, *parts):

@@ -44,7 +44,7 @@ class RankedClass:
         """
         weights = np.ones(len(self.truths)) if weights is None else weights
         counts = weights[..., self.image]
-        positives = (weights * self.truths).sum(axis=-1)
+        positives = weights @ self.truths
         found = np.cumsum(counts * self.hit, axis=-1)
         seen = np.cumsum(counts, axis=-1)
         precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)

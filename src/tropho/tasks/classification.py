@@ -174,14 +174,18 @@ class ClassificationTask:
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
         """See reporting.advice."""
-        from tropho.metrics.curves import classification_curves
+        from tropho.metrics.curves import classification_curves, shown_classes
         from tropho.reporting import advice
 
         true, values = self._numbers(truth), predictions[self.columns].to_numpy()
         if len(np.unique(true)) == 1:
             return [f"All these images are of one class, '{self.classes[true[0]]}', so no score tells classes apart."]
+        shown, left_out = shown_classes(truth.images["label"], self.classes)
+        places = [self.classes.index(name) for name in shown]
+        rows = truth.images["label"].map({name: number for number, name in enumerate(shown)}).fillna(-1).to_numpy()
         return [
-            *advice.curve_advice(classification_curves(true, values, self.classes)),
+            *([f"What follows on single classes is of fewer: {left_out[0].lower()}{left_out[1:]}"] if left_out else []),
+            *advice.curve_advice(classification_curves(rows, values[:, places], shown)),
             advice.calibration_advice(true, unfinished[self.columns].to_numpy(), values),
             *advice.threshold_advice(thresholds, self.settings.evaluate.sensitivity),
         ]
