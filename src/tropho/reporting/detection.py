@@ -60,10 +60,11 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
         return
     shown, left_out = shown_classes(truth_boxes["label"], list(classes))
     of_shown = {name: curves[name] for name in shown}
+    true, found = (table[table["label"].isin(shown)] for table in (truth_boxes, kept))
     figures = {
         "precision_recall": leaderboard_curves(truth_images, truth_boxes, predictions, shown, negative),
         "f_confidence": panels.f_over_threshold(of_shown, thresholds, beta, "confidence"),
-        "confusion": _confusion(*(table[table["label"].isin(shown)] for table in (truth_boxes, kept)), shown, iou),
+        "confusion": _confusion(true, found, shown, iou),
         "recall_by_size": recall_by_size(matches, shown),
         "counts": counts(truth_images, truth_boxes, kept, shown),
     }
