@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench
+.PHONY: help setup repository demo test lint bench
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +24,12 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps grad-cam ttach
 	@touch $@
 
-demo: $(READY) ## Run both demo tasks from raw files to submission and report (under 10 minutes on 2 cores)
+# DVC works in git repositories alone, and a project unpacked from a ZIP is none.
+repository:
+	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || { echo "make: this folder is no git repository, which DVC\
+ needs; run \`git init && git add -A && git commit -m start\`, then make again." >&2; exit 1; }
+
+demo: repository $(READY) ## Run both demo tasks from raw files to submission and report (under 10 minutes on 2 cores)
 	$(BIN)/dvc repro
 	@$(BIN)/tropho summary
 

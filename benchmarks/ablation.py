@@ -21,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from tropho.reporting.advice import finish_advice
 
 from tropho.config import load_params, task_settings, with_overrides
 from tropho.files import fingerprint, read_json, write_json
@@ -29,7 +30,6 @@ from tropho.metrics.boxes import Ranking, leaderboard_map
 from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import finish_members, fit_members
-from tropho.reporting.advice import finish_advice
 from tropho.settings import TaskSettings
 from tropho.stages import audit, augment, download, split, train
 from tropho.stages.inputs import Inputs, read_inputs

@@ -1,4 +1,4 @@
-"""Which pyramid levels, borders and anchors suit the boxes of a competition table at several image sizes.
+"""Which pyramid levels and borders suit the boxes of a competition table at several image sizes.
 
     python benchmarks/box_levels.py [Train.csv [sizes.csv]]
 
@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tropho.models import faster_rcnn, retinanet
-from tropho.models.fitting import best_recall, fit_anchors, fit_levels, fit_ranges, share_below
+from tropho.models.fitting import fit_levels, fit_ranges, share_below
 
 PHOTOS = [(1920, 1080), (4032, 3016), (4160, 3120)]
 PACKED = [1024, 1536, 2048]
@@ -52,19 +51,11 @@ def show_levels(sizes: dict[int, np.ndarray]) -> None:
 
 
 def show_fitted(sizes: dict[int, np.ndarray]) -> None:
-    print("\n| side | detector | levels | borders (px) | scales (strides) | ratios | reached | by its own anchors |")
-    print("|---" * 8 + "|")
+    print("\n| longer side | levels | borders between levels (px) |")
+    print("|---" * 3 + "|")
     for packed, each in sizes.items():
         levels = fit_levels(each)
-        print(f"| {packed} px | fcos | {levels} | {fit_ranges(each, levels)} | | | | |")
-        for module in (retinanet, faster_rcnn):
-            scales, ratios = fit_anchors(each, levels, len(module.SCALES), len(module.RATIOS))
-            reached = [
-                best_recall(each, levels, *anchors) for anchors in ((scales, ratios), (module.SCALES, module.RATIOS))
-            ]
-            name = module.__name__.rpartition(".")[2]
-            shown = " | ".join(", ".join(f"{value:g}" for value in values) for values in (scales, ratios))
-            print(f"| | {name} | {levels} | | {shown} | {reached[0]:.1%} | {reached[1]:.1%} |")
+        print(f"| {packed} px | {levels} | {fit_ranges(each, levels)} |")
 
 
 def main() -> None:

@@ -30,7 +30,6 @@ BATCH, HEIGHT, WIDTH, BOXES, CLASSES = 4, 256, 320, 15, 3
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "baseline": {},
-    "no presence head": {"presence": False},
     "levels 3-7": {"fpn_levels": [3, 4, 5, 6, 7]},
     "levels 2-5": {"fpn_levels": [2, 3, 4, 5]},
     "levels 3-4": {"fpn_levels": [3, 4]},
@@ -39,8 +38,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "width 64": {"fpn_width": 64},
     "width 96": {"fpn_width": 96},
     "group norm": {"norm": "group"},
-    "retinanet": {"name": "retinanet"},
-    "faster_rcnn": {"name": "faster_rcnn"},
 }
 
 Step = Callable[[], None]

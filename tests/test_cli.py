@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -175,3 +176,27 @@ def test_the_real_training_table_scores_one_against_itself(tropho, real_data):
     done = tropho("score", table, table)
     assert json.loads(done.stdout)["score"] == 1.0
     assert time.perf_counter() - started < 60  # a hang, not a slow machine: speed is measured in benchmarks/
+
+
+def test_a_project_without_git_is_told_how_to_start(tropho, tmp_path):
+    (tmp_path / "dvc.yaml").touch()
+    done = tropho("audit", "malaria")
+    assert done.returncode == 1
+    first, second = done.stderr.strip().splitlines()
+    assert "no git repository" in first
+    assert "`git init && git add -A && git commit -m start`" in first
+    assert "tropho download malaria" in second
+    (tmp_path / ".git").mkdir()
+    one_sentence(tropho("audit", "malaria"))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_says_so_before_it_installs_anything(tmp_path):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    done = subprocess.run(["make", "demo", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "run `git init && git add -A && git commit -m start`" in done.stderr
+    (tmp_path / ".git").mkdir()
+    done = subprocess.run(["make", "demo", "PYTHON=false"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "git init" not in done.stderr

@@ -72,9 +72,7 @@ def test_settings_are_frozen(settings):
             {"weights": {"base": 1.0, "other": 1.0}},
             ["tasks.malaria", "predict.weights needs a value for each of base"],
         ),
-        ("train", {"members": {"fold1": {}}}, ["tasks.malaria.train.members.fold1", "not base, random or fold0"]),
-        ("train", {"members": {"random": {}}}, ["tasks.malaria.train.members.random", "not base, random or fold0"]),
-        ("train", {"members": {"m": {"train.random_fold": True}}}, ["members.m can't change 'train.random_fold'"]),
+        ("train", {"members": {"fold1": {}}}, ["tasks.malaria.train.members.fold1", "not base or fold0"]),
         ("train", {"members": {"m": {"train.lrr": 0.1}}}, ["tasks.malaria.train.members.m", "'train.lr'"]),
         ("train", {"members": {"m": {"train.lr": -1.0}}}, ["tasks.malaria.train.members.m", "greater than 0"]),
         ("train", {"folds": 9}, ["train.folds is 9, but split.folds makes only 5"]),
@@ -103,12 +101,6 @@ def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words)
         task_settings("malaria", params)
     for word in words:
         assert word in str(caught.value)
-
-
-def test_a_random_fold_has_a_grouped_one_to_compare_with(params):
-    params["tasks"]["cells_demo"].update(train={"random_fold": True}, split={"grouped": False})
-    with pytest.raises(UsageError, match=r"tasks\.cells_demo: train\.random_fold .* set split\.grouped to true"):
-        task_settings("cells_demo", params)
 
 
 def test_an_mlp_is_not_asked_for_views_at_other_scales(params):

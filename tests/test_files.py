@@ -3,10 +3,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha256_of, write_json
+from tropho.errors import DataError
+from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, read_yaml, sha256_of, write_json
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):
@@ -51,6 +53,76 @@ def test_a_new_folder_replaces_the_old_one(tmp_path):
     assert [each.name for each in folder.iterdir()] == ["new"]
 
 
+def test_the_old_folder_is_there_until_the_new_one_is(tmp_path, monkeypatch):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def full(self, target):
+        if Path(target) == folder and "replaced" not in self.name:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(OSError, match="No space left"), atomic_folder(folder) as temporary:
+        (temporary / "new").touch()
+    assert [each.name for each in folder.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_crash_between_the_two_renames_loses_nothing(tmp_path):
+    (tmp_path / ".models.replaced").mkdir()
+    (tmp_path / ".models.replaced" / "old").touch()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "models"):
+        raise RuntimeError
+    assert [each.name for each in (tmp_path / "models").iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "models"]
+
+
+def test_a_link_to_a_larger_disk_stays(tmp_path):
+    (tmp_path / "disk" / "models").mkdir(parents=True)
+    (tmp_path / "models").symlink_to(tmp_path / "disk" / "models")
+    with atomic_folder(tmp_path / "models") as temporary:
+        (temporary / "new").touch()
+    assert (tmp_path / "models").is_symlink()
+    assert [each.name for each in (tmp_path / "disk" / "models").iterdir()] == ["new"]
+
+
+HOLDS_A_FOLDER = """
+import sys
+from pathlib import Path
+from tropho.files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as temporary:
+    (temporary / "half").touch()
+    print(flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_folders_of_killed_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
+    folder, other = tmp_path / "t", tmp_path / "t.x"
+    command = [sys.executable, "-c", HOLDS_A_FOLDER]
+    killed, alive, others = (
+        subprocess.Popen([*command, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for path in (folder, folder, other)
+    )
+    for process in (killed, alive, others):
+        process.stdout.readline()
+    for process in (killed, others):
+        process.kill()
+        process.wait()
+    assert len(list(tmp_path.glob(".t.*"))) == 3
+    with atomic_folder(folder) as temporary:
+        (temporary / "new").touch()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 3  # what the living process writes, and what belongs to the other folder
+    assert left[-1] == "t"
+    assert sum(name.startswith(".t.x.") for name in left) == 1
+    alive.communicate()
+    assert [each.name for each in folder.iterdir()] == ["half"]
+
+
 def test_a_killed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "state.json"
     path.write_text('{"epoch": 1}')
@@ -74,3 +146,10 @@ def test_json_round_trip_refuses_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(path, {"a": float("nan")})
     assert read_json(path) == {"a": 0.1 + 0.2}
+
+
+@pytest.mark.parametrize(("read", "content"), [(read_json, "{"), (read_json, ""), (read_yaml, "a: [1\n<<<<<<< HEAD")])
+def test_a_damaged_file_is_named(tmp_path, read, content):
+    (tmp_path / "state").write_text(content)
+    with pytest.raises(DataError, match="state is damaged"):
+        read(tmp_path / "state")

@@ -129,7 +129,7 @@ def step(settings, name: str, images: int = 2, **changes) -> None:
     """One training step and one prediction of a single image, at the smallest settings that are let through."""
     kind = "cells_demo" if name in CLASSIFIERS else "smear_demo"
     levels = {} if name in CLASSIFIERS else {"model.fpn_levels": [3, 4, 5]}
-    base = settings(kind, **{"model.presence": False, **SMALLEST, **levels, "model.name": name, **changes})
+    base = settings(kind, **{**SMALLEST, **levels, "model.name": name, **changes})
     task = build_task(base, CLASSES)
     torch.manual_seed(0)
     model = task.model()

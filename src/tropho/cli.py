@@ -40,7 +40,18 @@ def _run_stage(stage: str, task: str) -> None:
     from tropho.config import load_task
 
     settings = load_task(task)
+    _say_if_no_repository(Path.cwd())
     importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
+
+
+def _say_if_no_repository(root: Path) -> None:
+    """Say how to make the folder of the pipeline a git repository if it is none, as one unpacked from a ZIP."""
+    if (root / "dvc.yaml").exists() and not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        typer.echo(
+            "tropho: this folder is no git repository, so `dvc repro` refuses to work and no run is tied to its code; "
+            "run `git init && git add -A && git commit -m start`.",
+            err=True,
+        )
 
 
 def _add_stage(stage: str, description: str) -> None:
@@ -52,6 +63,7 @@ def _add_stage(stage: str, description: str) -> None:
 
 for _stage, _description in STAGES.items():
     _add_stage(_stage, _description)
+_add_stage("fingerprint", "Note which files you placed, so that `dvc repro` fetches them again where they changed.")
 
 
 @app.callback()
@@ -102,7 +114,7 @@ def score(
 @app.command("check-submission")
 def check_submission_command(
     submission: Annotated[Path, typer.Argument(help="The file to check.", metavar="SUB.csv")],
-    sample: Annotated[Path, typer.Option(help="The competition's SampleSubmission.csv.")],
+    sample: Annotated[Path, typer.Option(help="The competition's sample submission.")],
     sizes: Annotated[
         Path | None,
         typer.Option(help="Table with image_id, width and height, such as data/audit/T/images.csv."),
@@ -110,8 +122,10 @@ def check_submission_command(
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
     from tropho.formats.submission import check_submission, read_sizes
+    from tropho.stages.target import audited_labels
 
-    faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None)
+    known = audited_labels(sample, Path.cwd())
+    faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=known)
     for fault in faults:
         typer.echo(str(fault))
     if faults:
@@ -138,7 +152,12 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files of any size.", metavar="IMAGE...")],
     out: Annotated[Path, typer.Option(help="Where to write the predictions.")],
 ) -> None:
-    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission."""
+    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission.
+
+    With a sample submission that is its columns, and images are named as it names them. Without one it is Zindi's
+    columns (format boxes_csv), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or image_id,label and
+    p_CLASS for each class.
+    """
     from tropho.stages.predict import predict_files
 
     typer.echo(predict_files(task, images, out, Path.cwd()))
@@ -193,5 +212,6 @@ def main() -> None:
 
 
 def _os_sentence(error: OSError) -> str:
-    where = f" ({error.filename})" if error.filename else ""
+    names = [str(name) for name in (error.filename, error.filename2) if name]
+    where = f" ({' to '.join(names)})" if names else ""
     return f"{error.strerror or error}{where}; check that the file exists, may be used, and that the disk has room."

@@ -1,5 +1,6 @@
 """params.yaml -> frozen, validated settings, refused before any work when something is wrong with them."""
 
+import datetime
 import difflib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from tropho.errors import UsageError
 from tropho.model_settings import PRESENCE
 from tropho.settings import BASE, SECTIONS, TaskSettings
+from tropho.tables import nfc
 
 PARAMS = Path("params.yaml")
 
@@ -18,7 +20,6 @@ SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
 SHARED_BY_MEMBERS = (
     "train.members",
     "train.folds",
-    "train.random_fold",
     "train.precision",
     "augment.encoding",
     "augment.grey",
@@ -26,10 +27,17 @@ SHARED_BY_MEMBERS = (
 )
 
 
+RETIRED = {
+    "audit.near_duplicate_bits": "is gone: images are aligned and compared, which needs no number of bits; remove it",
+    "split.drop_test_duplicates": "is now split.test_overlap (true is drop_duplicates, false is keep)",
+}
+"""What became of settings of earlier versions."""
+
+
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
     """Read params.yaml and check its outline; raise UsageError naming the key that is wrong."""
     try:
-        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+        params = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
         raise UsageError(f"{path} is not here; run tropho in the folder that holds it.") from None
     except yaml.YAMLError as error:
@@ -58,6 +66,20 @@ def _check_choices(params: dict[str, Any]) -> None:
     for task in active:
         if task not in params["tasks"]:
             raise UsageError(f"active: there is no task '{task}'{_nearest(task, params['tasks'])}.")
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in one section: YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Check the keys as they are written, then build the mapping."""
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            name, line = nfc(key.value), key.start_mark.line + 1
+            if name in lines:
+                raise UsageError(f"params.yaml, lines {lines[name]} and {line}: '{name}' stands twice; remove one.")
+            lines[name] = line
+        return super().construct_mapping(node, deep)
 
 
 def load_task(task: str, path: Path = PARAMS) -> TaskSettings:
@@ -140,7 +162,7 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
         )
     train, predict = settings.train, settings.predict
     alone = {
-        "train": train.model_copy(update={"members": {}, "random_fold": False}),
+        "train": train.model_copy(update={"members": {}}),
         "predict": predict.model_copy(update={"weights": "equal", "negative_from": None}),
     }
     shared = settings.model_copy(update=alone)
@@ -172,6 +194,8 @@ def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSet
     for key, value in overrides.items():
         section, _, field = key.partition(".")
         if section not in SECTIONS or field not in merged[section]:
+            if key in RETIRED:
+                raise UsageError(f"{key} {RETIRED[key]}.")
             known = [f"{name}.{each}" for name in SECTIONS for each in merged[name]]
             raise UsageError(f"There is no setting '{key}'{_nearest(key, known)}.")
         merged[section][field] = value
@@ -191,9 +215,18 @@ def _sentence(key: str, error: Any) -> str:
     value = error["input"]
     if error["type"] == "extra_forbidden":
         parent, _, name = key.rpartition(".")
-        return f"{key} is not a known setting{_nearest(name, _fields_of(parent.rpartition('.')[2]))}."
+        section = parent.rpartition(".")[2]
+        if f"{section}.{name}" in RETIRED:
+            return f"{key} {RETIRED[f'{section}.{name}']}."
+        return f"{key} is not a known setting{_nearest(name, _fields_of(section))}."
     if error["type"] == "missing":
         return f"{key} is missing; add it to that section or to defaults."
+    if error["type"] == "string_type" and isinstance(value, (bool, int, float, datetime.date)):
+        return (
+            f"{key.removesuffix('.[key]')} is read by YAML as {value!r}, not as text; put it in quotes, such as 'no'."
+        )
+    if error["type"] == "string_type" and value is None and key.endswith(".[key]"):
+        return f"{key.removesuffix('.[key]')} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(value, str) and _reads_as_number(value):
         return f"{key} is the text '{value}', not a number; write it as {_plain(float(value))}."

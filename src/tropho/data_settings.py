@@ -1,5 +1,6 @@
 """The knobs of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
 
+import difflib
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -29,6 +30,13 @@ class DownloadSettings(Section):
         return self
 
 
+COLUMN_ROLES = (
+    *("image", "label", "subset", "xmin", "ymin", "xmax", "ymax", "x", "y", "width", "height", "xcenter", "ycenter"),
+    *("bbox", "bbox_xywh", "bbox_xyxy", "bbox_cxcywh", "image_width", "image_height"),
+)
+"""What a column of a table may be; the keys of audit.columns."""
+
+
 class AuditSettings(Section):
     """How labels are read and what is counted as wrong with them."""
 
@@ -39,6 +47,7 @@ class AuditSettings(Section):
     negative: str | None
     train: list[str] | None
     test: list[str] | None
+    sample: str | None
     group_pattern: str | None
     mistyped: Literal["quarantine", "keep"]
     max_megapixels: Positive
@@ -47,7 +56,6 @@ class AuditSettings(Section):
     merge_doubles: bool
     protocol: Literal["detect", "list", "none"]
     protocol_level: Annotated[float, Field(gt=0, lt=1)]
-    near_duplicate_bits: Annotated[int, Field(ge=0, le=64)]
     same_slide: Literal["none", "detect"]
     corrections: str | None
     sizes: str | None
@@ -74,6 +82,16 @@ class AuditSettings(Section):
             )
         return self
 
+    @field_validator("columns")
+    @classmethod
+    def _are_known(cls, columns: dict[str, str]) -> dict[str, str]:
+        for role in columns:
+            if role not in COLUMN_ROLES:
+                near = difflib.get_close_matches(role, COLUMN_ROLES, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMN_ROLES)}"
+                raise ValueError(f"'{role}' is not a known key; {hint}")
+        return columns
+
     @field_validator("corrections", "sizes")
     @classmethod
     def _is_watched(cls, path: str | None) -> str | None:
@@ -89,5 +107,5 @@ class SplitSettings(Section):
     folds: Annotated[int, Field(ge=2, le=1000)]
     holdout: Share
     grouped: bool
-    drop_test_duplicates: bool
+    test_overlap: Literal["keep", "drop_duplicates", "drop_groups"]
     seed: Seed

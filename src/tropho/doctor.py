@@ -61,7 +61,7 @@ def _git(root: Path) -> Finding:
         [git, "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        return Finding("git", "this folder has no commit", "run `git init`, `git add -A` and `git commit`")
+        return Finding("git", "this folder has no commit", "run `git init && git add -A && git commit -m start`")
     return Finding("git", f"commit {done.stdout.strip()}")
 
 

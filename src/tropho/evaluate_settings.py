@@ -19,8 +19,6 @@ class EvaluateSettings(Section):
     suspects: Pictures
     heat_maps: Pictures
     fusion_trials: Count
-    calibrate_negative: bool
-    power_trials: Count
 
     @model_validator(mode="after")
     def _sensitivity_is_asked_for(self) -> "EvaluateSettings":

@@ -1,17 +1,29 @@
 """Files that are whole or absent: hashes, JSON, and writes that a crash can't leave half done."""
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tropho.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PROVENANCE = "provenance.json"
+"""Name of the file in data/raw/TASK in which the stage download says where the data came from."""
 
 
 def sha256_of(path: Path) -> str:
@@ -44,18 +56,64 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; on success it takes the place of `path`, else it is removed."""
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, removed at the end; those that killed processes left are removed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for name in _names_of_temporaries(path):
+        with suppress(OSError), _locked(path.with_name(name)):
+            shutil.rmtree(path.with_name(name), ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     temporary.chmod(0o755)
+    with ExitStack() as stack:
+        with suppress(OSError):  # a file system without locks: nobody takes the folder for an abandoned one
+            stack.enter_context(_locked(temporary))
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _names_of_temporaries(path: Path) -> list[str]:
+    pattern = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
+    return [entry.name for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with the process; raise OSError where another process has it."""
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, "no locks on this system")
+    handle = os.open(folder, os.O_RDONLY)
     try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; on success it takes the place of `path`, else it is removed.
+
+    The old content is moved aside and removed only when the new is in place. Where a crash came between the two,
+    the next call puts the old content back first. A symbolic link stays, and what it leads to is replaced.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    aside = path.with_name(f".{path.name}.replaced")
+    if aside.exists() and not path.exists():
+        aside.rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
+    with temporary_folder(path) as temporary:
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            path.rename(aside)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if aside.exists():
+                aside.rename(path)
+            raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,7 +137,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; raise DataError where there is none."""
+    """Read a JSON file; raise DataError where it is missing or damaged."""
+    return _read(path, json.loads)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file; raise DataError where it is missing or damaged."""
+    return _read(path, yaml.safe_load)
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     if not path.exists():
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.") from error

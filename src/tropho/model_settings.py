@@ -60,8 +60,6 @@ class ModelSettings(Section):
         "lenet",
         "resnet",
         "fcos",
-        "retinanet",
-        "faster_rcnn",
         "torchvision_fcos",
         "torchvision_retinanet",
         "torchvision_faster_rcnn",
@@ -84,7 +82,6 @@ class ModelSettings(Section):
     slope: Positive
     skip: bool
     init: Literal["kaiming", "xavier", "naive"]
-    presence: bool
     score_min: Share
     nms_iou: Share
     max_detections: Annotated[int, Field(ge=1, le=100_000)]

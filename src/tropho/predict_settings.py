@@ -47,7 +47,7 @@ class PredictSettings(Section):
     batch_size: AtLeastOne
     tile: Annotated[int, Field(ge=STRIDE, le=16_384, multiple_of=STRIDE)] | None
     tile_overlap: Annotated[int, Field(ge=0, multiple_of=STRIDE)]
-    fusion: Literal["wbf", "nms", "soft_nms"]
+    fusion: Literal["wbf", "nms"]
     merge_iou: Share | dict[str, Share]
     weights: Literal["equal", "fitted"] | dict[str, NotNegative]
     negative_from: Annotated[list[str], Field(min_length=1)] | None

@@ -33,13 +33,11 @@ LENET_SIDE = 12
 """Pixels; of smaller images LeNet's layers leave nothing."""
 MOST_WEIGHTS = 2_000_000_000
 """Of one layer."""
-RANDOM = "random"
-"""The model of a random fold, which is no member."""
 
 
 def _check_member(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|random|fold[0-9]*", name):
-        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base, random or fold0")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|fold[0-9]*", name):
+        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base or fold0")
     return name
 
 
@@ -53,10 +51,6 @@ class AugmentSettings(Section):
     encoding: Literal["raw", "png", "jpeg"]
     grey: bool
     policy: Literal["none", "light", "microscopy", "radiology"]
-    symmetries: bool
-    stain: Annotated[float, Field(ge=0, lt=1)]
-    illumination: Annotated[float, Field(ge=0, lt=1)]
-    blur: Annotated[float, Field(ge=0, le=100)]
     copy_paste: Share
     copy_paste_negatives: Share
     mosaic: Share
@@ -88,7 +82,6 @@ class TrainSettings(Section):
     """The training loop."""
 
     folds: AtLeastOne | None
-    random_fold: bool
     epochs: Epochs
     batch_size: Annotated[int, Field(ge=1, le=65_536)]
     optimizer: Literal["adamw", "sgd"]
@@ -103,7 +96,6 @@ class TrainSettings(Section):
     stage_lr: Annotated[float, Field(gt=0, le=1)]
     clip_norm: Positive | None
     ema: Annotated[float, Field(gt=0, lt=1)] | None
-    soup: Literal["uniform", "greedy"] | None
     patience: AtLeastOne | None
     validate_every: AtLeastOne
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
@@ -214,12 +206,6 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _random_fold_has_its_match(self) -> "TaskSettings":
-        if self.train.random_fold and not self.split.grouped:
-            raise ValueError("train.random_fold is compared with a grouped fold; set split.grouped to true")
-        return self
-
-    @model_validator(mode="after")
     def _there_is_a_backbone_to_tune(self) -> "TaskSettings":
         if not self.model.has_backbone and (self.train.freeze_epochs or self.train.stage_lr != 1.0):
             raise ValueError(f"train.freeze_epochs and stage_lr need a ResNet, which '{self.model.name}' has not")
@@ -241,10 +227,6 @@ class TaskSettings(Section):
 
     @model_validator(mode="after")
     def _finishing_has_a_negative(self) -> "TaskSettings":
-        if (self.evaluate.calibrate_negative or self.evaluate.power_trials) and not self.audit.negative:
-            raise ValueError(
-                "evaluate.calibrate_negative and power_trials need audit.negative, the class of empty images"
-            )
         if self.predict.negative_from and not self.audit.negative:
             raise ValueError("predict.negative_from needs audit.negative, the class of empty images")
         return self

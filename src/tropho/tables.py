@@ -1,9 +1,16 @@
 """The tables that stages hand to each other: their columns, and how they are read and written.
 
-Boxes are absolute pixels of the decoded image, x first, half-open floats: width = xmax - xmin.
+Boxes are absolute pixels of the decoded image, x first, half-open floats: width = xmax - xmin. Text is kept as it is
+spelled ("None", "007" and "1e5" are text); only an empty cell is missing.
 """
 
+import csv
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -20,13 +27,12 @@ IMAGES = {
     "height": "Int64",
     "device": "string",  # maker and model by EXIF; empty where the file doesn't say
     "sha256": "string",
-    "phash": "string",  # 64-bit perceptual hash, 16 hex digits
     "group": "string",  # images that must stay on one side of a split: of one patient or slide, or the same picture
     "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images
-    "ignored": "string",  # classes that annotators left out of such images, joined by "+"; empty where none
+    "ignored": "string",  # classes that annotators left out of such images, see join_names; empty where none
     "subset": "string",  # train | validation | test, as published
-    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; only "ok" goes on
+    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; see usable_images
 }
 MAY_LACK = frozenset({"device", "ignored", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""
@@ -70,17 +76,32 @@ SUSPECTS = {
 }
 
 
+def usable_images(images: pd.DataFrame) -> pd.DataFrame:
+    """Rows of IMAGES that stages after the audit use: those that are ok, and test images whose labels can't be used.
+
+    Of a test image that can be read, a prediction is wanted whatever is wrong with its labels.
+    """
+    wanted = (images["subset"] == "test") & (images["status"] == "unlabelled") & images["width"].notna()
+    return images[(images["status"] == "ok") | wanted]
+
+
 def empty(schema: dict[str, str]) -> pd.DataFrame:
     """A table without rows that has the schema's columns and types."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in schema.items()})
 
 
 def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") -> pd.DataFrame:
-    """The schema's columns in its order and types (others go); raise DataError naming a missing column."""
+    """Convert a table to the schema's columns, order and types; other columns go, and empty text becomes missing.
+
+    Raises:
+        DataError: a column is missing; the sentence names it.
+    """
     missing = [column for column in schema if column not in table and column not in MAY_LACK]
     if missing:
         raise DataError(f"{name} has no column '{missing[0]}'; it needs {', '.join(schema)}.")
     table = table.reindex(columns=list(schema)).astype(schema)
+    texts = [column for column, kind in schema.items() if kind == "string"]
+    table[texts] = table[texts].mask(table[texts] == "")
     return table.fillna({"ignore": False}) if "ignore" in schema else table
 
 
@@ -105,19 +126,98 @@ def split_regions(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None = None) -> None:
-    """Write CSV (or parquet, by the ending of `path`) atomically, in the schema's order and types if given."""
-    if schema is not None:
-        table = conform(table, schema, path.name)
-    with atomic_path(path) as temporary:
-        if path.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, index=False)
+    """Write CSV (or parquet, by the ending of `path`) atomically, in the schema's order and types if given.
+
+    Raises:
+        DataError: a column is missing, or a text can't be stored as UTF-8.
+    """
+    with unicode_only(path.name):
+        if schema is not None:
+            table = conform(table, schema, path.name)
+        with atomic_path(path) as temporary:
+            if path.suffix == ".parquet":
+                table.to_parquet(temporary, index=False)
+            else:
+                table.to_csv(temporary, index=False, lineterminator="\n", quoting=_quoting(table))
+
+
+@contextmanager
+def unicode_only(where: str) -> Iterator[None]:
+    """Turn the error at a text that UTF-8 can't hold, such as a file name in another encoding, into a DataError."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        start, end = max(0, error.start - 60), error.end + 60
+        bad = error.object[start:end].encode("utf-8", "backslashreplace").decode()
+        raise DataError(f"{where} holds '{bad}', which is not valid Unicode; rename that file or label.") from None
+
+
+def _quoting(table: pd.DataFrame) -> Literal[0, 2]:
+    """The csv module's style: as few quotes as needed; it forgets that a carriage return needs them."""
+    texts = [table[column] for column in table.columns[~table.dtypes.map(pd.api.types.is_numeric_dtype)]]
+    cells = (cell for column in (table.columns, *texts) for cell in column if isinstance(cell, str))
+    return csv.QUOTE_NONNUMERIC if any("\r" in cell for cell in cells) else csv.QUOTE_MINIMAL
 
 
 def read_table(path: Path, schema: dict[str, str]) -> pd.DataFrame:
     """Read what `write_table` wrote; raise DataError if the file is missing or lacks a column."""
     if not path.exists():
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=schema)
+    table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv(path, schema)
     return conform(table, schema, str(path))
+
+
+def read_csv(path: Path, dtype: Mapping[str, str]) -> pd.DataFrame:
+    """Read a CSV file in UTF-8 of which only the empty cells are missing.
+
+    Args:
+        path: the file.
+        dtype: types by column; the types of other columns are inferred.
+
+    Raises:
+        DataError: a column stands there twice.
+        ValueError, OSError: the file can't be read as CSV.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        check_columns(next(csv.reader(file), []), path)
+    return pd.read_csv(
+        path, dtype=dict(dtype), encoding="utf-8-sig", keep_default_na=False, na_values=[""], index_col=False
+    )
+
+
+def check_columns(columns: Iterable[str], file: Path | str) -> None:
+    """Raise DataError, naming both places, where two columns of a table have one name (nameless ones may)."""
+    first: dict[str, int] = {}
+    for place, name in enumerate(columns, start=1):
+        known = first.setdefault(nfc(name), place)
+        if name and known != place:
+            raise DataError(f"{file}: columns {known} and {place} are both called '{name}'; rename or remove one.")
+
+
+def nfc(text: str) -> str:
+    """Text in the normal form in which names are compared (NFC); what is written keeps its own spelling."""
+    return unicodedata.normalize("NFC", text)
+
+
+def spellings(names: Iterable[str]) -> dict[str, str]:
+    """Index the first spelling of each name by its normal form, to look other spellings up in."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(nfc(name), name)
+    return found
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Names of classes as one cell: a JSON list in sorted order, each name once."""
+    return json.dumps(sorted(set(names)), ensure_ascii=False)
+
+
+def split_names(cell: str) -> list[str]:
+    """The names in a cell that `join_names` made; raise DataError where it is none."""
+    try:
+        names = json.loads(cell)
+    except ValueError:
+        names = None
+    if not isinstance(names, list):
+        raise DataError(f"The column 'ignored' holds '{cell}', which is no JSON list; run the audit stage again.")
+    return [str(name) for name in names]

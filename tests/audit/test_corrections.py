@@ -65,7 +65,9 @@ def test_actions_on_boxes(tmp_path, line, after):
         ("a,move,WBC,20,0,30,10,", "No box of the image is the one to move"),
         ("b,drop,WBC,0,0,10,10,", "No box of the image is the one to drop"),
         ("a,add,WBC,9,9,9,12,", "xmin < xmax"),
-        ("a,add,WBC,inf,one,,12,", "xmin < xmax"),
+        ("a,add,WBC,1,2,,12,", "xmin < xmax"),
+        ("a,add,WBC,inf,one,,12,", "xmin is 'inf', which is no number"),
+        ('a,add,WBC,1,2,"9,5",12,', "xmax is '9,5', which is no number; decimals take a point"),
         ("a,set label,WBC,,,,,", "not a label that 'set label' can use"),
     ],
 )
@@ -147,3 +149,15 @@ def test_boxes_are_compared_within_their_image(tmp_path):
 def test_corrections_must_lie_where_changes_are_seen(settings):
     with pytest.raises(UsageError, match="must be a CSV file in corrections/"):
         settings("smear_demo", **{"audit.corrections": "fix.csv"})
+
+
+def test_an_ignored_region_is_not_the_box_that_a_line_means(tmp_path):
+    path = tmp_path / "fix.csv"
+    path.write_text(HEADER + "a,drop,WBC,0,0,10,10,\n")
+    images = pd.DataFrame({"image_id": ["a"], "label": [None], "status": ["ok"], "width": [100], "height": [80]})
+    region = dict(zip(["image_id", "label", *BOX], BOXES[0], strict=True))
+    boxes = table_of([{**region, "ignore": True}], LABELLED_BOXES)
+    log = IssueLog()
+    _, boxes = Corrector(images, boxes, ["WBC"], "NEG", True, "corrections/fix.csv", log).apply(path)
+    assert len(boxes) == 1
+    assert list(log.table()["kind"]) == ["bad_correction"]

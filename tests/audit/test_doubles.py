@@ -79,3 +79,12 @@ def test_merging_leaves_one_box_for_each_object_within_its_boxes(found):
     assert np.isin(kept.loc[kept["row"].isin(boxes.loc[alone, "row"]), BOX], boxes[BOX]).all()
     assert (kept[BOX].min() >= boxes[BOX].min() - 1e-9).all()
     assert (kept[BOX].max() <= boxes[BOX].max() + 1e-9).all()
+
+
+def test_an_ignored_region_doubles_nothing():
+    boxes = table((0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 10, 9)).assign(ignore=[False, True, False])
+    log = IssueLog()
+    kept, counts = treat_doubles(boxes, 0.5, merge=True, log=log)
+    assert counts == (1, 1)
+    assert kept[BOX].to_numpy().tolist() == [[0, 0, 10, 9.5], [0, 0, 10, 10]]
+    assert list(kept["ignore"]) == [False, True]

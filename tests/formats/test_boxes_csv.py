@@ -7,7 +7,7 @@ import pytest
 
 from tropho.errors import DataError, UsageError
 from tropho.formats import readers
-from tropho.formats.labels import ImageFiles
+from tropho.formats.image_files import ImageFiles
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax\n"
 GOOD = "a.jpg,Trophozoite,1.0,10,20,30,60\nb.jpg,WBC,1.0,1,2,3,4\nc.jpg,NEG,1.0,0,0,0,0\n"

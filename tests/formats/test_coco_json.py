@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tropho.errors import DataError
 from tropho.formats import readers
+from tropho.formats.coco_boxes import box_of
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_faults_are_listed(task, tmp_path):
     write(tmp_path / "train.json", content(["a.jpg"], annotations))
     labels = readers.read(task, tmp_path)
     assert labels.issues["kind"].value_counts().to_dict() == {"bad_row": 4, "crowd": 1}
-    assert len(labels.boxes) == 1
+    assert list(labels.boxes["ignore"]) == [False, True]
 
 
 def test_image_without_annotations_is_negative(task, tmp_path):
@@ -108,3 +110,54 @@ def test_no_training_file_is_refused(task, tmp_path):
     write(tmp_path / "test.json", content(["a.jpg"], []))
     with pytest.raises(DataError, match=r"audit\.train"):
         readers.read(task, tmp_path)
+
+
+TRIANGLE = [10, 10, 20, 10, 20, 30]
+
+
+def mask(counts):
+    return {"counts": counts, "size": [48, 64]}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "corners"),
+    [
+        ({"bbox": [1, 2, 30, 40], "segmentation": [TRIANGLE]}, (1, 2, 31, 42)),
+        ({"segmentation": [TRIANGLE]}, (10, 10, 20, 30)),
+        ({"segmentation": TRIANGLE, "bbox": []}, (10, 10, 20, 30)),
+        ({"segmentation": [[[10, 10], [20, 10], [20, 30]]], "bbox": None}, (10, 10, 20, 30)),
+        ({"segmentation": [TRIANGLE, [1, 1, 2, 2, 1, 2]], "bbox": [0, 0, 0, 0]}, (1, 1, 20, 30)),
+        ({"segmentation": [TRIANGLE], "bbox": [float("nan")] * 4}, (10, 10, 20, 30)),
+        ({"segmentation": mask([48 * 10 + 5, 8, 40, 8, 48 * 52 - 13])}, (10, 5, 12, 13)),
+        ({"segmentation": mask([48 * 10, 48, 48 * 53])}, (10, 0, 11, 48)),
+        ({"segmentation": mask([0, 48 * 64])}, (0, 0, 64, 48)),
+        ({"segmentation": mask([48 * 64])}, None),
+        ({"segmentation": mask("~~~~")}, None),
+        ({"segmentation": mask("")}, None),
+        ({"segmentation": mask([1e9])}, None),
+        ({"segmentation": mask([-3, 5])}, None),
+        ({"segmentation": mask(None)}, None),
+        ({"segmentation": {}}, None),
+        ({"segmentation": [[10, 10]]}, None),
+        ({"segmentation": [[10, 10, 20, 10, float("inf"), 30]]}, None),
+        ({"segmentation": "outline", "bbox": "box"}, None),
+        ({"bbox": [3, 3, 0, 0]}, (3, 3, 3, 3)),
+        ({}, None),
+    ],
+)
+def test_the_box_of_an_annotation(annotation, corners):
+    found = box_of(annotation)
+    assert (found and tuple(found.values())) == corners
+
+
+def test_compressed_masks_have_the_box_of_their_pixels(rng):
+    from faster_coco_eval.core import mask as codec
+
+    for _ in range(20):
+        pixels = np.asfortranarray(np.zeros((48, 64), np.uint8))
+        x, y = rng.integers(0, 60), rng.integers(0, 40)
+        width, height = rng.integers(1, 64 - x + 1), rng.integers(1, 48 - y + 1)
+        pixels[y : y + height, x : x + width] = 1
+        packed = codec.encode(pixels)
+        found = box_of({"segmentation": {**packed, "counts": packed["counts"].decode()}})
+        assert list(found.values()) == [x, y, x + width, y + height]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.formats import readers
 
 
@@ -96,4 +96,26 @@ def test_which_table_must_be_plain(task, tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("id,label\n1,cat\n")
     with pytest.raises(DataError, match=r"a\.csv, b\.csv"):
+        readers.read(task, tmp_path)
+
+
+def test_columns_are_mapped_and_delimiters_recognised(settings, tmp_path):
+    place(tmp_path, "1.png", "2.png")
+    (tmp_path / "meta.csv").write_text("scan;dx\n1;007\n2;NA;\n1;x;y\n")
+    given = {"image": "scan", "label": "dx"}
+    task = settings("cells_demo", **{"audit.format": "label_csv", "audit.columns": given})
+    labels = readers.read(task, tmp_path)
+    assert column(labels, "label") == {"1.png": "007", "2.png": "NA"}
+    assert labels.columns == {"meta.csv": given}
+    assert list(labels.issues["row"]) == [4]
+
+
+def test_headings_that_are_missing_or_repeated_are_refused(settings, task, tmp_path):
+    place(tmp_path, "1.png")
+    (tmp_path / "meta.csv").write_text("id,label,label\n1,a,b\n")
+    with pytest.raises(DataError, match=r"'label' twice \(columns 2 and 3\)"):
+        readers.read(task, tmp_path)
+    (tmp_path / "meta.csv").write_text("id,label\n1,a\n")
+    task = settings("cells_demo", **{"audit.format": "label_csv", "audit.columns": {"label": "lable"}})
+    with pytest.raises(UsageError, match="did you mean 'label'"):
         readers.read(task, tmp_path)

@@ -75,14 +75,3 @@ def test_sheet_holds_mixed_shapes_and_classes(pack: Pack, tmp_path: Path, settin
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width == 4 * 248 + 8
         assert sheet.height > 480  # the tall picture, twice as high as wide
-
-
-def test_each_step_that_is_on_has_a_row_of_its_own(pack: Pack, tmp_path: Path, settings: Settings) -> None:
-    heights = []
-    for steps in ({}, {"stain": 0.2}, {"stain": 0.2, "symmetries": True}):
-        made = augmenter(pack, settings, size=60, **steps)
-        assert list(made.alone()) == sorted(steps, key=["symmetries", "stain"].index)
-        preview_sheet(made, [0], ["wide"], CLASSES, tmp_path / "sheet.png")
-        with Image.open(tmp_path / "sheet.png") as sheet:
-            heights.append(sheet.height)
-    assert heights[0] < heights[1] < heights[2]

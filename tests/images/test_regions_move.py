@@ -53,7 +53,6 @@ class OneScene:
 
 STEPS = {
     "policy": ["microscopy", "radiology"],
-    "symmetries": [True],
     "mosaic": [1.0],
     "crop": [64],
     "scales": [[0.5, 1.5]],

@@ -7,6 +7,7 @@ from torchvision.transforms.v2 import functional as transforms
 from tropho.model_settings import BACKBONES
 from tropho.models import build_model
 from tropho.models.backbones import feature_channels, stage_of
+from tropho.models.classifier import presence_loss
 from tropho.models.normalize import MEAN, STD, Normalize
 
 
@@ -109,3 +110,17 @@ def test_the_backbone_of_a_presence_classifier_can_be_frozen(settings):
     network = build_model(settings("smear_demo", **{"model.name": "presence"}).model, "detection", 2, 64)
     heads = [name for name, _ in network.named_parameters() if stage_of(name) is None]
     assert heads == ["network.body.fc.1.weight", "network.body.fc.1.bias"]
+
+
+def test_an_image_without_boxes_that_ignores_a_class_may_show_something():
+    ignore = torch.tensor([False, True])
+    unsure = {"boxes": torch.zeros(0, 4), "ignore": ignore}
+    full = {"boxes": torch.tensor([[0.0, 0, 4, 4]]), "ignore": ignore}
+    bare = {"boxes": torch.zeros(0, 4), "ignore": torch.zeros(2, dtype=torch.bool)}
+    logits = torch.tensor([1.0, -2.0, 3.0], requires_grad=True)
+    loss = presence_loss(logits, [unsure, full, bare])
+    loss.backward()
+    torch.testing.assert_close(loss, torch.tensor([2.0, 3.0]).exp().log1p().mean())
+    assert logits.grad[0] == 0
+    assert (logits.grad[1:] != 0).all()
+    assert presence_loss(logits, [unsure] * 3) == 0

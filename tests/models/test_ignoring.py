@@ -7,7 +7,7 @@ from tropho.model_settings import TORCHVISION
 from tropho.models import build_model
 from tropho.models.ignoring import without_ignored
 
-DETECTORS = ["fcos", "retinanet", "faster_rcnn", *TORCHVISION, "rt_detr"]
+DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
 SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
 WBC = 1
 """Of two classes, the one that is ignored."""
@@ -67,9 +67,9 @@ def test_images_that_ignore_every_class_teach_nothing(settings, name):
 
 
 def test_an_image_that_ignores_a_class_teaches_no_proposal_that_it_is_ground(settings):
-    losses, _ = losses_and_rows(settings, "faster_rcnn", [target([], [], WBC)])
+    losses, _ = losses_and_rows(settings, "torchvision_faster_rcnn", [target([], [], WBC)])
     assert losses["objectness"] == 0
-    losses, _ = losses_and_rows(settings, "faster_rcnn", [target([], [])])
+    losses, _ = losses_and_rows(settings, "torchvision_faster_rcnn", [target([], [])])
     assert losses["objectness"] > 0
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torchvision.models.detection import FCOS
 
 from tropho.models.fcos import decode_sides
-from tropho.models.grids import Grid, anchors
+from tropho.models.grids import Grid
 from tropho.models.points import centerness, match_points
 
 SIZE = 128
@@ -28,7 +28,8 @@ def torchvision_match(positions: Grid, boxes: torch.Tensor) -> torch.Tensor:
         center_sampling_radius = 1.5
         head = Head()
 
-    places = anchors(positions, (1.0,), (1.0,))
+    half = positions.stride_of[:, None] / 2
+    places = torch.cat([positions.points - half, positions.points + half], dim=1)
     FCOS.compute_loss(Detector(), [{"boxes": boxes}], {}, [places], positions.counts)
     return seen["matched"]
 

@@ -84,7 +84,7 @@ def boxes(name: str, head, theirs, images: torch.Tensor, features: list) -> tupl
     listed = ImageList(images, [tuple(images.shape[-2:])])
     if name == "torchvision_faster_rcnn":
         named = {str(index): each for index, each in enumerate(features)}
-        proposals, _, _ = head._propose(features, [tuple(images.shape[-2:])], None)
+        proposals, _ = head._propose(features, [tuple(images.shape[-2:])], None)
         return proposals[0], theirs.rpn(listed, named)[0][0]
     outputs, anchors = theirs.head(features), theirs.anchor_generator(listed, features)[0]
     if name == "torchvision_fcos":

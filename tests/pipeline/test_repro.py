@@ -22,7 +22,9 @@ TASKS = ("smear_demo", "cells_demo")
 
 
 def stages_run(output: str) -> list[str]:
-    return re.findall(r"Running stage '([\w@]+)'", output)
+    """The stages that ran, less the look for changed files, which runs always."""
+    ran = re.findall(r"Running stage '([\w@]+)'", output)
+    return [stage for stage in ran if not stage.startswith("fingerprint@")]
 
 
 def test_every_stage_leaves_its_files(built):
@@ -122,9 +124,7 @@ def test_a_member_joins_without_training_the_others_again(checkout):
     weights = copy.path / "models/smear_demo/fold0/weights.safetensors"
     before, history = sha256_of(weights), weights.with_name("history.csv").read_bytes()
     copy.edit(
-        smear_demo={
-            "train": {"members": {"coarse": {"augment.size": 128, "model.name": "retinanet", "train.epochs": 1}}}
-        }
+        smear_demo={"train": {"members": {"coarse": {"augment.size": 128, "model.head_depth": 1, "train.epochs": 1}}}}
     )
     copy.run("dvc", "repro", "submit@smear_demo")
     assert (sha256_of(weights), weights.with_name("history.csv").read_bytes()) == (before, history)

@@ -233,7 +233,7 @@ VIEWS = {"predict.tta": ["identity", "hflip"]}
 
 
 @pytest.mark.parametrize("members", [[], ["other"]])
-@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+@pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
     chosen = {**VIEWS, "predict.fusion": method, "train.members": {name: {"train.seed": 1} for name in members}}
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tropho.predicting import near
 from tropho.predicting.fusion import fuse, weighted_box_fusion
-from tropho.predicting.suppression import nms, soft_nms
+from tropho.predicting.suppression import nms
 from tropho.tables import BOX, DETECTIONS, empty
 
 SIZE = 1024.0  # a power of two: scaling to 0..1 changes no digit
@@ -103,7 +103,7 @@ def test_equals_the_definition(models, iou, weighted):
     scenes,
     limits.filter(bool),
     st.booleans(),
-    st.sampled_from(["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]),
+    st.sampled_from(["avg", "max"]),
     st.sampled_from(["as they are", "equal", "tenths"]),
 )
 def test_equals_ensemble_boxes(models, iou, weighted, confidence, scores):
@@ -177,7 +177,7 @@ def test_near_pairs_hold_every_pair_that_could_matter(models, iou, block):
     assert needed <= pairs
 
 
-def slow_nms(boxes, scores, group, iou, soft):
+def slow_nms(boxes, scores, group, iou):
     scores, waiting, kept = scores.copy(), list(range(len(boxes))), []
     while waiting:
         best = max(waiting, key=lambda row: (scores[row], -row))
@@ -185,19 +185,17 @@ def slow_nms(boxes, scores, group, iou, soft):
         waiting.remove(best)
         for row in list(waiting):
             overlap = iou_of(boxes[best], boxes[row]) if group[best] == group[row] else 0.0
-            if overlap > iou and soft:
-                scores[row] *= 1 - overlap
-            elif overlap > iou:
+            if overlap > iou:
                 waiting.remove(row)
     return kept, scores[kept]
 
 
 @settings(max_examples=40, deadline=None)
-@given(scenes, st.sampled_from([0.1, 0.5, 0.7]), st.booleans())
-def test_suppression_equals_its_definition(models, iou, soft):
+@given(scenes, st.sampled_from([0.1, 0.5, 0.7]))
+def test_suppression_equals_its_definition(models, iou):
     boxes, scores, group = (np.concatenate([each[part] for each in models]) for part in range(3))
-    rows, left = soft_nms(boxes, scores, group.astype(int), iou, 0.0) if soft else nms(boxes, scores, group, iou)
-    kept, expected = slow_nms(boxes, scores, group, iou, soft)
+    rows, left = nms(boxes, scores, group, iou)
+    kept, expected = slow_nms(boxes, scores, group, iou)
     assert rows.tolist() == kept
     np.testing.assert_allclose(left, expected, atol=1e-12)
 
@@ -235,14 +233,13 @@ def test_weights_count_for_boxes_and_negative_rows():
     assert fused.loc[("b", "X"), "xmin"] == pytest.approx(0.3 / 3.0)
 
 
-@pytest.mark.parametrize(("method", "scores"), [("nms", [0.9]), ("soft_nms", [0.9, 0.3 * (1 - 9 / 11)])])
-def test_suppression_of_tables(method, scores):
-    fused = fuse([FIRST, SECOND], iou=0.5, method=method, negative="NEG")
+def test_suppression_of_tables():
+    fused = fuse([FIRST, SECOND], iou=0.5, method="nms", negative="NEG")
     mine = fused[(fused["image_id"] == "b") & (fused["label"] == "X")]
-    np.testing.assert_allclose(mine["score"], scores)
+    np.testing.assert_allclose(mine["score"], [0.9])
 
 
-@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+@pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_a_limit_by_class_is_that_classes_own(method):
     tables = [
         table(("a", "X", 0.9, *BOX_A), ("a", "Y", 0.9, *BOX_A)),
@@ -269,7 +266,7 @@ def test_many_images_at_once_equal_one_by_one(monkeypatch):
     pd.testing.assert_frame_equal(fuse(tables), whole)
 
 
-@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+@pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_empty_tables_stay_empty(method):
     fused = fuse([empty(DETECTIONS), empty(DETECTIONS)], method=method, negative="NEG")
     assert list(fused) == list(DETECTIONS)

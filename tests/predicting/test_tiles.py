@@ -186,7 +186,7 @@ class Near(torch.nn.Module):
 def test_a_real_detector_finds_the_same_away_from_seams(settings):
     """FCOS without its group norms, which know of the whole picture, on features of near pixels."""
     torch.manual_seed(0)
-    changes = {"model.fpn_levels": [3], "model.fpn_width": 16, "model.score_min": 0.12, "model.presence": False}
+    changes = {"model.fpn_levels": [3], "model.fpn_width": 16, "model.score_min": 0.12}
     chosen = settings("smear_demo", **changes, **{"model.max_detections": 2000})
     detector = build_model(chosen.model, "detection", 2, 128).eval()
     detector.pyramid = Near()

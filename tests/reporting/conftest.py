@@ -41,7 +41,6 @@ def _images(raw: Path, count: int, rng: np.random.Generator, size: tuple[int, in
                 "width": size[0],
                 "height": size[1],
                 "sha256": f"{number:064x}",
-                "phash": f"{number:016x}",
                 "group": f"g{number // 3}",
                 "label": None,
                 "subset": "train" if number < count * 3 // 4 else "test",

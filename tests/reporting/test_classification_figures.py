@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.images.decode import ImageReader
 from tropho.metrics.curves import classification_curves
 from tropho.reporting.classification import classification_figures, per_class, reliability, roc
 from tropho.reporting.panels import f_over_threshold, threshold_of
@@ -14,7 +15,7 @@ CHARTS = {"confusion", "roc", "precision_recall", "reliability", "f_threshold", 
 def figures(world, to, truth=None, predictions=None, classes=None, **more):
     truth = world.images if truth is None else truth
     predictions = world.predictions if predictions is None else predictions
-    classification_figures(truth, predictions, classes or world.classes, world.raw, to, 1.0, 6, **more)
+    classification_figures(truth, predictions, classes or world.classes, ImageReader(world.raw), to, 1.0, 6, **more)
     return {path.stem for path in to.glob("*.png")}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from tropho.images.decode import ImageReader
 from tropho.metrics.matching import match
 from tropho.reporting.detection import counts, detection_figures, leaderboard_curves, recall_by_size
 from tropho.tables import BOX
@@ -22,7 +23,7 @@ def figures(world, to, **changes):
         "predictions": world.predictions,
         "classes": world.classes,
         "negative": "NEG",
-        "raw": world.raw,
+        "reader": ImageReader(world.raw),
         "to": to,
         "gallery": 6,
         **changes,

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tropho.files import sha256_of
+from tropho.images.decode import ImageReader
 from tropho.reporting.album import Album
 from tropho.reporting.detection import detection_figures
 from tropho.stages.paths import Paths
@@ -65,7 +66,7 @@ def whole(tmp_path_factory, helpers, settings):
     helpers["write_results"](root, task.name, world, "leaderboard_map", 0.8734)
     (root / "params.yaml").write_text("defaults: {train: {epochs: 12, batch_size: 8}}")
     to = root / "reports" / task.name / "evaluate" / "figures"
-    figures = (world.images, world.boxes, world.predictions, world.classes, "NEG", world.raw)
+    figures = (world.images, world.boxes, world.predictions, world.classes, "NEG", ImageReader(world.raw))
     detection_figures(*figures, to / "test", gallery=4)
     return root
 
@@ -176,7 +177,7 @@ def test_a_submission_that_its_record_does_not_describe_is_called_out(tree, sett
 
 def test_a_submission_that_passed_the_check_says_so(tree, settings):
     submission = tree / "submissions" / "smear_demo.csv"
-    submission.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(submission)}))
+    submission.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(submission), "checked": True}))
     words = Page(report(settings("smear_demo"), Paths(tree, "smear_demo"))).words
     assert "found no fault in it" in words
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tropho.reporting.album import Album
-from tropho.reporting.blocks import List, Table
+from tropho.reporting.blocks import Table
 from tropho.reporting.chapters_split import split
 from tropho.reporting.inputs import Folders, Reader
 from tropho.stages.paths import Paths
@@ -65,29 +65,3 @@ RANDOM = {
     "images": 1040,
     "seen": 1034,
 }
-
-
-@pytest.mark.parametrize(
-    ("changes", "told", "chance"),
-    [
-        ({}, "random folds would flatter the score by 0.120", False),
-        ({"grouped_high": 0.91}, "random folds would flatter the score by 0.120", True),
-        ({"score_low": None, "score_high": None}, "scores 0.930 on a random fold", False),
-        ({"seen": 0}, "nothing is shared, so the difference is that of the folds alone", False),
-        ({"score": 0.8, "score_low": 0.7, "score_high": 0.9, "flatters": -0.01}, "does not flatter", True),
-    ],
-)
-def test_what_a_random_fold_adds(chapter, cells, changes, told, chance):
-    blocks = chapter("cells_demo", cells, {"random_fold": {**RANDOM, **changes}})
-    said = [each for block in blocks if isinstance(block, List) for each in block.items]
-    assert any(told in each for each in said)
-    assert any("0.810 [0.750, " in each for each in said)
-    seen = "0" if changes.get("seen") == 0 else "1,034"
-    assert any(each.startswith(f"{seen} of the random fold's 1,040 images share") for each in said)
-    assert any("may be chance" in each for each in said) == chance
-
-
-@pytest.mark.parametrize("found", [None, [], "0.9", {"score": None, "grouped": 0.8, "flatters": None}])
-def test_nothing_is_said_of_a_random_fold_that_was_not_judged(chapter, cells, found):
-    blocks = chapter("cells_demo", cells, {"random_fold": found})
-    assert not any("random" in each for block in blocks if isinstance(block, List) for each in block.items)

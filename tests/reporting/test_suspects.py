@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tropho.images.decode import ImageReader
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Code, Pictures, Table, Text
 from tropho.reporting.chapters_suspects import suspect_blocks
@@ -45,7 +46,7 @@ IMAGES = pd.DataFrame({"image_id": ["a", "b"], "path": ["a.png", "broken.png"]})
 
 
 def drawn(raw, rows: pd.DataFrame, boxes: pd.DataFrame, most: int = 24) -> np.ndarray | None:
-    suspect_gallery(rows, IMAGES, boxes, raw, raw / "sheet.png", most)
+    suspect_gallery(rows, IMAGES, boxes, ImageReader(raw), raw / "sheet.png", most)
     return np.asarray(Image.open(raw / "sheet.png")) if (raw / "sheet.png").exists() else None
 
 

@@ -139,6 +139,37 @@ def test_repository_with_label_files_keeps_its_paths(hub, settings, tmp_path, pi
     assert set(tree(tmp_path / "raw")) == {"set/images/a.jpg", "set/annotations/train.json"}
 
 
+def archived(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_archives_beside_label_files_are_unpacked_where_they_lie(hub, settings, tmp_path, picture):
+    files = {
+        "train.zip": archived({"0.jpg": picture(1)}),
+        "test.zip": archived({"test/0.jpg": picture(2)}),
+        "data/train.csv.zip": archived({"train.csv": b"t"}),
+    }
+    hub.repos["some/tables"] = HubRepo({"main": files})
+    provenance = fetch(settings("brain_tumor", **{"download.repo": "some/tables"}), tmp_path / "raw", tmp_path)
+    wanted = {"train/0.jpg": picture(1), "test/0.jpg": picture(2), "data/train.csv": b"t"}
+    assert tree(tmp_path / "raw") == wanted
+    assert provenance["layout"] == "as published"
+    assert provenance["files"] == len(wanted)
+
+
+def test_an_archive_in_an_archive_is_unpacked(hub, settings, tmp_path, picture):
+    splits = {
+        f"{split}.zip": archived({"CNV/1.jpg": picture(number)}) for number, split in enumerate(("train", "test"))
+    }
+    hub.repos[OCT] = HubRepo({"main": {"all.zip": archived(splits)}})
+    fetch(settings("retina_oct"), tmp_path / "raw", tmp_path)
+    assert set(tree(tmp_path / "raw")) == {"train/CNV/1.jpg", "test/CNV/1.jpg"}
+
+
 def test_names_endings_and_bad_rows_of_a_table(hub, settings, tmp_path, picture):
     rows = [
         (picture(1), None, "yes"),

@@ -85,6 +85,14 @@ def test_newest_version_arrives_with_its_number(kaggle, leaves, task, tmp_path, 
     assert caplog.messages == [], "the client logs on standard output"
 
 
+def test_archives_in_the_set_are_unpacked(kaggle, task, tmp_path, picture):
+    inner = {"train.zip": zipped({"rust/1.jpg": picture(1)}), "train.csv.zip": zipped({"train.csv": b"t"})}
+    kaggle.sets[REPO] = KaggleSet({1: zipped(inner)})
+    provenance = fetch(task(), tmp_path / "raw", tmp_path)
+    assert set(files_below(tmp_path / "raw")) == {"train/rust/1.jpg", "train.csv", "provenance.json"}
+    assert provenance["archives"] == {"train.csv.zip": 1, "train.zip": 1}
+
+
 def test_pinned_version_is_fetched_once(kaggle, leaves, task, tmp_path, picture):
     pinned = task(**{"download.revision": "1"})
     provenance = fetch(pinned, tmp_path / "raw", tmp_path)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropho.errors import DataError
-from tropho.sources.layout import SPLITS, arrange, suffix_of
+from tropho.sources.layout import SPLITS, arrange, is_annotation, suffix_of
 
 PARTS = st.sampled_from(["train", "Testing", "val", "CNV", "DME", "set", "v1"])
 PATHS = st.lists(st.tuples(st.lists(PARTS, max_size=4), st.sampled_from(["1.jpg", "2.jpg"])), max_size=8)
@@ -47,8 +47,13 @@ def test_places_are_unique_and_end_like_their_paths(paths):
         assert all(place.split("/")[0].lower() in SPLITS for place in places.values())
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000", "PPM"])
 def test_endings_by_first_bytes(picture, kind):
-    expected = {"JPEG": ".jpg", "TIFF": ".tif"}.get(kind, f".{kind.lower()}")
+    expected = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".pgm"}.get(kind, f".{kind.lower()}")
     assert suffix_of(picture(1, kind)) == expected
     assert suffix_of(b"no image") is None
+
+
+def test_yolos_list_of_classes_is_an_annotation_and_other_settings_are_not():
+    assert is_annotation("set/data.yaml")
+    assert not is_annotation("set/.pre-commit-config.yaml")

@@ -229,3 +229,26 @@ def test_the_command_needs_a_submission_and_a_challenge(remote, written):
     refused = CliRunner().invoke(app, ["upload", "cells_demo"]).exception
     assert isinstance(refused, UsageError)
     assert "names no Zindi challenge" in str(refused)
+
+
+def test_tables_may_be_zipped_and_images_in_archives_of_any_name(settings, tmp_path, incoming):
+    (incoming / "Train.csv").unlink()
+    with pytest.raises(OutsideError, match=r"^Place Train\.csv and images\.zip"):
+        fetch(settings("malaria"), tmp_path / "raw", tmp_path)
+    with zipfile.ZipFile(incoming / "Train.csv.zip", "w") as packed:
+        packed.writestr("Train.csv", CSV)
+    with pytest.raises(OutsideError, match=r"^Place images\.zip"):
+        fetch(settings("malaria"), tmp_path / "raw", tmp_path)
+    zipped(incoming / "train.zip", "train/a.jpg")
+    zipped(incoming / "test.zip", "b.jpg")
+    provenance = fetch(settings("malaria"), tmp_path / "raw", tmp_path)
+    assert names(tmp_path / "raw") == {*zindi.TABLES, "train/a.jpg", "test/b.jpg", "provenance.json"}
+    assert provenance["archives"] == {"Train.csv.zip": 1, "test.zip": 1, "train.zip": 1}
+
+
+def test_an_archive_without_its_table_is_named(settings, tmp_path, incoming):
+    (incoming / "Train.csv").unlink()
+    zipped(incoming / "Train.csv.zip", "other.txt")
+    zipped(incoming / "images.zip", "a.jpg")
+    with pytest.raises(DataError, match=r"The archive of Train\.csv .* holds no Train\.csv"):
+        fetch(settings("malaria"), tmp_path / "raw", tmp_path)

@@ -26,7 +26,7 @@ def smear_paths(tmp_path, rng):
         Image.fromarray(pixels.astype(np.uint8)).save(paths.raw / name)
     subset = ["train" if number < 12 else "test" for number in range(15)]
     images = pd.DataFrame({"image_id": names, "path": names, "group": names, "subset": subset})
-    images = images.assign(width=64, height=48, status="ok", sha256="", phash="", duplicate=pd.NA, label=pd.NA)
+    images = images.assign(width=64, height=48, status="ok", sha256="", duplicate=pd.NA, label=pd.NA)
     write_table(conform(images, IMAGES), paths.audit / "images.csv", IMAGES)
     write_table(pd.DataFrame(boxes[:6], columns=list(BOXES)[:-1]), paths.audit / "boxes.csv", BOXES)
     write_json(paths.audit / "summary.json", {"classes": ["Trophozoite", "WBC"]})

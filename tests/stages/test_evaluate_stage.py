@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from stages.records import fold_entry
 from tropho.files import write_json
 from tropho.images.pack import write_pack
 from tropho.stages import evaluate, submit
@@ -58,7 +59,8 @@ def trained(tmp_path, settings, rng):
             folder.mkdir(parents=True)
             save_file(build_task(task, CLASSES).model().state_dict(), folder / "weights.safetensors")
             (folder / "config.yaml").write_text(yaml.safe_dump({"settings": task.model_dump(), "classes": CLASSES}))
-        record = {"run_id": None, "folds": [{"fold": 0}, {"fold": 1}], "score_name": "balanced_accuracy"}
+        folds = [fold_entry(paths.fold(number), number) for number in range(2)]
+        record = {"run_id": None, "folds": folds, "score_name": "balanced_accuracy"}
         write_json(paths.models / "run.json", record)
         return task, paths
 
@@ -75,7 +77,7 @@ def _images(raw, rng) -> pd.DataFrame:
         group = f"p{number // 3}" if number < 32 else "p0"
         rows.append({"image_id": name, "path": name, "width": SIZE, "height": SIZE, "group": group, "subset": subset})
     table = pd.DataFrame(rows).assign(label=[CLASSES[each % 2] for each in range(36)], status="ok")
-    return conform(table.assign(sha256="", phash="", duplicate=pd.NA), IMAGES)
+    return conform(table.assign(sha256="", duplicate=pd.NA), IMAGES)
 
 
 def read(paths, name):
@@ -106,9 +108,8 @@ def test_the_test_is_judged_with_and_without_what_it_shares(trained):
 def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
     """The shared group is in fold 0, which only the model of fold 1 was trained on."""
     task, paths = trained()
-    write_json(
-        paths.models / "run.json", {**json.loads((paths.models / "run.json").read_text()), "folds": [{"fold": fold}]}
-    )
+    record = json.loads((paths.models / "run.json").read_text())
+    write_json(paths.models / "run.json", {**record, "folds": [record["folds"][fold]]})
     metrics = evaluate.run(task, paths.root)
     assert metrics["test_shared"] == {"images": shared, "of": 12}
     assert ("test_clean" in metrics) == (shared > 0)

@@ -7,14 +7,12 @@ from PIL import Image
 
 from tropho.files import read_json, sha256_of, write_json
 from tropho.images.pack import write_pack
-from tropho.predicting.predictor import load_predictor
 from tropho.stages import evaluate, train
 from tropho.stages.paths import Paths
 from tropho.stages.predict import predict_files
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
 from tropho.tasks.classification import ClassificationTask
 from tropho.tracking import NullTracker
-from tropho.training.fit import validate
 
 CLASSES = ["Parasitized", "Uninfected"]
 SMALL = {"model.name": "lenet", "augment.size": 24, "augment.policy": "none", "train.epochs": 1, "train.folds": 1}
@@ -49,7 +47,7 @@ def paths(tmp_path, rng):
         )
     subset = ["train" if number < 16 else "test" for number in range(20)]
     images = pd.DataFrame(rows).assign(label=[CLASSES[each % 2] for each in range(20)], status="ok", subset=subset)
-    images = conform(images.assign(group=images["image_id"], sha256="", phash="", duplicate=pd.NA), IMAGES)
+    images = conform(images.assign(group=images["image_id"], sha256="", duplicate=pd.NA), IMAGES)
     write_table(images, paths.audit / "images.csv", IMAGES)
     write_table(empty(BOXES), paths.audit / "boxes.csv", BOXES)
     write_json(paths.audit / "summary.json", {"classes": CLASSES})
@@ -143,16 +141,3 @@ def test_any_image_is_predicted_by_the_present_settings(chosen, paths, monkeypat
     predict_files("cells_demo", [paths.raw / "im04.png", mirrored], paths.root / "out.csv", paths.root)
     one, other = pd.read_csv(paths.root / "out.csv")[[f"p_{name}" for name in CLASSES]].to_numpy()
     np.testing.assert_allclose(one, other, atol=1e-6)
-
-
-@pytest.mark.parametrize("soup", ["uniform", "greedy"])
-def test_a_soup_is_what_is_kept_and_scored(chosen, paths, soup):
-    settings = chosen(**{"train.epochs": 7, "train.soup": soup})
-    record = train.run(settings, paths.root)
-    scores = pd.read_csv(paths.fold(0) / "history.csv")["score"]
-    fold = record["folds"][0]
-    assert soup == "uniform" or fold["score"] >= scores.max()
-    inputs = train.read_inputs(paths)
-    kept = load_predictor(paths.fold(0))
-    accelerator = train.make_accelerator(settings.train)
-    assert validate(kept.task, kept.model, inputs.fold(0)[1], inputs.pack, accelerator) == fold["score"]

@@ -26,11 +26,11 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
     paths.audit.mkdir(parents=True)
     (paths.audit / "summary.json").write_text(json.dumps({"left_out": [FINDING]}))
     found = _left_out(detect, files, paths)
-    assert found.dropna().to_dict() == {"wide.png": "WBC", "tall.png": "WBC"}
+    assert found.dropna().to_dict() == {"wide.png": '["WBC"]', "tall.png": '["WBC"]'}
     assert _left_out(settings("smear_demo", **{"audit.protocol": "list"}), files, paths) is None
     assert isinstance(found, pd.Series)
 
 
 def test_post_processing_needs_a_negative_class(settings) -> None:
     with pytest.raises(UsageError, match=r"audit\.negative"):
-        settings("smear_demo", **{"audit.negative": None, "evaluate.power_trials": 8})
+        settings("smear_demo", **{"audit.negative": None, "predict.negative_from": ["base"]})

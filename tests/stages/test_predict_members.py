@@ -7,6 +7,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from stages.records import fold_entry
 from tropho.config import member_settings
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
@@ -39,8 +40,8 @@ def ensemble(settings, tmp_path, monkeypatch):
             )
             config = {"settings": own.model_dump(), "classes": CLASSES[task]}
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        entry = {"folds": [{"fold": 0}]}
-        write_json(paths.models / "run.json", {**entry, "members": dict.fromkeys(members, entry)})
+        entries = {name: {"folds": [fold_entry(paths.fold(0, name))]} for name in ["base", *members]}
+        write_json(paths.models / "run.json", {**entries.pop("base"), "members": entries})
         monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: chosen)
         return paths
 
@@ -62,12 +63,34 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("task", "changes", "sample", "header", "ids"),
+    [
+        ("smear_demo", {}, None, "Image_ID,class,confidence,ymin,xmin,ymax,xmax", "blank.png"),
+        ("smear_demo", {"audit.format": "coco"}, None, "image_id,label,score,xmin,ymin,xmax,ymax", "blank.png"),
+        ("smear_demo", {}, "id,PredictionString\na,WBC 0.5 0 0 1 1\n", "id,PredictionString", "blank"),
+        ("cells_demo", {}, None, "image_id,label,p_Parasitized,p_Uninfected", "blank.png"),
+        ("cells_demo", {}, "Id,Uninfected,Parasitized\n1.png,0.5,0.5\n", "Id,Uninfected,Parasitized", "blank.png"),
+        ("cells_demo", {}, "Id,target\n1,0.5\n", "Id,target", "blank"),
+    ],
+)
+def test_predictions_have_the_layout_of_the_submission(ensemble, blank, tmp_path, task, changes, sample, header, ids):
+    paths = ensemble(task, [], **changes)
+    if sample:
+        paths.raw.mkdir(parents=True)
+        (paths.raw / "sample_submission.csv").write_text(sample)
+    predict_files(task, [blank], tmp_path / "out.csv", paths.root)
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == header
+    assert {line.split(",")[0] for line in lines[1:]} == {ids}
+
+
+@pytest.mark.parametrize(
     ("then", "changes", "named"),
     [
-        ({"folds": [{"fold": 0}], "members": {}}, {}, "member b"),
-        ({"folds": [{"fold": 0, "run_id": "old"}], "members": {"b": {"folds": [{"fold": 0}]}}}, {}, "member base"),
-        (None, {"predict.tta": ["identity", "hflip"]}, r"predict\.tta"),
-        (None, {"predict.batch_size": 1}, None),
+        ({"members": {}}, {}, "member b"),
+        ({"folds": [{"fold": 0, "run_id": "old"}]}, {}, "member base"),
+        ({}, {"predict.tta": ["identity", "hflip"]}, r"predict\.tta"),
+        ({}, {"predict.batch_size": 1}, None),
     ],
 )
 def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
@@ -76,7 +99,7 @@ def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
     paths = ensemble("cells_demo", ["b"], **changes)
     evaluated = settings("cells_demo", **SMALL["cells_demo"])
     write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
-    write_evaluated(paths.evaluate, then or read_json(paths.models / "run.json"), evaluated)
+    write_evaluated(paths.evaluate, {**read_json(paths.models / "run.json"), **then}, evaluated)
     if named is None:
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
         return

@@ -66,6 +66,9 @@ def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear
 
 def test_members_that_were_not_trained_are_asked_for(settings, smear_paths):
     paths = smear_paths
-    write_json(paths.models / "run.json", {"run_id": None, "folds": [{"fold": 0}], "score_name": "leaderboard_map"})
+    write_json(
+        paths.models / "run.json",
+        {"run_id": None, "folds": [{"fold": 0}], "score_name": "leaderboard_map"},
+    )
     with pytest.raises(DataError, match=r"holds base, and params\.yaml asks for base, empty; .*tropho train"):
         evaluate.run(settings("smear_demo", **SMALL), paths.root)

@@ -172,7 +172,7 @@ def test_one_class_alone_is_refused(project):
     classes(project, {"train/dark": 12})
     project.run("t", "download", "audit")
     said = project.tropho("split", "t", code=1).text
-    assert "All usable training images are of one class, 'dark', and classification needs two" in said
+    assert "All usable training images are of class 'dark', and a classifier needs two classes" in said
 
 
 def test_no_object_at_all_is_refused(project):

@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack, write_pack
 from tropho.settings import TaskSettings
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
@@ -136,7 +137,7 @@ def test_batches_are_padded_to_whole_strides(task):
 
 def test_strata_join_the_classes_present(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 0.0, 0.0, 1.0, 1.0], ["a", "Trophozoite", 0.0, 0.0, 1.0, 1.0]])
-    assert task.strata(truth) == ["Trophozoite+WBC", ""]
+    assert task.strata(truth) == ['["Trophozoite", "WBC"]', ""]
 
 
 def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, tmp_path):
@@ -146,7 +147,7 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
     write_pack(files, tmp_path, tmp_path / "pack", 32)
     pack = Pack(tmp_path / "pack")
     truth = truth_of(["a", "b", "c"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
-    marked = Truth(truth.images.assign(ignored=["WBC", pd.NA, "Trophozoite+WBC"]), truth.boxes)
+    marked = Truth(truth.images.assign(ignored=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
     targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index] for index in range(3))]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
     assert not any(task.dataset(pack, truth, train=True)[0, index][1]["ignore"].any() for index in range(3))
@@ -188,7 +189,9 @@ def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_pa
     monkeypatch.setattr("tropho.reporting.detection.detection_figures", lambda *given: seen.append(given[-1]))
     task = build_task(settings("smear_demo", **{"evaluate.beta": 2.0}), ["Trophozoite", "WBC"])
     truth = truth_of(["a"], [["a", "WBC", 10.0, 10.0, 30.0, 30.0]])
-    task.figures(truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, tmp_path, tmp_path)
+    task.figures(
+        truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, ImageReader(tmp_path), tmp_path
+    )
     assert seen == [2.0]
 
 

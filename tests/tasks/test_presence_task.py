@@ -76,7 +76,7 @@ def test_an_image_is_seen_alike_whatever_its_batch(presence):
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("method", ["wbf", "nms", "soft_nms"])
+@pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_it_never_changes_a_box(settings, rng, method):
     task = build_task(settings("smear_demo", **EMPTY, **{"predict.fusion": method}), CLASSES)
     tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tropho.errors import DataError
+from tropho.images.decode import DECODING
 from tropho.tracking import open_tracker, tracking_uri
 from tropho.tracking.registry import requirements
 from tropho.tracking.store import connect
@@ -21,6 +22,7 @@ class StubPredictor:
 
     def __init__(self, folder: Path) -> None:
         self.held = (folder / "config.yaml").read_text()
+        self.decoding = DECODING
 
     def predict_images(self, images):
         return [pd.DataFrame({"mean": [float(image.mean())] * (1 + number)}) for number, image in enumerate(images)]

@@ -1,6 +1,8 @@
 """Weight averages, checkpoints and the order of samples."""
 
 from collections import Counter
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     weights = {"weight": torch.randn(2, 3), "count": torch.tensor(4)}
     progress = Progress([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
-    checkpoint.save_best(1, weights)
+    progress.best_sha256 = checkpoint.save_best(1, weights)
     checkpoint.save(progress, model=weights)
     loaded, parts = checkpoint.load()
     assert loaded == progress
@@ -55,8 +57,8 @@ def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
 def test_a_kill_between_best_and_state_leaves_a_pair_that_fits(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     old, new = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
-    checkpoint.save_best(1, old)
-    checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=1, best_score=0.1), model=old)
+    sha256 = checkpoint.save_best(1, old)
+    checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model=old)
     checkpoint.save_best(2, new)  # and here the process dies, before the state of epoch 2 is written
     progress, _ = checkpoint.load()
     assert checkpoint.load_best(progress)["weight"].item() == 0.0
@@ -94,3 +96,27 @@ def test_sample_seeds_differ_and_repeat():
     assert sample_seed(3, 4, 5) == sample_seed(3, 4, 5)
     assert all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
     assert np.random.default_rng(sample_seed(0, 0, 0)).random() >= 0
+
+
+@pytest.mark.parametrize("name", ["state.pt", "best-1.safetensors"])
+@pytest.mark.parametrize("harm", [lambda old: old[:-5], lambda old: b"", lambda old: b"x" + old[1:]])
+def test_a_damaged_checkpoint_is_not_loaded(tmp_path, capsys, name, harm):
+    checkpoint = Checkpoint(tmp_path)
+    sha256 = checkpoint.save_best(1, {"weight": torch.ones(3)})
+    checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model={})
+    path = tmp_path / name
+    path.write_bytes(harm(path.read_bytes()))
+    assert checkpoint.load() is None
+    assert f"{name} is damaged" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path):
+    """/dev/full refuses every byte, as a full disk does."""
+    (tmp_path / "fold0").mkdir()
+    checkpoint = Checkpoint(tmp_path / "fold0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tropho.training.checkpoints.atomic_path", lambda path: nullcontext(Path("/dev/full")))
+        with pytest.raises(OSError, match="No space left"):
+            checkpoint.save_best(1, {"weight": torch.ones(3)})
+        with pytest.raises(OSError, match="No space left"):
+            checkpoint.save(Progress([{"epoch": 1.0}]), model={})

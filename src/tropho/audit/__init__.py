@@ -1,6 +1,6 @@
 """What is wrong with the data: unreadable, missing, duplicated, mislabelled; and clean tables of the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,25 @@ from tropho.audit import figures as plots
 from tropho.audit import slide_figures as slide_plots
 from tropho.audit.boxes import clip_boxes
 from tropho.audit.corrections import Corrector
+from tropho.audit.depth import depth_notes
 from tropho.audit.doubles import treat_doubles
+from tropho.audit.frames import settle_frames
 from tropho.audit.grouping import group
-from tropho.audit.inspect import Look, look_at
+from tropho.audit.inspect import Look, look_at, value_range
+from tropho.audit.passed_over import list_classes_without_images, list_other_files
 from tropho.audit.protocol import Finding, find_left_out, ignored, list_findings
+from tropho.audit.sample import follow_sample, task_sample, with_sample_images
 from tropho.audit.slides import Slides
 from tropho.audit.summary import summarise
 from tropho.data_settings import AuditSettings
 from tropho.formats import readers
-from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, ImageFiles, IssueLog, Labels, table_of
+from tropho.formats.image_files import ImageFiles
+from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, table_of
 from tropho.formats.submission import read_sizes
+from tropho.images.decode import DECODING, Decoding, ImageReader
+from tropho.images.fonts import naming
 from tropho.settings import TaskSettings
-from tropho.tables import BOXES, IMAGES, conform
+from tropho.tables import BOXES, IMAGES, conform, nfc
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class AuditResult:
     summary: dict[str, Any]
     slides: Slides | None = None
     """What was found where audit.same_slide asks for it."""
+    decoding: Decoding = DECODING
+    """How the files become pixels."""
 
 
 def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult:
@@ -44,12 +53,16 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
 
     Raises:
         UsageError: a setting names a class, a file or a group that isn't there.
-        DataError: no label can be read.
+        DataError: no label can be read, or the sample submission asks for none of the test images.
     """
     labels = readers.read(settings, raw)
-    log = IssueLog()
-    stated = _with_sizes(labels.images, settings.audit.sizes, root)
-    images, looks = _seen_images(stated, raw, settings.audit, log)
+    log, sample = IssueLog(), task_sample(settings, raw)
+    labelled = with_sample_images(labels.images, sample, raw)
+    asked, asked_notes = follow_sample(sample, settings, labels.classes, labelled, log, raw)
+    stated = _with_sizes(labelled, settings.audit.sizes, root)
+    images, looks, decoding = _seen_images(stated, raw, settings.audit, log)
+    images, boxes, frame = settle_frames(images, labels.boxes, looks, log, settings.audit.format == "yolo")
+    labels = replace(labels, boxes=boxes)
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
     before = set(boxes["image_id"])
@@ -60,75 +73,100 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
     boxes, doubles = treat_doubles(boxes, settings.audit.double_iou, settings.audit.merge_doubles, log)
     images, slides = group(images, looks, settings.audit, log)
-    left_out = _left_out(images, boxes, labels.classes, settings.audit, log)
-    images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
-    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
+    left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
+    images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
+    other_files = list_other_files(raw, ImageFiles(raw).left_aside, log)
+    list_classes_without_images(images, boxes, labels.classes, log)
+    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     summary = summarise(images, boxes, issues, labels.classes, looks, doubles, left_out, settings.audit)
+    summary |= {"columns": labels.columns, "other_files": other_files, "sample": asked}
+    summary |= {"box_frame": frame, **decoding.record()}
+    summary["notes"] += [*labels.notes, *asked_notes, *depth_notes(images, looks, decoding)]
     if slides:
         summary["same_slide"] = slides.facts
         summary["notes"].append(slides.sentence)
-    return AuditResult(conform(images, IMAGES), boxes, issues, summary, slides)
+    return AuditResult(conform(images, IMAGES), boxes, issues, summary, slides, decoding)
 
 
 def figures(result: AuditResult, raw: Path, to: Path) -> None:
     """Write PNGs of class counts, sizes, issues and duplicates, where there are any, into the folder `to`."""
+    with naming(result.summary["classes"]):
+        _draw(result, raw, to)
+
+
+def _draw(result: AuditResult, raw: Path, to: Path) -> None:
+    reader = ImageReader(raw, result.decoding)
     plots.class_counts(result.summary, to / "class_counts.png")
     if result.images["width"].notna().any():
         plots.image_sizes(result.images, to / "image_sizes.png")
-    if len(result.boxes):
-        plots.box_sizes(result.boxes, result.summary["classes"], to / "box_sizes.png")
-        plots.objects_per_image(result.images, result.boxes, to / "objects_per_image.png")
+    objects = result.boxes[~result.boxes["ignore"]]
+    if len(objects):
+        plots.box_sizes(objects, result.summary["classes"], to / "box_sizes.png")
+        plots.objects_per_image(result.images, objects, to / "objects_per_image.png")
     if len(result.issues):
         plots.issue_counts(result.issues, to / "issues.png")
     if result.images["duplicate"].notna().any():
-        plots.duplicate_pairs(result.images, raw, to / "duplicates.png")
+        plots.duplicate_pairs(result.images, reader, to / "duplicates.png")
     if result.slides and result.slides.count:
         slide_plots.distances(result.slides, to / "same_slide_distances.png")
-        slide_plots.contact_sheet(result.slides, result.images, raw, to / "same_slide_groups.png")
+        slide_plots.contact_sheet(result.slides, result.images, reader, to / "same_slide_groups.png")
 
 
 def _seen_images(
     labelled: pd.DataFrame, raw: Path, settings: AuditSettings, log: IssueLog
-) -> tuple[pd.DataFrame, dict[str, Look]]:
-    """The labelled images and those on disk that no label speaks of, with what their files hold."""
+) -> tuple[pd.DataFrame, dict[str, Look], Decoding]:
+    """The labelled images and those on disk that no label speaks of, what their files hold and how they are read."""
     on_disk = ImageFiles(raw)
     strange = sorted(set(on_disk.paths) - set(labelled["path"]))
     taken = set(labelled["image_id"])
     ids = {path: f"{path} (unlabelled)" if path in taken else path for path in strange}
     for path, image_id in ids.items():
-        log.add("unlabelled", "listed", "The labels do not speak of this file; it is not used.", image_id, path)
+        log.add("unlabelled", "listed", "No label is surely this file's; it is not used.", image_id, path)
     rows = ({"image_id": ids[path], "path": path, "subset": "train", "status": "unlabelled"} for path in strange)
     images = pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
     order = {name: -place for place, name in enumerate(SUBSETS)}
     images = images.sort_values("subset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
     paths = [path for path in dict.fromkeys(images["path"]) if path in on_disk]
-    looks = look_at(raw, paths, signed=settings.same_slide == "detect")
+    decoding = _decoding(images, raw, paths, settings)
+    looks = look_at(raw, paths, settings.same_slide == "detect", decoding)
     for image in images.itertuples():
         _list_faults(image, looks.get(str(image.path)), settings, log)
     missing = ~images["path"].isin(looks)
     unreadable = images["path"].isin([path for path, look in looks.items() if look.fault])
     images.loc[missing, "status"] = "missing"
     images.loc[unreadable, "status"] = "unreadable"
-    if settings.mistyped == "quarantine":
-        images.loc[
-            images["path"].isin([path for path, look in looks.items() if look.mistyped and not look.fault]), "status"
-        ] = "mistyped"
+    if settings.mistyped == "quarantine":  # of a test image, whatever it is called, a prediction is wanted
+        mistyped = images["path"].isin([path for path, look in looks.items() if look.mistyped and not look.fault])
+        images.loc[mistyped & (images["subset"] != "test"), "status"] = "mistyped"
     good = {path: look for path, look in looks.items() if not look.fault}
-    return images.assign(
-        width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),
-        height=images["path"].map({path: look.height for path, look in good.items()}).astype("Int64"),
-        device=images["path"].map({path: look.device or None for path, look in good.items()}).astype("string"),
-        sha256=images["path"].map({path: look.sha256 for path, look in looks.items()}).astype("string"),
-        phash=images["path"].map({path: f"{look.phash:016x}" for path, look in good.items()}).astype("string"),
-    ), looks
+    return (
+        images.assign(
+            width=images["path"].map({path: look.width for path, look in good.items()}).astype("Int64"),
+            height=images["path"].map({path: look.height for path, look in good.items()}).astype("Int64"),
+            device=images["path"].map({path: look.device or None for path, look in good.items()}).astype("string"),
+            sha256=images["path"].map({path: look.sha256 for path, look in looks.items()}).astype("string"),
+        ),
+        looks,
+        decoding,
+    )
+
+
+def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], settings: AuditSettings) -> Decoding:
+    """Images of more than 8 bits are scaled by what training images hold, or any images where no such one is deep."""
+    training = set(images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "path"])
+    limit = settings.max_megapixels
+    known = value_range(raw, [path for path in paths if path in training], limit)
+    return Decoding(limit, known or value_range(raw, [path for path in paths if path not in training], limit))
 
 
 def _with_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.DataFrame:
     """Labelled images with the sizes that a table gives, where the label files state none."""
     if path is None:
         return labelled
-    given = read_sizes(root / path).drop_duplicates("image_id").set_index("image_id").reindex(labelled["image_id"])
+    given = read_sizes(root / path)
+    given = given.set_index(given["image_id"].fillna("").map(nfc)).drop(columns="image_id")
+    given = given[~given.index.duplicated()].reindex(labelled["image_id"].map(nfc))
     return labelled.assign(
         **{
             f"stated_{side}": labelled[f"stated_{side}"].fillna(given[side].astype("Int64").set_axis(labelled.index))
@@ -170,14 +208,10 @@ def _list_faults(image: Any, look: Look | None, settings: AuditSettings, log: Is
         log.add("unreadable", "quarantined", look.fault, image.image_id, image.path)
         return
     if look.mistyped:
-        kept = settings.mistyped == "keep"
+        kept = settings.mistyped == "keep" or image.subset == "test"
         remedy = "it is read all the same" if kept else "rename it, or set audit.mistyped to keep"
         detail = f"The file holds {look.format}, not what its ending says; {remedy}."
         log.add("mistyped", "listed" if kept else "quarantined", detail, image.image_id, image.path)
-    stated = (image.stated_width, image.stated_height)
-    if not any(pd.isna(value) for value in stated) and stated != (look.width, look.height):
-        detail = f"The labels state {stated[0]}x{stated[1]} pixels, the file has {look.width}x{look.height}."
-        log.add("size_mismatch", "listed", detail, image.image_id, image.path)
 
 
 def _ids(images: pd.DataFrame, *statuses: str) -> pd.Series:

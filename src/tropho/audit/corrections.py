@@ -28,7 +28,7 @@ from tropho.audit.doubles import merged_in_place
 from tropho.errors import DataError, UsageError
 from tropho.formats.labels import LABELLED_BOXES, IssueLog, nearest, table_of
 from tropho.metrics.overlap import pair_iou
-from tropho.tables import BOX
+from tropho.tables import BOX, check_columns, nfc, spellings
 
 COLUMNS = ["image_id", "action", "label", *BOX, "reason"]
 BOX_ACTIONS = ("add", "drop", "move", "relabel")
@@ -84,7 +84,10 @@ class Corrector:
             UsageError: there is no such file.
             DataError: it is no table of corrections.
         """
-        for line, record in _records(path):
+        records = _records(path)
+        self.image_ids = spellings(self.images["image_id"])
+        self.names = spellings([*self.classes, *filter(None, [self.negative])])
+        for line, record in records:
             row = self._checked(line, record)
             fault = row if isinstance(row, str) else self._one(row)
             if fault:
@@ -94,7 +97,8 @@ class Corrector:
     def _checked(self, line: int, record: dict[str, str]) -> Correction | str:
         """A line's cells -> the correction, or why it can't be used."""
         action = record.get("action", "").lower().replace("_", " ")
-        image_id, label = record.get("image_id", ""), record.get("label", "")
+        image_id = self.image_ids.get(nfc(record.get("image_id", "")), record.get("image_id", ""))
+        label = self.names.get(nfc(record.get("label", "")), record.get("label", ""))
         if action not in ACTIONS:
             return f"There is no action '{action}'{nearest(action, ACTIONS)}."
         if not (self.images["image_id"] == image_id).any():
@@ -104,7 +108,11 @@ class Corrector:
         known = [self.negative] if action == "set label" and self.boxed else self.classes
         if action != "exclude image" and label not in known:
             return f"'{label}' is not a label that '{action}' can use{nearest(label, filter(None, known))}."
-        box = tuple(_number(record.get(side, "")) for side in BOX)
+        cells = {side: record.get(side, "") for side in BOX}
+        wrong = [side for side, cell in cells.items() if cell and math.isnan(_number(cell))]
+        if action in BOX_ACTIONS and wrong:
+            return f"{wrong[0]} is '{cells[wrong[0]]}', which is no number; decimals take a point, not a comma."
+        box = tuple(map(_number, cells.values()))
         if action in BOX_ACTIONS and not (box[2] > box[0] and box[3] > box[1]):
             return f"The action '{action}' needs a box with xmin < xmax and ymin < ymax."
         return Correction(line, image_id, action, label, box, record.get("reason", ""))
@@ -142,6 +150,7 @@ class Corrector:
     def _meant(self, row: Correction) -> list[int]:
         """The positions of the box that a line speaks of, and of its doubles if it speaks of their mean."""
         own = self.boxes[self.boxes["image_id"] == row.image_id]
+        own = own[~own["ignore"].fillna(False).astype(bool)]  # an ignored region is no box of an object
         own = own[(own["label"] == row.label) == (row.action != "relabel")]
         if own.empty:
             return []
@@ -183,6 +192,7 @@ def _records(path: Path) -> list[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(file, restval="")
             columns = [(name or "").strip() for name in reader.fieldnames or []]
             reader.fieldnames = columns
+            check_columns(columns, path)
             absent = [name for name in COLUMNS[:3] if name not in columns]
             if absent:
                 raise DataError(f"{path} has no column '{absent[0]}'; it needs {', '.join(COLUMNS)}.")

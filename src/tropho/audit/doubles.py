@@ -14,6 +14,8 @@ Pair = tuple[int, int, float]
 def treat_doubles(boxes: pd.DataFrame, iou: float, merge: bool, log: IssueLog) -> tuple[pd.DataFrame, tuple[int, int]]:
     """List same-class boxes of an image that overlap with at least `iou`; merge them if asked to.
 
+    Ignored regions double nothing.
+
     Boxes are merged that all overlap each other so much (complete linkage: a chain of neighbours is not one
     object). Their mean takes the place of the first: where annotators differ at random it errs least.
 
@@ -53,8 +55,10 @@ def _averaged(boxes: pd.DataFrame, cluster: np.ndarray) -> pd.DataFrame:
 
 def _overlapping_pairs(boxes: pd.DataFrame, iou: float) -> list[Pair]:
     corners = boxes[BOX].to_numpy("float64")
+    single = ~boxes["ignore"].fillna(False).to_numpy(bool) if "ignore" in boxes else np.ones(len(boxes), bool)
     found = []
-    for members in boxes.groupby(["image_id", "label"]).indices.values():
+    for same in boxes.groupby(["image_id", "label"]).indices.values():
+        members = np.asarray(same)[single[same]]
         if len(members) > 1:
             overlap = np.triu(box_iou(corners[members]), 1)
             for first, second in zip(*np.nonzero(overlap >= iou), strict=True):

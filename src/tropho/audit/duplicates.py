@@ -1,64 +1,11 @@
-"""Which images show the same: equal bytes, equal pixels, or nearly equal pictures; and the groups they form.
+"""The groups that links between images form."""
 
-A perceptual hash alone is not enough: plain pictures (single cells, scans on black) share their few bits, and
-chains of such pairs run through the whole set. So a pair must also agree as thumbnails.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-
-LIKENESS = 0.97
-"""Least correlation of the thumbnails of near-duplicates.
-
-On 1,750 MRI slices, pairs above it are one slice saved or windowed anew, or its neighbour in the same head;
-of 4,332 cells cropped from smears no pair is above it within 4 bits."""
-_CONTRAST = 2.0  # grey levels; below this spread a thumbnail is too plain to be compared
-_BLOCK = 4_000_000  # pairs compared at once: 32 MB of hashes
-_CHECKED = 20_000  # thumbnail pairs correlated at once: 80 MB each
-
-
-def near_pairs(
-    hashes: np.ndarray, thumbs: np.ndarray, bits: int, likeness: float = LIKENESS
-) -> list[tuple[int, int, int]]:
-    """Pairs of pictures that nearly agree.
-
-    Args:
-        hashes: (N,) uint64 perceptual hashes.
-        thumbs: (N, side, side) uint8 grey thumbnails.
-        bits: most bits in which the hashes of a pair differ.
-        likeness: least correlation of a pair's thumbnails.
-
-    Returns:
-        (i, j, differing bits) with i < j.
-    """
-    flat = thumbs.reshape(len(thumbs), -1).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    plain = _CONTRAST * np.sqrt(flat.shape[1])
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), plain)
-    pairs = []
-    for first, second, distance in _close_hashes(hashes, bits):
-        for start in range(0, len(first), _CHECKED):
-            part = slice(start, start + _CHECKED)
-            alike = np.einsum("ij,ij->i", flat[first[part]], flat[second[part]]) >= likeness
-            found = (first[part][alike], second[part][alike], distance[part][alike])
-            pairs += list(zip(*(values.tolist() for values in found), strict=True))
-    return pairs
-
-
-def _close_hashes(hashes: np.ndarray, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Index pairs (i < j) of hashes that differ in at most `bits` bits, and in how many, block by block."""
-    step = max(1, _BLOCK // max(1, len(hashes)))
-    for start in range(0, len(hashes), step):
-        block = hashes[start : start + step]
-        distance = np.bitwise_count(block[:, None] ^ hashes[None, start:])
-        row, column = np.nonzero(distance <= bits)
-        upper = column > row
-        row, column = row[upper], column[upper]
-        yield row + start, column + start, distance[row, column]
 
 
 def components(names: Sequence[str], links: list[tuple[str, str]]) -> dict[str, str]:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from tropho.errors import DataError
 from tropho.files import atomic_path
-from tropho.images.decode import read_image
+from tropho.images.decode import ImageReader
+from tropho.images.fonts import plain, save_png
 
 COLOURS = {"train": "#3b6fb6", "validation": "#4a9d6e", "test": "#e08a3c"}
 CLASS_COLOURS = ["#3b6fb6", "#e08a3c", "#4a9d6e", "#b8527a", "#7a63b8", "#8a6f4e", "#4fa3b5", "#777777"]
@@ -35,7 +36,7 @@ def class_counts(summary: dict[str, Any], to: Path) -> None:
         places = np.arange(len(classes)) + (number - (len(subsets) - 1) / 2) * height
         bars = axes.barh(places, counts, height, label=name, color=COLOURS.get(name))
         axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), [plain(name) for name in classes])
     axes.invert_yaxis()
     axes.margins(x=0.15)
     axes.set(title=f"{unit.capitalize()} of each class", xlabel=unit)
@@ -68,7 +69,7 @@ def box_sizes(boxes: pd.DataFrame, classes: Sequence[str], to: Path) -> None:
     for name, colour in zip(classes, _colours(len(classes)), strict=True):
         of_class = side[boxes["label"] == name]
         if len(of_class):
-            label = f"{name}: {len(of_class):,}, median {of_class.median():.0f} px"
+            label = f"{plain(name)}: {len(of_class):,}, median {of_class.median():.0f} px"
             axes.hist(of_class, edges, label=label, color=colour, alpha=0.55)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -104,7 +105,7 @@ def issue_counts(issues: pd.DataFrame, to: Path) -> None:
     save(figure, to)
 
 
-def duplicate_pairs(images: pd.DataFrame, raw: Path, to: Path) -> None:
+def duplicate_pairs(images: pd.DataFrame, reader: ImageReader, to: Path) -> None:
     """Pictures: the first image of some sets of duplicates beside another of it, unequal bytes preferred."""
     known = images[images["duplicate"].notna()].set_index("image_id")
     rows = []
@@ -124,22 +125,21 @@ def duplicate_pairs(images: pd.DataFrame, raw: Path, to: Path) -> None:
     for axes in grid:
         axes.axis("off")
     for axes, (first, second) in zip(grid, pairs, strict=False):
-        axes.imshow(np.hstack([tile(raw / first["path"]), tile(raw / second["path"])]))
+        axes.imshow(np.hstack([tile(reader, first["path"]), tile(reader, second["path"])]))
         axes.set_title(f"{_short(first)}\n{_short(second)}", fontsize=7, loc="left")
     figure.suptitle("Images that show the same (left: named first)")
     save(figure, to)
 
 
 def _short(image: pd.Series) -> str:
-    name = str(image.name)
-    return f"{image['subset']}: {name if len(name) <= 58 else '…' + name[-57:]}"
+    return f"{image['subset']}: {plain(image.name, 58)}"
 
 
-def tile(path: Path) -> np.ndarray:
+def tile(reader: ImageReader, path: str) -> np.ndarray:
     """An image letterboxed to TILE x TILE."""
     tile = np.full((TILE, TILE, 3), 255, dtype=np.uint8)
     try:
-        pixels = read_image(path)
+        pixels = reader.read(path)
     except DataError:
         return tile
     scale = (TILE - 4) / max(pixels.shape[:2])
@@ -165,4 +165,4 @@ def _colours(number: int) -> list[str]:
 def save(figure: Figure, to: Path) -> None:
     """Write a figure as a PNG, whole or not at all."""
     with atomic_path(to) as temporary:
-        figure.savefig(temporary, format="png")
+        save_png(figure, temporary)

@@ -1,16 +1,15 @@
 """Which images belong together: the same patient or slide by name, the same picture or slide by content."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
-from tropho.audit.duplicates import components, equal_links, near_pairs
+from tropho.audit.duplicates import components, equal_links
 from tropho.audit.inspect import Look
+from tropho.audit.names import copied_pictures, pattern_keys
+from tropho.audit.near_duplicates import near_pairs
 from tropho.audit.protocol import attributes
 from tropho.audit.slides import Slides, find_slides
 from tropho.data_settings import AuditSettings
-from tropho.errors import UsageError
 from tropho.formats.labels import IssueLog
 
 
@@ -21,16 +20,16 @@ def group(
 
     `duplicate` names the first of the images that show the same (equal bytes or pixels, or nearly equal
     pictures), and is empty for an image like no other. `group` joins these with the images that
-    `group_pattern` puts together and with those that look as if from one slide, and is never empty: alone, an
-    image is its own group.
+    `group_pattern` puts together, with augmented copies of one picture and with those that look as if from one
+    slide, and is never empty: alone, an image is its own group.
 
     Raises:
-        UsageError: the pattern is no regular expression, has no group, or matches no image.
+        UsageError: the pattern is no regular expression, or names no group.
     """
     seen = images[images["path"].isin([path for path, look in looks.items() if not look.fault])]
     pixels = seen["path"].map({path: look.pixels for path, look in looks.items()})
     equal = equal_links(seen["image_id"], pixels)
-    near = _near(seen.loc[~pixels.duplicated()], looks, settings.near_duplicate_bits)
+    near = _near(seen.loc[~pixels.duplicated()], looks)
     same = components(list(images["image_id"]), equal + [(first, second) for first, second, _ in near])
     duplicate = images["image_id"].map(same).astype("string")
     images = images.assign(duplicate=duplicate.where(duplicate.duplicated(keep=False)))
@@ -39,7 +38,7 @@ def group(
     keys = pattern_keys(images["image_id"], settings.group_pattern)
     named = equal_links(images["image_id"], keys)
     slides, alike = _slides(images, looks, log) if settings.same_slide == "detect" else (None, [])
-    links = named + alike + equal + [(first, second) for first, second, _ in near]
+    links = named + _copies(images, log) + alike + equal + [(first, second) for first, second, _ in near]
     whole = components(list(images["image_id"]), links)
     group = images["image_id"].map(whole)
     if settings.group_pattern:  # a patient's or slide's name tells more than that of its first image
@@ -47,33 +46,24 @@ def group(
     return images.assign(group=group.astype("string")), slides
 
 
-def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
-    """What the pattern's first group matches in each id; empty where nothing matches, or without one."""
-    if pattern is None:
-        return pd.Series(pd.NA, index=image_ids.index, dtype="string")
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"audit.group_pattern '{pattern}' is not a regular expression: {error}.") from None
-    if compiled.groups == 0:
-        raise UsageError(f"audit.group_pattern '{pattern}' needs a group in round brackets that names the group.")
-    matches = image_ids.map(compiled.search)
-    keys = matches.map(lambda match: match[1] if match else None).astype("string")
-    if len(image_ids) and not keys.notna().any():
-        raise UsageError(f"audit.group_pattern '{pattern}' matches no image, such as '{image_ids.iloc[0]}'.")
-    return keys
-
-
-def _near(images: pd.DataFrame, looks: dict[str, Look], bits: int) -> list[tuple[str, str, int]]:
-    """Near-duplicates among images of different pixels: (id, id, differing bits)."""
+def _near(images: pd.DataFrame, looks: dict[str, Look]) -> list[tuple[str, str, float]]:
+    """Near-duplicates among images of different pixels: (id, id, likeness)."""
     ordered = images.sort_values("image_id")
-    found = [looks[path] for path in ordered["path"]]
-    if not found:
+    thumbs = [thumb for path in ordered["path"] if (thumb := looks[path].thumb) is not None]
+    if not thumbs:
         return []
-    hashes = np.array([look.phash for look in found], dtype=np.uint64)
-    thumbs = np.stack([look.thumb for look in found if look.thumb is not None])
     ids = list(ordered["image_id"])
-    return [(ids[i], ids[j], distance) for i, j, distance in near_pairs(hashes, thumbs, bits)]
+    return [(ids[i], ids[j], likeness) for i, j, likeness in near_pairs(np.stack(thumbs))]
+
+
+def _copies(images: pd.DataFrame, log: IssueLog) -> list[tuple[str, str]]:
+    """Links between the augmented copies of one picture, told by the log."""
+    links = equal_links(images["image_id"], copied_pictures(images))
+    path = images.set_index("image_id")["path"].to_dict()
+    for first, second in links:
+        detail = f"By its name (.rf.) an augmented copy of the picture of {first}."
+        log.add("augmented_copies", "grouped", detail, second, path[second])
+    return links
 
 
 def _slides(images: pd.DataFrame, looks: dict[str, Look], log: IssueLog) -> tuple[Slides, list[tuple[str, str]]]:
@@ -99,7 +89,7 @@ def _list_duplicates(
     images: pd.DataFrame,
     looks: dict[str, Look],
     equal: list[tuple[str, str]],
-    near: list[tuple[str, str, int]],
+    near: list[tuple[str, str, float]],
     log: IssueLog,
 ) -> None:
     """List each duplicate once, beside the image it repeats, and every disagreement of labels."""
@@ -114,10 +104,10 @@ def _list_duplicates(
         detail = f"{what} as {first}{where(first, second)}."
         log.add("duplicate_image", "grouped", detail, second, path[second])
     listed = set()
-    for first, second, distance in near:
+    for first, second, likeness in near:
         if second not in listed:
             listed.add(second)
-            detail = f"Looks like {first}{where(first, second)}; perceptual hashes {distance} bits apart."
+            detail = f"Looks like {first}{where(first, second)}; once aligned, the two correlate to {likeness:.2f}."
             log.add("near_duplicate", "grouped", detail, second, path[second])
     pairs = [(*pair, "is the same picture") for pair in equal] + [(a, b, "looks like it") for a, b, _ in near]
     for first, second, what in pairs:

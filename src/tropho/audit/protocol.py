@@ -11,6 +11,7 @@ import pandas as pd
 
 from tropho.audit.sized_groups import shown_less
 from tropho.formats.labels import IssueLog
+from tropho.tables import join_names
 
 RARE = 0.1
 """A class is left out only where its share is below this part of its share elsewhere: annotators who leave a class
@@ -69,13 +70,13 @@ def find_left_out(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str],
 
 
 def ignored(images: pd.DataFrame, findings: Iterable[Finding]) -> pd.Series:
-    """The column `ignored` of tables.IMAGES: names of the classes left out of each image, joined by "+"."""
+    """The column `ignored` of tables.IMAGES: the classes left out of each image, see tables.join_names."""
     known = attributes(images)
     names: dict[Any, list[str]] = {}
     for finding in findings:
         for row in images.index[(known[finding["attribute"]] == finding["value"]).fillna(False).astype(bool)]:
             names.setdefault(row, []).append(finding["class"])
-    joined = {row: "+".join(sorted(set(each))) for row, each in names.items()}
+    joined = {row: join_names(each) for row, each in names.items()}
     return pd.Series(joined, index=images.index, dtype="string")
 
 

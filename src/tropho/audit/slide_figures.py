@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 
 from tropho.audit.figures import COLOURS, new_figure, save, tile
 from tropho.audit.slides import Slides
+from tropho.images.decode import ImageReader
+from tropho.images.fonts import plain
 
 ROWS, COLUMNS = 6, 8  # groups on the contact sheet, and images of each
 BINS = 80
@@ -39,7 +41,7 @@ def distances(slides: Slides, to: Path) -> None:
     save(figure, to)
 
 
-def contact_sheet(slides: Slides, images: pd.DataFrame, raw: Path, to: Path) -> None:
+def contact_sheet(slides: Slides, images: pd.DataFrame, reader: ImageReader, to: Path) -> None:
     """Pictures: some images of the largest group, the smallest, and groups between; one row a group."""
     sizes = np.bincount(slides.groups)
     several = np.flatnonzero(sizes > 1)
@@ -53,8 +55,8 @@ def contact_sheet(slides: Slides, images: pd.DataFrame, raw: Path, to: Path) -> 
         axes.axis("off")
     for row, number in zip(grid, shown, strict=True):
         members = names[slides.groups == number]
-        row[0].set_title(f"{len(members)} images: {members[0]} ...", fontsize=7, loc="left")
+        row[0].set_title(f"{len(members)} images: {plain(members[0], 58)} ...", fontsize=7, loc="left")
         for axes, name in zip(row, members, strict=False):
-            axes.imshow(tile(raw / paths[name]))
+            axes.imshow(tile(reader, paths[name]))
     figure.suptitle("Groups that were taken for slides")
     save(figure, to)

@@ -4,12 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.audit.grouping import pattern_keys
 from tropho.audit.inspect import Look
+from tropho.audit.names import matched_shares, pattern_keys
 from tropho.audit.protocol import Finding, sentence
 from tropho.data_settings import AuditSettings
 
 MANY_SIZES = 20
+PASSED_OVER = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files")
+"""Kinds of issue whose first is told in full."""
 
 
 def summarise(
@@ -22,7 +24,10 @@ def summarise(
     left_out: list[Finding],
     settings: AuditSettings,
 ) -> dict[str, Any]:
-    """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words."""
+    """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
+
+    Ignored regions count apart, and an image that holds them alone is not one without boxes.
+    """
     summary: dict[str, Any] = {
         "notes": [],
         "images": len(images),
@@ -33,7 +38,8 @@ def summarise(
         "test_labelled": _test_labelled(images, boxes),
         "status": _counts(images["status"]),
         "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
-        "boxes": len(boxes),
+        "boxes": int((~boxes["ignore"]).sum()),
+        "ignored_regions": int(boxes["ignore"].sum()),
         "doubles": {"pairs": doubles[0], "images": doubles[1]},
         "left_out": left_out,
         "corrections": {
@@ -44,30 +50,31 @@ def summarise(
         "sizes": _sizes(images),
         "colour_modes": _colour_modes(images, looks),
         "duplicates": _duplicates(images, issues),
-        "groups": _groups(images, settings),
+        "groups": _groups(images, boxes, settings),
     }
     modes = _colour_mode_tells(images, looks)
     if modes:
         summary["colour_mode_tells"] = modes
-    summary["notes"] = _notes(summary)
+    summary["notes"] = _notes(summary) + _passed_over(issues)
     return summary
 
 
 def _subset(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    inside = boxes[boxes["image_id"].isin(images["image_id"])]
+    regions = boxes[boxes["image_id"].isin(images["image_id"])]
+    inside = regions[~regions["ignore"]]
     by_class: dict[str, dict[str, int]] = {}
     for name in classes:
         of_class = inside[inside["label"] == name]
         labelled = int((images["label"] == name).sum())
         by_class[name] = {"images": labelled or int(of_class["image_id"].nunique()), "boxes": len(of_class)}
-    without = int((~images["image_id"].isin(inside["image_id"])).sum())
+    without = int((~images["image_id"].isin(regions["image_id"])).sum())
     counts = {"images": len(images), "usable": int((images["status"] == "ok").sum())}
     return {**counts, "boxes": len(inside), "without_boxes": without, "classes": by_class}
 
 
 def _test_labelled(images: pd.DataFrame, boxes: pd.DataFrame) -> bool:
     test = images[images["subset"] == "test"]
-    return bool(test["label"].notna().any() or boxes["image_id"].isin(test["image_id"]).any())
+    return bool(test["label"].notna().any() or (boxes["image_id"].isin(test["image_id"]) & ~boxes["ignore"]).any())
 
 
 def _counts(values: pd.Series) -> dict[str, int]:
@@ -133,7 +140,7 @@ def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _groups(images: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
+def _groups(images: pd.DataFrame, boxes: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
     sizes = images["group"].value_counts()
     if sizes.empty:
         return {"count": 0}
@@ -143,7 +150,11 @@ def _groups(images: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
         "biggest_name": str(sizes.index[0]),
     }
     if settings.group_pattern:
-        found["not_matched"] = int(pattern_keys(images["image_id"], settings.group_pattern).isna().sum())
+        rest = images.loc[pattern_keys(images["image_id"], settings.group_pattern).isna(), "image_id"]
+        found["not_matched"] = len(rest)
+        found["not_matched_example"] = str(rest.iloc[0]) if len(rest) else None
+        shares = matched_shares(images, boxes, settings.group_pattern)
+        found["matched"] = {name: round(share, 4) for name, share in shares.items()}
     return found
 
 
@@ -161,6 +172,13 @@ def _notes(summary: dict[str, Any]) -> list[str]:
         (status.get("unreadable"), f"Images that can't be read: {status.get('unreadable', 0):,}."),
         (status.get("unlabelled"), f"Images without a usable label: {status.get('unlabelled', 0):,}."),
         (rows, f"Rows of labels that can't be used: {rows:,}."),
+        (issues.get("turned_boxes"), f"Photos whose boxes were turned with them: {issues.get('turned_boxes', 0):,}."),
+        (issues.get("scaled_boxes"), f"Images whose boxes were scaled to them: {issues.get('scaled_boxes', 0):,}."),
+        (
+            issues.get("unknown_frame"),
+            "Photos that EXIF turns, though nothing tells whether their boxes were drawn before or after the turn: "
+            f"{issues.get('unknown_frame', 0):,}.",
+        ),
         (dropped, f"Boxes dropped for want of area inside their image: {dropped:,}."),
         (
             doubles["pairs"],
@@ -169,6 +187,10 @@ def _notes(summary: dict[str, Any]) -> list[str]:
         (
             copies,
             f"Repeated images: {duplicates['exact']:,} exactly, {duplicates['near']:,} nearly.",
+        ),
+        (
+            issues.get("augmented_copies"),
+            f"Augmented copies of a picture, by their names (.rf.), grouped: {issues.get('augmented_copies', 0):,}.",
         ),
         (pairs, f"Training images that are also in the published test set, exactly or nearly: {pairs:,}."),
         (held, f"Training images that are also in the published validation set, exactly or nearly: {held:,}."),
@@ -181,12 +203,36 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     return [text for number, text in notes if number] + left_out + _warnings(summary)
 
 
+def _passed_over(issues: pd.DataFrame) -> list[str]:
+    """What was not read, or not as it was labelled: the first of each kind, in its own words."""
+    notes = []
+    for kind in PASSED_OVER:
+        details = issues.loc[issues["kind"] == kind, "detail"]
+        if len(details):
+            more = f" (the first of {len(details):,})" if len(details) > 1 else ""
+            notes.append(f"{kind.replace('_', ' ').capitalize()}{more}: {details.iloc[0]}")
+    return notes
+
+
+def _percent(share: float) -> str:
+    """Write a share so that only all is 100 % and only nothing is 0 %."""
+    return f"{share:.0%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
+
+
 def _warnings(summary: dict[str, Any]) -> list[str]:
     """What makes scores look better than they are, or groups useless."""
     warnings = []
     groups = summary["groups"]
     if groups["count"] and groups["biggest"] > max(20, 0.2 * summary["images"]):
         warnings.append(f"The biggest group, {groups['biggest_name']}, has {groups['biggest']:,} images: check it.")
+    if groups.get("not_matched"):
+        shares = [f"{_percent(share)} of {name}" for name, share in groups["matched"].items() if name != "all"]
+        told = ", ".join(shares[:-1]) + " and " + shares[-1] if shares[1:] else _percent(groups["matched"]["all"])
+        warnings.append(
+            f"audit.group_pattern matches {told} images; it leaves {groups['not_matched']:,} alone, such as "
+            f"'{groups['not_matched_example']}', so those of one patient or slide may lie on both sides of the split. "
+            "Add an alternative for their names, such as (first[0-9]+)_|(second[0-9]+)_."
+        )
     tells = summary.get("colour_mode_tells")
     if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
         warnings.append(

@@ -1,130 +1,217 @@
-"""Zindi's tables: Train.csv and Test.csv with Image_ID,class,confidence,ymin,xmin,ymax,xmax (y first)."""
+"""Tables of boxes, as competitions and labelling tools write them; Zindi's Train.csv and Test.csv among them."""
 
-import csv
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
 
 from tropho.errors import DataError
-from tropho.formats.labels import (
-    LABELLED_BOXES,
-    LABELLED_IMAGES,
-    ImageFiles,
-    IssueLog,
-    Labels,
-    named_files,
-    table_of,
-)
+from tropho.formats.box_pixels import to_pixels
+from tropho.formats.box_table import BoxTable, Row, only_class
+from tropho.formats.image_files import ImageFiles, Match
+from tropho.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, SUBSETS, IssueLog, Labels, in_both, table_of
+from tropho.formats.subset_folders import unnamed_test_images
+from tropho.formats.table_files import find_tables
+from tropho.images.decode import image_size
 from tropho.settings import TaskSettings
-
-CORNERS = ["xmin", "ymin", "xmax", "ymax"]
-COLUMNS = ["Image_ID", "class", *CORNERS]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One usable line: a box (corners NaN where the cells are empty), or an image alone (label empty)."""
-
-    line: int
-    image_id: str
-    label: str
-    corners: tuple[float, float, float, float]  # xmin, ymin, xmax, ymax in pixels
+from tropho.tables import BOX
 
 
 def read(settings: TaskSettings, raw: Path) -> Labels:
-    """Labels of Train.csv, and the images (with labels, if it has them) of Test.csv.
+    """Read the labels of the tables that `table_files.find_tables` finds.
 
-    A row that can't be used is quarantined and listed; an image none of whose training rows can be used is
-    unlabelled. An image of both tables belongs to the test set.
+    What the columns hold is recognised by their headings (box_columns) and by range (box_units); `audit.columns`
+    names what is not. A training row that names an image and nothing else says that it has no objects. A row
+    that can't be used is quarantined and listed; an image none of whose rows can be used is unlabelled. An image
+    of several subsets belongs to the first of test, validation, train. An image's id is what the tables call it, or
+    its path where they call two so. Without a test table, images in a folder called test are the test set.
 
     Raises:
-        DataError: there is no Train.csv, or a table lacks a column.
+        UsageError: audit.columns names what isn't there, or a column may hold the class.
+        DataError: there is no table for training, it lacks a column, or no row of it can be used.
     """
-    audit = settings.audit
-    files = {
-        "test": named_files(raw, audit.test, {"test.csv"}, "audit.test"),
-        "train": named_files(raw, audit.train, {"train.csv"}, "audit.train"),
-    }
-    if not files["train"]:
-        raise DataError(f"There is no Train.csv in {raw}; place it there, or name it in audit.train.")
-    on_disk, log = ImageFiles(raw), IssueLog()
-    images: dict[str, dict[str, str]] = {}
-    boxes = []
-    for subset, paths in files.items():
+    on_disk = ImageFiles(raw)
+    tables = []
+    for subset, paths in find_tables(settings, raw).items():
         for path in paths:
             name = path.relative_to(raw).as_posix()
-            for row in _rows(path, name, subset == "test", log, images):
-                entry = images.setdefault(row.image_id, {"subset": subset, "path": on_disk.locate(row.image_id)})
-                if entry["subset"] != subset:
-                    detail = "The image is in the test table too; it is kept for test alone."
-                    log.add("in_both_subsets", "dropped", detail, row.image_id, name, row.line)
-                    continue
-                entry["status"] = "ok"
-                if row.label:
-                    box = dict(zip(CORNERS, row.corners, strict=True))
-                    place = {"image_id": row.image_id, "file": name, "row": row.line}
-                    boxes.append({**place, "label": row.label, **box})
-    for image_id, entry in images.items():
-        if entry.setdefault("status", "unlabelled") == "unlabelled":
-            log.add("unlabelled", "quarantined", "None of its rows can be used.", image_id)
-        entry.setdefault("path", on_disk.locate(image_id))
-    rows = ({"image_id": image_id, **entry} for image_id, entry in images.items())
-    return Labels(table_of(rows, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), [])
+            folder = _folder(name)
+
+            def known(text: str, folder: str = folder) -> bool:
+                return bool(text) and bool(on_disk.find(text, folder).candidates)
+
+            tables.append(BoxTable(path, name, subset, settings.audit.columns, known))
+    return _Reader(settings, raw, on_disk, tables).labels()
 
 
-def _rows(path: Path, name: str, may_be_bare: bool, log: IssueLog, images: dict[str, dict[str, str]]) -> Iterator[Row]:
-    """The usable rows of a table; others go to the log, their image (if named) to `images` with no status."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = [cell.strip() for cell in next(reader, [])]
-            needed = COLUMNS[:1] if may_be_bare else COLUMNS
-            absent = [column for column in needed if column not in header]
-            if absent:
-                raise DataError(f"{name} has no column '{absent[0]}'; it needs {', '.join(COLUMNS)}.")
-            for cells in reader:
-                if not cells:
-                    continue
-                record = {column: cell.strip() for column, cell in zip(header, cells, strict=False)}
-                fault = "" if len(cells) == len(header) else f"{len(cells)} cells under {len(header)} columns"
-                row = fault or _row(record, reader.line_num, may_be_bare)
-                if isinstance(row, Row):
-                    yield row
-                    continue
-                image_id = record.get("Image_ID", "")
-                log.add("bad_row", "quarantined", f"{row}.", image_id, name, reader.line_num)
-                if image_id:
-                    images.setdefault(image_id, {"subset": "test" if may_be_bare else "train"})
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{name} is not a CSV file in UTF-8 ({error}).") from None
+def _folder(name: str) -> str:
+    folder = str(PurePosixPath(name).parent)
+    return "" if folder == "." else folder
 
 
-def _row(record: dict[str, str], line: int, may_be_bare: bool) -> Row | str:
-    """One line's cells -> the row, or the reason why it can't be used."""
-    if not record["Image_ID"]:
-        return "The cell Image_ID is empty"
-    label = record.get("class", "")
-    cells = [record.get(column, "") for column in CORNERS]
-    if not label:
-        if may_be_bare and not any(cells):
-            return Row(line, record["Image_ID"], "", (math.nan,) * 4)
-        return "The cell class is empty"
-    if not any(cells):
-        return Row(line, record["Image_ID"], label, (math.nan,) * 4)
-    corners = []
-    for column, cell in zip(CORNERS, cells, strict=True):
-        value = _number(cell)
-        if value is None:
-            return f"The cell {column} is empty" if not cell else f"The cell {column} holds '{cell}', not a number"
-        corners.append(value)
-    xmin, ymin, xmax, ymax = corners
-    return Row(line, record["Image_ID"], label, (xmin, ymin, xmax, ymax))
+class _Reader:
+    """Turns the rows of all tables into one entry an image and one row a box."""
+
+    def __init__(self, settings: TaskSettings, raw: Path, on_disk: ImageFiles, tables: list[BoxTable]) -> None:
+        self.raw, self.on_disk, self.tables = raw, on_disk, tables
+        self.negative = settings.audit.negative
+        self.find_tests = settings.audit.test is None
+        self.log = IssueLog()
+        self.notes: list[str] = []
+        self.only_class = only_class(tables, settings.audit.classes)
+        order = {subset: place for place, subset in enumerate(SUBSETS)}
+        self.rows = [row for index, table in enumerate(tables) for row in table.parsed(index)]
+        self.rows.sort(key=lambda row: order[row.subset])
+        self.found: dict[tuple[str, str, str], Match] = {}
+        self.sizes: dict[str, tuple[float, float] | None] = {}
+
+    def labels(self) -> Labels:
+        """The labels of all tables."""
+        for row in self.rows:
+            self._check(row)
+        columns: dict[str, dict[str, Any]] = {}
+        by_header: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for index, table in enumerate(self.tables):
+            by_header[tuple(table.columns.header)].append(index)
+        for indices in by_header.values():
+            rows = [row for row in self.rows if row.table in indices]
+            unit, form = to_pixels(rows, [self.tables[index] for index in indices], self._file_size)
+            columns |= {self.tables[index].name: self.tables[index].facts(unit, form) for index in indices}
+        self._refuse_if_nothing_is_left()
+        images, boxes = self._entries()
+        self._tell(columns)
+        image_table, box_table = table_of(images, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES)
+        return Labels(image_table, box_table, self.log.table(), [], self.notes, columns)
+
+    def _file_size(self, path: str) -> tuple[float, float] | None:
+        """Width and height of an image in pixels, upright, from its file; None where that can't be read."""
+        if path not in self.sizes:
+            try:
+                self.sizes[path] = image_size(self.raw / path) if path in self.on_disk else None
+            except DataError:
+                self.sizes[path] = None
+        return self.sizes[path]
+
+    def _check(self, row: Row) -> None:
+        """Find the file that a row means, and what is wrong with the row: an ambiguous name, a box without a class."""
+        table = self.tables[row.table]
+        key = (row.image, _folder(table.name), row.searched)
+        if key not in self.found:
+            self.found[key] = self.on_disk.find(*key)
+        row.match = self.found[key]
+        if row.match.ambiguous and not row.fault:
+            row.fault = row.match.detail(row.image).removesuffix(".")
+        if row.fault:
+            return
+        if not row.label and table.label is None and row.boxes:
+            row.label = self.only_class
+        if not row.label and any(not box.label for box in row.boxes):
+            heading = "class" if table.label is None else table.columns.header[table.label]
+            row.fault = f"The cell {heading} is empty"
+
+    def _refuse_if_nothing_is_left(self) -> None:
+        """Stop where every row of a training table is bad: the reason is the same for all."""
+        for index, table in enumerate(self.tables):
+            rows = [row for row in self.rows if row.table == index]
+            if table.subset != "test" and rows and all(row.fault for row in rows):
+                first = min(rows, key=lambda row: row.line)
+                raise DataError(
+                    f"None of the {len(rows):,} rows of {table.name} can be used; row {first.line}: {first.fault}."
+                )
+
+    def _entries(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """One entry an image (labels.LABELLED_IMAGES) and one row a box (labels.LABELLED_BOXES)."""
+        ids = self._ids()
+        images: dict[str, dict[str, Any]] = {}
+        boxes: list[dict[str, Any]] = []
+        said: dict[str, dict[str, list[Row]]] = defaultdict(lambda: {"labelled": [], "empty": [], "bad": []})
+        for row in self.rows:
+            match = row.match
+            place = {"image_id": ids.get(match.path, row.image), "file": self.tables[row.table].name, "row": row.line}
+            if not row.image or match.ambiguous:
+                kind = "ambiguous_name" if match.ambiguous else "bad_row"
+                self.log.add(kind, "quarantined", f"{row.fault}.", **place)
+                continue
+            entry = images.setdefault(
+                match.path, {"image_id": place["image_id"], "path": match.path, "subset": row.subset}
+            )
+            if row.fault:
+                self.log.add("bad_row", "quarantined", f"{row.fault}.", **place)
+            elif entry["subset"] != row.subset:
+                self.log.add("in_both_subsets", "dropped", in_both(entry["subset"]), **place)
+                continue
+            if row.size:
+                entry["stated_width"], entry["stated_height"] = map(round, row.size)
+            empty = not row.label and not row.boxes
+            said[match.path]["bad" if row.fault else "empty" if empty else "labelled"].append(row)
+            if not row.fault and not empty:
+                boxes += [{**place, **box} for box in _boxes(row)]
+        for path, entry in images.items():
+            entry["status"] = self._status(entry, **said[path])
+        if self.find_tests and not any(
+            "test" in (each.subset for each in several) for several in (self.tables, self.rows)
+        ):
+            tests, self.notes = unnamed_test_images(self.on_disk, images)
+            images |= {test["path"]: test for test in tests}
+        return [*images.values()], boxes
+
+    def _status(self, entry: dict[str, Any], labelled: list[Row], empty: list[Row], bad: list[Row]) -> str:
+        """Whether an image's labels are known; lists what it was decided by."""
+        image_id = entry["image_id"]
+        if empty and entry["subset"] != "test":
+            where = (image_id, self.tables[empty[0].table].name, empty[0].line)
+            kept = "it has boxes in other rows, which are kept" if labelled else "it is read as one without objects"
+            if labelled or not bad:
+                self.log.add("empty_row", "listed", f"The row names an image and nothing else; {kept}.", *where)
+        if labelled or (empty and not bad):
+            return "ok"
+        self.log.add("unlabelled", "quarantined", "None of its rows can be used.", image_id)
+        return "unlabelled"
+
+    def _ids(self) -> dict[str, str]:
+        """Path -> image_id: what the tables call the image first, or its path where they call two images so."""
+        names: dict[str, str] = {}
+        for row in self.rows:
+            if row.image and not row.match.ambiguous:
+                names.setdefault(row.match.path, row.image)
+        paths = defaultdict(list)
+        for path, name in names.items():
+            paths[name].append(path)
+        return {path: name if len(paths[name]) == 1 else path for path, name in names.items()}
+
+    def _tell(self, columns: dict[str, dict[str, Any]]) -> None:
+        """Put into words what was recognised, once for tables that are alike."""
+        alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
+        for name, recognised in columns.items():
+            alike[tuple(recognised.items())].append(name)
+        unused = {table.name: table.unused() for table in self.tables}
+        for facts, names in alike.items():
+            said = dict(facts)
+            roles = [
+                f"{role} '{heading}'" for role, heading in said.items() if role not in {"delimiter", "boxes", "unit"}
+            ]
+            how = f"; boxes are {said['boxes']} in {said['unit']}" if "boxes" in said else ""
+            rest = f"; not read: {', '.join(unused[names[0]])}" if unused[names[0]] else ""
+            self.notes.append(f"Columns of {', '.join(names)}: {', '.join(roles)}{how}{rest}.")
+        if self.only_class:
+            self.notes.append(f"No column names the class; every box is called '{self.only_class}'.")
+        boxless = {row.label for row in self.rows if row.label and not row.boxes and not row.fault}
+        boxless -= {row.label for row in self.rows if row.boxes} | {self.negative or ""}
+        for label in sorted(boxless):
+            self.notes.append(
+                f"No row of class '{label}' has a box; if it says that nothing is there, set audit.negative."
+            )
 
 
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _boxes(row: Row) -> list[dict[str, Any]]:
+    """Class and corners of a row's boxes; a class without a box has corners of NaN."""
+    if row.corners is None:
+        return [{"label": row.label, **dict.fromkeys(BOX, math.nan)}]
+    boxes = zip(row.boxes, row.corners, strict=True)
+    return [
+        {"label": box.label or row.label, **dict(zip(BOX, corners, strict=True))}
+        for box, corners in boxes
+        if np.isfinite(corners).all()  # shares of an image whose size is unknown, since its file can't be read
+    ]

@@ -5,24 +5,29 @@ import pandas as pd
 from tropho.data_settings import AuditSettings
 from tropho.errors import DataError, UsageError
 from tropho.formats.labels import IssueLog, Labels, nearest
-from tropho.tables import BOX
+from tropho.tables import BOX, nfc, spellings
 
 
 def settle(labels: Labels, settings: AuditSettings) -> Labels:
     """Labels as read -> labels with the settings' class names, the negative class gone from the boxes.
+
+    A name that only test images have is no class: no model can learn it. Unless the settings list it, those labels
+    are dropped, and the images stay test images.
 
     Raises:
         UsageError: class_map, classes or negative name a class that the data doesn't have.
         DataError: no label is left.
     """
     log = IssueLog()
-    boxes = _straightened(labels.boxes.copy(), log)
-    images = labels.images.copy()
+    boxes, images, settings = _one_spelling(labels, settings, log)
+    boxes = _straightened(boxes.fillna({"ignore": False}), log)
+    boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # what a region is called makes no class
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:
-        raise DataError("No label could be read; check audit.format and the label files.")
-    classes = _class_names(found, settings, log)
+        raise DataError(f"No label could be read; check audit.format and the label files.{_first_issue(labels.issues)}")
+    classes = _class_names(found, _learnable(images, boxes), settings, log)
     boxes, images = _mapped(boxes, images, settings, log)
+    boxes, images = _without_test_only(boxes, images, {*classes, settings.negative}, log)
     with_row = set(boxes["image_id"])
     boxes = _known_boxes(boxes, classes, settings.negative, log)
     images = _known_images(images, classes, log)
@@ -32,10 +37,44 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     for image_id in images.loc[lost, "image_id"]:
         log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
-    return Labels(images, boxes.reset_index(drop=True), issues, classes)
+    boxes = pd.concat([boxes, regions], ignore_index=True)
+    return Labels(images, boxes, issues, classes, labels.notes, labels.columns)
 
 
-def _class_names(found: set[str], settings: AuditSettings, log: IssueLog) -> list[str]:
+def _one_spelling(
+    labels: Labels, settings: AuditSettings, log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame, AuditSettings]:
+    """Boxes, images and settings in which classes of equal normal form are spelled alike: as the labels first do."""
+    given = [name for column in (labels.boxes["label"], labels.images["label"]) for name in column.dropna().unique()]
+    known = spellings([*given, *(settings.classes or []), *filter(None, settings.class_map.values())])
+
+    def spelled(name: str) -> str:
+        return known.get(nfc(name), name)
+
+    for name in dict.fromkeys(given):
+        if name != spelled(name):
+            detail = f"'{name}' is spelled in two ways that Unicode holds equal; they are one class."
+            log.add("class_spelling", "merged", detail)
+    names = {name: spelled(name) for name in given}
+    boxes, images = (
+        table.assign(label=table["label"].map(names).astype("string")) for table in (labels.boxes, labels.images)
+    )
+    changed = {
+        "classes": settings.classes and [spelled(name) for name in settings.classes],
+        "class_map": {spelled(name): target and spelled(target) for name, target in settings.class_map.items()},
+        "negative": settings.negative and spelled(settings.negative),
+    }
+    return boxes, images, settings.model_copy(update=changed)
+
+
+def _learnable(images: pd.DataFrame, boxes: pd.DataFrame) -> set[str]:
+    """Labels of images, and of boxes of single objects, that are not the test's."""
+    learned = images[images["subset"] != "test"]
+    objects = boxes[~boxes["ignore"] & boxes["image_id"].isin(learned["image_id"])]
+    return set(objects["label"].dropna()) | set(learned["label"].dropna())
+
+
+def _class_names(found: set[str], learnable: set[str], settings: AuditSettings, log: IssueLog) -> list[str]:
     """The classes in order; raise UsageError for a setting that names a class the data doesn't have."""
     for name in settings.class_map:
         if name not in found:
@@ -47,16 +86,17 @@ def _class_names(found: set[str], settings: AuditSettings, log: IssueLog) -> lis
     if alike and negative not in alike:
         raise UsageError(f"audit.negative: no label is called '{negative}'; did you mean '{min(alike)}'?")
     left -= alike
+    trained = left & {settings.class_map.get(name, name) for name in learnable}
     if settings.classes is None:
-        if not left:
-            raise DataError("No class is left once audit.class_map and audit.negative have been applied.")
-        return sorted(left)
+        if not trained:
+            raise DataError("No training label is left once audit.class_map and audit.negative have been applied.")
+        return sorted(trained)
     unlisted = left - set(settings.classes)
     for name in settings.classes:
         if name not in left and unlisted:  # with every label listed, the class is rare, not misspelt
             raise UsageError(f"audit.classes: no label is called '{name}'{nearest(name, unlisted)}.")
-        if name not in left:
-            log.add("absent_class", "listed", f"No label is called '{name}', which audit.classes names.")
+        if name not in trained:
+            log.add("absent_class", "listed", f"No training label is called '{name}', which audit.classes names.")
     return list(settings.classes)
 
 
@@ -79,6 +119,26 @@ def _mapped(
     return boxes, images
 
 
+def _without_test_only(
+    boxes: pd.DataFrame, images: pd.DataFrame, known: set[str | None], log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop labels that only test images have; one issue a name."""
+    names = (set(images["label"].dropna()) | set(boxes["label"].dropna())) - _learnable(images, boxes) - known
+    tests = set(images.loc[images["subset"] == "test", "image_id"])
+    for name in sorted(names):
+        in_images = (images["label"] == name).fillna(False)
+        in_boxes = (boxes["label"] == name) & boxes["image_id"].isin(tests)
+        held = f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
+        if not in_boxes.any() and not in_images.any():
+            continue  # ignored regions of training images alone
+        detail = f"Class '{name}' is in the test set alone ({held}), so it can't be learned: it is no class."
+        left = "the boxes are dropped" if in_boxes.any() else "they are test images without a label"
+        log.add("test_only_class", "dropped", f"{detail[:-1]}; {left}.")
+        images.loc[in_images, "label"] = pd.NA
+        boxes = boxes[~in_boxes]
+    return boxes, images
+
+
 def _known_boxes(boxes: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog) -> pd.DataFrame:
     """Boxes of the classes and the negative class; the others are listed."""
     known = boxes["label"].isin([*classes, *([negative] if negative else [])])
@@ -89,12 +149,13 @@ def _known_boxes(boxes: pd.DataFrame, classes: list[str], negative: str | None, 
 
 
 def _known_images(images: pd.DataFrame, classes: list[str], log: IssueLog) -> pd.DataFrame:
-    """Images (classification) whose label is not a class lose it and are listed."""
+    """Images (classification) whose label is not a class lose it and are listed; those of the test stay test images."""
     strange = images["label"].notna() & ~images["label"].isin(classes)
     for image in images[strange & (images["status"] == "ok")].itertuples():
         detail = f"Class '{image.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
-        log.add("unknown_class", "quarantined", detail, image.image_id, image.path)
-    images.loc[strange, "status"] = "unlabelled"
+        action = "dropped" if image.subset == "test" else "quarantined"
+        log.add("unknown_class", action, detail, image.image_id, image.path)
+    images.loc[strange & (images["subset"] != "test"), "status"] = "unlabelled"
     images.loc[strange, "label"] = pd.NA
     return images
 
@@ -129,3 +190,13 @@ def _without_negatives(boxes: pd.DataFrame, negative: str | None, log: IssueLog)
     for box in negatives[~with_objects & negatives["image_id"].duplicated()].itertuples():
         log.add("repeated_row", "dropped", f"A second {negative} row.", box.image_id, box.file, box.row)
     return boxes, set(negatives["image_id"]) | set(boxes["image_id"])
+
+
+def _first_issue(issues: pd.DataFrame) -> str:
+    """The first fault of the label files in a sentence of its own, if there is one."""
+    if issues.empty:
+        return ""
+    first = issues.iloc[0]
+    row = "" if pd.isna(first["row"]) else f", row {int(first['row'])}"
+    where = first["image_id"] if pd.isna(first["file"]) else f"{first['file']}{row}"
+    return f" The first of {len(issues):,} issues is in {where}: {first['detail']}"

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.files import atomic_path
-from tropho.tables import BOX, DETECTIONS
+from tropho.tables import BOX, DETECTIONS, read_csv, write_table
 
 COLUMNS = {
     "Image_ID": "image_id",
@@ -32,9 +31,8 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise DataError(f"{path} is not there; check the path.")
-    texts = {"Image_ID": str, "class": str}
-    try:  # an image may be called "NA": what is empty is found below
-        table = pd.read_csv(path, dtype=texts, encoding="utf-8-sig", keep_default_na=False, index_col=False)
+    try:
+        table = read_csv(path, {"Image_ID": "string", "class": "string"})
     except ValueError as error:  # an empty file, a wrong encoding, rows that no parser takes
         raise DataError(f"{path} can't be read as CSV: {error}.") from error
     missing = [name for name in COLUMNS if name not in table]
@@ -44,7 +42,7 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     for name in ["score", *BOX]:
         table[name] = pd.to_numeric(table[name], errors="coerce")
     for name in DETECTIONS:
-        good = np.isfinite(table[name]) if name in {"score", *BOX} else table[name] != ""
+        good = np.isfinite(table[name]) if name in {"score", *BOX} else table[name].notna()
         if not good.all():
             row = int(np.argmin(good.to_numpy()))
             column = next(theirs for theirs, ours in COLUMNS.items() if ours == name)
@@ -55,8 +53,8 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     return table[list(DETECTIONS)].astype({"score": float, **dict.fromkeys(BOX, float)})
 
 
-def write_competition_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write detections (tables.DETECTIONS) in the competition's columns, one row each, in their order.
+def competition_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Detections (tables.DETECTIONS) in the competition's columns, one row each, in their order.
 
     Coordinates are rounded to the nearest integer: the competition's own are integers, and rounding outwards
     would widen every box by a pixel, which is a fifteenth of the area of a 30-pixel parasite.
@@ -72,5 +70,9 @@ def write_competition_csv(table: pd.DataFrame, path: Path) -> None:
     out = table.rename(columns={ours: theirs for theirs, ours in COLUMNS.items()})[list(COLUMNS)].copy()
     for name in BOX:
         out[name] = np.rint(out[name].to_numpy(np.float64)).astype(np.int64)
-    with atomic_path(path) as temporary:
-        out.to_csv(temporary, index=False)
+    return out
+
+
+def write_competition_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write `competition_table` of the detections; raise DataError as it does."""
+    write_table(competition_table(table), path)

@@ -3,11 +3,11 @@
 from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError, UsageError
+from tropho.formats.image_files import ImageFiles, same_path
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     VALIDATION,
-    ImageFiles,
     IssueLog,
     Labels,
     nearest,
@@ -49,9 +49,23 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         if status == "unlabelled":
             log.add("unlabelled", "quarantined", "It is in no class folder.", path, path)
         rows.append({"image_id": path, "path": path, "subset": subset, "label": label, "status": status})
+    _list_empty_folders(on_disk, folders, log)
     if not any(row["label"] and row["subset"] != "test" for row in rows):
         raise DataError(f"{raw} holds no class folders with training images; see audit.train.")
     return Labels(table_of(rows, LABELLED_IMAGES), table_of([], LABELLED_BOXES), log.table(), [])
+
+
+def _list_empty_folders(on_disk: ImageFiles, subsets: dict[str, str], log: IssueLog) -> None:
+    """List class folders without an image, so that no class is lost in silence."""
+    for prefix in subsets:
+        own = [f"{folder}/" for folder in on_disk.folders if f"{folder}/".startswith(prefix)]
+        for folder in (each for each in own if each.count("/") == prefix.count("/") + 1 and each not in subsets):
+            if any(path.startswith(folder) for path in on_disk.paths):
+                continue
+            others = sum(path.startswith(folder) for path in on_disk.left_aside)
+            held = f"none of its {others:,} files ends as an image's does" if others else "it holds no files"
+            detail = f"The class folder {folder.rstrip('/')} has no image: {held}."
+            log.add("empty_class", "listed", detail, None, folder.rstrip("/"))
 
 
 def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, str]:
@@ -66,7 +80,8 @@ def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, st
             folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
             continue
         for name in chosen:
-            prefix = f"{name.strip('/')}/"
+            spelled = same_path(name.strip("/"), on_disk.folders)
+            prefix = f"{spelled[0] if len(spelled) == 1 else name.strip('/')}/"
             if not any(path.startswith(prefix) for path in on_disk.paths):
                 raise UsageError(f"audit.{subset}: no images in a folder '{name}'{nearest(name, names)}.")
             held_back = subset == "train" and PurePosixPath(prefix).name.lower() in VALIDATION

@@ -1,21 +1,24 @@
 """A table of labels: one row an image, with columns for the image, its label and, if it likes, its subset."""
 
-import csv
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError
+from tropho.formats.box_columns import fixed_columns
+from tropho.formats.csv_table import check_headings, read_csv
+from tropho.formats.image_files import ImageFiles, subset_of
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     SUBSETS,
     VALIDATION,
-    ImageFiles,
     IssueLog,
     Labels,
+    files_below,
     in_both,
     named_files,
     table_of,
 )
+from tropho.formats.sample import is_sample
 from tropho.settings import TaskSettings
 
 IMAGE_COLUMNS = ["image_id", "image", "file", "filename", "file_name", "path", "image_path", "id"]
@@ -29,7 +32,8 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     """Labels of train.csv and test.csv, or of the only other table; an image's id is its path below `raw`.
 
     Images of val.csv, valid.csv or validation.csv, or that a column calls so, are the published validation set.
-    The image may be named by path, by file name, or without its ending. A test table needs no labels.
+    Columns are recognised by their headings; `audit.columns` names those that are not. The image may be named by
+    path, by file name, or without its ending. A test table needs no labels.
 
     Raises:
         DataError: there is no table, or it lacks a column for the image or the label.
@@ -43,16 +47,20 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     else:
         validations = [path for path in trains if path.stem.lower() in VALIDATION]
     files = {"test": tests, "validation": validations, "train": [path for path in trains if path not in validations]}
-    reader = _Reader(raw)
+    reader = _Reader(raw, audit.columns)
     for subset, paths in files.items():
         for path in paths:
             reader.take(path, subset)
     images = table_of(reader.images.values(), LABELLED_IMAGES)
-    return Labels(images, table_of([], LABELLED_BOXES), reader.log.table(), [])
+    return Labels(images, table_of([], LABELLED_BOXES), reader.log.table(), [], [], reader.recognised)
 
 
 def _only_table(raw: Path, others: list[Path]) -> list[Path]:
-    tables = [path for path in sorted(raw.rglob("*.csv")) if path not in others and "sample" not in path.name.lower()]
+    tables = [
+        path
+        for path in files_below(raw, "*.[cC][sS][vV]")
+        if path not in others and not (is_sample(path.name) or "sample" in path.name.lower())
+    ]
     if len(tables) != 1:
         which = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"
         raise DataError(f"{raw} must hold train.csv or one other table (found: {which}); name it in audit.train.")
@@ -62,8 +70,9 @@ def _only_table(raw: Path, others: list[Path]) -> list[Path]:
 class _Reader:
     """Rows of one table after another, one entry an image."""
 
-    def __init__(self, raw: Path) -> None:
-        self.raw = raw
+    def __init__(self, raw: Path, given: dict[str, str]) -> None:
+        self.raw, self.given = raw, given
+        self.recognised: dict[str, dict[str, str]] = {}
         self.on_disk = ImageFiles(raw)
         self.log = IssueLog()
         self.images: dict[str, dict[str, str | None]] = {}
@@ -71,30 +80,46 @@ class _Reader:
     def take(self, path: Path, subset: str) -> None:
         """Read a table; its rows are of `subset` unless a column says otherwise."""
         file = path.relative_to(self.raw).as_posix()
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.DictReader(stream, restval="")
-                columns = [(name or "").strip() for name in reader.fieldnames or []]
-                reader.fieldnames = columns
-                image = _column(columns, IMAGE_COLUMNS)
-                label = _column(columns, LABEL_COLUMNS)
-                if image is None or (label is None and subset != "test"):
-                    wanted = IMAGE_COLUMNS if image is None else LABEL_COLUMNS
-                    raise DataError(f"{file} has none of the columns {', '.join(wanted)}.")
-                where = _column(columns, SUBSET_COLUMNS)
-                for row in reader:
-                    name, value = (row[image] or "").strip(), (row[label] or "").strip() if label else ""
-                    stated = (row[where] or "").strip().lower() if where else ""
-                    self._add(name, value, STATED.get(stated, subset if not stated else ""), file, reader.line_num)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{file} is not a CSV file in UTF-8 ({error}).") from None
+        table = read_csv(path, file)
+        columns = [cell for _, cells in table.rows[:1] for cell in cells]
+        at = self._recognise(columns, file, subset)
+        self.recognised[file] = {role: columns[place] for role, place in at.items()}
+        for line, cells in table.rows[1:]:
+            if any(cells[len(columns) :]):
+                detail = f"{len(cells)} cells under {len(columns)} columns."
+                self.log.add("bad_row", "quarantined", detail, cells[at["image"]], file, line)
+                continue
+            record = dict(enumerate(cells))
+            name, value, stated = (record.get(at.get(role, -1), "") for role in ("image", "label", "subset"))
+            own = STATED.get(stated.lower(), subset if not stated else "")
+            searched = own if stated or own != "train" else subset_of(path.stem)
+            self._add(name, value, own, searched, (file, line))
 
-    def _add(self, name: str, label: str, subset: str, file: str, line: int) -> None:
+    def _recognise(self, columns: list[str], file: str, subset: str) -> dict[str, int]:
+        """Position of each role: image, label and, where there are such columns, subset."""
+        check_headings(columns, file)
+        found = fixed_columns(columns, self.given, file, strict=subset != "test")
+        for role, names in (("image", IMAGE_COLUMNS), ("label", LABEL_COLUMNS), ("subset", SUBSET_COLUMNS)):
+            column = _column(columns, names)
+            if role not in found and column is not None:
+                found[role] = columns.index(column)
+            elif role not in found and (role == "image" or (role == "label" and subset != "test")):
+                headings = f"its headings are {', '.join(columns)}" if columns else "it is empty"
+                remedy = f"name the right one in audit.columns: {{{role}: ...}}"
+                raise DataError(f"{file} has none of the columns {', '.join(names)}; {headings}; {remedy}.")
+        return found
+
+    def _add(self, name: str, label: str, subset: str, searched: str, place: tuple[str, int]) -> None:
+        file, line = place
         if not name or not subset:
             what = "The image's cell is empty" if not name else "The subset is neither train, validation nor test"
             self.log.add("bad_row", "quarantined", f"{what}.", name, file, line)
             return
-        image_id = self.on_disk.locate(name, str(Path(file).parent))
+        match = self.on_disk.find(name, PurePosixPath(file).parent.as_posix(), searched)
+        if match.ambiguous:
+            self.log.add("ambiguous_name", "quarantined", match.detail(name), name, file, line)
+            return
+        image_id = match.path
         before = self.images.get(image_id)
         if before is None:
             status = "ok" if label or subset == "test" else "unlabelled"

@@ -1,24 +1,23 @@
 """What every reader of labels gives and uses: the tables, the log of faults, the image files on disk."""
 
 import difflib
-import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tropho.errors import UsageError
-from tropho.tables import BOXES, ISSUES
+from tropho.files import PROVENANCE
+from tropho.formats.image_files import same_path
+from tropho.images.file_types import is_hidden
+from tropho.tables import BOXES, ISSUES, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})
 """Names, in lower case, of a published validation split: of a folder, a file or a cell."""
 SUBSETS = ("test", "validation", "train")
 """Of an image in several splits, the first of these counts: what is judged on is not trained on."""
-
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
 LABELLED_IMAGES = {
     "image_id": "string",
@@ -44,6 +43,10 @@ class Labels:
     boxes: pd.DataFrame
     issues: pd.DataFrame
     classes: list[str]
+    notes: list[str] = field(default_factory=list)
+    """What the reader decided by itself, in sentences."""
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the columns of each table were recognised as."""
 
 
 @dataclass
@@ -64,7 +67,8 @@ class IssueLog:
 
 def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataFrame:
     """Rows -> a table of the schema; absent keys are empty cells."""
-    return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
+    with unicode_only("A label file or a file name"):
+        return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
 
 
 def in_both(kept: str) -> str:
@@ -72,56 +76,10 @@ def in_both(kept: str) -> str:
     return f"The image is in the {kept} split too; it is kept for {kept} alone."
 
 
-class ImageFiles:
-    """The image files below a folder, found by path or by name."""
-
-    def __init__(self, raw: Path) -> None:
-        self.paths: list[str] = sorted(_image_paths(raw))
-        self._known = set(self.paths)
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for path in self.paths:
-            self._by_name[PurePosixPath(path).name.lower()].append(path)
-            self._by_name[PurePosixPath(path).stem.lower()].append(path)
-
-    def __contains__(self, path: str) -> bool:
-        return path in self._known
-
-    def locate(self, name: str, near: str = "") -> str:
-        """The path of the image that a label file calls `name`, or where it should be if it is not there.
-
-        Names may lack their folders or their ending. Of several files with one name, the one in the folder
-        `near` (of the label file) comes first, then one below images/.
-        """
-        if name in self._known:
-            return name
-        last = PurePosixPath(name).name
-        found = self._by_name.get(last.lower(), [])
-        if not found:
-            return name if "/" in name else f"images/{name}"
-        return min(
-            found,
-            key=lambda path: (
-                not path.endswith(f"/{name}"),
-                not path.startswith(f"{near}/"),
-                not path.startswith("images/"),
-                path,
-            ),
-        )
-
-
-def _image_paths(raw: Path) -> Iterator[str]:
-    """Posix paths below `raw` of files named like images; hidden ones and archives' litter are left out."""
-    seen = set()
-    for folder, folders, files in os.walk(raw, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder above would be walked for ever
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_ENDINGS:  # noqa: PTH122
-                yield (Path(folder) / name).relative_to(raw).as_posix()
+def files_below(raw: Path, pattern: str = "*") -> list[Path]:
+    """Files below `raw` that may hold labels, sorted; hidden ones and what the stage download writes are left out."""
+    found = sorted(path for path in raw.rglob(pattern) if path.is_file() and path != raw / PROVENANCE)
+    return [path for path in found if not any(map(is_hidden, path.relative_to(raw).parts))]
 
 
 def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -> list[Path]:
@@ -131,14 +89,19 @@ def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -
         UsageError: a file that the setting names is not there.
     """
     if given is None:
-        found = sorted(path for path in raw.rglob("*") if path.is_file() and path.name.lower() in usual)
+        found = [path for path in files_below(raw) if path.name.lower() in usual]
         top = min((len(path.parts) for path in found), default=0)
         return [path for path in found if len(path.parts) == top]
+    there = [path.relative_to(raw).as_posix() for path in files_below(raw)] if given else []
+    found = []
     for name in given:
-        if not (raw / name).is_file():
-            there = [path.relative_to(raw).as_posix() for path in raw.rglob("*") if path.is_file()]
+        match = [name] if (raw / name).is_file() else same_path(name, there)
+        if len(match) > 1:
+            raise UsageError(f"{key}: '{name}' may mean {match[0]} or {match[1]}; write it as the file is called.")
+        if not match:
             raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, there)}.")
-    return [raw / name for name in given]
+        found.append(raw / match[0])
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tropho.errors import DataError, UsageError
-from tropho.formats import boxes_csv, coco, image_folder, label_csv, voc
+from tropho.formats import boxes_csv, coco, image_folder, kitti, label_csv, voc, yolo
 from tropho.formats.classes import settle
 from tropho.formats.labels import Labels
 from tropho.settings import TaskSettings
@@ -12,9 +12,12 @@ _READERS = {
     "boxes_csv": boxes_csv.read,
     "coco": coco.read,
     "voc": voc.read,
+    "yolo": yolo.read,
+    "kitti": kitti.read,
     "image_folder": image_folder.read,
     "label_csv": label_csv.read,
 }
+_TABLES = ("boxes_csv", "label_csv")
 _WHOLE_IMAGE = {"image_folder", "label_csv"}
 
 
@@ -29,6 +32,8 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     if (form in _WHOLE_IMAGE) != (settings.kind == "classification"):
         wanted = sorted(_WHOLE_IMAGE) if settings.kind == "classification" else sorted(set(_READERS) - _WHOLE_IMAGE)
         raise UsageError(f"audit.format '{form}' does not suit {settings.kind}; use {' or '.join(wanted)}.")
+    if settings.audit.columns and form not in _TABLES:
+        raise UsageError(f"audit.columns has no meaning with audit.format '{form}'; it is of {' and '.join(_TABLES)}.")
     if not raw.is_dir():
         raise DataError(f"{raw} is not there; run `tropho download {settings.name}` first.")
     return settle(_READERS[form](settings, raw), settings.audit)

@@ -1,21 +1,23 @@
 """Whether a leaderboard will take a submission: every fault, with its row, before it is uploaded.
 
-The sample submission is the rule: its header, its images and its classes. Columns are known by their names:
-the first holds the image; `class` or `label` the class; `confidence`, `score`, `p_...` a probability; `xmin`,
-`ymin`, `xmax` and `ymax` a box. Rows may have any order, and an image any number of rows if they hold boxes.
+The sample submission is the rule: its header, its images, its classes, and what kind of value each column holds
+(see sample.Columns). Rows may have any order, and an image any number of rows if each holds a box.
 """
 
 import csv
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.tables import BOX
+from tropho.formats.box_layouts import string_groups, string_size
+from tropho.formats.layout_parts import are_probabilities, are_whole, number
+from tropho.formats.sample import CORNERS, Columns, Sample, csv_rows, read_sample, repeated
+from tropho.tables import read_csv
 
 NEGATIVE = "NEG"
 
@@ -45,75 +47,107 @@ class Rules:
     """What a submission must keep to."""
 
     header: list[str]
+    delimiter: str
+    columns: Columns
     images: dict[str, int]  # the sample's images and the row where each stands first
     classes: list[str]  # empty: any class will do
+    whole: bool  # labels are whole numbers
+    numbers: frozenset[str]  # columns of numbers
+    shares: frozenset[str]  # those of them from 0 to 1
+    words: int | None  # of a box in the column of all boxes; None = unknown
     sizes: dict[str, tuple[float, float]]  # width and height of the images that are known, in pixels
     negative: str
 
     @property
     def boxed(self) -> bool:
-        """Whether rows hold boxes."""
-        return set(BOX) <= set(self.header)
+        """Whether each row holds a box."""
+        return bool(self.columns.sides)
 
 
 def check_submission(
-    submission: Path, sample: Path, sizes: pd.DataFrame | None = None, negative: str = NEGATIVE
+    submission: Path,
+    sample: Path | Sample,
+    sizes: pd.DataFrame | None = None,
+    negative: str = NEGATIVE,
+    labels: Iterable[str] = (),
 ) -> list[Fault]:
     """Every fault of a submission: those of the rows in their order, then those of the whole.
 
     Args:
         submission: the CSV to be checked.
-        sample: the competition's SampleSubmission.csv.
+        sample: the competition's sample submission.
         sizes: columns image_id, width, height; boxes must lie within (xmax <= width). None = sizes unknown.
         negative: the class that says that nothing is there: one row an image, with the box 0, 0, 0, 0.
+        labels: labels that are allowed beside those that the sample shows; without them, a sample that shows a
+            single one allows any.
 
     Raises:
         DataError: a file is absent, or the sample can't be used.
     """
     if not submission.is_file():
         raise DataError(f"{submission} is not there; `tropho submit TASK` writes it.")
-    return list(_Check(_rules(sample, sizes, negative)).faults(submission))
+    known = sample if isinstance(sample, Sample) else read_sample(sample)
+    return list(_Check(_rules(known, sizes, negative, list(labels))).faults(submission))
 
 
 def read_sizes(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns image_id, width and height; raise DataError where that can't be."""
+    """Read a CSV with the columns image_id, width and height.
+
+    Raises:
+        DataError: the file is no such table, a column stands there twice, or a size is no number; it names the row.
+    """
     columns = ["image_id", "width", "height"]
     try:
-        return pd.read_csv(path, usecols=columns, dtype={"image_id": str})[columns]
-    except (ValueError, OSError) as error:
+        table = read_csv(path, {"image_id": "string"})[columns]
+    except (KeyError, ValueError, OSError) as error:
         raise DataError(f"{path} is no table with the columns {', '.join(columns)}: {error}.") from error
+    for side in ("width", "height"):
+        number = pd.to_numeric(table[side], errors="coerce")
+        if (wrong := number.isna() & table[side].notna()).any():
+            row = int(wrong.to_numpy().argmax())
+            raise DataError(
+                f"{path}, row {row + 2}: {side} '{table[side].iloc[row]}' is no number; write 12.5, not 12,5."
+            )
+        table[side] = number
+    return table
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every row that is not blank; raises csv.Error or UnicodeDecodeError."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        line = 1
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-
-
-def _rules(sample: Path, sizes: pd.DataFrame | None, negative: str) -> Rules:
-    try:
-        rows = list(_rows(sample))
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"The sample {sample} can't be read: {error}.") from error
-    if len(rows) < 2:
-        raise DataError(f"The sample {sample} has no rows; give the competition's own SampleSubmission.csv.")
-    header = rows[0][1]
-    images: dict[str, int] = {}
-    for line, cells in rows[1:]:
-        images.setdefault(cells[0], line)
-    place = next((index for index, name in enumerate(header) if name in {"class", "label"}), None)
-    named = [cells[place] for _, cells in rows[1:] if len(cells) > place] if place is not None else []
+def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> Rules:
+    columns = sample.columns
+    single = columns.others[0] if len(columns.others) == 1 and not columns.label and not columns.score else None
+    value = columns.label or single
+    shown = sample.cells(value) if value else []
+    free = None  # the column that may hold a label or a probability, as far as the sample tells
+    if value and not columns.sides and not set(labels) & set(shown):
+        if are_probabilities(shown) and not all(number(cell).is_integer() for cell in shown):
+            value = None  # a probability under whatever name
+        elif (value == single and not labels and are_whole(shown)) or (
+            are_probabilities(shown) and not are_whole(shown)
+        ):
+            value, free = None, value
+    others = [name for name in sample.header if name not in {columns.image, value, *columns.sides.values()}]
+    shares = {
+        name for name in others if name != free and (name == columns.score or are_probabilities(sample.cells(name)))
+    }
+    distinct = set(shown) if value else set()
     known = {}
     if sizes is not None:
         complete = sizes.dropna(subset=["width", "height"])
         pairs = zip(complete["width"].astype(float), complete["height"].astype(float), strict=True)
         known = dict(zip(complete["image_id"], pairs, strict=True))
-    return Rules(header, images, sorted({each for each in named if each}), known, negative)
+    return Rules(
+        header=sample.header,
+        delimiter=sample.delimiter,
+        columns=replace(columns, label=value),
+        images=sample.ids,
+        classes=sorted(distinct | set(labels)) if labels or len(distinct) > 1 else [],
+        whole=are_whole(shown) and value is not None,
+        numbers=frozenset({*shares, *columns.sides.values(), *([free] if free else [])}),
+        shares=frozenset(shares),
+        words=string_size(sample.cells(columns.strings)) if columns.strings else None,
+        sizes=known,
+        negative=negative,
+    )
 
 
 @dataclass
@@ -127,7 +161,7 @@ class _Check:
     def faults(self, path: Path) -> Iterator[Fault]:
         line = 0
         try:
-            rows = _rows(path)
+            rows = csv_rows(path, self.rules.delimiter)
             line, header = next(rows, (0, []))
             if not header:
                 yield Fault(1, "", "the file is empty.")
@@ -146,7 +180,7 @@ class _Check:
         except csv.Error as error:
             yield Fault(line + 1, "", f"from here on the file is not CSV: {error}.")
             return
-        if self.rules.header[0] in header:
+        if self.rules.columns.image in header:
             yield from self._missing()
 
     def _header(self, header: list[str]) -> Iterator[Fault]:
@@ -164,39 +198,81 @@ class _Check:
             yield Fault(1, name, f"the column is missing{hint}")
         for name in sorted(set(header) - set(expected), key=header.index):
             yield Fault(1, name, f"no such column is wanted; the header must be {right}.")
-        for name in sorted({each for each in header if header.count(each) > 1}):
-            yield Fault(1, name, f"the column stands there {header.count(name)} times.")
+        twice = repeated(header)
+        if twice:
+            yield Fault(1, "", f"{twice}.")
         if sorted(header) == sorted(expected):
             yield Fault(1, "", f"the columns are in another order; it must be {right}.")
 
     def _row(self, line: int, cells: dict[str, str]) -> Iterator[Fault]:
-        rules = self.rules
-        numbers = {}
+        rules, columns = self.rules, self.rules.columns
+        numbers: dict[str, float] = {}
         for name, cell in cells.items():
-            if cell.strip() == "":
+            if cell.strip():
+                yield from self._number(line, name, cell, numbers)
+            elif name != columns.strings:  # an image without boxes
                 yield Fault(line, name, "the cell is empty.")
-            elif _is_number_column(name):
-                number = _number(cell)
-                if not math.isfinite(number):
-                    yield Fault(line, name, f"'{cell}' is not a finite number.")
-                    continue
-                numbers[name] = number
-                if _is_probability_column(name) and not 0 <= number <= 1:
-                    yield Fault(line, name, f"{cell} is outside 0..1.")
-        image = cells.get(rules.header[0], "")
-        label = next((cells[name] for name in ("class", "label") if name in cells), "")
+        image, label = cells.get(columns.image, ""), cells.get(columns.label or "", "")
         if image.strip():
             yield from self._image(line, image)
-        if label.strip() and rules.classes and label not in rules.classes:
-            near = get_close_matches(label, rules.classes, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the classes are {', '.join(rules.classes)}."
-            yield Fault(line, "class" if "class" in cells else "label", f"unknown class '{label}'; {hint}")
+        if label.strip():
+            yield from self._label(line, label)
+        if columns.strings and cells.get(columns.strings):
+            yield from self._strings(line, image, cells[columns.strings])
         if rules.boxed:
-            negative = label == rules.negative
-            yield from self._negative(line, image, numbers) if negative else self._box(line, image, numbers)
+            box = self._corners(numbers)
+            yield from self._negative(line, image, numbers) if label == rules.negative else self._box(line, image, box)
+
+    def _number(self, line: int, name: str, cell: str, numbers: dict[str, float]) -> Iterator[Fault]:
+        """Faults of a cell that must be a number; a number goes into `numbers`."""
+        if name not in self.rules.numbers:
+            return
+        value = number(cell)
+        if not math.isfinite(value):
+            yield Fault(line, name, f"'{cell}' is not a finite number.")
+            return
+        numbers[name] = value
+        if name in self.rules.shares and not 0 <= value <= 1:
+            yield Fault(line, name, f"{cell} is outside 0..1.")
+
+    def _label(self, line: int, label: str) -> Iterator[Fault]:
+        classes, column = self.rules.classes, self.rules.columns.label or ""
+        if classes and label not in classes:
+            near = get_close_matches(label, classes, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"the classes are {', '.join(classes)}."
+            yield Fault(line, column, f"unknown class '{label}'; {hint}")
+        elif not classes and self.rules.whole and not are_whole([label]):
+            yield Fault(line, column, f"'{label}' is not a whole number, and the sample's labels are.")
+
+    def _strings(self, line: int, image: str, cell: str) -> Iterator[Fault]:
+        """Faults of a cell that holds all boxes of an image."""
+        column, words = self.rules.columns.strings or "", self.rules.words
+        if words is None:
+            return
+        for box in string_groups(cell, words):
+            values = [number(word) for word in box[words - 5 :]]
+            if len(box) < words or not all(map(math.isfinite, values)):
+                yield Fault(line, column, f"'{' '.join(box)}' is not a box of {words} words, all but a label numbers.")
+                return
+            if words == 6 and self.rules.classes and box[0] not in self.rules.classes:
+                yield Fault(line, column, f"unknown class '{box[0]}'; they are {', '.join(self.rules.classes)}.")
+            if not 0 <= values[0] <= 1:
+                yield Fault(line, column, f"the confidence {box[words - 5]} is outside 0..1.")
+            x, y, right, bottom = values[1:]
+            size = (0.0, 0.0) if words == 6 else (x, y)
+            corners = dict(zip(CORNERS, (x, y, right + size[0], bottom + size[1]), strict=True))
+            yield from (replace(fault, column=column) for fault in self._box(line, image, corners))
+
+    def _corners(self, numbers: dict[str, float]) -> dict[str, float]:
+        """The box's sides by CORNERS, as far as its cells are numbers."""
+        sides = {side: numbers[name] for side, name in self.rules.columns.sides.items() if name in numbers}
+        if "width" not in self.rules.columns.sides:
+            return sides
+        ends = {"xmin": ["x"], "ymin": ["y"], "xmax": ["x", "width"], "ymax": ["y", "height"]}
+        return {side: sum(sides[each] for each in parts) for side, parts in ends.items() if set(parts) <= set(sides)}
 
     def _image(self, line: int, image: str) -> Iterator[Fault]:
-        name = self.rules.header[0]
+        name = self.rules.columns.image
         if image not in self.rules.images:
             hint = next((f"; did you mean '{image}{end}'?" for end in (".jpg", ".png") if image + end in
                          self.rules.images), "; the sample has no such image.")  # fmt: skip
@@ -209,40 +285,28 @@ class _Check:
         negative = self.rules.negative
         first = self.first_negative.setdefault(image, line)
         if first != line:
-            yield Fault(line, "class", f"image '{image}' already has a {negative} row, in row {first}.")
-        for name in BOX:
+            column = self.rules.columns.label or ""
+            yield Fault(line, column, f"image '{image}' already has a {negative} row, in row {first}.")
+        for name in self.rules.columns.sides.values():
             if numbers.get(name, 0.0) != 0:
                 yield Fault(line, name, f"it is {numbers[name]:g} in a {negative} row; its box must be 0,0,0,0.")
 
-    def _box(self, line: int, image: str, numbers: dict[str, float]) -> Iterator[Fault]:
+    def _box(self, line: int, image: str, box: dict[str, float]) -> Iterator[Fault]:
+        """Faults of a box, whose sides are named as in CORNERS; unknown ones are absent."""
+        names = {side: self.rules.columns.sides.get(side, side) for side in CORNERS}
         width, height = self.rules.sizes.get(image, (math.inf, math.inf))
         for axis, size, long_side in (("x", width, "width"), ("y", height, "height")):
-            low, high = numbers.get(f"{axis}min", 0.0), numbers.get(f"{axis}max", math.inf)
+            low, high = box.get(f"{axis}min", 0.0), box.get(f"{axis}max", math.inf)
+            least, most = names[f"{axis}min"], names[f"{axis}max"]
             if low > high:
-                yield Fault(line, f"{axis}min", f"{axis}min {low:g} is above {axis}max {high:g}.")
+                yield Fault(line, least, f"{least} {low:g} is above {most} {high:g}.")
             if low < 0:
-                yield Fault(line, f"{axis}min", f"{low:g} is outside the image; it begins at 0.")
+                yield Fault(line, least, f"{low:g} is outside the image; it begins at 0.")
             if size < high < math.inf:
-                yield Fault(line, f"{axis}max", f"{high:g} is outside the image; its {long_side} is {size:g}.")
+                yield Fault(line, most, f"{high:g} is outside the image; its {long_side} is {size:g}.")
 
     def _missing(self) -> Iterator[Fault]:
         for image, line in self.rules.images.items():
             if image not in self.first_row:
                 message = f"image '{image}' is missing; it stands in row {line} of the sample."
-                yield Fault(None, self.rules.header[0], message)
-
-
-def _is_probability_column(name: str) -> bool:
-    return name in {"confidence", "score"} or name.startswith("p_")
-
-
-def _is_number_column(name: str) -> bool:
-    return name in BOX or _is_probability_column(name)
-
-
-def _number(cell: str) -> float:
-    """The cell's value; NaN where it is no number (float() would take 1_000)."""
-    try:
-        return float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        return math.nan
+                yield Fault(None, self.rules.columns.image, message)

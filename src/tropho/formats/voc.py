@@ -4,26 +4,36 @@ Coordinates are taken as written: the original data count pixels from 1, most to
 says which.
 """
 
-import math
-from collections.abc import Iterator
+import re
 from pathlib import Path, PurePosixPath
-from typing import Any
-from xml.etree import ElementTree
+from typing import Any, NamedTuple
 
 from tropho.errors import DataError
+from tropho.formats.image_files import ImageFiles, Match, NamedFiles, unique_ids
 from tropho.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     VALIDATION,
-    ImageFiles,
     IssueLog,
     Labels,
+    files_below,
     in_both,
     named_files,
     table_of,
 )
+from tropho.formats.voc_xml import Annotation, read_annotation
+from tropho.images.file_types import is_image_name
 from tropho.settings import TaskSettings
-from tropho.tables import BOX
+
+_FLAG = re.compile(r"\s+-?[01]$")
+"""What per-class split files have behind each image's name: whether the class is in it."""
+
+
+class _Named(NamedTuple):
+    """An image that a split file names, and its annotation."""
+
+    image: Match
+    xml: Match
 
 
 def read(settings: TaskSettings, raw: Path) -> Labels:
@@ -32,107 +42,150 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     `audit.train` and `audit.test` name split files below the folder that holds Annotations/. By default train
     is trainval.txt, or train.txt and val.txt; those of it that val.txt names are the published validation set, as
     are those of a file val.txt, valid.txt or validation.txt in `audit.train`. A training image without a readable
-    annotation is unlabelled, and so is a test image, unless the whole test set has none.
+    annotation is unlabelled, and so is a test image, unless the whole test set has none. An image's id is its file
+    name, or its path where two share a name.
 
     Raises:
         DataError: there is no folder Annotations, or several.
     """
-    root = _root(raw)
-    on_disk, log = ImageFiles(raw), IssueLog()
-    images: dict[str, dict[str, Any]] = {}
-    boxes: list[dict[str, Any]] = []
-    for subset, stems in _subsets(settings, root).items():
-        labelled = subset != "test" or any((root / f"Annotations/{stem}.xml").exists() for stem in stems)
-        for stem in stems:
-            path = on_disk.locate(stem, (root / "JPEGImages").relative_to(raw).as_posix())
-            image_id = PurePosixPath(path).name
-            if image_id in images:
-                if images[image_id]["subset"] != subset:
-                    log.add("in_both_subsets", "dropped", in_both(images[image_id]["subset"]), image_id)
+    reader = _Reader(raw, _annotations(raw))
+    named = {subset: reader.resolve(names, subset) for subset, names in _subsets(settings, reader).items()}
+    ids = unique_ids(each.image.path for several in named.values() for each in several)
+    for subset, several in named.items():
+        labelled = subset != "test" or any(each.xml.candidates for each in several)
+        for each in several:
+            reader.take(each, ids[each.image.path], subset, labelled)
+    images, boxes = table_of(reader.images.values(), LABELLED_IMAGES), table_of(reader.boxes, LABELLED_BOXES)
+    return Labels(images, boxes, reader.log.table(), [])
+
+
+class _Reader:
+    """Images and boxes of one image after another; an image is known by its path."""
+
+    def __init__(self, raw: Path, annotations: Path) -> None:
+        self.raw, self.root, self.log = raw, annotations.parent, IssueLog()
+        self.on_disk = ImageFiles(raw)
+        xmls = files_below(annotations, "*.[xX][mM][lL]")
+        self.xmls = NamedFiles(path.relative_to(raw).as_posix() for path in xmls)
+        self.home = annotations.relative_to(raw).as_posix()
+        self.images: dict[str, dict[str, Any]] = {}
+        self.boxes: list[dict[str, Any]] = []
+
+    def is_known(self, name: str) -> bool:
+        """Whether an image or an annotation answers to the name."""
+        return bool(self.on_disk.find(name, self.home).candidates or self.xmls.find(_bare(name), self.home).candidates)
+
+    def resolve(self, names: list[str], subset: str) -> list[_Named]:
+        """The images that a subset's split files name; ambiguous names are quarantined."""
+        searched = subset if subset == "test" else ""
+        found = []
+        for name in names:
+            each = self._find(name, searched)
+            for match in each:
+                if match.ambiguous:
+                    self.log.add("ambiguous_name", "quarantined", match.detail(name), name)
+            if not each.image.ambiguous and not each.xml.ambiguous:
+                found.append(each)
+        return found
+
+    def _find(self, name: str, subset: str) -> _Named:
+        """By its own name, or else by that which its annotation states."""
+        own = self.xmls.find(name) if name in self.xmls else None
+        folder = str(PurePosixPath(name).parent) if own else self.home
+        image = self.on_disk.find(_bare(name) if own else name, folder, subset)
+        beside = str(PurePosixPath(image.path).parent) if image.found else self.home
+        xml = own or self.xmls.find(PurePosixPath(image.path).stem if image.found else _bare(name), beside)
+        if xml.found and not image.found:
+            stated = read_annotation(self.raw / xml.path).filename
+            by_content = self.on_disk.find(stated, folder, subset) if stated else image
+            image = by_content if by_content.found else image
+        return _Named(image, xml)
+
+    def take(self, each: _Named, image_id: str, subset: str, labelled: bool) -> None:
+        """Add an image and, if its subset is labelled, the boxes of its annotation."""
+        kept = self.images.get(each.image.path)
+        if kept is not None:
+            if kept["subset"] != subset:
+                self.log.add("in_both_subsets", "dropped", in_both(kept["subset"]), image_id)
+            elif kept["xml"] != each.xml.path:
+                detail = f"The image has its labels from {kept['xml']}; those of this file are not used."
+                self.log.add("repeated_image", "dropped", detail, image_id, each.xml.path)
+            return
+        entry: dict[str, Any] = {"image_id": image_id, "path": each.image.path, "subset": subset, "status": "ok"}
+        entry["xml"] = each.xml.path
+        self.images[each.image.path] = entry
+        if not labelled:
+            return
+        if not each.xml.found:
+            detail = "The image is in a split, but has no annotation."
+            self.log.add("no_annotation", "quarantined", detail, image_id)
+            entry["status"] = "unlabelled"
+            return
+        annotation = read_annotation(self.raw / each.xml.path)
+        entry["status"] = self._add_boxes(annotation, image_id, each.xml.path)
+        entry |= {"stated_width": annotation.width, "stated_height": annotation.height}
+
+    def _add_boxes(self, annotation: Annotation, image_id: str, file: str) -> str:
+        """Add what can be used; return the image's status."""
+        if annotation.fault:
+            self.log.add("bad_annotation", "quarantined", annotation.fault, image_id, file)
+            return "unlabelled"
+        usable = [each for each in annotation.objects if each.label and each.corners]
+        for each in annotation.objects:
+            if not each.label or not each.corners:
+                self.log.add("bad_row", "quarantined", "An object without a name or a box.", image_id, file, each.line)
                 continue
-            entry = {"image_id": image_id, "path": path, "subset": subset, "status": "ok"}
-            images[image_id] = entry
-            if labelled:
-                entry.update(_annotation(root, raw, stem, image_id, boxes, log))
-    return Labels(table_of(images.values(), LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), log.table(), [])
+            place = {"image_id": image_id, "file": file, "row": each.line}
+            self.boxes.append({**place, "label": each.label, **each.corners})
+        return "unlabelled" if annotation.objects and not usable else "ok"
 
 
-def _root(raw: Path) -> Path:
-    roots = sorted(path.parent for path in raw.rglob("Annotations") if path.is_dir())
-    if len(roots) != 1:
-        which = ", ".join(str(path.relative_to(raw)) for path in roots) or "none"
+def _bare(name: str) -> str:
+    """The last part of a name, without the ending of an image or an annotation."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return str(PurePosixPath(last).with_suffix("")) if is_image_name(last) or last.lower().endswith(".xml") else last
+
+
+def _annotations(raw: Path) -> Path:
+    """The folder Annotations, in any case."""
+    found = sorted(path for path in raw.rglob("*") if path.name.lower() == "annotations" and path.is_dir())
+    with_files = [path for path in found if any(files_below(path, "*.[xX][mM][lL]"))] or found
+    if len(with_files) != 1:
+        which = ", ".join(str(path.parent.relative_to(raw)) for path in with_files) or "none"
         raise DataError(f"{raw} must hold one folder Annotations; found in: {which}.")
-    return roots[0]
+    return with_files[0]
 
 
-def _subsets(settings: TaskSettings, root: Path) -> dict[str, list[str]]:
-    """Stems of the images by subset, test and validation first, in the order of the split files."""
+def _subsets(settings: TaskSettings, reader: _Reader) -> dict[str, list[str]]:
+    """Names of the images by subset, test and validation first, in the order of the split files."""
     train, test = settings.audit.train, settings.audit.test
-    main = root / "ImageSets/Main"
+    root, main = reader.root, reader.root / "ImageSets/Main"
     if train is None and not main.is_dir():
-        return {"train": sorted(path.stem for path in (root / "Annotations").glob("*.xml"))}
+        return {"train": reader.xmls.paths}
     usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
     home = main if main.is_dir() else root
     tests = named_files(root if test else home, test, {"test.txt"}, "audit.test")
     named = named_files(root if train else home, train, usual, "audit.train")
-    validation = [stem for path in named if path.stem.lower() in VALIDATION for stem in _stems([path])]
-    learned = _stems([path for path in named if path.stem.lower() not in VALIDATION])
+    validation = [name for path in named if path.stem.lower() in VALIDATION for name in _names(path, reader)]
+    learned = [name for path in named if path.stem.lower() not in VALIDATION for name in _names(path, reader)]
     if train is None and usual == {"trainval.txt"} and (main / "val.txt").exists():
-        both = set(_stems([main / "val.txt"]))
+        both = set(_names(main / "val.txt", reader))
         validation, learned = [each for each in learned if each in both], [each for each in learned if each not in both]
     if not learned and not validation:
         raise DataError(f"{home} names no training images; it needs trainval.txt or train.txt.")
-    return {"test": _stems(tests), "validation": validation, "train": learned}
+    return {
+        "test": [name for path in tests for name in _names(path, reader)],
+        "validation": validation,
+        "train": learned,
+    }
 
 
-def _stems(paths: list[Path]) -> list[str]:
-    """First words of the files' lines: per-class split files have a second one."""
-    return [line.split()[0] for path in paths for line in path.read_text().splitlines() if line.strip()]
-
-
-def _annotation(
-    root: Path, raw: Path, stem: str, image_id: str, boxes: list[dict[str, Any]], log: IssueLog
-) -> dict[str, Any]:
-    """Add an image's boxes to `boxes`; return what its annotation says of the image (status, stated size)."""
-    path = root / f"Annotations/{stem}.xml"
-    file = path.relative_to(raw).as_posix()
-    try:
-        text = path.read_text(encoding="utf-8")
-        tree = ElementTree.fromstring(text)  # noqa: S314 - expat bounds entity expansion since 2.4.1
-    except FileNotFoundError:
-        log.add("no_annotation", "quarantined", "The image is in a split, but has no annotation.", image_id, file)
-        return {"status": "unlabelled"}
-    except (ElementTree.ParseError, UnicodeDecodeError) as error:
-        log.add("bad_annotation", "quarantined", f"Not readable as XML: {error}.", image_id, file)
-        return {"status": "unlabelled"}
-    objects = tree.findall("object")
-    usable = 0
-    for line, element in zip(_lines_of_objects(text), objects, strict=False):
-        corners = [_number(element.findtext(f"bndbox/{name}")) for name in BOX]
-        label = (element.findtext("name") or "").strip()
-        if not label or any(math.isnan(value) for value in corners):
-            log.add("bad_row", "quarantined", "An object without a name or a box.", image_id, file, line)
-            continue
-        usable += 1
-        place = {"image_id": image_id, "file": file, "row": line}
-        boxes.append({**place, "label": label, **dict(zip(BOX, corners, strict=True))})
-    size = [_number(tree.findtext(f"size/{name}")) for name in ("width", "height")]
-    stated = [int(value) if value > 0 else None for value in size]
-    status = "unlabelled" if objects and not usable else "ok"
-    return {"status": status, "stated_width": stated[0], "stated_height": stated[1]}
-
-
-def _lines_of_objects(text: str) -> Iterator[int]:
-    """1-based lines on which the objects begin."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        for _ in range(line.count("<object>")):
-            yield number
-
-
-def _number(text: str | None) -> float:
-    """A finite number, or NaN for anything else."""
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
+def _names(path: Path, reader: _Reader) -> list[str]:
+    """The names on a split file's lines, without the flags (1, 0, -1) that per-class files have behind them."""
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    bare = [_FLAG.sub("", line) for line in lines]
+    if all(line != name for line, name in zip(lines, bare, strict=True)) and all(map(reader.is_known, bare)):
+        return bare
+    return [
+        name if line != name and not reader.is_known(line) else line for line, name in zip(lines, bare, strict=True)
+    ]

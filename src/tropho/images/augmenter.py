@@ -4,24 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from tropho.images.augmentations.blur import blur
-from tropho.images.augmentations.illumination import vary_illumination
 from tropho.images.augmentations.mosaic import mosaic
 from tropho.images.augmentations.partners import Partners
 from tropho.images.augmentations.paste import paste
-from tropho.images.augmentations.stain import vary_stain
 from tropho.images.augmentations.windows import choose_window, cut, zoomed
 from tropho.images.policies import build_policy
 from tropho.images.scenes import Scene, Scenes
-from tropho.images.symmetries import SYMMETRIES, turn_boxes, turn_image
 from tropho.settings import AugmentSettings
 
 OFF: dict[str, Any] = {
     "policy": "none",
-    "symmetries": False,
-    "stain": 0.0,
-    "illumination": 0.0,
-    "blur": 0.0,
     "copy_paste": 0.0,
     "copy_paste_negatives": 0.0,
     "mosaic": 0.0,
@@ -29,9 +21,6 @@ OFF: dict[str, Any] = {
     "scales": [1.0, 1.0],
 }
 """Fields of the settings that each switch a step on, and their values when it is off."""
-
-CHANCES = ("copy_paste", "copy_paste_negatives", "mosaic")
-"""Those of them that are probabilities."""
 
 
 class Augmenter:
@@ -53,11 +42,7 @@ class Augmenter:
     def __call__(self, number: int, seed: int) -> Scene:
         """The scene of that number, augmented: a fresh contiguous image, and the boxes still visible."""
         scene = self._arrange(number, seed)
-        if self.settings.symmetries:
-            name = str(_stream(seed, "symmetries").choice(list(SYMMETRIES)))
-            boxes = turn_boxes(scene.boxes, name, *scene.size)
-            scene = Scene(np.ascontiguousarray(turn_image(scene.image, name)), boxes, scene.labels)
-        return Scene(*self._bundle(self._develop(scene.image, seed), scene.boxes, scene.labels, seed))
+        return Scene(*self._bundle(scene.image, scene.boxes, scene.labels, seed))
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -72,28 +57,13 @@ class Augmenter:
         """Whether a sample may have more boxes than its image."""
         return bool(self.settings.copy_paste or self.settings.copy_paste_negatives or self.settings.mosaic)
 
-    def alone(self) -> dict[str, "Augmenter"]:
-        """Each step that is switched on without the others, and always done; by name.
-
-        Empty where nothing but the policy is on.
-        """
-        chosen = self.settings
-        on = {name: getattr(chosen, name) for name in OFF if getattr(chosen, name) != OFF[name]}
-        if set(on) <= {"policy"}:
-            return {}
-        always = {name: 1.0 if name in CHANCES else value for name, value in on.items()}
-        return {
-            name: Augmenter(chosen.model_copy(update={**OFF, name: value}), self.boxed, self.scenes)
-            for name, value in always.items()
-        }
-
     def to_dict(self) -> dict[str, Any]:
         """All that decides what samples look like, as JSON can hold it."""
         own = self.settings.model_dump(mode="json", include={*OFF, "crop_objects"} - {"policy"})
         return {**self._bundle.to_dict(), "augmentations": own}
 
     def _arrange(self, number: int, seed: int) -> Scene:
-        """What is where: window, mosaic, paste, zoom."""
+        """Move objects: crop, mosaic, copy-paste, zoom."""
         chosen, scene = self.settings, self.scenes[number]
         zoom = float(np.exp(_stream(seed, "zoom").uniform(*np.log(chosen.scales))))
         pasting = chosen.copy_paste if len(scene.boxes) else chosen.copy_paste_negatives
@@ -108,19 +78,8 @@ class Augmenter:
             scene = paste(scene, *donor, rng)
         return zoomed(scene, zoom)
 
-    def _develop(self, image: np.ndarray, seed: int) -> np.ndarray:
-        """How it is seen: stain, focus, light."""
-        chosen = self.settings
-        if chosen.stain:
-            image = vary_stain(image, chosen.stain, _stream(seed, "stain"))
-        if chosen.blur:
-            image = blur(image, chosen.blur, _stream(seed, "blur"))
-        if chosen.illumination:
-            image = vary_illumination(image, chosen.illumination, _stream(seed, "illumination"))
-        return image
 
-
-_STEPS = ("zoom", "crop", "mosaic", "copy_paste", "symmetries", "stain", "blur", "illumination")
+_STEPS = ("zoom", "crop", "mosaic", "copy_paste")
 
 
 def _stream(seed: int, step: str) -> np.random.Generator:

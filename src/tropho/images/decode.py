@@ -4,73 +4,175 @@ A decoder that forgives is a risk in a data pipeline (OpenCV returns a truncated
 word), so decoding is strict: whatever is not a whole image of a known format raises DataError.
 """
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
+from tropho.images.deep import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
 """Formats that are opened. Pillow knows more, but some of them start other programs (EPS).
 
 Phones' MPO (a JPEG with a second picture behind it) opens as JPEG."""
 
+Image.MAX_IMAGE_PIXELS = None  # images that are too large are refused here, by a setting and in words
+_MEGA = 1_000_000
+
 _ORIENTATION = 0x0112  # the EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_REFUSED = {"I": "32-bit integer", "F": "32-bit floating-point"}
+_REFUSED = {"I": "32-bit or signed integer pixels", "F": "32-bit floating-point pixels"}
+_NO_RANGE = (
+    "holds {}, and no training image does, from which their range would be known; save it with 8 or 16 bits a channel."
+)
 
 
-def read_image(path: Path, min_long_side: int | None = None) -> np.ndarray:
+@dataclass(frozen=True)
+class Decoding:
+    """How files become pixels: in training as in prediction, or the model sees other pictures than it learned."""
+
+    max_megapixels: float = 178.0
+    """Larger images are refused: a file of a few bytes may unpack to fill the memory."""
+    value_range: Range | None = None
+    """The values that become black and white in images of more than 8 bits; None keeps the upper 8 of 16 bits."""
+
+    @classmethod
+    def recorded(cls, summary: dict[str, Any]) -> "Decoding":
+        """As a summary of the audit, or a model's config, says."""
+        found = summary.get("value_range")
+        limit = summary.get("max_megapixels", cls.max_megapixels)
+        return cls(limit, (found["low"], found["high"]) if found else None)
+
+    def record(self) -> dict[str, Any]:
+        """What `recorded` reads."""
+        found = None if self.value_range is None else dict(zip(("low", "high"), self.value_range, strict=True))
+        return {"max_megapixels": self.max_megapixels, "value_range": found}
+
+
+DECODING = Decoding()
+"""For images of which nothing is known."""
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """Reads the images below a folder, all in the same way; raises as `read_image` does."""
+
+    folder: Path
+    decoding: Decoding = DECODING
+
+    def read(self, path: str, min_long_side: int | None = None) -> np.ndarray:
+        """(height, width, 3) uint8 RGB; the arguments are those of `read_image`."""
+        return read_image(self.folder / path, min_long_side, self.decoding)
+
+    def size(self, path: str) -> tuple[int, int]:
+        """Width and height in pixels, upright."""
+        return image_size(self.folder / path, self.decoding.max_megapixels)
+
+
+def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding = DECODING) -> np.ndarray:
     """Decode an image into (height, width, 3) uint8 RGB, upright by its EXIF orientation.
 
     Greyscale is repeated in the three channels, so a grey file and its RGB copy read alike. Transparency is
-    laid over black, the ground of scans and of cut-out cells. 16 bits are reduced to their upper 8. Of an
-    animation or a stack the first frame is read.
+    laid over black, the ground of scans and of cut-out cells. Of an animation or a stack the first frame is read.
 
     Args:
         path: the file; its ending does not matter.
         min_long_side: when given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer
             side stays at least this many pixels. For an image that is to be shrunk anyway: 12 MP to 320 px
             takes 20 ms in place of 155 and, once shrunk, differs by 0.3 grey levels on average (52 dB).
+        decoding: how large an image may be, and how more than 8 bits a channel are scaled.
 
     Raises:
-        DataError: the file is missing, truncated, damaged, not an image, too large (over 178 MP, Pillow's
-            limit against decompression bombs), or holds 32-bit pixels, whose range no standard fixes.
+        DataError: the file is missing, truncated, damaged, not an image or too large, or holds values to which
+            `decoding` gives no range.
     """
+    if decoding.value_range is not None:
+        deep = read_deep(path, decoding.max_megapixels)
+        if deep is not None:
+            return deep.to_rgb(decoding.value_range)
+    with _opened(path, decoding.max_megapixels) as image:
+        if min_long_side is not None and image.format in ("JPEG", "MPO"):
+            width, height = image.size
+            scale = min_long_side / max(width, height)
+            image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
+        image.load()
+        return _to_rgb(_upright(image), path)
+
+
+def read_deep(path: Path, max_megapixels: float = DECODING.max_megapixels) -> DeepPixels | None:
+    """The unscaled values of an image of more than 8 bits; None for any other; raises as `read_image` does."""
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            if min_long_side is not None and image.format in ("JPEG", "MPO"):
-                width, height = image.size
-                scale = min_long_side / max(width, height)
-                image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
+        with _opened(path, max_megapixels) as image:
+            if not is_deep(image, path):
+                return None
             image.load()
-            return _to_rgb(_upright(image), path)
+            return deep_pixels(image, path)
+    except _OddTiffError:
+        return channels(path)
+
+
+def image_size(path: Path, max_megapixels: float = DECODING.max_megapixels) -> tuple[int, int]:
+    """Width and height in pixels after EXIF rotation, from the header alone; raises as `read_image` does."""
+    try:
+        with _opened(path, max_megapixels) as image:
+            width, height = image.size
+            # TIFF answers with the size of the upright image, the other formats with the stored one.
+            turned = image.format != "TIFF" and orientation_of(image) in _QUARTER_TURNS
+            return (height, width) if turned else (width, height)
+    except _OddTiffError as odd:
+        return odd.size
+
+
+def image_orientation(path: Path) -> int:
+    """The EXIF orientation, 1 (upright as stored) to 8; raises as `read_image` does."""
+    with _opened(path, math.inf) as image:
+        return orientation_of(image)
+
+
+@contextmanager
+def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
+    """The image, of which no pixel is decoded yet; whatever goes wrong with it is a DataError."""
+    try:
+        # From a name, Pillow maps uncompressed TIFFs into memory by their upright size and scrambles those that lie.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            _check_size(path, image.size, max_megapixels)
+            yield image
     except DataError:
         raise
     except FileNotFoundError:
         raise DataError(f"{path} is missing.") from None
     except Exception as error:
         # Pillow's plugins let their own struct, zlib, index and value errors through on damaged files.
+        if isinstance(error, UnidentifiedImageError) and (size := tiff_size(path)):
+            _check_size(path, size, max_megapixels)
+            raise _OddTiffError(path, size) from error
         raise DataError(f"{path} can't be read as an image: {_reason(error)}.") from error
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels after EXIF rotation, from the header alone; raises as `read_image` does."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            width, height = image.size
-            # TIFF answers with the size of the upright image, the other formats with the stored one.
-            turned = image.format != "TIFF" and _orientation(image) in _QUARTER_TURNS
-            return (height, width) if turned else (width, height)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing.") from None
-    except Exception as error:
-        raise DataError(f"{path} can't be read as an image: {_reason(error)}.") from error
+class _OddTiffError(DataError):
+    """A TIFF file of a kind that Pillow does not open, such as 64-bit floats; OpenCV may."""
+
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+        super().__init__(f"{path} {_NO_RANGE.format('pixels of a kind that is not 8 or 16 bits')}")
+        self.size = size
 
 
-def _orientation(image: Image.Image) -> int:
+def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> None:
+    megapixels = size[0] * size[1] / _MEGA
+    if megapixels > max_megapixels:
+        raise DataError(
+            f"{path} has {_few(megapixels)} megapixels, more than audit.max_megapixels ({max_megapixels:g}); raise it."
+        )
+
+
+def orientation_of(image: Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 (upright) where the EXIF block is damaged, since the pixels are not."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
@@ -79,15 +181,20 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(1, 9) else 1
 
 
+def _few(number: float) -> str:
+    """A number to a whole, or to three digits where it is small."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    if _orientation(image) == 1:
+    if orientation_of(image) == 1:
         return image
     return ImageOps.exif_transpose(image)
 
 
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:
     if image.mode in _REFUSED:
-        raise DataError(f"{path} holds {_REFUSED[image.mode]} pixels; save it with 8 or 16 bits a channel.")
+        raise DataError(f"{path} {_NO_RANGE.format(_REFUSED[image.mode])}")
     if image.mode in _SIXTEEN_BIT:
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)

@@ -6,6 +6,7 @@ Scale an image first and draw on it afterwards (`enlarged`), so that lines and l
 import io
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tropho.files import atomic_path
+from tropho.images.fonts import DEFAULT, drawn, font_for
 
 Colour = tuple[int, int, int]
 
@@ -34,6 +36,7 @@ _CLASS_COLOURS: tuple[Colour, ...] = (
 _PAPER: Colour = (255, 255, 255)
 _INK: Colour = (30, 30, 30)
 _GAP = 8  # pixels between tiles
+_TEXT = 14  # pixels; size of captions
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
@@ -75,10 +78,11 @@ def draw_boxes(
     corners = [_pixels(box) for box in np.asarray(boxes, dtype=float).reshape(-1, 4)]
     for corner, colour in zip(corners, colours, strict=True):
         pen.rectangle(corner, outline=colour, width=thickness)
-    font = _font(max(10, round(max(height, width) / 45)))
+    size = max(10, round(max(height, width) / 45))
     for corner, colour, caption in zip(corners, colours, captions or [""] * len(corners), strict=True):
         if caption:
-            _tag(pen, corner, caption, colour, font, (width, height))
+            text = drawn(caption)
+            _tag(pen, corner, text, colour, _font(size, text), (width, height))
     return np.array(canvas)
 
 
@@ -105,28 +109,27 @@ def contact_sheet(
     """
     pictures = [tile if tile.shape[1] == tile_width else enlarged(tile, tile_width)[0] for tile in tiles]
     columns = max(1, min(columns, len(pictures)))
-    font, strong = _font(14), _font(18)
+    legend = [(drawn(name), colour) for name, colour in legend]
     line = 22
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     heights = [max(picture.shape[0] for picture in row) + line + _GAP for row in rows]
     width = columns * (tile_width + _GAP) + _GAP
-    swatches = _swatches(legend, font, width, line)
+    swatches = _swatches(legend, width, line)
     head = _GAP + (line + 4 if title else 0) + (max(y for _, y in swatches) + line if swatches else 0)
     sheet = Image.new("RGB", (width, head + sum(heights) + _GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    pen.text((_GAP, _GAP), _shortened(title, strong, width - 2 * _GAP), _INK, strong)
+    _write_line(pen, (_GAP, _GAP), title, 18, width - 2 * _GAP)
     top = _GAP + (line + 4 if title else 0)
     for (name, colour), (x, y) in zip(legend, swatches, strict=True):
         pen.rectangle((x, top + y + 2, x + 13, top + y + 15), fill=colour, outline=_INK)
-        pen.text((x + 20, top + y), name, _INK, font)
+        _write_line(pen, (x + 20, top + y), name, _TEXT, width)
     top = head
     written = iter(captions)
     for row, row_height in zip(rows, heights, strict=True):
         for place, picture in enumerate(row):
             left = _GAP + place * (tile_width + _GAP)
             sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top))
-            caption = _shortened(next(written), font, tile_width)
-            pen.text((left, top + picture.shape[0] + 3), caption, _INK, font)
+            _write_line(pen, (left, top + picture.shape[0] + 3), next(written), _TEXT, tile_width)
         top += row_height
     return np.array(sheet)
 
@@ -148,8 +151,21 @@ def _write(path: Path, image: np.ndarray, kind: str, **options: Any) -> None:
         temporary.write_bytes(stream.getvalue())
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int, text: str) -> ImageFont.FreeTypeFont:
+    """The font that draws a text, the default one where none does."""
+    return _loaded(font_for(text) or DEFAULT, size)
+
+
+@cache
+def _loaded(path: Path, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(path, size)
+
+
+def _write_line(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, width: int) -> None:
+    """Write a line of text that is at most `width` pixels wide."""
+    text = drawn(text)
+    font = _font(size, text)
+    pen.text(place, _shortened(text, font, width), _INK, font)
 
 
 def _pixels(box: np.ndarray) -> tuple[int, int, int, int]:
@@ -163,7 +179,7 @@ def _tag(
     corner: tuple[int, int, int, int],
     caption: str,
     colour: Colour,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: ImageFont.FreeTypeFont,
     size: tuple[int, int],
 ) -> None:
     left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
@@ -175,7 +191,7 @@ def _tag(
     pen.text((x + 2 - left, y + 2 - top), caption, (0, 0, 0) if bright else (255, 255, 255), font)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """The text, or its start and end around an ellipsis, so that it is at most `width` pixels wide."""
     if font.getlength(text) <= width:
         return text
@@ -188,14 +204,13 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wi
 
 def _swatches(
     legend: Sequence[tuple[str, Colour]],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
     width: int,
     line: int,
 ) -> list[tuple[int, int]]:
     """Where each entry of the legend stands: x, and y below the legend's top."""
     places, x, y = [], _GAP, 0
     for name, _ in legend:
-        needed = 20 + math.ceil(font.getlength(name)) + 18
+        needed = 20 + math.ceil(_font(_TEXT, name).getlength(name)) + 18
         if x > _GAP and x + needed > width:
             x, y = _GAP, y + line
         places.append((x, y))

@@ -6,11 +6,9 @@ table, so equal inputs give equal bytes.
 """
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -18,14 +16,12 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, write_json
-from tropho.images.decode import image_size, read_image
+from tropho.images.decode import DECODING, Decoding, image_size, read_image
+from tropho.images.threads import PixelBudget, in_threads
 from tropho.progress import track
 
 VERSION = 1  # of the layout and of the way pixels are made; another version repacks
 JPEG_QUALITY = 95
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 _INDEX = ["image_id", "offset", "bytes", "width", "height", "original_width", "original_height"]
 
@@ -50,16 +46,26 @@ def as_packed(image: np.ndarray, size: int, grey: bool = False) -> np.ndarray:
     return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grey else resized
 
 
-def read_resized(path: Path, size: int, grey: bool = False) -> tuple[np.ndarray, tuple[int, int]]:
+def read_resized(
+    path: Path, size: int, grey: bool = False, decoding: Decoding = DECODING
+) -> tuple[np.ndarray, tuple[int, int]]:
     """An image file as a pack holds it, (h, w, 3) uint8 with longer side `size`, and its own (width, height).
 
     Raises DataError as `read_image` does.
     """
-    original = image_size(path)
-    return as_packed(read_image(path, min_long_side=size), size, grey), original
+    original = image_size(path, decoding.max_megapixels)
+    return as_packed(read_image(path, size, decoding), size, grey), original
 
 
-def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: str = "raw", grey: bool = False) -> None:
+def write_pack(
+    images: pd.DataFrame,
+    raw: Path,
+    to: Path,
+    size: int,
+    encoding: str = "raw",
+    grey: bool = False,
+    decoding: Decoding = DECODING,
+) -> None:
     """Pack images into the folder `to`, whole or not at all; a pack of the same input is left as it is.
 
     Args:
@@ -69,6 +75,7 @@ def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: s
         size: longer side of a packed image, pixels.
         encoding: "raw" (uint8, fastest), "png" (lossless) or "jpeg" (quality 95).
         grey: whether colours are dropped; the three channels are then equal.
+        decoding: how the files become pixels.
 
     Raises:
         DataError: an image can't be read (it is named), or two images share an id.
@@ -76,18 +83,23 @@ def write_pack(images: pd.DataFrame, raw: Path, to: Path, size: int, encoding: s
     doubled = images["image_id"][images["image_id"].duplicated()]
     if len(doubled):
         raise DataError(f"image_id '{doubled.iloc[0]}' stands for two images; ids must be unique.")
-    made_from = _made_from(images, raw, {"size": size, "encoding": encoding, "grey": grey})
+    how: dict[str, Any] = {"size": size, "encoding": encoding, "grey": grey}
+    if decoding.value_range is not None:
+        how["value_range"] = list(decoding.value_range)
+    made_from = _made_from(images, raw, how)
     if _is_current(to, made_from):
         return
     with atomic_folder(to) as folder:
         paths = [raw / path for path in images["path"]]
+        budget = PixelBudget()
 
         def prepare(path: Path) -> tuple[bytes, tuple[int, ...]]:
-            image, original = read_resized(path, size, grey)
+            with budget.taking(image_size(path, decoding.max_megapixels)):
+                image, original = read_resized(path, size, grey, decoding)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
         with (folder / "images.bin").open("wb") as file:
-            rows = _append(file, _in_threads(prepare, track(paths, "Packing")))
+            rows = _append(file, in_threads(prepare, track(paths, "Packing")))
             file.flush()
             os.fsync(file.fileno())
         index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
@@ -203,23 +215,3 @@ def _append(file: BinaryIO, packed: Iterable[tuple[bytes, tuple[int, ...]]]) -> 
         rows.append((offset, file.write(content), *sizes))
         offset += len(content)
     return rows
-
-
-def _in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in the order of `items`, computed by a thread a core; decoders and OpenCV release the GIL.
-
-    Few items are under way at once, since a decoded photo can take hundreds of megabytes.
-    """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tropho.images.augmenter import CHANCES, Augmenter
+from tropho.images.augmenter import Augmenter
 from tropho.images.draw import Colour, class_colours, contact_sheet, draw_boxes, enlarged, write_png
+from tropho.images.fonts import naming
 from tropho.images.scenes import REGION, Scene
 from tropho.seeds import sample_seed
 
 _NARROWEST, _WIDEST = 240, 480  # pixels of a tile
-_COLUMNS = 4  # two pairs, or one step
+_COLUMNS = 4  # two pairs
 
 REGION_COLOUR: Colour = (128, 128, 128)
 
@@ -21,12 +22,11 @@ Captioned = tuple[Scene, str]
 def preview_sheet(
     augmenter: Augmenter, numbers: Sequence[int], names: Sequence[str], classes: Sequence[str], to: Path
 ) -> None:
-    """Write a PNG of pairs, a packed image and an augmentation of it; then a row for each step by itself.
+    """Write a PNG of pairs: a training image and an augmentation of it.
 
     Args:
-        augmenter: makes one draw for each image, and three of each step that is switched on.
-        numbers: of its scenes, one a pair, in this order. Steps are shown on the one of them with the most boxes,
-            and what befalls images without objects on the first without.
+        augmenter: makes one draw for each image.
+        numbers: of its scenes, one a pair, in this order.
         names: captions of the pairs' first halves.
         classes: in the order that colours go by.
         to: the file.
@@ -37,42 +37,19 @@ def preview_sheet(
         for seed, (number, name) in enumerate(zip(numbers, names, strict=True))
         for each in _pair(augmenter, number, seed, name)
     ]
-    if steps := augmenter.alone():
-        shown += [_BLANK] * (-len(shown) % _COLUMNS)
-        shown += [each for step, alone in steps.items() for each in _row(step, alone, numbers)]
     width = min(max(augmenter.settings.size, _NARROWEST), _WIDEST)
     tiles = [_tile(scene, list(colours.values()), width) for scene, _ in shown]
     used = {int(label) for scene, _ in shown for label in scene.labels}
     legend = [pair for number, pair in enumerate(colours.items()) if number in used]
     legend += [("ignored region", REGION_COLOUR)] if REGION in used else []
     title = f"Policy '{augmenter.settings.policy}': each pair is the image at training size and one augmentation of it"
-    write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
+    with naming(classes):
+        write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
 
 
 def _pair(augmenter: Augmenter, number: int, seed: int, name: str) -> list[Captioned]:
     before, after = augmenter.scenes[number], augmenter(number, sample_seed(0, 0, seed))
     return [(before, name), (after, f"augmented{_counted(len(before.boxes), len(after.boxes))}")]
-
-
-def _row(step: str, alone: Augmenter, numbers: Sequence[int]) -> list[Captioned]:
-    """An image and three draws of one step, on white grounds of one size so that scales compare."""
-    counts = [len(alone.scenes.targets(number)[0]) for number in numbers]
-    wanted = min if step == "copy_paste_negatives" else max
-    number = numbers[counts.index(wanted(counts))]
-    scenes = [alone.scenes[number], *(alone(number, sample_seed(0, 0, seed)) for seed in range(_COLUMNS - 1))]
-    sides = [max(scene.size[axis] for scene in scenes) for axis in (0, 1)]
-    value = "" if step in CHANCES else f" {getattr(alone.settings, step)}"
-    captions = [f"{step} alone:", *[f"{step}{value}"] * (_COLUMNS - 1)]
-    return [(_on_white(scene, *sides), caption) for scene, caption in zip(scenes, captions, strict=True)]
-
-
-def _on_white(scene: Scene, width: int, height: int) -> Scene:
-    ground = np.full((height, width, 3), 255, np.uint8)
-    ground[: scene.size[1], : scene.size[0]] = scene.image
-    return scene._replace(image=ground)
-
-
-_BLANK: Captioned = Scene(np.full((1, 4, 3), 255, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64)), ""
 
 
 def _tile(scene: Scene, palette: Sequence[Colour], width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.images.pack import Pack
-from tropho.tables import BOX, is_region
+from tropho.tables import BOX, is_region, split_names
 
 REGION = -1
 """The label of an ignored region, which moves with the picture as boxes do."""
@@ -75,8 +75,8 @@ def _labels(rows: pd.DataFrame, numbers: dict[str, int]) -> np.ndarray:
 
 
 def _ignored(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """(images, classes) bool from the column "ignored", whose names are joined by "+"."""
+    """(images, classes) bool from the column "ignored", whose cells are made by tables.join_names."""
     if "ignored" not in images:
         return np.zeros((len(images), len(classes)), bool)
-    names = [set(each.split("+")) for each in images["ignored"].fillna("")]
+    names = [split_names(each) for each in images["ignored"].fillna("[]")]
     return np.array([[label in each for label in classes] for each in names], bool).reshape(len(images), len(classes))

@@ -16,6 +16,21 @@ SYMMETRIES: dict[str, tuple[bool, bool, bool]] = {
 
 Turns are counter-clockwise, as NumPy's and torch's are."""
 
+UPRIGHT: dict[int, str] = {
+    1: "identity",
+    2: "hflip",
+    3: "rot180",
+    4: "vflip",
+    5: "transpose",
+    6: "rot270",
+    7: "antitranspose",
+    8: "rot90",
+}
+"""By EXIF orientation: what turns the stored picture upright."""
+
+STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}
+"""By EXIF orientation: what turns the upright picture back."""
+
 
 def turn_image(image: np.ndarray, name: str) -> np.ndarray:
     """A view of (h, w, ...) through a symmetry; (w, h, ...) where rows and columns are swapped."""

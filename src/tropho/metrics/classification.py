@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.calibration import calibration_error
 from tropho.metrics.confusion import class_counts
-from tropho.metrics.names import metric_name
 from tropho.metrics.scan import Floats, ratio, scan
 
 Ints = NDArray[np.integer]
@@ -20,7 +19,7 @@ FEWEST_DRAWS = 200
 
 
 def classification_metrics(truth: Ints, probabilities: Floats, classes: list[str]) -> dict[str, float]:
-    """Every metric, flat, with names that MLflow accepts; NaN where one is undefined.
+    """Every metric, flat; NaN where one is undefined.
 
     Args:
         truth: (N,) class numbers 0..C-1.
@@ -81,7 +80,7 @@ def weighted_metrics(truth: Ints, probabilities: Floats, classes: list[str], wei
     by_class["support"] = tp + fn
     for number, label in enumerate(classes):
         for name, values in by_class.items():
-            result[metric_name(name, label)] = values[..., number]
+            result[f"{name}/{label}"] = values[..., number]
     return result
 
 

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.metrics.names import metric_name
 from tropho.tables import BOX
 
 MAX_DETECTIONS = 100  # of an image and class, as COCO has it
@@ -54,8 +53,8 @@ def coco_map(
         "map50_95": float(present.mean()) if present.size else float("nan"),
     }
     for name, values in zip(classes, by_class.T, strict=True):
-        result[metric_name("map50", name)] = float(values[0])
-        result[metric_name("map50_95", name)] = float(values.mean())
+        result[f"map50/{name}"] = float(values[0])
+        result[f"map50_95/{name}"] = float(values.mean())
     return result
 
 

@@ -1,11 +1,16 @@
 """Decision thresholds, chosen on validation scores. Positive means score >= threshold."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from tropho.metrics.scan import Scan, scan
+
+MOST_TOLD = 20
+"""Names in a sentence."""
 
 Choice = dict[str, float | None]
 """threshold, precision, recall and f_beta there; None where that is undefined, so that JSON can hold it."""
@@ -41,3 +46,21 @@ def choose(points: Scan, beta: float = 1.0, sensitivity: float | None = None) ->
         "f_beta": f_beta[place],
     }
     return {name: None if math.isnan(value) else float(value) for name, value in values.items()}
+
+
+def unreachable_recall(thresholds: Mapping[str, Any], required: float | None) -> list[str]:
+    """Name the classes that reach the required recall at no threshold, in at most one sentence.
+
+    Args:
+        thresholds: by class, results of `best_threshold`.
+        required: 0..1; None asks for nothing.
+    """
+    if required is None:
+        return []
+    short = [
+        name
+        for name, choice in thresholds.items()
+        if isinstance(choice, Mapping) and (choice.get("recall") is None or choice["recall"] < required)
+    ]
+    told = ", ".join(short[:MOST_TOLD]) + (f" and {len(short) - MOST_TOLD:,} more" if len(short) > MOST_TOLD else "")
+    return [f"No threshold reaches the required sensitivity of {required:g} for {told}."] if short else []

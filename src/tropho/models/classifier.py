@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tropho.model_settings import ModelSettings
 from tropho.models.backbones import feature_channels, resnet
@@ -9,7 +10,6 @@ from tropho.models.heads import Detections, Targets
 from tropho.models.ignoring import without_ignored
 from tropho.models.layers import initialise
 from tropho.models.normalize import Normalize
-from tropho.models.presence import presence_loss
 
 
 class ResNetClassifier(nn.Module):
@@ -64,3 +64,15 @@ class PresenceClassifier(nn.Module):
             "labels": torch.zeros(0, dtype=torch.int64, device=logits.device),
         }
         return [{**nothing, "presence": probability} for probability in logits.sigmoid()]
+
+
+def presence_loss(logits: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
+    """Compute the mean binary cross-entropy of (B,) logits against "the image has a box".
+
+    An image without boxes that ignores a class or a region may show something all the same, and is left out.
+    """
+    present = torch.tensor([len(each["boxes"]) > 0 for each in targets], device=logits.device)
+    unsure = [bool(each.get("ignore", present[:0]).any()) or len(each.get("regions", ())) > 0 for each in targets]
+    known = present | ~torch.tensor(unsure, device=logits.device)
+    losses = functional.binary_cross_entropy_with_logits(logits, present.float(), reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)

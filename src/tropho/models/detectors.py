@@ -1,23 +1,20 @@
-"""An object detector: a pyramid, a head that finds boxes, a head that says if there is anything to find."""
+"""An object detector: a feature pyramid and a head that finds boxes."""
 
 import torch
 from torch import Tensor, nn
 
 from tropho.model_settings import TORCHVISION, ModelSettings
-from tropho.models.faster_rcnn import FasterRCNNHead
 from tropho.models.fcos import FCOSHead
 from tropho.models.heads import Detections, Targets
 from tropho.models.ignoring import without_ignored
 from tropho.models.normalize import Normalize
-from tropho.models.presence import PresenceHead, presence_loss
 from tropho.models.pyramid import FeaturePyramid
-from tropho.models.retinanet import RetinaNetHead
 from tropho.models.rt_detr import rt_detr_parts
 from tropho.models.torchvision_detectors import torchvision_parts
 
 
 class Detector(nn.Module):
-    """FCOS, RetinaNet or Faster R-CNN, Tropho's or torchvision's, or RT-DETR, on a ResNet's feature pyramid.
+    """Tropho's FCOS, torchvision's FCOS, RetinaNet or Faster R-CNN, or RT-DETR, on a ResNet's feature pyramid.
 
     Nothing is resized, so boxes are in pixels of the images as they come. Their height and width should be
     multiples of 32 (pad below and to the right).
@@ -29,8 +26,7 @@ class Detector(nn.Module):
             raise ValueError("fit model.anchors to the training boxes before building a detector")
         # RT-DETR's published weights know pixels in 0..1, all others ImageNet's mean and deviation.
         self.normalize = Normalize((0.0,) * 3, (1.0,) * 3) if model.name == "rt_detr" else Normalize()
-        self.pyramid, self.head, width = _parts(model, classes)
-        self.presence = PresenceHead(width) if model.presence else None
+        self.pyramid, self.head = _parts(model, classes)
 
     @property
     def body(self) -> nn.Module:
@@ -52,7 +48,7 @@ class Detector(nn.Module):
         Returns:
             Training: the parts of the loss by name, scalars; their sum is minimised.
             Evaluation: per image "boxes" (n, 4) xyxy, "scores" (n,) falling, "labels" (n,) and "presence" (),
-            the probability that there is any object; without a presence head the highest score, or 0.
+            the probability that there is any object: the highest score, or 0.
         """
         if self.training and targets is None:
             raise ValueError("A detector in training mode needs targets.")
@@ -61,26 +57,20 @@ class Detector(nn.Module):
         targets = without_ignored(targets) if targets is not None else None
         features = self.pyramid(self.normalize(images))
         output = self.head(features, sizes, targets if self.training else None)
-        logits = self.presence(features, output.evidence) if self.presence else None
         if self.training:
-            assert targets is not None
-            extra = {} if logits is None else {"presence": presence_loss(logits, targets)}
-            return {**output.losses, **extra}
-        for index, each in enumerate(output.detections):
-            each["presence"] = _highest(each["scores"]) if logits is None else logits[index].sigmoid()
+            losses: dict[str, Tensor] = output.losses
+            return losses
+        for each in output.detections:
+            each["presence"] = _highest(each["scores"])
         detections: Detections = output.detections
         return detections
 
 
-def _parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module, int]:
-    """Pyramid, head, and the pyramid's channels."""
+def _parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module]:
+    """Build the pyramid and the head."""
     match model.name:
         case "fcos":
-            return FeaturePyramid(model), FCOSHead(model, classes), model.fpn_width
-        case "retinanet":
-            return FeaturePyramid(model), RetinaNetHead(model, classes), model.fpn_width
-        case "faster_rcnn":
-            return FeaturePyramid(model), FasterRCNNHead(model, classes), model.fpn_width
+            return FeaturePyramid(model), FCOSHead(model, classes)
         case name if name in TORCHVISION:
             return torchvision_parts(model, classes)
         case "rt_detr":

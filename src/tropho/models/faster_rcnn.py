@@ -1,30 +1,16 @@
-"""Faster R-CNN (Ren et al., 2015): torchvision's proposal network and box head on Tropho's pyramid."""
+"""Faster R-CNN (Ren et al., 2015): torchvision's proposal network and box head, with ignored classes."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
-from tropho.model_settings import ModelSettings
-from tropho.models.grids import Grid, anchors
-from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels, top_logits
+from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import clip_boxes, has_area
-
-SCALES = (2.0, 2.0**1.5)
-"""Anchor sizes in strides, half an octave apart: 16 and 23 pixels on P3."""
-
-RATIOS = (0.5, 1.0, 2.0)
-
-PROPOSALS = 1000
-"""Proposals an image, before and after non-maximum suppression (before: of each level)."""
-
-SAMPLED = 128
-"""Proposals an image that the box head learns from; torchvision's 512 suit images of 800 pixels and more."""
 
 POOLED = 7
 """Cells a side that a proposal is pooled to."""
@@ -53,13 +39,12 @@ class FasterRCNN(nn.Module):
         # The padded size on purpose: torchvision takes one for all; boxes are clipped to `sizes` at the end.
         shape = (features[0].shape[-2] * stride, features[0].shape[-1] * stride)
         shapes = [shape] * len(sizes)
-        proposals, losses, objectness = self._propose(features, shapes, targets)
+        proposals, losses = self._propose(features, shapes, targets)
         named = {str(level): each for level, each in zip(self.levels, features, strict=True)}
-        evidence = top_logits(objectness)
         if targets is not None:
-            return HeadOutput(losses | self._box_losses(named, proposals, shapes, targets), [], evidence)
+            return HeadOutput(losses | self._box_losses(named, proposals, shapes, targets), [])
         found, _ = self.roi(named, proposals, shapes)
-        return HeadOutput({}, _clipped(found, sizes), evidence)
+        return HeadOutput({}, _clipped(found, sizes))
 
     def _box_losses(
         self, named: dict[str, Tensor], proposals: list[Tensor], shapes: list[tuple[int, int]], targets: Targets
@@ -79,8 +64,8 @@ class FasterRCNN(nn.Module):
 
     def _propose(
         self, features: list[Tensor], shapes: list[tuple[int, int]], targets: Targets | None
-    ) -> tuple[list[Tensor], dict[str, Tensor], Tensor]:
-        """Proposals (n, 4) of each image, their losses when training, and the anchors' logits (B, N * A)."""
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the proposals (n, 4) of each image, and their losses when training."""
         rpn = self.rpn
         boxes = [self.anchors(features)] * len(shapes)
         maps, deltas = rpn.head(features)
@@ -90,53 +75,15 @@ class FasterRCNN(nn.Module):
         counts = [each[0].numel() for each in maps]
         kept, _ = rpn.filter_proposals(proposals, objectness, shapes, counts)
         if targets is None:
-            return kept, {}, objectness.squeeze(2)
+            return kept, {}
         labels, matched = rpn.assign_targets_to_anchors(boxes, targets)
         labels = [_undecided(each, target) for each, target in zip(labels, targets, strict=True)]
         if not any((each >= 0).any() for each in labels):
             nothing = objectness.sum() * 0.0
-            return kept, {"objectness": nothing, "proposal": nothing}, objectness.squeeze(2)
+            return kept, {"objectness": nothing, "proposal": nothing}
         wanted = rpn.box_coder.encode(matched, boxes)
         loss, box_loss = rpn.compute_loss(objectness.flatten(0, 1), offsets, labels, wanted)
-        return kept, {"objectness": loss, "proposal": box_loss}, objectness.squeeze(2)
-
-
-class FasterRCNNHead(FasterRCNN):
-    """Tropho's layers: `head_depth` counts the hidden ones for a proposal."""
-
-    def __init__(self, model: ModelSettings, classes: int) -> None:
-        width, hidden = model.fpn_width, 4 * model.fpn_width
-        scales, ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
-        rpn = RegionProposalNetwork(
-            anchor_generator=nn.Identity(),  # anchors are made in forward, by the levels' true strides
-            head=RPNHead(width, len(scales) * len(ratios)),
-            fg_iou_thresh=0.7,
-            bg_iou_thresh=0.3,
-            batch_size_per_image=256,
-            positive_fraction=0.5,
-            pre_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
-            post_nms_top_n={"training": PROPOSALS, "testing": PROPOSALS},
-            nms_thresh=0.7,
-        )
-        roi = RoIHeads(
-            pool(model.levels),
-            FastRCNNConvFCHead((width, POOLED, POOLED), [], [hidden] * model.head_depth),
-            FastRCNNPredictor(hidden, classes + 1),
-            fg_iou_thresh=0.5,
-            bg_iou_thresh=0.5,
-            batch_size_per_image=SAMPLED,
-            positive_fraction=0.25,
-            bbox_reg_weights=None,
-            score_thresh=model.score_min,
-            nms_thresh=model.nms_iou,
-            detections_per_img=model.max_detections,
-        )
-        super().__init__(model.levels, classes, rpn, roi)
-        self.scales, self.ratios = scales, ratios
-
-    def anchors(self, features: list[Tensor]) -> Tensor:
-        """See FasterRCNN."""
-        return anchors(Grid.of(features, self.levels), self.scales, self.ratios)
+        return kept, {"objectness": loss, "proposal": box_loss}
 
 
 def _undecided(labels: Tensor, target: dict[str, Tensor]) -> Tensor:

@@ -14,7 +14,6 @@ from tropho.models.heads import (
     flatten_levels,
     output_conv,
     prior_bias,
-    top_logits,
 )
 from tropho.models.ignoring import ignored_classes, in_regions, silence
 from tropho.models.points import centerness, match_points
@@ -38,12 +37,11 @@ class FCOS(nn.Module):
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         grid = Grid.of(features, self.model.levels, self.offset)
         logits, sides, centre = self.outputs(features)
-        evidence = top_logits(logits)
         if targets is not None:
-            return HeadOutput(self._losses(grid, logits, sides, centre, targets), [], evidence)
+            return HeadOutput(self._losses(grid, logits, sides, centre, targets), [])
         scores = (logits.sigmoid() * centre.sigmoid()[..., None]).sqrt()
         boxes = decode_sides(sides, grid.points, grid.stride_of)
-        return HeadOutput({}, select_detections(scores, boxes, sizes, self.model), evidence)
+        return HeadOutput({}, select_detections(scores, boxes, sizes, self.model))
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
         row, chosen = match_points(grid, [each["boxes"] for each in targets], self.model.ranges)

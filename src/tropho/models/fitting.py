@@ -3,7 +3,6 @@
 import numpy as np
 
 from tropho.model_settings import TORCHVISION, ModelSettings
-from tropho.models import faster_rcnn, retinanet
 from tropho.models.pyramid import TOP
 
 LEAST = 3.0
@@ -34,10 +33,6 @@ def fit_to_boxes(model: ModelSettings, sizes: np.ndarray) -> ModelSettings:
     match model.name:
         case "fcos" | "torchvision_fcos" if model.ranges is None:
             found["ranges"] = fit_ranges(sizes, levels)
-        case "retinanet":
-            found |= _anchors(model, sizes, levels, len(retinanet.SCALES), len(retinanet.RATIOS))
-        case "faster_rcnn":
-            found |= _anchors(model, sizes, levels, len(faster_rcnn.SCALES), len(faster_rcnn.RATIOS))
         case "torchvision_retinanet" | "torchvision_faster_rcnn":
             published = TORCHVISION[model.name]
             found |= _anchors(model, sizes, levels, len(published.scales), len(published.ratios))
@@ -117,16 +112,6 @@ def expected_iou(sizes: np.ndarray, anchors: np.ndarray, strides: np.ndarray) ->
     shared = np.minimum(box / 2, off + anchor / 2) - np.maximum(-box / 2, off - anchor / 2)
     overlap = shared.clip(0).prod(axis=2)
     return overlap / (box.prod(axis=2) + anchor.prod(axis=2) - overlap)
-
-
-def best_recall(
-    sizes: np.ndarray, levels: list[int], scales: tuple[float, ...], ratios: tuple[float, ...], iou: float = 0.5
-) -> float:
-    """The share of boxes that some anchor of the pyramid overlaps by at least `iou`."""
-    shapes = _shapes(np.log(scales), np.log(ratios))
-    strides = 2.0 ** np.array(levels).repeat(len(shapes))
-    anchors = np.tile(shapes, (len(levels), 1)) * strides[:, None]
-    return float((expected_iou(sizes, anchors, strides).max(axis=1) >= iou).mean())
 
 
 def _anchors(model: ModelSettings, sizes: np.ndarray, levels: list[int], scales: int, ratios: int) -> dict[str, object]:

@@ -52,16 +52,3 @@ class Grid:
         """(N,) stride of each position's level in pixels."""
         strides = torch.tensor(self.strides, device=self.device, dtype=torch.float32)
         return strides.repeat_interleave(torch.tensor(self.counts, device=self.device))
-
-
-def anchors(grid: Grid, scales: tuple[float, ...], ratios: tuple[float, ...]) -> Tensor:
-    """(N * A, 4) xyxy boxes about every position; A = scales x ratios.
-
-    An anchor's area is (scale * stride)^2; a ratio is height / width.
-    """
-    scale = torch.tensor(scales, device=grid.device).repeat_interleave(len(ratios))
-    root = torch.tensor(ratios, device=grid.device).sqrt().repeat(len(scales))
-    half = torch.stack([scale / root, scale * root], dim=1) / 2  # (A, 2) in strides
-    half = half[None] * grid.stride_of[:, None, None]
-    centre = grid.points[:, None]
-    return torch.cat([centre - half, centre + half], dim=2).reshape(-1, 4)

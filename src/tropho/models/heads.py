@@ -16,20 +16,16 @@ Targets = list[dict[str, Tensor]]
 Detections = list[dict[str, Tensor]]
 """One an image: "boxes" (n, 4) xyxy pixels, "scores" (n,) falling, "labels" (n,) int64 from 0."""
 
-EVIDENCE = 3
-"""How many of an image's highest object logits a head hands to the presence head."""
-
 PRIOR = 0.01
 """Confidence of an untrained detector (focal loss, Lin et al., 2017)."""
 
 
 @dataclass(frozen=True)
 class HeadOutput:
-    """`losses` in training, else empty; `detections` in evaluation, else empty; `evidence` (B, EVIDENCE)."""
+    """`losses` in training, else empty; `detections` in evaluation, else empty."""
 
     losses: dict[str, Tensor]
     detections: Detections
-    evidence: Tensor
 
 
 class Tower(nn.Sequential):
@@ -62,10 +58,3 @@ def flatten_levels(maps: Sequence[Tensor], values: int) -> Tensor:
     """Maps (B, A * values, h, w) of all levels -> float32 (B, N * A, values), in the grid's order."""
     rows = [each.permute(0, 2, 3, 1).reshape(each.shape[0], -1, values) for each in maps]
     return torch.cat(rows, dim=1).float()
-
-
-def top_logits(logits: Tensor) -> Tensor:
-    """Object logits (B, any) -> the highest (B, EVIDENCE), without gradient; the last repeated if too few."""
-    flat = logits.detach().flatten(1)
-    top = flat.topk(min(EVIDENCE, flat.shape[1]), dim=1).values
-    return torch.cat([top, top[:, -1:].expand(-1, EVIDENCE - top.shape[1])], dim=1)

@@ -1,4 +1,4 @@
-"""RetinaNet (Lin et al., 2017): nine anchors at every position, focal loss."""
+"""Matching, loss and decoding of RetinaNet (Lin et al., 2017) on torchvision's layers."""
 
 import torch
 from torch import Tensor, nn
@@ -7,26 +7,12 @@ from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
 from tropho.model_settings import ModelSettings
-from tropho.models.grids import Grid, anchors
 from tropho.models.heads import (
     HeadOutput,
     Targets,
-    Tower,
-    flatten_levels,
-    output_conv,
-    prior_bias,
-    top_logits,
 )
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import select_detections
-
-SCALES = (2.0, 2.0 ** (4 / 3), 2.0 ** (5 / 3))
-"""Anchor sizes in strides, a third of an octave apart: 16 to 25 pixels on P3.
-
-COCO's start at 4 strides, which is too large for parasites of 10 to 30 pixels.
-"""
-
-RATIOS = (0.5, 1.0, 2.0)
 
 
 class RetinaNet(nn.Module):
@@ -51,11 +37,10 @@ class RetinaNet(nn.Module):
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         boxes = self.anchors(features)
         logits, offsets = self.outputs(features)
-        evidence = top_logits(logits)
         if targets is not None:
-            return HeadOutput(self._losses(boxes, logits, offsets, targets), [], evidence)
+            return HeadOutput(self._losses(boxes, logits, offsets, targets), [])
         decoded = torch.stack([self.coder.decode_single(each, boxes) for each in offsets])
-        return HeadOutput({}, select_detections(logits.sigmoid(), decoded, sizes, self.model), evidence)
+        return HeadOutput({}, select_detections(logits.sigmoid(), decoded, sizes, self.model))
 
     def _losses(self, boxes: Tensor, logits: Tensor, offsets: Tensor, targets: Targets) -> dict[str, Tensor]:
         logits = silence(logits, ignored_classes(targets, self.classes)[:, None])
@@ -82,27 +67,3 @@ class RetinaNet(nn.Module):
             return torch.full((len(boxes),), Matcher.BELOW_LOW_THRESHOLD, device=boxes.device)
         matched: Tensor = self.matcher(box_iou(truth, boxes))
         return matched
-
-
-class RetinaNetHead(RetinaNet):
-    """Two towers over all levels: class logits from one, box offsets from the other."""
-
-    def __init__(self, model: ModelSettings, classes: int) -> None:
-        super().__init__(model, classes)
-        width = model.fpn_width
-        self.scales, self.ratios = tuple(model.scales or SCALES), tuple(model.ratios or RATIOS)
-        each = len(self.scales) * len(self.ratios)
-        self.class_tower = Tower(width, model.head_depth)
-        self.box_tower = Tower(width, model.head_depth)
-        self.class_logits = output_conv(width, each * classes, prior_bias())
-        self.offsets = output_conv(width, each * 4)
-
-    def anchors(self, features: list[Tensor]) -> Tensor:
-        """See RetinaNet."""
-        return anchors(Grid.of(features, self.model.levels), self.scales, self.ratios)
-
-    def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """See RetinaNet."""
-        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
-        offsets = flatten_levels([self.offsets(self.box_tower(level)) for level in features], 4)
-        return logits, offsets

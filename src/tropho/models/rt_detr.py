@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 
 from tropho.model_settings import ModelSettings
-from tropho.models.heads import HeadOutput, Targets, top_logits
+from tropho.models.heads import HeadOutput, Targets
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import select_detections
 from tropho.models.rt_detr_networks import rt_detr_network
@@ -58,11 +58,10 @@ class RTDetrHead(nn.Module):
         found = self.network.model(None, inputs_embeds=features[0], encoder_outputs=encoded, labels=labels)
         noised = found.denoising_meta_values["dn_num_split"][0] if found.denoising_meta_values else 0
         logits = found.intermediate_logits[:, -1, noised:].float()
-        evidence = top_logits(logits)
         if targets is not None:
-            return HeadOutput(self._losses(found, labels, targets), [], evidence)
+            return HeadOutput(self._losses(found, labels, targets), [])
         boxes = box_convert(found.intermediate_reference_points[:, -1].float(), "cxcywh", "xyxy") * extent
-        return HeadOutput({}, select_detections(logits.sigmoid(), boxes, sizes, self.model), evidence)
+        return HeadOutput({}, select_detections(logits.sigmoid(), boxes, sizes, self.model))
 
     def _losses(self, found: Any, labels: list[dict[str, Tensor]] | None, targets: Targets) -> dict[str, Tensor]:
         """The weighted losses of every layer, added up by kind."""
@@ -87,8 +86,8 @@ class RTDetrHead(nn.Module):
         return {"classification": classification, "box": sum(v for name, v in parts.items() if "vfl" not in name)}
 
 
-def rt_detr_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module, int]:
-    """The pyramid and the head of RT-DETR, and the pyramid's channels.
+def rt_detr_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module]:
+    """Build the pyramid and the head of RT-DETR.
 
     Raises:
         UsageError, OutsideError: see rt_detr_network.
@@ -98,7 +97,7 @@ def rt_detr_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Mod
     # The pyramid's layers have their place there, and must not be in the state dict twice.
     network.model.backbone, network.model.encoder = nn.Identity(), nn.Identity()
     network.model.encoder_input_proj = nn.ModuleList()
-    return pyramid, RTDetrHead(model, classes, network), network.config.encoder_hidden_dim
+    return pyramid, RTDetrHead(model, classes, network)
 
 
 def _as_labels(target: dict[str, Tensor], extent: Tensor) -> dict[str, Tensor]:

@@ -79,8 +79,8 @@ class TorchvisionFasterRCNN(FasterRCNN):
         return _anchors(self.rpn.anchor_generator, features, self.levels)
 
 
-def torchvision_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module, int]:
-    """The pyramid and the head of a detector of torchvision's, and the pyramid's channels.
+def torchvision_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module]:
+    """Build the pyramid and the head of a detector of torchvision's.
 
     Raises:
         OutsideError: see torchvision_network.
@@ -89,11 +89,11 @@ def torchvision_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn
     pyramid = TorchvisionPyramid(network.backbone)
     match model.name:
         case "torchvision_fcos":
-            return pyramid, TorchvisionFCOS(model, classes, network.head), WIDTH
+            return pyramid, TorchvisionFCOS(model, classes, network.head)
         case "torchvision_retinanet":
-            return pyramid, TorchvisionRetinaNet(model, classes, network.head, network.anchor_generator), WIDTH
+            return pyramid, TorchvisionRetinaNet(model, classes, network.head, network.anchor_generator)
         case _:
-            return pyramid, TorchvisionFasterRCNN(model, classes, network.rpn, network.roi_heads), WIDTH
+            return pyramid, TorchvisionFasterRCNN(model, classes, network.rpn, network.roi_heads)
 
 
 def _replace_classes(head: FCOSClassificationHead | RetinaNetClassificationHead, classes: int, anchors: int) -> None:

@@ -1,4 +1,4 @@
-"""Boxes of several models or views for the same images made one: weighted fusion, and two kinds of suppression.
+"""Boxes of several models or views for the same images made one: weighted fusion, and suppression.
 
 Weighted box fusion is that of Solovyev et al. (2021) and equals their `ensemble-boxes`, but for boxes in pixels.
 """
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from tropho.metrics.overlap import Floats, Ints
 from tropho.predicting.clusters import find_clusters
-from tropho.predicting.suppression import nms, soft_nms
+from tropho.predicting.suppression import nms
 from tropho.tables import BOX, DETECTIONS, conform
 
-Confidence = Literal["avg", "max", "box_and_model_avg", "absent_model_aware_avg"]
-Method = Literal["wbf", "nms", "soft_nms"]
+Confidence = Literal["avg", "max"]
+Method = Literal["wbf", "nms"]
 
 Weight = float | Mapping[str, float]
 """For all classes, or by class."""
@@ -51,7 +51,7 @@ def weighted_box_fusion(
         weights: how much each model counts; None = alike.
         score_min: boxes with less are left out.
         confidence: the score of a fused box. avg: the members' mean, less where models are missing; max: the best
-            member's; box_and_model_avg and absent_model_aware_avg: as in ensemble-boxes.
+            member's.
     """
     boxes = np.concatenate([np.asarray(each[0], np.float64).reshape(-1, 4) for each in models] or [np.zeros((0, 4))])
     scores = np.concatenate([np.asarray(each[1], np.float64).ravel() for each in models] or [np.zeros(0)])
@@ -81,7 +81,7 @@ def fuse(
         weights: how much each table counts, for all classes (the negative one included) or by class; None = alike. A
             table of weight 0 is left out; what is of one table alone stays as it is. For suppression, scores are
             scaled by weight / largest.
-        method: wbf, nms or soft_nms.
+        method: wbf or nms.
         negative: the class that says that nothing is there: one row an image, whose scores are averaged over the
             tables that have it.
 
@@ -135,8 +135,7 @@ def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method) -
             part = _fuse_groups(boxes[block], scores[block], number[block], model[block], weight, iou, "avg")
         else:
             scaled = scores[block] * weight[model[block]] / weight.max()
-            suppress = nms if method == "nms" else soft_nms
-            kept, scaled = suppress(boxes[block], scaled, number[block], iou)
+            kept, scaled = nms(boxes[block], scaled, number[block], iou)
             part = boxes[block][kept], scaled, number[block][kept]
         parts.append(part)
     fused, score, group = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -175,7 +174,7 @@ def _fuse_groups(
     clusters = find_clusters(boxes, scores, number, iou)
     first = clusters.root[clusters.last]
     members = np.searchsorted(first, clusters.root)  # the cluster of each box
-    score = _confidences(scores, members, model, weight, confidence)
+    score = _confidences(scores, members, weight, confidence)
     return clusters.fused[clusters.last], score, group[first]
 
 
@@ -191,7 +190,7 @@ def _by_falling_score(scores: Floats, group: Ints) -> Ints:
     return np.concatenate([run[np.argsort(scores[run])[::-1]] for run in runs])
 
 
-def _confidences(scores: Floats, cluster: Ints, model: Ints, weight: Floats, confidence: Confidence) -> Floats:
+def _confidences(scores: Floats, cluster: Ints, weight: Floats, confidence: Confidence) -> Floats:
     """Scores (C,) of the fused boxes from the weighted scores (N,) of their members."""
     members = np.bincount(cluster)
     total = np.bincount(cluster, scores)
@@ -199,13 +198,6 @@ def _confidences(scores: Floats, cluster: Ints, model: Ints, weight: Floats, con
         best = np.zeros(len(members))
         np.maximum.at(best, cluster, scores)
         return best / weight.max()
-    if confidence == "avg":
-        # Single precision, as in the reference: what is equal but for rounding shall tie.
-        mean = np.where(members > 1, (total / members).astype(np.float32), total / members)
-        return mean * np.minimum(members, len(weight)) / weight.sum()
-    present = np.zeros((len(members), len(weight)), dtype=bool)
-    present[cluster, model] = True
-    mass = np.bincount(cluster, weight[model])
-    if confidence == "box_and_model_avg":
-        return total / mass * (present @ weight) / weight.sum()
-    return total / (mass + ~present @ weight)
+    # Single precision, as in the reference: what is equal but for rounding shall tie.
+    mean = np.where(members > 1, (total / members).astype(np.float32), total / members)
+    return mean * np.minimum(members, len(weight)) / weight.sum()

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
+from tropho.files import read_yaml
+from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
 from tropho.tasks import build_task
@@ -41,6 +42,8 @@ class Predictor:
 
     task: Task
     model: nn.Module
+    decoding: Decoding = DECODING
+    """How files became the pixels that it was trained on."""
 
     @torch.inference_mode()
     def predict_raw(self, image: np.ndarray, image_id: str, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -62,21 +65,27 @@ class Predictor:
         return [self.task.finish(table).drop(columns="image_id") for table in tables]
 
 
-def load_predictor(folder: Path) -> Predictor:
-    """Read a fold's weights.safetensors and config.yaml, to the CPU; raise DataError where they are missing."""
+def trained_task(folder: Path) -> Task:
+    """The task of a trained fold by its config.yaml, without its weights; raise DataError where that is missing."""
     path = folder / "config.yaml"
     if not path.exists():
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = read_yaml(path)
     try:
         settings = TaskSettings.model_validate(config["settings"])
     except ValidationError:
         raise DataError(f"{folder} was trained by another version of Tropho; train it again.") from None
     # All weights come from the file: there is no need to fetch pretrained ones first.
-    task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    return build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+
+
+def load_predictor(folder: Path) -> Predictor:
+    """Read a fold's weights.safetensors and config.yaml, to the CPU; raise DataError where they are missing."""
+    task = trained_task(folder)
     model = task.model()
     model.load_state_dict(load_file(folder / "weights.safetensors"))
-    return Predictor(task, model.eval())
+    decoding = read_yaml(folder / "config.yaml").get("decoding", {})
+    return Predictor(task, model.eval(), Decoding.recorded(decoding))
 
 
 def _size(image: np.ndarray) -> tuple[int, int]:

@@ -66,6 +66,16 @@ def best_by_class(tried: Tried, row: int) -> dict[str, Any]:
     return best
 
 
+def describe_gains(fitted: Mapping[str, Any]) -> list[str]:
+    """Say what each fitted step of post-processing gained on groups it was not fitted on, and if it is used."""
+    return [
+        f"Fitted {step}: the out-of-fold score changes by {found['value']:+.4f} (95 % interval {found['low']:+.4f} to "
+        f"{found['high']:+.4f}, {found['groups']} groups, at least {FEW_GROUPS} needed); "
+        f"it is {'used' if found['kept'] else 'not used'}."
+        for step, found in fitted.get("gains", {}).items()
+    ]
+
+
 def judged(ours: Ranking, theirs: Ranking, groups: pd.Series) -> dict[str, Any]:
     """Gain (value, low, high) of one ranking over another, by how many "groups", and whether it is "kept".
 

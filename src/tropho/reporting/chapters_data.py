@@ -29,37 +29,24 @@ TOLD = (
     "issues",
     "test_labelled",
 )
-TEXT = (
-    "image_id",
-    "path",
-    "label",
-    "subset",
-    "status",
-    "group",
-    "kind",
-    "file",
-    "action",
-    "detail",
-    "sha256",
-)
 
 
 def data(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
     """Counts of the audit, its issues by kind with examples, and its figures."""
     section = Section("data", "Data")
     summary = reader.json(folders.audit / "summary.json")
-    images = reader.table(folders.audit / "images.csv", text=TEXT)
+    images = reader.table(folders.audit / "images.csv")
     if not summary and images is None:
         section.blocks.append(todo("audit", settings.name, "The data has not been audited"))
         return section
-    boxes = reader.table(folders.audit / "boxes.csv", text=TEXT)
+    boxes = reader.table(folders.audit / "boxes.csv")
     notes = summary.get("notes")
     if isinstance(notes, list) and notes:
         section.blocks.append(List([str(note) for note in notes]))
     elif missing := numbers.as_number(summary.get("missing")):
         section.blocks.append(Text(f"{missing:,.0f} images are named in the tables but are not there.", warn=True))
     section.blocks.append(_image_counts(images, boxes))
-    section.blocks.extend(_issues(reader.table(folders.audit / "issues.csv", text=TEXT)))
+    section.blocks.extend(_issues(reader.table(folders.audit / "issues.csv")))
     section.blocks.extend(figures(reader.pictures(folders.audit / "figures"), album))
     if rest := {key: value for key, value in summary.items() if key not in TOLD and value not in (None, {}, [])}:
         section.blocks.append(Fold("More about the images", facts_of(rest)))

@@ -5,6 +5,7 @@ import platform
 from typing import Any
 
 from tropho.files import sha256_of
+from tropho.images.fonts import stand_ins
 from tropho.reporting import chapters_measures, numbers
 from tropho.reporting.agreement import agreement_blocks
 from tropho.reporting.album import Album
@@ -123,6 +124,7 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         return section
     head = _flat(metrics, "headline")
     section.blocks.extend(chapters_measures.notes(folders, reader, SUBSETS))
+    section.blocks.extend(_stand_ins(reader.json(folders.audit / "summary.json").get("classes")))
     section.blocks.extend(_overall(metrics, folders, reader))
     for subset, title in SUBSETS.items():
         values, shown = _flat(metrics, subset), subset == head.get("on")
@@ -142,6 +144,13 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         section.blocks.append(Text("No figures were drawn."))
     section.blocks.extend(suspect_blocks(settings, folders, reader, album))
     return section
+
+
+def _stand_ins(classes: Any) -> list[Block]:
+    """What figures call the classes whose names no font here can draw."""
+    names = stand_ins(classes) if isinstance(classes, list) else {}
+    rows = [[stand_in, name] for name, stand_in in sorted(names.items(), key=lambda pair: classes.index(pair[0]))]
+    return [Table("Names in the figures that no font here can draw", ["in figures", "class"], rows, 2)] if rows else []
 
 
 def _overall(metrics: dict[str, Any], folders: Folders, reader: Reader) -> list[Block]:
@@ -207,7 +216,7 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     known = {"task", "file", "rows", "sha256", "score"}
     facts += [(words(key), numbers.anything(value)) for key, value in record.items() if key not in known]
     section.blocks.append(Facts(facts))
-    if settings.audit.format == "boxes_csv" and digest and record.get("sha256") == digest:
+    if record.get("checked") and digest and record.get("sha256") == digest:
         # The record is written only once the file has passed.
         section.blocks.append(Text("`tropho check-submission` found no fault in it when it was written."))
     section.blocks.extend(agreement_blocks(reader.table(folders.ledger), settings.name, album))

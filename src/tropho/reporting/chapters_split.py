@@ -1,14 +1,11 @@
-"""The page's chapter on the split: how alike the folds are, and what a random fold would have said."""
-
-from typing import Any
+"""The page's chapter on the split: how alike the folds are."""
 
 import pandas as pd
 
 from tropho.reporting import numbers
 from tropho.reporting.album import Album
 from tropho.reporting.blocks import Block, List, Section, Text
-from tropho.reporting.chapters_data import TEXT, Counts, content, counts_table
-from tropho.reporting.chapters_measures import with_interval
+from tropho.reporting.chapters_data import Counts, content, counts_table
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import todo
 from tropho.settings import TaskSettings
@@ -17,14 +14,14 @@ from tropho.tables import SPLITS, split_regions
 
 
 def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
-    """What each fold holds, which training images were left out, and how far a random fold flatters the score."""
+    """What each fold holds, and which training images were left out."""
     section = Section("split", "Split")
-    splits = reader.table(folders.splits, text=TEXT)
+    splits = reader.table(folders.splits)
     if splits is None or not set(SPLITS) <= set(splits):
         section.blocks.append(todo("split", settings.name, "The images have not been split"))
         return section
-    images = reader.table(folders.audit / "images.csv", text=TEXT)
-    boxes = reader.table(folders.audit / "boxes.csv", text=TEXT)
+    images = reader.table(folders.audit / "images.csv")
+    boxes = reader.table(folders.audit / "boxes.csv")
     if images is not None and {"image_id", "label", "width", "height"} <= set(images):
         splits = splits.merge(images[["image_id", "label", "width", "height"]], on="image_id", how="left")
         pixels = splits[["width", "height"]].apply(pd.to_numeric, errors="coerce").astype("Int64")
@@ -37,7 +34,6 @@ def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album
         told = f"{numbers.count(excluded)} training images that the test set also has are kept out."
         section.blocks.append(Text(told))
     section.blocks.append(_folds(splits, boxes))
-    section.blocks.extend(_random_fold(reader.json(folders.evaluate / "metrics.json").get("random_fold")))
     return section
 
 
@@ -66,36 +62,3 @@ def _labels(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
         return counts
     objects = part["image_id"].map(split_regions(boxes)[0]["image_id"].value_counts()).fillna(0)
     return {**counts, "boxes an image (median)": float(objects.median())}
-
-
-def _random_fold(found: Any) -> list[Block]:
-    """Both scores, their difference, and what the random fold shares with its training images."""
-    if not isinstance(found, dict):
-        return []
-    values = {name: numbers.as_number(value) for name, value in found.items()}
-    score, grouped, flatters = (values.get(name) for name in ("score", "grouped", "flatters"))
-    if score is None or grouped is None or flatters is None:
-        return []
-    spans = {name: (values.get(f"{name}_low"), values.get(f"{name}_high")) for name in ("score", "grouped")}
-    result = "the random fold does not flatter the score."
-    if not values.get("seen"):
-        result = "nothing is shared, so the difference is that of the folds alone."
-    elif flatters > 0:
-        result = f"random folds would flatter the score by {numbers.score(flatters)}."
-    told = [
-        "A model of the same settings scores "
-        f"{with_interval('', score, spans['score'])} on a random fold, which ignores groups, "
-        f"and {with_interval('', grouped, spans['grouped'])} on the first grouped fold: {result}",
-        f"{numbers.count(values.get('seen'))} of the random fold's {numbers.count(values.get('images'))} images share "
-        "their patient, slide or picture (group or duplicate) with its training images.",
-    ]
-    if _overlap(*spans.values()):
-        told.append("The 95 % intervals (in brackets, resampled by group) overlap, so the difference may be chance.")
-    return [List(told)]
-
-
-def _overlap(first: tuple[float | None, float | None], second: tuple[float | None, float | None]) -> bool:
-    (low, high), (other_low, other_high) = first, second
-    if low is None or high is None or other_low is None or other_high is None:
-        return False
-    return low <= other_high and other_low <= high

@@ -21,7 +21,7 @@ MEANING = {
 
 def suspect_blocks(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> list[Block]:
     """Counts by kind, the sheet of pictures, and what to do; nothing where evaluate wrote no table."""
-    table = reader.table(folders.evaluate / "suspects.csv", text=("kind", "action"))
+    table = reader.table(folders.evaluate / "suspects.csv")
     if table is None or not {"kind", "action"} <= set(table):
         return []
     title = Heading("Labels to check")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import calibration_error, reliability_bins
 from tropho.metrics.curves import classification_curves, shown_classes
 from tropho.metrics.scan import Scan, ratio
@@ -21,7 +22,7 @@ def classification_figures(
     truth: pd.DataFrame,
     predictions: pd.DataFrame,
     classes: Sequence[str],
-    raw: Path,
+    reader: ImageReader,
     to: Path,
     beta: float = 1.0,
     gallery: int = 24,
@@ -31,10 +32,10 @@ def classification_figures(
     """Write PNG figures into the folder `to`; those that need a truth only where there is one.
 
     Args:
-        truth: columns image_id, label (empty where unknown), path (below `raw`).
+        truth: columns image_id, label (empty where unknown), path (below the reader's folder).
         predictions: columns image_id, label, p_<class>; images that are not in `truth` are ignored.
         classes: in the order of their numbers.
-        raw: folder of the original images; those that can't be read are left out of the galleries.
+        reader: of the original images; those that can't be read are left out of the galleries.
         to: folder, made if needed.
         beta: of the F-beta over threshold.
         gallery: most pictures a gallery may have; 0 = no gallery.
@@ -42,7 +43,7 @@ def classification_figures(
         uncalibrated: `predictions` before a temperature was applied, for the reliability diagram.
     """
     table = predictions.merge(truth[["image_id", "label", "path"]], on="image_id", suffixes=("", "_true"))
-    galleries.class_galleries(table, classes, raw, to, gallery)
+    galleries.class_galleries(table, classes, reader, to, gallery)
     known = table[table["label_true"].isin(classes)]
     if known.empty:
         return

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tropho.images.decode import ImageReader
 from tropho.metrics.boxes import rank
 from tropho.metrics.curves import detection_curves, shown_classes
 from tropho.metrics.matching import Matches, match
@@ -26,7 +27,7 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
     predictions: pd.DataFrame,
     classes: Sequence[str],
     negative: str | None,
-    raw: Path,
+    reader: ImageReader,
     to: Path,
     iou: float = 0.5,
     thresholds: Mapping[str, Any] | None = None,
@@ -36,12 +37,12 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
     """Write PNG figures into the folder `to`; those that need a truth only where there are true boxes.
 
     Args:
-        truth_images: columns image_id, path (below `raw`).
+        truth_images: columns image_id, path (below the reader's folder).
         truth_boxes: columns of tables.BOXES.
         predictions: columns of tables.DETECTIONS, rows of the negative class included.
         classes: the detector's classes, in order.
         negative: the name of the negative class, if the task has one.
-        raw: folder of the original images; those that can't be read are left out of the galleries.
+        reader: of the original images; those that can't be read are left out of the galleries.
         to: folder, made if needed.
         iou: least overlap of a hit.
         thresholds: {class: confidence or {"threshold": ...}}; boxes below it are not counted or
@@ -55,7 +56,7 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
     kept = boxes[boxes["score"] >= boxes["label"].map(cuts).astype(float)]
     matches = match(truth_boxes, kept, iou)
     known = len(truth_boxes) > 0
-    galleries.box_galleries(truth_images, matches, known, raw, to, gallery)
+    galleries.box_galleries(truth_images, matches, known, reader, to, gallery)
     if not known:
         return
     shown, left_out = shown_classes(truth_boxes["label"], list(classes))

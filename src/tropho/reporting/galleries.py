@@ -10,7 +10,7 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.images import draw
-from tropho.images.decode import image_size, read_image
+from tropho.images.decode import ImageReader
 from tropho.metrics.matching import Matches
 from tropho.tables import BOX
 
@@ -24,13 +24,13 @@ Row = dict[Hashable, Any]
 Legend = Sequence[tuple[str, draw.Colour]]
 
 
-def class_galleries(table: pd.DataFrame, classes: Sequence[str], raw: Path, to: Path, most: int) -> None:
+def class_galleries(table: pd.DataFrame, classes: Sequence[str], reader: ImageReader, to: Path, most: int) -> None:
     """Write gallery_wrong and gallery_right (or one gallery, where the truth is unknown).
 
     Args:
         table: columns image_id, path, label (predicted), label_true (may be empty), p_<class>.
         classes: all class names.
-        raw: folder that `path` stands in.
+        reader: of the folder that `path` stands in.
         to: folder of the PNG files.
         most: pictures a sheet.
     """
@@ -44,14 +44,14 @@ def class_galleries(table: pd.DataFrame, classes: Sequence[str], raw: Path, to: 
         ("gallery", spread(ranked[~known], most), "Predictions, from sure to unsure", GUESS),
     )
     for name, rows, title, colour in sheets:
-        tiles = tiles_of(rows, partial(_class_tile, raw=raw, colour=colour))
+        tiles = tiles_of(rows, partial(_class_tile, reader=reader, colour=colour))
         write_sheet(tiles, to / f"{name}.png", 6, CLASS_TILE, title, ())
 
 
-def _class_tile(row: Row, raw: Path, colour: draw.Colour) -> Tile:
+def _class_tile(row: Row, reader: ImageReader, colour: draw.Colour) -> Tile:
     """An image in a frame of the outcome's colour."""
     frame = 4
-    image, _ = draw.enlarged(read_image(raw / row["path"], CLASS_TILE), CLASS_TILE - 2 * frame)
+    image, _ = draw.enlarged(reader.read(row["path"], CLASS_TILE), CLASS_TILE - 2 * frame)
     tile = np.empty((image.shape[0] + 2 * frame, CLASS_TILE, 3), np.uint8)
     tile[:] = colour
     tile[frame:-frame, frame:-frame] = image
@@ -60,47 +60,51 @@ def _class_tile(row: Row, raw: Path, colour: draw.Colour) -> Tile:
     return tile, told if pd.isna(true) or true == row["label"] else f"{told}, is {true}"
 
 
-def box_galleries(images: pd.DataFrame, matches: Matches, known: bool, raw: Path, to: Path, most: int) -> None:
+def box_galleries(
+    images: pd.DataFrame, matches: Matches, known: bool, reader: ImageReader, to: Path, most: int
+) -> None:
     """Write gallery_worst (most mistakes first) and gallery (evenly drawn from the others).
 
     Args:
         images: columns image_id, path.
         matches: detections above their threshold and true boxes, with their outcomes.
         known: whether the truth of these images is known; if not, detections have no outcome.
-        raw: folder that `path` stands in.
+        reader: of the folder that `path` stands in.
         to: folder of the PNG files.
         most: pictures in both sheets together.
     """
     images = images.drop_duplicates("image_id")
     if not known:
         rows = spread(images.sort_values("image_id"), most)
-        _write_boxes(rows, matches, False, raw, to / "gallery.png", "Predictions")
+        _write_boxes(rows, matches, False, reader, to / "gallery.png", "Predictions")
         return
     wrong = pd.concat([part.loc[~part["hit"], "image_id"] for part in (matches.detections, matches.truths)])
     mistakes = images["image_id"].map(wrong.value_counts()).fillna(0)
     ranked = images.assign(mistakes=mistakes).sort_values(["mistakes", "image_id"], ascending=[False, True])
     worst = ranked[ranked["mistakes"] > 0].head(most // 2)
     others = spread(ranked.drop(worst.index), most - len(worst))
-    _write_boxes(worst, matches, True, raw, to / "gallery_worst.png", "Most mistakes first")
-    _write_boxes(others, matches, True, raw, to / "gallery.png", "Others, from more to fewer mistakes")
+    _write_boxes(worst, matches, True, reader, to / "gallery_worst.png", "Most mistakes first")
+    _write_boxes(others, matches, True, reader, to / "gallery.png", "Others, from more to fewer mistakes")
 
 
-def _write_boxes(rows: pd.DataFrame, matches: Matches, known: bool, raw: Path, path: Path, title: str) -> None:
+def _write_boxes(
+    rows: pd.DataFrame, matches: Matches, known: bool, reader: ImageReader, path: Path, title: str
+) -> None:
     found, true = (dict(list(table.groupby("image_id"))) for table in (matches.detections, matches.truths))
 
     def tile(row: Row) -> Tile:
         name = row["image_id"]
         mine = found.get(name, matches.detections.iloc[:0]), true.get(name, matches.truths.iloc[:0])
-        return _box_tile(name, raw / row["path"], *mine, known)
+        return _box_tile(name, reader, row["path"], *mine, known)
 
     outcomes = (("hit", draw.HIT), ("false alarm", draw.FALSE), ("missed", draw.MISSED))
     write_sheet(tiles_of(rows, tile), path, 3, BOX_TILE, title, outcomes if known else (("predicted", GUESS),))
 
 
-def _box_tile(name: str, file: Path, found: pd.DataFrame, true: pd.DataFrame, known: bool) -> Tile:
+def _box_tile(name: str, reader: ImageReader, path: str, found: pd.DataFrame, true: pd.DataFrame, known: bool) -> Tile:
     """An image with its missed objects below its false alarms below its hits."""
-    image, _ = draw.enlarged(read_image(file, BOX_TILE), BOX_TILE)
-    width, height = image_size(file)
+    image, _ = draw.enlarged(reader.read(path, BOX_TILE), BOX_TILE)
+    width, height = reader.size(path)
     scale = np.array([image.shape[1] / width, image.shape[0] / height] * 2)
     missed = true[~true["hit"]]
     false, hits = (found[~found["hit"]], found[found["hit"]]) if known else (found, found.iloc[:0])

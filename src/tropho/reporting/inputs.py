@@ -8,7 +8,14 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from tropho.errors import DataError
 from tropho.files import read_json
+from tropho.tables import BOXES, IMAGES, ISSUES, SPLITS, SUSPECTS, read_csv
+from tropho.tracking.ledger import LEDGER
+
+_SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, SUSPECTS, LEDGER, dict.fromkeys(("class", "quantity", "metric"), "string"))
+TEXT = {name: kind for schema in _SCHEMAS for name, kind in schema.items() if kind == "string"}
+"""Columns that hold text in any table: a class called "007" stays text where it stands alone."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,11 @@ class Reader:
         value = self._read(path, lambda each: yaml.safe_load(each.read_text(encoding="utf-8")))
         return value if isinstance(value, dict) else {}
 
-    def table(self, path: Path, text: tuple[str, ...] = (), columns: list[str] | None = None) -> pd.DataFrame | None:
-        """A CSV or parquet table, the columns `text` kept as text; None where it is absent or broken."""
+    def table(self, path: Path, columns: list[str] | None = None) -> pd.DataFrame | None:
+        """Read a CSV or parquet table, columns of names as text; None where it is absent or broken."""
         if path.suffix == ".parquet":
             return self._read(path, lambda each: pd.read_parquet(each, columns=columns))
-        return self._read(path, lambda each: pd.read_csv(each, dtype=dict.fromkeys(text, "string")))
+        return self._read(path, lambda each: read_csv(each, TEXT))
 
     def pictures(self, folder: Path) -> list[Path]:
         """The PNG and JPEG files of a folder by name; none where it is absent."""
@@ -60,6 +67,6 @@ class Reader:
             return None
         try:
             return how(path)
-        except (OSError, ValueError, KeyError, yaml.YAMLError) as error:
+        except (OSError, ValueError, KeyError, yaml.YAMLError, DataError) as error:
             self.faults.append(f"{path.name} can't be read ({' '.join(str(error).split())[:120]}).")
             return None

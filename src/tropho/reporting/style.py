@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tropho.files import atomic_path
+from tropho.images.fonts import plain as plain  # noqa: PLC0414 - part of the style
+from tropho.images.fonts import save_png
 
 DPI = 144
 HALF = (5.3, 4.2)  # inches; two such charts stand side by side on the report page
@@ -33,18 +35,6 @@ def colour_of(index: int) -> str:
 def line_of(index: int) -> str:
     """The dash pattern that tells apart what shares a colour."""
     return LINES[index // len(PALETTE) % len(LINES)]
-
-
-def plain(text: object, length: int = 28) -> str:
-    r"""Text from data, safe as a chart label: one line, no formulas, shortened in the middle.
-
-    A label that starts with "_" would vanish from legends, and one between dollar signs be parsed as TeX.
-    """
-    line = "".join(each if each.isprintable() else " " for each in str(text))
-    if len(line) > length:
-        line = f"{line[: length // 2]}…{line[-(length // 2 - 1) :]}"
-    line = line.replace("$", r"\$")
-    return f" {line}" if line.startswith("_") else line
 
 
 def subplots(count: int, columns: int, size: tuple[float, float] = (4.6, 3.6)) -> tuple[Figure, list[Axes]]:
@@ -145,11 +135,11 @@ def footnote(figure: Figure, text: str) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
+        save_png(figure, temporary, dpi=DPI)
 
 
 def png_bytes(figure: Figure) -> bytes:
     """A figure as PNG in memory."""
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    save_png(figure, buffer, dpi=DPI)
     return buffer.getvalue()

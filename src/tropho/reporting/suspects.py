@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.images import draw
-from tropho.images.decode import read_image
+from tropho.images.decode import ImageReader
 from tropho.reporting.galleries import Row, Tile, tiles_of, write_sheet
 from tropho.suspects.ranking import GIVEN, SUGGESTED
 from tropho.tables import BOX
@@ -20,7 +20,7 @@ LEGEND = (("annotated", ANNOTATED), ("suggested", SUGGESTED_BOX), ("other annota
 
 
 def suspect_gallery(
-    suspects: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, raw: Path, to: Path, most: int
+    suspects: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, reader: ImageReader, to: Path, most: int
 ) -> None:
     """Write one sheet of the first `most` suspects, by rank; none where there are none.
 
@@ -28,7 +28,7 @@ def suspect_gallery(
         suspects: tables.SUSPECTS.
         images: columns image_id, path.
         boxes: as annotated, columns of tables.BOXES.
-        raw: folder that `path` stands in; images that can't be read are left out.
+        reader: of the folder that `path` stands in; images that can't be read are left out.
         to: the PNG file.
         most: pictures on the sheet.
     """
@@ -38,9 +38,9 @@ def suspect_gallery(
         caption = f"{row['rank']}. {row['kind'].replace('_', ' ')}: {_change(row)} {row['score']:.2f}"
         suspect = _boxes(row)
         if not suspect:
-            return draw.enlarged(read_image(raw / row["path"], TILE), TILE)[0], caption
+            return draw.enlarged(reader.read(row["path"], TILE), TILE)[0], caption
         others = boxes.loc[boxes["image_id"] == row["image_id"], BOX].to_numpy(np.float64)
-        return _crop(read_image(raw / row["path"]), suspect, others), caption
+        return _crop(reader.read(row["path"]), suspect, others), caption
 
     boxed = suspects[[*GIVEN, *SUGGESTED]].notna().to_numpy().any()
     title = f"Labels to check, the most suspect first ({len(rows):,} of {len(suspects):,})"

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tropho.files import atomic_folder, write_json
+from tropho.files import PROVENANCE, atomic_folder, write_json
 from tropho.settings import TaskSettings
-
-PROVENANCE = "provenance.json"
+from tropho.tables import unicode_only
 
 
 def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
@@ -26,6 +25,9 @@ def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
     """
     with atomic_folder(raw) as folder:
         provenance = _fetch(settings, folder, root)
+        for path in folder.rglob("*"):
+            with unicode_only("A file name"):
+                path.name.encode()
         write_json(folder / PROVENANCE, provenance)
     return provenance
 

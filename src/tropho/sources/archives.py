@@ -30,7 +30,7 @@ def unpack(archive: Path, to: Path) -> int:
 
     Refused before anything is written: absolute paths, `..`, links that lead out, devices, encrypted or
     doubled members, and more bytes than the disk or a sane packing ratio allows. Links inside a tar become
-    copies, since later stages move folders. What macOS adds (`__MACOSX`, `.DS_Store`, `._*`) is left out.
+    copies, since later stages move folders. What file managers and tools add (`file_types.is_hidden`) is left out.
 
     Raises:
         DataError: naming archive and member, if something is refused, corrupt or cut short.

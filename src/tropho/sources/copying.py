@@ -7,9 +7,8 @@ import stat
 from pathlib import Path
 
 from tropho.errors import DataError, OutsideError, UsageError
+from tropho.images.file_types import is_hidden
 from tropho.sources.progress import progress_bar
-
-JUNK = {".DS_Store", "__MACOSX", "Thumbs.db", ".git", ".ipynb_checkpoints", ".cache", ".gitattributes"}
 
 
 def copy_file(source: Path, target: Path) -> None:
@@ -57,11 +56,10 @@ def _clone(source: Path, target: Path) -> bool:
 def copy_folder(source: Path, to: Path) -> int:
     """Copy a folder's files below `to`, symbolic links as what they lead to; return their number.
 
-    Junk of file managers and tools is left out. Raises DataError at a broken or circular link or a device,
-    and UsageError if `to` lies inside `source`, which would copy the copy.
+    Hidden files and the litter of file managers are left out. Raises DataError at a broken or circular link or a
+    device, and UsageError if `to` lies inside `source`, which would copy the copy.
     """
-    if to.resolve().is_relative_to(source.resolve()):
-        raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
+    check_apart(source, to)
     files = list_files(source)
     with progress_bar(f"Copying {source.name}", len(files)) as bar:
         for file in files:
@@ -70,15 +68,21 @@ def copy_folder(source: Path, to: Path) -> int:
     return len(files)
 
 
+def check_apart(source: Path, to: Path) -> None:
+    """Raise UsageError if `to` lies inside `source`."""
+    if to.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
+
+
 def list_files(folder: Path) -> list[Path]:
-    """Paths of the files below `folder`, sorted, links followed, junk left out; raises as `copy_folder`."""
+    """Paths of the files below `folder`, sorted, links followed, hidden ones left out; raises as `copy_folder`."""
     return _list(folder, Path(), (folder.resolve(),))
 
 
 def _list(top: Path, below: Path, above: tuple[Path, ...]) -> list[Path]:
     files: list[Path] = []
     for entry in sorted(os.scandir(top / below), key=lambda entry: entry.name):
-        if entry.name in JUNK or entry.name.startswith("._"):
+        if is_hidden(entry.name):
             continue
         path = below / entry.name
         try:

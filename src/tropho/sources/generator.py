@@ -64,7 +64,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
 
 
 def _smear(download: DownloadSettings, to: Path, truth: Path) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(dir=to.parent) as temporary:
+    with tempfile.TemporaryDirectory(dir=to) as temporary:
         archive = Path(temporary) / "images.zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as images:
             train = _pack(download, "train", images)

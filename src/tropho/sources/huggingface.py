@@ -8,11 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.errors import DataError, UsageError
+from tropho.images.file_types import is_image_name
 from tropho.settings import TaskSettings
 from tropho.sources.archives import is_archive, stem_of, unpack
 from tropho.sources.copying import copy_file
 from tropho.sources.hub import HubDataset
-from tropho.sources.layout import SPLITS, arrange, is_annotation, is_image, unwrap
+from tropho.sources.layout import SPLITS, arrange, is_annotation, unwrap
+from tropho.sources.members import members_of
+from tropho.sources.nested import archives_in, unpack_archives
 from tropho.sources.parquet import write_images
 from tropho.sources.progress import progress_bar
 
@@ -25,7 +28,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
 
     Images in class folders or parquet tables land as SPLIT/CLASS/file, split names as published. A
     repository that also holds label files (csv, json, xml, txt) is laid out as it is, since those refer to
-    its paths.
+    its paths; its archives are unpacked where they lie.
 
     Raises:
         OutsideError: if the Hub can't be reached or refuses.
@@ -37,7 +40,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     hub = HubDataset(asked.repo, asked.revision)
     files = hub.files()
     tables = [path for path in files if path.endswith(".parquet")]
-    pictures = [path for path in files if is_image(path) and "/" in path]
+    pictures = [path for path in files if is_image_name(path) and "/" in path]
     if tables and (asked.config or not pictures):
         card = hub.download([CARD])
         chosen = choose_tables(tables, asked.config, _card_configs(card), f"tasks.{settings.name}.download.config")
@@ -140,31 +143,36 @@ def _literal(path: str) -> str:
 
 
 def _write_files(hub: HubDataset, files: list[str], to: Path) -> dict[str, Any]:
-    wanted = [path for path in files if is_image(path) or is_archive(path) or _is_label_file(path)]
-    if not any(is_image(path) or is_archive(path) for path in wanted):
+    wanted = [path for path in files if is_image_name(path) or is_archive(path) or _is_label_file(path)]
+    if not any(is_image_name(path) or is_archive(path) for path in wanted):
         raise DataError(f"'{hub.repo}' holds no images, archives (.zip, .tar, .tar.gz) or parquet tables.")
     folder = hub.download(sorted({f"*{PurePosixPath(path).suffix}" for path in wanted}))
+    if any(_is_label_file(path) or _holds_label_files(folder / path) for path in wanted):
+        _place({path: folder / path for path in wanted}, to, to)
+        unpacked = archives_in(to, hub.repo)
+        count = sum(path.is_file() for path in to.rglob("*"))
+        return {"layout": "as published", "files": count, "splits": {}, "left_out": [], **unpacked}
     staging = to / ".unpacked"
     published = {path: folder / path for path in wanted if not is_archive(path)}
-    in_place = dict(published)
     for number, path in enumerate(path for path in wanted if is_archive(path)):
         unpack(folder / path, staging / str(number))
+        unpack_archives(staging / str(number), f"{hub.repo}/{path}")
         published |= _named(path, unwrap(staging / str(number)))
-        in_place |= _below(PurePosixPath(path).parent, staging / str(number))
-    annotated = any(_is_label_file(path) for path in published)
-    pictures = [path for path in published if is_image(path)]
-    places = {path: path for path in in_place} if annotated else arrange(pictures)
+    pictures = [path for path in published if is_image_name(path)]
+    places = arrange(pictures)
     if not places:
         raise DataError(f"'{hub.repo}' holds no images in class folders.")
-    sources = in_place if annotated else published
-    _place({place: sources[path] for path, place in places.items()}, to, staging)
+    _place({place: published[path] for path, place in places.items()}, to, staging)
     shutil.rmtree(staging, ignore_errors=True)
-    return {
-        "layout": "as published" if annotated else "folders",
-        "files": len(places),
-        "splits": {} if annotated else _count(places.values()),
-        "left_out": sorted(set(pictures) - set(places)) if not annotated else [],
-    }
+    left_out = sorted(set(pictures) - set(places))
+    return {"layout": "folders", "files": len(places), "splits": _count(places.values()), "left_out": left_out}
+
+
+def _holds_label_files(path: Path) -> bool:
+    if not is_archive(path.name):
+        return False
+    with members_of(path) as members:
+        return any(_is_label_file(member.path) for member in members)
 
 
 def _is_label_file(path: str) -> bool:
@@ -175,14 +183,9 @@ def _named(archive: str, folder: Path) -> dict[str, Path]:
     """An archive's files by the path they stand for, with its name where that is a split or the class."""
     inner = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     stem = stem_of(archive)
-    counts = stem.lower() in SPLITS or any("/" not in path for path in inner if is_image(path))
+    counts = stem.lower() in SPLITS or any("/" not in path for path in inner if is_image_name(path))
     parent = PurePosixPath(archive).parent / (stem if counts else "")
     return {(parent / path).as_posix(): folder / path for path in inner}
-
-
-def _below(parent: PurePosixPath, folder: Path) -> dict[str, Path]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {(parent / path.relative_to(folder).as_posix()).as_posix(): path for path in files}
 
 
 def _place(sources: dict[str, Path], to: Path, staging: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from tropho.errors import DataError, OutsideError, UsageError
 from tropho.settings import TaskSettings
 from tropho.sources.copying import copy_folder
+from tropho.sources.nested import archives_in
 from tropho.sources.progress import quiet_stderr
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
@@ -53,7 +54,8 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     if files == 0:
         raise DataError(f"Kaggle's '{repo}' holds no files; correct {key}.")
     found = folder.name if folder.parent.name == "versions" else version
-    return {"source": "kaggle", "repo": repo, "version": found, "files": files}
+    unpacked = archives_in(to, f"Kaggle's {repo}")
+    return {"source": "kaggle", "repo": repo, "version": found, "files": files, **unpacked}
 
 
 def _failure(repo: str, error: Exception) -> DataError | OutsideError:

@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 ANNOTATION_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt"})
+YOLO_NAMES = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"})
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 
 _MAGIC = (
@@ -16,6 +16,9 @@ _MAGIC = (
     (b"BM", ".bmp"),
     (b"II*\x00", ".tif"),
     (b"MM\x00*", ".tif"),
+    (b"\x00\x00\x00\x0cjP  ", ".jp2"),
+    (b"P5", ".pgm"),
+    (b"P6", ".ppm"),
 )
 
 
@@ -26,14 +29,11 @@ def suffix_of(content: bytes) -> str | None:
     return next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), None)
 
 
-def is_image(path: str) -> bool:
-    """Whether the name ends like an image's."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
-
-
 def is_annotation(path: str) -> bool:
     """Whether the name ends like a table of labels; read-me files do not count."""
     name = PurePosixPath(path)
+    if name.name.lower() in YOLO_NAMES:
+        return True
     return name.suffix.lower() in ANNOTATION_SUFFIXES and not name.stem.lower().startswith(("readme", "license"))
 
 
@@ -88,15 +88,18 @@ def _common_folders(all_parts: list[tuple[str, ...]]) -> int:
     return count
 
 
-def unwrap(folder: Path) -> Path:
+def unwrap(folder: Path, stem: str = "") -> Path:
     """The folder inside that holds the data set: skips folders that hold one folder and nothing else.
 
-    A folder named like a split is never skipped, nor is one that holds files alone.
+    A folder named like a split is never skipped, nor is one that holds files alone; one named like the archive,
+    whose name without ending is `stem`, always is.
     """
     while True:
         entries = list(folder.iterdir())
-        if len(entries) != 1 or not entries[0].is_dir() or entries[0].name.lower() in SPLITS:
+        if len(entries) != 1 or not entries[0].is_dir():
             return folder
-        if not any(entry.is_dir() for entry in entries[0].iterdir()):
+        inner = entries[0]
+        may_count = inner.name.lower() in SPLITS or not any(entry.is_dir() for entry in inner.iterdir())
+        if may_count and inner.name.lower() != stem.lower():
             return folder
-        folder = entries[0]
+        folder = inner

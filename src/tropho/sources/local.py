@@ -7,13 +7,22 @@ from typing import Any
 from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of
 from tropho.settings import TaskSettings
-from tropho.sources.archives import is_archive, unpack
+from tropho.sources.archives import is_archive, stem_of, unpack
 from tropho.sources.copying import copy_folder
-from tropho.sources.layout import unwrap
+from tropho.sources.layout import SPLITS, unwrap
+from tropho.sources.nested import archives_in
+
+
+def source_path(settings: TaskSettings, root: Path) -> Path:
+    """Return where `download.path` leads, from `root`."""
+    assert settings.download.path is not None, "settings.py asks for it"
+    return root / Path(settings.download.path).expanduser()
 
 
 def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     """Copy the folder, or unpack the archive, at `download.path` (from `root`) into the empty folder `to`.
+
+    Archives among its files are unpacked too.
 
     Raises:
         UsageError: if nothing is there, or it is neither a folder nor an archive.
@@ -21,22 +30,23 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     """
     key = f"tasks.{settings.name}.download.path"
     path = settings.download.path
-    assert path is not None, "settings.py asks for it"
-    source = root / Path(path).expanduser()
+    source = source_path(settings, root)
     if source.is_dir():
         files = copy_folder(source, to)
         if files == 0:
             raise DataError(f"{source} ({key}) holds no files; put the data set there.")
-        return {"source": "local", "path": path, "files": files}
+        return {"source": "local", "path": path, "files": files, **archives_in(to, str(source))}
     if not source.is_file():
         raise UsageError(f"{key}: there is no '{path}' ({source}); put the data set there or correct the path.")
     if not is_archive(source.name):
         raise UsageError(f"{key}: '{path}' must be a folder or an archive (.zip, .tar, .tar.gz).")
+    files = unpack_unwrapped(source, to)
     return {
         "source": "local",
         "path": path,
-        "files": unpack_unwrapped(source, to),
+        "files": files,
         "sha256": sha256_of(source),
+        **archives_in(to, str(source)),
     }
 
 
@@ -44,7 +54,8 @@ def unpack_unwrapped(archive: Path, to: Path) -> int:
     """Unpack into the folder `to` without folders that merely wrap the whole; return the number of files."""
     unpacked = to / ".unpacked"
     files = unpack(archive, unpacked)
-    for entry in unwrap(unpacked).iterdir():
+    stem = stem_of(archive.name)
+    for entry in unwrap(unpacked, "" if stem.lower() in SPLITS else stem).iterdir():
         entry.rename(to / entry.name)
     shutil.rmtree(unpacked)
     return files

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tropho.errors import DataError
+from tropho.images.file_types import is_hidden
 
 MAX_RATIO = 200
 """Unpacked bytes for a packed byte; photos stay below 2, label tables below 50, bombs begin at 1000."""
@@ -48,7 +49,7 @@ class Member:
 
 @contextmanager
 def members_of(archive: Path) -> Iterator[list[Member]]:
-    """Open a zip or tar and list its files; links in a tar get the bytes they lead to, junk of macOS goes.
+    """Open a zip or tar and list its files; links in a tar get the bytes they lead to, hidden ones go.
 
     Raises:
         DataError: naming archive and member: an unsafe path, a link out, a device, encrypted, cut short.
@@ -174,7 +175,7 @@ def _check_tar_end(archive: Path, offset: int) -> None:
 
 def _wanted(name: str) -> bool:
     parts = name.replace("\\", "/").split("/")
-    return not ("__MACOSX" in parts or parts[-1] == ".DS_Store" or parts[-1].startswith("._"))
+    return not any(is_hidden(part) for part in parts if part not in (".", ".."))  # `_safe` refuses the latter
 
 
 def _safe(archive: Path, name: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.errors import DataError
-from tropho.sources.layout import is_image, suffix_of
+from tropho.images.file_types import is_image_name
+from tropho.sources.layout import suffix_of
 from tropho.sources.progress import progress_bar
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category")
@@ -118,7 +119,7 @@ def _write_row(record: dict[str, Any], columns: Columns, row: int, folder: Path,
         return f"the row has no class ({columns.label} is {json.dumps(record[columns.label])})"
     name = PurePosixPath((image.get("path") or "").replace("\\", "/")).name
     suffix = suffix_of(content)
-    if not is_image(name):
+    if not is_image_name(name):
         if suffix is None:
             return "the bytes are no image's"
         name = f"{name or f'{row:06d}'}{suffix}"

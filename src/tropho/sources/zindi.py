@@ -9,44 +9,58 @@ import contextlib
 import importlib.util
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tropho.errors import OutsideError, UsageError
-from tropho.files import sha256_of
+from tropho.errors import DataError, OutsideError, UsageError
+from tropho.files import sha256_of, temporary_folder
 from tropho.settings import TaskSettings
-from tropho.sources.archives import unpack
+from tropho.sources.archives import is_archive, unpack
 from tropho.sources.copying import copy_file, copy_folder
+from tropho.sources.nested import archives_in
 from tropho.sources.progress import quiet_stderr
 
 TABLES = ("Train.csv", "Test.csv", "SampleSubmission.csv")
 IMAGES = "images"
 
 
+def incoming_folder(settings: TaskSettings, root: Path) -> Path:
+    """Return the folder in which a user places a competition's files."""
+    return root / "data" / "incoming" / settings.name
+
+
 def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
-    """Fill the empty folder `to` with the three tables and `images/` from data/incoming/TASK.
+    """Fill the empty folder `to` with the three tables, the images and what is in archives in data/incoming/TASK.
 
     What is absent there is downloaded first, if the client and credentials are there. Some images may be
-    missing (the audit lists them), but not a table and not all images.
+    missing (the audit lists them), but not a table and not all images. Tables may be zipped too (Train.csv.zip), and
+    the images in archives of any name.
 
     Raises:
         OutsideError: naming the files to place and where.
-        DataError: if the images archive is damaged.
+        DataError: if an archive is damaged.
     """
-    incoming = root / "data" / "incoming" / settings.name
+    incoming = incoming_folder(settings, root)
     if _absent(incoming) and settings.download.repo and _can_sign_in():
         _download(settings.download.repo, incoming)
     if absent := _absent(incoming):
         raise OutsideError(_what_to_place(absent, settings))
+    count = _place_images(incoming, to / IMAGES)
+    for path in _other_archives(incoming):
+        copy_file(path, to / path.name)
+    archives = archives_in(to, str(incoming))
     for table in TABLES:
-        copy_file(incoming / table, to / table)
+        if (incoming / table).is_file():
+            copy_file(incoming / table, to / table)
+    if packed := [table for table in TABLES if not (to / table).is_file()]:
+        raise DataError(f"The archive of {packed[0]} in {incoming} holds no {packed[0]}; place the table itself.")
     return {
         "source": "zindi",
         "challenge": settings.download.repo,
         "tables": {table: sha256_of(to / table) for table in TABLES},
-        "images": _place_images(incoming, to / IMAGES),
+        "images": count,
+        **archives,
     }
 
 
@@ -73,10 +87,17 @@ def submit(challenge: str, submission: Path, comment: str) -> str:
 
 
 def _absent(incoming: Path) -> list[str]:
-    absent = [table for table in TABLES if not (incoming / table).is_file()]
-    if not (incoming / f"{IMAGES}.zip").is_file() and not (incoming / IMAGES).is_dir():
+    names = {path.name for path in incoming.iterdir()} if incoming.is_dir() else set()
+    absent = [table for table in TABLES if not names & {table, f"{table}.zip"}]
+    packed_tables = {f"{table}.zip" for table in TABLES}
+    if IMAGES not in names and not any(is_archive(name) for name in names - packed_tables):
         absent.append(f"{IMAGES}.zip (or the folder {IMAGES}/)")
     return absent
+
+
+def _other_archives(incoming: Path) -> list[Path]:
+    """Archives beside images.zip, which counts for nothing where the folder images/ is there."""
+    return [path for path in sorted(incoming.iterdir()) if is_archive(path.name) and path.name != f"{IMAGES}.zip"]
 
 
 def _what_to_place(absent: list[str], settings: TaskSettings) -> str:
@@ -92,6 +113,8 @@ def _place_images(incoming: Path, to: Path) -> int:
     """Copy images/, else unpack images.zip without the folders around the images; return their number."""
     if (incoming / IMAGES).is_dir():
         return copy_folder(incoming / IMAGES, to)
+    if not (incoming / f"{IMAGES}.zip").is_file():
+        return 0
     unpacked = to.with_name(f".{IMAGES}")
     count = unpack(incoming / f"{IMAGES}.zip", unpacked)
     inner = unpacked
@@ -123,10 +146,10 @@ def _download(challenge: str, incoming: Path) -> None:
     """Fetch every file of the challenge beside `incoming`, then move in those that are not there yet."""
     user = _signed_in(challenge)
     incoming.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=incoming.parent, prefix=f".{incoming.name}.") as name:
+    with temporary_folder(incoming) as folder:
         with _asking("send the files", challenge):
-            user.download_dataset(destination=name)
-        for file in Path(name).iterdir():
+            user.download_dataset(destination=str(folder))
+        for file in folder.iterdir():
             if not (incoming / file.name).exists():
                 file.rename(incoming / file.name)
 

@@ -5,20 +5,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.splitting.traits import traits_of
+from tropho.data_settings import SplitSettings
+from tropho.splitting.traits import objects, traits_of
 
 FINEST = 20  # a hold-out is a number of parts of at most so many
 TOLD = 0.1  # a hold-out that differs by more than this part of what was asked for is told
 
 
 def summarise(
-    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, validation: bool = False, holdout: float = 0.0
+    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitSettings
 ) -> dict[str, Any]:
     """Counts by subset and fold, what training shares with test and validation images, and `notes` in words.
 
-    `validation` says that fold 0 is the published validation set; such folds are as uneven as they were published.
-    `holdout` is the share that the settings ask for, if no test set is published.
+    Where the settings keep a published validation set, it is fold 0; such folds are as uneven as they were published.
     """
+    validation, holdout = settings.validation == "published", settings.holdout
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
     kept = (train["fold"] == 0) & validation
@@ -26,7 +27,9 @@ def summarise(
     shared, known = (learned[learned["group"].isin(judged["group"])] for judged in (test, held))
     excluded = int((table["subset"] == "excluded").sum())
     published = bool((test["subset_published"] == "test").any())
-    notes = _counted(train, held, test, excluded)
+    notes = _counted(train, held, test)
+    if excluded:
+        notes.append(_kept_out(excluded, validation, settings.test_overlap))
     free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
     asked = holdout > 0 and not (images["subset"] == "test").any()
     share = len(test) / max(1, len(test) + len(learned) + excluded)
@@ -65,7 +68,7 @@ def summarise(
     }
 
 
-def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame, excluded: int) -> list[str]:
+def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame) -> list[str]:
     """How many images are for what; `held` are those of the published validation set, if it is kept."""
     if len(held):
         told = (
@@ -77,9 +80,16 @@ def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame, exclud
             f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test; where "
             f"train.folds is 1, the {int((train['fold'] == 0).sum()):,} of fold 0 alone judge."
         )
-    judged = "test or the validation set has" if len(held) else "test set has"
-    kept_out = f"{excluded:,} training images are kept out, since the {judged} them, exactly or nearly."
-    return [told, kept_out] if excluded else [told]
+    return [told]
+
+
+def _kept_out(excluded: int, validation: bool, overlap: str) -> str:
+    """How many training images are kept out, and why."""
+    judged = "test or the validation set has" if validation else "test set has"
+    why = f"{judged} them, exactly or nearly"
+    if overlap == "drop_groups":
+        why = f"{judged} images of their group (patient, slide or picture)"
+    return f"{excluded:,} training images are kept out, since the {why}."
 
 
 def _count(number: int, what: str) -> str:
@@ -113,7 +123,8 @@ def _furthest(uneven: pd.DataFrame) -> str:
 
 def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
     """Images, groups and, by class, images (or boxes) of a part."""
-    inside = boxes[boxes["image_id"].isin(part["image_id"])]
+    inside = objects(boxes)
+    inside = inside[inside["image_id"].isin(part["image_id"])]
     counts = part["label"].value_counts() if part["label"].notna().any() else inside["label"].value_counts()
     classes = {str(name): int(number) for name, number in counts.sort_index().items()}
     return {"images": len(part), "groups": int(part["group"].nunique()), "classes": classes}

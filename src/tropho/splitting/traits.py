@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tropho.tables import join_names
+
 COMMON = 1 / 20
 """Share of the images that makes a resolution one of its own."""
 OTHER = "other sizes"
@@ -48,7 +50,7 @@ def traits_of(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> Traits:
         boxes: tables.BOXES; of other images too.
         parts: how many.
     """
-    images = images.reset_index(drop=True)
+    images, boxes = images.reset_index(drop=True), objects(boxes)
     sizes = sizes_of(images)
     if images["label"].notna().any():
         classes = images["label"].astype("object")
@@ -66,6 +68,11 @@ def traits_of(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> Traits:
         amounts = amounts.join(by_size.drop(columns=f"images of {OTHER}", errors="ignore"))
     amounts = amounts.loc[:, amounts.sum() > 0]
     return Traits(amounts, back_off([*finest, classes + " " + sizes, classes], parts))
+
+
+def objects(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the regions that are to be ignored; what is left are objects."""
+    return boxes[~boxes["ignore"]] if "ignore" in boxes else boxes
 
 
 def sizes_of(images: pd.DataFrame) -> pd.Series:
@@ -90,9 +97,11 @@ def back_off(levels: list[pd.Series], least: int) -> np.ndarray:
 
 
 def _present(counts: pd.DataFrame) -> pd.Series:
-    """Classes of each image, joined; from counts (N, C)."""
+    """Classes of each image as one name, see tables.join_names; from counts (N, C)."""
     names = counts.columns.to_numpy(dtype=object)
-    return pd.Series(["+".join(names[row]) or "nothing" for row in counts.to_numpy() > 0], dtype=object)
+    return pd.Series(
+        [join_names(names[row]) if row.any() else "nothing" for row in counts.to_numpy() > 0], dtype=object
+    )
 
 
 def _quarters(objects: pd.Series) -> pd.Series:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tropho import tables
 from tropho.audit import AuditResult, audit, figures
+from tropho.audit.usable import check_usable
 from tropho.files import atomic_folder, write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
@@ -11,7 +12,11 @@ from tropho.stages.paths import Paths
 
 
 def run(settings: TaskSettings, root: Path) -> AuditResult:
-    """Audit root/data/raw/TASK; write tables, summary and figures to root/data/audit/TASK; say the gist."""
+    """Audit root/data/raw/TASK; write tables, summary and figures to root/data/audit/TASK; say the gist.
+
+    Raises:
+        UsageError, DataError: as `audit`; also, when all is written, if no training image can be used.
+    """
     paths = Paths(root, settings.name)
     result = audit(settings, paths.raw, root)
     with atomic_folder(paths.audit) as folder:
@@ -24,4 +29,6 @@ def run(settings: TaskSettings, root: Path) -> AuditResult:
         say(note)
     if len(result.issues):
         say(f"Each of the {len(result.issues):,} issues is listed in {paths.audit / 'issues.csv'}.")
+    listed_in = str((paths.audit / "issues.csv").relative_to(root))
+    check_usable(result.images, result.issues, str(paths.raw.relative_to(root)), listed_in)
     return result

@@ -7,16 +7,19 @@ from typing import Any
 import pandas as pd
 
 from tropho.files import atomic_folder, read_json, without_nan, write_json
+from tropho.images.decode import ImageReader
+from tropho.images.fonts import naming
+from tropho.metrics.names import ascii_names
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
+from tropho.predicting.trials import describe_gains
 from tropho.reporting import numbers
-from tropho.reporting.advice import finish_advice
 from tropho.reporting.suspects import suspect_gallery
-from tropho.settings import RANDOM, TaskSettings
+from tropho.settings import TaskSettings
 from tropho.stages.evaluated import write_evaluated
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.judging import Judged, rows_of
-from tropho.stages.leakage import compare_random, shared_with
+from tropho.stages.leakage import shared_with
 from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.tables import SUSPECTS, write_table
@@ -33,12 +36,13 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     accelerator = make_accelerator(settings.train)
     members = load_members(settings, paths, record, inputs)
     base = members[0]
+    reader = ImageReader(paths.raw, inputs.decoding)
     task = base.task
     oof = out_of_fold(members, accelerator)
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
     test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
 
-    with atomic_folder(paths.evaluate) as folder:
+    with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
         groups = oof_truth.images.set_index("image_id")["group"]
         fitted = fit_members(task, oof_truth, oof, groups)
         write_json(folder / "finish.json", without_nan(fitted))
@@ -47,13 +51,13 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_finished.parquet")
-        _write_suspects(task, oof_truth, finished, paths.raw, folder)
+        _write_suspects(task, oof_truth, finished, reader, folder)
         thresholds = task.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
         first, model = next(iter(base.folds.items()))
-        judged = Judged(task, thresholds, paths.raw, folder)
+        judged = Judged(task, thresholds, reader, folder)
         judged.add("oof", oof_truth, finished, raw)
-        judged.notes["oof"] += finish_advice(fitted)
+        judged.notes["oof"] += describe_gains(fitted)
         judged.draw("oof", oof_truth, finished, raw)
         judged.explain("oof", model.model, inputs.fold(first)[1], finished, base.inputs.pack)
         judged.metrics["folds"] = {
@@ -67,13 +71,12 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             write_table(test, folder / "test.parquet")
             _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
         _add_leakage(judged, inputs, base.folds)
-        if RANDOM in record:
-            own = member_rows(task, oof, base.name)
-            judged.metrics["random_fold"] = compare_random(base, own, record[RANDOM], settings, paths, accelerator)
         metrics = {"headline": judged.headline(), **judged.metrics}
+        names = ascii_names([*inputs.classes, *filter(None, [settings.audit.negative])])
+        judged.notes["oof"] += _renamed_note(names)
         write_json(folder / "metrics.json", without_nan(metrics))
         write_json(folder / "notes.json", judged.notes)
-    _track(settings, root, record["run_id"], metrics, paths.evaluate)
+    _track(settings, root, record["run_id"], _tracked(metrics, names), paths.evaluate)
     return metrics
 
 
@@ -87,12 +90,12 @@ def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFra
     judged.draw("test", truth, finished, raw)
 
 
-def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, raw: Path, folder: Path) -> None:
+def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, reader: ImageReader, folder: Path) -> None:
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
     suspects = task.suspects(truth, finished)
     write_table(suspects, folder / "suspects.csv", SUSPECTS)
     most = task.settings.evaluate.suspects
-    suspect_gallery(suspects, truth.images, truth.boxes, raw, folder / "suspects.png", most)
+    suspect_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
 
 
 def _add_leakage(judged: Judged, inputs: Inputs, folds: Iterable[int]) -> None:
@@ -150,6 +153,22 @@ def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
     )
 
 
+def _renamed_note(names: dict[str, str]) -> list[str]:
+    """Which classes MLflow knows by another name."""
+    told = [f"'{name}' is '{other}'" for name, other in names.items() if name != other]
+    return [f"MLflow takes plain letters alone: in the names of its metrics, {', '.join(told)}."] if told else []
+
+
+def _tracked(metrics: dict[str, Any], names: dict[str, str]) -> dict[str, float | None]:
+    """The metrics of each set of images as MLflow names them."""
+    found = {}
+    for subset in ("oof", "test", "test_clean"):
+        for key, value in metrics.get(subset, {}).items():
+            metric, slash, name = key.partition("/")
+            found[f"{subset}/{metric}{slash}{names.get(name, name)}"] = value
+    return found
+
+
 def _weight(weight: float | dict[str, float]) -> str:
     """For all classes, or by class."""
     if isinstance(weight, dict):
@@ -161,11 +180,12 @@ def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:
     return task.score(truth, rows_of(truth, predictions))
 
 
-def _track(settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, Any], folder: Path) -> None:
+def _track(
+    settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, float | None], folder: Path
+) -> None:
     """Add the results to the run of the training that they are of."""
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=run_id) as tracked:
-        for subset in ("oof", "test", "test_clean", "random_fold"):
-            tracked.log_metrics({f"{subset}/{name}": value for name, value in metrics.get(subset, {}).items()})
+        tracked.log_metrics(metrics)
         tracked.log_artifact(folder / "metrics.json", "evaluate")
         tracked.log_artifact(folder / "tables", "evaluate/tables")
         tracked.log_artifact(folder / "figures", "evaluate/figures")

@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
 from tropho.config import with_overrides
 from tropho.errors import DataError, UsageError
-from tropho.files import fingerprint, read_json, sha256_of
+from tropho.files import fingerprint, read_json, read_yaml, sha256_of
+from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import Pack
 from tropho.images.shrunk import ShrunkPack
 from tropho.model_settings import IGNORES_REGIONS
@@ -35,6 +34,8 @@ class Inputs:
     pack: Pack
     classes: list[str]
     data_hash: str
+    decoding: Decoding = DECODING
+    """How files became the pack's pixels."""
 
     def fold(self, number: int) -> tuple[Truth, Truth]:
         """(training truth, validation truth) of a fold."""
@@ -60,14 +61,16 @@ def read_inputs(paths: Paths) -> Inputs:
     if train.empty:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
+    summary = read_json(paths.audit / "summary.json")
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
         truth=Truth(images, *split_regions(boxes)),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
         pack=Pack(paths.augmented / "pack"),
-        classes=read_json(paths.audit / "summary.json")["classes"],
+        classes=summary["classes"],
         data_hash=fingerprint([sha256_of(path) for path in files]),
+        decoding=Decoding.recorded(summary),
     )
 
 
@@ -75,7 +78,7 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
     """The settings with what the search chose; as they are where no search was made."""
     if not paths.choice.exists():
         return settings
-    return with_overrides(settings, yaml.safe_load(paths.choice.read_text(encoding="utf-8")) or {})
+    return with_overrides(settings, read_yaml(paths.choice) or {})
 
 
 def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
@@ -134,6 +137,6 @@ def code_hash() -> str:
 def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
     """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
-    for key in ("folds", "random_fold", "members"):  # which other models there are
+    for key in ("folds", "members"):  # which other models there are
         del parts["train"][key]
     return fingerprint([settings.kind, settings.audit.negative, inputs.classes, parts, inputs.data_hash, code_hash()])

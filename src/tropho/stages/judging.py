@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import write_table
@@ -17,8 +18,8 @@ UNDEFINED = "undefined"  # in tables, where a quantity has no value
 class Judged:
     """Collects metrics and notes of sets of images, and writes their tables and figures below `folder`."""
 
-    def __init__(self, task: Task, thresholds: dict[str, Any], raw: Path, folder: Path) -> None:
-        self.task, self.thresholds, self.raw, self.folder = task, thresholds, raw, folder
+    def __init__(self, task: Task, thresholds: dict[str, Any], reader: ImageReader, folder: Path) -> None:
+        self.task, self.thresholds, self.reader, self.folder = task, thresholds, reader, folder
         self.metrics: dict[str, Any] = {}
         self.notes: dict[str, list[str]] = {}
         self.seen: dict[str, tuple[Truth, pd.DataFrame, pd.DataFrame]] = {}
@@ -42,7 +43,7 @@ class Judged:
     def draw(self, subset: str, truth: Truth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
         """Write their figures; `truth` may have images without a label."""
         to = self.folder / "figures" / subset
-        self.task.figures(truth, finished, self.thresholds, self.raw, to, unfinished)
+        self.task.figures(truth, finished, self.thresholds, self.reader, to, unfinished)
 
     def explain(self, subset: str, model: nn.Module, truth: Truth, finished: pd.DataFrame, pack: Pack) -> None:
         """Pictures of what one model looks at in images that it never saw."""

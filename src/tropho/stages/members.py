@@ -1,19 +1,24 @@
 """The models of a task's ensemble as run.json lists them, and what each of them says of some images."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from accelerate import Accelerator
 
 from tropho.errors import DataError
+from tropho.files import sha256_of
 from tropho.predicting.ensembles import stack_members, stack_views
 from tropho.predicting.predictor import Predictor, load_predictor
-from tropho.settings import BASE, RANDOM, TaskSettings
+from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs
 from tropho.stages.paths import Paths
 from tropho.tasks.base import Task, Truth
 from tropho.training.fit import predict
+
+FILES = ("weights.safetensors", "history.csv")
+"""Of a trained fold, whose SHA-256 run.json holds."""
 
 
 def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -33,9 +38,17 @@ def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any])
     return entries
 
 
-def trained_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The same with the model of a random fold, if there is one."""
-    return {**model_entries(record), **({RANDOM: record[RANDOM]} if RANDOM in record else {})}
+def damaged_files(folder: Path, fold: dict[str, Any]) -> list[str]:
+    """List the files of a trained fold that are missing or not as they were written.
+
+    Args:
+        folder: of the fold.
+        fold: its entry in run.json; "sha256" by file name.
+    """
+    digests = fold.get("sha256", {})
+    return [
+        file for file in FILES if not (folder / file).is_file() or sha256_of(folder / file) != digests.get(file, "")
+    ]
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,12 @@ class Member:
 def load_entry(name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths) -> dict[int, Predictor]:
     """One trained model by fold, from its entry in run.json."""
     present = {"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
+    for fold in entry["folds"]:
+        if damaged := damaged_files(folder := paths.fold(fold["fold"], name), fold):
+            raise DataError(
+                f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run `dvc repro`, or "
+                f"`tropho train {settings.name}`, which trains that fold again."
+            )
     folds = {fold["fold"]: load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]}
     for predictor in folds.values():
         predictor.task.settings = predictor.task.settings.model_copy(update=present)

@@ -14,6 +14,16 @@ class Paths:
     task: str
 
     @property
+    def fingerprint(self) -> Path:
+        """JSON that changes with the files at the source."""
+        return self.root / "data" / "fingerprints" / f"{self.task}.json"
+
+    @property
+    def stamps(self) -> Path:
+        """JSON of those files' sizes, times and hashes, which saves reading them again; not an output."""
+        return self.root / ".cache" / "fingerprints" / f"{self.task}.json"
+
+    @property
     def raw(self) -> Path:
         """Folder of files as they came."""
         return self.root / "data" / "raw" / self.task

@@ -1,6 +1,7 @@
 """Predictions for any image files, by all the models that a task has trained."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from tropho.audit.protocol import ignored
 from tropho.config import load_task
 from tropho.errors import DataError
 from tropho.files import read_json
-from tropho.formats.competition import write_competition_csv
+from tropho.formats.layout import write_submission
 from tropho.images.decode import read_image
 from tropho.predicting.ensembles import finish_members, stack_members
 from tropho.progress import say, track
@@ -20,12 +21,13 @@ from tropho.settings import BASE, TaskSettings
 from tropho.stages.evaluated import check_evaluated
 from tropho.stages.members import load_folds
 from tropho.stages.paths import Paths
-from tropho.tables import write_table
+from tropho.stages.target import target_of
 
 
 def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
-    """Predict image files and write a CSV; returns a sentence that says how many.
+    """Predict image files and write a CSV in the layout of the task's submission; returns a sentence of how many.
 
+    Images are named by their files, without the ending where a sample submission names them so.
     Images that can't be read are named on standard error and left out.
 
     Raises:
@@ -40,12 +42,13 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     trained = read_json(record)
     fitted = _fitted(settings, paths, trained)
     members = load_folds(settings, paths, trained)
-    kind = next(iter(members[BASE].values())).task
+    first = next(iter(members[BASE].values()))
+    kind, decoding = first.task, replace(first.decoding, max_megapixels=settings.audit.max_megapixels)
     names = _names(images)
-    tables = []
+    tables, predicted = [], []
     for name, image in track(list(names.items()), "predict"):
         try:
-            pixels = read_image(image)
+            pixels = read_image(image, decoding=decoding)
             tables.append(
                 stack_members(
                     {
@@ -54,17 +57,19 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
                     }
                 )
             )
+            predicted.append(name)
         except DataError as error:
             say(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
     left_out = _left_out(settings, names, paths)
     table = finish_members(kind, pd.concat(tables, ignore_index=True), fitted, left_out)
-    submission = kind.submission(table, list(table["image_id"].unique()))
-    if kind.settings.kind == "detection":
-        write_competition_csv(submission, out)
-    else:
-        write_table(submission, out)
+    target = target_of(paths, settings, kind.classes)
+    scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
+    table = table.round(dict.fromkeys(scores, settings.submit.decimals))
+    rows = target.rows_of_files(predicted)
+    submission = target.layout.fill(kind.submission(table, predicted), rows)
+    write_submission(submission, target.layout, out)
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 
 

@@ -1,5 +1,7 @@
 """Stage 3, split: stratified folds that keep groups together, and a test set that shares no picture."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.progress import say
 from tropho.settings import TaskSettings
+from tropho.splitting.coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
 from tropho.splitting.dealing import deal
 from tropho.splitting.summary import FINEST, summarise
 from tropho.splitting.traits import traits_of
@@ -26,12 +29,38 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     if settings.kind == "detection":
         _check_objects(images, boxes)
     splits = split(settings.split, images, boxes)
-    summary = summarise(splits, images, boxes, settings.split.validation == "published", settings.split.holdout)
+    summary = summarise(splits, images, boxes, settings.split)
+    summary["notes"] += _gap_notes(settings.split, splits, images, boxes)
     tables.write_table(splits, paths.splits, tables.SPLITS)
     write_json(paths.splits.with_suffix(".json"), summary)
     for note in summary["notes"]:
         say(note)
     return splits
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What is for training, validation and test before folds are dealt.
+
+    Attributes:
+        images: (N,) usable images, sorted by id, their groups as the settings want them.
+        subset: (N,) "train", "validation" (a published one that is kept), "test" or "excluded".
+        classes: of the training and validation images, whatever was then held out or excluded; empty in detection.
+        folds: how many are to be dealt.
+    """
+
+    images: pd.DataFrame
+    subset: np.ndarray
+    classes: list[str]
+    folds: int
+
+    @property
+    def train(self) -> pd.DataFrame:
+        return self.images[self.subset == "train"]
+
+    @property
+    def most_folds(self) -> int:
+        return most_folds(self.train, self.classes)
 
 
 def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
@@ -51,40 +80,108 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
 
     Raises:
         UsageError: the settings ask for a published validation set, and there is none.
-        DataError: no training image is usable, or a class has fewer groups than there are folds.
+        DataError: no training image is usable, all are of one class, or a class has fewer groups than there are folds;
+            the sentence names settings that work.
     """
     published = settings.validation == "published"
     if published and not (images["subset"] == "validation").any():
         raise UsageError(
             "split.validation is 'published', but the data set publishes no validation images; set it to merged."
         )
-    usable = images[images["status"] == "ok"]
-    ordered = usable.sort_values("image_id").reset_index(drop=True)
+    sides = _sides(settings, images, boxes)
+    if sides.most_folds < sides.folds:
+        told = shortage(sides.train, sides.classes, sides.folds, images)
+        raise DataError(f"{told} {_remedy(settings, sides, images, boxes)}")
+    if len(sides.classes) == 1:
+        raise DataError(
+            f"All usable training images are of class '{sides.classes[0]}', and a classifier needs two classes; add "
+            "images of another, or see whether audit.class_map, audit.classes or issues.csv of the audit took it away."
+        )
+    subset, train = sides.subset.copy(), sides.train
+    fold = np.full(len(subset), -1)
+    if published:
+        fold[subset == "train"], fold[_taken_in(subset)] = 1, 0
+    else:
+        fold[subset == "train"] = deal(train["group"], traits_of(train, boxes, sides.folds), sides.folds, settings.seed)
+    table = sides.images[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
+    usable = tables.usable_images(images)
+    splits = table.loc[usable["image_id"]].reset_index()
+    splits["group"] = usable["group"].to_numpy()
+    return tables.conform(splits, tables.SPLITS, "splits")
+
+
+def _sides(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> _Sides:
+    """Tell training, validation and test images apart, and exclude what training shares with the others."""
+    published = settings.validation == "published"
+    ordered = tables.usable_images(images).sort_values("image_id").reset_index(drop=True)
+    groups = ordered["group"]
     if not settings.grouped:
         ordered = ordered.assign(group=ordered["image_id"])
     subset = ordered["subset"].to_numpy(dtype=object, copy=True)
     if not published:
         subset[subset == "validation"] = "train"
-    folds = 1 if published else settings.folds
-    _check_groups(ordered[subset == "train"], images, folds)
-    _check_more_than_one_class(ordered.loc[subset == "train", "label"])
+    classes = sorted(ordered.loc[subset != "test", "label"].dropna().unique())
     if not (images["subset"] == "test").any():
         _hold_out(settings, subset, ordered, boxes)
-    if settings.drop_test_duplicates:
-        _exclude_copies(subset, ordered["duplicate"])
-    fold = np.full(len(ordered), -1)
-    train = subset == "train"
-    dealt = ordered[train]
-    _check_groups(dealt, images, folds)
-    if published:
-        fold[train], fold[_taken_in(subset)] = 1, 0
-    else:
-        _check_classes(dealt, folds)
-        fold[train] = deal(dealt["group"], traits_of(dealt, boxes, folds), folds, settings.seed)
-    table = ordered[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
-    splits = table.loc[usable["image_id"]].reset_index()
-    splits["group"] = usable["group"].to_numpy()
-    return tables.conform(splits, tables.SPLITS, "splits")
+    if settings.test_overlap != "keep":
+        _exclude_shared(subset, groups if settings.test_overlap == "drop_groups" else ordered["duplicate"])
+    return _Sides(ordered, subset, classes, 1 if published else settings.folds)
+
+
+def _remedy(settings: SplitSettings, sides: _Sides, images: pd.DataFrame, boxes: pd.DataFrame) -> str:
+    """Name the first change of settings, of those tried, with which the images can be dealt."""
+    for words, changes, kept in _changes(settings, sides, images):
+        tried = _sides(settings.model_copy(update=changes), kept, boxes)
+        most, least = tried.most_folds, min(2, tried.folds)
+        if most < least or len(tried.classes) == 1:
+            continue
+        steps = [*words, *([f"set split.folds to {most}"] if most < tried.folds else [])]
+        if steps:
+            return f"To go on, {' and '.join(steps)}."
+    return "Add images of what is missing."
+
+
+def _changes(
+    settings: SplitSettings, sides: _Sides, images: pd.DataFrame
+) -> Iterator[tuple[list[str], dict[str, object], pd.DataFrame]]:
+    """Yield what may be changed: in words, as settings, and the images then; what costs least comes first."""
+    yield [], {}, images
+    if settings.validation == "published":
+        yield ["set split.validation to merged"], {"validation": "merged"}, images
+    if settings.holdout > 0 and not (images["subset"] == "test").any():
+        yield ["set split.holdout to 0"], {"holdout": 0.0}, images
+    counts = groups_by_class(sides.images[np.isin(sides.subset.astype(str), ["train", "validation"])], sides.classes)
+    rare = counts[counts < min(2, sides.folds)].index
+    if len(rare):
+        dropped = ", ".join(f"{name}: null" for name in rare)
+        kept = images.assign(status=images["status"].where(~images["label"].isin(rare), "unlabelled"))
+        yield [f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}"], {}, kept
+    if "excluded" in sides.subset:
+        yield ["set split.test_overlap to keep"], {"test_overlap": "keep"}, images
+    if settings.grouped:
+        words = (
+            "let audit.group_pattern tell more groups apart (or set split.grouped to false, which flatters the score)"
+        )
+        yield [words], {"grouped": False}, images
+
+
+def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> list[str]:
+    """Say which parts lack which classes, with a number of folds that lack none, if one is found."""
+    missing = gaps(splits, images, boxes)
+    published, remedy = settings.validation == "published", ""
+    rare = [name for name, parts in missing.items() if any(part != "test" for part in parts)]
+    if rare and not published:
+        remedy = f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}."
+        for folds in range(settings.folds - 1, 1, -1):
+            tried = gaps(split(settings.model_copy(update={"folds": folds}), images, boxes), images, boxes)
+            if all(part == "test" for parts in tried.values() for part in parts):
+                remedy = f"Set split.folds to {folds}, or merge or drop what is rare with audit.class_map."
+                break
+    test = images[images["subset"] == "test"]
+    notes = gap_notes(missing, published, len(test) > 0, remedy)
+    if len(test) and test["label"].isna().all() and not boxes["image_id"].isin(test["image_id"]).any():
+        notes.append("The published test set has no labels: it is predicted, and scores are those out of fold.")
+    return notes
 
 
 def _hold_out(settings: SplitSettings, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
@@ -100,11 +197,11 @@ def _hold_out(settings: SplitSettings, subset: np.ndarray, images: pd.DataFrame,
     subset[free[held]] = "test"
 
 
-def _exclude_copies(subset: np.ndarray, duplicate: pd.Series) -> None:
-    """Change to "excluded" what shows the same as a test image, and training images that show a validation image."""
+def _exclude_shared(subset: np.ndarray, key: pd.Series) -> None:
+    """Change to "excluded" what has the key of a test image, and training images with that of a validation image."""
     for judged, others in (("test", ("train", "validation")), ("validation", ("train",))):
-        known = set(duplicate[subset == judged].dropna())
-        subset[np.isin(subset.astype(str), others) & duplicate.isin(known).to_numpy()] = "excluded"
+        known = set(key[subset == judged].dropna())
+        subset[np.isin(subset.astype(str), others) & key.isin(known).to_numpy()] = "excluded"
 
 
 def _taken_in(subset: np.ndarray) -> np.ndarray:
@@ -133,40 +230,10 @@ def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame
     return np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])
 
 
-def _check_groups(train: pd.DataFrame, images: pd.DataFrame, folds: int) -> None:
-    groups = train["group"].nunique()
-    if groups < folds:
-        status = images.loc[images["subset"] != "test", "status"].value_counts()
-        counts = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
-        raise DataError(
-            f"{groups} groups of usable training images can't be dealt into {folds} folds; "
-            f"training images by status: {counts}; issues.csv of the audit says why."
-        )
-
-
 def _check_objects(images: pd.DataFrame, boxes: pd.DataFrame) -> None:
     train = images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "image_id"]
-    if not boxes["image_id"].isin(train).any():
+    if len(train) and not boxes["image_id"].isin(train).any():
         raise DataError(
             f"None of the {len(train):,} usable training images has a labelled object, so there is nothing to learn "
             "to find; see issues.csv of the audit for labels that were left aside."
-        )
-
-
-def _check_more_than_one_class(labels: pd.Series) -> None:
-    """One class alone is always right: there would be nothing to learn and nothing to measure."""
-    if labels.nunique() == 1:
-        raise DataError(
-            f"All usable training images are of one class, '{labels.dropna().iloc[0]}', and classification needs two; "
-            "see issues.csv of the audit for images and folders that were left aside."
-        )
-
-
-def _check_classes(train: pd.DataFrame, folds: int) -> None:
-    """Without an image of each class in each fold, there would be nothing to measure the class on."""
-    by_class = train.dropna(subset=["label"]).groupby("label")["group"].nunique()
-    if len(by_class) and by_class.min() < folds:
-        raise DataError(
-            f"Class '{by_class.idxmin()}' has {by_class.min()} groups of training images for {folds} folds; "
-            f"lower split.folds, or merge or drop the class with audit.class_map."
         )

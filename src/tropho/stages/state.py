@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tropho.config import load_params, task_settings
+from tropho.tracking.provenance import read_lock
 
 STAGES = ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report")
 
@@ -16,8 +15,7 @@ def stage_states(root: Path) -> dict[str, dict[str, str]]:
     Only settings and outputs are looked at; `dvc status` also compares data and code.
     """
     params = load_params(root / "params.yaml")
-    lock = root / "dvc.lock"
-    locked = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {}) if lock.exists() else {}
+    locked = read_lock(root)
     return {
         task: {stage: _state(locked.get(f"{stage}@{task}"), params, root) for stage in STAGES}
         for task in params["tasks"]

@@ -8,20 +8,23 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.files import read_json, sha256_of, write_json
-from tropho.formats.competition import write_competition_csv
-from tropho.formats.submission import check_submission
-from tropho.predicting.predictor import load_predictor
+from tropho.formats.layout import write_submission
+from tropho.formats.submission import NEGATIVE, check_submission
+from tropho.predicting.predictor import trained_task
 from tropho.progress import say
 from tropho.settings import TaskSettings
 from tropho.stages.evaluated import check_evaluated
+from tropho.stages.frames import to_stored_frame
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, write_table
+from tropho.stages.target import Target, target_of
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, empty, read_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.ledger import enter, keep_file
 from tropho.tracking.provenance import stages_lock
 
 BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
+FIRST = 5  # names of images in messages
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -33,32 +36,40 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     paths = Paths(root, settings.name)
     record = read_json(paths.models / "run.json")
     check_evaluated(paths, record, settings)
-    predictor = load_predictor(paths.models / f"fold{record['folds'][0]['fold']}")
+    task = trained_task(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
     splits = read_table(paths.splits, SPLITS)
     held_back = not settings.evaluate.test
     image_ids = [] if held_back else _test_ids(images, splits)
     left_out = Truth(images, empty(BOXES)).ignored
-    table = _submission(predictor.task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
-    if settings.audit.format == "boxes_csv":
-        write_competition_csv(table, paths.submission)
-    else:
-        write_table(table, paths.submission)
-    sample = paths.raw / "SampleSubmission.csv"
+    target = target_of(paths, settings, task.classes)
+    predictions = _submission(task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
+    if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
+        predictions, images = to_stored_frame(predictions, images[images["image_id"].isin(image_ids)], paths.raw)
+    rows = [] if held_back else target.rows(image_ids)
+    table = target.layout.fill(predictions, rows)
+    write_submission(table, target.layout, paths.submission)
+    checked = target.followed is not None and not held_back
     if held_back:
         say("evaluate.test is false: the submission has no rows.")
-    elif sample.exists():
-        _refuse_faults(paths.submission, sample, images)
+    elif checked:
+        _refuse_faults(paths.submission, target, images, settings.audit.negative or NEGATIVE)
+    elif target.sample is not None:
+        say(f"The submission does not follow {target.sample.path}: {target.layout.problem}.")
     else:
-        say("There is no SampleSubmission.csv to check the submission against.")
+        say("There is no sample submission to check the submission against.")
+    not_predicted = {} if held_back else _not_predicted(images, splits, image_ids, target)
+    if not_predicted:
+        say(_sentence(not_predicted))
     metrics = read_json(paths.evaluate / "metrics.json")
     score = {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]}
     summary = {
         "task": settings.name,
         "file": paths.submission.name,
         "rows": len(table),
-        "images": len(image_ids),
-        "checked": sample.exists() and not held_back,
+        "images": len(rows),
+        "not_predicted": not_predicted,
+        "checked": checked,
         "sha256": sha256_of(paths.submission),
         "score": score,
         "run_id": record["run_id"],
@@ -97,7 +108,35 @@ def _submission(
     return task.submission(finished.round(dict.fromkeys(numbers, decimals)), image_ids)
 
 
-def _refuse_faults(submission: Path, sample: Path, images: pd.DataFrame) -> None:
-    faults = check_submission(submission, sample, images[["image_id", "width", "height"]])
+def _refuse_faults(submission: Path, target: Target, images: pd.DataFrame, negative: str) -> None:
+    assert target.sample is not None
+    faults = check_submission(submission, target.sample, target.sizes(images), negative, target.layout.labels)
     if faults:
         raise DataError(f"{submission} would be refused: {faults[0]} ({len(faults)} faults in all).")
+
+
+def _not_predicted(
+    images: pd.DataFrame, splits: pd.DataFrame, image_ids: list[str], target: Target
+) -> dict[str, dict[str, Any]]:
+    """Test images that no model has looked at: {status: {"images": how many, "first": a few}}.
+
+    The status is tables.IMAGES', or "no test image" for what the sample alone names.
+    """
+    looked_at = set(splits.loc[splits["subset"] == "test", "image_id"])
+    statuses = images.set_index("image_id")["status"].loc[[each for each in image_ids if each not in looked_at]]
+    names: dict[str, list[str]] = {}
+    for image_id, status in statuses.items():
+        names.setdefault(str(status), []).append(str(image_id))
+    if target.followed is not None:
+        strange = [each for each in target.followed.ids if each not in target.matches.images]
+        names |= {"no test image": strange} if strange else {}
+    return {status: {"images": len(each), "first": each[:FIRST]} for status, each in names.items()}
+
+
+def _sentence(not_predicted: dict[str, dict[str, Any]]) -> str:
+    total = sum(each["images"] for each in not_predicted.values())
+    parts = [
+        f"{each['images']:,} {status}: {', '.join(each['first'])}{', ...' if each['images'] > FIRST else ''}"
+        for status, each in not_predicted.items()
+    ]
+    return f"Test images that were not looked at, and whose rows say nothing: {total:,} ({'; '.join(parts)})."

@@ -1,7 +1,4 @@
-"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow.
-
-Where `train.random_fold` says so, a further model is trained on a random fold; it is no member of the ensemble.
-"""
+"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow."""
 
 import json
 import math
@@ -16,22 +13,20 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from tropho.config import member_settings
-from tropho.errors import OutsideError, UsageError
-from tropho.files import atomic_folder, fingerprint, read_json, without_nan, write_json
+from tropho.errors import DataError, OutsideError, UsageError
+from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, without_nan, write_json
 from tropho.progress import say
-from tropho.settings import BASE, RANDOM, TaskSettings
+from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import trained_entries
+from tropho.stages.members import FILES, damaged_files, model_entries
 from tropho.stages.paths import Paths
-from tropho.stages.random_fold import dealt_at_random
+from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
 from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint
 from tropho.training.fit import Fitted, fit, make_accelerator
-
-FILES = ("weights.safetensors", "history.csv")
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -42,8 +37,6 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     paths = Paths(root, settings.name)
     inputs = read_inputs(paths)
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
-    if settings.train.random_fold:
-        models.append(_random_model(models[0], paths))
     base, *others = models
     accelerator = make_accelerator(settings.train)
     record = RunIds(paths.checkpoints / fingerprint([model.fingerprint for model in models]) / "run.json")
@@ -73,7 +66,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Model:
-    """One model, of the ensemble or of a random fold, and which of its folds models/T already holds."""
+    """One model of the ensemble, and which of its folds models/T already holds."""
 
     name: str
     settings: TaskSettings
@@ -91,20 +84,26 @@ def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _
     inputs = inputs.at(settings.augment.size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
-    trained = trained_entries(read_json(paths.models / "run.json")) if (paths.models / "run.json").exists() else {}
-    entry = trained.get(name, {})
+    entry = _trained(paths).get(name, {})
     same = entry.get("folds", []) if entry.get("fingerprint") == key else []
-    kept = {
-        fold["fold"]: fold for fold in same if all((paths.fold(fold["fold"], name) / each).exists() for each in FILES)
-    }
+    kept = {fold["fold"]: fold for fold in same if _is_whole(paths.fold(fold["fold"], name), fold)}
     return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
 
 
-def _random_model(base: _Model, paths: Paths) -> _Model:
-    """The same settings on a random fold."""
-    alone = base.settings.train.model_copy(update={"folds": 1})
-    inputs = dealt_at_random(base.inputs, base.task, base.settings.train.seed)
-    return _model(RANDOM, base.settings.model_copy(update={"train": alone}), inputs, paths)
+def _trained(paths: Paths) -> dict[str, dict[str, Any]]:
+    """Read what models/T holds, by member; nothing where run.json is missing or damaged."""
+    try:
+        return model_entries(read_json(paths.models / "run.json"))
+    except DataError:
+        return {}
+
+
+def _is_whole(folder: Path, fold: dict[str, Any]) -> bool:
+    """Tell whether a trained fold's files are those that were written, by the SHA-256 in its entry of run.json."""
+    damaged = damaged_files(folder, fold)
+    if damaged and folder.exists():
+        say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
+    return not damaged
 
 
 def _train(model: _Model, accelerator: Accelerator, run: Run, record: RunIds) -> dict[str, Any]:
@@ -123,8 +122,7 @@ def _train_other(model: _Model, accelerator: Accelerator, parent: Run, record: R
     if set(fold_numbers(model.settings, model.inputs)) <= set(model.kept):
         return _train(model, accelerator, parent, record)
     name = f"{model.settings.name} {model.name}"
-    tags = {"stage": "random_fold"} if model.name == RANDOM else {"stage": "member", "member": model.name}
-    with parent.child(name, run_id=record[model.name], tags=tags) as tracked:
+    with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
         record[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
         entry = _train(model, accelerator, tracked, record)
@@ -213,6 +211,7 @@ def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Ru
         "best_epoch": progress.best_epoch,
         "epochs": len(progress.history),
         "seconds": progress.seconds,
+        "sha256": {file: sha256_of(work / key / file) for file in FILES} if accelerator.is_main_process else {},
     }
 
 
@@ -224,13 +223,13 @@ def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
 
 def _write_fold(fitted: Fitted, folder: Path) -> None:
     save_file({name: value.contiguous() for name, value in fitted.weights.items()}, folder / "weights.safetensors")
-    pd.DataFrame(fitted.progress.history).astype({"epoch": int}).to_csv(folder / "history.csv", index=False)
+    write_table(pd.DataFrame(fitted.progress.history).astype({"epoch": int}), folder / "history.csv")
 
 
 def _summary(
     base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]], accelerator: Accelerator
 ) -> dict[str, Any]:
-    members = {name: entry for name, entry in entries.items() if name not in (base.name, RANDOM)}
+    members = {name: entry for name, entry in entries.items() if name != base.name}
     return {
         "task": base.settings.name,
         "run_id": run_id,
@@ -240,7 +239,6 @@ def _summary(
         "processes": accelerator.num_processes,
         **entries[base.name],
         "members": members,
-        **({RANDOM: entries[RANDOM]} if RANDOM in entries else {}),
     }
 
 
@@ -248,7 +246,11 @@ def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Pa
     """Move what was trained, and what is kept, into models/T, whole."""
     with atomic_folder(paths.models) as folder:
         for model in models:
-            config = {"settings": model.settings.model_dump(), "classes": model.inputs.classes}
+            config = {
+                "settings": model.settings.model_dump(),
+                "classes": model.inputs.classes,
+                "decoding": model.inputs.decoding.record(),
+            }
             for number in (fold["fold"] for fold in entries[model.name]["folds"]):
                 old = paths.fold(number, model.name)
                 source = old if number in model.kept else model.work / f"fold{number}"

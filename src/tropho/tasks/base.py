@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.predicting.views import View
 from tropho.settings import TaskSettings
@@ -48,15 +49,16 @@ class Truth:
 
     @property
     def ignored(self) -> pd.Series | None:
-        """Classes, joined by "+", that annotators left out of an image, by image_id; None where that is unknown."""
+        """Classes that annotators left out of an image (tables.join_names), by image_id; None where unknown."""
         return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
 
     @property
     def labelled(self) -> "Truth":
-        """The part that can be scored against: every image if there are boxes, else those with a label."""
-        if len(self.boxes):
-            return self
-        return replace(self, images=self.images[self.images["label"].notna()].reset_index(drop=True))
+        """The part that can be scored against: images with a label or, if there are boxes, with labels that count."""
+        known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
+        if "status" in self.images:
+            known &= self.images["status"] != "unlabelled"
+        return replace(self, images=self.images[known].reset_index(drop=True))
 
     def of(self, image_ids: Iterable[str]) -> "Truth":
         """The part that concerns these images, in their order."""
@@ -147,7 +149,7 @@ class Task(Protocol):
         """The metric `score_name` alone, quick enough for every epoch; higher is better."""
 
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Every metric, flat, with names that MLflow accepts; `score_name` is among them."""
+        """Every metric, flat, those of a class as `metric/class`; `score_name` is among them."""
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Decision thresholds chosen on these (out-of-fold) predictions."""
@@ -171,7 +173,7 @@ class Task(Protocol):
         truth: Truth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
-        raw: Path,
+        reader: ImageReader,
         to: Path,
         unfinished: pd.DataFrame | None = None,
     ) -> None:

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
 from tropho.metrics.classification import classification_metrics
+from tropho.metrics.thresholds import unreachable_recall
 from tropho.models import build_model
 from tropho.predicting.views import View, view_images
 from tropho.settings import TaskSettings
@@ -173,29 +175,18 @@ class ClassificationTask:
     def notes(
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
-        """See reporting.advice."""
-        from tropho.metrics.curves import classification_curves, shown_classes
-        from tropho.reporting import advice
-
-        true, values = self._numbers(truth), predictions[self.columns].to_numpy()
+        """See base."""
+        true = self._numbers(truth)
         if len(np.unique(true)) == 1:
             return [f"All these images are of one class, '{self.classes[true[0]]}', so no score tells classes apart."]
-        shown, left_out = shown_classes(truth.images["label"], self.classes)
-        places = [self.classes.index(name) for name in shown]
-        rows = truth.images["label"].map({name: number for number, name in enumerate(shown)}).fillna(-1).to_numpy()
-        return [
-            *([f"What follows on single classes is of fewer: {left_out[0].lower()}{left_out[1:]}"] if left_out else []),
-            *advice.curve_advice(classification_curves(rows, values[:, places], shown)),
-            advice.calibration_advice(true, unfinished[self.columns].to_numpy(), values),
-            *advice.threshold_advice(thresholds, self.settings.evaluate.sensitivity),
-        ]
+        return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
 
     def figures(
         self,
         truth: Truth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
-        raw: Path,
+        reader: ImageReader,
         to: Path,
         unfinished: pd.DataFrame | None = None,
     ) -> None:
@@ -204,7 +195,9 @@ class ClassificationTask:
 
         evaluate = self.settings.evaluate
         beta, gallery = evaluate.curve_beta, evaluate.gallery
-        classification_figures(truth.images, predictions, self.classes, raw, to, beta, gallery, thresholds, unfinished)
+        classification_figures(
+            truth.images, predictions, self.classes, reader, to, beta, gallery, thresholds, unfinished
+        )
 
     def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
         """Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""

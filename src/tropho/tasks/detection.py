@@ -8,18 +8,20 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
 from tropho.metrics.regions import drop_ignored
+from tropho.metrics.thresholds import unreachable_recall
 from tropho.model_settings import STRIDE
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.tiles import by_own_size, on_cpu, predict_tiles
 from tropho.predicting.views import View, look_through
 from tropho.settings import TaskSettings
-from tropho.tables import DETECTIONS, empty
+from tropho.tables import DETECTIONS, empty, join_names
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
@@ -49,8 +51,8 @@ class DetectionTask:
         return settings.model_copy(update={"model": model})
 
     def strata(self, truth: Truth) -> list[str]:
-        """The classes present in each image, joined."""
-        present = truth.boxes.groupby("image_id")["label"].agg(lambda labels: "+".join(sorted(set(labels))))
+        """The classes present in each image, see tables.join_names."""
+        present = truth.boxes.groupby("image_id")["label"].agg(join_names)
         return [present.get(image_id, "") for image_id in truth.images["image_id"]]
 
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> BoxedImages:
@@ -122,18 +124,8 @@ class DetectionTask:
         return self._fusion.fit(self._scored(truth, empty(DETECTIONS))[0], scored, groups)
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """P(negative) calibrated and its power by class, as far as settings ask for them and their gain holds."""
-        evaluate = self.settings.evaluate
-        if not self.negative or not (evaluate.calibrate_negative or evaluate.power_trials):
-            return {}
-        from tropho.predicting.finish_search import Evidence, search_finish
-        from tropho.predicting.finishing import suppress
-
-        rows = predictions if truth.ignored is None else suppress(predictions, truth.ignored)
-        truth, rows = self._scored(truth, rows)
-        image_ids = list(truth.images["image_id"])
-        evidence = Evidence(image_ids, truth.boxes, rows, groups.loc[image_ids], self.negative, self.classes)
-        return search_finish(evidence, evaluate.calibrate_negative, evaluate.power_trials)
+        """Nothing: fusion is all that is fitted."""
+        return {}
 
     def finish(
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
@@ -141,7 +133,7 @@ class DetectionTask:
         """Each box's score scaled by 1 - P(negative) of its image; see predicting.finishing."""
         from tropho.predicting.finishing import finish_detections
 
-        return finish_detections(predictions, self.negative, fitted, ignored)
+        return finish_detections(predictions, self.negative, ignored)
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """The leaderboard's metric."""
@@ -188,10 +180,8 @@ class DetectionTask:
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
         """See base."""
-        from tropho.reporting.advice import threshold_advice
-
         told = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
-        return [*told, *threshold_advice(thresholds, self.settings.evaluate.sensitivity)]
+        return [*told, *unreachable_recall(thresholds, self.settings.evaluate.sensitivity)]
 
     def _nothing_to_find(self, truth: Truth) -> str:
         """What scores of images without objects say."""
@@ -203,7 +193,7 @@ class DetectionTask:
         truth: Truth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
-        raw: Path,
+        reader: ImageReader,
         to: Path,
         unfinished: pd.DataFrame | None = None,
     ) -> None:
@@ -211,14 +201,15 @@ class DetectionTask:
         from tropho.reporting.detection import detection_figures
 
         evaluate = self.settings.evaluate
-        truth, predictions = self._scored(truth, predictions)
+        known = truth.labelled if len(truth.boxes) else truth
+        known, predictions = self._scored(known, predictions)
         detection_figures(
-            truth.images,
-            truth.boxes,
-            predictions,
+            known.images,
+            known.boxes,
+            predictions[predictions["image_id"].isin(known.images["image_id"])],
             self.classes,
             self.negative,
-            raw,
+            reader,
             to,
             evaluate.iou,
             thresholds,

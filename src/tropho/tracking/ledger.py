@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from tropho.errors import UsageError
 from tropho.files import atomic_path
-from tropho.tables import conform, empty, write_table
+from tropho.tables import conform, empty, read_csv, write_table
 
 LEDGER = {
     "task": "string",
@@ -38,7 +38,7 @@ LEDGER = {
 
 def read_ledger(path: Path, copy: Path) -> pd.DataFrame:
     """The rows (LEDGER) of both copies, each file once, oldest first; no rows where there is neither."""
-    tables = [pd.read_csv(each, dtype=LEDGER) for each in (copy, path) if each.exists()]
+    tables = [read_csv(each, LEDGER) for each in (copy, path) if each.exists()]
     if not tables:
         return empty(LEDGER)
     rows = pd.concat([conform(table, LEDGER, "the ledger") for table in tables], ignore_index=True)

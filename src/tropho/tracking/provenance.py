@@ -5,10 +5,10 @@ import getpass
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
-import yaml
-
-from tropho.files import fingerprint, sha256_of
+from tropho.errors import DataError
+from tropho.files import fingerprint, read_yaml, sha256_of
 
 REWRITTEN = (":(exclude)dvc.lock", ":(exclude)submissions/*.ledger.csv")
 
@@ -36,12 +36,22 @@ def stages_lock(root: Path, task: str, stages: tuple[str, ...]) -> str | None:
     DVC writes a stage's entry when the stage has ended, so a stage can know those of the stages before it. The
     same function finds the entries again in any later dvc.lock. None without entries.
     """
-    lock = root / "dvc.lock"
-    if not lock.is_file():
-        return None
-    entries = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    entries = read_lock(root)
     found = {stage: entries[f"{stage}@{task}"] for stage in stages if f"{stage}@{task}" in entries}
     return fingerprint(found) if found else None
+
+
+def read_lock(root: Path) -> dict[str, Any]:
+    """Read the stages that dvc.lock has entries of; raise DataError where it is damaged, as by a merge conflict."""
+    lock = root / "dvc.lock"
+    if not lock.is_file():
+        return {}
+    try:
+        content = read_yaml(lock) or {}
+    except DataError as error:
+        raise DataError(f"{error} A merge leaves conflict marks: keep one side, or delete the file.") from error
+    stages: dict[str, Any] = content.get("stages", {}) if isinstance(content, dict) else {}
+    return stages
 
 
 def provenance(root: Path) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Which tracked runs belong to what is being done, kept on disk."""
 
+from contextlib import suppress
 from pathlib import Path
 
+from tropho.errors import DataError
 from tropho.files import read_json, write_json
 
 
@@ -10,7 +12,9 @@ class RunIds:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._ids: dict[str, str] = read_json(path) if path.exists() else {}
+        self._ids: dict[str, str] = {}
+        with suppress(DataError):  # missing or damaged: new runs are begun
+            self._ids = read_json(path)
 
     def __getitem__(self, key: str) -> str | None:
         return self._ids.get(key)

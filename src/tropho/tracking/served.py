@@ -15,7 +15,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from tropho.errors import DataError
-from tropho.images.decode import read_image
+from tropho.images.decode import DECODING, Decoding, read_image
 
 
 class Served(PythonModel):
@@ -38,17 +38,17 @@ class Served(PythonModel):
         """
         if "image" not in model_input:
             raise DataError("The input has no column 'image' with paths or base64 texts of image files.")
-        images = [pixels(str(cell), row) for row, cell in enumerate(model_input["image"])]
+        images = [pixels(str(cell), row, self.predictor.decoding) for row, cell in enumerate(model_input["image"])]
         tables = self.predictor.predict_images(images)
         numbered = [table.assign(row=row) for row, table in enumerate(tables)]
         together = pd.concat(numbered, ignore_index=True) if numbered else pd.DataFrame({"row": []})
         return together[["row", *[column for column in together if column != "row"]]]
 
 
-def pixels(cell: str, row: int) -> np.ndarray:
+def pixels(cell: str, row: int, decoding: Decoding = DECODING) -> np.ndarray:
     """A path or base64 text -> (H, W, 3) uint8 RGB."""
     if len(cell) < 4096 and Path(cell).is_file():
-        return read_image(Path(cell))
+        return read_image(Path(cell), decoding=decoding)
     try:
         encoded = base64.b64decode(cell.partition("base64,")[2] or cell, validate=True)
     except (binascii.Error, ValueError):
@@ -56,7 +56,7 @@ def pixels(cell: str, row: int) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"row_{row}"
         file.write_bytes(encoded)
-        return read_image(file)
+        return read_image(file, decoding=decoding)
 
 
 set_model(Served())

@@ -23,14 +23,13 @@ from tropho.training.loop import predict_all, train_one_epoch
 from tropho.training.optimizers import build_optimizer
 from tropho.training.sampling import EpochSampler
 from tropho.training.schedules import learning_rate
-from tropho.training.soups import INGREDIENTS, greedy_soup, uniform_soup
 
 EpochDone = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained fold: the best weights, or a soup of the best ones, on the CPU, and how training went."""
+    """A trained fold: the best weights, on the CPU, and how training went."""
 
     weights: State
     progress: Progress
@@ -129,7 +128,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     on_epoch: EpochDone = lambda row: None,
 ) -> Fitted:
-    """Train one fold and return its best weights by validation score, or the soup that train.soup asks for.
+    """Train one fold and return its best weights by validation score.
 
     Args:
         task: model, data, loss and score.
@@ -153,27 +152,18 @@ def fit(
         progress.history.append(row)
         if row["epoch"] % train.validate_every == 0 or row["epoch"] == train.epochs:
             row["score"] = validate(task, fold.judged, val_truth, pack, accelerator)
-            progress.kept = progress.best_epochs(INGREDIENTS if train.soup else 1)
-            if progress.kept[0] == row["epoch"]:
-                progress.best_epoch, progress.best_score = progress.kept[0], row["score"]
-            if row["epoch"] in progress.kept and accelerator.is_main_process:
-                weights = fold.judged.state_dict().items()
-                store.save_best(int(row["epoch"]), {name: value.detach().cpu().clone() for name, value in weights})
+            if progress.find_best() == row["epoch"]:
+                progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
+                if accelerator.is_main_process:
+                    weights = fold.judged.state_dict().items()
+                    best = {name: value.detach().cpu().clone() for name, value in weights}
+                    progress.best_sha256 = store.save_best(int(row["epoch"]), best)
         progress.finished = _out_of_patience(progress, train)
         if accelerator.is_main_process:
             store.save(progress, **fold.state())
         accelerator.wait_for_everyone()
         on_epoch(row)
-    if train.soup is None:
-        return Fitted(store.load_best(progress), progress)
-
-    def score(weights: State) -> float:
-        fold.judged.load_state_dict(weights)
-        return validate(task, fold.judged, val_truth, pack, accelerator)
-
-    cook = greedy_soup if train.soup == "greedy" else uniform_soup
-    soup, progress.best_score = cook([store.load_kept(epoch) for epoch in progress.kept], score)
-    return Fitted(soup, progress)
+    return Fitted(store.load_best(progress), progress)
 
 
 def validate(task: Task, model: nn.Module, truth: Truth, pack: Pack, accelerator: Accelerator) -> float:

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from optuna.trial import FrozenTrial, TrialState
 
 from tropho.reporting import style
-from tropho.training.search.results import best_of, visible
+from tropho.training.search.results import best_of
 from tropho.training.search.space import Knob
 
 MARKS = {TrialState.COMPLETE: ("complete", "o", 0), TrialState.PRUNED: ("pruned", "v", 4)}
@@ -21,7 +21,7 @@ IMPORTANCE_FROM = 4
 
 def draw(study: optuna.Study, knobs: list[Knob], to: Path) -> None:
     """Write history.png, settings.png and, from four complete trials on, importance.png into a folder."""
-    trials = visible(study)
+    trials = study.get_trials(deepcopy=False)
     _history(trials, to / "history.png")
     _settings(trials, knobs, to / "settings.png")
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]

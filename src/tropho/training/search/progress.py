@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tropho.training.search.results import STATES, best_of
-from tropho.training.search.storage import SURPLUS, counts, reason_of
+from tropho.training.search.storage import counted, reason_of
 
 STYLES = {"complete": "green", "pruned": "yellow", "failed": "red"}
 
@@ -22,10 +22,10 @@ class TrialLines:
 
     def done(self, study: optuna.Study, trial: FrozenTrial, values: dict[str, Any]) -> None:
         """Print the line of a trial that has ended."""
-        if not self._console.is_terminal or SURPLUS in trial.user_attrs:
+        if not self._console.is_terminal:
             return
         trials = study.get_trials(deepcopy=False)
-        place = sum(counts(each) for each in trials if each.number <= trial.number)
+        place = len(counted([each for each in trials if each.number <= trial.number]))
         state = STATES[trial.state]
         line = Text(f"trial {place}/{self._total}  ").append(state, STYLES.get(state, ""))
         if trial.state == TrialState.FAIL:

@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from tropho.training.search.space import Knob
-from tropho.training.search.storage import SURPLUS, reason_of
+from tropho.training.search.storage import reason_of
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -25,17 +25,12 @@ def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
-def visible(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials in order, without those that a process began and gave up for want of a place in the total."""
-    return [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
-
-
 def trials_table(study: optuna.Study, knobs: list[Knob]) -> pd.DataFrame:
     """One row a trial: number, state, score, a column a knob, steps, seconds, started, reason.
 
     `score` of a pruned trial is its last one. `steps` are the epochs after which it was scored last.
     """
-    rows = [_row(trial, knobs) for trial in visible(study)]
+    rows = [_row(trial, knobs) for trial in study.get_trials(deepcopy=False)]
     columns = [
         "number",
         "state",

@@ -21,17 +21,13 @@ from tropho.training.search.results import best_of, trials_table
 from tropho.training.search.sampler import SeededSampler
 from tropho.training.search.space import parse_space
 from tropho.training.search.storage import (
-    QUEUED_FOR,
     REASON,
-    SURPLUS,
-    WORKER,
-    counts,
-    is_surplus,
+    counted,
     open_storage,
     reason_of,
-    requeue_killed,
+    retry,
+    retry_running,
     storage_address,
-    this_worker,
 )
 
 _A_TRIAL_S_OWN_FAULT = (DataError, UsageError, MemoryError, torch.OutOfMemoryError)
@@ -56,10 +52,6 @@ class PrunedError(optuna.TrialPruned, EndedEarlyError):
     """The trial does worse than the median of the others at the same step."""
 
     outcome = "PRUNED"
-
-
-class SurplusError(Exception):
-    """Another process took the last place of the total at the same moment."""
 
 
 class Report:
@@ -139,22 +131,23 @@ class Search:
 
         The settings as they are come first, so that at the epochs of a trial the choice is never worse than
         they are. A trial that fails by its own settings is kept with its reason, and the search goes on; what
-        an interrupted search left behind is tried again. A process that finds only trials of other processes
-        under way does not wait for them.
+        an interrupted search left behind is tried again. Several processes may exceed the total by one trial each.
 
         Raises:
             DataError: no trial came to its end.
         """
+        if not self._shared:
+            retry_running(self.study)
         if not self.study.get_trials(deepcopy=False):
             own = {knob.key: knob.nearest(_setting(self._settings, knob.key)) for knob in self._knobs}
             known = {key: value for key, value in own.items() if value is not None}
-            self.study.enqueue_trial(known, {QUEUED_FOR: "settings as they are"})
+            self.study.enqueue_trial(known)
         lines = TrialLines(self._total)
         while self._left() > 0:
             self.study.optimize(
                 lambda trial: self._evaluate(trial, objective),
                 n_trials=1,
-                catch=(*_A_TRIAL_S_OWN_FAULT, SurplusError),
+                catch=_A_TRIAL_S_OWN_FAULT,
                 callbacks=[lambda study, trial: lines.done(study, trial, self._values(trial))],
             )
         return self.choice["params"]
@@ -162,7 +155,7 @@ class Search:
     @property
     def choice(self) -> Choice:
         """What the search has come to so far; raise DataError if no trial came to its end."""
-        trials = [trial for trial in self.study.get_trials(deepcopy=False) if counts(trial)]
+        trials = counted(self.study.get_trials(deepcopy=False))
         best = best_of(trials)
         if best is None:
             reasons = [reason_of(trial) for trial in trials if trial.state == TrialState.FAIL] or ["none was run"]
@@ -183,16 +176,10 @@ class Search:
         draw(self.study, self._knobs, folder)
 
     def _left(self) -> int:
-        requeue_killed(self.study, self._shared)
-        return self._total - sum(counts(trial) for trial in self.study.get_trials(deepcopy=False))
+        return self._total - len(counted(self.study.get_trials(deepcopy=False)))
 
     def _evaluate(self, trial: optuna.Trial, objective: Objective) -> float:
-        trial.set_user_attr(WORKER, this_worker())
         values = {knob.key: knob.suggest(trial) for knob in self._knobs}
-        earlier = [each for each in self.study.get_trials(deepcopy=False) if each.number < trial.number]
-        if is_surplus(trial, earlier, self._total):
-            trial.set_user_attr(SURPLUS, True)
-            raise SurplusError
         try:
             report = Report(trial, values, self._settings.tune.prune)
             score = float(objective(with_overrides(self._settings, values), report))
@@ -200,6 +187,11 @@ class Search:
                 raise DataError("The trial's score is undefined.")
         except _A_TRIAL_S_OWN_FAULT as error:
             trial.set_user_attr(REASON, f"{error or type(error).__name__}")
+            raise
+        except optuna.TrialPruned:
+            raise
+        except BaseException:  # Ctrl-C, or a fault outside: nothing is known of these parameters yet
+            retry(self.study, self.study.get_trials(deepcopy=False)[trial.number])
             raise
         return score
 

@@ -19,7 +19,6 @@ FIXED = {
     "augment.previews": "it changes nothing in a model",
     "train.epochs": "a trial lasts tune.epochs",
     "train.folds": "a trial trains the first fold",
-    "train.random_fold": "it changes nothing in the other models",
     "train.precision": "it is one for the whole process",
     "train.workers": "it changes nothing in a model",
 }

@@ -1,14 +1,11 @@
-"""Where trials are kept, and what becomes of those whose process was killed."""
+"""Where trials are kept, and what becomes of those whose process was killed (Optuna's heartbeat and retry callback)."""
 
-import contextlib
-import os
-import platform
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import optuna
-import psutil
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError
@@ -20,15 +17,11 @@ HEARTBEAT = 30
 """Seconds between signs of life in a database."""
 GRACE = 120
 """Seconds without one after which another machine's trial counts as killed."""
-ATTEMPTS = 3
-"""Times that the same parameters are tried if the process is killed each time, as for want of memory."""
+RETRIES = 2
+"""Times that the same parameters are tried again if the process is killed each time, as for want of memory."""
 
-# User attributes of a trial.
-WORKER = "worker"
 REASON = "reason"
-QUEUED_FOR = "queued_for"
-ATTEMPT = "attempt"
-SURPLUS = "surplus"
+"""User attribute of a trial that failed by its own settings."""
 
 
 def storage_address(setting: str | None, root: Path) -> str:
@@ -45,7 +38,7 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
 
     Args:
         address: a database URL (sqlite for one process at a time, postgresql for many machines), or
-            `journal:PATH`, a file for many processes that share a file system.
+            `journal:PATH`, a file for the processes of one machine, in which killed trials are not tried again.
 
     Raises:
         UsageError: the address can't be understood, or its driver is not installed.
@@ -60,89 +53,48 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
         wait = {"connect_args": {"timeout": 60}} if address.startswith("sqlite:") else {"pool_pre_ping": True}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.storages.RDBStorage(address, wait, heartbeat_interval=HEARTBEAT, grace_period=GRACE)
+            return optuna.storages.RDBStorage(
+                address,
+                wait,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=_retry_callback(),
+            )
     except (ImportError, ValueError, ArgumentError) as error:
         raise UsageError(f"tune.storage '{_public(address)}' can't be used: {_line(error)}.") from error
     except Exception as error:  # every driver has its own errors
         raise OutsideError(f"tune.storage '{_public(address)}' can't be opened: {_line(error)}.") from error
 
 
-def this_worker() -> dict[str, Any]:
-    """What tells this process from every other one that may come to the same study."""
-    return {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+def retry(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue the parameters of an interrupted trial again, at most RETRIES times."""
+    _retry_callback()(study, trial)
 
 
-def requeue_killed(study: optuna.Study, shared: bool) -> None:
-    """Mark trials as failed whose process is gone, and queue the parameters of every interrupted trial again.
-
-    A trial was interrupted if it failed without a reason of its own: killed, stopped by the user, or ended by
-    an error that ended the whole search.
-
-    Args:
-        study: of any number of processes.
-        shared: whether processes of other machines may work on it; if not, none of them can be alive.
-    """
+def retry_running(study: optuna.Study) -> None:
+    """Fail every running trial and queue its parameters again; for a study of one process, which has just started."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if not _is_alive(trial.user_attrs.get(WORKER), shared):
-            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # another process was faster
-                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
-    trials = study.get_trials(deepcopy=False)
-    queued = {trial.user_attrs.get(QUEUED_FOR) for trial in trials}
-    for trial in trials:
-        purpose = f"retry of {trial.number}"
-        if _is_interrupted(trial) and purpose not in queued and _attempt(trial) < ATTEMPTS:
-            parameters = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-            study.enqueue_trial(parameters, {QUEUED_FOR: purpose, ATTEMPT: _attempt(trial) + 1})
+        study.tell(trial.number, state=TrialState.FAIL)
+        retry(study, trial)
 
 
-def is_surplus(trial: optuna.Trial, earlier: list[FrozenTrial], total: int) -> bool:
-    """Whether a trial that has just begun is one too many, as when processes begin at the same moment.
-
-    Args:
-        trial: the new one.
-        earlier: all with a lower number.
-        total: of trials that count.
-    """
-    purpose = trial.user_attrs.get(QUEUED_FOR)
-    if purpose is not None and any(each.user_attrs.get(QUEUED_FOR) == purpose for each in earlier):
-        return True
-    return sum(counts(each) for each in earlier) >= total
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of the total: done or under way, but neither waiting, superseded nor surplus."""
-    if trial.state == TrialState.WAITING or SURPLUS in trial.user_attrs:
-        return False
-    return not _is_interrupted(trial) or _attempt(trial) >= ATTEMPTS
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """List the trials that count towards the total: begun, and not tried again by a later trial."""
+    retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
+    return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
 
 
 def reason_of(trial: FrozenTrial) -> str | None:
-    """Why a trial failed; None if it did not."""
+    """Say why a trial failed; None if it did not."""
     if trial.state != TrialState.FAIL:
         return None
-    return trial.user_attrs.get(REASON, f"interrupted, attempt {_attempt(trial)} of {ATTEMPTS}")
+    return trial.user_attrs.get(REASON, "interrupted")
 
 
-def _is_interrupted(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.FAIL and not {REASON, SURPLUS} & set(trial.user_attrs)
-
-
-def _attempt(trial: FrozenTrial) -> int:
-    return int(trial.user_attrs.get(ATTEMPT, 1))
-
-
-def _is_alive(worker: dict[str, Any] | None, shared: bool) -> bool:
-    if worker is None:
-        return shared  # about to write its name, or gone before it could; then the heartbeat tells
-    if worker["host"] != platform.node():
-        return shared
-    try:
-        process = psutil.Process(worker["pid"])
-        # The system gives a number again, but not with the same start; the clock may be set by seconds.
-        same = abs(process.create_time() - worker["started"]) < 5
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _retry_callback() -> RetryHeartbeatStaleTrialCallback:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
 
 
 def _public(address: str) -> str:

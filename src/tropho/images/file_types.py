@@ -1,0 +1,36 @@
+"""Which files are images by their names, and which are litter of file managers and tools."""
+
+from pathlib import PurePosixPath
+
+FORMATS_BY_ENDING = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), frozenset({"JPEG", "MPO"})),  # MPO: JPEGs of some phones
+    ".mpo": frozenset({"MPO", "JPEG"}),
+    ".png": frozenset({"PNG"}),
+    **dict.fromkeys((".bmp", ".dib"), frozenset({"BMP", "DIB"})),
+    **dict.fromkeys((".tif", ".tiff"), frozenset({"TIFF"})),
+    ".webp": frozenset({"WEBP"}),
+    ".gif": frozenset({"GIF"}),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), frozenset({"PPM"})),
+    **dict.fromkeys((".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), frozenset({"JPEG2000"})),
+}
+"""File name endings in lower case -> Pillow's names of the formats that such a file may hold."""
+
+IMAGE_ENDINGS = frozenset(FORMATS_BY_ENDING)
+
+_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir", "icon\r"})
+"""Names in lower case that systems leave in folders and archives, beside all those that begin with a dot."""
+
+
+def ending_of(path: str) -> str:
+    """The file name's ending in lower case, with its dot; "" where there is none."""
+    return PurePosixPath(path).suffix.lower()
+
+
+def is_image_name(path: str) -> bool:
+    """Whether the name ends as an image's does, in any case."""
+    return ending_of(path) in IMAGE_ENDINGS
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is no part of a data set (.DS_Store, Thumbs.db, __MACOSX, ._a.png)."""
+    return name.startswith(".") or name.lower() in _LITTER

@@ -1,0 +1,133 @@
+"""Which fonts can draw a text in figures, and what stands in for a name that none of them can draw.
+
+DejaVu Sans, which comes with Matplotlib, draws Latin, Greek and Cyrillic; for other scripts the machine's own fonts are
+looked through. Scripts whose letters join or run from right to left are never drawn: neither library orders them
+everywhere.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+
+BUNDLED = Path(mpl.get_data_path())
+DEFAULT = BUNDLED / "fonts" / "ttf" / "DejaVuSans.ttf"
+_UNFIT = re.compile(r"emoji|last.?resort|blank|symbol|dingbat", re.IGNORECASE)
+_STAND_INS: ContextVar[dict[str, str] | None] = ContextVar("stand_ins", default=None)
+_used: set[Path] = set()
+"""Fonts other than the default that texts of this process need."""
+
+
+def font_for(text: str) -> Path | None:
+    """Find one font that draws every letter of a text as it stands; None where there is none."""
+    letters = frozenset(map(ord, text))
+    if any(_needs_shaping(letter) for letter in text):
+        return None
+    if letters <= _letters(DEFAULT):
+        return DEFAULT
+    found = next((path for path in _machine_fonts() if letters <= _letters(path)), None)
+    _used.update([found] if found else [])
+    return found
+
+
+def drawn(text: object) -> str:
+    """Convert text from data to one line that figures can draw.
+
+    Names that no font can draw become their stand-ins (see `naming`); what else can't be drawn is spelled out in
+    brackets, by the Unicode names of its letters.
+    """
+    line = _line(str(text))
+    if font_for(line):
+        return line
+    for name, stand_in in (_STAND_INS.get() or {}).items():
+        line = line.replace(_line(name), stand_in)
+    return line if font_for(line) else "".join(_spelled(*run) for run in groupby(line, _is_plain))
+
+
+def plain(text: object, length: int = 28) -> str:
+    r"""Convert text from data to a chart label: drawable, no formulas, shortened in the middle.
+
+    A label that starts with "_" would vanish from legends, and one between dollar signs be parsed as TeX.
+    """
+    line = drawn(text)
+    if len(line) > length:
+        line = f"{line[: length // 2]}…{line[-(length // 2 - 1) :]}"
+    line = line.replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line
+
+
+def stand_ins(classes: Sequence[str]) -> dict[str, str]:
+    """Number the classes whose names no font can draw: {"日本": "class 2"}, by their place in the list."""
+    word = next(each for each in ("class", "label", "class no.") if not any(f"{each} " in name for name in classes))
+    found = {name: f"{word} {place}" for place, name in enumerate(classes, start=1) if not font_for(_line(name))}
+    return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))
+
+
+@contextmanager
+def naming(classes: Sequence[str]) -> Iterator[None]:
+    """Let figures that are drawn meanwhile use the classes' stand-ins."""
+    token = _STAND_INS.set(stand_ins(classes))
+    try:
+        yield
+    finally:
+        _STAND_INS.reset(token)
+
+
+def save_png(figure: Figure, to: Any, **options: Any) -> None:
+    """Write a figure as PNG to a path or stream, with the machine's fonts where its texts need them."""
+    families = ["DejaVu Sans", *sorted(FT2Font(str(path)).family_name for path in _used)]
+    with mpl.rc_context({"font.family": families} if _used else {}):
+        for text in figure.findobj(Text) if _used else []:
+            text.set_fontfamily(families)
+        figure.savefig(to, format="png", **options)
+
+
+@cache
+def _letters(path: Path) -> frozenset[int]:
+    """Code points that a font file has glyphs for; none where it can't be read."""
+    try:
+        return frozenset(FT2Font(str(path)).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()
+
+
+@cache
+def _machine_fonts() -> list[Path]:
+    """Upright fonts of the machine that may have letters of other scripts, by file name."""
+    fonts = {Path(each.fname) for each in fontManager.ttflist if each.style == "normal"}
+    fit = [path for path in fonts if BUNDLED not in path.parents and not _UNFIT.search(path.name)]
+    return sorted(fit, key=lambda path: (path.name, path))
+
+
+def _line(text: str) -> str:
+    """The text in one normal form, a space for what has no shape, such as a line break."""
+    return "".join(each if each.isprintable() else " " for each in unicodedata.normalize("NFC", text))
+
+
+def _needs_shaping(letter: str) -> bool:
+    return unicodedata.category(letter) in {"Mn", "Mc", "Me"} or unicodedata.bidirectional(letter) in {"R", "AL", "AN"}
+
+
+def _is_plain(letter: str) -> bool:
+    return ord(letter) in _letters(DEFAULT) and not _needs_shaping(letter)
+
+
+def _spelled(is_plain: bool, letters: Iterator[str]) -> str:
+    """A run of letters as it is, or the names of those that can't be drawn, in brackets."""
+    if is_plain:
+        return "".join(letters)
+    names = (
+        re.sub(r".*(LETTER|SYLLABLE|SIGN|IDEOGRAPH)[ -](SMALL )?", "", unicodedata.name(each, "")) for each in letters
+    )
+    return f"({' '.join(filter(None, names)).lower() or '?'})"
