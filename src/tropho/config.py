@@ -54,11 +54,22 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     for section, values in params["defaults"].items():
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
-    _check_names([*params["tasks"], *(params.get("active") or [])])
-    unknown = [task for task in params.get("active") or [] if task not in params["tasks"]]
-    if unknown:
-        raise UsageError(f"active: there is no task '{unknown[0]}'{_nearest(unknown[0], params['tasks'])}.")
+    active = params.get("active")
+    _check_names([*params["tasks"], *(active if isinstance(active, list) else [])])
+    _check_choices(params)
     return params
+
+
+def _check_choices(params: dict[str, Any]) -> None:
+    """Raise UsageError if `active` or `preset` are not what they must be."""
+    active, preset = params.get("active"), params.get("preset")
+    if not isinstance(active, list) or not all(isinstance(task, str) for task in active):
+        raise UsageError(f"active must be a list of names of tasks, such as [smear_demo], not {active!r}.")
+    if not isinstance(preset, str | None):
+        raise UsageError(f"preset must be the name of one preset, such as laptop, not {preset!r}.")
+    for task in active:
+        if task not in params["tasks"]:
+            raise UsageError(f"active: there is no task '{task}'{_nearest(task, params['tasks'])}.")
 
 
 class _Loader(yaml.SafeLoader):
@@ -117,7 +128,20 @@ def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
         merged[section] = {**(params["defaults"].get(section) or {}), **preset.get(section, {}), **differs}
     settings = _validated(merged, where)
     member_settings(settings)
+    _check_space(settings, where)
     return settings
+
+
+def _check_space(settings: TaskSettings, where: str) -> None:
+    """Raise UsageError if the search may come to a value that no training takes, before anything is searched."""
+    for key, spec in settings.tune.space.items() if settings.tune.trials else ():
+        ends = [spec[end] for end in ("low", "high") if end in spec] if isinstance(spec, dict) else []
+        choices = spec.get("choices") if isinstance(spec, dict) else None
+        for value in [*ends, *(choices if isinstance(choices, list) else [])]:
+            try:
+                with_overrides(settings, {key: value})
+            except UsageError as error:
+                raise UsageError(f"{where}.tune.space.{key}: {error}") from None
 
 
 def _preset(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:

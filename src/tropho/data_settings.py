@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tropho.section import AtLeastOne, Count, Positive, Section, Share
+from tropho.section import AtLeastOne, NotNegative, Positive, Section, Seed, Share
 
 
 class DownloadSettings(Section):
@@ -19,7 +19,7 @@ class DownloadSettings(Section):
     scene: Literal["smear", "cells"]
     images: AtLeastOne
     test_images: AtLeastOne
-    seed: Count
+    seed: Seed
     difficulty: Share
 
     @model_validator(mode="after")
@@ -51,7 +51,7 @@ class AuditSettings(Section):
     group_pattern: str | None
     mistyped: Literal["quarantine", "keep"]
     max_megapixels: Positive
-    min_box: Annotated[float, Field(ge=0)]
+    min_box: NotNegative
     double_iou: Positive
     merge_doubles: bool
     protocol: Literal["detect", "list", "none"]
@@ -59,6 +59,28 @@ class AuditSettings(Section):
     same_slide: Literal["none", "detect"]
     corrections: str | None
     sizes: str | None
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_names(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and not names:
+            raise ValueError("it names no class; null takes those that the labels have")
+        for name in names or []:
+            if not name.strip():
+                raise ValueError("a class has an empty name; leave it out")
+            if names and names.count(name) > 1:
+                raise ValueError(f"it names '{name}' twice; leave one out")
+        return names
+
+    @model_validator(mode="after")
+    def _negative_is_no_class(self) -> "AuditSettings":
+        if self.negative is not None and not self.negative.strip():
+            raise ValueError("negative is an empty name; null says that there is no such class")
+        if self.negative is not None and self.negative in (self.classes or []):
+            raise ValueError(
+                f"negative '{self.negative}' says that an image shows none of the classes; leave it out of classes"
+            )
+        return self
 
     @field_validator("columns")
     @classmethod
@@ -82,8 +104,8 @@ class SplitSettings(Section):
     """Folds, and the test set where none is published."""
 
     validation: Literal["merged", "published"]
-    folds: Annotated[int, Field(ge=2)]
+    folds: Annotated[int, Field(ge=2, le=1000)]
     holdout: Share
     grouped: bool
     test_overlap: Literal["keep", "drop_duplicates", "drop_groups"]
-    seed: Count
+    seed: Seed

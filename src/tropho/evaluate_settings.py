@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tropho.section import Count, Positive, Section
+from tropho.section import Count, Pictures, Positive, Section
 
 
 class EvaluateSettings(Section):
@@ -15,9 +15,9 @@ class EvaluateSettings(Section):
     threshold: Literal["f1", "f_beta", "sensitivity"]
     beta: Positive
     sensitivity: Annotated[float, Field(gt=0, le=1)] | None
-    gallery: Count
-    suspects: Count
-    heat_maps: Count
+    gallery: Pictures
+    suspects: Pictures
+    heat_maps: Pictures
     fusion_trials: Count
 
     @model_validator(mode="after")

@@ -1,11 +1,12 @@
 """The section `model` of params.yaml; see settings.py."""
 
+import sys
 from difflib import get_close_matches
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from tropho.section import AtLeastOne, Positive, Section, Share
+from tropho.section import Positive, Section, Share
 
 
 class Published(NamedTuple):
@@ -47,6 +48,9 @@ CLASSIFIERS = ("mlp", "lenet", "resnet")
 PRESENCE = "presence"
 """A detection model that finds no boxes: it says whether there are any."""
 
+IGNORES_REGIONS = ("fcos", "torchvision_fcos", PRESENCE)
+"""Detection models whose loss leaves ignored regions out."""
+
 
 class ModelSettings(Section):
     """The network."""
@@ -65,22 +69,22 @@ class ModelSettings(Section):
     backbone: str
     pretrained: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    fpn_width: Annotated[int, Field(ge=8)]
+    fpn_width: Annotated[int, Field(ge=8, le=2048)]
     fpn_levels: list[Annotated[int, Field(ge=2, le=7)]] | None
     anchors: Literal["fixed", "fitted"]
     ranges: list[Positive] | None
     scales: list[Positive] | None
     ratios: list[Positive] | None
-    head_depth: Annotated[int, Field(ge=1)]
+    head_depth: Annotated[int, Field(ge=1, le=32)]
     norm: Literal["batch", "layer", "group", "frozen", "none"]
-    hidden: list[AtLeastOne]
+    hidden: Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=64)]
     activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "selu"]
     slope: Positive
     skip: bool
     init: Literal["kaiming", "xavier", "naive"]
     score_min: Share
     nms_iou: Share
-    max_detections: AtLeastOne
+    max_detections: Annotated[int, Field(ge=1, le=100_000)]
 
     @field_validator("backbone")
     @classmethod
@@ -95,6 +99,29 @@ class ModelSettings(Section):
     def has_backbone(self) -> bool:
         """Whether there is a ResNet in the network."""
         return self.name not in ("mlp", "lenet")
+
+    @property
+    def has_own_levels(self) -> bool:
+        """Whether the pyramid has the levels that `fpn_levels` names."""
+        return self.name in ("fcos", "retinanet", "faster_rcnn")
+
+    @property
+    def batch_norm_side(self) -> int | None:
+        """Pixels; images up to this side leave one position to the last batch norm. None: that can't happen."""
+        has_its_own = self.name in ("torchvision_faster_rcnn", "rt_detr")
+        if (self.norm != "batch" and not has_its_own) or self.name == "lenet":
+            return None
+        if self.name == "mlp":
+            return sys.maxsize if self.hidden else None
+        return STRIDE
+
+    @property
+    def batch_norm_remedy(self) -> str:
+        """What to do where batch norm has one value to average."""
+        others = {"mlp": "layer or none", "torchvision_faster_rcnn": "", "rt_detr": ""}.get(
+            self.name, "layer, group, frozen or none"
+        )
+        return f"set train.batch_size to 2 or more{f', or model.norm to {others}' if others else ''}"
 
     @property
     def levels(self) -> list[int]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tropho.images.symmetries import SYMMETRIES
 from tropho.model_settings import STRIDE
-from tropho.section import AtLeastOne, Section, Share
+from tropho.section import AtLeastOne, NotNegative, Section, Share
 
 SCALE_LIMITS = 0.25, 4.0
 
@@ -45,11 +45,11 @@ class PredictSettings(Section):
 
     tta: Annotated[list[View], Field(min_length=1), AfterValidator(_check_distinct)]
     batch_size: AtLeastOne
-    tile: Annotated[int, Field(ge=STRIDE, multiple_of=STRIDE)] | None
+    tile: Annotated[int, Field(ge=STRIDE, le=16_384, multiple_of=STRIDE)] | None
     tile_overlap: Annotated[int, Field(ge=0, multiple_of=STRIDE)]
     fusion: Literal["wbf", "nms"]
     merge_iou: Share | dict[str, Share]
-    weights: Literal["equal", "fitted"] | dict[str, Annotated[float, Field(ge=0)]]
+    weights: Literal["equal", "fitted"] | dict[str, NotNegative]
     negative_from: Annotated[list[str], Field(min_length=1)] | None
 
     @model_validator(mode="after")

@@ -10,14 +10,29 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tropho.data_settings import AuditSettings, DownloadSettings, SplitSettings
 from tropho.evaluate_settings import EvaluateSettings
-from tropho.model_settings import CLASSIFIERS, PRESENCE, ModelSettings
-from tropho.predict_settings import PredictSettings
-from tropho.section import AtLeastOne, Count, Positive, Section, Share
+from tropho.model_settings import CLASSIFIERS, PRESENCE, STRIDE, ModelSettings
+from tropho.predict_settings import PredictSettings, parse_view
+from tropho.section import (
+    AtLeastOne,
+    Count,
+    Epochs,
+    NotNegative,
+    Pictures,
+    Pixels,
+    Positive,
+    Section,
+    Seed,
+    Share,
+)
 
 Kind = Literal["classification", "detection"]
 
 BASE = "base"
 """The task's own model among the members of its ensemble."""
+LENET_SIDE = 12
+"""Pixels; of smaller images LeNet's layers leave nothing."""
+MOST_WEIGHTS = 2_000_000_000
+"""Of one layer."""
 
 
 def _check_member(name: str) -> str:
@@ -32,17 +47,17 @@ MemberName = Annotated[str, AfterValidator(_check_member)]
 class AugmentSettings(Section):
     """The pack of images at training size, and what may happen to them in training."""
 
-    size: Annotated[int, Field(ge=16)]
+    size: Pixels
     encoding: Literal["raw", "png", "jpeg"]
     grey: bool
     policy: Literal["none", "light", "microscopy", "radiology"]
     copy_paste: Share
     copy_paste_negatives: Share
     mosaic: Share
-    crop: Annotated[int, Field(ge=32)] | None
+    crop: Annotated[int, Field(ge=32, le=16_384)] | None
     crop_objects: Share
-    scales: Annotated[list[Positive], Field(min_length=2, max_length=2)]
-    previews: Count
+    scales: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
+    previews: Pictures
 
     @model_validator(mode="after")
     def _scales_are_a_range(self) -> "AugmentSettings":
@@ -50,19 +65,31 @@ class AugmentSettings(Section):
             raise ValueError(f"scales must be [least, most], not {self.scales}")
         return self
 
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "AugmentSettings":
+        if self.crop is not None and self.crop > self.size * self.scales[1]:
+            raise ValueError(f"crop {self.crop} is more than the {self.size * self.scales[1]:g} pixels of an image")
+        return self
+
+    @property
+    def shortest(self) -> int:
+        """Pixels of the longer side of the smallest sample of an image that is packed at full size."""
+        zoomed = int(self.size * self.scales[0])
+        return zoomed if self.crop is None else min(self.crop, zoomed)
+
 
 class TrainSettings(Section):
     """The training loop."""
 
     folds: AtLeastOne | None
-    epochs: AtLeastOne
-    batch_size: AtLeastOne
+    epochs: Epochs
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
     optimizer: Literal["adamw", "sgd"]
-    lr: Positive
+    lr: Annotated[float, Field(gt=0, le=100)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0, le=100)]
     schedule: Literal["constant", "cosine", "one_cycle", "step", "exponential", "plateau"]
-    warmup_epochs: Annotated[float, Field(ge=0)]
+    warmup_epochs: NotNegative
     step_epochs: AtLeastOne
     gamma: Annotated[float, Field(gt=0, le=1)]
     freeze_epochs: Count
@@ -76,9 +103,9 @@ class TrainSettings(Section):
     sampler: Literal["shuffle", "balanced"]
     precision: Literal["float32", "fp16", "bf16"]
     channels_last: bool
-    workers: Count
+    workers: Annotated[int, Field(ge=0, le=1024)]
     log_layers: bool
-    seed: Count
+    seed: Seed
     members: dict[MemberName, dict[str, Any]]
 
 
@@ -86,12 +113,12 @@ class TuneSettings(Section):
     """The search."""
 
     trials: Count
-    epochs: AtLeastOne
+    epochs: Epochs
     images: AtLeastOne | None
     space: dict[str, Any]
     prune: bool
     storage: str | None
-    seed: Count
+    seed: Seed
 
 
 class SubmitSettings(Section):
@@ -130,6 +157,44 @@ class TaskSettings(Section):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
         if self.model.name == PRESENCE and not self.audit.negative:
             raise ValueError(f"model.name '{PRESENCE}' needs audit.negative, the class of empty images")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_norm_has_values(self) -> "TaskSettings":
+        side = self.model.batch_norm_side
+        if side is None or self.augment.shortest > side:
+            return self
+        few = self.train.batch_size == 1, bool(self.tune.trials) and self.tune.images == 1
+        if any(few):
+            key = "train.batch_size" if few[0] else "tune.images"
+            remedy = self.model.batch_norm_remedy.replace("train.batch_size", key)
+            raise ValueError(f"{key} 1 leaves batch norm one value a channel to average; {remedy}")
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits_size(self) -> "TaskSettings":
+        model, size = self.model, self.augment.size
+        least = min(1.0, *(parse_view(view)[1] for view in self.predict.tta))
+        if model.name == "lenet" and round(size * least) < LENET_SIDE:
+            raise ValueError(
+                f"lenet needs images of {LENET_SIDE} pixels, and predict.tta shows it {round(size * least)}; "
+                "raise augment.size or the view's scale"
+            )
+        if model.name == "mlp" and model.hidden and 3 * size * size * model.hidden[0] > MOST_WEIGHTS:
+            raise ValueError(
+                f"an mlp of {model.hidden[0]} units on {size} x {size} pixels has more than {MOST_WEIGHTS:,} weights; "
+                "lower augment.size or model.hidden"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _levels_fit_size(self) -> "TaskSettings":
+        levels, side = self.model.fpn_levels, max(STRIDE, self.augment.shortest)
+        if self.kind == "detection" and self.model.has_own_levels and levels and 2 ** levels[-1] > 2 * side:
+            raise ValueError(
+                f"model.fpn_levels end with {levels[-1]}, a stride of {2 ** levels[-1]} pixels, and training images "
+                f"have {side}; leave out the last level, or raise augment.size"
+            )
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
@@ -102,6 +103,26 @@ def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") ->
     texts = [column for column, kind in schema.items() if kind == "string"]
     table[texts] = table[texts].mask(table[texts] == "")
     return table.fillna({"ignore": False}) if "ignore" in schema else table
+
+
+def is_region(boxes: pd.DataFrame) -> np.ndarray:
+    """Whether each of the boxes (tables.BOXES) is an ignored region, (N,) bool."""
+    if "ignore" not in boxes:
+        return np.zeros(len(boxes), bool)
+    return boxes["ignore"].astype("boolean").fillna(value=False).to_numpy(bool)
+
+
+def split_regions(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Separate boxes of objects from ignored regions.
+
+    Args:
+        boxes: BOXES, in which the column `ignore` may lack.
+
+    Returns:
+        The rows of objects, and those of ignored regions, each numbered from 0.
+    """
+    region = is_region(boxes)
+    return boxes[~region].reset_index(drop=True), boxes[region].reset_index(drop=True)
 
 
 def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None = None) -> None:

@@ -58,4 +58,5 @@ def test_undefined_draws_are_left_out():
 
     table = with_intervals(statistic, np.arange(5))
     assert 1 <= table.loc["some", "low"] <= table.loc["some", "high"]
-    assert np.isnan(table.loc["none"]).all()
+    assert np.isnan(table.loc["none", ["value", "low", "high"]]).all()
+    assert table["draws"]["none"] == 0 < table["draws"]["some"] < 1000

@@ -124,7 +124,7 @@ def test_a_trial_that_fails_is_kept_with_its_reason(search):
     assert study.choice["trials"] == {"complete": 2, "pruned": 0, "failed": 2}
     trials = study.study.get_trials(deepcopy=False)
     assert trials[1].user_attrs["reason"] == "loss is not finite: box."
-    assert "nan" in trials[2].user_attrs["reason"]
+    assert "undefined" in trials[2].user_attrs["reason"]
 
 
 def test_no_trial_at_its_end_is_an_error_with_the_reason(search):

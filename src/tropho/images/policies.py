@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tropho.errors import UsageError
+from tropho.images.scenes import REGION
 
 MIN_VISIBILITY = 0.3
 """A box keeps its object while at least this share of its area stays in the image; below, the box goes."""
@@ -23,7 +24,8 @@ class Policy:
 
     def __init__(self, name: str, size: int, boxed: bool, steps: list[Any]) -> None:
         self.name, self.size, self.boxed = name, size, boxed
-        self._compose = _compose(steps) if steps else None
+        self._compose = _compose(steps, MIN_VISIBILITY) if steps else None
+        self._compose_regions = _compose(steps, 0.0) if steps else None
 
     def __call__(
         self, image: np.ndarray, boxes: np.ndarray, labels: np.ndarray, seed: int
@@ -33,7 +35,7 @@ class Policy:
         Args:
             image: (h, w, 3) uint8, no side longer than `size`; not changed.
             boxes: (n, 4) float32 xyxy in pixels of the image; n may be 0. Boxes are clipped to the image.
-            labels: (n,) int64.
+            labels: (n,) int64; REGION for an ignored region, of which every part stays.
             seed: 32 bits.
 
         Returns:
@@ -43,16 +45,14 @@ class Policy:
         index = np.arange(len(boxes))
         result = image
         if self._compose is not None:
-            # One stream for all steps: Compose.set_random_seed would give each step the same one, so that
-            # "mirror" and "turn over" with equal odds would always happen together.
-            self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
             # The row number travels as a fifth column, so that labels need no encoding to follow their boxes.
             rows = np.column_stack([boxes.reshape(-1, 4), index]).astype(np.float64)
-            done = self._compose(image=image, bboxes=rows)
-            result = done["image"]
-            rows = np.asarray(done["bboxes"], dtype=np.float64).reshape(-1, 5 if len(done["bboxes"]) else 4)
-            index = rows[:, 4].astype(np.int64) if len(rows) else index[:0]
-            boxes = rows[:, :4]
+            regions = labels == REGION
+            result, moved = _run(self._compose, image, rows[~regions], seed)
+            if regions.any():
+                # The library filters all boxes by one visibility: the same draw again, for regions alone.
+                moved = np.concatenate([moved, _run(self._compose_regions, image, rows[regions], seed)[1]])
+            boxes, index = moved[:, :4], moved[:, 4].astype(np.int64)
         if not self.boxed:
             result, boxes = letterbox(result, boxes, self.size)
         boxes = _inside(boxes.astype(np.float32).reshape(-1, 4), result)
@@ -147,13 +147,22 @@ def _radiology() -> list[Any]:
     ]
 
 
-def _compose(steps: list[Any]) -> Any:
+def _run(compose: Any, image: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The image, and those rows (n, 5) that are left: a box and a number each."""
+    # One stream for all steps: Compose.set_random_seed would give each step the same one, so that "mirror" and
+    # "turn over" with equal odds would always happen together.
+    compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 - nothing secret
+    done = compose(image=image, bboxes=rows)
+    return done["image"], np.asarray(done["bboxes"], np.float64).reshape(-1, 5) if len(done["bboxes"]) else rows[:0]
+
+
+def _compose(steps: list[Any], min_visibility: float) -> Any:
     a = _albumentations()
     boxes = a.BboxParams(
         format="pascal_voc",
         clip=True,
         filter_invalid_bboxes=True,
-        min_visibility=MIN_VISIBILITY,
+        min_visibility=min_visibility,
         check_each_transform=False,  # only one step moves boxes over the edge; checking once halves the cost
     )
     return a.Compose(steps, bbox_params=boxes)

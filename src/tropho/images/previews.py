@@ -8,11 +8,13 @@ import numpy as np
 from tropho.images.augmenter import Augmenter
 from tropho.images.draw import Colour, class_colours, contact_sheet, draw_boxes, enlarged, write_png
 from tropho.images.fonts import naming
-from tropho.images.scenes import Scene
+from tropho.images.scenes import REGION, Scene
 from tropho.seeds import sample_seed
 
 _NARROWEST, _WIDEST = 240, 480  # pixels of a tile
 _COLUMNS = 4  # two pairs
+
+REGION_COLOUR: Colour = (128, 128, 128)
 
 Captioned = tuple[Scene, str]
 
@@ -39,6 +41,7 @@ def preview_sheet(
     tiles = [_tile(scene, list(colours.values()), width) for scene, _ in shown]
     used = {int(label) for scene, _ in shown for label in scene.labels}
     legend = [pair for number, pair in enumerate(colours.items()) if number in used]
+    legend += [("ignored region", REGION_COLOUR)] if REGION in used else []
     title = f"Policy '{augmenter.settings.policy}': each pair is the image at training size and one augmentation of it"
     with naming(classes):
         write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
@@ -51,7 +54,8 @@ def _pair(augmenter: Augmenter, number: int, seed: int, name: str) -> list[Capti
 
 def _tile(scene: Scene, palette: Sequence[Colour], width: int) -> np.ndarray:
     large, factor = enlarged(scene.image, width)
-    return draw_boxes(large, scene.boxes * factor, [palette[number] for number in scene.labels])
+    colours = [REGION_COLOUR if number == REGION else palette[number] for number in scene.labels]
+    return draw_boxes(large, scene.boxes * factor, colours)
 
 
 def _counted(before: int, after: int) -> str:

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from tropho.images.pack import Pack
-from tropho.tables import BOX, split_names
+from tropho.tables import BOX, is_region, split_names
+
+REGION = -1
+"""The label of an ignored region, which moves with the picture as boxes do."""
 
 
 class Scene(NamedTuple):
@@ -16,9 +19,9 @@ class Scene(NamedTuple):
     image: np.ndarray
     """(h, w, 3) uint8 RGB."""
     boxes: np.ndarray
-    """(n, 4) float32 xyxy, pixels of the image."""
+    """(n, 4) float32 xyxy, pixels of the image: objects and ignored regions."""
     labels: np.ndarray
-    """(n,) int64, class numbers."""
+    """(n,) int64, class numbers of the boxes; REGION for an ignored region."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -32,7 +35,7 @@ class Scenes:
     Args:
         pack: holds every image.
         images: column image_id, and ignored (tables.IMAGES) where there are classes that were left unlabelled.
-        boxes: tables.BOXES, pixels of the original images; None where images have no boxes.
+        boxes: tables.BOXES, ignored regions included, pixels of the original images; None where images have no boxes.
         classes: names in the order of their numbers; of no use without boxes.
     """
 
@@ -45,7 +48,7 @@ class Scenes:
         """(images, classes) bool: what is not labelled in an image, though it may be there."""
         numbers = {name: number for number, name in enumerate(classes)}
         self._targets = {
-            image_id: (rows[BOX].to_numpy(np.float64), rows["label"].map(numbers).to_numpy(np.int64))
+            image_id: (rows[BOX].to_numpy(np.float64), _labels(rows, numbers))
             for image_id, rows in ([] if boxes is None else boxes.groupby("image_id"))
         }
 
@@ -64,6 +67,11 @@ class Scenes:
     def size_of(self, number: int) -> tuple[int, int]:
         """Width and height of the packed image."""
         return self._pack.size_of(self.image_ids[number])
+
+
+def _labels(rows: pd.DataFrame, numbers: dict[str, int]) -> np.ndarray:
+    """(n,) int64 class numbers of boxes, REGION for those that are to be ignored."""
+    return rows["label"].map(numbers).mask(is_region(rows), REGION).to_numpy(np.int64)
 
 
 def _ignored(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:

@@ -44,7 +44,7 @@ class RankedClass:
         """
         weights = np.ones(len(self.truths)) if weights is None else weights
         counts = weights[..., self.image]
-        positives = (weights * self.truths).sum(axis=-1)
+        positives = weights @ self.truths
         found = np.cumsum(counts * self.hit, axis=-1)
         seen = np.cumsum(counts, axis=-1)
         precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
@@ -61,7 +61,7 @@ class Ranking:
     classes: dict[str, RankedClass]
 
     def score(self, weights: Floats | None = None) -> Floats:
-        """Mean average precision over the classes that are drawn, (...) for weights of (..., I)."""
+        """Mean average precision over the classes that are drawn, (...) for weights of (..., I); there must be one."""
         values = np.stack([ranked.average_precision(weights) for ranked in self.classes.values()])
         drawn = np.isfinite(values)
         return np.where(drawn, values, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)

@@ -8,10 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.calibration import calibration_error
-from tropho.metrics.confusion import confusion_matrix, one_vs_rest
+from tropho.metrics.confusion import class_counts
 from tropho.metrics.scan import Floats, ratio, scan
 
 Ints = NDArray[np.integer]
+
+VALUES_RANKED = 2_000_000_000
+"""Of images x classes x draws, for the areas under curves by class: some minutes."""
+FEWEST_DRAWS = 200
 
 
 def classification_metrics(truth: Ints, probabilities: Floats, classes: list[str]) -> dict[str, float]:
@@ -39,9 +43,13 @@ def classification_intervals(
     draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The same metrics with 95 % bootstrap intervals, resampled by group (N,): columns value, low, high."""
+    """The same metrics with 95 % bootstrap intervals, resampled by group (N,): columns value, low, high, draws.
+
+    There are fewer `draws` where many classes and images would make them take hours.
+    """
     statistic = partial(weighted_metrics, truth, probabilities, classes)
-    return with_intervals(statistic, groups, draws=draws, seed=seed)
+    affordable = max(FEWEST_DRAWS, VALUES_RANKED // max(1, len(truth) * len(classes)))
+    return with_intervals(statistic, groups, draws=min(draws, affordable), seed=seed, width=8 * len(classes))
 
 
 def weighted_metrics(truth: Ints, probabilities: Floats, classes: list[str], weights: Floats) -> dict[str, Floats]:
@@ -51,34 +59,34 @@ def weighted_metrics(truth: Ints, probabilities: Floats, classes: list[str], wei
         shape = (len(truth), len(classes))
         raise ValueError(f"probabilities must have the shape {shape}, not {probabilities.shape}")
     predicted = probabilities.argmax(axis=1) if len(truth) else truth
-    matrix = confusion_matrix(truth, predicted, len(classes), weights)
-    tp, fn, fp, _ = one_vs_rest(matrix)
+    tp, fn, fp, _ = class_counts(truth, predicted, len(classes), weights)
     recall = ratio(tp, tp + fn)
     by_class = {"precision": ratio(tp, tp + fp), "recall": recall, "f1": ratio(2 * tp, 2 * tp + fp + fn)}
-    scans = [scan(truth == number, probabilities[:, number], weights=weights) for number in range(len(classes))]
-    by_class["roc_auc"] = np.stack([each.roc_auc() for each in scans], axis=-1)
-    by_class["pr_auc"] = np.stack([each.average_precision() for each in scans], axis=-1)
+    for name in ("roc_auc", "pr_auc"):
+        by_class[name] = np.empty_like(tp)
+    for number in range(len(classes)):
+        points = scan(truth == number, probabilities[:, number], weights=weights)
+        by_class["roc_auc"][..., number], by_class["pr_auc"][..., number] = points.roc_auc(), points.average_precision()
     likelihood = np.clip(probabilities[np.arange(len(truth)), truth], np.finfo(np.float64).eps, 1.0)
     total = weights.sum(axis=-1)
     result = {
         "accuracy": ratio(tp.sum(axis=-1), total),
         "balanced_accuracy": defined_mean(recall),
         **{name: defined_mean(values) for name, values in by_class.items()},
-        "mcc": multiclass_mcc(matrix),
+        "mcc": multiclass_mcc(tp, tp + fn, tp + fp),
         "log_loss": ratio(-(weights * np.log(likelihood)).sum(axis=-1), total),
         "ece": calibration_error(truth, probabilities, weights=weights),
     }
+    by_class["support"] = tp + fn
     for number, label in enumerate(classes):
-        for name, values in {**by_class, "support": tp + fn}.items():
+        for name, values in by_class.items():
             result[f"{name}/{label}"] = values[..., number]
     return result
 
 
-def multiclass_mcc(matrix: Floats) -> Floats:
-    """Matthews correlation coefficient of matrices (..., C, C), by Gorodkin's R_K; NaN if undefined."""
-    total = matrix.sum(axis=(-2, -1))
-    true, predicted = matrix.sum(axis=-1), matrix.sum(axis=-2)
-    right = np.trace(matrix, axis1=-2, axis2=-1)
+def multiclass_mcc(hits: Floats, true: Floats, predicted: Floats) -> Floats:
+    """Matthews correlation coefficient of counts (..., C) by class, by Gorodkin's R_K; NaN if undefined."""
+    total, right = true.sum(axis=-1), hits.sum(axis=-1)
     covariance = right * total - (true * predicted).sum(axis=-1)
     spread = np.sqrt(total**2 - (predicted**2).sum(axis=-1)) * np.sqrt(total**2 - (true**2).sum(axis=-1))
     return ratio(covariance, spread)

@@ -1,6 +1,7 @@
 """The confusion matrix, and every quantity that is read from one class against the rest of it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from tropho.metrics.scan import Floats, ratio
 
 Ints = NDArray[np.integer]
 Counts = tuple[Floats, Floats, Floats, Floats]
+
+CLASSES_AT_ONCE = 256
+"""Whose quantities are held for all draws: some 50 MB."""
 
 
 def sums_by(numbers: Ints, size: int, weights: Floats) -> Floats:
@@ -43,6 +47,14 @@ def one_vs_rest(matrix: Floats) -> Counts:
     fn = matrix.sum(axis=-1) - tp
     fp = matrix.sum(axis=-2) - tp
     return tp, fn, fp, matrix.sum(axis=(-2, -1))[..., None] - tp - fn - fp
+
+
+def class_counts(truth: Ints, predicted: Ints, classes: int, weights: Floats) -> Counts:
+    """As `one_vs_rest` of the confusion matrix for weights (..., N), without making the matrix."""
+    right = truth == predicted
+    tp = sums_by(truth[right], classes, weights[..., right])
+    true, found = sums_by(truth, classes, weights), sums_by(predicted, classes, weights)
+    return tp, true - tp, found - tp, weights.sum(axis=-1)[..., None] - true - found + tp
 
 
 def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0) -> dict[str, Floats]:
@@ -111,8 +123,9 @@ def quantities_table(
         Columns class, quantity, value, low, high; undefined ones are NaN.
     """
 
-    def counts(weights: Floats) -> Counts:
-        return one_vs_rest(confusion_matrix(truth, predicted, len(classes), weights))
+    def counts(weights: Floats, part: slice) -> Counts:
+        tp, fn, fp, tn = (each[..., part] for each in class_counts(truth, predicted, len(classes), weights))
+        return tp, fn, fp, tn
 
     return _table(counts, classes, groups, beta, seed)
 
@@ -131,10 +144,11 @@ def threshold_table(
     A class without a threshold (None) is never called.
     """
     cuts = np.array([np.inf if each is None else each for each in thresholds], np.float64)
-    called = np.asarray(scores, np.float64) >= cuts
-    mine = truth[:, None] == np.arange(len(classes))
+    numbers = np.arange(len(classes))
 
-    def counts(weights: Floats) -> Counts:
+    def counts(weights: Floats, part: slice) -> Counts:
+        called = np.asarray(scores[:, part], np.float64) >= cuts[part]
+        mine = truth[:, None] == numbers[part]
         tp, fn, fp, tn = (weights @ cell for cell in (mine & called, mine & ~called, ~mine & called, ~mine & ~called))
         return tp, fn, fp, tn
 
@@ -142,15 +156,24 @@ def threshold_table(
 
 
 def _table(
-    counts: Callable[[Floats], Counts], classes: list[str], groups: np.ndarray, beta: float, seed: int
+    counts: Callable[[Floats, slice], Counts], classes: list[str], groups: np.ndarray, beta: float, seed: int
 ) -> pd.DataFrame:
-    """The quantities of (TP, FN, FP, TN), each (..., C), which `counts` makes of the samples' weights (..., N)."""
+    """The quantities of (TP, FN, FP, TN), each (..., part of C), which `counts` makes of the samples' weights (..., N).
+
+    Classes are dealt with some at a time, with the same draws, so that memory does not grow with their number.
+    """
     names = list(quantities(*np.zeros((4, 1))))
 
-    def statistic(weights: Floats) -> dict[str, Floats]:
-        values = quantities(*counts(weights), beta=beta)
-        return {f"{number} {name}": values[name][..., number] for number in range(len(classes)) for name in names}
+    def statistic(weights: Floats, part: slice) -> dict[str, Floats]:
+        values = quantities(*counts(weights, part), beta=beta)
+        several = range(values[names[0]].shape[-1])
+        return {f"{number} {name}": values[name][..., number] for number in several for name in names}
 
-    table = with_intervals(statistic, groups, seed=seed)
+    tables = []
+    for start in range(0, len(classes), CLASSES_AT_ONCE):
+        part = slice(start, start + CLASSES_AT_ONCE)
+        width = max(len(classes), len(names) * min(CLASSES_AT_ONCE, len(classes)))
+        tables.append(with_intervals(partial(statistic, part=part), groups, seed=seed, width=width))
+    table = pd.concat(tables)
     keys = pd.DataFrame([(label, name) for label in classes for name in names], columns=["class", "quantity"])
     return pd.concat([keys, table.reset_index(drop=True)], axis=1)

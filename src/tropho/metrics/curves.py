@@ -7,6 +7,23 @@ from tropho.metrics.matching import match
 from tropho.metrics.scan import Scan, scan
 from tropho.metrics.thresholds import Choice, choose
 
+MOST_SHOWN = 20
+"""Classes that a figure or a note is of at most."""
+
+
+def shown_classes(labels: pd.Series | np.ndarray, classes: list[str]) -> tuple[list[str], str]:
+    """The classes that figures show, in their order, and a sentence on those that they leave out, if any.
+
+    Args:
+        labels: true ones, by which the most frequent classes are found.
+        classes: all of them.
+    """
+    if len(classes) <= MOST_SHOWN:
+        return list(classes), ""
+    counts = pd.Series(labels).value_counts()
+    places = sorted(range(len(classes)), key=lambda place: (-int(counts.get(classes[place], 0)), place))[:MOST_SHOWN]
+    return [classes[place] for place in sorted(places)], f"The {MOST_SHOWN} most frequent of {len(classes):,} classes."
+
 
 def detection_curves(
     truth: pd.DataFrame, predictions: pd.DataFrame, classes: list[str], iou: float = 0.5

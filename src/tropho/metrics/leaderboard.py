@@ -64,11 +64,7 @@ def leaderboard_intervals(
 
     def statistic(weights: Floats) -> dict[str, Floats]:
         values = {f"ap/{name}": each for name, each in _precisions(ranking, weights).items()}
-        stacked = np.stack(list(values.values()))
-        known = ~np.isnan(stacked)
-        total = np.where(known, stacked, 0.0).sum(axis=0)
-        mean = np.divide(total, known.sum(axis=0), out=np.full(len(weights), np.nan), where=known.any(axis=0))
-        return {score_name: mean, **values}
+        return {score_name: _mean(list(values.values()), len(weights)), **values}
 
     return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws=draws, seed=seed)
 
@@ -81,15 +77,23 @@ def gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000, s
     """
 
     def mean(ranking: Ranking, weights: Floats) -> Floats:
-        stacked = np.stack(list(_precisions(ranking, weights).values()))
-        known = ~np.isnan(stacked)
-        return np.where(known, stacked, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return _mean(list(_precisions(ranking, weights).values()), len(weights))
 
     def statistic(weights: Floats) -> dict[str, Floats]:
         return {"gain": mean(ours, weights) - mean(theirs, weights)}
 
     table = with_intervals(statistic, groups.loc[ours.image_ids].to_numpy(), draws=draws, seed=seed)
     return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
+
+
+def _mean(values: list[Floats], draws: int) -> Floats:
+    """(D,) mean over the classes of what is defined, NaN where nothing is; `values` are (D,) a class."""
+    total, count = np.zeros(draws), np.zeros(draws)
+    for each in values:
+        known = ~np.isnan(each)
+        total[known] += each[known]
+        count += known
+    return np.divide(total, count, out=np.full(draws, np.nan), where=count > 0)
 
 
 def _precisions(ranking: Ranking, weights: Floats) -> dict[str, Floats]:

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike
 
 from tropho.metrics.scan import Scan, scan
 
+MOST_TOLD = 20
+"""Names in a sentence."""
+
 Choice = dict[str, float | None]
 """threshold, precision, recall and f_beta there; None where that is undefined, so that JSON can hold it."""
 
@@ -59,4 +62,5 @@ def unreachable_recall(thresholds: Mapping[str, Any], required: float | None) ->
         for name, choice in thresholds.items()
         if isinstance(choice, Mapping) and (choice.get("recall") is None or choice["recall"] < required)
     ]
-    return [f"No threshold reaches the required sensitivity of {required:g} for {', '.join(short)}."] if short else []
+    told = ", ".join(short[:MOST_TOLD]) + (f" and {len(short) - MOST_TOLD:,} more" if len(short) > MOST_TOLD else "")
+    return [f"No threshold reaches the required sensitivity of {required:g} for {told}."] if short else []

@@ -69,10 +69,10 @@ class PresenceClassifier(nn.Module):
 def presence_loss(logits: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
     """Compute the mean binary cross-entropy of (B,) logits against "the image has a box".
 
-    An image without boxes that ignores a class may show something all the same, and is left out.
+    An image without boxes that ignores a class or a region may show something all the same, and is left out.
     """
     present = torch.tensor([len(each["boxes"]) > 0 for each in targets], device=logits.device)
-    unsure = torch.stack([each["ignore"].any() if "ignore" in each else present.new_tensor(False) for each in targets])
-    known = present | ~unsure
+    unsure = [bool(each.get("ignore", present[:0]).any()) or len(each.get("regions", ())) > 0 for each in targets]
+    known = present | ~torch.tensor(unsure, device=logits.device)
     losses = functional.binary_cross_entropy_with_logits(logits, present.float(), reduction="none")
     return (losses * known).sum() / known.sum().clamp(min=1)

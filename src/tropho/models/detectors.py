@@ -42,7 +42,7 @@ class Detector(nn.Module):
             images: uint8 (B, 3, H, W).
             targets: training only; per image "boxes" (n, 4) float32 xyxy with a positive area, and "labels"
                 (n,) int64 from 0; n may be 0. Optional: "ignore" (classes,) bool, true for classes that the image
-                may show without a label.
+                may show without a label; "regions" (m, 4) xyxy, ignored regions, which FCOS alone can leave out.
             sizes: evaluation only; (B, 2) height and width of each image without its padding, to clip to.
 
         Returns:

@@ -15,7 +15,7 @@ from tropho.models.heads import (
     output_conv,
     prior_bias,
 )
-from tropho.models.ignoring import ignored_classes, silence
+from tropho.models.ignoring import ignored_classes, in_regions, silence
 from tropho.models.points import centerness, match_points
 from tropho.models.postprocess import select_detections
 
@@ -44,8 +44,10 @@ class FCOS(nn.Module):
         return HeadOutput({}, select_detections(scores, boxes, sizes, self.model))
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
-        logits = silence(logits, ignored_classes(targets, self.classes)[:, None])
         row, chosen = match_points(grid, [each["boxes"] for each in targets], self.model.ranges)
+        unknown = in_regions(grid.points, targets)
+        unknown.view(-1)[row] = False
+        logits = silence(logits, ignored_classes(targets, self.classes)[:, None] | unknown[..., None])
         boxes = torch.cat([each["boxes"] for each in targets])[chosen]
         labels = torch.cat([each["labels"] for each in targets])[chosen]
         position = row % len(grid.points)

@@ -11,7 +11,7 @@ from tropho.models.layers import group_norm
 
 Targets = list[dict[str, Tensor]]
 """One an image: "boxes" (n, 4) float32 xyxy pixels, "labels" (n,) int64 from 0; where classes are not labelled
-"ignore" (classes,) bool, too."""
+"ignore" (classes,) bool, too; where there are ignored regions "regions" (m, 4), too."""
 
 Detections = list[dict[str, Tensor]]
 """One an image: "boxes" (n, 4) xyxy pixels, "scores" (n,) falling, "labels" (n,) int64 from 0."""

@@ -1,4 +1,4 @@
-"""Classes that an image shows but does not label: from such an image nothing is learned about them."""
+"""What an image shows but does not label, by class or by region: nothing is learned there."""
 
 import torch
 from torch import Tensor
@@ -23,6 +23,15 @@ def without_ignored(targets: Targets) -> Targets:
 def _heeded(target: dict[str, Tensor]) -> dict[str, Tensor]:
     kept = ~target["ignore"][target["labels"]]
     return {**target, "boxes": target["boxes"][kept], "labels": target["labels"][kept]}
+
+
+def in_regions(points: Tensor, targets: Targets) -> Tensor:
+    """Whether points (N, 2) lie in ignored regions of each image, (B, N) bool; a target without "regions" has none."""
+    inside = torch.zeros(len(targets), len(points), dtype=torch.bool, device=points.device)
+    for row, target in enumerate(targets):
+        for region in target.get("regions", points.new_zeros(0, 4)):  # one by one: a crowd has many, and N is large
+            inside[row] |= ((points >= region[:2]) & (points < region[2:])).all(dim=1)
+    return inside
 
 
 def silence(logits: Tensor, ignored: Tensor) -> Tensor:

@@ -30,8 +30,12 @@ def activation(model: ModelSettings) -> nn.Module:
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """A group norm with 32 groups, or as many as divide `channels`."""
-    return nn.GroupNorm(math.gcd(GROUPS, channels), channels)
+    """A group norm with 32 groups, or as many as divide `channels` and have two each.
+
+    A group of one channel would have a single value to normalise where the map is 1 x 1.
+    """
+    groups = math.gcd(GROUPS, channels)
+    return nn.GroupNorm(groups // 2 if 1 < groups == channels else groups, channels)
 
 
 def norm2d(model: ModelSettings) -> Callable[[int], nn.Module]:

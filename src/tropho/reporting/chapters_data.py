@@ -11,6 +11,7 @@ from tropho.reporting.blocks import Block, Fold, List, Section, Table, Text
 from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import facts_of, figures, frame_table, todo
 from tropho.settings import TaskSettings
+from tropho.tables import split_regions
 
 Counts = dict[str, float]
 
@@ -88,7 +89,9 @@ def content(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
         inside = boxes[boxes["image_id"].isin(part["image_id"])]
         if inside.empty:
             return {}
-        counts = {f"{name} boxes": int(number) for name, number in inside["label"].value_counts().sort_index().items()}
+        objects, regions = split_regions(inside)
+        counts = {f"{name} boxes": int(number) for name, number in objects["label"].value_counts().sort_index().items()}
+        counts |= {"ignored regions": len(regions)} if len(regions) else {}
         return {**counts, "images without boxes": int((~part["image_id"].isin(inside["image_id"])).sum())}
     if "label" in part:
         return {str(name): int(number) for name, number in part["label"].value_counts().sort_index().items()}

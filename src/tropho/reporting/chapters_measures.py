@@ -17,6 +17,7 @@ DECISIONS = {
     "quantities_at_thresholds": "at its threshold, chosen out of fold",
 }
 CLASSES_A_TABLE = 3
+MOST_CLASSES = 30
 
 
 def intervals(folders: Folders, reader: Reader, subset: str) -> dict[str, Interval]:
@@ -74,8 +75,10 @@ def _class_columns(table: pd.DataFrame, title: str) -> list[Table]:
         return []
     cells = {(str(row["class"]), str(row["quantity"])): row for row in table.to_dict("records")}
     classes, names = (list(dict.fromkeys(key[place] for key in cells)) for place in (0, 1))
+    if len(classes) > MOST_CLASSES:
+        title += f" (the first {MOST_CLASSES} of {len(classes):,} classes; the tables beside the figures have them all)"
     tables = []
-    for start in range(0, len(classes), CLASSES_A_TABLE):
+    for start in range(0, min(len(classes), MOST_CLASSES), CLASSES_A_TABLE):
         part = classes[start : start + CLASSES_A_TABLE]
         rows = [[metric_name(name), *(_cell(name, cells.get((each, name), {})) for each in part)] for name in names]
         tables.append(Table("" if start else title, ["quantity", *part], rows))

@@ -18,6 +18,8 @@ from tropho.reporting.metric_names import class_metric_name, is_count, leading, 
 from tropho.settings import TaskSettings
 
 SUBSETS = {"oof": "out of fold", "test": "test", "test_clean": "test without shared images"}
+MOST_ROWS = 100
+"""Classes that a table of the page has at most."""
 PACKAGES = (
     "tropho",
     "torch",
@@ -33,7 +35,7 @@ def headline(settings: TaskSettings, folders: Folders, reader: Reader) -> Headli
     """The score the project is judged by, on what, the same on the other images, and its classes."""
     metrics = reader.json(folders.evaluate / "metrics.json")
     head = metrics.get("headline")
-    if not isinstance(head, dict) or numbers.as_number(head.get("value")) is None:
+    if not isinstance(head, dict) or "value" not in head:
         return Headline("", "", "", blocks=[todo("evaluate", settings.name, "Nothing has been measured")])
     name, on = str(head.get("name", "score")), str(head.get("on", "oof"))
     low, high = numbers.as_number(head.get("low")), numbers.as_number(head.get("high"))
@@ -96,8 +98,11 @@ def _class_tables(values: dict[str, Any], leading_only: bool) -> list[Block]:
     blocks: list[Block] = []
     for start in range(0, len(chosen), 7):
         part = chosen[start : start + 7]
-        rows = [[name, *(_cell(metric, row) for metric in part)] for name, row in classes.items()]
-        blocks.append(Table("" if start else "By class", ["class", *(class_metric_name(each) for each in part)], rows))
+        rows = [[name, *(_cell(metric, row) for metric in part)] for name, row in list(classes.items())[:MOST_ROWS]]
+        note = f"The first {MOST_ROWS} of {len(classes):,} classes; metrics.json has them all."
+        columns = ["class", *(class_metric_name(each) for each in part)]
+        title = "" if start else "By class"
+        blocks.append(Table(title, columns, rows, note=note if len(classes) > MOST_ROWS else ""))
     return blocks
 
 
@@ -177,6 +182,9 @@ def _thresholds(thresholds: dict[str, Any], settings: TaskSettings) -> list[Bloc
     note = f"By {rule} on out-of-fold predictions; the test set had no part in it."
     if not thresholds:
         return []
+    if len(thresholds) > MOST_ROWS:
+        note += f" The first {MOST_ROWS} of {len(thresholds):,} classes; thresholds.json has them all."
+        thresholds = dict(list(thresholds.items())[:MOST_ROWS])
     detailed = {name: value for name, value in thresholds.items() if isinstance(value, dict)}
     if detailed:
         columns = list(dict.fromkeys(key for value in detailed.values() for key in value))

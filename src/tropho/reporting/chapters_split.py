@@ -10,7 +10,7 @@ from tropho.reporting.inputs import Folders, Reader
 from tropho.reporting.layout import todo
 from tropho.settings import TaskSettings
 from tropho.splitting.traits import sizes_of
-from tropho.tables import SPLITS
+from tropho.tables import SPLITS, split_regions
 
 
 def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
@@ -60,5 +60,5 @@ def _labels(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
     counts = content(part, boxes)
     if "images without boxes" not in counts or boxes is None:
         return counts
-    objects = part["image_id"].map(boxes["image_id"].value_counts()).fillna(0)
+    objects = part["image_id"].map(split_regions(boxes)[0]["image_id"].value_counts()).fillna(0)
     return {**counts, "boxes an image (median)": float(objects.median())}

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import calibration_error, reliability_bins
-from tropho.metrics.curves import classification_curves
+from tropho.metrics.curves import classification_curves, shown_classes
 from tropho.metrics.scan import Scan, ratio
 from tropho.reporting import galleries, panels, style
 
 BINS = 10
+OTHERS = "all others"
 
 
 def classification_figures(
@@ -49,23 +50,28 @@ def classification_figures(
     numbers = {name: number for number, name in enumerate(classes)}
     true = known["label_true"].map(numbers).to_numpy(np.int64)
     probabilities = known[[f"p_{name}" for name in classes]].to_numpy(np.float64)
-    chosen = known["label"].map(numbers).to_numpy(np.int64)
-    counts = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(counts, (true, chosen), 1)
-    curves = classification_curves(true, probabilities, list(classes))
+    shown, left_out = shown_classes(known["label_true"], list(classes))
+    rest = [OTHERS] if left_out else []
+    place = {name: number for number, name in enumerate(shown)}
+    counts = np.zeros((len(shown) + len(rest), len(shown) + len(rest)), np.int64)
+    rows, columns = (known[each].map(place).fillna(len(shown)).to_numpy(np.int64) for each in ("label_true", "label"))
+    np.add.at(counts, (rows, columns), 1)
+    of_shown = probabilities[:, [numbers[name] for name in shown]]
+    curves = classification_curves(rows, of_shown, shown)
     stages = {"as predicted": probabilities}
     if uncalibrated is not None and not np.allclose(_of(uncalibrated, known, classes), probabilities):
         stages = {"as trained": _of(uncalibrated, known, classes), "with temperature": probabilities}
     figures = {
-        "confusion": panels.confusion(counts, classes, classes, "True and predicted classes"),
+        "confusion": panels.confusion(counts, [*shown, *rest], [*shown, *rest], "True and predicted classes"),
         "roc": roc(curves),
         "precision_recall": _precision_recall(curves),
         "reliability": reliability(true, stages),
         "f_threshold": panels.f_over_threshold(curves, thresholds, beta, "threshold"),
-        "scores": scores(true, probabilities, classes),
-        "per_class": per_class(counts, classes),
+        "scores": scores(rows, of_shown, shown),
+        "per_class": per_class(counts, shown),
     }
     for name, figure in figures.items():
+        style.footnote(figure, left_out if name != "reliability" else "")
         style.save(figure, to / f"{name}.png")
 
 
@@ -147,8 +153,8 @@ def scores(true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) 
 
 
 def per_class(counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Precision, recall and F1 from confusion counts (true, predicted)."""
-    right, true, found = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    """Precision, recall and F1 from confusion counts (true, predicted), the first of which are of `classes`."""
+    right, true, found = (each[: len(classes)] for each in (np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)))
     f1 = np.where(true > 0, ratio(2 * right, true + found), np.nan)
     values = {"precision": ratio(right, found), "recall": ratio(right, true), "F1": f1}
     return panels.grouped_bars(values, classes, "Precision, recall and F1 by class")

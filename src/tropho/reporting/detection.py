@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tropho.images.decode import ImageReader
 from tropho.metrics.boxes import rank
-from tropho.metrics.curves import detection_curves
+from tropho.metrics.curves import detection_curves, shown_classes
 from tropho.metrics.matching import Matches, match
 from tropho.metrics.scan import ratio
 from tropho.reporting import galleries, panels, style
@@ -59,13 +59,18 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what figures of detections ne
     galleries.box_galleries(truth_images, matches, known, reader, to, gallery)
     if not known:
         return
+    shown, left_out = shown_classes(truth_boxes["label"], list(classes))
+    of_shown = {name: curves[name] for name in shown}
+    true, found = (table[table["label"].isin(shown)] for table in (truth_boxes, kept))
     figures = {
-        "precision_recall": leaderboard_curves(truth_images, truth_boxes, predictions, classes, negative),
-        "f_confidence": panels.f_over_threshold(curves, thresholds, beta, "confidence"),
-        "confusion": _confusion(truth_boxes, kept, classes, iou),
-        "recall_by_size": recall_by_size(matches, classes),
-        "counts": counts(truth_images, truth_boxes, kept, classes),
+        "precision_recall": leaderboard_curves(truth_images, truth_boxes, predictions, shown, negative),
+        "f_confidence": panels.f_over_threshold(of_shown, thresholds, beta, "confidence"),
+        "confusion": _confusion(true, found, shown, iou),
+        "recall_by_size": recall_by_size(matches, shown),
+        "counts": counts(truth_images, truth_boxes, kept, shown),
     }
+    for figure in figures.values():
+        style.footnote(figure, left_out)
     if negative and (predictions["label"] == negative).any():
         figures["negative"] = _negative(truth_images, truth_boxes, predictions, negative)
     for name, figure in figures.items():

@@ -126,6 +126,12 @@ def whole_numbers(axis: Axis) -> None:
     axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
+def footnote(figure: Figure, text: str) -> None:
+    """Write a sentence below a figure; nothing where there is none."""
+    if text:
+        figure.supxlabel(text, fontsize=8, color=FAINT, x=0.01, ha="left")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     with atomic_path(path) as temporary:

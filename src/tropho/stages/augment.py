@@ -16,7 +16,7 @@ from tropho.images.previews import preview_sheet
 from tropho.images.scenes import Scenes
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, usable_images
+from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, split_regions, usable_images
 
 _WRITES = {"pack", "policy.json", "previews.png"}
 
@@ -36,7 +36,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     used = _chosen(images, splits, ["train", "test"])
     train = _chosen(images, splits, ["train"])
     boxes = boxes[boxes["image_id"].isin(train["image_id"])]
-    classes = settings.audit.classes or sorted(boxes["label"].unique())
+    objects, _ = split_regions(boxes)
+    classes = settings.audit.classes or sorted(objects["label"].unique())
     chosen = settings.augment
     _clear(paths.augmented)
     decoding = Decoding.recorded(read_json(paths.audit / "summary.json"))
@@ -46,7 +47,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     record = {"images": len(pack), "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)
     if chosen.previews:
-        shown = varied(train, boxes, chosen.previews)
+        shown = varied(train, objects, chosen.previews)
         preview_sheet(augmenter, list(shown.index), _captions(shown), classes, paths.augmented / "previews.png")
     return record
 

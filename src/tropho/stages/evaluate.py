@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.files import atomic_folder, read_json, write_json
+from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
 from tropho.metrics.names import ascii_names
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
 from tropho.predicting.trials import describe_gains
+from tropho.reporting import numbers
 from tropho.reporting.suspects import suspect_gallery
 from tropho.settings import TaskSettings
 from tropho.stages.evaluated import write_evaluated
@@ -44,7 +45,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
         groups = oof_truth.images.set_index("image_id")["group"]
         fitted = fit_members(task, oof_truth, oof, groups)
-        write_json(folder / "finish.json", fitted)
+        write_json(folder / "finish.json", without_nan(fitted))
         write_evaluated(folder, record, settings)
         finished = cross_finish(task, oof_truth, oof, groups)
         raw = fuse_members(task, oof, fitted)
@@ -73,7 +74,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         metrics = {"headline": judged.headline(), **judged.metrics}
         names = ascii_names([*inputs.classes, *filter(None, [settings.audit.negative])])
         judged.notes["oof"] += _renamed_note(names)
-        write_json(folder / "metrics.json", _json_safe(metrics))
+        write_json(folder / "metrics.json", without_nan(metrics))
         write_json(folder / "notes.json", judged.notes)
     _track(settings, root, record["run_id"], _tracked(metrics, names), paths.evaluate)
     return metrics
@@ -140,13 +141,13 @@ def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
     """What the ensemble makes of its members' scores."""
     name = task.score_name
     alone = ", ".join(
-        f"{member} {value:.3f}{'' if measure == name else f' ({measure})'}"
+        f"{member} {numbers.score(value)}{'' if measure == name else f' ({measure})'}"
         for member, score in judged.metrics["members"].items()
         for measure, value in score.items()
     )
     weights = ", ".join(f"{member} {_weight(weight)}" for member, weight in fitted.get("weights", {}).items())
     how = f" with the weights {weights}" if weights else ""
-    together = f"together {judged.metrics['oof'][name]:.3f}{how}"
+    together = f"together {numbers.score(judged.metrics['oof'][name])}{how}"
     return (
         f"Members out of fold, each alone and before anything is learned from these predictions: {alone}; {together}."
     )
@@ -177,15 +178,6 @@ def _weight(weight: float | dict[str, float]) -> str:
 
 def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:
     return task.score(truth, rows_of(truth, predictions))
-
-
-def _json_safe(value: Any) -> Any:
-    """NaN, which JSON has no word for, becomes null."""
-    if isinstance(value, dict):
-        return {key: _json_safe(each) for key, each in value.items()}
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 - only NaN differs from itself
-        return None
-    return value
 
 
 def _track(

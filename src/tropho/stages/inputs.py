@@ -5,14 +5,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tropho.config import with_overrides
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint, read_json, read_yaml, sha256_of
 from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import Pack
 from tropho.images.shrunk import ShrunkPack
+from tropho.model_settings import IGNORES_REGIONS
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
-from tropho.tables import BOXES, IMAGES, SPLITS, read_table
+from tropho.tables import BOXES, IMAGES, SPLITS, read_table, split_regions
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
 
@@ -63,7 +64,7 @@ def read_inputs(paths: Paths) -> Inputs:
     summary = read_json(paths.audit / "summary.json")
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
-        truth=Truth(images, boxes),
+        truth=Truth(images, *split_regions(boxes)),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
         pack=Pack(paths.augmented / "pack"),
@@ -81,9 +82,48 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
 
 
 def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
-    """The settings with what the network takes from all training images, whatever the fold, such as anchors."""
+    """The settings with what the network takes from all training images, whatever the fold, such as anchors.
+
+    Raises:
+        UsageError: the network can't be trained on these images; see `check_trainable`.
+    """
+    check_trainable(settings, inputs)
     train = [image_id for ids in inputs.folds.values() for image_id in ids]
     return build_task(settings, inputs.classes).fitted(inputs.truth.of(train), inputs.pack)
+
+
+def check_trainable(settings: TaskSettings, inputs: Inputs) -> None:
+    """Raise UsageError if the model can't be trained on these images, DataError if a fold has none."""
+    folds = sorted(inputs.folds)[: settings.train.folds]
+    count = min(len(inputs.fold_of) - len(inputs.folds[number]) for number in folds)
+    if not count:
+        raise DataError("A fold leaves no image to train on; the split's summary says what became of the others.")
+    _check_batch_norm(settings, inputs, count)
+    regions, name = inputs.truth.regions["image_id"], settings.model.name
+    train = regions[regions.isin(inputs.fold_of)]
+    if len(train) and settings.kind == "detection" and name not in IGNORES_REGIONS:
+        raise UsageError(
+            f"{train.nunique():,} training images have ignored regions (crowds), such as '{train.iloc[0]}', which "
+            f"model.name '{name}' can't leave out; set model.name to fcos."
+        )
+
+
+def _check_batch_norm(settings: TaskSettings, inputs: Inputs, count: int) -> None:
+    """Raise UsageError if batch norm would see one value a channel; a fold has `count` training images."""
+    side = settings.model.batch_norm_side
+    if side is None or min(settings.train.batch_size, count) > 1:
+        return
+    what = "train.batch_size 1" if count > 1 else "A fold's one training image"
+    if settings.kind == "classification":
+        small = [""] if settings.augment.size <= side else []
+    else:
+        least = settings.augment.scales[0]
+        small = [each for each in inputs.fold_of if max(inputs.pack.size_of(each)) * least <= side]
+    if small:
+        where = f", for '{small[0]}' of {side} pixels or less," if small[0] else ""
+        raise UsageError(
+            f"{what} leaves batch norm{where} one value a channel to average; {settings.model.batch_norm_remedy}."
+        )
 
 
 def code_hash() -> str:

@@ -25,8 +25,9 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     """Split what audit found usable; write root/data/splits/TASK.csv and, with its counts, TASK.json."""
     paths = Paths(root, settings.name)
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
-    boxes = tables.read_table(paths.audit / "boxes.csv", tables.BOXES)
-    boxes = boxes[~boxes["ignore"]]  # ignored regions are no objects to keep even
+    boxes, _ = tables.split_regions(tables.read_table(paths.audit / "boxes.csv", tables.BOXES))
+    if settings.kind == "detection":
+        _check_objects(images, boxes)
     splits = split(settings.split, images, boxes)
     summary = summarise(splits, images, boxes, settings.split)
     summary["notes"] += _gap_notes(settings.split, splits, images, boxes)
@@ -227,3 +228,12 @@ def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame
     # A group larger than a part makes its part too large: those nearest to their due size are taken.
     excess = np.abs(np.bincount(part, minlength=parts) - len(images) / parts)
     return np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])
+
+
+def _check_objects(images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    train = images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "image_id"]
+    if len(train) and not boxes["image_id"].isin(train).any():
+        raise DataError(
+            f"None of the {len(train):,} usable training images has a labelled object, so there is nothing to learn "
+            "to find; see issues.csv of the audit for labels that were left aside."
+        )

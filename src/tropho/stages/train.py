@@ -1,6 +1,7 @@
 """Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow."""
 
 import json
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 from tropho.config import member_settings
 from tropho.errors import DataError, OutsideError, UsageError
-from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, write_json
+from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, without_nan, write_json
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
@@ -48,13 +49,13 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         for other in others:
             entries[other.name] = _train_other(other, accelerator, parent, record)
         folds = entries[base.name]["folds"]
-        score = _mean_score(folds)
+        score = mean_score(folds)
         parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
         parent.set_tags({"score_name": base.task.score_name})
         summary = _summary(base, parent.id, entries, accelerator)
         if accelerator.is_main_process:
             _deliver(models, entries, paths, summary)
-        best = max(folds, key=lambda fold: fold["score"])
+        best = max(folds, key=lambda fold: -math.inf if fold["score"] is None else fold["score"])
         alias = "champion" if _is_best(root, settings.name, score) else None
         parent.log_model(paths.fold(best["fold"]), name=settings.name, alias=alias)
     accelerator.wait_for_everyone()
@@ -125,12 +126,14 @@ def _train_other(model: _Model, accelerator: Accelerator, parent: Run, record: R
         record[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
         entry = _train(model, accelerator, tracked, record)
-        tracked.log_metrics({"score": _mean_score(entry["folds"])})
+        tracked.log_metrics({"score": mean_score(entry["folds"])})
     return entry
 
 
-def _mean_score(folds: list[dict[str, Any]]) -> float:
-    return float(sum(fold["score"] for fold in folds) / len(folds))
+def mean_score(folds: list[dict[str, Any]]) -> float | None:
+    """The mean of the folds' scores that are defined; None where none is."""
+    scores = [fold["score"] for fold in folds if fold["score"] is not None]
+    return float(sum(scores) / len(scores)) if scores else None
 
 
 def _changes(settings: TaskSettings) -> dict[str, Any]:
@@ -153,8 +156,10 @@ def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
     return flatten(settings.model_dump(include=sections, exclude={"train": {"members"}}))
 
 
-def _is_best(root: Path, task: str, score: float) -> bool:
-    """Whether no tracked training of the task has a higher score; False if the tracking store can't tell."""
+def _is_best(root: Path, task: str, score: float | None) -> bool:
+    """Whether no tracked training of the task has a higher score; False if it is undefined or the store can't tell."""
+    if score is None:
+        return False
     try:
         return bool((best_runs(root, task)["score"] <= score).all())
     except OutsideError:
@@ -194,10 +199,15 @@ def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Ru
             tracked.log_artifact(work / key / "history.csv")
         tracked.log_metrics({"best_score": fitted.progress.best_score})
     progress = fitted.progress
+    if math.isnan(progress.best_score):
+        say(
+            f"{name}  its {task.score_name} is undefined, since its validation images show nothing to find; the last "
+            f"epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
+        )
     return {
         "fold": number,
         "run_id": record[name],
-        "score": progress.best_score,
+        "score": without_nan(progress.best_score),
         "best_epoch": progress.best_epoch,
         "epochs": len(progress.history),
         "seconds": progress.seconds,
@@ -206,7 +216,8 @@ def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Ru
 
 
 def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
-    score = f"  score {row['score']:.4f}" if "score" in row else ""
+    told = "undefined" if math.isnan(row.get("score", 0.0)) else f"{row.get('score', 0.0):.4f}"
+    score = f"  score {told}" if "score" in row else ""
     return f"{fold}  epoch {int(row['epoch'])}/{epochs}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s"
 
 

@@ -8,7 +8,7 @@ from tropho.config import with_overrides
 from tropho.errors import UsageError
 from tropho.files import fingerprint
 from tropho.settings import TaskSettings
-from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint
+from tropho.stages.inputs import Inputs, check_trainable, fitted_settings, read_inputs, training_fingerprint
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
@@ -21,6 +21,7 @@ def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]
     if make_accelerator(settings.train).num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     inputs = read_inputs(paths)
+    check_trainable(settings, inputs)
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs})
     space = fingerprint([settings.tune.space, settings.tune.epochs, settings.tune.images, settings.tune.seed])
     study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"

@@ -1,7 +1,7 @@
 """What the pipeline needs to know of a kind of problem; classification.py and detection.py answer it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.predicting.views import View
 from tropho.settings import TaskSettings
+from tropho.tables import BOXES, empty
 
 Batch = dict[str, Any]
 """A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows.
@@ -34,10 +35,17 @@ class Sizes(Protocol):
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of some images: `images` as tables.IMAGES, `boxes` as tables.BOXES (empty for classes)."""
+    """What is known of some images.
+
+    Attributes:
+        images: tables.IMAGES.
+        boxes: tables.BOXES, of objects alone; empty for classes.
+        regions: tables.BOXES, ignored regions: what lies in them is neither learned from nor scored.
+    """
 
     images: pd.DataFrame
     boxes: pd.DataFrame
+    regions: pd.DataFrame = field(default_factory=lambda: empty(BOXES))
 
     @property
     def ignored(self) -> pd.Series | None:
@@ -50,13 +58,15 @@ class Truth:
         known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
         if "status" in self.images:
             known &= self.images["status"] != "unlabelled"
-        return Truth(self.images[known].reset_index(drop=True), self.boxes)
+        return replace(self, images=self.images[known].reset_index(drop=True))
 
     def of(self, image_ids: Iterable[str]) -> "Truth":
         """The part that concerns these images, in their order."""
         ids = list(image_ids)
-        boxes = self.boxes[self.boxes["image_id"].isin(ids)]
-        return Truth(self.images.set_index("image_id").loc[ids].reset_index(), boxes.reset_index(drop=True))
+        boxes, regions = (
+            table[table["image_id"].isin(ids)].reset_index(drop=True) for table in (self.boxes, self.regions)
+        )
+        return Truth(self.images.set_index("image_id").loc[ids].reset_index(), boxes, regions)
 
 
 class Task(Protocol):

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from tropho.images.augmenter import Augmenter
 from tropho.images.pack import Pack
-from tropho.images.scenes import Scenes
+from tropho.images.scenes import REGION, Scenes
 from tropho.seeds import sample_seed
 from tropho.settings import TaskSettings
 from tropho.tasks.base import Batch, Sizes, Truth
@@ -21,11 +21,12 @@ Sample = tuple[Tensor, dict[str, Tensor], int]
 class BoxedImages(Dataset[Sample]):
     """Samples (image uint8 (3, h, w), target, index).
 
-    A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64 and "ignore" (classes,) bool.
+    A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64, "ignore" (classes,) bool and
+    "regions" (m, 4), ignored ones.
     """
 
     def __init__(self, pack: Pack, truth: Truth, classes: list[str], settings: TaskSettings, train: bool) -> None:
-        self.scenes = Scenes(pack, truth.images, truth.boxes, classes)
+        self.scenes = Scenes(pack, truth.images, pd.concat([truth.boxes, truth.regions]), classes)
         self.seed = settings.train.seed
         self.augmenter = Augmenter(settings.augment, boxed=True, scenes=self.scenes) if train else None
 
@@ -38,7 +39,9 @@ class BoxedImages(Dataset[Sample]):
             scene = self.augmenter(index, sample_seed(self.seed, epoch, index))
         else:
             index, scene = key, self.scenes[key]
-        target = {"boxes": torch.tensor(scene.boxes), "labels": torch.tensor(scene.labels)}  # theirs may be read-only
+        boxes, labels = torch.tensor(scene.boxes), torch.tensor(scene.labels)  # theirs may be read-only
+        objects = labels != REGION
+        target = {"boxes": boxes[objects], "labels": labels[objects], "regions": boxes[~objects]}
         target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
         image = scene.image if scene.image.flags.writeable else scene.image.copy()  # the pack's own are read-only
         return torch.from_numpy(image).permute(2, 0, 1), target, index

@@ -132,7 +132,8 @@ class ClassificationTask:
         """Balanced accuracy: the mean of the recalls of the classes in the truth."""
         labels = truth.images["label"].to_numpy()
         right = predictions["label"].to_numpy() == labels
-        return float(np.mean([right[labels == name].mean() for name in np.unique(labels.astype(str))]))
+        present = sorted(truth.images["label"].dropna().unique())
+        return float(np.mean([right[labels == name].mean() for name in present])) if present else float("nan")
 
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
         """See metrics.classification."""
@@ -175,6 +176,9 @@ class ClassificationTask:
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
         """See base."""
+        true = self._numbers(truth)
+        if len(np.unique(true)) == 1:
+            return [f"All these images are of one class, '{self.classes[true[0]]}', so no score tells classes apart."]
         return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
 
     def figures(

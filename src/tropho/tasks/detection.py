@@ -13,6 +13,7 @@ from tropho.images.pack import Pack
 from tropho.metrics.boxes import Ranking, Score
 from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
+from tropho.metrics.regions import drop_ignored
 from tropho.metrics.thresholds import unreachable_recall
 from tropho.model_settings import STRIDE
 from tropho.models import build_model
@@ -20,7 +21,7 @@ from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.tiles import by_own_size, on_cpu, predict_tiles
 from tropho.predicting.views import View, look_through
 from tropho.settings import TaskSettings
-from tropho.tables import join_names
+from tropho.tables import DETECTIONS, empty, join_names
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
@@ -117,7 +118,10 @@ class DetectionTask:
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """Members' weights and the overlap at every level by class, if settings ask for them and their gain holds."""
-        return self._fusion.fit(truth, tables, groups) if self.settings.evaluate.fusion_trials else {}
+        if not self.settings.evaluate.fusion_trials:
+            return {}
+        scored = {name: [self._scored(truth, each)[1] for each in views] for name, views in tables.items()}
+        return self._fusion.fit(self._scored(truth, empty(DETECTIONS))[0], scored, groups)
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """Nothing: fusion is all that is fitted."""
@@ -138,6 +142,7 @@ class DetectionTask:
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
         """The leaderboard's metric by class, and COCO's mAP50 and mAP50-95 by class."""
         leaderboard = self._leaderboard(truth, predictions)
+        truth, predictions = self._scored(truth, predictions)
         boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
         return {
             self.score_name: float(leaderboard["score"]),
@@ -150,6 +155,7 @@ class DetectionTask:
         from tropho.metrics.curves import best_confidences
 
         evaluate = self.settings.evaluate
+        truth, predictions = self._scored(truth, predictions)
         boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
         return best_confidences(
             truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.sensitivity
@@ -159,6 +165,7 @@ class DetectionTask:
         """See suspects.boxes."""
         from tropho.suspects.boxes import suspect_boxes
 
+        truth, predictions = self._scored(truth, predictions)
         return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, self.settings.evaluate.iou)
 
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -173,7 +180,13 @@ class DetectionTask:
         self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
     ) -> list[str]:
         """See base."""
-        return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
+        told = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
+        return [*told, *unreachable_recall(thresholds, self.settings.evaluate.sensitivity)]
+
+    def _nothing_to_find(self, truth: Truth) -> str:
+        """What scores of images without objects say."""
+        only = f"is that of '{self.negative}' alone" if self.negative else "is undefined"
+        return f"None of these {len(truth.images):,} images has an object, so the score {only}."
 
     def figures(
         self,
@@ -189,6 +202,7 @@ class DetectionTask:
 
         evaluate = self.settings.evaluate
         known = truth.labelled if len(truth.boxes) else truth
+        known, predictions = self._scored(known, predictions)
         detection_figures(
             known.images,
             known.boxes,
@@ -218,4 +232,19 @@ class DetectionTask:
         return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
 
     def _ranking(self, truth: Truth, predictions: pd.DataFrame) -> Ranking:
+        truth, predictions = self._scored(truth, predictions)
         return rank_images(list(truth.images["image_id"]), truth.boxes, predictions, self.negative)
+
+    def _scored(self, truth: Truth, predictions: pd.DataFrame) -> tuple[Truth, pd.DataFrame]:
+        """What counts of these: no detection in an ignored region.
+
+        Where there is a negative class, an image that has ignored regions and no object is neither negative nor
+        positive, and doesn't count.
+        """
+        if truth.regions.empty:
+            return truth, predictions
+        if self.negative:
+            undecided = set(truth.regions["image_id"]) - set(truth.boxes["image_id"])
+            truth = truth.of([each for each in truth.images["image_id"] if each not in undecided])
+            predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
+        return truth, drop_ignored(predictions, truth.boxes, truth.regions)

@@ -22,7 +22,7 @@ class Run(Protocol):
         """Keep settings under flat dotted names; one that the run has already stays as it was."""
 
     def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
-        """Keep numbers, all in one call; None values are left out. `step` is the epoch, counted from 1."""
+        """Keep numbers, all in one call; undefined ones (None, NaN) are left out. `step` is the epoch, from 1."""
 
     def log_figure(self, figure: Any, name: str) -> None:
         """Keep a matplotlib figure as `name`, such as `val/curve.png`."""

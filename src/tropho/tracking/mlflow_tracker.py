@@ -1,5 +1,6 @@
 """Runs in MLflow, by its client alone: no global run, no global address."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -118,7 +119,7 @@ class MlflowRun:
         self._metrics += [
             Metric(mlflow_name(key), float(value), now, step or 0)
             for key, value in metrics.items()
-            if value is not None
+            if value is not None and math.isfinite(value)
         ]
         self._send()
 

@@ -8,7 +8,7 @@ and SHA-256, so a kill between the two writes leaves a pair that fits, and damag
 import hashlib
 import io
 from dataclasses import dataclass, field
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,15 @@ class Progress:
 
     @property
     def scores(self) -> list[float]:
-        """Validation scores so far, oldest first."""
-        return [row["score"] for row in self.history if "score" in row]
+        """Validation scores so far, oldest first, without those that are undefined."""
+        return [row["score"] for row in self.history if not isnan(row.get("score", nan))]
 
     def find_best(self) -> int:
-        """Find the validated epoch with the highest score, the first of equals; a score that is NaN comes last."""
+        """Find the validated epoch with the highest score, the first of equals; the last where none is defined."""
         rows = [row for row in self.history if "score" in row]
-        return int(min(rows, key=lambda row: (isnan(row["score"]), -row["score"], row["epoch"]))["epoch"])
+        defined = [row for row in rows if not isnan(row["score"])]
+        best = min(defined, key=lambda row: (-row["score"], row["epoch"])) if defined else rows[-1]
+        return int(best["epoch"])
 
     @property
     def seconds(self) -> float:

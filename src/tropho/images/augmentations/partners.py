@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from tropho.images.augmentations.paste import standing_clear
-from tropho.images.scenes import Scene, Scenes
+from tropho.images.scenes import REGION, Scene, Scenes
 
 MOST = 6
 """Objects that an image receives at most."""
@@ -64,6 +64,7 @@ class Partners:
         found = [np.zeros((0, 3), np.int64)]
         for number in range(len(self._scenes)):
             boxes, labels = self._scenes.targets(number)
-            rows = np.flatnonzero(standing_clear(boxes, *self._scenes.size_of(number)))
+            clear = standing_clear(boxes, *self._scenes.size_of(number))
+            rows = np.flatnonzero(clear & (labels != REGION))
             found.append(np.column_stack([np.full(len(rows), number), rows, labels[rows]]))
         return np.concatenate(found)

@@ -5,7 +5,7 @@ import numpy as np
 
 from tropho.images.augmentations.field import field_of_view
 from tropho.images.policies import MIN_VISIBILITY
-from tropho.images.scenes import Scene
+from tropho.images.scenes import REGION, Scene
 
 TRIES = 10
 """Windows that are looked at for one without objects."""
@@ -14,12 +14,14 @@ TRIES = 10
 def cut(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
     """The part of a scene in a window that lies inside it.
 
-    Boxes are cut at the window's edges; those of which less than MIN_VISIBILITY of the area is left go.
+    Boxes are cut at the window's edges; those of which less than MIN_VISIBILITY of the area is left go. Of an
+    ignored region every part stays.
     """
     image = scene.image[top : top + height, left : left + width]
     moved = scene.boxes - np.array([left, top, left, top], np.float32)
     inside = np.clip(moved, 0, np.array([width, height, width, height], np.float32))
-    kept = _areas(inside) >= MIN_VISIBILITY * np.maximum(_areas(moved), np.finfo(np.float32).tiny)
+    least = np.where(scene.labels == REGION, 0.0, MIN_VISIBILITY) * _areas(moved)
+    kept = _areas(inside) >= np.maximum(least, np.finfo(np.float32).tiny)
     return Scene(image, inside[kept], scene.labels[kept])
 
 
@@ -45,8 +47,8 @@ def choose_window(
     room = whole - sides
     if not room.any():
         corner = room
-    elif len(scene.boxes) and rng.random() < around:
-        box = scene.boxes[rng.integers(len(scene.boxes))]
+    elif len(objects := scene.boxes[scene.labels != REGION]) and rng.random() < around:
+        box = objects[rng.integers(len(objects))]
         ends = np.sort([box[2:] - sides, box[:2]], axis=0)  # the object is whole between these corners
         corner = np.clip(rng.uniform(*ends).round().astype(int), 0, room)
     else:

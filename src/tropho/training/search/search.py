@@ -68,11 +68,14 @@ class Report:
         """Report the score that is maximised after `step` epochs, counted from 1.
 
         Raises:
-            DataError: the score is not finite.
+            DataError: the score is undefined.
             PrunedError: an `optuna.TrialPruned`; to be let through.
         """
         if not math.isfinite(score):
-            raise DataError(f"The score after epoch {step} is {score}.")
+            raise DataError(
+                f"The score after epoch {step} is undefined: the first fold's validation images show nothing to find; "
+                "set tune.trials to 0, or another split.seed."
+            )
         self._trial.report(score, step)
         if self._prune and self._trial.should_prune():
             raise PrunedError(f"below the median after epoch {step}")
@@ -181,7 +184,7 @@ class Search:
             report = Report(trial, values, self._settings.tune.prune)
             score = float(objective(with_overrides(self._settings, values), report))
             if not math.isfinite(score):
-                raise DataError(f"The trial's score is {score}.")
+                raise DataError("The trial's score is undefined.")
         except _A_TRIAL_S_OWN_FAULT as error:
             trial.set_user_attr(REASON, f"{error or type(error).__name__}")
             raise

@@ -1,0 +1,52 @@
+"""Ignored regions through the stages: in no count, loss or score; refused where a model can't leave them out."""
+
+import json
+
+import pytest
+
+from drawn import QUICK, draw_cells
+from tropho import tables
+
+TASK = "crowds"
+
+
+@pytest.fixture
+def crowds(project, monkeypatch):
+    """A project in which half of the cells, and all of the images c8 to c11, are ignored regions."""
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
+    folder = project.root / "cells"
+    names = {f"c{number}": "cell" for number in range(12)}
+    rows = draw_cells(folder, {**names, "empty0": None, "empty1": None})
+    rows.to_csv(folder / "Train.csv", index=False)
+    sections = {**QUICK, "split": {"folds": 2, "holdout": 0.0}}
+    audit = {"format": "boxes_csv", "negative": "NEG"}
+    project.add(TASK, "detection", download={"path": str(folder)}, audit=audit, **sections)
+    project.run(TASK, "download", "audit")
+    path = project.root / "data" / "audit" / TASK / "boxes.csv"
+    boxes = tables.read_table(path, tables.BOXES)
+    boxes["ignore"] = boxes["image_id"].isin([f"c{number}.png" for number in range(6, 12)])
+    tables.write_table(boxes, path, tables.BOXES)
+    return project
+
+
+def test_a_detector_trains_and_is_judged_beside_them(crowds):
+    crowds.run(TASK, "split", "augment", "tune", "train", "evaluate", "submit", "report")
+    split = json.loads((crowds.root / "data" / "splits" / f"{TASK}.json").read_text())
+    assert sum(fold["classes"].get("cell", 0) for fold in split["folds"]) == 6
+    metrics = json.loads((crowds.root / "reports" / TASK / "evaluate" / "metrics.json").read_text())
+    assert "leaderboard_map" in metrics["oof"]
+    page = (crowds.root / "reports" / TASK / "index.html").read_text()
+    assert "ignored regions" in page
+
+
+@pytest.mark.parametrize("name", ["torchvision_retinanet", "rt_detr"])
+def test_other_detectors_refuse_before_they_train(crowds, name):
+    model = {"name": name, "norm": "batch", "pretrained": False}
+    sections = {**QUICK, "model": model, "split": {"folds": 2, "holdout": 0.0}}
+    audit = {"format": "boxes_csv", "negative": "NEG"}
+    crowds.run(TASK, "split", "augment", "tune")
+    crowds.add(TASK, "detection", download={"path": str(crowds.root / "cells")}, audit=audit, **sections)
+    said = crowds.tropho("train", TASK, code=2).text
+    assert "6 training images have ignored regions (crowds), such as 'c" in said
+    assert "set model.name to fcos" in said
+    assert not (crowds.root / "models" / TASK).exists()
