@@ -124,7 +124,8 @@ def check_submission_command(
     ] = None,
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
-    from tropho.formats.submission import check_submission, read_sizes
+    from tropho.formats.sizes import read_sizes
+    from tropho.formats.submission import check_submission
     from tropho.stages.target import audited_labels
 
     known = audited_labels(sample, Path.cwd())

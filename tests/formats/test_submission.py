@@ -8,7 +8,8 @@ import pytest
 
 from tropho.errors import DataError
 from tropho.formats.competition import write_competition_csv
-from tropho.formats.submission import Fault, check_submission, read_sizes
+from tropho.formats.sizes import read_sizes
+from tropho.formats.submission import Fault, check_submission
 from tropho.tables import BOX, DETECTIONS
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax"

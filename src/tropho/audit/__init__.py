@@ -24,7 +24,7 @@ from tropho.data_settings import AuditSettings
 from tropho.formats import readers
 from tropho.formats.image_files import ImageFiles
 from tropho.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, table_of
-from tropho.formats.submission import read_sizes
+from tropho.formats.sizes import read_sizes
 from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
 from tropho.settings import TaskSettings

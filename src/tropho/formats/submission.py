@@ -17,7 +17,6 @@ from tropho.errors import DataError
 from tropho.formats.box_layouts import string_groups, string_size
 from tropho.formats.layout_parts import are_probabilities, are_whole, number
 from tropho.formats.sample import CORNERS, Columns, Sample, csv_rows, read_sample, repeated
-from tropho.tables import read_csv
 
 NEGATIVE = "NEG"
 
@@ -88,28 +87,6 @@ def check_submission(
         raise DataError(f"{submission} is not there; `tropho submit TASK` writes it.")
     known = sample if isinstance(sample, Sample) else read_sample(sample)
     return list(_Check(_rules(known, sizes, negative, list(labels))).faults(submission))
-
-
-def read_sizes(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns image_id, width and height.
-
-    Raises:
-        DataError: the file is no such table, a column stands there twice, or a size is no number; it names the row.
-    """
-    columns = ["image_id", "width", "height"]
-    try:
-        table = read_csv(path, {"image_id": "string"})[columns]
-    except (KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path} is no table with the columns {', '.join(columns)}: {error}.") from error
-    for side in ("width", "height"):
-        number = pd.to_numeric(table[side], errors="coerce")
-        if (wrong := number.isna() & table[side].notna()).any():
-            row = int(wrong.to_numpy().argmax())
-            raise DataError(
-                f"{path}, row {row + 2}: {side} '{table[side].iloc[row]}' is no number; write 12.5, not 12,5."
-            )
-        table[side] = number
-    return table
 
 
 def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> Rules:
