@@ -103,7 +103,7 @@ def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words)
         assert word in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["../../victim", ".", "..", "/x", "x; touch PWNED #", "a b", "", "-x", "é", 7, None])
+@pytest.mark.parametrize("name", ["../../victim", ".", "..", "/x", "x; touch PWNED #", "a b", "", "-x", "é"])
 @pytest.mark.parametrize("place", ["tasks", "active"])
 def test_a_task_name_is_neither_a_path_nor_a_shell_word(tmp_path, params, name, place):
     if place == "tasks":

@@ -3,6 +3,7 @@
 import datetime
 import difflib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,19 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     for section, values in params["defaults"].items():
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
+    _check_names(params["tasks"])
     _check_choices(params)
     return params
 
 
 def _check_choices(params: dict[str, Any]) -> None:
-    """Raise UsageError if `active`, `preset` or the names of tasks are not what they must be."""
+    """Raise UsageError if `active` or `preset` are not what they must be."""
     active, preset = params.get("active"), params.get("preset")
     if not isinstance(active, list) or not all(isinstance(task, str) for task in active):
         raise UsageError(f"active must be a list of names of tasks, such as [smear_demo], not {active!r}.")
+    _check_names(active)
     if not isinstance(preset, str | None):
         raise UsageError(f"preset must be the name of one preset, such as laptop, not {preset!r}.")
-    _check_names([*params["tasks"], *active])
     for task in active:
         if task not in params["tasks"]:
             raise UsageError(f"active: there is no task '{task}'{_nearest(task, params['tasks'])}.")
@@ -85,7 +87,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _check_names(names: list[Any]) -> None:
+def _check_names(names: Iterable[Any]) -> None:
     """Raise UsageError if a task's name is not one that files, folders and shell commands can bear."""
     for name in names:
         if not isinstance(name, str) or not TASK_NAME.fullmatch(name):

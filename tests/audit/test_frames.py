@@ -21,7 +21,7 @@ def settled(size, orientation, boxes, stated=None, shares=False, subset="train")
     log = IssueLog()
     look = Look("a.jpg", "", width=size[0], height=size[1], orientation=orientation)
     images, found, _ = settle_frames(
-        table_of([row], LABELLED_IMAGES), table_of(rows, LABELLED_BOXES), {"a.jpg": look}, log, shares
+        table_of([row], LABELLED_IMAGES), table_of(rows, LABELLED_BOXES), {"a.jpg": look}, log, {"a"} if shares else ()
     )
     return found[BOX].to_numpy("float64"), images["status"].iloc[0], [each["kind"] for each in log.rows]
 

@@ -251,9 +251,9 @@ def test_transparency_of_sixteen_bits_is_black(tmp_path: Path) -> None:
 
 def test_large_images_are_a_setting_away_and_refused_by_its_name(tmp_path: Path) -> None:
     Image.fromarray(picture(1000, 1200)).save(tmp_path / "a.png")
-    for read in (read_image, image_size):
-        with pytest.raises(DataError, match=r"a\.png has 1.2 megapixels, more than audit\.max_megapixels \(1\)"):
-            read(tmp_path / "a.png", **({"decoding": Decoding(1.0)} if read is read_image else {"max_megapixels": 1.0}))
+    with pytest.raises(DataError, match=r"a\.png has 1.2 megapixels, more than audit\.max_megapixels \(1\); raise it"):
+        read_image(tmp_path / "a.png", decoding=Decoding(1.0))
+    assert image_size(tmp_path / "a.png") == (1200, 1000)
     assert read_image(tmp_path / "a.png", decoding=Decoding(1.2)).shape == (1000, 1200, 3)
 
 
@@ -329,9 +329,9 @@ def test_thirty_two_bit_pixels_are_refused_with_a_remedy(tmp_path: Path) -> None
 def test_decompression_bomb_is_refused_from_its_header(tmp_path: Path) -> None:
     header = b"P5 20000 20000 255\n"  # 400 MP claimed by 19 bytes
     (tmp_path / "bomb.pgm").write_bytes(header)
-    for read in (read_image, image_size):
-        with pytest.raises(DataError, match=r"bomb\.pgm"):
-            read(tmp_path / "bomb.pgm")
+    with pytest.raises(DataError, match=r"bomb\.pgm has 400 megapixels"):
+        read_image(tmp_path / "bomb.pgm")
+    assert image_size(tmp_path / "bomb.pgm") == (20000, 20000)
 
 
 @pytest.mark.parametrize(("asked", "side"), [(64, 64), (65, 128), (200, 256), (600, 512)])

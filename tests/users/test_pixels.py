@@ -194,6 +194,43 @@ def test_without_a_stated_size_boxes_tell_that_fit_one_frame_only(project, rng):
     assert summary(project)["box_frame"] == "stored"
 
 
+@pytest.mark.parametrize("form", ["yolo", "boxes_csv"])
+def test_shares_of_a_turned_photo_are_not_trained_on_unless_a_size_tells_their_frame(project, rng, form):
+    """Shares fit into any frame; audit.sizes names the stored one here."""
+    folder = project.root / "source"
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    right, rows, sizes = {}, [], []
+    for number, orientation in enumerate([1, 6, 8]):
+        pixels, box = spotted(rng)
+        name = f"p{number}.png"
+        saved(pixels, folder / "images" / name, orientation)
+        size = stored_size(orientation)
+        left, top, far, low = np.array(stored_box(box, orientation)) / np.tile(size, 2)
+        cells = [(left + far) / 2, (top + low) / 2, far - left, low - top]
+        (folder / "labels" / f"p{number}.txt").write_text(" ".join(map(str, [0, *cells])))
+        rows.append([name, "cell", left, top, far, low])
+        sizes.append([name, *size])
+        right[name] = box
+    if form == "boxes_csv":
+        header = ["filename", "class", "xmin", "ymin", "xmax", "ymax"]
+        pd.DataFrame(rows, columns=header).to_csv(folder / "Train.csv", index=False)
+    look(project, folder, form)
+    assert set(audited(project)) == {"p0.png"}
+    assert list(project.table("t", "issues").query("kind == 'unknown_frame'")["image_id"]) == ["p1.png", "p2.png"]
+    (project.root / "corrections").mkdir()
+    table = pd.DataFrame(sizes, columns=["image_id", "width", "height"])
+    table.to_csv(project.root / "corrections" / "sizes.csv", index=False)
+    audit = {"format": form, "sizes": "corrections/sizes.csv"}
+    local = {"source": "local", "path": str(folder)}
+    project.add("t", "detection", download=local, audit=audit, model=FCOS)
+    project.run("t", "audit")
+    found = audited(project)
+    assert set(found) == set(right)
+    for name, box in right.items():
+        np.testing.assert_allclose(found[name], box, atol=0.01)
+
+
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_boxes_of_a_resized_copy_are_scaled(project, rng, scale):
     folder = project.root / "source"

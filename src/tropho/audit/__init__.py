@@ -61,7 +61,7 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     asked, asked_notes = follow_sample(sample, settings, labels.classes, labelled, log, raw)
     stated = _with_sizes(labelled, settings.audit.sizes, root)
     images, looks, decoding = _seen_images(stated, raw, settings.audit, log)
-    images, boxes, frame = settle_frames(images, labels.boxes, looks, log, settings.audit.format == "yolo")
+    images, boxes, frame = settle_frames(images, labels.boxes, looks, log, _in_shares(labels, settings.audit))
     labels = replace(labels, boxes=boxes)
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
@@ -158,6 +158,14 @@ def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], settings: Audit
     limit = settings.max_megapixels
     known = value_range(raw, [path for path in paths if path in training], limit)
     return Decoding(limit, known or value_range(raw, [path for path in paths if path not in training], limit))
+
+
+def _in_shares(labels: Labels, settings: AuditSettings) -> set[str]:
+    """Images whose boxes are shares of a picture that the labels give no size of: readers take that of the file."""
+    tables = [name for name, facts in labels.columns.items() if facts.get("unit") == "shares"]
+    shares = labels.boxes["file"].isin(tables) | (settings.format == "yolo")
+    unsized = labels.images.loc[labels.images["stated_width"].isna(), "image_id"]
+    return set(labels.boxes.loc[shares, "image_id"]) & set(unsized)
 
 
 def _with_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ other images of the data set do, if they agree.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ class _Photo:
 
 
 def settle_frames(
-    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], log: IssueLog, shares: bool = False
+    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], log: IssueLog, shares: Container[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame, str | None]:
     """Bring every box into the frame of the upright image, or quarantine its image; each is listed.
 
@@ -60,8 +60,8 @@ def settle_frames(
         boxes: formats.labels.LABELLED_BOXES.
         looks: what the files hold, by path.
         log: gets an issue for every image whose boxes are changed or not used, or whose stated size is wrong.
-        shares: whether the labels hold shares of the picture, which its reader took of the upright one; such boxes fit
-            into any frame and need no scaling.
+        shares: ids of images whose labels hold shares of the picture, which its reader took of the upright one; such
+            boxes fit into any frame and need no scaling.
 
     Returns:
         images and boxes; and the frame ("stored" or "upright") that the labels of turned photos use, None where
@@ -92,7 +92,7 @@ def settle_frames(
     return images, boxes, common
 
 
-def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], shares: bool) -> list[_Photo]:
+def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], shares: Container[str]) -> list[_Photo]:
     own = {image_id: rows[BOX].to_numpy("float64") for image_id, rows in boxes.groupby("image_id")}
     photos = []
     rows: Iterable[Any] = images.itertuples()
@@ -110,7 +110,7 @@ def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], s
                 UPRIGHT[look.orientation],
                 None if any(pd.isna(side) or side < 1 for side in stated) else (int(stated[0]), int(stated[1])),
                 own.get(image.image_id, np.zeros((0, 4))),
-                shares,
+                str(image.image_id) in shares,
             )
         )
     return photos

@@ -75,7 +75,7 @@ def value_range(raw: Path, paths: Iterable[str], max_megapixels: float) -> Range
 
     def measure(path: str) -> Range | None:
         try:
-            with budget.taking(image_size(raw / path, max_megapixels)):
+            with budget.taking(image_size(raw / path)):
                 deep = read_deep(raw / path, max_megapixels)
                 return deep.range if deep else None
         except (DataError, OSError):  # listed when the file is looked at
@@ -89,7 +89,7 @@ def _look(raw: Path, path: str, signed: bool, decoding: Decoding, budget: PixelB
     file = raw / path
     try:
         digest = sha256_of(file)
-        size = image_size(file, decoding.max_megapixels)
+        size = image_size(file)
         facts = _facts(file)
         with budget.taking(size):
             return Look(path, digest, **facts, **_seen(file, signed, decoding))

@@ -73,7 +73,7 @@ class ImageReader:
 
     def size(self, path: str) -> tuple[int, int]:
         """Width and height in pixels, upright."""
-        return image_size(self.folder / path, self.decoding.max_megapixels)
+        return image_size(self.folder / path)
 
 
 def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding = DECODING) -> np.ndarray:
@@ -118,10 +118,10 @@ def read_deep(path: Path, max_megapixels: float = DECODING.max_megapixels) -> De
         return channels(path)
 
 
-def image_size(path: Path, max_megapixels: float = DECODING.max_megapixels) -> tuple[int, int]:
-    """Width and height in pixels after EXIF rotation, from the header alone; raises as `read_image` does."""
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels after EXIF rotation, from the header alone, however many; raises as `read_image`."""
     try:
-        with _opened(path, max_megapixels) as image:
+        with _opened(path, math.inf) as image:
             width, height = image.size
             # TIFF answers with the size of the upright image, the other formats with the stored one.
             turned = image.format != "TIFF" and orientation_of(image) in _QUARTER_TURNS

@@ -5,12 +5,12 @@ from pathlib import PurePosixPath
 FORMATS_BY_ENDING = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), frozenset({"JPEG", "MPO"})),  # MPO: JPEGs of some phones
     ".mpo": frozenset({"MPO", "JPEG"}),
-    ".png": frozenset({"PNG"}),
+    **dict.fromkeys((".png", ".apng"), frozenset({"PNG"})),
     **dict.fromkeys((".bmp", ".dib"), frozenset({"BMP", "DIB"})),
     **dict.fromkeys((".tif", ".tiff"), frozenset({"TIFF"})),
     ".webp": frozenset({"WEBP"}),
     ".gif": frozenset({"GIF"}),
-    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), frozenset({"PPM"})),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm", ".pfm"), frozenset({"PPM"})),
     **dict.fromkeys((".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"), frozenset({"JPEG2000"})),
 }
 """File name endings in lower case -> Pillow's names of the formats that such a file may hold."""

@@ -53,7 +53,7 @@ def read_resized(
 
     Raises DataError as `read_image` does.
     """
-    original = image_size(path, decoding.max_megapixels)
+    original = image_size(path)
     return as_packed(read_image(path, size, decoding), size, grey), original
 
 
@@ -94,7 +94,7 @@ def write_pack(
         budget = PixelBudget()
 
         def prepare(path: Path) -> tuple[bytes, tuple[int, ...]]:
-            with budget.taking(image_size(path, decoding.max_megapixels)):
+            with budget.taking(image_size(path)):
                 image, original = read_resized(path, size, grey, decoding)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 

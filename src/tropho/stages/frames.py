@@ -20,7 +20,8 @@ def to_stored_frame(table: pd.DataFrame, images: pd.DataFrame, raw: Path) -> tup
     """
     table, images = table.copy(), images.copy()
     boxed = (table["xmax"] > table["xmin"]) & (table["ymax"] > table["ymin"])
-    for row, image in images[images["width"].notna()].iterrows():
+    concerned = images["width"].notna() & images["image_id"].isin(table["image_id"])
+    for row, image in images[concerned].iterrows():
         try:
             turn = STORED[image_orientation(raw / image["path"])]
         except DataError:  # nothing was predicted for it

@@ -45,7 +45,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     target = target_of(paths, settings, task.classes)
     predictions = _submission(task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
     if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
-        predictions, images = to_stored_frame(predictions, images[images["image_id"].isin(image_ids)], paths.raw)
+        predictions, images = to_stored_frame(predictions, images, paths.raw)
     rows = [] if held_back else target.rows(image_ids)
     table = target.layout.fill(predictions, rows)
     write_submission(table, target.layout, paths.submission)
