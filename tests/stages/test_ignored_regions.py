@@ -50,3 +50,25 @@ def test_other_detectors_refuse_before_they_train(crowds, name):
     assert "6 training images have ignored regions (crowds), such as 'c" in said
     assert "set model.name to fcos" in said
     assert not (crowds.root / "models" / TASK).exists()
+
+
+def test_crowds_of_a_coco_file_are_ignored_regions(project, monkeypatch):
+    """From the file to the score: half of the cells are annotated as crowds."""
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
+    folder = project.root / "cells"
+    rows = draw_cells(folder, {f"c{number}": "cell" for number in range(12)})
+    images = [{"id": n, "file_name": name, "width": 64, "height": 64} for n, name in enumerate(rows["Image_ID"])]
+    annotations = [
+        {"id": n + 1, "image_id": n, "category_id": 1, "bbox": [row.xmin, row.ymin, 24, 24], "iscrowd": int(n >= 6)}
+        for n, row in enumerate(rows.itertuples())
+    ]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cell"}]}
+    (folder / "instances_train.json").write_text(json.dumps(content))
+    split = {"folds": 2, "holdout": 0.0}
+    sections = {**QUICK, "split": split}
+    project.add(TASK, "detection", download={"path": str(folder)}, audit={"format": "coco"}, **sections)
+    project.run(TASK, "download", "audit")
+    assert project.table(TASK, "boxes")["ignore"].tolist() == [False] * 6 + [True] * 6
+    project.run(TASK, "split", "augment", "tune", "train", "evaluate", "submit", "report")
+    metrics = json.loads((project.root / "reports" / TASK / "evaluate" / "metrics.json").read_text())
+    assert metrics["headline"]["name"] == "leaderboard_map"
