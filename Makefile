@@ -35,7 +35,7 @@ demo: repository $(READY) ## Run both demo tasks from raw files to submission an
 
 # One thread a process: torch's threads wait for each other by spinning when there are more of them than cores.
 test: $(READY) ## Run the tests, on all cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical
 
 lint: $(READY) ## Check format, style, docstrings, complexity and types
 	$(BIN)/ruff format --check .

@@ -50,3 +50,21 @@ def project(tmp_path: Path) -> Project:
 def case(tmp_path: Path) -> Case:
     """Makes projects of the reports in ../shared/cases: project, task = case("01")."""
     return case_maker(tmp_path)
+
+
+GROUPS = {"tests/pipeline/test_class_projects.py": "class_projects", "tests/pipeline/": "pipeline"}
+"""Beginnings of test ids -> the worker's group: these tests share checkouts that take a minute to build."""
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all tests of a group to one worker, and every other test to whichever worker is free.
+
+    xdist's own marks for this (`xdist_group`, `--dist loadgroup`) have no effect under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((group for start, group in GROUPS.items() if nodeid.startswith(start)), nodeid)
+
+    return GroupScheduling(config, log)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from pipeline.conftest import ROOT, Checkout, new_checkout
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.pipeline
 
 TABLE = "filename,label\n" + "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(8))
 CASE = ROOT.parent / "shared" / "cases" / "13-edited-labels-are-stale"

@@ -11,8 +11,7 @@ from pipeline.hub_projects import BRAIN, CHEST, OCT, REPOSITORY, brain, chest, o
 from pipeline.reduce import Changes
 from sources.hub_server import LoopbackHub
 
-# One group: the tests share a built checkout and its hub, so one worker runs them all.
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("class_projects")]
+pytestmark = pytest.mark.pipeline
 
 CHANGES: Changes = {
     task: {

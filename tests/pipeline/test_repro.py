@@ -16,7 +16,7 @@ from tropho.stages.submit import BEFORE
 from tropho.tracking.provenance import stages_lock
 
 # One group: the tests share a built checkout, so one worker runs them all.
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline")]
+pytestmark = pytest.mark.pipeline
 
 TASKS = ("smear_demo", "cells_demo")
 

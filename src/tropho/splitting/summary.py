@@ -19,7 +19,7 @@ def summarise(
 
     Where the settings keep a published validation set, it is fold 0; such folds are as uneven as they were published.
     """
-    validation, holdout = settings.validation == "published", settings.holdout
+    validation = settings.validation == "published"
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
     kept = (train["fold"] == 0) & validation
@@ -30,20 +30,10 @@ def summarise(
     notes = _counted(train, held, test)
     if excluded:
         notes.append(_kept_out(excluded, validation, settings.test_overlap))
-    free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
-    asked = holdout > 0 and not (images["subset"] == "test").any()
-    share = len(test) / max(1, len(test) + len(learned) + excluded)
-    if asked and validation and test.empty and free < 2:
-        notes.append(
-            "Nothing is held out for test: split.holdout needs two groups of training images without an image in the "
-            f"published validation set, and there are {free}."
-        )
-    elif asked and abs(share - holdout) > TOLD * holdout:
-        notes.append(
-            f"split.holdout asks for {holdout:.1%} of the images, and {share:.1%} are held out for test: it takes "
-            f"whole groups{' that the published validation set has none of' if validation else ''}, in parts of "
-            f"1/{FINEST} or larger."
-        )
+    if settings.holdout > 0 and not (images["subset"] == "test").any():
+        free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
+        share = len(test) / max(1, len(test) + len(learned) + excluded)
+        notes += _holdout_notes(settings.holdout, share, free, validation)
     for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
         if len(sharing):
             many, groups = _count(len(sharing), "training image"), _count(sharing["group"].nunique(), "group")
@@ -66,6 +56,29 @@ def summarise(
         "test_content": _content(test, boxes),
         "unevenness": {str(trait): round(float(value), 4) for trait, value in uneven.abs().max().items()},
     }
+
+
+def _holdout_notes(holdout: float, share: float, free: int, validation: bool) -> list[str]:
+    """Say where the hold-out is not what was asked for.
+
+    Args:
+        holdout: share of the images asked for.
+        share: share held out.
+        free: groups of training images without an image in the published validation set.
+        validation: whether a published validation set is kept.
+    """
+    if validation and share == 0 and free < 2:
+        return [
+            "Nothing is held out for test: split.holdout needs two groups of training images without an image in the "
+            f"published validation set, and there are {free}."
+        ]
+    if abs(share - holdout) <= TOLD * holdout:
+        return []
+    return [
+        f"split.holdout asks for {holdout:.1%} of the images, and {share:.1%} are held out for test: it takes "
+        f"whole groups{' that the published validation set has none of' if validation else ''}, in parts of "
+        f"1/{FINEST} or larger."
+    ]
 
 
 def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame) -> list[str]:

@@ -50,14 +50,10 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     table = target.layout.fill(predictions, rows)
     write_submission(table, target.layout, paths.submission)
     checked = target.followed is not None and not held_back
-    if held_back:
-        say("evaluate.test is false: the submission has no rows.")
-    elif checked:
+    if checked:
         _refuse_faults(paths.submission, target, images, settings.audit.negative or NEGATIVE)
-    elif target.sample is not None:
-        say(f"The submission does not follow {target.sample.path}: {target.layout.problem}.")
     else:
-        say("There is no sample submission to check the submission against.")
+        say(_why_unchecked(target, held_back))
     not_predicted = {} if held_back else _not_predicted(images, splits, image_ids, target)
     if not_predicted:
         say(_sentence(not_predicted))
@@ -79,14 +75,28 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         **code_version(root),
     }
     write_json(paths.submission.with_suffix(".json"), summary)
-    if not held_back:
-        keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
-    entry = {**summary, "score_name": score["name"], "score": score["oof"]}
-    enter(paths.ledger, paths.ledger_copy, None if held_back else entry)
+    _enter(paths, summary, held_back)
     with open_tracker(root).run(f"train {settings.name}", settings.name, run_id=record["run_id"]) as tracked:
         tracked.log_artifact(paths.submission, "submission")
         tracked.set_tags({"submission_sha256": summary["sha256"]})
     return summary
+
+
+def _why_unchecked(target: Target, held_back: bool) -> str:
+    """Say why no sample submission was held against the file."""
+    if held_back:
+        return "evaluate.test is false: the submission has no rows."
+    if target.sample is not None:
+        return f"The submission does not follow {target.sample.path}: {target.layout.problem}."
+    return "There is no sample submission to check the submission against."
+
+
+def _enter(paths: Paths, summary: dict[str, Any], held_back: bool) -> None:
+    """Keep a copy of the file and add it to the log of submissions."""
+    if not held_back:
+        keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
+    entry = {**summary, "score_name": summary["score"]["name"], "score": summary["score"]["oof"]}
+    enter(paths.ledger, paths.ledger_copy, None if held_back else entry)
 
 
 def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
