@@ -15,7 +15,6 @@ from tropho.stages.state import STAGES
 from tropho.stages.submit import BEFORE
 from tropho.tracking.provenance import stages_lock
 
-# One group: the tests share a built checkout, so one worker runs them all.
 pytestmark = pytest.mark.pipeline
 
 TASKS = ("smear_demo", "cells_demo")
