@@ -43,8 +43,18 @@ class FasterRCNN(nn.Module):
         named = {str(level): each for level, each in zip(self.levels, features, strict=True)}
         if targets is not None:
             return HeadOutput(losses | self._box_losses(named, proposals, shapes, targets), [])
-        found, _ = self.roi(named, proposals, shapes)
-        return HeadOutput({}, _clipped(found, sizes))
+        decoded = self.roi.postprocess_detections(*self._outputs(named, proposals, shapes), proposals, shapes)
+        return HeadOutput({}, _clipped(decoded, sizes))
+
+    def _outputs(
+        self, named: dict[str, Tensor], proposals: list[Tensor], shapes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (n, 1 + classes) and offsets (n, 4 (1 + classes)) of all images' proposals.
+
+        They are float32 whatever the precision: boxes are decoded in the type of their offsets.
+        """
+        logits, offsets = self.roi.box_predictor(self.roi.box_head(self.roi.box_roi_pool(named, proposals, shapes)))
+        return logits.float(), offsets.float()
 
     def _box_losses(
         self, named: dict[str, Tensor], proposals: list[Tensor], shapes: list[tuple[int, int]], targets: Targets
@@ -54,7 +64,7 @@ class FasterRCNN(nn.Module):
         # torchvision counts classes from 1; 0 is the ground.
         shifted = [{"boxes": each["boxes"], "labels": each["labels"] + 1} for each in targets]
         proposals, _, labels, wanted = roi.select_training_samples(proposals, shifted)
-        logits, offsets = roi.box_predictor(roi.box_head(roi.box_roi_pool(named, proposals, shapes)))
+        logits, offsets = self._outputs(named, proposals, shapes)
         ignored = functional.pad(ignored_classes(targets, self.classes), (1, 0))
         counts = torch.tensor([len(each) for each in proposals], device=ignored.device)
         loss, box_loss = fastrcnn_loss(
@@ -104,10 +114,11 @@ def pool(levels: list[int]) -> MultiScaleRoIAlign:
     return align
 
 
-def _clipped(found: Detections, sizes: Tensor) -> Detections:
+def _clipped(decoded: tuple[list[Tensor], list[Tensor], list[Tensor]], sizes: Tensor) -> Detections:
+    """Boxes, scores and labels from 1 of each image -> detections inside its size."""
     result = []
-    for each, size in zip(found, sizes, strict=False):
-        boxes = clip_boxes(each["boxes"], size)
-        kept = has_area(boxes)
-        result.append({"boxes": boxes[kept], "scores": each["scores"][kept], "labels": each["labels"][kept] - 1})
+    for boxes, scores, labels, size in zip(*decoded, sizes, strict=True):
+        inside = clip_boxes(boxes, size)
+        kept = has_area(inside)
+        result.append({"boxes": inside[kept], "scores": scores[kept], "labels": labels[kept] - 1})
     return result

@@ -44,6 +44,8 @@ class RTDetrHead(nn.Module):
         self.model = model
         self.classes = classes
         self.network = network
+        for each in network.model.decoder_input_proj:
+            each.register_forward_hook(_to_float32)
 
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
@@ -51,7 +53,7 @@ class RTDetrHead(nn.Module):
 
         stride = 2 ** self.model.levels[0]
         height, width = (side * stride for side in features[0].shape[-2:])
-        extent = features[0].new_tensor([width, height, width, height])
+        extent = torch.tensor([width, height, width, height], dtype=torch.float32, device=features[0].device)
         labels = None if targets is None else [_as_labels(each, extent) for each in targets]
         self.network.config.num_queries = min(QUERIES, sum(each.shape[-2] * each.shape[-1] for each in features))
         encoded = BaseModelOutput(last_hidden_state=features)
@@ -98,6 +100,11 @@ def rt_detr_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Mod
     network.model.backbone, network.model.encoder = nn.Identity(), nn.Identity()
     network.model.encoder_input_proj = nn.ModuleList()
     return pyramid, RTDetrHead(model, classes, network)
+
+
+def _to_float32(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    """Hand the decoder maps in float32: it keeps boxes in their type, and bfloat16 is right to 4 of 1000 pixels."""
+    return output.float()
 
 
 def _as_labels(target: dict[str, Tensor], extent: Tensor) -> dict[str, Tensor]:
