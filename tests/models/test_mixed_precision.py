@@ -1,4 +1,4 @@
-"""Under mixed precision boxes are decoded in float32: what a network says may be rounded, where its boxes lie may not."""
+"""Mixed precision may round what a network says of its boxes; where they lie is worked out in float32."""
 
 import pytest
 import torch

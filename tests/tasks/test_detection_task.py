@@ -148,9 +148,9 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
     pack = Pack(tmp_path / "pack")
     truth = truth_of(["a", "b", "c"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
     marked = Truth(truth.images.assign(ignored=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
-    targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index] for index in range(3))]
+    targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index, 0] for index in range(3))]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
-    assert not any(task.dataset(pack, truth, train=True)[0, index][1]["ignore"].any() for index in range(3))
+    assert not any(task.dataset(pack, truth, train=True)[0, index, 0][1]["ignore"].any() for index in range(3))
 
 
 def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):

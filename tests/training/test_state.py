@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tropho.seeds import sample_seed
+from tropho.tasks import build_task
 from tropho.training.checkpoints import Checkpoint, Progress
 from tropho.training.ema import WeightAverage
 from tropho.training.sampling import EpochSampler
@@ -76,22 +77,52 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     sampler = EpochSampler(["a"] * 30, seed=1)
     first = list(sampler)
     assert first == list(sampler)
-    assert sorted(index for _, index in first) == list(range(30))
+    assert sorted(index for _, index, _ in first) == list(range(30))
+    assert {draw for *_, draw in first} == {0}
     sampler.epoch = 1
-    assert [index for _, index in sampler] != [index for _, index in first]
-    assert {epoch for epoch, _ in sampler} == {1}
+    assert [index for _, index, _ in sampler] != [index for _, index, _ in first]
+    assert {epoch for epoch, *_ in sampler} == {1}
     assert list(EpochSampler(["a"] * 30, seed=2)) != first
 
 
 def test_balanced_draws_every_stratum_equally_often():
     strata = ["rare"] * 5 + ["common"] * 1995
-    drawn = Counter(strata[index] for _, index in EpochSampler(strata, seed=0, balanced=True))
+    drawn = Counter(strata[index] for _, index, _ in EpochSampler(strata, seed=0, balanced=True))
     # 2000 fair draws: 1000 each, give or take five standard deviations of 22
     assert abs(drawn["rare"] - 1000) < 112
 
 
+def test_draws_of_a_sample_are_counted_within_an_epoch():
+    sampler = EpochSampler(["rare"] * 2 + ["common"] * 38, seed=0, balanced=True)
+    for sampler.epoch in (0, 1):
+        keys = list(sampler)
+        assert len(set(keys)) == len(sampler)
+        draws = [draw for _, index, draw in keys if index == 0]
+        assert draws == list(range(len(draws)))
+        assert len(draws) > 2
+
+
+def test_a_sample_drawn_again_is_another_picture(settings, data):
+    pack, truth = data
+    chosen = settings("cells_demo", **{"augment.size": 32, "augment.policy": "microscopy", "train.sampler": "balanced"})
+    few = truth.of([*truth.images["image_id"][:1], *truth.images["image_id"][1::2]])  # one of a, four of b
+    task = build_task(chosen, ["a", "b"])
+    dataset = task.dataset(pack, few, train=True)
+    keys = [key for key in EpochSampler(task.strata(few), seed=0, balanced=True) if key[1] == 0]
+    assert len(keys) > 1
+    assert len({dataset[key][0].numpy().tobytes() for key in keys}) == len(keys)
+
+
+def test_the_first_draw_of_a_sample_has_the_seed_that_it_always_had():
+    assert [sample_seed(3, 4, 5), sample_seed(0, 0, 0), sample_seed(2**32 - 1, 7, 19)] == [
+        125447559,
+        2968811710,
+        1859795994,
+    ]
+
+
 def test_sample_seeds_differ_and_repeat():
-    seeds = {sample_seed(0, epoch, index) for epoch in range(10) for index in range(100)}
+    seeds = {sample_seed(0, epoch, index, draw) for epoch in range(10) for index in range(10) for draw in range(10)}
     assert len(seeds) == 1000
     assert sample_seed(3, 4, 5) == sample_seed(3, 4, 5)
     assert all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)

@@ -86,7 +86,7 @@ class Task(Protocol):
     def dataset(self, pack: Pack, truth: Truth, train: bool) -> Dataset[Any]:
         """Samples in the order of `truth.images`; augmented in training.
 
-        A training set is indexed by (epoch, index), which also seed the augmentation; any other by index.
+        A training set is indexed by (epoch, index, draw), which also seed the augmentation; any other by index.
         """
 
     def sample(self, image: np.ndarray) -> Any:

@@ -35,8 +35,8 @@ class BoxedImages(Dataset[Sample]):
 
     def __getitem__(self, key: Any) -> Sample:
         if self.augmenter:
-            epoch, index = key
-            scene = self.augmenter(index, sample_seed(self.seed, epoch, index))
+            epoch, index, draw = key
+            scene = self.augmenter(index, sample_seed(self.seed, epoch, index, draw))
         else:
             index, scene = key, self.scenes[key]
         boxes, labels = torch.tensor(scene.boxes), torch.tensor(scene.labels)  # theirs may be read-only

@@ -37,8 +37,8 @@ class LabelledImages(Dataset[Sample]):
 
     def __getitem__(self, key: Any) -> Sample:
         if self.augmenter:
-            epoch, index = key
-            image = self.augmenter(index, sample_seed(self.seed, epoch, index)).image
+            epoch, index, draw = key
+            image = self.augmenter(index, sample_seed(self.seed, epoch, index, draw)).image
         else:
             index = key
             image, _, _ = self.plain(*self.scenes[index], seed=0)

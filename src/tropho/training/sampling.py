@@ -7,8 +7,10 @@ import numpy as np
 from torch.utils.data import Sampler
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index) pairs, so that a dataset can seed each sample's augmentation by both.
+class EpochSampler(Sampler[tuple[int, int, int]]):
+    """Yields (epoch, index, draw), so that a dataset can seed each sample's augmentation by them.
+
+    `draw` counts from 0 how often the index has come before in the epoch; it is 0 unless sampling is balanced.
 
     Args:
         strata: one name a sample; its length is the number of samples.
@@ -25,7 +27,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return len(self.strata)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         if self.balanced:
             counts = Counter(self.strata)
@@ -33,4 +35,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
             order = rng.choice(len(self), size=len(self), p=weights)
         else:
             order = rng.permutation(len(self))
-        return iter([(self.epoch, int(index)) for index in order])
+        drawn: Counter[int] = Counter()
+        for index in order.tolist():
+            yield self.epoch, index, drawn[index]
+            drawn[index] += 1
