@@ -7,7 +7,7 @@ from torch import nn
 from tropho.models.backbones import stage_of
 from tropho.tasks import build_task
 from tropho.training.checkpoints import Checkpoint
-from tropho.training.fit import fit, make_accelerator
+from tropho.training.fit import fit
 from tropho.training.freezing import freeze
 from tropho.training.optimizers import parameter_groups
 
@@ -17,7 +17,7 @@ SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "t
 def train(settings, data, checkpoint=None, on_epoch=lambda row: None, **changes):
     pack, truth = data
     made = settings("cells_demo", **{**SMALL, **changes})
-    return fit(build_task(made, ["a", "b"]), pack, truth, truth, make_accelerator(made.train), 0, checkpoint, on_epoch)
+    return fit(build_task(made, ["a", "b"]), pack, truth, truth, 0, checkpoint, on_epoch)
 
 
 def backbone(weights):

@@ -10,6 +10,7 @@ from tropho.models.heads import Detections, Targets
 from tropho.models.ignoring import without_ignored
 from tropho.models.layers import initialise
 from tropho.models.normalize import Normalize
+from tropho.models.processes import mean_over_processes
 
 
 class ResNetClassifier(nn.Module):
@@ -75,4 +76,4 @@ def presence_loss(logits: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
     unsure = [bool(each.get("ignore", present[:0]).any()) or len(each.get("regions", ())) > 0 for each in targets]
     known = present | ~torch.tensor(unsure, device=logits.device)
     losses = functional.binary_cross_entropy_with_logits(logits, present.float(), reduction="none")
-    return (losses * known).sum() / known.sum().clamp(min=1)
+    return (losses * known).sum() / mean_over_processes(known.sum(), least=1)

@@ -89,8 +89,7 @@ class FasterRCNN(nn.Module):
         labels, matched = rpn.assign_targets_to_anchors(boxes, targets)
         labels = [_undecided(each, target) for each, target in zip(labels, targets, strict=True)]
         if not any((each >= 0).any() for each in labels):
-            nothing = objectness.sum() * 0.0
-            return kept, {"objectness": nothing, "proposal": nothing}
+            return kept, {"objectness": objectness.sum() * 0.0, "proposal": offsets.sum() * 0.0}
         wanted = rpn.box_coder.encode(matched, boxes)
         loss, box_loss = rpn.compute_loss(objectness.flatten(0, 1), offsets, labels, wanted)
         return kept, {"objectness": loss, "proposal": box_loss}

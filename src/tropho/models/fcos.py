@@ -18,6 +18,7 @@ from tropho.models.heads import (
 from tropho.models.ignoring import ignored_classes, in_regions, silence
 from tropho.models.points import centerness, match_points
 from tropho.models.postprocess import select_detections
+from tropho.models.processes import mean_over_processes
 
 
 class FCOS(nn.Module):
@@ -52,7 +53,7 @@ class FCOS(nn.Module):
         labels = torch.cat([each["labels"] for each in targets])[chosen]
         position = row % len(grid.points)
         points, strides = grid.points[position], grid.stride_of[position]
-        positives = max(1, len(row))
+        positives = mean_over_processes(torch.tensor(len(row), device=row.device), least=1)
 
         wanted = torch.zeros_like(logits).flatten(0, 1)
         wanted[row, labels] = 1.0

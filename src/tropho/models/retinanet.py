@@ -13,6 +13,7 @@ from tropho.models.heads import (
 )
 from tropho.models.ignoring import ignored_classes, silence
 from tropho.models.postprocess import select_detections
+from tropho.models.processes import mean_over_processes
 
 
 class RetinaNet(nn.Module):
@@ -53,7 +54,7 @@ class RetinaNet(nn.Module):
             chosen = matched[index][mine]
             wanted[index, mine, target["labels"][chosen]] = 1.0
             sides.append(self.coder.encode_single(target["boxes"][chosen], boxes[mine]))
-        positives = max(1, len(image))
+        positives = mean_over_processes(torch.tensor(len(image), device=image.device), least=1)
         # Anchors between the thresholds are neither object nor ground.
         decided = matched != Matcher.BETWEEN_THRESHOLDS
         return {

@@ -84,6 +84,8 @@ def load_predictor(folder: Path) -> Predictor:
     task = trained_task(folder)
     model = task.model()
     model.load_state_dict(load_file(folder / "weights.safetensors"))
+    if task.settings.train.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     decoding = read_yaml(folder / "config.yaml").get("decoding", {})
     return Predictor(task, model.eval(), Decoding.recorded(decoding))
 

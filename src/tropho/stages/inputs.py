@@ -20,6 +20,14 @@ from tropho.tasks.base import Truth
 CODE = Path(__file__).resolve().parent.parent
 ROOMS = ("images", "metrics", "models", "predicting", "tasks", "training")
 FILES = ("model_settings.py", "seeds.py", "tables.py", "stages/inputs.py")
+NO_WEIGHT = (
+    ("augment", "previews"),
+    ("train", "folds"),
+    ("train", "members"),
+    ("train", "workers"),
+    ("train", "log_layers"),
+)
+"""Settings that change no weight of a fold's model: what is shown and measured, how it is loaded, other models."""
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
 
 
@@ -137,6 +145,6 @@ def code_hash() -> str:
 def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
     """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
-    for key in ("folds", "members"):  # which other models there are
-        del parts["train"][key]
+    for section, key in NO_WEIGHT:
+        del parts[section][key]
     return fingerprint([settings.kind, settings.audit.negative, inputs.classes, parts, inputs.data_hash, code_hash()])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from accelerate import Accelerator
+from accelerate import PartialState
 from safetensors.torch import save_file
 
 from tropho.config import member_settings
@@ -20,12 +20,12 @@ from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
 from tropho.stages.members import FILES, damaged_files, model_entries
 from tropho.stages.paths import Paths
-from tropho.tables import write_table
+from tropho.tables import GRADIENT, write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
 from tropho.tracking.run_ids import RunIds
-from tropho.training.checkpoints import Checkpoint
+from tropho.training.checkpoints import Checkpoint, drop_checkpoints
 from tropho.training.fit import Fitted, fit, make_accelerator
 
 
@@ -38,30 +38,45 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     inputs = read_inputs(paths)
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
     base, *others = models
-    accelerator = make_accelerator(settings.train)
-    record = RunIds(paths.checkpoints / fingerprint([model.fingerprint for model in models]) / "run.json")
+    _check_machine(models)
+    processes = PartialState()
+    runs = paths.checkpoints / fingerprint([model.fingerprint for model in models])
+    record = RunIds(runs / "run.json")
     with open_tracker(root).run(
         f"train {settings.name}", experiment=settings.name, run_id=record["parent"], tags={"stage": "train"}
     ) as parent:
         record["parent"] = parent.id
         parent.log_params({**tracked_parameters(base.settings), **_changes(settings)})
-        entries = {base.name: _train(base, accelerator, parent, record)}
+        entries = {base.name: _train(base, parent, record)}
         for other in others:
-            entries[other.name] = _train_other(other, accelerator, parent, record)
+            entries[other.name] = _train_other(other, parent, record)
         folds = entries[base.name]["folds"]
         score = mean_score(folds)
         parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
         parent.set_tags({"score_name": base.task.score_name})
-        summary = _summary(base, parent.id, entries, accelerator)
-        if accelerator.is_main_process:
+        summary = _summary(base, parent.id, entries)
+        if processes.is_main_process:
             _deliver(models, entries, paths, summary)
         best = max(folds, key=lambda fold: -math.inf if fold["score"] is None else fold["score"])
         alias = "champion" if _is_best(root, settings.name, score) else None
         parent.log_model(paths.fold(best["fold"]), name=settings.name, alias=alias)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        shutil.rmtree(paths.checkpoints, ignore_errors=True)
+    processes.wait_for_everyone()
+    if processes.is_main_process:
+        drop_checkpoints(paths.checkpoints, [runs, *(model.work for model in models)])
     return summary
+
+
+def _check_machine(models: "list[_Model]") -> None:
+    """Raise UsageError, before any work, where this machine or its processes can't train one of the models."""
+    count = PartialState().num_processes
+    for model in models:
+        train = model.settings.train
+        make_accelerator(train)
+        if train.batch_size % count:
+            raise UsageError(
+                f"train.batch_size {train.batch_size} of {model.name} can't be divided among {count} processes; make "
+                f"it a multiple of {count}, or start another number of processes."
+            )
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,7 @@ def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _
     key = training_fingerprint(settings, inputs)
     entry = _trained(paths).get(name, {})
     same = entry.get("folds", []) if entry.get("fingerprint") == key else []
-    kept = {fold["fold"]: fold for fold in same if _is_whole(paths.fold(fold["fold"], name), fold)}
+    kept = {fold["fold"]: fold for fold in same if _is_whole(paths.fold(fold["fold"], name), fold, settings)}
     return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
 
 
@@ -98,34 +113,39 @@ def _trained(paths: Paths) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _is_whole(folder: Path, fold: dict[str, Any]) -> bool:
-    """Tell whether a trained fold's files are those that were written, by the SHA-256 in its entry of run.json."""
+def _is_whole(folder: Path, fold: dict[str, Any], settings: TaskSettings) -> bool:
+    """Tell whether a trained fold has all that is asked for, in the files whose SHA-256 its entry of run.json holds."""
     damaged = damaged_files(folder, fold)
     if damaged and folder.exists():
         say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
-    return not damaged
+    return not damaged and (not settings.train.log_layers or _has_layers(folder / "history.csv"))
 
 
-def _train(model: _Model, accelerator: Accelerator, run: Run, record: RunIds) -> dict[str, Any]:
+def _has_layers(history: Path) -> bool:
+    """Tell whether a history has the columns of train.log_layers."""
+    return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
+
+
+def _train(model: _Model, run: Run, record: RunIds) -> dict[str, Any]:
     """Train a model's missing folds; returns its entry in run.json."""
     folds = []
     for number in fold_numbers(model.settings, model.inputs):
         if number in model.kept:
             say(f"{_place(model, number)}  kept: neither data, settings nor code have changed")
-        folds.append(model.kept.get(number) or _train_fold(model, number, accelerator, run, record))
+        folds.append(model.kept.get(number) or _train_fold(model, number, run, record))
     parameters = sum(parameter.numel() for parameter in model.task.model().parameters())
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
-def _train_other(model: _Model, accelerator: Accelerator, parent: Run, record: RunIds) -> dict[str, Any]:
+def _train_other(model: _Model, parent: Run, record: RunIds) -> dict[str, Any]:
     """The same in a run of its own, unless there is nothing to train."""
     if set(fold_numbers(model.settings, model.inputs)) <= set(model.kept):
-        return _train(model, accelerator, parent, record)
+        return _train(model, parent, record)
     name = f"{model.settings.name} {model.name}"
     with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
         record[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
-        entry = _train(model, accelerator, tracked, record)
+        entry = _train(model, tracked, record)
         tracked.log_metrics({"score": mean_score(entry["folds"])})
     return entry
 
@@ -171,30 +191,30 @@ def _place(model: _Model, number: int) -> str:
     return f"fold{number}" if model.name == BASE else f"{model.name}/fold{number}"
 
 
-def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Run, record: RunIds) -> dict[str, Any]:
+def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict[str, Any]:
     """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
     settings, inputs, work, task = model.settings, model.inputs, model.work, model.task
     name = _place(model, number)
     key = f"fold{number}"
+    is_main = PartialState().is_main_process
     with parent.child(f"{settings.name} {name}", run_id=record[name], tags={"stage": "fold"}) as tracked:
         record[name] = tracked.id
         tracked.log_params({"fold": number, **tracked_parameters(settings)})
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
-            if accelerator.is_main_process:
+            if is_main:
                 say(_epoch_line(name, row, settings.train.epochs))
 
         fitted = fit(
             task,
             inputs.pack,
             *inputs.fold(number),
-            accelerator,
             seed=settings.train.seed + number,
             checkpoint=Checkpoint(work / key),
             on_epoch=on_epoch,
         )
-        if accelerator.is_main_process:
+        if is_main:
             _write_fold(fitted, work / key)
             tracked.log_artifact(work / key / "history.csv")
         tracked.log_metrics({"best_score": fitted.progress.best_score})
@@ -211,7 +231,7 @@ def _train_fold(model: _Model, number: int, accelerator: Accelerator, parent: Ru
         "best_epoch": progress.best_epoch,
         "epochs": len(progress.history),
         "seconds": progress.seconds,
-        "sha256": {file: sha256_of(work / key / file) for file in FILES} if accelerator.is_main_process else {},
+        "sha256": {file: sha256_of(work / key / file) for file in FILES} if is_main else {},
     }
 
 
@@ -226,17 +246,15 @@ def _write_fold(fitted: Fitted, folder: Path) -> None:
     write_table(pd.DataFrame(fitted.progress.history).astype({"epoch": int}), folder / "history.csv")
 
 
-def _summary(
-    base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]], accelerator: Accelerator
-) -> dict[str, Any]:
+def _summary(base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     members = {name: entry for name, entry in entries.items() if name != base.name}
     return {
         "task": base.settings.name,
         "run_id": run_id,
         "classes": base.inputs.classes,
         "score_name": base.task.score_name,
-        "device": str(accelerator.device),
-        "processes": accelerator.num_processes,
+        "device": str(PartialState().device),
+        "processes": PartialState().num_processes,
         **entries[base.name],
         "members": members,
     }

@@ -4,6 +4,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
+
 from tropho.config import with_overrides
 from tropho.errors import UsageError
 from tropho.files import fingerprint
@@ -12,13 +14,13 @@ from tropho.stages.inputs import Inputs, check_trainable, fitted_settings, read_
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
-from tropho.training.fit import fit, make_accelerator
+from tropho.training.fit import fit
 from tropho.training.search import Report, Search
 
 
 def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]:
     """The choice of settings by dotted key; the trials and their figures go into `folder`."""
-    if make_accelerator(settings.train).num_processes > 1:
+    if PartialState().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     inputs = read_inputs(paths)
     check_trainable(settings, inputs)
@@ -52,10 +54,9 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) 
                 report(step, row["score"])
 
         task = build_task(fitted_settings(settings, inputs), inputs.classes)
-        accelerator = make_accelerator(settings.train)
         train, val = inputs.fold(number)
         train = train.of(_drawn(list(train.images["image_id"]), settings))
-        fitted = fit(task, inputs.pack, train, val, accelerator, settings.train.seed, on_epoch=on_epoch)
+        fitted = fit(task, inputs.pack, train, val, settings.train.seed, on_epoch=on_epoch)
         return fitted.progress.best_score
 
 

@@ -15,6 +15,7 @@ from tropho.images.policies import build_policy
 from tropho.metrics.classification import classification_metrics
 from tropho.metrics.thresholds import unreachable_recall
 from tropho.models import build_model
+from tropho.models.processes import mean_over_processes
 from tropho.predicting.views import View, view_images
 from tropho.settings import TaskSettings
 from tropho.tasks.base import Batch, Sizes, Truth
@@ -69,7 +70,7 @@ class ClassificationTask:
             label_smoothing=self.settings.train.label_smoothing,
             reduction="none",
         )
-        return {"cross_entropy": (each * targets["weight"]).sum() / targets["weight"].sum()}
+        return {"cross_entropy": (each * targets["weight"]).sum() / mean_over_processes(targets["weight"].sum())}
 
     def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
         """One {"probabilities": (C,)} an image."""

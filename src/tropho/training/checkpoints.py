@@ -7,6 +7,10 @@ and SHA-256, so a kill between the two writes leaves a pair that fits, and damag
 
 import hashlib
 import io
+import shutil
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
@@ -20,6 +24,8 @@ from tropho.files import atomic_path, sha256_of
 from tropho.progress import say
 
 State = dict[str, Tensor]
+ABANDONED_DAYS = 14
+"""Days without a new checkpoint after which a training is taken for abandoned."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -99,6 +105,24 @@ class Checkpoint:
 
     def _best_path(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
+
+
+def drop_checkpoints(folder: Path, finished: Iterable[Path]) -> None:
+    """Remove the checkpoints of finished trainings, and what was abandoned; others that are half done stay.
+
+    Args:
+        folder: of all checkpoints of a task; removed where nothing is left in it.
+        finished: folders in it, one a training.
+    """
+    for each in finished:
+        shutil.rmtree(each, ignore_errors=True)
+    for each in list(folder.iterdir()) if folder.is_dir() else []:
+        newest = max(path.stat().st_mtime for path in (each, *each.rglob("*")))
+        if time.time() - newest > ABANDONED_DAYS * 86_400:
+            say(f"{each}, checkpoints of other settings not trained for {ABANDONED_DAYS} days, is removed.")
+            shutil.rmtree(each, ignore_errors=True)
+    with suppress(OSError):  # not empty, or never made
+        folder.rmdir()
 
 
 class InMemory:

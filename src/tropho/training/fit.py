@@ -1,12 +1,14 @@
 """Training one fold from first weights to best weights, resumable after any kill."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import nn, optim
 from torch.utils.data import DataLoader
@@ -36,7 +38,10 @@ class Fitted:
 
 
 def make_accelerator(train: TrainSettings) -> Accelerator:
-    """Device, precision and processes; batch_size counts the images of a step over all processes."""
+    """Device, precision and processes for one model; batch_size counts the images of a step over all processes."""
+    # accelerate keeps the precision of the first accelerator for all later ones, unless it is told to forget it.
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
     # A frozen backbone has no gradients that processes could wait for.
     uneven = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_epochs > 0)
     try:
@@ -59,16 +64,18 @@ class Fold:
         model = task.model()
         if train.channels_last:
             model = model.to(memory_format=torch.channels_last)
+        model = with_shared_statistics(model, accelerator)
+        batch_size = _batch_size(train, len(train_truth.images), accelerator.num_processes)
         self.sampler = EpochSampler(task.strata(train_truth), seed, balanced=train.sampler == "balanced")
         loader = DataLoader(
             task.dataset(pack, train_truth, train=True),
-            batch_size=train.batch_size,
+            batch_size=batch_size,
             sampler=self.sampler,
             collate_fn=task.collate,
             num_workers=train.workers,
             persistent_workers=train.workers > 0,
             pin_memory=accelerator.device.type == "cuda",
-            drop_last=len(train_truth.images) > train.batch_size,
+            drop_last=len(train_truth.images) > batch_size,
         )
         self.model: nn.Module
         self.optimizer: optim.Optimizer
@@ -107,6 +114,7 @@ class Fold:
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": {"model": average.model.state_dict(), "updates": average.updates} if average else {},
+            "scaler": scaler.state_dict() if (scaler := self.accelerator.scaler) else {},
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -116,6 +124,23 @@ class Fold:
         if self.average:
             self.average.model.load_state_dict(state["average"]["model"])
             self.average.updates = state["average"]["updates"]
+        if self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def with_shared_statistics(model: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Let batch norms average over the images of all processes; torch can do so on CUDA alone."""
+    if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
+        return model
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+
+
+def _batch_size(train: TrainSettings, images: int, processes: int) -> int:
+    """Images of a step over all processes, each of which has the same number; raise UsageError if that is none."""
+    size = min(train.batch_size, images)
+    if size < processes:
+        raise UsageError(f"A step has {size} training images, too few for {processes} processes; start fewer.")
+    return size - size % processes
 
 
 def fit(
@@ -123,23 +148,47 @@ def fit(
     pack: Pack,
     train_truth: Truth,
     val_truth: Truth,
-    accelerator: Accelerator,
     seed: int,
     checkpoint: Checkpoint | None = None,
     on_epoch: EpochDone = lambda row: None,
 ) -> Fitted:
     """Train one fold and return its best weights by validation score.
 
+    Device and precision are those of the task's own settings; what was trained is released in the end.
+
     Args:
         task: model, data, loss and score.
         pack: images at training size.
         train_truth: what is trained on.
         val_truth: what is validated on.
-        accelerator: device, precision and processes.
         seed: of weights, order, augmentation and dropout.
         checkpoint: where state is saved after every epoch and resumed from; None keeps the best in memory.
         on_epoch: called with each new history row; may raise to stop (a pruned trial).
     """
+    with _released(make_accelerator(task.settings.train)) as accelerator:
+        return _fit(task, pack, train_truth, val_truth, accelerator, seed, checkpoint, on_epoch)
+
+
+@contextmanager
+def _released(accelerator: Accelerator) -> Iterator[Accelerator]:
+    """Let go of the models, optimizers and loaders that were prepared, with their workers, when the block ends."""
+    try:
+        yield accelerator
+    finally:
+        accelerator.free_memory()
+
+
+def _fit(
+    task: Task,
+    pack: Pack,
+    train_truth: Truth,
+    val_truth: Truth,
+    accelerator: Accelerator,
+    seed: int,
+    checkpoint: Checkpoint | None,
+    on_epoch: EpochDone,
+) -> Fitted:
+    """Train by an accelerator of its own; see `fit`."""
     train = task.settings.train
     fold = Fold(task, train_truth, pack, accelerator, seed)
     progress = Progress()
@@ -182,9 +231,10 @@ def predict(
     view: View | None = None,
 ) -> pd.DataFrame:
     """The prediction table of a model for these images, as seen through one view; None = one plain look."""
+    processes = accelerator.num_processes
     loader = DataLoader(
         task.dataset(pack, truth, train=False),
-        batch_size=batch_size,
+        batch_size=-(-batch_size // processes) * processes,  # each has the same number, at least one
         collate_fn=task.collate,
         num_workers=task.settings.train.workers,
     )

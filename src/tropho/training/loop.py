@@ -67,7 +67,7 @@ def train_one_epoch(
             average.update(accelerator.unwrap_model(model))
         for name, value in found.items():
             sums[name] = sums[name] + value
-    row = {name: float(value) / steps for name, value in sums.items()}
+    row = _mean_over_processes({name: float(value) / steps for name, value in sums.items()}, accelerator)
     row |= layers.finish() if layers else {}
     return {**row, "lr": lr, "seconds": time.perf_counter() - started}
 
@@ -88,8 +88,7 @@ def _step(
     with accelerator.autocast():
         losses = task.loss(model, batch)
     loss = torch.stack(list(losses.values())).sum()
-    if not torch.isfinite(loss):
-        raise _not_finite(losses, place)
+    _check_finite({**losses, "sum": loss}, accelerator, place)
     optimizer.zero_grad()
     accelerator.backward(loss)
     clip = task.settings.train.clip_norm
@@ -101,14 +100,25 @@ def _step(
     return {name: value.detach() for name, value in values.items()}
 
 
+def _mean_over_processes(row: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
+    if accelerator.num_processes == 1:
+        return row
+    values = accelerator.reduce(torch.tensor(list(row.values()), device=accelerator.device), "mean")
+    return dict(zip(row, values.tolist(), strict=True))
+
+
 def _parts(losses: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"loss/{name}": value for name, value in losses.items()} if len(losses) > 1 else {}
 
 
-def _not_finite(losses: dict[str, Tensor], place: str) -> DataError:
-    bad = [name for name, value in losses.items() if not torch.isfinite(value)]
-    return DataError(
-        f"The loss stopped being finite at {place} (part: {', '.join(bad) or 'sum'}); "
+def _check_finite(values: dict[str, Tensor], accelerator: Accelerator, place: str) -> None:
+    """Raise DataError where a part of the loss, or their sum, is not finite on any process; all of them raise alike."""
+    flags = accelerator.reduce(torch.stack([~torch.isfinite(each.detach()) for each in values.values()]).float())
+    if not flags.any():
+        return
+    bad = [name for name, flag in zip(values, flags.tolist(), strict=True) if flag]
+    raise DataError(
+        f"The loss stopped being finite at {place} (part: {', '.join(bad[:-1]) or 'sum'}); "
         "lower train.lr, set train.clip_norm, or look for bad boxes in the audit."
     )
 
