@@ -29,7 +29,10 @@ from tropho.training.fit import make_accelerator
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
-    """Evaluate the trained folds into reports/T/evaluate; returns what metrics.json says."""
+    """Evaluate the trained folds into reports/T/evaluate; returns what metrics.json says.
+
+    Of several processes all predict, and the first alone measures and writes; the others return nothing.
+    """
     paths = Paths(root, settings.name)
     inputs = read_inputs(paths)
     record = read_json(paths.models / "run.json")
@@ -42,9 +45,13 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
     test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
 
+    groups = oof_truth.images.set_index("image_id")["group"]
+    fitted = fit_members(task, oof_truth, oof, groups)
+    seen = of_images(members, test_truth, accelerator, fitted) if len(test_truth.images) else None
+    if not accelerator.is_main_process:
+        return {}
+
     with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
-        groups = oof_truth.images.set_index("image_id")["group"]
-        fitted = fit_members(task, oof_truth, oof, groups)
         write_json(folder / "finish.json", without_nan(fitted))
         write_evaluated(folder, record, settings)
         finished = cross_finish(task, oof_truth, oof, groups)
@@ -66,8 +73,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         if len(members) > 1:
             judged.metrics["members"] = _write_members(members, oof, oof_truth, folder)
             judged.notes["oof"].append(_members_note(task, judged, fitted))
-        if len(test_truth.images):
-            test = fuse_members(task, of_images(members, test_truth, accelerator, fitted), fitted)
+        if seen is not None:
+            test = fuse_members(task, seen, fitted)
             write_table(test, folder / "test.parquet")
             _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
         _add_leakage(judged, inputs, base.folds)

@@ -19,7 +19,7 @@ FIXED = {
     "augment.previews": "it changes nothing in a model",
     "train.epochs": "a trial lasts tune.epochs",
     "train.folds": "a trial trains the first fold",
-    "train.precision": "it is one for the whole process",
+    "train.precision": "evaluation and members share it",
     "train.workers": "it changes nothing in a model",
 }
 KEYS = ("low", "high", "log", "step", "choices")

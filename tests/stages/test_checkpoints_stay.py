@@ -1,0 +1,80 @@
+"""What is half done stays until it is done, whatever else is trained meanwhile, or until it is abandoned."""
+
+import os
+import time
+
+import pytest
+
+from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - fixtures
+from tropho.stages import train
+from tropho.training import fit
+from tropho.training.checkpoints import ABANDONED_DAYS, drop_checkpoints
+
+LONG = {"train.epochs": 3, "train.validate_every": 3}
+
+
+@pytest.fixture
+def epochs(monkeypatch):
+    """The epochs that are trained, as they begin; `epochs.kill_at` stops one as a kill would."""
+
+    class Epochs(list):
+        kill_at = None
+
+    found = Epochs()
+    epoch = fit.Fold.epoch
+
+    def counted(self, progress):
+        number = len(progress.history) + 1
+        if number == found.kill_at:
+            raise KeyboardInterrupt
+        found.append(number)
+        return epoch(self, progress)
+
+    monkeypatch.setattr(fit.Fold, "epoch", counted)
+    return found
+
+
+def stop_after_one(settings, paths, epochs):  # noqa: F811
+    epochs.kill_at = 2
+    with pytest.raises(KeyboardInterrupt):
+        train.run(settings, paths.root)
+    epochs.kill_at = None
+    epochs.clear()
+
+
+@pytest.mark.parametrize("change", [{"train.workers": 1}, {"train.log_layers": True}, {"augment.previews": 0}])
+def test_a_training_goes_on_with_other_workers_and_more_to_log(chosen, paths, epochs, change):  # noqa: F811
+    stop_after_one(chosen(**LONG), paths, epochs)
+    train.run(chosen(**LONG, **change), paths.root)
+    assert epochs == [2, 3]
+
+
+def test_a_setting_that_changes_weights_begins_anew(chosen, paths, epochs):  # noqa: F811
+    stop_after_one(chosen(**LONG), paths, epochs)
+    train.run(chosen(**LONG, **{"train.lr": 0.5}), paths.root)
+    assert epochs == [1, 2, 3]
+
+
+def test_success_with_other_settings_leaves_a_half_done_training(chosen, paths, epochs):  # noqa: F811
+    stop_after_one(chosen(**LONG), paths, epochs)
+    train.run(chosen(), paths.root)
+    epochs.clear()
+    train.run(chosen(**LONG), paths.root)
+    assert epochs == [2, 3]
+    assert not paths.checkpoints.exists()
+
+
+def test_what_was_abandoned_is_removed(tmp_path, capsys):
+    ages = {"done": 0.0, "other": 0.0, "recent": ABANDONED_DAYS - 1, "old": ABANDONED_DAYS + 1}
+    for name, days in ages.items():
+        state = tmp_path / name / "fold0" / "state.pt"
+        state.parent.mkdir(parents=True)
+        state.write_bytes(b"state")
+        when = time.time() - days * 86_400
+        for path in (state, state.parent, state.parent.parent):
+            os.utime(path, (when, when))
+    drop_checkpoints(tmp_path, [tmp_path / "done", tmp_path / "never made"])
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "recent"}
+    assert f"{tmp_path / 'old'}, checkpoints of other settings not trained for 14 days" in capsys.readouterr().err
+    drop_checkpoints(tmp_path, [tmp_path / "other", tmp_path / "recent"])
+    assert not tmp_path.exists()

@@ -1,0 +1,88 @@
+"""Each fold is trained by an accelerator of its own settings, and nothing of it is left when the next one begins."""
+
+import gc
+import multiprocessing
+import weakref
+
+import pytest
+import torch
+
+from stages.test_members import OTHER, chosen, paths, untracked  # noqa: F401 - fixtures
+from training.conftest import data  # noqa: F401 - a fixture
+from tropho.files import read_json
+from tropho.stages import train
+from tropho.tasks import build_task
+from tropho.tasks.classification import ClassificationTask
+from tropho.training import fit
+
+
+@pytest.fixture
+def alive(monkeypatch):
+    """The numbers of older models and of worker processes that are there whenever a new model is made."""
+    models, found = [], []
+    make = ClassificationTask.model
+
+    def counted(self):
+        found.append((sum(each() is not None for each in models), len(multiprocessing.active_children())))
+        model = make(self)
+        models.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(ClassificationTask, "model", counted)
+    return found
+
+
+def test_a_fold_leaves_no_model_and_no_worker(chosen, paths, alive):  # noqa: F811
+    gc.collect()
+    train.run(chosen(**{"train.folds": 2, "train.workers": 1, "train.ema": 0.9, "train.members": OTHER}), paths.root)
+    assert len(alive) >= 3
+    assert set(alive) == {(0, 0)}
+
+
+def test_a_stopped_fold_leaves_no_model(chosen, paths, alive, monkeypatch):  # noqa: F811
+    def stop(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "validate", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(chosen(), paths.root)
+    train.run(chosen(), paths.root)
+    assert set(alive) == {(0, 0)}
+
+
+def test_each_model_is_frozen_by_its_own_settings(chosen, paths, monkeypatch):  # noqa: F811
+    made = []
+    make = fit.make_accelerator
+
+    def noted(settings):
+        made.append(make(settings))
+        return made[-1]
+
+    monkeypatch.setattr(fit, "make_accelerator", noted)
+    frozen = {"model.name": "resnet", "model.pretrained": False, "train.freeze_epochs": 1}
+    train.run(chosen(**{"train.members": {"frozen": frozen}}), paths.root)
+    assert [each.ddp_handler.find_unused_parameters for each in made] == [False, True]
+
+
+def test_models_of_several_precisions_are_trained_in_one_process(settings, data):  # noqa: F811
+    pack, truth = data
+    found = []
+    for precision in ("float32", "bf16", "float32"):
+        small = {"augment.size": 32, "model.name": "lenet", "train.epochs": 1, "train.precision": precision}
+        found.append(fit.fit(build_task(settings("cells_demo", **small), ["a", "b"]), pack, truth, truth, 0).weights)
+    assert not torch.equal(found[0]["dense.1.weight"], found[1]["dense.1.weight"])
+    torch.testing.assert_close(found[0], found[2], rtol=0, atol=0)
+
+
+def test_settings_that_change_no_weight_keep_a_training(chosen, paths, alive):  # noqa: F811
+    record = train.run(chosen(), paths.root)
+    count = len(alive)
+    same = {"train.workers": 2, "augment.previews": 0}
+    assert train.run(chosen(**same), paths.root)["folds"] == record["folds"]
+    assert len(alive) == count + 1  # made once to count its parameters
+    logged = train.run(chosen(**{"train.log_layers": True}), paths.root)
+    assert len(alive) > count + 2  # trained again, since what is asked for was not measured
+    assert logged["folds"][0]["sha256"]["weights.safetensors"] == record["folds"][0]["sha256"]["weights.safetensors"]
+    train.run(chosen(), paths.root)
+    assert read_json(paths.models / "run.json")["folds"] == logged["folds"]

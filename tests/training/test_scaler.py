@@ -1,0 +1,50 @@
+"""The scale of an fp16 training is part of its state; here on the CPU, with a scaler that a GPU would have."""
+
+import pytest
+import torch
+
+from tropho.tasks import build_task
+from tropho.training import fit
+from tropho.training.checkpoints import Checkpoint
+
+SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3, "model.name": "lenet"}
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    """The scalers of all trainings in their order. They grow every other step by what is no power of two."""
+    scalers = []
+    make = fit.make_accelerator
+
+    def made(settings):
+        accelerator = make(settings)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1000.0, growth_factor=1.7, growth_interval=2)
+        scalers.append(accelerator.scaler)
+        return accelerator
+
+    monkeypatch.setattr(fit, "make_accelerator", made)
+    return scalers
+
+
+def test_a_resumed_training_has_the_scale_of_an_undisturbed_one(settings, data, scaled, tmp_path):
+    pack, truth = data
+    task = build_task(settings("cells_demo", **SMALL, **{"train.validate_every": 3}), ["a", "b"])
+
+    def kill(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    whole = fit.fit(task, pack, truth, truth, 0)
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"), kill)
+    resumed = fit.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"))
+    assert scaled[0].get_scale() == scaled[2].get_scale() == pytest.approx(1000 * 1.7**3)
+    torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)
+
+
+def test_every_training_begins_with_a_scale_of_its_own(settings, data, scaled):
+    pack, truth = data
+    task = build_task(settings("cells_demo", **SMALL), ["a", "b"])
+    first, second = (fit.fit(task, pack, truth, truth, 0) for _ in range(2))
+    assert scaled[0].get_scale() == scaled[1].get_scale()
+    torch.testing.assert_close(first.weights, second.weights, rtol=0, atol=0)
