@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from accelerate import PartialState
 from safetensors.torch import save_file
 
 from tropho.config import member_settings
@@ -26,7 +25,7 @@ from tropho.tasks.base import Task
 from tropho.tracking import Run, best_runs, flatten, open_tracker
 from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint, drop_checkpoints
-from tropho.training.fit import Fitted, fit, make_accelerator
+from tropho.training.fit import Fitted, fit, make_accelerator, this_process
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
     base, *others = models
     _check_machine(models)
-    processes = PartialState()
+    processes = this_process()
     runs = paths.checkpoints / fingerprint([model.fingerprint for model in models])
     record = RunIds(runs / "run.json")
     with open_tracker(root).run(
@@ -68,7 +67,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
 def _check_machine(models: "list[_Model]") -> None:
     """Raise UsageError, before any work, where this machine or its processes can't train one of the models."""
-    count = PartialState().num_processes
+    count = this_process().num_processes
     for model in models:
         train = model.settings.train
         make_accelerator(train)
@@ -196,7 +195,7 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
     settings, inputs, work, task = model.settings, model.inputs, model.work, model.task
     name = _place(model, number)
     key = f"fold{number}"
-    is_main = PartialState().is_main_process
+    is_main = this_process().is_main_process
     with parent.child(f"{settings.name} {name}", run_id=record[name], tags={"stage": "fold"}) as tracked:
         record[name] = tracked.id
         tracked.log_params({"fold": number, **tracked_parameters(settings)})
@@ -253,8 +252,8 @@ def _summary(base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]
         "run_id": run_id,
         "classes": base.inputs.classes,
         "score_name": base.task.score_name,
-        "device": str(PartialState().device),
-        "processes": PartialState().num_processes,
+        "device": str(this_process().device),
+        "processes": this_process().num_processes,
         **entries[base.name],
         "members": members,
     }

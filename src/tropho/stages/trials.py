@@ -4,8 +4,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
 from tropho.config import with_overrides
 from tropho.errors import UsageError
 from tropho.files import fingerprint
@@ -14,13 +12,13 @@ from tropho.stages.inputs import Inputs, check_trainable, fitted_settings, read_
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
-from tropho.training.fit import fit
+from tropho.training.fit import fit, this_process
 from tropho.training.search import Report, Search
 
 
 def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]:
     """The choice of settings by dotted key; the trials and their figures go into `folder`."""
-    if PartialState().num_processes > 1:
+    if this_process().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     inputs = read_inputs(paths)
     check_trainable(settings, inputs)

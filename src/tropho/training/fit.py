@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState
 from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import nn, optim
@@ -37,6 +37,12 @@ class Fitted:
     progress: Progress
 
 
+def this_process() -> PartialState:
+    """Return this process's place among those that torchrun or `accelerate launch` started."""
+    # Unless accelerate is told that there is no GPU, it waits for one and takes each process for the only one.
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
 def make_accelerator(train: TrainSettings) -> Accelerator:
     """Device, precision and processes for one model; batch_size counts the images of a step over all processes."""
     # accelerate keeps the precision of the first accelerator for all later ones, unless it is told to forget it.
@@ -46,6 +52,7 @@ def make_accelerator(train: TrainSettings) -> Accelerator:
     uneven = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_epochs > 0)
     try:
         return Accelerator(
+            cpu=not torch.accelerator.is_available(),
             kwargs_handlers=[uneven],
             mixed_precision="no" if train.precision == "float32" else train.precision,
             dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),

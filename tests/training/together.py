@@ -1,0 +1,46 @@
+"""Trains the cases of a folder in as many processes as torchrun starts: `torchrun together.py FOLDER`."""
+
+import pickle
+import sys
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from tropho.errors import TrophoError
+from tropho.images.pack import Pack
+from tropho.tasks import build_task
+from tropho.training.fit import fit, this_process
+
+
+def main(folder: Path) -> None:
+    """Write FOLDER/NAME.safetensors for each case of cases.pickle, and what went wrong to FOLDER/NAME.RANK.txt."""
+    state = this_process()
+    assert state.num_processes == 2
+    for name, settings, truth in pickle.loads((folder / "cases.pickle").read_bytes()):
+        task = build_task(settings, ["a", "b"])
+        if name == "not_finite":
+            spoil(task, state.process_index)
+        try:
+            fitted = fit(task, Pack(folder / "pack"), truth, truth, 0)
+        except TrophoError as error:
+            (folder / f"{name}.{state.process_index}.txt").write_text(str(error))
+            continue
+        if state.is_main_process:
+            save_file(
+                {key: value.contiguous() for key, value in fitted.weights.items()}, folder / f"{name}.safetensors"
+            )
+            (folder / f"{name}.losses").write_text(repr([row["loss"] for row in fitted.progress.history]))
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
+def spoil(task, rank: int) -> None:
+    """Make the loss infinite in the second step of the last process alone."""
+    loss, steps = task.loss, iter(range(100))
+    task.loss = lambda model, batch: {
+        name: value * (float("inf") if rank and next(steps) == 1 else 1.0) for name, value in loss(model, batch).items()
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
