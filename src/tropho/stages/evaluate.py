@@ -133,7 +133,8 @@ def _write_members(members: list[Member], oof: pd.DataFrame, truth: Truth, folde
     for member in members:
         alone = member_rows(member.task, oof, member.name)
         write_table(alone, folder / "members" / f"{member.name}.parquet")
-        scores[member.name] = {member.task.score_name: _score(member.task, truth, member.task.finish(alone))}
+        finished = member.task.finish(alone, ignored=truth.ignored)
+        scores[member.name] = {member.task.score_name: _score(member.task, truth, finished)}
     return scores
 
 
