@@ -118,7 +118,8 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskSettin
         sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}
         task.settings = task.settings.model_copy(update=sections)
     decoding = read_yaml(folder / "config.yaml").get("decoding", {})
-    return Predictor(task, model.to(device, memory_format=layout).eval(), Decoding.recorded(decoding))
+    model = model.to(device).to(memory_format=layout)
+    return Predictor(task, model.eval(), Decoding.recorded(decoding))
 
 
 def _size(image: np.ndarray) -> tuple[int, int]:
