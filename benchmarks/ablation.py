@@ -30,6 +30,7 @@ from tropho.metrics.boxes import Ranking, leaderboard_map
 from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
 from tropho.predicting.crossfit import cross_finish
 from tropho.predicting.ensembles import finish_members, fit_members
+from tropho.predicting.predictor import best_device
 from tropho.settings import TaskSettings
 from tropho.stages import audit, augment, download, split, train
 from tropho.stages.inputs import Inputs, read_inputs
@@ -116,7 +117,7 @@ class Ablation:
 
     def _members(self, settings: TaskSettings, paths: Paths) -> tuple[list[Member], Inputs]:
         inputs = read_inputs(paths)
-        return load_members(settings, paths, read_json(paths.models / "run.json"), inputs), inputs
+        return load_members(settings, paths, read_json(paths.models / "run.json"), inputs, best_device()), inputs
 
     def _trained(self, settings: TaskSettings) -> Paths:
         """Where a recipe's models are; recipes that differ in prediction alone share them."""

@@ -29,6 +29,8 @@ SHARED_BY_MEMBERS = (
     "augment.previews",
 )
 
+WHOLE_IMAGES: dict[str, Any] = {"crop": None, "mosaic": 0.0, "scales": [1.0, 1.0]}
+"""Values of the settings of `augment` that show parts of images in training, where whole images are shown."""
 
 RETIRED = {
     "audit.near_duplicate_bits": "is gone: images are aligned and compared, which needs no number of bits; remove it",
@@ -191,10 +193,19 @@ def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSetti
             raise UsageError(
                 f"{where} can't change '{key}': members share it; they differ in model, train and augment."
             )
+    classifies = changes.get("model.name") == PRESENCE
+    if classifies:  # it judges whole images
+        base = base.model_copy(update={"augment": base.augment.model_copy(update=WHOLE_IMAGES)})
     try:
         member = with_overrides(base, changes)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
+    partial = [key for key, off in WHOLE_IMAGES.items() if classifies and getattr(member.augment, key) != off]
+    if partial:
+        raise UsageError(
+            f"{where} can't set augment.{partial[0]}: model '{PRESENCE}' says whether there is anything in an image, "
+            "so that it is trained on whole images; remove it."
+        )
     if member.augment.size > base.augment.size:
         raise UsageError(
             f"{where}: augment.size {member.augment.size} is more than the {base.augment.size} pixels that images "

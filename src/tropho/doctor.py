@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tropho.images.threads import usable_cpus
+
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 4
 
@@ -50,7 +52,7 @@ def print_findings(root: Path) -> None:
 
 
 def _python() -> Finding:
-    return Finding("Python", f"{platform.python_version()}, {os.cpu_count()} cores")
+    return Finding("Python", f"{platform.python_version()}, {usable_cpus()} of {os.cpu_count()} cores may be used")
 
 
 def _git(root: Path) -> Finding:

@@ -27,6 +27,13 @@ class EvaluateSettings(Section):
         return self
 
     @property
+    def threshold_rule(self) -> str:
+        """What thresholds are chosen by, in words."""
+        if self.sensitivity is not None:
+            return f"a recall of at least {self.sensitivity:g}"
+        return f"the best F{self.curve_beta:g}"
+
+    @property
     def curve_beta(self) -> float:
         """The beta of the F that thresholds are chosen by and that is drawn over the threshold."""
         return 1.0 if self.threshold == "f1" else self.beta

@@ -1,6 +1,7 @@
 """Copies of a picture are found, other pictures are not."""
 
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from tropho.audit import near_duplicates
 from tropho.audit.duplicates import components
 from tropho.audit.inspect import THUMB, thumbnail
 from tropho.audit.near_duplicates import near_pairs
+from tropho.images import threads
 
 
 def photo(rng: np.random.Generator, side: int = 128) -> np.ndarray:
@@ -107,3 +109,21 @@ def test_a_pair_is_found_among_thousands(rng):
     started = time.perf_counter()
     assert [(i, j) for i, j, _ in near_pairs(thumbs)] == [(123, 2_876)]
     assert time.perf_counter() - started < 120
+
+
+def test_no_more_threads_work_than_may(monkeypatch):
+    """Nothing but images.threads starts threads, and it counts the cores that this process may use."""
+    started = []
+
+    class Pool(threads.ThreadPoolExecutor):
+        def __init__(self, workers):
+            started.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda process: {3}, raising=False)
+    near_pairs(np.random.default_rng(0).integers(0, 255, (3, 64, 64)).astype(np.uint8))
+    assert set(started) == {1}
+    package = Path(threads.__file__).parent.parent
+    starting = {str(each.relative_to(package)) for each in package.rglob("*.py") if "PoolExecutor" in each.read_text()}
+    assert starting == {"images/threads.py"}

@@ -54,10 +54,11 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
         pd.testing.assert_frame_equal(before, after, rtol=0, atol=1e-12)
 
     inputs, accelerator = read_inputs(paths), make_accelerator(fitting.train)
-    members = load_members(fitting, paths, record, inputs)
+    members = load_members(fitting, paths, record, inputs, accelerator.device)
     views = out_of_fold(members, accelerator)
     assert set(views[VIEW]) == {0, 1}
-    assert set(out_of_fold(load_members(chosen(), paths, record, inputs), accelerator).columns) == {*by, MEMBER}
+    as_set = load_members(chosen(), paths, record, inputs, accelerator.device)
+    assert set(out_of_fold(as_set, accelerator).columns) == {*by, MEMBER}
     task = members[0].task
     assert len(fuse_members(task, views)) < len(fuse_members(task, views, FITTED)) <= len(views)
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tropho.audit.protocol import ignored_in
 from tropho.errors import UsageError
+from tropho.stages.members import left_out_findings
 from tropho.stages.paths import Paths
-from tropho.stages.predict import _left_out
 
 FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}
 
@@ -22,12 +23,12 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
         Image.new("RGB", size).save(files[name])
     files["gone.png"] = tmp_path / "gone.png"
     detect = settings("smear_demo", **{"audit.protocol": "detect"})
-    assert _left_out(detect, files, paths) is None  # no audit
+    assert ignored_in(files, left_out_findings(detect, paths)) is None  # no audit
     paths.audit.mkdir(parents=True)
     (paths.audit / "summary.json").write_text(json.dumps({"left_out": [FINDING]}))
-    found = _left_out(detect, files, paths)
+    found = ignored_in(files, left_out_findings(detect, paths))
     assert found.dropna().to_dict() == {"wide.png": '["WBC"]', "tall.png": '["WBC"]'}
-    assert _left_out(settings("smear_demo", **{"audit.protocol": "list"}), files, paths) is None
+    assert left_out_findings(settings("smear_demo", **{"audit.protocol": "list"}), paths) == []
     assert isinstance(found, pd.Series)
 
 

@@ -125,8 +125,9 @@ def test_a_fold_of_negatives_alone_says_what_its_score_is_of(project):
     assert "None of these 4 images has an object, so the score is that of 'NEG' alone." in notes["oof"]
 
 
-def test_a_search_on_a_fold_without_objects_ends_with_a_sentence(project):
-    cells(project, negative=False)
+def test_a_search_judged_by_images_without_objects_ends_with_a_sentence(project):
+    """The first fold is trained on the second, which is empty here."""
+    cells(project, negative=False, empty_fold=1)
     folder = project.root / "cells"
     tune = {"trials": 2, "epochs": 1, "space": {"train.lr": {"choices": [1.0e-3, 1.0e-4]}}}
     project.add(
@@ -139,7 +140,7 @@ def test_a_search_on_a_fold_without_objects_ends_with_a_sentence(project):
     )
     said = project.tropho("tune", "t", code=1).text
     assert "The score after epoch 1 is undefined" in said
-    assert "set tune.trials to 0, or another split.seed" in said
+    assert "set tune.trials to 0, or another tune.seed" in said
 
 
 def classes(project, counts, kind="classification", **sections):

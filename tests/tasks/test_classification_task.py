@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tropho.errors import DataError
 from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
@@ -82,3 +83,42 @@ def test_thresholds_are_chosen_for_each_class(task):
     chosen = task.thresholds(truth, predictions)
     assert 0.3 < chosen["cat"]["threshold"] <= 0.6 + 1e-6
     assert chosen["cat"]["f_beta"] == pytest.approx(1.0)
+
+
+def test_predictions_belong_to_images_by_their_ids(settings):
+    """Shuffled predictions give the same numbers, and members in different orders the same mean."""
+    task = build_task(settings("cells_demo", **{"predict.weights": "fitted", "train.members": {"b": {}}}), CLASSES)
+    rng = np.random.default_rng(3)
+    truth = truth_of([CLASSES[number % 3] for number in range(30)])
+    truth.images["group"] = [str(number // 2) for number in range(30)]
+    values = rng.dirichlet([1, 1, 1], (2, 30)) + 0.8 * np.eye(3)[np.arange(30) % 3]
+    first, second = (table(task, each / each.sum(axis=1, keepdims=True)) for each in values)
+    shuffled = [each.sample(frac=1, random_state=number) for number, each in enumerate((first, second))]
+    assert task.score(truth, shuffled[0]) == task.score(truth, first)
+    assert task.measure(truth, shuffled[0]) == task.measure(truth, first)
+    assert task.thresholds(truth, shuffled[0]) == task.thresholds(truth, first)
+    chosen = task.thresholds(truth, first)
+    for name, expected in task.tables(truth, first, chosen).items():
+        pd.testing.assert_frame_equal(task.tables(truth, shuffled[0], chosen)[name], expected)
+    pd.testing.assert_frame_equal(task.suspects(truth, shuffled[0]), task.suspects(truth, first))
+    groups = truth.images.set_index("image_id")["group"]
+    assert task.fit_finish(truth, shuffled[0], groups) == task.fit_finish(truth, first, groups)
+    members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
+    assert task.fit_fusion(truth, members[1], groups) == task.fit_fusion(truth, members[0], groups)
+    means = [task.merge([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
+    pd.testing.assert_frame_equal(means[1].loc[means[0].index], means[0])
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["0", "1"], r"1 without a prediction, such as '2'"),
+        (["0", "1", "2", "9"], r"1 unknown, such as '9'"),
+        (["0", "1", "2", "2"], r"1 predicted twice, such as '2'"),
+    ],
+)
+@pytest.mark.parametrize("what", ["score", "measure", "thresholds", "suspects"])
+def test_predictions_of_other_images_are_refused(task, ids, says, what):
+    predictions = table(task, [[0.2, 0.5, 0.3]] * len(ids)).assign(image_id=ids)
+    with pytest.raises(DataError, match=says):
+        getattr(task, what)(truth_of(["cat", "dog", "emu"]), predictions)

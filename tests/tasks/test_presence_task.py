@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tropho.errors import DataError
+from tropho.config import member_settings
+from tropho.errors import DataError, UsageError
 from tropho.predicting.ensembles import finish_members, fuse_members, stack_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -115,3 +116,22 @@ def test_p_negative_is_of_those_that_the_settings_name(settings, rng, chosen, ex
     scaled = raw["score"] * (1 - raw["image_id"].map(negative))
     is_box = raw["label"] != "NEG"
     np.testing.assert_allclose(finished.loc[is_box, "score"], scaled[is_box], atol=1e-12)
+
+
+CROPPED = {"augment.crop": 128, "augment.mosaic": 0.5, "augment.scales": [0.5, 1.5], "augment.copy_paste": 0.25}
+
+
+def test_it_is_trained_on_whole_images_whatever_the_detector_is_trained_on(settings):
+    changes = {"model.name": "presence", "augment.size": 96}
+    chosen = settings("smear_demo", **CROPPED, **{"train.members": {"empty": changes, "wide": {"train.seed": 1}}})
+    base, empty, wide = member_settings(chosen).values()
+    assert (empty.augment.crop, empty.augment.mosaic, empty.augment.scales) == (None, 0.0, [1.0, 1.0])
+    assert empty.augment.copy_paste == 0.25
+    assert wide.augment == base.augment
+
+
+@pytest.mark.parametrize("change", [{"augment.crop": 64}, {"augment.mosaic": 0.1}, {"augment.scales": [0.9, 1.0]}])
+def test_parts_of_images_are_refused_for_it(settings, change):
+    chosen = settings("smear_demo", **{"train.members": {"empty": {"model.name": "presence", **change}}})
+    with pytest.raises(UsageError, match=rf"members\.empty can't set {next(iter(change))}: .*whole images; remove it"):
+        member_settings(chosen)

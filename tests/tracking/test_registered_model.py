@@ -1,71 +1,195 @@
-"""A registered model, loaded back from the store as MLflow serves it."""
+"""The registered model, loaded back from the store as MLflow serves it: it answers as `tropho predict` does."""
 
 import base64
+import json
 import sys
-import types
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from drawn import QUICK, QUICK_CLASSES, draw_cells, draw_classes
 from tropho.errors import DataError
-from tropho.images.decode import DECODING
+from tropho.stages import registration
+from tropho.stages.paths import Paths
 from tropho.tracking import open_tracker, tracking_uri
 from tropho.tracking.registry import requirements
 from tropho.tracking.store import connect
 
-
-class StubPredictor:
-    """One row an image: its mean, and what the folder holds."""
-
-    def __init__(self, folder: Path) -> None:
-        self.held = (folder / "config.yaml").read_text()
-        self.decoding = DECODING
-
-    def predict_images(self, images):
-        return [pd.DataFrame({"mean": [float(image.mean())] * (1 + number)}) for number, image in enumerate(images)]
+STAGES = ("download", "audit", "split", "augment", "tune", "train")
+LEFT_OUT = {"class": "cell", "attribute": "size", "value": "64x48"}
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    stub = types.ModuleType("tropho.predicting.predictor")
-    stub.load_predictor = StubPredictor
-    monkeypatch.setitem(sys.modules, "tropho.predicting.predictor", stub)
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))  # loading a model puts its code in front
     for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING"):
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "fold0").mkdir()
-    (tmp_path / "fold0" / "config.yaml").write_text("classes: [a, b]\n")
-    return tmp_path
 
 
-def test_the_champion_predicts_paths_and_base64(root):
+def detection(project, **changes):
+    """Two folds of a detector, another one and a presence classifier, whose views and members are fused."""
+    folder = project.root / "cells"
+    names = {f"c{number}": "cell" if number % 4 else None for number in range(16)}
+    draw_cells(folder, names).to_csv(folder / "Train.csv", index=False)
+    members = {"other": {"train.seed": 1}, "empty": {"model.name": "presence"}}
+    sections = {
+        "audit": {"format": "boxes_csv", "negative": "NEG", "protocol": "detect"},
+        "split": {"folds": 2, "holdout": 0.0},
+        "train": {**QUICK["train"], "folds": None, "members": members},
+        "predict": {"tta": ["identity", "hflip"], "weights": {"base": 1.0, "other": 2.0, "empty": 1.0}},
+    }
+    sections = {**QUICK, **sections, **changes}
+    project.add("t", "detection", download={"path": str(folder)}, **sections)
+
+
+def classification(project, **changes):
+    draw_classes(project.root / "pictures", {"train/dark": 12, "train/bright": 12})
+    sections = {
+        "split": {"folds": 2, "holdout": 0.0},
+        "train": {**QUICK_CLASSES["train"], "folds": None, "members": {"other": {"train.seed": 1}}},
+        "predict": {"weights": "fitted"},
+    }
+    download = {"path": str(project.root / "pictures")}
+    project.add("t", "classification", download=download, **{**QUICK_CLASSES, **sections, **changes})
+
+
+def new_images(folder):
+    """Three images that no task has seen, of different sizes."""
+    folder.mkdir()
+    for number, size in enumerate([(64, 64, 3), (48, 64, 3), (70, 50, 3)]):
+        pixels = np.random.default_rng([number, 9]).integers(0, 255, size).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return [folder / f"{number}.png" for number in range(3)]
+
+
+def versions(project):
+    return connect(tracking_uri(project.root)).search_model_versions("name = 't'")
+
+
+def answers(project, files):
+    """(what `tropho predict` writes, what the champion says) of these files."""
     import mlflow
 
-    tracker = open_tracker(root)
-    with tracker.run("r", "t") as run:
-        assert run.log_model(root / "fold0", "t", alias="champion") == "1"
-    with tracker.run("r", "t") as run:
-        assert run.log_model(root / "fold0", "t") == "2"
-        assert run.log_model(root / "fold0", "t", alias="champion") == "3"
-    client = connect(tracking_uri(root))
-    champion = client.get_model_version_by_alias("t", "champion")
-    assert champion.run_id == run.id
-    model = mlflow.pyfunc.load_model(champion.source)
+    champion = connect(tracking_uri(project.root)).get_model_version_by_alias("t", "champion")
+    project.tropho("predict", "t", *files, "--out", project.root / "out.csv")
+    served = mlflow.pyfunc.load_model(champion.source).predict(pd.DataFrame({"image": [str(each) for each in files]}))
+    return pd.read_csv(project.root / "out.csv"), served
 
-    dark, light = root / "dark.png", root / "light.png"
-    Image.fromarray(np.full((4, 6, 3), 10, np.uint8)).save(dark)
-    Image.fromarray(np.full((4, 6, 3), 200, np.uint8)).save(light)
-    encoded = base64.b64encode(light.read_bytes()).decode()
-    cells = [str(dark), encoded, f"data:image/png;base64,{encoded}"]
+
+def test_a_served_classifier_answers_as_predict_does(project):
+    classification(project)
+    project.run("t", *STAGES, "evaluate")
+    finish = json.loads((project.root / "reports" / "t" / "evaluate" / "finish.json").read_text())
+    assert finish["temperature"] != 1.0
+    assert set(finish["weights"]) == {"base", "other"}
+    files = new_images(project.root / "new")
+    told, served = answers(project, files)
+    columns = ["p_bright", "p_dark"]
+    np.testing.assert_allclose(served[columns], told[columns], atol=1e-6)
+    assert served["label"].tolist() == told["label"].tolist()
+    assert served["row"].tolist() == [0, 1, 2]
+
+    import mlflow
+
+    (only,) = versions(project)
+    model = mlflow.pyfunc.load_model(only.source)
+    encoded = base64.b64encode(files[1].read_bytes()).decode()
+    cells = [str(files[0]), encoded, f"data:image/png;base64,{encoded}"]
     answer = model.predict(pd.DataFrame({"image": cells}))
-    assert answer.columns.tolist() == ["row", "mean"]
-    assert answer["row"].tolist() == [0, 1, 1, 2, 2, 2]
-    assert answer["mean"].tolist() == [10, *[200] * 5]
+    np.testing.assert_array_equal(answer[columns], served.loc[[0, 1, 1], columns])
     with pytest.raises(DataError, match="Row 1"):
-        model.predict(pd.DataFrame({"image": [str(dark), "no such file.png"]}))
+        model.predict(pd.DataFrame({"image": [str(files[0]), "no such file.png"]}))
+
+
+def test_a_served_detector_answers_as_predict_does(project):
+    detection(project)
+    project.run("t", *STAGES)
+    summary = project.root / "data" / "audit" / "t" / "summary.json"
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), "left_out": [LEFT_OUT]}))
+    # Zindi's own layout rounds boxes to whole pixels.
+    detection(project, audit={"format": "coco", "negative": "NEG", "protocol": "detect"})
+    project.run("t", "evaluate")
+    files = new_images(project.root / "new")
+    told, served = answers(project, files)
+    served["image_id"] = [files[row].name for row in served.pop("row")]
+    numbers = ["score", "xmin", "ymin", "xmax", "ymax"]
+    by = ["image_id", "label", "xmin", "ymin", "xmax", "ymax"]
+    told, served = (each[[*by, "score"]].sort_values(by, ignore_index=True) for each in (told, served))
+    for name in ("image_id", "label"):
+        assert told[name].tolist() == served[name].tolist()
+    np.testing.assert_allclose(served[numbers].astype(float), told[numbers].astype(float), atol=1e-6)
+    found = told.groupby("image_id")["label"].agg(set).to_dict()
+    assert found["0.png"] == {"NEG", "cell"}
+    assert found["1.png"] == {"NEG"}
+
+
+def test_a_version_is_made_when_something_changed(project):
+    alone = {"train": {**QUICK_CLASSES["train"], "folds": 1, "members": {}}, "predict": {}}
+    classification(project, **alone)
+    project.run("t", *STAGES)
+    assert versions(project) == []  # nothing yet knows how predictions are finished
+    project.run("t", "evaluate", "evaluate")
+    assert len(versions(project)) == 1
+    classification(project, **{**alone, "predict": {"tta": ["identity", "hflip"]}})
+    project.run("t", "evaluate")
+    client = connect(tracking_uri(project.root))
+    assert int(client.get_model_version_by_alias("t", "champion").version) == 2
+    assert len(versions(project)) == 2
+
+
+def test_no_server_stops_no_evaluation(project, monkeypatch):
+    alone = {"train": {**QUICK_CLASSES["train"], "folds": 1, "members": {}}, "predict": {}}
+    classification(project, **alone)
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
+    project.run("t", *STAGES)
+    monkeypatch.delenv("TROPHO_TRACKING")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert project.run("t", "evaluate").text.count("MLflow does not record this run in full") == 1
+    assert (project.root / "reports" / "t" / "evaluate" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "own", "champion", "told"),
+    [
+        ([("a", 0.9)], ("a", 0.8), False, False),
+        ([("a", 0.9)], ("a", 0.9), True, False),
+        ([("a", 0.9)], ("b", 0.2), True, True),
+        ([("a", 0.9), ("b", 0.1)], ("b", 0.2), True, False),
+        ([("a", 0.1), ("b", 0.9)], ("b", 0.2), False, False),
+        ([(None, 0.9)], ("a", 0.2), True, False),
+        ([("a", 0.9)], ("a", None), False, False),
+    ],
+)
+def test_the_champion_is_the_best_of_those_scored_alike(tmp_path, capsys, earlier, own, champion, told):
+    ids = []
+    for key, score in [*earlier, own]:
+        with open_tracker(tmp_path).run("train t", "t", tags={"stage": "train", "validation_hash": key}) as run:
+            run.log_metrics({"score": score})
+        ids.append(run.id)
+    assert registration._is_best(Paths(tmp_path, "t"), ids[-1], own[0]) == champion
+    assert ("without a comparison" in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"folds": [{"fold": 1}]}, {"score_name": "accuracy"}, {"data_hash": "other"}, {"classes": ["a"]}],
+)
+def test_scores_compare_on_the_same_images_folds_classes_and_metric(settings, change):
+    from types import SimpleNamespace
+
+    record = {"folds": [{"fold": 0}], "score_name": "balanced_accuracy"}
+    inputs = {"classes": ["a", "b"], "data_hash": "one"}
+
+    def key(changed):
+        own = {name: value for name, value in changed.items() if name in inputs}
+        return registration.validation_hash(
+            settings("cells_demo"), SimpleNamespace(**{**inputs, **own}), {**record, **changed}
+        )
+
+    assert key({}) == key({"run_id": "any", "folds": [{"fold": 0, "score": 0.5}]})
+    assert key(change) != key({})
 
 
 def test_requirements_are_exact():

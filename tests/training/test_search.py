@@ -286,12 +286,12 @@ def test_results_are_written(search, tmp_path):
 
     study.run(objective)
     folder = tmp_path / "out"
-    study.write(folder)
+    study.write(folder, {"train": 40, "judge": 10})
     table = pd.read_csv(folder / "trials.csv")
     assert table["number"].tolist() == list(range(8))
     assert set(SPACE) <= set(table)
     assert table.loc[2, ["state", "reason"]].tolist() == ["failed", "broken."]
-    assert json.loads((folder / "choice.json").read_text()) == study.choice
+    assert json.loads((folder / "choice.json").read_text()) == {**study.choice, "images": {"train": 40, "judge": 10}}
     for name in ("history.png", "settings.png", "importance.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
@@ -299,7 +299,7 @@ def test_results_are_written(search, tmp_path):
 def test_figures_of_a_single_trial(search, tmp_path):
     study = search(trials=1, space=LR)
     study.run(by_lr)
-    study.write(tmp_path / "out")
+    study.write(tmp_path / "out", {"train": 40, "judge": 10})
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "choice.json",
         "trials.csv",

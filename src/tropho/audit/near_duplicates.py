@@ -5,14 +5,14 @@ object for little. A short descriptor of each image, and of copies of it that ar
 each candidate pair is then aligned (ECC, affine) and compared. How thresholds were chosen stands in docs/design.md.
 """
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
 
 import cv2
 import numpy as np
+
+from tropho.images.threads import in_threads
 
 LIKENESS = 0.94
 """Least correlation of two normalised thumbnails, once aligned, of one picture."""
@@ -39,12 +39,9 @@ def near_pairs(thumbs: np.ndarray) -> list[tuple[int, int, float]]:
     Returns:
         (i, j, correlation once aligned) with i < j, in order.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        described = np.stack(list(pool.map(_describe, thumbs))) if len(thumbs) else np.zeros((0, len(_WARPS), 1))
-        candidates = list(_candidates(described))
-        by_first = [[*found] for _, found in groupby(candidates, itemgetter(0))]
-        found = pool.map(lambda pairs: _aligned(thumbs, pairs), by_first)
-        return [pair for pairs in found for pair in pairs]
+    described = np.stack(list(in_threads(_describe, thumbs))) if len(thumbs) else np.zeros((0, len(_WARPS), 1))
+    by_first = [[*found] for _, found in groupby(_candidates(described), itemgetter(0))]
+    return [pair for pairs in in_threads(lambda each: _aligned(thumbs, each), by_first) for pair in pairs]
 
 
 def _linear_maps() -> list[np.ndarray]:

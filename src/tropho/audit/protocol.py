@@ -4,11 +4,15 @@ Such images teach a detector that what they show is not there. The competition's
 in any 4160x3120 photo, though white cells are in them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
+from tropho.audit.inspect import device_of
 from tropho.audit.sized_groups import shown_less
 from tropho.formats.labels import IssueLog
 from tropho.tables import join_names
@@ -78,6 +82,25 @@ def ignored(images: pd.DataFrame, findings: Iterable[Finding]) -> pd.Series:
             names.setdefault(row, []).append(finding["class"])
     joined = {row: join_names(each) for row, each in names.items()}
     return pd.Series(joined, index=images.index, dtype="string")
+
+
+def ignored_in(files: Mapping[str, Path], findings: Iterable[Finding]) -> pd.Series | None:
+    """List the classes that annotators leave out of images like these; None where there are no findings.
+
+    Args:
+        files: image files by image_id; what can't be opened is left out.
+        findings: those that say so.
+
+    Returns:
+        The column `ignored` of tables.IMAGES, by image_id.
+    """
+    if not (findings := list(findings)):
+        return None
+    rows = {}
+    for name, file in files.items():
+        with suppress(OSError), Image.open(file) as header:
+            rows[name] = (*header.size, device_of(header))
+    return ignored(pd.DataFrame.from_dict(rows, orient="index", columns=["width", "height", "device"]), findings)
 
 
 def sentence(finding: Finding) -> str:

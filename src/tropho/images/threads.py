@@ -15,12 +15,17 @@ MEGAPIXELS_AT_ONCE = 200
 """Of all images under way; decoding takes about 10 bytes a pixel. A larger image has the memory to itself."""
 
 
+def usable_cpus() -> int:
+    """Count the CPU cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in the order of `items`, computed by a thread a core; decoders and OpenCV release the GIL.
+    """Results in the order of `items`, by a thread for each core that may be used; decoders and OpenCV release the GIL.
 
     Few results wait at once, since a decoded photo can take hundreds of megabytes.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = usable_cpus()
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -1,5 +1,6 @@
 """A trained model as it is kept on disk, and what it says of any image."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,17 @@ from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
+
+CPU = torch.device("cpu")
+MIXED = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def best_device() -> torch.device:
+    """Choose where models predict: on the GPU if there is one, as in training, else on the CPU."""
+    from accelerate import PartialState
+
+    device: torch.device = PartialState().device
+    return device
 
 
 @dataclass(frozen=True)
@@ -55,14 +67,22 @@ class Predictor:
         packed = as_packed(image, chosen.size, chosen.grey)
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
-        batch["images"] = batch["images"].to(next(self.model.parameters()).device)
-        outputs = [self.task.predict(self.model, batch, view) for view in self.task.settings.predict.tta]
+        batch["images"] = batch["images"].to(self.device)
+        with self._autocast():
+            outputs = [self.task.predict(self.model, batch, view) for view in self.task.settings.predict.tta]
         return self.task.merge([self.task.to_table(each, [image_id], sizes) for each in outputs], fitted)
 
-    def predict_images(self, images: list[np.ndarray]) -> list[pd.DataFrame]:
-        """One finished prediction table an image (height, width, 3) uint8 RGB, without the column image_id."""
-        tables = [self.predict_raw(image, "image") for image in images]
-        return [self.task.finish(table).drop(columns="image_id") for table in tables]
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """Enter the precision that the model was trained and evaluated in; float16 needs a GPU."""
+        precision, kind = self.task.settings.train.precision, self.device.type
+        if precision == "bf16" or (precision == "fp16" and kind != "cpu"):
+            return torch.autocast(kind, MIXED[precision])
+        return nullcontext()
 
 
 def trained_task(folder: Path) -> Task:
@@ -79,14 +99,26 @@ def trained_task(folder: Path) -> Task:
     return build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
 
 
-def load_predictor(folder: Path) -> Predictor:
-    """Read a fold's weights.safetensors and config.yaml, to the CPU; raise DataError where they are missing."""
+def load_predictor(folder: Path, device: torch.device = CPU, present: TaskSettings | None = None) -> Predictor:
+    """Read a fold's weights.safetensors and config.yaml.
+
+    Args:
+        folder: of the trained fold.
+        device: where the model goes, in the memory layout that it was trained in.
+        present: gives the settings of predict, evaluate and submit; None leaves those of the training.
+
+    Raises:
+        DataError: a file is missing, or is another version's.
+    """
     task = trained_task(folder)
     model = task.model()
     model.load_state_dict(load_file(folder / "weights.safetensors"))
-    if task.settings.train.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    layout = torch.channels_last if task.settings.train.channels_last else torch.preserve_format
+    if present is not None:
+        sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}
+        task.settings = task.settings.model_copy(update=sections)
     decoding = read_yaml(folder / "config.yaml").get("decoding", {})
+    model = model.to(device).to(memory_format=layout)
     return Predictor(task, model.eval(), Decoding.recorded(decoding))
 
 

@@ -133,7 +133,7 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         if tables:
             section.blocks.append(Fold(f"{'More by class' if shown else 'By class'}, {title}", tables))
     section.blocks.extend(chapters_measures.quantities(folders, reader, SUBSETS))
-    section.blocks.extend(_thresholds(reader.json(folders.evaluate / "thresholds.json"), settings))
+    section.blocks.extend(_thresholds(folders, reader))
     both = all(drawn.values())
     for subset, blocks in drawn.items():
         if blocks and subset == "oof" and both:
@@ -174,12 +174,11 @@ def _overall(metrics: dict[str, Any], folders: Folders, reader: Reader) -> list[
     return [Table("Over all classes", columns, rows, note=note)] if rows else []
 
 
-def _thresholds(thresholds: dict[str, Any], settings: TaskSettings) -> list[Block]:
-    evaluate = settings.evaluate
-    rule = f"the best F{evaluate.curve_beta:g}"
-    if evaluate.sensitivity is not None:
-        rule = f"a recall of at least {evaluate.sensitivity:g}"
-    note = f"By {rule} on out-of-fold predictions; the test set had no part in it."
+def _thresholds(folders: Folders, reader: Reader) -> list[Block]:
+    """The threshold of each class, and the rule that evaluate chose them by."""
+    thresholds = reader.json(folders.evaluate / "thresholds.json")
+    rule = reader.json(folders.evaluate / "evaluated.json").get("threshold_rule")
+    note = f"By {rule} on out-of-fold predictions." if rule else ""
     if not thresholds:
         return []
     if len(thresholds) > MOST_ROWS:
@@ -219,12 +218,14 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     if record.get("checked") and digest and record.get("sha256") == digest:
         # The record is written only once the file has passed.
         section.blocks.append(Text("`tropho check-submission` found no fault in it when it was written."))
+    elif record.get("checked") is False:
+        section.blocks.append(Text("It was not checked: it follows no sample submission, or has no rows."))
     section.blocks.extend(agreement_blocks(reader.table(folders.ledger), settings.name, album))
     return section
 
 
 def reproduce(settings: TaskSettings, folders: Folders, reader: Reader) -> Section:
-    """The commands that lead to this page, and the versions it was made with."""
+    """The commands that lead to such a page, and the versions that wrote this one."""
     run = reader.json(folders.models / "run.json")
     record = reader.json(folders.submission.with_suffix(".json"))
     commit = str(run.get("git_commit") or record.get("git_commit") or "")
@@ -238,7 +239,7 @@ def reproduce(settings: TaskSettings, folders: Folders, reader: Reader) -> Secti
     run_ids = [str(run.get("run_id") or ""), *(str(fold.get("run_id") or "") for fold in folds_of(run))]
     if any(run_ids):
         facts.append(("MLflow runs", ", ".join(each for each in run_ids if each)))
-    blocks: list[Block] = [Code(lines), Fold("Versions and runs", [Facts(facts)])]
+    blocks: list[Block] = [Code(lines), Fold("Versions that wrote this page, and runs", [Facts(facts)])]
     if not commit:
         blocks.insert(1, Text("The git commit was not recorded."))
     elif str(run.get("git_dirty", record.get("git_dirty", ""))).lower() == "true":

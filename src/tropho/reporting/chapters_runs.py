@@ -29,11 +29,40 @@ def tuning(settings: TaskSettings, folders: Folders, reader: Reader, album: Albu
     section = Section("tuning", "Tuning")
     if choice:
         rows = [[str(key), numbers.anything(value)] for key, value in choice.items()]
-        section.blocks.append(Table("What was chosen, and training used", ["setting", "value"], rows))
+        title = f"What was chosen{_whether_used(choice, folders.models, reader)}"
+        section.blocks.append(Table(title, ["setting", "value"], rows))
+    section.blocks.extend(_judges(reader.json(folders.search / "choice.json").get("images")))
     if trials is not None and len(trials):
         section.blocks.extend(_trials(trials))
     section.blocks.extend(figures(reader.pictures(folders.search), album))
     return section
+
+
+def _whether_used(choice: dict[str, Any], models: Path, reader: Reader) -> str:
+    """Say whether the trained models have the chosen values; nothing where no training is recorded."""
+    trained = _trained_settings(models, reader)
+    if trained is None:
+        return ""
+    same = all(trained.get(section, {}).get(key) == value for (section, key), value in _by_section(choice))
+    return ", and training used" if same else "; the models were trained with other values"
+
+
+def _by_section(choice: dict[str, Any]) -> list[tuple[tuple[str, str], Any]]:
+    parts = [(str(key).partition("."), value) for key, value in choice.items()]
+    return [((section, key), value) for (section, _, key), value in parts]
+
+
+def _judges(images: Any) -> list[Block]:
+    """Say which images chose."""
+    if not isinstance(images, dict):
+        return []
+    return [
+        Text(
+            f"Each trial was trained on {numbers.count(images.get('train'))} images and judged by "
+            f"{numbers.count(images.get('judge'))} others of whole groups, all of them training images of the first "
+            "fold: neither its validation images nor the test images chose anything."
+        )
+    ]
 
 
 def _trials(trials: pd.DataFrame) -> list[Block]:
@@ -100,14 +129,20 @@ def _histories(models: Path, reader: Reader) -> dict[str, pd.DataFrame]:
 
 
 def _used_settings(settings: TaskSettings, models: Path, reader: Reader) -> dict[str, Any]:
-    """What the model was trained with, search included; the present settings where that is not recorded."""
+    """What the model was trained with, search included; the present settings of what comes after training."""
     present = settings.model_dump()
+    later = {name: present[name] for name in ("predict", "evaluate", "submit", "report")}
+    return {**present, **(_trained_settings(models, reader) or {}), **later}
+
+
+def _trained_settings(models: Path, reader: Reader) -> dict[str, Any] | None:
+    """Read the settings that the models were trained with; None where they are not recorded."""
     for path in [models / "config.yaml", *sorted(models.glob("fold*/config.yaml"))]:
         saved = reader.yaml(path)
         saved = saved.get("settings", saved)
         if isinstance(saved, dict) and isinstance(saved.get("train"), dict):
-            return {**present, **saved}
-    return present
+            return saved
+    return None
 
 
 def _about(run: dict[str, Any], used: dict[str, Any], models: Path) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album
     if isinstance(notes, list) and notes:
         section.blocks.append(List([str(note) for note in notes]))
     elif excluded:
-        told = f"{numbers.count(excluded)} training images that the test set also has are kept out."
+        told = f"{numbers.count(excluded)} training images are kept out."
         section.blocks.append(Text(told))
     section.blocks.append(_folds(splits, boxes))
     return section

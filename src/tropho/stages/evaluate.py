@@ -22,9 +22,10 @@ from tropho.stages.judging import Judged, rows_of
 from tropho.stages.leakage import shared_with
 from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
+from tropho.stages.registration import register_models
 from tropho.tables import SUSPECTS, write_table
 from tropho.tasks.base import Task, Truth
-from tropho.tracking import open_tracker
+from tropho.tracking import Run, open_tracker
 from tropho.training.fit import make_accelerator
 
 
@@ -37,7 +38,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     inputs = read_inputs(paths)
     record = read_json(paths.models / "run.json")
     accelerator = make_accelerator(settings.train)
-    members = load_members(settings, paths, record, inputs)
+    members = load_members(settings, paths, record, inputs, accelerator.device)
     base = members[0]
     reader = ImageReader(paths.raw, inputs.decoding)
     task = base.task
@@ -83,7 +84,9 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         judged.notes["oof"] += _renamed_note(names)
         write_json(folder / "metrics.json", without_nan(metrics))
         write_json(folder / "notes.json", judged.notes)
-    _track(settings, root, record["run_id"], _tracked(metrics, names), paths.evaluate)
+    with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
+        _track(tracked, _tracked(metrics, names), paths.evaluate)
+        register_models(tracked, settings, paths, inputs, record, fitted)
     return metrics
 
 
@@ -140,7 +143,8 @@ def _write_members(members: list[Member], oof: pd.DataFrame, truth: Truth, folde
     for member in members:
         alone = member_rows(member.task, oof, member.name)
         write_table(alone, folder / "members" / f"{member.name}.parquet")
-        scores[member.name] = {member.task.score_name: _score(member.task, truth, member.task.finish(alone))}
+        finished = member.task.finish(alone, ignored=truth.ignored)
+        scores[member.name] = {member.task.score_name: _score(member.task, truth, finished)}
     return scores
 
 
@@ -187,12 +191,9 @@ def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:
     return task.score(truth, rows_of(truth, predictions))
 
 
-def _track(
-    settings: TaskSettings, root: Path, run_id: str | None, metrics: dict[str, float | None], folder: Path
-) -> None:
+def _track(run: Run, metrics: dict[str, float | None], folder: Path) -> None:
     """Add the results to the run of the training that they are of."""
-    with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=run_id) as tracked:
-        tracked.log_metrics(metrics)
-        tracked.log_artifact(folder / "metrics.json", "evaluate")
-        tracked.log_artifact(folder / "tables", "evaluate/tables")
-        tracked.log_artifact(folder / "figures", "evaluate/figures")
+    run.log_metrics(metrics)
+    run.log_artifact(folder / "metrics.json", "evaluate")
+    run.log_artifact(folder / "tables", "evaluate/tables")
+    run.log_artifact(folder / "figures", "evaluate/figures")

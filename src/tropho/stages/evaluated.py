@@ -16,7 +16,8 @@ LEARNED = {"test", "fusion_trials"}
 
 def write_evaluated(folder: Path, record: dict[str, Any], settings: TaskSettings) -> None:
     """Keep beside the results what they are of; `record` is run.json."""
-    write_json(folder / FILE, _evaluated(model_entries(record), settings))
+    rule = {"threshold_rule": settings.evaluate.threshold_rule}
+    write_json(folder / FILE, {**_evaluated(model_entries(record), settings), **rule})
 
 
 def check_evaluated(paths: Paths, record: dict[str, Any], settings: TaskSettings) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from accelerate import Accelerator
 
 from tropho.errors import DataError
-from tropho.files import sha256_of
+from tropho.files import read_json, sha256_of
 from tropho.predicting.ensembles import stack_members, stack_views
 from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import BASE, TaskSettings
@@ -36,6 +37,15 @@ def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any])
             f"`dvc repro`, or `tropho train {settings.name}`."
         )
     return entries
+
+
+def left_out_findings(settings: TaskSettings, paths: Paths) -> list[dict[str, Any]]:
+    """Read what the audit found of classes that annotators left out of some images; empty where it is not to count."""
+    summary = paths.audit / "summary.json"
+    if settings.audit.protocol != "detect" or not summary.exists():
+        return []
+    findings: list[dict[str, Any]] = read_json(summary).get("left_out", [])
+    return findings
 
 
 def damaged_files(folder: Path, fold: dict[str, Any]) -> list[str]:
@@ -66,7 +76,7 @@ class Member:
 
     def views(self, number: int, truth: Truth, accelerator: Accelerator) -> list[pd.DataFrame]:
         """One fold's predictions for these images, one table a test-time view."""
-        task, model = self.task, self.folds[number].model.to(accelerator.device)
+        task, model = self.task, self.folds[number].model
         chosen = task.settings.predict
         return [
             predict(task, model, truth, self.inputs.pack, accelerator, chosen.batch_size, view) for view in chosen.tta
@@ -79,36 +89,44 @@ class Member:
         return self.task.merge(self.views(number, truth, accelerator), fitted)
 
 
-def load_entry(name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths) -> dict[int, Predictor]:
+def load_entry(
+    name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths, device: torch.device
+) -> dict[int, Predictor]:
     """One trained model by fold, from its entry in run.json."""
-    present = {"predict": settings.predict, "evaluate": settings.evaluate, "submit": settings.submit}
     for fold in entry["folds"]:
         if damaged := damaged_files(folder := paths.fold(fold["fold"], name), fold):
             raise DataError(
                 f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run `dvc repro`, or "
                 f"`tropho train {settings.name}`, which trains that fold again."
             )
-    folds = {fold["fold"]: load_predictor(paths.fold(fold["fold"], name)) for fold in entry["folds"]}
-    for predictor in folds.values():
-        predictor.task.settings = predictor.task.settings.model_copy(update=present)
-    return folds
+    numbers = [fold["fold"] for fold in entry["folds"]]
+    return {number: load_predictor(paths.fold(number, name), device, settings) for number in numbers}
 
 
-def load_folds(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, dict[int, Predictor]]:
-    """Every trained model by member and fold, with the present settings of predict and evaluate.
+def load_folds(
+    settings: TaskSettings, paths: Paths, record: dict[str, Any], device: torch.device
+) -> dict[str, dict[int, Predictor]]:
+    """Every trained model by member and fold, on `device`, with the present settings of predict and evaluate.
 
     Raises:
         DataError: the settings ask for other members than were trained.
     """
     entries = wanted_entries(settings, paths, record)
-    return {name: load_entry(name, entry, settings, paths) for name, entry in entries.items()}
+    return {name: load_entry(name, entry, settings, paths, device) for name, entry in entries.items()}
 
 
-def load_members(settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs) -> list[Member]:
-    """The same with the data at the size that each looks at."""
+def load_members(
+    settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs, device: torch.device
+) -> list[Member]:
+    """The same with the data at the size that each looks at; raise DataError where other data was trained on."""
+    if record.get("data_hash", inputs.data_hash) != inputs.data_hash:
+        raise DataError(
+            f"{paths.models} was trained on other images, labels or folds than there are now, so that none of them is "
+            f"known to be unseen; run `dvc repro`, or `tropho train {settings.name}`."
+        )
     return [
         Member(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.size))
-        for name, folds in load_folds(settings, paths, record).items()
+        for name, folds in load_folds(settings, paths, record, device).items()
     ]
 
 

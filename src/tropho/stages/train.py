@@ -12,7 +12,7 @@ import yaml
 from safetensors.torch import save_file
 
 from tropho.config import member_settings
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, UsageError
 from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, without_nan, write_json
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
@@ -22,7 +22,7 @@ from tropho.stages.paths import Paths
 from tropho.tables import GRADIENT, write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
-from tropho.tracking import Run, best_runs, flatten, open_tracker
+from tropho.tracking import Run, flatten, open_tracker
 from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint, drop_checkpoints
 from tropho.training.fit import Fitted, fit, make_accelerator, this_process
@@ -56,9 +56,6 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         summary = _summary(base, parent.id, entries)
         if processes.is_main_process:
             _deliver(models, entries, paths, summary)
-        best = max(folds, key=lambda fold: -math.inf if fold["score"] is None else fold["score"])
-        alias = "champion" if _is_best(root, settings.name, score) else None
-        parent.log_model(paths.fold(best["fold"]), name=settings.name, alias=alias)
     processes.wait_for_everyone()
     if processes.is_main_process:
         drop_checkpoints(paths.checkpoints, [runs, *(model.work for model in models)])
@@ -175,16 +172,6 @@ def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
     return flatten(settings.model_dump(include=sections, exclude={"train": {"members"}}))
 
 
-def _is_best(root: Path, task: str, score: float | None) -> bool:
-    """Whether no tracked training of the task has a higher score; False if it is undefined or the store can't tell."""
-    if score is None:
-        return False
-    try:
-        return bool((best_runs(root, task)["score"] <= score).all())
-    except OutsideError:
-        return False
-
-
 def _place(model: _Model, number: int) -> str:
     """Name of a fold's run and folder among those of all members."""
     return f"fold{number}" if model.name == BASE else f"{model.name}/fold{number}"
@@ -251,6 +238,7 @@ def _summary(base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]
         "task": base.settings.name,
         "run_id": run_id,
         "classes": base.inputs.classes,
+        "data_hash": base.inputs.data_hash,
         "score_name": base.task.score_name,
         "device": str(this_process().device),
         "processes": this_process().num_processes,

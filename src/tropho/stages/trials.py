@@ -1,13 +1,18 @@
-"""Trials of settings of model and train on the first fold, by the score that training maximises."""
+"""Trials of settings of model and train, judged by images held out of the first fold's training images."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tropho.config import with_overrides
-from tropho.errors import UsageError
+from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint
 from tropho.settings import TaskSettings
+from tropho.splitting.dealing import deal
+from tropho.splitting.traits import traits_of
 from tropho.stages.inputs import Inputs, check_trainable, fitted_settings, read_inputs, training_fingerprint
 from tropho.stages.paths import Paths
 from tropho.tasks import build_task
@@ -15,33 +20,66 @@ from tropho.tracking import Run, open_tracker
 from tropho.training.fit import fit, this_process
 from tropho.training.search import Report, Search
 
+PARTS = 5
+"""Of the first fold's training images, whole groups each; one judges the trials."""
+
 
 def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]:
     """The choice of settings by dotted key; the trials and their figures go into `folder`."""
     if this_process().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
-    inputs = read_inputs(paths)
-    check_trainable(settings, inputs)
-    base = with_overrides(settings, {"train.epochs": settings.tune.epochs})
-    space = fingerprint([settings.tune.space, settings.tune.epochs, settings.tune.images, settings.tune.seed])
+    base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.folds": 1})
+    inputs = search_inputs(read_inputs(paths), settings.tune.seed)
+    check_trainable(base, inputs)
+    train, judged = (list(truth.images["image_id"]) for truth in inputs.fold(0))
+    drawn = _drawn(train, settings)
+    space = fingerprint([settings.tune.space, settings.tune.epochs, drawn, judged, settings.tune.seed])
     study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"
     trials = Search(base, study_name, paths.root)
     tracker = open_tracker(paths.root)
     tags = {"stage": "tune"}
     with tracker.run(f"tune {settings.name}", settings.name, run_id=trials.run_id, tags=tags) as parent:
         trials.run_id = parent.id
-        parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs})
-        choice = trials.run(lambda trial, report: _trial(trial, report, inputs, parent))
-        trials.write(folder)
+        images = {"train": len(drawn), "judge": len(judged)}
+        parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs, "images": images})
+        choice = trials.run(lambda trial, report: _trial(trial, report, inputs, drawn, parent))
+        trials.write(folder, images)
         parent.log_params({f"chosen/{key}": value for key, value in choice.items()})
         parent.log_metrics({"best_score": trials.choice["value"]})
         parent.log_artifact(folder, "search")
     return choice
 
 
-def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) -> float:
-    """Train the first fold with a trial's settings; returns its best score."""
-    number = min(inputs.folds)
+def search_inputs(inputs: Inputs, seed: int) -> Inputs:
+    """Divide the first fold's training images in two, so that images which are validated later choose nothing.
+
+    Args:
+        inputs: data and folds.
+        seed: of the division.
+
+    Returns:
+        The same data; fold 0 holds the images that judge, about a fifth in whole groups, and fold 1 those that train.
+
+    Raises:
+        DataError: the images are all of one group.
+    """
+    truth = inputs.fold(min(inputs.folds))[0]
+    images, groups = truth.images, truth.images["group"]
+    parts = min(PARTS, groups.nunique())
+    if parts < 2:
+        raise DataError(
+            "The first fold's training images are all of one group, so that none can be held out to judge a search; "
+            "set tune.trials to 0, or let audit.group_pattern tell more groups apart."
+        )
+    part = deal(groups, traits_of(images, truth.boxes, parts), parts, seed)
+    # A group larger than a part makes its part too large: the one nearest to its due size judges.
+    judge = part == np.abs(np.bincount(part, minlength=parts) - len(images) / parts).argmin()
+    ids = images["image_id"]
+    return replace(inputs, folds={0: list(ids[judge]), 1: list(ids[~judge])})
+
+
+def _trial(settings: TaskSettings, report: Report, inputs: Inputs, drawn: list[str], parent: Run) -> float:
+    """Train on the images `drawn` with a trial's settings; returns the best score on those that judge."""
     with parent.child(f"trial {report.number}", tags={"stage": "trial"}) as tracked:
         tracked.log_params(report.parameters)
 
@@ -52,9 +90,8 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, parent: Run) 
                 report(step, row["score"])
 
         task = build_task(fitted_settings(settings, inputs), inputs.classes)
-        train, val = inputs.fold(number)
-        train = train.of(_drawn(list(train.images["image_id"]), settings))
-        fitted = fit(task, inputs.pack, train, val, settings.train.seed, on_epoch=on_epoch)
+        train, judged = inputs.fold(0)
+        fitted = fit(task, inputs.pack, train.of(drawn), judged, settings.train.seed, on_epoch=on_epoch)
         return fitted.progress.best_score
 
 

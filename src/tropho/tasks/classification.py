@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tropho.errors import DataError
 from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
@@ -88,8 +89,9 @@ class ClassificationTask:
 
     def _mean(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
         """Weighted mean of the probabilities."""
-        values = np.average([table[self.columns].to_numpy() for table in tables], axis=0, weights=weights)
-        return self._table(tables[0]["image_id"], values)
+        ids = tables[0]["image_id"]
+        values = np.average([self._probabilities(table, ids) for table in tables], axis=0, weights=weights)
+        return self._table(ids.reset_index(drop=True), values)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Mean of the probabilities with the members' weights."""
@@ -103,18 +105,17 @@ class ClassificationTask:
             return {}
         from tropho.predicting.weights import mixture_weights
 
-        merged = [self.merge(views) for views in tables.values()]
-        true = self._numbers(truth.of(merged[0]["image_id"]))
-        rows = np.arange(len(true))
-        given = np.stack([table[self.columns].to_numpy()[rows, true] for table in merged], axis=1)
+        true, ids = self._numbers(truth), truth.images["image_id"]
+        merged = [self._probabilities(self.merge(views), ids) for views in tables.values()]
+        given = np.stack([values[np.arange(len(true)), true] for values in merged], axis=1)
         return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
 
     def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """{"temperature": T} with the least log-loss on these predictions."""
         from tropho.metrics.calibration import fit_temperature, log_probabilities
 
-        true = self._numbers(truth.of(predictions["image_id"]))
-        return {"temperature": fit_temperature(log_probabilities(predictions[self.columns].to_numpy()), true)}
+        values = self._probabilities(predictions, truth.images["image_id"])
+        return {"temperature": fit_temperature(log_probabilities(values), self._numbers(truth))}
 
     def finish(
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
@@ -132,38 +133,39 @@ class ClassificationTask:
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """Balanced accuracy: the mean of the recalls of the classes in the truth."""
         labels = truth.images["label"].to_numpy()
-        right = predictions["label"].to_numpy() == labels
+        right = self._rows(predictions, truth.images["image_id"])["label"].to_numpy() == labels
         present = sorted(truth.images["label"].dropna().unique())
         return float(np.mean([right[labels == name].mean() for name in present])) if present else float("nan")
 
     def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
         """See metrics.classification."""
-        return classification_metrics(self._numbers(truth), predictions[self.columns].to_numpy(), self.classes)
+        values = self._probabilities(predictions, truth.images["image_id"])
+        return classification_metrics(self._numbers(truth), values, self.classes)
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
         """One against the rest, the threshold of each class by evaluate.threshold."""
         from tropho.metrics.thresholds import best_threshold
 
         labels, evaluate = truth.images["label"].to_numpy(), self.settings.evaluate
+        values = self._probabilities(predictions, truth.images["image_id"])
         return {
-            name: best_threshold(labels == name, predictions[column], evaluate.curve_beta, evaluate.sensitivity)
-            for name, column in zip(self.classes, self.columns, strict=True)
+            name: best_threshold(labels == name, values[:, number], evaluate.curve_beta, evaluate.sensitivity)
+            for number, name in enumerate(self.classes)
         }
 
     def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
         """See suspects.classes."""
         from tropho.suspects.classes import suspect_classes
 
-        known = truth.of(predictions["image_id"])
-        values = predictions[self.columns].to_numpy()
-        return suspect_classes(list(known.images["image_id"]), self._numbers(known), values, self.classes)
+        ids = truth.images["image_id"]
+        return suspect_classes(list(ids), self._numbers(truth), self._probabilities(predictions, ids), self.classes)
 
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """See base; also every quantity of the confusion matrix, by the likeliest class and by the thresholds."""
         from tropho.metrics.classification import classification_intervals
         from tropho.metrics.confusion import quantities_table, threshold_table
 
-        true, values = self._numbers(truth), predictions[self.columns].to_numpy()
+        true, values = self._numbers(truth), self._probabilities(predictions, truth.images["image_id"])
         groups, beta = truth.images["group"].to_numpy(), self.settings.evaluate.beta
         cuts = [thresholds[name]["threshold"] for name in self.classes]
         metrics = classification_intervals(true, values, self.classes, groups)
@@ -223,6 +225,28 @@ class ClassificationTask:
         known = predictions.set_index("image_id")[self.columns].reindex(image_ids)
         values = known.fillna(1 / len(self.classes)).to_numpy()
         return self._table(pd.Series(image_ids, dtype="string"), values)
+
+    def _rows(self, predictions: pd.DataFrame, image_ids: pd.Series) -> pd.DataFrame:
+        """Order predictions as `image_ids`.
+
+        Raises:
+            DataError: an image has no prediction or several, or a prediction is of another image.
+        """
+        rows = predictions.set_index("image_id")
+        missing, surplus = set(image_ids) - set(rows.index), set(rows.index) - set(image_ids)
+        twice = set(rows.index[rows.index.duplicated()])
+        for names, fault in ((missing, "without a prediction"), (surplus, "unknown"), (twice, "predicted twice")):
+            if names:
+                raise DataError(
+                    f"Predictions and labels are of different images: {len(names):,} {fault}, such as "
+                    f"'{min(names)}'; run `tropho evaluate {self.settings.name}`."
+                )
+        return rows.loc[image_ids]
+
+    def _probabilities(self, predictions: pd.DataFrame, image_ids: pd.Series) -> np.ndarray:
+        """Return probabilities (N, C) of the images in the order of `image_ids`; see `_rows`."""
+        values: np.ndarray = self._rows(predictions, image_ids)[self.columns].to_numpy()
+        return values
 
     def _numbers(self, truth: Truth) -> np.ndarray:
         """The class number of each image, (N,) int64."""

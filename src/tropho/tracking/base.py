@@ -38,13 +38,14 @@ class Run(Protocol):
     ) -> "AbstractContextManager[Run]":
         """Open a run nested under this one, as `Tracker.run` does."""
 
-    def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
-        """Register a folder that `load_predictor` reads as the next version of the model `name`.
+    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> str | None:
+        """Register a folder that `load_ensemble` reads as a version of the model `name`.
 
         Args:
-            folder: holds weights.safetensors and config.yaml.
+            folder: holds ensemble.json and the models that it names.
             name: of the registered model; the task's name.
-            alias: such as `champion`; moves to the new version.
+            alias: such as `champion`; moves to the version.
+            content: a hash; a version that has it is taken, instead of a new one.
 
         Returns:
             The version, or None when nothing was kept.
@@ -101,7 +102,7 @@ class NullRun:
         """Yield a run that keeps nothing."""
         yield NullRun()
 
-    def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
+    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> str | None:
         """Do nothing."""
         return None
 

@@ -24,6 +24,7 @@ COLUMNS = {
     "started": "datetime64[ms, UTC]",
     "status": "string",
     "git_commit": "string",
+    "validation_hash": "string",
     "differs": "string",
 }
 
@@ -35,7 +36,8 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
 
     Returns:
         COLUMNS: `score_name` from the tag of that name, `epochs` from the param `train.epochs`, `seconds`
-        from the metric of that name (empty for a run that has not ended); `differs` names the settings in which a run
+        from the metric of that name (empty for a run that has not ended), `validation_hash` from the tag (empty for a
+        run that has not been evaluated): scores compare where it is equal; `differs` names the settings in which a run
         stands apart from the task's others. Empty if nothing was tracked here yet.
 
     Raises:
@@ -117,6 +119,7 @@ def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
         "started": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
         "status": info.status,
         "git_commit": tags.get("git_commit"),
+        "validation_hash": tags.get("validation_hash"),
     }
 
 

@@ -147,11 +147,12 @@ class MlflowRun:
         """See `Run.child`."""
         return self._tracker.run(name, self._experiment, self.id, run_id, tags)
 
-    def log_model(self, folder: Path, name: str, alias: str | None = None) -> str | None:
+    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> str | None:
         """See `Run.log_model`."""
         from tropho.tracking.registry import register
 
-        return self._guard.call(lambda: register(self._client, self._experiment_id, str(self.id), folder, name, alias))
+        of_run = self._experiment_id, str(self.id)
+        return self._guard.call(lambda: register(self._client, of_run, folder, name, alias, content))
 
     def close(self, status: str) -> None:
         """End the run; one that had finished before is finished again."""

@@ -15,12 +15,48 @@ if TYPE_CHECKING:
 SCRIPT = Path(__file__).with_name("served.py")
 
 
+CONTENT = "content"
+"""Tag of a version: the hash of what it holds."""
+
+
 def register(
-    client: "MlflowClient", experiment_id: str, run_id: str, folder: Path, name: str, alias: str | None
+    client: "MlflowClient",
+    of_run: tuple[str, str],
+    folder: Path,
+    name: str,
+    alias: str | None = None,
+    content: str | None = None,
 ) -> str:
-    """Store `folder` as a model of the run and as the next version of the registered model `name`."""
+    """Store a folder as a version of a registered model, unless a version has this content already.
+
+    Args:
+        client: of the store.
+        of_run: ids of the experiment and the run that the model is of.
+        folder: see `Run.log_model`.
+        name: of the registered model.
+        alias: moves to the version; None moves none.
+        content: hash of the folder; None is always new.
+
+    Returns:
+        The version's number.
+    """
+    version = _version_of(client, name, content) or _new_version(client, of_run, folder, name, content)
+    if alias is not None:
+        client.set_registered_model_alias(name, alias, version)
+    return version
+
+
+def _version_of(client: "MlflowClient", name: str, content: str | None) -> str | None:
+    """Find the newest version with this content; None where there is none."""
+    found = client.search_model_versions(f"name = '{name}'") if content else []
+    numbers = [int(each.version) for each in found if each.tags.get(CONTENT) == content and each.status == "READY"]
+    return str(max(numbers)) if numbers else None
+
+
+def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, name: str, content: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
+    experiment_id, run_id = of_run
     model = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -37,9 +73,8 @@ def register(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     # The plain location: MLflow would look up a `models:/` address in its global store, not in the client's.
-    version = client.create_model_version(name, model.artifact_location, run_id, model_id=model.model_id)
-    if alias is not None:
-        client.set_registered_model_alias(name, alias, version.version)
+    tags = {CONTENT: content} if content else {}
+    version = client.create_model_version(name, model.artifact_location, run_id, tags, model_id=model.model_id)
     return str(version.version)
 
 

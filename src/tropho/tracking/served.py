@@ -9,54 +9,58 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from tropho.errors import DataError
-from tropho.images.decode import DECODING, Decoding, read_image
 
 
 class Served(PythonModel):
-    """A trained model that takes pictures as text and answers with rows of predictions."""
+    """All models of a task, which take images as text and answer as `tropho predict` does, without rounding."""
 
     def load_context(self, context: Any) -> None:
-        """Load weights and settings from the folder stored with the model."""
-        from tropho.predicting.predictor import load_predictor
+        """Load the folder stored with the model, onto the GPU if there is one."""
+        from tropho.predicting.ensemble import load_ensemble
+        from tropho.predicting.predictor import best_device
 
-        self.predictor = load_predictor(Path(context.artifacts["model"]))
+        self.ensemble = load_ensemble(Path(context.artifacts["model"]), best_device())
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Predictions for the column `image`, each a path or a base64 text of an image file.
+        """Predict the images of the column `image`, each a path or a base64 text of an image file.
 
         Returns:
-            The predictor's rows, with `row` in front: the 0-based row of the input that each belongs to.
+            Finished predictions (tables.DETECTIONS, or label and p_CLASS), with `row`, the 0-based row of the input
+            that each is of, instead of image_id.
 
         Raises:
             DataError: the column is missing, or a cell is neither a path nor an image in base64.
         """
+        from tropho.audit.protocol import ignored_in
+
         if "image" not in model_input:
             raise DataError("The input has no column 'image' with paths or base64 texts of image files.")
-        images = [pixels(str(cell), row, self.predictor.decoding) for row, cell in enumerate(model_input["image"])]
-        tables = self.predictor.predict_images(images)
-        numbered = [table.assign(row=row) for row, table in enumerate(tables)]
-        together = pd.concat(numbered, ignore_index=True) if numbered else pd.DataFrame({"row": []})
-        return together[["row", *[column for column in together if column != "row"]]]
+        if model_input.empty:
+            return pd.DataFrame({"row": []})
+        with tempfile.TemporaryDirectory() as folder:
+            files = {str(row): file_of(str(cell), row, Path(folder)) for row, cell in enumerate(model_input["image"])}
+            tables = [self.ensemble.predict_file(file, name) for name, file in files.items()]
+            found = self.ensemble.finish(tables, ignored_in(files, self.ensemble.findings))
+        found.insert(0, "row", found["image_id"].astype("int64"))
+        return found.drop(columns="image_id").sort_values("row", kind="stable", ignore_index=True)
 
 
-def pixels(cell: str, row: int, decoding: Decoding = DECODING) -> np.ndarray:
-    """A path or base64 text -> (H, W, 3) uint8 RGB."""
+def file_of(cell: str, row: int, folder: Path) -> Path:
+    """Find the image file that a cell names, or write the one that it holds as base64 text into `folder`."""
     if len(cell) < 4096 and Path(cell).is_file():
-        return read_image(Path(cell), decoding=decoding)
+        return Path(cell)
     try:
         encoded = base64.b64decode(cell.partition("base64,")[2] or cell, validate=True)
     except (binascii.Error, ValueError):
         raise DataError(f"Row {row}: 'image' is neither a file here nor base64: {cell[:80]!r}.") from None
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"row_{row}"
-        file.write_bytes(encoded)
-        return read_image(file, decoding=decoding)
+    file = folder / f"row_{row}"
+    file.write_bytes(encoded)
+    return file
 
 
 set_model(Served())

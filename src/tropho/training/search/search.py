@@ -73,8 +73,8 @@ class Report:
         """
         if not math.isfinite(score):
             raise DataError(
-                f"The score after epoch {step} is undefined: the first fold's validation images show nothing to find; "
-                "set tune.trials to 0, or another split.seed."
+                f"The score after epoch {step} is undefined: the images that judge the search show nothing to find; "
+                "set tune.trials to 0, or another tune.seed."
             )
         self._trial.report(score, step)
         if self._prune and self._trial.should_prune():
@@ -169,9 +169,9 @@ class Search:
             trials={name: sum(trial.state == state for trial in trials) for name, state in names.items()},
         )
 
-    def write(self, folder: Path) -> None:
-        """Write choice.json, trials.csv and the figures into a folder."""
-        write_json(folder / "choice.json", self.choice)
+    def write(self, folder: Path, images: dict[str, int]) -> None:
+        """Write choice.json, trials.csv and the figures into a folder; `images` says how many train and judge."""
+        write_json(folder / "choice.json", {**self.choice, "images": images})
         write_table(trials_table(self.study, self._knobs), folder / "trials.csv")
         draw(self.study, self._knobs, folder)
 

@@ -18,7 +18,7 @@ FIXED = {
     "augment.grey": "the pack is made before the search",
     "augment.previews": "it changes nothing in a model",
     "train.epochs": "a trial lasts tune.epochs",
-    "train.folds": "a trial trains the first fold",
+    "train.folds": "a trial trains on the first fold's training images",
     "train.precision": "evaluation and members share it",
     "train.workers": "it changes nothing in a model",
 }

@@ -1,0 +1,33 @@
+"""Members are scored as their ensemble is: classes that annotators left out of an image count for neither."""
+
+import pandas as pd
+import pytest
+
+from tropho.predicting.ensembles import stack_members
+from tropho.predicting.predictor import Predictor
+from tropho.stages.evaluate import _write_members
+from tropho.stages.members import Member
+from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty, join_names
+from tropho.tasks import build_task
+from tropho.tasks.base import Truth
+
+CLASSES = ["Trophozoite", "WBC"]
+
+
+def test_a_find_of_a_class_that_was_left_out_is_no_false_alarm(settings, tmp_path):
+    """WBC are found in "b" first of all, where annotators drew none on purpose."""
+    task = build_task(
+        settings("smear_demo", **{"audit.negative": None, "train.members": {"x": {"train.seed": 1}}}), CLASSES
+    )
+    ids = ["a", "b"]
+    images = conform(pd.DataFrame({"image_id": ids}).reindex(columns=list(IMAGES)), IMAGES)
+    images = images.assign(ignored=pd.Series([pd.NA, join_names(["WBC"])], dtype="string"))
+    rows = [["a", "WBC", 0.5, 10.0, 10.0, 30.0, 30.0], ["b", "WBC", 0.9, 10.0, 10.0, 30.0, 30.0]]
+    found = conform(pd.DataFrame(rows, columns=["image_id", "label", "score", *BOX]), DETECTIONS)
+    boxes = conform(pd.DataFrame([["a", "WBC", 10.0, 10.0, 30.0, 30.0]], columns=["image_id", "label", *BOX]), BOXES)
+    truth = Truth(images, boxes, empty(BOXES))
+    members = [Member(name, {0: Predictor(task, None)}, None) for name in ("base", "x")]
+    scores = _write_members(members, stack_members({"base": found, "x": found}), truth, tmp_path)
+    together = task.score(truth, task.finish(found, ignored=truth.ignored))
+    assert together == pytest.approx(1.0)
+    assert {name: each["leaderboard_map"] for name, each in scores.items()} == {"base": together, "x": together}
