@@ -1,5 +1,6 @@
 """Files that are whole or absent: hashes, JSON, and writes that a crash can't leave half done."""
 
+import csv
 import errno
 import hashlib
 import json
@@ -168,10 +169,28 @@ def read_yaml(path: Path) -> Any:
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    with reading(path):
+        value = parse(path.read_text(encoding="utf-8"))
+        if value is None:
+            raise ValueError("it is empty")
+    return value
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a file of Tropho's own, which is missing or damaged, into a DataError."""
     if not path.exists():
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.") from error
+        yield
+    except OSError as error:
+        if error.errno is not None:  # of the disk; libraries raise the others at what they can't parse
+            raise
+        raise _damaged(path, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+    return DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.")
