@@ -1,6 +1,5 @@
 """Files that are whole or absent: hashes, JSON, and writes that a crash can't leave half done."""
 
-import csv
 import errno
 import hashlib
 import json
@@ -16,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tropho.errors import DataError
+from tropho.errors import DataError, TrophoError
 
 try:
     import fcntl
@@ -158,22 +157,33 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raise DataError where it is missing or damaged."""
+class Record(dict[str, Any]):
+    """What a file of Tropho's own holds by key; a key that it lacks is a DataError that names the file."""
+
+    def __init__(self, path: Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise _damaged(self._path, f"it has no key '{key}'")
+
+
+def read_json(path: Path) -> Record:
+    """Read a JSON object; raise DataError where it is missing or damaged."""
     return _read(path, json.loads)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file; raise DataError where it is missing or damaged."""
+def read_yaml(path: Path) -> Record:
+    """Read a YAML mapping; raise DataError where it is missing or damaged."""
     return _read(path, yaml.safe_load)
 
 
-def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+def _read(path: Path, parse: Callable[[str], Any]) -> Record:
     with reading(path):
         value = parse(path.read_text(encoding="utf-8"))
-        if value is None:
-            raise ValueError("it is empty")
-    return value
+        if not isinstance(value, dict):
+            raise ValueError("it is empty" if value is None else "it has no keys")
+    return Record(path, value)
 
 
 @contextmanager
@@ -183,14 +193,12 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
     try:
         yield
-    except OSError as error:
-        if error.errno is not None:  # of the disk; libraries raise the others at what they can't parse
+    except Exception as error:  # every library has its own errors
+        if isinstance(error, TrophoError | MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
-        raise _damaged(path, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError, csv.Error) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, str(error) or type(error).__name__) from error
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    reason = " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+def _damaged(path: Path, reason: str) -> DataError:
+    reason = " ".join(reason.split()).rstrip(".")[:200]
     return DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.")

@@ -1,8 +1,8 @@
 """Images decoded and resized once, kept in one memory-mapped file so that epochs cost no decoding.
 
 A pack is a folder: images.bin holds the images one behind the other, index.parquet where each begins and its
-sizes, pack.json what it was made from and the SHA-256 of both. Threads make the images, but they are written in the order of the
-table, so equal inputs give equal bytes.
+sizes, pack.json what it was made from and the SHA-256 of both. Threads make the images, but they are written in the
+order of the table, so equal inputs give equal bytes.
 """
 
 import os
@@ -119,11 +119,11 @@ class Pack:
         record = read_json(path / "pack.json")
         with reading(path / "index.parquet"):
             index = pd.read_parquet(path / "index.parquet", columns=_INDEX)
-        with reading(path / "pack.json"):
-            self.sha256: dict[str, str] = {name: record["sha256"][name] for name in FILES}
-            self._encoding: str = record["encoding"]
-            self.size: int = record["size"]
-            """Longer side of every image, pixels."""
+        self.sha256: dict[str, str] = record["sha256"]
+        """Of the pack's files, by name, as they were written."""
+        self._encoding: str = record["encoding"]
+        self.size: int = record["size"]
+        """Longer side of every image, pixels."""
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
         self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)
         with reading(path / "images.bin"):
@@ -211,8 +211,8 @@ def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
         if {**record, "sha256": None} != {**made_from, "sha256": None}:
             return False
         Pack(to).check()
-    except DataError as error:
-        say(f"{error} The images are packed again.")
+    except DataError:
+        say(f"{to} is damaged, or of another version of Tropho; the images are packed again.")
         return False
     return True
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
-from tropho.files import read_yaml
+from tropho.files import read_yaml, reading
 from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
@@ -83,7 +83,9 @@ def load_predictor(folder: Path) -> Predictor:
     """Read a fold's weights.safetensors and config.yaml, to the CPU; raise DataError where they are missing."""
     task = trained_task(folder)
     model = task.model()
-    model.load_state_dict(load_file(folder / "weights.safetensors"))
+    weights = folder / "weights.safetensors"
+    with reading(weights):
+        model.load_state_dict(load_file(weights))
     decoding = read_yaml(folder / "config.yaml").get("decoding", {})
     return Predictor(task, model.eval(), Decoding.recorded(decoding))
 

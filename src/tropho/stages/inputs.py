@@ -53,7 +53,7 @@ class Inputs:
 
 
 def read_inputs(paths: Paths) -> Inputs:
-    """Read what audit, split and augment wrote; raise DataError where it is missing or empty."""
+    """Read what audit, split and augment wrote; raise DataError where it is missing, empty or damaged."""
     images = read_table(paths.audit / "images.csv", IMAGES)
     boxes = read_table(paths.audit / "boxes.csv", BOXES)
     splits = read_table(paths.splits, SPLITS)
@@ -62,14 +62,16 @@ def read_inputs(paths: Paths) -> Inputs:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
+    pack = Pack(paths.augmented / "pack")
+    pack.check()
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
         truth=Truth(images, *split_regions(boxes)),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
-        pack=Pack(paths.augmented / "pack"),
+        pack=pack,
         classes=summary["classes"],
-        data_hash=fingerprint([sha256_of(path) for path in files]),
+        data_hash=fingerprint([*map(sha256_of, files), pack.sha256]),
         decoding=Decoding.recorded(summary),
     )
 
@@ -78,7 +80,7 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
     """The settings with what the search chose; as they are where no search was made."""
     if not paths.choice.exists():
         return settings
-    return with_overrides(settings, read_yaml(paths.choice) or {})
+    return with_overrides(settings, read_yaml(paths.choice))
 
 
 def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import yaml
 from accelerate import Accelerator
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tropho.config import member_settings
 from tropho.errors import DataError, OutsideError, UsageError
-from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, without_nan, write_json
+from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha256_of, without_nan, write_json
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
@@ -222,7 +222,8 @@ def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
 
 
 def _write_fold(fitted: Fitted, folder: Path) -> None:
-    save_file({name: value.contiguous() for name, value in fitted.weights.items()}, folder / "weights.safetensors")
+    with atomic_path(folder / "weights.safetensors") as temporary:
+        temporary.write_bytes(save({name: value.contiguous() for name, value in fitted.weights.items()}))
     write_table(pd.DataFrame(fitted.progress.history).astype({"epoch": int}), folder / "history.csv")
 
 

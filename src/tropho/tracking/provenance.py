@@ -47,10 +47,9 @@ def read_lock(root: Path) -> dict[str, Any]:
     if not lock.is_file():
         return {}
     try:
-        content = read_yaml(lock) or {}
+        stages: dict[str, Any] = read_yaml(lock).get("stages", {})
     except DataError as error:
         raise DataError(f"{error} A merge leaves conflict marks: keep one side, or delete the file.") from error
-    stages: dict[str, Any] = content.get("stages", {}) if isinstance(content, dict) else {}
     return stages
 
 
