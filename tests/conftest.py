@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,20 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def small_files_only() -> Iterator[None]:
-    """No file can grow beyond 4,096 bytes, as on a disk that is full."""
+def full_disk() -> Callable[[], AbstractContextManager[None]]:
+    """Makes contexts in which no file can grow beyond 4,096 bytes, as on a disk that is full."""
     resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return full
 
 
 @pytest.fixture

@@ -149,13 +149,13 @@ with atomic_path(Path({str(path)!r})) as temporary:
 
 
 @pytest.mark.parametrize("write", [lambda path: path.write_bytes(bytes(9000)), save_frame])
-def test_a_full_disk_is_named_with_the_file(tmp_path, write, small_files_only):
+def test_a_full_disk_is_named_with_the_file(tmp_path, write, full_disk):
     path = tmp_path / "state.parquet"
-    with pytest.raises(OSError, match=r"too large|Error writing") as error, atomic_path(path) as temporary:
-        write(temporary)
+    with pytest.raises(OSError, match=r"too large|Error writing") as error, full_disk(), atomic_path(path) as part:
+        write(part)
     assert error.value.filename == str(path)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(OSError, match="too large") as error, atomic_folder(path) as folder:
+    with pytest.raises(OSError, match="too large") as error, full_disk(), atomic_folder(path) as folder:
         (folder / "images.bin").write_bytes(bytes(9000))
     assert error.value.filename == str(path)
 

@@ -18,7 +18,7 @@ from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import FILES, damaged_files, model_entries
+from tropho.stages.members import CONFIG, FILES, damaged_files, model_entries
 from tropho.stages.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks import build_task
@@ -230,7 +230,6 @@ def _write_fold(fitted: Fitted, folder: Path) -> None:
 def _summary(
     base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]], accelerator: Accelerator
 ) -> dict[str, Any]:
-    members = {name: entry for name, entry in entries.items() if name != base.name}
     return {
         "task": base.settings.name,
         "run_id": run_id,
@@ -238,9 +237,13 @@ def _summary(
         "score_name": base.task.score_name,
         "device": str(accelerator.device),
         "processes": accelerator.num_processes,
-        **entries[base.name],
-        "members": members,
+        **_by_member(entries),
     }
+
+
+def _by_member(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The entry of the task's own model, and those of the others as "members"."""
+    return {**entries[BASE], "members": {name: entry for name, entry in entries.items() if name != BASE}}
 
 
 def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]) -> None:
@@ -259,5 +262,7 @@ def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Pa
                 new.mkdir(parents=True)
                 for file in FILES:
                     shutil.copyfile(source / file, new / file)
-                (new / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+                (new / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+                entries[model.name]["config_sha256"] = sha256_of(new / CONFIG)
+        summary |= _by_member(entries)
         write_json(folder / "run.json", summary)

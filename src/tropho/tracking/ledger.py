@@ -116,7 +116,10 @@ def _row_of(ledger: pd.DataFrame, sha256: str | None) -> int:
 def _read(path: Path, other: Path) -> pd.DataFrame:
     try:
         with reading(path):
-            return conform(read_csv(path, LEDGER), LEDGER, path.name)
+            table = conform(read_csv(path, LEDGER), LEDGER, path.name)
+            if table[["task", "sha256", "written"]].isna().any(axis=None):
+                raise ValueError("a row lacks its first columns")
+            return table
     except DataError as error:
         raise DataError(
             f"{path} is damaged; restore it from git, or from its copy {other}, and run this again."
