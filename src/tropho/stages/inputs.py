@@ -19,6 +19,17 @@ from tropho.tasks.base import Truth
 
 CODE = Path(__file__).resolve().parent.parent
 ROOMS = ("images", "metrics", "models", "predicting", "tasks", "training")
+OTHERS = (
+    "images/draw.py",
+    "images/file_types.py",
+    "images/fonts.py",
+    "images/previews.py",
+    "metrics/names.py",
+    "predicting/attention.py",
+    "predicting/predictor.py",
+    "training/search",
+)
+"""What stands in those rooms and changes no weight."""
 FILES = ("model_settings.py", "seeds.py", "tables.py", "stages/inputs.py")
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
 
@@ -128,11 +139,16 @@ def _check_batch_norm(settings: TaskSettings, inputs: Inputs, count: int) -> Non
         )
 
 
+def training_code() -> list[str]:
+    """The modules that a training runs through, below the package's folder."""
+    rooms = [each.relative_to(CODE) for room in ROOMS for each in (CODE / room).rglob("*.py")]
+    kept = [each for each in rooms if not any(each.is_relative_to(other) for other in OTHERS)]
+    return sorted([each.as_posix() for each in kept] + list(FILES))
+
+
 def code_hash() -> str:
     """Changes with the code that a training runs through, the libraries' versions included."""
-    rooms = [each for room in ROOMS for each in (CODE / room).rglob("*.py")]
-    files = sorted([*rooms, *(CODE / name for name in FILES)])
-    code = [(str(file.relative_to(CODE)), sha256_of(file)) for file in files]
+    code = [(file, sha256_of(CODE / file)) for file in training_code()]
     return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 
