@@ -5,10 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tropho.errors import DataError
 from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, read_yaml, sha256_of, write_json
+
+
+def save_frame(path):
+    pd.DataFrame({"a": np.random.default_rng(0).random(9000)}).to_parquet(path)
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):
@@ -137,6 +143,39 @@ with atomic_path(Path({str(path)!r})) as temporary:
     done = subprocess.run([sys.executable, "-c", code], check=False, env=os.environ)
     assert done.returncode == -signal.SIGKILL
     assert json.loads(path.read_text()) == {"epoch": 1}
+    assert len(list(tmp_path.iterdir())) == 2  # what the killed process was writing
+    write_json(path, {"epoch": 2})
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("write", [lambda path: path.write_bytes(bytes(9000)), save_frame])
+def test_a_full_disk_is_named_with_the_file(tmp_path, write, full_disk):
+    path = tmp_path / "state.parquet"
+    with pytest.raises(OSError, match=r"too large|Error writing") as error, full_disk(), atomic_path(path) as part:
+        write(part)
+    assert error.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="too large") as error, full_disk(), atomic_folder(path) as folder:
+        (folder / "images.bin").write_bytes(bytes(9000))
+    assert error.value.filename == str(path)
+
+
+def test_an_error_of_another_kind_keeps_its_words(tmp_path):
+    with pytest.raises(ConnectionError) as error, atomic_folder(tmp_path / "raw"):
+        raise ConnectionError(111, "refused")
+    assert error.value.filename is None
+
+
+def test_two_processes_write_one_file_at_a_time(tmp_path):
+    code = f"""
+from pathlib import Path
+from tropho.files import write_json
+for number in range(25):
+    write_json(Path({str(tmp_path / "state.json")!r}), number)
+"""
+    processes = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(3)]
+    assert [process.communicate()[1] for process in processes] == [b"", b"", b""]
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
 def test_json_round_trip_refuses_nan(tmp_path):

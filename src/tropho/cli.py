@@ -38,11 +38,13 @@ TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar=
 
 def _run_stage(stage: str, task: str) -> None:
     from tropho.config import load_task
+    from tropho.stages.running import running
 
     settings = load_task(task)
     _say_if_no_repository(Path.cwd())
     try:
-        importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
+        with running(settings, stage, Path.cwd()):
+            importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
     except KeyboardInterrupt:  # Typer would only say "Aborted."
         raise StoppedError("stopped; run the same command to go on.") from None
 

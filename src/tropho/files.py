@@ -15,13 +15,14 @@ from typing import Any
 
 import yaml
 
-from tropho.errors import DataError
+from tropho.errors import DataError, TrophoError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 PROVENANCE = "provenance.json"
 """Name of the file in data/raw/TASK in which the stage download says where the data came from."""
 
@@ -40,19 +41,28 @@ def fingerprint(value: Any) -> str:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it, else remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    temporary.chmod(0o644)
-    try:
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it, else remove it.
+
+    An OSError that names no file, as that of a full disk, names `path`.
+    """
+    with naming(path), temporary_folder(path) as folder:
+        temporary = folder / path.name
+        temporary.touch()
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that names no file, as that of a full disk, the name of the file that was written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in OF_THE_DISK:
+            error.filename = error.filename or str(path)
+        raise
 
 
 @contextmanager
@@ -62,15 +72,26 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     for name in _names_of_temporaries(path):
         with suppress(OSError), _locked(path.with_name(name)):
             shutil.rmtree(path.with_name(name), ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    temporary.chmod(0o755)
     with ExitStack() as stack:
-        with suppress(OSError):  # a file system without locks: nobody takes the folder for an abandoned one
-            stack.enter_context(_locked(temporary))
+        temporary = _new_folder(path, stack)
         try:
             yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _new_folder(path: Path, stack: ExitStack) -> Path:
+    """Make a folder beside `path`, locked until `stack` is closed, so that nobody takes it for an abandoned one."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            stack.enter_context(_locked(folder))
+            folder.chmod(0o755)
+        except (BlockingIOError, FileNotFoundError):  # another process has just removed it as abandoned
+            continue
+        except OSError:  # a file system without locks
+            folder.chmod(0o755)
+        return folder
 
 
 def _names_of_temporaries(path: Path) -> list[str]:
@@ -103,7 +124,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     if aside.exists() and not path.exists():
         aside.rename(path)
     shutil.rmtree(aside, ignore_errors=True)
-    with temporary_folder(path) as temporary:
+    with naming(path), temporary_folder(path) as temporary:
         yield temporary
         if path.exists():
             path.rename(aside)
@@ -136,21 +157,48 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raise DataError where it is missing or damaged."""
+class Record(dict[str, Any]):
+    """What a file of Tropho's own holds by key; a key that it lacks is a DataError that names the file."""
+
+    def __init__(self, path: Path, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise _damaged(self._path, f"it has no key '{key}'")
+
+
+def read_json(path: Path) -> Record:
+    """Read a JSON object; raise DataError where it is missing or damaged."""
     return _read(path, json.loads)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file; raise DataError where it is missing or damaged."""
+def read_yaml(path: Path) -> Record:
+    """Read a YAML mapping; raise DataError where it is missing or damaged."""
     return _read(path, yaml.safe_load)
 
 
-def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+def _read(path: Path, parse: Callable[[str], Any]) -> Record:
+    with reading(path):
+        value = parse(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it is empty" if value is None else "it has no keys")
+    return Record(path, value)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn the errors of reading a file of Tropho's own, which is missing or damaged, into a DataError."""
     if not path.exists():
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.") from error
+        yield
+    except Exception as error:  # every library has its own errors
+        if isinstance(error, TrophoError | MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+            raise
+        raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    reason = " ".join(reason.split()).rstrip(".")[:200]
+    return DataError(f"{path} is damaged ({reason}); delete it and run `dvc repro`.")

@@ -6,6 +6,7 @@ spelled ("None", "007" and "1e5" are text); only an empty cell is missing.
 
 import csv
 import json
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.files import atomic_path
+from tropho.files import atomic_path, reading
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
 
@@ -160,11 +161,24 @@ def _quoting(table: pd.DataFrame) -> Literal[0, 2]:
 
 
 def read_table(path: Path, schema: dict[str, str]) -> pd.DataFrame:
-    """Read what `write_table` wrote; raise DataError if the file is missing or lacks a column."""
-    if not path.exists():
-        raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
-    table = pd.read_parquet(path) if path.suffix == ".parquet" else read_csv(path, schema)
-    return conform(table, schema, str(path))
+    """Read what `write_table` wrote; raise DataError if the file is missing or damaged, or lacks a column."""
+    with reading(path):
+        table = read_parquet(path) if path.suffix == ".parquet" else read_csv(path, schema)
+        if path.suffix == ".csv" and not _ends_a_line(path):
+            raise ValueError("it is cut short")
+        return conform(table, schema, str(path))
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a parquet table as `write_table` wrote it; raise DataError if the file is missing or damaged."""
+    with reading(path):
+        return pd.read_parquet(path)
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def read_csv(path: Path, dtype: Mapping[str, str]) -> pd.DataFrame:

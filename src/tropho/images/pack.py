@@ -1,8 +1,8 @@
 """Images decoded and resized once, kept in one memory-mapped file so that epochs cost no decoding.
 
 A pack is a folder: images.bin holds the images one behind the other, index.parquet where each begins and its
-sizes, pack.json what it was made from. Threads make the images, but they are written in the order of the
-table, so equal inputs give equal bytes.
+sizes, pack.json what it was made from and the SHA-256 of both. Threads make the images, but they are written in the
+order of the table, so equal inputs give equal bytes.
 """
 
 import os
@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, write_json
+from tropho.files import atomic_folder, fingerprint, read_json, reading, sha256_of, write_json
 from tropho.images.decode import DECODING, Decoding, image_size, read_image
 from tropho.images.threads import PixelBudget, in_threads
-from tropho.progress import track
+from tropho.progress import say, track
 
 VERSION = 1  # of the layout and of the way pixels are made; another version repacks
 JPEG_QUALITY = 95
 
+FILES = ("images.bin", "index.parquet")
 _INDEX = ["image_id", "offset", "bytes", "width", "height", "original_width", "original_height"]
 
 
@@ -105,7 +106,7 @@ def write_pack(
         index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
         index.insert(0, "image_id", images["image_id"].astype("string").to_numpy())
         index.to_parquet(folder / "index.parquet", index=False)
-        write_json(folder / "pack.json", made_from)
+        write_json(folder / "pack.json", {**made_from, "sha256": {name: sha256_of(folder / name) for name in FILES}})
 
 
 class Pack:
@@ -115,16 +116,19 @@ class Pack:
         if not (path / "pack.json").exists():
             raise DataError(f"{path} holds no pack; run the augment stage, or `dvc repro`.")
         self.path = path
-        made_from = read_json(path / "pack.json")
-        self._encoding: str = made_from["encoding"]
-        self.size: int = made_from["size"]
+        record = read_json(path / "pack.json")
+        with reading(path / "index.parquet"):
+            index = pd.read_parquet(path / "index.parquet", columns=_INDEX)
+        self.sha256: dict[str, str] = record["sha256"]
+        """Of the pack's files, by name, as they were written."""
+        self._encoding: str = record["encoding"]
+        self.size: int = record["size"]
         """Longer side of every image, pixels."""
-        index = pd.read_parquet(path / "index.parquet")
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
         self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)
-        # an empty file can't be mapped
-        empty = (path / "images.bin").stat().st_size == 0
-        self._bytes = np.zeros(0, np.uint8) if empty else np.memmap(path / "images.bin", np.uint8, mode="r")
+        with reading(path / "images.bin"):
+            size = int(index["bytes"].sum())  # an empty file can't be mapped
+            self._bytes = np.memmap(path / "images.bin", np.uint8, "r", shape=size) if size else np.zeros(0, np.uint8)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -145,6 +149,14 @@ class Pack:
 
     def __setstate__(self, path: Path) -> None:
         self.__init__(path)  # type: ignore[misc]
+
+    def check(self) -> None:
+        """Read the whole pack once; raise DataError where it is not as it was written."""
+        for name, digest in self.sha256.items():
+            if sha256_of(self.path / name) != digest:
+                raise DataError(
+                    f"{self.path / name} is damaged: it is not what was written; run the augment stage, or `dvc repro`."
+                )
 
     @property
     def image_ids(self) -> list[str]:
@@ -191,11 +203,18 @@ def _hash(path: Path) -> str:
 
 
 def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
-    try:
-        whole = all((to / name).exists() for name in ("images.bin", "index.parquet"))
-        return bool(whole and read_json(to / "pack.json") == made_from)
-    except (OSError, ValueError):
+    """Tell whether the folder holds a pack that was made from the same, and is as it was written."""
+    if not to.exists():
         return False
+    try:
+        record = read_json(to / "pack.json")
+        if {**record, "sha256": None} != {**made_from, "sha256": None}:
+            return False
+        Pack(to).check()
+    except DataError:
+        say(f"{to} is damaged, or of another version of Tropho; the images are packed again.")
+        return False
+    return True
 
 
 def _encode(image: np.ndarray, encoding: str) -> bytes:

@@ -14,7 +14,7 @@ from torch import nn
 
 from tropho.config import with_overrides
 from tropho.errors import DataError
-from tropho.files import read_yaml
+from tropho.files import read_yaml, reading
 from tropho.images.decode import DECODING, Decoding
 from tropho.images.pack import as_packed
 from tropho.settings import TaskSettings
@@ -112,7 +112,9 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskSettin
     """
     task = trained_task(folder)
     model = task.model()
-    model.load_state_dict(load_file(folder / "weights.safetensors"))
+    weights = folder / "weights.safetensors"
+    with reading(weights):
+        model.load_state_dict(load_file(weights))
     layout = torch.channels_last if task.settings.train.channels_last else torch.preserve_format
     if present is not None:
         sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}

@@ -23,7 +23,7 @@ def agreement_blocks(table: pd.DataFrame | None, task: str, album: Album) -> lis
     if table is None or table.empty:
         return []
     try:
-        ledger = conform(table, LEDGER)
+        ledger = conform(table, LEDGER).dropna(subset=["sha256", "written"])
     except (DataError, ValueError):
         return [Text("The ledger of submissions has other columns than this version of Tropho writes.", warn=True)]
     rows = [

@@ -19,6 +19,17 @@ from tropho.tasks.base import Truth
 
 CODE = Path(__file__).resolve().parent.parent
 ROOMS = ("images", "metrics", "models", "predicting", "tasks", "training")
+OTHERS = (
+    "images/draw.py",
+    "images/file_types.py",
+    "images/fonts.py",
+    "images/previews.py",
+    "metrics/names.py",
+    "predicting/attention.py",
+    "predicting/predictor.py",
+    "training/search",
+)
+"""What stands in those rooms and changes no weight."""
 FILES = ("model_settings.py", "seeds.py", "tables.py", "stages/inputs.py")
 NO_WEIGHT = (
     ("augment", "previews"),
@@ -61,7 +72,7 @@ class Inputs:
 
 
 def read_inputs(paths: Paths) -> Inputs:
-    """Read what audit, split and augment wrote; raise DataError where it is missing or empty."""
+    """Read what audit, split and augment wrote; raise DataError where it is missing, empty or damaged."""
     images = read_table(paths.audit / "images.csv", IMAGES)
     boxes = read_table(paths.audit / "boxes.csv", BOXES)
     splits = read_table(paths.splits, SPLITS)
@@ -70,14 +81,16 @@ def read_inputs(paths: Paths) -> Inputs:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
+    pack = Pack(paths.augmented / "pack")
+    pack.check()
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return Inputs(
         truth=Truth(images, *split_regions(boxes)),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
-        pack=Pack(paths.augmented / "pack"),
+        pack=pack,
         classes=summary["classes"],
-        data_hash=fingerprint([sha256_of(path) for path in files]),
+        data_hash=fingerprint([*map(sha256_of, files), pack.sha256]),
         decoding=Decoding.recorded(summary),
     )
 
@@ -86,7 +99,7 @@ def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
     """The settings with what the search chose; as they are where no search was made."""
     if not paths.choice.exists():
         return settings
-    return with_overrides(settings, read_yaml(paths.choice) or {})
+    return with_overrides(settings, read_yaml(paths.choice))
 
 
 def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
@@ -134,11 +147,16 @@ def _check_batch_norm(settings: TaskSettings, inputs: Inputs, count: int) -> Non
         )
 
 
+def training_code() -> list[str]:
+    """The modules that a training runs through, below the package's folder."""
+    rooms = [each.relative_to(CODE) for room in ROOMS for each in (CODE / room).rglob("*.py")]
+    kept = [each for each in rooms if not any(each.is_relative_to(other) for other in OTHERS)]
+    return sorted([each.as_posix() for each in kept] + list(FILES))
+
+
 def code_hash() -> str:
     """Changes with the code that a training runs through, the libraries' versions included."""
-    rooms = [each for room in ROOMS for each in (CODE / room).rglob("*.py")]
-    files = sorted([*rooms, *(CODE / name for name in FILES)])
-    code = [(str(file.relative_to(CODE)), sha256_of(file)) for file in files]
+    code = [(file, sha256_of(CODE / file)) for file in training_code()]
     return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 

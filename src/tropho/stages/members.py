@@ -20,6 +20,8 @@ from tropho.training.fit import predict
 
 FILES = ("weights.safetensors", "history.csv")
 """Of a trained fold, whose SHA-256 run.json holds."""
+CONFIG = "config.yaml"
+"""Of a trained fold: settings and classes, the same for all folds of a model; written anew at each training."""
 
 
 def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -94,10 +96,15 @@ def load_entry(
 ) -> dict[int, Predictor]:
     """One trained model by fold, from its entry in run.json."""
     for fold in entry["folds"]:
-        if damaged := damaged_files(folder := paths.fold(fold["fold"], name), fold):
+        folder = paths.fold(fold["fold"], name)
+        damaged = damaged_files(folder, fold)
+        digest = entry.get("config_sha256")  # not in what earlier versions trained
+        if digest and not ((folder / CONFIG).is_file() and sha256_of(folder / CONFIG) == digest):
+            damaged.append(CONFIG)
+        if damaged:
             raise DataError(
                 f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run `dvc repro`, or "
-                f"`tropho train {settings.name}`, which trains that fold again."
+                f"`tropho train {settings.name}`, which makes it again."
             )
     numbers = [fold["fold"] for fold in entry["folds"]]
     return {number: load_predictor(paths.fold(number, name), device, settings) for number in numbers}

@@ -23,6 +23,10 @@ class Paths:
         """JSON of those files' sizes, times and hashes, which saves reading them again; not an output."""
         return self.root / ".cache" / "fingerprints" / f"{self.task}.json"
 
+    def lock(self, stage: str) -> Path:
+        """File that the process of a stage keeps locked; it holds the process's id."""
+        return self.root / ".cache" / "locks" / f"{self.task}.{stage}"
+
     @property
     def raw(self) -> Path:
         """Folder of files as they came."""

@@ -17,7 +17,7 @@ from tropho.stages.evaluated import check_evaluated
 from tropho.stages.frames import to_stored_frame
 from tropho.stages.paths import Paths
 from tropho.stages.target import Target, target_of
-from tropho.tables import BOX, BOXES, IMAGES, SPLITS, empty, read_table
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, empty, read_parquet, read_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.ledger import enter, keep_file
@@ -110,9 +110,9 @@ def _submission(
 ) -> pd.DataFrame:
     """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
     if (evaluated / "test.parquet").exists():
-        table = pd.read_parquet(evaluated / "test.parquet")
+        table = read_parquet(evaluated / "test.parquet")
     else:
-        table = pd.read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
+        table = read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
     finished = task.finish(table, read_json(evaluated / "finish.json"), ignored)
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
     return task.submission(finished.round(dict.fromkeys(numbers, decimals)), image_ids)

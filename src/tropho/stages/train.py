@@ -9,15 +9,15 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from tropho.config import member_settings
 from tropho.errors import DataError, UsageError
-from tropho.files import atomic_folder, fingerprint, read_json, sha256_of, without_nan, write_json
+from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha256_of, without_nan, write_json
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import FILES, damaged_files, model_entries
+from tropho.stages.members import CONFIG, FILES, damaged_files, model_entries
 from tropho.stages.paths import Paths
 from tropho.tables import GRADIENT, write_table
 from tropho.tasks import build_task
@@ -228,12 +228,12 @@ def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
 
 
 def _write_fold(fitted: Fitted, folder: Path) -> None:
-    save_file({name: value.contiguous() for name, value in fitted.weights.items()}, folder / "weights.safetensors")
+    with atomic_path(folder / "weights.safetensors") as temporary:
+        temporary.write_bytes(save({name: value.contiguous() for name, value in fitted.weights.items()}))
     write_table(pd.DataFrame(fitted.progress.history).astype({"epoch": int}), folder / "history.csv")
 
 
 def _summary(base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    members = {name: entry for name, entry in entries.items() if name != base.name}
     return {
         "task": base.settings.name,
         "run_id": run_id,
@@ -242,9 +242,13 @@ def _summary(base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]
         "score_name": base.task.score_name,
         "device": str(this_process().device),
         "processes": this_process().num_processes,
-        **entries[base.name],
-        "members": members,
+        **_by_member(entries),
     }
+
+
+def _by_member(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The entry of the task's own model, and those of the others as "members"."""
+    return {**entries[BASE], "members": {name: entry for name, entry in entries.items() if name != BASE}}
 
 
 def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]) -> None:
@@ -263,5 +267,7 @@ def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Pa
                 new.mkdir(parents=True)
                 for file in FILES:
                     shutil.copyfile(source / file, new / file)
-                (new / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+                (new / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+                entries[model.name]["config_sha256"] = sha256_of(new / CONFIG)
+        summary |= _by_member(entries)
         write_json(folder / "run.json", summary)

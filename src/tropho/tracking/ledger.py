@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock
 
-from tropho.errors import UsageError
-from tropho.files import atomic_path
+from tropho.errors import DataError, UsageError
+from tropho.files import atomic_path, reading
 from tropho.tables import conform, empty, read_csv, write_table
 
 LEDGER = {
@@ -37,11 +37,15 @@ LEDGER = {
 
 
 def read_ledger(path: Path, copy: Path) -> pd.DataFrame:
-    """The rows (LEDGER) of both copies, each file once, oldest first; no rows where there is neither."""
-    tables = [read_csv(each, LEDGER) for each in (copy, path) if each.exists()]
+    """The rows (LEDGER) of both copies, each file once, oldest first; no rows where there is neither.
+
+    Raises:
+        DataError: one of them is damaged; the sentence says how to restore it, since nothing else knows what it holds.
+    """
+    tables = [_read(each, other) for each, other in ((copy, path), (path, copy)) if each.exists()]
     if not tables:
         return empty(LEDGER)
-    rows = pd.concat([conform(table, LEDGER, "the ledger") for table in tables], ignore_index=True)
+    rows = pd.concat(tables, ignore_index=True)
     # Of two versions of a row the later recorded one counts, cell by cell.
     rows = rows.sort_values("recorded", na_position="first", kind="stable")
     merged = rows.groupby(["task", "sha256"], sort=False, as_index=False).last()
@@ -107,6 +111,19 @@ def _row_of(ledger: pd.DataFrame, sha256: str | None) -> int:
         known = ", ".join(ledger["sha256"].str[:8].tail(5))
         raise UsageError(f"The hash '{sha256}' fits {many} in the ledger; the newest are {known}.")
     return int(fitting[0])
+
+
+def _read(path: Path, other: Path) -> pd.DataFrame:
+    try:
+        with reading(path):
+            table = conform(read_csv(path, LEDGER), LEDGER, path.name)
+            if table[["task", "sha256", "written"]].isna().any(axis=None):
+                raise ValueError("a row lacks its first columns")
+            return table
+    except DataError as error:
+        raise DataError(
+            f"{path} is damaged; restore it from git, or from its copy {other}, and run this again."
+        ) from error
 
 
 @contextmanager

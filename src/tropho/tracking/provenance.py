@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tropho.errors import DataError
-from tropho.files import fingerprint, read_yaml, sha256_of
+from tropho.files import fingerprint, read_yaml, reading, sha256_of
 
 REWRITTEN = (":(exclude)dvc.lock", ":(exclude)submissions/*.ledger.csv")
 
@@ -47,11 +47,13 @@ def read_lock(root: Path) -> dict[str, Any]:
     if not lock.is_file():
         return {}
     try:
-        content = read_yaml(lock) or {}
+        stages = read_yaml(lock).get("stages", {})
+        with reading(lock):
+            if not all(isinstance(entry["cmd"], str) for entry in stages.values()):
+                raise ValueError("an entry has no command")
     except DataError as error:
         raise DataError(f"{error} A merge leaves conflict marks: keep one side, or delete the file.") from error
-    stages: dict[str, Any] = content.get("stages", {}) if isinstance(content, dict) else {}
-    return stages
+    return dict(stages)
 
 
 def provenance(root: Path) -> dict[str, str]:

@@ -3,8 +3,9 @@
 import contextlib
 import os
 import sqlite3
-import tempfile
 from pathlib import Path
+
+from tropho.files import temporary_folder
 
 
 def ensure_database(path: Path) -> None:
@@ -14,9 +15,8 @@ def ensure_database(path: Path) -> None:
     """
     if path.exists() and not _is_half_made(path):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        new = Path(folder) / path.name
+    with temporary_folder(path) as folder:
+        new = folder / path.name
         _create(new)
         if path.exists() and _is_half_made(path):
             path.unlink()

@@ -1,0 +1,108 @@
+"""Damage in what stages wrote, through real `dvc repro`: it is made again, never taken for whole."""
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from pipeline.conftest import Checkout, new_checkout
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline_damage")]
+
+TASK = "cells_demo"
+SMALL = {
+    "download": {"images": 24, "test_images": 6},
+    "split": {"folds": 2, "grouped": False},
+    "augment": {"size": 16, "previews": 0},
+    "model": {"name": "lenet"},
+    "train": {"epochs": 1, "folds": 1, "workers": 0},
+    "tune": {"trials": 1, "epochs": 1, "images": 8},
+    "evaluate": {"gallery": 0, "heat_maps": 0, "suspects": 0},
+}
+OUTPUTS = {
+    "fingerprint": [f"data/fingerprints/{TASK}.json"],
+    "download": [f"data/raw/{TASK}"],
+    "audit": [f"data/audit/{TASK}"],
+    "split": [f"data/splits/{TASK}.csv", f"data/splits/{TASK}.json"],
+    "augment": [f"data/augmented/{TASK}"],
+    "tune": [f"data/tuned/{TASK}", f"data/tuned/{TASK}.yaml"],
+    "train": [f"models/{TASK}"],
+    "evaluate": [f"reports/{TASK}/evaluate"],
+    "submit": [f"submissions/{TASK}.csv", f"submissions/{TASK}.json"],
+    "report": [f"reports/{TASK}/index.html"],
+}
+OF_THE_RUN = ("run_id", "seconds", "written", "sha256", "git_commit", "git_dirty", "stages_lock", "dvc_lock")
+"""What differs where the same is done a second time."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A small checkout in which `dvc repro` has run; every test leaves it as it was."""
+    checkout = new_checkout(tmp_path_factory.mktemp("damage") / "tropho", {TASK: SMALL}, [TASK])
+    checkout.run("dvc", "repro")
+    checkout.commit("built")
+    return checkout
+
+
+def files_of(checkout: Checkout, stage: str):
+    """The files of a stage's outputs, all of which hold something."""
+    places = [checkout.path / output for output in OUTPUTS[stage]]
+    inside = [path for place in places for path in (place.rglob("*") if place.is_dir() else [place])]
+    return sorted(path for path in inside if path.is_file() and path.stat().st_size)
+
+
+def content(path):
+    """What a file says, apart from what is of the run that wrote it."""
+    if path.suffix == ".json":
+        return without_run(json.loads(path.read_text()))
+    if path.name == "history.csv":
+        return pd.read_csv(path).drop(columns="seconds").to_csv()
+    return path.read_bytes() if path.suffix != ".html" else b""
+
+
+def without_run(value):
+    if isinstance(value, dict):
+        return {key: without_run(each) for key, each in value.items() if key not in OF_THE_RUN}
+    return [without_run(each) for each in value] if isinstance(value, list) else value
+
+
+def flip(path):
+    """Change one bit in place, as a disk may."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 0x40]))
+
+
+def cut(path):
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def damaged_objects(checkout: Checkout):
+    """Objects of DVC's cache that are not what their name says."""
+    root = checkout.path / ".dvc" / "cache" / "files" / "md5"
+    named = {path: (path.parent.name + path.name).removesuffix(".dir") for path in root.rglob("*") if path.is_file()}
+    return [path for path, name in named.items() if hashlib.md5(path.read_bytes()).hexdigest() != name]
+
+
+@pytest.mark.parametrize("stage", OUTPUTS)
+def test_flipped_outputs_are_made_again(whole, stage):
+    before = {path: content(path) for path in files_of(whole, stage)}
+    for path in before:
+        flip(path)
+    assert damaged_objects(whole) == []  # none shares its bytes with the workspace
+    whole.run("dvc", "repro", "--single-item", f"{stage}@{TASK}")
+    assert {path: content(path) for path in files_of(whole, stage)} == before
+    assert damaged_objects(whole) == []
+
+
+def test_outputs_that_are_cut_short_are_made_again(whole):
+    before = {path: content(path) for stage in OUTPUTS for path in files_of(whole, stage)}
+    for path in before:
+        cut(path)
+    whole.run("dvc", "repro")
+    assert {path: content(path) for stage in OUTPUTS for path in files_of(whole, stage)} == before
+    assert damaged_objects(whole) == []

@@ -1,0 +1,159 @@
+"""Every file that a stage or command reads, damaged: each ends in one sentence that names it, or is made again."""
+
+import os
+import shutil
+
+import pytest
+
+from pipeline.reduce import reduce
+from project import Project
+
+TASK = "cells_demo"
+STAGES = ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report")
+CHANGES = {
+    "download": {"images": 24, "test_images": 6},
+    "split": {"folds": 2, "grouped": False},
+    "augment": {"size": 16, "previews": 0},
+    "model": {"name": "lenet"},
+    "train": {"epochs": 1, "folds": 1, "workers": 0},
+    "tune": {"trials": 1, "epochs": 1, "images": 8},
+    "evaluate": {"gallery": 0, "heat_maps": 0, "suspects": 0},
+}
+HARMS = {
+    "emptied": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: bytes(range(256)) * 4,
+    "merged": lambda content: b"<<<<<<< HEAD\n" + content + b"=======\n>>>>>>> other\n",
+    "no keys": lambda content: b"{}\n",
+}
+READERS = {
+    "data/audit/T/images.csv": ["split", "augment", "tune", "train", "evaluate", "submit"],
+    "data/audit/T/boxes.csv": ["split", "augment", "tune", "train", "evaluate"],
+    "data/audit/T/issues.csv": [],
+    "data/audit/T/summary.json": ["augment", "tune", "train", "evaluate"],
+    "data/splits/T.csv": ["augment", "tune", "train", "evaluate", "submit"],
+    "data/splits/T.json": [],
+    "data/augmented/T/pack/images.bin": ["augment", "tune", "train", "evaluate"],
+    "data/augmented/T/pack/index.parquet": ["augment", "tune", "train", "evaluate"],
+    "data/augmented/T/pack/pack.json": ["augment", "tune", "train", "evaluate"],
+    "data/augmented/T/policy.json": ["augment"],
+    "data/tuned/T.yaml": ["train"],
+    "data/tuned/T/choice.json": [],
+    "data/tuned/T/trials.csv": [],
+    "data/fingerprints/T.json": ["fingerprint"],
+    "models/T/run.json": ["train", "evaluate", "submit", "predict"],
+    "models/T/fold0/weights.safetensors": ["train", "evaluate", "predict"],
+    "models/T/fold0/config.yaml": ["train", "evaluate", "submit", "predict"],
+    "models/T/fold0/history.csv": ["train", "evaluate", "predict"],
+    "reports/T/evaluate/evaluated.json": ["submit", "predict"],
+    "reports/T/evaluate/finish.json": ["submit", "predict"],
+    "reports/T/evaluate/metrics.json": ["submit", "summary"],
+    "reports/T/evaluate/test.parquet": ["submit"],
+    "reports/T/evaluate/oof.parquet": [],
+    "submissions/T.json": [],
+    "submissions/T.ledger.csv": ["submit", "leaderboard", "record"],
+    "submissions/archive/T/ledger.csv": ["submit", "leaderboard", "record"],
+    "dvc.lock": ["tasks", "submit"],
+    "optuna.db": ["tune"],
+    "mlflow.db": ["tune", "train", "evaluate", "submit", "leaderboard"],
+}
+ONLY_SHOWN = {
+    "params.yaml",
+    "reports/T/evaluate/notes.json",
+    "reports/T/evaluate/oof_finished.parquet",
+    "reports/T/evaluate/suspects.csv",
+    "reports/T/evaluate/thresholds.json",
+    "submissions/T.csv",
+    "submissions/archive/T/ledger.lock",
+}
+"""What the report alone reads, and the user's settings."""
+PARTS = [
+    (file, command, harm)
+    for file, commands in READERS.items()
+    for command in commands
+    for harm in HARMS
+    if harm != "no keys" or file.endswith((".json", ".yaml", ".lock"))
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A project in which every stage has run; not to be changed."""
+    project = Project(tmp_path_factory.mktemp("whole"))
+    reduce(project.root / "params.yaml", {TASK: CHANGES}, [TASK])
+    project.run(TASK, "fingerprint", *STAGES)
+    (project.root / "dvc.lock").write_text("schema: '2.0'\nstages:\n  download@cells_demo:\n    cmd: tropho\n")
+    return project
+
+
+def copy_of(project, folder):
+    """Link all files but databases, which are written in place."""
+    link = lambda old, new: (shutil.copy2 if old.endswith(".db") else os.link)(old, new)  # noqa: E731
+    shutil.copytree(project.root, folder / "copy", ignore=shutil.ignore_patterns("mlartifacts"), copy_function=link)
+    copy = Project.__new__(Project)
+    copy.root = folder / "copy"
+    return copy
+
+
+def harm_file(path, harm):
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(HARMS[harm](content))
+
+
+def words(command, project):
+    """A command line, and what it must say where it fails."""
+    image = next((project.root / "data" / "raw" / TASK).rglob("*.png"))
+    return {
+        "predict": ["predict", TASK, image, "--out", "out.csv"],
+        "record": ["leaderboard", "--record", TASK, "0.5"],
+        "tasks": ["tasks"],
+        "summary": ["summary"],
+        "leaderboard": ["leaderboard"],
+    }.get(command, [command, TASK])
+
+
+@pytest.mark.xdist_group("damaged_state")
+@pytest.mark.parametrize(("file", "command", "harm"), PARTS)
+def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, file, command, harm):
+    project, path = copy_of(whole, tmp_path), tmp_path / "copy" / file.replace("T", TASK)
+    harm_file(path, harm)
+    done = project.tropho(*words(command, project), code=None)
+    if done.code:
+        lines = done.stderr.splitlines()
+        assert lines[-1].startswith("tropho: ")
+        assert path.name in lines[-1] or str(path.parent.relative_to(project.root)) in lines[-1]
+        assert sum(line.startswith("tropho: ") for line in lines) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.xdist_group("damaged_state")
+@pytest.mark.parametrize("command", ["audit", "augment", "tune", "train", "evaluate", "report"])
+def test_a_full_disk_is_said_in_one_sentence(whole, tmp_path, command, full_disk):
+    project = copy_of(whole, tmp_path)
+    made = {"augment": "data/augmented", "train": "models", "tune": "data/tuned"}
+    shutil.rmtree(project.root / made[command]) if command in made else None
+    with full_disk():
+        done = project.tropho(command, TASK, code=3)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("tropho: ")]
+    assert "has room" in line
+    assert TASK in line or "optuna.db" in line
+
+
+@pytest.mark.xdist_group("damaged_state")
+@pytest.mark.parametrize("harm", HARMS)
+def test_the_report_is_written_whatever_is_damaged(whole, tmp_path, harm):
+    project = copy_of(whole, tmp_path)
+    for file in READERS:
+        harm_file(project.root / file.replace("T", TASK), harm)
+    project.run(TASK, "report")
+
+
+@pytest.mark.xdist_group("damaged_state")
+def test_every_file_that_stages_leave_is_among_them(whole):
+    known = {file.replace("T", TASK) for file in READERS}
+    seen = {str(path.relative_to(whole.root)) for path in whole.root.rglob("*") if path.is_file()}
+    pictures = {each for each in seen if each.endswith((".png", ".html", ".gz"))}
+    others = ("data/raw/", "data/held_out/", ".cache/", "mlartifacts/", f"reports/{TASK}/evaluate/tables/")
+    rest = {each for each in seen - known - pictures if not each.startswith(others)}
+    assert rest == {each.replace("T", TASK) for each in ONLY_SHOWN}
