@@ -59,7 +59,7 @@ class Way:
 PUBLISHED = {"split": {"validation": "published"}, "evaluate": {**QUICK["evaluate"], "test": True}}
 WAYS = {
     "zindi": Way("boxes_csv", writers.zindi, ZINDI, {"audit": {"negative": "NEG"}}, False, ("train", "test")),
-    "corners": Way("boxes_csv", writers.corners_by_folder, ZINDI, {}, zipped=True, test_labels=True),
+    "corners": Way("boxes_csv", writers.corners_by_folder, OWN_BOXES, {}, zipped=True, test_labels=True),
     "cells": Way("boxes_csv", writers.bbox_cells, ["image_id", "PredictionString"], publishes=("train", "test")),
     "coco": Way("coco", writers.coco, OWN_BOXES, PUBLISHED, zipped=True),
     "voc": Way("voc", writers.voc, OWN_BOXES, test_labels=True),
