@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drawn import QUICK, QUICK_CLASSES
 from label_writers import draw, drawn_set, of, voc, voc_beside, write_csv, write_text
 
 BOX = [5, 5, 20, 20]  # x, y, width, height
@@ -201,6 +202,25 @@ def test_an_audit_of_nothing_usable_gives_the_images_own_reason(audited, tmp_pat
 def test_a_negative_class_is_refused_where_images_have_classes(project, mine):
     project.add("t", "classification", download={"path": str(mine)}, audit={"negative": "a"})
     assert "audit.negative is for detection" in project.tropho("download", "t", code=2).text
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"), [("detection", (2, 300)), ("detection", (300, 2)), ("classification", (2, 300))]
+)
+def test_pictures_of_any_shape_reach_the_report(project, tmp_path, monkeypatch, kind, size):
+    monkeypatch.setenv("TROPHO_TRACKING", "off")
+    rows = []
+    for number in range(6):
+        name = f"{'ab'[number % 2]}/{number}.png"
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "mine" / name)
+        rows.append([name, "cell", 0, 0, *size])
+    write_csv(tmp_path / "mine/Train.csv", [["path", "class", "xmin", "ymin", "xmax", "ymax"], *rows])
+    form, quick = {"detection": ("boxes_csv", QUICK), "classification": ("image_folder", QUICK_CLASSES)}[kind]
+    source = {"path": str(tmp_path / "mine")}
+    project.add("t", kind, download=source, audit={"format": form}, split={"folds": 2}, **quick)
+    project.run("t", "download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report")
 
 
 @pytest.mark.parametrize(
