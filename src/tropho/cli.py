@@ -161,8 +161,8 @@ def predict(
     """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission.
 
     With a sample submission that is its columns, and images are named as it names them. Without one it is Zindi's
-    columns (format boxes_csv), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or image_id,label and
-    p_CLASS for each class.
+    columns (where the labels have Image_ID), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or
+    image_id,label and p_CLASS for each class.
     """
     from tropho.stages.predict import predict_files
 

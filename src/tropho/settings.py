@@ -226,6 +226,12 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _negative_is_of_boxes(self) -> "TaskSettings":
+        if self.kind == "classification" and self.audit.negative is not None:
+            raise ValueError("audit.negative is for detection; in classification an image without findings has a class")
+        return self
+
+    @model_validator(mode="after")
     def _finishing_has_a_negative(self) -> "TaskSettings":
         if self.predict.negative_from and not self.audit.negative:
             raise ValueError("predict.negative_from needs audit.negative, the class of empty images")

@@ -430,10 +430,11 @@ def test_samples_of_boxes_that_are_not_supported_are_named(written, detecting, t
 
 
 def test_without_a_sample_the_layout_is_our_own(settings, detecting):
-    zindi = layout_of(None, detecting(), ["WBC"])
+    zindi = layout_of(None, detecting(), ["WBC"], {"Train.csv": {"image": "Image_ID", "unit": "pixels"}})
     rows = [Row("a.png", "a.png", {})]
     assert list(zindi.fill(FOUND, rows)) == ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
-    assert list(layout_of(None, detecting(format="coco"), ["WBC"]).fill(FOUND, rows)) == list(DETECTIONS)
+    for columns in (None, {"labels.csv": {"image": "filename"}}):
+        assert list(layout_of(None, detecting(), ["WBC"], columns).fill(FOUND, rows)) == list(DETECTIONS)
     assert layout_of(None, settings("cells_demo"), ["x"]).header == ["image_id", "label", "p_x"]
 
 

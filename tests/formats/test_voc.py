@@ -132,7 +132,7 @@ def test_unlabelled_test_split_is_usable(task, tmp_path):
 
 
 def test_annotations_must_be_one_folder(task, tmp_path):
-    with pytest.raises(DataError, match="one folder Annotations"):
+    with pytest.raises(DataError, match="no XML files"):
         readers.read(task, tmp_path)
     for name in ("VOC2007", "VOC2012"):
         annotate(tmp_path / name, "a", ("RBC", (1, 2, 30, 40)))

@@ -58,7 +58,7 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     labels = readers.read(settings, raw)
     log, sample = IssueLog(), task_sample(settings, raw)
     labelled = with_sample_images(labels.images, sample, raw)
-    asked, asked_notes = follow_sample(sample, settings, labels.classes, labelled, log, raw)
+    asked, asked_notes = follow_sample(sample, settings, labels, labelled, log, raw)
     stated = _with_sizes(labelled, settings.audit.sizes, root)
     images, looks, decoding = _seen_images(stated, raw, settings.audit, log)
     images, boxes, frame = settle_frames(images, labels.boxes, looks, log, _in_shares(labels, settings.audit))
@@ -215,6 +215,9 @@ def _list_faults(image: Any, look: Look | None, settings: AuditSettings, log: Is
     if look.fault:
         log.add("unreadable", "quarantined", look.fault, image.image_id, image.path)
         return
+    if look.frames > 1:
+        detail = f"The file holds {look.frames:,} pictures (an animation or a stack); the first alone is read."
+        log.add("further_frames", "listed", detail, image.image_id, image.path)
     if look.mistyped:
         kept = settings.mistyped == "keep" or image.subset == "test"
         remedy = "it is read all the same" if kept else "rename it, or set audit.mistyped to keep"

@@ -43,6 +43,8 @@ class Look:
     mode: str = ""
     """Colour mode of the file, such as L, RGB, CMYK."""
     format: str = ""
+    frames: int = 1
+    """Pictures in the file, of which the first is read: of an animation, a stack or a pyramid."""
     orientation: int = 1
     """By EXIF, 1 to 8: how the stored picture is to be turned."""
     depth: str = ""
@@ -106,12 +108,21 @@ def _facts(file: Path) -> dict[str, Any]:
             return {
                 "mode": header.mode,
                 "format": header.format or "",
+                "frames": _frames(header),
                 "orientation": orientation_of(header),
                 "device": device_of(header),
                 "taken": taken_at(header),
             }
     except UnidentifiedImageError:  # a kind of TIFF that Pillow does not open, but OpenCV does
         return {"mode": "TIFF", "format": "TIFF"}
+
+
+def _frames(header: Image.Image) -> int:
+    """How many pictures a file holds, previews beside a JPEG (MPO) not counted; 1 where that can't be told."""
+    try:
+        return 1 if header.format == "MPO" else int(getattr(header, "n_frames", 1))
+    except Exception:  # as Pillow's plugins have on damaged files
+        return 1
 
 
 def _seen(file: Path, signed: bool, decoding: Decoding) -> dict[str, Any]:

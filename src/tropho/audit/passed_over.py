@@ -14,6 +14,8 @@ from tropho.images.file_types import ending_of
 _NOT_PICTURES = frozenset({"", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
 _NOT_PICTURES |= {".cfg", ".ini", ".log", ".md", ".rst", ".html", ".py", ".ipynb"}
 """Endings of label files and of what people write about them; "" is none, as of LICENSE."""
+_ARCHIVES = frozenset({".rar", ".7z", ".zst", ".z01", ".z02", ".001", ".002"})
+"""Endings of archives, or parts of them, that the stage download does not unpack."""
 LISTED = 20
 """Endings that get an issue of their own."""
 
@@ -37,7 +39,13 @@ def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str
             bare.append(path)
         first.setdefault(ending_of(path), path)
         counts[ending_of(path)] += 1
-    unread = [ending for ending, _ in counts.most_common() if ending not in _NOT_PICTURES]
+    packed = [ending for ending in counts if ending in _ARCHIVES]
+    for ending in packed:
+        detail = (
+            f"{counts[ending]:,} files end in {ending}, such as {first[ending]}; unpack them, or pack them as .zip."
+        )
+        log.add("other_files", "listed", detail, None, first[ending])
+    unread = [ending for ending, _ in counts.most_common() if ending not in _NOT_PICTURES | _ARCHIVES]
     for ending in unread[:LISTED]:
         detail = f"{counts[ending]:,} files end in {ending}, such as {first[ending]}; they are not read as images."
         log.add(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.formats.image_files import ImageFiles
-from tropho.formats.labels import LABELLED_IMAGES, IssueLog, table_of
+from tropho.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_of
 from tropho.formats.layout import layout_of
 from tropho.formats.layout_parts import Layout
 from tropho.formats.sample import Sample, find_sample, read_sample
@@ -41,14 +41,14 @@ def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path)
 
 
 def follow_sample(
-    sample: Sample | None, settings: TaskSettings, classes: list[str], images: pd.DataFrame, log: IssueLog, raw: Path
+    sample: Sample | None, settings: TaskSettings, labels: Labels, images: pd.DataFrame, log: IssueLog, raw: Path
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """List what the sample asks for and can't be given; returns a summary that JSON can hold, and notes.
 
     Args:
         sample: the sample submission; None gives None and no notes.
         settings: what the sample's labels mean, see layout.layout_of.
-        classes: the task's classes in order.
+        labels: whose classes, in order, and columns count.
         images: every image with image_id, path and subset.
         log: takes the issues.
         raw: folder that the sample's path is shown below.
@@ -63,7 +63,7 @@ def follow_sample(
     file = sample.path.relative_to(raw).as_posix()
     if not matches.images:
         raise DataError(_no_match(sample, matches, file, list(tests["path"].dropna())))
-    layout = layout_of(sample, settings, classes)
+    layout = layout_of(sample, settings, labels.classes, labels.columns)
     absent = _list_ids(sample, matches, file, log)
     unasked = list(tests.loc[~tests["image_id"].isin(matches.images.values()), "image_id"].astype(str))
     for image_id in unasked:

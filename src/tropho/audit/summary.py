@@ -10,7 +10,7 @@ from tropho.audit.protocol import Finding, sentence
 from tropho.data_settings import AuditSettings
 
 MANY_SIZES = 20
-PASSED_OVER = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files")
+PASSED_OVER = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames")
 """Kinds of issue whose first is told in full."""
 
 

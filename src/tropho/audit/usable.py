@@ -26,7 +26,7 @@ def check_usable(images: pd.DataFrame, issues: pd.DataFrame, raw: str, listed_in
     counts = training["status"].value_counts()
     told = ", ".join(f"{number:,} {status}" for status, number in counts.items())
     reason = _reason(training, issues, raw)
-    raise DataError(f"No training image can be used ({told}): {reason}. All issues are in {listed_in}.")
+    raise DataError(f"No training image can be used ({told}): {reason} All issues are in {listed_in}.")
 
 
 def _reason(training: pd.DataFrame, issues: pd.DataFrame, raw: str) -> str:
@@ -35,10 +35,11 @@ def _reason(training: pd.DataFrame, issues: pd.DataFrame, raw: str) -> str:
         looked_for = f"the first that the labels name is '{first['missing'].path}'"
         if "unlabelled" in first:
             found = first["unlabelled"].path
-            return f"{looked_for}, the first file that they don't name is '{found}'; make the two agree"
+            return f"{looked_for}, the first file that they don't name is '{found}'; make the two agree."
         return f"{looked_for}, but {raw} has no such file; are the pictures unpacked and in download.path?"
     status = str(training["status"].value_counts().idxmax())
     image_id = first[status].image_id
-    details = issues.loc[(issues["image_id"] == image_id) & (issues["kind"] == status), "detail"]
-    why = str(details.iloc[0]).rstrip(".") if len(details) else f"its status is '{status}'"
+    own = issues[(issues["image_id"] == image_id) & issues["action"].isin(["quarantined", "dropped"])]
+    own = own.sort_values("kind", key=lambda kinds: kinds == "unlabelled", kind="stable")  # which gives no reason
+    why = str(own["detail"].iloc[0]) if len(own) else f"its status is '{status}'."
     return f"of '{image_id}', the first, it is said: {why}"

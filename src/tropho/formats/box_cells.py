@@ -56,6 +56,9 @@ def boxes_of(cells: list[str], columns: Columns, decimal_comma: bool) -> list[Ce
 def boxes_in(cell: str, form: str = "") -> list[CellBox]:
     """The boxes of one cell: "[x, y, w, h]", "x y x y", {"x": ..., "width": ...}, a polygon, or a list of these.
 
+    Also as competitions write all boxes of an image: "class confidence x y x y class ..." and "confidence x y w h ...",
+    of which the class may be left out or the confidence.
+
     Raises:
         ValueError: it holds no box; the text says why.
     """
@@ -65,11 +68,34 @@ def boxes_in(cell: str, form: str = "") -> list[CellBox]:
     if not re.search(r"[{\[(]", text):
         several = [part.replace(",", " ").split() for part in text.split(";") if part.strip()]
         flat = [each for part in several for each in part]
+        if len(several) == 1 and (strings := _strings(flat)):
+            return strings
         return [_of_numbers(part, form) for part in ([flat] if len(flat) == 4 else several)]
     content = _parsed(text)
     if isinstance(content, dict) or not _is_list_of(content, (dict, list, tuple)) or _is_points(content):
         content = [content]
     return [_of_dictionary(each) if isinstance(each, dict) else _of_numbers(each, form) for each in content if each]
+
+
+def _strings(words: list[str]) -> list[CellBox]:
+    """Boxes of six words (class, confidence, corners) or five (class or confidence, four numbers); [] for others."""
+    for size in (6, 5):
+        groups = [words[start : start + size] for start in range(0, len(words), size)]
+        numbers = [[number(word) for word in group[-4:]] for group in groups]
+        if len(words) % size or any(value is None for four in numbers for value in four):
+            continue
+        if size == 6 and all(map(_is_share, (group[1] for group in groups))):
+            return [CellBox("corners", _four(_numbers(group[2:])), group[0]) for group in groups]
+        if size == 5 and all(map(_is_share, (group[0] for group in groups))):
+            return [CellBox("xywh", _four(_numbers(group[1:]))) for group in groups]
+        if size == 5:
+            return [CellBox("list", _four(_numbers(group[1:])), group[0]) for group in groups]
+    return []
+
+
+def _is_share(word: str) -> bool:
+    value = number(word)
+    return value is not None and 0 <= value <= 1
 
 
 def label_in(cell: str) -> str:

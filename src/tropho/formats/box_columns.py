@@ -26,7 +26,7 @@ LABEL = _words(
 SUBSET = _words("subset split set usage partition")
 CELL = _words(
     "bbox bboxes boundingbox boundingboxes box boxes boxesstring regionshapeattributes rectangle rect coordinates "
-    "coords annotation annotations geometry polygon"
+    "coords annotation annotations geometry polygon predictionstring predictions"
 )
 """Headings as `squeeze` leaves them, the likeliest first."""
 CELL_FORMS = {"bboxxywh": "xywh", "xywh": "xywh", "bboxxyxy": "xyxy", "xyxy": "xyxy"}

@@ -195,7 +195,7 @@ class _Reader:
             how = f"; boxes are {said['boxes']} in {said['unit']}" if "boxes" in said else ""
             rest = f"; not read: {', '.join(unused[names[0]])}" if unused[names[0]] else ""
             self.notes.append(f"Columns of {', '.join(names)}: {', '.join(roles)}{how}{rest}.")
-        if self.only_class:
+        if self.only_class and any(not box.label for row in self.rows for box in row.boxes):
             self.notes.append(f"No column names the class; every box is called '{self.only_class}'.")
         boxless = {row.label for row in self.rows if row.label and not row.boxes and not row.fault}
         boxless -= {row.label for row in self.rows if row.boxes} | {self.negative or ""}

@@ -4,7 +4,7 @@ import pandas as pd
 
 from tropho.data_settings import AuditSettings
 from tropho.errors import DataError, UsageError
-from tropho.formats.labels import IssueLog, Labels, nearest
+from tropho.formats.labels import IssueLog, Labels, in_several_files, nearest
 from tropho.tables import BOX, nfc, spellings
 
 
@@ -20,7 +20,7 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
     """
     log = IssueLog()
     boxes, images, settings = _one_spelling(labels, settings, log)
-    boxes = _straightened(boxes.fillna({"ignore": False}), log)
+    boxes = in_several_files(_straightened(boxes.fillna({"ignore": False}), log), log)
     boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # what a region is called makes no class
     found = set(boxes["label"].dropna()) | set(images["label"].dropna())
     if not found:

@@ -208,7 +208,8 @@ def _coco_files(paths: list[Path], raw: Path, log: IssueLog) -> dict[Path, dict[
             loaded[path] = _load(path)
         except DataError as error:
             faults.append(error)
-            log.add("other_file", "listed", f"{error} It is not read.", None, path.relative_to(raw).as_posix())
+            detail = f"{str(error).replace(f'{raw}/', '')} It is not read."
+            log.add("other_file", "listed", detail, None, path.relative_to(raw).as_posix())
     if faults and not loaded:
         raise faults[0]
     return loaded

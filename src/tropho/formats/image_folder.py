@@ -1,5 +1,6 @@
 """A folder a class: train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png alone."""
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError, UsageError
@@ -13,6 +14,7 @@ from tropho.formats.labels import (
     nearest,
     table_of,
 )
+from tropho.images.file_types import ending_of
 from tropho.settings import TaskSettings
 
 USUAL = {"test": {"test", "testing"}, "validation": VALIDATION, "train": {"train", "training"}}
@@ -34,7 +36,9 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     """
     on_disk, log = ImageFiles(raw), IssueLog()
     if not on_disk.paths:
-        raise DataError(f"There are no images in {raw}.")
+        endings = Counter(ending_of(path) or "no ending" for path in on_disk.left_aside).most_common(5)
+        held = ", ".join(f"{count:,} with {ending}" for ending, count in endings)
+        raise DataError(f"There are no images in {raw}{f'; its files are {held}, none of them an image' * bool(held)}.")
     folders = _subset_folders(settings, on_disk)
     rows = []
     for path in on_disk.paths:

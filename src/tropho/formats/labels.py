@@ -12,7 +12,7 @@ from tropho.errors import UsageError
 from tropho.files import PROVENANCE
 from tropho.formats.image_files import same_path
 from tropho.images.file_types import is_hidden
-from tropho.tables import BOXES, ISSUES, unicode_only
+from tropho.tables import BOX, BOXES, ISSUES, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})
 """Names, in lower case, of a published validation split: of a folder, a file or a cell."""
@@ -74,6 +74,23 @@ def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataF
 def in_both(kept: str) -> str:
     """What is said of an image that another split also names."""
     return f"The image is in the {kept} split too; it is kept for {kept} alone."
+
+
+def in_several_files(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
+    """Keep each box once that several label files hold, as COCO's files of persons repeat those of all objects.
+
+    Args:
+        boxes: LABELLED_BOXES.
+        log: gets an issue for every file that repeats others.
+    """
+    if boxes["file"].nunique() < 2:
+        return boxes
+    first = boxes.groupby(["image_id", "label", *BOX, "ignore"], dropna=False)["file"].transform("first")
+    repeated = boxes["file"].notna() & (boxes["file"] != first)
+    for file, count in boxes.loc[repeated, "file"].value_counts().items():
+        detail = f"{count:,} of its boxes stand in {first[repeated & (boxes['file'] == file)].iloc[0]} too."
+        log.add("repeated_boxes", "dropped", detail, None, file)
+    return boxes[~repeated]
 
 
 def files_below(raw: Path, pattern: str = "*") -> list[Path]:

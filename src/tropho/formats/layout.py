@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from tropho.tables import DETECTIONS
 
 @dataclass(frozen=True, kw_only=True)
 class OwnLayout(Layout):
-    """Zindi's columns for detection in boxes_csv; else image_id, label and p_*, or tables.DETECTIONS."""
+    """Zindi's columns where the labels have them; else image_id, label and p_*, or tables.DETECTIONS."""
 
     zindi: bool
 
@@ -33,16 +34,19 @@ class OwnLayout(Layout):
         return competition_table(predictions) if self.zindi else predictions
 
 
-def layout_of(sample: Sample | None, settings: TaskSettings, classes: list[str]) -> Layout:
+def layout_of(
+    sample: Sample | None, settings: TaskSettings, classes: list[str], columns: dict[str, dict[str, Any]] | None = None
+) -> Layout:
     """The layout of a task's submission.
 
     Args:
         sample: the competition's sample; None = there is none, which gives Tropho's own layout.
         settings: kind, audit.class_map, audit.classes and audit.negative say what the sample's labels mean.
         classes: the task's classes in order, without the negative one.
+        columns: what was recognised in the tables of labels, by file (labels.Labels.columns).
     """
     boxed, audit = settings.kind == "detection", settings.audit
-    zindi = boxed and audit.format == "boxes_csv"
+    zindi = boxed and any(table.get("image") in COLUMNS for table in (columns or {}).values())
     own = list(COLUMNS) if zindi else list(DETECTIONS) if boxed else ["image_id", "label", *(f"p_{x}" for x in classes)]
     if sample is None:
         return OwnLayout(header=own, zindi=zindi)

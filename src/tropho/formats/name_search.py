@@ -146,8 +146,8 @@ def _named_subset(folder: tuple[str, ...]) -> tuple[int, str]:
 
 @lru_cache(maxsize=2**16)
 def fold(text: str) -> str:
-    """Text as it is compared: without case and in one Unicode form."""
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
+    """Text as it is compared: without case and outer blanks, which tables lose, and in one Unicode form."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()).strip()
 
 
 def parts_of(name: str) -> tuple[str, ...]:

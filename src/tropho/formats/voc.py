@@ -1,4 +1,4 @@
-"""Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,trainval,test}.txt.
+"""Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,trainval,test}.txt; or XML beside each image.
 
 Coordinates are taken as written: the original data count pixels from 1, most tools since from 0, and no file
 says which.
@@ -21,10 +21,12 @@ from tropho.formats.labels import (
     named_files,
     table_of,
 )
+from tropho.formats.subset_folders import subset_of_path, unnamed_test_images
 from tropho.formats.voc_xml import Annotation, read_annotation
 from tropho.images.file_types import is_image_name
 from tropho.settings import TaskSettings
 
+_XML = "*.[xX][mM][lL]"
 _FLAG = re.compile(r"\s+-?[01]$")
 """What per-class split files have behind each image's name: whether the class is in it."""
 
@@ -37,35 +39,41 @@ class _Named(NamedTuple):
 
 
 def read(settings: TaskSettings, raw: Path) -> Labels:
-    """Labels of the images that the split files name; without split files, of every annotation, for training.
+    """Labels of the images that the split files name; without split files, of every annotation.
 
-    `audit.train` and `audit.test` name split files below the folder that holds Annotations/. By default train
+    Without a folder Annotations, or where folders called train, val and test have one each, every XML file is an
+    annotation. Where no split file says it, such folders tell an annotation's subset, and all others are for
+    training. `audit.train` and `audit.test` name split files below the folder that holds Annotations/. By default train
     is trainval.txt, or train.txt and val.txt; those of it that val.txt names are the published validation set, as
     are those of a file val.txt, valid.txt or validation.txt in `audit.train`. A training image without a readable
     annotation is unlabelled, and so is a test image, unless the whole test set has none. An image's id is its file
     name, or its path where two share a name.
 
     Raises:
-        DataError: there is no folder Annotations, or several.
+        DataError: there are no XML files, or several folders Annotations.
     """
-    reader = _Reader(raw, _annotations(raw))
+    reader = _Reader(raw)
     named = {subset: reader.resolve(names, subset) for subset, names in _subsets(settings, reader).items()}
     ids = unique_ids(each.image.path for several in named.values() for each in several)
     for subset, several in named.items():
         labelled = subset != "test" or any(each.xml.candidates for each in several)
         for each in several:
             reader.take(each, ids[each.image.path], subset, labelled)
-    images, boxes = table_of(reader.images.values(), LABELLED_IMAGES), table_of(reader.boxes, LABELLED_BOXES)
-    return Labels(images, boxes, reader.log.table(), [])
+    tests, notes = [], []
+    if settings.audit.test is None and not named["test"]:
+        tests, notes = unnamed_test_images(reader.on_disk, reader.images)
+    images = table_of([*reader.images.values(), *tests], LABELLED_IMAGES)
+    return Labels(images, table_of(reader.boxes, LABELLED_BOXES), reader.log.table(), [], notes)
 
 
 class _Reader:
     """Images and boxes of one image after another; an image is known by its path."""
 
-    def __init__(self, raw: Path, annotations: Path) -> None:
-        self.raw, self.root, self.log = raw, annotations.parent, IssueLog()
+    def __init__(self, raw: Path) -> None:
+        annotations, self.root = _annotations(raw)
+        self.raw, self.log = raw, IssueLog()
         self.on_disk = ImageFiles(raw)
-        xmls = files_below(annotations, "*.[xX][mM][lL]")
+        xmls = files_below(annotations, _XML)
         self.xmls = NamedFiles(path.relative_to(raw).as_posix() for path in xmls)
         self.home = annotations.relative_to(raw).as_posix()
         self.images: dict[str, dict[str, Any]] = {}
@@ -80,7 +88,7 @@ class _Reader:
         searched = subset if subset == "test" else ""
         found = []
         for name in names:
-            each = self._find(name, searched)
+            each = self.find(name, searched)
             for match in each:
                 if match.ambiguous:
                     self.log.add("ambiguous_name", "quarantined", match.detail(name), name)
@@ -88,8 +96,8 @@ class _Reader:
                 found.append(each)
         return found
 
-    def _find(self, name: str, subset: str) -> _Named:
-        """By its own name, or else by that which its annotation states."""
+    def find(self, name: str, subset: str) -> _Named:
+        """The image and the annotation of a name; the image may be found by the name that its annotation states."""
         own = self.xmls.find(name) if name in self.xmls else None
         folder = str(PurePosixPath(name).parent) if own else self.home
         image = self.on_disk.find(_bare(name) if own else name, folder, subset)
@@ -146,14 +154,32 @@ def _bare(name: str) -> str:
     return str(PurePosixPath(last).with_suffix("")) if is_image_name(last) or last.lower().endswith(".xml") else last
 
 
-def _annotations(raw: Path) -> Path:
-    """The folder Annotations, in any case."""
+def _annotations(raw: Path) -> tuple[Path, Path]:
+    """The folder that holds the annotations, and the one that split files lie below."""
     found = sorted(path for path in raw.rglob("*") if path.name.lower() == "annotations" and path.is_dir())
-    with_files = [path for path in found if any(files_below(path, "*.[xX][mM][lL]"))] or found
-    if len(with_files) != 1:
-        which = ", ".join(str(path.parent.relative_to(raw)) for path in with_files) or "none"
+    with_files = [path for path in found if any(files_below(path, _XML))]
+    if len(with_files) == 1:
+        return with_files[0], with_files[0].parent
+    if not with_files and not any(files_below(raw, _XML)):
+        raise DataError(f"{raw} holds no XML files, neither in a folder Annotations nor beside the images.")
+    subsets = [subset_of_path(path.relative_to(raw).as_posix()) for path in with_files]
+    if "" in subsets or len(set(subsets)) < len(subsets):
+        which = ", ".join(str(path.parent.relative_to(raw)) for path in with_files)
         raise DataError(f"{raw} must hold one folder Annotations; found in: {which}.")
-    return with_files[0]
+    return raw, raw
+
+
+def _by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
+    """Annotations by the subset that a folder of theirs, or of their image, speaks of; `tests` are named already."""
+    taken = {reader.find(name, "test").xml.path for name in tests}
+    named: dict[str, list[str]] = {"test": [*tests], "validation": [], "train": []}
+    for path in reader.xmls.paths:
+        if path not in taken:
+            subset = subset_of_path(path) or subset_of_path(reader.find(path, "").image.path) or "train"
+            named["train" if subset == "test" and tests else subset].append(path)
+    if not named["train"] and not named["validation"]:
+        return {"test": [*tests], "train": [path for path in reader.xmls.paths if path not in taken]}
+    return named
 
 
 def _subsets(settings: TaskSettings, reader: _Reader) -> dict[str, list[str]]:
@@ -161,7 +187,8 @@ def _subsets(settings: TaskSettings, reader: _Reader) -> dict[str, list[str]]:
     train, test = settings.audit.train, settings.audit.test
     root, main = reader.root, reader.root / "ImageSets/Main"
     if train is None and not main.is_dir():
-        return {"train": reader.xmls.paths}
+        tests = named_files(root, test or [], set(), "audit.test")
+        return _by_folder(reader, [name for path in tests for name in _names(path, reader)])
     usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
     home = main if main.is_dir() else root
     tests = named_files(root if test else home, test, {"test.txt"}, "audit.test")

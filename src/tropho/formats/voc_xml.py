@@ -38,6 +38,8 @@ def read_annotation(path: Path) -> Annotation:
         tree = ElementTree.fromstring(text)  # noqa: S314 - expat bounds entity expansion since 2.4.1
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         return Annotation(fault=f"Not readable as XML: {error}.")
+    if tree.tag.lower() != "annotation":
+        return Annotation(fault=f"Not in Pascal VOC's layout: its element is <{tree.tag}>, not <annotation>.")
     elements = tree.findall("object")
     lines: list[int | None] = [*_lines_of_objects(text)]
     lines = lines if len(lines) == len(elements) else [None] * len(elements)

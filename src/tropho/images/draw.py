@@ -35,6 +35,7 @@ _CLASS_COLOURS: tuple[Colour, ...] = (
 )
 _PAPER: Colour = (255, 255, 255)
 _INK: Colour = (30, 30, 30)
+_TALLEST = 3  # times a tile's width that its height may be
 _GAP = 8  # pixels between tiles
 _TEXT = 14  # pixels; size of captions
 
@@ -45,9 +46,9 @@ def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
 
 
 def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:
-    """Resize (h, w, 3) to this width, pixels of small ones kept square; and the factor for boxes."""
-    factor = width / image.shape[1]
-    size = (width, max(1, round(image.shape[0] * factor)))
+    """Resize (h, w, 3) to this width, or what is very tall to less, pixels kept square; and the factor for boxes."""
+    factor = min(width / image.shape[1], _TALLEST * width / image.shape[0])
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST if factor >= 4 else cv2.INTER_CUBIC
     return cv2.resize(image, size, interpolation=method), factor
 
@@ -97,7 +98,7 @@ def contact_sheet(
     """Lay pictures out in rows, a caption under each, a title and a legend of colours on top.
 
     Args:
-        tiles: (h, w, 3) uint8 arrays of any size; each is scaled to `tile_width`.
+        tiles: (h, w, 3) uint8 arrays of any size; each is scaled to `tile_width`, see `enlarged`.
         captions: one a tile; shortened to the tile's width.
         columns: tiles in a row.
         tile_width: pixels.

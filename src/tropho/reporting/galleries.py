@@ -54,7 +54,7 @@ def _class_tile(row: Row, reader: ImageReader, colour: draw.Colour) -> Tile:
     image, _ = draw.enlarged(reader.read(row["path"], CLASS_TILE), CLASS_TILE - 2 * frame)
     tile = np.empty((image.shape[0] + 2 * frame, CLASS_TILE, 3), np.uint8)
     tile[:] = colour
-    tile[frame:-frame, frame:-frame] = image
+    tile[frame:-frame, frame : frame + image.shape[1]] = image
     told = f"{row['label']} {row['confidence']:.2f}"
     true = row["label_true"]
     return tile, told if pd.isna(true) or true == row["label"] else f"{told}, is {true}"

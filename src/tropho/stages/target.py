@@ -53,13 +53,15 @@ class Target:
 def target_of(paths: Paths, settings: TaskSettings, classes: list[str]) -> Target:
     """Find the task's sample submission in its raw files; without one the layout is Tropho's own."""
     path = find_sample(paths.raw, settings.audit.sample) if paths.raw.is_dir() else None
+    audited = paths.audit / "summary.json"
+    columns = read_json(audited).get("columns") if audited.exists() else None
     if path is None:
-        return Target(None, Matches(), layout_of(None, settings, classes))
+        return Target(None, Matches(), layout_of(None, settings, classes, columns))
     sample, matches, table = read_sample(path), Matches(), paths.audit / "images.csv"
     if table.exists():
         images = read_table(table, IMAGES)
         sample, matches = with_matches(sample, images.loc[images["subset"] == "test", ["image_id", "path"]])
-    return Target(sample, matches, layout_of(sample, settings, classes))
+    return Target(sample, matches, layout_of(sample, settings, classes, columns))
 
 
 def audited_labels(sample: Path, root: Path) -> list[str]:
