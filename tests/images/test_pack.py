@@ -151,7 +151,7 @@ def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, h
     path.unlink()
     if harm != "gone":
         path.write_bytes({"flip": flipped, "cut": whole[: len(whole) // 2], "empty": b""}[harm])
-    with pytest.raises(DataError, match="is damaged|no pack|is not there"):
+    with pytest.raises(DataError, match=r"is damaged|no pack|is not there"):
         Pack(tmp_path / "pack").check()
     write_pack(images, tmp_path, tmp_path / "pack", 32)
     assert path.read_bytes() == whole
