@@ -140,6 +140,24 @@ def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
     assert Pack(pack).image_ids == list(images["image_id"])
 
 
+@pytest.mark.parametrize("file", ["images.bin", "index.parquet", "pack.json"])
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])
+def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, harm: str) -> None:
+    images = folder_of_images(tmp_path, SIZES)
+    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    path = tmp_path / "pack" / file
+    whole = path.read_bytes()
+    flipped = whole[:-9] + bytes([whole[-9] ^ 0x40]) + whole[-8:]
+    path.unlink()
+    if harm != "gone":
+        path.write_bytes({"flip": flipped, "cut": whole[: len(whole) // 2], "empty": b""}[harm])
+    with pytest.raises(DataError, match=r"is damaged|no pack|is not there"):
+        Pack(tmp_path / "pack").check()
+    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    assert path.read_bytes() == whole
+    Pack(tmp_path / "pack").check()
+
+
 def test_known_hashes_are_trusted_and_missing_ones_computed(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES[:2]).assign(sha256=["0" * 64, None])
     write_pack(images, tmp_path, tmp_path / "pack", 32)

@@ -106,3 +106,28 @@ def test_outputs_that_are_cut_short_are_made_again(whole):
     whole.run("dvc", "repro")
     assert {path: content(path) for stage in OUTPUTS for path in files_of(whole, stage)} == before
     assert damaged_objects(whole) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [(f"models/{TASK}/fold0/weights.safetensors", "train"), (f"data/augmented/{TASK}/pack/images.bin", "augment")],
+)
+def test_damage_in_the_cache_is_noticed_by_who_reads_it(whole, file, stage):
+    path = whole.path / file
+    before = path.read_bytes()
+    digest = hashlib.md5(before).hexdigest()
+    object_ = whole.path / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+    object_.chmod(0o644)
+    flip(object_)
+    object_.chmod(0o444)  # DVC trusts objects that nobody may write to
+    path.unlink()
+    whole.run("dvc", "checkout", OUTPUTS[stage][0])
+    assert path.read_bytes() == object_.read_bytes()
+    refused = whole.run("tropho", "evaluate", TASK, check=False)
+    assert refused.returncode == 1
+    assert f"{path.name} is" in refused.stderr
+    assert f"tropho {stage}" in refused.stderr
+    whole.run("tropho", stage, TASK)
+    assert path.read_bytes() == before
+    object_.unlink()
+    object_.write_bytes(before)

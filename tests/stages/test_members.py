@@ -71,6 +71,18 @@ def fits(monkeypatch):
     return trained
 
 
+@pytest.mark.parametrize("change", [{"grey": True}, {"encoding": "jpeg"}])
+def test_other_pixels_are_trained_on_anew(chosen, paths, fits, change):
+    train.run(chosen(), paths.root)
+    images = pd.read_csv(paths.audit / "images.csv")[["image_id", "path"]]
+    write_pack(images, paths.raw, paths.augmented / "pack", 24)
+    train.run(chosen(), paths.root)
+    assert len(fits) == 1
+    write_pack(images, paths.raw, paths.augmented / "pack", 24, **change)
+    train.run(chosen(), paths.root)
+    assert len(fits) == 2
+
+
 def test_only_what_is_new_or_changed_is_trained(chosen, paths, fits):
     train.run(chosen(), paths.root)
     assert fits == [("lenet", 24, 0)]

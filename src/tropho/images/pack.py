@@ -155,7 +155,8 @@ class Pack:
         for name, digest in self.sha256.items():
             if sha256_of(self.path / name) != digest:
                 raise DataError(
-                    f"{self.path / name} is damaged: it is not what was written; run the augment stage, or `dvc repro`."
+                    f"{self.path / name} is damaged: it is not what was written; run `tropho augment TASK`, which "
+                    "packs the images again."
                 )
 
     @property

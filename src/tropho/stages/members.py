@@ -103,8 +103,8 @@ def load_entry(
             damaged.append(CONFIG)
         if damaged:
             raise DataError(
-                f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run `dvc repro`, or "
-                f"`tropho train {settings.name}`, which makes it again."
+                f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run "
+                f"`tropho train {settings.name}`, which makes it again (`dvc repro` sees no damage in its own cache)."
             )
     numbers = [fold["fold"] for fold in entry["folds"]]
     return {number: load_predictor(paths.fold(number, name), device, settings) for number in numbers}
