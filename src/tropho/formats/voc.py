@@ -59,7 +59,8 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         labelled = subset != "test" or any(each.xml.candidates for each in several)
         for each in several:
             reader.take(each, ids[each.image.path], subset, labelled)
-    tests, notes = [], []
+    tests: list[dict[str, Any]] = []
+    notes: list[str] = []
     if settings.audit.test is None and not named["test"]:
         tests, notes = unnamed_test_images(reader.on_disk, reader.images)
     images = table_of([*reader.images.values(), *tests], LABELLED_IMAGES)
