@@ -85,7 +85,7 @@ def test_faults_are_listed_with_their_line(task, tmp_path):
     assert column(labels, "subset")["5.png"] == "test"
 
 
-@pytest.mark.parametrize("header", ["picture,label", "image,answer"])
+@pytest.mark.parametrize("header", ["shot,label", "image,answer"])
 def test_a_table_without_the_columns_is_refused(task, tmp_path, header):
     (tmp_path / "train.csv").write_text(f"{header}\n1,cat\n")
     with pytest.raises(DataError, match="none of the columns"):

@@ -163,6 +163,37 @@ def test_a_name_with_outer_blanks_is_found_and_the_one_without_comes_first(audit
 
 
 @pytest.mark.parametrize(
+    ("table", "heading"),
+    [
+        ("train.csv", "Image Index,Finding Labels"),
+        ("train.tsv", "image\tlabel"),
+        ("labels.TSV", "File Name\tDiagnosis"),
+        ("meta.csv", "id,Class Name"),
+    ],
+)
+def test_tables_of_labels_are_known_by_the_headings_of_box_tables(audited, project, mine, table, heading):
+    sign = "\t" if "\t" in heading else ","
+    rows = [f"{name}{sign}{'ab'[number % 2]}" for number, name in enumerate(NAMES)]
+    write_text(mine / table, "\n".join([heading, *rows]))
+    audited("classification", format="label_csv")
+    assert list(project.table("t", "images")["label"]) == ["a", "b"] * 3
+
+
+@pytest.mark.parametrize("loose", ["data/loose.png", "loose.png"])
+@pytest.mark.parametrize("below", ["data", "data/train"])
+def test_a_loose_image_makes_no_class_of_the_folder_around_the_classes(audited, project, tmp_path, loose, below):
+    pictures = drawn_set({"train": 5})
+    for number, picture in enumerate(pictures[:4]):
+        draw(picture, tmp_path / "mine" / below / "ab"[number % 2])
+    draw(pictures[4], tmp_path)
+    (tmp_path / pictures[4].name).rename(tmp_path / "mine" / loose)
+    audited("classification")
+    images = project.table("t", "images").set_index("path")
+    assert images.loc[images["status"] == "ok", "label"].value_counts().to_dict() == {"a": 2, "b": 2}
+    assert images.loc[loose, "status"] == "unlabelled"
+
+
+@pytest.mark.parametrize(
     ("files", "words"),
     [
         ({"a/1.avif": "", "b/2.avif": "", "x.txt": ""}, "There are no images"),

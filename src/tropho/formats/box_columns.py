@@ -21,7 +21,7 @@ IMAGE = _words(
 LABEL = _words(
     "classname labelname categoryname class label category regionlabel regionattributes objectclass objectname "
     "object species labels classes type findinglabel annotationtag target tag cls name classid categoryid labelid "
-    "classindex"
+    "classindex findinglabels diagnosis dx"
 )
 SUBSET = _words("subset split set usage partition")
 CELL = _words(

@@ -27,8 +27,9 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     `audit.train` and `audit.test` name the folders that hold the class folders. By default these are `train`
     or `training` with `val`, `valid` or `validation` beside it, and `test` or `testing`, in any case; where
     there are none, the class folders themselves, all for training. Images of a training folder called `val`,
-    `valid` or `validation` are the published validation set. Folders that hold nothing but one folder are
-    entered. Test images without a class folder are unlabelled test images.
+    `valid` or `validation` are the published validation set. A folder with no other beside it is entered if
+    it holds folders; images that lie loose there are unlabelled. Test images without a class folder are
+    unlabelled test images.
 
     Raises:
         UsageError: a folder that the settings name is not there.
@@ -104,7 +105,7 @@ def _top(paths: list[str]) -> tuple[str, set[str]]:
         below = [path.removeprefix(top).split("/") for path in paths]
         names = {parts[0] for parts in below if len(parts) > 1}
         only = next(iter(names)) if len(names) == 1 else None
-        deeper = all(len(parts) > 2 for parts in below)
+        deeper = any(len(parts) > 2 for parts in below)  # loose images beside class folders have no class
         if only is None or not deeper or only.lower() in NAMES:
             return top, names
         top += f"{only}/"

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from tropho.errors import DataError
-from tropho.formats.box_columns import fixed_columns
+from tropho.formats.box_columns import IMAGE, LABEL, fixed_columns, squeeze
 from tropho.formats.csv_table import check_headings, read_csv
 from tropho.formats.image_files import ImageFiles, subset_of
 from tropho.formats.labels import (
@@ -39,10 +39,12 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         DataError: there is no table, or it lacks a column for the image or the label.
     """
     audit = settings.audit
-    tests = named_files(raw, audit.test, {"test.csv"}, "audit.test")
-    trains = named_files(raw, audit.train, {"train.csv"}, "audit.train")
+    tests = named_files(raw, audit.test, {"test.csv", "test.tsv"}, "audit.test")
+    trains = named_files(raw, audit.train, {"train.csv", "train.tsv"}, "audit.train")
     if audit.train is None:
-        validations = named_files(raw, None, {f"{name}.csv" for name in VALIDATION}, "audit.train")
+        validations = named_files(
+            raw, None, {f"{name}{end}" for name in VALIDATION for end in (".csv", ".tsv")}, "audit.train"
+        )
         trains = trains or _only_table(raw, tests + validations)
     else:
         validations = [path for path in trains if path.stem.lower() in VALIDATION]
@@ -58,7 +60,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
 def _only_table(raw: Path, others: list[Path]) -> list[Path]:
     tables = [
         path
-        for path in files_below(raw, "*.[cC][sS][vV]")
+        for path in files_below(raw, "*.[cCtT][sS][vV]")
         if path not in others and not (is_sample(path.name) or "sample" in path.name.lower())
     ]
     if len(tables) != 1:
@@ -99,8 +101,13 @@ class _Reader:
         """Position of each role: image, label and, where there are such columns, subset."""
         check_headings(columns, file)
         found = fixed_columns(columns, self.given, file, strict=subset != "test")
-        for role, names in (("image", IMAGE_COLUMNS), ("label", LABEL_COLUMNS), ("subset", SUBSET_COLUMNS)):
-            column = _column(columns, names)
+        for role, names, others in (
+            ("image", IMAGE_COLUMNS, IMAGE),
+            ("label", LABEL_COLUMNS, LABEL),
+            ("subset", SUBSET_COLUMNS, ()),
+        ):
+            left = [column for column in columns if columns.index(column) not in found.values()]
+            column = _column(left, names, others)
             if role not in found and column is not None:
                 found[role] = columns.index(column)
             elif role not in found and (role == "image" or (role == "label" and subset != "test")):
@@ -138,7 +145,9 @@ class _Reader:
             before["status"] = "unlabelled"
 
 
-def _column(columns: list[str], names: list[str]) -> str | None:
-    """The column whose lower-case name comes first in `names`."""
+def _column(columns: list[str], names: list[str], others: tuple[str, ...] = ()) -> str | None:
+    """The column whose lower-case name comes first in `names`, or else without case and signs in `others`."""
     by_lower = {column.lower(): column for column in columns}
-    return next((by_lower[name] for name in names if name in by_lower), None)
+    squeezed = {squeeze(column): column for column in reversed(columns)}
+    found = next((by_lower[name] for name in names if name in by_lower), None)
+    return found or next((squeezed[name] for name in others if name in squeezed), None)
