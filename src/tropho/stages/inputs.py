@@ -26,6 +26,7 @@ OTHERS = (
     "images/previews.py",
     "metrics/names.py",
     "predicting/attention.py",
+    "predicting/ensemble.py",
     "predicting/predictor.py",
     "training/search",
 )
