@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline_damage")]
 
 TASK = "cells_demo"
 SMALL = {
-    "download": {"images": 24, "test_images": 6},
-    "split": {"folds": 2, "grouped": False},
+    "download": {"images": 100, "test_images": 6},
+    "split": {"folds": 2},
     "augment": {"size": 16, "previews": 0},
     "model": {"name": "lenet"},
     "train": {"epochs": 1, "folds": 1, "workers": 0},
