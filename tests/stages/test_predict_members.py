@@ -75,6 +75,8 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
 )
 def test_predictions_have_the_layout_of_the_submission(ensemble, blank, tmp_path, task, changes, sample, header, ids):
     paths = ensemble(task, [], **changes)
+    if task == "smear_demo" and not changes:  # as the audit of Zindi's tables notes it
+        write_json(paths.audit / "summary.json", {"columns": {"Train.csv": {"image": "Image_ID"}}, "left_out": []})
     if sample:
         paths.raw.mkdir(parents=True)
         (paths.raw / "sample_submission.csv").write_text(sample)
