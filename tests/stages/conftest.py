@@ -29,7 +29,10 @@ def smear_paths(tmp_path, rng):
     images = images.assign(width=64, height=48, status="ok", sha256="", duplicate=pd.NA, label=pd.NA)
     write_table(conform(images, IMAGES), paths.audit / "images.csv", IMAGES)
     write_table(pd.DataFrame(boxes[:6], columns=list(BOXES)[:-1]), paths.audit / "boxes.csv", BOXES)
-    write_json(paths.audit / "summary.json", {"classes": ["Trophozoite", "WBC"]})
+    write_json(
+        paths.audit / "summary.json",
+        {"classes": ["Trophozoite", "WBC"], "columns": {"Train.csv": {"image": "Image_ID"}}},
+    )
     folds = [number // 6 if number < 12 else -1 for number in range(15)]
     write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)
     write_pack(images, paths.raw, paths.augmented / "pack", 64)

@@ -107,9 +107,9 @@ def test_a_served_detector_answers_as_predict_does(project):
     detection(project)
     project.run("t", *STAGES)
     summary = project.root / "data" / "audit" / "t" / "summary.json"
-    summary.write_text(json.dumps({**json.loads(summary.read_text()), "left_out": [LEFT_OUT]}))
-    # Zindi's own layout rounds boxes to whole pixels.
-    detection(project, audit={"format": "coco", "negative": "NEG", "protocol": "detect"})
+    # Without Zindi's columns, since its layout rounds boxes to whole pixels.
+    changes = {"left_out": [LEFT_OUT], "columns": {}}
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), **changes}))
     project.run("t", "evaluate")
     files = new_images(project.root / "new")
     told, served = answers(project, files)
