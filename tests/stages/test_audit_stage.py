@@ -75,7 +75,7 @@ def test_all_boxes_outside(boxed):
     (boxed.mine / "Train.csv").write_text(HEADER + ROWS.replace(",2,2,12,12", ",92,92,112,112"))
     said = stopped(boxed)
     assert "(3 unlabelled)" in said
-    assert "'a.png', the first, it is said: All its boxes were dropped" in said
+    assert "'a.png', the first, it is said: The cell box x 92 to 112, y 92 to 112 is outside the image." in said
 
 
 def test_one_usable_image_is_enough_to_look_on(boxed):
