@@ -26,6 +26,17 @@ CHANGES: Changes = {
     },
 }
 
+TINY_CELLS = {
+    "download": {"images": 100, "test_images": 6},
+    "split": {"folds": 2},
+    "augment": {"size": 16, "previews": 0},
+    "model": {"name": "lenet"},
+    "train": {"epochs": 1, "folds": 1, "workers": 0},
+    "tune": {"trials": 1, "epochs": 1, "images": 8},
+    "evaluate": {"gallery": 0, "heat_maps": 0, "suspects": 0},
+}
+"""Sections of cells_demo for tests in which the stages must run and their results do not matter."""
+
 
 def reduce(path: Path, changes: Changes, active: list[str] | None = None) -> None:
     """Rewrite the params file with the changes merged into its tasks and, if given, other active tasks."""

@@ -7,19 +7,11 @@ import pandas as pd
 import pytest
 
 from pipeline.conftest import Checkout, new_checkout
+from pipeline.reduce import TINY_CELLS
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("pipeline_damage")]
+pytestmark = pytest.mark.pipeline
 
 TASK = "cells_demo"
-SMALL = {
-    "download": {"images": 100, "test_images": 6},
-    "split": {"folds": 2},
-    "augment": {"size": 16, "previews": 0},
-    "model": {"name": "lenet"},
-    "train": {"epochs": 1, "folds": 1, "workers": 0},
-    "tune": {"trials": 1, "epochs": 1, "images": 8},
-    "evaluate": {"gallery": 0, "heat_maps": 0, "suspects": 0},
-}
 OUTPUTS = {
     "fingerprint": [f"data/fingerprints/{TASK}.json"],
     "download": [f"data/raw/{TASK}"],
@@ -39,7 +31,7 @@ OF_THE_RUN = ("run_id", "seconds", "written", "sha256", "git_commit", "git_dirty
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A small checkout in which `dvc repro` has run; every test leaves it as it was."""
-    checkout = new_checkout(tmp_path_factory.mktemp("damage") / "tropho", {TASK: SMALL}, [TASK])
+    checkout = new_checkout(tmp_path_factory.mktemp("damage") / "tropho", {TASK: TINY_CELLS}, [TASK])
     checkout.run("dvc", "repro")
     checkout.commit("built")
     return checkout

@@ -5,20 +5,11 @@ import shutil
 
 import pytest
 
-from pipeline.reduce import reduce
+from pipeline.reduce import TINY_CELLS, reduce
 from project import Project
 
 TASK = "cells_demo"
 STAGES = ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report")
-CHANGES = {
-    "download": {"images": 100, "test_images": 6},
-    "split": {"folds": 2},
-    "augment": {"size": 16, "previews": 0},
-    "model": {"name": "lenet"},
-    "train": {"epochs": 1, "folds": 1, "workers": 0},
-    "tune": {"trials": 1, "epochs": 1, "images": 8},
-    "evaluate": {"gallery": 0, "heat_maps": 0, "suspects": 0},
-}
 HARMS = {
     "emptied": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
@@ -81,7 +72,7 @@ PARTS = [
 def whole(tmp_path_factory):
     """A project in which every stage has run; not to be changed."""
     project = Project(tmp_path_factory.mktemp("whole"))
-    reduce(project.root / "params.yaml", {TASK: CHANGES}, [TASK])
+    reduce(project.root / "params.yaml", {TASK: TINY_CELLS}, [TASK])
     project.run(TASK, "fingerprint", *STAGES)
     (project.root / "dvc.lock").write_text("schema: '2.0'\nstages:\n  download@cells_demo:\n    cmd: tropho\n")
     return project
