@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repository demo test lint bench
+.PHONY: help setup repository demo test lint bench mutants
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,3 +44,6 @@ lint: $(READY) ## Check format, style, docstrings, complexity and types
 
 bench: $(READY) ## Measure speed (see benchmarks/)
 	for script in benchmarks/*_speed.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+mutants: $(READY) ## Change 60 operators, one at a time, and count how many the unit tests notice
+	$(BIN)/python benchmarks/mutants.py --seed $(or $(SEED),commit)
