@@ -5,8 +5,8 @@
     python benchmarks/mutants.py --only metrics formats/coco.py --count 20
 
 A mutant of src/tropho/<folder>/x.py is killed if a test in tests/<folder> fails; pipeline tests do not count. Only the
-tests that run the changed line are run, found by one run of each folder under coverage (kept in --store, if given; delete
-what is there after a change of code or tests). A mutant that no test runs survives.
+tests that run the changed line are run, found by one run of each folder under coverage (kept in --store, if
+given; delete it after a change of code or tests). A mutant that no test runs survives.
 The survivors are printed with their place and change; those in mutants_equivalent.txt change nothing that can be seen.
 """
 
@@ -257,6 +257,8 @@ def main() -> None:
         seed = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
         ).stdout.strip()
+    if arguments.store:
+        arguments.store.mkdir(parents=True, exist_ok=True)
     drawn = draw(seed, arguments.count, arguments.only)
     equivalent = set(EQUIVALENT.read_text(encoding="utf-8").splitlines()) if EQUIVALENT.exists() else set()
     with tempfile.TemporaryDirectory() as store, ThreadPoolExecutor(arguments.jobs) as pool:
