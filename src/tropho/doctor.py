@@ -25,7 +25,7 @@ class Finding:
 
 
 def examine(root: Path) -> Iterator[Finding]:
-    """Every finding, cheap ones first; nothing is changed and nothing is sent anywhere."""
+    """Every finding, cheap ones first; nothing is changed, and nothing sent but what MLflow has missed, to MLflow."""
     yield _python()
     yield _git(root)
     yield _pipeline(root)
@@ -33,6 +33,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield _memory()
     yield from _torch()
     yield _tracking(root)
+    yield from _pending_records(root)
     yield from _extras()
     yield _heat_maps()
     yield from _credentials()
@@ -114,6 +115,21 @@ def _tracking(root: Path) -> Finding:
     if uri is None:
         return Finding("MLflow", f"sqlite in {root / 'mlflow.db'}")
     return Finding("MLflow", f"the server that MLFLOW_TRACKING_URI names ({uri.split('@')[-1]})")
+
+
+def _pending_records(root: Path) -> Iterator[Finding]:
+    """Record what MLflow has missed, if anything."""
+    from tropho.tracking.store import open_tracker, pending_folder
+
+    def waiting() -> int:
+        return len(list(pending_folder(root).glob("*.jsonl")))
+
+    before = waiting()
+    if before:
+        open_tracker(root).record_pending()
+        left = waiting()
+        remedy = "start the server or mend its database; the next stage, or this command, records them" if left else ""
+        yield Finding("MLflow records", f"{before} processes did not reach it; {before - left} recorded now", remedy)
 
 
 def _extras() -> Iterator[Finding]:

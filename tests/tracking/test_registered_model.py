@@ -146,8 +146,18 @@ def test_no_server_stops_no_evaluation(project, monkeypatch):
     project.run("t", *STAGES)
     monkeypatch.delenv("TROPHO_TRACKING")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert project.run("t", "evaluate").text.count("MLflow does not record this run in full") == 1
+    assert project.run("t", "evaluate").text.count("MLflow can't be reached") == 1
     assert (project.root / "reports" / "t" / "evaluate" / "metrics.json").exists()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert "what it had missed of: train t" in project.run("t", "submit").text
+    (run_id,) = {version.run_id for version in versions(project)}
+    client = connect(tracking_uri(project.root))
+    assert client.get_run(run_id).data.tags["validation_hash"]
+    assert [each.path for each in client.list_artifacts(run_id, "evaluate")] == [
+        "evaluate/figures",
+        "evaluate/metrics.json",
+        "evaluate/tables",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tropho.errors import OutsideError
 from tropho.tracking import EndedEarlyError, NullTracker, best_runs, flatten, open_tracker, tracking_uri
-from tropho.tracking.guard import FIRST_PAUSE, Guard
+from tropho.tracking.guard import FIRST_PAUSE, CircuitBreaker
 from tropho.tracking.names import mlflow_name
 from tropho.tracking.store import connect, home_of
 
@@ -50,8 +50,6 @@ def git(root, *arguments):
 
 
 def test_a_run_is_kept_with_params_metrics_tags_and_files(root, client):
-    import matplotlib.figure
-
     note = root / "note.txt"
     note.write_text("hello")
     with open_tracker(root).run("fold 0", "smear_demo", tags={"stage": "train", "empty": None}) as run:
@@ -59,7 +57,6 @@ def test_a_run_is_kept_with_params_metrics_tags_and_files(root, client):
         run.log_metrics({"val/mAP@50": 0.25, "none": None}, step=1)
         run.log_metrics({"val/mAP@50": 0.5}, step=2)
         run.log_artifact(note, "texts")
-        run.log_figure(matplotlib.figure.Figure(), "plots/a.png")
     kept = client.get_run(run.id)
     assert kept.info.status == "FINISHED"
     assert kept.info.run_name == "fold 0"
@@ -73,7 +70,6 @@ def test_a_run_is_kept_with_params_metrics_tags_and_files(root, client):
     assert "empty" not in kept.data.tags
     assert (root / "mlartifacts").as_uri() in kept.info.artifact_uri
     assert [each.path for each in client.list_artifacts(run.id, "texts")] == ["texts/note.txt"]
-    assert [each.path for each in client.list_artifacts(run.id, "plots")] == ["plots/a.png"]
 
 
 def test_more_entries_than_one_call_takes(root, client):
@@ -242,8 +238,7 @@ def test_tracking_can_be_switched_off(root, monkeypatch):
         run.log_metrics({"b": 1.0}, step=1)
         run.set_tags({"c": 1})
         run.log_artifact(root)
-        run.log_figure(None, "x.png")
-        assert run.log_model(root, "t") is None
+        run.log_model(root, "t")
         with run.child("fold 0") as child:
             assert child.id is None
     assert run.id is None
@@ -262,7 +257,6 @@ def test_a_store_that_can_t_be_read_costs_one_warning(tmp_path, capsys):
     for _ in range(2):
         with tracker.run("r", "t") as run:
             run.log_metrics({"a": 1.0})
-        assert run.id is None
     assert capsys.readouterr().err.count("Warning") == 1
     with pytest.raises(OutsideError, match="can't be read"):
         best_runs(tmp_path)
@@ -320,9 +314,9 @@ def test_the_user_s_address_wins(tmp_path, monkeypatch):
     assert tracking_uri(tmp_path) == "http://example.org"
 
 
-def test_the_guard_leaves_a_dead_server_alone_for_longer_and_longer():
+def test_the_breaker_leaves_a_dead_server_alone_for_longer_and_longer():
     clock = SimpleNamespace(now=0.0)
-    guard = Guard(lambda: clock.now)
+    breaker = CircuitBreaker(lambda: clock.now)
     calls = []
 
     def dead():
@@ -330,16 +324,18 @@ def test_the_guard_leaves_a_dead_server_alone_for_longer_and_longer():
         raise ConnectionError("refused")
 
     for clock.now in range(int(FIRST_PAUSE * 8)):
-        guard.call(dead)
+        breaker.call(dead)
     assert calls == [0, FIRST_PAUSE, FIRST_PAUSE * 3, FIRST_PAUSE * 7]
     clock.now = FIRST_PAUSE * 100
-    assert guard.call(lambda: "alive") == "alive"
-    assert guard.open
+    breaker.call(lambda: calls.append("alive"))
+    assert calls[-1] == "alive"
+    assert breaker.allows_calls
 
 
 def test_what_an_outage_missed_is_sent_when_the_server_is_back(root, client, monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("tropho.tracking.mlflow_tracker.Guard", lambda: Guard(lambda: clock.now))
+    breaker = CircuitBreaker(lambda: clock.now)
+    monkeypatch.setattr("tropho.tracking.mlflow_tracker.CircuitBreaker", lambda: breaker)
     with open_tracker(root).run("r", "t") as run:
         with monkeypatch.context() as outage:
             outage.setattr(type(client), "log_batch", lambda *_, **__: (_ for _ in ()).throw(ConnectionError()))

@@ -41,7 +41,9 @@ def _runs(runs: pd.DataFrame, scores: dict[str, tuple[float, float]]) -> "Table"
     table = Table(*COLUMNS, box=None, header_style="bold")
     for name, mine in runs.groupby("task", sort=False):
         for rank, (_, run) in enumerate(mine.iterrows(), 1):
-            table.add_row(str(rank), str(name), *_cells(run, *scores.get(run["id"], (nan, nan))))
+            table.add_row(
+                str(rank), str(name), *_cells(run, *scores.get(run["id"], scores.get(run["record_id"], (nan, nan))))
+            )
     return table
 
 

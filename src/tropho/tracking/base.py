@@ -15,17 +15,15 @@ class EndedEarlyError(Exception):
 class Run(Protocol):
     """One tracked run. No method raises because of the tracking server."""
 
-    id: str | None
-    """What re-opens the run later; None when nothing is kept."""
+    @property
+    def id(self) -> str | None:
+        """What re-opens the run later: MLflow's id, or a key while MLflow can't be reached; None without tracking."""
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Keep settings under flat dotted names; one that the run has already stays as it was."""
 
     def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
         """Keep numbers, all in one call; undefined ones (None, NaN) are left out. `step` is the epoch, from 1."""
-
-    def log_figure(self, figure: Any, name: str) -> None:
-        """Keep a matplotlib figure as `name`, such as `val/curve.png`."""
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Keep a file, or everything in a folder, below `folder` of the run's artifacts."""
@@ -38,7 +36,7 @@ class Run(Protocol):
     ) -> "AbstractContextManager[Run]":
         """Open a run nested under this one, as `Tracker.run` does."""
 
-    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> str | None:
+    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
         """Register a folder that `load_ensemble` reads as a version of the model `name`.
 
         Args:
@@ -46,14 +44,14 @@ class Run(Protocol):
             name: of the registered model; the task's name.
             alias: such as `champion`; moves to the version.
             content: a hash; a version that has it is taken, instead of a new one.
-
-        Returns:
-            The version, or None when nothing was kept.
         """
 
 
 class Tracker(Protocol):
     """Opens runs."""
+
+    def record_pending(self) -> None:
+        """Record what earlier runs could not, if the server can be reached."""
 
     def run(
         self,
@@ -88,9 +86,6 @@ class NullRun:
     def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
         """Do nothing."""
 
-    def log_figure(self, figure: Any, name: str) -> None:
-        """Do nothing."""
-
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Do nothing."""
 
@@ -102,13 +97,15 @@ class NullRun:
         """Yield a run that keeps nothing."""
         yield NullRun()
 
-    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> str | None:
+    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
         """Do nothing."""
-        return None
 
 
 class NullTracker:
     """Opens runs that keep nothing, so that callers need not ask whether tracking is on."""
+
+    def record_pending(self) -> None:
+        """Do nothing."""
 
     @contextmanager
     def run(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tropho.errors import OutsideError
+from tropho.tracking.recorder import RECORD_ID
 from tropho.tracking.store import connect, tracking_uri
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ COLUMNS = {
     "task": "string",
     "run": "string",
     "id": "string",
+    "record_id": "string",
     "score": "float64",
     "score_name": "string",
     "epochs": "Int64",
@@ -37,8 +39,9 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
     Returns:
         COLUMNS: `score_name` from the tag of that name, `epochs` from the param `train.epochs`, `seconds`
         from the metric of that name (empty for a run that has not ended), `validation_hash` from the tag (empty for a
-        run that has not been evaluated): scores compare where it is equal; `differs` names the settings in which a run
-        stands apart from the task's others. Empty if nothing was tracked here yet.
+        run that has not been evaluated): scores compare where it is equal; `record_id` is what run.json calls a run
+        that began while MLflow was away; `differs` names the settings in which a run stands apart from the task's
+        others. Empty if nothing was tracked here yet.
 
     Raises:
         OutsideError: the tracking server can't be read.
@@ -112,6 +115,7 @@ def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
         "task": task,
         "run": info.run_name,
         "id": info.run_id,
+        "record_id": tags.get(RECORD_ID),
         "score": run.data.metrics["score"],
         "score_name": tags.get("score_name"),
         "epochs": int(epochs) if epochs.isdigit() else pd.NA,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tropho.tracking.base import NullTracker, Tracker
+from tropho.tracking.pending import FOLDER
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -55,6 +56,11 @@ def tracking_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_of(root) / 'mlflow.db'}"
 
 
+def pending_folder(root: Path) -> Path:
+    """Folder of what MLflow could not record yet; see `pending.Pending`."""
+    return home_of(root) / FOLDER
+
+
 def artifact_location(root: Path, uri: str) -> str | None:
     """Where a new experiment keeps files: beside the sqlite store, else where the server decides (None)."""
     return (home_of(root) / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
@@ -71,7 +77,7 @@ def connect(uri: str) -> "MlflowClient":
     utils.MAX_RETRY_COUNT = 3
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # a CircuitBreaker tells of failures, once
     if uri.startswith(SQLITE):
         from tropho.tracking.sqlite_setup import ensure_database
 
