@@ -16,7 +16,7 @@ from mlflow.pyfunc import PythonModel
 from tropho.errors import DataError
 
 
-class Served(PythonModel):
+class Served(PythonModel):  # type: ignore[misc]
     """All models of a task, which take images as text and answer as `tropho predict` does, without rounding."""
 
     def load_context(self, context: Any) -> None:

@@ -139,7 +139,8 @@ def with_shared_statistics(model: nn.Module, accelerator: Accelerator) -> nn.Mod
     """Let batch norms average over the images of all processes; torch can do so on CUDA alone."""
     if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
         return model
-    return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return synced
 
 
 def _batch_size(train: TrainSettings, images: int, processes: int) -> int:

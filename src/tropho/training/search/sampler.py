@@ -7,7 +7,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 
-class SeededSampler(optuna.samplers.BaseSampler):
+class SeededSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
     """Optuna's TPE, seeded anew for every trial with `seed` + the trial's number.
 
     So what a trial tries depends on the trials before it alone: a study that was interrupted does not repeat

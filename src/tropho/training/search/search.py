@@ -48,7 +48,7 @@ class Choice(TypedDict):
     """How many of the total were complete, pruned, failed."""
 
 
-class PrunedError(optuna.TrialPruned, EndedEarlyError):
+class PrunedError(optuna.TrialPruned, EndedEarlyError):  # type: ignore[misc]
     """The trial does worse than the median of the others at the same step."""
 
     outcome = "PRUNED"
