@@ -21,15 +21,16 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from tropho.reporting.advice import finish_advice
 
 from tropho.config import load_params, task_settings, with_overrides
+from tropho.evaluation.evaluator import build_evaluator
+from tropho.evaluation.fit_members import fit_members
 from tropho.files import fingerprint, read_json, write_json
 from tropho.formats.competition import read_competition_csv
 from tropho.metrics.boxes import Ranking, leaderboard_map
 from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
 from tropho.predicting.crossfit import cross_finish
-from tropho.predicting.ensembles import finish_members, fit_members
+from tropho.predicting.ensembles import finish_members
 from tropho.predicting.predictor import best_device
 from tropho.settings import TaskSettings
 from tropho.stages import audit, augment, download, split, train
@@ -74,7 +75,7 @@ class Ablation:
         truth = inputs.truth.of([each for number in members[0].folds for each in inputs.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
         raw, seconds = self._predicted(settings, paths, members)
-        finished = cross_finish(task, truth, raw, groups)
+        finished = cross_finish(build_evaluator(task), truth, raw, groups)
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
         folds = [
@@ -89,7 +90,7 @@ class Ablation:
             {str(key).removeprefix("ap/"): value for key, value in table["value"].items() if key != "score"},
             ranking,
             groups,
-            fit_members(task, truth, raw, groups),
+            fit_members(build_evaluator(task), truth, raw, groups),
         )
 
     def test(self, row: Row) -> float:
@@ -197,9 +198,6 @@ def main() -> None:
     print("|---" * (5 + len(rows[0][0].precisions)) + "|")
     for row, gained in rows:
         print(_cells(row, gained))
-    for row, _ in rows:
-        for sentence in finish_advice(row.fitted):
-            print(f"{row.name}: {sentence}")
     if asked.test:
         for row in (rows[0][0], rows[-2][0], rows[-1][0]):
             print(f"test: {row.name}: {ablation.test(row):.3f}")

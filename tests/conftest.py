@@ -5,12 +5,17 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
 from project import Case, Project, case_maker
 from tropho.config import load_params, task_settings, with_overrides
 from tropho.settings import TaskSettings
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("tropho", deadline=None)
+hypothesis.settings.load_profile("tropho")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.evaluation.evaluator import build_evaluator
 from tropho.images.decode import ImageReader
 from tropho.metrics import confusion
 from tropho.metrics.classification import classification_intervals, classification_metrics
@@ -101,7 +102,7 @@ def test_figures_and_notes_of_thousands_of_classes(many, settings, tmp_path):
     images = pd.DataFrame({"image_id": ids, "path": ids, "label": labels, "group": ids})
 
     known = Truth(images, pd.DataFrame())
-    notes = task.notes(known, table, task.thresholds(known, table), table)
+    notes = build_evaluator(task).comments(known, build_evaluator(task).thresholds(known, table))
     assert len(notes) < 20
     reader = ImageReader(tmp_path)
     figures.classification_figures(images, table, CLASSES, reader, tmp_path / "figures", gallery=0)

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from tropho.evaluation.evaluator import build_evaluator
 from tropho.metrics.regions import drop_ignored
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -41,6 +42,7 @@ def test_a_detection_goes_where_most_of_it_is_in_a_region_and_it_hits_nothing(bo
 @pytest.mark.parametrize("negative", ["NEG", None])
 def test_scores_are_equal_with_and_without_detections_in_regions(settings, negative):
     task = build_task(settings("smear_demo", **{"audit.negative": negative}), ["Trophozoite", "WBC"])
+    evaluator = build_evaluator(task)
     images = conform(
         pd.DataFrame({"image_id": ["a", "b", "c"], "group": ["a", "b", "c"]}).reindex(columns=IMAGES), IMAGES
     )
@@ -54,10 +56,10 @@ def test_scores_are_equal_with_and_without_detections_in_regions(settings, negat
     crowd = [["a", "WBC", 0.99, 110, 10, 140, 40], ["b", "Trophozoite", 0.9, 5, 5, 20, 20]]
     plain, crowded = detections(*rows), detections(*crowd, *rows)
     assert task.score(truth, plain) == task.score(truth, crowded) == 1.0
-    assert task.measure(truth, plain) == pytest.approx(task.measure(truth, crowded), nan_ok=True)
-    assert task.thresholds(truth, plain) == task.thresholds(truth, crowded)
-    pd.testing.assert_frame_equal(*(task.tables(truth, each, {})["metrics"] for each in (plain, crowded)))
-    assert task.suspects(truth, crowded).empty
+    assert evaluator.metrics(truth, plain) == pytest.approx(evaluator.metrics(truth, crowded), nan_ok=True)
+    assert evaluator.thresholds(truth, plain) == evaluator.thresholds(truth, crowded)
+    pd.testing.assert_frame_equal(*(evaluator.tables(truth, each, {})["metrics"] for each in (plain, crowded)))
+    assert evaluator.label_issues(truth, crowded).empty
     without = Truth(images, truth.boxes)
     assert task.score(without, crowded) < 1.0
 

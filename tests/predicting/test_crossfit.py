@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tropho.evaluation.evaluator import build_evaluator
 from tropho.metrics.calibration import with_temperature
 from tropho.predicting.crossfit import cross_finish, deal_groups
 from tropho.tables import BOXES, IMAGES, conform, empty
@@ -46,14 +47,15 @@ def world(rng: np.random.Generator, count: int = 60) -> tuple[Truth, pd.DataFram
 
 def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
+    evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
-    finished = cross_finish(task, truth, table, groups, parts=3)
+    finished = cross_finish(evaluator, truth, table, groups, parts=3)
     assert finished["image_id"].tolist() == table["image_id"].tolist()
     part = deal_groups(groups, 3)
     temperatures = set()
     for number in range(3):
         rest, mine = table[part != number], table[part == number]
-        fitted = task.fit_finish(truth.of(rest["image_id"]), rest, groups)
+        fitted = evaluator.fit_postprocess(truth.of(rest["image_id"]), rest, groups)
         expected = with_temperature(mine[task.columns].to_numpy(), fitted["temperature"])
         np.testing.assert_allclose(finished[part == number][task.columns], expected, atol=1e-12)
         temperatures.add(fitted["temperature"])
@@ -62,12 +64,13 @@ def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
 
 def test_an_image_own_label_does_not_reach_its_finished_row(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
+    evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
     wrong = truth.images.copy()
     mine = groups.to_numpy() == groups.iloc[0]
     wrong.loc[mine, "label"] = np.where(wrong.loc[mine, "label"] == CLASSES[0], CLASSES[1], CLASSES[0])
-    before = cross_finish(task, truth, table, groups)
-    after = cross_finish(task, Truth(wrong, truth.boxes), table, groups)
+    before = cross_finish(evaluator, truth, table, groups)
+    after = cross_finish(evaluator, Truth(wrong, truth.boxes), table, groups)
     pd.testing.assert_frame_equal(before[mine], after[mine])
     assert not before.equals(after)
 
@@ -75,7 +78,9 @@ def test_an_image_own_label_does_not_reach_its_finished_row(settings, rng):
 def test_a_single_group_is_finished_without_anything_learned(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     truth, table, groups = world(rng)
-    pd.testing.assert_frame_equal(cross_finish(task, truth, table, pd.Series("g", index=groups.index)), table)
+    pd.testing.assert_frame_equal(
+        cross_finish(build_evaluator(task), truth, table, pd.Series("g", index=groups.index)), table
+    )
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -84,7 +89,7 @@ def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, r
     images = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized" if right else "Uninfected"})
     truth = Truth(images, empty(BOXES))
     table = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized", "p_Parasitized": 0.9, "p_Uninfected": 0.1})
-    fitted = task.fit_finish(truth, table, pd.Series(["g", "h"], index=["a", "b"]))
+    fitted = build_evaluator(task).fit_postprocess(truth, table, pd.Series(["g", "h"], index=["a", "b"]))
     assert fitted == {"temperature": 0.25 if right else 10.0}
     finished = task.finish(table, fitted)
     assert finished["label"].tolist() == ["Parasitized"] * 2

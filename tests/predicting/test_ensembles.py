@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from tropho.evaluation.evaluator import build_evaluator
+from tropho.evaluation.fit_members import fit_members
 from tropho.predicting.crossfit import cross_finish, deal_groups
 from tropho.predicting.ensembles import (
     VIEW,
     finish_members,
-    fit_members,
     fuse_members,
     member_rows,
     stack_members,
@@ -77,7 +78,7 @@ def classifying(settings, rng):
 def test_weights_are_fitted_and_applied(classifying):
     task, truth, stacked = classifying
     groups = truth.images.set_index("image_id")["group"]
-    fitted = fit_members(task, truth, stacked, groups)
+    fitted = fit_members(build_evaluator(task), truth, stacked, groups)
     assert fitted["weights"]["base"] > 0.9
     alone = fuse_members(task, stacked, {"weights": {"base": 1.0, "guesses": 0.0}})
     assert task.score(truth, alone) == 1.0
@@ -89,11 +90,11 @@ def test_weights_are_fitted_and_applied(classifying):
 def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
     task, truth, stacked = classifying
     groups = truth.images.set_index("image_id")["group"]
-    finished = cross_finish(task, truth, stacked, groups)
+    finished = cross_finish(build_evaluator(task), truth, stacked, groups)
     assert list(finished["image_id"]) == list(truth.images["image_id"])
     flipped = truth.images.copy()
     flipped.loc[3, "label"] = {"a": "b", "b": "a"}[flipped.loc[3, "label"]]
-    other = cross_finish(task, Truth(flipped, truth.boxes), stacked, groups)
+    other = cross_finish(build_evaluator(task), Truth(flipped, truth.boxes), stacked, groups)
     pd.testing.assert_frame_equal(finished[finished["image_id"] == "i03"], other[other["image_id"] == "i03"])
     assert not np.allclose(finished[task.columns], other[task.columns])
 
@@ -121,21 +122,21 @@ def detecting(settings, rng):
 
 def test_fusion_is_fitted_by_class_and_applied(detecting):
     task, truth, stacked, groups = detecting
-    fitted = fit_members(task, truth, stacked, groups)
+    fitted = fit_members(build_evaluator(task), truth, stacked, groups)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["weights"]["bad"]["WBC"] < fitted["weights"]["base"]["WBC"]
     plain, finished = (finish_members(task, stacked, each) for each in (None, fitted))
     assert task.score(truth, finished) > task.score(truth, plain) + 0.1
-    honest = cross_finish(task, truth, stacked, groups)
+    honest = cross_finish(build_evaluator(task), truth, stacked, groups)
     assert task.score(truth, plain) < task.score(truth, honest) <= task.score(truth, finished)
 
 
 def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
     task, truth, stacked, groups = detecting
-    honest = cross_finish(task, truth, stacked, groups)
+    honest = cross_finish(build_evaluator(task), truth, stacked, groups)
     other = truth.boxes.copy()
     other.loc[other["image_id"] == "i07", ["xmin", "xmax"]] += 200.0
-    changed = cross_finish(task, Truth(truth.images, other), stacked, groups)
+    changed = cross_finish(build_evaluator(task), Truth(truth.images, other), stacked, groups)
     mine = [each[each["image_id"] == "i07"].reset_index(drop=True) for each in (honest, changed)]
     pd.testing.assert_frame_equal(mine[0], mine[1])
 
@@ -143,7 +144,7 @@ def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
 def test_fusion_without_trials_learns_nothing(detecting, settings):
     _, truth, stacked, groups = detecting
     task = build_task(settings("smear_demo", **{"train.members": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
-    assert fit_members(task, truth, stacked, groups) == {}
+    assert fit_members(build_evaluator(task), truth, stacked, groups) == {}
 
 
 def test_weights_by_class_fuse_each_class_by_its_own(detecting):
@@ -195,7 +196,7 @@ def test_fusion_knows_a_member_that_found_nothing_while_it_was_fitted(without_ne
     task, truth = without_negative
     ids = list(truth.images["image_id"])
     stacked = stack_members({"base": found_in(ids, 0.8), "other": empty(DETECTIONS)})
-    fitted = fit_members(task, truth, stacked, truth.images.set_index("image_id")["group"])
+    fitted = fit_members(build_evaluator(task), truth, stacked, truth.images.set_index("image_id")["group"])
     assert "fusion" in fitted["gains"]
 
 
@@ -205,10 +206,10 @@ def test_parts_without_a_find_are_finished_too(without_negative):
     part = deal_groups(groups)
     quiet = set(groups.index[part == 1])
     finds = found_in([each for each in groups.index if each not in quiet], 0.8)
-    finished = cross_finish(task, truth, stack_members({"base": finds, "other": finds}), groups)
+    finished = cross_finish(build_evaluator(task), truth, stack_members({"base": finds, "other": finds}), groups)
     pd.testing.assert_frame_equal(finished, finds)
     nothing = stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})
-    assert cross_finish(task, truth, nothing, groups).empty
+    assert cross_finish(build_evaluator(task), truth, nothing, groups).empty
 
 
 def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative, monkeypatch):
@@ -218,13 +219,13 @@ def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative,
     finds = found_in([each for each in groups.index if each not in missed], 0.8)
     fitted_on = []
 
-    def noted(task, truth, predictions, groups):
+    def noted(evaluator, truth, predictions, groups):
         assert list(groups.index) == list(truth.images["image_id"])
         fitted_on.append(set(truth.images["image_id"]))
-        return fit_members(task, truth, predictions, groups)
+        return fit_members(evaluator, truth, predictions, groups)
 
     monkeypatch.setattr("tropho.predicting.crossfit.fit_members", noted)
-    cross_finish(task, truth, stack_members({"base": finds, "other": finds}), groups)
+    cross_finish(build_evaluator(task), truth, stack_members({"base": finds, "other": finds}), groups)
     part = deal_groups(groups)
     assert fitted_on == [set(groups.index[part != number]) for number in range(5)]
 
@@ -281,11 +282,11 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
 
     tables = [view(), view()]
     stacked, groups = stack_members({"base": stack_views(tables)}), pd.Series(ids, index=ids)
-    fitted = fit_members(task, truth, stacked, groups)
+    fitted = fit_members(build_evaluator(task), truth, stacked, groups)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["merge_iou"]["WBC"] > 0.6
     plain, finished = (task.score(truth, finish_members(task, stacked, each)) for each in (None, fitted))
     assert finished > plain + 0.2
-    assert task.score(truth, cross_finish(task, truth, stacked, groups)) > plain + 0.2
+    assert task.score(truth, cross_finish(build_evaluator(task), truth, stacked, groups)) > plain + 0.2
     merged = stack_members({"base": task.merge(tables, fitted)})  # as views are merged where they aren't kept apart
     pd.testing.assert_frame_equal(fuse_members(task, stacked, fitted), fuse_members(task, merged, fitted))

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from tropho.errors import DataError
+from tropho.evaluation.evaluator import build_evaluator
 from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
 from tropho.tasks.base import Truth
@@ -44,7 +45,9 @@ def test_the_score_is_the_mean_recall_of_the_classes_in_the_truth(task):
     truth = truth_of(["cat", "cat", "cat", "dog"])
     predictions = table(task, [[1, 0, 0.0], [1, 0, 0.0], [0, 0, 1.0], [0, 1, 0.0]])
     assert task.score(truth, predictions) == pytest.approx((2 / 3 + 1) / 2, abs=1e-12)
-    assert task.measure(truth, predictions)["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-12)
+    assert build_evaluator(task).metrics(truth, predictions)["balanced_accuracy"] == pytest.approx(
+        (2 / 3 + 1) / 2, abs=1e-12
+    )
 
 
 def test_balanced_weights_give_every_class_the_same_say():
@@ -80,7 +83,7 @@ def test_a_sample_is_padded_to_a_square(task):
 def test_thresholds_are_chosen_for_each_class(task):
     truth = truth_of(["cat", "dog", "cat", "dog"])
     predictions = table(task, [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0]])
-    chosen = task.thresholds(truth, predictions)
+    chosen = build_evaluator(task).thresholds(truth, predictions)
     assert 0.3 < chosen["cat"]["threshold"] <= 0.6 + 1e-6
     assert chosen["cat"]["f_beta"] == pytest.approx(1.0)
 
@@ -88,6 +91,7 @@ def test_thresholds_are_chosen_for_each_class(task):
 def test_predictions_belong_to_images_by_their_ids(settings):
     """Shuffled predictions give the same numbers, and members in different orders the same mean."""
     task = build_task(settings("cells_demo", **{"predict.weights": "fitted", "train.members": {"b": {}}}), CLASSES)
+    evaluator = build_evaluator(task)
     rng = np.random.default_rng(3)
     truth = truth_of([CLASSES[number % 3] for number in range(30)])
     truth.images["group"] = [str(number // 2) for number in range(30)]
@@ -95,16 +99,16 @@ def test_predictions_belong_to_images_by_their_ids(settings):
     first, second = (table(task, each / each.sum(axis=1, keepdims=True)) for each in values)
     shuffled = [each.sample(frac=1, random_state=number) for number, each in enumerate((first, second))]
     assert task.score(truth, shuffled[0]) == task.score(truth, first)
-    assert task.measure(truth, shuffled[0]) == task.measure(truth, first)
-    assert task.thresholds(truth, shuffled[0]) == task.thresholds(truth, first)
-    chosen = task.thresholds(truth, first)
-    for name, expected in task.tables(truth, first, chosen).items():
-        pd.testing.assert_frame_equal(task.tables(truth, shuffled[0], chosen)[name], expected)
-    pd.testing.assert_frame_equal(task.suspects(truth, shuffled[0]), task.suspects(truth, first))
+    assert evaluator.metrics(truth, shuffled[0]) == evaluator.metrics(truth, first)
+    assert evaluator.thresholds(truth, shuffled[0]) == evaluator.thresholds(truth, first)
+    chosen = evaluator.thresholds(truth, first)
+    for name, expected in evaluator.tables(truth, first, chosen).items():
+        pd.testing.assert_frame_equal(evaluator.tables(truth, shuffled[0], chosen)[name], expected)
+    pd.testing.assert_frame_equal(evaluator.label_issues(truth, shuffled[0]), evaluator.label_issues(truth, first))
     groups = truth.images.set_index("image_id")["group"]
-    assert task.fit_finish(truth, shuffled[0], groups) == task.fit_finish(truth, first, groups)
+    assert evaluator.fit_postprocess(truth, shuffled[0], groups) == evaluator.fit_postprocess(truth, first, groups)
     members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
-    assert task.fit_fusion(truth, members[1], groups) == task.fit_fusion(truth, members[0], groups)
+    assert evaluator.fit_fusion(truth, members[1], groups) == evaluator.fit_fusion(truth, members[0], groups)
     means = [task.merge([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
     pd.testing.assert_frame_equal(means[1].loc[means[0].index], means[0])
 
@@ -117,8 +121,8 @@ def test_predictions_belong_to_images_by_their_ids(settings):
         (["0", "1", "2", "2"], r"1 predicted twice, such as '2'"),
     ],
 )
-@pytest.mark.parametrize("what", ["score", "measure", "thresholds", "suspects"])
+@pytest.mark.parametrize("what", ["score", "metrics", "thresholds", "label_issues"])
 def test_predictions_of_other_images_are_refused(task, ids, says, what):
     predictions = table(task, [[0.2, 0.5, 0.3]] * len(ids)).assign(image_id=ids)
     with pytest.raises(DataError, match=says):
-        getattr(task, what)(truth_of(["cat", "dog", "emu"]), predictions)
+        getattr(task if what == "score" else build_evaluator(task), what)(truth_of(["cat", "dog", "emu"]), predictions)

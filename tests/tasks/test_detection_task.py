@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from tropho.evaluation.evaluator import build_evaluator
 from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack, write_pack
 from tropho.settings import TaskSettings
@@ -81,7 +82,7 @@ def test_a_perfect_prediction_scores_one_negatives_included(task):
     outputs = [output([[10, 10, 30, 35], [40, 10, 49.5, 20]], [0.9, 0.9], [1, 0], 0.99), output([], [], [], 0.01)]
     table = task.finish(task.to_table(outputs, ["a", "b"], Sizes()))
     assert task.score(truth, table) == pytest.approx(1.0, abs=1e-12)
-    metrics = task.measure(truth, table)
+    metrics = build_evaluator(task).metrics(truth, table)
     assert metrics["leaderboard_map"] == pytest.approx(1.0, abs=1e-12)
     assert metrics["ap/NEG"] == pytest.approx(1.0, abs=1e-12)
     assert metrics["map50"] == pytest.approx(1.0, abs=1e-6)
@@ -119,7 +120,7 @@ def test_finds_in_an_image_said_to_be_empty_are_suspect_labels(task):
     truth = truth_of([*(row[0] for row in boxes), "none"], boxes)
     truth = Truth(truth.images.assign(width=200, height=100), truth.boxes)
     found = task.to_table([output([[10, 10, 30, 35]], [0.9], [1], 0.9)] * 10, list(truth.images["image_id"]), Sizes())
-    suspects = task.suspects(truth, task.finish(found))
+    suspects = build_evaluator(task).label_issues(truth, task.finish(found))
     told = suspects[["image_id", "kind", "action", "label", *BOX]].to_numpy().tolist()
     assert told == [["none", "not_negative", "add", "WBC", 20, 20, 60, 70]]
     assert suspects["score"].tolist() == [pytest.approx(0.9, abs=1e-6)]  # nine of ten such finds are right
@@ -173,7 +174,7 @@ def chosen(settings, **overrides) -> dict:
     found = [boxes[0][2:], far[0], far[1], far[2], boxes[1][2:]]
     rows = [["a", "WBC", score, *box] for score, box in zip([0.9, 0.8, 0.7, 0.6, 0.5], found, strict=True)]
     predictions = conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
-    return task.thresholds(truth_of(["a"], boxes), predictions)["WBC"]
+    return build_evaluator(task).thresholds(truth_of(["a"], boxes), predictions)["WBC"]
 
 
 def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
@@ -186,10 +187,12 @@ def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
 
 def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr("tropho.reporting.detection.detection_figures", lambda *given: seen.append(given[-1]))
+    monkeypatch.setattr(
+        "tropho.evaluation.detection_evaluator.detection_figures", lambda *given: seen.append(given[-1])
+    )
     task = build_task(settings("smear_demo", **{"evaluate.beta": 2.0}), ["Trophozoite", "WBC"])
     truth = truth_of(["a"], [["a", "WBC", 10.0, 10.0, 30.0, 30.0]])
-    task.figures(
+    build_evaluator(task).plots(
         truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, ImageReader(tmp_path), tmp_path
     )
     assert seen == [2.0]

@@ -7,6 +7,7 @@ import torch
 
 from tropho.config import member_settings
 from tropho.errors import DataError, UsageError
+from tropho.evaluation.evaluator import build_evaluator
 from tropho.predicting.ensembles import finish_members, fuse_members, stack_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -52,7 +53,7 @@ def test_its_score_is_the_average_precision_of_the_negative_class(presence):
     perfect, halfway = says(a=0.1, b=0.2, c=0.8, d=0.9), says(a=0.85, b=0.2, c=0.8, d=0.9)
     assert presence.score(truth, presence.finish(perfect)) == pytest.approx(1.0)
     assert presence.score(truth, presence.finish(halfway)) == pytest.approx(0.5 + 0.5 * 2 / 3)
-    assert presence.measure(truth, halfway)["ap/NEG"] == presence.score(truth, halfway)
+    assert build_evaluator(presence).metrics(truth, halfway)["ap/NEG"] == presence.score(truth, halfway)
 
 
 def test_it_can_not_be_judged_on_full_images_alone(presence):

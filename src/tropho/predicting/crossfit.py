@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from tropho.predicting.ensembles import finish_members, fit_members
-from tropho.tasks.base import Task, Truth
+from tropho.evaluation.evaluator import Evaluator
+from tropho.evaluation.fit_members import fit_members
+from tropho.predicting.ensembles import finish_members
+from tropho.tasks.base import Truth
 
 
 def deal_groups(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
@@ -21,12 +23,12 @@ def deal_groups(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
 
 
 def cross_finish(
-    task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.Series, parts: int = 5, seed: int = 0
+    evaluator: Evaluator, truth: Truth, predictions: pd.DataFrame, groups: pd.Series, parts: int = 5, seed: int = 0
 ) -> pd.DataFrame:
     """`finish_members` of out-of-fold predictions, each part of the groups by what was fitted on the others.
 
     Args:
-        task: fuses, fits and finishes.
+        evaluator: fits; its task fuses and finishes.
         truth: of the predicted images.
         predictions: the task's raw prediction table, or that of several members (ensembles.py).
         groups: group of each image, by image_id, for all images of `truth`.
@@ -44,11 +46,11 @@ def cross_finish(
         fitted = None
         if len(others):
             theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
-            fitted = fit_members(task, truth.of(others), theirs, groups[others])
+            fitted = fit_members(evaluator, truth.of(others), theirs, groups[others])
         mine = predictions[predictions["image_id"].isin(part.index[part == number])]
-        tables.append(finish_members(task, mine.reset_index(drop=True), fitted, truth.ignored))
+        tables.append(finish_members(evaluator.task, mine.reset_index(drop=True), fitted, truth.ignored))
     if not tables:
-        return finish_members(task, predictions, ignored=truth.ignored)
+        return finish_members(evaluator.task, predictions, ignored=truth.ignored)
     finished = pd.concat(tables, ignore_index=True)
     place = {image_id: number for number, image_id in enumerate(predictions["image_id"].unique())}
     order = finished["image_id"].map(place).to_numpy().argsort(kind="stable")

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tropho.settings import BASE
-from tropho.tasks.base import Task, Truth
+from tropho.tasks.base import Task
 
 MEMBER = "member"
 VIEW = "view"
@@ -38,23 +38,7 @@ def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] |
 
     `fitted` is what `fit_members` returned; without it views and members count as the settings say.
     """
-    return _fused(task, _by_member(task, predictions), fitted) if MEMBER in predictions else predictions
-
-
-def fit_members(task: Task, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-    """What `finish_members` learns: that of `Task.fit_fusion`, then of the fused predictions that of `Task.fit_finish`.
-
-    "gains" is of both.
-    """
-    fusion: dict[str, Any] = {}
-    fused = predictions
-    if MEMBER in predictions:
-        tables = _by_member(task, predictions)
-        fusion = task.fit_fusion(truth, tables, groups)
-        fused = _fused(task, tables, fusion)
-    finish = task.fit_finish(truth, fused, groups)
-    gains = {**fusion.get("gains", {}), **finish.get("gains", {})}
-    return {**fusion, **finish, **({"gains": gains} if gains else {})}
+    return fuse_tables(task, tables_by_member(task, predictions), fitted) if MEMBER in predictions else predictions
 
 
 def finish_members(
@@ -64,11 +48,12 @@ def finish_members(
     return task.finish(fuse_members(task, predictions, fitted), fitted, ignored)
 
 
-def _fused(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[str, Any] | None) -> pd.DataFrame:
+def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[str, Any] | None) -> pd.DataFrame:
+    """Merge each member's views, then fuse the members."""
     return task.fuse({name: task.merge(views, fitted) for name, views in tables.items()}, fitted)
 
 
-def _by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
+def tables_by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
     """Each member's views, in the order of the settings: one that finds nothing counts too."""
     return {name: _views(task, predictions, name) for name in [BASE, *task.settings.train.members]}
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.evaluation.evaluator import Evaluator, build_evaluator
+from tropho.evaluation.fit_members import fit_members
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
 from tropho.metrics.names import ascii_names
 from tropho.predicting.crossfit import cross_finish
-from tropho.predicting.ensembles import fit_members, fuse_members, member_rows
+from tropho.predicting.ensembles import fuse_members, member_rows
 from tropho.predicting.trials import describe_gains
 from tropho.reporting import numbers
 from tropho.reporting.suspects import suspect_gallery
@@ -41,13 +43,13 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     members = load_members(settings, paths, record, inputs, accelerator.device)
     base = members[0]
     reader = ImageReader(paths.raw, inputs.decoding)
-    task = base.task
+    task, evaluator = base.task, build_evaluator(base.task)
     oof = out_of_fold(members, accelerator)
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
     test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
 
     groups = oof_truth.images.set_index("image_id")["group"]
-    fitted = fit_members(task, oof_truth, oof, groups)
+    fitted = fit_members(evaluator, oof_truth, oof, groups)
     seen = of_images(members, test_truth, accelerator, fitted) if len(test_truth.images) else None
     if not accelerator.is_main_process:
         return {}
@@ -55,15 +57,15 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
         write_json(folder / "finish.json", without_nan(fitted))
         write_evaluated(folder, record, settings)
-        finished = cross_finish(task, oof_truth, oof, groups)
+        finished = cross_finish(evaluator, oof_truth, oof, groups)
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_finished.parquet")
-        _write_suspects(task, oof_truth, finished, reader, folder)
-        thresholds = task.thresholds(oof_truth, finished)
+        _write_suspects(evaluator, oof_truth, finished, reader, folder)
+        thresholds = evaluator.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
         first, model = next(iter(base.folds.items()))
-        judged = Judged(task, thresholds, reader, folder)
+        judged = Judged(evaluator, thresholds, reader, folder)
         judged.add("oof", oof_truth, finished, raw)
         judged.notes["oof"] += describe_gains(fitted)
         judged.draw("oof", oof_truth, finished, raw)
@@ -100,11 +102,13 @@ def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFra
     judged.draw("test", truth, finished, raw)
 
 
-def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, reader: ImageReader, folder: Path) -> None:
+def _write_suspects(
+    evaluator: Evaluator, truth: Truth, finished: pd.DataFrame, reader: ImageReader, folder: Path
+) -> None:
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
-    suspects = task.suspects(truth, finished)
+    suspects = evaluator.label_issues(truth, finished)
     write_table(suspects, folder / "suspects.csv", SUSPECTS)
-    most = task.settings.evaluate.suspects
+    most = evaluator.task.settings.evaluate.suspects
     suspect_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +9,6 @@ import pandas as pd
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.predicting.views import View
 from tropho.settings import TaskSettings
@@ -70,12 +68,12 @@ class Truth:
 
 
 class Task(Protocol):
-    """A kind of problem: its data, model, loss, predictions, scores and pictures."""
+    """A kind of problem: its data, model, loss, predictions, post-processing, score and submission."""
 
     settings: TaskSettings
     classes: list[str]
     score_name: str
-    """The metric that is maximised, as a key of `measure`'s result."""
+    """The metric that is maximised, as a key of the evaluator's metrics."""
 
     def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
         """The settings, in which what the network takes from the training data before it learns is explicit."""
@@ -114,7 +112,7 @@ class Task(Protocol):
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predictions of one model's views, or of a member's folds, for the same images -> one table.
 
-        `fitted` is what ensembles.fit_members returned; without it they are merged as the settings say.
+        `fitted` is what evaluation.fit_members returned; without it they are merged as the settings say.
         """
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -123,67 +121,19 @@ class Task(Protocol):
         `fitted` as for `merge`; without it members count as the settings say.
         """
 
-    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """What `merge` and `fuse` learn from out-of-fold predictions, as JSON holds it; {} where there is nothing.
-
-        `tables` are the views of each member, those that `merge` makes one. `groups` as for `fit_finish`.
-        """
-
-    def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """What `finish` learns from raw out-of-fold predictions, as JSON holds it; {} where there is nothing.
-
-        `groups` names the group of each image of `truth`, by image_id: images of a group are no independent
-        evidence.
-        """
-
     def finish(
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
     ) -> pd.DataFrame:
-        """Predictions as they are scored and submitted: image-level knowledge applied to each row.
+        """Convert raw predictions into the rows that are scored and submitted. Images are independent.
 
-        `fitted` is what `fit_finish` returned; without it nothing is applied that has to be learned. `ignored` is
-        `Truth.ignored` of at least these images. Each image is finished for itself.
+        Args:
+            predictions: raw prediction table.
+            fitted: result of `Evaluator.fit_postprocess`; None skips every fitted step.
+            ignored: `Truth.ignored` of at least these images; None drops nothing.
         """
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """The metric `score_name` alone, quick enough for every epoch; higher is better."""
-
-    def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Every metric, flat, those of a class as `metric/class`; `score_name` is among them."""
-
-    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """Decision thresholds chosen on these (out-of-fold) predictions."""
-
-    def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Labels that are probably wrong by these finished out-of-fold predictions, ranked: tables.SUSPECTS."""
-
-    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
-        """Tables to read by name, undefined values NaN, with 95 % bootstrap intervals that resample whole groups.
-
-        One is "metrics": columns metric, value, low, high, with `score_name` among the metrics.
-        """
-
-    def notes(
-        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
-    ) -> list[str]:
-        """Sentences on how to read these results; `unfinished` are the predictions before `finish`."""
-
-    def figures(
-        self,
-        truth: Truth,
-        predictions: pd.DataFrame,
-        thresholds: dict[str, Any],
-        reader: ImageReader,
-        to: Path,
-        unfinished: pd.DataFrame | None = None,
-    ) -> None:
-        """Write every plot and gallery for these predictions into the folder `to`.
-
-        `unfinished` are the predictions before `finish`, where the two are to be compared.
-        """
-
-    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
-        """Write pictures of what the model looks at into the folder `to`; sentences on why there are none."""
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Predictions -> the table that the leaderboard, or the teacher, accepts; every image is in it."""

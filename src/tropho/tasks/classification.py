@@ -1,6 +1,5 @@
 """One class an image."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tropho.errors import DataError
-from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.images.policies import build_policy
-from tropho.metrics.classification import classification_metrics
-from tropho.metrics.thresholds import unreachable_recall
 from tropho.models import build_model
 from tropho.models.processes import mean_over_processes
 from tropho.predicting.views import View, view_images
@@ -90,7 +86,7 @@ class ClassificationTask:
     def _mean(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
         """Weighted mean of the probabilities."""
         ids = tables[0]["image_id"]
-        values = np.average([self._probabilities(table, ids) for table in tables], axis=0, weights=weights)
+        values = np.average([self.probabilities(table, ids) for table in tables], axis=0, weights=weights)
         return self._table(ids.reset_index(drop=True), values)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -98,24 +94,6 @@ class ClassificationTask:
         fixed = {name: self.settings.predict.weight_of(name) for name in tables}
         weights = (fitted or {}).get("weights", fixed)
         return self._mean(list(tables.values()), [weights[name] for name in tables])
-
-    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """{"weights": by member} with the least log-loss of the mean, if settings ask for them."""
-        if self.settings.predict.weights != "fitted" or len(tables) < 2:
-            return {}
-        from tropho.predicting.weights import mixture_weights
-
-        true, ids = self._numbers(truth), truth.images["image_id"]
-        merged = [self._probabilities(self.merge(views), ids) for views in tables.values()]
-        given = np.stack([values[np.arange(len(true)), true] for values in merged], axis=1)
-        return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
-
-    def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """{"temperature": T} with the least log-loss on these predictions."""
-        from tropho.metrics.calibration import fit_temperature, log_probabilities
-
-        values = self._probabilities(predictions, truth.images["image_id"])
-        return {"temperature": fit_temperature(log_probabilities(values), self._numbers(truth))}
 
     def finish(
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
@@ -136,89 +114,6 @@ class ClassificationTask:
         right = self._rows(predictions, truth.images["image_id"])["label"].to_numpy() == labels
         present = sorted(truth.images["label"].dropna().unique())
         return float(np.mean([right[labels == name].mean() for name in present])) if present else float("nan")
-
-    def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
-        """See metrics.classification."""
-        values = self._probabilities(predictions, truth.images["image_id"])
-        return classification_metrics(self._numbers(truth), values, self.classes)
-
-    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """One against the rest, the threshold of each class by evaluate.threshold."""
-        from tropho.metrics.thresholds import best_threshold
-
-        labels, evaluate = truth.images["label"].to_numpy(), self.settings.evaluate
-        values = self._probabilities(predictions, truth.images["image_id"])
-        return {
-            name: best_threshold(labels == name, values[:, number], evaluate.curve_beta, evaluate.sensitivity)
-            for number, name in enumerate(self.classes)
-        }
-
-    def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
-        """See suspects.classes."""
-        from tropho.suspects.classes import suspect_classes
-
-        ids = truth.images["image_id"]
-        return suspect_classes(list(ids), self._numbers(truth), self._probabilities(predictions, ids), self.classes)
-
-    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
-        """See base; also every quantity of the confusion matrix, by the likeliest class and by the thresholds."""
-        from tropho.metrics.classification import classification_intervals
-        from tropho.metrics.confusion import quantities_table, threshold_table
-
-        true, values = self._numbers(truth), self._probabilities(predictions, truth.images["image_id"])
-        groups, beta = truth.images["group"].to_numpy(), self.settings.evaluate.beta
-        cuts = [thresholds[name]["threshold"] for name in self.classes]
-        metrics = classification_intervals(true, values, self.classes, groups)
-        return {
-            "metrics": metrics.rename_axis("metric").reset_index(),
-            "quantities": quantities_table(true, values.argmax(axis=1), self.classes, groups, beta),
-            "quantities_at_thresholds": threshold_table(true, values, cuts, self.classes, groups, beta),
-        }
-
-    def notes(
-        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
-    ) -> list[str]:
-        """See base."""
-        true = self._numbers(truth)
-        if len(np.unique(true)) == 1:
-            return [f"All these images are of one class, '{self.classes[true[0]]}', so no score tells classes apart."]
-        return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
-
-    def figures(
-        self,
-        truth: Truth,
-        predictions: pd.DataFrame,
-        thresholds: dict[str, Any],
-        reader: ImageReader,
-        to: Path,
-        unfinished: pd.DataFrame | None = None,
-    ) -> None:
-        """See reporting.classification."""
-        from tropho.reporting.classification import classification_figures
-
-        evaluate = self.settings.evaluate
-        beta, gallery = evaluate.curve_beta, evaluate.gallery
-        classification_figures(
-            truth.images, predictions, self.classes, reader, to, beta, gallery, thresholds, unfinished
-        )
-
-    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
-        """Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""
-        from tropho.reporting.heat_maps import examples, heat_map_sheets
-
-        most = self.settings.evaluate.heat_maps
-        labels = truth.images[["image_id", "label"]]
-        table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
-        table = examples(table.assign(confidence=table[self.columns].max(axis=1)), most)
-        if table.empty:
-            return []
-        samples = torch.stack([self.sample(pack[image_id])[0] for image_id in table["image_id"]])
-        try:
-            drawn = heat_map_sheets(model, table, samples, self.classes, to)
-        except ImportError:
-            return ["There are no Grad-CAM maps: `make setup` installs grad-cam, without which none are drawn."]
-        name = self.settings.model.name
-        return [] if drawn else [f"There are no Grad-CAM maps: the {name} has no layer that keeps places apart."]
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """image_id, label, and the probability of each class; all equal for an image that could not be predicted."""
@@ -243,15 +138,10 @@ class ClassificationTask:
                 )
         return rows.loc[image_ids]
 
-    def _probabilities(self, predictions: pd.DataFrame, image_ids: pd.Series) -> np.ndarray:
+    def probabilities(self, predictions: pd.DataFrame, image_ids: pd.Series) -> np.ndarray:
         """Return probabilities (N, C) of the images in the order of `image_ids`; see `_rows`."""
         values: np.ndarray = self._rows(predictions, image_ids)[self.columns].to_numpy()
         return values
-
-    def _numbers(self, truth: Truth) -> np.ndarray:
-        """The class number of each image, (N,) int64."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        return truth.images["label"].map(numbers).to_numpy(dtype=np.int64)
 
     def _table(self, image_ids: pd.Series, values: np.ndarray) -> pd.DataFrame:
         labels = [self.classes[number] for number in values.argmax(axis=1)]

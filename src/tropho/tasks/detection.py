@@ -1,6 +1,5 @@
 """Boxes in an image, and whether there are any."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,20 +7,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tropho.images.decode import ImageReader
 from tropho.images.pack import Pack
 from tropho.metrics.boxes import Ranking, Score
-from tropho.metrics.coco import coco_map
 from tropho.metrics.leaderboard import rank_images
 from tropho.metrics.regions import drop_ignored
-from tropho.metrics.thresholds import unreachable_recall
 from tropho.model_settings import STRIDE
 from tropho.models import build_model
 from tropho.models.fitting import fit_to_boxes
 from tropho.predicting.tiles import by_own_size, on_cpu, predict_tiles
 from tropho.predicting.views import View, look_through
 from tropho.settings import TaskSettings
-from tropho.tables import DETECTIONS, empty, join_names
+from tropho.tables import join_names
 from tropho.tasks.base import Batch, Sizes, Truth
 from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
@@ -105,27 +101,17 @@ class DetectionTask:
         return detections_table(outputs, image_ids, pack, self.classes, self.negative)
 
     @property
-    def _fusion(self) -> BoxFusion:
+    def box_fusion(self) -> BoxFusion:
+        """How boxes of views, folds and members become one, by the present settings of predict."""
         return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
 
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Boxes of views and folds fused by predict.fusion at the set or fitted overlap; P(negative) is averaged."""
-        return self._fusion.merge(tables, fitted)
+        return self.box_fusion.merge(tables, fitted)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """As `merge`, with the members' weights by class."""
-        return self._fusion.fuse(tables, fitted)
-
-    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """Members' weights and the overlap at every level by class, if settings ask for them and their gain holds."""
-        if not self.settings.evaluate.fusion_trials:
-            return {}
-        scored = {name: [self._scored(truth, each)[1] for each in views] for name, views in tables.items()}
-        return self._fusion.fit(self._scored(truth, empty(DETECTIONS))[0], scored, groups)
-
-    def fit_finish(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """Nothing: fusion is all that is fitted."""
-        return {}
+        return self.box_fusion.fuse(tables, fitted)
 
     def finish(
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
@@ -137,106 +123,25 @@ class DetectionTask:
 
     def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
         """The leaderboard's metric."""
-        return float(self._leaderboard(truth, predictions)["score"])
-
-    def measure(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
-        """The leaderboard's metric by class, and COCO's mAP50 and mAP50-95 by class."""
-        leaderboard = self._leaderboard(truth, predictions)
-        truth, predictions = self._scored(truth, predictions)
-        boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
-        return {
-            self.score_name: float(leaderboard["score"]),
-            **{f"ap/{name}": float(value) for name, value in leaderboard["ap"].items()},
-            **coco_map(truth.boxes, boxes, list(truth.images["image_id"]), self.classes),
-        }
-
-    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """The confidence of each class by evaluate.threshold, at the IoU of evaluate.iou."""
-        from tropho.metrics.curves import best_confidences
-
-        evaluate = self.settings.evaluate
-        truth, predictions = self._scored(truth, predictions)
-        boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
-        return best_confidences(
-            truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.sensitivity
-        )
-
-    def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
-        """See suspects.boxes."""
-        from tropho.suspects.boxes import suspect_boxes
-
-        truth, predictions = self._scored(truth, predictions)
-        return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, self.settings.evaluate.iou)
-
-    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
-        """See base."""
-        from tropho.metrics.leaderboard import leaderboard_intervals
-
-        groups = truth.images.set_index("image_id")["group"]
-        table = leaderboard_intervals(self._ranking(truth, predictions), groups, self.score_name)
-        return {"metrics": table.rename_axis("metric").reset_index()}
-
-    def notes(
-        self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any], unfinished: pd.DataFrame
-    ) -> list[str]:
-        """See base."""
-        told = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
-        return [*told, *unreachable_recall(thresholds, self.settings.evaluate.sensitivity)]
-
-    def _nothing_to_find(self, truth: Truth) -> str:
-        """What scores of images without objects say."""
-        only = f"is that of '{self.negative}' alone" if self.negative else "is undefined"
-        return f"None of these {len(truth.images):,} images has an object, so the score {only}."
-
-    def figures(
-        self,
-        truth: Truth,
-        predictions: pd.DataFrame,
-        thresholds: dict[str, Any],
-        reader: ImageReader,
-        to: Path,
-        unfinished: pd.DataFrame | None = None,
-    ) -> None:
-        """See reporting.detection."""
-        from tropho.reporting.detection import detection_figures
-
-        evaluate = self.settings.evaluate
-        known = truth.labelled if len(truth.boxes) else truth
-        known, predictions = self._scored(known, predictions)
-        detection_figures(
-            known.images,
-            known.boxes,
-            predictions[predictions["image_id"].isin(known.images["image_id"])],
-            self.classes,
-            self.negative,
-            reader,
-            to,
-            evaluate.iou,
-            thresholds,
-            evaluate.gallery,
-            evaluate.curve_beta,
-        )
-
-    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:
-        """Nothing: boxes already say where."""
-        return []
+        return float(self.leaderboard(truth, predictions)["score"])
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Rows of tables.DETECTIONS, image by image in the order given, best first; see box_tables."""
         return submitted_table(predictions, image_ids, self.negative)
 
-    def _leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> Score:
-        """The leaderboard's metric on these images."""
-        classes = self._ranking(truth, predictions).classes
+    def leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> Score:
+        """Compute the leaderboard's metric on these images."""
+        classes = self.ranking(truth, predictions).classes
         ap = {name: float(ranked.average_precision()) for name, ranked in classes.items()}
         return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
 
-    def _ranking(self, truth: Truth, predictions: pd.DataFrame) -> Ranking:
-        truth, predictions = self._scored(truth, predictions)
+    def ranking(self, truth: Truth, predictions: pd.DataFrame) -> Ranking:
+        """Rank the detections of each class by score, as the leaderboard does."""
+        truth, predictions = self.scored(truth, predictions)
         return rank_images(list(truth.images["image_id"]), truth.boxes, predictions, self.negative)
 
-    def _scored(self, truth: Truth, predictions: pd.DataFrame) -> tuple[Truth, pd.DataFrame]:
-        """What counts of these: no detection in an ignored region.
+    def scored(self, truth: Truth, predictions: pd.DataFrame) -> tuple[Truth, pd.DataFrame]:
+        """Drop the detections in ignored regions, which are neither right nor wrong.
 
         Where there is a negative class, an image that has ignored regions and no object is neither negative nor
         positive, and doesn't count.

@@ -42,7 +42,7 @@ class PresenceTask(DetectionTask):
         Raises:
             DataError: no image is empty.
         """
-        found = self._leaderboard(truth, predictions)["ap"]
+        found = self.leaderboard(truth, predictions)["ap"]
         if self.negative not in found:
             raise DataError(
                 "None of the images that model 'presence' is validated on is empty, so that it can't be judged; make "

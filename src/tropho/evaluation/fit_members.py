@@ -1,0 +1,32 @@
+"""Fit fusion and post-processing together on out-of-fold predictions, so that cross-fitting covers both."""
+
+from typing import Any
+
+import pandas as pd
+
+from tropho.evaluation.evaluator import Evaluator
+from tropho.predicting.ensembles import MEMBER, fuse_tables, tables_by_member
+from tropho.tasks.base import Truth
+
+
+def fit_members(evaluator: Evaluator, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+    """Fit fusion, then post-processing, on out-of-fold predictions.
+
+    Args:
+        evaluator: fits both.
+        truth: of the predicted images.
+        predictions: raw member tables stacked (columns `member` and, if views are fused too, `view`), or one table.
+        groups: group of each image, by image_id.
+
+    Returns:
+        What `Task.merge`, `Task.fuse` and `Task.finish` use, JSON-safe; "gains" of all fitted steps by name.
+    """
+    fusion: dict[str, Any] = {}
+    fused = predictions
+    if MEMBER in predictions:
+        tables = tables_by_member(evaluator.task, predictions)
+        fusion = evaluator.fit_fusion(truth, tables, groups)
+        fused = fuse_tables(evaluator.task, tables, fusion)
+    finish = evaluator.fit_postprocess(truth, fused, groups)
+    gains = {**fusion.get("gains", {}), **finish.get("gains", {})}
+    return {**fusion, **finish, **({"gains": gains} if gains else {})}
