@@ -27,7 +27,7 @@ class EvaluateSettings(Section):
         return self
 
     @property
-    def threshold_rule(self) -> str:
+    def threshold_description(self) -> str:
         """What thresholds are chosen by, in words."""
         if self.sensitivity is not None:
             return f"a recall of at least {self.sensitivity:g}"

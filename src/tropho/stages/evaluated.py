@@ -16,7 +16,7 @@ LEARNED = {"test", "fusion_trials"}
 
 def write_evaluated(folder: Path, record: dict[str, Any], settings: TaskSettings) -> None:
     """Keep beside the results what they are of; `record` is run.json."""
-    rule = {"threshold_rule": settings.evaluate.threshold_rule}
+    rule = {"threshold_rule": settings.evaluate.threshold_description}
     write_json(folder / FILE, {**_evaluated(model_entries(record), settings), **rule})
 
 
