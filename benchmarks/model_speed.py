@@ -50,18 +50,18 @@ class Peer(nn.Module):
     def __init__(self, model: ModelSettings) -> None:
         super().__init__()
         pyramid = FeaturePyramid(model)
-        pyramid.out_channels = model.fpn_width
+        pyramid.out_channels = model.fpn_channels
         sizes = tuple((2**level,) for level in model.fpn_levels)
         anchors = AnchorGenerator(sizes, ((1.0,),) * len(sizes))
         self.detector = FCOS(
-            _Named(pyramid, model.fpn_width),
+            _Named(pyramid, model.fpn_channels),
             CLASSES,
             min_size=HEIGHT,
             max_size=WIDTH,
             anchor_generator=anchors,
         )
         for head in (self.detector.head.classification_head, self.detector.head.regression_head):
-            head.conv = head.conv[: 3 * model.head_depth]
+            head.conv = head.conv[: 3 * model.num_head_convs]
 
     def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
         """Losses when training, else detections."""

@@ -21,11 +21,11 @@ TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 MEMBERS_OWN = ("model", "train", "augment")
 SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
 SHARED_BY_MEMBERS = (
-    "train.members",
-    "train.folds",
+    "train.ensemble",
+    "train.n_folds",
     "train.precision",
-    "augment.encoding",
-    "augment.grey",
+    "augment.cache_format",
+    "augment.grayscale",
     "augment.previews",
 )
 
@@ -166,7 +166,7 @@ def _preset(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[s
 
 
 def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
-    """Settings of every model of a task's ensemble: its own as `base`, then train.members, which have none themselves.
+    """Settings of every model of a task's ensemble: its own as `base`, then train.ensemble, which have none themselves.
 
     Raises:
         UsageError: a member changes what members can't, or to what can't be, or the task's own model finds no boxes;
@@ -175,7 +175,7 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
     if settings.model.name == PRESENCE:
         raise UsageError(
             f"tasks.{settings.name}.model.name '{PRESENCE}' finds no boxes and can't be a task's own model; make it a "
-            f"member, such as train.members: {{empty: {{model.name: {PRESENCE}}}}}."
+            f"member, such as train.ensemble: {{empty: {{model.name: {PRESENCE}}}}}."
         )
     train, predict = settings.train, settings.predict
     alone = {
@@ -183,11 +183,11 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
         "predict": predict.model_copy(update={"weights": "equal", "negative_from": None}),
     }
     shared = settings.model_copy(update=alone)
-    return {BASE: settings, **{name: _member(shared, name, changes) for name, changes in train.members.items()}}
+    return {BASE: settings, **{name: _member(shared, name, changes) for name, changes in train.ensemble.items()}}
 
 
 def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSettings:
-    where = f"tasks.{base.name}.train.members.{name}"
+    where = f"tasks.{base.name}.train.ensemble.{name}"
     for key in changes:
         if key.partition(".")[0] not in MEMBERS_OWN or key in SHARED_BY_MEMBERS:
             raise UsageError(
@@ -206,10 +206,10 @@ def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSetti
             f"{where} can't set augment.{partial[0]}: model '{PRESENCE}' says whether there is anything in an image, "
             "so that it is trained on whole images; remove it."
         )
-    if member.augment.size > base.augment.size:
+    if member.augment.image_size > base.augment.image_size:
         raise UsageError(
-            f"{where}: augment.size {member.augment.size} is more than the {base.augment.size} pixels that images "
-            "are packed at; raise the task's augment.size and lower it in the members."
+            f"{where}: augment.image_size {member.augment.image_size} is more than the {base.augment.image_size} pixels that images "
+            "are packed at; raise the task's augment.image_size and lower it in the members."
         )
     return member
 

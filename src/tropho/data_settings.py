@@ -49,16 +49,16 @@ class AuditSettings(Section):
     test: list[str] | None
     sample: str | None
     group_pattern: str | None
-    mistyped: Literal["quarantine", "keep"]
+    extension_mismatch: Literal["quarantine", "keep"]
     max_megapixels: Positive
-    min_box: NotNegative
-    double_iou: Positive
-    merge_doubles: bool
-    protocol: Literal["detect", "list", "none"]
-    protocol_level: Annotated[float, Field(gt=0, lt=1)]
-    same_slide: Literal["none", "detect"]
+    min_box_size: NotNegative
+    duplicate_box_iou: Positive
+    merge_duplicate_boxes: bool
+    missing_labels: Literal["detect", "list", "none"]
+    missing_labels_alpha: Annotated[float, Field(gt=0, lt=1)]
+    cluster_slides: bool
     corrections: str | None
-    sizes: str | None
+    image_sizes_csv: str | None
 
     @field_validator("classes")
     @classmethod
@@ -103,9 +103,9 @@ class AuditSettings(Section):
 class SplitSettings(Section):
     """Folds, and the test set where none is published."""
 
-    validation: Literal["merged", "published"]
-    folds: Annotated[int, Field(ge=2, le=1000)]
-    holdout: Share
+    published_val: Literal["merge", "keep"]
+    n_folds: Annotated[int, Field(ge=2, le=1000)]
+    test_fraction: Share
     grouped: bool
     test_overlap: Literal["keep", "drop_duplicates", "drop_groups"]
     seed: Seed

@@ -10,30 +10,30 @@ from tropho.section import Count, Pictures, Positive, Section
 class EvaluateSettings(Section):
     """What is measured."""
 
-    test: bool
+    score_test: bool
     iou: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Literal["f1", "f_beta", "sensitivity"]
+    threshold_rule: Literal["f1", "f_beta", "min_recall"]
     beta: Positive
-    sensitivity: Annotated[float, Field(gt=0, le=1)] | None
-    gallery: Pictures
+    min_recall: Annotated[float, Field(gt=0, le=1)] | None
+    gallery_images: Pictures
     suspects: Pictures
     heat_maps: Pictures
-    fusion_trials: Count
+    postprocess_trials: Count
 
     @model_validator(mode="after")
     def _sensitivity_is_asked_for(self) -> "EvaluateSettings":
-        if (self.threshold == "sensitivity") != (self.sensitivity is not None):
+        if (self.threshold_rule == "min_recall") != (self.min_recall is not None):
             raise ValueError("threshold 'sensitivity' and a value of the key 'sensitivity' go together")
         return self
 
     @property
     def threshold_description(self) -> str:
         """What thresholds are chosen by, in words."""
-        if self.sensitivity is not None:
-            return f"a recall of at least {self.sensitivity:g}"
+        if self.min_recall is not None:
+            return f"a recall of at least {self.min_recall:g}"
         return f"the best F{self.curve_beta:g}"
 
     @property
     def curve_beta(self) -> float:
         """The beta of the F that thresholds are chosen by and that is drawn over the threshold."""
-        return 1.0 if self.threshold == "f1" else self.beta
+        return 1.0 if self.threshold_rule == "f1" else self.beta

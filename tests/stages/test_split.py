@@ -138,8 +138,8 @@ def test_stage_writes_table_and_summary(settings, tmp_path, capsys):
     assert read_table(tmp_path / "data/splits/cells_demo.csv", SPLITS).equals(splits)
     assert (tmp_path / "data/splits/cells_demo.json").exists()
     told = capsys.readouterr().err
-    assert "80 training images in 5 folds, 20 for test; where train.folds is 1, the 16 of fold 0 alone judge." in told
-    assert "split.holdout asks" not in told
+    assert "80 training images in 5 folds, 20 for test; where train.n_folds is 1, the 16 of fold 0 alone judge." in told
+    assert "split.test_fraction asks" not in told
 
 
 @pytest.mark.parametrize(("asked", "held"), [(0.02, "0.0%"), (0.03, "5.0%")])
@@ -147,7 +147,7 @@ def test_a_hold_out_other_than_asked_for_is_told(asked, held):
     images = images_of(200)
     splits = split(knobs(holdout=asked), images, NO_BOXES)
     told = (
-        f"split.holdout asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole groups, "
+        f"split.test_fraction asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole groups, "
         "in parts of 1/20 or larger."
     )
     assert told in summarise(splits, images, NO_BOXES, knobs(holdout=asked))["notes"]

@@ -23,12 +23,12 @@ def boxes_of(**images: list[int]) -> pd.DataFrame:
         (
             ["b"] * 3 + ["a"] * 37,
             0.0,
-            "Class 'b' has 3 groups of training images for 5 folds. To go on, set split.folds to 3.",
+            "Class 'b' has 3 groups of training images for 5 folds. To go on, set split.n_folds to 3.",
             "",
             {"folds": 3},
         ),
-        (["b"] * 2 + ["a"] * 38, 0.4, "Class 'b' has", "set split.holdout to 0", {"holdout": 0.0, "folds": 2}),
-        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.folds to 2", {"folds": 2}),
+        (["b"] * 2 + ["a"] * 38, 0.4, "Class 'b' has", "set split.test_fraction to 0", {"holdout": 0.0, "folds": 2}),
+        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.n_folds to 2", {"folds": 2}),
     ],
 )
 def test_a_class_of_few_groups_is_refused_with_settings_that_work(labels, holdout, problem, remedy, changes):
@@ -61,11 +61,11 @@ def prepared(project, source, **sections):
 @pytest.mark.parametrize("holdout", [0.0, 0.2])
 def test_a_class_of_one_image_can_be_dropped_as_told(project, tmp_path, rng, holdout):
     source = pictures(tmp_path / "source", rng, a=12, b=12, c=1)
-    prepared(project, source, split={"holdout": holdout})
+    prepared(project, source, split={"test_fraction": holdout})
     told = project.tropho("split", "t", code=1).text
     assert "Class 'c' has" in told
     assert "merge or drop what is rare with audit.class_map, such as {c: null}" in told
-    prepared(project, source, split={"holdout": holdout}, audit={"class_map": {"c": None}})
+    prepared(project, source, split={"test_fraction": holdout}, audit={"class_map": {"c": None}})
     project.run("t", "split")
 
 
@@ -125,7 +125,7 @@ def test_a_fold_without_objects_of_a_class_is_told(settings, tmp_path, capsys):
     boxes = boxes_of(cell=list(range(40)), rare=[3, 4])
     told = told_of(settings, tmp_path, capsys, images, boxes, holdout=0.0)
     assert "Some folds can't score every class: 'rare' is not in fold" in told
-    assert "Set split.folds to 2" in told
+    assert "Set split.n_folds to 2" in told
     assert "can't score" not in told_of(settings, tmp_path, capsys, images, boxes, holdout=0.0, folds=2)
 
 
@@ -142,7 +142,7 @@ def test_a_hold_out_without_a_class_is_told(settings, tmp_path, capsys):
     images = images_of(200, label=["a"] * 120 + ["b"] * 80)
     images.loc[120:, "group"] = ["p"] * 40 + ["q"] * 40
     told = told_of(settings, tmp_path, capsys, images, holdout=0.05, folds=2)
-    assert "The hold-out has no image of 'b', so the test says nothing about that; raise split.holdout" in told
+    assert "The hold-out has no image of 'b', so the test says nothing about that; raise split.test_fraction" in told
     images = images.assign(group=images["image_id"])
     assert "The hold-out has no" not in told_of(settings, tmp_path, capsys, images, holdout=0.05, folds=2)
     images.loc[120:, "group"] = [f"p{number % 4}" for number in range(80)]
@@ -166,7 +166,7 @@ def test_published_sets_without_a_class_or_labels_are_told(settings, tmp_path, c
     images = images_of(120, subset=subset, label=["a", "b"] * 40 + ["a"] * 40)
     told = told_of(settings, tmp_path, capsys, images, validation="published")
     assert "published validation set has no image of 'b'" in told
-    assert "set split.validation to merged" in told
+    assert "set split.published_val to merged" in told
     assert "The published test set has no image of 'b'" in told
     merged = told_of(settings, tmp_path, capsys, images.assign(label=images["label"].mask(images["subset"] == "test")))
     assert "published validation set" not in merged

@@ -107,7 +107,7 @@ def test_nothing_is_held_out_of_fewer_than_two_groups(settings, tmp_path, capsys
     images = images_of(75, subset=subset, group=group)
     write_table(images, tmp_path / "data/audit/cells_demo/images.csv", IMAGES)
     write_table(NO_BOXES, tmp_path / "data/audit/cells_demo/boxes.csv", BOXES)
-    task = settings("cells_demo", **{"split.validation": "published", "split.holdout": 0.5, "train.folds": 1})
+    task = settings("cells_demo", **{"split.published_val": "keep", "split.test_fraction": 0.5, "train.n_folds": 1})
     splits = run(task, tmp_path)
     assert splits["subset"].value_counts().to_dict() == ({"train": 65, "test": 10} if free == 2 else {"train": 75})
     assert (splits.loc[50:, "fold"] == 0).all()
@@ -134,7 +134,7 @@ def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
     whole.loc[shared[:2], "fold"] = 0
     notes = summarise(whole, images, NO_BOXES, knobs())["notes"]
     assert (
-        "6 training images share 1 group with the published test set, so its score flatters (where train.folds is 1, "
+        "6 training images share 1 group with the published test set, so its score flatters (where train.n_folds is 1, "
         "4 of them train)."
     ) in notes
 

@@ -30,7 +30,7 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: Is
     kept = _drop(kept, outside, "outside", "is outside the image", log)
     kept = kept.assign(**dict(zip(BOX, after[~outside].T, strict=True)))
     thin = (_width(kept) < min_box) | (_height(kept) < min_box)
-    return _drop(kept, thin, "too_small", f"is thinner than audit.min_box ({min_box:g} px)", log)
+    return _drop(kept, thin, "too_small", f"is thinner than audit.min_box_size ({min_box:g} px)", log)
 
 
 def within(boxes: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ def fit_to_boxes(model: ModelSettings, sizes: np.ndarray) -> ModelSettings:
         found["fpn_levels"] = fit_levels(sizes)
     levels = ModelSettings.model_validate({**model.model_dump(), **found}).levels
     match model.name:
-        case "fcos" | "torchvision_fcos" if model.ranges is None:
+        case "fcos" | "torchvision_fcos" if model.regression_ranges is None:
             found["ranges"] = fit_ranges(sizes, levels)
         case "torchvision_retinanet" | "torchvision_faster_rcnn":
             published = TORCHVISION[model.name]

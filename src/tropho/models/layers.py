@@ -24,7 +24,7 @@ def activation(model: ModelSettings) -> nn.Module:
         case "relu":
             return nn.ReLU(inplace=True)
         case "leaky_relu":
-            return nn.LeakyReLU(model.slope, inplace=True)
+            return nn.LeakyReLU(model.negative_slope, inplace=True)
         case "selu":
             return nn.SELU(inplace=True)
 
@@ -91,4 +91,4 @@ def initialise(network: nn.Module, model: ModelSettings) -> None:
 def _gain(model: ModelSettings) -> float:
     if model.activation == "selu":
         return 1.0  # self-normalising only with LeCun's deviation, 1 / sqrt(fan in) (Klambauer et al., 2017)
-    return nn.init.calculate_gain(model.activation, model.slope)
+    return nn.init.calculate_gain(model.activation, model.negative_slope)

@@ -64,7 +64,7 @@ class Predictor:
         `fitted` as for `Task.merge`.
         """
         chosen = self.task.settings.augment
-        packed = as_packed(image, chosen.size, chosen.grey)
+        packed = as_packed(image, chosen.image_size, chosen.grayscale)
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
         batch["images"] = batch["images"].to(self.device)

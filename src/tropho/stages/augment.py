@@ -41,7 +41,9 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     chosen = settings.augment
     _clear(paths.augmented)
     decoding = Decoding.recorded(read_json(paths.audit / "summary.json"))
-    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey, decoding)
+    write_pack(
+        used, paths.raw, paths.augmented / "pack", chosen.image_size, chosen.cache_format, chosen.grayscale, decoding
+    )
     pack = Pack(paths.augmented / "pack")
     augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
     record = {"images": len(pack), "policy": augmenter.to_dict()}

@@ -44,7 +44,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     task = base.task
     oof = out_of_fold(members, accelerator)
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
-    test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
+    test_truth = inputs.truth.of(inputs.test if settings.evaluate.score_test else [])
 
     groups = oof_truth.images.set_index("image_id")["group"]
     fitted = fit_members(task, oof_truth, oof, groups)

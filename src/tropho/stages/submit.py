@@ -39,7 +39,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     task = trained_task(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
     splits = read_table(paths.splits, SPLITS)
-    held_back = not settings.evaluate.test
+    held_back = not settings.evaluate.score_test
     image_ids = [] if held_back else _test_ids(images, splits)
     left_out = Truth(images, empty(BOXES)).ignored
     target = target_of(paths, settings, task.classes)
@@ -85,7 +85,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 def _why_unchecked(target: Target, held_back: bool) -> str:
     """Say why no sample submission was held against the file."""
     if held_back:
-        return "evaluate.test is false: the submission has no rows."
+        return "evaluate.score_test is false: the submission has no rows."
     if target.sample is not None:
         return f"The submission does not follow {target.sample.path}: {target.layout.problem}."
     return "There is no sample submission to check the submission against."

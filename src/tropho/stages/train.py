@@ -92,7 +92,7 @@ class _Model:
 
 
 def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _Model:
-    inputs = inputs.at(settings.augment.size)
+    inputs = inputs.at(settings.augment.image_size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
     entry = _trained(paths).get(name, {})
@@ -114,11 +114,11 @@ def _is_whole(folder: Path, fold: dict[str, Any], settings: TaskSettings) -> boo
     damaged = damaged_files(folder, fold)
     if damaged and folder.exists():
         say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
-    return not damaged and (not settings.train.log_layers or _has_layers(folder / "history.csv"))
+    return not damaged and (not settings.train.log_layer_stats or _has_layers(folder / "history.csv"))
 
 
 def _has_layers(history: Path) -> bool:
-    """Tell whether a history has the columns of train.log_layers."""
+    """Tell whether a history has the columns of train.log_layer_stats."""
     return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
 
 
@@ -154,15 +154,17 @@ def mean_score(folds: list[dict[str, Any]]) -> float | None:
 
 def _changes(settings: TaskSettings) -> dict[str, Any]:
     """What each member changes, as parameters of the run that holds them all."""
-    return {f"train.members.{name}": json.dumps(changes) for name, changes in settings.train.members.items()}
+    return {f"train.ensemble.{name}": json.dumps(changes) for name, changes in settings.train.ensemble.items()}
 
 
 def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
-    """The folds to train: the first `train.folds` of those that exist, or all."""
+    """The folds to train: the first `train.n_folds` of those that exist, or all."""
     numbers = sorted(inputs.folds)
-    wanted = settings.train.folds or len(numbers)
+    wanted = settings.train.n_folds or len(numbers)
     if wanted > len(numbers):
-        raise UsageError(f"train.folds is {wanted}, but split.folds made only {len(numbers)}; lower it or use null.")
+        raise UsageError(
+            f"train.n_folds is {wanted}, but split.n_folds made only {len(numbers)}; lower it or use null."
+        )
     return numbers[:wanted]
 
 

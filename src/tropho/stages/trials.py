@@ -28,7 +28,7 @@ def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]
     """The choice of settings by dotted key; the trials and their figures go into `folder`."""
     if this_process().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
-    base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.folds": 1})
+    base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.n_folds": 1})
     inputs = search_inputs(read_inputs(paths), settings.tune.seed)
     check_trainable(base, inputs)
     train, judged = (list(truth.images["image_id"]) for truth in inputs.fold(0))
@@ -97,5 +97,5 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, drawn: list[s
 
 def _drawn(image_ids: list[str], settings: TaskSettings) -> list[str]:
     """The images that every trial trains on."""
-    count = min(settings.tune.images or len(image_ids), len(image_ids))
+    count = min(settings.tune.max_train_images or len(image_ids), len(image_ids))
     return random.Random(settings.tune.seed).sample(image_ids, count)  # noqa: S311 - nothing secret

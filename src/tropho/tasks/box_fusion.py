@@ -23,7 +23,7 @@ class BoxFusion:
             return tables[0]
         from tropho.predicting.fusion import fuse
 
-        return fuse(tables, self._overlaps(fitted), None, self.settings.predict.fusion, self.negative)
+        return fuse(tables, self._overlaps(fitted), None, self.settings.predict.ensemble_method, self.negative)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None) -> pd.DataFrame:
         """Members by name, each with its weight by class."""
@@ -33,7 +33,9 @@ class BoxFusion:
 
         weights = (fitted or {}).get("weights") or {name: self._weights(name) for name in tables}
         shares = [weights[name] for name in tables]
-        return fuse(list(tables.values()), self._overlaps(fitted), shares, self.settings.predict.fusion, self.negative)
+        return fuse(
+            list(tables.values()), self._overlaps(fitted), shares, self.settings.predict.ensemble_method, self.negative
+        )
 
     def fit(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """See predicting.fusion_search; `tables` are the views of each member, `groups` are by image_id."""
@@ -49,12 +51,14 @@ class BoxFusion:
             label: Way(chosen.overlap_of(label), tuple(weights[name][label] for name in tables)) for label in labels
         }
         image_ids = list(truth.images["image_id"])
-        members = Members(tables, image_ids, truth.boxes, groups.loc[image_ids], self.negative, chosen.fusion, as_set)
-        return search_fusion(members, self.settings.evaluate.fusion_trials)
+        members = Members(
+            tables, image_ids, truth.boxes, groups.loc[image_ids], self.negative, chosen.ensemble_method, as_set
+        )
+        return search_fusion(members, self.settings.evaluate.postprocess_trials)
 
     def _overlaps(self, fitted: dict[str, Any] | None) -> float | dict[str, float]:
         """From which overlap on boxes are one, of views, folds and members alike; for all classes or by class."""
-        overlaps: float | dict[str, float] = (fitted or {}).get("merge_iou", self.settings.predict.merge_iou)
+        overlaps: float | dict[str, float] = (fitted or {}).get("merge_iou", self.settings.predict.wbf_iou_threshold)
         return overlaps
 
     def _weights(self, member: str) -> dict[str, float]:

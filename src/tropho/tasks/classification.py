@@ -47,7 +47,7 @@ class ClassificationTask:
 
     def sample(self, image: np.ndarray) -> Sample:
         """See base; the image is padded to a square."""
-        policy = build_policy("none", self.settings.augment.size, boxed=False)
+        policy = build_policy("none", self.settings.augment.image_size, boxed=False)
         padded, _, _ = policy(image, *no_boxes(), seed=0)
         return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
@@ -60,7 +60,7 @@ class ClassificationTask:
     def model(self) -> nn.Module:
         """See base."""
         settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.size)
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy with label smoothing, averaged with the samples' weights."""
@@ -101,7 +101,7 @@ class ClassificationTask:
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """{"weights": by member} with the least log-loss of the mean, if settings ask for them."""
-        if self.settings.predict.weights != "fitted" or len(tables) < 2:
+        if self.settings.predict.member_weights != "fitted" or len(tables) < 2:
             return {}
         from tropho.predicting.weights import mixture_weights
 
@@ -143,13 +143,13 @@ class ClassificationTask:
         return classification_metrics(self._numbers(truth), values, self.classes)
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """One against the rest, the threshold of each class by evaluate.threshold."""
+        """One against the rest, the threshold of each class by evaluate.threshold_rule."""
         from tropho.metrics.thresholds import best_threshold
 
         labels, evaluate = truth.images["label"].to_numpy(), self.settings.evaluate
         values = self._probabilities(predictions, truth.images["image_id"])
         return {
-            name: best_threshold(labels == name, values[:, number], evaluate.curve_beta, evaluate.sensitivity)
+            name: best_threshold(labels == name, values[:, number], evaluate.curve_beta, evaluate.min_recall)
             for number, name in enumerate(self.classes)
         }
 
@@ -182,7 +182,7 @@ class ClassificationTask:
         true = self._numbers(truth)
         if len(np.unique(true)) == 1:
             return [f"All these images are of one class, '{self.classes[true[0]]}', so no score tells classes apart."]
-        return unreachable_recall(thresholds, self.settings.evaluate.sensitivity)
+        return unreachable_recall(thresholds, self.settings.evaluate.min_recall)
 
     def figures(
         self,
@@ -197,7 +197,7 @@ class ClassificationTask:
         from tropho.reporting.classification import classification_figures
 
         evaluate = self.settings.evaluate
-        beta, gallery = evaluate.curve_beta, evaluate.gallery
+        beta, gallery = evaluate.curve_beta, evaluate.gallery_images
         classification_figures(
             truth.images, predictions, self.classes, reader, to, beta, gallery, thresholds, unfinished
         )

@@ -43,9 +43,9 @@ class DetectionTask:
         self.negative = settings.audit.negative
 
     def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
-        """The settings with levels, ranges and anchors fitted to the boxes, where `model.anchors` says so."""
+        """The settings with levels, ranges and anchors fitted to the boxes, where `model.fit_levels` says so."""
         settings = self.settings
-        if settings.model.anchors == "fixed":
+        if not settings.model.fit_levels:
             return settings
         model = fit_to_boxes(settings.model, packed_sizes(truth.boxes, sizes))
         return settings.model_copy(update={"model": model})
@@ -71,7 +71,7 @@ class DetectionTask:
     def model(self) -> nn.Module:
         """See base."""
         settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.size)
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The detector's own named losses."""
@@ -81,7 +81,7 @@ class DetectionTask:
     @property
     def tile(self) -> int | None:
         """The side of the tiles that images are looked at by; None = whole."""
-        return self.settings.predict.tile
+        return self.settings.predict.tile_size
 
     def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
         """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ().
@@ -109,7 +109,7 @@ class DetectionTask:
         return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
 
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Boxes of views and folds fused by predict.fusion at the set or fitted overlap; P(negative) is averaged."""
+        """Boxes of views and folds fused by predict.ensemble_method at the set or fitted overlap; P(negative) is averaged."""
         return self._fusion.merge(tables, fitted)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -118,7 +118,7 @@ class DetectionTask:
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """Members' weights and the overlap at every level by class, if settings ask for them and their gain holds."""
-        if not self.settings.evaluate.fusion_trials:
+        if not self.settings.evaluate.postprocess_trials:
             return {}
         scored = {name: [self._scored(truth, each)[1] for each in views] for name, views in tables.items()}
         return self._fusion.fit(self._scored(truth, empty(DETECTIONS))[0], scored, groups)
@@ -151,14 +151,14 @@ class DetectionTask:
         }
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """The confidence of each class by evaluate.threshold, at the IoU of evaluate.iou."""
+        """The confidence of each class by evaluate.threshold_rule, at the IoU of evaluate.iou."""
         from tropho.metrics.curves import best_confidences
 
         evaluate = self.settings.evaluate
         truth, predictions = self._scored(truth, predictions)
         boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
         return best_confidences(
-            truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.sensitivity
+            truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.min_recall
         )
 
     def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -181,7 +181,7 @@ class DetectionTask:
     ) -> list[str]:
         """See base."""
         told = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
-        return [*told, *unreachable_recall(thresholds, self.settings.evaluate.sensitivity)]
+        return [*told, *unreachable_recall(thresholds, self.settings.evaluate.min_recall)]
 
     def _nothing_to_find(self, truth: Truth) -> str:
         """What scores of images without objects say."""
@@ -213,7 +213,7 @@ class DetectionTask:
             to,
             evaluate.iou,
             thresholds,
-            evaluate.gallery,
+            evaluate.gallery_images,
             evaluate.curve_beta,
         )
 

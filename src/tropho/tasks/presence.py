@@ -46,6 +46,6 @@ class PresenceTask(DetectionTask):
         if self.negative not in found:
             raise DataError(
                 "None of the images that model 'presence' is validated on is empty, so that it can't be judged; make "
-                "fewer folds (split.folds), or leave that member out."
+                "fewer folds (split.n_folds), or leave that member out."
             )
         return found[self.negative]

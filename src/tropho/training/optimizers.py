@@ -32,7 +32,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, stage_lr: float = 1.
 
 def build_optimizer(model: nn.Module, train: TrainSettings) -> optim.Optimizer:
     """AdamW, or SGD with momentum, over `parameter_groups`."""
-    groups = parameter_groups(model, train.weight_decay, train.stage_lr)
+    groups = parameter_groups(model, train.weight_decay, train.layer_decay)
     if train.optimizer == "sgd":
         return optim.SGD(groups, lr=train.lr, momentum=train.momentum)
     return optim.AdamW(groups, lr=train.lr)

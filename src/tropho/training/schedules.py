@@ -34,11 +34,11 @@ def _after_warmup(train: TrainSettings, epoch: float, scores: Sequence[float]) -
             rest = max(train.epochs - train.warmup_epochs, 1e-9)
             return 0.5 * (1 + math.cos(math.pi * min((epoch - train.warmup_epochs) / rest, 1.0)))
         case "step":
-            return train.gamma ** (int(epoch) // train.step_epochs)
+            return train.decay_rate ** (int(epoch) // train.decay_epochs)
         case "exponential":
-            return train.gamma ** int(epoch)
+            return train.decay_rate ** int(epoch)
         case "plateau":
-            return train.gamma ** plateaus(scores, train.step_epochs)
+            return train.decay_rate ** plateaus(scores, train.decay_epochs)
         case _:
             return 1.0
 

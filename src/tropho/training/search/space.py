@@ -13,14 +13,14 @@ from tropho.settings import TaskSettings
 
 SEARCHABLE = ("model", "train", "augment")
 FIXED = {
-    "augment.size": "the pack is made for one size",
-    "augment.encoding": "the pack is made before the search",
-    "augment.grey": "the pack is made before the search",
+    "augment.image_size": "the pack is made for one size",
+    "augment.cache_format": "the pack is made before the search",
+    "augment.grayscale": "the pack is made before the search",
     "augment.previews": "it changes nothing in a model",
     "train.epochs": "a trial lasts tune.epochs",
-    "train.folds": "a trial trains on the first fold's training images",
+    "train.n_folds": "a trial trains on the first fold's training images",
     "train.precision": "evaluation and members share it",
-    "train.workers": "it changes nothing in a model",
+    "train.num_workers": "it changes nothing in a model",
 }
 KEYS = ("low", "high", "log", "step", "choices")
 
