@@ -33,10 +33,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "levels 3-7": {"fpn_levels": [3, 4, 5, 6, 7]},
     "levels 2-5": {"fpn_levels": [2, 3, 4, 5]},
     "levels 3-4": {"fpn_levels": [3, 4]},
-    "head depth 1": {"head_depth": 1},
-    "head depth 4": {"head_depth": 4},
-    "width 64": {"fpn_width": 64},
-    "width 96": {"fpn_width": 96},
+    "head depth 1": {"num_head_convs": 1},
+    "head depth 4": {"num_head_convs": 4},
+    "width 64": {"fpn_channels": 64},
+    "width 96": {"fpn_channels": 96},
     "group norm": {"norm": "group"},
 }
 

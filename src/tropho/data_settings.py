@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tropho.section import AtLeastOne, NotNegative, Positive, Section, Seed, Share
+from tropho.section import AtLeastOne, Positive, Section, Seed, Share
 
 
 class DownloadSettings(Section):
@@ -51,7 +51,6 @@ class AuditSettings(Section):
     group_pattern: str | None
     extension_mismatch: Literal["quarantine", "keep"]
     max_megapixels: Positive
-    min_box_size: NotNegative
     duplicate_box_iou: Positive
     merge_duplicate_boxes: bool
     missing_labels: Literal["detect", "list", "none"]
@@ -92,7 +91,7 @@ class AuditSettings(Section):
                 raise ValueError(f"'{role}' is not a known key; {hint}")
         return columns
 
-    @field_validator("corrections", "sizes")
+    @field_validator("corrections", "image_sizes_csv")
     @classmethod
     def _is_watched(cls, path: str | None) -> str | None:
         if path is not None and not (path.startswith("corrections/") and path.endswith(".csv")):

@@ -79,7 +79,6 @@ class ModelSettings(Section):
     norm: Literal["batch", "layer", "group", "frozen", "none"]
     hidden_units: Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=64)]
     activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "selu"]
-    negative_slope: Positive
     residual: bool
     init: Literal["kaiming", "xavier", "naive"]
     score_threshold: Share
@@ -139,7 +138,7 @@ class ModelSettings(Section):
         levels = self.fpn_levels
         if levels is None:
             if not self.fit_levels:
-                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set anchors to fitted")
+                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set fit_levels to true")
         elif not levels or levels != list(range(levels[0], levels[0] + len(levels))):
             raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
         return self
@@ -147,10 +146,10 @@ class ModelSettings(Section):
     @model_validator(mode="after")
     def _anchors_make_sense(self) -> "ModelSettings":
         if self.regression_ranges is not None and sorted(set(self.regression_ranges)) != self.regression_ranges:
-            raise ValueError(f"ranges must rise, not {self.regression_ranges}")
+            raise ValueError(f"regression_ranges must rise, not {self.regression_ranges}")
         settled = self.fpn_levels is not None or self.name in TORCHVISION
         if self.regression_ranges is not None and settled and len(self.regression_ranges) != len(self.levels) - 1:
-            raise ValueError(f"ranges must hold one border between each two of the levels {self.levels}")
+            raise ValueError(f"regression_ranges must hold one border between each two of the levels {self.levels}")
         if [] in (self.scales, self.ratios):
             raise ValueError("scales and ratios must not be empty; null takes the detector's own")
         if (published := TORCHVISION.get(self.name)) and published.anchors:
@@ -191,6 +190,6 @@ class ModelSettings(Section):
         if not self.residual or self.activation != "relu":
             raise ValueError(
                 "pretrained weights were learned with skip connections and ReLU; "
-                "set skip to true and activation to relu, or pretrained to false"
+                "set residual to true and activation to relu, or pretrained to false"
             )
         return self

@@ -55,7 +55,7 @@ class PredictSettings(Section):
     @model_validator(mode="after")
     def _tiles_get_on(self) -> "PredictSettings":
         if self.tile_size is not None and self.tile_overlap >= self.tile_size:
-            raise ValueError(f"tile_overlap must be less than tile, {self.tile_size}, not {self.tile_overlap}")
+            raise ValueError(f"tile_overlap must be less than tile_size, {self.tile_size}, not {self.tile_overlap}")
         return self
 
     @property

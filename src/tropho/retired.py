@@ -26,7 +26,7 @@ class Retired:
 RETIRED: dict[str, Retired] = {
     "audit.double_iou": Retired("duplicate_box_iou"),
     "audit.merge_doubles": Retired("merge_duplicate_boxes"),
-    "audit.min_box": Retired("min_box_size"),
+    "audit.min_box": Retired(),
     "audit.mistyped": Retired("extension_mismatch"),
     "audit.near_duplicate_bits": Retired(because="is gone: images are aligned and compared; remove it"),
     "audit.protocol": Retired("missing_labels"),
@@ -40,7 +40,7 @@ RETIRED: dict[str, Retired] = {
     "augment.copy_paste": Retired("copy_paste_prob"),
     "augment.copy_paste_negatives": Retired("copy_paste_negative_prob"),
     "augment.crop": Retired("crop_size"),
-    "augment.crop_objects": Retired("crop_object_prob"),
+    "augment.crop_objects": Retired(),
     "augment.encoding": Retired("cache_format"),
     "augment.grey": Retired("grayscale"),
     "augment.mosaic": Retired("mosaic_prob"),
@@ -56,7 +56,7 @@ RETIRED: dict[str, Retired] = {
     "model.ranges": Retired("regression_ranges"),
     "model.score_min": Retired("score_threshold"),
     "model.skip": Retired("residual"),
-    "model.slope": Retired("negative_slope"),
+    "model.slope": Retired(),
     "train.channels_last": Retired(),
     "train.clip_norm": Retired("clip_grad_norm"),
     "train.ema": Retired("ema_decay"),
@@ -72,6 +72,7 @@ RETIRED: dict[str, Retired] = {
     "train.workers": Retired("num_workers"),
     "tune.images": Retired("max_train_images"),
     "tune.prune": Retired(),
+    "tune.seed": Retired(because="is train.seed now; remove it"),
     "predict.fusion": Retired("ensemble_method"),
     "predict.merge_iou": Retired("wbf_iou_threshold"),
     "predict.negative_from": Retired("negative_members"),
@@ -84,7 +85,9 @@ RETIRED: dict[str, Retired] = {
     "evaluate.sensitivity": Retired("min_recall"),
     "evaluate.suspects": Retired(because="is evaluate.gallery_images now; remove it"),
     "evaluate.test": Retired("score_test"),
-    "evaluate.threshold": Retired("threshold_rule", {"sensitivity": "min_recall"}),
+    "evaluate.threshold": Retired(
+        because="is gone: evaluate.min_recall is the rule where it is set, else evaluate.beta; remove it"
+    ),
     "submit.decimals": Retired(),
     "report.title": Retired(),
 }

@@ -17,7 +17,6 @@ from tropho.section import (
     Count,
     Epochs,
     NotNegative,
-    Pictures,
     Pixels,
     Positive,
     Section,
@@ -55,21 +54,20 @@ class AugmentSettings(Section):
     copy_paste_negative_prob: Share
     mosaic_prob: Share
     crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
-    crop_object_prob: Share
     zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
-    previews: Pictures
 
     @model_validator(mode="after")
-    def _scales_are_a_range(self) -> "AugmentSettings":
+    def _zoom_range_rises(self) -> "AugmentSettings":
         if self.zoom_range[0] > self.zoom_range[1]:
-            raise ValueError(f"scales must be [least, most], not {self.zoom_range}")
+            raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
         return self
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "AugmentSettings":
         if self.crop_size is not None and self.crop_size > self.image_size * self.zoom_range[1]:
             raise ValueError(
-                f"crop {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an image"
+                f"crop_size {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an "
+                "image"
             )
         return self
 
@@ -104,7 +102,6 @@ class TrainSettings(Section):
     class_weights: Literal["none", "balanced"]
     sampler: Literal["shuffle", "balanced"]
     precision: Literal["float32", "fp16", "bf16"]
-    channels_last: bool
     num_workers: Annotated[int, Field(ge=0, le=1024)]
     log_layer_stats: bool
     seed: Seed
@@ -118,21 +115,15 @@ class TuneSettings(Section):
     epochs: Epochs
     max_train_images: AtLeastOne | None
     space: dict[str, Any]
-    prune: bool
     storage: str | None
-    seed: Seed
 
 
 class SubmitSettings(Section):
     """How the submission is written."""
 
-    decimals: Annotated[int, Field(ge=1, le=15)]
-
 
 class ReportSettings(Section):
     """The report page."""
-
-    title: str | None
 
 
 class TaskSettings(Section):
@@ -184,8 +175,8 @@ class TaskSettings(Section):
             )
         if model.name == "mlp" and model.hidden_units and 3 * size * size * model.hidden_units[0] > MOST_WEIGHTS:
             raise ValueError(
-                f"an mlp of {model.hidden_units[0]} units on {size} x {size} pixels has more than {MOST_WEIGHTS:,} weights; "
-                "lower augment.image_size or model.hidden_units"
+                f"an mlp of {model.hidden_units[0]} units on {size} x {size} pixels has more than "
+                f"{MOST_WEIGHTS:,} weights; lower augment.image_size or model.hidden_units"
             )
         return self
 
@@ -213,7 +204,7 @@ class TaskSettings(Section):
     def _there_is_a_backbone_to_tune(self) -> "TaskSettings":
         if not self.model.has_backbone and (self.train.freeze_backbone_epochs or self.train.layer_decay != 1.0):
             raise ValueError(
-                f"train.freeze_backbone_epochs and stage_lr need a ResNet, which '{self.model.name}' has not"
+                f"train.freeze_backbone_epochs and layer_decay need a ResNet, which '{self.model.name}' has not"
             )
         return self
 
@@ -221,11 +212,11 @@ class TaskSettings(Section):
     def _augmentations_fit_kind(self) -> "TaskSettings":
         chosen = self.augment
         boxed = {
-            "copy_paste": bool(chosen.copy_paste_prob),
-            "copy_paste_negatives": bool(chosen.copy_paste_negative_prob),
-            "mosaic": bool(chosen.mosaic_prob),
-            "crop": chosen.crop_size is not None,
-            "scales": chosen.zoom_range != [1.0, 1.0],
+            "copy_paste_prob": bool(chosen.copy_paste_prob),
+            "copy_paste_negative_prob": bool(chosen.copy_paste_negative_prob),
+            "mosaic_prob": bool(chosen.mosaic_prob),
+            "crop_size": chosen.crop_size is not None,
+            "zoom_range": chosen.zoom_range != [1.0, 1.0],
         }
         if self.kind == "classification" and (used := [name for name, on in boxed.items() if on]):
             raise ValueError(f"augment.{used[0]} is for detection; leave it at its default for {self.kind}")

@@ -53,9 +53,9 @@ class OneScene:
 
 STEPS = {
     "policy": ["microscopy", "radiology"],
-    "mosaic": [1.0],
-    "crop": [64],
-    "scales": [[0.5, 1.5]],
+    "mosaic_prob": [1.0],
+    "crop_size": [64],
+    "zoom_range": [[0.5, 1.5]],
 }
 
 

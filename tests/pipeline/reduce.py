@@ -29,11 +29,11 @@ CHANGES: Changes = {
 TINY_CELLS = {
     "download": {"images": 100, "test_images": 6},
     "split": {"n_folds": 2},
-    "augment": {"image_size": 16, "previews": 0},
+    "augment": {"image_size": 16},
     "model": {"name": "lenet"},
     "train": {"epochs": 1, "n_folds": 1, "num_workers": 0},
     "tune": {"trials": 1, "epochs": 1, "max_train_images": 8},
-    "evaluate": {"gallery_images": 0, "heat_maps": 0, "suspects": 0},
+    "evaluate": {"gallery_images": 0},
 }
 """Sections of cells_demo for tests in which the stages must run and their results do not matter."""
 

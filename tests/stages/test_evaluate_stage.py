@@ -25,8 +25,7 @@ SIZE = 16
 LIGHT = {
     "model.name": "lenet",
     "augment.image_size": SIZE,
-    "evaluate.gallery_images": 0,
-    "evaluate.heat_maps": 2,
+    "evaluate.gallery_images": 6,
 }
 
 
@@ -118,7 +117,7 @@ def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
 
 @pytest.mark.parametrize("most", [5, 0])
 def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, most):
-    task, paths = trained(**{"evaluate.suspects": most})
+    task, paths = trained(**{"evaluate.gallery_images": most})
     evaluate.run(task, paths.root)
     table = pd.read_csv(paths.evaluate / "suspects.csv")
     assert list(table.columns) == list(SUSPECTS)
@@ -149,7 +148,7 @@ def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypat
 
 
 def test_thresholds_and_undefined_quantities_are_written(trained):
-    task, paths = trained(**{"evaluate.threshold_rule": "min_recall", "evaluate.min_recall": 0.9})
+    task, paths = trained(**{"evaluate.min_recall": 0.9})
     evaluate.run(task, paths.root)
     thresholds = read(paths, "thresholds.json")
     oof = pd.read_csv(paths.evaluate / "tables/oof/quantities_at_thresholds.csv").set_index(["class", "quantity"])

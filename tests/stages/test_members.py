@@ -22,7 +22,7 @@ SMALL = {
     "train.epochs": 1,
     "train.n_folds": 1,
 }
-NO_PICTURES = {"evaluate.gallery_images": 0, "evaluate.heat_maps": 0}
+NO_PICTURES = {"evaluate.gallery_images": 0}
 OTHER = {"other": {"train.seed": 1, "augment.image_size": 16, "model.name": "mlp", "model.hidden_units": [8]}}
 
 

@@ -81,7 +81,7 @@ def test_models_of_several_precisions_are_trained_in_one_process(settings, data)
 def test_settings_that_change_no_weight_keep_a_training(chosen, paths, alive):  # noqa: F811
     record = train.run(chosen(), paths.root)
     count = len(alive)
-    same = {"train.num_workers": 2, "augment.previews": 0}
+    same = {"train.num_workers": 2}
     assert train.run(chosen(**same), paths.root)["folds"] == record["folds"]
     assert len(alive) == count + 1  # made once to count its parameters
     logged = train.run(chosen(**{"train.log_layer_stats": True}), paths.root)

@@ -33,7 +33,7 @@ def boxes_of(**images: list[int]) -> pd.DataFrame:
 )
 def test_a_class_of_few_groups_is_refused_with_settings_that_work(labels, holdout, problem, remedy, changes):
     images = images_of(40, label=labels)
-    asked = knobs(holdout=holdout)
+    asked = knobs(test_fraction=holdout)
     with pytest.raises(DataError) as refused:
         split(asked, images, NO_BOXES)
     assert problem in str(refused.value)
@@ -94,7 +94,7 @@ def test_fewer_groups_than_folds_are_told_how_many_work(groups, folds):
     images = images_of(60, group=[f"g{number % groups}" for number in range(60)], label=pd.NA)
     with pytest.raises(DataError, match=rf"can't be dealt into 5 folds.*To go on, set split\.folds to {folds}\."):
         split(knobs(), images, NO_BOXES)
-    assert set(split(knobs(folds=folds), images, NO_BOXES)["fold"]) >= set(range(folds))
+    assert set(split(knobs(n_folds=folds), images, NO_BOXES)["fold"]) >= set(range(folds))
 
 
 def test_what_excluded_copies_leave_short_can_be_kept():
@@ -102,14 +102,14 @@ def test_what_excluded_copies_leave_short_can_be_kept():
     images["group"] = images["duplicate"]
     with pytest.raises(DataError, match=r"set split\.test_overlap to keep and set split\.folds to 2"):
         split(knobs(), images, NO_BOXES)
-    split(knobs(test_overlap="keep", folds=2), images, NO_BOXES)
+    split(knobs(test_overlap="keep", n_folds=2), images, NO_BOXES)
 
 
 def test_a_class_that_only_the_published_validation_has_is_refused():
     images = images_of(60, subset=["train"] * 40 + ["validation"] * 20, label=["a", "b"] * 20 + ["c"] * 10 + ["a"] * 10)
     with pytest.raises(DataError, match=r"No training image is of class 'c'.*set split\.validation to merged"):
-        split(knobs(validation="published", holdout=0.0), images, NO_BOXES)
-    split(knobs(holdout=0.0), images, NO_BOXES)
+        split(knobs(published_val="keep", test_fraction=0.0), images, NO_BOXES)
+    split(knobs(test_fraction=0.0), images, NO_BOXES)
 
 
 def told_of(settings, tmp_path, capsys, images, boxes=NO_BOXES, **changes):
@@ -123,30 +123,30 @@ def told_of(settings, tmp_path, capsys, images, boxes=NO_BOXES, **changes):
 def test_a_fold_without_objects_of_a_class_is_told(settings, tmp_path, capsys):
     images = images_of(40, label=pd.NA)
     boxes = boxes_of(cell=list(range(40)), rare=[3, 4])
-    told = told_of(settings, tmp_path, capsys, images, boxes, holdout=0.0)
+    told = told_of(settings, tmp_path, capsys, images, boxes, test_fraction=0.0)
     assert "Some folds can't score every class: 'rare' is not in fold" in told
     assert "Set split.n_folds to 2" in told
-    assert "can't score" not in told_of(settings, tmp_path, capsys, images, boxes, holdout=0.0, folds=2)
+    assert "can't score" not in told_of(settings, tmp_path, capsys, images, boxes, test_fraction=0.0, n_folds=2)
 
 
 def test_a_class_of_one_image_with_objects_is_told(settings, tmp_path, capsys):
     images = images_of(40, label=pd.NA)
-    told = told_of(settings, tmp_path, capsys, images, boxes_of(cell=list(range(40)), rare=[3]), holdout=0.0)
+    told = told_of(settings, tmp_path, capsys, images, boxes_of(cell=list(range(40)), rare=[3]), test_fraction=0.0)
     assert "such as {rare: null}" in told
     dropped = boxes_of(cell=list(range(40)))
-    assert "can't score" not in told_of(settings, tmp_path, capsys, images, dropped, holdout=0.0)
+    assert "can't score" not in told_of(settings, tmp_path, capsys, images, dropped, test_fraction=0.0)
 
 
 def test_a_hold_out_without_a_class_is_told(settings, tmp_path, capsys):
     # Both groups with the class are too large for a hold-out of a twentieth.
     images = images_of(200, label=["a"] * 120 + ["b"] * 80)
     images.loc[120:, "group"] = ["p"] * 40 + ["q"] * 40
-    told = told_of(settings, tmp_path, capsys, images, holdout=0.05, folds=2)
+    told = told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
     assert "The hold-out has no image of 'b', so the test says nothing about that; raise split.test_fraction" in told
     images = images.assign(group=images["image_id"])
-    assert "The hold-out has no" not in told_of(settings, tmp_path, capsys, images, holdout=0.05, folds=2)
+    assert "The hold-out has no" not in told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
     images.loc[120:, "group"] = [f"p{number % 4}" for number in range(80)]
-    raised = told_of(settings, tmp_path, capsys, images, holdout=0.25, folds=2)
+    raised = told_of(settings, tmp_path, capsys, images, test_fraction=0.25, n_folds=2)
     assert "The hold-out has no" not in raised
 
 
@@ -164,7 +164,7 @@ def test_gaps_name_the_parts_without_a_class():
 def test_published_sets_without_a_class_or_labels_are_told(settings, tmp_path, capsys):
     subset = ["train"] * 80 + ["validation"] * 20 + ["test"] * 20
     images = images_of(120, subset=subset, label=["a", "b"] * 40 + ["a"] * 40)
-    told = told_of(settings, tmp_path, capsys, images, validation="published")
+    told = told_of(settings, tmp_path, capsys, images, published_val="keep")
     assert "published validation set has no image of 'b'" in told
     assert "set split.published_val to merged" in told
     assert "The published test set has no image of 'b'" in told

@@ -179,8 +179,8 @@ def chosen(settings, **overrides) -> dict:
 def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
     assert chosen(settings)["threshold"] == 0.9  # F1 2/3 against 4/7 with everything
     assert chosen(settings, **{"evaluate.beta": 2.0})["threshold"] == 0.5  # F2 10/13 against 5/9
-    assert chosen(settings, **{"evaluate.beta": 2.0, "evaluate.threshold_rule": "f1"})["threshold"] == 0.9
-    required = chosen(settings, **{"evaluate.threshold_rule": "min_recall", "evaluate.min_recall": 0.9})
+    assert chosen(settings, **{"evaluate.beta": 1.0})["threshold"] == 0.9
+    required = chosen(settings, **{"evaluate.min_recall": 0.9})
     assert (required["threshold"], required["recall"], required["precision"]) == (0.5, 1.0, 0.4)
 
 

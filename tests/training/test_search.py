@@ -39,7 +39,7 @@ def search(settings, tmp_path):
 
 
 def tune_keys(**tune):
-    return {f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, "prune": False, **tune}.items()}
+    return {f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, **tune}.items()}
 
 
 def by_lr(settings, report):
@@ -181,11 +181,11 @@ def test_bad_trials_are_pruned_after_their_second_epoch(search):
             report(epoch, score)
         return score
 
-    study = search(trials=5, prune=True)
+    study = search(trials=5)
     study.run(objective)
     assert steps == {0: 3, 1: 3, 2: 3, 3: 2, 4: 2}
     assert study.choice["trials"] == {"complete": 3, "pruned": 2, "failed": 0}
-    kept = search("unpruned", trials=5, prune=False)
+    kept = search("unpruned", trials=5)
     kept.run(objective)
     assert kept.choice["trials"]["pruned"] == 0
 
@@ -202,7 +202,7 @@ def test_pruning_ends_a_tracked_run_as_planned(search):
             raise
         return 1.0 - report.number
 
-    search(trials=4, prune=True).run(objective)
+    search(trials=4).run(objective)
     assert ends == ["PRUNED"]
 
 
@@ -275,7 +275,7 @@ def test_ranges_follow_the_setting_s_type(search):
 
 
 def test_results_are_written(search, tmp_path):
-    study = search(trials=8, prune=True)
+    study = search(trials=8)
 
     def objective(settings, report):
         if report.number == 2:

@@ -406,6 +406,6 @@ def test_a_table_goes_through_the_next_stages(project, raw):
         "audit": {"format": "boxes_csv"},
         "split": {"n_folds": 2, "test_fraction": 0.0},
     }
-    project.add("t", "detection", model={"name": "fcos"}, augment={"image_size": 64, "previews": 2}, **params)
+    project.add("t", "detection", model={"name": "fcos"}, augment={"image_size": 64}, **params)
     project.run("t", "audit", "split", "augment")
     assert (project.root / "data/augmented/t").is_dir()

@@ -17,13 +17,13 @@ from tropho.tables import BOX
 
 WIDE, HIGH = 96, 60
 SMALL = {
-    "augment": {"image_size": 48, "policy": "none", "previews": 1},
+    "augment": {"image_size": 48, "policy": "none"},
     "train": {"epochs": 1, "batch_size": 4, "n_folds": 1},
-    "evaluate": {"gallery_images": 2, "suspects": 2, "heat_maps": 0},
+    "evaluate": {"gallery_images": 2},
 }
 
 
-FCOS = {"name": "fcos", "fpn_width": 32, "head_depth": 1}
+FCOS = {"name": "fcos", "fpn_channels": 32, "num_head_convs": 1}
 
 
 def look(project, folder: Path, form: str) -> None:

@@ -9,10 +9,10 @@ from PIL import Image
 
 TRAINED = ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit")
 QUICK = {
-    "augment": {"image_size": 16, "policy": "none", "previews": 0},
+    "augment": {"image_size": 16, "policy": "none"},
     "model": {"name": "mlp", "hidden_units": [4]},
     "train": {"epochs": 1, "batch_size": 8},
-    "evaluate": {"gallery_images": 0, "suspects": 0, "heat_maps": 0},
+    "evaluate": {"gallery_images": 0},
 }
 
 
@@ -240,10 +240,10 @@ def test_boxes_in_the_layout_of_the_sample(project, monkeypatch, header, cells):
         download={"source": "local", "path": str(made.data)},
         audit={"format": "coco", "train": ["instances.json"], "negative": "NEG"},
         split={"n_folds": 2},
-        augment={"image_size": 32, "policy": "none", "previews": 0},
+        augment={"image_size": 32, "policy": "none"},
         model={"name": "fcos", "fpn_channels": 8, "num_head_convs": 1},
         train=QUICK["train"],
-        evaluate={"gallery_images": 0, "suspects": 0},
+        evaluate={"gallery_images": 0},
     )
     project.run("t", *TRAINED)
     written = lines(project, "t")

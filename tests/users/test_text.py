@@ -16,7 +16,7 @@ TINY = {
     "augment": {"image_size": 16, "policy": "none"},
     "model": {"name": "mlp", "hidden_units": [8]},
     "train": {"epochs": 1, "batch_size": 8},
-    "evaluate": {"gallery_images": 12, "suspects": 4},
+    "evaluate": {"gallery_images": 12},
 }
 
 

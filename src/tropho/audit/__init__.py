@@ -66,7 +66,7 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
     before = set(boxes["image_id"])
-    boxes = clip_boxes(boxes, images.set_index("image_id"), settings.audit.min_box_size, log)
+    boxes = clip_boxes(boxes, images.set_index("image_id"), log)
     emptied = images["image_id"].isin(before - set(boxes["image_id"])) & (images["status"] == "ok")
     images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
     for image_id in images.loc[emptied, "image_id"]:

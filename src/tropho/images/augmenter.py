@@ -14,13 +14,15 @@ from tropho.settings import AugmentSettings
 
 OFF: dict[str, Any] = {
     "policy": "none",
-    "copy_paste": 0.0,
-    "copy_paste_negatives": 0.0,
-    "mosaic": 0.0,
-    "crop": None,
-    "scales": [1.0, 1.0],
+    "copy_paste_prob": 0.0,
+    "copy_paste_negative_prob": 0.0,
+    "mosaic_prob": 0.0,
+    "crop_size": None,
+    "zoom_range": [1.0, 1.0],
 }
 """Fields of the settings that each switch a step on, and their values when it is off."""
+CROP_OBJECT_PROB = 0.5
+"""Share of windows (crops, mosaic pieces) around an object; the others are away from them."""
 
 
 class Augmenter:
@@ -61,7 +63,7 @@ class Augmenter:
 
     def to_dict(self) -> dict[str, Any]:
         """All that decides what samples look like, as JSON can hold it."""
-        own = self.settings.model_dump(mode="json", include={*OFF, "crop_objects"} - {"policy"})
+        own = self.settings.model_dump(mode="json", include={*OFF} - {"policy"})
         return {**self._bundle.to_dict(), "augmentations": own}
 
     def _arrange(self, number: int, seed: int) -> Scene:
@@ -71,10 +73,10 @@ class Augmenter:
         pasting = chosen.copy_paste_prob if len(scene.boxes) else chosen.copy_paste_negative_prob
         if chosen.crop_size is not None:
             side = int(chosen.crop_size / zoom)
-            scene = cut(scene, *choose_window(scene, side, side, chosen.crop_object_prob, _stream(seed, "crop")))
+            scene = cut(scene, *choose_window(scene, side, side, CROP_OBJECT_PROB, _stream(seed, "crop")))
         rng = _stream(seed, "mosaic")
         if rng.random() < chosen.mosaic_prob:
-            scene = mosaic(scene, lambda: self._partners.draw(number, rng), chosen.crop_object_prob, rng)
+            scene = mosaic(scene, lambda: self._partners.draw(number, rng), CROP_OBJECT_PROB, rng)
         rng = _stream(seed, "copy_paste")
         if rng.random() < pasting and (donor := self._partners.draw_donor(number, rng)):
             scene = paste(scene, *donor, rng)

@@ -69,8 +69,8 @@ def _holdout_notes(holdout: float, share: float, free: int, validation: bool) ->
     """
     if validation and share == 0 and free < 2:
         return [
-            "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in the "
-            f"published validation set, and there are {free}."
+            "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in "
+            f"the published validation set, and there are {free}."
         ]
     if abs(share - holdout) <= TOLD * holdout:
         return []

@@ -104,7 +104,7 @@ def _write_suspects(task: Task, truth: Truth, finished: pd.DataFrame, reader: Im
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
     suspects = task.suspects(truth, finished)
     write_table(suspects, folder / "suspects.csv", SUSPECTS)
-    most = task.settings.evaluate.suspects
+    most = task.settings.evaluate.gallery_images
     suspect_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
 
 

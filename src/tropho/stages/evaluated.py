@@ -10,7 +10,7 @@ from tropho.stages.members import model_entries, wanted_entries
 from tropho.stages.paths import Paths
 
 FILE = "evaluated.json"
-LEARNED = {"test", "fusion_trials"}
+LEARNED = {"score_test", "postprocess_trials"}
 """Settings of `evaluate` that say which predictions there are and what is learned of them; the others judge."""
 
 

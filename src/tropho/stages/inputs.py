@@ -33,11 +33,10 @@ OTHERS = (
 """What stands in those rooms and changes no weight."""
 FILES = ("model_settings.py", "seeds.py", "tables.py", "stages/inputs.py")
 NO_WEIGHT = (
-    ("augment", "previews"),
-    ("train", "folds"),
-    ("train", "members"),
-    ("train", "workers"),
-    ("train", "log_layers"),
+    ("train", "n_folds"),
+    ("train", "ensemble"),
+    ("train", "num_workers"),
+    ("train", "log_layer_stats"),
 )
 """Settings that change no weight of a fold's model: what is shown and measured, how it is loaded, other models."""
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")

@@ -173,7 +173,7 @@ def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFra
     if rare and not published:
         remedy = f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}."
         for folds in range(settings.n_folds - 1, 1, -1):
-            tried = gaps(split(settings.model_copy(update={"folds": folds}), images, boxes), images, boxes)
+            tried = gaps(split(settings.model_copy(update={"n_folds": folds}), images, boxes), images, boxes)
             if all(part == "test" for parts in tried.values() for part in parts):
                 remedy = f"Set split.n_folds to {folds}, or merge or drop what is rare with audit.class_map."
                 break

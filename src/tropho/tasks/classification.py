@@ -143,13 +143,13 @@ class ClassificationTask:
         return classification_metrics(self._numbers(truth), values, self.classes)
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """One against the rest, the threshold of each class by evaluate.threshold_rule."""
+        """One against the rest, the threshold of each class by evaluate.min_recall or beta."""
         from tropho.metrics.thresholds import best_threshold
 
         labels, evaluate = truth.images["label"].to_numpy(), self.settings.evaluate
         values = self._probabilities(predictions, truth.images["image_id"])
         return {
-            name: best_threshold(labels == name, values[:, number], evaluate.curve_beta, evaluate.min_recall)
+            name: best_threshold(labels == name, values[:, number], evaluate.beta, evaluate.min_recall)
             for number, name in enumerate(self.classes)
         }
 
@@ -197,7 +197,7 @@ class ClassificationTask:
         from tropho.reporting.classification import classification_figures
 
         evaluate = self.settings.evaluate
-        beta, gallery = evaluate.curve_beta, evaluate.gallery_images
+        beta, gallery = evaluate.beta, evaluate.gallery_images
         classification_figures(
             truth.images, predictions, self.classes, reader, to, beta, gallery, thresholds, unfinished
         )
@@ -206,7 +206,7 @@ class ClassificationTask:
         """Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""
         from tropho.reporting.heat_maps import examples, heat_map_sheets
 
-        most = self.settings.evaluate.heat_maps
+        most = self.settings.evaluate.gallery_images // 3
         labels = truth.images[["image_id", "label"]]
         table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
         table = examples(table.assign(confidence=table[self.columns].max(axis=1)), most)

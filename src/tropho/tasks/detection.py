@@ -27,6 +27,9 @@ from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
 from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes, pad_batch
 
+HIT_IOU = 0.5
+"""Overlap that makes a hit in curves, thresholds, galleries and label issues."""
+
 
 class DetectionTask:
     """See tasks.base.Task. The prediction table is tables.DETECTIONS.
@@ -109,7 +112,7 @@ class DetectionTask:
         return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
 
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Boxes of views and folds fused by predict.ensemble_method at the set or fitted overlap; P(negative) is averaged."""
+        """Boxes of views and folds fused by predict.ensemble_method, at the set or fitted overlap; P(negative) is averaged."""
         return self._fusion.merge(tables, fitted)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -151,22 +154,20 @@ class DetectionTask:
         }
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """The confidence of each class by evaluate.threshold_rule, at the IoU of evaluate.iou."""
+        """The confidence of each class by evaluate.min_recall or beta, at an IoU of HIT_IOU."""
         from tropho.metrics.curves import best_confidences
 
         evaluate = self.settings.evaluate
         truth, predictions = self._scored(truth, predictions)
         boxes = predictions[predictions["label"] != self.negative] if self.negative else predictions
-        return best_confidences(
-            truth.boxes, boxes, self.classes, evaluate.iou, evaluate.curve_beta, evaluate.min_recall
-        )
+        return best_confidences(truth.boxes, boxes, self.classes, HIT_IOU, evaluate.beta, evaluate.min_recall)
 
     def suspects(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
         """See suspects.boxes."""
         from tropho.suspects.boxes import suspect_boxes
 
         truth, predictions = self._scored(truth, predictions)
-        return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, self.settings.evaluate.iou)
+        return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, HIT_IOU)
 
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """See base."""
@@ -211,10 +212,10 @@ class DetectionTask:
             self.negative,
             reader,
             to,
-            evaluate.iou,
+            HIT_IOU,
             thresholds,
             evaluate.gallery_images,
-            evaluate.curve_beta,
+            evaluate.beta,
         )
 
     def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, to: Path) -> list[str]:

@@ -68,9 +68,7 @@ class Fold:
         train = task.settings.train
         self.task, self.accelerator, self.seed = task, accelerator, seed
         set_seed(seed)
-        model = task.model()
-        if train.channels_last:
-            model = model.to(memory_format=torch.channels_last)
+        model = task.model().to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
         model = with_shared_statistics(model, accelerator)
         batch_size = _batch_size(train, len(train_truth.images), accelerator.num_processes)
         self.sampler = EpochSampler(task.strata(train_truth), seed, balanced=train.sampler == "balanced")

@@ -16,7 +16,6 @@ FIXED = {
     "augment.image_size": "the pack is made for one size",
     "augment.cache_format": "the pack is made before the search",
     "augment.grayscale": "the pack is made before the search",
-    "augment.previews": "it changes nothing in a model",
     "train.epochs": "a trial lasts tune.epochs",
     "train.n_folds": "a trial trains on the first fold's training images",
     "train.precision": "evaluation and members share it",
