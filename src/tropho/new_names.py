@@ -89,22 +89,22 @@ def _rename(
         line = key.start_mark.line + 1
         raise UsageError(f"Line {line}: '{key.value}' is now '{new}', which stands there too; remove one of them.")
     edits.append(Edit(key.start_mark.index, key.end_mark.index, new))
-    told = new
+    told, grown = new, len(new) - (key.end_mark.index - key.start_mark.index)
     for scalar in _scalars(value):
         for old, put in retired.values.items():
             if scalar.value.lower() == str(old).lower():
                 edits.append(Edit(scalar.start_mark.index, scalar.end_mark.index, _plain(put)))
                 told = f"{new}: {_plain(put)}"
-    grown = len(new) - (key.end_mark.index - key.start_mark.index)
+                grown += len(_plain(put)) - len(scalar.value)
     edits += _comment_stays(text, value.end_mark.index, grown)
     return told
 
 
 def _comment_stays(text: str, end: int, grown: int) -> Iterator[Edit]:
-    """Take what a line has grown by from the spaces before its comment, as far as two are left."""
-    gap = re.compile(r" {3,}(?=#)").match(text, end)
-    if gap and grown > 0:
-        yield Edit(gap.start(), gap.start() + min(grown, len(gap[0]) - 2), "")
+    """Keep the comment of a line that has grown, or shrunk, in its column, as far as two spaces are left."""
+    gap = re.compile(r" {2,}(?=#)").match(text, end)
+    if gap:
+        yield Edit(gap.start(), gap.end(), " " * max(2, len(gap[0]) - grown))
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:

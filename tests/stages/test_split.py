@@ -126,7 +126,7 @@ def test_too_few_images_are_refused_with_their_status(count):
 
 
 def test_a_hold_out_of_everything_is_refused():
-    with pytest.raises(DataError, match=r"split\.holdout"):
+    with pytest.raises(DataError, match=r"split\.test_fraction"):
         split(knobs(test_fraction=1.0), images_of(40), NO_BOXES)
 
 
@@ -147,7 +147,7 @@ def test_a_hold_out_other_than_asked_for_is_told(asked, held):
     images = images_of(200)
     splits = split(knobs(test_fraction=asked), images, NO_BOXES)
     told = (
-        f"split.test_fraction asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole groups, "
-        "in parts of 1/20 or larger."
+        f"split.test_fraction asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole "
+        "groups, in parts of 1/20 or larger."
     )
     assert told in summarise(splits, images, NO_BOXES, knobs(test_fraction=asked))["notes"]

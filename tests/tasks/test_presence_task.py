@@ -102,7 +102,8 @@ def test_it_never_changes_a_box(settings, rng, method):
     [
         ({"predict.negative_members": ["empty"]}, [0.9, 0.1]),
         ({"predict.negative_members": ["base", "wide"]}, [0.3, 0.7]),
-        ({"predict.negative_members": ["base", "empty"], "predict.member_weights": {"base": 1.0, "wide": 5.0, "empty": 3.0}},
+        ({"predict.negative_members": ["base", "empty"],
+          "predict.member_weights": {"base": 1.0, "wide": 5.0, "empty": 3.0}},
          [(0.2 + 2.7) / 4, (0.6 + 0.3) / 4]),
     ],
 )  # fmt: skip

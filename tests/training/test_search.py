@@ -39,7 +39,7 @@ def search(settings, tmp_path):
 
 
 def tune_keys(**tune):
-    return {f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, **tune}.items()}
+    return {key if "." in key else f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, **tune}.items()}
 
 
 def by_lr(settings, report):
@@ -107,7 +107,7 @@ def test_interrupted_and_resumed_tries_what_an_uninterrupted_search_tries(search
         parts = search("parts", trials=trials)
         parts.run(by_lr)
     assert tried(parts.study) == tried(whole.study)
-    other = search("other", trials=3, seed=1)
+    other = search("other", trials=3, **{"train.seed": 1})
     other.run(by_lr)
     assert tried(other.study)[1] != tried(whole.study)[1]
 
@@ -185,9 +185,6 @@ def test_bad_trials_are_pruned_after_their_second_epoch(search):
     study.run(objective)
     assert steps == {0: 3, 1: 3, 2: 3, 3: 2, 4: 2}
     assert study.choice["trials"] == {"complete": 3, "pruned": 2, "failed": 0}
-    kept = search("unpruned", trials=5)
-    kept.run(objective)
-    assert kept.choice["trials"]["pruned"] == 0
 
 
 def test_pruning_ends_a_tracked_run_as_planned(search):

@@ -22,7 +22,7 @@ from tropho.stages.paths import Paths
 from tropho.tables import GRADIENT, write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
-from tropho.tracking import Run, flatten, open_tracker
+from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint, drop_checkpoints
 from tropho.training.fit import Fitted, fit, make_accelerator, this_process
@@ -51,8 +51,11 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             entries[other.name] = _train_other(other, parent, record)
         folds = entries[base.name]["folds"]
         score = mean_score(folds)
-        parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
-        parent.set_tags({"score_name": base.task.score_name})
+        trained = sum(len(fold_numbers(each.settings, inputs)) - len(each.kept) for each in models)
+        parent.log_metrics(
+            {"score": score, "seconds": sum(fold["seconds"] for fold in folds), "trained_folds": trained}
+        )
+        parent.set_tags({"score_name": base.task.score_name, "validated_on": _validated_on(folds, paths)})
         summary = _summary(base, parent.id, entries)
         if processes.is_main_process:
             _deliver(models, entries, paths, summary)
@@ -152,6 +155,12 @@ def mean_score(folds: list[dict[str, Any]]) -> float | None:
     return float(sum(scores) / len(scores)) if scores else None
 
 
+def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
+    """Hash the labels and the folds that a score is of; scores of equal hashes compare, whatever the image size."""
+    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
+    return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
+
+
 def _changes(settings: TaskSettings) -> dict[str, Any]:
     """What each member changes, as parameters of the run that holds them all."""
     return {f"train.ensemble.{name}": json.dumps(changes) for name, changes in settings.train.ensemble.items()}
@@ -166,12 +175,6 @@ def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
             f"train.n_folds is {wanted}, but split.n_folds made only {len(numbers)}; lower it or use null."
         )
     return numbers[:wanted]
-
-
-def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
-    """The settings that shape a model, by dotted key."""
-    sections = {"split", "augment", "model", "train"}
-    return flatten(settings.model_dump(include=sections, exclude={"train": {"members"}}))
 
 
 def _place(model: _Model, number: int) -> str:
