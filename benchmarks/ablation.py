@@ -106,7 +106,7 @@ class Ablation:
 
     def _predicted(self, settings: TaskSettings, paths: Paths, members: list[Member]) -> tuple[pd.DataFrame, float]:
         """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
-        looks = settings.predict.model_dump(mode="json", exclude={"weights", "negative_from"})
+        looks = settings.predict.model_dump(mode="json", exclude={"member_weights", "negative_members"})
         looks["apart"] = settings.evaluate.postprocess_trials > 0  # views stay so where their fusion is fitted
         table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".parquet", ".json"))
         if not record.exists():

@@ -111,9 +111,9 @@ def test_fitted_settings_are_explicit_and_build_a_detector(settings, cells, coun
     with pytest.raises(ValueError, match="fit"):
         build_model(model, "detection", 2, 64)
     fitted = fit_to_boxes(model, cells[:count])
-    assert fitted.anchors == "fixed"
+    assert not fitted.fit_levels
     assert fitted.fpn_levels == {1000: [2, 3], 1: [2], 0: [2, 3, 4, 5]}[count]
-    assert fitted.ranges is not None
+    assert fitted.regression_ranges is not None
     assert fitted.scales is None
     with torch.no_grad():
         found = build_model(fitted, "detection", 2, 64).eval()(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))

@@ -25,10 +25,16 @@ def boxes_of(**images: list[int]) -> pd.DataFrame:
             0.0,
             "Class 'b' has 3 groups of training images for 5 folds. To go on, set split.n_folds to 3.",
             "",
-            {"folds": 3},
+            {"n_folds": 3},
         ),
-        (["b"] * 2 + ["a"] * 38, 0.4, "Class 'b' has", "set split.test_fraction to 0", {"holdout": 0.0, "folds": 2}),
-        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.n_folds to 2", {"folds": 2}),
+        (
+            ["b"] * 2 + ["a"] * 38,
+            0.4,
+            "Class 'b' has",
+            "set split.test_fraction to 0",
+            {"test_fraction": 0.0, "n_folds": 2},
+        ),
+        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.n_folds to 2", {"n_folds": 2}),
     ],
 )
 def test_a_class_of_few_groups_is_refused_with_settings_that_work(labels, holdout, problem, remedy, changes):

@@ -152,7 +152,7 @@ def test_a_search_judged_by_images_without_objects_ends_with_a_sentence(project)
     )
     said = project.tropho("tune", "t", code=1).text
     assert "The score after epoch 1 is undefined" in said
-    assert "set tune.trials to 0, or another tune.seed" in said
+    assert "set tune.trials to 0, or another train.seed" in said
 
 
 def classes(project, counts, kind="classification", **sections):
