@@ -1,4 +1,4 @@
-"""The knobs of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
+"""The settings of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
 
 import difflib
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""The knobs of prediction: test-time views, tiles, and how boxes and probabilities of several models become one."""
+"""The settings of prediction: test-time views, tiles, and how boxes and probabilities of several models become one."""
 
 import re
 from typing import Annotated, Literal

@@ -1,6 +1,6 @@
-"""Every knob of params.yaml as a frozen, validated type, one class a section.
+"""Every setting of params.yaml as a frozen, validated type, one class a section.
 
-The defaults and the meaning of each knob stand in params.yaml and nowhere else; here are its type and its bounds.
+The defaults and the meaning of each setting stand in params.yaml and nowhere else; here are its type and its bounds.
 """
 
 import re

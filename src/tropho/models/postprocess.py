@@ -18,7 +18,7 @@ def select_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: Model
         scores: (B, N, classes) in 0..1.
         boxes: (B, N, 4) xyxy pixels, shared by the classes.
         sizes: (B, 2) height and width that boxes are clipped to.
-        model: gives score_min, nms_iou and max_detections.
+        model: gives score_threshold, nms_iou_threshold and max_detections.
     """
     return [_select(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
 

@@ -33,7 +33,7 @@ def summarise(
     if settings.test_fraction > 0 and not (images["subset"] == "test").any():
         free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
         share = len(test) / max(1, len(test) + len(learned) + excluded)
-        notes += _holdout_notes(settings.test_fraction, share, free, validation)
+        notes += _test_fraction_notes(settings.test_fraction, share, free, validation)
     for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
         if len(sharing):
             many, groups = _count(len(sharing), "training image"), _count(sharing["group"].nunique(), "group")
@@ -58,11 +58,11 @@ def summarise(
     }
 
 
-def _holdout_notes(holdout: float, share: float, free: int, validation: bool) -> list[str]:
+def _test_fraction_notes(asked: float, share: float, free: int, validation: bool) -> list[str]:
     """Say where the hold-out is not what was asked for.
 
     Args:
-        holdout: share of the images asked for.
+        asked: share of the images asked for.
         share: share held out.
         free: groups of training images without an image in the published validation set.
         validation: whether a published validation set is kept.
@@ -72,10 +72,10 @@ def _holdout_notes(holdout: float, share: float, free: int, validation: bool) ->
             "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in "
             f"the published validation set, and there are {free}."
         ]
-    if abs(share - holdout) <= TOLD * holdout:
+    if abs(share - asked) <= TOLD * asked:
         return []
     return [
-        f"split.test_fraction asks for {holdout:.1%} of the images, and {share:.1%} are held out for test: it takes "
+        f"split.test_fraction asks for {asked:.1%} of the images, and {share:.1%} are held out for test: it takes "
         f"whole groups{' that the published validation set has none of' if validation else ''}, in parts of "
         f"1/{FINEST} or larger."
     ]

@@ -17,7 +17,7 @@ def learning_rate(train: TrainSettings, epoch: float, scores: Sequence[float] = 
     """The rate at a point of training.
 
     Args:
-        train: the settings: schedule, lr, epochs, warmup_epochs, step_epochs, gamma.
+        train: the settings: schedule, lr, epochs, warmup_epochs, decay_epochs, decay_rate.
         epoch: epochs done so far, from 0.0 to train.epochs.
         scores: validation scores so far, higher is better; only `plateau` looks at them.
     """

@@ -138,7 +138,7 @@ class Search:
         if not self._shared:
             retry_running(self.study)
         if not self.study.get_trials(deepcopy=False):
-            own = {knob.key: knob.nearest(_setting(self._settings, knob.key)) for knob in self._knobs}
+            own = {param.key: param.nearest(_setting(self._settings, param.key)) for param in self._knobs}
             known = {key: value for key, value in own.items() if value is not None}
             self.study.enqueue_trial(known)
         lines = TrialLines(self._total)
@@ -178,7 +178,7 @@ class Search:
         return self._total - len(counted(self.study.get_trials(deepcopy=False)))
 
     def _evaluate(self, trial: optuna.Trial, objective: Objective) -> float:
-        values = {knob.key: knob.suggest(trial) for knob in self._knobs}
+        values = {param.key: param.suggest(trial) for param in self._knobs}
         try:
             report = Report(trial, values)
             score = float(objective(with_overrides(self._settings, values), report))
@@ -195,7 +195,7 @@ class Search:
         return score
 
     def _values(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {knob.key: knob.value(trial.params[knob.key]) for knob in self._knobs if knob.key in trial.params}
+        return {param.key: param.value(trial.params[param.key]) for param in self._knobs if param.key in trial.params}
 
 
 def _setting(settings: TaskSettings, key: str) -> Any:
