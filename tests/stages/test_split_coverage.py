@@ -98,7 +98,7 @@ def test_one_group_alone_is_refused_with_a_remedy(project, tmp_path, rng):
 @pytest.mark.parametrize(("groups", "folds"), [(4, 3), (3, 2), (2, 2)])
 def test_fewer_groups_than_folds_are_told_how_many_work(groups, folds):
     images = images_of(60, group=[f"g{number % groups}" for number in range(60)], label=pd.NA)
-    with pytest.raises(DataError, match=rf"can't be dealt into 5 folds.*To go on, set split\.folds to {folds}\."):
+    with pytest.raises(DataError, match=rf"can't be dealt into 5 folds.*To go on, set split\.n_folds to {folds}\."):
         split(knobs(), images, NO_BOXES)
     assert set(split(knobs(n_folds=folds), images, NO_BOXES)["fold"]) >= set(range(folds))
 
@@ -106,14 +106,14 @@ def test_fewer_groups_than_folds_are_told_how_many_work(groups, folds):
 def test_what_excluded_copies_leave_short_can_be_kept():
     images = images_of(12, subset=["train"] * 6 + ["test"] * 6, duplicate=[f"i{n % 6:04d}" for n in range(12)])
     images["group"] = images["duplicate"]
-    with pytest.raises(DataError, match=r"set split\.test_overlap to keep and set split\.folds to 2"):
+    with pytest.raises(DataError, match=r"set split\.test_overlap to keep and set split\.n_folds to 2"):
         split(knobs(), images, NO_BOXES)
     split(knobs(test_overlap="keep", n_folds=2), images, NO_BOXES)
 
 
 def test_a_class_that_only_the_published_validation_has_is_refused():
     images = images_of(60, subset=["train"] * 40 + ["validation"] * 20, label=["a", "b"] * 20 + ["c"] * 10 + ["a"] * 10)
-    with pytest.raises(DataError, match=r"No training image is of class 'c'.*set split\.validation to merged"):
+    with pytest.raises(DataError, match=r"No training image is of class 'c'.*set split\.published_val to merge"):
         split(knobs(published_val="keep", test_fraction=0.0), images, NO_BOXES)
     split(knobs(test_fraction=0.0), images, NO_BOXES)
 
@@ -172,7 +172,7 @@ def test_published_sets_without_a_class_or_labels_are_told(settings, tmp_path, c
     images = images_of(120, subset=subset, label=["a", "b"] * 40 + ["a"] * 40)
     told = told_of(settings, tmp_path, capsys, images, published_val="keep")
     assert "published validation set has no image of 'b'" in told
-    assert "set split.published_val to merged" in told
+    assert "set split.published_val to merge" in told
     assert "The published test set has no image of 'b'" in told
     merged = told_of(settings, tmp_path, capsys, images.assign(label=images["label"].mask(images["subset"] == "test")))
     assert "published validation set" not in merged

@@ -56,7 +56,7 @@ def test_its_score_is_the_average_precision_of_the_negative_class(presence):
 
 
 def test_it_can_not_be_judged_on_full_images_alone(presence):
-    with pytest.raises(DataError, match=r"split\.folds"):
+    with pytest.raises(DataError, match=r"split\.n_folds"):
         presence.score(truth_of(["a", "b"], []), says(a=0.1, b=0.2))
 
 
@@ -141,5 +141,5 @@ def test_it_is_trained_on_whole_images_whatever_the_detector_is_trained_on(setti
 )
 def test_parts_of_images_are_refused_for_it(settings, change):
     chosen = settings("smear_demo", **{"train.ensemble": {"empty": {"model.name": "negative_classifier", **change}}})
-    with pytest.raises(UsageError, match=rf"members\.empty can't set {next(iter(change))}: .*whole images; remove it"):
+    with pytest.raises(UsageError, match=rf"ensemble\.empty can't set {next(iter(change))}: .*whole images; remove it"):
         member_settings(chosen)
