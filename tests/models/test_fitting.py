@@ -132,7 +132,7 @@ def test_what_is_stated_by_hand_stays(settings, cells):
 @pytest.mark.parametrize(
     ("name", "levels", "fitted"),
     [
-        ("torchvision_fcos", [3, 4, 5, 6, 7], ("ranges", 4)),
+        ("torchvision_fcos", [3, 4, 5, 6, 7], ("regression_ranges", 4)),
         ("torchvision_retinanet", [3, 4, 5, 6, 7], ("scales", 3)),
         ("torchvision_faster_rcnn", [2, 3, 4, 5, 6], ("scales", 1)),
         ("rt_detr", [3, 4, 5], None),

@@ -90,6 +90,7 @@ def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settin
     assert sorted(path.name for path in augmented(tmp_path, "smear_demo").iterdir()) == [
         "pack",
         "policy.json",
+        "previews.png",
     ]
 
 
