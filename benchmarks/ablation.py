@@ -107,8 +107,8 @@ class Ablation:
 
     def _predicted(self, settings: TaskSettings, paths: Paths, members: list[Member]) -> tuple[pd.DataFrame, float]:
         """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
-        looks = settings.predict.model_dump(mode="json", exclude={"weights", "negative_from"})
-        looks["apart"] = settings.evaluate.fusion_trials > 0  # views stay so where their fusion is fitted
+        looks = settings.predict.model_dump(mode="json", exclude={"member_weights", "negative_members"})
+        looks["apart"] = settings.evaluate.postprocess_trials > 0  # views stay so where their fusion is fitted
         table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".parquet", ".json"))
         if not record.exists():
             started = time.perf_counter()
@@ -147,7 +147,7 @@ class Ablation:
 
 def _alone(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings without further members."""
-    return {**settings, "train": {**settings["train"], "members": {}}}
+    return {**settings, "train": {**settings["train"], "ensemble": {}}}
 
 
 def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> list[tuple[Row, dict[str, float] | None]]:
@@ -156,8 +156,8 @@ def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> li
     found: list[tuple[Row, dict[str, float] | None]] = [(first, None)]
     _say(first, None)
     for each in rows:
-        members = {**best.changes.get("train.members", {}), **each["changes"].get("train.members", {})}
-        changes = {**best.changes, **each["changes"], **({"train.members": members} if members else {})}
+        members = {**best.changes.get("train.ensemble", {}), **each["changes"].get("train.ensemble", {})}
+        changes = {**best.changes, **each["changes"], **({"train.ensemble": members} if members else {})}
         row = ablation.row(each["name"], changes)
         gained = gain(row.ranking, best.ranking, row.groups)
         found.append((row, gained))

@@ -33,10 +33,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "levels 3-7": {"fpn_levels": [3, 4, 5, 6, 7]},
     "levels 2-5": {"fpn_levels": [2, 3, 4, 5]},
     "levels 3-4": {"fpn_levels": [3, 4]},
-    "head depth 1": {"head_depth": 1},
-    "head depth 4": {"head_depth": 4},
-    "width 64": {"fpn_width": 64},
-    "width 96": {"fpn_width": 96},
+    "head depth 1": {"num_head_convs": 1},
+    "head depth 4": {"num_head_convs": 4},
+    "width 64": {"fpn_channels": 64},
+    "width 96": {"fpn_channels": 96},
     "group norm": {"norm": "group"},
 }
 
@@ -50,18 +50,18 @@ class Peer(nn.Module):
     def __init__(self, model: ModelSettings) -> None:
         super().__init__()
         pyramid = FeaturePyramid(model)
-        pyramid.out_channels = model.fpn_width
+        pyramid.out_channels = model.fpn_channels
         sizes = tuple((2**level,) for level in model.fpn_levels)
         anchors = AnchorGenerator(sizes, ((1.0,),) * len(sizes))
         self.detector = FCOS(
-            _Named(pyramid, model.fpn_width),
+            _Named(pyramid, model.fpn_channels),
             CLASSES,
             min_size=HEIGHT,
             max_size=WIDTH,
             anchor_generator=anchors,
         )
         for head in (self.detector.head.classification_head, self.detector.head.regression_head):
-            head.conv = head.conv[: 3 * model.head_depth]
+            head.conv = head.conv[: 3 * model.num_head_convs]
 
     def forward(self, images: Tensor, targets: list[dict[str, Tensor]] | None = None) -> Any:
         """Losses when training, else detections."""

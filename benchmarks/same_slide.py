@@ -1,4 +1,4 @@
-"""How well `audit.same_slide: detect` finds the slides of photos whose slides are known.
+"""How well `audit.cluster_slides: true` finds the slides of photos whose slides are known.
 
     python benchmarks/same_slide.py [NIH_FOLDER]
 

@@ -43,8 +43,8 @@ class Timed(nn.Module):
 
 def detector() -> nn.Module:
     base = task_settings("smear_demo", load_params(Path(__file__).resolve().parent.parent / "params.yaml"))
-    settings = with_overrides(base, {"model.score_min": 0.0, "model.max_detections": 300})
-    model = build_model(settings.model, "detection", 2, settings.augment.size).eval()
+    settings = with_overrides(base, {"model.score_threshold": 0.0, "model.max_detections": 300})
+    model = build_model(settings.model, "detection", 2, settings.augment.image_size).eval()
     nn.init.normal_(model.head.class_logits.weight, std=0.5)
     return model.to(memory_format=torch.channels_last)
 

@@ -11,18 +11,18 @@ SIDE = 64
 """Pixels of a drawn picture's sides."""
 
 QUICK = {
-    "augment": {"size": 64, "policy": "none", "previews": 2},
-    "model": {"name": "fcos", "fpn_width": 8, "fpn_levels": [3, 4], "head_depth": 1, "norm": "frozen"},
+    "augment": {"image_size": 64, "policy": "none"},
+    "model": {"name": "fcos", "fpn_channels": 8, "fpn_levels": [3, 4], "num_head_convs": 1, "norm": "frozen"},
     "train": {"epochs": 1, "batch_size": 4, "schedule": "constant"},
-    "evaluate": {"gallery": 2, "suspects": 2, "heat_maps": 0},
+    "evaluate": {"gallery_images": 2},
 }
 """Sections of a detection task."""
 
 QUICK_CLASSES = {
-    "augment": {"size": 16, "policy": "none", "previews": 2},
-    "model": {"name": "mlp", "hidden": [4], "norm": "none"},
+    "augment": {"image_size": 16, "policy": "none"},
+    "model": {"name": "mlp", "hidden_units": [4], "norm": "none"},
     "train": {"epochs": 1, "batch_size": 4, "schedule": "constant"},
-    "evaluate": {"gallery": 2, "suspects": 2, "heat_maps": 0},
+    "evaluate": {"gallery_images": 2},
 }
 """Sections of a classification task."""
 

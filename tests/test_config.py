@@ -69,29 +69,37 @@ def test_settings_are_frozen(settings):
         ("predict", {"tta": ["hflip", "hflip@1.0"]}, ["tasks.malaria.predict.tta", "twice"]),
         (
             "predict",
-            {"weights": {"base": 1.0, "other": 1.0}},
-            ["tasks.malaria", "predict.weights needs a value for each of base"],
+            {"member_weights": {"base": 1.0, "other": 1.0}},
+            ["tasks.malaria", "predict.member_weights needs a value for each of base"],
         ),
-        ("train", {"members": {"fold1": {}}}, ["tasks.malaria.train.members.fold1", "not base or fold0"]),
-        ("train", {"members": {"m": {"train.lrr": 0.1}}}, ["tasks.malaria.train.members.m", "'train.lr'"]),
-        ("train", {"members": {"m": {"train.lr": -1.0}}}, ["tasks.malaria.train.members.m", "greater than 0"]),
-        ("train", {"folds": 9}, ["train.folds is 9, but split.folds makes only 5"]),
-        ("split", {"validation": "published"}, ["tasks.malaria", "train.folds must be 1", "split.validation"]),
+        ("train", {"ensemble": {"fold1": {}}}, ["tasks.malaria.train.ensemble.fold1", "not base or fold0"]),
+        ("train", {"ensemble": {"m": {"train.lrr": 0.1}}}, ["tasks.malaria.train.ensemble.m", "'train.lr'"]),
+        ("train", {"ensemble": {"m": {"train.lr": -1.0}}}, ["tasks.malaria.train.ensemble.m", "greater than 0"]),
+        ("train", {"n_folds": 9}, ["train.n_folds is 9, but split.n_folds makes only 5"]),
+        ("split", {"published_val": "keep"}, ["tasks.malaria", "train.n_folds must be 1", "split.published_val"]),
         ("model", {"backbone": "resnet19"}, ["did you mean 'resnet18'"]),
         ("model", {"backbone": "resnext50"}, ["did you mean 'resnext50_32x4d'"]),
-        ("train", {"members": {"m": {"split.folds": 3}}}, ["members.m can't change 'split.folds'"]),
-        ("train", {"members": {"m": {"train.folds": 1}}}, ["members.m can't change 'train.folds'"]),
-        ("train", {"members": {"m": {"augment.size": 2048}}}, ["members.m", "2048 is more than the 1536 pixels"]),
-        ("train", {"members": {"m": {"model.name": "resnet"}}}, ["members.m", "can't do detection"]),
-        ("model", {"name": "presence"}, ["tasks.malaria.model.name", "train.members"]),
-        ("predict", {"negative_from": ["emtpy"]}, ["tasks.malaria", "there is no member 'emtpy'"]),
-        ("predict", {"negative_from": []}, ["tasks.malaria.predict.negative_from", "at least 1 item"]),
-        ("predict", {"weights": "fitted"}, ["tasks.malaria", "evaluate.fusion_trials"]),
-        ("evaluate", {"fusion_trials": -1}, ["tasks.malaria.evaluate.fusion_trials is -1"]),
-        ("predict", {"merge_iou": {"WBC": 0.5}}, ["tasks.malaria", "predict.merge_iou by class"]),
-        ("predict", {"tile": 500}, ["tasks.malaria.predict.tile is 500", "multiple of 32"]),
+        ("train", {"ensemble": {"m": {"split.n_folds": 3}}}, ["ensemble.m can't change 'split.n_folds'"]),
+        ("train", {"ensemble": {"m": {"train.n_folds": 1}}}, ["ensemble.m can't change 'train.n_folds'"]),
+        (
+            "train",
+            {"ensemble": {"m": {"augment.image_size": 2048}}},
+            ["ensemble.m", "2048 is more than the 1536 pixels"],
+        ),
+        ("train", {"ensemble": {"m": {"model.name": "resnet"}}}, ["ensemble.m", "can't do detection"]),
+        ("model", {"name": "negative_classifier"}, ["tasks.malaria.model.name", "train.ensemble"]),
+        ("predict", {"negative_members": ["emtpy"]}, ["tasks.malaria", "there is no member 'emtpy'"]),
+        ("predict", {"negative_members": []}, ["tasks.malaria.predict.negative_members", "at least 1 item"]),
+        ("predict", {"member_weights": "fitted"}, ["tasks.malaria", "evaluate.postprocess_trials"]),
+        ("evaluate", {"postprocess_trials": -1}, ["tasks.malaria.evaluate.postprocess_trials is -1"]),
+        ("predict", {"wbf_iou_threshold": {"WBC": 0.5}}, ["tasks.malaria", "predict.wbf_iou_threshold by class"]),
+        ("predict", {"tile_size": 500}, ["tasks.malaria.predict.tile_size is 500", "multiple of 32"]),
         ("predict", {"tile_overlap": 50}, ["tasks.malaria.predict.tile_overlap is 50", "multiple of 32"]),
-        ("predict", {"tile": 64}, ["tasks.malaria.predict", "tile_overlap must be less than tile, 64, not 64"]),
+        (
+            "predict",
+            {"tile_size": 64},
+            ["tasks.malaria.predict", "tile_overlap must be less than tile_size, 64, not 64"],
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
@@ -124,24 +132,24 @@ def test_an_mlp_is_not_asked_for_views_at_other_scales(params):
 def test_a_preset_lies_between_the_defaults_and_what_the_task_says(params):
     laptop = task_settings("brain_tumor", params)
     gpu = task_settings("brain_tumor", {**params, "preset": "gpu"})
-    assert (laptop.augment.size, gpu.augment.size) == (128, 224)
+    assert (laptop.augment.image_size, gpu.augment.image_size) == (128, 224)
     assert laptop.train.lr == params["defaults"]["train"]["lr"]
     assert gpu.model.pretrained
-    params["tasks"]["brain_tumor"]["augment"] = {"size": 96}
-    assert task_settings("brain_tumor", params).augment.size == 96
+    params["tasks"]["brain_tumor"]["augment"] = {"image_size": 96}
+    assert task_settings("brain_tumor", params).augment.image_size == 96
 
 
 @pytest.mark.parametrize("preset", ["laptop", "gpu"])
 def test_every_class_project_has_a_preset_for_either_machine(params, preset):
     for task in ("brain_tumor", "brain_tumor_binary", "retina_oct", "chest_xray"):
-        assert params["tasks"][task]["presets"][preset]
+        assert preset in params["presets"]["classification"]
         assert task_settings(task, {**params, "preset": preset}).kind == "classification"
 
 
 def test_every_choice_of_a_preset_has_its_reason():
     lines = (ROOT / "params.yaml").read_text().splitlines()
-    choices = [line for line in lines if re.match(r"        \w+\.\w+:", line)]
-    assert len(choices) > 40
+    choices = [line for line in lines if re.match(r" {6,8}\w+\.\w+:", line)]
+    assert len(choices) > 35
     assert [line for line in choices if "  # " not in line] == []
 
 
@@ -162,7 +170,7 @@ def test_an_unknown_preset_names_the_nearest(params, changes, words):
     ("presets", "words"),
     [
         ({"laptop": {"train.epoch": 3}}, ["presets.laptop: train.epoch is not a known key", "'train.epochs'"]),
-        ({"laptop": {"split.folds": 3}}, ["presets.laptop: split.folds is not a known key"]),
+        ({"laptop": {"split.n_folds": 3}}, ["presets.laptop: split.n_folds is not a known key"]),
         ({"laptop": {}, "gpu": {"train.rl": 3}}, ["presets.gpu: train.rl is not a known key"]),
         ({"laptop": {"train.epochs": 0}}, ["tasks.brain_tumor.train.epochs is 0"]),
         ({"laptop": 3}, ["tasks.brain_tumor.presets must hold sections by name"]),
@@ -177,9 +185,24 @@ def test_a_wrong_preset_is_refused_with_its_path(params, presets, words):
         assert word in str(caught.value)
 
 
+def test_a_kind_has_presets_that_a_task_overrides_or_refuses(params):
+    params["preset"] = "gpu"
+    shared = params["presets"]["detection"]["gpu"]
+    task = params["tasks"]["smear_demo"]
+    assert task_settings("smear_demo", params).model.backbone == params["defaults"]["model"]["backbone"]  # none
+    task["presets"] = {}
+    assert task_settings("smear_demo", params).model.backbone == shared["model.backbone"]
+    task["presets"] = {"gpu": {"model.backbone": "resnet34"}}
+    assert task_settings("smear_demo", params).model.backbone == "resnet34"
+    assert task_settings("smear_demo", params).train.lr == shared["train.lr"]
+    shared["train.rl"] = 3
+    with pytest.raises(UsageError, match=r"presets\.detection\.gpu: train\.rl is not a known key"):
+        task_settings("smear_demo", params)
+
+
 def test_a_classifier_does_not_look_at_tiles(params):
-    params["tasks"]["cells_demo"]["predict"] = {"tile": 256}
-    with pytest.raises(UsageError, match=r"tasks\.cells_demo: predict\.tile is for detection"):
+    params["tasks"]["cells_demo"]["predict"] = {"tile_size": 256}
+    with pytest.raises(UsageError, match=r"tasks\.cells_demo: predict\.tile_size is for detection"):
         task_settings("cells_demo", params)
 
 
@@ -238,40 +261,35 @@ def test_overrides_are_validated(settings):
         with_overrides(base, {"model.dropout": 1.5})
 
 
-def test_a_required_sensitivity_and_its_rule_go_together(settings):
-    base = settings("cells_demo", **{"evaluate.beta": 2.0})
-    assert base.evaluate.curve_beta == 2.0
-    assert with_overrides(base, {"evaluate.threshold": "f1"}).evaluate.curve_beta == 1.0
-    both = {"evaluate.threshold": "sensitivity", "evaluate.sensitivity": 0.95}
-    assert with_overrides(base, both).evaluate.sensitivity == 0.95
-    for key, value in both.items():
-        with pytest.raises(UsageError, match="go together"):
-            with_overrides(base, {key: value})
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"predict.weights": {"base": 0.0, "empty": 1.0}}, "no member that finds boxes"),
-        ({"predict.weights": {"base": 1.0, "empty": 0.0}, "predict.negative_from": ["empty"]}, "are 0 for all that"),
-        ({"audit.negative": None, "train.members": {}, "predict.negative_from": ["base"]}, r"needs audit\.negative"),
+        ({"predict.member_weights": {"base": 0.0, "empty": 1.0}}, "no member that finds boxes"),
+        (
+            {"predict.member_weights": {"base": 1.0, "empty": 0.0}, "predict.negative_members": ["empty"]},
+            "are 0 for all that",
+        ),
+        (
+            {"audit.negative": None, "train.ensemble": {}, "predict.negative_members": ["base"]},
+            r"needs audit\.negative",
+        ),
     ],
 )
 def test_a_member_without_boxes_is_not_left_alone(settings, changes, words):
-    members = {"train.members": {"empty": {"model.name": "presence"}}}
+    members = {"train.ensemble": {"empty": {"model.name": "negative_classifier"}}}
     with pytest.raises(UsageError, match=words):
         settings("smear_demo", **{**members, **changes})
 
 
 def test_classes_are_not_fused_by_trials(settings):
-    with pytest.raises(UsageError, match=r"fusion_trials is for detection"):
-        settings("cells_demo", **{"evaluate.fusion_trials": 8})
+    with pytest.raises(UsageError, match=r"postprocess_trials is for detection"):
+        settings("cells_demo", **{"evaluate.postprocess_trials": 8})
 
 
 def test_a_presence_member_needs_a_negative_class(params):
-    members = {"empty": {"model.name": "presence"}}
-    params["tasks"]["smear_demo"]["train"] |= {"members": members}
+    members = {"empty": {"model.name": "negative_classifier"}}
+    params["tasks"]["smear_demo"]["train"] |= {"ensemble": members}
     assert list(member_settings(task_settings("smear_demo", params))) == ["base", "empty"]
     params["tasks"]["smear_demo"]["audit"] |= {"negative": None}
-    with pytest.raises(UsageError, match=r"train\.members\.empty.*needs audit\.negative"):
+    with pytest.raises(UsageError, match=r"train\.ensemble\.empty.*needs audit\.negative"):
         task_settings("smear_demo", params)

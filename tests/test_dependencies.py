@@ -14,6 +14,8 @@ LEFT_OUT = {
     "__init__.py": "the package's name and version",
     "cli.py": "starts a stage",
     "config.py": "checks settings, whose values DVC watches itself",
+    "presets.py": "the same",
+    "retired.py": "names the settings of earlier versions",
     "section.py": "the same",
     "settings.py": "the same",
     "data_settings.py": "the same",

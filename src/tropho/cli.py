@@ -95,6 +95,19 @@ def summary() -> None:
     print_summary(Path.cwd())
 
 
+@app.command("new-names")
+def new_names(
+    file: Annotated[Path, typer.Argument(help="A params.yaml, or a file with entries of one.", metavar="FILE")],
+) -> None:
+    """Rewrite settings of earlier versions in a file to their present names; comments stay."""
+    from tropho.new_names import rewrite_file
+
+    changes = rewrite_file(file)
+    for change in changes:
+        typer.echo(change)
+    typer.echo(f"{file}: {len(changes)} setting(s) changed." if changes else f"{file}: all names are present ones.")
+
+
 @app.command()
 def doctor() -> None:
     """Say what this machine has and lacks, and what to do about it."""

@@ -1,42 +1,35 @@
 """params.yaml -> frozen, validated settings, refused before any work when something is wrong with them."""
 
 import datetime
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from tropho.errors import UsageError
 from tropho.model_settings import PRESENCE
-from tropho.settings import BASE, SECTIONS, TaskSettings
+from tropho.presets import check_keys, chosen_preset, nearest
+from tropho.retired import is_retired, refuse_retired, sentence
+from tropho.settings import BASE, SECTIONS, Kind, TaskSettings
 from tropho.tables import nfc
 
 PARAMS = Path("params.yaml")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 MEMBERS_OWN = ("model", "train", "augment")
-SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
 SHARED_BY_MEMBERS = (
-    "train.members",
-    "train.folds",
+    "train.ensemble",
+    "train.n_folds",
     "train.precision",
-    "augment.encoding",
-    "augment.grey",
-    "augment.previews",
+    "augment.cache_format",
+    "augment.grayscale",
 )
 
-WHOLE_IMAGES: dict[str, Any] = {"crop": None, "mosaic": 0.0, "scales": [1.0, 1.0]}
+WHOLE_IMAGES: dict[str, Any] = {"crop_size": None, "mosaic_prob": 0.0, "zoom_range": [1.0, 1.0]}
 """Values of the settings of `augment` that show parts of images in training, where whole images are shown."""
-
-RETIRED = {
-    "audit.near_duplicate_bits": "is gone: images are aligned and compared, which needs no number of bits; remove it",
-    "split.drop_test_duplicates": "is now split.test_overlap (true is drop_duplicates, false is keep)",
-}
-"""What became of settings of earlier versions."""
 
 
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
@@ -48,12 +41,14 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(params, dict):
-        raise UsageError(f"{path} must hold the keys active, preset, defaults and tasks.")
-    _check_keys(params, ["active", "preset", "defaults", "tasks"], "")
-    for key in ("defaults", "tasks"):
+        raise UsageError(f"{path} must hold the keys active, preset, presets, defaults and tasks.")
+    check_keys(params, ["active", "preset", "presets", "defaults", "tasks"], "")
+    params.setdefault("presets", {})
+    for key in ("presets", "defaults", "tasks"):
         if not isinstance(params.get(key), dict):
             raise UsageError(f"{path} needs a section '{key}'.")
-    _check_keys(params["defaults"], SECTIONS, "defaults.")
+    check_keys(params["presets"], get_args(Kind), "presets.")
+    check_keys(params["defaults"], SECTIONS, "defaults.")
     for section, values in params["defaults"].items():
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
@@ -72,7 +67,7 @@ def _check_choices(params: dict[str, Any]) -> None:
         raise UsageError(f"preset must be the name of one preset, such as laptop, not {preset!r}.")
     for task in active:
         if task not in params["tasks"]:
-            raise UsageError(f"active: there is no task '{task}'{_nearest(task, params['tasks'])}.")
+            raise UsageError(f"active: there is no task '{task}'{nearest(task, params['tasks'])}.")
 
 
 class _Loader(yaml.SafeLoader):
@@ -107,18 +102,22 @@ def load_task(task: str, path: Path = PARAMS) -> TaskSettings:
 def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
     """Settings of a task in an already read params.yaml, validated.
 
-    What the task's own sections say wins over its preset of the name `preset`, and that over `defaults`.
+    What the task's own sections say wins over its preset of the name `preset`, that over its kind's, that over
+    `defaults`.
     """
     if task not in params["tasks"]:
-        raise UsageError(f"There is no task '{task}' in params.yaml{_nearest(task, params['tasks'])}.")
+        raise UsageError(f"There is no task '{task}' in params.yaml{nearest(task, params['tasks'])}.")
     entry = params["tasks"][task]
     where = f"tasks.{task}"
     if not isinstance(entry, dict):
         raise UsageError(
             f"{where} must be a section with the keys kind, description, presets and {', '.join(SECTIONS)}."
         )
-    _check_keys(entry, ["kind", "description", "presets", *SECTIONS], f"{where}.")
-    preset = _preset(entry, params, where)
+    check_keys(entry, ["kind", "description", "presets", *SECTIONS], f"{where}.")
+    refuse_retired(params["defaults"], "defaults")
+    refuse_retired(params.get("presets"), "presets")
+    refuse_retired(entry, where)
+    preset = chosen_preset(entry, params, where)
     merged: dict[str, Any] = {
         "name": task,
         "kind": entry.get("kind"),
@@ -147,26 +146,8 @@ def _check_space(settings: TaskSettings, where: str) -> None:
                 raise UsageError(f"{where}.tune.space.{key}: {error}") from None
 
 
-def _preset(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
-    """What the chosen preset of a task says, by section; nothing for a task without presets."""
-    presets = entry.get("presets")
-    if not isinstance(presets, dict) or not all(isinstance(each, dict) for each in presets.values()):
-        raise UsageError(f"{where}.presets must hold sections by name; write `presets: {{}}` if there are none.")
-    chosen = params.get("preset")
-    if presets and chosen not in presets:
-        raise UsageError(f"preset is '{chosen}', which {where}.presets has not{_nearest(str(chosen), presets)}.")
-    known = [f"{section}.{key}" for section in SET_BY_PRESETS for key in params["defaults"].get(section) or {}]
-    values: dict[str, dict[str, Any]] = {}
-    for name, changes in presets.items():
-        _check_keys(changes, known, f"{where}.presets.{name}: ")
-    for key, value in presets.get(chosen, {}).items():
-        section, _, field = key.partition(".")
-        values.setdefault(section, {})[field] = value
-    return values
-
-
 def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
-    """Settings of every model of a task's ensemble: its own as `base`, then train.members, which have none themselves.
+    """Settings of every model of a task's ensemble: its own as `base`, then train.ensemble, which have none themselves.
 
     Raises:
         UsageError: a member changes what members can't, or to what can't be, or the task's own model finds no boxes;
@@ -175,19 +156,19 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
     if settings.model.name == PRESENCE:
         raise UsageError(
             f"tasks.{settings.name}.model.name '{PRESENCE}' finds no boxes and can't be a task's own model; make it a "
-            f"member, such as train.members: {{empty: {{model.name: {PRESENCE}}}}}."
+            f"member, such as train.ensemble: {{empty: {{model.name: {PRESENCE}}}}}."
         )
     train, predict = settings.train, settings.predict
     alone = {
-        "train": train.model_copy(update={"members": {}}),
-        "predict": predict.model_copy(update={"weights": "equal", "negative_from": None}),
+        "train": train.model_copy(update={"ensemble": {}}),
+        "predict": predict.model_copy(update={"member_weights": "equal", "negative_members": None}),
     }
     shared = settings.model_copy(update=alone)
-    return {BASE: settings, **{name: _member(shared, name, changes) for name, changes in train.members.items()}}
+    return {BASE: settings, **{name: _member(shared, name, changes) for name, changes in train.ensemble.items()}}
 
 
 def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSettings:
-    where = f"tasks.{base.name}.train.members.{name}"
+    where = f"tasks.{base.name}.train.ensemble.{name}"
     for key in changes:
         if key.partition(".")[0] not in MEMBERS_OWN or key in SHARED_BY_MEMBERS:
             raise UsageError(
@@ -206,10 +187,10 @@ def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSetti
             f"{where} can't set augment.{partial[0]}: model '{PRESENCE}' says whether there is anything in an image, "
             "so that it is trained on whole images; remove it."
         )
-    if member.augment.size > base.augment.size:
+    if member.augment.image_size > base.augment.image_size:
         raise UsageError(
-            f"{where}: augment.size {member.augment.size} is more than the {base.augment.size} pixels that images "
-            "are packed at; raise the task's augment.size and lower it in the members."
+            f"{where}: augment.image_size {member.augment.image_size} is more than the {base.augment.image_size} "
+            "pixels that images are packed at; raise the task's augment.image_size and lower it in the members."
         )
     return member
 
@@ -220,10 +201,10 @@ def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSet
     for key, value in overrides.items():
         section, _, field = key.partition(".")
         if section not in SECTIONS or field not in merged[section]:
-            if key in RETIRED:
-                raise UsageError(f"{key} {RETIRED[key]}.")
+            if is_retired(key, value):
+                raise UsageError(sentence(key, key))
             known = [f"{name}.{each}" for name in SECTIONS for each in merged[name]]
-            raise UsageError(f"There is no setting '{key}'{_nearest(key, known)}.")
+            raise UsageError(f"There is no setting '{key}'{nearest(key, known)}.")
         merged[section][field] = value
     return _validated(merged, f"tasks.{settings.name}")
 
@@ -242,9 +223,7 @@ def _sentence(key: str, error: Any) -> str:
     if error["type"] == "extra_forbidden":
         parent, _, name = key.rpartition(".")
         section = parent.rpartition(".")[2]
-        if f"{section}.{name}" in RETIRED:
-            return f"{key} {RETIRED[f'{section}.{name}']}."
-        return f"{key} is not a known setting{_nearest(name, _fields_of(section))}."
+        return f"{key} is not a known setting{nearest(name, _fields_of(section))}."
     if error["type"] == "missing":
         return f"{key} is missing; add it to that section or to defaults."
     if error["type"] == "string_type" and isinstance(value, (bool, int, float, datetime.date)):
@@ -279,14 +258,3 @@ def _plain(number: float) -> str:
     """A number as YAML 1.1 reads it: 1.0e-3, with a point and without padding."""
     mantissa, _, exponent = f"{number:.1e}".partition("e")
     return f"{mantissa}e{int(exponent):+d}"
-
-
-def _check_keys(section: dict[str, Any], known: Any, where: str) -> None:
-    for key in section:
-        if key not in known:
-            raise UsageError(f"{where}{key} is not a known key{_nearest(str(key), known)}.")
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'" if close else f"; known are {', '.join(sorted(known))}"

@@ -1,11 +1,11 @@
-"""The knobs of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
+"""The settings of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
 
 import difflib
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tropho.section import AtLeastOne, NotNegative, Positive, Section, Seed, Share
+from tropho.section import AtLeastOne, Positive, Section, Seed, Share
 
 
 class DownloadSettings(Section):
@@ -49,16 +49,15 @@ class AuditSettings(Section):
     test: list[str] | None
     sample: str | None
     group_pattern: str | None
-    mistyped: Literal["quarantine", "keep"]
+    extension_mismatch: Literal["quarantine", "keep"]
     max_megapixels: Positive
-    min_box: NotNegative
-    double_iou: Positive
-    merge_doubles: bool
-    protocol: Literal["detect", "list", "none"]
-    protocol_level: Annotated[float, Field(gt=0, lt=1)]
-    same_slide: Literal["none", "detect"]
+    duplicate_box_iou: Positive
+    merge_duplicate_boxes: bool
+    missing_labels: Literal["detect", "list", "none"]
+    missing_labels_alpha: Annotated[float, Field(gt=0, lt=1)]
+    cluster_slides: bool
     corrections: str | None
-    sizes: str | None
+    image_sizes_csv: str | None
 
     @field_validator("classes")
     @classmethod
@@ -92,7 +91,7 @@ class AuditSettings(Section):
                 raise ValueError(f"'{role}' is not a known key; {hint}")
         return columns
 
-    @field_validator("corrections", "sizes")
+    @field_validator("corrections", "image_sizes_csv")
     @classmethod
     def _is_watched(cls, path: str | None) -> str | None:
         if path is not None and not (path.startswith("corrections/") and path.endswith(".csv")):
@@ -103,9 +102,9 @@ class AuditSettings(Section):
 class SplitSettings(Section):
     """Folds, and the test set where none is published."""
 
-    validation: Literal["merged", "published"]
-    folds: Annotated[int, Field(ge=2, le=1000)]
-    holdout: Share
+    published_val: Literal["merge", "keep"]
+    n_folds: Annotated[int, Field(ge=2, le=1000)]
+    test_fraction: Share
     grouped: bool
     test_overlap: Literal["keep", "drop_duplicates", "drop_groups"]
     seed: Seed

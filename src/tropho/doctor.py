@@ -86,7 +86,7 @@ def _memory() -> Finding:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (ValueError, OSError, AttributeError):
         return Finding("memory", "unknown on this system")
-    remedy = "" if total > MIN_MEMORY_GB else "lower train.batch_size and augment.size"
+    remedy = "" if total > MIN_MEMORY_GB else "lower train.batch_size and augment.image_size"
     return Finding("memory", f"{total:.0f} GB", remedy)
 
 

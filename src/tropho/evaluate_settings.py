@@ -1,8 +1,8 @@
 """The section `evaluate` of params.yaml; see settings.py."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tropho.section import Count, Pictures, Positive, Section
 
@@ -10,30 +10,15 @@ from tropho.section import Count, Pictures, Positive, Section
 class EvaluateSettings(Section):
     """What is measured."""
 
-    test: bool
-    iou: Annotated[float, Field(gt=0, lt=1)]
-    threshold: Literal["f1", "f_beta", "sensitivity"]
+    score_test: bool
     beta: Positive
-    sensitivity: Annotated[float, Field(gt=0, le=1)] | None
-    gallery: Pictures
-    suspects: Pictures
-    heat_maps: Pictures
-    fusion_trials: Count
-
-    @model_validator(mode="after")
-    def _sensitivity_is_asked_for(self) -> "EvaluateSettings":
-        if (self.threshold == "sensitivity") != (self.sensitivity is not None):
-            raise ValueError("threshold 'sensitivity' and a value of the key 'sensitivity' go together")
-        return self
+    min_recall: Annotated[float, Field(gt=0, le=1)] | None
+    gallery_images: Pictures
+    postprocess_trials: Count
 
     @property
-    def threshold_rule(self) -> str:
+    def threshold_description(self) -> str:
         """What thresholds are chosen by, in words."""
-        if self.sensitivity is not None:
-            return f"a recall of at least {self.sensitivity:g}"
-        return f"the best F{self.curve_beta:g}"
-
-    @property
-    def curve_beta(self) -> float:
-        """The beta of the F that thresholds are chosen by and that is drawn over the threshold."""
-        return 1.0 if self.threshold == "f1" else self.beta
+        if self.min_recall is not None:
+            return f"a recall of at least {self.min_recall:g}"
+        return f"the best F{self.beta:g}"

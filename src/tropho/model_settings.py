@@ -45,7 +45,7 @@ BACKBONES = (
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
-PRESENCE = "presence"
+PRESENCE = "negative_classifier"
 """A detection model that finds no boxes: it says whether there are any."""
 
 IGNORES_REGIONS = ("fcos", "torchvision_fcos", PRESENCE)
@@ -64,26 +64,25 @@ class ModelSettings(Section):
         "torchvision_retinanet",
         "torchvision_faster_rcnn",
         "rt_detr",
-        "presence",
+        "negative_classifier",
     ]
     backbone: str
     pretrained: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    fpn_width: Annotated[int, Field(ge=8, le=2048)]
+    fpn_channels: Annotated[int, Field(ge=8, le=2048)]
     fpn_levels: list[Annotated[int, Field(ge=2, le=7)]] | None
-    anchors: Literal["fixed", "fitted"]
-    ranges: list[Positive] | None
+    fit_levels: bool
+    regression_ranges: list[Positive] | None
     scales: list[Positive] | None
     ratios: list[Positive] | None
-    head_depth: Annotated[int, Field(ge=1, le=32)]
+    num_head_convs: Annotated[int, Field(ge=1, le=32)]
     norm: Literal["batch", "layer", "group", "frozen", "none"]
-    hidden: Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=64)]
+    hidden_units: Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=64)]
     activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "selu"]
-    slope: Positive
-    skip: bool
+    residual: bool
     init: Literal["kaiming", "xavier", "naive"]
-    score_min: Share
-    nms_iou: Share
+    score_threshold: Share
+    nms_iou_threshold: Share
     max_detections: Annotated[int, Field(ge=1, le=100_000)]
 
     @field_validator("backbone")
@@ -112,7 +111,7 @@ class ModelSettings(Section):
         if (self.norm != "batch" and not has_its_own) or self.name == "lenet":
             return None
         if self.name == "mlp":
-            return sys.maxsize if self.hidden else None
+            return sys.maxsize if self.hidden_units else None
         return STRIDE
 
     @property
@@ -138,19 +137,19 @@ class ModelSettings(Section):
     def _levels_follow_each_other(self) -> "ModelSettings":
         levels = self.fpn_levels
         if levels is None:
-            if self.anchors != "fitted":
-                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set anchors to fitted")
+            if not self.fit_levels:
+                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set fit_levels to true")
         elif not levels or levels != list(range(levels[0], levels[0] + len(levels))):
             raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
         return self
 
     @model_validator(mode="after")
     def _anchors_make_sense(self) -> "ModelSettings":
-        if self.ranges is not None and sorted(set(self.ranges)) != self.ranges:
-            raise ValueError(f"ranges must rise, not {self.ranges}")
+        if self.regression_ranges is not None and sorted(set(self.regression_ranges)) != self.regression_ranges:
+            raise ValueError(f"regression_ranges must rise, not {self.regression_ranges}")
         settled = self.fpn_levels is not None or self.name in TORCHVISION
-        if self.ranges is not None and settled and len(self.ranges) != len(self.levels) - 1:
-            raise ValueError(f"ranges must hold one border between each two of the levels {self.levels}")
+        if self.regression_ranges is not None and settled and len(self.regression_ranges) != len(self.levels) - 1:
+            raise ValueError(f"regression_ranges must hold one border between each two of the levels {self.levels}")
         if [] in (self.scales, self.ratios):
             raise ValueError("scales and ratios must not be empty; null takes the detector's own")
         if (published := TORCHVISION.get(self.name)) and published.anchors:
@@ -188,9 +187,9 @@ class ModelSettings(Section):
                 f"pretrained weights were learned with batch norm, which norm '{self.norm}' is not; "
                 "set norm to batch or frozen, or pretrained to false"
             )
-        if not self.skip or self.activation != "relu":
+        if not self.residual or self.activation != "relu":
             raise ValueError(
                 "pretrained weights were learned with skip connections and ReLU; "
-                "set skip to true and activation to relu, or pretrained to false"
+                "set residual to true and activation to relu, or pretrained to false"
             )
         return self

@@ -1,4 +1,4 @@
-"""The knobs of prediction: test-time views, tiles, and how boxes and probabilities of several models become one."""
+"""The settings of prediction: test-time views, tiles, and how boxes and probabilities of several models become one."""
 
 import re
 from typing import Annotated, Literal
@@ -45,17 +45,17 @@ class PredictSettings(Section):
 
     tta: Annotated[list[View], Field(min_length=1), AfterValidator(_check_distinct)]
     batch_size: AtLeastOne
-    tile: Annotated[int, Field(ge=STRIDE, le=16_384, multiple_of=STRIDE)] | None
+    tile_size: Annotated[int, Field(ge=STRIDE, le=16_384, multiple_of=STRIDE)] | None
     tile_overlap: Annotated[int, Field(ge=0, multiple_of=STRIDE)]
-    fusion: Literal["wbf", "nms"]
-    merge_iou: Share | dict[str, Share]
-    weights: Literal["equal", "fitted"] | dict[str, NotNegative]
-    negative_from: Annotated[list[str], Field(min_length=1)] | None
+    ensemble_method: Literal["wbf", "nms"]
+    wbf_iou_threshold: Share | dict[str, Share]
+    member_weights: Literal["equal", "fitted"] | dict[str, NotNegative]
+    negative_members: Annotated[list[str], Field(min_length=1)] | None
 
     @model_validator(mode="after")
     def _tiles_get_on(self) -> "PredictSettings":
-        if self.tile is not None and self.tile_overlap >= self.tile:
-            raise ValueError(f"tile_overlap must be less than tile, {self.tile}, not {self.tile_overlap}")
+        if self.tile_size is not None and self.tile_overlap >= self.tile_size:
+            raise ValueError(f"tile_overlap must be less than tile_size, {self.tile_size}, not {self.tile_overlap}")
         return self
 
     @property
@@ -65,30 +65,40 @@ class PredictSettings(Section):
 
     def weight_of(self, member: str) -> float:
         """How much a member counts unless that is fitted."""
-        return self.weights[member] if isinstance(self.weights, dict) else 1.0
+        return self.member_weights[member] if isinstance(self.member_weights, dict) else 1.0
 
     def overlap_of(self, label: str) -> float:
         """From which overlap boxes of a class are one; 1 for a class that has none, such as the negative one."""
-        return self.merge_iou.get(label, 1.0) if isinstance(self.merge_iou, dict) else self.merge_iou
+        return (
+            self.wbf_iou_threshold.get(label, 1.0)
+            if isinstance(self.wbf_iou_threshold, dict)
+            else self.wbf_iou_threshold
+        )
 
     def says_negative(self, member: str) -> bool:
         """Whether a member's P(negative) counts."""
-        return self.negative_from is None or member in self.negative_from
+        return self.negative_members is None or member in self.negative_members
 
     def faults(self, classes: list[str] | None, members: list[str], boxless: list[str]) -> str | None:
         """What is wrong with values by class or by member, for a task that has these; None if nothing is.
 
         `boxless` are those of the members that find no boxes.
         """
-        if isinstance(self.merge_iou, dict) and sorted(self.merge_iou) != sorted(classes or []):
-            return "predict.merge_iou by class needs audit.classes, and a value for each of them and no other"
-        if isinstance(self.weights, dict) and (set(self.weights) != set(members) or not any(self.weights.values())):
-            return f"predict.weights needs a value for each of {', '.join(members)} and no other, not all of them 0"
-        unknown = [name for name in self.negative_from or [] if name not in members]
+        if isinstance(self.wbf_iou_threshold, dict) and sorted(self.wbf_iou_threshold) != sorted(classes or []):
+            return "predict.wbf_iou_threshold by class needs audit.classes, and a value for each of them and no other"
+        if isinstance(self.member_weights, dict) and (
+            set(self.member_weights) != set(members) or not any(self.member_weights.values())
+        ):
+            return (
+                f"predict.member_weights needs a value for each of {', '.join(members)} and no other, not all of them 0"
+            )
+        unknown = [name for name in self.negative_members or [] if name not in members]
         if unknown:
-            return f"predict.negative_from: there is no member '{unknown[0]}'; members are {', '.join(members)}"
+            return f"predict.negative_members: there is no member '{unknown[0]}'; members are {', '.join(members)}"
         if not any(self.weight_of(name) for name in members if name not in boxless):
-            return "predict.weights leaves no member that finds boxes; give one of them more than 0"
+            return "predict.member_weights leaves no member that finds boxes; give one of them more than 0"
         if not any(self.weight_of(name) for name in members if self.says_negative(name)):
-            return "predict.weights are 0 for all that predict.negative_from names; give one of them more than 0"
+            return (
+                "predict.member_weights are 0 for all that predict.negative_members names; give one of them more than 0"
+            )
         return None

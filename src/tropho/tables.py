@@ -20,6 +20,8 @@ from tropho.errors import DataError
 from tropho.files import atomic_path, reading
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
+DECIMALS = 6
+"""Of confidences and probabilities in a submission."""
 
 IMAGES = {
     "image_id": "string",  # unique; for Zindi the file name, for folders the path below the data set

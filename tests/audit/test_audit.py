@@ -137,7 +137,7 @@ def test_mistyped_and_unlabelled_files_are_listed(settings, smears, rng):
 
 def test_mistyped_images_are_kept_unless_the_settings_say_otherwise(settings, smears, rng):
     photo(rng).save(smears / "images/a.jpg", format="PNG")
-    strict = audit(settings("smear_demo", **{"audit.mistyped": "quarantine"}), smears)
+    strict = audit(settings("smear_demo", **{"audit.extension_mismatch": "quarantine"}), smears)
     kept = audit(settings("smear_demo"), smears)
     statuses = [result.images.set_index("image_id").loc["a.jpg", "status"] for result in (strict, kept)]
     assert statuses == ["mistyped", "ok"]

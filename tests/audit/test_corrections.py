@@ -113,7 +113,7 @@ def audited(settings, tmp_path, *lines: str, **knobs) -> AuditResult:
 
 def test_the_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
     lines = ("b.jpg,add,WBC,3,3,9,9,its box is flat", "a.jpg,add,WBC,4,4,4.5,9,thin", "z.jpg,drop,WBC,0,0,1,1,")
-    result = audited(settings, tmp_path, *lines, **{"audit.merge_doubles": True})
+    result = audited(settings, tmp_path, *lines, **{"audit.merge_duplicate_boxes": True})
     assert rows_of(result.boxes) == [("a.jpg", "WBC", 0, 0, 9.5, 10), ("b.jpg", "WBC", 3, 3, 9, 9)]
     assert result.summary["corrections"] == {"applied": 2, "quarantined": 1}
     counts = result.issues["kind"].value_counts()
@@ -131,7 +131,7 @@ def test_the_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
     ],
 )
 def test_a_line_that_names_the_mean_of_doubles_changes_them_all(settings, tmp_path, line, after):
-    knobs = {"audit.merge_doubles": True, "audit.classes": ["Trophozoite", "WBC"]}
+    knobs = {"audit.merge_duplicate_boxes": True, "audit.classes": ["Trophozoite", "WBC"]}
     result = audited(settings, tmp_path, line, **knobs)
     assert rows_of(result.boxes) == after
     assert result.summary["corrections"] == {"applied": 1, "quarantined": 0}

@@ -146,7 +146,7 @@ def test_the_audit_lists_and_ignores_as_told(settings, tmp_path, protocol, ignor
     (tmp_path / "Test.csv").write_text("Image_ID\nl99.jpg\ns99.jpg\n")
     names = [f"{size}{n}.jpg,{80 if size == 's' else 90},60" for size in "sl" for n in [*range(30), 99]]
     (tmp_path / "corrections/sizes.csv").write_text("image_id,width,height\n" + "\n".join(names))
-    knobs = {"audit.sizes": "corrections/sizes.csv", "audit.protocol": protocol}
+    knobs = {"audit.image_sizes_csv": "corrections/sizes.csv", "audit.missing_labels": protocol}
     result = audit(settings("smear_demo", **knobs), tmp_path, tmp_path)
     told = result.issues[result.issues["kind"] == "left_out_class"]
     assert list(told["action"]) == {"detect": ["ignored"], "list": ["listed"], "none": []}[protocol]
@@ -165,7 +165,7 @@ def test_the_competitions_white_cells_are_missing_at_4160(settings, real_data, t
     (tmp_path / "corrections").mkdir()
     sizes = pd.DataFrame({"image_id": large, "width": 4160, "height": 3120})
     sizes.to_csv(tmp_path / "corrections/sizes.csv", index=False)
-    task = settings("malaria", **{"audit.sizes": "corrections/sizes.csv"})
+    task = settings("malaria", **{"audit.image_sizes_csv": "corrections/sizes.csv"})
     result = audit(task, real_data / "lacuna", tmp_path)
     (found,) = result.summary["left_out"]
     assert (found["class"], found["value"], found["labelled"], found["images"]) == ("WBC", "4160x3120", 0, 40)

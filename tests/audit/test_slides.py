@@ -189,7 +189,7 @@ def test_the_audit_groups_slides_and_folds_keep_them(settings, smears, tmp_path)
 
 def test_slides_are_not_looked_for_unless_asked(settings, smears, tmp_path):
     _, folder = smears
-    result = audit(settings("smear_demo", **{"audit.same_slide": "none"}), folder)
+    result = audit(settings("smear_demo", **{"audit.cluster_slides": False}), folder)
     assert result.images["group"].is_unique
     assert "same_slide" not in result.summary
     figures(result, folder, tmp_path)

@@ -29,7 +29,7 @@ def test_demo_data(demo):
     task, found = demo
     assert broken(found.images, found.boxes, found.issues, found.summary) == []
     splits = split(task.split, found.images, found.boxes)
-    assert broken_split(found.images, splits, task.split.folds) == []
+    assert broken_split(found.images, splits, task.split.n_folds) == []
 
 
 def test_expectations_catch_faults(demo):
@@ -45,7 +45,7 @@ def test_expectations_catch_faults(demo):
         assert "boxes lie inside" in broken(found.images, far, found.issues, found.summary)
     one_group = found.images.assign(group="same")
     splits = split(task.split, found.images, found.boxes).assign(group="same")
-    assert "groups on one side" in broken_split(one_group, splits, task.split.folds)
+    assert "groups on one side" in broken_split(one_group, splits, task.split.n_folds)
 
 
 @pytest.mark.real
@@ -64,12 +64,12 @@ def test_real_data(settings, real_data, task, folder, changes):
     assert broken(found.images, found.boxes, found.issues, found.summary) == []
     if folder != "lacuna":  # with one image of 3,925 there is nothing to split
         splits = split(chosen.split, found.images, found.boxes)
-        assert broken_split(found.images, splits, chosen.split.folds) == []
+        assert broken_split(found.images, splits, chosen.split.n_folds) == []
 
 
 @pytest.mark.real
 def test_real_published_validation_is_kept(settings, real_data):
-    chosen = settings("smear_demo", **VOC, **{"split.validation": "published", "audit.same_slide": "none"})
+    chosen = settings("smear_demo", **VOC, **{"split.published_val": "keep", "audit.cluster_slides": False})
     found = audit(chosen, real_data / "bccd")
     splits = split(chosen.split, found.images, found.boxes)
     assert broken_split(found.images, splits, 2) == []

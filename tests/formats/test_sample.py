@@ -39,7 +39,7 @@ def detecting(settings):
     """The same of a detection with the negative class NEG unless said otherwise."""
 
     def make(**audit):
-        audit = {"negative": "NEG", "classes": None, "protocol": "none", **audit}
+        audit = {"negative": "NEG", "classes": None, "missing_labels": "none", **audit}
         return settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
 
     return make

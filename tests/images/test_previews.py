@@ -55,7 +55,7 @@ def augmenter(pack: Pack, settings: Callable[..., TaskSettings], boxed: bool = T
 
 
 def test_sheet_draws_boxes_on_the_scaled_tile(pack: Pack, tmp_path: Path, settings: Settings) -> None:
-    preview_sheet(augmenter(pack, settings, size=60), [0], ["wide"], CLASSES, tmp_path / "sheet.png")
+    preview_sheet(augmenter(pack, settings, image_size=60), [0], ["wide"], CLASSES, tmp_path / "sheet.png")
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     rows, columns = np.nonzero((sheet == class_colours(CLASSES)["WBC"]).all(axis=2))
     legend_ends = rows.min() + 13
@@ -70,7 +70,7 @@ def test_sheet_draws_boxes_on_the_scaled_tile(pack: Pack, tmp_path: Path, settin
 
 @pytest.mark.parametrize("boxed", [True, False])
 def test_sheet_holds_mixed_shapes_and_classes(pack: Pack, tmp_path: Path, settings: Settings, boxed: bool) -> None:
-    both = augmenter(pack, settings, boxed, size=60, policy="radiology")
+    both = augmenter(pack, settings, boxed, image_size=60, policy="radiology")
     preview_sheet(both, [0, 1], ["a: wide", "b: tall"], CLASSES, tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width == 4 * 248 + 8

@@ -53,15 +53,15 @@ class OneScene:
 
 STEPS = {
     "policy": ["microscopy", "radiology"],
-    "mosaic": [1.0],
-    "crop": [64],
-    "scales": [[0.5, 1.5]],
+    "mosaic_prob": [1.0],
+    "crop_size": [64],
+    "zoom_range": [[0.5, 1.5]],
 }
 
 
 @pytest.mark.parametrize(("step", "value"), [(step, value) for step, values in STEPS.items() for value in values])
 def test_each_step_moves_them_with_the_pixels(settings, step, value):
-    changes = {"augment.size": SIZE, "augment.policy": "none", f"augment.{step}": value}
+    changes = {"augment.image_size": SIZE, "augment.policy": "none", f"augment.{step}": value}
     drawn = scene((90, 20, 128, 60), boxes=[(10, 10, 40, 40)], labels=[1])
     augmenter = Augmenter(settings("smear_demo", **changes).augment, True, OneScene(drawn))
     shares = [bright_share_in_regions(augmenter(0, seed)) for seed in range(30)]

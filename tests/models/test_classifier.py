@@ -85,7 +85,7 @@ def test_seed_repeats_the_initial_weights(settings):
 
 def test_presence_is_learned_and_comes_without_boxes(settings):
     torch.manual_seed(0)
-    network = build_model(settings("smear_demo", **{"model.name": "presence"}).model, "detection", 2, 64)
+    network = build_model(settings("smear_demo", **{"model.name": "negative_classifier"}).model, "detection", 2, 64)
     pixels, ignore = images(4, size=32), torch.tensor([False, True])
     targets = [
         {"boxes": torch.zeros(row % 2, 4), "labels": torch.zeros(row % 2, dtype=torch.int64)} for row in range(4)
@@ -107,7 +107,7 @@ def test_presence_is_learned_and_comes_without_boxes(settings):
 
 
 def test_the_backbone_of_a_presence_classifier_can_be_frozen(settings):
-    network = build_model(settings("smear_demo", **{"model.name": "presence"}).model, "detection", 2, 64)
+    network = build_model(settings("smear_demo", **{"model.name": "negative_classifier"}).model, "detection", 2, 64)
     heads = [name for name, _ in network.named_parameters() if stage_of(name) is None]
     assert heads == ["network.body.fc.1.weight", "network.body.fc.1.bias"]
 

@@ -26,7 +26,7 @@ def build(settings):
 
 @pytest.mark.parametrize("hidden", [[], [8], [32, 16, 8]])
 def test_mlp_has_the_hidden_layers_asked_for(build, hidden):
-    network = build(name="mlp", hidden=hidden)
+    network = build(name="mlp", hidden_units=hidden)
     linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
     assert [layer.in_features for layer in linear] == [3 * 32 * 32, *hidden]
     assert network(images(2)).shape == (2, 3)
@@ -47,7 +47,7 @@ def test_lenet_is_as_published_but_for_the_input(build):
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "leaky_relu", "selu"])
 @pytest.mark.parametrize("name", ["mlp", "lenet"])
 def test_every_mix_learns_one_batch(build, name, activation, norm):
-    network = build(name=name, activation=activation, norm=norm, hidden=[64])
+    network = build(name=name, activation=activation, norm=norm, hidden_units=[64])
     pixels, labels = images(6), torch.tensor([0, 1, 2, 0, 1, 2])
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     first = functional.cross_entropy(network(pixels), labels).item()

@@ -17,7 +17,7 @@ PARTS = {
     "torchvision_faster_rcnn": {"objectness", "proposal", "classification", "box"},
     "rt_detr": {"classification", "box"},
 }
-SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
+SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_each_level_learns_the_boxes_of_its_size(build):
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_detections_keep_the_contract(build, name):
-    detector = build(name, **{"model.max_detections": 7, "model.score_min": 0.0}).eval()
+    detector = build(name, **{"model.max_detections": 7, "model.score_threshold": 0.0}).eval()
     with torch.no_grad():
         outputs = detector(sample()[0], sizes=torch.tensor([[64, 64], [33, 40]]))
     for (height, width), found in zip([(64, 64), (33, 40)], outputs, strict=True):
@@ -154,9 +154,9 @@ def test_detections_keep_the_contract(build, name):
 def test_no_box_is_less_confident_than_score_min(build, name):
     images = sample()[0][:1]
     with torch.no_grad():
-        (everything,) = build(name, **{"model.score_min": 0.0}).eval()(images)
+        (everything,) = build(name, **{"model.score_threshold": 0.0}).eval()(images)
         middle = everything["scores"].median().item()
-        (found,) = build(name, **{"model.score_min": middle}).eval()(images)
+        (found,) = build(name, **{"model.score_threshold": middle}).eval()(images)
     assert 0 < len(found["scores"]) < len(everything["scores"])
     assert found["scores"].min() >= middle
     assert (found["scores"].diff() <= 0).all()
@@ -173,8 +173,8 @@ def test_the_same_input_gives_the_same_output(build):
 
 def test_presence_is_the_best_score(build):
     images = sample()[0]
-    low = build("fcos", **{"model.score_min": 0.0}).eval()
-    high = build("fcos", **{"model.score_min": 1.0}).eval()
+    low = build("fcos", **{"model.score_threshold": 0.0}).eval()
+    high = build("fcos", **{"model.score_threshold": 1.0}).eval()
     with torch.no_grad():
         assert all(each["presence"] == each["scores"].max() for each in low(images))
         assert all(each["presence"] == 0 for each in high(images))
@@ -200,7 +200,7 @@ def test_training_needs_targets(build):
 def test_moving_the_features_moves_the_boxes(build, monkeypatch):
     """A shift by a stride of P4 on both levels gives the very same boxes, 16 pixels on."""
     monkeypatch.setattr(postprocess, "CANDIDATES", 100_000)
-    everything = {"model.nms_iou": 1.0, "model.score_min": 0.0, "model.max_detections": 100_000}
+    everything = {"model.nms_iou_threshold": 1.0, "model.score_threshold": 0.0, "model.max_detections": 100_000}
     head = build("fcos", **{**everything, "model.fpn_levels": [3, 4]}).head.eval()
     features = []
     for cells in (24, 12):

@@ -106,14 +106,14 @@ def test_twice_the_pixels_is_one_level_on(cells):
 def test_fitted_settings_are_explicit_and_build_a_detector(settings, cells, count):
     model = settings(
         "smear_demo",
-        **{"model.name": "fcos", "model.anchors": "fitted", "model.fpn_levels": None, "model.fpn_width": 16},
+        **{"model.name": "fcos", "model.fit_levels": True, "model.fpn_levels": None, "model.fpn_channels": 16},
     ).model
     with pytest.raises(ValueError, match="fit"):
         build_model(model, "detection", 2, 64)
     fitted = fit_to_boxes(model, cells[:count])
-    assert fitted.anchors == "fixed"
+    assert not fitted.fit_levels
     assert fitted.fpn_levels == {1000: [2, 3], 1: [2], 0: [2, 3, 4, 5]}[count]
-    assert fitted.ranges is not None
+    assert fitted.regression_ranges is not None
     assert fitted.scales is None
     with torch.no_grad():
         found = build_model(fitted, "detection", 2, 64).eval()(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
@@ -123,7 +123,7 @@ def test_fitted_settings_are_explicit_and_build_a_detector(settings, cells, coun
 def test_what_is_stated_by_hand_stays(settings, cells):
     by_hand = {"scales": [2.5, 5.0, 7.0], "ratios": [0.8, 1.0, 1.25]}
     overrides = {f"model.{key}": value for key, value in by_hand.items()}
-    chosen = {"model.name": "torchvision_retinanet", "model.anchors": "fitted", **overrides}
+    chosen = {"model.name": "torchvision_retinanet", "model.fit_levels": True, **overrides}
     model = settings("smear_demo", **chosen).model
     fitted = fit_to_boxes(model, cells)
     assert {key: getattr(fitted, key) for key in by_hand} == by_hand
@@ -132,7 +132,7 @@ def test_what_is_stated_by_hand_stays(settings, cells):
 @pytest.mark.parametrize(
     ("name", "levels", "fitted"),
     [
-        ("torchvision_fcos", [3, 4, 5, 6, 7], ("ranges", 4)),
+        ("torchvision_fcos", [3, 4, 5, 6, 7], ("regression_ranges", 4)),
         ("torchvision_retinanet", [3, 4, 5, 6, 7], ("scales", 3)),
         ("torchvision_faster_rcnn", [2, 3, 4, 5, 6], ("scales", 1)),
         ("rt_detr", [3, 4, 5], None),
@@ -141,7 +141,7 @@ def test_what_is_stated_by_hand_stays(settings, cells):
 def test_published_networks_keep_their_levels(settings, cells, name, levels, fitted):
     """They take the place of the competition's detector by name alone, though its levels are left to the boxes."""
     model = fit_to_boxes(settings("malaria", **{"model.name": name}).model, cells)
-    assert model.anchors == "fixed"
+    assert not model.fit_levels
     assert model.levels == levels
     if fitted:
         key, count = fitted

@@ -6,7 +6,7 @@ import torch
 from tropho.models import build_model
 from tropho.models.ignoring import in_regions
 
-SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
+SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 
 
 def losses(settings, images, target, name="fcos", train_bias=None):

@@ -8,7 +8,7 @@ from tropho.models import build_model
 from tropho.models.ignoring import without_ignored
 
 DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
-SMALL = {"model.fpn_width": 32, "model.head_depth": 1}
+SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 WBC = 1
 """Of two classes, the one that is ignored."""
 

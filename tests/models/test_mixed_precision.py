@@ -12,8 +12,8 @@ from tropho.models.grids import Grid
 WIDTH = 1024
 """Pixels of the images' longer side, at which a bfloat16 is right to 4 pixels."""
 
-SMALL = {"model.backbone": "resnet18", "model.pretrained": False, "model.fpn_width": 16, "model.norm": "frozen"}
-KEEP_ALL = {"model.score_min": 0.0, "model.nms_iou": 1.0, "model.max_detections": 300}
+SMALL = {"model.backbone": "resnet18", "model.pretrained": False, "model.fpn_channels": 16, "model.norm": "frozen"}
+KEEP_ALL = {"model.score_threshold": 0.0, "model.nms_iou_threshold": 1.0, "model.max_detections": 300}
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def build(settings, tiny_rt_detr):
 
     def make(name: str):
         torch.manual_seed(0)
-        made = settings("smear_demo", **SMALL, **KEEP_ALL, **{"model.name": name, "model.anchors": "fixed"})
+        made = settings("smear_demo", **SMALL, **KEEP_ALL, **{"model.name": name, "model.fit_levels": False})
         model = build_model(made.model, "detection", 2, WIDTH)
         for parameter_name, value in model.named_parameters():
             if "head." in parameter_name and value.ndim >= 2:

@@ -20,7 +20,7 @@ def random_boxes(seed: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
 @hypothesis_settings(max_examples=40, deadline=None)
 def test_detections_keep_what_was_asked_for(settings, seed, count, iou, most):
     model = settings(
-        "smear_demo", **{"model.score_min": 0.25, "model.nms_iou": iou, "model.max_detections": most}
+        "smear_demo", **{"model.score_threshold": 0.25, "model.nms_iou_threshold": iou, "model.max_detections": most}
     ).model
     scores, boxes = random_boxes(seed, count)
     (found,) = select_detections(scores, boxes, SIZES, model)

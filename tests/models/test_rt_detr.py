@@ -13,7 +13,7 @@ from tropho.models.heads import PRIOR
 from tropho.models.rt_detr import QUERIES
 from tropho.models.rt_detr_networks import ARCHITECTURES, OF_CLASSES, REPOSITORIES, rt_detr_network
 
-EVERYTHING = {"model.nms_iou": 1.0, "model.score_min": 0.0}
+EVERYTHING = {"model.nms_iou_threshold": 1.0, "model.score_threshold": 0.0}
 POSITIONS = 8 * 8 + 4 * 4 + 2 * 2
 """Of an image of 64 pixels."""
 

@@ -12,15 +12,15 @@ Changes = dict[str, dict[str, dict[str, Any]]]
 CHANGES: Changes = {
     "smear_demo": {
         "download": {"images": 40, "test_images": 10},
-        "augment": {"size": 160},
-        "model": {"fpn_width": 32},
+        "augment": {"image_size": 160},
+        "model": {"fpn_channels": 32},
         "train": {"epochs": 2},
-        "tune": {"trials": 2, "epochs": 1, "images": 16},
+        "tune": {"trials": 2, "epochs": 1, "max_train_images": 16},
     },
     "cells_demo": {
         "download": {"images": 160, "test_images": 40},
-        "split": {"folds": 2},
-        "augment": {"size": 32},
+        "split": {"n_folds": 2},
+        "augment": {"image_size": 32},
         "train": {"epochs": 2},
         "tune": {"trials": 2, "epochs": 1},
     },
@@ -28,12 +28,12 @@ CHANGES: Changes = {
 
 TINY_CELLS = {
     "download": {"images": 100, "test_images": 6},
-    "split": {"folds": 2},
-    "augment": {"size": 16, "previews": 0},
+    "split": {"n_folds": 2},
+    "augment": {"image_size": 16},
     "model": {"name": "lenet"},
-    "train": {"epochs": 1, "folds": 1, "workers": 0},
-    "tune": {"trials": 1, "epochs": 1, "images": 8},
-    "evaluate": {"gallery": 0, "heat_maps": 0, "suspects": 0},
+    "train": {"epochs": 1, "n_folds": 1, "num_workers": 0},
+    "tune": {"trials": 1, "epochs": 1, "max_train_images": 8},
+    "evaluate": {"gallery_images": 0},
 }
 """Sections of cells_demo for tests in which the stages must run and their results do not matter."""
 

@@ -47,7 +47,7 @@ def classified(tmp_path):
             "kind": "classification",
             "download": {"source": "local", "path": "../mine"},
             "audit": {"format": "label_csv"},
-            "split": {"folds": 2, "holdout": 0.0},
+            "split": {"n_folds": 2, "test_fraction": 0.0},
         },
     )
     checkout.run("dvc", "repro", "split@mine")
@@ -83,9 +83,9 @@ def test_changed_files_rerun_what_they_must_and_no_more(classified):
 
 def test_an_experiment_in_a_temporary_folder_keeps_the_data(classified):
     checkout, _ = classified
-    checkout.run("dvc", "exp", "run", "--temp", "--name", "three", "-S", "tasks.mine.split.folds=3", "split@mine")
+    checkout.run("dvc", "exp", "run", "--temp", "--name", "three", "-S", "tasks.mine.split.n_folds=3", "split@mine")
     assert "three" in checkout.run("dvc", "exp", "show", "--csv").stdout
-    done = checkout.run("dvc", "exp", "run", "--name", "four", "-S", "tasks.mine.split.folds=4", "split@mine")
+    done = checkout.run("dvc", "exp", "run", "--name", "four", "-S", "tasks.mine.split.n_folds=4", "split@mine")
     assert stages_run(done.stdout) == ["fingerprint@mine", "split@mine"]
 
 

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.pipeline
 
 CHANGES: Changes = {
     task: {
-        "split": {"folds": 2},
-        "augment": {"size": 32, "previews": 4},
+        "split": {"n_folds": 2},
+        "augment": {"image_size": 32},
         "model": {"name": "lenet"},
         "train": {"epochs": 1},
-        "evaluate": {"gallery": 2, "heat_maps": 0},
+        "evaluate": {"gallery_images": 2},
     }
     for task in REPOSITORY
 }

@@ -112,7 +112,7 @@ def test_tasks_and_summary_say_how_far_it_went(built):
 
 def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):
     copy = checkout()
-    copy.edit(smear_demo={"train": {"clip_norm": 4.0}})
+    copy.edit(smear_demo={"train": {"clip_grad_norm": 4.0}})
     rerun = stages_run(copy.run("dvc", "repro", "--dry").stdout)
     assert set(rerun) <= {f"{stage}@smear_demo" for stage in ("tune", "train", "evaluate", "submit", "report")}
     assert "train@smear_demo" in rerun
@@ -123,7 +123,9 @@ def test_a_member_joins_without_training_the_others_again(checkout):
     weights = copy.path / "models/smear_demo/fold0/weights.safetensors"
     before, history = sha256_of(weights), weights.with_name("history.csv").read_bytes()
     copy.edit(
-        smear_demo={"train": {"members": {"coarse": {"augment.size": 128, "model.head_depth": 1, "train.epochs": 1}}}}
+        smear_demo={
+            "train": {"ensemble": {"coarse": {"augment.image_size": 128, "model.num_head_convs": 1, "train.epochs": 1}}}
+        }
     )
     copy.run("dvc", "repro", "submit@smear_demo")
     assert (sha256_of(weights), weights.with_name("history.csv").read_bytes()) == (before, history)
@@ -157,7 +159,7 @@ def test_a_killed_training_ends_with_the_weights_of_one_never_killed(checkout, t
     weights = f"models/{task}/fold0/weights.safetensors"
     before = sha256_of(killed.path / weights)
     for copy in (whole, killed):
-        copy.edit(**{task: {"train": {"epochs": 3, "ema": 0.9}, "tune": {"trials": 0}}})
+        copy.edit(**{task: {"train": {"epochs": 3, "ema_decay": 0.9}, "tune": {"trials": 0}}})
     whole.run("dvc", "repro", f"train@{task}")
 
     process = subprocess.Popen(

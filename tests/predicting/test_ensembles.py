@@ -59,7 +59,7 @@ def classified(task, rows) -> pd.DataFrame:
 @pytest.fixture
 def classifying(settings, rng):
     """A task with fitted weights, its truth of 40 images, and a member that knows beside one that guesses."""
-    chosen = {"predict.weights": "fitted", "train.members": {"guesses": {"train.seed": 1}}}
+    chosen = {"predict.member_weights": "fitted", "train.ensemble": {"guesses": {"train.seed": 1}}}
     task = build_task(settings("cells_demo", **chosen), ["a", "b"])
     labels = rng.integers(0, 2, 40)
     images = pd.DataFrame({"image_id": [f"i{number:02d}" for number in range(40)], "group": "g"})
@@ -103,7 +103,7 @@ def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
 def detecting(settings, rng):
     """A task with fitted fusion, its truth of 25 images, and two detectors: one sees, one adds what is not there."""
     task = build_task(
-        settings("smear_demo", **{"evaluate.fusion_trials": 12, "train.members": {"bad": {"train.seed": 1}}}),
+        settings("smear_demo", **{"evaluate.postprocess_trials": 12, "train.ensemble": {"bad": {"train.seed": 1}}}),
         ["Trophozoite", "WBC"],
     )
     ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
@@ -143,7 +143,7 @@ def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
 
 def test_fusion_without_trials_learns_nothing(detecting, settings):
     _, truth, stacked, groups = detecting
-    task = build_task(settings("smear_demo", **{"train.members": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
+    task = build_task(settings("smear_demo", **{"train.ensemble": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
     assert fit_members(build_evaluator(task), truth, stacked, groups) == {}
 
 
@@ -161,7 +161,7 @@ def test_weights_by_class_fuse_each_class_by_its_own(detecting):
 @pytest.fixture
 def without_negative(settings):
     """A task whose images have no negative row, with fitted fusion, and its truth: one box in each of 20 images."""
-    chosen = {"audit.negative": None, "evaluate.fusion_trials": 2, "train.members": {"other": {"train.seed": 1}}}
+    chosen = {"audit.negative": None, "evaluate.postprocess_trials": 2, "train.ensemble": {"other": {"train.seed": 1}}}
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     ids = [f"i{number:02d}" for number in range(20)]
     boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES)[:-1])
@@ -236,7 +236,11 @@ VIEWS = {"predict.tta": ["identity", "hflip"]}
 @pytest.mark.parametrize("members", [[], ["other"]])
 @pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
-    chosen = {**VIEWS, "predict.fusion": method, "train.members": {name: {"train.seed": 1} for name in members}}
+    chosen = {
+        **VIEWS,
+        "predict.ensemble_method": method,
+        "train.ensemble": {name: {"train.seed": 1} for name in members},
+    }
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     views = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
     at_once = {name: task.merge(tables) for name, tables in views.items()}
@@ -268,7 +272,7 @@ def test_a_look_without_a_find_counts(settings):
 
 def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(settings, rng):
     """Two WBC that overlap by 0.6 are made one by the overlap as set, and are two by one that is fitted."""
-    task = build_task(settings("smear_demo", **VIEWS, **{"evaluate.fusion_trials": 8}), ["Trophozoite", "WBC"])
+    task = build_task(settings("smear_demo", **VIEWS, **{"evaluate.postprocess_trials": 8}), ["Trophozoite", "WBC"])
     ids = [f"i{number:02d}" for number in range(25)]
     pair = [[10.0, 10.0, 50.0, 50.0], [20.0, 10.0, 60.0, 50.0]]
     rows = [[each, "WBC", *box] for each in ids[5:] for box in pair]

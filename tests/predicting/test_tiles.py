@@ -152,7 +152,7 @@ def test_presence_is_the_highest_of_the_tiles_and_the_best_boxes_are_kept():
 def fcos(settings):
     """An FCOS with random weights that finds much."""
     torch.manual_seed(0)
-    changes = {"model.fpn_width": 16, "model.score_min": 0.0, "model.max_detections": 2000}
+    changes = {"model.fpn_channels": 16, "model.score_threshold": 0.0, "model.max_detections": 2000}
     detector = build_model(settings("smear_demo", **changes).model, "detection", 2, 128)
     torch.nn.init.normal_(detector.head.class_logits.weight, std=0.5)
     return detector.eval()
@@ -186,7 +186,7 @@ class Near(torch.nn.Module):
 def test_a_real_detector_finds_the_same_away_from_seams(settings):
     """FCOS without its group norms, which know of the whole picture, on features of near pixels."""
     torch.manual_seed(0)
-    changes = {"model.fpn_levels": [3], "model.fpn_width": 16, "model.score_min": 0.12}
+    changes = {"model.fpn_levels": [3], "model.fpn_channels": 16, "model.score_threshold": 0.12}
     chosen = settings("smear_demo", **changes, **{"model.max_detections": 2000})
     detector = build_model(chosen.model, "detection", 2, 128).eval()
     detector.pyramid = Near()
@@ -219,7 +219,7 @@ VIEWS = ["identity", "antitranspose", "hflip@1.25", "rot90@0.5", "vflip@2"]
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_task_tiles_what_each_view_shows(settings, view):
-    task = build_task(settings("smear_demo", **{"predict.tile": 96, "predict.tile_overlap": 64}), ["a", "b"])
+    task = build_task(settings("smear_demo", **{"predict.tile_size": 96, "predict.tile_overlap": 64}), ["a", "b"])
     wanted = [
         (10, 8, 24, 24, 0, False),
         (84, 70, 28, 20, 1, True),
@@ -238,7 +238,7 @@ def test_the_task_tiles_what_each_view_shows(settings, view):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_tiles_of_an_image_do_not_depend_on_its_batch(settings, view):
-    task = build_task(settings("smear_demo", **{"predict.tile": 96, "predict.tile_overlap": 32}), ["a", "b"])
+    task = build_task(settings("smear_demo", **{"predict.tile_size": 96, "predict.tile_overlap": 32}), ["a", "b"])
     wanted = [(5, 8, 50, 40, 0, False), (70, 5, 50, 110, 1, False), (130, 10, 45, 80, 0, False)]
     wide = painted(120, 185, wanted)
     tall, small = np.ascontiguousarray(wide.transpose(1, 0, 2)), painted(70, 100, wanted)
@@ -253,14 +253,14 @@ def test_tiles_of_an_image_do_not_depend_on_its_batch(settings, view):
 
 
 def test_training_looks_at_whole_images(settings):
-    task = build_task(settings("smear_demo", **{"predict.tile": 64, "predict.tile_overlap": 32}), ["a", "b"])
+    task = build_task(settings("smear_demo", **{"predict.tile_size": 64, "predict.tile_overlap": 32}), ["a", "b"])
     detector = BlobDetector()
     task.predict(detector, task.collate([task.sample(painted(100, 120, []))]))
     assert [tuple(shape[-2:]) for shape in detector.batches] == [(128, 128)]
 
 
 def test_a_presence_member_looks_at_whole_images(settings):
-    changes = {"model.name": "presence", "predict.tile": 64, "predict.tile_overlap": 32}
+    changes = {"model.name": "negative_classifier", "predict.tile_size": 64, "predict.tile_overlap": 32}
     task = build_task(settings("smear_demo", **changes), ["a", "b"])
     detector = BlobDetector()
     task.predict(detector, task.collate([task.sample(painted(100, 120, []))]), "hflip")

@@ -190,12 +190,6 @@ def test_no_search_no_chapter(tree, settings):
     assert "tuning" not in [each["id"] for each in page.all("section")]
 
 
-def test_title_of_the_settings(tmp_path, settings):
-    task = settings("cells_demo", **{"report.title": "Cells & <friends>"})
-    text = report(task, Paths(tmp_path, "cells_demo"))
-    assert "<h1>Cells &amp; &lt;friends&gt;</h1>" in text
-
-
 def test_album_tells_charts_from_photos(tmp_path, helpers):
     helpers["chart"](tmp_path / "chart.png")
     helpers["photo"](tmp_path / "photo.png")

@@ -10,9 +10,9 @@ NO_BOXES = empty(BOXES)
 
 def knobs(**changes) -> SplitSettings:
     standard = {
-        "validation": "merged",
-        "folds": 5,
-        "holdout": 0.2,
+        "published_val": "merge",
+        "n_folds": 5,
+        "test_fraction": 0.2,
         "grouped": True,
         "test_overlap": "drop_duplicates",
         "seed": 0,

@@ -64,7 +64,7 @@ def test_packs_train_and_test_and_records_the_policy(
     tmp_path: Path, settings: MakeSettings, task: str, detection: bool
 ) -> None:
     workspace(tmp_path, task, detection)
-    record = run(settings(task, **{"augment.size": 48, "augment.previews": 4}), tmp_path)
+    record = run(settings(task, **{"augment.image_size": 48}), tmp_path)
     folder = augmented(tmp_path, task)
     assert sorted(path.name for path in folder.iterdir()) == ["pack", "policy.json", "previews.png"]
     assert Pack(folder / "pack").image_ids == [f"id_{number:02}.png" for number in range(10)]
@@ -77,19 +77,20 @@ def test_packs_train_and_test_and_records_the_policy(
 
 def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settings: MakeSettings) -> None:
     workspace(tmp_path, "smear_demo", True)
-    first = settings("smear_demo", **{"augment.size": 48, "augment.previews": 2})
+    first = settings("smear_demo", **{"augment.image_size": 48})
     run(first, tmp_path)
     packed = augmented(tmp_path, "smear_demo") / "pack" / "images.bin"
     inode, policy = packed.stat().st_ino, (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes()
     run(first, tmp_path)
     assert (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes() == policy
     (augmented(tmp_path, "smear_demo") / ".pack.abc").mkdir()  # as a killed run leaves it
-    run(with_overrides(first, {"augment.policy": "radiology", "augment.previews": 0}), tmp_path)
+    run(with_overrides(first, {"augment.policy": "radiology"}), tmp_path)
     assert packed.stat().st_ino == inode
     assert (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes() != policy
     assert sorted(path.name for path in augmented(tmp_path, "smear_demo").iterdir()) == [
         "pack",
         "policy.json",
+        "previews.png",
     ]
 
 
@@ -155,7 +156,7 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: 
     images["path"] = images["image_id"] + ".jpg"
     write_pack(images, real_data / "bccd" / "JPEGImages", tmp_path / "pack", 320)
     classes = sorted(boxes["label"].unique())
-    chosen = settings("smear_demo", **{"augment.size": 320, "augment.policy": policy}).augment
+    chosen = settings("smear_demo", **{"augment.image_size": 320, "augment.policy": policy}).augment
     scenes = Scenes(Pack(tmp_path / "pack"), images, boxes, classes)
     augmenter = Augmenter(chosen, True, scenes)
     after = 0

@@ -10,7 +10,7 @@ from tropho.stages import train
 from tropho.training import fit
 from tropho.training.checkpoints import ABANDONED_DAYS, drop_checkpoints
 
-LONG = {"train.epochs": 3, "train.validate_every": 3}
+LONG = {"train.epochs": 3, "train.val_interval": 3}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def stop_after_one(settings, paths, epochs):  # noqa: F811
     epochs.clear()
 
 
-@pytest.mark.parametrize("change", [{"train.workers": 1}, {"train.log_layers": True}, {"augment.previews": 0}])
+@pytest.mark.parametrize("change", [{"train.num_workers": 1}, {"train.log_layer_stats": True}])
 def test_a_training_goes_on_with_other_workers_and_more_to_log(chosen, paths, epochs, change):  # noqa: F811
     stop_after_one(chosen(**LONG), paths, epochs)
     train.run(chosen(**LONG, **change), paths.root)

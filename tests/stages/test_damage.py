@@ -22,7 +22,7 @@ def cut_short(path):
 @pytest.mark.parametrize("harm", [flip, cut_short, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("file", ["weights.safetensors", "history.csv"])
 def test_a_damaged_fold_is_trained_again(chosen, paths, fits, capsys, harm, file):  # noqa: F811
-    settings = chosen(**{"train.folds": 2})
+    settings = chosen(**{"train.n_folds": 2})
     train.run(settings, paths.root)
     before = {number: (paths.fold(number) / "weights.safetensors").read_bytes() for number in (0, 1)}
     harm(paths.fold(0) / file)

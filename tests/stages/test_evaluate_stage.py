@@ -24,9 +24,8 @@ CLASSES = ["Parasitized", "Uninfected"]
 SIZE = 16
 LIGHT = {
     "model.name": "lenet",
-    "augment.size": SIZE,
-    "evaluate.gallery": 0,
-    "evaluate.heat_maps": 2,
+    "augment.image_size": SIZE,
+    "evaluate.gallery_images": 6,
 }
 
 
@@ -118,7 +117,7 @@ def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
 
 @pytest.mark.parametrize("most", [5, 0])
 def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, most):
-    task, paths = trained(**{"evaluate.suspects": most})
+    task, paths = trained(**{"evaluate.gallery_images": most})
     evaluate.run(task, paths.root)
     table = pd.read_csv(paths.evaluate / "suspects.csv")
     assert list(table.columns) == list(SUSPECTS)
@@ -149,7 +148,7 @@ def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypat
 
 
 def test_thresholds_and_undefined_quantities_are_written(trained):
-    task, paths = trained(**{"evaluate.threshold": "sensitivity", "evaluate.sensitivity": 0.9})
+    task, paths = trained(**{"evaluate.min_recall": 0.9})
     evaluate.run(task, paths.root)
     thresholds = read(paths, "thresholds.json")
     oof = pd.read_csv(paths.evaluate / "tables/oof/quantities_at_thresholds.csv").set_index(["class", "quantity"])
@@ -162,7 +161,7 @@ def test_thresholds_and_undefined_quantities_are_written(trained):
 
 
 def test_the_test_can_be_held_back(trained):
-    task, paths = trained(**{"evaluate.test": False})
+    task, paths = trained(**{"evaluate.score_test": False})
     metrics = evaluate.run(task, paths.root)
     assert metrics["headline"]["on"] == "oof"
     assert set(metrics) == {"headline", "oof", "folds"}
@@ -175,7 +174,7 @@ def test_the_test_can_be_held_back(trained):
 @pytest.mark.parametrize("model", ["lenet", "mlp"])
 def test_heat_maps_are_drawn_or_their_absence_is_told(trained, model):
     pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed; `make setup` installs it")
-    task, paths = trained(**{"model.name": model, "model.hidden": [4]})
+    task, paths = trained(**{"model.name": model, "model.hidden_units": [4]})
     evaluate.run(task, paths.root)
     drawn = {path.stem for path in (paths.evaluate / "figures" / "oof").glob("gradcam*")}
     said = [note for note in read(paths, "notes.json")["oof"] if "Grad-CAM" in note]

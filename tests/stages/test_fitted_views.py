@@ -16,16 +16,16 @@ from tropho.tracking import NullTracker
 from tropho.training.fit import make_accelerator
 
 SMALL = {
-    "model.fpn_width": 8,
+    "model.fpn_channels": 8,
     "model.norm": "group",  # without statistics that so few steps leave unsettled
-    "audit.protocol": "none",
-    "augment.size": 64,
+    "audit.missing_labels": "none",
+    "augment.image_size": 64,
     "augment.policy": "none",
     "train.epochs": 1,
     "train.batch_size": 4,
-    "train.folds": 2,
+    "train.n_folds": 2,
     "predict.tta": ["identity", "hflip"],
-    "evaluate.gallery": 0,
+    "evaluate.gallery_images": 0,
 }
 FITTED = {"merge_iou": {"Trophozoite": 0.95, "WBC": 0.95}}
 
@@ -40,7 +40,7 @@ def chosen(settings, monkeypatch):
 
 
 def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chosen, smear_paths, monkeypatch):
-    paths, fitting = smear_paths, chosen(**{"evaluate.fusion_trials": 2})
+    paths, fitting = smear_paths, chosen(**{"evaluate.postprocess_trials": 2})
     record = train.run(chosen(), paths.root)
     tables = {}
     for name, settings in {"as set": chosen(), "fitting": fitting}.items():

@@ -18,7 +18,7 @@ def crowds(project, monkeypatch):
     names = {f"c{number}": "cell" for number in range(12)}
     rows = draw_cells(folder, {**names, "empty0": None, "empty1": None})
     rows.to_csv(folder / "Train.csv", index=False)
-    sections = {**QUICK, "split": {"folds": 2, "holdout": 0.0}}
+    sections = {**QUICK, "split": {"n_folds": 2, "test_fraction": 0.0}}
     audit = {"format": "boxes_csv", "negative": "NEG"}
     project.add(TASK, "detection", download={"path": str(folder)}, audit=audit, **sections)
     project.run(TASK, "download", "audit")
@@ -42,7 +42,7 @@ def test_a_detector_trains_and_is_judged_beside_them(crowds):
 @pytest.mark.parametrize("name", ["torchvision_retinanet", "rt_detr"])
 def test_other_detectors_refuse_before_they_train(crowds, name):
     model = {"name": name, "norm": "batch", "pretrained": False}
-    sections = {**QUICK, "model": model, "split": {"folds": 2, "holdout": 0.0}}
+    sections = {**QUICK, "model": model, "split": {"n_folds": 2, "test_fraction": 0.0}}
     audit = {"format": "boxes_csv", "negative": "NEG"}
     crowds.run(TASK, "split", "augment", "tune")
     crowds.add(TASK, "detection", download={"path": str(crowds.root / "cells")}, audit=audit, **sections)
@@ -64,7 +64,7 @@ def test_crowds_of_a_coco_file_are_ignored_regions(project, monkeypatch):
     ]
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cell"}]}
     (folder / "instances_train.json").write_text(json.dumps(content))
-    split = {"folds": 2, "holdout": 0.0}
+    split = {"n_folds": 2, "test_fraction": 0.0}
     sections = {**QUICK, "split": split}
     project.add(TASK, "detection", download={"path": str(folder)}, audit={"format": "coco"}, **sections)
     project.run(TASK, "download", "audit")

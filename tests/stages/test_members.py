@@ -15,9 +15,15 @@ from tropho.tasks.classification import ClassificationTask
 from tropho.tracking import NullTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
-SMALL = {"model.name": "lenet", "augment.size": 24, "augment.policy": "none", "train.epochs": 1, "train.folds": 1}
-NO_PICTURES = {"evaluate.gallery": 0, "evaluate.heat_maps": 0}
-OTHER = {"other": {"train.seed": 1, "augment.size": 16, "model.name": "mlp", "model.hidden": [8]}}
+SMALL = {
+    "model.name": "lenet",
+    "augment.image_size": 24,
+    "augment.policy": "none",
+    "train.epochs": 1,
+    "train.n_folds": 1,
+}
+NO_PICTURES = {"evaluate.gallery_images": 0}
+OTHER = {"other": {"train.seed": 1, "augment.image_size": 16, "model.name": "mlp", "model.hidden_units": [8]}}
 
 
 @pytest.fixture(autouse=True)
@@ -88,17 +94,17 @@ def test_only_what_is_new_or_changed_is_trained(chosen, paths, fits):
     assert fits == [("lenet", 24, 0)]
     weights = sha256_of(paths.fold(0) / "weights.safetensors")
 
-    record = train.run(chosen(**{"train.members": OTHER}), paths.root)
+    record = train.run(chosen(**{"train.ensemble": OTHER}), paths.root)
     assert fits[1:] == [("mlp", 16, 1)]
     assert sha256_of(paths.fold(0) / "weights.safetensors") == weights
     assert (paths.models / "other" / "fold0" / "weights.safetensors").exists()
     assert list(record["members"]) == ["other"]
     assert not paths.checkpoints.exists()
 
-    train.run(chosen(**{"train.members": OTHER, "train.folds": 2}), paths.root)
+    train.run(chosen(**{"train.ensemble": OTHER, "train.n_folds": 2}), paths.root)
     assert fits[2:] == [("lenet", 24, 1), ("mlp", 16, 2)]
 
-    train.run(chosen(**{"train.folds": 2}), paths.root)
+    train.run(chosen(**{"train.n_folds": 2}), paths.root)
     assert fits[4:] == []
     assert not (paths.models / "other").exists()
 
@@ -109,7 +115,7 @@ def test_only_what_is_new_or_changed_is_trained(chosen, paths, fits):
 
 @pytest.mark.parametrize("weights", ["equal", {"base": 1.0, "other": 3.0}])
 def test_members_are_fused_out_of_fold_and_on_the_test(chosen, paths, weights):
-    settings = chosen(**{"train.members": OTHER, "train.folds": 2, "predict.weights": weights})
+    settings = chosen(**{"train.ensemble": OTHER, "train.n_folds": 2, "predict.member_weights": weights})
     train.run(settings, paths.root)
     metrics = evaluate.run(settings, paths.root)
     columns = [f"p_{name}" for name in CLASSES]
@@ -129,7 +135,7 @@ def test_members_are_fused_out_of_fold_and_on_the_test(chosen, paths, weights):
 
 
 def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
-    settings = chosen(**{"train.members": OTHER, "predict.weights": "fitted"})
+    settings = chosen(**{"train.ensemble": OTHER, "predict.member_weights": "fitted"})
     train.run(settings, paths.root)
     evaluate.run(settings, paths.root)
     monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: settings)

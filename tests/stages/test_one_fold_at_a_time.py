@@ -34,7 +34,10 @@ def alive(monkeypatch):
 
 def test_a_fold_leaves_no_model_and_no_worker(chosen, paths, alive):  # noqa: F811
     gc.collect()
-    train.run(chosen(**{"train.folds": 2, "train.workers": 1, "train.ema": 0.9, "train.members": OTHER}), paths.root)
+    train.run(
+        chosen(**{"train.n_folds": 2, "train.num_workers": 1, "train.ema_decay": 0.9, "train.ensemble": OTHER}),
+        paths.root,
+    )
     assert len(alive) >= 3
     assert set(alive) == {(0, 0)}
 
@@ -60,8 +63,8 @@ def test_each_model_is_frozen_by_its_own_settings(chosen, paths, monkeypatch):  
         return made[-1]
 
     monkeypatch.setattr(fit, "make_accelerator", noted)
-    frozen = {"model.name": "resnet", "model.pretrained": False, "train.freeze_epochs": 1}
-    train.run(chosen(**{"train.members": {"frozen": frozen}}), paths.root)
+    frozen = {"model.name": "resnet", "model.pretrained": False, "train.freeze_backbone_epochs": 1}
+    train.run(chosen(**{"train.ensemble": {"frozen": frozen}}), paths.root)
     assert [each.ddp_handler.find_unused_parameters for each in made] == [False, True]
 
 
@@ -69,7 +72,7 @@ def test_models_of_several_precisions_are_trained_in_one_process(settings, data)
     pack, truth = data
     found = []
     for precision in ("float32", "bf16", "float32"):
-        small = {"augment.size": 32, "model.name": "lenet", "train.epochs": 1, "train.precision": precision}
+        small = {"augment.image_size": 32, "model.name": "lenet", "train.epochs": 1, "train.precision": precision}
         found.append(fit.fit(build_task(settings("cells_demo", **small), ["a", "b"]), pack, truth, truth, 0).weights)
     assert not torch.equal(found[0]["dense.1.weight"], found[1]["dense.1.weight"])
     torch.testing.assert_close(found[0], found[2], rtol=0, atol=0)
@@ -78,10 +81,10 @@ def test_models_of_several_precisions_are_trained_in_one_process(settings, data)
 def test_settings_that_change_no_weight_keep_a_training(chosen, paths, alive):  # noqa: F811
     record = train.run(chosen(), paths.root)
     count = len(alive)
-    same = {"train.workers": 2, "augment.previews": 0}
+    same = {"train.num_workers": 2}
     assert train.run(chosen(**same), paths.root)["folds"] == record["folds"]
     assert len(alive) == count + 1  # made once to count its parameters
-    logged = train.run(chosen(**{"train.log_layers": True}), paths.root)
+    logged = train.run(chosen(**{"train.log_layer_stats": True}), paths.root)
     assert len(alive) > count + 2  # trained again, since what is asked for was not measured
     assert logged["folds"][0]["sha256"]["weights.safetensors"] == record["folds"][0]["sha256"]["weights.safetensors"]
     train.run(chosen(), paths.root)

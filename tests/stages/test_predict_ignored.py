@@ -22,16 +22,16 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
         files[name] = tmp_path / name
         Image.new("RGB", size).save(files[name])
     files["gone.png"] = tmp_path / "gone.png"
-    detect = settings("smear_demo", **{"audit.protocol": "detect"})
+    detect = settings("smear_demo", **{"audit.missing_labels": "detect"})
     assert ignored_in(files, left_out_findings(detect, paths)) is None  # no audit
     paths.audit.mkdir(parents=True)
     (paths.audit / "summary.json").write_text(json.dumps({"left_out": [FINDING]}))
     found = ignored_in(files, left_out_findings(detect, paths))
     assert found.dropna().to_dict() == {"wide.png": '["WBC"]', "tall.png": '["WBC"]'}
-    assert left_out_findings(settings("smear_demo", **{"audit.protocol": "list"}), paths) == []
+    assert left_out_findings(settings("smear_demo", **{"audit.missing_labels": "list"}), paths) == []
     assert isinstance(found, pd.Series)
 
 
 def test_post_processing_needs_a_negative_class(settings) -> None:
     with pytest.raises(UsageError, match=r"audit\.negative"):
-        settings("smear_demo", **{"audit.negative": None, "predict.negative_from": ["base"]})
+        settings("smear_demo", **{"audit.negative": None, "predict.negative_members": ["base"]})

@@ -17,8 +17,13 @@ from tropho.stages.predict import predict_files
 from tropho.tasks import build_task
 
 SMALL = {
-    "smear_demo": {"model.fpn_width": 8, "augment.size": 64, "audit.negative": None, "audit.protocol": "none"},
-    "cells_demo": {"model.name": "lenet", "augment.size": 24},
+    "smear_demo": {
+        "model.fpn_channels": 8,
+        "augment.image_size": 64,
+        "audit.negative": None,
+        "audit.missing_labels": "none",
+    },
+    "cells_demo": {"model.name": "lenet", "augment.image_size": 24},
 }
 CLASSES = {"smear_demo": ["Trophozoite", "WBC"], "cells_demo": ["Parasitized", "Uninfected"]}
 
@@ -28,7 +33,7 @@ def ensemble(settings, tmp_path, monkeypatch):
     """Function (task, members, changes) that keeps untrained models of a task and returns its paths."""
 
     def make(task, members, **changes):
-        changed = {"train.members": {name: {"train.seed": 1} for name in members}}
+        changed = {"train.ensemble": {name: {"train.seed": 1} for name in members}}
         chosen = settings(task, **SMALL[task], **changed, **changes)
         paths = Paths(tmp_path, task)
         for name, own in member_settings(chosen).items():
@@ -56,7 +61,7 @@ def blank(tmp_path):
 
 
 def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
-    paths = ensemble("smear_demo", ["other"], **{"model.score_min": 0.9})
+    paths = ensemble("smear_demo", ["other"], **{"model.score_threshold": 0.9})
     said = predict_files("smear_demo", [blank], tmp_path / "out.csv", paths.root)
     assert said.startswith("1 of 1 images predicted; 0 rows")
     assert pd.read_csv(tmp_path / "out.csv").empty

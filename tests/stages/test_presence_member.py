@@ -13,17 +13,17 @@ from tropho.tasks.detection import DetectionTask
 from tropho.tracking import NullTracker
 
 SMALL = {
-    "model.fpn_width": 8,
+    "model.fpn_channels": 8,
     "model.norm": "group",  # without statistics that so few steps leave unsettled
-    "audit.protocol": "none",
-    "augment.size": 64,
+    "audit.missing_labels": "none",
+    "augment.image_size": 64,
     "augment.policy": "none",
     "train.epochs": 1,
     "train.batch_size": 4,
-    "train.members": {"empty": {"model.name": "presence", "augment.size": 32, "model.dropout": 0.1}},
-    "predict.negative_from": ["empty"],
-    "evaluate.fusion_trials": 2,
-    "evaluate.gallery": 0,
+    "train.ensemble": {"empty": {"model.name": "negative_classifier", "augment.image_size": 32, "model.dropout": 0.1}},
+    "predict.negative_members": ["empty"],
+    "evaluate.postprocess_trials": 2,
+    "evaluate.gallery_images": 0,
 }
 
 
@@ -36,7 +36,7 @@ def untracked(monkeypatch):
 
 def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear_paths, monkeypatch):
     paths = smear_paths
-    chosen = settings("smear_demo", **SMALL, **{"train.folds": 2})
+    chosen = settings("smear_demo", **SMALL, **{"train.n_folds": 2})
     record = train.run(chosen, paths.root)
     assert all(0 < fold["score"] <= 1 for fold in record["members"]["empty"]["folds"])
     metrics = evaluate.run(chosen, paths.root)

@@ -35,7 +35,7 @@ def test_hold_out_has_its_share_and_every_part_its_classes():
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.1, 0.3, 0.5])
 def test_other_shares(share):
-    splits = split(knobs(holdout=share), images_of(400), NO_BOXES)
+    splits = split(knobs(test_fraction=share), images_of(400), NO_BOXES)
     assert (splits["subset"] == "test").mean() == pytest.approx(share, abs=0.01)
 
 
@@ -77,7 +77,7 @@ def test_detection_is_stratified_by_classes_and_size():
         for chosen, label in ((with_wbc, "WBC"), (with_parasite, "Trophozoite"))
         for image_id in images.loc[chosen, "image_id"]
     ]
-    splits = split(knobs(holdout=0.0), images, conform(pd.DataFrame(rows), BOXES))
+    splits = split(knobs(test_fraction=0.0), images, conform(pd.DataFrame(rows), BOXES))
     for trait in (large, with_wbc, with_parasite, ~with_wbc & ~with_parasite):
         shares = pd.Series(trait).groupby(splits["fold"]).mean()
         assert shares.max() - shares.min() < 0.06
@@ -91,7 +91,7 @@ def test_folds_of_grouped_photos_are_alike_and_the_summary_says_how_far():
     objects = rng.poisson(rng.gamma(2, 4, 80)[slide]) * (rng.random(len(slide)) < 0.8)
     rows = {"image_id": images["image_id"].repeat(objects), "label": "WBC", **dict.fromkeys(BOX, 0.0)}
     boxes = conform(pd.DataFrame(rows), BOXES)
-    splits = split(knobs(holdout=0.0), images, boxes)
+    splits = split(knobs(test_fraction=0.0), images, boxes)
     fold = splits["fold"].to_numpy()
     expected = {}
     for trait, amount in {
@@ -103,7 +103,7 @@ def test_folds_of_grouped_photos_are_alike_and_the_summary_says_how_far():
     }.items():
         totals = pd.Series(amount.astype(float)).groupby(fold).sum()
         expected[trait] = (totals / totals.mean() - 1).abs().max()
-    summary = summarise(splits, images, boxes, knobs(holdout=0.0))
+    summary = summarise(splits, images, boxes, knobs(test_fraction=0.0))
     assert summary["unevenness"] == pytest.approx(expected, abs=1e-4)
     assert max(expected.values()) < 0.1
     trait = max(expected, key=expected.get)
@@ -126,8 +126,8 @@ def test_too_few_images_are_refused_with_their_status(count):
 
 
 def test_a_hold_out_of_everything_is_refused():
-    with pytest.raises(DataError, match=r"split\.holdout"):
-        split(knobs(holdout=1.0), images_of(40), NO_BOXES)
+    with pytest.raises(DataError, match=r"split\.test_fraction"):
+        split(knobs(test_fraction=1.0), images_of(40), NO_BOXES)
 
 
 def test_stage_writes_table_and_summary(settings, tmp_path, capsys):
@@ -138,16 +138,16 @@ def test_stage_writes_table_and_summary(settings, tmp_path, capsys):
     assert read_table(tmp_path / "data/splits/cells_demo.csv", SPLITS).equals(splits)
     assert (tmp_path / "data/splits/cells_demo.json").exists()
     told = capsys.readouterr().err
-    assert "80 training images in 5 folds, 20 for test; where train.folds is 1, the 16 of fold 0 alone judge." in told
-    assert "split.holdout asks" not in told
+    assert "80 training images in 5 folds, 20 for test; where train.n_folds is 1, the 16 of fold 0 alone judge." in told
+    assert "split.test_fraction asks" not in told
 
 
 @pytest.mark.parametrize(("asked", "held"), [(0.02, "0.0%"), (0.03, "5.0%")])
 def test_a_hold_out_other_than_asked_for_is_told(asked, held):
     images = images_of(200)
-    splits = split(knobs(holdout=asked), images, NO_BOXES)
+    splits = split(knobs(test_fraction=asked), images, NO_BOXES)
     told = (
-        f"split.holdout asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole groups, "
-        "in parts of 1/20 or larger."
+        f"split.test_fraction asks for {asked:.1%} of the images, and {held} are held out for test: it takes whole "
+        "groups, in parts of 1/20 or larger."
     )
-    assert told in summarise(splits, images, NO_BOXES, knobs(holdout=asked))["notes"]
+    assert told in summarise(splits, images, NO_BOXES, knobs(test_fraction=asked))["notes"]

@@ -23,17 +23,23 @@ def boxes_of(**images: list[int]) -> pd.DataFrame:
         (
             ["b"] * 3 + ["a"] * 37,
             0.0,
-            "Class 'b' has 3 groups of training images for 5 folds. To go on, set split.folds to 3.",
+            "Class 'b' has 3 groups of training images for 5 folds. To go on, set split.n_folds to 3.",
             "",
-            {"folds": 3},
+            {"n_folds": 3},
         ),
-        (["b"] * 2 + ["a"] * 38, 0.4, "Class 'b' has", "set split.holdout to 0", {"holdout": 0.0, "folds": 2}),
-        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.folds to 2", {"folds": 2}),
+        (
+            ["b"] * 2 + ["a"] * 38,
+            0.4,
+            "Class 'b' has",
+            "set split.test_fraction to 0",
+            {"test_fraction": 0.0, "n_folds": 2},
+        ),
+        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.n_folds to 2", {"n_folds": 2}),
     ],
 )
 def test_a_class_of_few_groups_is_refused_with_settings_that_work(labels, holdout, problem, remedy, changes):
     images = images_of(40, label=labels)
-    asked = knobs(holdout=holdout)
+    asked = knobs(test_fraction=holdout)
     with pytest.raises(DataError) as refused:
         split(asked, images, NO_BOXES)
     assert problem in str(refused.value)
@@ -61,11 +67,11 @@ def prepared(project, source, **sections):
 @pytest.mark.parametrize("holdout", [0.0, 0.2])
 def test_a_class_of_one_image_can_be_dropped_as_told(project, tmp_path, rng, holdout):
     source = pictures(tmp_path / "source", rng, a=12, b=12, c=1)
-    prepared(project, source, split={"holdout": holdout})
+    prepared(project, source, split={"test_fraction": holdout})
     told = project.tropho("split", "t", code=1).text
     assert "Class 'c' has" in told
     assert "merge or drop what is rare with audit.class_map, such as {c: null}" in told
-    prepared(project, source, split={"holdout": holdout}, audit={"class_map": {"c": None}})
+    prepared(project, source, split={"test_fraction": holdout}, audit={"class_map": {"c": None}})
     project.run("t", "split")
 
 
@@ -92,24 +98,24 @@ def test_one_group_alone_is_refused_with_a_remedy(project, tmp_path, rng):
 @pytest.mark.parametrize(("groups", "folds"), [(4, 3), (3, 2), (2, 2)])
 def test_fewer_groups_than_folds_are_told_how_many_work(groups, folds):
     images = images_of(60, group=[f"g{number % groups}" for number in range(60)], label=pd.NA)
-    with pytest.raises(DataError, match=rf"can't be dealt into 5 folds.*To go on, set split\.folds to {folds}\."):
+    with pytest.raises(DataError, match=rf"can't be dealt into 5 folds.*To go on, set split\.n_folds to {folds}\."):
         split(knobs(), images, NO_BOXES)
-    assert set(split(knobs(folds=folds), images, NO_BOXES)["fold"]) >= set(range(folds))
+    assert set(split(knobs(n_folds=folds), images, NO_BOXES)["fold"]) >= set(range(folds))
 
 
 def test_what_excluded_copies_leave_short_can_be_kept():
     images = images_of(12, subset=["train"] * 6 + ["test"] * 6, duplicate=[f"i{n % 6:04d}" for n in range(12)])
     images["group"] = images["duplicate"]
-    with pytest.raises(DataError, match=r"set split\.test_overlap to keep and set split\.folds to 2"):
+    with pytest.raises(DataError, match=r"set split\.test_overlap to keep and set split\.n_folds to 2"):
         split(knobs(), images, NO_BOXES)
-    split(knobs(test_overlap="keep", folds=2), images, NO_BOXES)
+    split(knobs(test_overlap="keep", n_folds=2), images, NO_BOXES)
 
 
 def test_a_class_that_only_the_published_validation_has_is_refused():
     images = images_of(60, subset=["train"] * 40 + ["validation"] * 20, label=["a", "b"] * 20 + ["c"] * 10 + ["a"] * 10)
-    with pytest.raises(DataError, match=r"No training image is of class 'c'.*set split\.validation to merged"):
-        split(knobs(validation="published", holdout=0.0), images, NO_BOXES)
-    split(knobs(holdout=0.0), images, NO_BOXES)
+    with pytest.raises(DataError, match=r"No training image is of class 'c'.*set split\.published_val to merge"):
+        split(knobs(published_val="keep", test_fraction=0.0), images, NO_BOXES)
+    split(knobs(test_fraction=0.0), images, NO_BOXES)
 
 
 def told_of(settings, tmp_path, capsys, images, boxes=NO_BOXES, **changes):
@@ -123,30 +129,30 @@ def told_of(settings, tmp_path, capsys, images, boxes=NO_BOXES, **changes):
 def test_a_fold_without_objects_of_a_class_is_told(settings, tmp_path, capsys):
     images = images_of(40, label=pd.NA)
     boxes = boxes_of(cell=list(range(40)), rare=[3, 4])
-    told = told_of(settings, tmp_path, capsys, images, boxes, holdout=0.0)
+    told = told_of(settings, tmp_path, capsys, images, boxes, test_fraction=0.0)
     assert "Some folds can't score every class: 'rare' is not in fold" in told
-    assert "Set split.folds to 2" in told
-    assert "can't score" not in told_of(settings, tmp_path, capsys, images, boxes, holdout=0.0, folds=2)
+    assert "Set split.n_folds to 2" in told
+    assert "can't score" not in told_of(settings, tmp_path, capsys, images, boxes, test_fraction=0.0, n_folds=2)
 
 
 def test_a_class_of_one_image_with_objects_is_told(settings, tmp_path, capsys):
     images = images_of(40, label=pd.NA)
-    told = told_of(settings, tmp_path, capsys, images, boxes_of(cell=list(range(40)), rare=[3]), holdout=0.0)
+    told = told_of(settings, tmp_path, capsys, images, boxes_of(cell=list(range(40)), rare=[3]), test_fraction=0.0)
     assert "such as {rare: null}" in told
     dropped = boxes_of(cell=list(range(40)))
-    assert "can't score" not in told_of(settings, tmp_path, capsys, images, dropped, holdout=0.0)
+    assert "can't score" not in told_of(settings, tmp_path, capsys, images, dropped, test_fraction=0.0)
 
 
 def test_a_hold_out_without_a_class_is_told(settings, tmp_path, capsys):
     # Both groups with the class are too large for a hold-out of a twentieth.
     images = images_of(200, label=["a"] * 120 + ["b"] * 80)
     images.loc[120:, "group"] = ["p"] * 40 + ["q"] * 40
-    told = told_of(settings, tmp_path, capsys, images, holdout=0.05, folds=2)
-    assert "The hold-out has no image of 'b', so the test says nothing about that; raise split.holdout" in told
+    told = told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
+    assert "The hold-out has no image of 'b', so the test says nothing about that; raise split.test_fraction" in told
     images = images.assign(group=images["image_id"])
-    assert "The hold-out has no" not in told_of(settings, tmp_path, capsys, images, holdout=0.05, folds=2)
+    assert "The hold-out has no" not in told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
     images.loc[120:, "group"] = [f"p{number % 4}" for number in range(80)]
-    raised = told_of(settings, tmp_path, capsys, images, holdout=0.25, folds=2)
+    raised = told_of(settings, tmp_path, capsys, images, test_fraction=0.25, n_folds=2)
     assert "The hold-out has no" not in raised
 
 
@@ -164,9 +170,9 @@ def test_gaps_name_the_parts_without_a_class():
 def test_published_sets_without_a_class_or_labels_are_told(settings, tmp_path, capsys):
     subset = ["train"] * 80 + ["validation"] * 20 + ["test"] * 20
     images = images_of(120, subset=subset, label=["a", "b"] * 40 + ["a"] * 40)
-    told = told_of(settings, tmp_path, capsys, images, validation="published")
+    told = told_of(settings, tmp_path, capsys, images, published_val="keep")
     assert "published validation set has no image of 'b'" in told
-    assert "set split.validation to merged" in told
+    assert "set split.published_val to merge" in told
     assert "The published test set has no image of 'b'" in told
     merged = told_of(settings, tmp_path, capsys, images.assign(label=images["label"].mask(images["subset"] == "test")))
     assert "published validation set" not in merged

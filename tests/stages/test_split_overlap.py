@@ -49,7 +49,7 @@ def published_images() -> pd.DataFrame:
 
 def test_a_published_validation_set_is_the_only_fold():
     images = published_images()
-    splits = split(knobs(validation="published"), images, NO_BOXES)
+    splits = split(knobs(published_val="keep"), images, NO_BOXES)
     side = splits.set_index("image_id")[["subset", "fold"]].apply(tuple, axis=1)
     numbers = side.index.str[1:].astype(int)
     assert list(side.index[side == ("excluded", -1)]) == ["i0002", "i0003", "i0090"]
@@ -58,7 +58,7 @@ def test_a_published_validation_set_is_the_only_fold():
     assert set(side[rest & (numbers >= 80) & (numbers < 120)]) == {("train", 0)}
     assert set(side[numbers >= 120]) == {("test", -1)}
 
-    summary = summarise(splits, images, NO_BOXES, knobs(validation="published", holdout=0.0))
+    summary = summarise(splits, images, NO_BOXES, knobs(published_val="keep", test_fraction=0.0))
     assert (summary["excluded"], summary["train_images_in_validation_groups"]) == (3, 2)
     assert summary["notes"] == [
         "78 training images (fold 1, never validated), 39 of the published validation set (fold 0), 30 for test.",
@@ -66,7 +66,7 @@ def test_a_published_validation_set_is_the_only_fold():
         "2 training images share 1 group with the published validation set, so its score flatters.",
     ]
 
-    kept = split(knobs(validation="published", test_overlap="keep"), images, NO_BOXES)
+    kept = split(knobs(published_val="keep", test_overlap="keep"), images, NO_BOXES)
     assert kept["subset"].value_counts().to_dict() == {"train": 120, "test": 30}
 
 
@@ -75,8 +75,8 @@ def test_a_published_validation_set_may_share_patients_with_the_test():
     images = published_images()
     images.loc[[99, 125], "group"] = "p"  # validation and test; 7 and 8 are in training
     images.loc[[100, 126], "group"] = "q"  # validation and test alone
-    splits = split(knobs(validation="published"), images, NO_BOXES)
-    summary = summarise(splits, images, NO_BOXES, knobs(validation="published", holdout=0.0))
+    splits = split(knobs(published_val="keep"), images, NO_BOXES)
+    summary = summarise(splits, images, NO_BOXES, knobs(published_val="keep", test_fraction=0.0))
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
     assert "2 training images share 1 group with the published test set, so its score flatters." in summary["notes"]
 
@@ -92,7 +92,7 @@ def test_a_published_validation_set_is_dealt_out_where_merged():
 
 def test_the_hold_out_takes_no_published_validation_image_nor_its_patients():
     images = published_images()[:120]
-    splits = split(knobs(validation="published"), images, NO_BOXES).set_index("image_id")
+    splits = split(knobs(published_val="keep"), images, NO_BOXES).set_index("image_id")
     test = splits[splits["subset"] == "test"]
     assert 14 <= len(test) <= 17
     assert set(test.index.str[1:].astype(int)) <= set(range(80)) - {2, 3, 7, 8}
@@ -107,7 +107,7 @@ def test_nothing_is_held_out_of_fewer_than_two_groups(settings, tmp_path, capsys
     images = images_of(75, subset=subset, group=group)
     write_table(images, tmp_path / "data/audit/cells_demo/images.csv", IMAGES)
     write_table(NO_BOXES, tmp_path / "data/audit/cells_demo/boxes.csv", BOXES)
-    task = settings("cells_demo", **{"split.validation": "published", "split.holdout": 0.5, "train.folds": 1})
+    task = settings("cells_demo", **{"split.published_val": "keep", "split.test_fraction": 0.5, "train.n_folds": 1})
     splits = run(task, tmp_path)
     assert splits["subset"].value_counts().to_dict() == ({"train": 65, "test": 10} if free == 2 else {"train": 75})
     assert (splits.loc[50:, "fold"] == 0).all()
@@ -118,11 +118,11 @@ def test_nothing_is_held_out_of_fewer_than_two_groups(settings, tmp_path, capsys
 
 def test_publishing_is_refused_where_nothing_is_published():
     with pytest.raises(UsageError, match=r"split\.validation is 'published', but the data set publishes no validation"):
-        split(knobs(validation="published"), images_of(40), NO_BOXES)
+        split(knobs(published_val="keep"), images_of(40), NO_BOXES)
     images = published_images()
     images.loc[images["subset"] == "validation", "status"] = "missing"
     with pytest.raises(DataError, match="No image of the published validation set can be used"):
-        split(knobs(validation="published"), images, NO_BOXES)
+        split(knobs(published_val="keep"), images, NO_BOXES)
 
 
 def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
@@ -134,7 +134,7 @@ def test_what_is_shared_with_the_test_is_told_for_one_fold_too():
     whole.loc[shared[:2], "fold"] = 0
     notes = summarise(whole, images, NO_BOXES, knobs())["notes"]
     assert (
-        "6 training images share 1 group with the published test set, so its score flatters (where train.folds is 1, "
+        "6 training images share 1 group with the published test set, so its score flatters (where train.n_folds is 1, "
         "4 of them train)."
     ) in notes
 
@@ -151,7 +151,7 @@ def test_groups_of_the_test_leave_training_on_demand():
     )
     assert summary["train_images_in_shared_groups"] == 0
 
-    kept = split(knobs(test_overlap="drop_groups", validation="published"), images, NO_BOXES)
+    kept = split(knobs(test_overlap="drop_groups", published_val="keep"), images, NO_BOXES)
     assert list(kept.loc[kept["subset"] == "excluded", "image_id"]) == [
         f"i{number:04d}" for number in (2, 3, 7, 8, 9, 90)
     ]

@@ -31,7 +31,7 @@ def small(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("TROPHO_TRACKING", "off")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    made = settings("cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16})
+    made = settings("cells_demo", **{"model.name": "mlp", "model.hidden_units": [], "augment.image_size": 16})
     paths = Paths(tmp_path, made.name)
     fold = paths.models / "fold0"
     fold.mkdir(parents=True)
@@ -117,7 +117,8 @@ def test_a_task_without_submissions_is_wrong_usage(small):
 def test_a_submission_without_test_predictions_is_not_entered(small, settings):
     made, root = small
     held_back = settings(
-        "cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16, "evaluate.test": False}
+        "cells_demo",
+        **{"model.name": "mlp", "model.hidden_units": [], "augment.image_size": 16, "evaluate.score_test": False},
     )
     paths = Paths(root, made.name)
     record = read_json(paths.models / "run.json")
@@ -142,8 +143,8 @@ def test_an_evaluation_that_does_not_say_what_it_is_of_is_not_submitted(small):
     [
         ({}, "r2", "changed since: member base); run `tropho evaluate cells_demo`"),
         ({"predict.tta": ["identity", "hflip"]}, "r1", "changed since: predict.tta); run `tropho evaluate cells_demo`"),
-        ({"evaluate.test": False}, "r1", "changed since: evaluate.test); run `tropho evaluate cells_demo`"),
-        ({"train.members": {"b": {"train.seed": 1}}}, "r1", "params.yaml asks for base, b; run `dvc repro`"),
+        ({"evaluate.score_test": False}, "r1", "changed since: evaluate.score_test); run `tropho evaluate cells_demo`"),
+        ({"train.ensemble": {"b": {"train.seed": 1}}}, "r1", "params.yaml asks for base, b; run `dvc repro`"),
     ],
 )
 def test_predictions_of_other_models_or_views_are_not_submitted(small, settings, changes, run_id, asked):
@@ -152,6 +153,6 @@ def test_predictions_of_other_models_or_views_are_not_submitted(small, settings,
     record = read_json(paths.models / "run.json")
     write_evaluated(paths.evaluate, {**record, "folds": [{"fold": 0, "run_id": "r1"}]}, made)
     write_json(paths.models / "run.json", {**record, "folds": [{"fold": 0, "run_id": run_id}]})
-    now = settings("cells_demo", **{"model.name": "mlp", "model.hidden": [], "augment.size": 16, **changes})
+    now = settings("cells_demo", **{"model.name": "mlp", "model.hidden_units": [], "augment.image_size": 16, **changes})
     with pytest.raises(DataError, match=re.escape(asked)):
         submit.run(now, root)

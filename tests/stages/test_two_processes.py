@@ -19,13 +19,13 @@ from tropho.stages import evaluate, train
 PLAIN = {
     **SMALL,
     **NO_PICTURES,
-    "train.folds": 2,
+    "train.n_folds": 2,
     "train.batch_size": 4,
     "train.optimizer": "sgd",
     "model.norm": "none",
     "predict.batch_size": 3,
     "tune.trials": 0,
-    "train.members": {"other": {**OTHER["other"], "model.norm": "layer"}},
+    "train.ensemble": {"other": {**OTHER["other"], "model.norm": "layer"}},
 }
 
 

@@ -44,7 +44,12 @@ def cells(project, negative, empty_fold=0, **train):
         audit = {"format": "coco"}
     sections = {**QUICK, "train": {**QUICK["train"], **train}, **extra}
     project.add(
-        "t", "detection", download={"path": str(folder)}, audit=audit, split={"folds": 2, "holdout": 0.0}, **sections
+        "t",
+        "detection",
+        download={"path": str(folder)},
+        audit=audit,
+        split={"n_folds": 2, "test_fraction": 0.0},
+        **sections,
     )
     project.run("t", "download", "audit", "split")
     path = project.root / "data" / "splits" / "t.csv"
@@ -77,7 +82,14 @@ def coco(folder, rows):
 
 def test_a_fold_without_objects_keeps_the_last_epoch_and_says_so(project):
     """Plateaus and patience wait for scores that are defined, and no file has a NaN."""
-    train = {"epochs": 3, "schedule": "plateau", "step_epochs": 1, "patience": 1, "lr": 1.0e-3, "warmup_epochs": 0.0}
+    train = {
+        "epochs": 3,
+        "schedule": "plateau",
+        "decay_epochs": 1,
+        "early_stopping_patience": 1,
+        "lr": 1.0e-3,
+        "warmup_epochs": 0.0,
+    }
     cells(project, negative=False, **train)
     project.run("t", "tune")
     said = project.run("t", "train").text
@@ -135,18 +147,18 @@ def test_a_search_judged_by_images_without_objects_ends_with_a_sentence(project)
         "detection",
         download={"path": str(folder)},
         audit={"format": "coco"},
-        split={"folds": 2, "holdout": 0.0},
+        split={"n_folds": 2, "test_fraction": 0.0},
         **{**QUICK, "tune": tune},
     )
     said = project.tropho("tune", "t", code=1).text
     assert "The score after epoch 1 is undefined" in said
-    assert "set tune.trials to 0, or another tune.seed" in said
+    assert "set tune.trials to 0, or another train.seed" in said
 
 
 def classes(project, counts, kind="classification", **sections):
     draw_classes(project.root / "pictures", counts)
     download = {"path": str(project.root / "pictures")}
-    split = {"folds": 2, "holdout": 0.0}
+    split = {"n_folds": 2, "test_fraction": 0.0}
     project.add("t", kind, download=download, **{"split": split, **QUICK_CLASSES, **sections})
 
 
@@ -192,7 +204,7 @@ def test_a_test_without_labels(project):
     test = draw_cells(folder, {f"t{number}": "cell" for number in range(3)}, "test")
     test[["Image_ID"]].to_csv(folder / "Test.csv", index=False)
     audit = {"format": "boxes_csv", "negative": "NEG"}
-    project.add("t", "detection", download={"path": str(folder)}, audit=audit, split={"folds": 2}, **QUICK)
+    project.add("t", "detection", download={"path": str(folder)}, audit=audit, split={"n_folds": 2}, **QUICK)
     project.run("t", "download", "audit", "split", "augment", *STAGES)
     metrics = read(project, "reports", "t", "evaluate", "metrics.json")
     assert "test" not in metrics
@@ -201,7 +213,7 @@ def test_a_test_without_labels(project):
 
 
 def test_a_fold_that_trains_on_one_image_is_refused_where_batch_norm_can_not(project):
-    classes(project, {"train/dark": 4, "train/bright": 4}, model={"name": "mlp", "hidden": [4], "norm": "batch"})
+    classes(project, {"train/dark": 4, "train/bright": 4}, model={"name": "mlp", "hidden_units": [4], "norm": "batch"})
     project.run("t", "download", "audit", "split", "augment")
     path = project.root / "data" / "splits" / "t.csv"
     splits = tables.read_table(path, tables.SPLITS)
@@ -213,7 +225,7 @@ def test_a_fold_that_trains_on_one_image_is_refused_where_batch_norm_can_not(pro
 
 
 def test_the_last_batch_of_one_is_left_out(project):
-    model = {"name": "mlp", "hidden": [4], "norm": "batch"}
+    model = {"name": "mlp", "hidden_units": [4], "norm": "batch"}
     classes(project, {"train/dark": 5, "train/bright": 5}, model=model)
     project.run("t", "download", "audit", "split", "augment", "tune", "train")
     record = read(project, "models", "t", "run.json")

@@ -54,7 +54,7 @@ def test_no_image_that_is_validated_later_chooses(chosen, paths, monkeypatch):  
         return fit(task, pack, train_truth, judged, *rest, **options)
 
     monkeypatch.setattr(trials, "fit", watched)
-    settings = chosen(**SEARCH, **{"tune.images": 5, "train.folds": None})
+    settings = chosen(**SEARCH, **{"tune.max_train_images": 5, "train.n_folds": None})
     assert set(tune.run(settings, paths.root)) == {"train.lr"}
     first = set(read_inputs(paths).folds[0])
     assert len(seen) == 2

@@ -55,7 +55,7 @@ def audited(settings, tmp_path, planted):
         csv.writer(file).writerows([HEADER, *rows, *((name, "NEG", 1, 0, 0, 0, 0) for name in names[-2:])])
 
     def run(**knobs) -> AuditResult:
-        return audit(settings("smear_demo", **{"audit.protocol": "none", **knobs}), tmp_path / "raw", tmp_path)
+        return audit(settings("smear_demo", **{"audit.missing_labels": "none", **knobs}), tmp_path / "raw", tmp_path)
 
     return run
 
@@ -83,14 +83,14 @@ def test_copied_lines_change_the_doubles_that_the_audit_merges(audited, planted,
     twice = [row for kind in kinds for row in planted.faults[kind]]
     with (tmp_path / "raw/Train.csv").open("a", newline="") as file:
         csv.writer(file).writerows((*names, 1, y + 4, x + 4, w, z) for *names, x, y, z, w in twice)
-    before = audited(**{"audit.merge_doubles": True})
+    before = audited(**{"audit.merge_duplicate_boxes": True})
     suspects = suspect_boxes(planted.images, before.boxes, planted.predictions, "NEG")
     means = {(image_id, x + 2, y + 2, z, w) for image_id, _, x, y, z, w in twice}
     named = pd.Series([row in means for row in suspects[["image_id", *GIVEN]].itertuples(index=False, name=None)])
     agreed = suspects[suspects["kind"].isin(kinds) & named]
     assert agreed["kind"].value_counts().ge(8).tolist() == [True] * 3
     copied(tmp_path, suspects, list(agreed.index))
-    after = audited(**{"audit.merge_doubles": True, "audit.corrections": "corrections/fix.csv"})
+    after = audited(**{"audit.merge_duplicate_boxes": True, "audit.corrections": "corrections/fix.csv"})
     assert after.summary["corrections"] == {"applied": len(agreed), "quarantined": 0}
     relabelled = agreed["action"] == "relabel"
     new = as_set(sided(agreed[~relabelled], "suggested")) | as_set(agreed[relabelled])

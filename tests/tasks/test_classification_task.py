@@ -90,7 +90,9 @@ def test_thresholds_are_chosen_for_each_class(task):
 
 def test_predictions_belong_to_images_by_their_ids(settings):
     """Shuffled predictions give the same numbers, and members in different orders the same mean."""
-    task = build_task(settings("cells_demo", **{"predict.weights": "fitted", "train.members": {"b": {}}}), CLASSES)
+    task = build_task(
+        settings("cells_demo", **{"predict.member_weights": "fitted", "train.ensemble": {"b": {}}}), CLASSES
+    )
     evaluator = build_evaluator(task)
     rng = np.random.default_rng(3)
     truth = truth_of([CLASSES[number % 3] for number in range(30)])

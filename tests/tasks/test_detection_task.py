@@ -155,12 +155,12 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
 
 
 def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
-    left_open = {"model.anchors": "fitted", "model.fpn_levels": None}
+    left_open = {"model.fit_levels": True, "model.fpn_levels": None}
     task = build_task(settings("smear_demo", **left_open), ["Trophozoite", "WBC"])
     truth = truth_of(["a"], [["a", "WBC", 20.0, 20.0, 80.0, 80.0], ["a", "WBC", 20.0, 20.0, 70.0, 80.0]])
     fitted = task.fitted(truth, Sizes())
     assert fitted.model.fpn_levels == [3]  # 30 pixels after packing; 3 strides of P3 are 24
-    assert fitted.model.anchors == "fixed"
+    assert not fitted.model.fit_levels
     assert TaskSettings.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
     fixed = build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
     assert fixed.fitted(truth, Sizes()) is fixed.settings
@@ -180,8 +180,8 @@ def chosen(settings, **overrides) -> dict:
 def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
     assert chosen(settings)["threshold"] == 0.9  # F1 2/3 against 4/7 with everything
     assert chosen(settings, **{"evaluate.beta": 2.0})["threshold"] == 0.5  # F2 10/13 against 5/9
-    assert chosen(settings, **{"evaluate.beta": 2.0, "evaluate.threshold": "f1"})["threshold"] == 0.9
-    required = chosen(settings, **{"evaluate.threshold": "sensitivity", "evaluate.sensitivity": 0.9})
+    assert chosen(settings, **{"evaluate.beta": 1.0})["threshold"] == 0.9
+    required = chosen(settings, **{"evaluate.min_recall": 0.9})
     assert (required["threshold"], required["recall"], required["precision"]) == (0.5, 1.0, 0.4)
 
 

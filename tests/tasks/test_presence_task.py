@@ -15,13 +15,13 @@ from tropho.tasks.base import Truth
 from tropho.tasks.presence import PresenceTask
 
 CLASSES = ["Trophozoite", "WBC"]
-EMPTY = {"train.members": {"wide": {"train.seed": 1}, "empty": {"model.name": "presence"}}}
+EMPTY = {"train.ensemble": {"wide": {"train.seed": 1}, "empty": {"model.name": "negative_classifier"}}}
 
 
 @pytest.fixture
 def presence(settings):
     """The task of a presence member."""
-    task = build_task(settings("smear_demo", **{"model.name": "presence"}), CLASSES)
+    task = build_task(settings("smear_demo", **{"model.name": "negative_classifier"}), CLASSES)
     assert isinstance(task, PresenceTask)
     return task
 
@@ -57,7 +57,7 @@ def test_its_score_is_the_average_precision_of_the_negative_class(presence):
 
 
 def test_it_can_not_be_judged_on_full_images_alone(presence):
-    with pytest.raises(DataError, match=r"split\.folds"):
+    with pytest.raises(DataError, match=r"split\.n_folds"):
         presence.score(truth_of(["a", "b"], []), says(a=0.1, b=0.2))
 
 
@@ -80,7 +80,7 @@ def test_an_image_is_seen_alike_whatever_its_batch(presence):
 
 @pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_it_never_changes_a_box(settings, rng, method):
-    task = build_task(settings("smear_demo", **EMPTY, **{"predict.fusion": method}), CLASSES)
+    task = build_task(settings("smear_demo", **EMPTY, **{"predict.ensemble_method": method}), CLASSES)
     tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
     without = fuse_members(task, stack_members(tables))
     stacked = stack_members({**tables, "empty": says(a=0.9, b=0.1)})
@@ -88,8 +88,8 @@ def test_it_never_changes_a_box(settings, rng, method):
     boxes = [each[each["label"] != "NEG"].reset_index(drop=True) for each in (without, fused)]
     pd.testing.assert_frame_equal(boxes[0], boxes[1])
     np.testing.assert_allclose(fused.loc[fused["label"] == "NEG", "score"], [0.5, 0.5], atol=1e-12)
-    members = {"train.members": {"empty": EMPTY["train.members"]["empty"]}}
-    beside = build_task(settings("smear_demo", **members, **{"predict.fusion": method}), CLASSES)
+    members = {"train.ensemble": {"empty": EMPTY["train.ensemble"]["empty"]}}
+    beside = build_task(settings("smear_demo", **members, **{"predict.ensemble_method": method}), CLASSES)
     alone = fuse_members(beside, stack_members({"base": tables["base"], "empty": says(a=0.9, b=0.1)}))
     kept, given = (each[each["label"] != "NEG"] for each in (alone, tables["base"]))
     by = ["image_id", "score"]
@@ -101,9 +101,10 @@ def test_it_never_changes_a_box(settings, rng, method):
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
-        ({"predict.negative_from": ["empty"]}, [0.9, 0.1]),
-        ({"predict.negative_from": ["base", "wide"]}, [0.3, 0.7]),
-        ({"predict.negative_from": ["base", "empty"], "predict.weights": {"base": 1.0, "wide": 5.0, "empty": 3.0}},
+        ({"predict.negative_members": ["empty"]}, [0.9, 0.1]),
+        ({"predict.negative_members": ["base", "wide"]}, [0.3, 0.7]),
+        ({"predict.negative_members": ["base", "empty"],
+          "predict.member_weights": {"base": 1.0, "wide": 5.0, "empty": 3.0}},
          [(0.2 + 2.7) / 4, (0.6 + 0.3) / 4]),
     ],
 )  # fmt: skip
@@ -119,20 +120,27 @@ def test_p_negative_is_of_those_that_the_settings_name(settings, rng, chosen, ex
     np.testing.assert_allclose(finished.loc[is_box, "score"], scaled[is_box], atol=1e-12)
 
 
-CROPPED = {"augment.crop": 128, "augment.mosaic": 0.5, "augment.scales": [0.5, 1.5], "augment.copy_paste": 0.25}
+CROPPED = {
+    "augment.crop_size": 128,
+    "augment.mosaic_prob": 0.5,
+    "augment.zoom_range": [0.5, 1.5],
+    "augment.copy_paste_prob": 0.25,
+}
 
 
 def test_it_is_trained_on_whole_images_whatever_the_detector_is_trained_on(settings):
-    changes = {"model.name": "presence", "augment.size": 96}
-    chosen = settings("smear_demo", **CROPPED, **{"train.members": {"empty": changes, "wide": {"train.seed": 1}}})
+    changes = {"model.name": "negative_classifier", "augment.image_size": 96}
+    chosen = settings("smear_demo", **CROPPED, **{"train.ensemble": {"empty": changes, "wide": {"train.seed": 1}}})
     base, empty, wide = member_settings(chosen).values()
-    assert (empty.augment.crop, empty.augment.mosaic, empty.augment.scales) == (None, 0.0, [1.0, 1.0])
-    assert empty.augment.copy_paste == 0.25
+    assert (empty.augment.crop_size, empty.augment.mosaic_prob, empty.augment.zoom_range) == (None, 0.0, [1.0, 1.0])
+    assert empty.augment.copy_paste_prob == 0.25
     assert wide.augment == base.augment
 
 
-@pytest.mark.parametrize("change", [{"augment.crop": 64}, {"augment.mosaic": 0.1}, {"augment.scales": [0.9, 1.0]}])
+@pytest.mark.parametrize(
+    "change", [{"augment.crop_size": 64}, {"augment.mosaic_prob": 0.1}, {"augment.zoom_range": [0.9, 1.0]}]
+)
 def test_parts_of_images_are_refused_for_it(settings, change):
-    chosen = settings("smear_demo", **{"train.members": {"empty": {"model.name": "presence", **change}}})
-    with pytest.raises(UsageError, match=rf"members\.empty can't set {next(iter(change))}: .*whole images; remove it"):
+    chosen = settings("smear_demo", **{"train.ensemble": {"empty": {"model.name": "negative_classifier", **change}}})
+    with pytest.raises(UsageError, match=rf"ensemble\.empty can't set {next(iter(change))}: .*whole images; remove it"):
         member_settings(chosen)

@@ -33,12 +33,12 @@ def detection(project, **changes):
     folder = project.root / "cells"
     names = {f"c{number}": "cell" if number % 4 else None for number in range(16)}
     draw_cells(folder, names).to_csv(folder / "Train.csv", index=False)
-    members = {"other": {"train.seed": 1}, "empty": {"model.name": "presence"}}
+    members = {"other": {"train.seed": 1}, "empty": {"model.name": "negative_classifier"}}
     sections = {
-        "audit": {"format": "boxes_csv", "negative": "NEG", "protocol": "detect"},
-        "split": {"folds": 2, "holdout": 0.0},
-        "train": {**QUICK["train"], "folds": None, "members": members},
-        "predict": {"tta": ["identity", "hflip"], "weights": {"base": 1.0, "other": 2.0, "empty": 1.0}},
+        "audit": {"format": "boxes_csv", "negative": "NEG", "missing_labels": "detect"},
+        "split": {"n_folds": 2, "test_fraction": 0.0},
+        "train": {**QUICK["train"], "n_folds": None, "ensemble": members},
+        "predict": {"tta": ["identity", "hflip"], "member_weights": {"base": 1.0, "other": 2.0, "empty": 1.0}},
     }
     sections = {**QUICK, **sections, **changes}
     project.add("t", "detection", download={"path": str(folder)}, **sections)
@@ -47,9 +47,9 @@ def detection(project, **changes):
 def classification(project, **changes):
     draw_classes(project.root / "pictures", {"train/dark": 12, "train/bright": 12})
     sections = {
-        "split": {"folds": 2, "holdout": 0.0},
-        "train": {**QUICK_CLASSES["train"], "folds": None, "members": {"other": {"train.seed": 1}}},
-        "predict": {"weights": "fitted"},
+        "split": {"n_folds": 2, "test_fraction": 0.0},
+        "train": {**QUICK_CLASSES["train"], "n_folds": None, "ensemble": {"other": {"train.seed": 1}}},
+        "predict": {"member_weights": "fitted"},
     }
     download = {"path": str(project.root / "pictures")}
     project.add("t", "classification", download=download, **{**QUICK_CLASSES, **sections, **changes})
@@ -126,7 +126,7 @@ def test_a_served_detector_answers_as_predict_does(project):
 
 
 def test_a_version_is_made_when_something_changed(project):
-    alone = {"train": {**QUICK_CLASSES["train"], "folds": 1, "members": {}}, "predict": {}}
+    alone = {"train": {**QUICK_CLASSES["train"], "n_folds": 1, "ensemble": {}}, "predict": {}}
     classification(project, **alone)
     project.run("t", *STAGES)
     assert versions(project) == []  # nothing yet knows how predictions are finished
@@ -140,7 +140,7 @@ def test_a_version_is_made_when_something_changed(project):
 
 
 def test_no_server_stops_no_evaluation(project, monkeypatch):
-    alone = {"train": {**QUICK_CLASSES["train"], "folds": 1, "members": {}}, "predict": {}}
+    alone = {"train": {**QUICK_CLASSES["train"], "n_folds": 1, "ensemble": {}}, "predict": {}}
     classification(project, **alone)
     monkeypatch.setenv("TROPHO_TRACKING", "off")
     project.run("t", *STAGES)

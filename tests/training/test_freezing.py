@@ -11,7 +11,7 @@ from tropho.training.fit import fit
 from tropho.training.freezing import freeze
 from tropho.training.optimizers import parameter_groups
 
-SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
+SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
 
 
 def train(settings, data, checkpoint=None, on_epoch=lambda row: None, **changes):
@@ -31,11 +31,11 @@ def test_stages_are_told_by_name() -> None:
 
 
 def test_a_frozen_backbone_keeps_weights_and_statistics(settings, data) -> None:
-    untouched = train(settings, data, **{"train.epochs": 1, "train.freeze_epochs": 1, "train.lr": 1e-9})
-    frozen = train(settings, data, **{"train.epochs": 2, "train.freeze_epochs": 2, "train.lr": 0.01})
+    untouched = train(settings, data, **{"train.epochs": 1, "train.freeze_backbone_epochs": 1, "train.lr": 1e-9})
+    frozen = train(settings, data, **{"train.epochs": 2, "train.freeze_backbone_epochs": 2, "train.lr": 0.01})
     torch.testing.assert_close(backbone(frozen.weights), backbone(untouched.weights), rtol=0, atol=0)
     assert not torch.equal(frozen.weights["body.fc.1.weight"], untouched.weights["body.fc.1.weight"])
-    freed = train(settings, data, **{"train.freeze_epochs": 1, "train.lr": 0.01, "train.validate_every": 3})
+    freed = train(settings, data, **{"train.freeze_backbone_epochs": 1, "train.lr": 0.01, "train.val_interval": 3})
     assert not torch.equal(freed.weights["body.conv1.weight"], untouched.weights["body.conv1.weight"])
     assert freed.weights["body.bn1.num_batches_tracked"] == 4  # two epochs of two steps
 
@@ -48,7 +48,7 @@ def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -
         if row["epoch"] == 1:
             raise Killed
 
-    changes = {"train.freeze_epochs": 2, "train.lr": 0.01, "train.stage_lr": 0.5, "train.validate_every": 3}
+    changes = {"train.freeze_backbone_epochs": 2, "train.lr": 0.01, "train.layer_decay": 0.5, "train.val_interval": 3}
     whole = train(settings, data, **changes)
     with pytest.raises(Killed):
         train(settings, data, Checkpoint(tmp_path / "fold"), kill, **changes)
@@ -58,7 +58,7 @@ def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -
 
 def test_lower_stages_learn_at_a_share_of_the_rate(settings) -> None:
     model = build_task(settings("cells_demo"), ["a", "b"]).model()
-    groups = parameter_groups(model, 0.1, stage_lr=0.5)
+    groups = parameter_groups(model, 0.1, layer_decay=0.5)
     shares = {id(each): group["share"] for group in groups for each in group["params"]}
     assert len(shares) == len(list(model.parameters()))
     found = {stage_of(name): shares[id(each)] for name, each in model.named_parameters()}
@@ -69,10 +69,15 @@ def test_lower_stages_learn_at_a_share_of_the_rate(settings) -> None:
 def test_the_rate_of_a_step_is_the_group_s_share(settings, data) -> None:
     """One step of plain SGD moves a weight by rate times gradient, so that steps compare as shares do."""
     plain = {"train.epochs": 1, "train.optimizer": "sgd", "train.momentum": 0.0, "train.weight_decay": 0.0}
-    plain |= {"train.batch_size": 8, "train.schedule": "constant", "train.warmup_epochs": 0.0, "train.clip_norm": None}
+    plain |= {
+        "train.batch_size": 8,
+        "train.schedule": "constant",
+        "train.warmup_epochs": 0.0,
+        "train.clip_grad_norm": None,
+    }
     start = train(settings, data, **plain, **{"train.lr": 1e-12}).weights["body.layer3.0.conv1.weight"]
     moves = [
-        train(settings, data, **plain, **{"train.lr": 1e-2, "train.stage_lr": share}).weights[
+        train(settings, data, **plain, **{"train.lr": 1e-2, "train.layer_decay": share}).weights[
             "body.layer3.0.conv1.weight"
         ]
         - start

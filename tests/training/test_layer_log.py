@@ -56,7 +56,7 @@ def test_slopes_are_told_from_outputs(layer: nn.Module) -> None:
 
 
 def deep(settings, activation: str, init: str) -> dict[str, float]:
-    changes = {"name": "mlp", "hidden": [32] * 8, "norm": "none", "activation": activation, "init": init}
+    changes = {"name": "mlp", "hidden_units": [32] * 8, "norm": "none", "activation": activation, "init": init}
     made = with_overrides(settings("cells_demo"), {f"model.{key}": value for key, value in changes.items()})
     torch.manual_seed(0)
     model = build_model(made.model, "classification", 2, 16)

@@ -6,7 +6,7 @@ from tropho.errors import DataError
 from tropho.tasks import build_task
 from tropho.training.fit import fit
 
-SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 2}
+SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 2}
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_step(settings, data):

@@ -26,7 +26,7 @@ from tropho.training.fit import fit, with_shared_statistics
 
 HERE = Path(__file__).resolve().parent
 PLAIN = {
-    "augment.size": 32,
+    "augment.image_size": 32,
     "augment.policy": "none",
     "train.epochs": 2,
     "train.batch_size": 4,
@@ -36,15 +36,29 @@ PLAIN = {
     "model.backbone": "resnet18",
     "model.pretrained": False,
 }
-BOXED = {"augment.copy_paste": 0.0, "augment.mosaic": 0.0, "augment.crop": None, "augment.scales": [1.0, 1.0]}
-FCOS = {**BOXED, "model.fpn_width": 16, "model.fpn_levels": [3, 4], "model.anchors": "fixed", "model.head_depth": 1}
+BOXED = {
+    "augment.copy_paste_prob": 0.0,
+    "augment.mosaic_prob": 0.0,
+    "augment.crop_size": None,
+    "augment.zoom_range": [1.0, 1.0],
+}
+FCOS = {
+    **BOXED,
+    "model.fpn_channels": 16,
+    "model.fpn_levels": [3, 4],
+    "model.fit_levels": False,
+    "model.num_head_convs": 1,
+}
 CASES = {
     "lenet": ("cells_demo", {"model.name": "lenet", "model.norm": "none", "train.class_weights": "balanced"}),
-    "mlp": ("cells_demo", {"model.name": "mlp", "model.hidden": [16], "model.norm": "layer", "train.ema": 0.9}),
-    "resnet": ("cells_demo", {"model.name": "resnet", "model.norm": "frozen", "train.freeze_epochs": 1}),
+    "mlp": (
+        "cells_demo",
+        {"model.name": "mlp", "model.hidden_units": [16], "model.norm": "layer", "train.ema_decay": 0.9},
+    ),
+    "resnet": ("cells_demo", {"model.name": "resnet", "model.norm": "frozen", "train.freeze_backbone_epochs": 1}),
     "few": ("cells_demo", {"model.name": "lenet", "model.norm": "none", "train.batch_size": 64}),
     "fcos": ("smear_demo", {**FCOS, "model.norm": "group"}),
-    "fcos_frozen": ("smear_demo", {**FCOS, "model.norm": "frozen", "train.freeze_epochs": 1}),
+    "fcos_frozen": ("smear_demo", {**FCOS, "model.norm": "frozen", "train.freeze_backbone_epochs": 1}),
     "retinanet": ("smear_demo", {**BOXED, "model.name": "torchvision_retinanet", "model.norm": "frozen"}),
     "not_finite": ("cells_demo", {"model.name": "lenet", "model.norm": "none"}),
 }

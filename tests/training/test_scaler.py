@@ -7,7 +7,13 @@ from tropho.tasks import build_task
 from tropho.training import fit
 from tropho.training.checkpoints import Checkpoint
 
-SMALL = {"augment.size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3, "model.name": "lenet"}
+SMALL = {
+    "augment.image_size": 32,
+    "augment.policy": "none",
+    "train.batch_size": 4,
+    "train.epochs": 3,
+    "model.name": "lenet",
+}
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def scaled(monkeypatch):
 
 def test_a_resumed_training_has_the_scale_of_an_undisturbed_one(settings, data, scaled, tmp_path):
     pack, truth = data
-    task = build_task(settings("cells_demo", **SMALL, **{"train.validate_every": 3}), ["a", "b"])
+    task = build_task(settings("cells_demo", **SMALL, **{"train.val_interval": 3}), ["a", "b"])
 
     def kill(row):
         if row["epoch"] == 2:

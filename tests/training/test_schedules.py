@@ -47,15 +47,15 @@ def test_cosine_falls_to_nothing(train):
     assert learning_rate(settings, 10.0) == pytest.approx(0.0, abs=1e-12)
 
 
-def test_step_and_exponential_drop_by_gamma(train):
-    step = train(schedule="step", lr=1.0, epochs=10, warmup_epochs=0.0, step_epochs=3, gamma=0.1)
+def test_step_and_exponential_drop_by_decay_rate(train):
+    step = train(schedule="step", lr=1.0, epochs=10, warmup_epochs=0.0, decay_epochs=3, decay_rate=0.1)
     assert [learning_rate(step, epoch) for epoch in (0.0, 2.9, 3.0, 6.5)] == pytest.approx([1, 1, 0.1, 0.01])
-    exponential = train(schedule="exponential", lr=1.0, epochs=10, warmup_epochs=0.0, gamma=0.5)
+    exponential = train(schedule="exponential", lr=1.0, epochs=10, warmup_epochs=0.0, decay_rate=0.5)
     assert learning_rate(exponential, 3.2) == pytest.approx(0.125)
 
 
 def test_plateau_drops_after_waiting(train):
-    settings = train(schedule="plateau", lr=1.0, epochs=10, warmup_epochs=0.0, step_epochs=2, gamma=0.1)
+    settings = train(schedule="plateau", lr=1.0, epochs=10, warmup_epochs=0.0, decay_epochs=2, decay_rate=0.1)
     assert learning_rate(settings, 3.0, [0.5, 0.6, 0.6]) == pytest.approx(1.0)
     assert learning_rate(settings, 4.0, [0.5, 0.6, 0.6, 0.59]) == pytest.approx(0.1)
 

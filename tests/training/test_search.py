@@ -39,7 +39,7 @@ def search(settings, tmp_path):
 
 
 def tune_keys(**tune):
-    return {f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, "prune": False, **tune}.items()}
+    return {key if "." in key else f"tune.{key}": value for key, value in {"space": SPACE, "trials": 6, **tune}.items()}
 
 
 def by_lr(settings, report):
@@ -107,7 +107,7 @@ def test_interrupted_and_resumed_tries_what_an_uninterrupted_search_tries(search
         parts = search("parts", trials=trials)
         parts.run(by_lr)
     assert tried(parts.study) == tried(whole.study)
-    other = search("other", trials=3, seed=1)
+    other = search("other", trials=3, **{"train.seed": 1})
     other.run(by_lr)
     assert tried(other.study)[1] != tried(whole.study)[1]
 
@@ -181,13 +181,10 @@ def test_bad_trials_are_pruned_after_their_second_epoch(search):
             report(epoch, score)
         return score
 
-    study = search(trials=5, prune=True)
+    study = search(trials=5)
     study.run(objective)
     assert steps == {0: 3, 1: 3, 2: 3, 3: 2, 4: 2}
     assert study.choice["trials"] == {"complete": 3, "pruned": 2, "failed": 0}
-    kept = search("unpruned", trials=5, prune=False)
-    kept.run(objective)
-    assert kept.choice["trials"]["pruned"] == 0
 
 
 def test_pruning_ends_a_tracked_run_as_planned(search):
@@ -202,7 +199,7 @@ def test_pruning_ends_a_tracked_run_as_planned(search):
             raise
         return 1.0 - report.number
 
-    search(trials=4, prune=True).run(objective)
+    search(trials=4).run(objective)
     assert ends == ["PRUNED"]
 
 
@@ -231,9 +228,9 @@ def test_combinations_that_the_settings_refuse_fail_alone(search):
         ({}, "tune.space is empty"),
         ({"train.rl": {"low": 1, "high": 2}}, "tune.space.train.rl"),
         ({"train.epochs": {"low": 1, "high": 2}}, "tune.space.train.epochs can't be searched"),
-        ({"augment.size": {"low": 64, "high": 128}}, "tune.space.augment.size can't be searched"),
-        ({"augment.grey": {"choices": [True, False]}}, "tune.space.augment.grey can't be searched"),
-        ({"split.folds": {"low": 2, "high": 3}}, "tune.space.split.folds can't be searched"),
+        ({"augment.image_size": {"low": 64, "high": 128}}, "tune.space.augment.image_size can't be searched"),
+        ({"augment.grayscale": {"choices": [True, False]}}, "tune.space.augment.grayscale can't be searched"),
+        ({"split.n_folds": {"low": 2, "high": 3}}, "tune.space.split.n_folds can't be searched"),
         ({"train.lr": 0.1}, "tune.space.train.lr must be"),
         ({"train.lr": {"low": 0.1}}, "needs both low and high"),
         ({"train.lr": {"low": 0.1, "high": 0.2, "choices": [1]}}, "tune.space.train.lr must be"),
@@ -275,7 +272,7 @@ def test_ranges_follow_the_setting_s_type(search):
 
 
 def test_results_are_written(search, tmp_path):
-    study = search(trials=8, prune=True)
+    study = search(trials=8)
 
     def objective(settings, report):
         if report.number == 2:

@@ -104,7 +104,9 @@ def test_draws_of_a_sample_are_counted_within_an_epoch():
 
 def test_a_sample_drawn_again_is_another_picture(settings, data):
     pack, truth = data
-    chosen = settings("cells_demo", **{"augment.size": 32, "augment.policy": "microscopy", "train.sampler": "balanced"})
+    chosen = settings(
+        "cells_demo", **{"augment.image_size": 32, "augment.policy": "microscopy", "train.sampler": "balanced"}
+    )
     few = truth.of([*truth.images["image_id"][:1], *truth.images["image_id"][1::2]])  # one of a, four of b
     task = build_task(chosen, ["a", "b"])
     dataset = task.dataset(pack, few, train=True)

@@ -401,7 +401,11 @@ def test_a_table_goes_through_the_next_stages(project, raw):
     header, make, empty = LAYOUTS["tensorflow"]
     save(raw / "labels.csv", header, rows_of(make, empty))
     audit(project, raw)
-    params = {"download": {"path": str(raw)}, "audit": {"format": "boxes_csv"}, "split": {"folds": 2, "holdout": 0.0}}
-    project.add("t", "detection", model={"name": "fcos"}, augment={"size": 64, "previews": 2}, **params)
+    params = {
+        "download": {"path": str(raw)},
+        "audit": {"format": "boxes_csv"},
+        "split": {"n_folds": 2, "test_fraction": 0.0},
+    }
+    project.add("t", "detection", model={"name": "fcos"}, augment={"image_size": 64}, **params)
     project.run("t", "audit", "split", "augment")
     assert (project.root / "data/augmented/t").is_dir()

@@ -107,6 +107,6 @@ def test_patients_of_the_test_leave_training_on_demand(project, source, rng, ove
 def test_retired_settings_name_what_replaced_them(project, source):
     project.add("t", "classification", download={"path": str(source)}, split={"drop_test_duplicates": True})
     told = project.tropho("split", "t", code=2).text
-    assert "drop_test_duplicates is now split.test_overlap (true is drop_duplicates, false is keep)" in told
+    assert "drop_test_duplicates is now split.test_overlap (true is drop_duplicates and false is keep)" in told
     project.add("t", "classification", download={"path": str(source)}, audit={"near_duplicate_bits": 4})
     assert "near_duplicate_bits is gone" in project.tropho("audit", "t", code=2).text

@@ -89,7 +89,9 @@ def test_a_test_image_whose_own_annotations_are_useless_is_predicted(audited, pr
     images = project.table("t", "images").set_index("image_id")
     assert images.loc[NAMES[4], "status"] == "unlabelled"
     source = {"path": str(mine)}
-    project.add("t", "detection", download=source, audit={"format": "coco"}, split={"folds": 2}, model={"name": "fcos"})
+    project.add(
+        "t", "detection", download=source, audit={"format": "coco"}, split={"n_folds": 2}, model={"name": "fcos"}
+    )
     project.run("t", "split")
     splits = (project.root / "data/splits/t.csv").read_text()
     assert all(f"{name},test," in splits for name in NAMES[4:])
@@ -250,7 +252,7 @@ def test_pictures_of_any_shape_reach_the_report(project, tmp_path, monkeypatch, 
     write_csv(tmp_path / "mine/Train.csv", [["path", "class", "xmin", "ymin", "xmax", "ymax"], *rows])
     form, quick = {"detection": ("boxes_csv", QUICK), "classification": ("image_folder", QUICK_CLASSES)}[kind]
     source = {"path": str(tmp_path / "mine")}
-    project.add("t", kind, download=source, audit={"format": form}, split={"folds": 2}, **quick)
+    project.add("t", kind, download=source, audit={"format": form}, split={"n_folds": 2}, **quick)
     project.run("t", "download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report")
 
 

@@ -17,13 +17,13 @@ from tropho.tables import BOX
 
 WIDE, HIGH = 96, 60
 SMALL = {
-    "augment": {"size": 48, "policy": "none", "previews": 1},
-    "train": {"epochs": 1, "batch_size": 4, "folds": 1},
-    "evaluate": {"gallery": 2, "suspects": 2, "heat_maps": 0},
+    "augment": {"image_size": 48, "policy": "none"},
+    "train": {"epochs": 1, "batch_size": 4, "n_folds": 1},
+    "evaluate": {"gallery_images": 2},
 }
 
 
-FCOS = {"name": "fcos", "fpn_width": 32, "head_depth": 1}
+FCOS = {"name": "fcos", "fpn_channels": 32, "num_head_convs": 1}
 
 
 def look(project, folder: Path, form: str) -> None:
@@ -196,7 +196,7 @@ def test_without_a_stated_size_boxes_tell_that_fit_one_frame_only(project, rng):
 
 @pytest.mark.parametrize("form", ["yolo", "boxes_csv"])
 def test_shares_of_a_turned_photo_are_not_trained_on_unless_a_size_tells_their_frame(project, rng, form):
-    """Shares fit into any frame; audit.sizes names the stored one here."""
+    """Shares fit into any frame; audit.image_sizes_csv names the stored one here."""
     folder = project.root / "source"
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True)
@@ -221,7 +221,7 @@ def test_shares_of_a_turned_photo_are_not_trained_on_unless_a_size_tells_their_f
     (project.root / "corrections").mkdir()
     table = pd.DataFrame(sizes, columns=["image_id", "width", "height"])
     table.to_csv(project.root / "corrections" / "sizes.csv", index=False)
-    audit = {"format": form, "sizes": "corrections/sizes.csv"}
+    audit = {"format": form, "image_sizes_csv": "corrections/sizes.csv"}
     local = {"source": "local", "path": str(folder)}
     project.add("t", "detection", download=local, audit=audit, model=FCOS)
     project.run("t", "audit")
@@ -314,8 +314,8 @@ def test_deep_images_keep_what_they_show(project, rng, write):
 def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
     """And by a model folder alone, as it is served."""
     frames(project.root / "source", sixteen, rng)
-    model = {"name": "mlp", "hidden": [8]}
-    split = {"folds": 2, "holdout": 0.2}
+    model = {"name": "mlp", "hidden_units": [8]}
+    split = {"n_folds": 2, "test_fraction": 0.2}
     local = {"source": "local", "path": str(project.root / "source")}
     project.add("t", "classification", download=local, split=split, model=model, **SMALL)
     project.run("t", "download", "audit", "split", "augment", "tune", "train", "evaluate")
@@ -388,8 +388,8 @@ def test_a_test_image_is_predicted_whatever_its_name_and_labels_are(project, rng
     for subset, table in rows.items():
         pd.DataFrame(table, columns=header).to_csv(folder / f"{subset}.csv", index=False)
     local = {"source": "local", "path": str(folder)}
-    audit = {"format": "boxes_csv", "mistyped": "quarantine"}
-    project.add("t", "detection", download=local, audit=audit, split={"folds": 2}, model=FCOS, **SMALL)
+    audit = {"format": "boxes_csv", "extension_mismatch": "quarantine"}
+    project.add("t", "detection", download=local, audit=audit, split={"n_folds": 2}, model=FCOS, **SMALL)
     project.run("t", "download", "audit", "split", "augment")
     status = project.table("t", "images").set_index("image_id")["status"]
     assert status["p2.png"] == "unlabelled"
@@ -409,12 +409,12 @@ def test_large_images_are_a_setting_away(project, rng):
             side = 1100 if number == 0 else 40
             Image.fromarray(rng.integers(0, 255, (side, side), dtype=np.uint8)).save(source / label / f"{number}.png")
     local = {"source": "local", "path": str(source)}
-    project.add("t", "classification", download=local, audit={"max_megapixels": 1}, split={"folds": 2}, **SMALL)
+    project.add("t", "classification", download=local, audit={"max_megapixels": 1}, split={"n_folds": 2}, **SMALL)
     project.run("t", "download", "audit")
     issues = project.table("t", "issues").query("kind == 'unreadable'")
     assert len(issues) == 2
     assert "has 1.21 megapixels, more than audit.max_megapixels (1); raise it" in issues["detail"].iloc[0]
-    project.add("t", "classification", download=local, audit={"max_megapixels": 2}, split={"folds": 2}, **SMALL)
+    project.add("t", "classification", download=local, audit={"max_megapixels": 2}, split={"n_folds": 2}, **SMALL)
     project.run("t", "audit", "split", "augment")
     assert set(project.table("t", "images")["status"]) == {"ok"}
 

@@ -22,13 +22,13 @@ OWN_BOXES = ["image_id", "label", "score", "xmin", "ymin", "xmax", "ymax"]
 ZINDI = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
 OWN_CLASSES = ["image_id", "label", *(f"p_{name}" for name in CLASSES)]
 QUICK: dict[str, dict[str, Any]] = {
-    "augment": {"size": 64, "policy": "light", "previews": 2},
+    "augment": {"image_size": 64, "policy": "light"},
     "train": {"epochs": 1, "batch_size": 4, "schedule": "constant"},
     "predict": {"batch_size": 1},  # as `tropho predict` does, so that both round alike
-    "evaluate": {"gallery": 1, "suspects": 1, "heat_maps": 0},
+    "evaluate": {"gallery_images": 1},
 }
-FCOS = {"name": "fcos", "fpn_width": 8, "fpn_levels": [3, 4], "head_depth": 1, "norm": "frozen"}
-MLP = {"name": "mlp", "hidden": [4], "norm": "none"}
+FCOS = {"name": "fcos", "fpn_channels": 8, "fpn_levels": [3, 4], "num_head_convs": 1, "norm": "frozen"}
+MLP = {"name": "mlp", "hidden_units": [4], "norm": "none"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Way:
     ids: str = ""
 
 
-PUBLISHED = {"split": {"validation": "published"}, "evaluate": {**QUICK["evaluate"], "test": True}}
+PUBLISHED = {"split": {"published_val": "keep"}, "evaluate": {**QUICK["evaluate"], "score_test": True}}
 WAYS = {
     "zindi": Way("boxes_csv", writers.zindi, ZINDI, {"audit": {"negative": "NEG"}}, False, ("train", "test")),
     "corners": Way("boxes_csv", writers.corners_by_folder, OWN_BOXES, {}, zipped=True, test_labels=True),

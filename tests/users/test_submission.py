@@ -9,10 +9,10 @@ from PIL import Image
 
 TRAINED = ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit")
 QUICK = {
-    "augment": {"size": 16, "policy": "none", "previews": 0},
-    "model": {"name": "mlp", "hidden": [4]},
+    "augment": {"image_size": 16, "policy": "none"},
+    "model": {"name": "mlp", "hidden_units": [4]},
     "train": {"epochs": 1, "batch_size": 8},
-    "evaluate": {"gallery": 0, "suspects": 0, "heat_maps": 0},
+    "evaluate": {"gallery_images": 0},
 }
 
 
@@ -52,7 +52,7 @@ class Competition:
         write_rows(self.data / name, rows)
 
     def add(self, **audit):
-        sections = {"split": {"folds": 2}, **QUICK}
+        sections = {"split": {"n_folds": 2}, **QUICK}
         download = {"source": "local", "path": str(self.data)}
         self.project.add("t", "classification", download=download, audit={"format": "label_csv", **audit}, **sections)
 
@@ -239,11 +239,11 @@ def test_boxes_in_the_layout_of_the_sample(project, monkeypatch, header, cells):
         "detection",
         download={"source": "local", "path": str(made.data)},
         audit={"format": "coco", "train": ["instances.json"], "negative": "NEG"},
-        split={"folds": 2},
-        augment={"size": 32, "policy": "none", "previews": 0},
-        model={"name": "fcos", "fpn_width": 8, "head_depth": 1},
+        split={"n_folds": 2},
+        augment={"image_size": 32, "policy": "none"},
+        model={"name": "fcos", "fpn_channels": 8, "num_head_convs": 1},
         train=QUICK["train"],
-        evaluate={"gallery": 0, "suspects": 0},
+        evaluate={"gallery_images": 0},
     )
     project.run("t", *TRAINED)
     written = lines(project, "t")

@@ -13,10 +13,10 @@ from PIL import Image
 
 CLASSES = ["None", "1e5", r"$\frac$", "日本", "a+b", "a b", "a-b", "cafe\u0301", '<b>&"x"', "خلية"]
 TINY = {
-    "augment": {"size": 16, "policy": "none"},
-    "model": {"name": "mlp", "hidden": [8]},
+    "augment": {"image_size": 16, "policy": "none"},
+    "model": {"name": "mlp", "hidden_units": [8]},
     "train": {"epochs": 1, "batch_size": 8},
-    "evaluate": {"gallery": 12, "suspects": 4},
+    "evaluate": {"gallery_images": 12},
 }
 
 
@@ -56,7 +56,7 @@ def test_classes_of_any_spelling_reach_the_report(project):
     composed = unicodedata.normalize("NFC", CLASSES[7])
     audit = {"format": "image_folder", "classes": [composed if name == CLASSES[7] else name for name in CLASSES]}
     project.add("t", "classification", download={"source": "local", "path": str(project.root / "own")}, audit=audit,
-                split={"folds": 2, "holdout": 0.0}, **TINY)  # fmt: skip
+                split={"n_folds": 2, "test_fraction": 0.0}, **TINY)  # fmt: skip
     stages = ["download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report"]
     project.run("t", *stages)
     images = project.table("t", "images")
@@ -82,9 +82,9 @@ def test_boxes_of_classes_called_null_and_na_reach_the_report(project):
         rows += [f"{number}.png,{label},1,2,2,{12 + number % 2},12" for label in ("null", "NA")]
     (project.root / "own/Train.csv").write_text("\n".join(rows) + "\n")
     project.add("t", "detection", download={"source": "local", "path": str(project.root / "own")},
-                audit={"format": "boxes_csv"}, split={"folds": 2, "holdout": 0.0},
-                augment={"size": 32, "policy": "none"}, model={"name": "fcos", "fpn_width": 16},
-                train={"epochs": 1, "batch_size": 4, "folds": 1})  # fmt: skip
+                audit={"format": "boxes_csv"}, split={"n_folds": 2, "test_fraction": 0.0},
+                augment={"image_size": 32, "policy": "none"}, model={"name": "fcos", "fpn_channels": 16},
+                train={"epochs": 1, "batch_size": 4, "n_folds": 1})  # fmt: skip
     project.run("t", "download", "audit")
     assert project.table("t", "boxes")["label"].value_counts().to_dict() == {"null": 8, "NA": 8}
     project.run("t", "split", "augment", "tune", "train", "evaluate", "report")

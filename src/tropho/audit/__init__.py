@@ -40,7 +40,7 @@ class AuditResult:
     issues: pd.DataFrame
     summary: dict[str, Any]
     slides: Slides | None = None
-    """What was found where audit.same_slide asks for it."""
+    """What was found where audit.cluster_slides asks for it."""
     decoding: Decoding = DECODING
     """How the files become pixels."""
 
@@ -59,23 +59,23 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     log, sample = IssueLog(), task_sample(settings, raw)
     labelled = with_sample_images(labels.images, sample, raw)
     asked, asked_notes = follow_sample(sample, settings, labels, labelled, log, raw)
-    stated = _with_sizes(labelled, settings.audit.sizes, root)
+    stated = _with_sizes(labelled, settings.audit.image_sizes_csv, root)
     images, looks, decoding = _seen_images(stated, raw, settings.audit, log)
     images, boxes, frame = settle_frames(images, labels.boxes, looks, log, _in_shares(labels, settings.audit))
     labels = replace(labels, boxes=boxes)
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
     before = set(boxes["image_id"])
-    boxes = clip_boxes(boxes, images.set_index("image_id"), settings.audit.min_box, log)
+    boxes = clip_boxes(boxes, images.set_index("image_id"), log)
     emptied = images["image_id"].isin(before - set(boxes["image_id"])) & (images["status"] == "ok")
     images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
     for image_id in images.loc[emptied, "image_id"]:
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
-    boxes, doubles = treat_doubles(boxes, settings.audit.double_iou, settings.audit.merge_doubles, log)
+    boxes, doubles = treat_doubles(boxes, settings.audit.duplicate_box_iou, settings.audit.merge_duplicate_boxes, log)
     images, slides = group(images, looks, settings.audit, log)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
-    images["ignored"] = ignored(images, left_out if settings.audit.protocol == "detect" else [])
+    images["ignored"] = ignored(images, left_out if settings.audit.missing_labels == "detect" else [])
     other_files = list_other_files(raw, ImageFiles(raw).left_aside, log)
     list_classes_without_images(images, boxes, labels.classes, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
@@ -129,14 +129,14 @@ def _seen_images(
     images = images.sort_values("subset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
     paths = [path for path in dict.fromkeys(images["path"]) if path in on_disk]
     decoding = _decoding(images, raw, paths, settings)
-    looks = look_at(raw, paths, settings.same_slide == "detect", decoding)
+    looks = look_at(raw, paths, settings.cluster_slides, decoding)
     for image in images.itertuples():
         _list_faults(image, looks.get(str(image.path)), settings, log)
     missing = ~images["path"].isin(looks)
     unreadable = images["path"].isin([path for path, look in looks.items() if look.fault])
     images.loc[missing, "status"] = "missing"
     images.loc[unreadable, "status"] = "unreadable"
-    if settings.mistyped == "quarantine":  # of a test image, whatever it is called, a prediction is wanted
+    if settings.extension_mismatch == "quarantine":  # of a test image, whatever it is called, a prediction is wanted
         mistyped = images["path"].isin([path for path, look in looks.items() if look.mistyped and not look.fault])
         images.loc[mistyped & (images["subset"] != "test"), "status"] = "mistyped"
     good = {path: look for path, look in looks.items() if not look.fault}
@@ -191,7 +191,7 @@ def _corrected(
     if path is None:
         return images, labels.boxes
     boxed = settings.kind == "detection"
-    double_iou = settings.audit.double_iou if settings.audit.merge_doubles else None
+    double_iou = settings.audit.duplicate_box_iou if settings.audit.merge_duplicate_boxes else None
     corrector = Corrector(images, labels.boxes, labels.classes, settings.audit.negative, boxed, path, log, double_iou)
     return corrector.apply(root / path)
 
@@ -200,10 +200,10 @@ def _left_out(
     images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], settings: AuditSettings, log: IssueLog
 ) -> list[Finding]:
     """Classes that annotators left out of some images, listed; none where the settings don't ask."""
-    if settings.protocol == "none":
+    if settings.missing_labels == "none":
         return []
-    findings = find_left_out(images, boxes, classes, settings.protocol_level)
-    list_findings(findings, settings.protocol == "detect", log)
+    findings = find_left_out(images, boxes, classes, settings.missing_labels_alpha)
+    list_findings(findings, settings.missing_labels == "detect", log)
     return findings
 
 
@@ -219,8 +219,8 @@ def _list_faults(image: Any, look: Look | None, settings: AuditSettings, log: Is
         detail = f"The file holds {look.frames:,} pictures (an animation or a stack); the first alone is read."
         log.add("further_frames", "listed", detail, image.image_id, image.path)
     if look.mistyped:
-        kept = settings.mistyped == "keep" or image.subset == "test"
-        remedy = "it is read all the same" if kept else "rename it, or set audit.mistyped to keep"
+        kept = settings.extension_mismatch == "keep" or image.subset == "test"
+        remedy = "it is read all the same" if kept else "rename it, or set audit.extension_mismatch to keep"
         detail = f"The file holds {look.format}, not what its ending says; {remedy}."
         log.add("mistyped", "listed" if kept else "quarantined", detail, image.image_id, image.path)
 

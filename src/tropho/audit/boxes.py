@@ -8,14 +8,16 @@ import pandas as pd
 from tropho.formats.labels import IssueLog
 from tropho.tables import BOX
 
+MIN_BOX_SIZE = 1.0
+"""Pixels; boxes thinner than this are dropped and listed."""
 
-def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: IssueLog) -> pd.DataFrame:
+
+def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
     """Boxes cut to their image, those without enough left dropped; every change is listed.
 
     Args:
         boxes: formats.labels.LABELLED_BOXES.
         sizes: width and height in pixels by image_id; without a size, a box is only checked for area.
-        min_box: least width and height that is kept, in pixels.
         log: gets an issue for every box that is changed or dropped.
     """
     kept = _drop(boxes, (_width(boxes) <= 0) | (_height(boxes) <= 0), "zero_area", "has no area", log)
@@ -29,8 +31,8 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, min_box: float, log: Is
         log.add("clipped", "clipped", detail, box.image_id, box.file, box.row)
     kept = _drop(kept, outside, "outside", "is outside the image", log)
     kept = kept.assign(**dict(zip(BOX, after[~outside].T, strict=True)))
-    thin = (_width(kept) < min_box) | (_height(kept) < min_box)
-    return _drop(kept, thin, "too_small", f"is thinner than audit.min_box ({min_box:g} px)", log)
+    thin = (_width(kept) < MIN_BOX_SIZE) | (_height(kept) < MIN_BOX_SIZE)
+    return _drop(kept, thin, "too_small", f"is thinner than {MIN_BOX_SIZE:g} px", log)
 
 
 def within(boxes: np.ndarray, size: np.ndarray) -> np.ndarray:

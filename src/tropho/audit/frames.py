@@ -172,7 +172,7 @@ def _moved(photo: _Photo, frame: str | None) -> tuple[np.ndarray | None, str, st
 
 _UNKNOWN = (
     "EXIF turns the picture, and nothing tells whether its boxes were drawn before or after the turn; turn the pixels "
-    "and remove the tag, or state the images' sizes (audit.sizes)."
+    "and remove the tag, or state the images' sizes (audit.image_sizes_csv)."
 )
 
 

@@ -37,7 +37,7 @@ def group(
     _list_duplicates(images.set_index("image_id"), by_id, equal, near, log)
     keys = pattern_keys(images["image_id"], settings.group_pattern)
     named = equal_links(images["image_id"], keys)
-    slides, alike = _slides(images, looks, log) if settings.same_slide == "detect" else (None, [])
+    slides, alike = _slides(images, looks, log) if settings.cluster_slides else (None, [])
     links = named + _copies(images, log) + alike + equal + [(first, second) for first, second, _ in near]
     whole = components(list(images["image_id"]), links)
     group = images["image_id"].map(whole)

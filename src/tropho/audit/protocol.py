@@ -116,7 +116,9 @@ def list_findings(findings: Iterable[Finding], ignore: bool, log: IssueLog) -> N
     """List each finding, and what was done about it."""
     for finding in findings:
         action = "ignored" if ignore else "listed"
-        remedy = "it is neither learned nor predicted there" if ignore else "set audit.protocol to detect to ignore it"
+        remedy = (
+            "it is neither learned nor predicted there" if ignore else "set audit.missing_labels to detect to ignore it"
+        )
         log.add("left_out_class", action, f"{sentence(finding)}; {remedy}.")
 
 

@@ -30,7 +30,7 @@ class ClassificationEvaluator:
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """Fit {"weights": by member}, those of the mean with the least log-loss, if the settings ask for it."""
-        if self.task.settings.predict.weights != "fitted" or len(tables) < 2:
+        if self.task.settings.predict.member_weights != "fitted" or len(tables) < 2:
             return {}
         true, ids = self._labels(truth), truth.images["image_id"]
         merged = [self.task.probabilities(self.task.merge(views), ids) for views in tables.values()]
@@ -48,11 +48,11 @@ class ClassificationEvaluator:
         return classification_metrics(self._labels(truth), values, self.task.classes)
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """Choose each class's threshold against the rest by `evaluate.threshold`."""
+        """Choose each class's threshold against the rest by `evaluate.min_recall` or `beta`."""
         labels, evaluate = truth.images["label"].to_numpy(), self.task.settings.evaluate
         values = self.task.probabilities(predictions, truth.images["image_id"])
         return {
-            name: best_threshold(labels == name, values[:, number], evaluate.curve_beta, evaluate.sensitivity)
+            name: best_threshold(labels == name, values[:, number], evaluate.beta, evaluate.min_recall)
             for number, name in enumerate(self.task.classes)
         }
 
@@ -81,7 +81,7 @@ class ClassificationEvaluator:
         if len(np.unique(true)) == 1:
             only = self.task.classes[true[0]]
             return [f"All these images are of one class, '{only}', so no score tells classes apart."]
-        return unreachable_recall(thresholds, self.task.settings.evaluate.sensitivity)
+        return unreachable_recall(thresholds, self.task.settings.evaluate.min_recall)
 
     def plots(
         self,
@@ -94,7 +94,7 @@ class ClassificationEvaluator:
     ) -> None:
         """Draw confusion, ROC, PR, reliability, thresholds and galleries; see reporting.classification."""
         evaluate = self.task.settings.evaluate
-        beta, gallery = evaluate.curve_beta, evaluate.gallery
+        beta, gallery = evaluate.beta, evaluate.gallery_images
         classes = self.task.classes
         classification_figures(truth.images, predictions, classes, reader, folder, beta, gallery, thresholds, raw)
 
@@ -103,7 +103,7 @@ class ClassificationEvaluator:
         labels = truth.images[["image_id", "label"]]
         table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
         table = table.assign(confidence=table[self.task.columns].max(axis=1))
-        table = examples(table, self.task.settings.evaluate.heat_maps)
+        table = examples(table, self.task.settings.evaluate.gallery_images // 3)
         if table.empty:
             return []
         samples = torch.stack([self.task.sample(pack[image_id])[0] for image_id in table["image_id"]])

@@ -18,7 +18,7 @@ from tropho.reporting.detection import detection_figures
 from tropho.suspects.boxes import suspect_boxes
 from tropho.tables import DETECTIONS, empty
 from tropho.tasks.base import Truth
-from tropho.tasks.detection import DetectionTask
+from tropho.tasks.detection import HIT_IOU, DetectionTask
 
 
 class DetectionEvaluator:
@@ -29,8 +29,8 @@ class DetectionEvaluator:
         self.negative = task.negative
 
     def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """Fit overlaps and members' weights by class, if `evaluate.fusion_trials` asks for it."""
-        task, trials = self.task, self.task.settings.evaluate.fusion_trials
+        """Fit overlaps and members' weights by class, if `evaluate.postprocess_trials` asks for it."""
+        task, trials = self.task, self.task.settings.evaluate.postprocess_trials
         if not trials:
             return {}
         scored = {name: [task.scored(truth, view)[1] for view in views] for name, views in tables.items()}
@@ -44,7 +44,7 @@ class DetectionEvaluator:
             label: Way(predict.overlap_of(label), tuple(weights[name][label] for name in scored)) for label in labels
         }
         ids = list(truth.images["image_id"])
-        members = Members(scored, ids, truth.boxes, groups.loc[ids], self.negative, predict.fusion, as_set)
+        members = Members(scored, ids, truth.boxes, groups.loc[ids], self.negative, predict.ensemble_method, as_set)
         return search_fusion(members, trials)
 
     def fit_postprocess(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
@@ -62,16 +62,16 @@ class DetectionEvaluator:
         }
 
     def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """Choose each class's confidence by `evaluate.threshold`, at the IoU of `evaluate.iou`."""
+        """Choose each class's confidence by `evaluate.min_recall` or `beta`, at an IoU of HIT_IOU."""
         evaluate = self.task.settings.evaluate
         truth, predictions = self.task.scored(truth, predictions)
         boxes, classes = self._boxes(predictions), self.task.classes
-        return best_confidences(truth.boxes, boxes, classes, evaluate.iou, evaluate.curve_beta, evaluate.sensitivity)
+        return best_confidences(truth.boxes, boxes, classes, HIT_IOU, evaluate.beta, evaluate.min_recall)
 
     def label_issues(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
         """Rank boxes that no model finds and finds where no box is; see suspects.boxes."""
         truth, predictions = self.task.scored(truth, predictions)
-        return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, self.task.settings.evaluate.iou)
+        return suspect_boxes(truth.images, truth.boxes, predictions, self.negative, HIT_IOU)
 
     def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """Compute "metrics": the leaderboard's metric and its parts by class."""
@@ -82,7 +82,7 @@ class DetectionEvaluator:
     def comments(self, truth: Truth, thresholds: dict[str, Any]) -> list[str]:
         """Say where no image has an object, and which wanted sensitivity no threshold reaches."""
         comments = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
-        return [*comments, *unreachable_recall(thresholds, self.task.settings.evaluate.sensitivity)]
+        return [*comments, *unreachable_recall(thresholds, self.task.settings.evaluate.min_recall)]
 
     def _nothing_to_find(self, truth: Truth) -> str:
         only = f"is that of '{self.negative}' alone" if self.negative else "is undefined"
@@ -109,10 +109,10 @@ class DetectionEvaluator:
             self.negative,
             reader,
             folder,
-            evaluate.iou,
+            HIT_IOU,
             thresholds,
-            evaluate.gallery,
-            evaluate.curve_beta,
+            evaluate.gallery_images,
+            evaluate.beta,
         )
 
     def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, folder: Path) -> list[str]:

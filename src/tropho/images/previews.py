@@ -37,7 +37,7 @@ def preview_sheet(
         for seed, (number, name) in enumerate(zip(numbers, names, strict=True))
         for each in _pair(augmenter, number, seed, name)
     ]
-    width = min(max(augmenter.settings.size, _NARROWEST), _WIDEST)
+    width = min(max(augmenter.settings.image_size, _NARROWEST), _WIDEST)
     tiles = [_tile(scene, list(colours.values()), width) for scene, _ in shown]
     used = {int(label) for scene, _ in shown for label in scene.labels}
     legend = [pair for number, pair in enumerate(colours.items()) if number in used]

@@ -33,7 +33,7 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
             return LeNet(model, classes)
         case "classification", _:
             return ResNetClassifier(model, classes)
-        case "detection", "presence":
+        case "detection", "negative_classifier":
             return PresenceClassifier(model)
         case _:
             return Detector(model, classes)

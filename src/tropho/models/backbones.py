@@ -81,9 +81,9 @@ def _from_scratch(body: ResNet, model: ModelSettings) -> None:
     blocks = [block for stage in stages(body) for block in stage]
     for block in blocks:
         block.relu = activation(model)
-        if model.skip:
+        if model.residual:
             _bound(block, len(blocks))
-    if not model.skip:
+    if not model.residual:
         for stage in stages(body):
             for index, block in enumerate(stage):
                 stage[index] = PlainBlock(block)

@@ -18,7 +18,7 @@ class MLP(nn.Module):
         self.normalize = Normalize()
         layers: list[nn.Module] = [nn.Flatten()]
         features = 3 * size * size
-        for units in model.hidden:
+        for units in model.hidden_units:
             layers += [nn.Linear(features, units), norm1d(model)(units), activation(model)]
             layers.append(nn.Dropout(model.dropout))
             features = units

@@ -22,8 +22,8 @@ class Detector(nn.Module):
 
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__()
-        if model.anchors == "fitted":
-            raise ValueError("fit model.anchors to the training boxes before building a detector")
+        if model.fit_levels:
+            raise ValueError("fit model.fit_levels to the training boxes before building a detector")
         # RT-DETR's published weights know pixels in 0..1, all others ImageNet's mean and deviation.
         self.normalize = Normalize((0.0,) * 3, (1.0,) * 3) if model.name == "rt_detr" else Normalize()
         self.pyramid, self.head = _parts(model, classes)

@@ -45,7 +45,7 @@ class FCOS(nn.Module):
         return HeadOutput({}, select_detections(scores, boxes, sizes, self.model))
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
-        row, chosen = match_points(grid, [each["boxes"] for each in targets], self.model.ranges)
+        row, chosen = match_points(grid, [each["boxes"] for each in targets], self.model.regression_ranges)
         unknown = in_regions(grid.points, targets)
         unknown.view(-1)[row] = False
         logits = silence(logits, ignored_classes(targets, self.classes)[:, None] | unknown[..., None])
@@ -73,9 +73,9 @@ class FCOSHead(FCOS):
 
     def __init__(self, model: ModelSettings, classes: int) -> None:
         super().__init__(model, classes)
-        width = model.fpn_width
-        self.class_tower = Tower(width, model.head_depth)
-        self.box_tower = Tower(width, model.head_depth)
+        width = model.fpn_channels
+        self.class_tower = Tower(width, model.num_head_convs)
+        self.box_tower = Tower(width, model.num_head_convs)
         self.class_logits = output_conv(width, classes, prior_bias())
         # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
         self.sides = output_conv(width, 4, bias=1.0)

@@ -22,17 +22,17 @@ def fit_to_boxes(model: ModelSettings, sizes: np.ndarray) -> ModelSettings:
     """Settings in which whatever of levels, ranges and anchors was left to the boxes is explicit.
 
     Args:
-        model: with `anchors: fitted`; what it states by hand is kept.
+        model: with `fit_levels: true`; what it states by hand is kept.
         sizes: (n, 2) width and height of the training boxes in pixels of the packed image; n = 0 leaves the
             detector's own anchors.
     """
-    found: dict[str, object] = {"anchors": "fixed"}
+    found: dict[str, object] = {"fit_levels": False}
     if model.fpn_levels is None:
         found["fpn_levels"] = fit_levels(sizes)
     levels = ModelSettings.model_validate({**model.model_dump(), **found}).levels
     match model.name:
-        case "fcos" | "torchvision_fcos" if model.ranges is None:
-            found["ranges"] = fit_ranges(sizes, levels)
+        case "fcos" | "torchvision_fcos" if model.regression_ranges is None:
+            found["regression_ranges"] = fit_ranges(sizes, levels)
         case "torchvision_retinanet" | "torchvision_faster_rcnn":
             published = TORCHVISION[model.name]
             found |= _anchors(model, sizes, levels, len(published.scales), len(published.ratios))

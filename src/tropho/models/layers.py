@@ -12,6 +12,8 @@ GROUPS = 32
 """Groups of a group norm (Wu and He, 2018)."""
 
 NAIVE_STD = 0.01
+NEGATIVE_SLOPE = 0.01
+"""Of leaky_relu, below zero."""
 
 
 def activation(model: ModelSettings) -> nn.Module:
@@ -24,7 +26,7 @@ def activation(model: ModelSettings) -> nn.Module:
         case "relu":
             return nn.ReLU(inplace=True)
         case "leaky_relu":
-            return nn.LeakyReLU(model.slope, inplace=True)
+            return nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
         case "selu":
             return nn.SELU(inplace=True)
 
@@ -91,4 +93,4 @@ def initialise(network: nn.Module, model: ModelSettings) -> None:
 def _gain(model: ModelSettings) -> float:
     if model.activation == "selu":
         return 1.0  # self-normalising only with LeCun's deviation, 1 / sqrt(fan in) (Klambauer et al., 2017)
-    return nn.init.calculate_gain(model.activation, model.slope)
+    return nn.init.calculate_gain(model.activation, NEGATIVE_SLOPE)

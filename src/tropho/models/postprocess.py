@@ -18,7 +18,7 @@ def select_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: Model
         scores: (B, N, classes) in 0..1.
         boxes: (B, N, 4) xyxy pixels, shared by the classes.
         sizes: (B, 2) height and width that boxes are clipped to.
-        model: gives score_min, nms_iou and max_detections.
+        model: gives score_threshold, nms_iou_threshold and max_detections.
     """
     return [_select(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
 
@@ -37,12 +37,12 @@ def has_area(boxes: Tensor) -> Tensor:
 def _select(scores: Tensor, boxes: Tensor, size: Tensor, model: ModelSettings) -> dict[str, Tensor]:
     classes = scores.shape[1]
     flat = scores.flatten()
-    kept = torch.where(flat >= model.score_min)[0]
+    kept = torch.where(flat >= model.score_threshold)[0]
     best, order = flat[kept].topk(min(CANDIDATES, len(kept)))
     kept = kept[order]
     labels = kept % classes
     chosen = clip_boxes(boxes[kept // classes], size)
     real = has_area(chosen)
     chosen, best, labels = chosen[real], best[real], labels[real]
-    keep = batched_nms(chosen, best, labels, model.nms_iou)[: model.max_detections]
+    keep = batched_nms(chosen, best, labels, model.nms_iou_threshold)[: model.max_detections]
     return {"boxes": chosen[keep], "scores": best[keep], "labels": labels[keep]}

@@ -20,7 +20,7 @@ class FeaturePyramid(nn.Module):
     def __init__(self, model: ModelSettings) -> None:
         super().__init__()
         self.levels = model.levels
-        width = model.fpn_width
+        width = model.fpn_channels
         self.body = resnet(model)
         channels = dict(zip(range(2, TOP + 1), feature_channels(self.body), strict=True))
         self.finest = min(self.levels[0], TOP)

@@ -36,7 +36,7 @@ class RTDetrHead(nn.Module):
     """transformers' query selection, decoder and loss.
 
     Noise for the denoising queries comes from torch's global random generator, so a seed repeats a run. The
-    decoder is trained to say nothing twice; `nms_iou` catches what slips through, and 1.0 leaves it as it is.
+    decoder is trained to say nothing twice; `nms_iou_threshold` catches what slips through, and 1.0 leaves it as it is.
     """
 
     def __init__(self, model: ModelSettings, classes: int, network: Any) -> None:

@@ -71,7 +71,11 @@ class TorchvisionFasterRCNN(FasterRCNN):
     def __init__(self, model: ModelSettings, classes: int, rpn: RegionProposalNetwork, roi: RoIHeads) -> None:
         roi.box_roi_pool = pool(model.levels[:-1])
         roi.box_predictor = FastRCNNPredictor(roi.box_predictor.cls_score.in_features, classes + 1)
-        roi.score_thresh, roi.nms_thresh, roi.detections_per_img = model.score_min, model.nms_iou, model.max_detections
+        roi.score_thresh, roi.nms_thresh, roi.detections_per_img = (
+            model.score_threshold,
+            model.nms_iou_threshold,
+            model.max_detections,
+        )
         super().__init__(model.levels, classes, rpn, roi)
 
     def anchors(self, features: list[Tensor]) -> Tensor:

@@ -26,7 +26,7 @@ class Ensemble:
     Attributes:
         members: trained folds by member, the task's own model first.
         fitted: result of ensembles.fit_members; None skips every fitted step.
-        findings: of audit.protocol, on classes that annotators left out of some images and that count as ignored.
+        findings: of audit.missing_labels, on classes that annotators left out of some images and that count as ignored.
         max_megapixels: larger images are not read.
     """
 

@@ -55,7 +55,7 @@ def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[
 
 def tables_by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
     """Each member's views, in the order of the settings: one that finds nothing counts too."""
-    return {name: _views(task, predictions, name) for name in [BASE, *task.settings.train.members]}
+    return {name: _views(task, predictions, name) for name in [BASE, *task.settings.train.ensemble]}
 
 
 def _views(task: Task, predictions: pd.DataFrame, name: str) -> list[pd.DataFrame]:

@@ -64,7 +64,7 @@ class Predictor:
         `fitted` as for `Task.merge`.
         """
         chosen = self.task.settings.augment
-        packed = as_packed(image, chosen.size, chosen.grey)
+        packed = as_packed(image, chosen.image_size, chosen.grayscale)
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
         batch["images"] = batch["images"].to(self.device)
@@ -115,12 +115,11 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskSettin
     weights = folder / "weights.safetensors"
     with reading(weights):
         model.load_state_dict(load_file(weights))
-    layout = torch.channels_last if task.settings.train.channels_last else torch.preserve_format
     if present is not None:
         sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}
         task.settings = task.settings.model_copy(update=sections)
     decoding = read_yaml(folder / "config.yaml").get("decoding", {})
-    model = model.to(device).to(memory_format=layout)
+    model = model.to(device).to(memory_format=torch.channels_last)
     return Predictor(task, model.eval(), Decoding.recorded(decoding))
 
 

@@ -135,7 +135,7 @@ def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album
         return section
     built = policy.get("policy")
     built = built if isinstance(built, dict) else {}
-    name, size = built.get("name", settings.augment.policy), built.get("size", settings.augment.size)
+    name, size = built.get("name", settings.augment.policy), built.get("size", settings.augment.image_size)
     section.blocks.append(Text(f"Images are packed at {size} pixels on the longer side; policy “{name}”."))
     section.blocks.extend(pictures)
     if steps := list(_steps(policy)):

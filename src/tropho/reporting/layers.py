@@ -1,4 +1,4 @@
-"""What happens inside a network, layer by layer: gradients, outputs, idle activations (train.log_layers)."""
+"""What happens inside a network, layer by layer: gradients, outputs, idle activations (train.log_layer_stats)."""
 
 from collections.abc import Mapping
 

@@ -41,7 +41,7 @@ def render_page(settings: TaskSettings, folders: Folders) -> str:
         _environment()
         .get_template("report.html.j2")
         .render(
-            title=settings.report.title or settings.name,
+            title=settings.name,
             task=settings,
             headline=headline,
             sections=[chapter for chapter in chapters if chapter is not None],

@@ -94,7 +94,7 @@ def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bo
         if names:
             notes.append(
                 f"The published validation set has no image of {names}, so no score of it says anything about that; "
-                "set split.validation to merged."
+                "set split.published_val to merge."
             )
     elif folds:
         told = "; ".join(f"'{name}' is not in {', '.join(parts)}" for name, parts in folds.items())
@@ -107,7 +107,7 @@ def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bo
             + (
                 "the score out of fold does."
                 if test_published
-                else "raise split.holdout, or set it to 0 and go by the score out of fold."
+                else "raise split.test_fraction, or set it to 0 and go by the score out of fold."
             )
         )
     return notes

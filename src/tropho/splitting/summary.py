@@ -19,7 +19,7 @@ def summarise(
 
     Where the settings keep a published validation set, it is fold 0; such folds are as uneven as they were published.
     """
-    validation = settings.validation == "published"
+    validation = settings.published_val == "keep"
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
     kept = (train["fold"] == 0) & validation
@@ -30,10 +30,10 @@ def summarise(
     notes = _counted(train, held, test)
     if excluded:
         notes.append(_kept_out(excluded, validation, settings.test_overlap))
-    if settings.holdout > 0 and not (images["subset"] == "test").any():
+    if settings.test_fraction > 0 and not (images["subset"] == "test").any():
         free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
         share = len(test) / max(1, len(test) + len(learned) + excluded)
-        notes += _holdout_notes(settings.holdout, share, free, validation)
+        notes += _test_fraction_notes(settings.test_fraction, share, free, validation)
     for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
         if len(sharing):
             many, groups = _count(len(sharing), "training image"), _count(sharing["group"].nunique(), "group")
@@ -58,24 +58,24 @@ def summarise(
     }
 
 
-def _holdout_notes(holdout: float, share: float, free: int, validation: bool) -> list[str]:
+def _test_fraction_notes(asked: float, share: float, free: int, validation: bool) -> list[str]:
     """Say where the hold-out is not what was asked for.
 
     Args:
-        holdout: share of the images asked for.
+        asked: share of the images asked for.
         share: share held out.
         free: groups of training images without an image in the published validation set.
         validation: whether a published validation set is kept.
     """
     if validation and share == 0 and free < 2:
         return [
-            "Nothing is held out for test: split.holdout needs two groups of training images without an image in the "
-            f"published validation set, and there are {free}."
+            "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in "
+            f"the published validation set, and there are {free}."
         ]
-    if abs(share - holdout) <= TOLD * holdout:
+    if abs(share - asked) <= TOLD * asked:
         return []
     return [
-        f"split.holdout asks for {holdout:.1%} of the images, and {share:.1%} are held out for test: it takes "
+        f"split.test_fraction asks for {asked:.1%} of the images, and {share:.1%} are held out for test: it takes "
         f"whole groups{' that the published validation set has none of' if validation else ''}, in parts of "
         f"1/{FINEST} or larger."
     ]
@@ -91,7 +91,7 @@ def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame) -> lis
     else:
         told = (
             f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test; where "
-            f"train.folds is 1, the {int((train['fold'] == 0).sum()):,} of fold 0 alone judge."
+            f"train.n_folds is 1, the {int((train['fold'] == 0).sum()):,} of fold 0 alone judge."
         )
     return [told]
 
@@ -112,7 +112,7 @@ def _count(number: int, what: str) -> str:
 def _outside(sharing: pd.DataFrame) -> str:
     """How many of these training images one model alone is trained on, if that is not all."""
     outside = int((sharing["fold"] != 0).sum())
-    return "" if outside == len(sharing) else f" (where train.folds is 1, {outside:,} of them train)"
+    return "" if outside == len(sharing) else f" (where train.n_folds is 1, {outside:,} of them train)"
 
 
 def _unevenness(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, split_regions, usable_images
 
+PREVIEWS = 12  # images on the preview sheet
 _WRITES = {"pack", "policy.json", "previews.png"}
 
 
@@ -41,14 +42,15 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     chosen = settings.augment
     _clear(paths.augmented)
     decoding = Decoding.recorded(read_json(paths.audit / "summary.json"))
-    write_pack(used, paths.raw, paths.augmented / "pack", chosen.size, chosen.encoding, chosen.grey, decoding)
+    write_pack(
+        used, paths.raw, paths.augmented / "pack", chosen.image_size, chosen.cache_format, chosen.grayscale, decoding
+    )
     pack = Pack(paths.augmented / "pack")
     augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
     record = {"images": len(pack), "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)
-    if chosen.previews:
-        shown = varied(train, objects, chosen.previews)
-        preview_sheet(augmenter, list(shown.index), _captions(shown), classes, paths.augmented / "previews.png")
+    shown = varied(train, objects, PREVIEWS)
+    preview_sheet(augmenter, list(shown.index), _captions(shown), classes, paths.augmented / "previews.png")
     return record
 
 

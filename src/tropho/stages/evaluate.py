@@ -46,7 +46,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     task, evaluator = base.task, build_evaluator(base.task)
     oof = out_of_fold(members, accelerator)
     oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
-    test_truth = inputs.truth.of(inputs.test if settings.evaluate.test else [])
+    test_truth = inputs.truth.of(inputs.test if settings.evaluate.score_test else [])
 
     groups = oof_truth.images.set_index("image_id")["group"]
     fitted = fit_members(evaluator, oof_truth, oof, groups)
@@ -108,7 +108,7 @@ def _write_suspects(
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
     suspects = evaluator.label_issues(truth, finished)
     write_table(suspects, folder / "suspects.csv", SUSPECTS)
-    most = evaluator.task.settings.evaluate.suspects
+    most = evaluator.task.settings.evaluate.gallery_images
     suspect_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
 
 

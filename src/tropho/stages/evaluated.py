@@ -10,13 +10,13 @@ from tropho.stages.members import model_entries, wanted_entries
 from tropho.stages.paths import Paths
 
 FILE = "evaluated.json"
-LEARNED = {"test", "fusion_trials"}
+LEARNED = {"score_test", "postprocess_trials"}
 """Settings of `evaluate` that say which predictions there are and what is learned of them; the others judge."""
 
 
 def write_evaluated(folder: Path, record: dict[str, Any], settings: TaskSettings) -> None:
     """Keep beside the results what they are of; `record` is run.json."""
-    rule = {"threshold_rule": settings.evaluate.threshold_rule}
+    rule = {"threshold_rule": settings.evaluate.threshold_description}
     write_json(folder / FILE, {**_evaluated(model_entries(record), settings), **rule})
 
 

@@ -33,11 +33,10 @@ OTHERS = (
 """What stands in those rooms and changes no weight."""
 FILES = ("model_settings.py", "seeds.py", "tables.py", "stages/inputs.py")
 NO_WEIGHT = (
-    ("augment", "previews"),
-    ("train", "folds"),
-    ("train", "members"),
-    ("train", "workers"),
-    ("train", "log_layers"),
+    ("train", "n_folds"),
+    ("train", "ensemble"),
+    ("train", "num_workers"),
+    ("train", "log_layer_stats"),
 )
 """Settings that change no weight of a fold's model: what is shown and measured, how it is loaded, other models."""
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
@@ -116,7 +115,7 @@ def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
 
 def check_trainable(settings: TaskSettings, inputs: Inputs) -> None:
     """Raise UsageError if the model can't be trained on these images, DataError if a fold has none."""
-    folds = sorted(inputs.folds)[: settings.train.folds]
+    folds = sorted(inputs.folds)[: settings.train.n_folds]
     count = min(len(inputs.fold_of) - len(inputs.folds[number]) for number in folds)
     if not count:
         raise DataError("A fold leaves no image to train on; the split's summary says what became of the others.")
@@ -137,9 +136,9 @@ def _check_batch_norm(settings: TaskSettings, inputs: Inputs, count: int) -> Non
         return
     what = "train.batch_size 1" if count > 1 else "A fold's one training image"
     if settings.kind == "classification":
-        small = [""] if settings.augment.size <= side else []
+        small = [""] if settings.augment.image_size <= side else []
     else:
-        least = settings.augment.scales[0]
+        least = settings.augment.zoom_range[0]
         small = [each for each in inputs.fold_of if max(inputs.pack.size_of(each)) * least <= side]
     if small:
         where = f", for '{small[0]}' of {side} pixels or less," if small[0] else ""

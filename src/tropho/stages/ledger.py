@@ -11,7 +11,10 @@ from tropho.stages.paths import Paths
 from tropho.tracking.ledger import LEDGER, read_ledger, record
 from tropho.tracking.parting import partings
 
-COLUMNS = ("task", "submission", "written", "metric", "cross-validated", "interval", "public", "private", "commit")
+WIDTH = 120
+"""Columns of a terminal that a table fits, where the output goes elsewhere."""
+
+COLUMNS = ("task", "submission", "written", "metric", "score", "interval", "public", "private", "commit")
 
 
 def submissions(root: Path, task: str | None) -> pd.DataFrame:
@@ -63,7 +66,7 @@ def print_submissions(root: Path, task: str | None) -> None:
     table = Table(*COLUMNS, box=None, header_style="bold")
     for _, row in ledger.iterrows():
         table.add_row(*_cells(row))
-    console = Console(width=None if Console().is_terminal else 160)
+    console = Console(width=None if Console().is_terminal else WIDTH)
     console.print()
     console.print(table)
     print_partings(root, task)

@@ -32,7 +32,7 @@ def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """`model_entries`, which are of the members that the settings ask for; else DataError."""
     entries = model_entries(record)
-    wanted = [BASE, *settings.train.members]
+    wanted = [BASE, *settings.train.ensemble]
     if set(wanted) != set(entries):
         raise DataError(
             f"{paths.models} holds {', '.join(entries)}, and params.yaml asks for {', '.join(wanted)}; run "
@@ -44,7 +44,7 @@ def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any])
 def left_out_findings(settings: TaskSettings, paths: Paths) -> list[dict[str, Any]]:
     """Read what the audit found of classes that annotators left out of some images; empty where it is not to count."""
     summary = paths.audit / "summary.json"
-    if settings.audit.protocol != "detect" or not summary.exists():
+    if settings.audit.missing_labels != "detect" or not summary.exists():
         return []
     findings: list[dict[str, Any]] = read_json(summary).get("left_out", [])
     return findings
@@ -132,7 +132,7 @@ def load_members(
             f"known to be unseen; run `dvc repro`, or `tropho train {settings.name}`."
         )
     return [
-        Member(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.size))
+        Member(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.image_size))
         for name, folds in load_folds(settings, paths, record, device).items()
     ]
 
@@ -145,7 +145,7 @@ def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame
     tables = {}
     for member in members:
         settings = member.task.settings
-        apart = settings.evaluate.fusion_trials > 0 and len(settings.predict.tta) > 1
+        apart = settings.evaluate.postprocess_trials > 0 and len(settings.predict.tta) > 1
         folds = []
         for number in member.folds:
             unseen = member.inputs.fold(number)[1]

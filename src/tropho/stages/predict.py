@@ -16,6 +16,7 @@ from tropho.stages.evaluated import check_evaluated
 from tropho.stages.members import left_out_findings, load_folds
 from tropho.stages.paths import Paths
 from tropho.stages.target import target_of
+from tropho.tables import DECIMALS
 
 
 def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
@@ -50,7 +51,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     table = ensemble.finish(list(tables.values()), ignored_in(names, ensemble.findings))
     target = target_of(paths, settings, kind.classes)
     scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
-    table = table.round(dict.fromkeys(scores, settings.submit.decimals))
+    table = table.round(dict.fromkeys(scores, DECIMALS))
     rows = target.rows_of_files(predicted)
     submission = target.layout.fill(kind.submission(table, predicted), rows)
     write_submission(submission, target.layout, out)

@@ -83,10 +83,10 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
         DataError: no training image is usable, all are of one class, or a class has fewer groups than there are folds;
             the sentence names settings that work.
     """
-    published = settings.validation == "published"
+    published = settings.published_val == "keep"
     if published and not (images["subset"] == "validation").any():
         raise UsageError(
-            "split.validation is 'published', but the data set publishes no validation images; set it to merged."
+            "split.published_val is 'keep', but the data set publishes no validation images; set it to merged."
         )
     sides = _sides(settings, images, boxes)
     if sides.most_folds < sides.folds:
@@ -112,7 +112,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
 
 def _sides(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> _Sides:
     """Tell training, validation and test images apart, and exclude what training shares with the others."""
-    published = settings.validation == "published"
+    published = settings.published_val == "keep"
     ordered = tables.usable_images(images).sort_values("image_id").reset_index(drop=True)
     groups = ordered["group"]
     if not settings.grouped:
@@ -125,7 +125,7 @@ def _sides(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -
         _hold_out(settings, subset, ordered, boxes)
     if settings.test_overlap != "keep":
         _exclude_shared(subset, groups if settings.test_overlap == "drop_groups" else ordered["duplicate"])
-    return _Sides(ordered, subset, classes, 1 if published else settings.folds)
+    return _Sides(ordered, subset, classes, 1 if published else settings.n_folds)
 
 
 def _remedy(settings: SplitSettings, sides: _Sides, images: pd.DataFrame, boxes: pd.DataFrame) -> str:
@@ -135,7 +135,7 @@ def _remedy(settings: SplitSettings, sides: _Sides, images: pd.DataFrame, boxes:
         most, least = tried.most_folds, min(2, tried.folds)
         if most < least or len(tried.classes) == 1:
             continue
-        steps = [*words, *([f"set split.folds to {most}"] if most < tried.folds else [])]
+        steps = [*words, *([f"set split.n_folds to {most}"] if most < tried.folds else [])]
         if steps:
             return f"To go on, {' and '.join(steps)}."
     return "Add images of what is missing."
@@ -146,10 +146,10 @@ def _changes(
 ) -> Iterator[tuple[list[str], dict[str, object], pd.DataFrame]]:
     """Yield what may be changed: in words, as settings, and the images then; what costs least comes first."""
     yield [], {}, images
-    if settings.validation == "published":
-        yield ["set split.validation to merged"], {"validation": "merged"}, images
-    if settings.holdout > 0 and not (images["subset"] == "test").any():
-        yield ["set split.holdout to 0"], {"holdout": 0.0}, images
+    if settings.published_val == "keep":
+        yield ["set split.published_val to merge"], {"published_val": "merge"}, images
+    if settings.test_fraction > 0 and not (images["subset"] == "test").any():
+        yield ["set split.test_fraction to 0"], {"test_fraction": 0.0}, images
     counts = groups_by_class(sides.images[np.isin(sides.subset.astype(str), ["train", "validation"])], sides.classes)
     rare = counts[counts < min(2, sides.folds)].index
     if len(rare):
@@ -168,14 +168,14 @@ def _changes(
 def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> list[str]:
     """Say which parts lack which classes, with a number of folds that lack none, if one is found."""
     missing = gaps(splits, images, boxes)
-    published, remedy = settings.validation == "published", ""
+    published, remedy = settings.published_val == "keep", ""
     rare = [name for name, parts in missing.items() if any(part != "test" for part in parts)]
     if rare and not published:
         remedy = f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}."
-        for folds in range(settings.folds - 1, 1, -1):
-            tried = gaps(split(settings.model_copy(update={"folds": folds}), images, boxes), images, boxes)
+        for folds in range(settings.n_folds - 1, 1, -1):
+            tried = gaps(split(settings.model_copy(update={"n_folds": folds}), images, boxes), images, boxes)
             if all(part == "test" for parts in tried.values() for part in parts):
-                remedy = f"Set split.folds to {folds}, or merge or drop what is rare with audit.class_map."
+                remedy = f"Set split.n_folds to {folds}, or merge or drop what is rare with audit.class_map."
                 break
     test = images[images["subset"] == "test"]
     notes = gap_notes(missing, published, len(test) > 0, remedy)
@@ -210,7 +210,7 @@ def _taken_in(subset: np.ndarray) -> np.ndarray:
     if not validation.any():
         raise DataError(
             "No image of the published validation set can be used (issues.csv of the audit says why, or the test set "
-            "has them all); set split.validation to merged."
+            "has them all); set split.published_val to merge."
         )
     subset[validation] = "train"
     return validation
@@ -218,11 +218,11 @@ def _taken_in(subset: np.ndarray) -> np.ndarray:
 
 def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """Whether each image is set aside for test, (N,) bool: whole groups, as near the share as parts allow."""
-    share = Fraction(settings.holdout).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
+    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
     if not 0 < share < 1:
-        if settings.holdout < 0.5:
+        if settings.test_fraction < 0.5:
             return np.zeros(len(images), dtype=bool)
-        raise DataError(f"split.holdout {settings.holdout:g} leaves no image to train on; lower it.")
+        raise DataError(f"split.test_fraction {settings.test_fraction:g} leaves no image to train on; lower it.")
     parts = share.denominator
     part = deal(images["group"], traits_of(images, boxes, parts), parts, settings.seed)
     # A group larger than a part makes its part too large: those nearest to their due size are taken.

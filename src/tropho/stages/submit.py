@@ -17,7 +17,7 @@ from tropho.stages.evaluated import check_evaluated
 from tropho.stages.frames import to_stored_frame
 from tropho.stages.paths import Paths
 from tropho.stages.target import Target, target_of
-from tropho.tables import BOX, BOXES, IMAGES, SPLITS, empty, read_parquet, read_table
+from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.ledger import enter, keep_file
@@ -39,11 +39,11 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     task = trained_task(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
     splits = read_table(paths.splits, SPLITS)
-    held_back = not settings.evaluate.test
+    held_back = not settings.evaluate.score_test
     image_ids = [] if held_back else _test_ids(images, splits)
     left_out = Truth(images, empty(BOXES)).ignored
     target = target_of(paths, settings, task.classes)
-    predictions = _submission(task, paths.evaluate, image_ids, left_out, settings.submit.decimals)
+    predictions = _submission(task, paths.evaluate, image_ids, left_out)
     if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
         predictions, images = to_stored_frame(predictions, images, paths.raw)
     rows = [] if held_back else target.rows(image_ids)
@@ -85,7 +85,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 def _why_unchecked(target: Target, held_back: bool) -> str:
     """Say why no sample submission was held against the file."""
     if held_back:
-        return "evaluate.test is false: the submission has no rows."
+        return "evaluate.score_test is false: the submission has no rows."
     if target.sample is not None:
         return f"The submission does not follow {target.sample.path}: {target.layout.problem}."
     return "There is no sample submission to check the submission against."
@@ -105,9 +105,7 @@ def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
 
 
-def _submission(
-    task: Task, evaluated: Path, image_ids: list[str], ignored: pd.Series | None, decimals: int
-) -> pd.DataFrame:
+def _submission(task: Task, evaluated: Path, image_ids: list[str], ignored: pd.Series | None) -> pd.DataFrame:
     """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
     if (evaluated / "test.parquet").exists():
         table = read_parquet(evaluated / "test.parquet")
@@ -115,7 +113,7 @@ def _submission(
         table = read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
     finished = task.finish(table, read_json(evaluated / "finish.json"), ignored)
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
-    return task.submission(finished.round(dict.fromkeys(numbers, decimals)), image_ids)
+    return task.submission(finished.round(dict.fromkeys(numbers, DECIMALS)), image_ids)
 
 
 def _refuse_faults(submission: Path, target: Target, images: pd.DataFrame, negative: str) -> None:

@@ -22,7 +22,7 @@ from tropho.stages.paths import Paths
 from tropho.tables import GRADIENT, write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
-from tropho.tracking import Run, flatten, open_tracker
+from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.run_ids import RunIds
 from tropho.training.checkpoints import Checkpoint, drop_checkpoints
 from tropho.training.fit import Fitted, fit, make_accelerator, this_process
@@ -51,8 +51,11 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
             entries[other.name] = _train_other(other, parent, record)
         folds = entries[base.name]["folds"]
         score = mean_score(folds)
-        parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
-        parent.set_tags({"score_name": base.task.score_name})
+        trained = sum(len(fold_numbers(each.settings, inputs)) - len(each.kept) for each in models)
+        parent.log_metrics(
+            {"score": score, "seconds": sum(fold["seconds"] for fold in folds), "trained_folds": trained}
+        )
+        parent.set_tags({"score_name": base.task.score_name, "validated_on": _validated_on(folds, paths)})
         summary = _summary(base, parent.id, entries)
         if processes.is_main_process:
             _deliver(models, entries, paths, summary)
@@ -92,7 +95,7 @@ class _Model:
 
 
 def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _Model:
-    inputs = inputs.at(settings.augment.size)
+    inputs = inputs.at(settings.augment.image_size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
     entry = _trained(paths).get(name, {})
@@ -114,11 +117,11 @@ def _is_whole(folder: Path, fold: dict[str, Any], settings: TaskSettings) -> boo
     damaged = damaged_files(folder, fold)
     if damaged and folder.exists():
         say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
-    return not damaged and (not settings.train.log_layers or _has_layers(folder / "history.csv"))
+    return not damaged and (not settings.train.log_layer_stats or _has_layers(folder / "history.csv"))
 
 
 def _has_layers(history: Path) -> bool:
-    """Tell whether a history has the columns of train.log_layers."""
+    """Tell whether a history has the columns of train.log_layer_stats."""
     return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
 
 
@@ -152,24 +155,26 @@ def mean_score(folds: list[dict[str, Any]]) -> float | None:
     return float(sum(scores) / len(scores)) if scores else None
 
 
+def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
+    """Hash the labels and the folds that a score is of; scores of equal hashes compare, whatever the image size."""
+    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
+    return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
+
+
 def _changes(settings: TaskSettings) -> dict[str, Any]:
     """What each member changes, as parameters of the run that holds them all."""
-    return {f"train.members.{name}": json.dumps(changes) for name, changes in settings.train.members.items()}
+    return {f"train.ensemble.{name}": json.dumps(changes) for name, changes in settings.train.ensemble.items()}
 
 
 def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
-    """The folds to train: the first `train.folds` of those that exist, or all."""
+    """The folds to train: the first `train.n_folds` of those that exist, or all."""
     numbers = sorted(inputs.folds)
-    wanted = settings.train.folds or len(numbers)
+    wanted = settings.train.n_folds or len(numbers)
     if wanted > len(numbers):
-        raise UsageError(f"train.folds is {wanted}, but split.folds made only {len(numbers)}; lower it or use null.")
+        raise UsageError(
+            f"train.n_folds is {wanted}, but split.n_folds made only {len(numbers)}; lower it or use null."
+        )
     return numbers[:wanted]
-
-
-def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
-    """The settings that shape a model, by dotted key."""
-    sections = {"split", "augment", "model", "train"}
-    return flatten(settings.model_dump(include=sections, exclude={"train": {"members"}}))
 
 
 def _place(model: _Model, number: int) -> str:

@@ -28,12 +28,12 @@ def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]
     """The choice of settings by dotted key; the trials and their figures go into `folder`."""
     if this_process().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
-    base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.folds": 1})
-    inputs = search_inputs(read_inputs(paths), settings.tune.seed)
+    base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.n_folds": 1})
+    inputs = search_inputs(read_inputs(paths), settings.train.seed)
     check_trainable(base, inputs)
     train, judged = (list(truth.images["image_id"]) for truth in inputs.fold(0))
     drawn = _drawn(train, settings)
-    space = fingerprint([settings.tune.space, settings.tune.epochs, drawn, judged, settings.tune.seed])
+    space = fingerprint([settings.tune.space, settings.tune.epochs, drawn, judged, settings.train.seed])
     study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"
     trials = Search(base, study_name, paths.root)
     tracker = open_tracker(paths.root)
@@ -97,5 +97,5 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, drawn: list[s
 
 def _drawn(image_ids: list[str], settings: TaskSettings) -> list[str]:
     """The images that every trial trains on."""
-    count = min(settings.tune.images or len(image_ids), len(image_ids))
-    return random.Random(settings.tune.seed).sample(image_ids, count)  # noqa: S311 - nothing secret
+    count = min(settings.tune.max_train_images or len(image_ids), len(image_ids))
+    return random.Random(settings.train.seed).sample(image_ids, count)  # noqa: S311 - nothing secret

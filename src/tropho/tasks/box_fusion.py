@@ -21,7 +21,7 @@ class BoxFusion:
         """Views or folds of one model, all of which count alike."""
         if len(tables) == 1:
             return tables[0]
-        return fuse(tables, self._overlaps(fitted), None, self.settings.predict.fusion, self.negative)
+        return fuse(tables, self._overlaps(fitted), None, self.settings.predict.ensemble_method, self.negative)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None) -> pd.DataFrame:
         """Members by name, each with its weight by class."""
@@ -29,11 +29,13 @@ class BoxFusion:
             return next(iter(tables.values()))
         weights = (fitted or {}).get("weights") or {name: self.weights(name) for name in tables}
         shares = [weights[name] for name in tables]
-        return fuse(list(tables.values()), self._overlaps(fitted), shares, self.settings.predict.fusion, self.negative)
+        return fuse(
+            list(tables.values()), self._overlaps(fitted), shares, self.settings.predict.ensemble_method, self.negative
+        )
 
     def _overlaps(self, fitted: dict[str, Any] | None) -> float | dict[str, float]:
         """From which overlap on boxes are one, of views, folds and members alike; for all classes or by class."""
-        overlaps: float | dict[str, float] = (fitted or {}).get("merge_iou", self.settings.predict.merge_iou)
+        overlaps: float | dict[str, float] = (fitted or {}).get("merge_iou", self.settings.predict.wbf_iou_threshold)
         return overlaps
 
     def weights(self, member: str) -> dict[str, float]:

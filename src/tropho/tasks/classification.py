@@ -43,7 +43,7 @@ class ClassificationTask:
 
     def sample(self, image: np.ndarray) -> Sample:
         """See base; the image is padded to a square."""
-        policy = build_policy("none", self.settings.augment.size, boxed=False)
+        policy = build_policy("none", self.settings.augment.image_size, boxed=False)
         padded, _, _ = policy(image, *no_boxes(), seed=0)
         return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
@@ -56,7 +56,7 @@ class ClassificationTask:
     def model(self) -> nn.Module:
         """See base."""
         settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.size)
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy with label smoothing, averaged with the samples' weights."""

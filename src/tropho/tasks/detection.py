@@ -23,6 +23,9 @@ from tropho.tasks.box_fusion import BoxFusion
 from tropho.tasks.box_tables import detections_table, submitted_table
 from tropho.tasks.boxed_images import BoxedImages, Sample, packed_sizes, pad_batch
 
+HIT_IOU = 0.5
+"""Overlap that makes a hit in curves, thresholds, galleries and label issues."""
+
 
 class DetectionTask:
     """See tasks.base.Task. The prediction table is tables.DETECTIONS.
@@ -39,9 +42,9 @@ class DetectionTask:
         self.negative = settings.audit.negative
 
     def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
-        """The settings with levels, ranges and anchors fitted to the boxes, where `model.anchors` says so."""
+        """The settings with levels, ranges and anchors fitted to the boxes, where `model.fit_levels` says so."""
         settings = self.settings
-        if settings.model.anchors == "fixed":
+        if not settings.model.fit_levels:
             return settings
         model = fit_to_boxes(settings.model, packed_sizes(truth.boxes, sizes))
         return settings.model_copy(update={"model": model})
@@ -67,7 +70,7 @@ class DetectionTask:
     def model(self) -> nn.Module:
         """See base."""
         settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.size)
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The detector's own named losses."""
@@ -77,7 +80,7 @@ class DetectionTask:
     @property
     def tile(self) -> int | None:
         """The side of the tiles that images are looked at by; None = whole."""
-        return self.settings.predict.tile
+        return self.settings.predict.tile_size
 
     def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
         """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ().
@@ -106,7 +109,7 @@ class DetectionTask:
         return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
 
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Boxes of views and folds fused by predict.fusion at the set or fitted overlap; P(negative) is averaged."""
+        """Boxes of views and folds fused by predict.ensemble_method at the set or fitted overlap; P(negative) is averaged."""
         return self.box_fusion.merge(tables, fitted)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:

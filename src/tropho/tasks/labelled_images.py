@@ -26,7 +26,7 @@ class LabelledImages(Dataset[Sample]):
         self.scenes = Scenes(pack, truth.images)
         self.seed = settings.train.seed
         self.augmenter = Augmenter(settings.augment, boxed=False, scenes=self.scenes) if train else None
-        self.plain = build_policy("none", settings.augment.size, boxed=False)
+        self.plain = build_policy("none", settings.augment.image_size, boxed=False)
         numbers = {name: number for number, name in enumerate(classes)}
         self.labels = [numbers.get(label, -1) for label in truth.images["label"]]
         weights = class_weights(self.labels, len(classes))

@@ -45,7 +45,7 @@ class PresenceTask(DetectionTask):
         found = self.leaderboard(truth, predictions)["ap"]
         if self.negative not in found:
             raise DataError(
-                "None of the images that model 'presence' is validated on is empty, so that it can't be judged; make "
-                "fewer folds (split.folds), or leave that member out."
+                "None of the images that model 'negative_classifier' is validated on is empty, so that it can't be "
+                "judged; make fewer folds (split.n_folds), or leave that member out."
             )
         return found[self.negative]

@@ -2,7 +2,7 @@
 
 from tropho.tracking.base import EndedEarlyError, NullRun, NullTracker, Run, Tracker
 from tropho.tracking.leaderboard import best_runs
-from tropho.tracking.names import flatten
+from tropho.tracking.names import flatten, tracked_parameters
 from tropho.tracking.provenance import code_version
 from tropho.tracking.store import open_tracker, tracking_uri
 
@@ -16,5 +16,6 @@ __all__ = [
     "code_version",
     "flatten",
     "open_tracker",
+    "tracked_parameters",
     "tracking_uri",
 ]

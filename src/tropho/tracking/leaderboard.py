@@ -1,6 +1,5 @@
 """Training runs ranked by score."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,9 @@ COLUMNS = {
     "status": "string",
     "git_commit": "string",
     "validation_hash": "string",
-    "differs": "string",
+    "validated_on": "string",
+    "trained_folds": "Int64",
+    "parameters": "object",
 }
 
 
@@ -39,9 +40,10 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
     Returns:
         COLUMNS: `score_name` from the tag of that name, `epochs` from the param `train.epochs`, `seconds`
         from the metric of that name (empty for a run that has not ended), `validation_hash` from the tag (empty for a
-        run that has not been evaluated): scores compare where it is equal; `record_id` is what run.json calls a run
-        that began while MLflow was away; `differs` names the settings in which a run stands apart from the task's
-        others. Empty if nothing was tracked here yet.
+        run that has not been evaluated), `validated_on` from the tag of that name (empty for a run of an earlier
+        version): scores compare where it is equal; `record_id` is what run.json
+        calls a run that began while MLflow was away; `trained_folds` is how many folds the run itself trained, and
+        `parameters` its settings as text, by dotted key. Empty if nothing was tracked here yet.
 
     Raises:
         OutsideError: the tracking server can't be read.
@@ -54,8 +56,7 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
         rows = []
         for name, experiment_id in _experiments(client, task):
             runs = [run for run in _scored(client, experiment_id) if _is_training(run)]
-            apart = differences([run.data.params for run in runs])
-            rows += [{**_row(name, run), "differs": told} for run, told in zip(runs, apart, strict=True)]
+            rows += [_row(name, run) for run in runs]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise OutsideError(f"The tracking store {uri} can't be read: {reason}.") from error
@@ -78,25 +79,6 @@ def _scored(client: "MlflowClient", experiment_id: str) -> list["MlflowEntity"]:
 def _is_training(run: "MlflowEntity") -> bool:
     tags = run.data.tags
     return "mlflow.parentRunId" not in tags and tags.get("stage", "train") == "train"
-
-
-def differences(runs: list[dict[str, str]]) -> list[str]:
-    """For each run the settings whose value is not the usual one among the runs, such as "model.name=lenet".
-
-    The usual value is the most frequent one; of equally frequent ones that of the earliest run (runs come latest
-    first). A setting that a run does not know yet is "-".
-    """
-    if not runs:
-        return []
-    told: list[list[str]] = [[] for _ in runs]
-    for key in sorted(set().union(*runs)):
-        values = [run.get(key, "-") for run in runs]
-        if len(set(values)) > 1:
-            usual = Counter(reversed(values)).most_common(1)[0][0]
-            for number, value in enumerate(values):
-                if value != usual:
-                    told[number].append(f"{key}={value}")
-    return [", ".join(each) for each in told]
 
 
 def _pages(fetch: Any) -> list[Any]:
@@ -124,6 +106,9 @@ def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
         "status": info.status,
         "git_commit": tags.get("git_commit"),
         "validation_hash": tags.get("validation_hash"),
+        "validated_on": tags.get("validated_on"),
+        "trained_folds": int(run.data.metrics["trained_folds"]) if "trained_folds" in run.data.metrics else pd.NA,
+        "parameters": run.data.params,
     }
 
 

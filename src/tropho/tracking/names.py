@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tropho.settings import TaskSettings
+
 MAX_NAME = 250
 MAX_PARAM = 6000
 MAX_TAG = 8000
@@ -19,6 +21,12 @@ def mlflow_name(name: str) -> str:
     parts = _REFUSED.sub("_", name).strip().split("/")
     kept = [part for part in parts if part and set(part) != {"."}]
     return "/".join(kept)[:MAX_NAME].rstrip("/") or "_"
+
+
+def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
+    """List the settings that shape a model, by dotted key."""
+    sections = {"split", "augment", "model", "train"}
+    return flatten(settings.model_dump(include=sections, exclude={"train": {"ensemble"}}))
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

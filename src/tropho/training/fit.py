@@ -49,7 +49,7 @@ def make_accelerator(train: TrainSettings) -> Accelerator:
     AcceleratorState._reset_state()
     GradientState._reset_state()
     # A frozen backbone has no gradients that processes could wait for.
-    uneven = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_epochs > 0)
+    uneven = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_backbone_epochs > 0)
     try:
         return Accelerator(
             cpu=not torch.accelerator.is_available(),
@@ -68,9 +68,7 @@ class Fold:
         train = task.settings.train
         self.task, self.accelerator, self.seed = task, accelerator, seed
         set_seed(seed)
-        model = task.model()
-        if train.channels_last:
-            model = model.to(memory_format=torch.channels_last)
+        model = task.model().to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
         model = with_shared_statistics(model, accelerator)
         batch_size = _batch_size(train, len(train_truth.images), accelerator.num_processes)
         self.sampler = EpochSampler(task.strata(train_truth), seed, balanced=train.sampler == "balanced")
@@ -79,8 +77,8 @@ class Fold:
             batch_size=batch_size,
             sampler=self.sampler,
             collate_fn=task.collate,
-            num_workers=train.workers,
-            persistent_workers=train.workers > 0,
+            num_workers=train.num_workers,
+            persistent_workers=train.num_workers > 0,
             pin_memory=accelerator.device.type == "cuda",
             drop_last=len(train_truth.images) > batch_size,
         )
@@ -88,8 +86,8 @@ class Fold:
         self.optimizer: optim.Optimizer
         self.model, self.optimizer, self.loader = accelerator.prepare(model, build_optimizer(model, train), loader)
         bare = accelerator.unwrap_model(self.model)
-        self.average = WeightAverage(bare, train.ema) if train.ema else None
-        self.layers = LayerLog(bare) if train.log_layers else None
+        self.average = WeightAverage(bare, train.ema_decay) if train.ema_decay else None
+        self.layers = LayerLog(bare) if train.log_layer_stats else None
 
     @property
     def judged(self) -> nn.Module:
@@ -207,7 +205,7 @@ def _fit(
     while not (progress.finished or len(progress.history) >= train.epochs):
         row = {"epoch": float(len(progress.history) + 1), **fold.epoch(progress)}
         progress.history.append(row)
-        if row["epoch"] % train.validate_every == 0 or row["epoch"] == train.epochs:
+        if row["epoch"] % train.val_interval == 0 or row["epoch"] == train.epochs:
             row["score"] = validate(task, fold.judged, val_truth, pack, accelerator)
             if progress.find_best() == row["epoch"]:
                 progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
@@ -244,15 +242,15 @@ def predict(
         task.dataset(pack, truth, train=False),
         batch_size=-(-batch_size // processes) * processes,  # each has the same number, at least one
         collate_fn=task.collate,
-        num_workers=task.settings.train.workers,
+        num_workers=task.settings.train.num_workers,
     )
     image_ids = list(truth.images["image_id"])
     return predict_all(task, model, accelerator.prepare(loader), image_ids, pack, accelerator, view)
 
 
 def _out_of_patience(progress: Progress, train: TrainSettings) -> bool:
-    if train.patience is None:
+    if train.early_stopping_patience is None:
         return False
     scores = progress.scores
     best = max(range(len(scores)), key=scores.__getitem__, default=0)
-    return len(scores) - 1 - best >= train.patience
+    return len(scores) - 1 - best >= train.early_stopping_patience

@@ -53,7 +53,7 @@ def train_one_epoch(
     """
     started = time.perf_counter()
     model.train()
-    freeze(accelerator.unwrap_model(model), epoch < task.settings.train.freeze_epochs)
+    freeze(accelerator.unwrap_model(model), epoch < task.settings.train.freeze_backbone_epochs)
     if layers:
         layers.start()
     sums: dict[str, Tensor | float] = defaultdict(float)
@@ -91,7 +91,7 @@ def _step(
     _check_finite({**losses, "sum": loss}, accelerator, place)
     optimizer.zero_grad()
     accelerator.backward(loss)
-    clip = task.settings.train.clip_norm
+    clip = task.settings.train.clip_grad_norm
     norm = accelerator.clip_grad_norm_(model.parameters(), clip or float("inf"))
     if layers:
         layers.after_backward(max(1.0, float(norm) / clip) if clip else 1.0)
@@ -119,7 +119,7 @@ def _check_finite(values: dict[str, Tensor], accelerator: Accelerator, place: st
     bad = [name for name, flag in zip(values, flags.tolist(), strict=True) if flag]
     raise DataError(
         f"The loss stopped being finite at {place} (part: {', '.join(bad[:-1]) or 'sum'}); "
-        "lower train.lr, set train.clip_norm, or look for bad boxes in the audit."
+        "lower train.lr, set train.clip_grad_norm, or look for bad boxes in the audit."
     )
 
 

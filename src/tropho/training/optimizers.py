@@ -10,17 +10,17 @@ from tropho.settings import TrainSettings
 STAGES = 5  # of a backbone: the stem and four more
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, stage_lr: float = 1.0) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
     """Groups of parameters by whether they decay and by their share of the learning rate.
 
     Matrices and kernels decay, vectors (biases, norm scales and shifts) don't. Each stage of a backbone learns at
-    `stage_lr` times the rate of the one above it, the last one at that share of what lies on top (discriminative
+    `layer_decay` times the rate of the one above it, the last one at that share of what lies on top (discriminative
     fine-tuning: Howard and Ruder, 2018). The share is the group's key "share".
     """
     shares: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         stage = stage_of(name)
-        share = 1.0 if stage is None else stage_lr ** (STAGES - stage)
+        share = 1.0 if stage is None else layer_decay ** (STAGES - stage)
         if parameter.requires_grad:
             shares.setdefault(share, []).append(parameter)
     return [
@@ -32,7 +32,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, stage_lr: float = 1.
 
 def build_optimizer(model: nn.Module, train: TrainSettings) -> optim.Optimizer:
     """AdamW, or SGD with momentum, over `parameter_groups`."""
-    groups = parameter_groups(model, train.weight_decay, train.stage_lr)
+    groups = parameter_groups(model, train.weight_decay, train.layer_decay)
     if train.optimizer == "sgd":
         return optim.SGD(groups, lr=train.lr, momentum=train.momentum)
     return optim.AdamW(groups, lr=train.lr)

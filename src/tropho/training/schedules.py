@@ -17,7 +17,7 @@ def learning_rate(train: TrainSettings, epoch: float, scores: Sequence[float] = 
     """The rate at a point of training.
 
     Args:
-        train: the settings: schedule, lr, epochs, warmup_epochs, step_epochs, gamma.
+        train: the settings: schedule, lr, epochs, warmup_epochs, decay_epochs, decay_rate.
         epoch: epochs done so far, from 0.0 to train.epochs.
         scores: validation scores so far, higher is better; only `plateau` looks at them.
     """
@@ -34,11 +34,11 @@ def _after_warmup(train: TrainSettings, epoch: float, scores: Sequence[float]) -
             rest = max(train.epochs - train.warmup_epochs, 1e-9)
             return 0.5 * (1 + math.cos(math.pi * min((epoch - train.warmup_epochs) / rest, 1.0)))
         case "step":
-            return train.gamma ** (int(epoch) // train.step_epochs)
+            return train.decay_rate ** (int(epoch) // train.decay_epochs)
         case "exponential":
-            return train.gamma ** int(epoch)
+            return train.decay_rate ** int(epoch)
         case "plateau":
-            return train.gamma ** plateaus(scores, train.step_epochs)
+            return train.decay_rate ** plateaus(scores, train.decay_epochs)
         case _:
             return 1.0
 

@@ -12,18 +12,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tropho.reporting import style
 from tropho.training.search.results import best_of
-from tropho.training.search.space import Knob
+from tropho.training.search.space import SearchParam
 
 MARKS = {TrialState.COMPLETE: ("complete", "o", 0), TrialState.PRUNED: ("pruned", "v", 4)}
 IMPORTANCE_FROM = 4
 """Complete trials below which the importance of a setting can't be told."""
 
 
-def draw(study: optuna.Study, knobs: list[Knob], to: Path) -> None:
+def draw(study: optuna.Study, searched: list[SearchParam], to: Path) -> None:
     """Write history.png, settings.png and, from four complete trials on, importance.png into a folder."""
     trials = study.get_trials(deepcopy=False)
     _history(trials, to / "history.png")
-    _settings(trials, knobs, to / "settings.png")
+    _settings(trials, searched, to / "settings.png")
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if len(complete) >= IMPORTANCE_FROM and len({trial.value for trial in complete}) > 1:
         _importance(study, to / "importance.png")
@@ -50,29 +50,29 @@ def _history(trials: list[FrozenTrial], to: Path) -> None:
     style.save(figure, to)
 
 
-def _settings(trials: list[FrozenTrial], knobs: list[Knob], to: Path) -> None:
-    figure, panels = style.subplots(len(knobs), 3)
+def _settings(trials: list[FrozenTrial], searched: list[SearchParam], to: Path) -> None:
+    figure, panels = style.subplots(len(searched), 3)
     best = best_of(trials)
-    for axes, knob in zip(panels, knobs, strict=True):
-        place = _places(axes, knob)
-        tried = [trial for trial in trials if knob.key in trial.params]
-        _scatter(axes, tried, lambda trial, knob=knob, place=place: place(trial.params[knob.key]))
-        if best is not None and knob.key in best.params:
-            x, y = [place(best.params[knob.key])], [float(best.value or 0)]
+    for axes, param in zip(panels, searched, strict=True):
+        place = _places(axes, param)
+        tried = [trial for trial in trials if param.key in trial.params]
+        _scatter(axes, tried, lambda trial, param=param, place=place: place(trial.params[param.key]))
+        if best is not None and param.key in best.params:
+            x, y = [place(best.params[param.key])], [float(best.value or 0)]
             axes.scatter(x, y, s=110, facecolors="none", edgecolors=style.PALETTE[2], linewidths=2, label="best")
-        style.label(axes, style.plain(knob.key), "score")
+        style.label(axes, style.plain(param.key), "score")
     style.legend(panels[0])
     style.save(figure, to)
 
 
-def _places(axes: Axes, knob: Knob) -> Any:
-    """Prepare the x axis for a knob; returns what places a stored value on it."""
-    if knob.choices is not None:
-        stored = list(knob.choices)
-        style.class_ticks(axes, [str(knob.choices[each]) for each in stored])
+def _places(axes: Axes, param: SearchParam) -> Any:
+    """Prepare the x axis for a searched setting; returns what places a stored value on it."""
+    if param.choices is not None:
+        stored = list(param.choices)
+        style.class_ticks(axes, [str(param.choices[each]) for each in stored])
         axes.set_xlim(-0.5, len(stored) - 0.5)
         return stored.index
-    range_: Any = knob.distribution
+    range_: Any = param.distribution
     if range_.log:
         axes.set_xscale("log")
         axes.set_xlim(range_.low * 0.9, range_.high * 1.1)

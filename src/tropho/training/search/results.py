@@ -7,7 +7,7 @@ import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
-from tropho.training.search.space import Knob
+from tropho.training.search.space import SearchParam
 from tropho.training.search.storage import reason_of
 
 STATES = {
@@ -25,17 +25,17 @@ def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
-def trials_table(study: optuna.Study, knobs: list[Knob]) -> pd.DataFrame:
-    """One row a trial: number, state, score, a column a knob, steps, seconds, started, reason.
+def trials_table(study: optuna.Study, searched: list[SearchParam]) -> pd.DataFrame:
+    """One row a trial: number, state, score, a column a searched setting, steps, seconds, started, reason.
 
     `score` of a pruned trial is its last one. `steps` are the epochs after which it was scored last.
     """
-    rows = [_row(trial, knobs) for trial in study.get_trials(deepcopy=False)]
+    rows = [_row(trial, searched) for trial in study.get_trials(deepcopy=False)]
     columns = [
         "number",
         "state",
         "score",
-        *(knob.key for knob in knobs),
+        *(param.key for param in searched),
         "steps",
         "seconds",
         "started",
@@ -44,12 +44,12 @@ def trials_table(study: optuna.Study, knobs: list[Knob]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"steps": "Int64"})
 
 
-def _row(trial: FrozenTrial, knobs: list[Knob]) -> dict[str, Any]:
+def _row(trial: FrozenTrial, searched: list[SearchParam]) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": STATES[trial.state],
         "score": trial.value,
-        **{knob.key: knob.value(trial.params[knob.key]) for knob in knobs if knob.key in trial.params},
+        **{param.key: param.value(trial.params[param.key]) for param in searched if param.key in trial.params},
         "steps": trial.last_step,
         "seconds": trial.duration.total_seconds() if trial.duration else None,
         "started": trial.datetime_start,

@@ -57,12 +57,11 @@ class PrunedError(optuna.TrialPruned, EndedEarlyError):  # type: ignore[misc]
 class Report:
     """Takes a trial's scores while it runs, and ends the trial if it does badly."""
 
-    def __init__(self, trial: optuna.Trial, parameters: dict[str, Any], prune: bool) -> None:
+    def __init__(self, trial: optuna.Trial, parameters: dict[str, Any]) -> None:
         self.number = trial.number
         self.parameters = parameters
         """Dotted keys -> the trial's values."""
         self._trial = trial
-        self._prune = prune
 
     def __call__(self, step: int, score: float) -> None:
         """Report the score that is maximised after `step` epochs, counted from 1.
@@ -74,10 +73,10 @@ class Report:
         if not math.isfinite(score):
             raise DataError(
                 f"The score after epoch {step} is undefined: the images that judge the search show nothing to find; "
-                "set tune.trials to 0, or another tune.seed."
+                "set tune.trials to 0, or another train.seed."
             )
         self._trial.report(score, step)
-        if self._prune and self._trial.should_prune():
+        if self._trial.should_prune():
             raise PrunedError(f"below the median after epoch {step}")
 
 
@@ -110,7 +109,7 @@ class Search:
             study_name=study_name,
             storage=open_storage(address),
             direction="maximize",
-            sampler=SeededSampler(settings.tune.seed, startup),
+            sampler=SeededSampler(settings.train.seed, startup),
             # The first epoch tells little, and a median of fewer than three trials less.
             pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_warmup_steps=2),
             load_if_exists=True,
@@ -139,7 +138,7 @@ class Search:
         if not self._shared:
             retry_running(self.study)
         if not self.study.get_trials(deepcopy=False):
-            own = {knob.key: knob.nearest(_setting(self._settings, knob.key)) for knob in self._knobs}
+            own = {param.key: param.nearest(_setting(self._settings, param.key)) for param in self._knobs}
             known = {key: value for key, value in own.items() if value is not None}
             self.study.enqueue_trial(known)
         lines = TrialLines(self._total)
@@ -179,9 +178,9 @@ class Search:
         return self._total - len(counted(self.study.get_trials(deepcopy=False)))
 
     def _evaluate(self, trial: optuna.Trial, objective: Objective) -> float:
-        values = {knob.key: knob.suggest(trial) for knob in self._knobs}
+        values = {param.key: param.suggest(trial) for param in self._knobs}
         try:
-            report = Report(trial, values, self._settings.tune.prune)
+            report = Report(trial, values)
             score = float(objective(with_overrides(self._settings, values), report))
             if not math.isfinite(score):
                 raise DataError("The trial's score is undefined.")
@@ -196,7 +195,7 @@ class Search:
         return score
 
     def _values(self, trial: FrozenTrial) -> dict[str, Any]:
-        return {knob.key: knob.value(trial.params[knob.key]) for knob in self._knobs if knob.key in trial.params}
+        return {param.key: param.value(trial.params[param.key]) for param in self._knobs if param.key in trial.params}
 
 
 def _setting(settings: TaskSettings, key: str) -> Any:

@@ -1,4 +1,4 @@
-"""`tune.space` of params.yaml -> knobs that Optuna can turn."""
+"""`tune.space` of params.yaml -> the settings that Optuna varies."""
 
 import difflib
 import json
@@ -13,20 +13,19 @@ from tropho.settings import TaskSettings
 
 SEARCHABLE = ("model", "train", "augment")
 FIXED = {
-    "augment.size": "the pack is made for one size",
-    "augment.encoding": "the pack is made before the search",
-    "augment.grey": "the pack is made before the search",
-    "augment.previews": "it changes nothing in a model",
+    "augment.image_size": "the pack is made for one size",
+    "augment.cache_format": "the pack is made before the search",
+    "augment.grayscale": "the pack is made before the search",
     "train.epochs": "a trial lasts tune.epochs",
-    "train.folds": "a trial trains on the first fold's training images",
+    "train.n_folds": "a trial trains on the first fold's training images",
     "train.precision": "evaluation and members share it",
-    "train.workers": "it changes nothing in a model",
+    "train.num_workers": "it changes nothing in a model",
 }
 KEYS = ("low", "high", "log", "step", "choices")
 
 
 @dataclass(frozen=True)
-class Knob:
+class SearchParam:
     """One setting that the search varies."""
 
     key: str
@@ -51,7 +50,7 @@ class Knob:
         return self.choices[stored] if self.choices is not None else stored
 
     def nearest(self, value: Any) -> Any:
-        """What Optuna stores for the knob's value nearest to a setting's value; None if there is none."""
+        """What Optuna stores for the value nearest to a setting's value; None if there is none."""
         if self.choices is not None:
             return next((stored for stored, each in self.choices.items() if each == value), None)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -62,8 +61,8 @@ class Knob:
         return type(range_.low)(min(max(value, range_.low), range_.high))
 
 
-def parse_space(settings: TaskSettings) -> list[Knob]:
-    """The knobs of `tune.space`, by key.
+def parse_space(settings: TaskSettings) -> list[SearchParam]:
+    """List the searched settings of `tune.space`, by key.
 
     Raises:
         UsageError: a key is no setting or can't be searched, a range or a list of choices is not well formed,
@@ -75,7 +74,7 @@ def parse_space(settings: TaskSettings) -> list[Knob]:
     return [_knob(settings, key, spec, f"{where}.{key}") for key, spec in sorted(settings.tune.space.items())]
 
 
-def _knob(settings: TaskSettings, key: str, spec: Any, where: str) -> Knob:
+def _knob(settings: TaskSettings, key: str, spec: Any, where: str) -> SearchParam:
     section, _, field = key.partition(".")
     if key in FIXED:
         raise UsageError(f"{where} can't be searched: {FIXED[key]}.")
@@ -93,7 +92,7 @@ def _knob(settings: TaskSettings, key: str, spec: Any, where: str) -> Knob:
     return _range(settings, key, spec, where, own=getattr(getattr(settings, section), field, None))
 
 
-def _choices(settings: TaskSettings, key: str, spec: dict[str, Any], where: str) -> Knob:
+def _choices(settings: TaskSettings, key: str, spec: dict[str, Any], where: str) -> SearchParam:
     values = spec["choices"]
     if len(spec) > 1 or not isinstance(values, list) or not values:
         raise UsageError(f"{where}.choices must be a list of values and stand alone.")
@@ -104,10 +103,12 @@ def _choices(settings: TaskSettings, key: str, spec: dict[str, Any], where: str)
     stored = [value if isinstance(value, plain) else json.dumps(value) for value in values]
     if len(set(stored)) < len(stored):
         raise UsageError(f"{where}.choices names a value twice.")
-    return Knob(key, optuna.distributions.CategoricalDistribution(stored), dict(zip(stored, values, strict=True)))
+    return SearchParam(
+        key, optuna.distributions.CategoricalDistribution(stored), dict(zip(stored, values, strict=True))
+    )
 
 
-def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, own: Any) -> Knob:
+def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, own: Any) -> SearchParam:
     if "low" not in spec or "high" not in spec:
         raise UsageError(f"{where} needs both low and high.")
     low, high, log, step = spec["low"], spec["high"], spec.get("log", False), spec.get("step")
@@ -126,10 +127,10 @@ def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, o
     # Whole numbers make whole steps, unless the setting itself is real: {low: 0, high: 1} of a weight decay.
     if all(isinstance(each, int) for each in (low, high, step or 1)) and not isinstance(own, float):
         high -= (high - low) % (step or 1)
-        return Knob(key, optuna.distributions.IntDistribution(low, high, log=log, step=step or 1))
+        return SearchParam(key, optuna.distributions.IntDistribution(low, high, log=log, step=step or 1))
     if step is not None:
         high = low + step * int((high - low) / step + 1e-9)  # the last value that the steps reach
-    return Knob(key, optuna.distributions.FloatDistribution(low, high, log=log, step=step))
+    return SearchParam(key, optuna.distributions.FloatDistribution(low, high, log=log, step=step))
 
 
 def _check(settings: TaskSettings, key: str, value: Any, where: str) -> None:

@@ -1,0 +1,72 @@
+"""`tropho leaderboard`: fits 120 columns, compares with the present settings, ranks what compares."""
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from tropho.stages.leaderboard import differences, print_leaderboard
+from tropho.tracking import open_tracker, tracked_parameters
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def track(root, settings):
+    """Track a training of cells_demo: track("a", 0.9, data="x", trained=1, **{"train.lr": 0.1})."""
+
+    def make(score, data="x", trained=1, **changes):
+        tags = {"stage": "train", "score_name": "balanced_accuracy", "validated_on": data, "git_commit": "0" * 40}
+        with open_tracker(root).run("train cells_demo", "cells_demo", tags=tags) as run:
+            run.log_params(tracked_parameters(settings("cells_demo", **changes)))
+            run.log_metrics({"score": score, "seconds": 90.0, "trained_folds": trained})
+        return run.id
+
+    return make
+
+
+def test_runs_are_compared_with_the_present_settings(root, track, capsys):
+    best = track(0.9, **{"train.lr": 0.000316227766, "augment.image_size": 96, "model.backbone": "resnet34"})
+    usual = track(0.8)
+    skipped = track(0.85, trained=0)
+    print_leaderboard(root, "cells_demo")
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 120
+    assert skipped[:8] not in text
+    lines = {run: next(line for line in text.splitlines() if run[:8] in line) for run in (best, usual)}
+    assert lines[best].split()[:2] == ["1", "0.9000"]
+    assert lines[usual].split()[:2] == ["2", "0.8000"]
+    assert lines[usual].split()[-1] == "-"
+    told = "".join(line[lines[best].index("augment") :].strip() for line in text.splitlines() if "=" in line)
+    assert "augment.image_size=96" in told
+    assert "0.0003162" in told
+    assert "0.000316227766" not in text
+
+
+def test_runs_on_other_data_are_not_ranked_together(root, track, capsys):
+    track(0.9, data="before")
+    track(0.7, data="now")
+    print_leaderboard(root, "cells_demo")
+    text = capsys.readouterr().out
+    assert text.count("not comparable with the runs above") == 1
+    ranks = [line.split()[:2] for line in text.splitlines() if line.strip().startswith("1 ")]
+    assert ranks == [["1", "0.7000"], ["1", "0.9000"]]  # the latest data first
+
+
+def test_names_of_earlier_versions_are_known_by_their_present_ones():
+    run = {"train.ema": "0.9", "model.anchors": "fitted", "train.channels_last": "True", "train.lr": "0.001"}
+    present = {"train.ema_decay": "0.99", "model.fit_levels": "True", "train.lr": "0.001", "train.epochs": "3"}
+    assert differences(run, present) == "train.ema_decay=0.9"
+
+
+def test_a_task_that_is_no_longer_there_still_has_its_runs(root, track, capsys):
+    track(0.9)
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    del params["tasks"]["cells_demo"]
+    params["active"] = []
+    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    print_leaderboard(root, None)
+    assert "0.9000" in capsys.readouterr().out

@@ -1,0 +1,61 @@
+"""The words of code, docs and messages: no word that was renamed, and no sentence too long to read once."""
+
+import ast
+import re
+
+import pytest
+import yaml
+
+from conftest import ROOT
+
+GONE = yaml.safe_load((ROOT / "tests" / "words.yaml").read_text(encoding="utf-8"))
+CODE = sorted((ROOT / "src").rglob("*.py"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OLD_NAMES = {"retired.py", "new_names.py"}
+"""Modules that have to name what is gone."""
+LONGEST = 30
+"""Words of a sentence."""
+STILL_LONG = {"docs": 26, "docstrings": 18}
+"""Sentences that are longer yet; lower these numbers as they are mended, never raise them."""
+
+
+def prose(page):
+    """The sentences of a page, without code, tables and headings."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = ["" if re.match(r"\s*(\||#|- |\d+\. )", line) else line for line in text.splitlines()]
+    return sentences("\n".join(lines))
+
+
+def docstrings(path):
+    """The sentences of a module's docstrings, without their lists of arguments."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            text = ast.get_docstring(node) or ""
+            yield from sentences(re.split(r"\n\s*(?:Args|Returns|Raises):", text)[0])
+
+
+def sentences(text):
+    for block in re.split(r"\n\s*\n", text):
+        yield from (" ".join(each.split()) for each in re.split(r"(?<=[.:;?!])\s", block))
+
+
+def too_long(found):
+    return [sentence for sentence in found if len(re.findall(r"[\w'`]+(?:[-./][\w'`]+)*", sentence)) > LONGEST]
+
+
+@pytest.mark.parametrize("path", [*CODE, *PAGES], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_renamed_word_is_gone(path):
+    if path.name in OLD_NAMES:
+        return
+    text = path.read_text(encoding="utf-8")
+    found = {word: new for word, new in GONE.items() if re.search(rf"(?<![\w]){re.escape(word)}(?![\w])", text, re.I)}
+    assert not found, f"{path.name}: say what stands on the right"
+
+
+def test_no_sentence_more_is_too_long_to_read_once():
+    found = {
+        "docs": [sentence for page in PAGES for sentence in too_long(prose(page))],
+        "docstrings": [sentence for path in CODE for sentence in too_long(docstrings(path))],
+    }
+    told = {place: len(those) for place, those in found.items()}
+    assert all(told[place] <= STILL_LONG[place] for place in told), f"{told}: {found}"
