@@ -109,7 +109,7 @@ class DetectionTask:
         return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
 
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Boxes of views and folds fused by predict.ensemble_method at the set or fitted overlap; P(negative) is averaged."""
+        """Fuse the boxes of views and folds by predict.ensemble_method, and average P(negative)."""
         return self.box_fusion.merge(tables, fitted)
 
     def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
