@@ -168,6 +168,7 @@ def test_scores_submissions_and_pages(projects):
         assert (projects.path / f"reports/{task}/index.html").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_dvc_gives_the_same_metrics_from_scratch(projects, hub, tmp_path):
     task = "brain_tumor_binary"
     again = fresh(tmp_path, hub, [task])
