@@ -105,7 +105,7 @@ def _inside(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _drawing_coarsely() -> Iterator[None]:
-    """Draw figures without arranging them and with few pixels, which takes a third of the time."""
+    """Draw figures without arranging them and with few pixels, which saves a third of the time."""
     save = Figure.savefig
 
     def savefig(figure: Figure, *places: Any, **options: Any) -> None:
