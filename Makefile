@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repository demo test lint bench mutants
+.PHONY: help setup repository demo test test-slow lint bench mutants
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv and install Tropho with exact versions
 
@@ -34,8 +34,14 @@ demo: repository $(READY) ## Run both demo tasks from raw files to submission an
 	@$(BIN)/tropho summary
 
 # One thread a process: torch's threads wait for each other by spinning when there are more of them than cores.
+# A file's tests go to one worker, which makes what they share once; conftest.py puts the longest files first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
+
 test: $(READY) ## Run the tests, on all cores
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical
+	$(PYTEST)
+
+test-slow: $(READY) ## Run the tests marked slow, which `make test` leaves out
+	$(PYTEST) -m slow
 
 lint: $(READY) ## Check format, style, docstrings, complexity and types
 	$(BIN)/ruff format --check .

@@ -1,23 +1,70 @@
 """Fixtures that every test may use."""
 
+import os
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import numpy as np
+import psutil
 import pytest
 
 from project import Case, Project, case_maker
 from tropho.config import load_params, task_settings, with_overrides
 from tropho.settings import TaskSettings
+from tropho.tracking import sqlite_setup
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("tropho", deadline=None)
 hypothesis.settings.load_profile("tropho")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_left() -> Iterator[None]:
+    """Fail the run if a process that its tests started is still there at its end, and name its command line."""
+    mark = {"STARTED_BY_TESTS": uuid.uuid4().hex}  # inherited, also by processes whose parent has ended
+    os.environ.update(mark)
+    yield
+    started = [process for process in psutil.process_iter() if _is_started_here(process, mark)]
+    _, alive = psutil.wait_procs(started, timeout=5)  # what is just ending may end
+    left = []
+    for process in alive:
+        with suppress(psutil.Error):
+            test = process.environ().get("PYTEST_CURRENT_TEST", "a forked process")
+            left.append(f"{process.pid}: {' '.join(process.cmdline())} ({test})")
+    assert not left, "Processes that tests started and did not stop:\n" + "\n".join(left)
+
+
+def _is_started_here(process: psutil.Process, mark: dict[str, str]) -> bool:
+    """Whether a test has started the process; multiprocessing's resource tracker ends with the worker by itself."""
+    try:
+        if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        is_ours = process.ppid() == os.getpid() or mark.items() <= process.environ().items()
+        return is_ours and "multiprocessing.resource_tracker" not in " ".join(process.cmdline())
+    except psutil.Error:  # it has ended, or belongs to somebody else
+        return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_mlflow_set_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let MLflow create an empty database once; a test that needs a new one gets a copy, in a hundredth of the time."""
+    create, template = sqlite_setup._create, tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+
+    def copy(path: Path) -> None:
+        if not template.exists():
+            create(template)
+        shutil.copyfile(template, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite_setup, "_create", copy)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -75,19 +122,6 @@ def case(tmp_path: Path) -> Case:
     return case_maker(tmp_path)
 
 
-GROUPS = {"tests/pipeline/test_class_projects.py": "class_projects", "tests/pipeline/": "pipeline"}
-"""Beginnings of test ids -> the worker's group: these tests share checkouts that take a minute to build."""
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all tests of a group to one worker, and every other test to whichever worker is free.
-
-    xdist's own marks for this (`xdist_group`, `--dist loadgroup`) have no effect under pytest 9.2.
-    """
-    from xdist.scheduler import LoadScopeScheduling
-
-    class GroupScheduling(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return next((group for start, group in GROUPS.items() if nodeid.startswith(start)), nodeid)
-
-    return GroupScheduling(config, log)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the pipeline, whose files take longest, so that no worker is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)

@@ -223,6 +223,7 @@ def test_real_brain_scans(settings, real_data):
     assert result.summary["colour_mode_tells"]["accuracy_from_mode"] > 0.45
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_real_cells_by_slide(settings, real_data):
     task = settings("cells_demo", **{"audit.group_pattern": "(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"})

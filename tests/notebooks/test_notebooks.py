@@ -1,5 +1,7 @@
 """The notebooks run from first to last cell in a real kernel; the assertions are theirs."""
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
@@ -12,13 +14,16 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 @pytest.fixture
-def own_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncKernelManager:
-    """A kernel of this interpreter, whatever kernels the user has, with its files in the test's folder."""
+def own_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AsyncKernelManager]:
+    """A kernel of this interpreter, whatever kernels the user has, its files in the test's folder; stopped at last."""
     for variable in ("JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "TMPDIR"):
         folder = tmp_path / variable.lower()
         folder.mkdir()
         monkeypatch.setenv(variable, str(folder))
-    return AsyncKernelManager(kernel_name="python3")
+    manager = AsyncKernelManager(kernel_name="python3")
+    yield manager
+    if manager.has_kernel:
+        asyncio.run(manager.shutdown_kernel(now=True))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -81,6 +81,7 @@ def test_changed_files_rerun_what_they_must_and_no_more(classified):
     assert len(list((checkout.path / "data/raw/mine/images").iterdir())) == 8
 
 
+@pytest.mark.slow
 def test_an_experiment_in_a_temporary_folder_keeps_the_data(classified):
     checkout, _ = classified
     checkout.run("dvc", "exp", "run", "--temp", "--name", "three", "-S", "tasks.mine.split.n_folds=3", "split@mine")
@@ -89,6 +90,7 @@ def test_an_experiment_in_a_temporary_folder_keeps_the_data(classified):
     assert stages_run(done.stdout) == ["fingerprint@mine", "split@mine"]
 
 
+@pytest.mark.slow
 @pytest.mark.real
 def test_case_13_mended_labels_rerun_the_audit(tmp_path):
     if not CASE.is_dir():

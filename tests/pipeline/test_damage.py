@@ -9,7 +9,7 @@ import pytest
 from pipeline.conftest import Checkout, new_checkout
 from pipeline.reduce import TINY_CELLS
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 TASK = "cells_demo"
 OUTPUTS = {

@@ -118,6 +118,7 @@ def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):
     assert "train@smear_demo" in rerun
 
 
+@pytest.mark.slow
 def test_a_member_joins_without_training_the_others_again(checkout):
     copy = checkout()
     weights = copy.path / "models/smear_demo/fold0/weights.safetensors"
@@ -144,6 +145,7 @@ def test_dvc_shows_metrics_and_plots(built):
     assert "index.html" in page
 
 
+@pytest.mark.slow
 def test_an_experiment_changes_one_setting(checkout):
     copy = checkout()
     copy.run("dvc", "exp", "run", "--name", "smoother", "-S", "++tasks.cells_demo.train.label_smoothing=0.1")
@@ -152,6 +154,7 @@ def test_an_experiment_changes_one_setting(checkout):
     assert "label_smoothing: 0.1" in (copy.path / "params.yaml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "alone"), [("smear_demo", False), ("cells_demo", True)])
 def test_a_killed_training_ends_with_the_weights_of_one_never_killed(checkout, task, alone):
     """Kill DVC and all that it has started, or DVC alone."""

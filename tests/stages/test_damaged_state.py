@@ -82,9 +82,7 @@ def copy_of(project, folder):
     """Link all files but databases, which are written in place."""
     link = lambda old, new: (shutil.copy2 if old.endswith(".db") else os.link)(old, new)  # noqa: E731
     shutil.copytree(project.root, folder / "copy", ignore=shutil.ignore_patterns("mlartifacts"), copy_function=link)
-    copy = Project.__new__(Project)
-    copy.root = folder / "copy"
-    return copy
+    return Project(folder / "copy")
 
 
 def harm_file(path, harm):
@@ -105,7 +103,6 @@ def words(command, project):
     }.get(command, [command, TASK])
 
 
-@pytest.mark.xdist_group("damaged_state")
 @pytest.mark.parametrize(("file", "command", "harm"), PARTS)
 def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, file, command, harm):
     project, path = copy_of(whole, tmp_path), tmp_path / "copy" / file.replace("T", TASK)
@@ -119,7 +116,6 @@ def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, f
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.xdist_group("damaged_state")
 @pytest.mark.parametrize("command", ["audit", "augment", "tune", "train", "evaluate", "report"])
 def test_a_full_disk_is_said_in_one_sentence(whole, tmp_path, command, full_disk):
     project = copy_of(whole, tmp_path)
@@ -132,7 +128,6 @@ def test_a_full_disk_is_said_in_one_sentence(whole, tmp_path, command, full_disk
     assert TASK in line or "optuna.db" in line
 
 
-@pytest.mark.xdist_group("damaged_state")
 @pytest.mark.parametrize("harm", HARMS)
 def test_the_report_is_written_whatever_is_damaged(whole, tmp_path, harm):
     project = copy_of(whole, tmp_path)
@@ -141,7 +136,6 @@ def test_the_report_is_written_whatever_is_damaged(whole, tmp_path, harm):
     project.run(TASK, "report")
 
 
-@pytest.mark.xdist_group("damaged_state")
 def test_every_file_that_stages_leave_is_among_them(whole):
     known = {file.replace("T", TASK) for file in READERS}
     seen = {str(path.relative_to(whole.root)) for path in whole.root.rglob("*") if path.is_file()}

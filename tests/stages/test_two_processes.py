@@ -41,6 +41,7 @@ def run(paths, stage: str, code: int = 0, **changes):  # noqa: F811
     return run_together(["--no-python", sys.executable, "-c", command, stage, "cells_demo"], paths.root, code)
 
 
+@pytest.mark.slow
 def test_one_of_two_processes_writes_what_one_alone_does(chosen, paths):  # noqa: F811
     run(paths, "train")
     run(paths, "evaluate")
@@ -63,6 +64,7 @@ def test_one_of_two_processes_writes_what_one_alone_does(chosen, paths):  # noqa
             assert {name: metrics[subset][name] for name in known} == pytest.approx(known, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_batch_that_processes_cannot_share_is_refused_before_any_work(paths):  # noqa: F811
     said = run(paths, "train", code=2, **{"train.batch_size": 5})
     assert "tropho: train.batch_size 5 of base can't be divided among 2 processes; make it a multiple of 2" in said

@@ -103,6 +103,7 @@ def test_a_served_classifier_answers_as_predict_does(project):
         model.predict(pd.DataFrame({"image": [str(files[0]), "no such file.png"]}))
 
 
+@pytest.mark.slow
 def test_a_served_detector_answers_as_predict_does(project):
     detection(project)
     project.run("t", *STAGES)

@@ -61,6 +61,7 @@ def test_what_is_no_database_is_left_alone(tmp_path):
     assert (tmp_path / "mlflow.db").read_text() == "my notes"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.2, 0.8])
 def test_a_kill_during_the_first_set_up_leaves_nothing_half_made(tmp_path, seconds):
     code = "import sys; from pathlib import Path; from tropho.tracking.sqlite_setup import ensure_database as e; "

@@ -42,7 +42,7 @@ def server(tmp_path, monkeypatch):
                 start_new_session=True,
                 stdout=log,
                 stderr=log,
-                env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
+                env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 cwd=tmp_path,
             )
         started.append(process)

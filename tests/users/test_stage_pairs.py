@@ -75,6 +75,8 @@ WAYS = {
 }
 TRACKED = "folders"
 """The one that records its runs."""
+ALWAYS = ("zindi", "coco", "yolo", TRACKED, "tables")
+"""The others are slow tests; the audit of their formats is tested in tests/formats too."""
 
 
 class Expected:
@@ -98,7 +100,7 @@ class Expected:
         return self.subset(each) != "test" or self.way.test_labels
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] * (name not in ALWAYS)) for name in WAYS])
 def way(request) -> str:
     return request.param
 
