@@ -91,11 +91,10 @@ def differences(runs: list[dict[str, str]]) -> list[str]:
     told: list[list[str]] = [[] for _ in runs]
     for key in sorted(set().union(*runs)):
         values = [run.get(key, "-") for run in runs]
-        if len(set(values)) > 1:
-            usual = Counter(reversed(values)).most_common(1)[0][0]
-            for number, value in enumerate(values):
-                if value != usual:
-                    told[number].append(f"{key}={value}")
+        usual = Counter(reversed(values)).most_common(1)[0][0]
+        for number, value in enumerate(values):
+            if value != usual:
+                told[number].append(f"{key}={value}")
     return [", ".join(each) for each in told]
 
 
