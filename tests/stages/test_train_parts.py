@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pandas as pd
@@ -372,3 +373,30 @@ def test_a_stage_waits_for_one_that_is_ending(tmp_path, monkeypatch, free_at, ge
             return
         with pytest.raises(UsageError, match=r"tropho train t is already running \(process 1234\)"):
             running._acquire(file, "train t")
+
+
+def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
+    reported, logged = [], []
+
+    def fit(task, pack, learned, judged, seed, on_epoch):
+        assert list(learned.images["image_id"]) == ["c"]
+        assert list(judged.images["image_id"]) == ["a"]
+        on_epoch({"epoch": 1.0, "loss": 0.5})
+        on_epoch({"epoch": 2.0, "loss": 0.25, "score": 0.75})
+        return SimpleNamespace(progress=SimpleNamespace(best_score=0.75))
+
+    class Report:
+        number, parameters = 4, {"train.lr": 0.1}
+
+        def __call__(self, *call):
+            reported.append(call)
+
+    tracked = SimpleNamespace(log_params=logged.append, log_metrics=lambda *call: logged.append(call))
+    parent = SimpleNamespace(child=lambda name, tags: nullcontext(tracked))
+    monkeypatch.setattr(trials, "fit", fit)
+    monkeypatch.setattr(trials, "build_task", lambda *_: None)
+    monkeypatch.setattr(trials, "fitted_settings", lambda made, _: made)
+    found = trials._trial(settings("cells_demo"), Report(), inputs_of({0: ["a"], 1: ["b", "c"]}), ["c"], parent)
+    assert found == 0.75
+    assert reported == [(2, 0.75)]
+    assert logged == [{"train.lr": 0.1}, ({"loss": 0.5}, 1), ({"loss": 0.25, "score": 0.75}, 2)]
