@@ -1,10 +1,6 @@
 """The parts of training, of its inputs, of a search and of the models it leaves, without a training."""
 
 import math
-import os
-import signal
-import threading
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pandas as pd
@@ -15,7 +11,7 @@ from tropho.files import sha256_of, write_json
 from tropho.images.decode import DECODING
 from tropho.images.shrunk import ShrunkPack
 from tropho.stages import inputs as reading
-from tropho.stages import members, running, train, trials
+from tropho.stages import members, train
 from tropho.stages.inputs import Inputs, read_inputs
 from tropho.stages.members import CONFIG, FILES
 from tropho.stages.paths import BASE
@@ -256,147 +252,3 @@ def test_code_that_a_training_runs_through_is_known():
     assert not any(each.startswith("training/search/") for each in code)
     assert (reading.CODE / "training" / "search").is_dir()
     assert len(reading.code_hash()) == 16
-
-
-def grouped(*sizes):
-    """Inputs of two folds, the second of groups of these sizes."""
-    names = [f"{group}{number}" for group, size in zip("pqrstuv", sizes, strict=False) for number in range(size)]
-    images = pd.DataFrame({"image_id": ["x", *names], "label": pd.NA, "width": 10, "height": 10})
-    images["group"] = images["image_id"].str[0]
-    return Inputs(Truth(images, empty(BOXES)), {0: ["x"], 1: names}, [], None, [], "hash")
-
-
-def test_a_search_is_judged_by_the_part_nearest_to_its_due_size():
-    inputs = trials.search_inputs(grouped(40, 18, 12, 12, 18), 0)
-    assert {each[0] for each in inputs.folds[0]} in ({"q"}, {"t"}, {"u"})
-    assert len(inputs.folds[0]) == 18
-    assert len(inputs.folds[1]) == 82
-    two = trials.search_inputs(grouped(5, 6), 0)
-    assert sorted(map(len, two.folds.values())) == [5, 6]
-    with pytest.raises(DataError, match="are all of one group"):
-        trials.search_inputs(grouped(5), 0)
-
-
-@pytest.mark.parametrize(("asked", "count"), [(None, 9), (4, 4), (9, 9), (20, 9)])
-def test_trials_train_on_some_images(settings, asked, count):
-    made = settings("cells_demo", **{"tune.images": asked})
-    drawn = trials._drawn([str(number) for number in range(9)], made)
-    assert len(set(drawn)) == len(drawn) == count
-    assert drawn == trials._drawn([str(number) for number in range(9)], made)
-
-
-def test_a_search_runs_in_one_process(settings, monkeypatch):
-    monkeypatch.setattr(trials, "this_process", lambda: SimpleNamespace(num_processes=2))
-    with pytest.raises(UsageError, match="tune runs in one process"):
-        trials.search(settings("cells_demo"), None, None)
-    monkeypatch.setattr(trials, "this_process", lambda: SimpleNamespace(num_processes=1))
-    with pytest.raises(DataError, match=r"images\.csv"):  # goes on to read its inputs
-        trials.search(settings("cells_demo"), reading.Paths(reading.CODE / "nowhere", "t"), None)
-
-
-@pytest.mark.parametrize(
-    ("stage", "storage", "rank", "locked"),
-    [("tune", None, "0", True), ("tune", "sqlite:///a.db", "0", True), ("tune", "postgresql://h/a", "0", False),
-     ("train", "postgresql://h/a", "0", True), ("train", None, "1", False), ("tune", None, "1", False),
-     ("train", None, None, True)],
-)  # fmt: skip
-def test_one_process_a_stage_but_for_some(settings, tmp_path, monkeypatch, stage, storage, rank, locked):
-    monkeypatch.delenv("DVC_STAGE", raising=False)
-    monkeypatch.delenv("RANK", raising=False)
-    if rank:
-        monkeypatch.setenv("RANK", rank)
-    made = settings("cells_demo", **{"tune.storage": storage})
-    before = signal.getsignal(signal.SIGTERM)
-    with running.running(made, stage, tmp_path):
-        lock = running.Paths(tmp_path, made.name).lock(stage)
-        assert lock.exists() == locked
-        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
-        if locked:
-            assert lock.read_text() == str(os.getpid())
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_a_stage_in_a_thread_leaves_signals_alone():
-    before, seen = signal.getsignal(signal.SIGTERM), []
-
-    def work():
-        with running._ending_with_dvc():
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [before]
-
-
-@pytest.mark.parametrize("started", [False, True])
-def test_a_stage_of_dvc_watches_it(monkeypatch, started):
-    watched = threading.Event()
-    monkeypatch.setattr(running, "_watch", lambda parent: watched.set() if parent == os.getppid() else None)
-    monkeypatch.delenv("DVC_STAGE", raising=False)
-    if started:
-        monkeypatch.setenv("DVC_STAGE", "train@t")
-    with running._ending_with_dvc():
-        assert watched.wait(5 if started else 0.05) == started
-
-
-def test_a_stage_ends_once_its_parent_is_another(monkeypatch):
-    parents, killed = iter([7, 7, 1]), []
-    monkeypatch.setattr(running.os, "getppid", lambda: next(parents))
-    monkeypatch.setattr(running.os, "kill", lambda *call: killed.append(call))
-    monkeypatch.setattr(running.time, "sleep", lambda seconds: None)
-    running._watch(7)
-    assert killed == [(os.getpid(), signal.SIGTERM)]
-    assert list(parents) == []
-
-
-@pytest.mark.parametrize(("free_at", "gets_it"), [(0.0, True), (14.0, True), (15.5, True), (16.0, False)])
-def test_a_stage_waits_for_one_that_is_ending(tmp_path, monkeypatch, free_at, gets_it):
-    fcntl = pytest.importorskip("fcntl")
-    clock = SimpleNamespace(now=100.0)
-
-    def lockf(file, flags):
-        assert flags == fcntl.LOCK_EX | fcntl.LOCK_NB
-        if clock.now < 100 + free_at:
-            raise BlockingIOError
-
-    def sleep(seconds):
-        clock.now += seconds
-
-    monkeypatch.setattr(running, "fcntl", SimpleNamespace(lockf=lockf, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB))
-    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
-    path = tmp_path / "lock"
-    path.write_text("1234")
-    with path.open("a+") as file:
-        if gets_it:
-            running._acquire(file, "train t")
-            return
-        with pytest.raises(UsageError, match=r"tropho train t is already running \(process 1234\)"):
-            running._acquire(file, "train t")
-
-
-def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
-    reported, logged = [], []
-
-    def fit(task, pack, learned, judged, seed, on_epoch):
-        assert list(learned.images["image_id"]) == ["c"]
-        assert list(judged.images["image_id"]) == ["a"]
-        on_epoch({"epoch": 1.0, "loss": 0.5})
-        on_epoch({"epoch": 2.0, "loss": 0.25, "score": 0.75})
-        return SimpleNamespace(progress=SimpleNamespace(best_score=0.75))
-
-    class Report:
-        number, parameters = 4, {"train.lr": 0.1}
-
-        def __call__(self, *call):
-            reported.append(call)
-
-    tracked = SimpleNamespace(log_params=logged.append, log_metrics=lambda *call: logged.append(call))
-    parent = SimpleNamespace(child=lambda name, tags: nullcontext(tracked))
-    monkeypatch.setattr(trials, "fit", fit)
-    monkeypatch.setattr(trials, "build_task", lambda *_: None)
-    monkeypatch.setattr(trials, "fitted_settings", lambda made, _: made)
-    found = trials._trial(settings("cells_demo"), Report(), inputs_of({0: ["a"], 1: ["b", "c"]}), ["c"], parent)
-    assert found == 0.75
-    assert reported == [(2, 0.75)]
-    assert logged == [{"train.lr": 0.1}, ({"loss": 0.5}, 1), ({"loss": 0.25, "score": 0.75}, 2)]
