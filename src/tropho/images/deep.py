@@ -94,7 +94,7 @@ def channels(path: Path, orientation: int = 1) -> DeepPixels:
     except cv2.error:
         read = None
     if read is None or (read.ndim == 3 and read.shape[2] > 4):
-        raise DataError(f"{path} can't be read as an image: it is a TIFF file of a kind that is not known.")
+        raise DataError(f"{path} can't be read as an image: it is damaged, or of a kind that is not known.")
     values = turn_image(read, UPRIGHT[orientation])
     alpha = None
     if values.ndim == 3 and values.shape[2] in (2, 4):

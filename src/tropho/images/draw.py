@@ -196,7 +196,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """The text, or its start and end around an ellipsis, so that it is at most `width` pixels wide."""
     if font.getlength(text) <= width:
         return text
-    for kept in range(len(text) - 1, 1, -1):
+    for kept in reversed(range(2, len(text))):
         shorter = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
         if font.getlength(shorter) <= width:
             return shorter

@@ -34,9 +34,9 @@ def font_for(text: str) -> Path | None:
     letters = frozenset(map(ord, text))
     if any(_needs_shaping(letter) for letter in text):
         return None
-    if letters <= _letters(DEFAULT):
+    if _letters(DEFAULT).issuperset(letters):
         return DEFAULT
-    found = next((path for path in _machine_fonts() if letters <= _letters(path)), None)
+    found = next((path for path in _machine_fonts() if _letters(path).issuperset(letters)), None)
     _used.update([found] if found else [])
     return found
 

@@ -56,9 +56,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
 def spread(table: pd.DataFrame, count: int) -> pd.DataFrame:
     """At most `count` rows at even distances, the first and the last among them."""
-    if len(table) <= count:
-        return table
-    return table.iloc[np.linspace(0, len(table) - 1, count).round().astype(int)]
+    return table.iloc[np.linspace(0, len(table) - 1, min(count, len(table))).round().astype(int)]
 
 
 def varied(images: pd.DataFrame, boxes: pd.DataFrame, count: int) -> pd.DataFrame:

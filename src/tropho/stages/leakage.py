@@ -14,7 +14,5 @@ def shared_with(images: pd.DataFrame, judged: Collection[str], train: Collection
         train: image ids that were trained on.
     """
     mine, theirs = (images[images["image_id"].isin(ids)] for ids in (judged, train))
-    known = [
-        mine[column].isin(set(theirs[column].dropna())) & mine[column].notna() for column in ("group", "duplicate")
-    ]
+    known = [mine[column].isin(set(theirs[column].dropna())) for column in ("group", "duplicate")]
     return list(mine.loc[known[0] | known[1], "image_id"])

@@ -144,25 +144,22 @@ def _remedy(settings: SplitSettings, sides: _Sides, images: pd.DataFrame, boxes:
 def _changes(
     settings: SplitSettings, sides: _Sides, images: pd.DataFrame
 ) -> Iterator[tuple[list[str], dict[str, object], pd.DataFrame]]:
-    """Yield what may be changed: in words, as settings, and the images then; what costs least comes first."""
+    """Yield what may be changed: in words, as settings, and the images then; what costs least comes first.
+
+    A setting that has this value already is no remedy either, since with it nothing changes.
+    """
     yield [], {}, images
-    if settings.published_val == "keep":
-        yield ["set split.published_val to merge"], {"published_val": "merge"}, images
-    if settings.test_fraction > 0 and not (images["subset"] == "test").any():
-        yield ["set split.test_fraction to 0"], {"test_fraction": 0.0}, images
+    yield ["set split.published_val to merge"], {"published_val": "merge"}, images
+    yield ["set split.test_fraction to 0"], {"test_fraction": 0.0}, images
     counts = groups_by_class(sides.images[np.isin(sides.subset.astype(str), ["train", "validation"])], sides.classes)
     rare = counts[counts < min(2, sides.folds)].index
     if len(rare):
         dropped = ", ".join(f"{name}: null" for name in rare)
         kept = images.assign(status=images["status"].where(~images["label"].isin(rare), "unlabelled"))
         yield [f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}"], {}, kept
-    if "excluded" in sides.subset:
-        yield ["set split.test_overlap to keep"], {"test_overlap": "keep"}, images
-    if settings.grouped:
-        words = (
-            "let audit.group_pattern tell more groups apart (or set split.grouped to false, which flatters the score)"
-        )
-        yield [words], {"grouped": False}, images
+    yield ["set split.test_overlap to keep"], {"test_overlap": "keep"}, images
+    words = "let audit.group_pattern tell more groups apart (or set split.grouped to false, which flatters the score)"
+    yield [words], {"grouped": False}, images
 
 
 def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> list[str]:
@@ -172,7 +169,7 @@ def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFra
     rare = [name for name, parts in missing.items() if any(part != "test" for part in parts)]
     if rare and not published:
         remedy = f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}."
-        for folds in range(settings.n_folds - 1, 1, -1):
+        for folds in reversed(range(2, settings.n_folds)):
             tried = gaps(split(settings.model_copy(update={"n_folds": folds}), images, boxes), images, boxes)
             if all(part == "test" for parts in tried.values() for part in parts):
                 remedy = f"Set split.n_folds to {folds}, or merge or drop what is rare with audit.class_map."
@@ -219,9 +216,9 @@ def _taken_in(subset: np.ndarray) -> np.ndarray:
 def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """Whether each image is set aside for test, (N,) bool: whole groups, as near the share as parts allow."""
     share = Fraction(settings.test_fraction).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
-    if not 0 < share < 1:
-        if settings.test_fraction < 0.5:
-            return np.zeros(len(images), dtype=bool)
+    if not share:
+        return np.zeros(len(images), dtype=bool)
+    if share == 1:
         raise DataError(f"split.test_fraction {settings.test_fraction:g} leaves no image to train on; lower it.")
     parts = share.denominator
     part = deal(images["group"], traits_of(images, boxes, parts), parts, settings.seed)

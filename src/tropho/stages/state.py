@@ -45,7 +45,7 @@ def print_tasks(root: Path) -> None:
     from rich.table import Table
 
     params = load_params(root / "params.yaml")
-    active = set(params.get("active") or [])
+    active = set(params["active"])
     table = Table("task", "kind", *STAGES, box=None, header_style="bold")
     for task, states in stage_states(root).items():
         kind = task_settings(task, params).kind

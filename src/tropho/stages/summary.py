@@ -16,7 +16,7 @@ def summarise(root: Path) -> list[dict[str, str]]:
     "leaderboard" is the submission's score against test truth that a generator keeps aside, where there is one.
     """
     rows = []
-    for task in load_params(root / "params.yaml").get("active") or []:
+    for task in load_params(root / "params.yaml")["active"]:
         paths = Paths(root, task)
         row = dict.fromkeys(COLUMNS, "-") | {"task": task}
         metrics = paths.evaluate / "metrics.json"
