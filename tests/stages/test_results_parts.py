@@ -141,7 +141,7 @@ def target(followed=None, sample=None, known=()):
 
 def test_what_is_not_checked_says_why():
     sample = SimpleNamespace(path="S.csv")
-    assert "evaluate.test is false" in submit._why_unchecked(target(sample=sample), True)
+    assert "evaluate.score_test is false" in submit._why_unchecked(target(sample=sample), True)
     assert submit._why_unchecked(target(sample=sample), False) == "The submission does not follow S.csv: it is odd."
     assert submit._why_unchecked(target(), False).startswith("There is no sample submission")
 

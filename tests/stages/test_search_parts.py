@@ -35,7 +35,7 @@ def test_a_search_is_judged_by_the_part_nearest_to_its_due_size():
 
 @pytest.mark.parametrize(("asked", "count"), [(None, 9), (4, 4), (9, 9), (20, 9)])
 def test_trials_train_on_some_images(settings, asked, count):
-    made = settings("cells_demo", **{"tune.images": asked})
+    made = settings("cells_demo", **{"tune.max_train_images": asked})
     drawn = trials._drawn([str(number) for number in range(9)], made)
     assert len(set(drawn)) == len(drawn) == count
     assert drawn == trials._drawn([str(number) for number in range(9)], made)

@@ -32,13 +32,13 @@ def test_as_many_groups_as_folds_are_enough():
 
 def test_the_first_remedy_that_works_is_told():
     pair = images_of(20, label=["a"] * 18 + ["b"] * 2)
-    assert refusal(knobs(folds=2, holdout=0.5), pair).endswith("To go on, set split.holdout to 0.")
-    assert refusal(knobs(folds=3, holdout=0.0), pair).endswith("To go on, set split.folds to 2.")
+    assert refusal(knobs(folds=2, holdout=0.5), pair).endswith("To go on, set split.test_fraction to 0.")
+    assert refusal(knobs(folds=3, holdout=0.0), pair).endswith("To go on, set split.n_folds to 2.")
     rare = images_of(20, label=["a"] * 17 + ["b"] * 2 + ["c"])
     told = refusal(knobs(folds=2, holdout=0.0), rare)
     assert told.endswith("To go on, merge or drop what is rare with audit.class_map, such as {c: null}.")
     told = refusal(knobs(folds=3, holdout=0.0), rare)
-    assert told.endswith("such as {c: null} and set split.folds to 2.")
+    assert told.endswith("such as {c: null} and set split.n_folds to 2.")
     one = images_of(8, group="g", label=pd.NA)
     assert "set split.grouped to false" in refusal(knobs(folds=2, holdout=0.0), one)
     assert refusal(knobs(folds=2, holdout=0.0), images_of(1)).endswith("Add images of what is missing.")
@@ -109,10 +109,10 @@ def test_fewer_folds_are_advised_where_every_fold_then_has_the_class():
     boxes = boxes_in(*images["image_id"])
     rare = boxes_in("i0003", "i0004", "i0005").assign(label="rare")
     told = gap_notes(images, pd.concat([boxes, rare], ignore_index=True), holdout=0.0, folds=5)
-    assert "Set split.folds to 3, or merge or drop what is rare" in told
+    assert "Set split.n_folds to 3, or merge or drop what is rare" in told
     told = gap_notes(images, pd.concat([boxes, rare[:1]], ignore_index=True), holdout=0.0, folds=5)
     assert "such as {rare: null}" in told
-    assert "split.folds" not in told
+    assert "split.n_folds" not in told
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def test_the_mean_is_of_the_scores_that_are_defined():
 @pytest.mark.parametrize(("asked", "numbers"), [(None, [0, 1, 4]), (1, [0]), (3, [0, 1, 4])])
 def test_folds_to_train_are_the_first_ones(settings, asked, numbers):
     inputs = SimpleNamespace(folds={4: [], 0: [], 1: []})
-    assert train.fold_numbers(settings("cells_demo", **{"train.folds": asked}), inputs) == numbers
+    assert train.fold_numbers(settings("cells_demo", **{"train.n_folds": asked}), inputs) == numbers
     with pytest.raises(UsageError, match=r"train\.folds is 4, but split\.folds made only 3"):
-        train.fold_numbers(settings("cells_demo", **{"train.folds": 4}), inputs)
+        train.fold_numbers(settings("cells_demo", **{"train.n_folds": 4}), inputs)
 
 
 def test_an_epoch_is_told_in_a_line():
@@ -75,8 +75,8 @@ def fold(tmp_path):
 
 def test_a_fold_is_whole_while_its_files_are_as_written(fold, settings, capsys):
     folder, entry = fold
-    plain = settings("cells_demo", **{"train.log_layers": False})
-    layers = settings("cells_demo", **{"train.log_layers": True})
+    plain = settings("cells_demo", **{"train.log_layer_stats": False})
+    layers = settings("cells_demo", **{"train.log_layer_stats": True})
     assert members.damaged_files(folder, entry) == []
     assert train._is_whole(folder, entry, plain)
     assert not train._is_whole(folder, entry, layers)
@@ -117,7 +117,7 @@ def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, 
 
 
 def test_members_are_those_that_the_settings_ask_for(settings, tmp_path):
-    made = settings("cells_demo", **{"train.members": {"b": {"train.seed": 1}}})
+    made = settings("cells_demo", **{"train.ensemble": {"b": {"train.seed": 1}}})
     paths = SimpleNamespace(models=tmp_path, audit=tmp_path)
     record = {"folds": [], "members": {"b": {"folds": []}}}
     assert list(members.wanted_entries(made, paths, record)) == [BASE, "b"]
@@ -188,7 +188,7 @@ def inputs_of(folds_, regions=(), sizes=None):
 
 
 def test_a_fold_must_leave_an_image_to_train_on(settings):
-    made = settings("cells_demo", **{"model.name": "lenet", "train.folds": 1})
+    made = settings("cells_demo", **{"model.name": "lenet", "train.n_folds": 1})
     with pytest.raises(DataError, match="A fold leaves no image to train on"):
         reading.check_trainable(made, inputs_of({0: ["a", "b"]}))
     reading.check_trainable(made, inputs_of({0: ["a", "b"], 1: ["c"]}))

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.tracking.leaderboard import differences
 from tropho.tracking.ledger import LEDGER, enter, read_ledger, record
 from tropho.tracking.parting import ENOUGH, kendall_tau, partings, recorded
 from tropho.tracking.run_ids import RunIds
@@ -92,11 +91,6 @@ def test_the_newest_of_three_is_the_third(places):
     assert record(*places, 0.5)["sha256"].item() == "c" * 64
     assert enter(*places, None)["public"].tolist()[2] == 0.5
     assert len(read_ledger(*places)) == 3
-
-
-def test_a_setting_that_all_runs_share_is_no_difference():
-    assert differences([{"a": "1", "b": "x"}, {"a": "1", "b": "y"}, {"a": "1", "b": "y"}]) == ["b=x", "", ""]
-    assert differences([{"a": "1"}, {}]) == ["a=1", ""]
 
 
 def test_a_run_s_id_is_kept_when_the_server_gives_none(tmp_path):
