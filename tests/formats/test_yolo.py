@@ -250,7 +250,9 @@ def test_what_the_yaml_file_says_of_root_and_key_points(tmp_path):
     assert (read_config(tmp_path).root, read_config(tmp_path).keypoints) == ("", 0)
 
 
-@pytest.mark.parametrize("files", [{"classes.txt": "a\n", "x.names": "b\n"}, {"classes.txt": "a\n", "d/names.txt": "a\nb"}])
+@pytest.mark.parametrize(
+    "files", [{"classes.txt": "a\n", "x.names": "b\n"}, {"classes.txt": "a\n", "d/names.txt": "a\nb"}]
+)
 def test_files_of_class_names_must_agree(tmp_path, files):
     with pytest.raises(DataError, match="give different class names"):
         read_config(place_at(tmp_path, files))
@@ -293,7 +295,9 @@ def test_the_folder_or_list_that_an_entry_means(tmp_path, entry, root, found):
     assert find_entry(tmp_path, config, entry) == (found and tmp_path / found)
 
 
-@pytest.mark.parametrize(("text", "is_list"), [("", False), ("\n\n", False), ("a.png\n", True), ("0 0.5 0.5 1 1\n", False)])
+@pytest.mark.parametrize(
+    ("text", "is_list"), [("", False), ("\n\n", False), ("a.png\n", True), ("0 0.5 0.5 1 1\n", False)]
+)
 def test_a_list_names_an_image_in_its_first_line(tmp_path, text, is_list):
     assert is_image_list(place_at(tmp_path, {"t.txt": text}) / "t.txt") == is_list
 
