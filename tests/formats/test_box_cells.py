@@ -87,7 +87,7 @@ def columns(header: str, **given: str):
 
 def test_boxes_of_the_cells_of_a_row():
     four = columns("image,x1,y1,x2,y2,x3,y3,x4,y4")
-    (box,) = boxes_of("a 9 1 12 3 8 9 5 7".split(), four, False)
+    (box,) = boxes_of(["a", "9", "1", "12", "3", "8", "9", "5", "7"], four, False)
     assert (box.form, box.values) == ("corners", (5, 1, 12, 9))
     sides = columns("image,xmin,ymin,xmax,ymax")
     assert boxes_of(["a", "", "", "", ""], sides, False) == []

@@ -1,7 +1,5 @@
 """What each row of a table of boxes comes to: its image, its subset, its class, its fault."""
 
-from pathlib import Path
-
 import pytest
 from PIL import Image
 
@@ -180,8 +178,8 @@ def test_names_that_mean_several_files_and_ids_of_equal_names(read):
     assert column(labels, "path") == {"b": "x/b.png"}
     assert [(kind, row) for kind, row in issues(labels)][:1] == [("ambiguous_name", 2)]
     assert labels.issues["detail"][0].endswith("Write the path instead.")
-    labels = read({"x/train.csv": table("a.png,WBC,1,2,3,4"), "y/train.csv": table("a.png,RBC,1,2,3,4"), "train.csv": ""},
-                  train=["x/train.csv", "y/train.csv"])  # fmt: skip
+    files = {"x/train.csv": table("a.png,WBC,1,2,3,4"), "y/train.csv": table("a.png,RBC,1,2,3,4")}
+    labels = read(files, train=["x/train.csv", "y/train.csv"])
     assert column(labels, "path") == {"x/a.png": "x/a.png", "y/a.png": "y/a.png"}
     assert boxes(labels) == [("x/a.png", "WBC", 1, 2, 3, 4), ("y/a.png", "RBC", 1, 2, 3, 4)]
 
@@ -198,6 +196,7 @@ def test_rows_of_one_class_without_any_box_are_told(read):
     labels = read({"train.csv": table(*rows)})
     told = [note for note in labels.notes if "has a box" in note]
     assert told == ["No row of class 'nothing' has a box; if it says that nothing is there, set audit.negative."]
+    assert read({}, negative="nothing").classes == ["WBC"]
     assert column(read({}, negative="nothing"), "status") == {"a.png": "ok", "b.png": "ok", "c.png": "unlabelled"}
     assert not [note for note in read({}, negative="nothing").notes if "has a box" in note]
 
