@@ -150,8 +150,8 @@ def test_an_annotation_beside_its_image_is_no_other_images(read):
 
 def test_names_of_several_images_and_images_of_several_annotations(read):
     texts = {"ImageSets/Main/train.txt": "a\nb\nc\n"}
-    labels = read("x/a.png y/a.png Annotations/a.xml Annotations/b.xml b.png Annotations/c.xml Annotations/d/c.xml c.png",
-                  texts)  # fmt: skip
+    files = "x/a.png y/a.png Annotations/a.xml Annotations/b.xml b.png"
+    labels = read(f"{files} Annotations/c.xml Annotations/d/c.xml c.png", texts)
     assert kinds(labels)[0] == "ambiguous_name"
     assert "b.png" in column(labels, "status")
     assert "a.png" not in column(labels, "status")
