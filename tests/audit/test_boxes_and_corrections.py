@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from tropho.audit.boxes import box_iou, clip_boxes, within
 from tropho.audit.corrections import Corrector
 from tropho.audit.protocol import attributes, find_left_out

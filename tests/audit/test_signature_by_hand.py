@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tropho.audit.signature import NAMES, signature
 
 FEATURES = [name for names in NAMES.values() for name in names]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tropho.audit import near_duplicates, slide_metric, slide_pairs, slides
 from tropho.audit.signature import NAMES
 from tropho.audit.slide_pairs import Cut, best_cut

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tropho.formats.box_layouts import string_groups, string_size
 from tropho.formats.label_names import LabelNames
 from tropho.formats.layout_parts import are_probabilities, are_whole, number, written_labels

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from tropho.errors import DataError
 from tropho.formats.layout import layout_of, rows_like, rows_of
 from tropho.formats.sample import read_sample

@@ -1,6 +1,7 @@
 """Which file a name means where several lie near, and the parts of paths."""
 
 import pytest
+
 from tropho.formats.image_files import ImageFiles, Match, NamedFiles, same_path
 from tropho.formats.name_search import MANY, climb, fold, is_absolute, parts_of, resolved
 from tropho.formats.subset_folders import subset_of_path
