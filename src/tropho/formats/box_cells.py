@@ -128,7 +128,7 @@ def _parsed(text: str) -> Any:
         pass
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         numbers = re.split(r"[,;\s]+", text.strip("[]() "))  # numpy's "[ 1.  2. 30. 40.]"
         if all(number(each) is not None for each in numbers):
             return numbers
@@ -154,8 +154,7 @@ def _of_dictionary(content: dict[str, Any]) -> CellBox:
 
 def _of_numbers(content: Any, form: str) -> CellBox:
     if _is_points(content):
-        values = _numbers([value for point in content for value in point])
-        return _hull(values) if len(content) > 2 else CellBox("corners", _hull(values).values)
+        return _hull([value for point in content for value in point])
     if not isinstance(content, Sequence) or len(content) != 4:
         raise ValueError("which is not four numbers")
     return CellBox({"xyxy": "corners"}.get(form, form) or "list", _four(_numbers(content)))

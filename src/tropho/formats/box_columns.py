@@ -209,7 +209,7 @@ def _box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, d
         if not named <= set(roles):  # the settings name a column of another layout
             continue
         for family in families:
-            at = {role: fixed.get(role, -1) for role in roles}
+            at = {role: fixed.get(role, 0) for role in roles}
             wanted = {role: word for role, word in zip(roles, family, strict=True) if role not in fixed}
             if any(word not in places for word in wanted.values()):
                 continue

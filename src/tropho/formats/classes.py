@@ -124,13 +124,9 @@ def _without_test_only(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop labels that only test images have; one issue a name."""
     names = (set(images["label"].dropna()) | set(boxes["label"].dropna())) - _learnable(images, boxes) - known
-    tests = set(images.loc[images["subset"] == "test", "image_id"])
     for name in sorted(names):
-        in_images = (images["label"] == name).fillna(False)
-        in_boxes = (boxes["label"] == name) & boxes["image_id"].isin(tests)
+        in_images, in_boxes = (images["label"] == name).fillna(False), boxes["label"] == name
         held = f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
-        if not in_boxes.any() and not in_images.any():
-            continue  # ignored regions of training images alone
         detail = f"Class '{name}' is in the test set alone ({held}), so it can't be learned: it is no class."
         left = "the boxes are dropped" if in_boxes.any() else "they are test images without a label"
         log.add("test_only_class", "dropped", f"{detail[:-1]}; {left}.")

@@ -71,4 +71,4 @@ def _mask_box(mask: Mapping[str, Any]) -> tuple[float, ...] | None:
         x, y, box_width, box_height = (float(value) for value in codec.toBbox([packed])[0])
     except (KeyError, TypeError, ValueError, OverflowError, RuntimeError):
         return None
-    return (x, y, x + box_width, y + box_height) if box_width > 0 and box_height > 0 else None
+    return (x, y, x + box_width, y + box_height) if box_width > 0 else None

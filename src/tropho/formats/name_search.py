@@ -137,14 +137,14 @@ class Search:
         return self._places[folder]
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=65_536)
 def _named_subset(folder: tuple[str, ...]) -> tuple[int, str]:
     """The subset that a folder's parts speak of, the last that does, and its place counted from the end; or (0, "")."""
     subsets = ((depth, subset_of(part)) for depth, part in enumerate(reversed(folder), start=1))
     return next(((depth, name) for depth, name in subsets if name), (0, ""))
 
 
-@lru_cache(maxsize=2**16)
+@lru_cache(maxsize=65_536)
 def fold(text: str) -> str:
     """Text as it is compared: without case and outer blanks, which tables lose, and in one Unicode form."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()).strip()

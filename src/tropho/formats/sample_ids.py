@@ -64,7 +64,7 @@ def with_matches(sample: Sample, images: pd.DataFrame) -> tuple[Sample, Matches]
     others = [replace(sample, id_column=index) for index in range(len(sample.header)) if index != sample.id_column]
     for other in others if not first.images else []:
         matches = match_ids(other.ids, paths)
-        if len(other.ids) >= len(sample.ids) and 2 * len(matches.images) >= len(other.ids) > 0:
+        if len(other.ids) >= len(sample.ids) and 2 * len(matches.images) >= len(other.ids):
             return other, matches
     return sample, first
 
