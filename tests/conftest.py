@@ -70,6 +70,13 @@ def case(tmp_path: Path) -> Case:
     return case_maker(tmp_path)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let results name the fault that a test plants: `make reliability` reads it from pytest's JUnit file."""
+    for item in items:
+        for mark in item.iter_markers("fault"):
+            item.user_properties.append(("fault", " -> ".join(mark.args)))
+
+
 GROUPS = {"tests/pipeline/test_class_projects.py": "class_projects", "tests/pipeline/": "pipeline"}
 """Beginnings of test ids -> the worker's group: these tests share checkouts that take a minute to build."""
 

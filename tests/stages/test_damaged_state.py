@@ -105,6 +105,10 @@ def words(command, project):
     }.get(command, [command, TASK])
 
 
+@pytest.mark.fault(
+    "any file that a stage or command reads, damaged",
+    "makes it again, or ends in one sentence that names it",
+)
 @pytest.mark.xdist_group("damaged_state")
 @pytest.mark.parametrize(("file", "command", "harm"), PARTS)
 def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, file, command, harm):
@@ -119,6 +123,7 @@ def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, f
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.fault("a full disk", "one sentence that names the file")
 @pytest.mark.xdist_group("damaged_state")
 @pytest.mark.parametrize("command", ["audit", "augment", "tune", "train", "evaluate", "report"])
 def test_a_full_disk_is_said_in_one_sentence(whole, tmp_path, command, full_disk):

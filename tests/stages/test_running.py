@@ -60,6 +60,7 @@ def start(project):
         process.communicate()
 
 
+@pytest.mark.fault("a stage started twice", "refuses the second and names the process of the first")
 def test_a_second_process_is_refused_and_told_which_one_runs(project, start, monkeypatch):
     monkeypatch.setattr(running, "WAIT", 0.0)
     monkeypatch.setattr(running, "LOOK", 0.01)
@@ -73,6 +74,7 @@ def test_a_second_process_is_refused_and_told_which_one_runs(project, start, mon
     assert "already running" not in project.tropho("split", "cells_demo", code=1).stderr
 
 
+@pytest.mark.fault("DVC alone is killed", "the stage stops, so that none lives on beside a rerun")
 def test_a_stage_ends_when_its_dvc_is_killed(project, start):
     dvc, _ = start(DVC)
     dvc.kill()
