@@ -93,6 +93,14 @@ def test_a_stage_that_the_user_started_outlives_its_shell(project, start):
     assert "tropho: stopped" in process.stderr.read()
 
 
+@pytest.mark.fault("Ctrl-C, or SIGTERM, while Python runs a destructor, which drops it", "the stage stops all the same")
+def test_an_interrupt_that_python_drops_stops_the_stage(start):
+    drops = "class Drops:\n    def __del__(self):\n        signal.raise_signal(signal.SIGINT)\n\n"
+    stage = "import signal\n" + drops + STAGE.replace("    while True:", "    Drops()\n    while True:")
+    process, _ = start(stage)
+    assert process.communicate(timeout=120)[1].count("tropho: stopped") == 1
+
+
 def test_several_processes_may_search_in_a_shared_database(project, start, monkeypatch, settings):
     monkeypatch.setattr(running, "WAIT", 0.0)
     shared = settings("smear_demo", **{"tune.storage": "journal:optuna.log"})
