@@ -98,7 +98,7 @@ def test_an_interrupt_that_python_drops_stops_the_stage(start):
     drops = "class Drops:\n    def __del__(self):\n        signal.raise_signal(signal.SIGINT)\n\n"
     stage = "import signal\n" + drops + STAGE.replace("    while True:", "    Drops()\n    while True:")
     process, _ = start(stage)
-    assert process.communicate(timeout=120)[1].count("tropho: stopped") == 1
+    assert process.communicate(timeout=60)[1].count("tropho: stopped") == 1
 
 
 def test_several_processes_may_search_in_a_shared_database(project, start, monkeypatch, settings):
