@@ -7,10 +7,11 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repository demo test test-slow lint bench mutants
+.PHONY: help setup repository demo test test-slow lint bench mutants reliability soak
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s
+", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv and install Tropho with exact versions
 
@@ -53,3 +54,11 @@ bench: $(READY) ## Measure speed (see benchmarks/)
 
 mutants: $(READY) ## Change 60 operators, one at a time, and count how many the unit tests notice
 	$(BIN)/python benchmarks/mutants.py --seed $(or $(SEED),commit)
+
+reliability: $(READY) ## Run the tests that plant faults, and write what came of them to docs/reliability.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical -m fault --junitxml=.cache/faults.xml
+	$(BIN)/python benchmarks/reliability_page.py .cache/faults.xml
+
+soak: $(READY) ## Kill the demos at random moments and compare (up to 2 hours; a rerun goes on where it stopped)
+	$(BIN)/python benchmarks/soak.py run .cache/soak
+	$(BIN)/python benchmarks/soak.py page .cache/soak

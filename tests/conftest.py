@@ -123,5 +123,8 @@ def case(tmp_path: Path) -> Case:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the pipeline, whose files take longest, so that no worker is left with one of them at the end."""
+    """Begin with the pipeline, whose files take longest; name the fault that a test plants, for `make reliability`."""
     items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+    for item in items:
+        for mark in item.iter_markers("fault"):
+            item.user_properties.append(("fault", " -> ".join(mark.args)))

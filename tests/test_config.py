@@ -111,6 +111,7 @@ def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words)
         assert word in str(caught.value)
 
 
+@pytest.mark.fault("a task's name that is a path or a shell command", "refuses the name before any work")
 @pytest.mark.parametrize("name", ["../../victim", ".", "..", "/x", "x; touch PWNED #", "a b", "", "-x", "é"])
 @pytest.mark.parametrize("place", ["tasks", "active"])
 def test_a_task_name_is_neither_a_path_nor_a_shell_word(tmp_path, params, name, place):

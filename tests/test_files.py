@@ -77,6 +77,7 @@ def test_the_old_folder_is_there_until_the_new_one_is(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.fault("a kill while a folder replaces another", "puts the old content back")
 def test_a_crash_between_the_two_renames_loses_nothing(tmp_path):
     (tmp_path / ".models.replaced").mkdir()
     (tmp_path / ".models.replaced" / "old").touch()
@@ -106,6 +107,7 @@ with atomic_folder(Path(sys.argv[1])) as temporary:
 """
 
 
+@pytest.mark.fault("temporary folders of killed stages", "removes them, and none of a living process")
 def test_folders_of_killed_processes_are_removed_and_those_of_living_ones_are_not(tmp_path):
     folder, other = tmp_path / "t", tmp_path / "t.x"
     command = [sys.executable, "-c", HOLDS_A_FOLDER]
@@ -129,6 +131,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_living_ones_are_no
     assert [each.name for each in folder.iterdir()] == ["half"]
 
 
+@pytest.mark.fault("a kill during a write", "the old file stays whole")
 def test_a_killed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "state.json"
     path.write_text('{"epoch": 1}')

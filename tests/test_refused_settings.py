@@ -80,6 +80,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.fault("settings that pass and crash later", "refuses them before any work")
 @pytest.mark.parametrize(("task", "changes", "words"), REFUSED)
 def test_what_cannot_work_is_refused(task, changes, words):
     params = load_params(ROOT / "params.yaml")
@@ -106,11 +107,13 @@ def refused(tmp_path):
     return read
 
 
+@pytest.mark.fault("`active: 5` and the like", "refuses it in one sentence")
 @pytest.mark.parametrize("active", ["smear_demo", 5, None, {"smear_demo": 1}, ["smear_demo", 5], [["smear_demo"]]])
 def test_active_is_a_list_of_names(refused, active):
     assert "active must be a list of names of tasks, such as [smear_demo], not" in refused(active=active)
 
 
+@pytest.mark.fault("`preset: [a]` and the like", "refuses it in one sentence")
 @pytest.mark.parametrize("preset", [["a"], 5, {"laptop": 1}, True])
 def test_preset_is_one_name(refused, preset):
     assert "preset must be the name of one preset, such as laptop, not" in refused(preset=preset)

@@ -140,6 +140,7 @@ def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
     assert Pack(pack).image_ids == list(images["image_id"])
 
 
+@pytest.mark.fault("a damaged image pack", "packs again")
 @pytest.mark.parametrize("file", ["images.bin", "index.parquet", "pack.json"])
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])
 def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, harm: str) -> None:

@@ -41,6 +41,7 @@ def peak(work) -> int:
     return found
 
 
+@pytest.mark.fault("5,000 classes", "bounded memory")
 def test_intervals_of_thousands_of_classes_take_little_memory(many):
     """The matrices of three draws alone would take 600 MB."""
     truth, values, groups = many

@@ -80,6 +80,10 @@ def damaged_objects(checkout: Checkout):
     return [path for path, name in named.items() if hashlib.md5(path.read_bytes()).hexdigest() != name]
 
 
+@pytest.mark.fault(
+    "a flipped bit in every output of a stage",
+    "`dvc repro` makes the same bytes again; DVC's cache stays whole",
+)
 @pytest.mark.parametrize("stage", OUTPUTS)
 def test_flipped_outputs_are_made_again(whole, stage):
     before = {path: content(path) for path in files_of(whole, stage)}
@@ -91,6 +95,7 @@ def test_flipped_outputs_are_made_again(whole, stage):
     assert damaged_objects(whole) == []
 
 
+@pytest.mark.fault("every output cut short", "`dvc repro` makes the same bytes again")
 def test_outputs_that_are_cut_short_are_made_again(whole):
     before = {path: content(path) for stage in OUTPUTS for path in files_of(whole, stage)}
     for path in before:
@@ -100,6 +105,10 @@ def test_outputs_that_are_cut_short_are_made_again(whole):
     assert damaged_objects(whole) == []
 
 
+@pytest.mark.fault(
+    "a flipped bit in DVC's cache",
+    "the stage that reads the file refuses it and says how to make it again",
+)
 @pytest.mark.parametrize(
     ("file", "stage"),
     [(f"models/{TASK}/fold0/weights.safetensors", "train"), (f"data/augmented/{TASK}/pack/images.bin", "augment")],

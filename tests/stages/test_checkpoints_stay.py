@@ -2,11 +2,13 @@
 
 import os
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - fixtures
 from tropho.stages import train
+from tropho.tracking import NullRun
 from tropho.training import fit
 from tropho.training.checkpoints import ABANDONED_DAYS, drop_checkpoints
 
@@ -32,6 +34,36 @@ def epochs(monkeypatch):
 
     monkeypatch.setattr(fit.Fold, "epoch", counted)
     return found
+
+
+class Recorder(NullRun):
+    """A tracker, and its runs, whose ids are their names; lists the runs that are opened, and the epochs told."""
+
+    def __init__(self, name="", opened=None, steps=None):
+        self.id, self.opened, self.steps = (
+            name,
+            opened if opened is not None else [],
+            steps if steps is not None else [],
+        )
+
+    @contextmanager
+    def run(self, name, experiment, run_id=None, tags=None):
+        self.opened.append((name, run_id))
+        yield Recorder(name, self.opened, self.steps)
+
+    def child(self, name, run_id=None, tags=None):
+        return self.run(name, "", run_id)
+
+    def log_metrics(self, metrics, step=None):
+        if step is not None:
+            self.steps.append(step)
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    made = Recorder()
+    monkeypatch.setattr(train, "open_tracker", lambda root: made)
+    return made
 
 
 def stop_after_one(settings, paths, epochs):  # noqa: F811
@@ -78,3 +110,28 @@ def test_what_was_abandoned_is_removed(tmp_path, capsys):
     assert f"{tmp_path / 'old'}, checkpoints of other settings not trained for 14 days" in capsys.readouterr().err
     drop_checkpoints(tmp_path, [tmp_path / "other", tmp_path / "recent"])
     assert not tmp_path.exists()
+
+
+@pytest.mark.fault("DVC is killed after train has ended and before it notes that", "goes on in the same MLflow run")
+def test_a_training_that_is_there_keeps_its_run(chosen, paths, recorder):  # noqa: F811
+    first = train.run(chosen(), paths.root)
+    assert train.run(chosen(), paths.root) == first
+    assert recorder.opened == [
+        ("train cells_demo", None),
+        ("cells_demo fold0", None),
+        ("train cells_demo", "train cells_demo"),
+    ]
+    train.run(chosen(**{"train.folds": 2}), paths.root)
+    assert recorder.opened[3] == ("train cells_demo", None)  # another training
+
+
+def test_an_epoch_whose_numbers_a_kill_kept_back_is_recorded(chosen, paths, epochs, recorder, monkeypatch):  # noqa: F811
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Recorder, "log_metrics", killed)
+        train.run(chosen(**LONG), paths.root)
+    train.run(chosen(**LONG), paths.root)
+    assert epochs == [1, 2, 3]
+    assert recorder.steps == [1, 2, 3]

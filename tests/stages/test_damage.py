@@ -19,6 +19,10 @@ def cut_short(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+@pytest.mark.fault(
+    "a flipped bit in a fold's weights, or a file cut short, emptied or gone",
+    "trains that fold again, and no other",
+)
 @pytest.mark.parametrize("harm", [flip, cut_short, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("file", ["weights.safetensors", "history.csv"])
 def test_a_damaged_fold_is_trained_again(chosen, paths, fits, capsys, harm, file):  # noqa: F811
@@ -36,6 +40,7 @@ def test_a_damaged_fold_is_trained_again(chosen, paths, fits, capsys, harm, file
     evaluate.run(settings, paths.root)
 
 
+@pytest.mark.fault("models/T/run.json emptied, cut short or with conflict marks", "trains again")
 @pytest.mark.parametrize("content", ["", '{"folds": [', "<<<<<<< HEAD\n"])
 def test_a_damaged_record_is_made_again(chosen, paths, fits, content):  # noqa: F811
     train.run(chosen(), paths.root)

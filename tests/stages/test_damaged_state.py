@@ -14,8 +14,7 @@ HARMS = {
     "emptied": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
     "garbage": lambda content: bytes(range(256)) * 4,
-    "merged": lambda content: b"<<<<<<< HEAD\n" + content + b"=======\n>>>>>>> other\n",
-    "no keys": lambda content: b"{}\n",
+    "merged": lambda content: b"    "no keys": lambda content: b"{}\n",
 }
 READERS = {
     "data/audit/T/images.csv": ["split", "augment", "tune", "train", "evaluate", "submit"],
@@ -103,6 +102,11 @@ def words(command, project):
     }.get(command, [command, TASK])
 
 
+<<<<<<< HEAD
+@pytest.mark.fault(
+    "any file that a stage or command reads, damaged",
+    "makes it again, or ends in one sentence that names it",
+)
 @pytest.mark.parametrize(("file", "command", "harm"), PARTS)
 def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, file, command, harm):
     project, path = copy_of(whole, tmp_path), tmp_path / "copy" / file.replace("T", TASK)
@@ -116,6 +120,7 @@ def test_a_damaged_file_ends_in_one_sentence_or_is_made_again(whole, tmp_path, f
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.fault("a full disk", "one sentence that names the file")
 @pytest.mark.parametrize("command", ["audit", "augment", "tune", "train", "evaluate", "report"])
 def test_a_full_disk_is_said_in_one_sentence(whole, tmp_path, command, full_disk):
     project = copy_of(whole, tmp_path)

@@ -60,6 +60,7 @@ def start(project):
         process.communicate()
 
 
+@pytest.mark.fault("a stage started twice", "refuses the second and names the process of the first")
 def test_a_second_process_is_refused_and_told_which_one_runs(project, start, monkeypatch):
     monkeypatch.setattr(running, "WAIT", 0.0)
     monkeypatch.setattr(running, "LOOK", 0.01)
@@ -73,6 +74,7 @@ def test_a_second_process_is_refused_and_told_which_one_runs(project, start, mon
     assert "already running" not in project.tropho("split", "cells_demo", code=1).stderr
 
 
+@pytest.mark.fault("DVC alone is killed", "the stage stops, so that none lives on beside a rerun")
 def test_a_stage_ends_when_its_dvc_is_killed(project, start):
     dvc, _ = start(DVC)
     dvc.kill()
@@ -89,6 +91,14 @@ def test_a_stage_that_the_user_started_outlives_its_shell(project, start):
     os.kill(pid, 0)
     os.kill(pid, signal.SIGTERM)
     assert "tropho: stopped" in process.stderr.read()
+
+
+@pytest.mark.fault("Ctrl-C, or SIGTERM, while Python runs a destructor, which drops it", "the stage stops all the same")
+def test_an_interrupt_that_python_drops_stops_the_stage(start):
+    drops = "class Drops:\n    def __del__(self):\n        signal.raise_signal(signal.SIGINT)\n\n"
+    stage = "import signal\n" + drops + STAGE.replace("    while True:", "    Drops()\n    while True:")
+    process, _ = start(stage)
+    assert process.communicate(timeout=60)[1].count("tropho: stopped") == 1
 
 
 def test_several_processes_may_search_in_a_shared_database(project, start, monkeypatch, settings):

@@ -13,7 +13,7 @@ from drawn import QUICK, QUICK_CLASSES, draw_cells, draw_classes
 from tropho.errors import DataError
 from tropho.stages import registration
 from tropho.stages.paths import Paths
-from tropho.tracking import open_tracker, tracking_uri
+from tropho.tracking import open_tracker, registry, tracking_uri
 from tropho.tracking.registry import requirements
 from tropho.tracking.store import connect
 
@@ -138,6 +138,31 @@ def test_a_version_is_made_when_something_changed(project):
     client = connect(tracking_uri(project.root))
     assert int(client.get_model_version_by_alias("t", "champion").version) == 2
     assert len(versions(project)) == 2
+
+
+@pytest.mark.fault(
+    "evaluate is killed while it registers the model", "goes on with that model; one version, no leftover"
+)
+def test_a_registration_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
+    client = connect(tracking_uri(tmp_path))
+    (folder := tmp_path / "registered" / "new").mkdir(parents=True)
+    (folder / "ensemble.json").write_text("{}")
+    monkeypatch.setattr(registry, "save", lambda _, to: to.mkdir())
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with open_tracker(tmp_path).run("train t", "t") as run:
+        for moment in ("log_model_artifacts", "create_registered_model", "create_model_version"):
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr(type(client), moment, killed)
+                run.log_model(folder, "t", content="abc")
+        run.log_model(folder, "t", content="abc")
+    experiment = client.get_experiment_by_name("t").experiment_id
+    (model,) = client.search_logged_models([experiment])
+    (version,) = client.search_model_versions("name = 't'")
+    assert (str(model.status), version.version) in {("READY", 1), ("READY", "1")}
+    assert [path.name for path in folder.parent.iterdir()] == ["new"]
 
 
 def test_no_server_stops_no_evaluation(project, monkeypatch):

@@ -27,6 +27,7 @@ def is_recorded(root):
     return not (root / ".mlflow_pending").exists()
 
 
+@pytest.mark.fault("an MLflow database whose set-up was cut off", "replaces it if it has no runs")
 @pytest.mark.parametrize("harm", ["empty", "no experiments", "old revision", "no tables"])
 def test_a_half_made_database_is_made_anew(tmp_path, whole, harm):
     path = tmp_path / "mlflow.db"
@@ -62,6 +63,7 @@ def test_what_is_no_database_is_left_alone(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a kill during MLflow's first set-up", "records the next run")
 @pytest.mark.parametrize("seconds", [0.2, 0.8])
 def test_a_kill_during_the_first_set_up_leaves_nothing_half_made(tmp_path, seconds):
     code = "import sys; from pathlib import Path; from tropho.tracking.sqlite_setup import ensure_database as e; "

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -150,6 +151,29 @@ def test_a_child_is_nested_and_one_left_by_a_killed_process_is_marked(root, clie
     with tracker.run("study", "t", run_id=parent.id):
         assert client.get_run(killed).info.status == "KILLED"
     assert client.get_run(done.id).info.status == "FINISHED"
+
+
+@pytest.mark.fault("a trial or fold is killed and done again", "goes on in the MLflow run that it has, each epoch once")
+def test_a_child_that_was_killed_goes_on_in_its_run(root, client):
+    tracker = open_tracker(root)
+    ids = set()
+    for killed in (True, False):
+        with suppress(KeyboardInterrupt), tracker.run("study", "t", run_id=max(ids, default=None)) as parent:
+            ids = {parent.id}
+            with parent.child("trial 0") as trial:
+                trial.log_metrics({"loss": 3.0}, step=1)
+                trial.log_metrics({"total": 1.0})
+                if killed:
+                    raise KeyboardInterrupt
+                trial.log_metrics({"loss": 2.0}, step=2)
+                trial.log_metrics({"total": 2.0})
+            with parent.child("trial 1"):
+                pass
+    runs = client.search_runs([client.get_experiment_by_name("t").experiment_id])
+    assert sorted(run.info.run_name for run in runs) == ["study", "trial 0", "trial 1"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert [(each.step, each.value) for each in client.get_metric_history(trial.id, "loss")] == [(1, 3.0), (2, 2.0)]
+    assert [each.value for each in client.get_metric_history(trial.id, "total")] == [1.0, 2.0]
 
 
 def test_an_early_end_is_no_failure(root, client):

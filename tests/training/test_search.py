@@ -162,6 +162,34 @@ def test_an_interrupt_does_not_cost_a_trial(search):
     assert study.choice["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
 
 
+@pytest.mark.fault("a search is killed in the middle of a trial", "tries what an undisturbed search tries, each once")
+def test_a_search_killed_in_its_trials_ends_as_one_never_killed(search, tmp_path):
+    """Trials 0 and 2 are cut off, the last of them twice; then table, choice and figures are the same."""
+    whole, cuts = search(storage=None, name="whole", trials=6), {0: 1, 2: 2}
+
+    def cut_off(settings, report):
+        if cuts.get(report.number):
+            cuts[report.number] -= 1
+            raise KeyboardInterrupt
+        return by_lr(settings, report)
+
+    whole.run(by_lr)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            search(storage=None, name="parts", trials=6).run(cut_off)
+    parts = search(storage=None, name="parts", trials=6)
+    parts.run(cut_off)
+    assert {**parts.choice, "study_name": "whole"} == whole.choice
+    for study, name in ((whole, "whole"), (parts, "parts")):
+        study.write(tmp_path / name, {"train": 40, "judge": 10})
+    tables = [
+        pd.read_csv(tmp_path / name / "trials.csv").drop(columns=["seconds", "started"]) for name in ("whole", "parts")
+    ]
+    pd.testing.assert_frame_equal(*tables)
+    for figure in ("history.png", "settings.png", "importance.png"):
+        assert (tmp_path / "parts" / figure).read_bytes() == (tmp_path / "whole" / figure).read_bytes()
+
+
 def test_parameters_that_kill_every_time_are_given_up(search):
     for _ in range(3):
         with pytest.raises(RuntimeError):

@@ -55,6 +55,7 @@ def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
     torch.testing.assert_close(checkpoint.load_best(loaded), weights, rtol=0, atol=0)
 
 
+@pytest.mark.fault("a kill between the two files of a checkpoint", "goes on with a pair that belongs together")
 def test_a_kill_between_best_and_state_leaves_a_pair_that_fits(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     old, new = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
@@ -131,6 +132,7 @@ def test_sample_seeds_differ_and_repeat():
     assert np.random.default_rng(sample_seed(0, 0, 0)).random() >= 0
 
 
+@pytest.mark.fault("a damaged checkpoint", "starts that fold again and says so")
 @pytest.mark.parametrize("name", ["state.pt", "best-1.safetensors"])
 @pytest.mark.parametrize("harm", [lambda old: old[:-5], lambda old: b"", lambda old: b"x" + old[1:]])
 def test_a_damaged_checkpoint_is_not_loaded(tmp_path, capsys, name, harm):

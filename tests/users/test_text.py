@@ -48,6 +48,7 @@ def test_case_06_a_class_called_none(case):
     )
 
 
+@pytest.mark.fault("class names like `$\\frac$`, `None`, `007`", "keeps them as they are spelled, in figures too")
 def test_classes_of_any_spelling_reach_the_report(project):
     names = ["NA.png", "None.png", "a\rb.png", "x, y.png", "画像.png", "$x$.png"]
     for place, label in enumerate(CLASSES):
@@ -75,6 +76,7 @@ def test_classes_of_any_spelling_reach_the_report(project):
     assert "a_b" in page  # said of MLflow's names
 
 
+@pytest.mark.fault("a class called `null` or `NA` in detection", "keeps it as text")
 def test_boxes_of_classes_called_null_and_na_reach_the_report(project):
     rows = ["Image_ID,class,confidence,ymin,xmin,ymax,xmax"]
     for number in range(8):
@@ -120,6 +122,7 @@ def test_one_class_in_two_normal_forms_is_one_class(project):
     assert "class_spelling" in set(project.table("t", "issues")["kind"])
 
 
+@pytest.mark.fault("a file name that is not UTF-8", "one sentence that names the file")
 def test_a_file_name_that_is_not_utf8_is_refused_in_a_sentence(project):
     write_image(project.root / "own/a/x.png", 0)
     bad = os.fsencode(project.root / "own/a") + b"/caf\xe9.png"
@@ -134,6 +137,7 @@ def test_a_file_name_that_is_not_utf8_is_refused_in_a_sentence(project):
     assert "rename" in said
 
 
+@pytest.mark.fault("a repeated or misread key in params.yaml", "refuses it and names the line")
 @pytest.mark.parametrize(
     ("text", "said"),
     [

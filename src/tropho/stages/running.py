@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ except ImportError:  # Windows
 
 WAIT = 15.0
 """Seconds that a stage waits for one that is ending, as after DVC was killed."""
+AGAIN = 0.1
+"""Seconds after which an interrupt that Python has dropped is sent again."""
 LOOK = 0.5
 """Seconds between two looks at the lock, or at the parent."""
 
@@ -81,13 +84,25 @@ def _ending_with_dvc() -> Iterator[None]:
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before, hook = signal.signal(signal.SIGTERM, signal.default_int_handler), sys.unraisablehook
+    sys.unraisablehook = _send_again
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
+
+
+def _send_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Interrupt again where Python dropped an interrupt, as it does in destructors and in what the collector calls."""
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        again = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _watch(parent: int) -> None:

@@ -42,7 +42,10 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     runs = paths.checkpoints / fingerprint([model.fingerprint for model in models])
     record = RunIds(runs / "run.json")
     with open_tracker(root).run(
-        f"train {settings.name}", experiment=settings.name, run_id=record["parent"], tags={"stage": "train"}
+        f"train {settings.name}",
+        settings.name,
+        run_id=record["parent"] or _run_of(models, paths),
+        tags={"stage": "train"},
     ) as parent:
         record["parent"] = parent.id
         parent.log_params({**tracked_parameters(base.settings), **_changes(settings)})
@@ -110,6 +113,15 @@ def _trained(paths: Paths) -> dict[str, dict[str, Any]]:
         return model_entries(read_json(paths.models / "run.json"))
     except DataError:
         return {}
+
+
+def _run_of(models: list[_Model], paths: Paths) -> str | None:
+    """Find the run of the training that left just these models, as where a kill came before DVC had noted that."""
+    entries = _trained(paths)
+    wanted = {model.name: fold_numbers(model.settings, model.inputs) for model in models}
+    kept = {model.name: list(model.kept) for model in models}
+    there = {name: [fold["fold"] for fold in entry.get("folds", [])] for name, entry in entries.items()}
+    return read_json(paths.models / "run.json").get("run_id") if wanted == kept == there else None
 
 
 def _is_whole(folder: Path, fold: dict[str, Any], settings: TaskSettings) -> bool:

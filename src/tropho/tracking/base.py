@@ -23,7 +23,10 @@ class Run(Protocol):
         """Keep settings under flat dotted names; one that the run has already stays as it was."""
 
     def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
-        """Keep numbers, all in one call; undefined ones (None, NaN) are left out. `step` is the epoch, from 1."""
+        """Keep numbers, all in one call; undefined ones (None, NaN) are left out. `step` is the epoch, from 1.
+
+        What a re-opened run has of that epoch or a later one, or without an epoch and equal, is not kept twice.
+        """
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Keep a file, or everything in a folder, below `folder` of the run's artifacts."""
@@ -68,7 +71,7 @@ class Tracker(Protocol):
         Args:
             name: shown in lists.
             experiment: the task's name.
-            parent: id of the run that this one is nested under.
+            parent: id of the run that this one is nested under; one of the same name under it is gone on with.
             run_id: of a run to go on with, whatever its state; a new run if it is gone. One that had
                 FINISHED before is FINISHED again after the block, even if the block fails.
             tags: set at once.

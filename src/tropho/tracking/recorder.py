@@ -23,6 +23,8 @@ class _OpenRun:
     id: str
     experiment_id: str
     params: set[str]
+    metrics: dict[str, tuple[int, float]]
+    """Key -> the last step and value that the run had when it was opened."""
     was_finished: bool
     ended: bool = False
 
@@ -97,19 +99,22 @@ class Recorder:
     def _open(self, line: Line) -> _OpenRun:
         client = self._client
         experiment_id = _experiment(client, line["experiment"], self._artifacts)
+        parent = self._parent(experiment_id, line["parent"]) if line["parent"] is not None else None
         entity = _existing(client, line["run_id"]) or _begun(client, experiment_id, line["run"])
+        entity = entity or _child_of(client, experiment_id, parent, line["name"])
         was_finished = line.get("was_finished", False)
         if entity is None:
             tags = {**line["tags"], RECORD_ID: line["run"]}
-            if line["parent"] is not None:
-                tags["mlflow.parentRunId"] = self._parent(experiment_id, line["parent"])
+            if parent is not None:
+                tags["mlflow.parentRunId"] = parent
             entity = client.create_run(experiment_id, line["time"], tags, line["name"])
         else:
             was_finished = was_finished or entity.info.status == "FINISHED"
             if not self._is_replay:
                 _end_killed_children(client, entity)
             client.update_run(entity.info.run_id, status="RUNNING")
-        return _OpenRun(entity.info.run_id, entity.info.experiment_id, set(entity.data.params), was_finished)
+        metrics = {each.key: (each.step, each.value) for each in entity.data._metric_objs}
+        return _OpenRun(entity.info.run_id, entity.info.experiment_id, set(entity.data.params), metrics, was_finished)
 
     def _parent(self, experiment_id: str, key: str) -> str:
         if key in self._runs:
@@ -118,11 +123,11 @@ class Recorder:
         return begun.info.run_id if begun is not None else key
 
     def _log(self, run: _OpenRun, line: Line) -> None:
-        """Record params that the run has not yet, metrics and tags, in as many calls as it takes."""
+        """Record params and metrics that the run has not yet, and tags, in as many calls as it takes."""
         from mlflow.entities import Metric, Param, RunTag
 
         params = [Param(*each) for each in line.get("params", []) if each[0] not in run.params]
-        metrics = [Metric(*each) for each in line.get("metrics", [])]
+        metrics = [Metric(*each) for each in line.get("metrics", []) if not _has(run, *each)]
         tags = [RunTag(*each) for each in line.get("tags", [])]
         while params or metrics or tags:
             self._client.log_batch(
@@ -134,6 +139,12 @@ class Recorder:
             )
             run.params |= {each.key for each in params[:BATCH_PARAMS]}
             del metrics[:BATCH_METRICS], params[:BATCH_PARAMS], tags[:BATCH_PARAMS]
+
+
+def _has(run: _OpenRun, key: str, value: float, _time: int, step: int) -> bool:
+    """Tell whether a re-opened run has a number already: that of an epoch, or an equal one without (step 0)."""
+    last = run.metrics.get(key)
+    return last is not None and (step <= last[0] if step else last == (0, value))
 
 
 def _existing(client: "MlflowClient", run_id: str | None) -> "MlflowEntity | None":
@@ -154,6 +165,16 @@ def _existing(client: "MlflowClient", run_id: str | None) -> "MlflowEntity | Non
 def _begun(client: "MlflowClient", experiment_id: str, key: str) -> "MlflowEntity | None":
     """The run that was begun under a key, if there is one."""
     found = client.search_runs([experiment_id], f"tags.{RECORD_ID} = '{key}'", max_results=1)
+    return found[0] if found else None
+
+
+def _child_of(client: "MlflowClient", experiment_id: str, parent: str | None, name: str) -> "MlflowEntity | None":
+    """The run of that name which a killed process began under `parent`, if there is one."""
+    if parent is None:
+        return None
+    quoted = name.replace("'", "")  # no name of Tropho's has quotes
+    wanted = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.run_name = '{quoted}'"
+    found = client.search_runs([experiment_id], wanted, max_results=1)
     return found[0] if found else None
 
 

@@ -2,14 +2,15 @@
 
 import importlib.metadata
 import re
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tropho
+from tropho.files import temporary_folder
 
 if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
 SCRIPT = Path(__file__).with_name("served.py")
@@ -53,14 +54,23 @@ def _version_of(client: "MlflowClient", name: str, content: str | None) -> str |
     return str(max(numbers)) if numbers else None
 
 
+def _begun(client: "MlflowClient", of_run: tuple[str, str], content: str | None) -> "LoggedModel | None":
+    """Find the model of this content that a killed process began to store; None where there is none."""
+    experiment_id, run_id = of_run
+    of_this = f"source_run_id = '{run_id}' and tags.{CONTENT} = '{content}'"
+    found = client.search_logged_models([experiment_id], of_this) if content else []
+    return next(iter(found), None)
+
+
 def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, name: str, content: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     experiment_id, run_id = of_run
-    model = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+    tags = {CONTENT: content} if content else {}
+    model = _begun(client, of_run, content) or client.create_logged_model(experiment_id, name, run_id, tags)
     try:
-        with tempfile.TemporaryDirectory() as temporary:
-            saved = Path(temporary) / "model"
+        with temporary_folder(folder.parent / "served") as temporary:
+            saved = temporary / "model"
             save(folder, saved)
             client.log_model_artifacts(model.model_id, str(saved))
     except BaseException:
@@ -73,7 +83,6 @@ def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, 
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     # The plain location: MLflow would look up a `models:/` address in its global store, not in the client's.
-    tags = {CONTENT: content} if content else {}
     version = client.create_model_version(name, model.artifact_location, run_id, tags, model_id=model.model_id)
     return str(version.version)
 

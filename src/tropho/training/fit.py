@@ -169,7 +169,8 @@ def fit(
         val_truth: what is validated on.
         seed: of weights, order, augmentation and dropout.
         checkpoint: where state is saved after every epoch and resumed from; None keeps the best in memory.
-        on_epoch: called with each new history row; may raise to stop (a pruned trial).
+        on_epoch: called with each new history row, and with the last one of a resumed training; may raise to stop (a
+            pruned trial).
     """
     with _released(make_accelerator(task.settings.train)) as accelerator:
         return _fit(task, pack, train_truth, val_truth, accelerator, seed, checkpoint, on_epoch)
@@ -202,6 +203,7 @@ def _fit(
     if checkpoint and (saved := checkpoint.load()):
         progress = saved[0]
         fold.load(saved[1])
+        on_epoch(progress.history[-1])  # a kill may have come between the two
     while not (progress.finished or len(progress.history) >= train.epochs):
         row = {"epoch": float(len(progress.history) + 1), **fold.epoch(progress)}
         progress.history.append(row)

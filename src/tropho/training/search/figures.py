@@ -1,6 +1,7 @@
 """Pictures of a search: how it went, what each setting did, which settings matter."""
 
 import warnings
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tropho.reporting import style
 from tropho.training.search.results import best_of
 from tropho.training.search.space import SearchParam
+from tropho.training.search.storage import counted, place_of
 
 MARKS = {TrialState.COMPLETE: ("complete", "o", 0), TrialState.PRUNED: ("pruned", "v", 4)}
 IMPORTANCE_FROM = 4
@@ -21,25 +23,26 @@ IMPORTANCE_FROM = 4
 
 def draw(study: optuna.Study, searched: list[SearchParam], to: Path) -> None:
     """Write history.png, settings.png and, from four complete trials on, importance.png into a folder."""
-    trials = study.get_trials(deepcopy=False)
-    _history(trials, to / "history.png")
+    attempts = study.get_trials(deepcopy=False)
+    trials = counted(attempts)
+    _history(trials, lambda trial: place_of(trial, attempts), to / "history.png")
     _settings(trials, searched, to / "settings.png")
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     if len(complete) >= IMPORTANCE_FROM and len({trial.value for trial in complete}) > 1:
         _importance(study, to / "importance.png")
 
 
-def _history(trials: list[FrozenTrial], to: Path) -> None:
+def _history(trials: list[FrozenTrial], place: Callable[[FrozenTrial], int], to: Path) -> None:
     figure, (axes,) = style.subplots(1, 1, size=(7.0, 3.8))
-    _scatter(axes, trials, lambda trial: trial.number)
-    failed = [trial.number for trial in trials if trial.state == TrialState.FAIL]
+    _scatter(axes, trials, place)
+    failed = [place(trial) for trial in trials if trial.state == TrialState.FAIL]
     if failed:
         low = axes.get_ylim()[0]
         axes.plot(failed, [low] * len(failed), "x", color=style.PALETTE[1], label="failed", clip_on=False)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
     if complete:
         best = list(accumulate((float(trial.value or 0) for trial in complete), max))
-        numbers = [trial.number for trial in complete]
+        numbers = [place(trial) for trial in complete]
         axes.step(numbers, best, where="post", color=style.INK, linewidth=1.2, label="best so far")
     else:
         style.say(axes, "No trial came to its end.")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tropho.training.search.results import STATES, best_of
-from tropho.training.search.storage import counted, reason_of
+from tropho.training.search.storage import place_of, reason_of
 
 STYLES = {"complete": "green", "pruned": "yellow", "failed": "red"}
 
@@ -25,7 +25,7 @@ class TrialLines:
         if not self._console.is_terminal:
             return
         trials = study.get_trials(deepcopy=False)
-        place = len(counted([each for each in trials if each.number <= trial.number]))
+        place = place_of(trial, trials) + 1
         state = STATES[trial.state]
         line = Text(f"trial {place}/{self._total}  ").append(state, STYLES.get(state, ""))
         if trial.state == TrialState.FAIL:

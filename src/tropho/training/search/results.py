@@ -8,7 +8,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from tropho.training.search.space import SearchParam
-from tropho.training.search.storage import reason_of
+from tropho.training.search.storage import counted, place_of, reason_of
 
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -22,15 +22,17 @@ STATES = {
 def best_of(trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
     """The complete trial with the highest score, the earliest of equals."""
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE and trial.value is not None]
-    return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+    return max(complete, key=lambda trial: (trial.value, -place_of(trial, trials)), default=None)
 
 
 def trials_table(study: optuna.Study, searched: list[SearchParam]) -> pd.DataFrame:
     """One row a trial: number, state, score, a column a searched setting, steps, seconds, started, reason.
 
+    A trial that was killed and tried again is no row: the number is that of the first attempt, the rest the last one's.
     `score` of a pruned trial is its last one. `steps` are the epochs after which it was scored last.
     """
-    rows = [_row(trial, searched) for trial in study.get_trials(deepcopy=False)]
+    trials = study.get_trials(deepcopy=False)
+    rows = [{"number": place_of(trial, trials), **_row(trial, searched)} for trial in counted(trials)]
     columns = [
         "number",
         "state",
@@ -46,7 +48,6 @@ def trials_table(study: optuna.Study, searched: list[SearchParam]) -> pd.DataFra
 
 def _row(trial: FrozenTrial, searched: list[SearchParam]) -> dict[str, Any]:
     return {
-        "number": trial.number,
         "state": STATES[trial.state],
         "score": trial.value,
         **{param.key: param.value(trial.params[param.key]) for param in searched if param.key in trial.params},

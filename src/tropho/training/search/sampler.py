@@ -6,12 +6,14 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from tropho.training.search.storage import place_of
+
 
 class SeededSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
-    """Optuna's TPE, seeded anew for every trial with `seed` + the trial's number.
+    """Optuna's TPE, seeded anew for every trial with `seed` + the trial's place.
 
     So what a trial tries depends on the trials before it alone: a study that was interrupted does not repeat
-    itself, and processes that start together don't try the same.
+    itself, tries what it would have tried, and processes that start together don't try the same.
     """
 
     def __init__(self, seed: int, startup: int) -> None:
@@ -22,7 +24,8 @@ class SeededSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Seed."""
-        self._tpe = optuna.samplers.TPESampler(seed=self._seed + trial.number, n_startup_trials=self._startup)
+        place = place_of(trial, study.get_trials(deepcopy=False))
+        self._tpe = optuna.samplers.TPESampler(seed=self._seed + place, n_startup_trials=self._startup)
         self._tpe.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Any:

@@ -24,6 +24,7 @@ from tropho.training.search.storage import (
     REASON,
     counted,
     open_storage,
+    place_of,
     reason_of,
     retry,
     retry_running,
@@ -57,8 +58,9 @@ class PrunedError(optuna.TrialPruned, EndedEarlyError):  # type: ignore[misc]
 class Report:
     """Takes a trial's scores while it runs, and ends the trial if it does badly."""
 
-    def __init__(self, trial: optuna.Trial, parameters: dict[str, Any]) -> None:
-        self.number = trial.number
+    def __init__(self, trial: optuna.Trial, number: int, parameters: dict[str, Any]) -> None:
+        self.number = number
+        """The trial's place among all, from 0; the retry of a killed trial has that one's."""
         self.parameters = parameters
         """Dotted keys -> the trial's values."""
         self._trial = trial
@@ -164,7 +166,7 @@ class Search:
             study_name=self.study.study_name,
             params=self._values(best),
             value=best.value,
-            trial=best.number,
+            trial=place_of(best, trials),
             trials={name: sum(trial.state == state for trial in trials) for name, state in names.items()},
         )
 
@@ -180,7 +182,8 @@ class Search:
     def _evaluate(self, trial: optuna.Trial, objective: Objective) -> float:
         values = {param.key: param.suggest(trial) for param in self._knobs}
         try:
-            report = Report(trial, values)
+            trials = self.study.get_trials(deepcopy=False)
+            report = Report(trial, place_of(trials[trial.number], trials), values)
             score = float(objective(with_overrides(self._settings, values), report))
             if not math.isfinite(score):
                 raise DataError("The trial's score is undefined.")

@@ -79,9 +79,20 @@ def retry_running(study: optuna.Study) -> None:
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """List the trials that count towards the total: begun, and not tried again by a later trial."""
+    """List the trials that count towards the total, in order: begun, and not tried again by a later trial."""
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
-    return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
+    those = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
+    return sorted(those, key=_first_attempt)
+
+
+def place_of(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
+    """Count from 0 at which place a trial stands among all; the retry of a killed one stands at that one's place."""
+    first = _first_attempt(trial)
+    return len({each for each in map(_first_attempt, trials) if each < first})
+
+
+def _first_attempt(trial: FrozenTrial) -> int:
+    return int(min([trial.number, *trial.system_attrs.get("retry_history", [])]))
 
 
 def reason_of(trial: FrozenTrial) -> str | None:
