@@ -93,7 +93,7 @@ def detections(*rows: tuple) -> pd.DataFrame:
     ],
 )
 def test_samples_of_boxes(sample, settings, text, problem):
-    task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.protocol": "none"})
+    task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.missing_labels": "none"})
     layout = layout_of(sample(text), task, ["RBC", "WBC"])
     assert (layout.problem is None) if problem is None else (problem in layout.problem)
     one = layout_of(sample(text), task, ["WBC"])
@@ -101,7 +101,7 @@ def test_samples_of_boxes(sample, settings, text, problem):
 
 
 def test_boxes_in_the_order_of_the_sample(sample, settings):
-    task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.protocol": "none"})
+    task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.missing_labels": "none"})
     found = sample("id,x,y,w,h,score,what\nb,0,0,1,1,1,k\na,0,0,1,1,1,l\nc,0,0,1,1,1,m\n")
     layout = layout_of(found, task, ["WBC"])
     boxes = detections(("A", "WBC", 0.9, 1, 2, 4, 6), ("Z", "WBC", 0.8, 0, 0, 9, 9), ("B", "WBC", 0.7, 0, 0, 2, 3))

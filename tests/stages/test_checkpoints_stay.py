@@ -121,7 +121,7 @@ def test_a_training_that_is_there_keeps_its_run(chosen, paths, recorder):  # noq
         ("cells_demo fold0", None),
         ("train cells_demo", "train cells_demo"),
     ]
-    train.run(chosen(**{"train.folds": 2}), paths.root)
+    train.run(chosen(**{"train.n_folds": 2}), paths.root)
     assert recorder.opened[3] == ("train cells_demo", None)  # another training
 
 
