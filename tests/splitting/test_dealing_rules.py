@@ -1,4 +1,4 @@
-"""What decides where a group goes, in numbers by hand: what it holds, who goes first, which of several orders counts."""
+"""What decides where a group goes, by hand: what it holds, who goes first, which of several orders counts."""
 
 import numpy as np
 import pandas as pd

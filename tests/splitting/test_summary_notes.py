@@ -26,17 +26,15 @@ def train(fold: int, group: str, published: str = "train") -> Row:
     return "train", fold, group, published
 
 
-def test(group: str, published: str = "train") -> Row:
+def held_out(group: str, published: str = "train") -> Row:
     return "test", -1, group, published
 
-
-test.__test__ = False  # a row, no test
 
 FOUR = [train(0, "g0"), train(0, "g1"), train(1, "g2"), train(1, "g3")]
 
 
 def test_images_are_counted_by_what_they_are_for():
-    summary = told([*FOUR, train(0, "g4"), test("g5"), ("excluded", -1, "g6", "train")])
+    summary = told([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
     counted, excluded, _ = summary["notes"]
     assert counted == "5 training images in 2 folds, 1 for test; where train.folds is 1, the 3 of fold 0 alone judge."
     assert excluded == "1 training images are kept out, since the test set has them, exactly or nearly."
@@ -55,7 +53,7 @@ def test_images_are_counted_by_what_they_are_for():
 
 
 def test_a_published_validation_set_is_fold_0_and_the_rest_trains():
-    rows = [train(0, "g0", "validation"), train(1, "g1"), train(1, "g2"), test("g3", "test")]
+    rows = [train(0, "g0", "validation"), train(1, "g1"), train(1, "g2"), held_out("g3", "test")]
     summary = told(rows, validation="published")
     assert summary["notes"] == [
         "2 training images (fold 1, never validated), 1 of the published validation set (fold 0), 1 for test."
@@ -66,7 +64,7 @@ def test_a_published_validation_set_is_fold_0_and_the_rest_trains():
 
 
 def test_an_empty_validation_set_is_not_spoken_of():
-    (note,) = told([train(1, "g1"), train(1, "g2"), test("g3", "test")], validation="published")["notes"]
+    (note,) = told([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], validation="published")["notes"]
     assert note == "2 training images in 1 folds, 1 for test; where train.folds is 1, the 0 of fold 0 alone judge."
 
 
@@ -85,7 +83,7 @@ def test_why_images_are_kept_out(overlap, validation, why):
 
 def holdout_note(asked: float, held_out: int, of: int, excluded: int = 0) -> list[str]:
     rows = [train(number % 2, f"g{number}") for number in range(of - held_out - excluded)]
-    rows += [test(f"t{number}") for number in range(held_out)]
+    rows += [held_out(f"t{number}") for number in range(held_out)]
     rows += [("excluded", -1, f"x{number}", "train") for number in range(excluded)]
     return [note for note in told(rows, holdout=asked)["notes"] if note.startswith("split.holdout")]
 
@@ -104,7 +102,7 @@ def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_as
 
 def test_nothing_is_said_of_a_hold_out_that_nobody_asked_for_or_that_is_published():
     assert holdout_note(0.0, 0, 4) == []
-    assert not any("holdout" in note for note in told([*FOUR, test("g5", "test")], holdout=0.9)["notes"])
+    assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], holdout=0.9)["notes"])
 
 
 WANT = (
@@ -130,7 +128,7 @@ def test_a_hold_out_beside_a_published_validation_set_takes_groups_that_this_has
 
 
 def test_a_hold_out_that_took_one_group_is_no_want_of_groups():
-    rows = [train(0, "g0", "validation"), train(1, "g1"), test("g2"), test("g2")]
+    rows = [train(0, "g0", "validation"), train(1, "g1"), held_out("g2"), held_out("g2")]
     assert not any("Nothing is held out" in note for note in told(rows, validation="published", holdout=0.2)["notes"])
     assert not any("Nothing is held out" in note for note in told(FOUR, holdout=0.2)["notes"])
 
@@ -141,20 +139,20 @@ def sharing(rows: list[Row], **chosen) -> list[str]:
 
 def test_groups_that_training_shares_with_the_test_set_are_counted():
     assert sharing(FOUR) == []
-    assert sharing([*FOUR, test("g3")]) == [
+    assert sharing([*FOUR, held_out("g3")]) == [
         "1 training image share 1 group with the test set, so its score flatters."
     ]  # it is in fold 1, which always trains
-    assert sharing([*FOUR, test("g0", "test"), test("g3", "test")]) == [
+    assert sharing([*FOUR, held_out("g0", "test"), held_out("g3", "test")]) == [
         "2 training images share 2 groups with the published test set, so its score flatters (where train.folds is 1, "
         "1 of them train)."
     ]
-    summary = told([*FOUR, train(1, "g3"), test("g3")])
+    summary = told([*FOUR, train(1, "g3"), held_out("g3")])
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
     assert summary["train_images_in_validation_groups"] == 0
 
 
 def test_groups_that_training_shares_with_a_published_validation_set_are_counted():
-    rows = [train(0, "g0", "validation"), train(1, "g0"), train(1, "g1"), test("g2", "test")]
+    rows = [train(0, "g0", "validation"), train(1, "g0"), train(1, "g1"), held_out("g2", "test")]
     assert sharing(rows, validation="published") == [
         "1 training image share 1 group with the published validation set, so its score flatters."
     ]
