@@ -128,3 +128,8 @@ def test_boxes_without_area_overlap_by_nothing():
         warnings.simplefilter("error")
         assert pair_iou(flat, flat).tolist() == [0.0, 0.0]
     assert pair_iou(flat, flat, 1.0).tolist() == [1.0, 1.0]
+
+
+def test_logits_may_be_large():
+    logits, truth = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.0]]), np.array([0, 0, 1])
+    assert fit_temperature(logits + 1000, truth) == pytest.approx(fit_temperature(logits, truth), rel=1e-9)
