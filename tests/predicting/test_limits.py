@@ -25,6 +25,7 @@ def test_boxes_that_overlap_by_just_the_limit_stay_apart():
     fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.5)
     assert sorted(fused.boxes.tolist()) == sorted([WHOLE, HALF])
     assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.49).boxes) == 1
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou=1.0).boxes) == 2
     boxes, scores, group = np.array([WHOLE, HALF]), np.array([0.8, 0.9]), np.zeros(2, np.int64)
     assert nms(boxes, scores, group, 0.5)[0].tolist() == [1, 0]
     assert nms(boxes, scores, group, 0.49)[0].tolist() == [1]
@@ -73,6 +74,8 @@ def test_boxes_are_fused_in_goes_that_bound_memory(monkeypatch):
 @pytest.mark.parametrize(
     ("iou", "distance", "near"),
     [
+        (0.3, 0.0, True),
+        (0.8, 0.0, True),
         (0.3, 23.0, True),  # (1 / 0.3 - 1) / 2 sides of either
         (0.3, 24.0, False),
         (0.5, 10.0, True),  # half a side of either, where rounding must lose none
