@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from tropho.models import faster_rcnn
-from tropho.models.classifier import presence_loss
+from tropho.models import faster_rcnn, torchvision_networks
+from tropho.models.backbones import resnet
+from tropho.models.classifier import ResNetClassifier, presence_loss
 from tropho.models.fcos import decode_sides
 from tropho.models.fitting import expected_iou, fit_anchors, fit_levels, fit_ranges, share_below
 from tropho.models.grids import CORNER, Grid
@@ -20,6 +21,7 @@ from tropho.models.normalize import MEAN, STD, Normalize
 from tropho.models.points import centerness, match_points
 from tropho.models.postprocess import clip_boxes, has_area, select_detections
 from tropho.models.processes import mean_over_processes
+from tropho.models.pyramid import FeaturePyramid
 from tropho.models.retinanet import RetinaNet
 
 
@@ -249,3 +251,66 @@ def test_anchors_that_are_neither_object_nor_ground_teach_nothing(settings):
     assert losses(targets=nothing)["classification"] == pytest.approx(6 * 0.25 * math.log(2) * 0.75)
     assert SimpleNamespace(**losses(targets=nothing)).box == 0.0
     assert isinstance(head, nn.Module)
+
+
+def test_context_flows_down_a_pyramid(settings):
+    """Each lateral convolution adds one to what comes from above, and outputs hand on what is there."""
+    changes = {"model.fpn_width": 16, "model.fpn_levels": [2, 3, 4, 5, 6]}
+    pyramid = FeaturePyramid(settings("smear_demo", **changes).model).eval()
+    for lateral in pyramid.laterals.values():
+        nn.init.zeros_(lateral.weight)
+        nn.init.ones_(lateral.bias)
+    for output in (*pyramid.outputs.values(), *pyramid.extra.values()):
+        nn.init.zeros_(output.weight)
+        output.weight.data[:, :, 1, 1] = torch.eye(16)
+    with torch.no_grad():
+        maps = pyramid(torch.zeros(1, 3, 64, 96))
+    assert [(each.min().item(), each.max().item()) for each in maps] == [(n, n) for n in (4.0, 3.0, 2.0, 1.0, 1.0)]
+    assert [tuple(each.shape[2:]) for each in maps] == [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]
+
+
+def deviations(settings, **changes) -> tuple[float, float]:
+    """Of the first convolution of a ResNet-18, and of the last one of its first block."""
+    torch.manual_seed(0)
+    made = settings("cells_demo", **{f"model.{key}": value for key, value in changes.items()}).model
+    body = resnet(made)
+    return body.conv1.weight.std().item(), body.layer1[0].conv2.weight.std().item()
+
+
+def test_backbones_start_by_the_initialisation_and_activation_that_are_set(settings):
+    published, block = (2 / (64 * 49)) ** 0.5, (2 / (64 * 9)) ** 0.5
+    assert deviations(settings) == pytest.approx((published, block), rel=0.05)
+    assert deviations(settings, init="naive") == pytest.approx((0.01, 0.01), rel=0.05)
+    assert deviations(settings, activation="tanh")[0] == pytest.approx(5 / 3 / 147**0.5, rel=0.05)
+
+
+def test_without_statistics_each_branch_is_scaled_by_the_root_of_the_blocks(settings):
+    assert deviations(settings, norm="none")[1] == pytest.approx((2 / (64 * 9)) ** 0.5 * 8**-0.5, rel=0.05)
+    body = resnet(settings("cells_demo", **{"model.norm": "frozen"}).model)
+    assert body.layer1[0].bn2.weight.tolist() == pytest.approx([8**-0.5] * 64)
+
+
+def test_the_last_layer_of_a_classifier_starts_as_the_others_do(settings):
+    made = settings("cells_demo", **{"model.init": "naive"}).model
+    assert ResNetClassifier(made, 50).body.fc[1].weight.std().item() == pytest.approx(0.01, rel=0.05)
+    plain = ResNetClassifier(settings("cells_demo").model, 50).body.fc[1]
+    assert plain.weight.std().item() == pytest.approx(1 / (3 * 512) ** 0.5, rel=0.05)  # torch's own
+    assert plain.in_features == 512
+
+
+@pytest.mark.parametrize(
+    ("scales", "ratios", "sizes", "aspects"),
+    [
+        ([2.0, 4.0, 6.0], None, (16.0, 32.0, 48.0), (0.5, 1.0, 2.0)),
+        (None, [0.8, 1.0, 1.25], (32.0, 40.0, 50.0), (0.8, 1.0, 1.25)),
+    ],
+)
+def test_anchors_by_hand_leave_the_rest_as_published(settings, scales, ratios, sizes, aspects):
+    changes = {"model.name": "torchvision_retinanet", "model.scales": scales, "model.ratios": ratios}
+    generator = torchvision_networks._generator(settings("smear_demo", **changes).model)
+    assert generator.sizes[0] == pytest.approx(sizes)
+    assert generator.sizes[1] == pytest.approx([2 * each for each in generator.sizes[0]])
+    assert len(generator.sizes) == len(generator.aspect_ratios) == 5
+    assert generator.aspect_ratios[0] == aspects
+    plain = settings("smear_demo", **{"model.name": "torchvision_retinanet"}).model
+    assert torchvision_networks._generator(plain) is None

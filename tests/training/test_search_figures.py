@@ -1,13 +1,20 @@
 """What the pictures of a search show: each trial once, the best so far, the best by setting."""
 
+import os
+from types import SimpleNamespace
+
 import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState, create_trial
+from rich.console import Console
 
-from tropho.training.search import figures
+from tropho.errors import DataError
+from tropho.training.search import Search, figures
+from tropho.training.search.progress import TrialLines
 from tropho.training.search.results import best_of, trials_table
+from tropho.training.search.search import Report
 from tropho.training.search.space import Knob
 
 KNOBS = [
@@ -116,3 +123,45 @@ def test_the_table_of_trials():
     assert table["reason"].dropna().to_dict() == {3: "interrupted"}
     assert best_of(study.get_trials()).number == 1
     assert best_of([each for each in study.get_trials() if each.state != COMPLETE]) is None
+
+
+def test_the_picture_of_importance_grows_with_the_settings(drawn):
+    (axes,) = drawn(SOME)["importance.png"]
+    assert axes.figure.get_figheight() == pytest.approx(1.4 + 2 * 0.35)
+
+
+def said(study: optuna.Study, number: int) -> str:
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        console = Console(file=nowhere, force_terminal=True, record=True, width=200)
+        TrialLines(9, console).done(study, study.get_trials()[number], {"train.lr": 0.25, "model.backbone": "x"})
+        return console.export_text().strip()
+
+
+def test_a_trial_s_line_tells_its_place_and_the_best():
+    study = study_of(SOME)
+    assert said(study, 0) == "trial 1/9  complete  0.2000  best 0.5000  train.lr=0.25  model.backbone=x"
+    assert said(study, 1).startswith("trial 2/9  complete  0.5000  best so far  ")
+    assert said(study, 3).startswith("trial 4/9  failed  interrupted  best 0.5000  ")
+    assert said(study_of([SOME[3]]), 0).startswith("trial 1/9  failed  interrupted  train.lr")
+
+
+@pytest.mark.parametrize(("prune", "bad", "ends"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_a_trial_ends_early_where_pruning_is_set_and_it_does_badly(prune, bad, ends):
+    told = []
+    trial_ = SimpleNamespace(number=3, report=lambda *given: told.append(given), should_prune=lambda: bad)
+    report = Report(trial_, {}, prune)
+    if ends:
+        with pytest.raises(optuna.TrialPruned, match="below the median after epoch 2"):
+            report(2, 0.5)
+    else:
+        report(2, 0.5)
+    assert told == [(0.5, 2)]
+    with pytest.raises(DataError, match="after epoch 3 is undefined"):
+        report(3, float("nan"))
+
+
+@pytest.mark.parametrize(("trials", "random"), [(6, 3), (12, 4), (60, 10)])
+def test_a_third_of_the_trials_but_three_to_ten_are_drawn_at_random(settings, tmp_path, trials, random):
+    space = {"train.lr": {"low": 1.0e-4, "high": 1.0e-2}}
+    changes = {"tune.storage": "journal:study.log", "tune.trials": trials, "tune.space": space}
+    assert Search(settings("cells_demo", **changes), "study", tmp_path).study.sampler._startup == random
