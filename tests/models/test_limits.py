@@ -314,3 +314,14 @@ def test_anchors_by_hand_leave_the_rest_as_published(settings, scales, ratios, s
     assert generator.aspect_ratios[0] == aspects
     plain = settings("smear_demo", **{"model.name": "torchvision_retinanet"}).model
     assert torchvision_networks._generator(plain) is None
+
+
+def test_losses_of_more_images_are_means_over_their_objects(settings):
+    head = Fixed(settings("smear_demo").model, 2)
+    target = {"boxes": torch.tensor([[0.0, 0, 10, 10]]), "labels": torch.tensor([1])}
+    found = [head((torch.zeros(n, 3, 2), torch.ones(n, 3, 4)), None, [target] * n).losses for n in (1, 2, 3)]
+    for losses in found[1:]:
+        assert {name: value.item() for name, value in losses.items()} == pytest.approx(
+            {name: value.item() for name, value in found[0].items()}
+        )
+    assert found[0]["box"].item() == pytest.approx(4.0)

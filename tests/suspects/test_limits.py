@@ -1,5 +1,7 @@
 """Suspects just at the limits of the rules, and what is said of each kind."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -76,3 +78,9 @@ def test_a_class_that_is_just_as_likely_as_the_label_does_not_make_it_suspect():
 def test_the_share_of_higher_values_of_a_group():
     values, groups = pd.Series([1.0, 2.0, 2.0, 3.0, 0.5]), pd.Series(["a", "a", "a", "a", "b"])
     assert share_above(values, groups).tolist() == [0.75, 0.25, 0.25, 0.0, 0.0]
+
+
+def test_a_class_without_images_is_left_alone_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert classes([0, 0], [0.9, 0.1], [0.2, 0.8]) == []
