@@ -81,9 +81,9 @@ def test_why_images_are_kept_out(overlap, validation, why):
     assert notes[1] == f"1 training images are kept out, since {why}"
 
 
-def holdout_note(asked: float, held_out: int, of: int, excluded: int = 0) -> list[str]:
-    rows = [train(number % 2, f"g{number}") for number in range(of - held_out - excluded)]
-    rows += [held_out(f"t{number}") for number in range(held_out)]
+def holdout_note(asked: float, out: int, of: int, excluded: int = 0) -> list[str]:
+    rows = [train(number % 2, f"g{number}") for number in range(of - out - excluded)]
+    rows += [held_out(f"t{number}") for number in range(out)]
     rows += [("excluded", -1, f"x{number}", "train") for number in range(excluded)]
     return [note for note in told(rows, holdout=asked)["notes"] if note.startswith("split.holdout")]
 
