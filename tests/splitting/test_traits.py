@@ -69,3 +69,34 @@ def test_unevenness_by_hand_leaves_out_what_can_not_be_everywhere():
     uneven = Traits(amounts, np.full(4, "", dtype=object)).unevenness(np.array([0, 1, 1, 1]))
     assert list(uneven) == ["images", "boxes"]
     np.testing.assert_allclose(uneven.to_numpy(), [[-0.5, 0.5], [0.5, -0.5]], atol=1e-12)
+
+
+def test_a_trait_of_just_as_many_images_as_parts_can_be_in_each():
+    amounts = pd.DataFrame({"images": [1.0, 1.0, 1.0], "two": [4.0, 0.0, 1.0], "one": [0.0, 2.0, 0.0]})
+    assert Traits(amounts, np.full(3, "", dtype=object)).enough(2).tolist() == [True, True, False]
+
+
+def test_a_resolution_of_just_a_twentieth_of_the_images_is_one_of_its_own():
+    assert sizes_of(photos([100] * 38 + [200] * 2)).value_counts().to_dict() == {"100x100": 38, "200x100": 2}
+    assert sizes_of(photos([100] * 39 + [200] * 2)).value_counts().to_dict() == {"100x100": 39, OTHER: 2}
+
+
+def test_a_trait_that_no_image_has_is_none():
+    traits = traits_of(photos([100, 100]), boxes_of({"WBC": [1, 2]}), 2)
+    assert list(traits.amounts) == ["images", "WBC boxes"]
+
+
+def test_regions_to_ignore_are_no_objects():
+    boxes = boxes_of({"WBC": [2, 0], "Trophozoite": [0, 1]})
+    boxes = boxes.assign(ignore=boxes["label"] == "Trophozoite")
+    traits = traits_of(photos([100, 100]), boxes, 1)
+    assert traits.amounts["WBC boxes"].tolist() == [2, 0]
+    assert traits.amounts["images without boxes"].tolist() == [0, 1]
+    assert "Trophozoite boxes" not in traits.amounts
+
+
+def test_images_with_objects_are_told_apart_by_quarters_of_their_number():
+    """Of 1, 2, ... 8 objects two images each fall into a quarter; images without any are one kind."""
+    traits = traits_of(photos([100] * 10), boxes_of({"WBC": [*range(1, 9), 0, 0]}), 2)
+    kinds = pd.factorize(traits.strata)[0]
+    assert kinds.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

@@ -91,3 +91,22 @@ def test_networks_without_a_backbone_are_left_alone() -> None:
     freeze(model, True)
     assert model[1].training
     assert all(each.requires_grad for each in model.parameters())
+
+
+def test_of_a_frozen_model_only_what_is_on_top_follows_its_batches() -> None:
+    model = nn.Module()
+    model.body = nn.Sequential()
+    model.body.add_module("bn1", nn.BatchNorm2d(2))
+    model.top = nn.BatchNorm2d(2)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones(2)
+    freeze(model.train(), True)
+    assert [model.body.bn1.training, model.top.training] == [False, True]
+    assert [model.body.bn1.weight.requires_grad, model.top.weight.requires_grad] == [False, True]
+    assert model.body.bn1.weight.grad is None
+    assert model.top.weight.grad is not None
+    model.body.bn1.weight.grad = torch.ones(2)
+    freeze(model.train(), False)
+    assert [model.body.bn1.training, model.top.training] == [True, True]
+    assert model.body.bn1.weight.requires_grad
+    assert model.body.bn1.weight.grad is not None

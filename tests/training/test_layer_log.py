@@ -85,3 +85,41 @@ def test_saturation_is_seen(settings) -> None:
     assert len(idle) == 8
     assert all(0.2 < value < 0.8 for value in idle)  # about half of a ReLU's outputs are zero
     assert FLAT < 0.2
+
+
+def test_outputs_are_measured_in_the_first_steps_alone() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False))
+    nn.init.constant_(model[0].weight, 2.0)
+    log = LayerLog(model)
+    log.start()
+    for step in range(STEPS + 3):
+        model(torch.tensor([[float(step)], [step + 2.0]])).sum().backward()
+        log.after_backward(1.0)
+    found = log.finish()
+    assert found["output_mean/0"] == pytest.approx(2 * (STEPS - 1) / 2 + 2)
+    assert found["output_std/0"] == pytest.approx(2.0)
+
+
+def test_layers_that_do_not_learn_are_left_out() -> None:
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    model[0].requires_grad_(requires_grad=False)
+    log = LayerLog(model)
+    log.start()
+    model(torch.ones(1, 1)).sum().backward()
+    model[1].weight.grad = None
+    log.after_backward(1.0)
+    assert set(log.finish()) == {"output_mean/1", "output_std/1"}
+
+
+def test_slopes_at_zero_and_just_at_the_limit() -> None:
+    zero = torch.zeros(1)
+    assert slope_share(nn.ReLU(), zero).item() == 0.0
+    assert slope_share(nn.LeakyReLU(0.2), zero).item() == pytest.approx(0.2)
+    assert slope_share(nn.SELU(), zero).item() == pytest.approx(1.0)
+    assert slope_share(nn.SELU(), torch.ones(1)).item() == pytest.approx(1 / 1.6732632423543772)
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.LeakyReLU(FLAT))
+    nn.init.ones_(model[0].weight)
+    log = LayerLog(model)
+    log.start()
+    model(-torch.ones(4, 1))
+    assert log.finish()["idle/1"] == 0.0  # as steep as the limit is not below it

@@ -1,5 +1,7 @@
 """Weight averages, checkpoints and the order of samples."""
 
+import os
+import time
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,7 +13,7 @@ from torch import nn
 
 from tropho.seeds import sample_seed
 from tropho.tasks import build_task
-from tropho.training.checkpoints import Checkpoint, Progress
+from tropho.training.checkpoints import Checkpoint, Progress, drop_checkpoints
 from tropho.training.ema import WeightAverage
 from tropho.training.sampling import EpochSampler
 
@@ -155,3 +157,24 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path):
             checkpoint.save_best(1, {"weight": torch.ones(3)})
         with pytest.raises(OSError, match="No space left"):
             checkpoint.save(Progress([{"epoch": 1.0}]), model={})
+
+
+def test_a_checkpoint_without_best_weights_is_loaded(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "fold0")
+    checkpoint.save(Progress([{"epoch": 1.0, "seconds": 2.0}]), model={})
+    assert checkpoint.load() == (Progress([{"epoch": 1.0, "seconds": 2.0}]), {"model": {}})
+
+
+@pytest.mark.parametrize(("days", "kept"), [(13.9, True), (14.1, False)])
+def test_checkpoints_go_when_finished_or_abandoned(tmp_path, days, kept):
+    for name in ("done", "old", "new"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+        (tmp_path / "all" / name / "state.pt").touch()
+    then = time.time() - days * 86_400
+    for path in (tmp_path / "all" / "old" / "state.pt", tmp_path / "all" / "old"):
+        os.utime(path, (then, then))
+    drop_checkpoints(tmp_path / "all", [tmp_path / "all" / "done", tmp_path / "all" / "gone"])
+    assert {path.name for path in (tmp_path / "all").iterdir()} == ({"old", "new"} if kept else {"new"})
+    drop_checkpoints(tmp_path / "all", (tmp_path / "all").iterdir())
+    assert not (tmp_path / "all").exists()
+    drop_checkpoints(tmp_path / "all", [])

@@ -53,7 +53,7 @@ class Detector(nn.Module):
         if self.training and targets is None:
             raise ValueError("A detector in training mode needs targets.")
         if sizes is None:
-            sizes = torch.tensor([images.shape[-2:]] * len(images), device=images.device)
+            sizes = torch.tensor([images.shape[2:]] * len(images), device=images.device)
         targets = without_ignored(targets) if targets is not None else None
         features = self.pyramid(self.normalize(images))
         output = self.head(features, sizes, targets if self.training else None)

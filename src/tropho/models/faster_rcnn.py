@@ -37,7 +37,7 @@ class FasterRCNN(nn.Module):
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         stride = 2 ** self.levels[0]
         # The padded size on purpose: torchvision takes one for all; boxes are clipped to `sizes` at the end.
-        shape = (features[0].shape[-2] * stride, features[0].shape[-1] * stride)
+        shape = (features[0].shape[2] * stride, features[0].shape[3] * stride)
         shapes = [shape] * len(sizes)
         proposals, losses = self._propose(features, shapes, targets)
         named = {str(level): each for level, each in zip(self.levels, features, strict=True)}

@@ -29,7 +29,7 @@ class Grid:
     @classmethod
     def of(cls, features: list[Tensor], levels: list[int], offset: float = MIDDLE) -> "Grid":
         """The grid of feature maps (B, C, h, w), one for each level number."""
-        shapes = tuple((each.shape[-2], each.shape[-1]) for each in features)
+        shapes = tuple((each.shape[2], each.shape[3]) for each in features)
         return cls(tuple(2**level for level in levels), shapes, features[0].device, offset)
 
     @property

@@ -61,5 +61,5 @@ class FeaturePyramid(nn.Module):
         merged = {TOP: self.laterals[str(TOP)](outputs[TOP])}
         for n in range(TOP - 1, self.finest - 1, -1):
             lateral = self.laterals[str(n)](outputs[n])
-            merged[n] = lateral + functional.interpolate(merged[n + 1], size=lateral.shape[-2:], mode="nearest")
+            merged[n] = lateral + functional.interpolate(merged[n + 1], size=lateral.shape[2:], mode="nearest")
         return merged

@@ -52,10 +52,10 @@ class RTDetrHead(nn.Module):
         from transformers.modeling_outputs import BaseModelOutput
 
         stride = 2 ** self.model.levels[0]
-        height, width = (side * stride for side in features[0].shape[-2:])
+        height, width = (side * stride for side in features[0].shape[2:])
         extent = torch.tensor([width, height, width, height], dtype=torch.float32, device=features[0].device)
         labels = None if targets is None else [_as_labels(each, extent) for each in targets]
-        self.network.config.num_queries = min(QUERIES, sum(each.shape[-2] * each.shape[-1] for each in features))
+        self.network.config.num_queries = min(QUERIES, sum(each.shape[2] * each.shape[3] for each in features))
         encoded = BaseModelOutput(last_hidden_state=features)
         found = self.network.model(None, inputs_embeds=features[0], encoder_outputs=encoded, labels=labels)
         noised = found.denoising_meta_values["dn_num_split"][0] if found.denoising_meta_values else 0

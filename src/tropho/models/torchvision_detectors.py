@@ -110,4 +110,4 @@ def _anchors(generator: AnchorGenerator, features: list[Tensor], levels: list[in
     device = features[0].device
     generator.set_cell_anchors(torch.float32, device)
     strides = [[torch.tensor(2**level, device=device)] * 2 for level in levels]
-    return torch.cat(generator.grid_anchors([list(each.shape[-2:]) for each in features], strides))
+    return torch.cat(generator.grid_anchors([list(each.shape[2:]) for each in features], strides))

@@ -20,7 +20,7 @@ def last_spatial_layer(model: nn.Module, images: Tensor) -> nn.Module | None:
     def look(layer: nn.Module, _: Any, output: Any) -> None:
         nonlocal convolved
         convolved = convolved or isinstance(layer, nn.Conv2d)
-        if convolved and isinstance(output, Tensor) and output.ndim == 4 and output.shape[-2:].numel() > 1:
+        if convolved and isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
             found.append(layer)
 
     hooks = [layer.register_forward_hook(look) for layer in model.modules()]

@@ -92,9 +92,8 @@ def _rounds(later: Ints, earlier: Ints, count: int) -> tuple[Ints, Ints, list[tu
     bounds = np.searchsorted(level[later[starts]], np.arange(1, done + 2))
     rounds = []
     for first, end in pairwise(bounds.tolist()):
-        if first < end:
-            begin, stop = starts[first], starts[end - 1] + counts[end - 1]
-            rounds.append((slice(begin, stop), starts[first:end] - begin, counts[first:end]))
+        begin, stop = starts[first], starts[end - 1] + counts[end - 1]
+        rounds.append((slice(begin, stop), starts[first:end] - begin, counts[first:end]))
     return later, earlier, rounds
 
 

@@ -199,4 +199,4 @@ def _overlap(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _area(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2:] - boxes[..., :2]).prod(dim=-1)
+    return (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)

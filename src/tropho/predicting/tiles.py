@@ -47,7 +47,7 @@ def predict_tiles(
     Returns:
         As the model does, on the CPU in float32.
     """
-    height, width = images.shape[-2:]
+    height, width = images.shape[2:]
     windows = tile_windows(height, width, tile, overlap)
     if len(windows) == 1:
         return on_cpu(model(images))

@@ -21,13 +21,13 @@ def view_images(images: Tensor, view: View, stride: int = 1) -> Tensor:
     """
     symmetry, scale = parse_view(view)
     if scale != 1.0:
-        height, width = _scaled(images.shape[-2], scale), _scaled(images.shape[-1], scale)
+        height, width = _scaled(images.shape[2], scale), _scaled(images.shape[3], scale)
         resized = functional.interpolate(images.float(), (height, width), mode="bilinear", antialias=True)
         padding = (0, _padded(width, stride) - width, 0, _padded(height, stride) - height)
         images = functional.pad(resized.round_().clamp_(0, 255).to(images.dtype), padding)
     swapped, columns, rows = SYMMETRIES[symmetry]
-    images = images.transpose(-1, -2) if swapped else images
-    reversed_dims = [dim for dim, on in ((-1, columns), (-2, rows)) if on]
+    images = images.transpose(2, 3) if swapped else images
+    reversed_dims = [dim for dim, on in ((3, columns), (2, rows)) if on]
     return images.flip(reversed_dims) if reversed_dims else images
 
 
@@ -42,14 +42,14 @@ def unview_boxes(boxes: Tensor, view: View, height: int, width: int, stride: int
         full = [_padded(side, stride) for side in resized]
     swapped, columns, rows = SYMMETRIES[symmetry]
     seen_width, seen_height = full[::-1] if swapped else full
-    xmin, ymin, xmax, ymax = boxes.unbind(-1)
+    xmin, ymin, xmax, ymax = boxes.unbind(1)
     if columns:
         xmin, xmax = seen_width - xmax, seen_width - xmin
     if rows:
         ymin, ymax = seen_height - ymax, seen_height - ymin
     if swapped:
         xmin, ymin, xmax, ymax = ymin, xmin, ymax, xmax
-    found = torch.stack([xmin, ymin, xmax, ymax], dim=-1)
+    found = torch.stack([xmin, ymin, xmax, ymax], dim=1)
     return found if scale == 1.0 else found / found.new_tensor(factors * 2)
 
 
@@ -57,7 +57,7 @@ def look_through(
     view: View, look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
 ) -> list[dict[str, Tensor]]:
     """What `look` finds in the images (B, 3, H, W) as seen through a view, its "boxes" brought back to theirs."""
-    height, width = images.shape[-2:]
+    height, width = images.shape[2:]
     outputs = look(view_images(images, view, stride))
     return [{**each, "boxes": unview_boxes(each["boxes"], view, height, width, stride)} for each in outputs]
 

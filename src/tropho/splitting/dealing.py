@@ -34,7 +34,7 @@ def deal(groups: pd.Series, traits: Traits, parts: int, seed: int) -> np.ndarray
     rng = np.random.default_rng(seed)
     best, chosen = (np.inf, np.inf), np.zeros(len(held), np.int64)
     for _ in range(int(np.clip(WORK // len(held), 1, SHUFFLES))):
-        order = np.argsort(-held.max(axis=1) * np.exp(JITTER * rng.standard_normal(len(held))), kind="stable")
+        order = np.argsort(-held.max(axis=1) * rng.lognormal(sigma=JITTER, size=len(held)), kind="stable")
         part, totals = _fill(held, order, parts)
         apart = np.abs(totals / totals.mean(axis=0) - 1)[:, judged].max()
         # Rounded, so that the order of summation decides nothing.

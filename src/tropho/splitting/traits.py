@@ -105,8 +105,10 @@ def _present(counts: pd.DataFrame) -> pd.Series:
 
 
 def _quarters(objects: pd.Series) -> pd.Series:
-    """Which quarter of the images with objects each image falls into by its number of them, as text; "0" for none."""
+    """Which quarter of the images with objects each falls into by its number of them, as text, from "0".
+
+    Images without objects are in the first.
+    """
     some = objects[objects > 0]
     borders = np.quantile(some, np.arange(1, COUNT_BINS) / COUNT_BINS) if len(some) else []
-    quarter = np.where(objects > 0, np.searchsorted(borders, objects, side="left") + 1, 0)
-    return pd.Series(quarter, index=objects.index).astype(str).astype(object)
+    return pd.Series(np.searchsorted(borders, objects, side="left"), index=objects.index).astype(str).astype(object)
