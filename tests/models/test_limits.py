@@ -139,7 +139,7 @@ def test_boxes_and_scores_just_at_a_limit(settings):
         False,
     ]
     assert clip_boxes(torch.tensor([[-1.0, 2, 70, 60]]), torch.tensor([50, 60])).tolist() == [[0, 2, 60, 50]]
-    model = settings("smear_demo", **{"model.score_min": 0.25}).model
+    model = settings("smear_demo", **{"model.score_threshold": 0.25}).model
     boxes = torch.tensor([[[0.0, 0, 9, 9], [20.0, 20, 29, 29], [40, 40, 49, 49]]])
     scores = torch.tensor([[[0.1, 0.25], [0.5, 0.2], [0.1, 0.9]]])
     (found,) = select_detections(scores, boxes, torch.tensor([[50, 60]]), model)
@@ -255,7 +255,7 @@ def test_anchors_that_are_neither_object_nor_ground_teach_nothing(settings):
 
 def test_context_flows_down_a_pyramid(settings):
     """Each lateral convolution adds one to what comes from above, and outputs hand on what is there."""
-    changes = {"model.fpn_width": 16, "model.fpn_levels": [2, 3, 4, 5, 6]}
+    changes = {"model.fpn_channels": 16, "model.fpn_levels": [2, 3, 4, 5, 6]}
     pyramid = FeaturePyramid(settings("smear_demo", **changes).model).eval()
     for lateral in pyramid.laterals.values():
         nn.init.zeros_(lateral.weight)

@@ -36,7 +36,7 @@ FOUR = [train(0, "g0"), train(0, "g1"), train(1, "g2"), train(1, "g3")]
 def test_images_are_counted_by_what_they_are_for():
     summary = told([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
     counted, excluded, _ = summary["notes"]
-    assert counted == "5 training images in 2 folds, 1 for test; where train.folds is 1, the 3 of fold 0 alone judge."
+    assert counted == "5 training images in 2 folds, 1 for test; where train.n_folds is 1, the 3 of fold 0 alone judge."
     assert excluded == "1 training images are kept out, since the test set has them, exactly or nearly."
     assert {name: summary[name] for name in ("train", "test", "excluded", "groups")} == {
         "train": 5,
@@ -65,7 +65,7 @@ def test_a_published_validation_set_is_fold_0_and_the_rest_trains():
 
 def test_an_empty_validation_set_is_not_spoken_of():
     (note,) = told([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], validation="published")["notes"]
-    assert note == "2 training images in 1 folds, 1 for test; where train.folds is 1, the 0 of fold 0 alone judge."
+    assert note == "2 training images in 1 folds, 1 for test; where train.n_folds is 1, the 0 of fold 0 alone judge."
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def holdout_note(asked: float, out: int, of: int, excluded: int = 0) -> list[str
     rows = [train(number % 2, f"g{number}") for number in range(of - out - excluded)]
     rows += [held_out(f"t{number}") for number in range(out)]
     rows += [("excluded", -1, f"x{number}", "train") for number in range(excluded)]
-    return [note for note in told(rows, holdout=asked)["notes"] if note.startswith("split.holdout")]
+    return [note for note in told(rows, holdout=asked)["notes"] if note.startswith("split.test_fraction")]
 
 
 def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_asked():
@@ -93,7 +93,7 @@ def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_as
     assert holdout_note(0.5, 9, 19) == []
     assert holdout_note(0.5, 10, 19) == []
     assert holdout_note(0.5, 12, 20) == [
-        "split.holdout asks for 50.0% of the images, and 60.0% are held out for test: it takes whole groups, in parts "
+        "split.test_fraction asks for 50.0% of the images, and 60.0% are held out for test: it takes whole groups, in parts "
         "of 1/20 or larger."
     ]
     assert len(holdout_note(0.5, 8, 20)) == 1
@@ -105,9 +105,7 @@ def test_nothing_is_said_of_a_hold_out_that_nobody_asked_for_or_that_is_publishe
     assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], holdout=0.9)["notes"])
 
 
-WANT = (
-    "Nothing is held out for test: split.holdout needs two groups of training images without an image in the published"
-)
+WANT = "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in the published"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +115,7 @@ WANT = (
         (1, f"{WANT} validation set, and there are 1."),
         (
             2,
-            "split.holdout asks for 20.0% of the images, and 0.0% are held out for test: it takes whole groups that "
+            "split.test_fraction asks for 20.0% of the images, and 0.0% are held out for test: it takes whole groups that "
             "the published validation set has none of, in parts of 1/20 or larger.",
         ),
     ],
@@ -143,7 +141,7 @@ def test_groups_that_training_shares_with_the_test_set_are_counted():
         "1 training image share 1 group with the test set, so its score flatters."
     ]  # it is in fold 1, which always trains
     assert sharing([*FOUR, held_out("g0", "test"), held_out("g3", "test")]) == [
-        "2 training images share 2 groups with the published test set, so its score flatters (where train.folds is 1, "
+        "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is 1, "
         "1 of them train)."
     ]
     summary = told([*FOUR, train(1, "g3"), held_out("g3")])

@@ -14,7 +14,8 @@ HARMS = {
     "emptied": lambda content: b"",
     "cut": lambda content: content[: len(content) // 2],
     "garbage": lambda content: bytes(range(256)) * 4,
-    "merged": lambda content: b"    "no keys": lambda content: b"{}\n",
+    "merged": lambda content: b"<<<<<<< HEAD\n" + content + b"=======\n>>>>>>> other\n",
+    "no keys": lambda content: b"{}\n",
 }
 READERS = {
     "data/audit/T/images.csv": ["split", "augment", "tune", "train", "evaluate", "submit"],
@@ -102,7 +103,6 @@ def words(command, project):
     }.get(command, [command, TASK])
 
 
-<<<<<<< HEAD
 @pytest.mark.fault(
     "any file that a stage or command reads, damaged",
     "makes it again, or ends in one sentence that names it",

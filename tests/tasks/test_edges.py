@@ -51,7 +51,7 @@ def test_one_table_is_merged_and_finished_as_it_is(cells, detection):
 
 
 def test_members_are_fused_by_set_or_fitted_weights(cells):
-    task = cells(**{"train.members": {"b": {}}, "predict.weights": {"base": 3.0, "b": 1.0}})
+    task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": {"base": 3.0, "b": 1.0}})
     tables = {"base": says(task, [1.0, 0.0]), "b": says(task, [0.0, 1.0])}
     assert task.fuse(tables)["p_cat"].tolist() == pytest.approx([0.75])
     assert task.fuse(tables, {"weights": {"base": 1.0, "b": 4.0}})["p_cat"].tolist() == pytest.approx([0.2])
@@ -59,7 +59,7 @@ def test_members_are_fused_by_set_or_fitted_weights(cells):
 
 def test_weights_are_fitted_where_settings_ask_and_there_are_several_members(cells):
     truth = labelled("cat", "dog")
-    task = cells(**{"train.members": {"b": {}}, "predict.weights": "fitted"})
+    task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": "fitted"})
     right, wrong = says(task, [0.9, 0.1], [0.1, 0.9]), says(task, [0.1, 0.9], [0.9, 0.1])
     found = task.fit_fusion(truth, {"base": [right], "b": [wrong]}, None)["weights"]
     assert found["base"] == pytest.approx(1.0, abs=1e-6)
@@ -157,7 +157,7 @@ def test_an_image_of_ignored_regions_alone_does_not_count_where_there_is_a_negat
 
 
 def test_members_without_boxes_count_for_the_negative_class_alone(settings):
-    chosen = {"train.members": {"empty": {"model.name": "presence"}}, "predict.negative_from": ["empty"]}
+    chosen = {"train.ensemble": {"empty": {"model.name": "negative_classifier"}}, "predict.negative_members": ["empty"]}
     fusion = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])._fusion
     assert fusion._weights("empty") == {"Trophozoite": 0.0, "WBC": 0.0, "NEG": 1.0}
     assert fusion._weights("base") == {"Trophozoite": 1.0, "WBC": 1.0, "NEG": 0.0}

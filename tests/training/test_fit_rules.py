@@ -12,7 +12,7 @@ from tropho.training import fit as module
 from tropho.training.checkpoints import Checkpoint, Progress
 from tropho.training.fit import Fold, fit, make_accelerator, predict
 
-MAKE = {"augment.size": 32, "augment.policy": "none", "model.name": "lenet"}
+MAKE = {"augment.image_size": 32, "augment.policy": "none", "model.name": "lenet"}
 
 
 class Counting:
@@ -39,7 +39,7 @@ def trained(settings, monkeypatch):
     """Trains a counting fold that is scored as told: the epoch whose weights are kept, the scores by epoch."""
 
     def run(scores, checkpoint=None, on_epoch=lambda row: None, **train):
-        train = {"validate_every": 1, **train}
+        train = {"val_interval": 1, **train}
         task = build_task(settings("cells_demo", **{f"train.{key}": value for key, value in train.items()}), ["a", "b"])
         told = iter(scores)
         monkeypatch.setattr(module, "Fold", Counting)
@@ -130,7 +130,9 @@ def test_accelerators_are_made_by_the_settings(settings):
     plain = make_accelerator(settings("cells_demo", **{"train.precision": "float32"}).train)
     assert plain.mixed_precision == "no"
     assert not plain.ddp_handler.find_unused_parameters
-    other = make_accelerator(settings("cells_demo", **{"train.precision": "bf16", "train.freeze_epochs": 1}).train)
+    other = make_accelerator(
+        settings("cells_demo", **{"train.precision": "bf16", "train.freeze_backbone_epochs": 1}).train
+    )
     assert other.mixed_precision == "bf16"
     assert other.ddp_handler.find_unused_parameters
 

@@ -81,6 +81,6 @@ def test_choices_are_stored_as_plain_values(knob):
     assert lists.nearest([2, 3, 4, 5]) == "[2, 3, 4, 5]"
     assert lists.nearest([2]) is None
     assert lists.value("[3, 4, 5]") == [3, 4, 5]
-    assert knob("train.clip_norm", choices=[None, 1.0]).nearest(1.0) == 1.0
+    assert knob("train.clip_grad_norm", choices=[None, 1.0]).nearest(1.0) == 1.0
     assert knob("train.optimizer", choices=["sgd"]).value("sgd") == "sgd"
     assert knob("model.dropout", low=0.1, high=0.5).value(0.3) == 0.3
