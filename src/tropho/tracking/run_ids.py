@@ -23,3 +23,7 @@ class RunIds:
         if run_id is not None:  # a server that is away for now takes no known run with it
             self._ids[key] = run_id
             write_json(self._path, self._ids)
+
+    def remove(self) -> None:
+        """Forget the runs, as what they record is done."""
+        self._path.unlink(missing_ok=True)
