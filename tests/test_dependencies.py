@@ -42,7 +42,8 @@ ALSO_LEFT_OUT = {
     },
 }
 STAGES = {
-    name: entry["do"].get("deps", []) for name, entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+    name: entry["do"].get("deps", [])
+    for name, entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
 
 
