@@ -25,20 +25,21 @@ FILES = (WEIGHTS, HISTORY)
 RECORD = "fold.json"
 
 
-def publish_fold(folder: Path, weights: bytes, history: pd.DataFrame, record: dict[str, Any]) -> dict[str, Any]:
-    """Write a trained fold into its folder of runs/, its record last.
+def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:
+    """Write the files of a trained fold, which `publish_fold` must follow.
 
     Args:
         folder: runs/TASK/FINGERPRINT/foldN.
         weights: content of weights.safetensors.
         history: one row an epoch.
-        record: what run.json says of the fold.
-
-    Returns: the record with "sha256" by file name.
     """
     with atomic_path(folder / WEIGHTS) as temporary:
         temporary.write_bytes(weights)
     write_table(history, folder / HISTORY)
+
+
+def publish_fold(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Add to what run.json says of a fold the "sha256" of its files, by name; write and return that record."""
     record = {**record, "sha256": {file: sha256_of(folder / file) for file in FILES}}
     write_json(folder / RECORD, {**record, "checksum": fingerprint(record)})
     return record
@@ -61,8 +62,11 @@ def published_fold(folder: Path, log_layers: bool) -> dict[str, Any] | None:
     if damaged:
         say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
         return None
-    columns = pd.read_csv(folder / HISTORY, nrows=0).columns if log_layers else []
-    return record if not log_layers or any(name.startswith(GRADIENT) for name in columns) else None
+    return record if not log_layers or _has_layers(folder / HISTORY) else None
+
+
+def _has_layers(history: Path) -> bool:
+    return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
 
 
 def damaged_files(folder: Path, record: dict[str, Any]) -> list[str]:
@@ -97,9 +101,9 @@ def copy_results(paths: Paths, files: dict[str, Path]) -> None:
         files: by name in runs/TASK/FINGERPRINT.
     """
     try:
-        training = read_json(paths.models / "run.json").get("training")
+        training = str(read_json(paths.models / "run.json")["training"])
     except DataError:
         return
-    for name, source in files.items() if training else ():
+    for name, source in files.items():
         with atomic_path(paths.runs / training / name) as temporary:
             copy_file(source, temporary)

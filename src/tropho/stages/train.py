@@ -19,7 +19,7 @@ from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
 from tropho.stages.members import CONFIG
 from tropho.stages.paths import Paths
-from tropho.stages.runs import FILES, HISTORY, copy_results, locked_runs, publish_fold, published_fold
+from tropho.stages.runs import FILES, HISTORY, copy_results, locked_runs, publish_fold, published_fold, write_fold
 from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
@@ -120,14 +120,15 @@ def _train(model: _Model, run: Run, record: RunIds) -> dict[str, Any]:
     for number in fold_numbers(model.settings, model.inputs):
         if number in model.published:
             say(f"{_place(model, number)}  taken from {model.folder}: neither data, settings nor code have changed")
+            Checkpoint(model.folder / f"fold{number}").remove()  # of a training killed right before that
         folds.append(model.published.get(number) or _train_fold(model, number, run, record))
     parameters = sum(parameter.numel() for parameter in model.task.model().parameters())
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
 def _train_other(model: _Model, parent: Run, record: RunIds) -> dict[str, Any]:
-    """The same in a run of its own, unless there is nothing to train."""
-    if set(fold_numbers(model.settings, model.inputs)) <= set(model.published):
+    """The same in a run of its own, unless there is nothing to train and no run to finish."""
+    if record[model.name] is None and set(fold_numbers(model.settings, model.inputs)) <= set(model.published):
         return _train(model, parent, record)
     name = f"{model.settings.name} {model.name}"
     with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
@@ -202,10 +203,12 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
         }
         if is_main:
             weights = save({name: value.contiguous() for name, value in fitted.weights.items()})
-            entry = publish_fold(folder, weights, pd.DataFrame(progress.history).astype({"epoch": int}), entry)
-            checkpoint.remove()
+            write_fold(folder, weights, pd.DataFrame(progress.history).astype({"epoch": int}))
             tracked.log_artifact(folder / HISTORY)
         tracked.log_metrics({"best_score": progress.best_score})
+    if is_main:  # once the tracked run is whole, so that a kill before leaves both to be finished
+        entry = publish_fold(folder, entry)
+        checkpoint.remove()
     if math.isnan(progress.best_score):
         say(
             f"{name}  its {task.score_name} is undefined, since its validation images show nothing to find; the last "
