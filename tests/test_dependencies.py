@@ -25,13 +25,13 @@ LEFT_OUT = {
     "progress.py": "the same",
     "files.py": "writes files whole, whatever is in them",
     "stages/paths.py": "says where files lie; DVC names them itself",
+    "stages/runs.py": "keeps copies out of DVC's reach, and takes from them what would be trained the same",
     "stages/running.py": "keeps two processes apart",
     "tracking/": "tells MLflow, whose records are no output; ledger and partings are named where they are",
 }
 DRAWN_LATER = {"reporting/": "figures, which evaluate draws", "suspects/": "judges labels, which evaluate does"}
 ALSO_LEFT_OUT = {
-    "fingerprint": {"tables.py": "columns of tables that later stages write"},
-    "download": {"tables.py": "the same; nothing is fetched again for it"},
+    "download": {"tables.py": "columns of tables that later stages write; nothing is fetched again for it"},
     "tune": DRAWN_LATER,
     "train": DRAWN_LATER,
     "submit": {
@@ -44,7 +44,8 @@ ALSO_LEFT_OUT = {
     },
 }
 STAGES = {
-    name: entry["do"]["deps"] for name, entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+    name: entry["do"].get("deps", [])
+    for name, entry in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
 
 
@@ -85,7 +86,7 @@ def closure(starts, left_out):
     return {each for each in found if len(ast.parse((CODE / each).read_text(encoding="utf-8")).body) > 1}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "fingerprint"])  # which runs always
 def test_a_stage_depends_on_the_code_that_it_runs(stage):
     used = closure([f"stages/{stage}.py"], [*LEFT_OUT, *ALSO_LEFT_OUT.get(stage, {})])
     named = [each.removeprefix("src/tropho/") for each in STAGES[stage] if each.startswith("src/")]

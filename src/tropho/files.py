@@ -137,6 +137,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, by a clone that takes no room (reflink) where the file system has them; never by a hard link."""
+    from dvc_objects.fs.system import reflink
+
+    try:
+        reflink(str(source), str(target))
+    except (OSError, NotImplementedError):
+        shutil.copyfile(source, target)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically, creating parent folders."""
     with atomic_path(path) as temporary:

@@ -19,8 +19,8 @@ OUTPUTS = {
     "split": [f"data/splits/{TASK}.csv", f"data/splits/{TASK}.json"],
     "augment": [f"data/augmented/{TASK}"],
     "tune": [f"data/tuned/{TASK}", f"data/tuned/{TASK}.yaml"],
-    "train": [f"models/{TASK}"],
-    "evaluate": [f"reports/{TASK}/evaluate"],
+    "train": [f"models/{TASK}", f"curves/{TASK}.csv"],
+    "evaluate": [f"reports/{TASK}/evaluate", f"metrics/{TASK}.json"],
     "submit": [f"submissions/{TASK}.csv", f"submissions/{TASK}.json"],
     "report": [f"reports/{TASK}/index.html"],
 }

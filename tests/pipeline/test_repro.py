@@ -36,14 +36,19 @@ def test_every_stage_leaves_its_files(built):
             f"data/tuned/{task}.yaml",
             f"models/{task}/fold0/weights.safetensors",
             f"models/{task}/fold0/history.csv",
-            f"reports/{task}/evaluate/metrics.json",
+            f"curves/{task}.csv",
+            f"metrics/{task}.json",
             f"reports/{task}/evaluate/oof.parquet",
             f"submissions/{task}.csv",
             f"submissions/{task}.json",
             f"reports/{task}/index.html",
         ):
             assert (built.path / path).stat().st_size > 0, path
-    assert not (built.path / ".checkpoints" / "smear_demo").exists()
+    assert {path.name for path in (built.path / "runs" / "smear_demo").rglob("fold0/*")} == {
+        "weights.safetensors",
+        "history.csv",
+        "fold.json",
+    }
 
 
 def test_a_second_repro_does_nothing(built):
@@ -140,9 +145,12 @@ def test_a_member_joins_without_training_the_others_again(checkout):
 def test_dvc_shows_metrics_and_plots(built):
     shown = json.loads(built.run("dvc", "metrics", "show", "--json").stdout)
     files = shown[""]["data"]
-    assert "headline" in files["reports/smear_demo/evaluate/metrics.json"]["data"]
+    assert {file: list(each["data"]) for file, each in files.items()} == {
+        f"metrics/{task}.json": ["score", "low", "high", "out_of_fold"] for task in TASKS
+    }
     page = built.run("dvc", "plots", "diff", "HEAD", "-o", "plots").stdout
     assert "index.html" in page
+    assert all(f"curves/{task}.csv" in (built.path / "plots" / "index.html").read_text() for task in TASKS)
 
 
 @pytest.mark.slow
@@ -177,7 +185,7 @@ def test_a_killed_training_ends_with_the_weights_of_one_never_killed(checkout, t
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    checkpoint = killed.path / ".checkpoints" / task
+    checkpoint = killed.path / "runs" / task
     deadline = time.monotonic() + 300
     while not list(checkpoint.glob("*/fold0/state.pt")):
         assert process.poll() is None, "training ended before its first checkpoint was seen"

@@ -1,7 +1,5 @@
-"""What is half done stays until it is done, whatever else is trained meanwhile, or until it is abandoned."""
+"""What is half done stays until it is done, whatever else is trained meanwhile."""
 
-import os
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -10,7 +8,6 @@ from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - f
 from tropho.stages import train
 from tropho.tracking import NullRun
 from tropho.training import fit
-from tropho.training.checkpoints import ABANDONED_DAYS, drop_checkpoints
 
 LONG = {"train.epochs": 3, "train.val_interval": 3}
 
@@ -93,23 +90,7 @@ def test_success_with_other_settings_leaves_a_half_done_training(chosen, paths, 
     epochs.clear()
     train.run(chosen(**LONG), paths.root)
     assert epochs == [2, 3]
-    assert not paths.checkpoints.exists()
-
-
-def test_what_was_abandoned_is_removed(tmp_path, capsys):
-    ages = {"done": 0.0, "other": 0.0, "recent": ABANDONED_DAYS - 1, "old": ABANDONED_DAYS + 1}
-    for name, days in ages.items():
-        state = tmp_path / name / "fold0" / "state.pt"
-        state.parent.mkdir(parents=True)
-        state.write_bytes(b"state")
-        when = time.time() - days * 86_400
-        for path in (state, state.parent, state.parent.parent):
-            os.utime(path, (when, when))
-    drop_checkpoints(tmp_path, [tmp_path / "done", tmp_path / "never made"])
-    assert {path.name for path in tmp_path.iterdir()} == {"other", "recent"}
-    assert f"{tmp_path / 'old'}, checkpoints of other settings not trained for 14 days" in capsys.readouterr().err
-    drop_checkpoints(tmp_path, [tmp_path / "other", tmp_path / "recent"])
-    assert not tmp_path.exists()
+    assert not list(paths.runs.rglob("state.pt")) + list(paths.runs.rglob("best-*"))
 
 
 @pytest.mark.fault("DVC is killed after train has ended and before it notes that", "goes on in the same MLflow run")

@@ -34,6 +34,10 @@ def test_a_damaged_fold_is_trained_again(chosen, paths, fits, capsys, harm, file
         evaluate.run(settings, paths.root)
     fits.clear()
     train.run(settings, paths.root)
+    assert len(fits) == 0
+    (kept,) = paths.runs.glob(f"*/fold0/{file}")
+    harm(kept)
+    train.run(settings, paths.root)
     assert len(fits) == 1
     assert f"fold0/{file} is missing or damaged; this fold is trained again" in capsys.readouterr().err
     assert {number: (paths.fold(number) / "weights.safetensors").read_bytes() for number in (0, 1)} == before
@@ -48,6 +52,10 @@ def test_a_damaged_record_is_made_again(chosen, paths, fits, content):  # noqa: 
     record.write_text(content)
     with pytest.raises(DataError, match=r"run\.json is damaged"):
         evaluate.run(chosen(), paths.root)
+    train.run(chosen(), paths.root)
+    assert len(fits) == 1
+    (kept,) = paths.runs.glob("*/fold0/fold.json")
+    kept.write_text(content)
     train.run(chosen(), paths.root)
     assert len(fits) == 2
     assert read_json(record)["folds"][0]["sha256"].keys() == {"weights.safetensors", "history.csv"}

@@ -99,7 +99,7 @@ def test_only_what_is_new_or_changed_is_trained(chosen, paths, fits):
     assert sha256_of(paths.fold(0) / "weights.safetensors") == weights
     assert (paths.models / "other" / "fold0" / "weights.safetensors").exists()
     assert list(record["members"]) == ["other"]
-    assert not paths.checkpoints.exists()
+    assert not list(paths.runs.rglob("state.pt"))
 
     train.run(chosen(**{"train.ensemble": OTHER, "train.n_folds": 2}), paths.root)
     assert fits[2:] == [("lenet", 24, 1), ("mlp", 16, 2)]

@@ -25,6 +25,7 @@ from tropho.stages.leakage import shared_with
 from tropho.stages.members import Member, load_members, of_images, out_of_fold
 from tropho.stages.paths import Paths
 from tropho.stages.registration import register_models
+from tropho.stages.runs import copy_results
 from tropho.tables import SUSPECTS, write_table
 from tropho.tasks.base import Task, Truth
 from tropho.tracking import Run, open_tracker
@@ -86,10 +87,19 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         judged.notes["oof"] += _renamed_note(names)
         write_json(folder / "metrics.json", without_nan(metrics))
         write_json(folder / "notes.json", judged.notes)
+    _write_shown(metrics, paths)
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
         _track(tracked, _tracked(metrics, names), paths.evaluate)
         register_models(tracked, settings, paths, inputs, record, fitted)
     return metrics
+
+
+def _write_shown(metrics: dict[str, Any], paths: Paths) -> None:
+    """Write metrics/T.json, for `dvc metrics show`: the score with its 95 % interval, and that out of fold."""
+    headline = metrics["headline"]
+    score = {"score": headline["value"], "low": headline["low"], "high": headline["high"]}
+    write_json(paths.metrics, without_nan({**score, "out_of_fold": metrics["oof"][headline["name"]]}))
+    copy_results(paths, {"metrics.json": paths.evaluate / "metrics.json"})
 
 
 def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFrame, raw: pd.DataFrame) -> None:

@@ -1,7 +1,6 @@
 """The models of a task's ensemble as run.json lists them, and what each of them says of some images."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,11 +14,10 @@ from tropho.predicting.predictor import Predictor, load_predictor
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs
 from tropho.stages.paths import Paths
+from tropho.stages.runs import damaged_files
 from tropho.tasks.base import Task, Truth
 from tropho.training.fit import predict
 
-FILES = ("weights.safetensors", "history.csv")
-"""Of a trained fold, whose SHA-256 run.json holds."""
 CONFIG = "config.yaml"
 """Of a trained fold: settings and classes, the same for all folds of a model; written anew at each training."""
 
@@ -48,19 +46,6 @@ def left_out_findings(settings: TaskSettings, paths: Paths) -> list[dict[str, An
         return []
     findings: list[dict[str, Any]] = read_json(summary).get("left_out", [])
     return findings
-
-
-def damaged_files(folder: Path, fold: dict[str, Any]) -> list[str]:
-    """List the files of a trained fold that are missing or not as they were written.
-
-    Args:
-        folder: of the fold.
-        fold: its entry in run.json; "sha256" by file name.
-    """
-    digests = fold.get("sha256", {})
-    return [
-        file for file in FILES if not (folder / file).is_file() or sha256_of(folder / file) != digests.get(file, "")
-    ]
 
 
 @dataclass(frozen=True)

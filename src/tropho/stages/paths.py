@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tropho.settings import BASE
+from tropho.tracking.store import home_of
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Paths:
         return self.root / "data" / "tuned" / self.task
 
     @property
-    def checkpoints(self) -> Path:
-        """Folder of training in progress; not an output, and gone when the stage succeeds."""
-        return self.root / ".checkpoints" / self.task
+    def runs(self) -> Path:
+        """Folder of everything trained, by fingerprint; not an output, and that of the main checkout in experiments."""
+        return home_of(self.root) / "runs" / self.task
 
     @property
     def models(self) -> Path:
@@ -75,6 +76,16 @@ class Paths:
     def fold(self, number: int, member: str = BASE) -> Path:
         """Folder of a trained fold's weights, settings and history."""
         return (self.models if member == BASE else self.models / member) / f"fold{number}"
+
+    @property
+    def curves(self) -> Path:
+        """Table of score and loss by epoch, for `dvc plots`."""
+        return self.root / "curves" / f"{self.task}.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """JSON of score, low and high, for `dvc metrics`."""
+        return self.root / "metrics" / f"{self.task}.json"
 
     @property
     def evaluate(self) -> Path:

@@ -7,12 +7,14 @@ from tropho.reporting.inputs import Folders
 from tropho.reporting.page import render_page
 from tropho.settings import TaskSettings
 from tropho.stages.paths import Paths
+from tropho.stages.runs import copy_results
 
 
 def run(settings: TaskSettings, root: Path) -> Path:
     """Write reports/T/index.html; returns its path."""
     paths = Paths(root, settings.name)
     write_text(paths.report, report(settings, paths))
+    copy_results(paths, {"report.html": paths.report})
     return paths.report
 
 

@@ -16,6 +16,7 @@ from tropho.settings import TaskSettings
 from tropho.stages.evaluated import check_evaluated
 from tropho.stages.frames import to_stored_frame
 from tropho.stages.paths import Paths
+from tropho.stages.runs import copy_results
 from tropho.stages.target import Target, target_of
 from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
 from tropho.tasks.base import Task, Truth
@@ -76,6 +77,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     }
     write_json(paths.submission.with_suffix(".json"), summary)
     _enter(paths, summary, held_back)
+    copy_results(paths, {"submission.csv": paths.submission, "submission.json": paths.submission.with_suffix(".json")})
     with open_tracker(root).run(f"train {settings.name}", settings.name, run_id=record["run_id"]) as tracked:
         tracked.log_artifact(paths.submission, "submission")
         tracked.set_tags({"submission_sha256": summary["sha256"]})

@@ -2,8 +2,8 @@
 
 import json
 import math
-import shutil
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +12,50 @@ import yaml
 from safetensors.torch import save
 
 from tropho.config import member_settings
-from tropho.errors import DataError, UsageError
-from tropho.files import atomic_folder, atomic_path, fingerprint, read_json, sha256_of, without_nan, write_json
+from tropho.errors import UsageError
+from tropho.files import atomic_folder, copy_file, fingerprint, sha256_of, without_nan, write_json, write_text
 from tropho.progress import say
 from tropho.settings import BASE, TaskSettings
 from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import CONFIG, FILES, damaged_files, model_entries
+from tropho.stages.members import CONFIG
 from tropho.stages.paths import Paths
-from tropho.tables import GRADIENT, write_table
+from tropho.stages.runs import FILES, HISTORY, copy_results, locked_runs, publish_fold, published_fold, write_fold
+from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.run_ids import RunIds
-from tropho.training.checkpoints import Checkpoint, drop_checkpoints
-from tropho.training.fit import Fitted, fit, make_accelerator, this_process
+from tropho.training.checkpoints import Checkpoint
+from tropho.training.fit import fit, make_accelerator, this_process
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     """Train the folds and members that the settings ask for into models/T; returns what run.json says.
 
-    Folds that models/T already holds, trained on the same data by the same settings and code, are kept.
+    Folds that runs/T holds, trained on the same data by the same settings and code, are taken from there.
     """
     paths = Paths(root, settings.name)
     inputs = read_inputs(paths)
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
-    base, *others = models
     _check_machine(models)
     processes = this_process()
-    runs = paths.checkpoints / fingerprint([model.fingerprint for model in models])
-    record = RunIds(runs / "run.json")
-    with open_tracker(root).run(
-        f"train {settings.name}",
-        settings.name,
-        run_id=record["parent"] or _run_of(models, paths),
-        tags={"stage": "train"},
+    with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
+        processes.wait_for_everyone()
+        models = [replace(model, published=model.read_published()) for model in models]
+        summary = _train_models(models, settings, paths)
+        processes.wait_for_everyone()
+    return summary
+
+
+def _train_models(models: "list[_Model]", settings: TaskSettings, paths: Paths) -> dict[str, Any]:
+    """Train what is not published yet, in one tracked run, and lay models/T; returns what run.json says."""
+    base, *others = models
+    training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
+    numbers = fold_numbers(base.settings, base.inputs)
+    # Kept when all is done: a training that is asked for again is the same run.
+    record = RunIds(paths.runs / training / f"mlflow-{len(numbers)}.json")
+    with open_tracker(paths.root).run(
+        f"train {settings.name}", experiment=settings.name, run_id=record["parent"], tags={"stage": "train"}
     ) as parent:
         record["parent"] = parent.id
         parent.log_params({**tracked_parameters(base.settings), **_changes(settings)})
@@ -53,18 +63,15 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         for other in others:
             entries[other.name] = _train_other(other, parent, record)
         folds = entries[base.name]["folds"]
-        score = mean_score(folds)
-        trained = sum(len(fold_numbers(each.settings, inputs)) - len(each.kept) for each in models)
-        parent.log_metrics(
-            {"score": score, "seconds": sum(fold["seconds"] for fold in folds), "trained_folds": trained}
-        )
+        parent.log_metrics({"score": mean_score(folds), "seconds": sum(fold["seconds"] for fold in folds)})
+        if new := sum(len(fold_numbers(each.settings, each.inputs)) - len(each.published) for each in models):
+            parent.log_metrics({"trained_folds": new})
         parent.set_tags({"score_name": base.task.score_name, "validated_on": _validated_on(folds, paths)})
-        summary = _summary(base, parent.id, entries)
-        if processes.is_main_process:
-            _deliver(models, entries, paths, summary)
-    processes.wait_for_everyone()
-    if processes.is_main_process:
-        drop_checkpoints(paths.checkpoints, [runs, *(model.work for model in models)])
+        summary = _summary(base, training, parent.id, entries)
+        if this_process().is_main_process:
+            _lay(models, entries, paths, summary)
+            _write_curves(paths, [fold["fold"] for fold in folds])
+            copy_results(paths, {"run.json": paths.models / "run.json"})
     return summary
 
 
@@ -83,74 +90,48 @@ def _check_machine(models: "list[_Model]") -> None:
 
 @dataclass(frozen=True)
 class _Model:
-    """One model of the ensemble, and which of its folds models/T already holds."""
+    """One model of the ensemble, its folder of runs/, and the records of those folds that are trained already."""
 
     name: str
     settings: TaskSettings
     inputs: Inputs
     fingerprint: str
-    work: Path
-    kept: dict[int, dict[str, Any]]
+    folder: Path
+    published: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
         return build_task(self.settings, self.inputs.classes)
+
+    def read_published(self) -> dict[int, dict[str, Any]]:
+        """Read the records of the trained folds, by number."""
+        log_layers = self.settings.train.log_layer_stats
+        records = {number: published_fold(self.folder / f"fold{number}", log_layers) for number in self.inputs.folds}
+        return {number: record for number, record in records.items() if record is not None}
 
 
 def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _Model:
     inputs = inputs.at(settings.augment.image_size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
-    entry = _trained(paths).get(name, {})
-    same = entry.get("folds", []) if entry.get("fingerprint") == key else []
-    kept = {fold["fold"]: fold for fold in same if _is_whole(paths.fold(fold["fold"], name), fold, settings)}
-    return _Model(name, settings, inputs, key, paths.checkpoints / key, kept)
-
-
-def _trained(paths: Paths) -> dict[str, dict[str, Any]]:
-    """Read what models/T holds, by member; nothing where run.json is missing or damaged."""
-    try:
-        return model_entries(read_json(paths.models / "run.json"))
-    except DataError:
-        return {}
-
-
-def _run_of(models: list[_Model], paths: Paths) -> str | None:
-    """Find the run of the training that left just these models, as where a kill came before DVC had noted that."""
-    entries = _trained(paths)
-    wanted = {model.name: fold_numbers(model.settings, model.inputs) for model in models}
-    kept = {model.name: list(model.kept) for model in models}
-    there = {name: [fold["fold"] for fold in entry.get("folds", [])] for name, entry in entries.items()}
-    return read_json(paths.models / "run.json").get("run_id") if wanted == kept == there else None
-
-
-def _is_whole(folder: Path, fold: dict[str, Any], settings: TaskSettings) -> bool:
-    """Tell whether a trained fold has all that is asked for, in the files whose SHA-256 its entry of run.json holds."""
-    damaged = damaged_files(folder, fold)
-    if damaged and folder.exists():
-        say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
-    return not damaged and (not settings.train.log_layer_stats or _has_layers(folder / "history.csv"))
-
-
-def _has_layers(history: Path) -> bool:
-    """Tell whether a history has the columns of train.log_layer_stats."""
-    return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
+    return _Model(name, settings, inputs, key, paths.runs / key)
 
 
 def _train(model: _Model, run: Run, record: RunIds) -> dict[str, Any]:
     """Train a model's missing folds; returns its entry in run.json."""
     folds = []
     for number in fold_numbers(model.settings, model.inputs):
-        if number in model.kept:
-            say(f"{_place(model, number)}  kept: neither data, settings nor code have changed")
-        folds.append(model.kept.get(number) or _train_fold(model, number, run, record))
+        if number in model.published:
+            say(f"{_place(model, number)}  taken from {model.folder}: neither data, settings nor code have changed")
+            Checkpoint(model.folder / f"fold{number}").remove()  # of a training killed right before that
+        folds.append(model.published.get(number) or _train_fold(model, number, run, record))
     parameters = sum(parameter.numel() for parameter in model.task.model().parameters())
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
 def _train_other(model: _Model, parent: Run, record: RunIds) -> dict[str, Any]:
-    """The same in a run of its own, unless there is nothing to train."""
-    if set(fold_numbers(model.settings, model.inputs)) <= set(model.kept):
+    """The same in a run of its own, unless there is nothing to train and no run to finish."""
+    if record[model.name] is None and set(fold_numbers(model.settings, model.inputs)) <= set(model.published):
         return _train(model, parent, record)
     name = f"{model.settings.name} {model.name}"
     with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
@@ -196,10 +177,9 @@ def _place(model: _Model, number: int) -> str:
 
 def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict[str, Any]:
     """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
-    settings, inputs, work, task = model.settings, model.inputs, model.work, model.task
-    name = _place(model, number)
-    key = f"fold{number}"
-    is_main = this_process().is_main_process
+    settings, inputs, task = model.settings, model.inputs, model.task
+    name, folder = _place(model, number), model.folder / f"fold{number}"
+    checkpoint, is_main = Checkpoint(folder), this_process().is_main_process
     with parent.child(f"{settings.name} {name}", run_id=record[name], tags={"stage": "fold"}) as tracked:
         record[name] = tracked.id
         tracked.log_params({"fold": number, **tracked_parameters(settings)})
@@ -214,28 +194,32 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
             inputs.pack,
             *inputs.fold(number),
             seed=settings.train.seed + number,
-            checkpoint=Checkpoint(work / key),
+            checkpoint=checkpoint,
             on_epoch=on_epoch,
         )
+        progress = fitted.progress
+        entry = {
+            "fold": number,
+            "run_id": tracked.id,
+            "score": without_nan(progress.best_score),
+            "best_epoch": progress.best_epoch,
+            "epochs": len(progress.history),
+            "seconds": progress.seconds,
+        }
         if is_main:
-            _write_fold(fitted, work / key)
-            tracked.log_artifact(work / key / "history.csv")
-        tracked.log_metrics({"best_score": fitted.progress.best_score})
-    progress = fitted.progress
+            weights = save({name: value.contiguous() for name, value in fitted.weights.items()})
+            write_fold(folder, weights, pd.DataFrame(progress.history).astype({"epoch": int}))
+            tracked.log_artifact(folder / HISTORY)
+        tracked.log_metrics({"best_score": progress.best_score})
+    if is_main:  # once the tracked run is whole, so that a kill before leaves both to be finished
+        entry = publish_fold(folder, entry)
+        checkpoint.remove()
     if math.isnan(progress.best_score):
         say(
             f"{name}  its {task.score_name} is undefined, since its validation images show nothing to find; the last "
             f"epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
         )
-    return {
-        "fold": number,
-        "run_id": record[name],
-        "score": without_nan(progress.best_score),
-        "best_epoch": progress.best_epoch,
-        "epochs": len(progress.history),
-        "seconds": progress.seconds,
-        "sha256": {file: sha256_of(work / key / file) for file in FILES} if is_main else {},
-    }
+    return entry
 
 
 def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
@@ -244,16 +228,11 @@ def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
     return f"{fold}  epoch {int(row['epoch'])}/{epochs}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s"
 
 
-def _write_fold(fitted: Fitted, folder: Path) -> None:
-    with atomic_path(folder / "weights.safetensors") as temporary:
-        temporary.write_bytes(save({name: value.contiguous() for name, value in fitted.weights.items()}))
-    write_table(pd.DataFrame(fitted.progress.history).astype({"epoch": int}), folder / "history.csv")
-
-
-def _summary(base: _Model, run_id: str | None, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _summary(base: _Model, training: str, run_id: str | None, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "task": base.settings.name,
         "run_id": run_id,
+        "training": training,
         "classes": base.inputs.classes,
         "data_hash": base.inputs.data_hash,
         "score_name": base.task.score_name,
@@ -268,8 +247,8 @@ def _by_member(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {**entries[BASE], "members": {name: entry for name, entry in entries.items() if name != BASE}}
 
 
-def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]) -> None:
-    """Move what was trained, and what is kept, into models/T, whole."""
+def _lay(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]) -> None:
+    """Lay models/T, whole, from copies of what runs/T holds."""
     with atomic_folder(paths.models) as folder:
         for model in models:
             config = {
@@ -277,14 +256,20 @@ def _deliver(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Pa
                 "classes": model.inputs.classes,
                 "decoding": model.inputs.decoding.record(),
             }
+            write_text(model.folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+            entries[model.name]["config_sha256"] = sha256_of(model.folder / CONFIG)
             for number in (fold["fold"] for fold in entries[model.name]["folds"]):
-                old = paths.fold(number, model.name)
-                source = old if number in model.kept else model.work / f"fold{number}"
-                new = folder / old.relative_to(paths.models)
+                new = folder / paths.fold(number, model.name).relative_to(paths.models)
                 new.mkdir(parents=True)
+                copy_file(model.folder / CONFIG, new / CONFIG)
                 for file in FILES:
-                    shutil.copyfile(source / file, new / file)
-                (new / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-                entries[model.name]["config_sha256"] = sha256_of(new / CONFIG)
+                    copy_file(model.folder / f"fold{number}" / file, new / file)
         summary |= _by_member(entries)
         write_json(folder / "run.json", summary)
+
+
+def _write_curves(paths: Paths, folds: list[int]) -> None:
+    """Write curves/T.csv for `dvc plots`: score and loss of the task's own model, means over its folds by epoch."""
+    history = pd.concat([pd.read_csv(paths.fold(number) / HISTORY) for number in folds])
+    scored = history.reindex(columns=["epoch", "score", "loss", "lr"]).dropna(subset="score")
+    write_table(scored.groupby("epoch", as_index=False).mean(), paths.curves)

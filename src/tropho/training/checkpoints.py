@@ -7,10 +7,6 @@ and SHA-256, so a kill between the two writes leaves a pair that fits, and damag
 
 import hashlib
 import io
-import shutil
-import time
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
@@ -24,8 +20,6 @@ from tropho.files import atomic_path, sha256_of
 from tropho.progress import say
 
 State = dict[str, Tensor]
-ABANDONED_DAYS = 14
-"""Days without a new checkpoint after which a training is taken for abandoned."""
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -103,42 +97,10 @@ class Checkpoint:
         """The weights of `progress.best_epoch`, on the CPU."""
         return load_file(self._best_path(progress.best_epoch))
 
+    def remove(self) -> None:
+        """Remove what was saved, as the training is finished."""
+        for path in (self._state, *self.folder.glob("best-*.safetensors")):
+            path.unlink(missing_ok=True)
+
     def _best_path(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
-
-
-def drop_checkpoints(folder: Path, finished: Iterable[Path]) -> None:
-    """Remove the checkpoints of finished trainings, and what was abandoned; others that are half done stay.
-
-    Args:
-        folder: of all checkpoints of a task; removed where nothing is left in it.
-        finished: folders in it, one a training.
-    """
-    for each in finished:
-        shutil.rmtree(each, ignore_errors=True)
-    for each in list(folder.iterdir()) if folder.is_dir() else []:
-        newest = max(path.stat().st_mtime for path in (each, *each.rglob("*")))
-        if time.time() - newest > ABANDONED_DAYS * 86_400:
-            say(f"{each}, checkpoints of other settings not trained for {ABANDONED_DAYS} days, is removed.")
-            shutil.rmtree(each, ignore_errors=True)
-    with suppress(OSError):  # not empty, or never made
-        folder.rmdir()
-
-
-class InMemory:
-    """What `fit` needs of a checkpoint where nothing is to be resumed."""
-
-    def __init__(self) -> None:
-        self._weights: State = {}
-
-    def save(self, progress: Progress, **parts: Any) -> None:
-        """Do nothing: there is no file."""
-
-    def save_best(self, epoch: int, weights: State) -> str:
-        """Keep the weights of the best epoch so far; return "", since there is no file."""
-        self._weights = weights
-        return ""
-
-    def load_best(self, progress: Progress) -> State:
-        """Return the weights of the best epoch."""
-        return self._weights

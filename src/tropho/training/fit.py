@@ -18,7 +18,7 @@ from tropho.images.pack import Pack
 from tropho.predicting.views import View
 from tropho.settings import TrainSettings
 from tropho.tasks.base import Task, Truth
-from tropho.training.checkpoints import Checkpoint, InMemory, Progress, State
+from tropho.training.checkpoints import Checkpoint, Progress, State
 from tropho.training.ema import WeightAverage
 from tropho.training.layer_log import LayerLog
 from tropho.training.loop import predict_all, train_one_epoch
@@ -199,11 +199,12 @@ def _fit(
     train = task.settings.train
     fold = Fold(task, train_truth, pack, accelerator, seed)
     progress = Progress()
-    store: Checkpoint | InMemory = checkpoint or InMemory()
+    best: State = {}
     if checkpoint and (saved := checkpoint.load()):
         progress = saved[0]
         fold.load(saved[1])
         on_epoch(progress.history[-1])  # a kill may have come between the two
+        best = checkpoint.load_best(progress) if progress.best_epoch else {}
     while not (progress.finished or len(progress.history) >= train.epochs):
         row = {"epoch": float(len(progress.history) + 1), **fold.epoch(progress)}
         progress.history.append(row)
@@ -211,16 +212,15 @@ def _fit(
             row["score"] = validate(task, fold.judged, val_truth, pack, accelerator)
             if progress.find_best() == row["epoch"]:
                 progress.best_epoch, progress.best_score = int(row["epoch"]), row["score"]
-                if accelerator.is_main_process:
-                    weights = fold.judged.state_dict().items()
-                    best = {name: value.detach().cpu().clone() for name, value in weights}
-                    progress.best_sha256 = store.save_best(int(row["epoch"]), best)
+                best = {name: value.detach().cpu().clone() for name, value in fold.judged.state_dict().items()}
+                if checkpoint and accelerator.is_main_process:
+                    progress.best_sha256 = checkpoint.save_best(int(row["epoch"]), best)
         progress.finished = _out_of_patience(progress, train)
-        if accelerator.is_main_process:
-            store.save(progress, **fold.state())
+        if checkpoint and accelerator.is_main_process:
+            checkpoint.save(progress, **fold.state())
         accelerator.wait_for_everyone()
         on_epoch(row)
-    return Fitted(store.load_best(progress), progress)
+    return Fitted(best, progress)
 
 
 def validate(task: Task, model: nn.Module, truth: Truth, pack: Pack, accelerator: Accelerator) -> float:
