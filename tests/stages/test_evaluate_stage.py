@@ -11,13 +11,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stages.records import fold_entry
+from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import write_json
 from tropho.images.pack import write_pack
 from tropho.stages import evaluate, submit
 from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, SUSPECTS, conform, empty, write_table
 from tropho.tasks import build_task
-from tropho.tasks.classification import ClassificationTask
 from tropho.tracking import NullTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
@@ -32,7 +32,7 @@ LIGHT = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Nothing is tracked, and the charts, which have tests of their own, are not drawn."""
-    monkeypatch.setattr(ClassificationTask, "figures", lambda *_: None)
+    monkeypatch.setattr(ClassificationEvaluator, "plots", lambda *_: None)
     for stage in (evaluate, submit):
         monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
 
@@ -131,7 +131,7 @@ def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, mo
 
 def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypatch):
     seen = lambda self, truth, predictions, groups: {"temperature": len(predictions) / 4}  # noqa: E731
-    monkeypatch.setattr(ClassificationTask, "fit_finish", seen)
+    monkeypatch.setattr(ClassificationEvaluator, "fit_postprocess", seen)
     task, paths = trained()
     evaluate.run(task, paths.root)
     kind = build_task(task, CLASSES)

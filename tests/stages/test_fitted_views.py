@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
 from tropho.predicting.ensembles import MEMBER, VIEW, finish_members, fuse_members
 from tropho.stages import evaluate, train
@@ -11,7 +12,6 @@ from tropho.stages.inputs import read_inputs
 from tropho.stages.members import load_members, of_images, out_of_fold
 from tropho.stages.predict import predict_files
 from tropho.tables import BOX
-from tropho.tasks.detection import DetectionTask
 from tropho.tracking import NullTracker
 from tropho.training.fit import make_accelerator
 
@@ -33,7 +33,7 @@ FITTED = {"merge_iou": {"Trophozoite": 0.95, "WBC": 0.95}}
 @pytest.fixture
 def chosen(settings, monkeypatch):
     """Settings of the task; nothing is tracked or drawn."""
-    monkeypatch.setattr(DetectionTask, "figures", lambda *_: None)
+    monkeypatch.setattr(DetectionEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate):
         monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
     return lambda **changes: settings("smear_demo", **SMALL, **changes)

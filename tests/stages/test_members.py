@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import read_json, sha256_of, write_json
 from tropho.images.pack import write_pack
 from tropho.stages import evaluate, train
 from tropho.stages.paths import Paths
 from tropho.stages.predict import predict_files
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
-from tropho.tasks.classification import ClassificationTask
 from tropho.tracking import NullTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
@@ -28,7 +28,7 @@ OTHER = {"other": {"train.seed": 1, "augment.image_size": 16, "model.name": "mlp
 
 @pytest.fixture(autouse=True)
 def untracked(monkeypatch):
-    monkeypatch.setattr(ClassificationTask, "figures", lambda *_: None)
+    monkeypatch.setattr(ClassificationEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate):
         monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
 

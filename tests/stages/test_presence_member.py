@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from tropho.errors import DataError
+from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json, write_json
 from tropho.stages import evaluate, submit, train
 from tropho.stages.predict import predict_files
 from tropho.tables import BOX
-from tropho.tasks.detection import DetectionTask
 from tropho.tracking import NullTracker
 
 SMALL = {
@@ -29,7 +29,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def untracked(monkeypatch):
-    monkeypatch.setattr(DetectionTask, "figures", lambda *_: None)
+    monkeypatch.setattr(DetectionEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate, submit):
         monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
 
