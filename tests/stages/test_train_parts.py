@@ -11,10 +11,11 @@ from tropho.files import sha256_of, write_json
 from tropho.images.decode import DECODING
 from tropho.images.shrunk import ShrunkPack
 from tropho.stages import inputs as reading
-from tropho.stages import members, train
+from tropho.stages import members, runs, train
 from tropho.stages.inputs import Inputs, read_inputs
-from tropho.stages.members import CONFIG, FILES
+from tropho.stages.members import CONFIG
 from tropho.stages.paths import BASE
+from tropho.stages.runs import FILES
 from tropho.tables import BOX, BOXES, conform, empty
 from tropho.tasks.base import Truth
 
@@ -73,26 +74,14 @@ def fold(tmp_path):
     return folder, {"fold": 0, "sha256": {file: sha256_of(folder / file) for file in FILES}}
 
 
-def test_a_fold_is_whole_while_its_files_are_as_written(fold, settings, capsys):
+def test_damaged_files_are_those_that_differ_from_the_record(fold):
     folder, entry = fold
-    plain = settings("cells_demo", **{"train.log_layer_stats": False})
-    layers = settings("cells_demo", **{"train.log_layer_stats": True})
-    assert members.damaged_files(folder, entry) == []
-    assert train._is_whole(folder, entry, plain)
-    assert not train._is_whole(folder, entry, layers)
-    assert capsys.readouterr().err == ""
-    assert members.damaged_files(folder, {"fold": 0}) == list(FILES)
-    (folder / FILES[1]).write_text(f"epoch,{train.GRADIENT}a\n1,2\n")
-    assert members.damaged_files(folder, entry) == [FILES[1]]
-    assert not train._is_whole(folder, entry, plain)
-    assert f"{FILES[1]} is missing or damaged" in capsys.readouterr().err
-    entry["sha256"][FILES[1]] = sha256_of(folder / FILES[1])
-    assert train._is_whole(folder, entry, layers)
+    assert runs.damaged_files(folder, entry) == []
+    assert runs.damaged_files(folder, {"fold": 0}) == list(FILES)
+    (folder / FILES[1]).write_text("epoch,loss\n1,2\n")
+    assert runs.damaged_files(folder, entry) == [FILES[1]]
     (folder / FILES[0]).unlink()
-    assert members.damaged_files(folder, entry) == [FILES[0]]
-    capsys.readouterr()
-    assert not train._is_whole(folder.with_name("nowhere"), entry, plain)
-    assert capsys.readouterr().err == ""  # what was never there is not damaged
+    assert runs.damaged_files(folder, entry) == list(FILES)
 
 
 def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, monkeypatch):
@@ -141,7 +130,9 @@ def test_findings_count_where_they_are_asked_for(settings, tmp_path, protocol, t
 
 @pytest.mark.parametrize(("trials_", "views", "apart"), [(0, 1, False), (0, 2, False), (5, 1, False), (1, 2, True)])
 def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_, views, apart):
-    made = SimpleNamespace(evaluate=SimpleNamespace(fusion_trials=trials_), predict=SimpleNamespace(tta=["v"] * views))
+    made = SimpleNamespace(
+        evaluate=SimpleNamespace(postprocess_trials=trials_), predict=SimpleNamespace(tta=["v"] * views)
+    )
     frame = pd.DataFrame({"image_id": ["a"]})
     member = SimpleNamespace(
         name=BASE, task=SimpleNamespace(settings=made), folds={0: None},
