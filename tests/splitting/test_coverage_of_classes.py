@@ -80,8 +80,8 @@ MISSING = {"a": ["fold 0", "test"], "b": ["fold 1"], "c": ["test"]}
 def test_gaps_of_folds_and_hold_out_in_words():
     assert gap_notes(MISSING, published=False, test_published=False, remedy="Do so.") == [
         "Some folds can't score every class: 'a' is not in fold 0; 'b' is not in fold 1. Do so.",
-        "The hold-out has no image of 'a', 'c', so the test says nothing about that; raise split.test_fraction, or set it to "
-        "0 and go by the score out of fold.",
+        "The hold-out has no image of 'a', 'c', so the test says nothing about that; raise split.test_fraction, or set "
+        "it to 0 and go by the score out of fold.",
     ]
 
 

@@ -93,8 +93,8 @@ def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_as
     assert holdout_note(0.5, 9, 19) == []
     assert holdout_note(0.5, 10, 19) == []
     assert holdout_note(0.5, 12, 20) == [
-        "split.test_fraction asks for 50.0% of the images, and 60.0% are held out for test: it takes whole groups, in parts "
-        "of 1/20 or larger."
+        "split.test_fraction asks for 50.0% of the images, and 60.0% are held out for test: it takes whole groups, in "
+        "parts of 1/20 or larger."
     ]
     assert len(holdout_note(0.5, 8, 20)) == 1
     assert holdout_note(0.25, 5, 20, excluded=5) == []  # those that are kept out are images too
@@ -105,7 +105,10 @@ def test_nothing_is_said_of_a_hold_out_that_nobody_asked_for_or_that_is_publishe
     assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], holdout=0.9)["notes"])
 
 
-WANT = "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in the published"
+WANT = (
+    "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in the "
+    "published"
+)
 
 
 @pytest.mark.parametrize(
@@ -115,8 +118,8 @@ WANT = "Nothing is held out for test: split.test_fraction needs two groups of tr
         (1, f"{WANT} validation set, and there are 1."),
         (
             2,
-            "split.test_fraction asks for 20.0% of the images, and 0.0% are held out for test: it takes whole groups that "
-            "the published validation set has none of, in parts of 1/20 or larger.",
+            "split.test_fraction asks for 20.0% of the images, and 0.0% are held out for test: it takes whole groups "
+            "that the published validation set has none of, in parts of 1/20 or larger.",
         ),
     ],
 )
@@ -141,8 +144,8 @@ def test_groups_that_training_shares_with_the_test_set_are_counted():
         "1 training image share 1 group with the test set, so its score flatters."
     ]  # it is in fold 1, which always trains
     assert sharing([*FOUR, held_out("g0", "test"), held_out("g3", "test")]) == [
-        "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is 1, "
-        "1 of them train)."
+        "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is 1, 1 "
+        "of them train)."
     ]
     summary = told([*FOUR, train(1, "g3"), held_out("g3")])
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
