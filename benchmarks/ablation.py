@@ -22,22 +22,22 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from tropho.config import load_params, task_settings, with_overrides
+from tropho.config.load import load_params, task_settings, with_overrides
+from tropho.config.task_config import TaskSettings
+from tropho.data.task_data import Inputs, read_inputs
+from tropho.evaluation.cross_fit import cross_finish
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.evaluation.fit_members import fit_members
 from tropho.files import fingerprint, read_json, write_json
-from tropho.formats.competition import read_competition_csv
-from tropho.metrics.boxes import Ranking, leaderboard_map
-from tropho.metrics.leaderboard import gain, leaderboard_intervals, rank_images
-from tropho.predicting.crossfit import cross_finish
-from tropho.predicting.ensembles import finish_members
-from tropho.predicting.predictor import best_device
-from tropho.settings import TaskSettings
+from tropho.inference.ensemble_members import Member, load_members, model_entries, of_images, out_of_fold
+from tropho.inference.fuse_members import finish_members
+from tropho.inference.predictor import best_device
+from tropho.metrics.leaderboard_bootstrap import gain, leaderboard_intervals, rank_images
+from tropho.metrics.leaderboard_map import Ranking, leaderboard_map
+from tropho.paths import Paths
 from tropho.stages import audit, augment, download, split, train
-from tropho.stages.inputs import Inputs, read_inputs
-from tropho.stages.members import Member, load_members, model_entries, of_images, out_of_fold
-from tropho.stages.paths import Paths
-from tropho.training.fit import make_accelerator
+from tropho.submission.competition_csv import read_competition_csv
+from tropho.training.trainer import make_accelerator
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN, LONGER = "plain detector", "plain detector, trained as long as the full recipe"

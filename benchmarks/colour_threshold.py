@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tropho.config import load_task
-from tropho.formats.competition import read_competition_csv
-from tropho.metrics.boxes import leaderboard_map
-from tropho.sources import fetch
-from tropho.sources.generator import held_out
+from tropho.config.load import load_task
+from tropho.data.sources import fetch
+from tropho.data.sources.generator import held_out
+from tropho.metrics.leaderboard_map import leaderboard_map
+from tropho.submission.competition_csv import read_competition_csv
 
 LONG_SIDE = 640  # pixels; photos are compared at one size
 BOX = ["xmin", "ymin", "xmax", "ymax"]

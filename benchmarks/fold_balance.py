@@ -17,8 +17,8 @@ import pandas as pd
 from box_levels import PHOTOS, longer_sides
 from sklearn.model_selection import StratifiedGroupKFold
 
-from tropho.splitting.dealing import deal
-from tropho.splitting.traits import traits_of
+from tropho.data.split.folds import deal
+from tropho.data.split.stratification import traits_of
 from tropho.tables import BOXES, IMAGES, read_table
 
 FOLDS = 5

@@ -16,10 +16,11 @@ from scipy.optimize import minimize
 from scipy.special import betaln
 from scipy.stats import hypergeom
 
-from tropho.audit import audit, protocol
-from tropho.audit.sized_groups import shown_less
-from tropho.config import load_params, task_settings, with_overrides
-from tropho.sources.generator import fetch
+from tropho.config.load import load_params, task_settings, with_overrides
+from tropho.data.audit import missing_labels
+from tropho.data.audit.group_test import shown_less
+from tropho.data.audit.run_audit import audit
+from tropho.data.sources.generator import fetch
 
 LEVEL, TABLES = 1e-3, 20_000
 SEEDS = (7, 12, 21, 22, 23, 31)
@@ -80,7 +81,7 @@ def false_alarms(world: tuple[int, Draw, int, Draw, Draw]) -> list[float]:
         here, others = sizes_here(rng, count), sizes_elsewhere(rng, count_elsewhere)
         rate = shares(rng, count + count_elsewhere)
         shown, others_shown = rng.binomial(here, rate[:count]), rng.binomial(others, rate[count:])
-        if shown.sum() / here.sum() <= protocol.RARE * others_shown.sum() / others.sum():
+        if shown.sum() / here.sum() <= missing_labels.RARE * others_shown.sum() / others.sum():
             alarms += [test(here, shown, others, others_shown)[0] <= LEVEL for test in TESTS.values()]
     return list(alarms / TABLES / LEVEL)
 
@@ -100,8 +101,8 @@ def found(count: int, difficulty: float) -> dict[tuple[str, float], int]:
             fetch(task, raw, Path(folder))
             result = audit(task, raw, Path(folder))
         for name, level in hits:
-            with patch.object(protocol, "shown_less", TESTS[name]):
-                findings = protocol.find_left_out(result.images, result.boxes, ["Trophozoite", "WBC"], level)
+            with patch.object(missing_labels, "shown_less", TESTS[name]):
+                findings = missing_labels.find_left_out(result.images, result.boxes, ["Trophozoite", "WBC"], level)
             hits[name, level] += [(each["class"], each["value"]) for each in findings] == [("WBC", "832x624")]
     return hits
 

@@ -21,10 +21,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
-from tropho.config import load_params, task_settings, with_overrides
-from tropho.model_settings import ModelSettings
+from tropho.config.load import load_params, task_settings, with_overrides
+from tropho.config.model_config import ModelSettings
 from tropho.models import build_model
-from tropho.models.pyramid import FeaturePyramid
+from tropho.models.fpn import FeaturePyramid
 
 BATCH, HEIGHT, WIDTH, BOXES, CLASSES = 4, 256, 320, 15, 3
 

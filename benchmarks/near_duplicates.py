@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tropho.audit.inspect import thumbnail
-from tropho.audit.near_duplicates import near_pairs
+from tropho.data.audit.inspect_images import thumbnail
+from tropho.data.audit.near_duplicates import near_pairs
 from tropho.errors import DataError
 from tropho.images.decode import read_image
 

@@ -16,10 +16,10 @@ from PIL import Image
 from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
-from tropho.audit.signature import signature
-from tropho.audit.slides import Slides, find_slides
+from smear_generator.smear import photos
+from tropho.data.audit.slide_features import signature
+from tropho.data.audit.slides import Slides, find_slides
 from tropho.images.decode import read_image
-from tropho.sources.synthetic.smear import photos
 
 SLIDE = r"(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"
 

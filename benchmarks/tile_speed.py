@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tropho.config import load_params, task_settings, with_overrides
+from tropho.boxes.tiles import predict_tiles, tile_windows
+from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.models import build_model
-from tropho.predicting.tiles import predict_tiles, tile_windows
 
 TILES = ((544, 64), (512, 64), (512, 128), (256, 64))
 """Side and overlap, pixels."""

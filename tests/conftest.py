@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from project import Case, Project, case_maker
-from tropho.config import load_params, task_settings, with_overrides
-from tropho.settings import TaskSettings
+from tropho.config.load import load_params, task_settings, with_overrides
+from tropho.config.task_config import TaskSettings
 from tropho.tracking import sqlite_setup
 
 # How long an example takes says more of the machine than of the code.

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.config import load_params, load_task, member_settings, task_settings, with_overrides
+from tropho.config.load import load_params, load_task, member_settings, task_settings, with_overrides
+from tropho.config.task_config import SECTIONS, TaskSettings
 from tropho.errors import UsageError
-from tropho.settings import SECTIONS, TaskSettings
 
 
 @pytest.fixture

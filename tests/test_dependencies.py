@@ -7,40 +7,33 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.stages.inputs import training_code
+from tropho.training.fingerprint import training_code
 
 CODE = ROOT / "src" / "tropho"
 LEFT_OUT = {
     "__init__.py": "the package's name and version",
     "cli.py": "starts a stage",
-    "config.py": "checks settings, whose values DVC watches itself",
-    "presets.py": "the same",
-    "retired.py": "names the settings of earlier versions",
-    "section.py": "the same",
-    "settings.py": "the same",
-    "data_settings.py": "the same",
-    "evaluate_settings.py": "the same",
-    "predict_settings.py": "the same",
+    **dict.fromkeys(
+        [f"config/{name}.py" for name in ["load", "presets", "retired", "new_names", "types"]]
+        + [f"config/{section}_config.py" for section in ["data", "evaluate", "predict", "task"]],
+        "checks settings, whose values DVC watches itself",
+    ),
     "errors.py": "sentences on the screen",
-    "progress.py": "the same",
+    "log.py": "the same",
     "files.py": "writes files whole, whatever is in them",
-    "stages/paths.py": "says where files lie; DVC names them itself",
-    "stages/runs.py": "keeps copies out of DVC's reach, and takes from them what would be trained the same",
-    "stages/running.py": "keeps two processes apart",
-    "tracking/": "tells MLflow, whose records are no output; ledger and partings are named where they are",
+    "paths.py": "says where files are; DVC names them itself",
+    "inference/trained_folds.py": "keeps copies out of DVC's reach, and takes from them what would be trained the same",
+    "commands/stage_lock.py": "keeps two processes apart",
+    "tracking/": "tells MLflow, whose records are no output",
 }
-DRAWN_LATER = {"reporting/": "figures, which evaluate draws", "suspects/": "judges labels, which evaluate does"}
 ALSO_LEFT_OUT = {
     "download": {"tables.py": "columns of tables that later stages write; nothing is fetched again for it"},
-    "tune": DRAWN_LATER,
-    "train": DRAWN_LATER,
+    "tune": {"plots/": "charts of a search; nothing is tried again for them"},
     "submit": {
-        **DRAWN_LATER,
-        "model_settings.py": "of the models, whose predictions evaluate has written",
-        "models/": "the same",
+        "models/": "their predictions are what evaluate has written",
         "training/": "the same",
-        "stages/inputs.py": "reads what they are trained on",
-        "seeds.py": "of augmented pictures",
+        "config/model_config.py": "the same",
+        "seeds.py": "of augmented images",
     },
 }
 STAGES = {
@@ -89,14 +82,14 @@ def closure(starts, left_out):
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "fingerprint"])  # which runs always
 def test_a_stage_depends_on_the_code_that_it_runs(stage):
     used = closure([f"stages/{stage}.py"], [*LEFT_OUT, *ALSO_LEFT_OUT.get(stage, {})])
-    named = [each.removeprefix("src/tropho/") for each in STAGES[stage] if each.startswith("src/")]
+    named = [each.removeprefix("src/tropho/") for each in STAGES[stage] if each.startswith("src/tropho/")]
     assert {each for each in used if not is_below(each, named)} == set()
     everything = closure([f"stages/{stage}.py"], ())
     assert {each for each in named if not any(is_below(module, [each]) for module in everything)} == set()
 
 
 def test_a_training_s_fingerprint_covers_the_code_that_it_runs():
-    used = closure(["training/fit.py", "stages/inputs.py"], [*LEFT_OUT, *DRAWN_LATER])
+    used = closure(["training/trainer.py", "training/fingerprint.py"], LEFT_OUT)
     covered = training_code()
     assert used - set(covered) == set()
     without_words = {each for each in covered if len(ast.parse((CODE / each).read_text(encoding="utf-8")).body) > 1}
@@ -106,9 +99,9 @@ def test_a_training_s_fingerprint_covers_the_code_that_it_runs():
 def test_a_stylesheet_reruns_the_report_alone_and_the_loop_reruns_training():
     reruns = {
         file: {stage for stage, deps in STAGES.items() if is_below(f"src/tropho/{file}", deps)}
-        for file in ("reporting/templates/report.css", "training/loop.py")
+        for file in ("report/templates/report.css", "training/loop.py")
     }
-    assert reruns["reporting/templates/report.css"] == {"report"}
+    assert reruns["report/templates/report.css"] == {"report"}
     assert reruns["training/loop.py"] == {"tune", "train", "evaluate"}
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.stages.paths import Paths
+from tropho.paths import Paths
 
 
 def outputs(folder):

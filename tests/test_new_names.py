@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.config import load_params, task_settings
+from tropho.config.load import load_params, task_settings
+from tropho.config.new_names import rewrite, rewrite_file
+from tropho.config.retired import RETIRED
 from tropho.errors import UsageError
-from tropho.new_names import rewrite, rewrite_file
-from tropho.retired import RETIRED
 
 OLD = """\
 # my tasks

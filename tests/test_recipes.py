@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.config import load_params, task_settings
-from tropho.settings import TaskSettings
+from tropho.config.load import load_params, task_settings
+from tropho.config.task_config import TaskSettings
 
 PAGES = ("README.md", "docs/class_projects.md", "docs/leaderboard.md")
 CHANGE = re.compile(r"-S '?\+\+([\w.]+)=(\[[^]]*\]|[^\s']+)'?")

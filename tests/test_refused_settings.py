@@ -7,9 +7,9 @@ import torch
 import yaml
 
 from conftest import ROOT
-from tropho.config import load_params, task_settings
+from tropho.config.load import load_params, task_settings
+from tropho.config.model_config import CLASSIFIERS, TORCHVISION
 from tropho.errors import UsageError
-from tropho.model_settings import CLASSIFIERS, TORCHVISION
 from tropho.tasks import build_task
 
 NOTHING_TO_AVERAGE = "batch norm one value a channel to average"

@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tropho.errors import DataError
+from tropho.submission.submission_log import LEDGER
 from tropho.tables import (
     BOX,
     BOXES,
@@ -21,7 +22,6 @@ from tropho.tables import (
     split_names,
     write_table,
 )
-from tropho.tracking.ledger import LEDGER
 
 
 @pytest.mark.parametrize("schema", [IMAGES, BOXES, SPLITS])

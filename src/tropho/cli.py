@@ -37,8 +37,8 @@ TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar=
 
 
 def _run_stage(stage: str, task: str) -> None:
-    from tropho.config import load_task
-    from tropho.stages.running import running
+    from tropho.commands.stage_lock import running
+    from tropho.config.load import load_task
 
     settings = load_task(task)
     _say_if_no_repository(Path.cwd())
@@ -82,7 +82,7 @@ def options(
 @app.command()
 def tasks() -> None:
     """List the tasks: kind, and the state of each stage."""
-    from tropho.stages.state import print_tasks
+    from tropho.commands.status import print_tasks
 
     print_tasks(Path.cwd())
 
@@ -90,7 +90,7 @@ def tasks() -> None:
 @app.command()
 def summary() -> None:
     """Show what the active tasks have to show: scores, submissions, reports."""
-    from tropho.stages.summary import print_summary
+    from tropho.commands.summary import print_summary
 
     print_summary(Path.cwd())
 
@@ -100,7 +100,7 @@ def new_names(
     file: Annotated[Path, typer.Argument(help="A params.yaml, or a file with entries of one.", metavar="FILE")],
 ) -> None:
     """Rewrite settings of earlier versions in a file to their present names; comments stay."""
-    from tropho.new_names import rewrite_file
+    from tropho.config.new_names import rewrite_file
 
     changes = rewrite_file(file)
     for change in changes:
@@ -111,7 +111,7 @@ def new_names(
 @app.command()
 def doctor() -> None:
     """Say what this machine has and lacks, and what to do about it."""
-    from tropho.doctor import print_findings
+    from tropho.commands.doctor import print_findings
 
     print_findings(Path.cwd())
 
@@ -122,8 +122,8 @@ def score(
     submission: Annotated[Path, typer.Argument(help="CSV with the predicted boxes.", metavar="SUBMISSION.csv")],
 ) -> None:
     """Score a submission by the leaderboard's metric; prints JSON."""
-    from tropho.formats.competition import read_competition_csv
-    from tropho.metrics.boxes import leaderboard_map
+    from tropho.metrics.leaderboard_map import leaderboard_map
+    from tropho.submission.competition_csv import read_competition_csv
 
     result = leaderboard_map(read_competition_csv(truth), read_competition_csv(submission))
     typer.echo(json.dumps(result))
@@ -139,9 +139,9 @@ def check_submission_command(
     ] = None,
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
-    from tropho.formats.sizes import read_sizes
-    from tropho.formats.submission import check_submission
-    from tropho.stages.target import audited_labels
+    from tropho.data.formats.image_sizes import read_sizes
+    from tropho.submission.format_check import check_submission
+    from tropho.submission.target import audited_labels
 
     known = audited_labels(sample, Path.cwd())
     faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=known)
@@ -159,8 +159,8 @@ def upload(
     comment: Annotated[str | None, typer.Option(help="Shown beside it on Zindi; else its score and hash.")] = None,
 ) -> None:
     """Upload a task's checked submission to Zindi (needs ZINDI_USERNAME and ZINDI_PASSWORD)."""
-    from tropho.config import load_task
-    from tropho.stages.upload import upload as upload_submission
+    from tropho.commands.upload import upload as upload_submission
+    from tropho.config.load import load_task
 
     typer.echo(upload_submission(load_task(task), Path.cwd(), comment))
 
@@ -177,7 +177,7 @@ def predict(
     columns (where the labels have Image_ID), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or
     image_id,label and p_CLASS for each class.
     """
-    from tropho.stages.predict import predict_files
+    from tropho.commands.predict_images import predict_files
 
     typer.echo(predict_files(task, images, out, Path.cwd()))
 
@@ -196,9 +196,9 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Rank the tracked training runs by cross-validated score, list the submissions, or record a public score."""
+    from tropho.commands.leaderboard import print_leaderboard
+    from tropho.commands.record_score import print_partings, record_score
     from tropho.errors import UsageError
-    from tropho.stages.leaderboard import print_leaderboard
-    from tropho.stages.ledger import print_partings, record_score
 
     if record is not None and task not in (None, record[0]):
         raise UsageError(f"--record names '{record[0]}', but the task given is '{task}'; leave one of them out.")

@@ -20,6 +20,7 @@ from tropho.errors import DataError
 from tropho.files import atomic_path, reading
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
+GIVEN, SUGGESTED = ([f"{which}_{side}" for side in BOX] for which in ("given", "suggested"))
 DECIMALS = 6
 """Of confidences and probabilities in a submission."""
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from images.test_regions_move import OneScene
-from tropho.images.augmenter import Augmenter
-from tropho.images.scenes import Scene
+from tropho.images.annotated import Scene
+from tropho.images.augment.train_transform import Augmenter
 
 OFF = {"policy": "none", "copy_paste": 0.0, "copy_paste_negatives": 0.0, "mosaic": 0.0, "crop": None, "scales": [1, 1]}
 

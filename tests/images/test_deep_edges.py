@@ -7,10 +7,10 @@ from PIL import Image
 
 from images.test_decode import wide, write_tiff
 from tropho.errors import DataError
+from tropho.images.bit_depth import DeepPixels, _jpeg2000_bits
+from tropho.images.cache import Pack, write_pack
 from tropho.images.decode import DECODING, Decoding, ImageReader, image_size, read_deep, read_image
-from tropho.images.deep import DeepPixels, _jpeg2000_bits
-from tropho.images.pack import Pack, write_pack
-from tropho.images.shrunk import ShrunkPack
+from tropho.images.resized_cache import ShrunkPack
 
 MARKER = b"\xff\x4f\xff\x51"
 

@@ -13,7 +13,7 @@ from matplotlib.font_manager import findfont, fontManager
 from matplotlib.ft2font import FT2Font
 
 from tropho.images import draw, fonts
-from tropho.reporting import panels, style
+from tropho.plots import panels, style
 
 STIX = Path(mpl.get_data_path()) / "fonts" / "ttf" / "STIXGeneral.ttf"
 NAMES = ["None", r"$\frac$", "日本", "خلية", "कोशिका", "Клетка", "a+b", "_x", "a\rb\n", "e\u0301", "🦠", "\u200d"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tropho.errors import DataError
-from tropho.images.pack import Pack, read_resized, resize_long_side, write_pack
-from tropho.images.shrunk import ShrunkPack
+from tropho.images.cache import Pack, read_resized, resize_long_side, write_pack
+from tropho.images.resized_cache import ShrunkPack
 
 
 def folder_of_images(folder: Path, sizes: list[tuple[int, int]]) -> pd.DataFrame:

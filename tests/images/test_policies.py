@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropho.errors import UsageError
-from tropho.images.policies import MIN_VISIBILITY, Policy, build_policy, letterbox
+from tropho.images.augment.policies import MIN_VISIBILITY, Policy, build_policy, letterbox
 
 NAMES = ["none", "light", "microscopy", "radiology"]
 NO_BOXES = (np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
@@ -208,7 +208,7 @@ def test_importing_the_module_is_light_and_asks_no_network() -> None:
     code = (
         "import sys, urllib.request as r\n"
         "sys.modules['torch'] = None  # not needed here, and slow to import\n"
-        "import tropho.images.policies as p\n"
+        "import tropho.images.augment.policies as p\n"
         "assert 'albumentations' not in sys.modules\n"
         "r.OpenerDirector.open = lambda *a, **k: sys.exit('asked the network')\n"
         "p.build_policy('none', 32, True)\n"

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.images.augmenter import Augmenter
+from tropho.config.task_config import TaskSettings
+from tropho.images.annotated import Scenes
+from tropho.images.augment.preview import preview_sheet
+from tropho.images.augment.train_transform import Augmenter
+from tropho.images.cache import Pack, write_pack
 from tropho.images.draw import class_colours
-from tropho.images.pack import Pack, write_pack
-from tropho.images.previews import preview_sheet
-from tropho.images.scenes import Scenes
-from tropho.settings import TaskSettings
 from tropho.tables import BOXES
 
 CLASSES = ["Trophozoite", "WBC"]

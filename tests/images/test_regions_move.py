@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.images.augmentations.mosaic import mosaic
-from tropho.images.augmentations.partners import Partners
-from tropho.images.augmentations.windows import choose_window, cut, zoomed
-from tropho.images.augmenter import Augmenter
-from tropho.images.policies import build_policy
-from tropho.images.scenes import REGION, Scene, Scenes
+from tropho.images.annotated import REGION, Scene, Scenes
+from tropho.images.augment.crop import choose_window, cut, zoomed
+from tropho.images.augment.donors import Partners
+from tropho.images.augment.mosaic import mosaic
+from tropho.images.augment.policies import build_policy
+from tropho.images.augment.train_transform import Augmenter
 
 SIZE = 128
 BRIGHT = 200

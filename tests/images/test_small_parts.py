@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tropho.images import fonts, previews, threads
+from tropho.images import fonts, thread_pool
+from tropho.images.augment import preview
+from tropho.images.augment.policies import build_policy, letterbox
 from tropho.images.file_types import ending_of, is_hidden, is_image_name
-from tropho.images.policies import build_policy, letterbox
 
 
 def test_names_tell_images_and_litter():
@@ -55,15 +56,15 @@ def test_fonts_of_the_machine_are_upright_and_hold_letters(monkeypatch):
 
 
 def test_cores_are_those_that_may_be_used(monkeypatch):
-    assert threads.usable_cpus() == len(os.sched_getaffinity(0))
+    assert thread_pool.usable_cpus() == len(os.sched_getaffinity(0))
     monkeypatch.delattr(os, "sched_getaffinity")
     for told, counted in ((3, 3), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda told=told: told)
-        assert threads.usable_cpus() == counted
+        assert thread_pool.usable_cpus() == counted
 
 
 def test_few_results_wait_at_once(monkeypatch):
-    monkeypatch.setattr(threads, "usable_cpus", lambda: 2)
+    monkeypatch.setattr(thread_pool, "usable_cpus", lambda: 2)
     begun = []
 
     def items():
@@ -71,7 +72,7 @@ def test_few_results_wait_at_once(monkeypatch):
             begun.append(number)
             yield number
 
-    results = threads.in_threads(lambda number: number * number, items())
+    results = thread_pool.in_threads(lambda number: number * number, items())
     assert next(results) == 0
     assert len(begun) == 2 * 2 + 1
     assert list(results) == [number * number for number in range(1, 20)]
@@ -91,7 +92,7 @@ def entered(budget, size, done):
 
 
 def test_images_are_decoded_together_while_there_is_room():
-    budget, done = threads.PixelBudget(1), threading.Event()
+    budget, done = thread_pool.PixelBudget(1), threading.Event()
     assert entered(budget, (1000, 500), done).wait(20)
     assert entered(budget, (500, 1000), done).wait(20)  # just fits
     third = entered(budget, (10, 10), done)
@@ -101,7 +102,7 @@ def test_images_are_decoded_together_while_there_is_room():
 
 
 def test_an_image_larger_than_all_room_has_it_to_itself():
-    budget, done = threads.PixelBudget(1), threading.Event()
+    budget, done = thread_pool.PixelBudget(1), threading.Event()
     assert entered(budget, (5000, 5000), done).wait(20)
     other = entered(budget, (1, 1), done)
     assert not other.wait(0.05)
@@ -115,7 +116,7 @@ def test_an_image_larger_than_all_room_has_it_to_itself():
      (1, 3, ", 3 boxes")],
 )  # fmt: skip
 def test_previews_count_what_is_left(before, after, told):
-    assert previews._counted(before, after) == told
+    assert preview._counted(before, after) == told
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tropho.metrics.classification import classification_intervals, classification_metrics, weighted_metrics
+from tropho.metrics.classification_metrics import classification_intervals, classification_metrics, weighted_metrics
 
 CLASSES = ["a", "b", "c"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.metrics.coco import coco_map
+from tropho.metrics.coco_map import coco_map
 from tropho.tables import BOXES, DETECTIONS, empty
 
 

@@ -10,12 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tropho.metrics.confusion import (
-    confusion_matrix,
-    one_vs_rest,
-    quantities,
-    quantities_table,
-)
+from tropho.metrics.confusion import confusion_matrix, one_vs_rest, quantities, quantities_table
 
 HAND = {  # 20 sick and 80 well; 15 and 10 of them called sick
     "tp": 15,

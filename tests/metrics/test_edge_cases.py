@@ -6,7 +6,7 @@ from sklearn import metrics as sk
 
 from tropho.metrics.calibration import calibration_error, fit_temperature, reliability_bins
 from tropho.metrics.curves import classification_curves
-from tropho.metrics.scan import scan
+from tropho.metrics.threshold_sweep import scan
 from tropho.metrics.thresholds import best_threshold
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.metrics import bootstrap, classification, leaderboard, overlap
+from tropho.boxes import iou_pairs
+from tropho.boxes.iou_pairs import pair_iou, pairs_of_equal_key
+from tropho.metrics import bootstrap, classification_metrics, leaderboard_bootstrap
 from tropho.metrics.bootstrap import draws_of_groups
-from tropho.metrics.boxes import RankedClass, claim, rank
 from tropho.metrics.calibration import HOTTEST, fit_temperature
-from tropho.metrics.classification import classification_intervals
-from tropho.metrics.leaderboard import gain, leaderboard_intervals
+from tropho.metrics.classification_metrics import classification_intervals
+from tropho.metrics.leaderboard_bootstrap import gain, leaderboard_intervals
+from tropho.metrics.leaderboard_map import RankedClass, claim, rank
 from tropho.metrics.matching import match
-from tropho.metrics.overlap import pair_iou, pairs_of_equal_key
 from tropho.metrics.thresholds import best_threshold, unreachable_recall
 from tropho.tables import BOXES, DETECTIONS, conform
 
@@ -35,7 +36,7 @@ def test_draws_come_in_blocks_that_bound_memory(monkeypatch, width, sizes):
 def test_pairs_come_in_blocks_that_bound_memory(monkeypatch):
     left, right = np.zeros(6, np.int64), np.zeros(2, np.int64)
     assert len(list(pairs_of_equal_key(left, right))) == 1
-    monkeypatch.setattr(overlap, "PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(iou_pairs, "PAIRS_AT_ONCE", 4)
     blocks = list(pairs_of_equal_key(left, right))
     assert [len(rows) for rows, _ in blocks] == [2, 4, 4, 2]
     assert np.concatenate([rows for rows, _ in blocks]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
@@ -48,7 +49,7 @@ def test_precisions_are_found_in_blocks_that_bound_memory(monkeypatch):
     monkeypatch.setattr(
         RankedClass, "average_precision", lambda self, weights: seen.append(len(weights)) or plain(self, weights)
     )
-    monkeypatch.setattr(leaderboard, "WEIGHTS_AT_ONCE", 12)
+    monkeypatch.setattr(leaderboard_bootstrap, "WEIGHTS_AT_ONCE", 12)
     leaderboard_intervals(ranking, pd.Series(["g", "h"], index=["a", "b"]), "score", draws=10)
     assert seen == [1, 1, *[4, 4, 2] * 2]  # both classes have three detections a draw
 
@@ -105,7 +106,7 @@ def test_classes_that_reach_a_required_sensitivity_nowhere_are_named():
 
 @pytest.mark.parametrize(("affordable", "draws"), [(12_000, 300), (1_000, 200), (99_000, 1000)])
 def test_there_are_as_many_draws_as_can_be_afforded(monkeypatch, rng, affordable, draws):
-    monkeypatch.setattr(classification, "VALUES_RANKED", affordable)
+    monkeypatch.setattr(classification_metrics, "VALUES_RANKED", affordable)
     truth, values = rng.integers(0, 2, 20), rng.dirichlet(np.ones(2), 20)
     assert classification_intervals(truth, values, ["a", "b"], np.arange(20))["draws"].max() == draws
 

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.data.task_data import Truth
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.images.decode import ImageReader
 from tropho.metrics import confusion
-from tropho.metrics.classification import classification_intervals, classification_metrics
+from tropho.metrics.classification_metrics import classification_intervals, classification_metrics
 from tropho.metrics.confusion import class_counts, confusion_matrix, one_vs_rest, quantities_table, threshold_table
 from tropho.metrics.curves import MOST_SHOWN, shown_classes
-from tropho.reporting import classification as figures
-from tropho.reporting import detection as detection_figures
+from tropho.plots import classification_plots as figures
+from tropho.plots import detection_plots as detection_figures
 from tropho.tables import BOX, BOXES, DETECTIONS, conform
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
 
 CLASSES = [f"c{number:04d}" for number in range(5000)]
 IMAGES = 20
@@ -76,12 +76,12 @@ def test_counts_by_class_are_those_of_the_matrix(rng):
 
 
 def test_many_images_and_classes_get_fewer_draws(rng, monkeypatch):
-    from tropho.metrics import classification
+    from tropho.metrics import classification_metrics
 
-    monkeypatch.setattr(classification, "VALUES_RANKED", 1000)
+    monkeypatch.setattr(classification_metrics, "VALUES_RANKED", 1000)
     truth, values = rng.integers(0, 2, 20), rng.dirichlet(np.ones(2), 20)
     table = classification_intervals(truth, values, ["a", "b"], np.arange(20))
-    assert table.loc["accuracy", "draws"] == classification.FEWEST_DRAWS
+    assert table.loc["accuracy", "draws"] == classification_metrics.FEWEST_DRAWS
 
 
 def test_the_most_frequent_classes_are_shown_in_their_order():

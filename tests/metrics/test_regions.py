@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
+from tropho.data.task_data import Truth
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.metrics.regions import drop_ignored
+from tropho.metrics.ignored_regions import drop_ignored
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
 
 REGION = ["a", "WBC", 100, 0, 200, 100]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from tropho.metrics.curves import best_confidences, classification_curves, detection_curves
-from tropho.metrics.scan import scan
+from tropho.metrics.threshold_sweep import scan
 from tropho.metrics.thresholds import best_threshold
 from tropho.tables import BOXES, DETECTIONS, conform, empty
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tropho.models import rt_detr_networks
+from tropho.models import rt_detr_weights
 
 TINY = (
     {"layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
@@ -23,4 +23,4 @@ TINY = (
 @pytest.fixture
 def tiny_rt_detr(monkeypatch):
     """RT-DETR on a resnet18 with few and narrow layers."""
-    monkeypatch.setitem(rt_detr_networks.ARCHITECTURES, "resnet18", TINY)
+    monkeypatch.setitem(rt_detr_weights.ARCHITECTURES, "resnet18", TINY)

@@ -8,10 +8,10 @@ from torch import nn
 from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
+from tropho.config.model_config import BACKBONES
 from tropho.errors import OutsideError, UsageError
-from tropho.model_settings import BACKBONES
-from tropho.models.backbones import PlainBlock, resnet, stages
-from tropho.models.imagenet import imagenet_weights
+from tropho.models.backbone import PlainBlock, resnet, stages
+from tropho.models.imagenet_weights import imagenet_weights
 
 
 @pytest.fixture

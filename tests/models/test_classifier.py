@@ -4,9 +4,9 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as transforms
 
-from tropho.model_settings import BACKBONES
+from tropho.config.model_config import BACKBONES
 from tropho.models import build_model
-from tropho.models.backbones import feature_channels, stage_of
+from tropho.models.backbone import feature_channels, stage_of
 from tropho.models.classifier import presence_loss
 from tropho.models.normalize import MEAN, STD, Normalize
 

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.ops import box_iou
 
-from tropho.model_settings import TORCHVISION
-from tropho.models import build_model, postprocess
+from tropho.config.model_config import TORCHVISION
+from tropho.models import build_model, decode_detections
 
 DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
 PARTS = {
@@ -199,7 +199,7 @@ def test_training_needs_targets(build):
 
 def test_moving_the_features_moves_the_boxes(build, monkeypatch):
     """A shift by a stride of P4 on both levels gives the very same boxes, 16 pixels on."""
-    monkeypatch.setattr(postprocess, "CANDIDATES", 100_000)
+    monkeypatch.setattr(decode_detections, "CANDIDATES", 100_000)
     everything = {"model.nms_iou_threshold": 1.0, "model.score_threshold": 0.0, "model.max_detections": 100_000}
     head = build("fcos", **{**everything, "model.fpn_levels": [3, 4]}).head.eval()
     features = []

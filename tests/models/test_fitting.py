@@ -6,15 +6,7 @@ from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
 from tropho.models import build_model
-from tropho.models.fitting import (
-    LEAST,
-    expected_iou,
-    fit_anchors,
-    fit_levels,
-    fit_ranges,
-    fit_to_boxes,
-    share_below,
-)
+from tropho.models.fit_levels import LEAST, expected_iou, fit_anchors, fit_levels, fit_ranges, fit_to_boxes, share_below
 
 some_sizes = st.lists(st.tuples(st.floats(2, 600), st.floats(2, 600)), min_size=1, max_size=40).map(np.array)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tropho.models.grids import Grid
+from tropho.models.grid import Grid
 
 
 def maps(height: int, width: int, levels: list[int]) -> list[torch.Tensor]:

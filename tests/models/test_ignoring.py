@@ -3,9 +3,9 @@ import math
 import pytest
 import torch
 
-from tropho.model_settings import TORCHVISION
+from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model
-from tropho.models.ignoring import without_ignored
+from tropho.models.mask_ignored import without_ignored
 
 DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}

@@ -8,20 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from tropho.models import faster_rcnn, torchvision_networks
-from tropho.models.backbones import resnet
+from tropho.models import faster_rcnn, torchvision_weights
+from tropho.models.assign_points import centerness, match_points
+from tropho.models.backbone import resnet
 from tropho.models.classifier import ResNetClassifier, presence_loss
+from tropho.models.decode_detections import clip_boxes, has_area, select_detections
+from tropho.models.distributed import mean_over_processes
 from tropho.models.fcos import decode_sides
-from tropho.models.fitting import expected_iou, fit_anchors, fit_levels, fit_ranges, share_below
-from tropho.models.grids import CORNER, Grid
+from tropho.models.fit_levels import expected_iou, fit_anchors, fit_levels, fit_ranges, share_below
+from tropho.models.fpn import FeaturePyramid
+from tropho.models.grid import CORNER, Grid
 from tropho.models.heads import flatten_levels, output_conv, prior_bias
-from tropho.models.ignoring import in_regions
 from tropho.models.layers import group_norm
+from tropho.models.mask_ignored import in_regions
 from tropho.models.normalize import MEAN, STD, Normalize
-from tropho.models.points import centerness, match_points
-from tropho.models.postprocess import clip_boxes, has_area, select_detections
-from tropho.models.processes import mean_over_processes
-from tropho.models.pyramid import FeaturePyramid
 from tropho.models.retinanet import RetinaNet
 
 
@@ -307,13 +307,13 @@ def test_the_last_layer_of_a_classifier_starts_as_the_others_do(settings):
 )
 def test_anchors_by_hand_leave_the_rest_as_published(settings, scales, ratios, sizes, aspects):
     changes = {"model.name": "torchvision_retinanet", "model.scales": scales, "model.ratios": ratios}
-    generator = torchvision_networks._generator(settings("smear_demo", **changes).model)
+    generator = torchvision_weights._generator(settings("smear_demo", **changes).model)
     assert generator.sizes[0] == pytest.approx(sizes)
     assert generator.sizes[1] == pytest.approx([2 * each for each in generator.sizes[0]])
     assert len(generator.sizes) == len(generator.aspect_ratios) == 5
     assert generator.aspect_ratios[0] == aspects
     plain = settings("smear_demo", **{"model.name": "torchvision_retinanet"}).model
-    assert torchvision_networks._generator(plain) is None
+    assert torchvision_weights._generator(plain) is None
 
 
 def test_losses_of_more_images_are_means_over_their_objects(settings):

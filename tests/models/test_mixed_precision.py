@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 
-from tropho.model_settings import TORCHVISION
+from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model
-from tropho.models.grids import Grid
+from tropho.models.grid import Grid
 
 WIDTH = 1024
 """Pixels of the images' longer side, at which a bfloat16 is right to 4 pixels."""

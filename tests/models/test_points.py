@@ -4,9 +4,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.models.detection import FCOS
 
+from tropho.models.assign_points import centerness, match_points
 from tropho.models.fcos import decode_sides
-from tropho.models.grids import Grid
-from tropho.models.points import centerness, match_points
+from tropho.models.grid import Grid
 
 SIZE = 128
 

@@ -4,7 +4,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from tropho.models.postprocess import clip_boxes, has_area, select_detections
+from tropho.models.decode_detections import clip_boxes, has_area, select_detections
 
 SIZES = torch.tensor([[50, 60]])
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torchvision.ops import box_convert
 
-from sources.hub_server import HubRepo, LoopbackHub
+from data.sources.hub_server import HubRepo, LoopbackHub
 from tropho.errors import OutsideError, UsageError
 from tropho.models import build_model
 from tropho.models.heads import PRIOR
 from tropho.models.rt_detr import QUERIES
-from tropho.models.rt_detr_networks import ARCHITECTURES, OF_CLASSES, REPOSITORIES, rt_detr_network
+from tropho.models.rt_detr_weights import ARCHITECTURES, OF_CLASSES, REPOSITORIES, rt_detr_network
 
 EVERYTHING = {"model.nms_iou_threshold": 1.0, "model.score_threshold": 0.0}
 POSITIONS = 8 * 8 + 4 * 4 + 2 * 2

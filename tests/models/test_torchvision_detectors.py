@@ -8,12 +8,12 @@ import torchvision
 from torch import nn
 from torchvision.models.detection.image_list import ImageList
 
+from tropho.config.model_config import TORCHVISION
 from tropho.errors import OutsideError
-from tropho.model_settings import TORCHVISION
 from tropho.models import build_model
 from tropho.models.fcos import decode_sides
-from tropho.models.grids import Grid
-from tropho.models.torchvision_networks import BUILDERS, torchvision_network
+from tropho.models.grid import Grid
+from tropho.models.torchvision_weights import BUILDERS, torchvision_network
 
 RESNET50 = {"model.backbone": "resnet50"}
 

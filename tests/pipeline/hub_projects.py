@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from sources.hub_server import HubRepo
+from data.sources.hub_server import HubRepo
 
 BRAIN = "Simezu/brain-tumour-MRI-scan"
 OCT = "MaybeRichard/OCT-retina-classification-2017"

@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from data.sources.hub_server import LoopbackHub
 from pipeline.conftest import Checkout, new_checkout
 from pipeline.hub_projects import BRAIN, CHEST, OCT, REPOSITORY, brain, chest, oct_archive
 from pipeline.reduce import Changes
 from project import Project
-from sources.hub_server import LoopbackHub
-from tropho.stages.state import STAGES
+from tropho.commands.status import STAGES
 
 pytestmark = pytest.mark.pipeline
 

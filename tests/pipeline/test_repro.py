@@ -10,8 +10,8 @@ import time
 import pandas as pd
 import pytest
 
+from tropho.commands.status import STAGES
 from tropho.files import sha256_of
-from tropho.stages.state import STAGES
 from tropho.stages.submit import BEFORE
 from tropho.tracking.provenance import stages_lock
 

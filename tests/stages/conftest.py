@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from tropho.files import write_json
-from tropho.images.pack import write_pack
-from tropho.stages.paths import Paths
+from tropho.images.cache import write_pack
+from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, write_table
 
 

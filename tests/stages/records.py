@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tropho.files import sha256_of
-from tropho.stages.runs import FILES
+from tropho.inference.trained_folds import FILES
 
 
 def fold_entry(folder: Path, number: int = 0) -> dict[str, Any]:

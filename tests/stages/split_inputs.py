@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tropho.data_settings import SplitSettings
+from tropho.config.data_config import SplitSettings
 from tropho.tables import BOXES, IMAGES, conform, empty
 
 NO_BOXES = empty(BOXES)

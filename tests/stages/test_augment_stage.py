@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.config import with_overrides
+from tropho.config.load import with_overrides
+from tropho.config.task_config import TaskSettings
 from tropho.errors import DataError
-from tropho.images.augmenter import Augmenter
-from tropho.images.pack import Pack
-from tropho.images.scenes import Scene, Scenes
-from tropho.settings import TaskSettings
+from tropho.images.annotated import Scene, Scenes
+from tropho.images.augment.train_transform import Augmenter
+from tropho.images.cache import Pack
 from tropho.stages.augment import run, spread, varied
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, write_table
 
@@ -142,7 +142,7 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: 
     """Twenty real blood photos with their 300 boxes: flips lose none, small turns and shifts lose few."""
     from xml.etree import ElementTree
 
-    from tropho.images.pack import write_pack
+    from tropho.images.cache import write_pack
 
     files = sorted((real_data / "bccd" / "Annotations").glob("*.xml"))[:20]
     rows = [

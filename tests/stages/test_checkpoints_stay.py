@@ -7,7 +7,7 @@ import pytest
 from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - fixtures
 from tropho.stages import train
 from tropho.tracking import NullRun
-from tropho.training import fit
+from tropho.training import trainer
 
 LONG = {"train.epochs": 3, "train.val_interval": 3}
 
@@ -20,7 +20,7 @@ def epochs(monkeypatch):
         kill_at = None
 
     found = Epochs()
-    epoch = fit.Fold.epoch
+    epoch = trainer.Fold.epoch
 
     def counted(self, progress):
         number = len(progress.history) + 1
@@ -29,7 +29,7 @@ def epochs(monkeypatch):
         found.append(number)
         return epoch(self, progress)
 
-    monkeypatch.setattr(fit.Fold, "epoch", counted)
+    monkeypatch.setattr(trainer.Fold, "epoch", counted)
     return found
 
 

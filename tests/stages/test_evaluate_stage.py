@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from stages.records import fold_entry
 from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import write_json
-from tropho.images.pack import write_pack
+from tropho.images.cache import write_pack
+from tropho.paths import Paths
 from tropho.stages import evaluate, submit
-from tropho.stages.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, SUSPECTS, conform, empty, write_table
 from tropho.tasks import build_task
 from tropho.tracking import NullTracker

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
+from tropho.data.sources import user_files
 from tropho.files import sha256_of
-from tropho.sources import placed
 
 LOCAL = {"source": "local", "path": "mine"}
 
@@ -60,7 +60,7 @@ def test_a_touch_is_no_change_and_reads_no_other_file(mine, noted, monkeypatch):
     before = noted()
     (mine / "labels.csv").touch()
     read = []
-    monkeypatch.setattr(placed, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    monkeypatch.setattr(user_files, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
     assert noted() == before
     assert read == ["labels.csv"]
     assert noted() == before

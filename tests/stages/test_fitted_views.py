@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.commands.predict_images import predict_files
+from tropho.data.task_data import read_inputs
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
-from tropho.predicting.ensembles import MEMBER, VIEW, finish_members, fuse_members
+from tropho.inference.ensemble_members import load_members, of_images, out_of_fold
+from tropho.inference.fuse_members import MEMBER, VIEW, finish_members, fuse_members
 from tropho.stages import evaluate, train
-from tropho.stages.inputs import read_inputs
-from tropho.stages.members import load_members, of_images, out_of_fold
-from tropho.stages.predict import predict_files
 from tropho.tables import BOX
 from tropho.tracking import NullTracker
-from tropho.training.fit import make_accelerator
+from tropho.training.trainer import make_accelerator
 
 SMALL = {
     "model.fpn_channels": 8,
@@ -71,7 +71,7 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
     assert read_json(paths.evaluate / "finish.json") == FITTED
     rows = [finish_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
     assert len(rows[0]) < len(rows[1])
-    monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: fitting)
+    monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: fitting)
     predict_files("smear_demo", [paths.raw / name for name in inputs.test], paths.root / "out.csv", paths.root)
     out, known = pd.read_csv(paths.root / "out.csv"), task.submission(rows[1], inputs.test)
     assert len(out) == len(known)

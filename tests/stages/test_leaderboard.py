@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.stages.leaderboard import differences, print_leaderboard
+from tropho.commands.leaderboard import differences, print_leaderboard
 from tropho.tracking import open_tracker, tracked_parameters
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tropho.stages.leakage import shared_with
+from tropho.evaluation.leaks import shared_with
 
 
 def test_groups_and_duplicates_count_and_missing_ones_do_not():

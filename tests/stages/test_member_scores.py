@@ -3,13 +3,13 @@
 import pandas as pd
 import pytest
 
-from tropho.predicting.ensembles import stack_members
-from tropho.predicting.predictor import Predictor
+from tropho.data.task_data import Truth
+from tropho.inference.ensemble_members import Member
+from tropho.inference.fuse_members import stack_members
+from tropho.inference.predictor import Predictor
 from tropho.stages.evaluate import _write_members
-from tropho.stages.members import Member
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty, join_names
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
 
 CLASSES = ["Trophozoite", "WBC"]
 

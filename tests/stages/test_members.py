@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tropho.commands.predict_images import predict_files
 from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import read_json, sha256_of, write_json
-from tropho.images.pack import write_pack
+from tropho.images.cache import write_pack
+from tropho.paths import Paths
 from tropho.stages import evaluate, train
-from tropho.stages.paths import Paths
-from tropho.stages.predict import predict_files
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
 from tropho.tracking import NullTracker
 
@@ -138,7 +138,7 @@ def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
     settings = chosen(**{"train.ensemble": OTHER, "predict.member_weights": "fitted"})
     train.run(settings, paths.root)
     evaluate.run(settings, paths.root)
-    monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: settings)
+    monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: settings)
     files = [paths.raw / f"im{number}.png" for number in range(16, 20)]
     predict_files("cells_demo", files, paths.root / "out.csv", paths.root)
     out = pd.read_csv(paths.root / "out.csv")
@@ -152,7 +152,7 @@ def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
 def test_any_image_is_predicted_by_the_present_settings(chosen, paths, monkeypatch):
     train.run(chosen(), paths.root)
     monkeypatch.setattr(
-        "tropho.stages.predict.load_task", lambda task, path: chosen(**{"predict.tta": ["identity", "hflip"]})
+        "tropho.commands.predict_images.load_task", lambda task, path: chosen(**{"predict.tta": ["identity", "hflip"]})
     )
     mirrored = paths.root / "mirrored.png"
     Image.open(paths.raw / "im04.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)

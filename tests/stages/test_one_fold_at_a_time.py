@@ -12,8 +12,8 @@ from training.conftest import data  # noqa: F401 - a fixture
 from tropho.files import read_json
 from tropho.stages import train
 from tropho.tasks import build_task
-from tropho.tasks.classification import ClassificationTask
-from tropho.training import fit
+from tropho.tasks.classification_task import ClassificationTask
+from tropho.training import trainer
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_stopped_fold_leaves_no_model(chosen, paths, alive, monkeypatch):  # n
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "validate", stop)
+        patch.setattr(trainer, "validate", stop)
         with pytest.raises(KeyboardInterrupt):
             train.run(chosen(), paths.root)
     train.run(chosen(), paths.root)
@@ -56,13 +56,13 @@ def test_a_stopped_fold_leaves_no_model(chosen, paths, alive, monkeypatch):  # n
 
 def test_each_model_is_frozen_by_its_own_settings(chosen, paths, monkeypatch):  # noqa: F811
     made = []
-    make = fit.make_accelerator
+    make = trainer.make_accelerator
 
     def noted(settings):
         made.append(make(settings))
         return made[-1]
 
-    monkeypatch.setattr(fit, "make_accelerator", noted)
+    monkeypatch.setattr(trainer, "make_accelerator", noted)
     frozen = {"model.name": "resnet", "model.pretrained": False, "train.freeze_backbone_epochs": 1}
     train.run(chosen(**{"train.ensemble": {"frozen": frozen}}), paths.root)
     assert [each.ddp_handler.find_unused_parameters for each in made] == [False, True]
@@ -73,7 +73,9 @@ def test_models_of_several_precisions_are_trained_in_one_process(settings, data)
     found = []
     for precision in ("float32", "bf16", "float32"):
         small = {"augment.image_size": 32, "model.name": "lenet", "train.epochs": 1, "train.precision": precision}
-        found.append(fit.fit(build_task(settings("cells_demo", **small), ["a", "b"]), pack, truth, truth, 0).weights)
+        found.append(
+            trainer.fit(build_task(settings("cells_demo", **small), ["a", "b"]), pack, truth, truth, 0).weights
+        )
     assert not torch.equal(found[0]["dense.1.weight"], found[1]["dense.1.weight"])
     torch.testing.assert_close(found[0], found[2], rtol=0, atol=0)
 

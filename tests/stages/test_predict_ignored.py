@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.audit.protocol import ignored_in
+from tropho.data.audit.missing_labels import ignored_in
 from tropho.errors import UsageError
-from tropho.stages.members import left_out_findings
-from tropho.stages.paths import Paths
+from tropho.inference.ensemble_members import left_out_findings
+from tropho.paths import Paths
 
 FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}
 

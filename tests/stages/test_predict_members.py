@@ -8,12 +8,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stages.records import fold_entry
-from tropho.config import member_settings
+from tropho.commands.predict_images import predict_files
+from tropho.config.load import member_settings
 from tropho.errors import DataError
+from tropho.evaluation.manifest import write_evaluated
 from tropho.files import read_json, write_json
-from tropho.stages.evaluated import write_evaluated
-from tropho.stages.paths import Paths
-from tropho.stages.predict import predict_files
+from tropho.paths import Paths
 from tropho.tasks import build_task
 
 SMALL = {
@@ -47,7 +47,7 @@ def ensemble(settings, tmp_path, monkeypatch):
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         entries = {name: {"folds": [fold_entry(paths.fold(0, name))]} for name in ["base", *members]}
         write_json(paths.models / "run.json", {**entries.pop("base"), "members": entries})
-        monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: chosen)
+        monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: chosen)
         return paths
 
     return make

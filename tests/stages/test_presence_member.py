@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.commands.predict_images import predict_files
 from tropho.errors import DataError
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json, write_json
 from tropho.stages import evaluate, submit, train
-from tropho.stages.predict import predict_files
 from tropho.tables import BOX
 from tropho.tracking import NullTracker
 
@@ -54,7 +54,7 @@ def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear
     assert read_json(paths.evaluate / "finish.json") == {}  # one member for boxes, one for NEG: nothing to fit
 
     submit.run(chosen, paths.root)
-    monkeypatch.setattr("tropho.stages.predict.load_task", lambda task, path: chosen)
+    monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: chosen)
     files = [paths.raw / f"im{number}.png" for number in range(12, 15)]
     predict_files("smear_demo", files, paths.root / "out.csv", paths.root)
     handed_in, found = pd.read_csv(paths.submission), pd.read_csv(paths.root / "out.csv")

@@ -6,15 +6,17 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from tropho.commands import predict_images
+from tropho.data.task_data import Truth
 from tropho.errors import DataError
+from tropho.evaluation import results_writer
+from tropho.evaluation.manifest import check_evaluated, write_evaluated
+from tropho.evaluation.results_writer import Judged
 from tropho.files import write_json
 from tropho.images.decode import ImageReader
 from tropho.metrics.bootstrap import FEW_GROUPS
-from tropho.stages import evaluate, judging, predict, submit
-from tropho.stages.evaluated import check_evaluated, write_evaluated
-from tropho.stages.judging import Judged
+from tropho.stages import evaluate, submit
 from tropho.tables import write_table
-from tropho.tasks.base import Truth
 
 
 class Fixed:
@@ -62,7 +64,7 @@ def test_the_headline_is_the_test_s_where_there_is_one(judged):
     judged.add("test", truth_of("c"), rows("c"), rows("c"))
     assert judged.headline()["on"] == "test"
     written = (judged.folder / "tables" / "test" / "metrics.csv").read_text()
-    assert judging.UNDEFINED in written
+    assert results_writer.UNDEFINED in written
     assert "0.25" in written
 
 
@@ -178,5 +180,8 @@ def test_confidences_are_rounded_and_boxes_are_not(tmp_path):
 
 
 def test_files_are_named_by_their_paths_where_names_repeat():
-    assert predict._names([Path("x/a.png"), Path("y/b.png")]) == {"a.png": Path("x/a.png"), "b.png": Path("y/b.png")}
-    assert list(predict._names([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]
+    assert predict_images._names([Path("x/a.png"), Path("y/b.png")]) == {
+        "a.png": Path("x/a.png"),
+        "b.png": Path("y/b.png"),
+    }
+    assert list(predict_images._names([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from tropho.commands import stage_lock
 from tropho.errors import UsageError
-from tropho.stages import running
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_one_process_a_stage_but_for_some(settings, tmp_path, monkeypatch, stage
         monkeypatch.setenv("RANK", rank)
     made = settings("cells_demo", **{"tune.storage": storage})
     before = signal.getsignal(signal.SIGTERM)
-    with running.running(made, stage, tmp_path):
-        lock = running.Paths(tmp_path, made.name).lock(stage)
+    with stage_lock.running(made, stage, tmp_path):
+        lock = stage_lock.Paths(tmp_path, made.name).lock(stage)
         assert lock.exists() == locked
         assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
         if locked:
@@ -37,7 +37,7 @@ def test_a_stage_in_a_thread_leaves_signals_alone():
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def work():
-        with running._ending_with_dvc():
+        with stage_lock._ending_with_dvc():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
@@ -49,20 +49,20 @@ def test_a_stage_in_a_thread_leaves_signals_alone():
 @pytest.mark.parametrize("started", [False, True])
 def test_a_stage_of_dvc_watches_it(monkeypatch, started):
     watched = threading.Event()
-    monkeypatch.setattr(running, "_watch", lambda parent: watched.set() if parent == os.getppid() else None)
+    monkeypatch.setattr(stage_lock, "_watch", lambda parent: watched.set() if parent == os.getppid() else None)
     monkeypatch.delenv("DVC_STAGE", raising=False)
     if started:
         monkeypatch.setenv("DVC_STAGE", "train@t")
-    with running._ending_with_dvc():
+    with stage_lock._ending_with_dvc():
         assert watched.wait(5 if started else 0.05) == started
 
 
 def test_a_stage_ends_once_its_parent_is_another(monkeypatch):
     parents, killed = iter([7, 7, 1]), []
-    monkeypatch.setattr(running.os, "getppid", lambda: next(parents))
-    monkeypatch.setattr(running.os, "kill", lambda *call: killed.append(call))
-    monkeypatch.setattr(running.time, "sleep", lambda seconds: None)
-    running._watch(7)
+    monkeypatch.setattr(stage_lock.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(stage_lock.os, "kill", lambda *call: killed.append(call))
+    monkeypatch.setattr(stage_lock.time, "sleep", lambda seconds: None)
+    stage_lock._watch(7)
     assert killed == [(os.getpid(), signal.SIGTERM)]
     assert list(parents) == []
 
@@ -80,13 +80,13 @@ def test_a_stage_waits_for_one_that_is_ending(tmp_path, monkeypatch, free_at, ge
     def sleep(seconds):
         clock.now += seconds
 
-    monkeypatch.setattr(running, "fcntl", SimpleNamespace(lockf=lockf, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB))
-    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    monkeypatch.setattr(stage_lock, "fcntl", SimpleNamespace(lockf=lockf, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB))
+    monkeypatch.setattr(stage_lock, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
     path = tmp_path / "lock"
     path.write_text("1234")
     with path.open("a+") as file:
         if gets_it:
-            running._acquire(file, "train t")
+            stage_lock._acquire(file, "train t")
             return
         with pytest.raises(UsageError, match=r"tropho train t is already running \(process 1234\)"):
-            running._acquire(file, "train t")
+            stage_lock._acquire(file, "train t")

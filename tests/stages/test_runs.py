@@ -8,9 +8,10 @@ from filelock import FileLock
 
 from stages.test_members import OTHER, chosen, fits, paths, untracked  # noqa: F401 - fixtures
 from tropho.files import read_json, sha256_of
-from tropho.stages import evaluate, runs, train
-from tropho.stages.paths import Paths
-from tropho.stages.runs import copy_results, locked_runs
+from tropho.inference import trained_folds
+from tropho.inference.trained_folds import copy_results, locked_runs
+from tropho.paths import Paths
+from tropho.stages import evaluate, train
 
 
 def test_earlier_settings_take_their_folds_back(chosen, paths, fits, capsys):  # noqa: F811
@@ -84,7 +85,7 @@ def test_curves_hold_the_means_over_folds_of_scored_epochs(chosen, paths):  # no
 
 def test_one_process_at_a_time_trains_a_model(tmp_path, monkeypatch):
     entered, told = [], threading.Event()
-    monkeypatch.setattr(runs, "say", lambda sentence: told.set())
+    monkeypatch.setattr(trained_folds, "say", lambda sentence: told.set())
 
     def enter():
         with locked_runs([tmp_path / "b", tmp_path / "a", tmp_path / "a"]):

@@ -6,12 +6,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from tropho.data.task_data import Inputs, Truth
 from tropho.errors import DataError, UsageError
-from tropho.stages import inputs as reading
-from tropho.stages import trials
-from tropho.stages.inputs import Inputs
 from tropho.tables import BOXES, empty
-from tropho.tasks.base import Truth
+from tropho.training import inputs as reading
+from tropho.tuning import objective
 
 
 def grouped(*sizes):
@@ -23,31 +22,31 @@ def grouped(*sizes):
 
 
 def test_a_search_is_judged_by_the_part_nearest_to_its_due_size():
-    inputs = trials.search_inputs(grouped(40, 18, 12, 12, 18), 0)
+    inputs = objective.search_inputs(grouped(40, 18, 12, 12, 18), 0)
     assert {each[0] for each in inputs.folds[0]} in ({"q"}, {"t"}, {"u"})
     assert len(inputs.folds[0]) == 18
     assert len(inputs.folds[1]) == 82
-    two = trials.search_inputs(grouped(5, 6), 0)
+    two = objective.search_inputs(grouped(5, 6), 0)
     assert sorted(map(len, two.folds.values())) == [5, 6]
     with pytest.raises(DataError, match="are all of one group"):
-        trials.search_inputs(grouped(5), 0)
+        objective.search_inputs(grouped(5), 0)
 
 
 @pytest.mark.parametrize(("asked", "count"), [(None, 9), (4, 4), (9, 9), (20, 9)])
 def test_trials_train_on_some_images(settings, asked, count):
     made = settings("cells_demo", **{"tune.max_train_images": asked})
-    drawn = trials._drawn([str(number) for number in range(9)], made)
+    drawn = objective._drawn([str(number) for number in range(9)], made)
     assert len(set(drawn)) == len(drawn) == count
-    assert drawn == trials._drawn([str(number) for number in range(9)], made)
+    assert drawn == objective._drawn([str(number) for number in range(9)], made)
 
 
 def test_a_search_runs_in_one_process(settings, monkeypatch):
-    monkeypatch.setattr(trials, "this_process", lambda: SimpleNamespace(num_processes=2))
+    monkeypatch.setattr(objective, "this_process", lambda: SimpleNamespace(num_processes=2))
     with pytest.raises(UsageError, match="tune runs in one process"):
-        trials.search(settings("cells_demo"), None, None)
-    monkeypatch.setattr(trials, "this_process", lambda: SimpleNamespace(num_processes=1))
+        objective.search(settings("cells_demo"), None, None)
+    monkeypatch.setattr(objective, "this_process", lambda: SimpleNamespace(num_processes=1))
     with pytest.raises(DataError, match=r"images\.csv"):  # goes on to read its inputs
-        trials.search(settings("cells_demo"), reading.Paths(reading.CODE / "nowhere", "t"), None)
+        objective.search(settings("cells_demo"), reading.Paths(reading.CODE / "nowhere", "t"), None)
 
 
 def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
@@ -68,10 +67,10 @@ def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
 
     tracked = SimpleNamespace(log_params=logged.append, log_metrics=lambda *call: logged.append(call))
     parent = SimpleNamespace(child=lambda name, tags: nullcontext(tracked))
-    monkeypatch.setattr(trials, "fit", fit)
-    monkeypatch.setattr(trials, "build_task", lambda *_: None)
-    monkeypatch.setattr(trials, "fitted_settings", lambda made, _: made)
-    found = trials._trial(settings("cells_demo"), Report(), grouped(2), ["p1"], parent)
+    monkeypatch.setattr(objective, "fit", fit)
+    monkeypatch.setattr(objective, "build_task", lambda *_: None)
+    monkeypatch.setattr(objective, "fitted_settings", lambda made, _: made)
+    found = objective._trial(settings("cells_demo"), Report(), grouped(2), ["p1"], parent)
     assert found == 0.75
     assert reported == [(2, 0.75)]
     assert logged == [{"train.lr": 0.1}, ({"loss": 0.5}, 1), ({"loss": 0.25, "score": 0.75}, 2)]

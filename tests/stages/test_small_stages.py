@@ -9,14 +9,15 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
+from tropho.commands import leaderboard, record_score, status, summary, upload
 from tropho.errors import DataError, OutsideError, UsageError
+from tropho.evaluation import register_ensemble
 from tropho.files import sha256_of, write_json
-from tropho.stages import leaderboard, ledger, registration, state, summary, upload
-from tropho.stages.frames import to_stored_frame
-from tropho.stages.paths import Paths
-from tropho.stages.target import audited_labels
+from tropho.paths import Paths
+from tropho.submission.box_frame import to_stored_frame
+from tropho.submission.submission_log import LEDGER, enter, record
+from tropho.submission.target import audited_labels
 from tropho.tables import BOX, IMAGES, conform
-from tropho.tracking.ledger import LEDGER, enter, record
 
 
 @pytest.fixture
@@ -79,10 +80,10 @@ def test_states_follow_the_lock(tmp_path):
 
     def told(outs, **recorded):
         entry = {"outs": [{"path": each} for each in outs], "params": {"params.yaml": recorded}}
-        return state._state(entry, params, tmp_path)
+        return status._state(entry, params, tmp_path)
 
-    assert state._state(None, params, tmp_path) == "-"
-    assert state._state({}, params, tmp_path) == "done"
+    assert status._state(None, params, tmp_path) == "-"
+    assert status._state({}, params, tmp_path) == "done"
     assert told(["there"], **{"tasks.t.train": {"epochs": 3}}) == "done"
     assert told(["there"], **{"tasks.t.train": {"epochs": 3}, "tasks.t.train.epochs": 4}) == "changed"
     assert told(["there"], **{"tasks.t.other.key": 1}) == "changed"
@@ -95,7 +96,7 @@ def test_active_tasks_are_bold(tmp_path, capsys, monkeypatch, active):
     monkeypatch.setenv("COLUMNS", "200")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": active}))
-    state.print_tasks(tmp_path)
+    status.print_tasks(tmp_path)
     printed = capsys.readouterr().out
     assert ("\x1b[1mcells_demo" in printed) == bool(active)
     assert "\x1b[1msmear_demo" not in printed
@@ -179,39 +180,39 @@ def recorded(tmp_path):
 
 
 def test_public_scores_are_by_run(recorded):
-    assert ledger.public_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
-    assert ledger.public_scores(recorded, "smear_demo") == {}
-    assert len(ledger.submissions(recorded, None)) == 2
-    assert ledger.submissions(recorded, "smear_demo").empty
+    assert record_score.public_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
+    assert record_score.public_scores(recorded, "smear_demo") == {}
+    assert len(record_score.submissions(recorded, None)) == 2
+    assert record_score.submissions(recorded, "smear_demo").empty
     paths = Paths(recorded, "cells_demo")
     lost = {"task": "cells_demo", "sha256": "c" * 64, "written": "2026-01-03", "score": 0.9}
     enter(paths.ledger, paths.ledger_copy, lost)
     record(paths.ledger, paths.ledger_copy, 0.5)
-    assert set(ledger.public_scores(recorded, "cells_demo")) == {"ra"}
+    assert set(record_score.public_scores(recorded, "cells_demo")) == {"ra"}
 
 
 def test_a_score_is_recorded_for_the_file_that_is_there(recorded):
     paths = Paths(recorded, "cells_demo")
-    told = ledger.record_score(recorded, "cells_demo", 0.7, None, None)
+    told = record_score.record_score(recorded, "cells_demo", 0.7, None, None)
     assert "submission bbbbbbbb of 2026-01-02T10:00" in told
     paths.submission.write_text("not in the ledger")
-    assert "submission bbbbbbbb" in ledger.record_score(recorded, "cells_demo", 0.71, None, None)
+    assert "submission bbbbbbbb" in record_score.record_score(recorded, "cells_demo", 0.71, None, None)
     entry = {"task": "cells_demo", "sha256": sha256_of(paths.submission), "written": "2025-01-01", "score": 0.5}
     enter(paths.ledger, paths.ledger_copy, entry)
-    told = ledger.record_score(recorded, "cells_demo", 0.6, None, None)
+    told = record_score.record_score(recorded, "cells_demo", 0.6, None, None)
     assert f"submission {sha256_of(paths.submission)[:8]}" in told
-    assert "submission aaaaaaaa" in ledger.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
+    assert "submission aaaaaaaa" in record_score.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
     assert paths.leaderboard.exists()
 
 
 def test_cells_of_submissions():
     row = pd.Series(dict.fromkeys(LEDGER, float("nan")), dtype=object)
     row[["task", "sha256", "written", "score_name", "score"]] = ["t", "f" * 64, "2026-01-02T03:04:05", "m", 0.5]
-    assert ledger._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
+    assert record_score._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
     row[["low", "high", "public", "private"]] = [0.25, 0.75, 0.5, 1.0]
     for dirty, commit in (("true", "abcdef12+"), ("false", "abcdef12"), (pd.NA, "abcdef12")):
         row[["git_commit", "git_dirty"]] = ["abcdef123456", dirty]
-        assert ledger._cells(row) == [
+        assert record_score._cells(row) == [
             *("t", "ffffffff", "2026-01-02 03:04", "m", "0.5000", "0.2500 to 0.7500", "0.5000", "1.0000"),
             commit,
         ]
@@ -259,9 +260,9 @@ def test_a_leaderboard_of_no_task_is_wrong_usage(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_the_best_of_those_that_compare_is_champion(tmp_path, monkeypatch, capsys, runs, best, told):
-    table = pd.DataFrame(runs, columns=["id", registration.COMPARED_BY, "score"])
-    monkeypatch.setattr(registration, "best_runs", lambda *_: table)
-    assert registration._is_best(Paths(tmp_path, "t"), "me", "k") is best
+    table = pd.DataFrame(runs, columns=["id", register_ensemble.COMPARED_BY, "score"])
+    monkeypatch.setattr(register_ensemble, "best_runs", lambda *_: table)
+    assert register_ensemble._is_best(Paths(tmp_path, "t"), "me", "k") is best
     assert ("without a comparison" in capsys.readouterr().err) == told
 
 
@@ -269,15 +270,15 @@ def test_a_store_that_can_not_be_read_has_no_champion(tmp_path, monkeypatch):
     def away(*_):
         raise OutsideError("away")
 
-    monkeypatch.setattr(registration, "best_runs", away)
-    assert registration._is_best(Paths(tmp_path, "t"), "me", "k") is False
+    monkeypatch.setattr(register_ensemble, "best_runs", away)
+    assert register_ensemble._is_best(Paths(tmp_path, "t"), "me", "k") is False
 
 
 @pytest.mark.parametrize(("run_id", "best", "alias"), [(None, True, None), ("r", True, "champion"), ("r", False, None)])
 def test_models_are_registered_with_their_alias(tmp_path, settings, monkeypatch, run_id, best, alias):
     logged, made = [], settings("cells_demo")
-    monkeypatch.setattr(registration, "_is_best", lambda *_: best)
-    monkeypatch.setattr(registration, "ensemble_record", lambda members, *_: {"members": members})
+    monkeypatch.setattr(register_ensemble, "_is_best", lambda *_: best)
+    monkeypatch.setattr(register_ensemble, "ensemble_record", lambda members, *_: {"members": members})
     paths = Paths(tmp_path, made.name)
     (paths.models / "fold0").mkdir(parents=True)
 
@@ -287,5 +288,5 @@ def test_models_are_registered_with_their_alias(tmp_path, settings, monkeypatch,
     run = SimpleNamespace(id=run_id, set_tags=lambda tags: None, log_model=log_model)
     inputs = SimpleNamespace(classes=["a"], data_hash="d")
     found = {"score_name": "m", "folds": [{"fold": 0}]}
-    registration.register_models(run, made, paths, inputs, found, {})
-    assert logged == [(sorted(["models", registration.FILE]), made.name, alias, 16)]
+    register_ensemble.register_models(run, made, paths, inputs, found, {})
+    assert logged == [(sorted(["models", register_ensemble.FILE]), made.name, alias, 16)]

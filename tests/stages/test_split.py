@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError
-from tropho.splitting.summary import summarise
 from tropho.stages.split import run, split
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, read_table, write_table
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.class_coverage import gaps
 from tropho.errors import DataError
-from tropho.splitting.coverage import gaps
 from tropho.stages.split import run, split
 from tropho.tables import BOX, BOXES, IMAGES, conform, write_table
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError, UsageError
-from tropho.splitting.summary import summarise
 from tropho.stages.split import run, split
 from tropho.tables import BOXES, IMAGES, write_table
 

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from tropho.cli import app
 from tropho.errors import DataError, UsageError
+from tropho.evaluation.manifest import write_evaluated
 from tropho.files import read_json, write_json
+from tropho.paths import Paths
 from tropho.stages import submit
-from tropho.stages.evaluated import write_evaluated
-from tropho.stages.paths import Paths
+from tropho.submission.submission_log import read_ledger
 from tropho.tables import IMAGES, SPLITS, write_table
 from tropho.tasks import build_task
-from tropho.tracking.ledger import read_ledger
 
 CLASSES = ["Parasitized", "Uninfected"]
 

@@ -6,18 +6,18 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from tropho.data.task_data import Inputs, Truth, read_inputs
 from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of, write_json
 from tropho.images.decode import DECODING
-from tropho.images.shrunk import ShrunkPack
-from tropho.stages import inputs as reading
-from tropho.stages import members, runs, train
-from tropho.stages.inputs import Inputs, read_inputs
-from tropho.stages.members import CONFIG
-from tropho.stages.paths import BASE
-from tropho.stages.runs import FILES
+from tropho.images.resized_cache import ShrunkPack
+from tropho.inference import ensemble_members, trained_folds
+from tropho.inference.ensemble_members import CONFIG
+from tropho.inference.trained_folds import FILES
+from tropho.paths import BASE
+from tropho.stages import train
 from tropho.tables import BOX, BOXES, conform, empty
-from tropho.tasks.base import Truth
+from tropho.training import inputs as reading
 
 
 def folds(*scores):
@@ -48,7 +48,10 @@ def test_an_epoch_is_told_in_a_line():
 def test_members_stand_beside_the_task_s_own_model():
     entries = {BASE: {"folds": [1]}, "b": {"folds": [2]}}
     assert train._by_member(entries) == {"folds": [1], "members": {"b": {"folds": [2]}}}
-    assert members.model_entries(train._by_member(entries)) == {BASE: train._by_member(entries), "b": {"folds": [2]}}
+    assert ensemble_members.model_entries(train._by_member(entries)) == {
+        BASE: train._by_member(entries),
+        "b": {"folds": [2]},
+    }
     assert train._place(SimpleNamespace(name=BASE), 3) == "fold3"
     assert train._place(SimpleNamespace(name="b"), 3) == "b/fold3"
 
@@ -76,22 +79,22 @@ def fold(tmp_path):
 
 def test_damaged_files_are_those_that_differ_from_the_record(fold):
     folder, entry = fold
-    assert runs.damaged_files(folder, entry) == []
-    assert runs.damaged_files(folder, {"fold": 0}) == list(FILES)
+    assert trained_folds.damaged_files(folder, entry) == []
+    assert trained_folds.damaged_files(folder, {"fold": 0}) == list(FILES)
     (folder / FILES[1]).write_text("epoch,loss\n1,2\n")
-    assert runs.damaged_files(folder, entry) == [FILES[1]]
+    assert trained_folds.damaged_files(folder, entry) == [FILES[1]]
     (folder / FILES[0]).unlink()
-    assert runs.damaged_files(folder, entry) == list(FILES)
+    assert trained_folds.damaged_files(folder, entry) == list(FILES)
 
 
 def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, monkeypatch):
     folder, entry = fold
-    monkeypatch.setattr(members, "load_predictor", lambda *_: "model")
+    monkeypatch.setattr(ensemble_members, "load_predictor", lambda *_: "model")
     paths = SimpleNamespace(fold=lambda number, name: folder)
     made = settings("cells_demo")
 
     def load(**more):
-        return members.load_entry(BASE, {"folds": [entry], **more}, made, paths, None)
+        return ensemble_members.load_entry(BASE, {"folds": [entry], **more}, made, paths, None)
 
     assert load() == {0: "model"}
     with pytest.raises(DataError, match=f"{CONFIG} is missing or damaged"):
@@ -109,12 +112,12 @@ def test_members_are_those_that_the_settings_ask_for(settings, tmp_path):
     made = settings("cells_demo", **{"train.ensemble": {"b": {"train.seed": 1}}})
     paths = SimpleNamespace(models=tmp_path, audit=tmp_path)
     record = {"folds": [], "members": {"b": {"folds": []}}}
-    assert list(members.wanted_entries(made, paths, record)) == [BASE, "b"]
+    assert list(ensemble_members.wanted_entries(made, paths, record)) == [BASE, "b"]
     for other in ({"folds": []}, {**record, "members": {"b": {}, "c": {}}}):
         with pytest.raises(DataError, match="asks for base, b; run"):
-            members.wanted_entries(made, paths, other)
+            ensemble_members.wanted_entries(made, paths, other)
     with pytest.raises(DataError, match="was trained on other images"):
-        members.load_members(made, paths, {**record, "data_hash": "x"}, SimpleNamespace(data_hash="y"), None)
+        ensemble_members.load_members(made, paths, {**record, "data_hash": "x"}, SimpleNamespace(data_hash="y"), None)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_findings_count_where_they_are_asked_for(settings, tmp_path, protocol, t
     made = made.model_copy(update={"audit": made.audit.model_copy(update={"protocol": protocol})})
     if there:
         write_json(tmp_path / "summary.json", {"left_out": [{"class": "a"}]})
-    assert members.left_out_findings(made, SimpleNamespace(audit=tmp_path)) == found
+    assert ensemble_members.left_out_findings(made, SimpleNamespace(audit=tmp_path)) == found
 
 
 @pytest.mark.parametrize(("trials_", "views", "apart"), [(0, 1, False), (0, 2, False), (5, 1, False), (1, 2, True)])
@@ -139,9 +142,9 @@ def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_,
         inputs=SimpleNamespace(fold=lambda number: (None, None)),
         views=lambda *_: ["views"], predict=lambda *_: frame.assign(how="merged"),
     )  # fmt: skip
-    monkeypatch.setattr(members, "stack_views", lambda tables: frame.assign(how="apart"))
-    monkeypatch.setattr(members, "stack_members", lambda tables: tables[BASE])
-    assert members.out_of_fold([member], None)["how"].tolist() == ["apart" if apart else "merged"]
+    monkeypatch.setattr(ensemble_members, "stack_views", lambda tables: frame.assign(how="apart"))
+    monkeypatch.setattr(ensemble_members, "stack_members", lambda tables: tables[BASE])
+    assert ensemble_members.out_of_fold([member], None)["how"].tolist() == ["apart" if apart else "merged"]
 
 
 def test_inputs_are_read_by_fold_and_subset(smear_paths):

@@ -4,12 +4,13 @@ import pandas as pd
 import pytest
 
 from stages.test_members import chosen, paths, untracked  # noqa: F401 - fixtures
+from tropho.data.task_data import read_inputs
 from tropho.errors import DataError
 from tropho.files import read_json
-from tropho.stages import evaluate, train, trials, tune
-from tropho.stages.inputs import read_inputs
+from tropho.stages import evaluate, train, tune
 from tropho.tables import IMAGES, SPLITS, read_table, write_table
 from tropho.tracking import NullTracker
+from tropho.tuning import objective
 
 SEARCH = {"tune.trials": 2, "tune.epochs": 1, "tune.space": {"train.lr": {"choices": [1.0e-3, 1.0e-2]}}}
 
@@ -27,7 +28,7 @@ def group(paths, size):  # noqa: F811
 def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: F811
     group(paths, size)
     inputs = read_inputs(paths)
-    held = trials.search_inputs(inputs, seed)
+    held = objective.search_inputs(inputs, seed)
     rest, judges = held.fold(0)
     both = [set(each.images["image_id"]) for each in (rest, judges)]
     assert both[0] | both[1] == set(inputs.folds[1])  # what the model of fold 0 is trained on
@@ -35,25 +36,25 @@ def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: 
     assert not set(rest.images["group"]) & set(judges.images["group"])
     assert set(judges.images["label"]) == set(rest.images["label"]) == set(inputs.classes)
     assert 2 <= len(both[1]) <= 4
-    assert trials.search_inputs(inputs, seed).folds == held.folds
+    assert objective.search_inputs(inputs, seed).folds == held.folds
 
 
 def test_one_group_alone_can_not_be_divided(paths):  # noqa: F811
     group(paths, 8)
     with pytest.raises(DataError, match=r"all of one group.*set tune\.trials to 0"):
-        trials.search_inputs(read_inputs(paths), 0)
+        objective.search_inputs(read_inputs(paths), 0)
 
 
 def test_no_image_that_is_validated_later_chooses(chosen, paths, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(trials, "open_tracker", lambda root: NullTracker())
+    monkeypatch.setattr(objective, "open_tracker", lambda root: NullTracker())
     seen = []
-    fit = trials.fit
+    fit = objective.fit
 
     def watched(task, pack, train_truth, judged, *rest, **options):
         seen.append([set(each.images["image_id"]) for each in (train_truth, judged)])
         return fit(task, pack, train_truth, judged, *rest, **options)
 
-    monkeypatch.setattr(trials, "fit", watched)
+    monkeypatch.setattr(objective, "fit", watched)
     settings = chosen(**SEARCH, **{"tune.max_train_images": 5, "train.n_folds": None})
     assert set(tune.run(settings, paths.root)) == {"train.lr"}
     first = set(read_inputs(paths).folds[0])

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tropho.data.task_data import Truth
 from tropho.errors import DataError
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
-from tropho.tasks.labelled_images import class_weights
+from tropho.tasks.classification_dataset import class_weights
 
 CLASSES = ["cat", "dog", "emu"]
 

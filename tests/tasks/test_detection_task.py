@@ -5,13 +5,13 @@ import pytest
 import torch
 import yaml
 
+from tropho.config.task_config import TaskSettings
+from tropho.data.task_data import Truth
 from tropho.evaluation.evaluator import build_evaluator
+from tropho.images.cache import Pack, write_pack
 from tropho.images.decode import ImageReader
-from tropho.images.pack import Pack, write_pack
-from tropho.settings import TaskSettings
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
 
 
 class Sizes:

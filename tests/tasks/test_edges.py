@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tasks.test_detection_task import Sizes, output, truth_of
-from tropho.images.scenes import REGION
+from tropho.data.task_data import Truth
+from tropho.images.annotated import REGION
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
-from tropho.tasks.boxed_images import packed_sizes, pad_batch
-from tropho.tasks.labelled_images import class_weights
+from tropho.tasks.classification_dataset import class_weights
+from tropho.tasks.detection_dataset import packed_sizes, pad_batch
 
 CELLS = ["cat", "dog"]
 

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from tropho.config import member_settings
+from tropho.config.load import member_settings
+from tropho.data.task_data import Truth
 from tropho.errors import DataError, UsageError
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.predicting.ensembles import finish_members, fuse_members, stack_members
+from tropho.inference.fuse_members import finish_members, fuse_members, stack_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
-from tropho.tasks.presence import PresenceTask
+from tropho.tasks.negative_task import PresenceTask
 
 CLASSES = ["Trophozoite", "WBC"]
 EMPTY = {"train.ensemble": {"wide": {"train.seed": 1}, "empty": {"model.name": "negative_classifier"}}}

@@ -14,8 +14,8 @@ from mlflow.protos import databricks_pb2 as codes
 from mlflow.tracking import MlflowClient
 
 from tropho.tracking import open_tracker, tracking_uri
-from tropho.tracking.guard import is_outage
-from tropho.tracking.pending import Pending
+from tropho.tracking.circuit_breaker import is_outage
+from tropho.tracking.pending_records import Pending
 from tropho.tracking.store import connect, pending_folder
 
 
@@ -289,7 +289,7 @@ def test_tracking_that_is_off_leaves_what_is_pending(root, mend, monkeypatch):
 
 
 def test_doctor_records_what_is_pending(root, mend):
-    from tropho.doctor import _pending_records
+    from tropho.commands.doctor import _pending_records
 
     assert list(_pending_records(root)) == []
     train(root)

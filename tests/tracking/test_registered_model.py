@@ -11,10 +11,10 @@ from PIL import Image
 
 from drawn import QUICK, QUICK_CLASSES, draw_cells, draw_classes
 from tropho.errors import DataError
-from tropho.stages import registration
-from tropho.stages.paths import Paths
-from tropho.tracking import open_tracker, registry, tracking_uri
-from tropho.tracking.registry import requirements
+from tropho.evaluation import register_ensemble
+from tropho.paths import Paths
+from tropho.tracking import open_tracker, register_model, tracking_uri
+from tropho.tracking.register_model import requirements
 from tropho.tracking.store import connect
 
 STAGES = ("download", "audit", "split", "augment", "tune", "train")
@@ -147,7 +147,7 @@ def test_a_registration_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
     client = connect(tracking_uri(tmp_path))
     (folder := tmp_path / "registered" / "new").mkdir(parents=True)
     (folder / "ensemble.json").write_text("{}")
-    monkeypatch.setattr(registry, "save", lambda _, to: to.mkdir())
+    monkeypatch.setattr(register_model, "save", lambda _, to: to.mkdir())
 
     def killed(*_, **__):
         raise KeyboardInterrupt
@@ -204,7 +204,7 @@ def test_the_champion_is_the_best_of_those_scored_alike(tmp_path, capsys, earlie
         with open_tracker(tmp_path).run("train t", "t", tags={"stage": "train", "validation_hash": key}) as run:
             run.log_metrics({"score": score})
         ids.append(run.id)
-    assert registration._is_best(Paths(tmp_path, "t"), ids[-1], own[0]) == champion
+    assert register_ensemble._is_best(Paths(tmp_path, "t"), ids[-1], own[0]) == champion
     assert ("without a comparison" in capsys.readouterr().err) == told
 
 
@@ -220,7 +220,7 @@ def test_scores_compare_on_the_same_images_folds_classes_and_metric(settings, ch
 
     def key(changed):
         own = {name: value for name, value in changed.items() if name in inputs}
-        return registration.validation_hash(
+        return register_ensemble.validation_hash(
             settings("cells_demo"), SimpleNamespace(**{**inputs, **own}), {**record, **changed}
         )
 

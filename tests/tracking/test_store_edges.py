@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from tropho.errors import DataError
-from tropho.tracking import open_tracker, registry, sqlite_setup, tracking_uri
-from tropho.tracking.registry import CONTENT, register
+from tropho.paths import home_of
+from tropho.tracking import open_tracker, register_model, sqlite_setup, tracking_uri
+from tropho.tracking.register_model import CONTENT, register
 from tropho.tracking.sqlite_setup import ensure_database
-from tropho.tracking.store import connect, home_of
+from tropho.tracking.store import connect
 
 
 @pytest.fixture(autouse=True)
@@ -157,7 +158,7 @@ class Registry:
 
 
 def test_the_newest_ready_version_of_a_content_is_found(monkeypatch):
-    monkeypatch.setattr(registry, "_new_version", lambda *_: "new")
+    monkeypatch.setattr(register_model, "_new_version", lambda *_: "new")
     client = Registry(
         (2, "x", "READY"),
         (10, "x", "READY"),
@@ -175,7 +176,7 @@ def test_the_newest_ready_version_of_a_content_is_found(monkeypatch):
 @pytest.fixture
 def file_of():
     """The function alone: the module acts when it is imported."""
-    from tropho.tracking.served import file_of
+    from tropho.inference.mlflow_model import file_of
 
     return file_of
 

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropho.errors import OutsideError
+from tropho.paths import home_of
 from tropho.tracking import EndedEarlyError, NullTracker, best_runs, flatten, open_tracker, tracking_uri
-from tropho.tracking.guard import FIRST_PAUSE, CircuitBreaker
-from tropho.tracking.names import mlflow_name
-from tropho.tracking.store import connect, home_of
+from tropho.tracking.circuit_breaker import FIRST_PAUSE, CircuitBreaker
+from tropho.tracking.mlflow_names import mlflow_name
+from tropho.tracking.store import connect
 
 
 @pytest.fixture(autouse=True)
@@ -359,7 +360,7 @@ def test_the_breaker_leaves_a_dead_server_alone_for_longer_and_longer():
 def test_what_an_outage_missed_is_sent_when_the_server_is_back(root, client, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     breaker = CircuitBreaker(lambda: clock.now)
-    monkeypatch.setattr("tropho.tracking.mlflow_tracker.CircuitBreaker", lambda: breaker)
+    monkeypatch.setattr("tropho.tracking.mlflow_run.CircuitBreaker", lambda: breaker)
     with open_tracker(root).run("r", "t") as run:
         with monkeypatch.context() as outage:
             outage.setattr(type(client), "log_batch", lambda *_, **__: (_ for _ in ()).throw(ConnectionError()))

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.images.pack import Pack, write_pack
+from tropho.data.task_data import Truth
+from tropho.images.cache import Pack, write_pack
 from tropho.tables import BOXES, empty
-from tropho.tasks.base import Truth
 
 
 @pytest.fixture

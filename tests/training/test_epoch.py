@@ -9,9 +9,10 @@ from accelerate import Accelerator
 from torch import nn
 
 from tropho.errors import DataError
+from tropho.inference.predict import predict_all
 from tropho.training import loop
 from tropho.training.ema import WeightAverage
-from tropho.training.loop import predict_all, train_one_epoch
+from tropho.training.loop import train_one_epoch
 
 
 class Line(nn.Module):

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from tropho.errors import UsageError
+from tropho.inference.predict import predict
 from tropho.tasks import build_task
-from tropho.training import fit as module
-from tropho.training.checkpoints import Checkpoint, Progress
-from tropho.training.fit import Fold, fit, make_accelerator, predict
+from tropho.training import trainer as module
+from tropho.training.checkpoint import Checkpoint, Progress
+from tropho.training.trainer import Fold, fit, make_accelerator
 
 MAKE = {"augment.image_size": 32, "augment.policy": "none", "model.name": "lenet"}
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from tropho.models.backbones import stage_of
+from tropho.models.backbone import stage_of
 from tropho.tasks import build_task
-from tropho.training.checkpoints import Checkpoint
-from tropho.training.fit import fit
-from tropho.training.freezing import freeze
-from tropho.training.optimizers import parameter_groups
+from tropho.training.checkpoint import Checkpoint
+from tropho.training.freeze import freeze
+from tropho.training.optimizer import parameter_groups
+from tropho.training.trainer import fit
 
 SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from tropho.config import with_overrides
+from tropho.config.load import with_overrides
 from tropho.models import build_model
-from tropho.training.layer_log import FLAT, STEPS, LayerLog, slope_share
+from tropho.training.layer_stats import FLAT, STEPS, LayerLog, slope_share
 
 
 def test_gradients_and_outputs_are_those_of_the_layer() -> None:

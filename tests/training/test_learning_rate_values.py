@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tropho.training.schedules import learning_rate, plateaus
+from tropho.training.lr_schedule import learning_rate, plateaus
 
 
 @pytest.fixture

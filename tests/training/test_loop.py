@@ -4,7 +4,7 @@ import pytest
 
 from tropho.errors import DataError
 from tropho.tasks import build_task
-from tropho.training.fit import fit
+from tropho.training.trainer import fit
 
 SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 2}
 

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tropho.training.optimizers import build_optimizer, parameter_groups
+from tropho.training.optimizer import build_optimizer, parameter_groups
 
 
 def network():

@@ -16,13 +16,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from tropho.images.pack import Pack, write_pack
+from tropho.data.task_data import Truth
+from tropho.images.cache import Pack, write_pack
 from tropho.models import build_model
-from tropho.models.processes import mean_over_processes
+from tropho.models.distributed import mean_over_processes
 from tropho.tables import BOXES, conform
 from tropho.tasks import build_task
-from tropho.tasks.base import Truth
-from tropho.training.fit import fit, with_shared_statistics
+from tropho.training.trainer import fit, with_shared_statistics
 
 HERE = Path(__file__).resolve().parent
 PLAIN = {

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tropho.tasks import build_task
-from tropho.training import fit
-from tropho.training.checkpoints import Checkpoint
+from tropho.training import trainer
+from tropho.training.checkpoint import Checkpoint
 
 SMALL = {
     "augment.image_size": 32,
@@ -20,7 +20,7 @@ SMALL = {
 def scaled(monkeypatch):
     """The scalers of all trainings in their order. They grow every other step by what is no power of two."""
     scalers = []
-    make = fit.make_accelerator
+    make = trainer.make_accelerator
 
     def made(settings):
         accelerator = make(settings)
@@ -28,7 +28,7 @@ def scaled(monkeypatch):
         scalers.append(accelerator.scaler)
         return accelerator
 
-    monkeypatch.setattr(fit, "make_accelerator", made)
+    monkeypatch.setattr(trainer, "make_accelerator", made)
     return scalers
 
 
@@ -40,10 +40,10 @@ def test_a_resumed_training_has_the_scale_of_an_undisturbed_one(settings, data, 
         if row["epoch"] == 2:
             raise KeyboardInterrupt
 
-    whole = fit.fit(task, pack, truth, truth, 0)
+    whole = trainer.fit(task, pack, truth, truth, 0)
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"), kill)
-    resumed = fit.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"))
+        trainer.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"), kill)
+    resumed = trainer.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"))
     assert scaled[0].get_scale() == scaled[2].get_scale() == pytest.approx(1000 * 1.7**3)
     torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)
 
@@ -51,6 +51,6 @@ def test_a_resumed_training_has_the_scale_of_an_undisturbed_one(settings, data, 
 def test_every_training_begins_with_a_scale_of_its_own(settings, data, scaled):
     pack, truth = data
     task = build_task(settings("cells_demo", **SMALL), ["a", "b"])
-    first, second = (fit.fit(task, pack, truth, truth, 0) for _ in range(2))
+    first, second = (trainer.fit(task, pack, truth, truth, 0) for _ in range(2))
     assert scaled[0].get_scale() == scaled[1].get_scale()
     torch.testing.assert_close(first.weights, second.weights, rtol=0, atol=0)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from tropho.training.schedules import learning_rate, plateaus
+from tropho.training.lr_schedule import learning_rate, plateaus
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from torch import nn
 
 from tropho.seeds import sample_seed
 from tropho.tasks import build_task
-from tropho.training.checkpoints import Checkpoint, Progress, drop_checkpoints
+from tropho.training.checkpoint import Checkpoint, Progress, drop_checkpoints
 from tropho.training.ema import WeightAverage
-from tropho.training.sampling import EpochSampler
+from tropho.training.sampler import EpochSampler
 
 
 def test_the_average_follows_by_the_warmed_up_decay():
@@ -152,7 +152,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path):
     (tmp_path / "fold0").mkdir()
     checkpoint = Checkpoint(tmp_path / "fold0")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tropho.training.checkpoints.atomic_path", lambda path: nullcontext(Path("/dev/full")))
+        patch.setattr("tropho.training.checkpoint.atomic_path", lambda path: nullcontext(Path("/dev/full")))
         with pytest.raises(OSError, match="No space left"):
             checkpoint.save_best(1, {"weight": torch.ones(3)})
         with pytest.raises(OSError, match="No space left"):

@@ -7,9 +7,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from tropho.errors import TrophoError
-from tropho.images.pack import Pack
+from tropho.images.cache import Pack
 from tropho.tasks import build_task
-from tropho.training.fit import fit, this_process
+from tropho.training.trainer import fit, this_process
 
 
 def main(folder: Path) -> None:

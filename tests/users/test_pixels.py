@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tropho.images.cache import Pack
 from tropho.images.decode import Decoding, read_image
-from tropho.images.pack import Pack
-from tropho.stages.frames import to_stored_frame
+from tropho.submission.box_frame import to_stored_frame
 from tropho.tables import BOX
 
 WIDE, HIGH = 96, 60
@@ -328,7 +328,7 @@ def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
     assert np.ptp(pixels) > 200
     assert np.abs(cv2.resize(pack[name], (32, 32), interpolation=cv2.INTER_AREA).astype(int) - pixels).mean() < 30
 
-    from tropho.predicting.predictor import load_predictor
+    from tropho.inference.predictor import load_predictor
 
     predictor = load_predictor(project.root / "models" / "t" / "fold0")
     assert predictor.decoding == decoding

@@ -14,7 +14,7 @@ import label_writers as writers
 from label_writers import CLASSES, Drawn, drawn_set, label_of
 from project import Project
 from tropho import tables
-from tropho.images.pack import Pack
+from tropho.images.cache import Pack
 
 COUNTS = {"train": 7, "val": 3, "test": 2}
 SUBSETS = {"train": "train", "val": "validation", "test": "test"}

@@ -8,18 +8,18 @@ import pandas as pd
 import torch
 from torch import nn
 
+from tropho.data.task_data import Truth
+from tropho.evaluation.label_issues import suspect_classes
+from tropho.evaluation.member_weights import mixture_weights
+from tropho.images.cache import Pack
 from tropho.images.decode import ImageReader
-from tropho.images.pack import Pack
 from tropho.metrics.calibration import fit_temperature, log_probabilities
-from tropho.metrics.classification import classification_intervals, classification_metrics
+from tropho.metrics.classification_metrics import classification_intervals, classification_metrics
 from tropho.metrics.confusion import quantities_table, threshold_table
 from tropho.metrics.thresholds import best_threshold, unreachable_recall
-from tropho.predicting.weights import mixture_weights
-from tropho.reporting.classification import classification_figures
-from tropho.reporting.heat_maps import examples, heat_map_sheets
-from tropho.suspects.classes import suspect_classes
-from tropho.tasks.base import Truth
-from tropho.tasks.classification import ClassificationTask
+from tropho.plots.classification_plots import classification_figures
+from tropho.plots.heat_maps import examples, heat_map_sheets
+from tropho.tasks.classification_task import ClassificationTask
 
 
 class ClassificationEvaluator:

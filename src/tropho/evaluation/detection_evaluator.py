@@ -6,19 +6,19 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from tropho.data.task_data import Truth
+from tropho.evaluation.box_issues import suspect_boxes
+from tropho.evaluation.fusion_search import Members, Way, search_fusion
+from tropho.images.cache import Pack
 from tropho.images.decode import ImageReader
-from tropho.images.pack import Pack
-from tropho.metrics.coco import coco_map
+from tropho.metrics.coco_map import coco_map
 from tropho.metrics.curves import best_confidences
-from tropho.metrics.leaderboard import leaderboard_intervals
+from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals
 from tropho.metrics.thresholds import unreachable_recall
-from tropho.predicting.finishing import suppress
-from tropho.predicting.fusion_search import Members, Way, search_fusion
-from tropho.reporting.detection import detection_figures
-from tropho.suspects.boxes import suspect_boxes
+from tropho.plots.detection_plots import detection_figures
 from tropho.tables import DETECTIONS, empty
-from tropho.tasks.base import Truth
-from tropho.tasks.detection import HIT_IOU, DetectionTask
+from tropho.tasks.detection_task import HIT_IOU, DetectionTask
+from tropho.tasks.postprocess import suppress
 
 
 class DetectionEvaluator:

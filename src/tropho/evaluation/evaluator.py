@@ -6,9 +6,10 @@ from typing import Any, Protocol
 import pandas as pd
 from torch import nn
 
+from tropho.data.task_data import Truth
+from tropho.images.cache import Pack
 from tropho.images.decode import ImageReader
-from tropho.images.pack import Pack
-from tropho.tasks.base import Task, Truth
+from tropho.tasks.base import Task
 
 
 class Evaluator(Protocol):
@@ -79,8 +80,8 @@ def build_evaluator(task: Task) -> Evaluator:
     """Build the evaluator of a task's kind."""
     from tropho.evaluation.classification_evaluator import ClassificationEvaluator
     from tropho.evaluation.detection_evaluator import DetectionEvaluator
-    from tropho.tasks.classification import ClassificationTask
-    from tropho.tasks.detection import DetectionTask
+    from tropho.tasks.classification_task import ClassificationTask
+    from tropho.tasks.detection_task import DetectionTask
 
     if isinstance(task, DetectionTask):
         return DetectionEvaluator(task)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.data.task_data import Truth
 from tropho.evaluation.evaluator import Evaluator
-from tropho.predicting.ensembles import MEMBER, fuse_tables, tables_by_member
-from tropho.tasks.base import Truth
+from tropho.inference.fuse_members import MEMBER, fuse_tables, tables_by_member
 
 
 def fit_members(evaluator: Evaluator, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:

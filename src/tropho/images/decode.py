@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
-from tropho.images.deep import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
+from tropho.images.bit_depth import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
 """Formats that are opened. Pillow knows more, but some of them start other programs (EPS).

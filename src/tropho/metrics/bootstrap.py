@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tropho.metrics.scan import Floats
+from tropho.metrics.threshold_sweep import Floats
 
 Statistic = Callable[[Floats], dict[str, Floats]]
 """Weights (D, N) -> named values (D,); NaN where one is undefined."""

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tropho.metrics.confusion import sums_by
-from tropho.metrics.scan import Floats, ratio
+from tropho.metrics.threshold_sweep import Floats, ratio
 
 Ints = NDArray[np.integer]
 

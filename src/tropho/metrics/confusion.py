@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tropho.metrics.bootstrap import with_intervals
-from tropho.metrics.scan import Floats, ratio
+from tropho.metrics.threshold_sweep import Floats, ratio
 
 Ints = NDArray[np.integer]
 Counts = tuple[Floats, Floats, Floats, Floats]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.metrics.matching import match
-from tropho.metrics.scan import Scan, scan
+from tropho.metrics.threshold_sweep import Scan, scan
 from tropho.metrics.thresholds import Choice, choose
 
 MOST_SHOWN = 20

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tropho.metrics.scan import Scan, scan
+from tropho.metrics.threshold_sweep import Scan, scan
 
 MOST_TOLD = 20
 """Names in a sentence."""

@@ -2,11 +2,11 @@
 
 from torch import nn
 
-from tropho.model_settings import ModelSettings
+from tropho.config.model_config import ModelSettings
+from tropho.config.task_config import Kind
 from tropho.models.classifier import PresenceClassifier, ResNetClassifier
-from tropho.models.course import MLP, LeNet
-from tropho.models.detectors import Detector
-from tropho.settings import Kind
+from tropho.models.detector import Detector
+from tropho.models.mlp_lenet import MLP, LeNet
 
 
 def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn.Module:

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tropho.model_settings import ModelSettings
-from tropho.models.backbones import feature_channels, resnet
+from tropho.config.model_config import ModelSettings
+from tropho.models.backbone import feature_channels, resnet
+from tropho.models.distributed import mean_over_processes
 from tropho.models.heads import Detections, Targets
-from tropho.models.ignoring import without_ignored
 from tropho.models.layers import initialise
+from tropho.models.mask_ignored import without_ignored
 from tropho.models.normalize import Normalize
-from tropho.models.processes import mean_over_processes
 
 
 class ResNetClassifier(nn.Module):

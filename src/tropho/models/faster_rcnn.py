@@ -8,9 +8,9 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
+from tropho.models.decode_detections import clip_boxes, has_area
 from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels
-from tropho.models.ignoring import ignored_classes, silence
-from tropho.models.postprocess import clip_boxes, has_area
+from tropho.models.mask_ignored import ignored_classes, silence
 
 POOLED = 7
 """Cells a side that a proposal is pooled to."""

@@ -5,20 +5,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from tropho.model_settings import ModelSettings
-from tropho.models.grids import MIDDLE, Grid
-from tropho.models.heads import (
-    HeadOutput,
-    Targets,
-    Tower,
-    flatten_levels,
-    output_conv,
-    prior_bias,
-)
-from tropho.models.ignoring import ignored_classes, in_regions, silence
-from tropho.models.points import centerness, match_points
-from tropho.models.postprocess import select_detections
-from tropho.models.processes import mean_over_processes
+from tropho.config.model_config import ModelSettings
+from tropho.models.assign_points import centerness, match_points
+from tropho.models.decode_detections import select_detections
+from tropho.models.distributed import mean_over_processes
+from tropho.models.grid import MIDDLE, Grid
+from tropho.models.heads import HeadOutput, Targets, Tower, flatten_levels, output_conv, prior_bias
+from tropho.models.mask_ignored import ignored_classes, in_regions, silence
 
 
 class FCOS(nn.Module):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from tropho.model_settings import ModelSettings
+from tropho.config.model_config import ModelSettings
 
 GROUPS = 32
 """Groups of a group norm (Wu and He, 2018)."""

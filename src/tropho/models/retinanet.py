@@ -6,14 +6,11 @@ from torch.nn import functional
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
-from tropho.model_settings import ModelSettings
-from tropho.models.heads import (
-    HeadOutput,
-    Targets,
-)
-from tropho.models.ignoring import ignored_classes, silence
-from tropho.models.postprocess import select_detections
-from tropho.models.processes import mean_over_processes
+from tropho.config.model_config import ModelSettings
+from tropho.models.decode_detections import select_detections
+from tropho.models.distributed import mean_over_processes
+from tropho.models.heads import HeadOutput, Targets
+from tropho.models.mask_ignored import ignored_classes, silence
 
 
 class RetinaNet(nn.Module):

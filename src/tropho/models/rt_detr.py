@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 
-from tropho.model_settings import ModelSettings
+from tropho.config.model_config import ModelSettings
+from tropho.models.decode_detections import select_detections
 from tropho.models.heads import HeadOutput, Targets
-from tropho.models.ignoring import ignored_classes, silence
-from tropho.models.postprocess import select_detections
-from tropho.models.rt_detr_networks import rt_detr_network
+from tropho.models.mask_ignored import ignored_classes, silence
+from tropho.models.rt_detr_weights import rt_detr_network
 
 QUERIES = 300
 """Boxes an image that the decoder refines; in images with fewer positions each position is one."""

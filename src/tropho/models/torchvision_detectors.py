@@ -10,13 +10,13 @@ from torchvision.models.detection.retinanet import RetinaNetClassificationHead, 
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from tropho.model_settings import ModelSettings
+from tropho.config.model_config import ModelSettings
 from tropho.models.faster_rcnn import FasterRCNN, pool
 from tropho.models.fcos import FCOS
-from tropho.models.grids import CORNER
+from tropho.models.grid import CORNER
 from tropho.models.heads import output_conv, prior_bias
 from tropho.models.retinanet import RetinaNet
-from tropho.models.torchvision_networks import WIDTH, torchvision_network
+from tropho.models.torchvision_weights import WIDTH, torchvision_network
 
 
 class TorchvisionPyramid(nn.Module):

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from tropho import tables
-from tropho.audit import AuditResult, audit, figures
-from tropho.audit.usable import check_usable
+from tropho.config.task_config import TaskSettings
+from tropho.data.audit.run_audit import AuditResult, audit, figures
+from tropho.data.audit.usable import check_usable
 from tropho.files import atomic_folder, write_json
-from tropho.progress import say
-from tropho.settings import TaskSettings
-from tropho.stages.paths import Paths
+from tropho.log import say
+from tropho.paths import Paths
 
 
 def run(settings: TaskSettings, root: Path) -> AuditResult:

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tropho.config.task_config import TaskSettings
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.images.augmenter import Augmenter
+from tropho.images.annotated import Scenes
+from tropho.images.augment.preview import preview_sheet
+from tropho.images.augment.train_transform import Augmenter
+from tropho.images.cache import Pack, write_pack
 from tropho.images.decode import Decoding
-from tropho.images.pack import Pack, write_pack
-from tropho.images.previews import preview_sheet
-from tropho.images.scenes import Scenes
-from tropho.settings import TaskSettings
-from tropho.stages.paths import Paths
+from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, split_regions, usable_images
 
 PREVIEWS = 12  # images on the preview sheet

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tropho.settings import TaskSettings
-from tropho.sources import fetch
+from tropho.config.task_config import TaskSettings
+from tropho.data.sources import fetch
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:

@@ -6,30 +6,30 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.config.task_config import TaskSettings
+from tropho.data.task_data import Inputs, Truth, read_inputs, rows_of
+from tropho.evaluation.cross_fit import cross_finish
 from tropho.evaluation.evaluator import Evaluator, build_evaluator
 from tropho.evaluation.fit_members import fit_members
+from tropho.evaluation.leaks import shared_with
+from tropho.evaluation.manifest import write_evaluated
+from tropho.evaluation.paired_gain import describe_gains
+from tropho.evaluation.register_ensemble import register_models
+from tropho.evaluation.results_writer import Judged
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
-from tropho.metrics.names import ascii_names
-from tropho.predicting.crossfit import cross_finish
-from tropho.predicting.ensembles import fuse_members, member_rows
-from tropho.predicting.trials import describe_gains
-from tropho.reporting import numbers
-from tropho.reporting.suspects import suspect_gallery
-from tropho.settings import TaskSettings
-from tropho.stages.evaluated import write_evaluated
-from tropho.stages.inputs import Inputs, read_inputs
-from tropho.stages.judging import Judged, rows_of
-from tropho.stages.leakage import shared_with
-from tropho.stages.members import Member, load_members, of_images, out_of_fold
-from tropho.stages.paths import Paths
-from tropho.stages.registration import register_models
-from tropho.stages.runs import copy_results
+from tropho.inference.ensemble_members import Member, load_members, of_images, out_of_fold
+from tropho.inference.fuse_members import fuse_members, member_rows
+from tropho.inference.trained_folds import copy_results
+from tropho.metrics.class_keys import ascii_names
+from tropho.paths import Paths
+from tropho.plots import format_numbers
+from tropho.plots.label_issue_gallery import suspect_gallery
 from tropho.tables import SUSPECTS, write_table
-from tropho.tasks.base import Task, Truth
+from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker
-from tropho.training.fit import make_accelerator
+from tropho.training.trainer import make_accelerator
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -166,13 +166,13 @@ def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
     """What the ensemble makes of its members' scores."""
     name = task.score_name
     alone = ", ".join(
-        f"{member} {numbers.score(value)}{'' if measure == name else f' ({measure})'}"
+        f"{member} {format_numbers.score(value)}{'' if measure == name else f' ({measure})'}"
         for member, score in judged.metrics["members"].items()
         for measure, value in score.items()
     )
     weights = ", ".join(f"{member} {_weight(weight)}" for member, weight in fitted.get("weights", {}).items())
     how = f" with the weights {weights}" if weights else ""
-    together = f"together {numbers.score(judged.metrics['oof'][name])}{how}"
+    together = f"together {format_numbers.score(judged.metrics['oof'][name])}{how}"
     return (
         f"Members out of fold, each alone and before anything is learned from these predictions: {alone}; {together}."
     )

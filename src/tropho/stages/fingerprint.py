@@ -6,12 +6,12 @@ DVC runs this at every `dvc repro`. What it writes changes with the bytes at the
 from pathlib import Path
 from typing import Any
 
+from tropho.config.task_config import TaskSettings
+from tropho.data.sources.user_files import digest, placed_files, stamp_files
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.progress import say
-from tropho.settings import TaskSettings
-from tropho.sources.placed import digest, placed_files, stamp_files
-from tropho.stages.paths import Paths
+from tropho.log import say
+from tropho.paths import Paths
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:

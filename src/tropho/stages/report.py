@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from tropho.config.task_config import TaskSettings
 from tropho.files import write_text
-from tropho.reporting.inputs import Folders
-from tropho.reporting.page import render_page
-from tropho.settings import TaskSettings
-from tropho.stages.paths import Paths
-from tropho.stages.runs import copy_results
+from tropho.inference.trained_folds import copy_results
+from tropho.paths import Paths
+from tropho.report.page import render_page
+from tropho.report.reader import Folders
 
 
 def run(settings: TaskSettings, root: Path) -> Path:

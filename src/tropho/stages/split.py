@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 
 from tropho import tables
-from tropho.data_settings import SplitSettings
+from tropho.config.data_config import SplitSettings
+from tropho.config.task_config import TaskSettings
+from tropho.data.split.class_coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
+from tropho.data.split.folds import deal
+from tropho.data.split.split_summary import FINEST, summarise
+from tropho.data.split.stratification import traits_of
 from tropho.errors import DataError, UsageError
 from tropho.files import write_json
-from tropho.progress import say
-from tropho.settings import TaskSettings
-from tropho.splitting.coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
-from tropho.splitting.dealing import deal
-from tropho.splitting.summary import FINEST, summarise
-from tropho.splitting.traits import traits_of
-from tropho.stages.paths import Paths
+from tropho.log import say
+from tropho.paths import Paths
 
 
 def run(settings: TaskSettings, root: Path) -> pd.DataFrame:

@@ -6,22 +6,23 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.config.task_config import TaskSettings
+from tropho.data.task_data import Truth
 from tropho.errors import DataError
+from tropho.evaluation.manifest import check_evaluated
 from tropho.files import read_json, sha256_of, write_json
-from tropho.formats.layout import write_submission
-from tropho.formats.submission import NEGATIVE, check_submission
-from tropho.predicting.predictor import trained_task
-from tropho.progress import say
-from tropho.settings import TaskSettings
-from tropho.stages.evaluated import check_evaluated
-from tropho.stages.frames import to_stored_frame
-from tropho.stages.paths import Paths
-from tropho.stages.runs import copy_results
-from tropho.stages.target import Target, target_of
+from tropho.inference.predictor import trained_task
+from tropho.inference.trained_folds import copy_results
+from tropho.log import say
+from tropho.paths import Paths
+from tropho.submission.box_frame import to_stored_frame
+from tropho.submission.format_check import NEGATIVE, check_submission
+from tropho.submission.layout import write_submission
+from tropho.submission.submission_log import enter, keep_file
+from tropho.submission.target import Target, target_of
 from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
-from tropho.tasks.base import Task, Truth
+from tropho.tasks.base import Task
 from tropho.tracking import code_version, open_tracker
-from tropho.tracking.ledger import enter, keep_file
 from tropho.tracking.provenance import stages_lock
 
 BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")

@@ -11,22 +11,31 @@ import pandas as pd
 import yaml
 from safetensors.torch import save
 
-from tropho.config import member_settings
+from tropho.config.load import member_settings
+from tropho.config.task_config import BASE, TaskSettings
+from tropho.data.task_data import Inputs, read_inputs
 from tropho.errors import UsageError
 from tropho.files import atomic_folder, copy_file, fingerprint, sha256_of, without_nan, write_json, write_text
-from tropho.progress import say
-from tropho.settings import BASE, TaskSettings
-from tropho.stages.inputs import Inputs, fitted_settings, read_inputs, training_fingerprint, tuned
-from tropho.stages.members import CONFIG
-from tropho.stages.paths import Paths
-from tropho.stages.runs import FILES, HISTORY, copy_results, locked_runs, publish_fold, published_fold, write_fold
+from tropho.inference.ensemble_members import CONFIG
+from tropho.inference.trained_folds import (
+    FILES,
+    HISTORY,
+    copy_results,
+    locked_runs,
+    publish_fold,
+    published_fold,
+    write_fold,
+)
+from tropho.log import say
+from tropho.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.run_ids import RunIds
-from tropho.training.checkpoints import Checkpoint
-from tropho.training.fit import fit, make_accelerator, this_process
+from tropho.training.checkpoint import Checkpoint
+from tropho.training.fingerprint import fitted_settings, training_fingerprint, tuned
+from tropho.training.trainer import fit, make_accelerator, this_process
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 
+from tropho.config.task_config import TaskSettings
 from tropho.files import atomic_folder, write_text
-from tropho.settings import TaskSettings
-from tropho.stages.paths import Paths
+from tropho.paths import Paths
 
 
 def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     choice: dict[str, Any] = {}
     with atomic_folder(paths.search) as folder:
         if settings.tune.trials:
-            from tropho.stages.trials import search  # loads torch and Optuna
+            from tropho.tuning.objective import search  # loads torch and Optuna
 
             choice = search(settings, paths, folder)
     write_text(paths.choice, yaml.safe_dump(choice, sort_keys=True))

@@ -1,7 +1,5 @@
 """What the pipeline needs to know of a kind of problem; classification.py and detection.py answer it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,62 +7,16 @@ import pandas as pd
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from tropho.images.pack import Pack
-from tropho.predicting.views import View
-from tropho.settings import TaskSettings
-from tropho.tables import BOXES, empty
+from tropho.boxes.tta import View
+from tropho.config.task_config import TaskSettings
+from tropho.data.task_data import Sizes, Truth
+from tropho.images.cache import Pack
 
 Batch = dict[str, Any]
 """A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows.
 
 Detection adds "sizes" (B, 2) int64, heights and widths without padding.
 """
-
-
-class Sizes(Protocol):
-    """Whatever knows how large an image was, as (width, height) in pixels; a Pack does."""
-
-    def original_size(self, image_id: str) -> tuple[int, int]:
-        """Before resizing."""
-
-    def scale(self, image_id: str) -> tuple[float, float]:
-        """Packed size over original size, (x, y)."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is known of some images.
-
-    Attributes:
-        images: tables.IMAGES.
-        boxes: tables.BOXES, of objects alone; empty for classes.
-        regions: tables.BOXES, ignored regions: what lies in them is neither learned from nor scored.
-    """
-
-    images: pd.DataFrame
-    boxes: pd.DataFrame
-    regions: pd.DataFrame = field(default_factory=lambda: empty(BOXES))
-
-    @property
-    def ignored(self) -> pd.Series | None:
-        """Classes that annotators left out of an image (tables.join_names), by image_id; None where unknown."""
-        return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
-
-    @property
-    def labelled(self) -> "Truth":
-        """The part that can be scored against: images with a label or, if there are boxes, with labels that count."""
-        known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
-        if "status" in self.images:
-            known &= self.images["status"] != "unlabelled"
-        return replace(self, images=self.images[known].reset_index(drop=True))
-
-    def of(self, image_ids: Iterable[str]) -> "Truth":
-        """The part that concerns these images, in their order."""
-        ids = list(image_ids)
-        boxes, regions = (
-            table[table["image_id"].isin(ids)].reset_index(drop=True) for table in (self.boxes, self.regions)
-        )
-        return Truth(self.images.set_index("image_id").loc[ids].reset_index(), boxes, regions)
 
 
 class Task(Protocol):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tropho.errors import DataError, OutsideError
-from tropho.tracking.pending import Line
+from tropho.tracking.pending_records import Line
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowEntity
@@ -85,7 +85,7 @@ class Recorder:
             send = self._client.log_artifacts if Path(line["path"]).is_dir() else self._client.log_artifact
             send(run.id, line["path"], line["folder"])
         else:
-            from tropho.tracking.registry import register
+            from tropho.tracking.register_model import register
 
             of_run = run.experiment_id, run.id
             register(self._client, of_run, Path(line["path"]), line["name"], line["alias"], line["content"])

@@ -5,8 +5,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tropho.tracking.base import NullTracker, Tracker
-from tropho.tracking.pending import FOLDER
+from tropho.paths import home_of
+from tropho.tracking.pending_records import FOLDER
+from tropho.tracking.tracker import NullTracker, Tracker
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -33,22 +34,9 @@ def open_tracker(root: Path) -> Tracker:
     switched_off = os.environ.get(SWITCH, "").strip().lower() in {"off", "0", "false", "no"}
     if switched_off or os.environ.get("RANK", "0") != "0":
         return NullTracker()
-    from tropho.tracking.mlflow_tracker import MlflowTracker
+    from tropho.tracking.mlflow_run import MlflowTracker
 
     return MlflowTracker(root)
-
-
-def home_of(root: Path) -> Path:
-    """The repository that databases live in, absolute: `root`, or the one that `dvc exp run --temp` copied.
-
-    Experiments of `--temp` and `--queue` run in `.dvc/tmp/exps/NAME`, which DVC deletes afterwards.
-    """
-    root = root.resolve()
-    parts = root.parts
-    for start in range(len(parts) - 3):
-        if parts[start : start + 3] == (".dvc", "tmp", "exps"):
-            return Path(*parts[:start])
-    return root
 
 
 def tracking_uri(root: Path) -> str:

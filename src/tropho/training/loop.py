@@ -5,19 +5,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn, optim
 from torch.utils.data import DataLoader
 
 from tropho.errors import DataError
-from tropho.predicting.views import View
-from tropho.progress import track
-from tropho.tasks.base import Sizes, Task
+from tropho.log import track
+from tropho.tasks.base import Task
 from tropho.training.ema import WeightAverage
-from tropho.training.freezing import freeze
-from tropho.training.layer_log import LayerLog
+from tropho.training.freeze import freeze
+from tropho.training.layer_stats import LayerLog
 
 
 def train_one_epoch(
@@ -121,40 +119,3 @@ def _check_finite(values: dict[str, Tensor], accelerator: Accelerator, place: st
         f"The loss stopped being finite at {place} (part: {', '.join(bad[:-1]) or 'sum'}); "
         "lower train.lr, set train.clip_grad_norm, or look for bad boxes in the audit."
     )
-
-
-@torch.inference_mode()
-def predict_all(
-    task: Task,
-    model: nn.Module,
-    loader: DataLoader[Any],
-    image_ids: list[str],
-    sizes: Sizes,
-    accelerator: Accelerator,
-    view: View | None = None,
-) -> pd.DataFrame:
-    """Predict every image of a loader, over all processes.
-
-    Args:
-        task: gives the prediction of a batch.
-        model: on the accelerator's device.
-        loader: batches whose "index" points into `image_ids`.
-        image_ids: the dataset's images, in its order.
-        sizes: of the images before and after packing.
-        accelerator: device and processes.
-        view: what the model looks through; None = one plain look.
-
-    Returns:
-        The task's prediction table, in the order of `image_ids`, the same on every process.
-    """
-    model.eval()
-    outputs: dict[int, dict[str, Tensor]] = {}
-    for batch in track(loader, "predict"):
-        with accelerator.autocast():
-            predicted = task.predict(model, batch, view)
-        outputs.update(zip(batch["index"].tolist(), predicted, strict=True))
-    if accelerator.num_processes > 1:
-        from accelerate.utils import gather_object
-
-        outputs = dict(gather_object(list(outputs.items())))
-    return task.to_table([outputs[index] for index in range(len(image_ids))], image_ids, sizes)

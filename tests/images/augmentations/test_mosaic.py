@@ -1,7 +1,7 @@
 import numpy as np
 
-from tropho.images.augmentations.mosaic import mosaic
-from tropho.images.scenes import Scene
+from tropho.images.annotated import Scene
+from tropho.images.augment.mosaic import mosaic
 
 
 def coloured(number: int, width: int, height: int) -> Scene:

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.images.augmentations.partners import MOST, Partners
+from tropho.images.annotated import Scenes
+from tropho.images.augment.donors import MOST, Partners
+from tropho.images.cache import Pack, write_pack
 from tropho.images.draw import write_png
-from tropho.images.pack import Pack, write_pack
-from tropho.images.scenes import Scenes
 from tropho.tables import BOXES
 
 CLASSES = ["Trophozoite", "WBC"]

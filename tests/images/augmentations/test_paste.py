@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tropho.images.augmentations.paste import paste, standing_clear
-from tropho.images.scenes import Scene
+from tropho.images.annotated import Scene
+from tropho.images.augment.copy_paste import paste, standing_clear
 
 NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 GREEN_PART = 0.5  # of an object's colour against its ground

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tropho.images.augmentations import paste as pasting
-from tropho.images.augmentations.field import Field, field_of_view
-from tropho.images.augmentations.mosaic import EDGE, mosaic
-from tropho.images.augmentations.paste import margin, standing_clear
-from tropho.images.augmentations.windows import choose_window, cut
-from tropho.images.scenes import Scene
+from tropho.images.annotated import Scene
+from tropho.images.augment import copy_paste as pasting
+from tropho.images.augment.copy_paste import margin, standing_clear
+from tropho.images.augment.crop import choose_window, cut
+from tropho.images.augment.field_of_view import Field, field_of_view
+from tropho.images.augment.mosaic import EDGE, mosaic
 
 NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 

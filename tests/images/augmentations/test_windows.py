@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.images.augmentations.field import field_of_view
-from tropho.images.augmentations.windows import choose_window, cut, zoomed
-from tropho.images.scenes import Scene
+from tropho.images.annotated import Scene
+from tropho.images.augment.crop import choose_window, cut, zoomed
+from tropho.images.augment.field_of_view import field_of_view
 
 
 def scene_of(boxes: list[tuple[float, ...]], width: int = 120, height: int = 80) -> Scene:

@@ -1,0 +1,1 @@
+"""Commands beside the stages: status, leaderboard, predictions for any image."""

@@ -1,0 +1,75 @@
+"""Predictions for any image files, by all the models that a task has trained."""
+
+from pathlib import Path
+from typing import Any
+
+from tropho.config.load import load_task
+from tropho.config.task_config import TaskSettings
+from tropho.data.audit.missing_labels import ignored_in
+from tropho.errors import DataError
+from tropho.evaluation.manifest import check_evaluated
+from tropho.files import read_json
+from tropho.inference.ensemble import Ensemble
+from tropho.inference.ensemble_members import left_out_findings, load_folds
+from tropho.inference.predictor import best_device
+from tropho.log import say, track
+from tropho.paths import Paths
+from tropho.submission.layout import write_submission
+from tropho.submission.target import target_of
+from tropho.tables import DECIMALS
+
+
+def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
+    """Predict image files and write a CSV in the layout of the task's submission; returns a sentence of how many.
+
+    Images are named by their files, without the ending where a sample submission names them so.
+    Images that can't be read are named on standard error and left out.
+
+    Raises:
+        DataError: the task has no trained model, models or settings have changed since they were evaluated, or no image
+            can be read.
+    """
+    settings = load_task(task, root / "params.yaml")
+    paths = Paths(root, settings.name)
+    record = paths.models / "run.json"
+    if not record.exists():
+        raise DataError(f"{task} has no trained model; run `dvc repro`, or `tropho train {task}`.")
+    trained = read_json(record)
+    fitted = _fitted(settings, paths, trained)
+    folds = load_folds(settings, paths, trained, best_device())
+    members = {name: list(each.values()) for name, each in folds.items()}
+    ensemble = Ensemble(members, fitted, left_out_findings(settings, paths), settings.audit.max_megapixels)
+    kind, names, tables = ensemble.task, _names(images), {}
+    for name, image in track(list(names.items()), "predict"):
+        try:
+            tables[name] = ensemble.predict_file(image, name)
+        except DataError as error:
+            say(f"left out: {error}")
+    if not tables:
+        raise DataError(f"None of the {len(images)} images can be read.")
+    predicted = list(tables)
+    table = ensemble.finish(list(tables.values()), ignored_in(names, ensemble.findings))
+    target = target_of(paths, settings, kind.classes)
+    scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
+    table = table.round(dict.fromkeys(scores, DECIMALS))
+    rows = target.rows_of_files(predicted)
+    submission = target.layout.fill(kind.submission(table, predicted), rows)
+    write_submission(submission, target.layout, out)
+    return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
+
+
+def _fitted(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
+    """What evaluate learned of these models; None if nothing has been evaluated."""
+    finish = paths.evaluate / "finish.json"
+    if not finish.exists():
+        return None
+    check_evaluated(paths, record, settings)
+    fitted: dict[str, Any] = read_json(finish)
+    return fitted
+
+
+def _names(images: list[Path]) -> dict[str, Path]:
+    """Ids of the files: their names, or their paths where two have one name."""
+    names = [image.name for image in images]
+    unique = len(set(names)) == len(names)
+    return {image.name if unique else image.as_posix(): image for image in images}

@@ -1,0 +1,111 @@
+"""One process a stage: a second one is refused, and one whose DVC is gone ends, so that two never do the same work."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import IO
+
+from tropho.config.task_config import TaskSettings
+from tropho.errors import UsageError
+from tropho.paths import Paths
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+WAIT = 15.0
+"""Seconds that a stage waits for one that is ending, as after DVC was killed."""
+AGAIN = 0.1
+"""Seconds after which an interrupt that Python has dropped is sent again."""
+LOOK = 0.5
+"""Seconds between two looks at the lock, or at the parent."""
+
+
+@contextmanager
+def running(settings: TaskSettings, stage: str, root: Path) -> Iterator[None]:
+    """Hold the lock of a task's stage, and end with DVC if DVC has started it.
+
+    Several processes may search in one shared database, and those of a distributed training belong together.
+
+    Raises:
+        UsageError: another process is running the stage; the sentence names it.
+    """
+    storage = settings.tune.storage or "sqlite:"
+    several = os.environ.get("RANK", "0") != "0" or (stage == "tune" and not storage.startswith("sqlite:"))
+    path = Paths(root, settings.name).lock(stage)
+    with _ending_with_dvc(), nullcontext() if several else _locked(path, f"{stage} {settings.name}"):
+        yield
+
+
+@contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        _acquire(file, what)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _acquire(file: IO[str], what: str) -> None:
+    """Lock a file, which ends with the process and is not inherited by its workers; a system without locks has none."""
+    deadline = time.monotonic() + WAIT
+    while fcntl is not None:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            if time.monotonic() > deadline:
+                file.seek(0)
+                process = file.read()
+                raise UsageError(
+                    f"tropho {what} is already running (process {process}); wait for it, or stop it with "
+                    f"`kill {process}`, then run this again."
+                ) from None
+            time.sleep(LOOK)
+        except OSError:  # a file system without locks
+            return
+        else:
+            return
+
+
+@contextmanager
+def _ending_with_dvc() -> Iterator[None]:
+    """Let SIGTERM stop this process like Ctrl-C, and send it when the DVC that started this process is gone.
+
+    Without DVC nobody would note down what the stage makes. A stage started otherwise may outlive its shell.
+    """
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, hook = signal.signal(signal.SIGTERM, signal.default_int_handler), sys.unraisablehook
+    sys.unraisablehook = _send_again
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        signal.signal(signal.SIGTERM, before)
+
+
+def _send_again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Interrupt again where Python dropped an interrupt, as it does in destructors and in what the collector calls."""
+    if issubclass(dropped.exc_type, KeyboardInterrupt):
+        again = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(dropped)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK)
+    os.kill(os.getpid(), signal.SIGTERM)

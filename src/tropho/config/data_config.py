@@ -1,0 +1,110 @@
+"""The settings of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
+
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tropho.config.types import AtLeastOne, Positive, Section, Seed, Share
+
+
+class DownloadSettings(Section):
+    """Where the bytes come from."""
+
+    source: Literal["local", "generator", "zindi", "huggingface", "kaggle"]
+    path: str | None
+    repo: str | None
+    revision: str | None
+    config: str | None
+    scene: Literal["smear", "cells"]
+    images: AtLeastOne
+    test_images: AtLeastOne
+    seed: Seed
+    difficulty: Share
+
+    @model_validator(mode="after")
+    def _source_has_its_key(self) -> "DownloadSettings":
+        needed = {"local": "path", "huggingface": "repo", "kaggle": "repo"}.get(self.source)
+        if needed and getattr(self, needed) is None:
+            raise ValueError(f"source '{self.source}' needs the key '{needed}'")
+        return self
+
+
+COLUMN_ROLES = (
+    *("image", "label", "subset", "xmin", "ymin", "xmax", "ymax", "x", "y", "width", "height", "xcenter", "ycenter"),
+    *("bbox", "bbox_xywh", "bbox_xyxy", "bbox_cxcywh", "image_width", "image_height"),
+)
+"""What a column of a table may be; the keys of audit.columns."""
+
+
+class AuditSettings(Section):
+    """How labels are read and what is counted as wrong with them."""
+
+    format: Literal["boxes_csv", "coco", "voc", "yolo", "kitti", "image_folder", "label_csv"]
+    columns: dict[str, str]
+    classes: list[str] | None
+    class_map: dict[str, str | None]
+    negative: str | None
+    train: list[str] | None
+    test: list[str] | None
+    sample: str | None
+    group_pattern: str | None
+    extension_mismatch: Literal["quarantine", "keep"]
+    max_megapixels: Positive
+    duplicate_box_iou: Positive
+    merge_duplicate_boxes: bool
+    missing_labels: Literal["detect", "list", "none"]
+    missing_labels_alpha: Annotated[float, Field(gt=0, lt=1)]
+    cluster_slides: bool
+    corrections: str | None
+    image_sizes_csv: str | None
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_names(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and not names:
+            raise ValueError("it names no class; null takes those that the labels have")
+        for name in names or []:
+            if not name.strip():
+                raise ValueError("a class has an empty name; leave it out")
+            if names and names.count(name) > 1:
+                raise ValueError(f"it names '{name}' twice; leave one out")
+        return names
+
+    @model_validator(mode="after")
+    def _negative_is_no_class(self) -> "AuditSettings":
+        if self.negative is not None and not self.negative.strip():
+            raise ValueError("negative is an empty name; null says that there is no such class")
+        if self.negative is not None and self.negative in (self.classes or []):
+            raise ValueError(
+                f"negative '{self.negative}' says that an image shows none of the classes; leave it out of classes"
+            )
+        return self
+
+    @field_validator("columns")
+    @classmethod
+    def _are_known(cls, columns: dict[str, str]) -> dict[str, str]:
+        for role in columns:
+            if role not in COLUMN_ROLES:
+                near = difflib.get_close_matches(role, COLUMN_ROLES, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMN_ROLES)}"
+                raise ValueError(f"'{role}' is not a known key; {hint}")
+        return columns
+
+    @field_validator("corrections", "image_sizes_csv")
+    @classmethod
+    def _is_watched(cls, path: str | None) -> str | None:
+        if path is not None and not (path.startswith("corrections/") and path.endswith(".csv")):
+            raise ValueError("it must be a CSV file in corrections/, the folder whose changes rerun the audit")
+        return path
+
+
+class SplitSettings(Section):
+    """Folds, and the test set where none is published."""
+
+    published_val: Literal["merge", "keep"]
+    n_folds: Annotated[int, Field(ge=2, le=1000)]
+    test_fraction: Share
+    grouped: bool
+    test_overlap: Literal["keep", "drop_duplicates", "drop_groups"]
+    seed: Seed

@@ -1,0 +1,195 @@
+"""The section `model` of params.yaml; see settings.py."""
+
+import sys
+from difflib import get_close_matches
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, field_validator, model_validator
+
+from tropho.config.types import Positive, Section, Share
+
+
+class Published(NamedTuple):
+    """What the published weights of a detector of torchvision's fix."""
+
+    levels: list[int]
+    scales: list[float]
+    """Anchor sizes in strides."""
+    ratios: list[float]
+    """Anchor heights over widths."""
+
+    @property
+    def anchors(self) -> int:
+        """At every position."""
+        return len(self.scales) * len(self.ratios)
+
+
+TORCHVISION = {
+    "torchvision_fcos": Published([3, 4, 5, 6, 7], [], []),
+    "torchvision_retinanet": Published([3, 4, 5, 6, 7], [4.0, 5.0, 6.25], [0.5, 1.0, 2.0]),
+    "torchvision_faster_rcnn": Published([2, 3, 4, 5, 6], [8.0], [0.5, 1.0, 2.0]),
+}
+
+STRIDE = 32
+"""Pixels. The sides of what a detector looks at are multiples of this: every level up to P5 divides them evenly."""
+
+RT_DETR_LEVELS = [3, 4, 5]
+RT_DETR_BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+"""ResNets in their variant vd: three convolutions for the first, averages in the shortcuts."""
+
+BACKBONES = (
+    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
+)
+"""torchvision's ResNet family."""
+
+CLASSIFIERS = ("mlp", "lenet", "resnet")
+
+PRESENCE = "negative_classifier"
+"""A detection model that finds no boxes: it says whether there are any."""
+
+IGNORES_REGIONS = ("fcos", "torchvision_fcos", PRESENCE)
+"""Detection models whose loss leaves ignored regions out."""
+
+
+class ModelSettings(Section):
+    """The network."""
+
+    name: Literal[
+        "mlp",
+        "lenet",
+        "resnet",
+        "fcos",
+        "torchvision_fcos",
+        "torchvision_retinanet",
+        "torchvision_faster_rcnn",
+        "rt_detr",
+        "negative_classifier",
+    ]
+    backbone: str
+    pretrained: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    fpn_channels: Annotated[int, Field(ge=8, le=2048)]
+    fpn_levels: list[Annotated[int, Field(ge=2, le=7)]] | None
+    fit_levels: bool
+    regression_ranges: list[Positive] | None
+    scales: list[Positive] | None
+    ratios: list[Positive] | None
+    num_head_convs: Annotated[int, Field(ge=1, le=32)]
+    norm: Literal["batch", "layer", "group", "frozen", "none"]
+    hidden_units: Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(max_length=64)]
+    activation: Literal["sigmoid", "tanh", "relu", "leaky_relu", "selu"]
+    residual: bool
+    init: Literal["kaiming", "xavier", "naive"]
+    score_threshold: Share
+    nms_iou_threshold: Share
+    max_detections: Annotated[int, Field(ge=1, le=100_000)]
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_is_known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
+            close = [each for each in BACKBONES if each.startswith(name)] or get_close_matches(name, BACKBONES, 1, 0.5)
+            raise ValueError(f"did you mean '{close[0]}'" if close else f"known are {', '.join(BACKBONES)}")
+        return name
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether there is a ResNet in the network."""
+        return self.name not in ("mlp", "lenet")
+
+    @property
+    def has_own_levels(self) -> bool:
+        """Whether the pyramid has the levels that `fpn_levels` names."""
+        return self.name in ("fcos", "retinanet", "faster_rcnn")
+
+    @property
+    def batch_norm_side(self) -> int | None:
+        """Pixels; images up to this side leave one position to the last batch norm. None: that can't happen."""
+        has_its_own = self.name in ("torchvision_faster_rcnn", "rt_detr")
+        if (self.norm != "batch" and not has_its_own) or self.name == "lenet":
+            return None
+        if self.name == "mlp":
+            return sys.maxsize if self.hidden_units else None
+        return STRIDE
+
+    @property
+    def batch_norm_remedy(self) -> str:
+        """What to do where batch norm has one value to average."""
+        others = {"mlp": "layer or none", "torchvision_faster_rcnn": "", "rt_detr": ""}.get(
+            self.name, "layer, group, frozen or none"
+        )
+        return f"set train.batch_size to 2 or more{f', or model.norm to {others}' if others else ''}"
+
+    @property
+    def levels(self) -> list[int]:
+        """The pyramid's levels, once it is settled what they are."""
+        if self.name in TORCHVISION:
+            return TORCHVISION[self.name].levels
+        if self.name == "rt_detr":
+            return RT_DETR_LEVELS
+        if self.fpn_levels is None:
+            raise ValueError("model.fpn_levels are not fitted yet")
+        return self.fpn_levels
+
+    @model_validator(mode="after")
+    def _levels_follow_each_other(self) -> "ModelSettings":
+        levels = self.fpn_levels
+        if levels is None:
+            if not self.fit_levels:
+                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set fit_levels to true")
+        elif not levels or levels != list(range(levels[0], levels[0] + len(levels))):
+            raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
+        return self
+
+    @model_validator(mode="after")
+    def _anchors_make_sense(self) -> "ModelSettings":
+        if self.regression_ranges is not None and sorted(set(self.regression_ranges)) != self.regression_ranges:
+            raise ValueError(f"regression_ranges must rise, not {self.regression_ranges}")
+        settled = self.fpn_levels is not None or self.name in TORCHVISION
+        if self.regression_ranges is not None and settled and len(self.regression_ranges) != len(self.levels) - 1:
+            raise ValueError(f"regression_ranges must hold one border between each two of the levels {self.levels}")
+        if [] in (self.scales, self.ratios):
+            raise ValueError("scales and ratios must not be empty; null takes the detector's own")
+        if (published := TORCHVISION.get(self.name)) and published.anchors:
+            for name in ("scales", "ratios"):
+                values, count = getattr(self, name), len(getattr(published, name))
+                if values is not None and len(values) != count:
+                    raise ValueError(f"{name} of {self.name} must be {count}, as its weights were learned with")
+        return self
+
+    @model_validator(mode="after")
+    def _small_nets_have_their_norms(self) -> "ModelSettings":
+        if self.name in ("mlp", "lenet") and self.norm not in ("batch", "layer", "none"):
+            raise ValueError(f"norm '{self.norm}' is for a resnet; {self.name} takes batch, layer or none")
+        return self
+
+    @model_validator(mode="after")
+    def _rt_detr_has_its_own_layers(self) -> "ModelSettings":
+        if self.name == "rt_detr":
+            if self.backbone not in RT_DETR_BACKBONES:
+                raise ValueError(f"rt_detr has no backbone '{self.backbone}'; it takes {', '.join(RT_DETR_BACKBONES)}")
+            if self.norm not in ("batch", "frozen"):
+                raise ValueError(f"rt_detr has batch norms; set norm to batch or frozen, not {self.norm}")
+        return self
+
+    @model_validator(mode="after")
+    def _pretrained_weights_fit(self) -> "ModelSettings":
+        if not self.pretrained:
+            return self
+        if self.name in ("mlp", "lenet"):
+            raise ValueError(f"there are no pretrained weights of {self.name}; set pretrained to false")
+        if self.name in TORCHVISION and self.backbone != "resnet50":
+            raise ValueError(f"{self.name} was pretrained on a resnet50; set backbone to that, or pretrained to false")
+        if self.norm not in ("batch", "frozen"):
+            raise ValueError(
+                f"pretrained weights were learned with batch norm, which norm '{self.norm}' is not; "
+                "set norm to batch or frozen, or pretrained to false"
+            )
+        if not self.residual or self.activation != "relu":
+            raise ValueError(
+                "pretrained weights were learned with skip connections and ReLU; "
+                "set residual to true and activation to relu, or pretrained to false"
+            )
+        return self

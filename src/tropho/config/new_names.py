@@ -1,0 +1,148 @@
+"""Rewrite retired settings in a params.yaml, or in an entry of it, keeping every comment."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tropho.config.retired import RETIRED, Retired, dotted_key, is_retired, section_of
+from tropho.errors import UsageError
+from tropho.files import write_text
+
+
+class Edit(NamedTuple):
+    """Put `text` in the place of the characters from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def rewrite_file(path: Path) -> list[str]:
+    """Rewrite the retired settings of a file in place.
+
+    Returns: a line for each setting that was changed; empty if there was none, and then the file is not touched.
+
+    Raises:
+        UsageError: the file is missing, is no YAML, or holds a setting under both its names.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path} is not here; name a params.yaml, or a file with an entry of one.") from None
+    try:
+        new, changes = rewrite(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if changes:
+        write_text(path, new)
+    return changes
+
+
+def rewrite(text: str) -> tuple[str, list[str]]:
+    """Rewrite the retired settings of YAML text; returns the new text and a line for each change."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    edits: list[Edit] = []
+    changes: list[str] = []
+    if isinstance(root, yaml.MappingNode):
+        _visit(root, "", None, text, edits, changes)
+    for edit in sorted(edits, reverse=True):
+        text = text[: edit.start] + edit.text + text[edit.end :]
+    return text, changes
+
+
+def _visit(
+    node: yaml.MappingNode, where: str, section: str | None, text: str, edits: list[Edit], changes: list[str]
+) -> None:
+    removed = []
+    names = [key.value for key, _ in node.value]
+    for number, (key, value) in enumerate(node.value):
+        place = f"{where}{key.value}"
+        dotted = dotted_key(section, key.value)
+        if is_retired(dotted, value.value):
+            retired = RETIRED[dotted]
+            if retired.key is None:
+                removed.append(number)
+                changes.append(f"{place}: removed, since it {retired.because.removesuffix('; remove it')}")
+                continue
+            changes.append(f"{place} -> {_rename(key, value, retired, section is None, names, text, edits)}")
+        if isinstance(value, yaml.MappingNode):
+            _visit(value, f"{place}.", section_of(key.value), text, edits, changes)
+    edits += _removals(node, removed, text)
+
+
+def _rename(
+    key: yaml.ScalarNode,
+    value: yaml.Node,
+    retired: Retired,
+    is_dotted: bool,
+    names: list[str],
+    text: str,
+    edits: list[Edit],
+) -> str:
+    """Add the edits that rename a key and its values; returns the new key and, where it changed, the new value."""
+    section = key.value.partition(".")[0]
+    new = f"{section}.{retired.key}" if is_dotted else str(retired.key)
+    if new in names and new != key.value:
+        line = key.start_mark.line + 1
+        raise UsageError(f"Line {line}: '{key.value}' is now '{new}', which stands there too; remove one of them.")
+    edits.append(Edit(key.start_mark.index, key.end_mark.index, new))
+    told, grown = new, len(new) - (key.end_mark.index - key.start_mark.index)
+    for scalar in _scalars(value):
+        for old, put in retired.values.items():
+            if scalar.value.lower() == str(old).lower():
+                edits.append(Edit(scalar.start_mark.index, scalar.end_mark.index, _plain(put)))
+                told = f"{new}: {_plain(put)}"
+                grown += len(_plain(put)) - len(scalar.value)
+    edits += _comment_stays(text, value.end_mark.index, grown)
+    return told
+
+
+def _comment_stays(text: str, end: int, grown: int) -> Iterator[Edit]:
+    """Keep the comment of a line that has grown, or shrunk, in its column, as far as two spaces are left."""
+    gap = re.compile(r" {2,}(?=#)").match(text, end)
+    if gap:
+        yield Edit(gap.start(), gap.end(), " " * max(2, len(gap[0]) - grown))
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for each in node.value:
+            yield from _scalars(each)
+    elif isinstance(node, yaml.MappingNode):
+        for _, each in node.value:
+            yield from _scalars(each)
+
+
+def _removals(node: yaml.MappingNode, removed: list[int], text: str) -> Iterator[Edit]:
+    """The edits that take pairs out of a mapping, each with its comment where it has lines of its own."""
+    pairs = node.value
+    if removed and len(removed) == len(pairs):
+        end = pairs[-1][1].end_mark.index
+        if node.flow_style:
+            yield Edit(node.start_mark.index, node.end_mark.index, "{}")
+        else:  # the section's key ends the line before, with a colon and maybe a comment
+            yield Edit(text.rindex(":", 0, node.start_mark.index) + 1, _line_end(text, end) - 1, " {}")
+        return
+    for number in removed:
+        key, value = pairs[number]
+        if not node.flow_style:
+            start = text.rfind("\n", 0, key.start_mark.index) + 1
+            yield Edit(start, _line_end(text, value.end_mark.index), "")
+        elif set(range(number, len(pairs))) <= set(removed):  # the last ones: with the comma before
+            yield Edit(pairs[number - 1][1].end_mark.index, value.end_mark.index, "")
+        else:
+            yield Edit(key.start_mark.index, pairs[number + 1][0].start_mark.index, "")
+
+
+def _line_end(text: str, index: int) -> int:
+    end = text.find("\n", index)
+    return len(text) + 1 if end < 0 else end + 1
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,148 @@
+"""Settings of earlier versions: what each is called now, and how a file that holds old ones is rewritten."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tropho.config.task_config import SECTIONS
+from tropho.errors import UsageError
+
+CONSTANT = "is a constant now; remove it"
+
+
+@dataclass(frozen=True)
+class Retired:
+    """What became of a setting, or of some of its values.
+
+    `key` is its name now, in the same section; None: there is none, for the reason `because`.
+    `values` are the values that changed with it, old -> new.
+    """
+
+    key: str | None = None
+    values: dict[Any, Any] = field(default_factory=dict)
+    because: str = CONSTANT
+
+
+RETIRED: dict[str, Retired] = {
+    "audit.double_iou": Retired("duplicate_box_iou"),
+    "audit.merge_doubles": Retired("merge_duplicate_boxes"),
+    "audit.min_box": Retired(),
+    "audit.mistyped": Retired("extension_mismatch"),
+    "audit.near_duplicate_bits": Retired(because="is gone: images are aligned and compared; remove it"),
+    "audit.protocol": Retired("missing_labels"),
+    "audit.protocol_level": Retired("missing_labels_alpha"),
+    "audit.same_slide": Retired("cluster_slides", {"detect": True, "none": False}),
+    "audit.sizes": Retired("image_sizes_csv"),
+    "split.drop_test_duplicates": Retired("test_overlap", {True: "drop_duplicates", False: "keep"}),
+    "split.folds": Retired("n_folds"),
+    "split.holdout": Retired("test_fraction"),
+    "split.validation": Retired("published_val", {"merged": "merge", "published": "keep"}),
+    "augment.copy_paste": Retired("copy_paste_prob"),
+    "augment.copy_paste_negatives": Retired("copy_paste_negative_prob"),
+    "augment.crop": Retired("crop_size"),
+    "augment.crop_objects": Retired(),
+    "augment.encoding": Retired("cache_format"),
+    "augment.grey": Retired("grayscale"),
+    "augment.mosaic": Retired("mosaic_prob"),
+    "augment.previews": Retired(),
+    "augment.scales": Retired("zoom_range"),
+    "augment.size": Retired("image_size"),
+    "model.anchors": Retired("fit_levels", {"fitted": True, "fixed": False}),
+    "model.fpn_width": Retired("fpn_channels"),
+    "model.head_depth": Retired("num_head_convs"),
+    "model.hidden": Retired("hidden_units"),
+    "model.name": Retired("name", {"presence": "negative_classifier"}),
+    "model.nms_iou": Retired("nms_iou_threshold"),
+    "model.ranges": Retired("regression_ranges"),
+    "model.score_min": Retired("score_threshold"),
+    "model.skip": Retired("residual"),
+    "model.slope": Retired(),
+    "train.channels_last": Retired(),
+    "train.clip_norm": Retired("clip_grad_norm"),
+    "train.ema": Retired("ema_decay"),
+    "train.folds": Retired("n_folds"),
+    "train.freeze_epochs": Retired("freeze_backbone_epochs"),
+    "train.gamma": Retired("decay_rate"),
+    "train.log_layers": Retired("log_layer_stats"),
+    "train.members": Retired("ensemble"),
+    "train.patience": Retired("early_stopping_patience"),
+    "train.stage_lr": Retired("layer_decay"),
+    "train.step_epochs": Retired("decay_epochs"),
+    "train.validate_every": Retired("val_interval"),
+    "train.workers": Retired("num_workers"),
+    "tune.images": Retired("max_train_images"),
+    "tune.prune": Retired(),
+    "tune.seed": Retired(because="is train.seed now; remove it"),
+    "predict.fusion": Retired("ensemble_method"),
+    "predict.merge_iou": Retired("wbf_iou_threshold"),
+    "predict.negative_from": Retired("negative_members"),
+    "predict.tile": Retired("tile_size"),
+    "predict.weights": Retired("member_weights"),
+    "evaluate.fusion_trials": Retired("postprocess_trials"),
+    "evaluate.gallery": Retired("gallery_images"),
+    "evaluate.heat_maps": Retired(because="is a third of evaluate.gallery_images now; remove it"),
+    "evaluate.iou": Retired(),
+    "evaluate.sensitivity": Retired("min_recall"),
+    "evaluate.suspects": Retired(because="is evaluate.gallery_images now; remove it"),
+    "evaluate.test": Retired("score_test"),
+    "evaluate.threshold": Retired(
+        because="is gone: evaluate.min_recall is the rule where it is set, else evaluate.beta; remove it"
+    ),
+    "submit.decimals": Retired(),
+    "report.title": Retired(),
+}
+"""By section and key, as they stood."""
+
+
+def sentence(dotted: str, where: str) -> str:
+    """Say what a retired setting is called now; `where` is its place in params.yaml."""
+    retired, (section, _, key) = RETIRED[dotted], dotted.partition(".")
+    if retired.key is None:
+        return f"{where} {retired.because}."
+    values = " and ".join(f"{_yaml(old)} is {_yaml(new)}" for old, new in retired.values.items())
+    new = f"{section}.{retired.key}"
+    told = f"has new values: {values}" if retired.key == key else f"is now {new}{f' ({values})' if values else ''}"
+    return f"{where} {told}; `tropho new-names params.yaml` rewrites the file."
+
+
+def refuse_retired(tree: Any, where: str) -> None:
+    """Raise UsageError with the first retired setting below a part of params.yaml, and its new name.
+
+    Args:
+        tree: what the part holds, such as an entry of `tasks`.
+        where: its place, such as "tasks.malaria".
+    """
+    for dotted, place in _find(tree, where):
+        raise UsageError(sentence(dotted, place))
+
+
+def is_retired(dotted: str, value: Any) -> bool:
+    """Whether a setting of this section and key is refused, whatever its value or with this one."""
+    retired = RETIRED.get(dotted)
+    if retired is None:
+        return False
+    return retired.key != dotted.partition(".")[2] or (isinstance(value, str) and value in retired.values)
+
+
+def _find(tree: Any, where: str, section: str | None = None) -> Iterator[tuple[str, str]]:
+    if not isinstance(tree, dict):
+        return
+    for key, value in tree.items():
+        dotted = dotted_key(section, str(key))
+        if is_retired(dotted, value):
+            yield dotted, f"{where}.{key}"
+        yield from _find(value, f"{where}.{key}", section_of(str(key)))
+
+
+def dotted_key(section: str | None, key: str) -> str:
+    """A setting's section and key: in a section its keys stand alone, elsewhere (presets, members) they are dotted."""
+    return key if section is None else f"{section}.{key}"
+
+
+def section_of(key: str) -> str | None:
+    """The section that the values below a key are of, if any."""
+    return key if key in SECTIONS else None
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,257 @@
+"""Every setting of params.yaml as a frozen, validated type, one class a section.
+
+The defaults and the meaning of each setting stand in params.yaml and nowhere else; here are its type and its bounds.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from tropho.config.data_config import AuditSettings, DownloadSettings, SplitSettings
+from tropho.config.evaluate_config import EvaluateSettings
+from tropho.config.model_config import CLASSIFIERS, PRESENCE, STRIDE, ModelSettings
+from tropho.config.predict_config import PredictSettings, parse_view
+from tropho.config.types import AtLeastOne, Count, Epochs, NotNegative, Pixels, Positive, Section, Seed, Share
+
+Kind = Literal["classification", "detection"]
+
+BASE = "base"
+"""The task's own model among the members of its ensemble."""
+LENET_SIDE = 12
+"""Pixels; of smaller images LeNet's layers leave nothing."""
+MOST_WEIGHTS = 2_000_000_000
+"""Of one layer."""
+
+
+def _check_member(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|fold[0-9]*", name):
+        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base or fold0")
+    return name
+
+
+MemberName = Annotated[str, AfterValidator(_check_member)]
+
+
+class AugmentSettings(Section):
+    """The pack of images at training size, and what may happen to them in training."""
+
+    image_size: Pixels
+    cache_format: Literal["raw", "png", "jpeg"]
+    grayscale: bool
+    policy: Literal["none", "light", "microscopy", "radiology"]
+    copy_paste_prob: Share
+    copy_paste_negative_prob: Share
+    mosaic_prob: Share
+    crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
+    zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _zoom_range_rises(self) -> "AugmentSettings":
+        if self.zoom_range[0] > self.zoom_range[1]:
+            raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "AugmentSettings":
+        if self.crop_size is not None and self.crop_size > self.image_size * self.zoom_range[1]:
+            raise ValueError(
+                f"crop_size {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an "
+                "image"
+            )
+        return self
+
+    @property
+    def shortest(self) -> int:
+        """Pixels of the longer side of the smallest sample of an image that is packed at full size."""
+        zoomed = int(self.image_size * self.zoom_range[0])
+        return zoomed if self.crop_size is None else min(self.crop_size, zoomed)
+
+
+class TrainSettings(Section):
+    """The training loop."""
+
+    n_folds: AtLeastOne | None
+    epochs: Epochs
+    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    optimizer: Literal["adamw", "sgd"]
+    lr: Annotated[float, Field(gt=0, le=100)]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=100)]
+    schedule: Literal["constant", "cosine", "one_cycle", "step", "exponential", "plateau"]
+    warmup_epochs: NotNegative
+    decay_epochs: AtLeastOne
+    decay_rate: Annotated[float, Field(gt=0, le=1)]
+    freeze_backbone_epochs: Count
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    clip_grad_norm: Positive | None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    early_stopping_patience: AtLeastOne | None
+    val_interval: AtLeastOne
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "balanced"]
+    sampler: Literal["shuffle", "balanced"]
+    precision: Literal["float32", "fp16", "bf16"]
+    num_workers: Annotated[int, Field(ge=0, le=1024)]
+    log_layer_stats: bool
+    seed: Seed
+    ensemble: dict[MemberName, dict[str, Any]]
+
+
+class TuneSettings(Section):
+    """The search."""
+
+    trials: Count
+    epochs: Epochs
+    max_train_images: AtLeastOne | None
+    space: dict[str, Any]
+    storage: str | None
+
+
+class SubmitSettings(Section):
+    """How the submission is written."""
+
+
+class ReportSettings(Section):
+    """The report page."""
+
+
+class TaskSettings(Section):
+    """One task: its kind, and every section with the defaults filled in."""
+
+    name: str
+    kind: Kind
+    description: str
+    download: DownloadSettings
+    audit: AuditSettings
+    split: SplitSettings
+    augment: AugmentSettings
+    model: ModelSettings
+    train: TrainSettings
+    tune: TuneSettings
+    predict: PredictSettings
+    evaluate: EvaluateSettings
+    submit: SubmitSettings
+    report: ReportSettings
+
+    @model_validator(mode="after")
+    def _model_fits_kind(self) -> "TaskSettings":
+        if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
+            raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
+        if self.model.name == PRESENCE and not self.audit.negative:
+            raise ValueError(f"model.name '{PRESENCE}' needs audit.negative, the class of empty images")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_norm_has_values(self) -> "TaskSettings":
+        side = self.model.batch_norm_side
+        if side is None or self.augment.shortest > side:
+            return self
+        few = self.train.batch_size == 1, bool(self.tune.trials) and self.tune.max_train_images == 1
+        if any(few):
+            key = "train.batch_size" if few[0] else "tune.max_train_images"
+            remedy = self.model.batch_norm_remedy.replace("train.batch_size", key)
+            raise ValueError(f"{key} 1 leaves batch norm one value a channel to average; {remedy}")
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits_size(self) -> "TaskSettings":
+        model, size = self.model, self.augment.image_size
+        least = min(1.0, *(parse_view(view)[1] for view in self.predict.tta))
+        if model.name == "lenet" and round(size * least) < LENET_SIDE:
+            raise ValueError(
+                f"lenet needs images of {LENET_SIDE} pixels, and predict.tta shows it {round(size * least)}; "
+                "raise augment.image_size or the view's scale"
+            )
+        if model.name == "mlp" and model.hidden_units and 3 * size * size * model.hidden_units[0] > MOST_WEIGHTS:
+            raise ValueError(
+                f"an mlp of {model.hidden_units[0]} units on {size} x {size} pixels has more than "
+                f"{MOST_WEIGHTS:,} weights; lower augment.image_size or model.hidden_units"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _levels_fit_size(self) -> "TaskSettings":
+        levels, side = self.model.fpn_levels, max(STRIDE, self.augment.shortest)
+        if self.kind == "detection" and self.model.has_own_levels and levels and 2 ** levels[-1] > 2 * side:
+            raise ValueError(
+                f"model.fpn_levels end with {levels[-1]}, a stride of {2 ** levels[-1]} pixels, and training images "
+                f"have {side}; leave out the last level, or raise augment.image_size"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_are_there(self) -> "TaskSettings":
+        if self.split.published_val == "keep" and self.train.n_folds != 1:
+            raise ValueError("train.n_folds must be 1 where split.published_val is 'keep', which is the only fold")
+        if self.train.n_folds is not None and self.train.n_folds > self.split.n_folds:
+            raise ValueError(
+                f"train.n_folds is {self.train.n_folds}, but split.n_folds makes only {self.split.n_folds}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_a_backbone_to_tune(self) -> "TaskSettings":
+        if not self.model.has_backbone and (self.train.freeze_backbone_epochs or self.train.layer_decay != 1.0):
+            raise ValueError(
+                f"train.freeze_backbone_epochs and layer_decay need a ResNet, which '{self.model.name}' has not"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentations_fit_kind(self) -> "TaskSettings":
+        chosen = self.augment
+        boxed = {
+            "copy_paste_prob": bool(chosen.copy_paste_prob),
+            "copy_paste_negative_prob": bool(chosen.copy_paste_negative_prob),
+            "mosaic_prob": bool(chosen.mosaic_prob),
+            "crop_size": chosen.crop_size is not None,
+            "zoom_range": chosen.zoom_range != [1.0, 1.0],
+        }
+        if self.kind == "classification" and (used := [name for name, on in boxed.items() if on]):
+            raise ValueError(f"augment.{used[0]} is for detection; leave it at its default for {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _negative_is_of_boxes(self) -> "TaskSettings":
+        if self.kind == "classification" and self.audit.negative is not None:
+            raise ValueError("audit.negative is for detection; in classification an image without findings has a class")
+        return self
+
+    @model_validator(mode="after")
+    def _finishing_has_a_negative(self) -> "TaskSettings":
+        if self.predict.negative_members and not self.audit.negative:
+            raise ValueError("predict.negative_members needs audit.negative, the class of empty images")
+        return self
+
+    @model_validator(mode="after")
+    def _members_are_fitted_as_fits_kind(self) -> "TaskSettings":
+        if self.kind == "detection" and self.predict.member_weights == "fitted":
+            raise ValueError(
+                "predict.member_weights 'fitted' is for classification; detection has evaluate.postprocess_trials"
+            )
+        if self.kind == "classification" and self.evaluate.postprocess_trials:
+            raise ValueError(
+                "evaluate.postprocess_trials is for detection; classification has predict.member_weights 'fitted'"
+            )
+        return self
+
+    @property
+    def boxless(self) -> list[str]:
+        """Members of the ensemble that find no boxes."""
+        return [name for name, changes in self.train.ensemble.items() if changes.get("model.name") == PRESENCE]
+
+    @model_validator(mode="after")
+    def _prediction_fits_task(self) -> "TaskSettings":
+        if self.predict.scaled and self.model.name == "mlp":
+            raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
+        if self.predict.tile_size is not None and self.kind == "classification":
+            raise ValueError("predict.tile_size is for detection; leave it null for classification")
+        if fault := self.predict.faults(self.audit.classes, [BASE, *self.train.ensemble], self.boxless):
+            raise ValueError(fault)
+        return self
+
+
+SECTIONS: tuple[str, ...] = tuple(
+    name for name in TaskSettings.model_fields if name not in {"name", "kind", "description"}
+)

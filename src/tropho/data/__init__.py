@@ -1,0 +1,1 @@
+"""From files to clean tables: sources, label formats, audit, split."""

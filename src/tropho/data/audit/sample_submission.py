@@ -1,0 +1,123 @@
+"""Whether the competition's sample submission can be followed, which is to be known before anything is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tropho.config.task_config import TaskSettings
+from tropho.data.formats.image_files import ImageFiles
+from tropho.data.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_of
+from tropho.errors import DataError
+from tropho.submission.layout import layout_of
+from tropho.submission.layout_types import Layout
+from tropho.submission.sample_file import Sample, find_sample, read_sample
+from tropho.submission.sample_ids import Matches, match_ids, with_matches
+
+FIRST = 5
+
+
+def task_sample(settings: TaskSettings, raw: Path) -> Sample | None:
+    """The sample submission in `raw`; None if there is none. Raises as find_sample and read_sample do."""
+    path = find_sample(raw, settings.audit.sample)
+    return None if path is None else read_sample(path)
+
+
+def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path) -> pd.DataFrame:
+    """Labelled images (labels.LABELLED_IMAGES) and, as test images, the others on disk that the sample names."""
+    if sample is None:
+        return labelled
+    sample, matches = with_matches(sample, labelled.loc[labelled["subset"] == "test", ["image_id", "path"]])
+    left = [each for each in sample.ids if each not in matches.images and each not in matches.several]
+    taken = {*labelled["path"], *labelled["image_id"]}
+    strange = [path for path in ImageFiles(raw).paths if path not in taken] if left else []
+    if not matches.images:
+        found = with_matches(sample, pd.DataFrame({"image_id": strange, "path": strange}))[1]
+    else:
+        found = match_ids(left, {path: path for path in strange})
+    paths = found.images.values()
+    rows = ({"image_id": path, "path": path, "subset": "test", "status": "ok"} for path in paths)
+    return pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
+
+
+def follow_sample(
+    sample: Sample | None, settings: TaskSettings, labels: Labels, images: pd.DataFrame, log: IssueLog, raw: Path
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """List what the sample asks for and can't be given; returns a summary that JSON can hold, and notes.
+
+    Args:
+        sample: the sample submission; None gives None and no notes.
+        settings: what the sample's labels mean, see layout.layout_of.
+        labels: whose classes, in order, and columns count.
+        images: every image with image_id, path and subset.
+        log: takes the issues.
+        raw: folder that the sample's path is shown below.
+
+    Raises:
+        DataError: none of its ids is a test image, so that nothing could be submitted.
+    """
+    if sample is None:
+        return None, []
+    tests = images.loc[images["subset"] == "test", ["image_id", "path"]]
+    sample, matches = with_matches(sample, tests)
+    file = sample.path.relative_to(raw).as_posix()
+    if not matches.images:
+        raise DataError(_no_match(sample, matches, file, list(tests["path"].dropna())))
+    layout = layout_of(sample, settings, labels.classes, labels.columns)
+    absent = _list_ids(sample, matches, file, log)
+    unasked = list(tests.loc[~tests["image_id"].isin(matches.images.values()), "image_id"].astype(str))
+    for image_id in unasked:
+        log.add("not_in_sample", "listed", f"{file} does not name this test image; it is not submitted.", image_id)
+    for kind, detail in layout.issues:
+        log.add(kind, "listed", detail, None, file)
+    if layout.problem:
+        log.add("sample_layout", "listed", f"{layout.problem[0].upper()}{layout.problem[1:]}.", None, file)
+    facts = {
+        "file": file,
+        "columns": sample.header,
+        "layout": layout.sentence,
+        "labels": layout.labels,
+        "problem": layout.problem,
+        "ids": len(sample.ids),
+        "matched": len(matches.images),
+        "not_matched": absent[:FIRST],
+        "not_in_sample": len(unasked),
+    }
+    return facts, _notes(file, layout, absent, unasked)
+
+
+def _list_ids(sample: Sample, matches: Matches, file: str, log: IssueLog) -> list[str]:
+    """The sample's ids that are no test image, each listed."""
+    for line in sample.nameless:
+        log.add("sample_id", "listed", "The image's cell is empty; the row is left out.", None, file, line)
+    absent = [each for each in sample.ids if each not in matches.images]
+    for each in absent:
+        several = matches.several.get(each)
+        why = f"the test images {' and '.join(several[:2])} answer to it" if several else "it is no test image"
+        log.add("sample_id", "listed", f"'{each}' can't be predicted: {why}.", None, file, sample.ids[each])
+    return absent
+
+
+def _no_match(sample: Sample, matches: Matches, file: str, paths: list[str]) -> str:
+    asked = ", ".join(f"'{each}'" for each in list(sample.ids)[:3])
+    several = next(iter(matches.several.values()), None)
+    if several:
+        return f"{file} asks for {asked}, and several test images answer to an id ({' and '.join(several[:2])})."
+    tests = f"the test images are {', '.join(paths[:3])}, ..." if paths else "there is no test image"
+    return f"{file} asks for {asked}, ..., and {tests}: place the images that it names, or remove it from the data."
+
+
+def _notes(file: str, layout: Layout, absent: list[str], unasked: list[str]) -> list[str]:
+    if layout.problem:
+        notes = [f"The submission can't follow {file}: {layout.problem}. Its columns will be {layout.sentence}."]
+    else:
+        notes = [f"The submission will follow {file}: {layout.sentence}."]
+    if absent:
+        notes.append(f"Images of {file} that can't be predicted: {len(absent):,} ({_first(absent)}).")
+    if unasked:
+        notes.append(f"Test images that {file} does not name: {len(unasked):,} ({_first(unasked)}).")
+    return [*notes, *(f"{file}: {detail}" for _, detail in layout.issues[:FIRST])]
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:FIRST]) + (", ..." if len(names) > FIRST else "")

@@ -1,0 +1,247 @@
+"""Which column of a box table holds what, by the headings that competitions and labelling tools use."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tropho.data.formats.csv_table import check_headings, number
+from tropho.data.formats.labels import nearest
+from tropho.errors import DataError, UsageError
+from tropho.images.file_types import is_image_name
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+IMAGE = _words(
+    "filename imagefilename imagefile file imagename imgname image img imagepath imgpath filepath path fname photo "
+    "picture frame imageid imgid imageindex id patientid name"
+)
+LABEL = _words(
+    "classname labelname categoryname class label category regionlabel regionattributes objectclass objectname "
+    "object species labels classes type findinglabel annotationtag target tag cls name classid categoryid labelid "
+    "classindex findinglabels diagnosis dx"
+)
+SUBSET = _words("subset split set usage partition")
+CELL = _words(
+    "bbox bboxes boundingbox boundingboxes box boxes boxesstring regionshapeattributes rectangle rect coordinates "
+    "coords annotation annotations geometry polygon predictionstring predictions"
+)
+"""Headings as `squeeze` leaves them, the likeliest first."""
+CELL_FORMS = {"bboxxywh": "xywh", "xywh": "xywh", "bboxxyxy": "xyxy", "xyxy": "xyxy"}
+CORNERS = [
+    _words(names)
+    for names in (
+        "xmin ymin xmax ymax",
+        "x1 y1 x2 y2",
+        "x0 y0 x1 y1",
+        "left top right bottom",
+        "minx miny maxx maxy",
+        "xtl ytl xbr ybr",
+        "startx starty endx endy",
+        "topleftx toplefty bottomrightx bottomrighty",
+        "tlx tly brx bry",
+        "upperleftcornerx upperleftcornery lowerrightcornerx lowerrightcornery",
+    )
+]
+ORIGINS = [*map(_words, ("x y", "left top", "topleftx toplefty", "topx topy")), *(names[:2] for names in CORNERS)]
+CENTRES = [*map(_words, ("xcenter ycenter", "xcentre ycentre", "centerx centery", "centrex centrey", "cx cy", "xc yc"))]
+SIZES = [("w", "h"), ("width", "height")]
+IMAGE_SIZES = [
+    *map(_words, ("imagewidth imageheight", "imgwidth imgheight", "imagew imageh", "originalwidth originalheight"))
+]
+QUADRILATERAL = _words("x1 y1 x2 y2 x3 y3 x4 y4")
+
+BOX_ROLES = {
+    "corners": ("xmin", "ymin", "xmax", "ymax"),
+    "xywh": ("x", "y", "width", "height"),
+    "cxcywh": ("xcenter", "ycenter", "width", "height"),
+    "quadrilateral": QUADRILATERAL,
+    "cell": ("bbox",),
+}
+"""The roles of the columns that a box is made of, by layout."""
+_PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|roi|bb)(?=.)")
+_SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
+_HEADERLESS = {  # of tools that write no header; i = an image's name, t = other text, n = number, e = empty
+    r"[it](nnnn|eeee)[tne]": "path x1 y1 x2 y2 class",  # keras-retinanet
+    r"innnn[tn]nn": "image_name x1 y1 x2 y2 class image_width image_height",  # SKU-110K
+    r"[tn]nnnninn": "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",  # makesense
+    r"titnn[ne]{2}nn[ne]{2}": "set path label xmin ymin a b xmax ymax c d",  # AutoML Vision
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where each role stands in a table.
+
+    Attributes:
+        header: the headings.
+        images, labels: positions of the columns that may hold them, the likeliest first.
+        layout: a key of BOX_ROLES; empty where no column holds boxes.
+        at: position by role, from 0: the roles of the box, subset, image_width and image_height.
+        given: the roles that audit.columns names.
+        cell_form: xywh, xyxy or cxcywh, where the heading or audit.columns says how a box cell is written.
+    """
+
+    header: list[str]
+    images: list[int]
+    labels: list[int]
+    layout: str
+    at: dict[str, int]
+    given: frozenset[str] = frozenset()
+    cell_form: str = ""
+    maybe_image_size: dict[str, int] = field(default_factory=dict)
+    """Positions of plain columns width and height, which are the image's unless they fit the boxes."""
+
+
+def squeeze(heading: str) -> str:
+    """A heading without case, spaces and signs: "Bbox X-min" is "bboxxmin"."""
+    return re.sub(r"[^a-z0-9]+", "", heading.lower())
+
+
+def implied_header(cells: list[str]) -> list[str] | None:
+    """The headings that a table without a header row lacks, from its first row; None where the row is a header.
+
+    Raises:
+        DataError: the row is no header (it holds a number), but of no layout that is known.
+    """
+    kinds = "".join(map(_kind, cells))
+    for pattern, headings in _HEADERLESS.items():
+        if re.fullmatch(pattern, kinds):
+            return headings.split()
+    if "n" in kinds:
+        raise DataError(f"its first row ({', '.join(cells)}) is no header; write one, such as image,class,x1,y1,x2,y2")
+    return None
+
+
+def _kind(cell: str) -> str:
+    if not cell:
+        return "e"
+    if number(cell) is not None:
+        return "n"
+    return "i" if is_image_name(cell) else "t"
+
+
+def recognise(header: list[str], given: dict[str, str], name: str, strict: bool = True) -> Columns:
+    """Find the columns of the image, the class, the box, the subset and the image's size.
+
+    Args:
+        header: headings of a table.
+        given: audit.columns, {role: heading}; what it names is not looked for.
+        name: of the table, for messages.
+        strict: a heading in `given` that isn't in the table is refused; otherwise its role is recognised by name.
+
+    Raises:
+        UsageError: `given` names a heading that there isn't.
+        DataError: a heading is there twice, or two headings could be the same side of the box.
+    """
+    check_headings(header, name)
+    fixed = fixed_columns(header, given, name, strict)
+    free = {place: heading for place, heading in enumerate(header) if place not in fixed.values()}
+    cell_form = ""
+    for form in ("xywh", "xyxy", "cxcywh"):
+        if f"bbox_{form}" in fixed:
+            fixed["bbox"], cell_form = fixed.pop(f"bbox_{form}"), form
+    layout, at = _box(free, fixed, name)
+    if layout == "cell":
+        cell_form = cell_form or CELL_FORMS.get(squeeze(header[at["bbox"]]), "")
+    free = {place: heading for place, heading in free.items() if place not in at.values()}
+    images = [fixed["image"]] if "image" in fixed else _named(free, IMAGE)
+    labels = [fixed["label"]] if "label" in fixed else _named(free, LABEL)
+    if len(images) > 1 and labels == images[-1:]:  # a column called "name", beside one for the image
+        images = images[:-1]
+    labels = [place for place in labels if place != images[0]] if images else labels
+    if subsets := _named(free, SUBSET):
+        at["subset"] = subsets[0]
+    sizes = _image_size(free, layout)
+    maybe = sizes if sizes and "width" in {squeeze(header[place]) for place in sizes.values()} else {}
+    at |= sizes | {role: fixed[role] for role in ("subset", "image_width", "image_height") if role in fixed}
+    return Columns(header, images, labels, layout, at, frozenset(fixed), cell_form, maybe)
+
+
+def box_of_keys(keys: Iterable[str]) -> tuple[str, dict[str, int]]:
+    """The layout that the keys of a dictionary spell, and the key's position by role; ("", {}) where none."""
+    return _box(dict(enumerate(keys)), {}, "")
+
+
+def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: bool) -> dict[str, int]:
+    """Find the columns that the settings name.
+
+    Args:
+        header: headings of a table.
+        given: audit.columns, {role: heading}.
+        name: of the table, for messages.
+        strict: a heading that isn't in the table is refused; otherwise it is left out.
+
+    Returns: position by role, from 0.
+
+    Raises:
+        UsageError: a heading isn't in the table.
+    """
+    fixed = {}
+    for role, heading in given.items():
+        if heading in header:
+            fixed[role] = header.index(heading)
+        elif strict:
+            raise UsageError(f"audit.columns.{role}: {name} has no heading '{heading}'{nearest(heading, header)}.")
+    return fixed
+
+
+def _named(free: dict[int, str], names: Sequence[str]) -> list[int]:
+    """Positions of the columns that bear one of the names, in the order of the names."""
+    by_name = {squeeze(heading): place for place, heading in reversed(free.items())}
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, dict[str, int]]:
+    """The first layout of which every column is there, and the position of each of its roles."""
+    places = _places(free)
+    named = set(fixed) & {role for roles in BOX_ROLES.values() for role in roles}
+    for layout, families in (
+        ("quadrilateral", [QUADRILATERAL]),
+        ("corners", CORNERS),
+        ("xywh", [(*origin, *size) for origin in ORIGINS for size in SIZES]),
+        ("cxcywh", [(*centre, *size) for centre in CENTRES for size in SIZES]),
+        ("cell", [(word,) for word in (*CELL, *CELL_FORMS)]),
+    ):
+        roles = BOX_ROLES[layout]
+        if not named <= set(roles):  # the settings name a column of another layout
+            continue
+        for family in families:
+            at = {role: fixed.get(role, 0) for role in roles}
+            wanted = {role: word for role, word in zip(roles, family, strict=True) if role not in fixed}
+            if any(word not in places for word in wanted.values()):
+                continue
+            for role, word in wanted.items():
+                if len(places[word]) > 1:
+                    both = " and ".join(f"'{free[place]}'" for place in places[word])
+                    raise DataError(f"{name}: {both} could both be {role}; name the right one in audit.columns.")
+                at[role] = places[word][0]
+            return layout, at
+    return "", {}
+
+
+def _places(free: dict[int, str]) -> dict[str, list[int]]:
+    """Positions by squeezed heading. bbox_width counts as width, before a plain width; xmin_px as xmin, after one."""
+    places: dict[str, list[int]] = {}
+    prefixed: dict[str, list[int]] = {}
+    for place, heading in free.items():
+        word = squeeze(heading)
+        places.setdefault(word, []).append(place)
+        short = _PREFIX.sub("", word)
+        if short != word:
+            prefixed.setdefault(short, []).append(place)
+    places |= prefixed
+    for word in list(places):
+        places.setdefault(_SUFFIX.sub("", word), places[word])
+    return places
+
+
+def _image_size(free: dict[int, str], layout: str) -> dict[str, int]:
+    """Positions of the image's width and height; plain width and height count where the box has no need of them."""
+    for pair in (*IMAGE_SIZES, *([("width", "height")] if layout else [])):
+        both = [_named(free, (word,)) for word in pair]
+        if all(both):
+            return {"image_width": both[0][0], "image_height": both[1][0]}
+    return {}

@@ -1,0 +1,143 @@
+"""Pixels of more than 8 bits (16-bit, signed, floating-point), and the one range that brings them to 8 bits."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from tropho.errors import DataError
+from tropho.orientation import UPRIGHT, turn_image
+
+Range = tuple[float, float]
+"""The values that become black and white."""
+
+_ROWS = 256  # rows that are converted at once, so that a large image needs no second copy in float64
+_WIDTH, _HEIGHT, _ORIENTATION, _SAMPLE_FORMAT = 256, 257, 274, 339  # tags of TIFF and EXIF
+_SIGNED = 2  # a sample format
+_MIRRORED = 4  # greater orientations lie on their side
+_SIZE_MARKER = b"\xff\x4f\xff\x51"  # of a JPEG 2000 codestream
+_SIZE_DEPTH = 42  # bytes from there to the depth of the first channel
+
+
+@dataclass(frozen=True)
+class DeepPixels:
+    """An upright image whose values have no range of their own."""
+
+    values: np.ndarray
+    """(h, w) or, in colour, (h, w, 3); int32 or floating-point, where NaN and infinity may occur."""
+    alpha: np.ndarray | None = None
+    """(h, w) float32, 0 (transparent) to 1."""
+
+    @property
+    def range(self) -> Range | None:
+        """The least and the greatest finite value; None where no value is finite."""
+        finite = self.values[np.isfinite(self.values)]
+        return (float(finite.min()), float(finite.max())) if finite.size else None
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows, and their values as float64."""
+        for top in range(0, len(self.values), _ROWS):
+            rows = slice(top, top + _ROWS)
+            yield rows, self.values[rows].astype("<f8")
+
+    def to_rgb(self, value_range: Range) -> np.ndarray:
+        """(h, w, 3) uint8: low to high becomes 0 to 255, values beyond are clipped, NaN and transparency are black."""
+        low, high = value_range
+        shades = np.empty(self.values.shape, np.uint8)
+        for rows, values in self.blocks():
+            known = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
+            share = np.clip((known - low) / ((high - low) or 1.0), 0, 1)
+            if self.alpha is not None:
+                share *= self.alpha[rows].reshape(*share.shape[:2], *[1] * (share.ndim - 2))
+            shades[rows] = np.round(share * 255)
+        return shades if shades.ndim == 3 else np.repeat(shades[:, :, None], 3, axis=2)
+
+
+def is_deep(image: Image.Image, path: Path) -> bool:
+    """Whether the file holds more than 8 bits a channel, or signed values; to be asked before its pixels are loaded."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return True
+    if image.mode == "L":
+        return _is_signed(image)
+    if image.mode not in ("RGB", "RGBA", "LA"):
+        return False
+    if image.format == "JPEG2000":
+        return _jpeg2000_bits(path) > 8
+    stored = [each for tile in image.tile for each in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]  # type: ignore[attr-defined]
+    if image.format == "PPM":
+        return any(isinstance(each, int) and each > 255 for each in stored)
+    return any(isinstance(each, str) and ";16" in each for each in stored)
+
+
+def deep_pixels(image: Image.Image, path: Path) -> DeepPixels:
+    """The upright values of an image that `is_deep`, loaded already (which has proved that it is whole)."""
+    if image.mode in ("RGB", "RGBA", "LA"):  # Pillow has only their upper 8 bits
+        return channels(path, _orientation_left(image))
+    values = np.asarray(ImageOps.exif_transpose(image))
+    if image.mode == "L":
+        values = values.view(np.int8)
+    return DeepPixels(values if values.dtype.kind == "f" else values.astype(np.int32))
+
+
+def channels(path: Path, orientation: int = 1) -> DeepPixels:
+    """The values of a file as OpenCV reads them, turned upright (it does that for TIFF, for nothing else).
+
+    Raises:
+        DataError: OpenCV can't read it, or it has more channels than a picture.
+    """
+    try:
+        read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        read = None
+    if read is None or (read.ndim == 3 and read.shape[2] > 4):
+        raise DataError(f"{path} can't be read as an image: it is damaged, or of a kind that is not known.")
+    values = turn_image(read, UPRIGHT[orientation])
+    alpha = None
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        full = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
+        alpha, values = (values[:, :, -1] / full).astype(np.float32), values[:, :, :-1]
+    if values.ndim == 3:
+        values = values[:, :, 0] if values.shape[2] == 1 else values[:, :, ::-1]
+    return DeepPixels(values if values.dtype.kind == "f" else values.astype(np.int32), alpha)
+
+
+def tiff_size(path: Path) -> tuple[int, int] | None:
+    """Width and height, upright, by the header of a TIFF file; None for any other file, or if it has none.
+
+    For kinds that Pillow does not open, such as 64-bit floats or floats in colour.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+        if head[:4] not in (b"II*\0", b"MM\0*"):
+            return None
+        try:
+            tags = ImageFileDirectory_v2(head)
+            file.seek(tags.next)
+            tags.load(file)
+            width, height = int(tags[_WIDTH]), int(tags[_HEIGHT])
+        except Exception:  # as Pillow's plugins have on damaged files
+            return None
+    return (height, width) if tags.get(_ORIENTATION, 1) > _MIRRORED else (width, height)
+
+
+def _is_signed(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", {})
+    return bool(_SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)))
+
+
+def _orientation_left(image: Image.Image) -> int:
+    """The EXIF orientation that OpenCV does not see to."""
+    value = 1 if image.format == "TIFF" else image.getexif().get(_ORIENTATION, 1)
+    return value if value in UPRIGHT else 1
+
+
+def _jpeg2000_bits(path: Path) -> int:
+    """Bits of the first channel, by the codestream's header; 8 where there is none."""
+    with path.open("rb") as file:
+        head = file.read(65536)
+    place = head.find(_SIZE_MARKER)
+    return 8 if place < 0 else (head[place + _SIZE_DEPTH] & 0x7F) + 1

@@ -1,0 +1,1 @@
+"""Predictions of trained models: one model, the folds of a member, the ensemble, the MLflow model."""

@@ -1,0 +1,73 @@
+"""Predict every image of a data set with one model, over all processes."""
+
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from tropho.boxes.tta import View
+from tropho.data.task_data import Sizes, Truth
+from tropho.images.cache import Pack
+from tropho.log import track
+from tropho.tasks.base import Task
+
+
+def predict(
+    task: Task,
+    model: nn.Module,
+    truth: Truth,
+    pack: Pack,
+    accelerator: Accelerator,
+    batch_size: int,
+    view: View | None = None,
+) -> pd.DataFrame:
+    """The prediction table of a model for these images, as seen through one view; None = one plain look."""
+    processes = accelerator.num_processes
+    loader = DataLoader(
+        task.dataset(pack, truth, train=False),
+        batch_size=-(-batch_size // processes) * processes,  # each has the same number, at least one
+        collate_fn=task.collate,
+        num_workers=task.settings.train.num_workers,
+    )
+    image_ids = list(truth.images["image_id"])
+    return predict_all(task, model, accelerator.prepare(loader), image_ids, pack, accelerator, view)
+
+
+@torch.inference_mode()
+def predict_all(
+    task: Task,
+    model: nn.Module,
+    loader: DataLoader[Any],
+    image_ids: list[str],
+    sizes: Sizes,
+    accelerator: Accelerator,
+    view: View | None = None,
+) -> pd.DataFrame:
+    """Predict every image of a loader, over all processes.
+
+    Args:
+        task: gives the prediction of a batch.
+        model: on the accelerator's device.
+        loader: batches whose "index" points into `image_ids`.
+        image_ids: the dataset's images, in its order.
+        sizes: of the images before and after packing.
+        accelerator: device and processes.
+        view: what the model looks through; None = one plain look.
+
+    Returns:
+        The task's prediction table, in the order of `image_ids`, the same on every process.
+    """
+    model.eval()
+    outputs: dict[int, dict[str, Tensor]] = {}
+    for batch in track(loader, "predict"):
+        with accelerator.autocast():
+            predicted = task.predict(model, batch, view)
+        outputs.update(zip(batch["index"].tolist(), predicted, strict=True))
+    if accelerator.num_processes > 1:
+        from accelerate.utils import gather_object
+
+        outputs = dict(gather_object(list(outputs.items())))
+    return task.to_table([outputs[index] for index in range(len(image_ids))], image_ids, sizes)

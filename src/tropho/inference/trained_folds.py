@@ -1,0 +1,109 @@
+"""Keep what was trained, and what was made of it, in runs/TASK/FINGERPRINT/, where no command of DVC removes anything.
+
+DVC removes the outputs of tasks that are not active (`dvc exp run`), and overwrites those of others. The folder of a
+model holds config.yaml, fold0/ and so on; that of a training also run.json and copies of its results. While a fold is
+trained, its folder holds the checkpoint; once it is trained, fold.json with the SHA-256 of its files.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from tropho.errors import DataError
+from tropho.files import atomic_path, copy_file, fingerprint, read_json, sha256_of, write_json
+from tropho.log import say
+from tropho.paths import Paths
+from tropho.tables import GRADIENT, write_table
+
+WEIGHTS, HISTORY = "weights.safetensors", "history.csv"
+FILES = (WEIGHTS, HISTORY)
+"""Files of a trained fold whose SHA-256 its record holds."""
+RECORD = "fold.json"
+
+
+def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:
+    """Write the files of a trained fold, which `publish_fold` must follow.
+
+    Args:
+        folder: runs/TASK/FINGERPRINT/foldN.
+        weights: content of weights.safetensors.
+        history: one row an epoch.
+    """
+    with atomic_path(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(weights)
+    write_table(history, folder / HISTORY)
+
+
+def publish_fold(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Add to what run.json says of a fold the "sha256" of its files, by name; write and return that record."""
+    record = {**record, "sha256": {file: sha256_of(folder / file) for file in FILES}}
+    write_json(folder / RECORD, {**record, "checksum": fingerprint(record)})
+    return record
+
+
+def published_fold(folder: Path, log_layers: bool) -> dict[str, Any] | None:
+    """Read the record of a trained fold; None where there is none or it can't be used.
+
+    Args:
+        folder: runs/TASK/FINGERPRINT/foldN.
+        log_layers: whether its history must have the columns of train.log_layer_stats.
+    """
+    if not (folder / RECORD).exists():
+        return None
+    try:
+        record = dict(read_json(folder / RECORD))
+    except DataError:
+        record = {}
+    damaged = [RECORD] if record.pop("checksum", "") != fingerprint(record) else damaged_files(folder, record)
+    if damaged:
+        say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
+        return None
+    return record if not log_layers or _has_layers(folder / HISTORY) else None
+
+
+def _has_layers(history: Path) -> bool:
+    return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
+
+
+def damaged_files(folder: Path, record: dict[str, Any]) -> list[str]:
+    """List the files of a trained fold that are missing or differ from the SHA-256 in its record."""
+    digests = record.get("sha256", {})
+    return [
+        file for file in FILES if not (folder / file).is_file() or sha256_of(folder / file) != digests.get(file, "")
+    ]
+
+
+@contextmanager
+def locked_runs(folders: Iterable[Path]) -> Iterator[None]:
+    """Hold the folders of some models, so that experiments that run side by side don't train the same one twice."""
+    with ExitStack() as stack:
+        for folder in sorted(set(folders)):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                say(f"{folder} is being trained by another process; waiting for it.")
+                lock.acquire()
+            stack.callback(lock.release)
+        yield
+
+
+def copy_results(paths: Paths, files: dict[str, Path]) -> None:
+    """Copy results of the present training to its folder of runs/; nothing where models/TASK doesn't say which that is.
+
+    Args:
+        paths: of the task.
+        files: by name in runs/TASK/FINGERPRINT.
+    """
+    try:
+        training = str(read_json(paths.models / "run.json")["training"])
+    except DataError:
+        return
+    for name, source in files.items():
+        with atomic_path(paths.runs / training / name) as temporary:
+            copy_file(source, temporary)

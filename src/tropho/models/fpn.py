@@ -1,0 +1,65 @@
+"""A feature pyramid on a ResNet (Lin et al., 2017), any consecutive levels of P2 to P7."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tropho.config.model_config import ModelSettings
+from tropho.models.backbone import feature_channels, resnet, stages
+
+TOP = 5
+"""The ResNet's last level; coarser ones are made by convolutions of stride 2."""
+
+
+class FeaturePyramid(nn.Module):
+    """Normalised images (B, 3, H, W) -> (B, width, H / 2^n, W / 2^n) for each level n, finest first.
+
+    Context always flows down from C5, also where the levels asked for are finer; only those get an output
+    convolution.
+    """
+
+    def __init__(self, model: ModelSettings) -> None:
+        super().__init__()
+        self.levels = model.levels
+        width = model.fpn_channels
+        self.body = resnet(model)
+        channels = dict(zip(range(2, TOP + 1), feature_channels(self.body), strict=True))
+        self.finest = min(self.levels[0], TOP)
+        # Keys are level numbers.
+        self.laterals = nn.ModuleDict({str(n): nn.Conv2d(channels[n], width, 1) for n in range(self.finest, TOP + 1)})
+        self.outputs = nn.ModuleDict(
+            {str(n): nn.Conv2d(width, width, 3, padding=1) for n in self.levels if n <= TOP},
+        )
+        self.extra = nn.ModuleDict(
+            {str(n): nn.Conv2d(width, width, 3, stride=2, padding=1) for n in range(TOP + 1, self.levels[-1] + 1)}
+        )
+        for module in (*self.laterals.values(), *self.outputs.values(), *self.extra.values()):
+            assert isinstance(module, nn.Conv2d)
+            assert module.bias is not None
+            nn.init.kaiming_uniform_(module.weight, a=1)
+            nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Images to the levels' maps."""
+        merged = self._top_down(self._bottom_up(images))
+        pyramid = {n: self.outputs[str(n)](merged[n]) for n in self.levels if n <= TOP}
+        coarse = pyramid.get(TOP, merged[TOP])
+        for n in range(TOP + 1, self.levels[-1] + 1):
+            coarse = self.extra[str(n)](functional.relu(coarse))
+            pyramid[n] = coarse
+        return [pyramid[n] for n in self.levels]
+
+    def _bottom_up(self, images: Tensor) -> dict[int, Tensor]:
+        body = self.body
+        features = body.maxpool(body.relu(body.bn1(body.conv1(images))))
+        outputs = {}
+        for n, stage in enumerate(stages(body), start=2):
+            features = stage(features)
+            outputs[n] = features
+        return outputs
+
+    def _top_down(self, outputs: dict[int, Tensor]) -> dict[int, Tensor]:
+        merged = {TOP: self.laterals[str(TOP)](outputs[TOP])}
+        for n in range(TOP - 1, self.finest - 1, -1):
+            lateral = self.laterals[str(n)](outputs[n])
+            merged[n] = lateral + functional.interpolate(merged[n + 1], size=lateral.shape[2:], mode="nearest")
+        return merged

@@ -1,0 +1,1 @@
+"""Every figure: curves, galleries, heat maps."""

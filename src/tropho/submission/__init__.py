@@ -1,0 +1,1 @@
+"""Submission files: layouts, checks, the log of submissions, and their gap to cross-validation."""

@@ -1,0 +1,201 @@
+"""Just at a limit: which boxes are near, are one, or are cut; which gains are kept; how groups are dealt."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from predicting.test_seams import merged
+
+from tropho.boxes import wbf
+from tropho.boxes.candidate_pairs import near_pairs
+from tropho.boxes.nms import nms
+from tropho.boxes.tiles import tile_windows
+from tropho.boxes.tta import unview_boxes, view_images
+from tropho.boxes.wbf import fuse, weighted_box_fusion
+from tropho.evaluation import paired_gain
+from tropho.evaluation.cross_fit import deal_groups
+from tropho.evaluation.member_weights import mixture_weights
+from tropho.evaluation.paired_gain import best_by_class, describe_gains, judged, part_weights
+from tropho.metrics.bootstrap import FEW_GROUPS
+from tropho.tables import DETECTIONS
+
+WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
+
+
+def test_boxes_that_overlap_by_just_the_limit_stay_apart():
+    fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.5)
+    assert sorted(fused.boxes.tolist()) == sorted([WHOLE, HALF])
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.49).boxes) == 1
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou=1.0).boxes) == 2
+    boxes, scores, group = np.array([WHOLE, HALF]), np.array([0.8, 0.9]), np.zeros(2, np.int64)
+    assert nms(boxes, scores, group, 0.5)[0].tolist() == [1, 0]
+    assert nms(boxes, scores, group, 0.49)[0].tolist() == [1]
+
+
+def test_a_box_of_one_model_alone_keeps_its_score_to_the_bit():
+    fused = weighted_box_fusion([([WHOLE], [0.1], [0])])
+    assert fused.scores.tolist() == [0.1]
+
+
+def test_boxes_with_just_the_least_score_count():
+    fused = weighted_box_fusion([([WHOLE, HALF], [0.3, 0.2], [0, 1])], score_min=0.3)
+    assert (fused.scores.tolist(), fused.labels.tolist()) == ([0.3], [0])
+
+
+def test_boxes_too_small_to_have_an_area_are_left_out():
+    assert len(weighted_box_fusion([([[0.0, 0.0, 1e-200, 1e-200]], [0.9], [0])]).boxes) == 0
+
+
+def table(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(DETECTIONS)).astype(DETECTIONS)
+
+
+def test_suppression_scales_scores_by_the_weight_over_the_largest():
+    fused = fuse([table(("a", "X", 0.8, *WHOLE)), table(("a", "Y", 0.6, *WHOLE))], weights=[4, 2], method="nms")
+    assert fused["score"].tolist() == pytest.approx([0.8, 0.3])
+
+
+def test_what_one_table_alone_counts_for_stays_as_it_is():
+    first, second = table(("a", "X", 0.8, *WHOLE), ("a", "X", 0.7, *WHOLE)), table(("a", "X", 0.6, *WHOLE))
+    pd.testing.assert_frame_equal(fuse([first, second], weights=[2.0, 0.0]), first)
+    assert len(fuse([first, second], weights=[2.0, 1.0])) == 1
+
+
+def test_boxes_are_fused_in_goes_that_bound_memory(monkeypatch):
+    rows = table(*((f"i{number}", "X", 0.8, *WHOLE) for number in range(6)))
+    sizes = []
+    plain = wbf._fuse_groups
+    monkeypatch.setattr(wbf, "_fuse_groups", lambda boxes, *rest: sizes.append(len(boxes)) or plain(boxes, *rest))
+    fuse([rows, rows])
+    monkeypatch.setattr(wbf, "ROWS_AT_ONCE", 4)
+    fuse([rows, rows])
+    assert sizes == [12, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("iou", "distance", "near"),
+    [
+        (0.3, 0.0, True),
+        (0.8, 0.0, True),
+        (0.3, 23.0, True),  # (1 / 0.3 - 1) / 2 sides of either
+        (0.3, 24.0, False),
+        (0.5, 10.0, True),  # half a side of either, where rounding must lose none
+        (0.5, 10.1, False),
+        (0.8, 2.4, True),  # overlaps by more than 2 * 0.8 - 1
+        (0.8, 2.6, False),
+        (0.0, 1e6, True),
+    ],
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_pairs_that_are_too_far_apart_are_not_near(iou, distance, near, axis):
+    boxes = np.array([WHOLE, WHOLE, [5e6, 5e6, 5e6 + 1, 5e6 + 1]])
+    boxes[1, [axis, axis + 2]] += distance
+    later, earlier = near_pairs(boxes[:2], np.zeros(2, np.int64), iou)
+    assert (later.tolist(), earlier.tolist()) == (([1], [0]) if near else ([], []))
+    later, _ = near_pairs(boxes[:2], np.array([0, 1]), iou)
+    assert len(later) == 0
+    later, _ = near_pairs(boxes, np.zeros(3, np.int64), iou)
+    assert len(later) == (3 if iou == 0 else near)
+
+
+def test_no_and_one_box_have_no_neighbours():
+    for count in (0, 1):
+        later, earlier = near_pairs(np.array([WHOLE])[:count], np.zeros(count, np.int64), 0.5)
+        assert len(later) == len(earlier) == 0
+
+
+def test_a_small_box_that_ends_just_four_pixels_from_a_border_is_cut():
+    cut, whole = ([72.0, 20.0, 92.0, 40.0], 0.9, 0), ([72.0, 20.0, 100.0, 40.0], 0.3, 0)
+    assert merged([cut], [whole]) == [whole]
+    near = ([72.0, 20.0, 91.5, 40.0], 0.9, 0)
+    assert merged([near], [whole]) == [near]
+
+
+def test_whole_boxes_that_overlap_by_just_one_half_stay():
+    one, other = ([40.0, 20.0, 60.0, 40.0], 0.9, 0), ([40.0, 20.0, 60.0, 30.0], 0.8, 0)
+    assert merged([one], [other]) == [one, other]
+
+
+def test_a_cut_box_of_which_just_one_half_is_covered_stays():
+    whole, cut = ([22.0, 20.0, 42.0, 40.0], 0.9, 0), ([32.0, 20.0, 52.0, 40.0], 0.8, 0)
+    assert merged([whole], [cut]) == [whole, cut]
+
+
+def test_cut_boxes_that_agree_by_just_one_half_stay_apart():
+    """The right tile sees columns from 32, the left one to 96: of that, one part has twice the height of the other."""
+    left, right = ([10.0, 20.0, 96.0, 60.0], 0.9, 0), ([32.0, 20.0, 110.0, 40.0], 0.8, 0)
+    assert merged([left], [right]) == [left, right]
+    more = ([32.0, 20.0, 110.0, 41.0], 0.8, 0)
+    assert merged([left], [more]) == [([10.0, 20.0, 110.0, 60.0], 0.9, 0)]
+
+
+def test_tiles_by_hand():
+    assert tile_windows(64, 64, 64, 32).tolist() == [[0, 0, 64, 64]]
+    assert tile_windows(32, 96, 64, 32).tolist() == [[0, 0, 64, 32], [32, 0, 96, 32]]
+    assert tile_windows(96, 64, 64, 0).tolist() == [[0, 0, 64, 64], [0, 32, 64, 96]]
+    assert tile_windows(64, 128, 64, 0).tolist() == [[0, 0, 64, 64], [64, 0, 128, 64]]
+
+
+def test_a_scaled_view_by_hand():
+    seen = view_images(torch.full((1, 1, 3, 5), 9, dtype=torch.uint8), "identity@0.25", stride=4)
+    assert seen.shape == (1, 1, 4, 4)  # one pixel by one, padded
+    assert seen.sum() == 9
+    assert unview_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
+    assert unview_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
+    assert unview_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]
+
+
+def test_groups_are_dealt_whole_into_parts_of_about_equal_size():
+    assert sorted(np.bincount(deal_groups(pd.Series(range(10)), 5))) == [2] * 5
+    assert sorted(np.bincount(deal_groups(pd.Series([*range(6), 0, 1, 2, 3, 4, 5]), 3))) == [4] * 3
+    assert deal_groups(pd.Series(["g"] * 4)).tolist() == [0] * 4
+    assert deal_groups(pd.Series([], dtype=object)).tolist() == []
+    large = deal_groups(pd.Series(["large"] * 8 + ["a", "b"]), 5)
+    assert len(set(large[:8])) == 1
+    assert set(large) == set(range(large.max() + 1))
+    assert deal_groups(pd.Series(range(50)), 2, seed=1).tolist() != deal_groups(pd.Series(range(50)), 2).tolist()
+
+
+def test_each_part_is_left_out_once():
+    part = pd.Series({"a": 0, "b": 1, "c": 0, "d": 2})
+    assert part_weights(["a", "b", "c", "d"], part).tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0]]
+
+
+def test_the_first_of_the_best_ways_of_each_class():
+    def tried(way: str, *precisions: float):
+        return {"x": way, "y": way, "never": way}, {"x": np.array(precisions), "y": np.array([np.nan, 0.5])}
+
+    ways = [tried("one", 0.1, 0.9), tried("two", 0.3, 0.9), tried("three", 0.3, 0.1)]
+    assert best_by_class(ways, 0) == {"x": "two"}  # y and never have no true box there
+    assert best_by_class(ways, 1) == {"x": "one", "y": "one"}
+
+
+@pytest.mark.parametrize(
+    ("low", "groups", "kept"),
+    [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
+)
+def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monkeypatch, low, groups, kept):
+    monkeypatch.setattr(paired_gain, "gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2})
+    found = judged(None, None, pd.Series([*range(groups), 0]))
+    assert (found["groups"], found["kept"]) == (groups, kept)
+
+
+def test_gains_in_words():
+    found = {"value": 0.0123, "low": -0.001, "high": 0.02, "groups": 9, "kept": False}
+    assert describe_gains({"gains": {"fusion": found}}) == [
+        "Fitted fusion: the out-of-fold score changes by +0.0123 (95 % interval -0.0010 to +0.0200, 9 groups, at least "
+        "20 needed); it is not used."
+    ]
+    assert describe_gains({"gains": {"x": {**found, "kept": True}}})[0].endswith("it is used.")
+    assert describe_gains({}) == []
+
+
+def test_weights_of_models_by_hand():
+    assert mixture_weights(np.zeros((0, 4))) == [0.25] * 4
+    assert mixture_weights(np.array([[0.5, 0.5], [0.2, 0.2]])) == [0.5, 0.5]
+    assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]])) == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]]), steps=1) == pytest.approx(
+        [(0.9 + 8 / 9) / 2, (0.1 + 1 / 9) / 2]
+    )
+    # Of three images one is certain for each and one for both: 2/3 + ... settle at one half each.
+    assert mixture_weights(np.array([[1.0, 0.0], [0.0, 1.0]])) == pytest.approx([0.5, 0.5])

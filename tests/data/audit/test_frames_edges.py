@@ -1,0 +1,105 @@
+"""The frame of boxes at the edges of what tells it: just enough, and just not."""
+
+import numpy as np
+import pytest
+
+from tropho.data.audit.box_frames import settle_frames
+from tropho.data.audit.inspect_images import Look
+from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, IssueLog, table_of
+from tropho.tables import BOX
+
+
+def settled(*photos: dict):
+    """Boxes by image, statuses and kinds of issue; a photo is upright 96 x 160 and turned unless it says otherwise."""
+    rows, boxes, looks, shares, log = [], [], {}, set(), IssueLog()
+    for number, photo in enumerate(photos):
+        name, stated = f"{number}", photo.get("stated", (None, None))
+        row = {"image_id": name, "path": name, "subset": "train", "status": photo.get("status", "ok")}
+        rows.append(row | {"stated_width": stated[0], "stated_height": stated[1]})
+        held = [photo["box"]] if "box" in photo else []
+        boxes += [{"image_id": name, "label": "x", **dict(zip(BOX, box, strict=True))} for box in held]
+        width, height = photo.get("size", (96, 160))
+        looks[name] = Look(name, "", photo.get("fault", ""), width, height, orientation=photo.get("turn", 6))
+        shares |= {name} if photo.get("shares") else set()
+    images, found, frame = settle_frames(
+        table_of(rows, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), looks, log, shares
+    )
+    corners = [tuple(np.round(values, 4)) for values in found[BOX].to_numpy("float64")]
+    return corners, list(images["status"]), [each["kind"] for each in log.rows], frame
+
+
+@pytest.mark.parametrize(
+    ("box", "frame"),
+    [
+        ((0, 0, 100.8, 20), None),  # 4.8 over the upright width is a twentieth of it, no more
+        ((0, 0, 100.9, 20), "stored"),
+        ((0, 0, 161, 97), "stored"),  # 1 over each edge is rounding
+        ((0, 0, 161.1, 97), None),
+        ((0, 0, 161, 97.1), None),
+        ((0, 0, 20, 100.8), None),
+        ((0, 0, 20, 100.9), "upright"),
+        ((0, 0, 97, 161), "upright"),
+        ((0, 0, 97.1, 161), None),
+        ((0, 0, 20, 20), None),
+        ((0, 0, 150, 150), None),
+    ],
+)
+def test_a_box_that_fits_into_one_frame_alone_tells_it(box, frame):
+    corners, status, kinds, common = settled({"box": box})
+    assert common == frame
+    assert status == ["ok" if frame else "unlabelled"]
+    assert kinds == {None: ["unknown_frame"], "stored": ["turned_boxes"], "upright": []}[frame]
+    assert (corners == [box]) == (frame != "stored")
+
+
+def test_what_other_photos_tell_counts_where_they_agree():
+    stored, upright, neither = ({"box": box} for box in ((0, 0, 130, 20), (0, 0, 20, 130), (10, 20, 30, 60)))
+    corners, status, kinds, frame = settled(stored, neither)
+    assert (status, kinds, frame) == (["ok", "ok"], ["turned_boxes"] * 2, "stored")
+    assert corners[1] == (96 - 60, 10, 96 - 20, 30)  # turned by a quarter to the right
+    assert settled(upright, neither)[1:] == (["ok", "ok"], [], "upright")
+    assert settled(stored, upright, neither)[1] == ["ok", "ok", "unlabelled"]
+    assert settled(stored, {**neither, "turn": 1})[2] == ["turned_boxes"]
+
+
+@pytest.mark.parametrize(
+    ("photo", "kinds", "box"),
+    [
+        ({"stated": (160, 96), "box": (10, 20, 30, 60)}, ["turned_boxes"], (36, 10, 76, 30)),
+        ({"stated": (96, 160), "box": (10, 20, 30, 60)}, [], (10, 20, 30, 60)),
+        ({"stated": (320, 192), "box": (20, 40, 60, 120)}, ["turned_boxes"], (36, 10, 76, 30)),
+        ({"stated": (192, 320), "box": (20, 40, 60, 120)}, ["scaled_boxes"], (10, 20, 30, 60)),
+        ({"stated": (500, 20), "box": (1, 2, 3, 4)}, ["size_mismatch"], (1, 2, 3, 4)),
+        ({"stated": (50, 50), "size": (60, 60), "box": (5, 10, 20, 30)}, ["unknown_frame"], (5, 10, 20, 30)),
+        ({"turn": 1, "stated": (1, 1), "size": (60, 60), "box": (0, 0, 1, 0.5)}, ["scaled_boxes"], (0, 0, 60, 30)),
+        ({"turn": 1, "stated": (30, 21), "size": (60, 40), "box": (3, 0, 6, 21)}, ["scaled_boxes"], (6, 0, 12, 40)),
+        ({"turn": 1, "stated": (29, 20), "size": (60, 40), "box": (0, 0, 29, 1)}, ["scaled_boxes"], (0, 0, 60, 2)),
+        ({"turn": 1, "stated": (30, 22), "size": (60, 40), "box": (3, 0, 6, 22)}, ["size_mismatch"], (3, 0, 6, 22)),
+        ({"turn": 1, "stated": (30, 20), "size": (60, 40), "box": (0, 0, 31, 21)}, ["scaled_boxes"], (0, 0, 62, 42)),
+        ({"turn": 1, "stated": (30, 20), "size": (60, 40), "box": (0, 0, 31.1, 2)}, ["size_mismatch"], (0, 0, 31.1, 2)),
+        ({"turn": 1, "stated": (60, 40), "size": (60, 40), "box": (0, 0, 70, 2)}, [], (0, 0, 70, 2)),
+        ({"turn": 1, "stated": (30, 20), "size": (60, 40), "box": (0, 0, 60, 40), "shares": True}, [], (0, 0, 60, 40)),
+        ({"turn": 1, "stated": (9, 20), "size": (60, 40), "box": (0, 0, 6, 4), "shares": True}, ["size_mismatch"],
+         (0, 0, 6, 4)),
+        ({"stated": (160, 96), "box": (0, 0, 48, 160), "shares": True}, ["turned_boxes"], (0, 0, 96, 80)),
+        ({"turn": 3, "stated": (96, 160), "box": (0, 0, 10, 20)}, ["unknown_frame"], (0, 0, 10, 20)),
+    ],
+)  # fmt: skip
+def test_sizes_that_labels_state(photo, kinds, box):
+    corners, status, found, _ = settled(photo)
+    assert found == kinds
+    assert corners == [box]
+    assert status == ["unlabelled" if set(kinds) & {"size_mismatch", "unknown_frame"} else "ok"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "kinds"),
+    [((96, 160), []), ((160, 96), []), ((97, 160), ["size_mismatch"]), ((None, 160), []), ((96, 0), [])],
+)
+def test_without_boxes_a_wrong_size_is_listed_alone(stated, kinds):
+    assert settled({"stated": stated})[1:3] == (["ok"], kinds)
+
+
+def test_images_that_can_not_be_read_or_used_keep_their_status():
+    assert settled({"box": (0, 0, 20, 20), "fault": "torn"})[1:3] == (["ok"], [])
+    assert settled({"box": (0, 0, 20, 20), "status": "mistyped"})[1:3] == (["mistyped"], ["unknown_frame"])

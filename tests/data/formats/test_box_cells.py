@@ -1,0 +1,211 @@
+"""One cell that holds a box, several, or none; and which heading says what."""
+
+import pytest
+
+from tropho.data.formats.box_cells import boxes_in, boxes_of, label_in
+from tropho.data.formats.box_columns import implied_header, recognise
+from tropho.data.formats.csv_table import number
+from tropho.errors import DataError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("cell", "boxes"),
+    [
+        ("WBC 0.5 1 2 3 4", [("corners", (1, 2, 3, 4), "WBC")]),
+        ("WBC 1 1 2 3 4 RBC 0 5 6 7 8", [("corners", (1, 2, 3, 4), "WBC"), ("corners", (5, 6, 7, 8), "RBC")]),
+        ("0.5 1 2 3 4", [("xywh", (1, 2, 3, 4), "")]),
+        ("1 1 2 3 4 0 5 6 7 8", [("xywh", (1, 2, 3, 4), ""), ("xywh", (5, 6, 7, 8), "")]),
+        ("WBC 1 2 3 4", [("list", (1, 2, 3, 4), "WBC")]),
+        ("7 1 2 3 4 1.01 5 6 7 8", [("list", (1, 2, 3, 4), "7"), ("list", (5, 6, 7, 8), "1.01")]),
+        ("WBC 1 2 3 4 0.5 5 6 7 8", [("list", (1, 2, 3, 4), "WBC"), ("list", (5, 6, 7, 8), "0.5")]),
+        ("1;2;3;4", [("list", (1, 2, 3, 4), "")]),
+        ("1,2,3,4;5,6,7,8", [("list", (1, 2, 3, 4), ""), ("list", (5, 6, 7, 8), "")]),
+        ("[[1, 2], [3, 1]]", [("corners", (1, 1, 3, 2), "")]),
+        (
+            "[[[1, 2], [3, 4]], [[5, 6], [7, 8], [9, 5]]]",
+            [("corners", (1, 2, 3, 4), ""), ("corners", (5, 5, 9, 8), "")],
+        ),
+        ("[[1, 2, 3, 4], []]", [("list", (1, 2, 3, 4), "")]),
+        ('{"name": "ellipse", "cx": 5, "cy": 6, "rx": 2, "ry": 1}', [("corners", (3, 5, 7, 7), "")]),
+        ('{"all_points_x": [3, 1], "all_points_y": [2, 4]}', [("corners", (1, 2, 3, 4), "")]),
+        ('{"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}', [("xywh", (1, 2, 3, 4), "")]),
+        ('{"x1": 1, "y1": 2, "x2": 3, "y2": 4, "class": "WBC"}', [("corners", (1, 2, 3, 4), "WBC")]),
+        ('{"cx": 1, "cy": 2, "w": 3, "h": 4}', [("cxcywh", (1, 2, 3, 4), "")]),
+        ("No_Box", []),
+        (" [ ] ", []),
+    ],
+)
+def test_boxes_of_a_cell(cell, boxes):
+    assert [(box.form, box.values, box.label) for box in boxes_in(cell)] == boxes
+
+
+@pytest.mark.parametrize(("form", "told"), [("", "list"), ("xyxy", "corners"), ("xywh", "xywh"), ("cxcywh", "cxcywh")])
+def test_the_heading_may_say_how_four_numbers_are_meant(form, told):
+    assert boxes_in("[1, 2, 3, 4]", form)[0].form == told
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("WBC 5 1 2 3 4", "which is not four numbers"),
+        ("WBC x 1 2 3 4", "which is not four numbers"),
+        ("WBC 0.5 1 2 x 4", "which is not four numbers"),
+        ("WBC 1 2 x 4", "which is not four numbers"),
+        ("[1, 2, 3]", "which is not four numbers"),
+        ("[[1, 2]]", "which is not four numbers"),
+        ("[1, 2, 3, x]", "which is neither numbers nor JSON"),
+        ("[1, 2, 3, null]", "in which a number is missing"),
+        ('{"all_points_x": [1, 2]}', "which is no box"),
+        ('{"all_points_x": [1], "all_points_y": [2]}', "which has too few points"),
+        ('{"x1": 1, "y1": 2}', "which is no box"),
+        ('{"x1": 1, "y1": 2, "x2": 3, "y2": 4, "x3": 5, "y3": 6, "x4": 7, "y4": 8}', "which is no box"),
+    ],
+)
+def test_why_a_cell_holds_no_box(cell, words):
+    with pytest.raises(ValueError, match=f"^{words}"):
+        boxes_in(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "label"),
+    [
+        ('{"x": "1", "y": "2"}', ""),
+        ('{"type": {"WBC": true, "RBC": true}}', ""),
+        ('{"type": {"WBC": false}}', ""),
+        ('{"type": null, "x": 1}', ""),
+        ('{"Type": " WBC "}', "WBC"),
+        ("{[1]}", "{[1]}"),
+    ],
+)
+def test_a_class_that_a_dictionary_names_or_not(cell, label):
+    assert label_in(cell) == label
+
+
+def columns(header: str, **given: str):
+    return recognise(header.split(","), given, "t.csv")
+
+
+def test_boxes_of_the_cells_of_a_row():
+    four = columns("image,x1,y1,x2,y2,x3,y3,x4,y4")
+    (box,) = boxes_of(["a", "9", "1", "12", "3", "8", "9", "5", "7"], four, False)
+    assert (box.form, box.values) == ("corners", (5, 1, 12, 9))
+    sides = columns("image,xmin,ymin,xmax,ymax")
+    assert boxes_of(["a", "", "", "", ""], sides, False) == []
+    assert boxes_of(["a"], columns("image,label"), False) == []
+    with pytest.raises(ValueError, match="The cell xmax is empty"):
+        boxes_of(["a", "1", "2", "", "4"], sides, False)
+    with pytest.raises(ValueError, match="The cell ymin holds '2,5', not a number"):
+        boxes_of(["a", "1", "2,5", "3", "4"], sides, False)
+    assert boxes_of(["a", "1", "2,5", "3", "4"], sides, True)[0].values == (1, 2.5, 3, 4)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(40, "x" * 40), (41, f"{'x' * 40}...")])
+def test_a_long_cell_is_shown_by_its_beginning(length, shown):
+    with pytest.raises(ValueError, match=f"The cell bbox holds '{shown}', which"):
+        boxes_of(["a", "x" * length], columns("image,bbox"), False)
+
+
+@pytest.mark.parametrize(
+    ("header", "images", "labels"),
+    [
+        ("filename,name,x1,y1,x2,y2", [0], [1]),
+        ("name,x1,y1,x2,y2", [0], []),
+        ("filename,image_id,name,x1,y1,x2,y2", [0, 1], [2]),
+        ("filename,image_id,class,x1,y1,x2,y2", [0, 1], [2]),
+        ("filename,name,class,x1,y1,x2,y2", [0, 1], [2, 1]),
+        ("x1,y1,x2,y2,class,label,id", [6], [4, 5]),
+        ("class,Class.,id", [2], [0]),
+    ],
+)
+def test_columns_that_may_hold_the_image_and_the_class(header, images, labels):
+    found = columns(header)
+    assert (found.images, found.labels) == (images, labels)
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "layout", "at"),
+    [
+        ("id,a,b,c,d", {"xmin": "a", "ymin": "b", "xmax": "c", "ymax": "d"}, "corners", [1, 2, 3, 4]),
+        ("id,a,ymin,xmax,ymax", {"image": "id", "xmin": "a"}, "corners", [1, 2, 3, 4]),
+        ("id,xmin,ymin,xmax,ymax,w,h,mx,my", {"xcenter": "mx", "ycenter": "my"}, "cxcywh", [7, 8, 5, 6]),
+        ("id,a", {"bbox_cxcywh": "a"}, "cell", [1]),
+        ("id,xmin_px,ymin_px,xmax_px,ymax_px", {}, "corners", [1, 2, 3, 4]),
+        ("id,box_x1,box_y1,box_x2,box_y2", {}, "corners", [1, 2, 3, 4]),
+        ("id,width,height,x,y,bbox_width,bbox_height", {}, "xywh", [3, 4, 5, 6]),
+        ("id,x,y,w", {}, "", []),
+    ],
+)
+def test_columns_that_hold_the_box(header, given, layout, at):
+    found = columns(header, **given)
+    assert found.layout == layout
+    assert [found.at[role] for role in list(found.at)[: len(at)]] == at
+
+
+@pytest.mark.parametrize(
+    ("header", "form"), [("id,bbox_xywh", "xywh"), ("id,xyxy", "xyxy"), ("id,bbox", ""), ("id,x1,y1,x2,y2", "")]
+)
+def test_a_heading_may_say_the_form_of_a_cell(header, form):
+    assert columns(header).cell_form == form
+    assert columns("id,a", bbox_cxcywh="a").cell_form == "cxcywh"
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "maybe"),
+    [
+        ("id,width,height,x1,y1,x2,y2", (1, 2), True),
+        ("id,image_width,image_height,x1,y1,x2,y2", (1, 2), False),
+        ("id,width,height", (None, None), False),
+        ("id,width,x1,y1,x2,y2", (None, None), False),
+        ("id,x,y,width,height", (None, None), False),
+    ],
+)
+def test_columns_of_the_images_size(header, size, maybe):
+    found = columns(header)
+    assert (found.at.get("image_width"), found.at.get("image_height")) == size
+    assert bool(found.maybe_image_size) == maybe
+
+
+def test_the_settings_name_columns_of_any_role():
+    found = columns("id,part,a,b,x1,y1,x2,y2,what", subset="part", image_width="a", image_height="b", label="what")
+    assert (found.at["subset"], found.at["image_width"], found.at["image_height"], found.labels) == (1, 2, 3, [8])
+    assert columns("id,split,x1,y1,x2,y2").at["subset"] == 1
+    assert recognise(["id"], {"label": "gone"}, "t", strict=False).labels == []
+    with pytest.raises(UsageError, match=r"audit\.columns\.label: t has no heading 'gone'"):
+        recognise(["id"], {"label": "gone"}, "t")
+    with pytest.raises(DataError, match="'x1' and 'x 1' could both be xmin"):
+        columns("id,x1,x 1,y1,x2,y2")
+
+
+@pytest.mark.parametrize(
+    ("row", "header"),
+    [
+        ("a.png,1,2,3,4,WBC", "path x1 y1 x2 y2 class"),
+        ("a,1,2,3,4,", "path x1 y1 x2 y2 class"),
+        ("a.png,1,2,3,4,WBC,64,48", "image_name x1 y1 x2 y2 class image_width image_height"),
+        (
+            "WBC,1,2,3,4,a.png,64,48",
+            "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",
+        ),
+        ("TRAIN,a.png,WBC,0.1,0.2,,,0.3,0.4,,", "set path label xmin ymin a b xmax ymax c d"),
+        ("image,x1", None),
+        (",image", None),
+    ],
+)
+def test_the_header_that_a_first_row_implies(row, header):
+    assert implied_header(row.split(",")) == (header and header.split())
+
+
+@pytest.mark.parametrize(
+    ("cell", "comma", "value"),
+    [
+        ("1,5", True, 1.5),
+        ("1,500,000", True, None),
+        ("1,5.0", True, None),
+        ("1,5", False, None),
+        ("-1e3", False, -1000),
+        ("nan", False, None),
+        ("", False, None),
+    ],
+)
+def test_numbers_with_a_point_or_a_comma(cell, comma, value):
+    assert number(cell, comma) == value

@@ -1,0 +1,329 @@
+"""YOLO's text files: rows, which image they belong to, and what the configuration says."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tropho.data.formats import readers
+from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.yolo_config import YoloConfig, find_entry, is_image_list, read_config
+from tropho.data.formats.yolo_files import LabelFiles
+from tropho.errors import DataError, UsageError
+
+ROW = "1 0.3 0.5 0.4 0.5\n"
+"""Of an image of 100 x 80 pixels: 30 +- 20 and 40 +- 20."""
+YAML = "names: [RBC, WBC]\nnc: 2\n"
+
+
+def place_at(raw: Path, files: dict[str, str]) -> Path:
+    """Write files; an image is drawn where the name ends in .png."""
+    for name, text in files.items():
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".png"):
+            Image.new("L", (100, 80)).save(raw / name)
+        else:
+            (raw / name).write_text(text, encoding="utf-8")
+    return raw
+
+
+@pytest.fixture
+def read(settings, tmp_path):
+    """Function (files, audit's settings) -> labels."""
+
+    def make(files: dict[str, str], **audit):
+        audit = {"format": "yolo", "classes": None, "negative": None, **audit}
+        task = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
+        return readers.read(task, place_at(tmp_path, files))
+
+    return make
+
+
+def column(labels, name: str) -> dict[str, str]:
+    return dict(zip(labels.images["image_id"], labels.images[name], strict=True))
+
+
+def boxes(labels) -> list[tuple]:
+    return [tuple(row) for row in labels.boxes[["label", "xmin", "ymin", "xmax", "ymax"]].to_numpy()]
+
+
+def kinds(labels) -> list[str]:
+    return list(labels.issues["kind"])
+
+
+@pytest.mark.parametrize(
+    ("row", "box"),
+    [
+        ("1 0.3 0.5 0.4 0.5", ("WBC", 10, 20, 50, 60)),
+        ("0 0.3 0.5 0.4 0.5", ("RBC", 10, 20, 50, 60)),
+        ("1.0 0.3 0.5 0.4 0.5 0.93", ("WBC", 10, 20, 50, 60)),
+        ("1 0.1 0.25 0.5 0.25 0.5 0.75", ("WBC", 10, 20, 50, 60)),
+        ("1 0 0 1 0 1 1 0.5 1", ("WBC", 0, 0, 100, 80)),
+        ("1 -0.01 0 1.01 0 1.01 1", ("WBC", -1, 0, 101, 80)),
+        ("1 0.5 0.5 1 1", ("WBC", 0, 0, 100, 80)),
+    ],
+)
+def test_one_row_is_one_box_in_pixels(read, row, box):
+    labels = read({"data.yaml": f"train: images\n{YAML}", "images/a.png": "", "labels/a.txt": row})
+    assert boxes(labels) == [box]
+    assert list(labels.boxes["row"]) == [1]
+    assert kinds(labels) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("x 0.5 0.5 0.1 0.1", "holds what is not a number"),
+        ("1 0.5 0.5 0.1", "4 numbers are neither"),
+        ("1 0.1 0.1 0.2 0.2 0.3 0.3 0.4", "8 numbers are neither"),
+        ("-1 0.5 0.5 0.1 0.1", "The class number is -1"),
+        ("0.5 0.5 0.5 0.1 0.1", "The class number is 0.5"),
+        ("2 0.5 0.5 0.1 0.1", "Class 2 is not among the 2 class names"),
+        ("1 1.02 0.5 0.1 0.1", "1.02 is not a share"),
+        ("1 -0.02 0.5 0.1 0.1", "-0.02 is not a share"),
+        ("1 0.5 0.5 0 0.1", "the width 0 and the height 0.1"),
+        ("1 0.5 0.5 0.1 0", "the width 0.1 and the height 0"),
+    ],
+)
+def test_a_row_that_is_no_box_is_listed_with_its_line(read, row, words):
+    files = {"data.yaml": f"train: images\n{YAML}", "images/a.png": "", "images/b.png": ""}
+    labels = read({**files, "labels/a.txt": f"{ROW}\n{row}\n", "labels/b.txt": row})
+    assert boxes(labels) == [("WBC", 10, 20, 50, 60)]
+    assert column(labels, "status") == {"a.png": "ok", "b.png": "unlabelled"}
+    bad = labels.issues[labels.issues["kind"] == "bad_row"]
+    assert list(zip(bad["file"], bad["row"], strict=True)) == [("labels/a.txt", 3), ("labels/b.txt", 1)]
+    assert all(words in detail for detail in bad["detail"])
+    assert kinds(labels).count("unlabelled") == 1
+
+
+def test_key_points_behind_a_box_are_passed_over(read):
+    files = {"data.yaml": f"train: images\nkpt_shape: [2, 3]\n{YAML}", "images/a.png": ""}
+    labels = read({**files, "labels/a.txt": f"{ROW.strip()} 0.1 0.9 2 0.9 0.9 2\n{ROW}"})
+    assert boxes(labels) == [("WBC", 10, 20, 50, 60)] * 2
+
+
+def test_no_usable_row_in_any_file_is_refused(read):
+    files = {"images/a.png": "", "images/b.png": "", "labels/a.txt": "1 2 3\n", "labels/b.txt": "1 50 40 20 20\n"}
+    with pytest.raises(DataError, match=r"None of the 2 rows can be used; labels/a\.txt, row 1: 3 numbers"):
+        read(files)
+
+
+def test_files_that_can_not_be_read_are_unlabelled(read, tmp_path):
+    files = {"images/a.png": "", "labels/a.txt": ROW, "images/b.png": "", "labels/c.txt": ROW}
+    place_at(tmp_path, files)
+    (tmp_path / "labels/b.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "images/c.png").write_bytes(b"no image")
+    labels = read({})
+    assert column(labels, "status") == {"a.png": "ok", "b.png": "unlabelled", "c.png": "unlabelled"}
+    assert kinds(labels) == ["bad_annotation"]
+    assert boxes(labels) == [("1", 10, 20, 50, 60)]
+    assert "classes are called by their numbers" in " ".join(labels.notes)
+
+
+def test_an_image_without_a_label_file_is_empty_where_others_of_its_subset_have_one(read):
+    files = {f"images/{name}.png": "" for name in ("train/a", "train/b", "val/c", "test/d")}
+    labels = read({**files, "labels/train/a.txt": ROW, "classes.txt": "RBC\nWBC\n"})
+    assert column(labels, "subset") == {"a.png": "train", "b.png": "train", "c.png": "validation", "d.png": "test"}
+    assert column(labels, "status") == {"a.png": "ok", "b.png": "ok", "c.png": "unlabelled", "d.png": "ok"}
+    assert dict(zip(labels.issues["image_id"], kinds(labels), strict=True)) == {
+        "b.png": "no_label_file",
+        "c.png": "unlabelled",
+    }
+    assert labels.notes == ["1 images have no label file and are read as images without objects."]
+    assert labels.classes == ["WBC"]
+
+
+def test_an_image_that_is_only_listed_is_not_called_empty(read):
+    files = {"train.txt": "images/a.png\nimages/gone.png\n", "images/a.png": "", "labels/a.txt": ROW}
+    labels = read(files)
+    assert column(labels, "path") == {"a.png": "images/a.png", "gone.png": "images/gone.png"}
+    assert kinds(labels) == []
+
+
+def test_no_label_file_at_all_is_refused(read):
+    with pytest.raises(DataError, match="any of the 2 training images"):
+        read({"images/a.png": "", "images/b.png": "", "images/test/c.png": "", "labels/c.txt": ROW})
+
+
+def test_images_outside_the_folder_train_are_of_no_subset(read):
+    files = {"train/a.png": "", "train/a.txt": ROW, "more/b.png": "", "test/t.png": ""}
+    assert column(read(files), "subset") == {"a.png": "train", "t.png": "test"}
+
+
+def test_an_image_of_two_lists_is_of_the_first_of_test_validation_train(read):
+    files = {f"img/{name}.png": "" for name in "abc"} | {"img/a.txt": ROW}
+    lists = {"train.txt": "img/a.png\nimg/b.png\n", "val.txt": "img/b.png\nimg/c.png\n", "test.txt": "img/c.png\n"}
+    labels = read({**files, **lists})
+    assert column(labels, "subset") == {"c.png": "test", "b.png": "validation", "a.png": "train"}
+    assert kinds(labels).count("in_both_subsets") == 2
+
+
+def test_training_and_validation_of_the_same_images_are_training_alone(read):
+    files = {"data.yaml": f"train: images\nval: images\n{YAML}", "images/a.png": "", "labels/a.txt": ROW}
+    labels = read(files)
+    assert column(labels, "subset") == {"a.png": "train"}
+    assert "train and val name the same images; they are used for training alone." in labels.notes
+
+
+def test_a_folder_that_the_configuration_names_and_is_absent(read):
+    files = {"images/a.png": "", "labels/a.txt": ROW}
+    labels = read({**files, "data.yaml": f"train: images\nval: nothing/val\n{YAML}"})
+    assert list(zip(kinds(labels), labels.issues["file"], strict=True)) == [("absent_folder", "data.yaml")]
+    with pytest.raises(DataError, match="no folder or list 'nothing/train' of training"):
+        read({"data.yaml": f"train: nothing/train\n{YAML}"})
+
+
+FOLDERS = {f"{folder}/{folder}.png": "" for folder in ("first", "val", "exam")} | {"first/first.txt": ROW}
+
+
+@pytest.mark.parametrize(
+    ("audit", "subsets"),
+    [
+        ({"train": ["first"]}, {"first.png": "train"}),
+        ({"train": ["/first/"], "test": ["exam"]}, {"exam.png": "test", "first.png": "train"}),
+        ({"train": ["first", "val"]}, {"val.png": "validation", "first.png": "train"}),
+        ({"train": ["first"], "test": ["val"]}, {"val.png": "test", "first.png": "train"}),
+        ({"train": ["."]}, {"exam.png": "train", "first.png": "train", "val.png": "train"}),
+    ],
+)
+@pytest.mark.parametrize("config", ["", "train: exam\nval: val\n"])
+def test_folders_of_the_settings_count_in_place_of_all_others(read, audit, subsets, config):
+    labels = read({**FOLDERS, **({"data.yaml": f"{config}{YAML}"} if config else {})}, **audit)
+    assert column(labels, "subset") == subsets
+
+
+def test_a_list_of_the_settings_may_be_the_validation(read):
+    lists = {"lists/fit.txt": "first.png\n", "lists/valid.txt": "val.png\n"}
+    labels = read({**FOLDERS, **lists}, train=["lists/fit.txt", "lists/valid.txt"])
+    assert column(labels, "subset") == {"val.png": "validation", "first.png": "train"}
+
+
+def test_a_test_folder_of_the_settings_leaves_the_usual_one_alone(read):
+    files = {"train/a.png": "", "train/a.txt": ROW, "test/t.png": "", "exam/e.png": ""}
+    assert column(read(files, test=["exam"]), "subset") == {"e.png": "test", "a.png": "train"}
+
+
+def test_a_folder_of_the_settings_that_is_absent_is_refused(read):
+    with pytest.raises(UsageError, match=r"audit\.train: .*'frist'; did you mean 'first'"):
+        read(FOLDERS, train=["frist"])
+    with pytest.raises(DataError, match="names no training images"):
+        read(FOLDERS, train=[], test=["exam"])
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("names: [yes, 007, null]\ntrain: x\n", {0: "yes", 1: "007", 2: "null"}),
+        ("names: {0: a, 3: b}\n", {0: "a", 3: "b"}),
+        ("train: x\nnc: 1\n", {}),
+    ],
+)
+def test_class_names_of_a_yaml_file(tmp_path, text, names):
+    config = read_config(place_at(tmp_path, {"set/my.yml": text}))
+    assert (config.names, config.file) == (names, "set/my.yml")
+
+
+@pytest.mark.parametrize("text", ["train: x\n", "nc: 2\n", "- a\n"])
+def test_other_yaml_files_are_not_the_configuration(tmp_path, text):
+    assert read_config(place_at(tmp_path, {"hyp.yaml": text, "classes.txt": "a\nb\n"})) == YoloConfig({0: "a", 1: "b"})
+
+
+def test_the_configuration_nearest_the_top_counts(tmp_path):
+    place_at(tmp_path, {"data.yaml": f"train: a\n{YAML}", "old/data.yaml": f"train: b\n{YAML}"})
+    assert read_config(tmp_path).entries == {"train": ["a"]}
+    place_at(tmp_path, {"obj.data": "train = c\n"})
+    with pytest.raises(DataError, match=r"data\.yaml and obj\.data both describe"):
+        read_config(tmp_path)
+
+
+def test_darknets_configuration_and_its_names(tmp_path):
+    text = "classes = 2\ntrain = t.txt\nvalid= v.txt\nnames = data/obj.names\nbackup\n"
+    config = read_config(place_at(tmp_path, {"x.data": text, "data/obj.names": "a\n\nb\n"}))
+    assert config == YoloConfig({0: "a", 1: "b"}, "x.data", {"train": ["t.txt"], "validation": ["v.txt"]})
+
+
+def test_what_the_yaml_file_says_of_root_and_key_points(tmp_path):
+    place_at(tmp_path, {"d.yaml": f"path: ../x\ntrain: [a, b]\nkpt_shape: [17, 3]\n{YAML}"})
+    config = read_config(tmp_path)
+    assert (config.root, config.entries, config.keypoints) == ("../x", {"train": ["a", "b"]}, 51)
+    place_at(tmp_path, {"d.yaml": f"train: a\nkpt_shape: [17]\n{YAML}"})
+    assert (read_config(tmp_path).root, read_config(tmp_path).keypoints) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "files", [{"classes.txt": "a\n", "x.names": "b\n"}, {"classes.txt": "a\n", "d/names.txt": "a\nb"}]
+)
+def test_files_of_class_names_must_agree(tmp_path, files):
+    with pytest.raises(DataError, match="give different class names"):
+        read_config(place_at(tmp_path, files))
+
+
+def test_equal_files_of_class_names_are_one(tmp_path):
+    assert read_config(place_at(tmp_path, {"classes.txt": "a\n", "d/Classes.txt": "a\n\n"})).names == {0: "a"}
+
+
+@pytest.mark.parametrize("text", ["names: [a\n", "names: {x: a}\n"])
+def test_a_broken_configuration_is_refused(tmp_path, text):
+    with pytest.raises(DataError, match=r"d\.yaml"):
+        read_config(place_at(tmp_path, {"d.yaml": text}))
+
+
+@pytest.mark.parametrize(
+    ("entry", "root", "found"),
+    [
+        ("images/train", "", "set/images/train"),
+        ("../images/train", "", "set/images/train"),
+        ("/content/drive/images/train", "", "set/images/train"),
+        ("C:\\d\\images\\train", "", "set/images/train"),
+        ("train", "images", "set/images/train"),
+        ("train", "/content/images", "set/images/train"),
+        ("list.txt", "", "set/list.txt"),
+        ("top.txt", "", "top.txt"),
+        ("note.md", "", None),
+        ("images", "", "set/images"),
+        ("elsewhere/images", "", "set/images"),
+        ("train/images", "", None),
+        ("./", "", "set"),
+        (".", "lost", "set"),
+        ("lost", "", None),
+        ("..", "", None),
+    ],
+)
+def test_the_folder_or_list_that_an_entry_means(tmp_path, entry, root, found):
+    place_at(tmp_path, {"set/images/train/a.png": "", "set/list.txt": "", "top.txt": "", "set/note.md": ""})
+    config = YoloConfig(file="set/data.yaml", root=root)
+    assert find_entry(tmp_path, config, entry) == (found and tmp_path / found)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_list"), [("", False), ("\n\n", False), ("a.png\n", True), ("0 0.5 0.5 1 1\n", False)]
+)
+def test_a_list_names_an_image_in_its_first_line(tmp_path, text, is_list):
+    assert is_image_list(place_at(tmp_path, {"t.txt": text}) / "t.txt") == is_list
+
+
+@pytest.mark.parametrize(
+    ("images", "texts", "of", "kinds"),
+    [
+        (["images/a.png"], ["labels/a.txt"], {"images/a.png": "labels/a.txt"}, []),
+        (["Images/a.png"], ["labels/a.txt"], {"Images/a.png": "labels/a.txt"}, []),
+        (["images/a.png"], ["images/a.txt"], {"images/a.png": "images/a.txt"}, []),
+        (["images/a.png"], ["images/a.txt", "labels/a.txt"], {"images/a.png": "labels/a.txt"}, ["no_image_file"]),
+        (["images/images/a.png"], ["images/labels/a.txt"], {"images/images/a.png": "images/labels/a.txt"}, []),
+        (["x/a.png"], ["x/a.txt"], {"x/a.png": "x/a.txt"}, []),
+        (["x/a.png"], ["far/a.txt"], {"x/a.png": "far/a.txt"}, []),
+        (["x/a.png"], ["labels/b.txt", "notes/readme.txt"], {}, ["no_image_file"]),
+        (["x/a.png"], ["far/a.txt", "off/a.txt"], {}, ["ambiguous_name"]),
+        (["x/a.png", "x/a.jpg"], ["x/a.txt"], {}, ["ambiguous_name"]),
+        (["x/a.png", "y/a.png"], ["x/a.txt"], {"x/a.png": "x/a.txt"}, []),
+    ],
+)
+def test_the_label_file_of_each_image(images, texts, of, kinds):
+    log = IssueLog()
+    files = LabelFiles(dict.fromkeys(images, "train"), set(texts), log)
+    issues = [each["kind"] for each in log.rows]
+    assert files.of == of
+    assert [each for each in issues if each != "no_image_file" or "labels/a.txt" not in texts] == [
+        each for each in kinds if each != "no_image_file" or "labels/a.txt" not in texts
+    ]
+    assert files.disputed == (set(images) if "ambiguous_name" in kinds else set())

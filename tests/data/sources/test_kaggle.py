@@ -1,0 +1,215 @@
+"""The Kaggle source, by the real client, in front of a server on loopback."""
+
+import io
+import json
+import logging
+import shutil
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from data.sources.kaggle_server import KaggleSet
+from tropho.data.sources import fetch
+from tropho.errors import DataError, OutsideError, UsageError
+
+REPO = "owner/leaves"
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as packed:
+        packed.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return buffer.getvalue()
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def task(settings):
+    """task() -> settings that ask Kaggle for REPO; overrides as for `settings`."""
+
+    def make(**overrides):
+        return settings("brain_tumor", **{"download.source": "kaggle", "download.repo": REPO} | overrides)
+
+    return make
+
+
+@pytest.fixture
+def leaves(kaggle, picture):
+    """A data set of two versions."""
+    versions = {number: zipped({"train/rust/1.jpg": picture(number)}) for number in (1, 2)}
+    kaggle.sets[REPO] = KaggleSet(versions)
+    return kaggle.sets[REPO]
+
+
+def refused(task, tmp_path, kind=OutsideError) -> str:
+    """The sentence that a fetch ends with, which leaves nothing beside the client's cache."""
+    before = set(tmp_path.iterdir())
+    with pytest.raises(kind) as caught:
+        fetch(task, tmp_path / "raw", tmp_path)
+    assert {path.name for path in set(tmp_path.iterdir()) - before} <= {"kagglehub_cache"}
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    assert "secret" not in sentence
+    return sentence
+
+
+def test_newest_version_arrives_with_its_number(kaggle, leaves, task, tmp_path, picture, caplog):
+    import kagglehub  # drops the handlers of its logger
+
+    logger = logging.getLogger(kagglehub.__name__)
+    logger.addHandler(caplog.handler)
+    try:
+        provenance = fetch(task(), tmp_path / "raw", tmp_path)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert provenance == {"source": "kaggle", "repo": REPO, "version": "2", "files": 1}
+    files = files_below(tmp_path / "raw")
+    assert json.loads(files.pop("provenance.json")) == provenance
+    assert files == {"train/rust/1.jpg": picture(2)}
+    assert kaggle.authorizations == {None}
+    assert caplog.messages == [], "the client logs on standard output"
+
+
+def test_archives_in_the_set_are_unpacked(kaggle, task, tmp_path, picture):
+    inner = {"train.zip": zipped({"rust/1.jpg": picture(1)}), "train.csv.zip": zipped({"train.csv": b"t"})}
+    kaggle.sets[REPO] = KaggleSet({1: zipped(inner)})
+    provenance = fetch(task(), tmp_path / "raw", tmp_path)
+    assert set(files_below(tmp_path / "raw")) == {"train/rust/1.jpg", "train.csv", "provenance.json"}
+    assert provenance["archives"] == {"train.csv.zip": 1, "train.zip": 1}
+
+
+def test_pinned_version_is_fetched_once(kaggle, leaves, task, tmp_path, picture):
+    pinned = task(**{"download.revision": "1"})
+    provenance = fetch(pinned, tmp_path / "raw", tmp_path)
+    assert provenance["version"] == "1"
+    assert files_below(tmp_path / "raw")["train/rust/1.jpg"] == picture(1)
+    assert kaggle.requests == ["POST DownloadDataset", "GET 1"]
+    assert fetch(pinned, tmp_path / "again", tmp_path) == provenance
+    assert len(kaggle.requests) == 2, "the cache has it"
+
+
+def test_private_set_needs_the_token_which_is_kept_nowhere(kaggle, leaves, task, tmp_path, monkeypatch):
+    leaves.token = "kg_secret"
+    assert "set KAGGLE_API_TOKEN" in refused(task(), tmp_path)
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "kg_secret")
+    provenance = fetch(task(), tmp_path / "raw", tmp_path)
+    assert provenance["version"] == "2"
+    assert kaggle.authorizations >= {None, "Bearer kg_secret"}
+    assert not any(b"kg_secret" in content for content in files_below(tmp_path).values())
+
+
+@pytest.mark.parametrize("path", ["GetDataset", "DownloadDataset", "/store/"])
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (401, "accept its terms"),
+        (403, "accept its terms"),
+        (404, "correct download.repo or download.revision"),
+        (429, "some minutes"),
+        (503, "fails with status 503"),
+    ],
+)
+def test_refusals_say_what_to_do(leaves, task, tmp_path, path, status, sentence):
+    leaves.error, leaves.error_on = status, path
+    found = refused(task(), tmp_path)
+    assert sentence in found
+    assert REPO in found
+
+
+def test_unknown_set_and_version_are_told(leaves, task, tmp_path):
+    assert "no data set 'owner/roots'" in refused(task(**{"download.repo": "owner/roots"}), tmp_path)
+    assert "or no such version" in refused(task(**{"download.revision": "9"}), tmp_path)
+
+
+def test_unreachable_server_is_told(kaggle, task, tmp_path):
+    kaggle.__exit__()
+    assert "can't be reached" in refused(task(), tmp_path)
+
+
+def test_download_that_broke_off_goes_on(kaggle, leaves, task, tmp_path, picture):
+    megabyte = 2**20  # the client writes so much at a time, and loses what came of the next
+    content = picture(2) + bytes(3 * megabyte)
+    leaves.versions[2] = zipped({"train/rust/1.jpg": content})
+    leaves.breaks = True
+    assert "broke off; run again" in refused(task(), tmp_path)
+    leaves.breaks = False
+    fetch(task(), tmp_path / "raw", tmp_path)
+    assert files_below(tmp_path / "raw")["train/rust/1.jpg"] == content
+    assert kaggle.requests[-1] == f"GET 2 bytes={megabyte}-"
+
+
+def test_altered_archive_is_fetched_anew(kaggle, leaves, task, tmp_path):
+    leaves.altered = True
+    assert "damaged on the way; run again" in refused(task(), tmp_path)
+    leaves.altered = False
+    assert fetch(task(), tmp_path / "raw", tmp_path)["files"] == 1
+
+
+@pytest.mark.parametrize("archive", [b"no archive", zipped({"a.jpg": b"1" * 99}).replace(b"1" * 99, b"2" * 99)])
+def test_damaged_archive_is_told_with_a_remedy_that_helps(kaggle, task, tmp_path, archive):
+    kaggle.sets[REPO] = KaggleSet({1: archive})
+    assert f"remove datasets/{REPO} from Kaggle's cache" in refused(task(), tmp_path, DataError)
+    shutil.rmtree(tmp_path / "kagglehub_cache" / "datasets" / REPO)
+    kaggle.sets[REPO] = KaggleSet({1: zipped({"a.jpg": b"1"})})
+    assert fetch(task(), tmp_path / "raw", tmp_path)["files"] == 1
+
+
+@pytest.mark.parametrize("name", ["../../../../../raw/escape.jpg", "/../../../../../../raw/escape.jpg"])
+def test_tar_that_leads_out_is_refused(kaggle, task, tmp_path, name):
+    kaggle.sets[REPO] = KaggleSet({1: tarred(name)})
+    assert "escape.jpg' outside its folder" in refused(task(), tmp_path, DataError)
+    assert not list(tmp_path.rglob("escape.jpg"))
+
+
+def test_zip_that_leads_out_stays_inside(kaggle, task, tmp_path):
+    kaggle.sets[REPO] = KaggleSet({1: zipped({"../../../../../raw/escape.jpg": b"1", "../../a.jpg": b"2"})})
+    fetch(task(), tmp_path / "data" / "raw", tmp_path)
+    cache = tmp_path / "kagglehub_cache" / "datasets" / "owner" / "leaves" / "versions" / "1"
+    expected = {cache / "raw/escape.jpg", tmp_path / "data" / "raw" / "raw" / "escape.jpg"}
+    assert set(tmp_path.rglob("escape.jpg")) == expected
+
+
+def test_set_without_files_is_refused(kaggle, task, tmp_path):
+    kaggle.sets[REPO] = KaggleSet({1: zipped({})})
+    assert "holds no files" in refused(task(), tmp_path, DataError)
+
+
+def test_credentials_file_that_is_no_json_is_told(leaves, task, tmp_path, monkeypatch):
+    (tmp_path / "kaggle.json").write_text("kg_secret")
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
+    assert "check the network and ~/.kaggle" in refused(task(), tmp_path)
+
+
+def test_cache_that_takes_nothing_is_told(leaves, task, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "file"))
+    assert "set KAGGLEHUB_CACHE" in refused(task(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [("repo", "noowner", "owner/name"), ("revision", "v3", "download.revision is 'v3'")],
+)
+def test_bad_names_are_usage_errors(kaggle, task, tmp_path, key, value, sentence):
+    assert sentence in refused(task(**{f"download.{key}": value}), tmp_path, UsageError)
+    assert kaggle.requests == []
+
+
+def test_missing_client_is_a_usage_error(task, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    assert "pip install 'tropho[kaggle]'" in refused(task(), tmp_path, UsageError)

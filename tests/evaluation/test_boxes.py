@@ -1,0 +1,168 @@
+"""Suspect boxes: planted faults come first, and single cases are judged as the rules say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.evaluation.box_issues import beliefs, emptiness, mirrored, suspect_boxes
+from tropho.tables import BOXES, DETECTIONS, SUSPECTS, conform
+
+
+def boxes(*rows: tuple) -> pd.DataFrame:
+    return conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES)
+
+
+def finds(*rows: tuple) -> pd.DataFrame:
+    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+
+IMAGES = pd.DataFrame({"image_id": ["ok", "a", "empty"], "width": 2000, "height": 1000})
+RIGHT = [("ok", "WBC", 100 * place, 0, 100 * place + 50, 50) for place in range(20)]
+SURE = [(*row[:2], 0.9 + place / 1000, *row[2:]) for place, row in enumerate(RIGHT)]
+
+
+def judged(labels: list[tuple], found: list[tuple], **options) -> list[tuple]:
+    """(kind, action, label, box, score) of each suspect, beside 20 boxes that are right and surely found."""
+    table = suspect_boxes(IMAGES, boxes(*RIGHT, *labels), finds(*SURE, *found), **options)
+    columns = ["kind", "action", "label", "xmin", "ymin", "xmax", "ymax", "score"]
+    return [(*row[:3], tuple(row[3:7]), row[7]) for row in table[columns].itertuples(index=False)]
+
+
+def test_planted_faults_come_first(planted):
+    suspects = suspect_boxes(planted.images, planted.boxes, planted.predictions, "NEG")
+    right = planted.found(suspects)
+    count = sum(map(len, planted.faults.values()))
+    assert count >= 70
+    assert len(planted.boxes) > 500
+    assert right[: count // 2].mean() >= 0.85
+    assert right[:count].mean() >= 0.75
+    for kind, faults in planted.faults.items():
+        assert right[suspects["kind"] == kind].sum() >= 0.8 * len(faults), kind
+    unfound = suspects["kind"] == "not_found"
+    assert right[~unfound].mean() >= 0.85
+    assert right[unfound].mean() >= 0.35  # the others are objects that the model misses
+
+
+def test_labels_without_faults_are_hardly_suspect(planted):
+    """What is said of labels that a model agrees with but for its own noise."""
+    truth = planted.predictions[planted.predictions["score"] > 0.6]
+    agreed = conform(truth[truth["label"] != "NEG"], BOXES)
+    assert len(suspect_boxes(planted.images, agreed, planted.predictions, "NEG")) <= 0.03 * len(agreed)
+
+
+def test_the_order_of_rows_does_not_matter(planted, rng):
+    expected = suspect_boxes(planted.images, planted.boxes, planted.predictions, "NEG")
+    shuffled = [table.sample(frac=1, random_state=rng) for table in (planted.boxes, planted.predictions)]
+    pd.testing.assert_frame_equal(suspect_boxes(planted.images, *shuffled, "NEG"), expected)
+    assert {name: str(kind) for name, kind in expected.dtypes.items()} == SUSPECTS
+    assert expected["rank"].tolist() == list(range(1, len(expected) + 1))
+    assert expected["score"].is_monotonic_decreasing
+
+
+def test_a_find_without_a_box_is_unlabelled_and_believed_as_its_like():
+    (suspect,) = judged([], [("ok", "WBC", 0.9105, 0, 200, 50.04, 250)])
+    assert suspect[:4] == ("unlabelled", "add", "WBC", (0, 200, 50, 250))
+    assert suspect[4] == pytest.approx(11 / 12, abs=1e-6)  # of it and the eleven that are less sure
+
+
+def test_beliefs_are_shares_of_hits_that_rise_with_confidence():
+    table = pd.DataFrame({"label": "WBC", "score": [0.1, 0.2, 0.3, 0.4, 0.5], "hit": [False, True, False, True, True]})
+    other = pd.DataFrame({"label": "Trophozoite", "score": [0.9], "hit": [False]})
+    both = pd.concat([table, other], ignore_index=True)
+    np.testing.assert_allclose(beliefs(both), [0, 0.5, 0.5, 1, 1, 0], atol=1e-12)
+
+
+def test_an_image_that_is_said_to_be_empty():
+    found = [("empty", "WBC", 0.91, 0, 0, 50, 50), ("empty", "NEG", 0.9, 0, 0, 0, 0)]
+    assert [row[:2] for row in judged([], found, negative="NEG")] == [("not_negative", "add")]
+    assert [row[:2] for row in judged([], found[:1])] == [("unlabelled", "add")]
+
+
+def test_of_two_finds_at_one_place_one_is_suggested():
+    sure = [("ok", "Trophozoite", 0.9, 0, 500 + 60 * place, 30, 530 + 60 * place) for place in range(9)]
+    labels = [(*row[:2], *row[3:]) for row in sure]
+    found = [*sure, ("ok", "WBC", 0.92, 0, 200, 50, 250), ("ok", "Trophozoite", 0.9, 2, 200, 50, 250)]
+    assert [row[:3] for row in judged(labels, found)] == [("unlabelled", "add", "WBC")]
+
+
+def test_a_box_that_nothing_is_near_is_not_found():
+    (suspect,) = judged([("a", "WBC", 0, 0, 50, 50)], [])
+    # Nothing is found near any mirrored box, and near one annotated box of 21.
+    assert suspect == ("not_found", "drop", "WBC", (0, 0, 50, 50), pytest.approx(0.25 / (0.25 + 0.75 / 21), abs=1e-6))
+
+
+def test_a_box_is_less_probably_empty_the_surer_something_is_found_near():
+    best, by_chance = np.array([0.0, 0.1, 0.9, 0.9, 0.0]), np.array([0.0, 0.0, 0.0, 0.1])
+    labels, decoy_labels = pd.Series(["WBC"] * 4 + ["Trophozoite"]), pd.Series(["WBC"] * 4)
+    # Of the weight at 0, 3/4 * 1/4 are decoys and 1/4 * 3/4 annotated; at 0.1, 1/16 and 3/16. The other class has
+    # no decoys.
+    np.testing.assert_allclose(emptiness(labels, best, decoy_labels, by_chance), [0.5, 0.25, 0, 0, 0], atol=1e-12)
+
+
+def test_finds_of_any_class_are_near_a_box():
+    labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "Trophozoite", 0.2, 0, 20, 50, 70)]
+    assert judged(labels, found) == []
+
+
+def test_a_hit_is_near_its_box_however_little_overlap_a_hit_needs():
+    """IoU 17/83: a hit where 0.1 is asked for, and no sign that either is wrong; a miss where 0.5 is."""
+    labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.92, 33, 0, 83, 50)]
+    assert judged(labels, found, iou=0.1) == []
+    assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["not_found", "unlabelled"]
+
+
+def test_a_model_that_misses_a_third_is_no_witness():
+    missed = [("a", "WBC", 100 * place, 0, 100 * place + 50, 50) for place in range(11)]
+    assert len(judged(missed[:9], [])) == 9
+    assert judged(missed, []) == []
+
+
+def test_boxes_are_mirrored_to_where_nothing_is_annotated():
+    images = pd.DataFrame({"width": [100], "height": [60]}, index=["a"])
+    truths = boxes(("a", "WBC", 0, 0, 20, 10), ("a", "WBC", 75, 45, 95, 55))
+    decoys = mirrored(images, truths)
+    assert decoys[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist() == [
+        [80, 0, 100, 10],
+        [5, 45, 25, 55],
+        [0, 50, 20, 60],
+        [75, 5, 95, 15],
+    ]  # but not [80, 50, 100, 60] or [5, 5, 25, 15], which touch a box
+
+
+def test_another_class_on_a_box_is_suspect_unless_its_own_is_found_too():
+    swapped = ("a", "Trophozoite", 0, 0, 50, 50)
+    found = ("a", "WBC", 0.92, 1, 1, 50, 50)
+    (suspect,) = judged([swapped], [found])
+    assert suspect[:4] == ("other_class", "relabel", "WBC", (0, 0, 50, 50))
+    assert judged([swapped], [found, ("a", "Trophozoite", 0.7, 0, 0, 50, 50)]) == []
+
+
+def test_a_box_beside_its_find_is_moved():
+    (suspect,) = judged([("a", "WBC", 25, 0, 75, 50)], [("a", "WBC", 0.92, 0, 0, 50, 50)])
+    assert suspect[:4] == ("misplaced", "move", "WBC", (0, 0, 50, 50))
+
+
+def test_no_box_is_moved_to_where_another_one_is():
+    labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 30, 0, 80, 50)]
+    both = [("a", "WBC", 0.95, 0, 0, 50, 50), ("a", "WBC", 0.92, 5, 0, 55, 50)]
+    assert "misplaced" not in [row[0] for row in judged(labels, both)]
+
+
+def test_a_second_box_under_a_find_is_a_double():
+    labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 5, 5, 50, 50)]
+    (suspect,) = judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 49)])
+    assert suspect[:4] == ("double_box", "drop", "WBC", (5, 5, 50, 50))
+
+
+def test_classes_that_annotators_left_out_are_not_suspect_there():
+    labels, found = [("a", "WBC", 300, 0, 350, 50)], [("a", "WBC", 0.95, 0, 0, 50, 50)]
+    assert len(judged(labels, found)) == 2
+    images = IMAGES.assign(ignored=[pd.NA, '["Trophozoite", "WBC"]', pd.NA])
+    assert suspect_boxes(images, boxes(*RIGHT, *labels), finds(*SURE, *found)).empty
+
+
+@pytest.mark.parametrize("labels", [RIGHT, []])
+def test_nothing_is_suspect_where_nothing_is_found(labels):
+    table = suspect_boxes(IMAGES, boxes(*labels), finds(("ok", "NEG", 0.5, 0, 0, 0, 0)), "NEG")
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == SUSPECTS
+    assert table.empty

@@ -1,0 +1,57 @@
+"""Suspect classes of images, by confident learning."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from tropho.evaluation.label_issues import suspect_classes
+from tropho.tables import SUSPECTS
+
+CLASSES = ["cat", "dog", "emu"]
+
+
+def test_a_label_is_suspect_where_another_class_is_believed():
+    truth = np.array([0, 0, 0, 1, 1, 2])
+    values = np.array(
+        [
+            [0.9, 0.1, 0.0],
+            [0.8, 0.1, 0.1],
+            [0.2, 0.8, 0.0],  # a dog: at least as sure as dogs are
+            [0.1, 0.9, 0.0],
+            [0.4, 0.6, 0.0],
+            [0.3, 0.4, 0.3],  # likelier a dog than an emu, but less so than dogs are
+        ]
+    )
+    table = suspect_classes(list("abcdef"), truth, values, CLASSES)
+    told = table[["image_id", "action", "label", "reason", "kind", "given_label", "suggested_label"]]
+    assert told.to_numpy().tolist() == [
+        ["c", "set label", "dog", "P(dog) is 0.80, P(cat) 0.20", "other_class", "cat", "dog"]
+    ]
+    assert table["score"].tolist() == [pytest.approx(0.8, abs=1e-6)]
+    assert table.filter(regex="min|max").isna().all(axis=None)
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == SUSPECTS
+
+
+def test_a_class_that_no_image_has_is_never_suggested():
+    table = suspect_classes(["a", "b"], np.array([0, 1]), np.array([[0.1, 0.1, 0.8], [0.3, 0.7, 0.0]]), CLASSES)
+    assert table.empty
+    assert suspect_classes([], np.zeros(0, int), np.zeros((0, 3)), CLASSES).empty
+
+
+def test_flipped_digits_come_first(rng):
+    """A model trained on labels with faults, out of fold, on 1,797 scanned digits."""
+    pictures, digits = load_digits(return_X_y=True)
+    flipped = rng.choice(len(digits), 60, replace=False)
+    labels = digits.copy()
+    labels[flipped] = (digits[flipped] + rng.integers(1, 10, 60)) % 10
+    values = cross_val_predict(KNeighborsClassifier(10), pictures, labels, cv=3, method="predict_proba")
+    names = [str(digit) for digit in range(10)]
+    table = suspect_classes([str(row) for row in range(len(labels))], labels, values, names)
+    rows = table["image_id"].astype(int).to_numpy()
+    assert np.isin(rows[:40], flipped).mean() >= 0.9
+    assert np.isin(flipped, rows).mean() >= 0.7
+    caught = table[np.isin(rows, flipped)]
+    right = caught["suggested_label"].astype(int).to_numpy() == digits[caught["image_id"].astype(int)]
+    assert right.mean() >= 0.9

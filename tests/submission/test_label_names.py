@@ -1,0 +1,118 @@
+"""Which class a word of a sample means, and what kind of values its cells hold."""
+
+import numpy as np
+import pytest
+
+from tropho.submission.box_layouts import string_groups, string_size
+from tropho.submission.label_names import LabelNames
+from tropho.submission.layout_types import are_probabilities, are_whole, number, written_labels
+
+
+@pytest.mark.parametrize(
+    ("classes", "column", "positive"),
+    [
+        (["cat", "dog"], "cat_or_dog", "dog"),
+        (["cat", "dog"], "Dog score", "dog"),
+        (["uninfected", "infected"], "y", "infected"),
+        (["yes", "no"], "y", "yes"),
+        (["no", "maybe"], "y", "maybe"),
+        (["none", "normal"], "y", "normal"),
+        (["tumor", "notumor"], "y", "tumor"),
+        (["without cells", "with cells"], "y", "with cells"),
+        (["northern", "southern"], "y", "southern"),
+    ],
+)
+def test_the_class_that_one_probability_is_of(classes, column, positive):
+    assert LabelNames(classes).positive(column) == positive
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["cat", "CAT"], {"cat": "cat"}),
+        (["Cat", "CAT"], {}),
+        (["p_cat", "dog"], {"p_cat": "cat", "dog": "dog"}),
+        (["cat", "p_cat"], {"cat": "cat"}),
+        (["bird"], {}),
+    ],
+)
+def test_a_class_has_one_column_or_none(words, found):
+    assert LabelNames(["cat", "dog"]).match_once(words) == found
+
+
+@pytest.mark.parametrize(
+    ("shown", "matched"),
+    [
+        (["0", "1", "2"], "cat dog ant"),
+        (["1", "2", "3"], "cat dog ant"),
+        (["1", "2"], "dog ant"),
+        (["3"], "ant"),
+        (["0", "3"], ""),
+        (["4"], ""),
+        (["1.5"], ""),
+        (["1", "x"], ""),
+    ],
+)
+def test_numbers_are_places_from_0_or_from_1(shown, matched):
+    names = LabelNames(["cat", "dog", "ant"], {}, numbered=True)
+    assert list(names.match(shown).values()) == matched.split()
+
+
+def test_labels_in_the_files_that_became_one_class_name_none():
+    names = LabelNames(["x", "y"], {"a": "x", "b": "x", "c": "y", "d": None})
+    assert names.match(["a", "c", "d"]) == {"c": "y"}
+    assert [names.original(each) for each in ("x", "y", "z")] == ["x", "c", "z"]
+    assert names.namer(["c"])("y") == "c"
+    assert LabelNames(["cat", "dog"]).namer(["CAT", "dog"])("cat") == "CAT"
+
+
+def test_labels_as_they_are_written_and_what_is_listed():
+    names = LabelNames(["cat", "dog"])
+    assert written_labels(["cat", "cow"], names, "it") == (
+        {"cat": "cat", "dog": "dog"}, [("sample_class", "it holds 'cow', which is no class (cat, dog).")]
+    )  # fmt: skip
+    assert written_labels(["?"], names, "it")[1] == [("sample_class", "it holds '?', which is no class (cat, dog).")]
+    told = written_labels([*"vwxyz", "cat"], names, "it")[1][0][1]
+    assert "'z', which" in told
+    assert "'y', ..., which" in written_labels([*"uvwxyz", "cat"], names, "it")[1][0][1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "whole", "probable"),
+    [
+        ([], False, False),
+        (["0", "1"], True, True),
+        (["0.0", "1e0"], False, True),
+        (["1.01"], False, False),
+        (["-0.1"], False, False),
+        (["\u00b2"], False, False),
+        (["1_0"], False, False),
+        ([" 7 "], True, False),
+    ],
+)
+def test_cells_that_are_whole_numbers_or_probabilities(cells, whole, probable):
+    assert (are_whole(cells), are_probabilities(cells)) == (whole, probable)
+
+
+def test_a_cell_that_is_no_number_is_none():
+    assert np.isnan([number("1_000"), number("x"), number("")]).all()
+    assert number("-1e3") == -1000
+
+
+@pytest.mark.parametrize(
+    ("cells", "size"),
+    [
+        (["1 0 0 5 5"], 5),
+        (["0.0 0 0 5 5", "0.5 0 0 5 5 1.0 1 1 2 2"], 5),
+        (["x 1 0 0 5 5"], 6),
+        (["x 1.1 0 0 5 5"], None),
+        (["1.1 0 0 5 5"], None),
+        (["x 1 0 0 inf 5"], None),
+        ([], None),
+        (["1 2 3"], None),
+        ([" ".join(["1"] * 30)], None),
+    ],
+)
+def test_words_of_each_box(cells, size):
+    assert string_size(cells) == size
+    assert string_groups("a b c", 2) == [["a", "b"], ["c"]]

@@ -1,0 +1,161 @@
+"""Layouts of samples: what is read, matched and written, at the edges of what is supported."""
+
+import pandas as pd
+import pytest
+
+from tropho.data.formats.image_sizes import read_sizes
+from tropho.errors import DataError
+from tropho.submission.layout import layout_of, rows_like, rows_of
+from tropho.submission.sample_file import read_sample
+from tropho.submission.sample_ids import match_ids, with_matches, without_ending
+
+
+@pytest.fixture
+def sample(tmp_path):
+    """Function (text) -> the sample that a file of this text holds."""
+
+    def write(text: str):
+        (tmp_path / "sample_submission.csv").write_text(text)
+        return read_sample(tmp_path / "sample_submission.csv")
+
+    return write
+
+
+def classified(classes: list[str], *rows: tuple) -> pd.DataFrame:
+    table = pd.DataFrame([row[2:] for row in rows], columns=[f"p_{name}" for name in classes])
+    return table.assign(image_id=[row[0] for row in rows], label=[row[1] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "cells"),
+    [
+        ("id;label\na;cat\n", ["id", "label"], ["a", "cat"]),
+        ("id\tlabel\na\tcat\n", ["id", "label"], ["a", "cat"]),
+        ("id,la;bel\na,cat\n", ["id", "la;bel"], ["a", "cat"]),
+    ],
+)
+def test_what_parts_the_cells_of_a_sample(sample, text, header, cells):
+    found = sample(text)
+    assert (found.header, found.rows[0]) == (header, (2, cells))
+
+
+def test_lines_and_ids_of_a_sample(sample):
+    found = sample('label,id\n"x\ny",a\n\nz,\nz,b\nz,a\n')
+    assert found.ids == {"a": 2, "b": 6}
+    assert found.nameless == [5]
+    assert found.columns.others == []
+    with pytest.raises(DataError, match="row 5: 1 cells under 2 columns"):
+        sample('label,id\n"x\ny",a\n\nz\n')
+
+
+def test_images_without_predictions_say_least(sample, settings):
+    found = sample("id,label,cat,dog,score,what\nb,cat,0,1,0,k\na,cat,0,1,0,l\n")
+    layout = layout_of(found, settings("cells_demo", **{"audit.classes": None}), ["cat", "dog", "ant", "bee"])
+    predictions = classified(["cat", "dog", "ant", "bee"], ("a.png", "ant", 0.1, 0.2, 0.6, 0.1))
+    table = layout.fill(predictions, rows_of(found, {"a": "a.png"}))
+    assert table.to_dict("list") == {
+        "id": ["b", "a"], "label": ["cat", "ant"], "cat": [0.25, 0.1], "dog": [0.25, 0.2], "score": [0.0, 0.0],
+        "what": ["k", "l"],
+    }  # fmt: skip
+    assert layout.sentence.startswith(
+        "'id' the image, 'label' the class (cat, dog, ant, bee), 'cat' the probability of cat"
+    )
+    assert [detail for kind, detail in layout.issues if "left out" in detail] == [
+        f"There is no column for class '{name}'; it is left out." for name in ("ant", "bee")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(10, "'c0' the probability of c0"), (11, "11 columns the probability of a class")]
+)
+def test_many_columns_are_told_by_their_number(sample, settings, count, told):
+    names = [f"c{n}" for n in range(count)]
+    found = sample(f"id,{','.join(names)}\na,{','.join(['0'] * count)}\n")
+    assert told in layout_of(found, settings("cells_demo", **{"audit.classes": None}), names).sentence
+
+
+def detections(*rows: tuple) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["image_id", "label", "score", "xmin", "ymin", "xmax", "ymax"]).astype(
+        {"image_id": "string", "label": "string"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("id,class,conf,xmin,ymin,xmax,ymax\na,WBC,1,0,0,1,1\n", None),
+        ("id,class,conf,xmin,ymin,xmax,ymax\na,WBC,1,0.5,0,1,1\n", "shares of the image"),
+        ("id,class,conf,xmin,ymin,xmax,ymax\na,WBC,1,0.5,0,2,2\n", None),
+        ("id,conf,xmin,ymin,xmax,ymax\na,1,0,0,1,1\n", "its columns are"),
+        ("id,class,xmin,ymin,xmax,ymax\na,WBC,0,0,1,1\n", "its columns are"),
+        ("id,PredictionString\na,WBC 1 0 0 1 1\n", None),
+        ("id,PredictionString\na,1 0 0 1 1\n", "holds no label"),
+    ],
+)
+def test_samples_of_boxes(sample, settings, text, problem):
+    task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.missing_labels": "none"})
+    layout = layout_of(sample(text), task, ["RBC", "WBC"])
+    assert (layout.problem is None) if problem is None else (problem in layout.problem)
+    one = layout_of(sample(text), task, ["WBC"])
+    assert one.problem is None or problem in ("shares of the image", "its columns are")
+
+
+def test_boxes_in_the_order_of_the_sample(sample, settings):
+    task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.missing_labels": "none"})
+    found = sample("id,x,y,w,h,score,what\nb,0,0,1,1,1,k\na,0,0,1,1,1,l\nc,0,0,1,1,1,m\n")
+    layout = layout_of(found, task, ["WBC"])
+    boxes = detections(("A", "WBC", 0.9, 1, 2, 4, 6), ("Z", "WBC", 0.8, 0, 0, 9, 9), ("B", "WBC", 0.7, 0, 0, 2, 3))
+    table = layout.fill(boxes, rows_of(found, {"a": "A", "b": "B"}))
+    assert table.to_numpy().tolist() == [
+        ["b", 0, 0, 2, 3, 0.7, "k"], ["a", 1, 2, 3, 4, 0.9, "l"], ["c", 0, 0, 0, 0, 0.0, "m"]
+    ]  # fmt: skip
+
+
+def test_ids_of_images_that_a_sample_does_not_name(sample):
+    bare, ended = sample("id,label\na,0\n"), None
+    names = {"x/a.png": "a", "x/b.png": "", "y/c.jpg": ""}
+    assert [row.image for row in rows_like(bare, names)] == ["a", "x/b", "y/c"]
+    assert [row.image for row in rows_like(bare, {"b.png": "", "b.jpg": ""})] == ["b.png", "b.jpg"]
+    ended = sample("id,label\na.png,0\nb,1\n")
+    assert [row.image for row in rows_like(ended, {"c.png": ""})] == ["c.png"]
+    assert [without_ending(each) for each in ("a.PNG", "a.v2", "a")] == ["a", "a.v2", "a"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "images", "matched"),
+    [
+        (["a", "A"], ["a.png"], {"a": "a.png"}),
+        (["a.png", "a"], ["a.png"], {"a.png": "a.png"}),
+        (["7", "007"], ["07.png"], {}),
+        (["12", "x/7"], ["y/7.png"], {"x/7": "y/7.png"}),
+        (["b"], ["a.png"], {}),
+        (["\u0667"], ["7.png"], {}),
+    ],
+)
+def test_ids_and_the_image_that_each_means_best(ids, images, matched):
+    assert match_ids(ids, {each: each for each in images}).images == matched
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("id,scan\nx,a\ny,b\n", "scan"),  # both of its ids fit
+        ("id,scan\nx,a\ny,q\n", "scan"),  # one of two
+        ("id,scan\nx,a\ny,q\nz,r\n", "id"),  # one of three
+        ("id,scan\nx,a\ny,a\n", "id"),  # fewer ids than rows
+        ("id,scan\na,b\nz,a\n", "id"),
+    ],
+)
+def test_another_column_counts_if_half_of_its_ids_fit(sample, text, column):
+    images = pd.DataFrame({"image_id": ["a.png", "b.png"], "path": ["a.png", None]})
+    assert with_matches(sample(text), images)[0].columns.image == column
+
+
+@pytest.mark.parametrize(("cell", "words"), [("x", "row 3: width 'x'"), ("12,5", "no table"), ("", None)])
+def test_sizes_that_are_no_numbers(tmp_path, cell, words):
+    (tmp_path / "s.csv").write_text(f"image_id,width,height\na,1,2\nb,{cell},4\n")
+    if words:
+        with pytest.raises(DataError, match=words):
+            read_sizes(tmp_path / "s.csv")
+    else:
+        assert read_sizes(tmp_path / "s.csv")["width"].isna().tolist() == [False, True]

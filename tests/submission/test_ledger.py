@@ -1,0 +1,147 @@
+"""The ledger of submissions, and when a leaderboard and cross-validation part."""
+
+import gzip
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.errors import UsageError
+from tropho.submission.cv_gap import kendall_tau, partings
+from tropho.submission.submission_log import LEDGER, enter, keep_file, read_ledger, record
+from tropho.tracking.provenance import stages_lock
+
+
+@pytest.fixture
+def places(tmp_path):
+    return tmp_path / "t.ledger.csv", tmp_path / "archive" / "ledger.csv"
+
+
+def entry(digest, score=0.9, written="2026-01-01T00:00:00"):
+    return {"task": "t", "sha256": digest * 64, "written": written, "score_name": "m", "score": score}
+
+
+def ledger_of(*rows):
+    """Rows of (cross-validated, public), each with an interval of ± 0.01."""
+    scores = pd.DataFrame(rows, columns=["score", "public"]).astype("float64")
+    table = scores.assign(low=scores["score"] - 0.01, high=scores["score"] + 0.01).reindex(columns=list(LEDGER))
+    return table.astype(LEDGER)
+
+
+def test_a_file_is_entered_once(places):
+    enter(*places, entry("a"))
+    enter(*places, entry("b", 0.8, "2026-01-02T00:00:00"))
+    again = enter(*places, entry("a", written="2026-01-03T00:00:00"))
+    assert again["sha256"].str[0].tolist() == ["a", "b"]
+    kept = pd.read_csv(places[0], dtype=LEDGER)
+    pd.testing.assert_frame_equal(kept, again)
+    assert kept["written"].tolist() == ["2026-01-01T00:00:00", "2026-01-02T00:00:00"]
+
+
+def test_scores_are_recorded_for_the_newest_or_a_named_file(places):
+    enter(*places, entry("a"))
+    enter(*places, entry("b", written="2026-01-02T00:00:00"))
+    assert record(*places, 0.91)["sha256"].iloc[0] == "b" * 64
+    record(*places, 0.88, 0.87, sha256="AAA")
+    kept = read_ledger(*places)
+    assert kept["public"].tolist() == [0.88, 0.91]
+    assert kept["private"].iloc[0] == 0.87
+    assert np.isnan(kept["private"].iloc[1])
+    assert kept["recorded"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("public", "digest", "message"),
+    [(91.3, None, "0.913"), (0.9, "c", "fits no submission"), (0.9, "", "fits 2 submissions")],
+)
+def test_what_can_t_be_recorded_is_wrong_usage(places, public, digest, message):
+    enter(*places, entry("a"))
+    enter(*places, entry("b"))
+    with pytest.raises(UsageError, match=message):
+        record(*places, public, sha256=digest)
+    assert read_ledger(*places)["public"].isna().all()
+
+
+def test_nothing_to_record_for(places):
+    with pytest.raises(UsageError, match="tropho submit"):
+        record(*places, 0.9)
+
+
+def test_an_older_checkout_drops_nothing(places):
+    enter(*places, entry("a"))
+    older = places[0].read_text()
+    enter(*places, entry("b", written="2026-01-02T00:00:00"))
+    record(*places, 0.91, sha256="a")
+    places[0].write_text(older)
+    enter(*places, entry("c", written="2026-01-03T00:00:00"))
+    kept = pd.read_csv(places[0])
+    assert kept["sha256"].str[0].tolist() == ["a", "b", "c"]
+    assert kept["public"].iloc[0] == 0.91
+
+
+def test_a_later_score_replaces_an_earlier_one(places):
+    enter(*places, entry("a"))
+    record(*places, 0.5)
+    earlier = places[0].read_text()
+    record(*places, 0.6)
+    places[0].write_text(earlier)
+    assert read_ledger(*places)["public"].tolist() == [0.6]
+
+
+def test_entries_at_once_are_all_kept(places):
+    threads = [
+        threading.Thread(target=enter, args=(*places, entry(digest, written=f"2026-01-01T00:00:0{digest}")))
+        for digest in "0123456789"
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read_ledger(*places)["sha256"].str[0]) == list("0123456789")
+
+
+def test_the_file_is_kept_byte_by_byte(tmp_path):
+    file, copy = tmp_path / "s.csv", tmp_path / "archive" / "12345678.csv.gz"
+    file.write_bytes(b"a,b\r\n1,2\n")
+    keep_file(file, copy)
+    assert gzip.decompress(copy.read_bytes()) == b"a,b\r\n1,2\n"
+
+
+def test_the_lock_stands_for_the_stages_named(tmp_path):
+    lock = tmp_path / "dvc.lock"
+    assert stages_lock(tmp_path, "t", ("train",)) is None
+    text = "stages:\n  train@t: {{cmd: x, md5: {}}}\n  submit@t: {{cmd: y, md5: {}}}\n"
+    lock.write_text(text.format(1, 1))
+    first = stages_lock(tmp_path, "t", ("train", "tune"))
+    lock.write_text(text.format(1, 2))
+    assert stages_lock(tmp_path, "t", ("train", "tune")) == first
+    lock.write_text(text.format(2, 2))
+    assert stages_lock(tmp_path, "t", ("train", "tune")) != first
+    assert stages_lock(tmp_path, "u", ("train", "tune")) is None
+
+
+def test_tau_counts_pairs():
+    assert kendall_tau(np.array([1.0, 2, 3]), np.array([1.0, 2, 3])) == 1.0
+    assert kendall_tau(np.array([1.0, 2, 3]), np.array([1.0, 3, 2])) == pytest.approx(1 / 3)
+    assert kendall_tau(np.array([1.0, 1.0]), np.array([1.0, 2.0])) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], []),
+        ([(0.90, np.nan)], []),
+        ([(0.90, 0.905)], []),
+        ([(0.90, 0.88)], ["outside the cross-validation interval"]),
+        ([(0.90, 0.88), (0.91, 0.888)], []),  # a constant gap is no parting
+        ([(0.90, 0.88), (0.91, 0.87)], ["newest"]),  # one rises by 0.01, the other falls by 0.01
+        ([(0.90, 0.88), (0.901, 0.879), (0.902, 0.878), (0.903, 0.877)], ["do worse"]),
+        ([(0.90, 0.88), (0.901, 0.879), (0.902, 0.878)], []),  # too few to compare their order
+    ],
+)
+def test_partings(rows, words):
+    found = partings(ledger_of(*rows))
+    assert len(found) == len(words)
+    for sentence, word in zip(found, words, strict=True):
+        assert word in sentence

@@ -1,0 +1,105 @@
+"""Boundaries of the ledger, of its warnings and of the leaderboard, on numbers worked out by hand."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.errors import UsageError
+from tropho.submission.cv_gap import ENOUGH, kendall_tau, partings, recorded
+from tropho.submission.submission_log import LEDGER, enter, read_ledger, record
+from tropho.tracking.run_ids import RunIds
+
+
+@pytest.fixture
+def places(tmp_path):
+    return tmp_path / "t.ledger.csv", tmp_path / "archive" / "ledger.csv"
+
+
+def ledger_of(*rows):
+    """Rows of (cross-validated, public, low, high)."""
+    table = pd.DataFrame(rows, columns=["score", "public", "low", "high"]).astype("float64")
+    return table.reindex(columns=list(LEDGER)).astype(LEDGER)
+
+
+def test_submissions_count_once_both_scores_are_known():
+    ledger = ledger_of((0.5, 0.5, 0.4, 0.6), (np.nan, 0.6, 0, 1), (0.7, np.nan, 0, 1), (0.8, 0.9, 0, 1))
+    assert recorded(ledger)["score"].tolist() == [0.5, 0.8]
+    assert recorded(ledger).index.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("public", "told"), [(0.25, False), (0.75, False), (0.24, True), (0.76, True), (0.5, False)])
+def test_the_ends_of_the_interval_lie_inside(public, told):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = partings(ledger_of((0.5, public, 0.25, 0.75)))
+    assert [f"{public:.4f} lies outside" in each for each in found] == [True] * told
+
+
+def test_without_an_interval_nothing_is_outside():
+    assert partings(ledger_of((0.5, 0.1, np.nan, np.nan))) == []
+    assert partings(ledger_of((0.5, 0.5, np.nan, np.nan), (0.5, 0.1, np.nan, np.nan))) == []
+
+
+def test_a_gap_may_differ_by_the_yardstick():
+    same = (0.5, 0.5, 0.25, 0.75)
+    assert partings(ledger_of(same, (0.5, 0.75, 0.25, 0.75))) == []
+    (told,) = partings(ledger_of(same, (0.5, 0.76, 0.25, 0.75)))
+    assert "+0.2600 from its cross-validated one, where +0.0000 is usual" in told
+    (told,) = partings(ledger_of(same, (0.5, 0.24, 0.25, 0.75)))
+    assert "-0.2600 from" in told
+
+
+def test_the_newest_gap_is_measured_against_the_median_of_the_earlier_ones():
+    wide = (0.25, 0.75)
+    earlier = [(0.5, 0.5, *wide), (0.5, 0.625, *wide), (0.5, 0.75, *wide)]
+    (told,) = partings(ledger_of(*earlier, (0.5, 1.0, *wide)))
+    assert "+0.5000 from its cross-validated one, where +0.1250 is usual" in told
+    assert partings(ledger_of(*earlier, (0.5, 0.25, *wide))) != []  # 0.375 from it
+    assert partings(ledger_of(*earlier, (0.5, 0.875, *wide))) == []  # 0.25 from it
+    assert partings(ledger_of(*earlier, (0.5, 0.875, 0.375, 0.625))) != []  # the newest one's interval counts
+    narrow = [(score, public, 0.4, 0.6) for score, public, *_ in earlier]
+    assert partings(ledger_of(*narrow, (0.5, 0.875, *wide))) == []
+
+
+def test_orders_that_neither_agree_nor_part_are_no_warning():
+    rows = [(0.5, 0.5, 0, 1)] * ENOUGH
+    assert partings(ledger_of(*rows)) == []
+    assert kendall_tau(np.array([1.0, 2.0]), np.array([1.0, 1.0])) == 0
+    assert kendall_tau(np.array([1.0, 2.0, 2.0]), np.array([3.0, 1.0, 2.0])) == pytest.approx(-2 / 3)
+    assert kendall_tau(np.array([1.0]), np.array([1.0])) == 0
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_perfect_and_worthless_scores_can_be_recorded(places, score):
+    enter(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
+    row = record(*places, score, score)
+    assert (row["public"].item(), row["private"].item()) == (score, score)
+
+
+@pytest.mark.parametrize(("public", "private"), [(-0.01, None), (1.01, None), (0.5, 1.5), (0.5, -1.0)])
+def test_other_scores_are_no_scores(places, public, private):
+    enter(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        record(*places, public, private)
+
+
+def test_the_newest_of_three_is_the_third(places):
+    for day, digest in enumerate("abc", start=1):
+        enter(*places, {"task": "t", "sha256": digest * 64, "written": f"2026-01-0{day}"})
+    assert record(*places, 0.5)["sha256"].item() == "c" * 64
+    assert enter(*places, None)["public"].tolist()[2] == 0.5
+    assert len(read_ledger(*places)) == 3
+
+
+def test_a_run_s_id_is_kept_when_the_server_gives_none(tmp_path):
+    ids = RunIds(tmp_path / "runs.json")
+    assert ids["train"] is None
+    ids["train"] = None
+    assert not (tmp_path / "runs.json").exists()
+    ids["train"] = "abc"
+    ids["train"] = None
+    assert ids["train"] == RunIds(tmp_path / "runs.json")["train"] == "abc"
+    (tmp_path / "runs.json").write_text("{")
+    assert RunIds(tmp_path / "runs.json")["train"] is None

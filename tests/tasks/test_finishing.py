@@ -1,0 +1,87 @@
+"""What whole images say of their boxes, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.metrics.leaderboard_bootstrap import claim_images, gain, rank_images
+from tropho.metrics.leaderboard_map import claim, leaderboard_map, rank
+from tropho.tables import BOX
+from tropho.tasks.postprocess import finish_detections, suppress
+
+COLUMNS = ["image_id", "label", "score", *BOX]
+
+
+def table(*rows: tuple[object, ...]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+TWO = table(
+    ("a", "T", 0.8, 0, 0, 9, 9),
+    ("a", "W", 0.6, 20, 20, 29, 29),
+    ("a", "NEG", 0.25, 0, 0, 0, 0),
+    ("b", "T", 0.5, 0, 0, 9, 9),
+    ("b", "NEG", 0.9, 0, 0, 0, 0),
+)
+
+
+def test_boxes_are_scaled_by_their_image() -> None:
+    scores = finish_detections(TWO, "NEG")["score"].tolist()
+    assert scores == pytest.approx([0.6, 0.45, 0.25, 0.05, 0.9], abs=1e-12)
+    pd.testing.assert_frame_equal(finish_detections(TWO, None), TWO)
+
+
+def test_classes_that_annotators_left_out_are_no_finds() -> None:
+    ignored = pd.Series(['["W", "T"]', pd.NA], index=["a", "b"], dtype="string")
+    assert suppress(TWO, ignored)["image_id"].tolist() == ["a", "b", "b"]
+    assert finish_detections(TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
+    assert len(finish_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
+
+
+def test_ranking_for_other_confidences_is_that_of_a_table_with_them(rng: np.random.Generator) -> None:
+    truth, predictions, _ = scene(rng, 30)
+    claims = claim(truth, predictions)
+    for _ in range(5):
+        scores = rng.random(len(predictions)).round(1)  # with ties
+        found = claims.rank(scores)
+        expected = leaderboard_map(truth, predictions.assign(score=scores))
+        assert float(found.score()) == pytest.approx(expected["score"], abs=1e-12)
+        again = rank(truth, predictions.assign(score=scores))
+        assert again.classes["T"].hit.tolist() == found.classes["T"].hit.tolist()
+
+
+def scene(
+    rng: np.random.Generator, images: int, informative: bool = True, per_group: int = 2
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """True boxes with NEG rows, raw predictions, and groups.
+
+    Half of the images are empty, and hold false boxes as confident as the true ones. P(NEG) tells which are empty, or
+    is of no use.
+    """
+    truth, found = [], []
+    for number in range(images):
+        name, empty = f"i{number:03}", number % 2 == 0
+        if empty:
+            truth.append((name, "NEG", 0, 0, 0, 0))
+        for place in range(3):
+            box = (40 * place, 10, 40 * place + 20, 30)
+            if not empty:
+                truth.append((name, "T", *box))
+            found.append((name, "T", rng.uniform(0.3, 0.9), *box))
+        told = 0.5 + (0.05 if empty else -0.05) + rng.normal(0, 0.02) if informative else rng.uniform(0.2, 0.8)
+        found.append((name, "NEG", float(np.clip(told, 0.01, 0.99)), 0, 0, 0, 0))
+    groups = pd.Series({f"i{number:03}": f"g{number // per_group}" for number in range(images)})
+    return pd.DataFrame(truth, columns=["image_id", "label", *BOX]), table(*found), groups
+
+
+def test_gain_is_the_difference_of_the_scores(rng: np.random.Generator) -> None:
+    truth, predictions, groups = scene(rng, 30)
+    boxes = truth[truth["label"] != "NEG"]
+    tables = (predictions, finish_detections(predictions, "NEG"))
+    plain, finished = (rank_images(list(groups.index), boxes, each, "NEG") for each in tables)
+    found = gain(finished, plain, groups)
+    assert found["value"] == pytest.approx(float(finished.score() - plain.score()), abs=1e-12)
+    assert found["low"] <= found["value"] <= found["high"]
+    claims = claim_images(list(groups.index), boxes, predictions, "NEG")
+    same = gain(claims.rank(predictions["score"].to_numpy()), plain, groups)
+    assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
