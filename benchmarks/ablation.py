@@ -23,16 +23,16 @@ import pandas as pd
 import yaml
 
 from tropho.config.load import load_params, task_settings, with_overrides
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Inputs, read_inputs
-from tropho.evaluation.cross_fit import cross_finish
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import TaskData, read_task_data
+from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.evaluation.fit_members import fit_members
 from tropho.files import fingerprint, read_json, write_json
-from tropho.inference.ensemble_members import Member, load_members, model_entries, of_images, out_of_fold
-from tropho.inference.fuse_members import finish_members
+from tropho.inference.ensemble_members import EnsembleMember, load_members, model_entries, of_images, out_of_fold
+from tropho.inference.fuse_members import postprocess_members
 from tropho.inference.predictor import best_device
-from tropho.metrics.leaderboard_bootstrap import gain, leaderboard_intervals, rank_images
+from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals, rank_images, score_gain
 from tropho.metrics.leaderboard_map import Ranking, leaderboard_map
 from tropho.paths import Paths
 from tropho.stages import audit, augment, download, split, train
@@ -63,7 +63,7 @@ class Row:
 class Ablation:
     """Trains and judges recipes of one data set below `folder`."""
 
-    def __init__(self, base: TaskSettings, folder: Path) -> None:
+    def __init__(self, base: TaskConfig, folder: Path) -> None:
         self.base, self.folder = base, folder
 
     def row(self, name: str, changes: Changes) -> Row:
@@ -75,7 +75,7 @@ class Ablation:
         truth = inputs.truth.of([each for number in members[0].folds for each in inputs.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
         raw, seconds = self._predicted(settings, paths, members)
-        finished = cross_finish(build_evaluator(task), truth, raw, groups)
+        finished = cross_fit_postprocess(build_evaluator(task), truth, raw, groups)
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
         folds = [
@@ -99,13 +99,17 @@ class Ablation:
         paths = self._trained(settings)
         members, inputs = self._members(settings, paths)
         task, truth, accelerator = members[0].task, inputs.truth.of(inputs.test), make_accelerator(settings.train)
-        predicted = finish_members(task, of_images(members, truth, accelerator, row.fitted), row.fitted, truth.ignored)
+        predicted = postprocess_members(
+            task, of_images(members, truth, accelerator, row.fitted), row.fitted, truth.ignored
+        )
         if not paths.held_out.exists():
             return task.score(truth, predicted)
         submission = task.submission(predicted, inputs.test)
         return float(leaderboard_map(read_competition_csv(paths.held_out), submission)["score"])
 
-    def _predicted(self, settings: TaskSettings, paths: Paths, members: list[Member]) -> tuple[pd.DataFrame, float]:
+    def _predicted(
+        self, settings: TaskConfig, paths: Paths, members: list[EnsembleMember]
+    ) -> tuple[pd.DataFrame, float]:
         """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
         looks = settings.predict.model_dump(mode="json", exclude={"member_weights", "negative_members"})
         looks["apart"] = settings.evaluate.postprocess_trials > 0  # views stay so where their fusion is fitted
@@ -116,11 +120,11 @@ class Ablation:
             write_json(record, {**looks, "seconds": time.perf_counter() - started})
         return pd.read_parquet(table), read_json(record)["seconds"]
 
-    def _members(self, settings: TaskSettings, paths: Paths) -> tuple[list[Member], Inputs]:
-        inputs = read_inputs(paths)
+    def _members(self, settings: TaskConfig, paths: Paths) -> tuple[list[EnsembleMember], TaskData]:
+        inputs = read_task_data(paths)
         return load_members(settings, paths, read_json(paths.models / "run.json"), inputs, best_device()), inputs
 
-    def _trained(self, settings: TaskSettings) -> Paths:
+    def _trained(self, settings: TaskConfig) -> Paths:
         """Where a recipe's models are; recipes that differ in prediction alone share them."""
         asked = settings.model_dump(mode="json", exclude={"predict", "evaluate"})
         paths = Paths(self.folder / fingerprint(asked)[:12], settings.name)
@@ -159,13 +163,13 @@ def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> li
         members = {**best.changes.get("train.ensemble", {}), **each["changes"].get("train.ensemble", {})}
         changes = {**best.changes, **each["changes"], **({"train.ensemble": members} if members else {})}
         row = ablation.row(each["name"], changes)
-        gained = gain(row.ranking, best.ranking, row.groups)
+        gained = score_gain(row.ranking, best.ranking, row.groups)
         found.append((row, gained))
         _say(row, gained)
         best = row if gained["value"] > 0 and each.get("stays", True) else best
     epochs = math.ceil(ablation.base.train.epochs * best.minutes / first.minutes)
     longer = ablation.row(LONGER, {**plain, "train.epochs": epochs})
-    return [*found, (longer, None), (best, gain(best.ranking, longer.ranking, best.groups))]
+    return [*found, (longer, None), (best, score_gain(best.ranking, longer.ranking, best.groups))]
 
 
 def _say(row: Row, gained: dict[str, float] | None) -> None:

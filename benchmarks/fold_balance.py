@@ -17,8 +17,8 @@ import pandas as pd
 from box_levels import PHOTOS, longer_sides
 from sklearn.model_selection import StratifiedGroupKFold
 
-from tropho.data.split.folds import deal
-from tropho.data.split.stratification import traits_of
+from tropho.data.split.folds import assign_folds
+from tropho.data.split.stratification import stratification_targets
 from tropho.tables import BOXES, IMAGES, read_table
 
 FOLDS = 5
@@ -62,13 +62,13 @@ def main(sources: list[str]) -> None:
     for source in map(Path, sources):
         images, boxes = audited(source) if source.is_dir() else competition(source)
         images = images.sort_values("image_id").reset_index(drop=True)
-        traits = traits_of(images, boxes, FOLDS)
+        traits = stratification_targets(images, boxes, FOLDS)
         groups = images["group"]
         found = {"theirs": [], "ours": []}
         for seed in SEEDS:
             for name, part in (
                 ("theirs", stratified(groups.astype(str), traits.strata, seed)),
-                ("ours", deal(groups, traits, FOLDS, seed)),
+                ("ours", assign_folds(groups, traits, FOLDS, seed)),
             ):
                 found[name].append(traits.unevenness(part).abs().to_numpy().max())
         told = " | ".join(f"{min(each):.1%} to {max(each):.1%}" for each in found.values())

@@ -18,7 +18,7 @@ from scipy.stats import hypergeom
 
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.data.audit import missing_labels
-from tropho.data.audit.group_test import shown_less
+from tropho.data.audit.group_test import group_size_exact_test
 from tropho.data.audit.run_audit import audit
 from tropho.data.sources.generator import fetch
 
@@ -69,7 +69,7 @@ WORLDS: dict[str, tuple[int, Draw, int, Draw, Draw]] = {
     "four slides, U-shaped shares": (4, of(8), 35, mixed, lambda rng, count: rng.beta(0.4, 0.4, count)),
     "twelve slides, mostly low shares": (12, mixed, 25, mixed, lambda rng, count: rng.beta(0.3, 2, count)),
 }
-TESTS = {"Fisher on groups": fisher, "beta-binomial": beta_binomial, "Tropho": shown_less}
+TESTS = {"Fisher on groups": fisher, "beta-binomial": beta_binomial, "Tropho": group_size_exact_test}
 
 
 def false_alarms(world: tuple[int, Draw, int, Draw, Draw]) -> list[float]:
@@ -101,8 +101,10 @@ def found(count: int, difficulty: float) -> dict[tuple[str, float], int]:
             fetch(task, raw, Path(folder))
             result = audit(task, raw, Path(folder))
         for name, level in hits:
-            with patch.object(missing_labels, "shown_less", TESTS[name]):
-                findings = missing_labels.find_left_out(result.images, result.boxes, ["Trophozoite", "WBC"], level)
+            with patch.object(missing_labels, "group_size_exact_test", TESTS[name]):
+                findings = missing_labels.find_missing_labels(
+                    result.images, result.boxes, ["Trophozoite", "WBC"], level
+                )
             hits[name, level] += [(each["class"], each["value"]) for each in findings] == [("WBC", "832x624")]
     return hits
 

@@ -22,7 +22,7 @@ from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from tropho.config.load import load_params, task_settings, with_overrides
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models import build_model
 from tropho.models.fpn import FeaturePyramid
 
@@ -47,7 +47,7 @@ Clock = Callable[[], float]
 class Peer(nn.Module):
     """torchvision's FCOS on our pyramid, fed with the same batches."""
 
-    def __init__(self, model: ModelSettings) -> None:
+    def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         pyramid = FeaturePyramid(model)
         pyramid.out_channels = model.fpn_channels

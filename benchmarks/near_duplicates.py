@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from tropho.data.audit.inspect_images import thumbnail
-from tropho.data.audit.near_duplicates import near_pairs
+from tropho.data.audit.near_duplicates import find_near_duplicates
 from tropho.errors import DataError
 from tropho.images.decode import read_image
 
@@ -87,7 +87,7 @@ def main() -> None:
     rng = np.random.default_rng(arguments.seed)
     chosen = rng.choice(len(pictures), min(arguments.images, len(pictures)), replace=False)
     began = time.perf_counter()
-    own = near_pairs(np.stack(thumbs))
+    own = find_near_duplicates(np.stack(thumbs))
     seconds = time.perf_counter() - began
     friends: dict[int, set[int]] = {number: {number} for number in range(len(thumbs))}
     for first, second, _ in own:
@@ -101,7 +101,7 @@ def main() -> None:
     for name, most in CHANGES.items():
         copies = [thumbnail(changed(pictures[number], rng, **most)) for number in chosen]
         # Copies come first, so that each is held against every image of the folder.
-        pairs = [pair for pair in near_pairs(np.stack(copies + thumbs)) if pair[0] < len(copies) <= pair[1]]
+        pairs = [pair for pair in find_near_duplicates(np.stack(copies + thumbs)) if pair[0] < len(copies) <= pair[1]]
         hits: dict[int, set[int]] = {}
         for copy, image, _ in pairs:
             hits.setdefault(copy, set()).add(image - len(copies))

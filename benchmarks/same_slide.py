@@ -18,7 +18,7 @@ from sklearn.metrics.cluster import pair_confusion_matrix
 
 from smear_generator.smear import photos
 from tropho.data.audit.slide_features import signature
-from tropho.data.audit.slides import Slides, find_slides
+from tropho.data.audit.slides import Slides, cluster_slides
 from tropho.images.decode import read_image
 
 SLIDE = r"(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"
@@ -27,7 +27,7 @@ SLIDE = r"(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"
 def slides_of(names: list[str], pictures: list[np.ndarray]) -> Slides:
     sizes = np.array(["{}x{}".format(*picture.shape) for picture in pictures])
     signatures = np.array([signature(picture) for picture in pictures])
-    return find_slides(names, signatures, sizes, np.full(len(names), np.nan))
+    return cluster_slides(names, signatures, sizes, np.full(len(names), np.nan))
 
 
 def show(name: str, found: Slides, truth: list[int] | list[str]) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tropho.boxes.tiles import predict_tiles, tile_windows
+from tropho.boxes.tiles import predict_tiled, tile_windows
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.models import build_model
 
@@ -54,7 +54,7 @@ def look(model: nn.Module, image: Tensor, tile: int, overlap: int, batch: int, c
     """Seconds in all, and in the model."""
     timed = Timed(model, clock)
     start = clock()
-    predict_tiles(timed, image, tile, overlap, batch, 300)
+    predict_tiled(timed, image, tile, overlap, batch, 300)
     return clock() - start, timed.seconds
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from project import Case, Project, case_maker
 from tropho.config.load import load_params, task_settings, with_overrides
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.tracking import sqlite_setup
 
 # How long an example takes says more of the machine than of the code.
@@ -68,11 +68,11 @@ def one_mlflow_set_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(scope="session")
-def settings() -> Callable[..., TaskSettings]:
+def settings() -> Callable[..., TaskConfig]:
     """Settings of a task in params.yaml with dotted keys changed: settings("smear_demo", **{"train.epochs": 1})."""
     params = load_params(ROOT / "params.yaml")
 
-    def make(task: str, **overrides: Any) -> TaskSettings:
+    def make(task: str, **overrides: Any) -> TaskConfig:
         return with_overrides(task_settings(task, params), overrides)
 
     return make

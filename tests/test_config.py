@@ -5,7 +5,7 @@ import yaml
 
 from conftest import ROOT
 from tropho.config.load import load_params, load_task, member_settings, task_settings, with_overrides
-from tropho.config.task_config import SECTIONS, TaskSettings
+from tropho.config.task_config import SECTIONS, TaskConfig
 from tropho.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def test_every_task_of_the_project_is_valid(params):
 
 def test_defaults_name_every_setting(params):
     for section in SECTIONS:
-        fields = TaskSettings.model_fields[section].annotation.model_fields
+        fields = TaskConfig.model_fields[section].annotation.model_fields
         assert list(params["defaults"][section]) == list(fields), section
 
 

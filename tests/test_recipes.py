@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT
 from tropho.config.load import load_params, task_settings
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 
 PAGES = ("README.md", "docs/class_projects.md", "docs/leaderboard.md")
 CHANGE = re.compile(r"-S '?\+\+([\w.]+)=(\[[^]]*\]|[^\s']+)'?")
@@ -25,7 +25,7 @@ def choices(value: str) -> list[object]:
     return [yaml.safe_load(each) for each in ([value] if value.startswith("[") else value.split(","))]
 
 
-def changed(params: dict, change: dict[str, object]) -> TaskSettings:
+def changed(params: dict, change: dict[str, object]) -> TaskConfig:
     params = copy.deepcopy(params)
     for key, value in change.items():
         _, task, section, name = key.split(".")

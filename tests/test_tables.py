@@ -11,8 +11,8 @@ from tropho.tables import (
     DETECTIONS,
     IMAGES,
     ISSUES,
+    LABEL_ISSUES,
     SPLITS,
-    SUSPECTS,
     conform,
     empty,
     join_names,
@@ -63,7 +63,7 @@ def test_a_missing_file_says_what_to_run(tmp_path):
 
 
 SCHEMAS = {"images": IMAGES, "boxes": BOXES, "issues": ISSUES, "splits": SPLITS, "detections": DETECTIONS}
-SCHEMAS |= {"suspects": SUSPECTS, "ledger": LEDGER}
+SCHEMAS |= {"suspects": LABEL_ISSUES, "ledger": LEDGER}
 NASTY = ["None", "NA", "null", "nan", "007", "1e5", "TRUE", "inf", "=1+1", '"', ",", "\n", "\r", "a\r\nb", "\t", " x "]
 NASTY += ["", "'", "#", "\\", "\0", "\ufeff", "\u2028", "\x85", "\x1a", "cafe\u0301", "caf\u00e9", "日本", "<NA>", "-"]
 TEXTS = st.none() | st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]))

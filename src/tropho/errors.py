@@ -17,7 +17,7 @@ class UsageError(TrophoError):
     exit_code = 2
 
 
-class OutsideError(TrophoError):
+class ExternalError(TrophoError):
     """Something outside failed: network, disk, credentials, a server."""
 
     exit_code = 3

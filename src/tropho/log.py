@@ -18,6 +18,6 @@ def track(items: Iterable[T], label: str) -> Iterable[T]:
     return rich_track(items, label, total=total, console=Console(stderr=True), transient=True)
 
 
-def say(text: str) -> None:
+def info(text: str) -> None:
     """Print a line of progress to standard error."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201

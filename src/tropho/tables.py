@@ -38,7 +38,7 @@ IMAGES = {
     "subset": "string",  # train | validation | test, as published
     "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; see usable_images
 }
-MAY_LACK = frozenset({"device", "ignored", "ignore"})
+OPTIONAL_COLUMNS = frozenset({"device", "ignored", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""
 BOXES = {
     "image_id": "string",
@@ -64,7 +64,7 @@ GRADIENT, MEAN, STD, IDLE = "grad_norm/", "output_mean/", "output_std/", "idle/"
 """Columns of a fold's history.csv where layers are logged, each followed by a layer's name."""
 DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}
 
-SUSPECTS = {
+LABEL_ISSUES = {
     "image_id": "string",  # from here to reason: a line for a table of corrections (corrections/README.md)
     "action": "string",  # drop | add | move | relabel | set label
     "label": "string",
@@ -100,7 +100,7 @@ def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") ->
     Raises:
         DataError: a column is missing; the sentence names it.
     """
-    missing = [column for column in schema if column not in table and column not in MAY_LACK]
+    missing = [column for column in schema if column not in table and column not in OPTIONAL_COLUMNS]
     if missing:
         raise DataError(f"{name} has no column '{missing[0]}'; it needs {', '.join(schema)}.")
     table = table.reindex(columns=list(schema)).astype(schema)

@@ -165,7 +165,7 @@ def test_near_pairs_hold_every_pair_that_could_matter(models, iou, block):
     group = np.concatenate([each[2] for each in models]).astype(np.int64)
     before, candidate_pairs.BLOCK = candidate_pairs.BLOCK, block
     try:
-        later, earlier = candidate_pairs.near_pairs(boxes, group, iou)
+        later, earlier = candidate_pairs.candidate_pairs(boxes, group, iou)
     finally:
         candidate_pairs.BLOCK = before
     pairs = set(zip(later.tolist(), earlier.tolist(), strict=True))

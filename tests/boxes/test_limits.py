@@ -7,15 +7,14 @@ import torch
 from predicting.test_seams import merged
 
 from tropho.boxes import wbf
-from tropho.boxes.candidate_pairs import near_pairs
+from tropho.boxes.candidate_pairs import candidate_pairs
 from tropho.boxes.nms import nms
 from tropho.boxes.tiles import tile_windows
-from tropho.boxes.tta import unview_boxes, view_images
+from tropho.boxes.tta import invert_boxes, view_images
 from tropho.boxes.wbf import fuse, weighted_box_fusion
-from tropho.evaluation import paired_gain
-from tropho.evaluation.cross_fit import deal_groups
+from tropho.evaluation.cross_fit import group_kfold
 from tropho.evaluation.member_weights import mixture_weights
-from tropho.evaluation.paired_gain import best_by_class, describe_gains, judged, part_weights
+from tropho.evaluation.paired_gain import best_by_class, describe_gains, paired_gain, part_weights
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import DETECTIONS
 
@@ -90,17 +89,17 @@ def test_boxes_are_fused_in_goes_that_bound_memory(monkeypatch):
 def test_pairs_that_are_too_far_apart_are_not_near(iou, distance, near, axis):
     boxes = np.array([WHOLE, WHOLE, [5e6, 5e6, 5e6 + 1, 5e6 + 1]])
     boxes[1, [axis, axis + 2]] += distance
-    later, earlier = near_pairs(boxes[:2], np.zeros(2, np.int64), iou)
+    later, earlier = candidate_pairs(boxes[:2], np.zeros(2, np.int64), iou)
     assert (later.tolist(), earlier.tolist()) == (([1], [0]) if near else ([], []))
-    later, _ = near_pairs(boxes[:2], np.array([0, 1]), iou)
+    later, _ = candidate_pairs(boxes[:2], np.array([0, 1]), iou)
     assert len(later) == 0
-    later, _ = near_pairs(boxes, np.zeros(3, np.int64), iou)
+    later, _ = candidate_pairs(boxes, np.zeros(3, np.int64), iou)
     assert len(later) == (3 if iou == 0 else near)
 
 
 def test_no_and_one_box_have_no_neighbours():
     for count in (0, 1):
-        later, earlier = near_pairs(np.array([WHOLE])[:count], np.zeros(count, np.int64), 0.5)
+        later, earlier = candidate_pairs(np.array([WHOLE])[:count], np.zeros(count, np.int64), 0.5)
         assert len(later) == len(earlier) == 0
 
 
@@ -140,20 +139,20 @@ def test_a_scaled_view_by_hand():
     seen = view_images(torch.full((1, 1, 3, 5), 9, dtype=torch.uint8), "identity@0.25", stride=4)
     assert seen.shape == (1, 1, 4, 4)  # one pixel by one, padded
     assert seen.sum() == 9
-    assert unview_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
-    assert unview_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
-    assert unview_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]
+    assert invert_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
+    assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
+    assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]
 
 
 def test_groups_are_dealt_whole_into_parts_of_about_equal_size():
-    assert sorted(np.bincount(deal_groups(pd.Series(range(10)), 5))) == [2] * 5
-    assert sorted(np.bincount(deal_groups(pd.Series([*range(6), 0, 1, 2, 3, 4, 5]), 3))) == [4] * 3
-    assert deal_groups(pd.Series(["g"] * 4)).tolist() == [0] * 4
-    assert deal_groups(pd.Series([], dtype=object)).tolist() == []
-    large = deal_groups(pd.Series(["large"] * 8 + ["a", "b"]), 5)
+    assert sorted(np.bincount(group_kfold(pd.Series(range(10)), 5))) == [2] * 5
+    assert sorted(np.bincount(group_kfold(pd.Series([*range(6), 0, 1, 2, 3, 4, 5]), 3))) == [4] * 3
+    assert group_kfold(pd.Series(["g"] * 4)).tolist() == [0] * 4
+    assert group_kfold(pd.Series([], dtype=object)).tolist() == []
+    large = group_kfold(pd.Series(["large"] * 8 + ["a", "b"]), 5)
     assert len(set(large[:8])) == 1
     assert set(large) == set(range(large.max() + 1))
-    assert deal_groups(pd.Series(range(50)), 2, seed=1).tolist() != deal_groups(pd.Series(range(50)), 2).tolist()
+    assert group_kfold(pd.Series(range(50)), 2, seed=1).tolist() != group_kfold(pd.Series(range(50)), 2).tolist()
 
 
 def test_each_part_is_left_out_once():
@@ -175,8 +174,8 @@ def test_the_first_of_the_best_ways_of_each_class():
     [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
 )
 def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monkeypatch, low, groups, kept):
-    monkeypatch.setattr(paired_gain, "gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2})
-    found = judged(None, None, pd.Series([*range(groups), 0]))
+    monkeypatch.setattr("tropho.evaluation.paired_gain.score_gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2})
+    found = paired_gain(None, None, pd.Series([*range(groups), 0]))
     assert (found["groups"], found["kept"]) == (groups, kept)
 
 

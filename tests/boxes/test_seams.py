@@ -2,7 +2,7 @@
 
 import torch
 
-from tropho.boxes.merge_tiles import merge_tiles
+from tropho.boxes.merge_tiles import merge_tile_boxes
 
 WINDOWS = torch.tensor([[0, 0, 96, 96], [32, 0, 128, 96]])
 
@@ -19,7 +19,7 @@ def found(window: torch.Tensor, rows: list[Row]) -> dict[str, torch.Tensor]:
 def merged(left: list[Row], right: list[Row]) -> list[Row]:
     """Best first; scores rounded."""
     tiles = [found(window, rows) for window, rows in zip(WINDOWS, (left, right), strict=True)]
-    result = merge_tiles(tiles, WINDOWS, (96, 128), 10)
+    result = merge_tile_boxes(tiles, WINDOWS, (96, 128), 10)
     scores = [round(score, 4) for score in result["scores"].tolist()]
     return list(zip(result["boxes"].tolist(), scores, result["labels"].tolist(), strict=True))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from boxes.blobs import BlobDetector, blobs, painted
 from tropho.boxes.merge_tiles import EDGE, EDGE_SHARE
-from tropho.boxes.tiles import predict_tiles, tile_windows
-from tropho.boxes.tta import unview_boxes, view_images
+from tropho.boxes.tiles import predict_tiled, tile_windows
+from tropho.boxes.tta import invert_boxes, view_images
 from tropho.config.model_config import STRIDE
 from tropho.models import build_model
 from tropho.orientation import SYMMETRIES
@@ -66,8 +66,8 @@ def test_objects_of_any_size_are_found_once_and_whole_through_every_view(data, t
     height, width, tile, overlap = tiling
     picture = painted(height, width, data.draw(blobs(height, width, 1, max(height, width))))
     (whole,) = BlobDetector()(batch_of(picture))
-    (tiled,) = predict_tiles(BlobDetector(), view_images(batch_of(picture), view), tile, overlap, 4, MOST)
-    tiled["boxes"] = unview_boxes(tiled["boxes"], view, height, width)
+    (tiled,) = predict_tiled(BlobDetector(), view_images(batch_of(picture), view), tile, overlap, 4, MOST)
+    tiled["boxes"] = invert_boxes(tiled["boxes"], view, height, width)
     assert rows(tiled) == rows(whole)
 
 
@@ -80,7 +80,7 @@ def test_objects_that_fit_the_overlap_keep_their_scores(data, tiling):
     )  # one tile shows it whole and off its borders
     picture = painted(height, width, data.draw(blobs(height, width, 1, min(fits, height, width))))
     (whole,) = BlobDetector()(batch_of(picture))
-    (tiled,) = predict_tiles(BlobDetector(), batch_of(picture), tile, overlap, 4, MOST)
+    (tiled,) = predict_tiled(BlobDetector(), batch_of(picture), tile, overlap, 4, MOST)
     assert rows(tiled, "scores") == rows(whole, "scores")
     assert (tiled["scores"].diff() <= 0).all()
 
@@ -92,7 +92,7 @@ def test_none_is_lost_or_doubled_by_a_detector_that_errs(data, tiling):
     height, width, tile, overlap = tiling
     picture = painted(height, width, data.draw(blobs(height, width, 16, max(16, height, width))))
     (true,) = BlobDetector()(batch_of(picture))
-    (tiled,) = predict_tiles(BlobDetector(error=1.5, least=8), batch_of(picture), tile, overlap, 4, MOST)
+    (tiled,) = predict_tiled(BlobDetector(error=1.5, least=8), batch_of(picture), tile, overlap, 4, MOST)
     assert len(tiled["boxes"]) == len(true["boxes"])
     for label, *box in rows(true):
         off = [np.abs(np.subtract(other, box)).max() for same, *other in rows(tiled) if same == label]
@@ -105,7 +105,7 @@ def test_a_tile_as_large_as_the_image_is_the_whole_image(data, height, width, vi
     seen = view_images(batch_of(painted(height, width, data.draw(blobs(height, width, 1, 60)))), view)
     tile = max(height, width) + STRIDE * data.draw(st.integers(0, 2))
     detector = BlobDetector()
-    (whole,), (tiled,) = BlobDetector()(seen), predict_tiles(detector, seen, tile, 0, 4, MOST)
+    (whole,), (tiled,) = BlobDetector()(seen), predict_tiled(detector, seen, tile, 0, 4, MOST)
     assert detector.batches == [seen.shape]
     for name, value in whole.items():
         assert torch.equal(tiled[name], value.float())
@@ -113,7 +113,7 @@ def test_a_tile_as_large_as_the_image_is_the_whole_image(data, height, width, vi
 
 def test_without_overlap_the_parts_of_a_cut_object_are_kept():
     picture = painted(64, 128, [(40, 10, 60, 30, 1, False)])
-    (tiled,) = predict_tiles(BlobDetector(), batch_of(picture), 64, 0, 4, MOST)
+    (tiled,) = predict_tiled(BlobDetector(), batch_of(picture), 64, 0, 4, MOST)
     assert rows(tiled) == [[1, 40, 10, 64, 40], [1, 64, 10, 100, 40]]
 
 
@@ -124,7 +124,7 @@ def test_an_object_inside_another_of_its_class_stays():
         picture[20:52, left : left + 32, 0] = 255
         picture[24:48, left + 4 : left + 28, 0] = 0
         picture[32:40, left + 12 : left + 20, 0] = 255
-        (tiled,) = predict_tiles(BlobDetector(), batch_of(picture), 96, 64, 4, MOST)
+        (tiled,) = predict_tiled(BlobDetector(), batch_of(picture), 96, 64, 4, MOST)
         assert rows(tiled) == [[0, left, 20, left + 32, 52], [0, left + 12, 32, left + 20, 40]]
 
 
@@ -132,7 +132,7 @@ def test_the_model_sees_few_tiles_at_once_and_none_that_is_all_black():
     lit = painted(160, 96, [(70, 130, 20, 20, 0, False)])
     black = np.zeros_like(lit)
     detector = BlobDetector()
-    first, second, third = predict_tiles(detector, batch_of(lit, black, lit), 64, 32, 3, MOST)
+    first, second, third = predict_tiled(detector, batch_of(lit, black, lit), 64, 32, 3, MOST)
     # 4 x 2 tiles each; one shows the blob whole, and of an image without light one is looked at.
     assert [tuple(shape) for shape in detector.batches] == [(3, 3, 64, 64)]
     assert rows(first) == rows(third) == [[0, 70, 130, 90, 150]]
@@ -141,9 +141,9 @@ def test_the_model_sees_few_tiles_at_once_and_none_that_is_all_black():
 
 def test_presence_is_the_highest_of_the_tiles_and_the_best_boxes_are_kept():
     picture = painted(64, 160, [(2, 2, 20, 20, 0, False), (30, 30, 5, 5, 1, False), (120, 20, 30, 30, 1, False)])
-    (all_of_them,) = predict_tiles(BlobDetector(), batch_of(picture), 64, 0, 4, MOST)
+    (all_of_them,) = predict_tiled(BlobDetector(), batch_of(picture), 64, 0, 4, MOST)
     assert all_of_them["presence"] == pytest.approx(30**2 / 64**2, abs=1e-6)
-    (tiled,) = predict_tiles(BlobDetector(), batch_of(picture), 64, 0, 4, 2)
+    (tiled,) = predict_tiled(BlobDetector(), batch_of(picture), 64, 0, 4, 2)
     torch.testing.assert_close(tiled["boxes"], all_of_them["boxes"][:2], atol=0, rtol=0)
     assert tiled["scores"].tolist() == sorted(all_of_them["scores"].tolist(), reverse=True)[:2]
 
@@ -161,7 +161,7 @@ def fcos(settings):
 @torch.inference_mode()
 def test_a_real_detector_looks_at_a_tile_as_at_an_image(fcos):
     images = torch.randint(0, 256, (2, 3, 96, 128), dtype=torch.uint8)
-    whole, tiled = fcos(images), predict_tiles(fcos, images, 128, 64, 4, 2000)
+    whole, tiled = fcos(images), predict_tiled(fcos, images, 128, 64, 4, 2000)
     for one, other in zip(whole, tiled, strict=True):
         assert len(one["boxes"]) > 50
         for name, value in one.items():
@@ -208,7 +208,7 @@ def test_a_real_detector_finds_the_same_away_from_seams(settings):
                 near |= (found["boxes"][:, axis] < border + reach) & (found["boxes"][:, axis + 2] > border - reach)
         return torch.tensor(rows({name: value[~near] for name, value in found.items() if value.ndim}, "scores"))
 
-    whole, tiled = detector(images)[0], predict_tiles(detector, images, tile, overlap, 4, 2000)[0]
+    whole, tiled = detector(images)[0], predict_tiled(detector, images, tile, overlap, 4, 2000)[0]
     assert len(away(whole)) > 50
     # Pixels of a tile and of the image differ by up to half a thousandth in float32.
     torch.testing.assert_close(away(tiled), away(whole), atol=1e-3, rtol=0)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.boxes.tta import unview_boxes, view_images
+from tropho.boxes.tta import invert_boxes, view_images
 from tropho.config.predict_config import parse_view
 from tropho.orientation import SYMMETRIES
 
@@ -52,7 +52,7 @@ def test_boxes_come_back_to_where_they_are(symmetry, scale, data):
     view = symmetry if scale == 1.0 else f"{symmetry}@{scale}"
     seen = view_images(filled(height, width, [xmin, ymin, xmax, ymax]), view, stride=32)
     assert seen.shape[-1] % 32 == seen.shape[-2] % 32 == 0
-    found = unview_boxes(edges(seen), view, height, width, stride=32)
+    found = invert_boxes(edges(seen), view, height, width, stride=32)
     # Even sides stay whole at half, equal and double size; at others an edge is known to one pixel of the view.
     tolerance = 1e-4 if scale in (0.5, 1.0, 2.0) else 1.0 / scale
     torch.testing.assert_close(found, torch.tensor([[xmin, ymin, xmax, ymax]]).float(), atol=tolerance, rtol=0)
@@ -66,7 +66,7 @@ def test_what_is_resized_is_padded_at_the_right_and_bottom_before_it_is_turned()
 
 
 def test_no_boxes_come_back_as_none():
-    assert unview_boxes(torch.zeros(0, 4), "rot90@1.5", 32, 64).shape == (0, 4)
+    assert invert_boxes(torch.zeros(0, 4), "rot90@1.5", 32, 64).shape == (0, 4)
 
 
 def test_a_view_reads_as_symmetry_and_scale():

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.evaluation.box_issues import beliefs, emptiness, mirrored, suspect_boxes
-from tropho.tables import BOXES, DETECTIONS, SUSPECTS, conform
+from tropho.evaluation.box_issues import find_box_issues, mirrored, precision_at_score, prob_background
+from tropho.tables import BOXES, DETECTIONS, LABEL_ISSUES, conform
 
 
 def boxes(*rows: tuple) -> pd.DataFrame:
@@ -23,13 +23,13 @@ SURE = [(*row[:2], 0.9 + place / 1000, *row[2:]) for place, row in enumerate(RIG
 
 def judged(labels: list[tuple], found: list[tuple], **options) -> list[tuple]:
     """(kind, action, label, box, score) of each suspect, beside 20 boxes that are right and surely found."""
-    table = suspect_boxes(IMAGES, boxes(*RIGHT, *labels), finds(*SURE, *found), **options)
+    table = find_box_issues(IMAGES, boxes(*RIGHT, *labels), finds(*SURE, *found), **options)
     columns = ["kind", "action", "label", "xmin", "ymin", "xmax", "ymax", "score"]
     return [(*row[:3], tuple(row[3:7]), row[7]) for row in table[columns].itertuples(index=False)]
 
 
 def test_planted_faults_come_first(planted):
-    suspects = suspect_boxes(planted.images, planted.boxes, planted.predictions, "NEG")
+    suspects = find_box_issues(planted.images, planted.boxes, planted.predictions, "NEG")
     right = planted.found(suspects)
     count = sum(map(len, planted.faults.values()))
     assert count >= 70
@@ -47,14 +47,14 @@ def test_labels_without_faults_are_hardly_suspect(planted):
     """What is said of labels that a model agrees with but for its own noise."""
     truth = planted.predictions[planted.predictions["score"] > 0.6]
     agreed = conform(truth[truth["label"] != "NEG"], BOXES)
-    assert len(suspect_boxes(planted.images, agreed, planted.predictions, "NEG")) <= 0.03 * len(agreed)
+    assert len(find_box_issues(planted.images, agreed, planted.predictions, "NEG")) <= 0.03 * len(agreed)
 
 
 def test_the_order_of_rows_does_not_matter(planted, rng):
-    expected = suspect_boxes(planted.images, planted.boxes, planted.predictions, "NEG")
+    expected = find_box_issues(planted.images, planted.boxes, planted.predictions, "NEG")
     shuffled = [table.sample(frac=1, random_state=rng) for table in (planted.boxes, planted.predictions)]
-    pd.testing.assert_frame_equal(suspect_boxes(planted.images, *shuffled, "NEG"), expected)
-    assert {name: str(kind) for name, kind in expected.dtypes.items()} == SUSPECTS
+    pd.testing.assert_frame_equal(find_box_issues(planted.images, *shuffled, "NEG"), expected)
+    assert {name: str(kind) for name, kind in expected.dtypes.items()} == LABEL_ISSUES
     assert expected["rank"].tolist() == list(range(1, len(expected) + 1))
     assert expected["score"].is_monotonic_decreasing
 
@@ -69,7 +69,7 @@ def test_beliefs_are_shares_of_hits_that_rise_with_confidence():
     table = pd.DataFrame({"label": "WBC", "score": [0.1, 0.2, 0.3, 0.4, 0.5], "hit": [False, True, False, True, True]})
     other = pd.DataFrame({"label": "Trophozoite", "score": [0.9], "hit": [False]})
     both = pd.concat([table, other], ignore_index=True)
-    np.testing.assert_allclose(beliefs(both), [0, 0.5, 0.5, 1, 1, 0], atol=1e-12)
+    np.testing.assert_allclose(precision_at_score(both), [0, 0.5, 0.5, 1, 1, 0], atol=1e-12)
 
 
 def test_an_image_that_is_said_to_be_empty():
@@ -96,7 +96,7 @@ def test_a_box_is_less_probably_empty_the_surer_something_is_found_near():
     labels, decoy_labels = pd.Series(["WBC"] * 4 + ["Trophozoite"]), pd.Series(["WBC"] * 4)
     # Of the weight at 0, 3/4 * 1/4 are decoys and 1/4 * 3/4 annotated; at 0.1, 1/16 and 3/16. The other class has
     # no decoys.
-    np.testing.assert_allclose(emptiness(labels, best, decoy_labels, by_chance), [0.5, 0.25, 0, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(prob_background(labels, best, decoy_labels, by_chance), [0.5, 0.25, 0, 0, 0], atol=1e-12)
 
 
 def test_finds_of_any_class_are_near_a_box():
@@ -158,11 +158,11 @@ def test_classes_that_annotators_left_out_are_not_suspect_there():
     labels, found = [("a", "WBC", 300, 0, 350, 50)], [("a", "WBC", 0.95, 0, 0, 50, 50)]
     assert len(judged(labels, found)) == 2
     images = IMAGES.assign(ignored=[pd.NA, '["Trophozoite", "WBC"]', pd.NA])
-    assert suspect_boxes(images, boxes(*RIGHT, *labels), finds(*SURE, *found)).empty
+    assert find_box_issues(images, boxes(*RIGHT, *labels), finds(*SURE, *found)).empty
 
 
 @pytest.mark.parametrize("labels", [RIGHT, []])
 def test_nothing_is_suspect_where_nothing_is_found(labels):
-    table = suspect_boxes(IMAGES, boxes(*labels), finds(("ok", "NEG", 0.5, 0, 0, 0, 0)), "NEG")
-    assert {name: str(kind) for name, kind in table.dtypes.items()} == SUSPECTS
+    table = find_box_issues(IMAGES, boxes(*labels), finds(("ok", "NEG", 0.5, 0, 0, 0, 0)), "NEG")
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == LABEL_ISSUES
     assert table.empty

@@ -6,8 +6,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tropho.evaluation.label_issues import suspect_classes
-from tropho.tables import SUSPECTS
+from tropho.evaluation.label_issues import find_label_issues
+from tropho.tables import LABEL_ISSUES
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -24,20 +24,20 @@ def test_a_label_is_suspect_where_another_class_is_believed():
             [0.3, 0.4, 0.3],  # likelier a dog than an emu, but less so than dogs are
         ]
     )
-    table = suspect_classes(list("abcdef"), truth, values, CLASSES)
+    table = find_label_issues(list("abcdef"), truth, values, CLASSES)
     told = table[["image_id", "action", "label", "reason", "kind", "given_label", "suggested_label"]]
     assert told.to_numpy().tolist() == [
         ["c", "set label", "dog", "P(dog) is 0.80, P(cat) 0.20", "other_class", "cat", "dog"]
     ]
     assert table["score"].tolist() == [pytest.approx(0.8, abs=1e-6)]
     assert table.filter(regex="min|max").isna().all(axis=None)
-    assert {name: str(kind) for name, kind in table.dtypes.items()} == SUSPECTS
+    assert {name: str(kind) for name, kind in table.dtypes.items()} == LABEL_ISSUES
 
 
 def test_a_class_that_no_image_has_is_never_suggested():
-    table = suspect_classes(["a", "b"], np.array([0, 1]), np.array([[0.1, 0.1, 0.8], [0.3, 0.7, 0.0]]), CLASSES)
+    table = find_label_issues(["a", "b"], np.array([0, 1]), np.array([[0.1, 0.1, 0.8], [0.3, 0.7, 0.0]]), CLASSES)
     assert table.empty
-    assert suspect_classes([], np.zeros(0, int), np.zeros((0, 3)), CLASSES).empty
+    assert find_label_issues([], np.zeros(0, int), np.zeros((0, 3)), CLASSES).empty
 
 
 def test_flipped_digits_come_first(rng):
@@ -48,7 +48,7 @@ def test_flipped_digits_come_first(rng):
     labels[flipped] = (digits[flipped] + rng.integers(1, 10, 60)) % 10
     values = cross_val_predict(KNeighborsClassifier(10), pictures, labels, cv=3, method="predict_proba")
     names = [str(digit) for digit in range(10)]
-    table = suspect_classes([str(row) for row in range(len(labels))], labels, values, names)
+    table = find_label_issues([str(row) for row in range(len(labels))], labels, values, names)
     rows = table["image_id"].astype(int).to_numpy()
     assert np.isin(rows[:40], flipped).mean() >= 0.9
     assert np.isin(flipped, rows).mean() >= 0.7

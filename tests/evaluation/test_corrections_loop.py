@@ -10,22 +10,22 @@ from PIL import Image
 
 from tropho.data.audit.corrections import COLUMNS
 from tropho.data.audit.run_audit import AuditResult, audit
-from tropho.evaluation.box_issues import suspect_boxes
-from tropho.evaluation.label_issues import suspect_classes
-from tropho.tables import BOX, GIVEN, SUSPECTS, write_table
+from tropho.evaluation.box_issues import find_box_issues
+from tropho.evaluation.label_issues import find_label_issues
+from tropho.tables import BOX, GIVEN, LABEL_ISSUES, write_table
 
 HEADER = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
 
 
 def test_suspects_start_with_the_columns_of_corrections():
-    assert list(SUSPECTS)[: len(COLUMNS)] == COLUMNS
+    assert list(LABEL_ISSUES)[: len(COLUMNS)] == COLUMNS
 
 
 def copied(root: Path, suspects: pd.DataFrame, lines: list[int], header: str | None = None) -> None:
     """Write suspects.csv; copy these of its lines (0 = the first suspect) to corrections/fix.csv, below its header or
     another that is there already.
     """
-    write_table(suspects, root / "suspects.csv", SUSPECTS)
+    write_table(suspects, root / "suspects.csv", LABEL_ISSUES)
     own, *text = (root / "suspects.csv").read_text().splitlines(keepends=True)
     (root / "corrections").mkdir()
     (root / "corrections/fix.csv").write_text("".join([header or own, *(text[line] for line in lines)]))
@@ -61,7 +61,7 @@ def audited(settings, tmp_path, planted):
 
 def test_copied_lines_change_just_those_boxes(audited, planted, tmp_path):
     before = audited()
-    suspects = suspect_boxes(planted.images, before.boxes, planted.predictions, "NEG")
+    suspects = find_box_issues(planted.images, before.boxes, planted.predictions, "NEG")
     agreed = [number for number, right in enumerate(planted.found(suspects)) if right]
     copied(tmp_path, suspects, agreed)
     after = audited(**{"audit.corrections": "corrections/fix.csv"})
@@ -73,7 +73,7 @@ def test_copied_lines_change_just_those_boxes(audited, planted, tmp_path):
     new = as_set(sided(rows[~relabelled], "suggested")) | as_set(rows[relabelled])
     assert as_set(after.boxes) == (as_set(before.boxes) - gone) | new
     assert len(after.boxes) < len(before.boxes) + len(planted.faults["unlabelled"])
-    again = suspect_boxes(planted.images, after.boxes, planted.predictions, "NEG")
+    again = find_box_issues(planted.images, after.boxes, planted.predictions, "NEG")
     assert len(again) <= 0.4 * len(suspects)
 
 
@@ -83,7 +83,7 @@ def test_copied_lines_change_the_doubles_that_the_audit_merges(audited, planted,
     with (tmp_path / "raw/Train.csv").open("a", newline="") as file:
         csv.writer(file).writerows((*names, 1, y + 4, x + 4, w, z) for *names, x, y, z, w in twice)
     before = audited(**{"audit.merge_duplicate_boxes": True})
-    suspects = suspect_boxes(planted.images, before.boxes, planted.predictions, "NEG")
+    suspects = find_box_issues(planted.images, before.boxes, planted.predictions, "NEG")
     means = {(image_id, x + 2, y + 2, z, w) for image_id, _, x, y, z, w in twice}
     named = pd.Series([row in means for row in suspects[["image_id", *GIVEN]].itertuples(index=False, name=None)])
     agreed = suspects[suspects["kind"].isin(kinds) & named]
@@ -106,7 +106,7 @@ def test_copied_lines_change_just_those_labels(settings, tmp_path):
     truth = (before["label"] == "Uninfected").to_numpy(np.int64)
     values = np.where(np.arange(2) == truth[:, None], 0.9, 0.1)
     values[[2, 5]] = values[[2, 5], ::-1]
-    suspects = suspect_classes(list(before["image_id"]), truth, values, ["Parasitized", "Uninfected"])
+    suspects = find_label_issues(list(before["image_id"]), truth, values, ["Parasitized", "Uninfected"])
     copied(tmp_path, suspects, [0, 1], header=",".join(COLUMNS) + "\n")
     task = settings("cells_demo", **{"audit.corrections": "corrections/fix.csv"})
     after = audit(task, tmp_path / "raw", tmp_path)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tropho.data.task_data import Truth
-from tropho.evaluation.cross_fit import cross_finish, deal_groups
+from tropho.data.task_data import GroundTruth
+from tropho.evaluation.cross_fit import cross_fit_postprocess, group_kfold
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.metrics.calibration import with_temperature
 from tropho.tables import BOXES, IMAGES, conform, empty
@@ -19,20 +19,20 @@ CLASSES = ["Parasitized", "Uninfected"]
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 6), st.integers(0, 5))
 def test_groups_are_dealt_whole_and_the_parts_are_numbered(groups, parts, seed):
     names = pd.Series([f"g{each}" for each in groups])
-    part = deal_groups(names, parts, seed)
+    part = group_kfold(names, parts, seed)
     assert sorted(set(part)) == list(range(len(set(part))))
     assert len(set(part)) <= min(parts, names.nunique())
     assert (pd.Series(part).groupby(names).nunique() == 1).all()
-    np.testing.assert_array_equal(part, deal_groups(names, parts, seed))
+    np.testing.assert_array_equal(part, group_kfold(names, parts, seed))
 
 
 def test_equal_groups_make_equal_parts_and_another_seed_others():
     names = pd.Series(np.arange(40).astype(str))
-    assert np.bincount(deal_groups(names, 5)).tolist() == [8] * 5
-    assert (deal_groups(names, 5, seed=0) != deal_groups(names, 5, seed=1)).any()
+    assert np.bincount(group_kfold(names, 5)).tolist() == [8] * 5
+    assert (group_kfold(names, 5, seed=0) != group_kfold(names, 5, seed=1)).any()
 
 
-def world(rng: np.random.Generator, count: int = 60) -> tuple[Truth, pd.DataFrame, pd.Series]:
+def world(rng: np.random.Generator, count: int = 60) -> tuple[GroundTruth, pd.DataFrame, pd.Series]:
     ids = [f"im{number:02d}" for number in rng.permutation(count)]
     labels = rng.choice(CLASSES, count)
     images = pd.DataFrame({"image_id": ids, "label": labels, "group": [f"g{number // 4}" for number in range(count)]})
@@ -42,16 +42,16 @@ def world(rng: np.random.Generator, count: int = 60) -> tuple[Truth, pd.DataFram
     table = pd.DataFrame({"image_id": ids, "label": right})
     for name in CLASSES:
         table[f"p_{name}"] = np.where(right == name, sure, 1 - sure)
-    return Truth(conform(images, IMAGES), empty(BOXES)), table, images.set_index("image_id")["group"]
+    return GroundTruth(conform(images, IMAGES), empty(BOXES)), table, images.set_index("image_id")["group"]
 
 
 def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
-    finished = cross_finish(evaluator, truth, table, groups, parts=3)
+    finished = cross_fit_postprocess(evaluator, truth, table, groups, parts=3)
     assert finished["image_id"].tolist() == table["image_id"].tolist()
-    part = deal_groups(groups, 3)
+    part = group_kfold(groups, 3)
     temperatures = set()
     for number in range(3):
         rest, mine = table[part != number], table[part == number]
@@ -69,8 +69,8 @@ def test_an_image_own_label_does_not_reach_its_finished_row(settings, rng):
     wrong = truth.images.copy()
     mine = groups.to_numpy() == groups.iloc[0]
     wrong.loc[mine, "label"] = np.where(wrong.loc[mine, "label"] == CLASSES[0], CLASSES[1], CLASSES[0])
-    before = cross_finish(evaluator, truth, table, groups)
-    after = cross_finish(evaluator, Truth(wrong, truth.boxes), table, groups)
+    before = cross_fit_postprocess(evaluator, truth, table, groups)
+    after = cross_fit_postprocess(evaluator, GroundTruth(wrong, truth.boxes), table, groups)
     pd.testing.assert_frame_equal(before[mine], after[mine])
     assert not before.equals(after)
 
@@ -79,7 +79,7 @@ def test_a_single_group_is_finished_without_anything_learned(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     truth, table, groups = world(rng)
     pd.testing.assert_frame_equal(
-        cross_finish(build_evaluator(task), truth, table, pd.Series("g", index=groups.index)), table
+        cross_fit_postprocess(build_evaluator(task), truth, table, pd.Series("g", index=groups.index)), table
     )
 
 
@@ -87,7 +87,7 @@ def test_a_single_group_is_finished_without_anything_learned(settings, rng):
 def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, right):
     task = build_task(settings("cells_demo"), CLASSES)
     images = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized" if right else "Uninfected"})
-    truth = Truth(images, empty(BOXES))
+    truth = GroundTruth(images, empty(BOXES))
     table = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized", "p_Parasitized": 0.9, "p_Uninfected": 0.1})
     fitted = build_evaluator(task).fit_postprocess(truth, table, pd.Series(["g", "h"], index=["a", "b"]))
     assert fitted == {"temperature": 0.25 if right else 10.0}

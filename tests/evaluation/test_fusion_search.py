@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tropho.boxes.wbf import fuse
-from tropho.evaluation.fusion_search import Members, Way, search_fusion
+from tropho.evaluation.fusion_search import FusionParams, OofPredictions, search_fusion
 from tropho.metrics.leaderboard_bootstrap import rank_images
 from tropho.tables import BOX
 
@@ -44,12 +44,12 @@ def scene(rng: np.random.Generator, images: int, harmful: bool = True) -> tuple[
     return pd.DataFrame(truth, columns=["image_id", "label", *BOX]), tables
 
 
-def members_of(truth: pd.DataFrame, tables: dict[str, pd.DataFrame], **changes) -> Members:
+def members_of(truth: pd.DataFrame, tables: dict[str, pd.DataFrame], **changes) -> OofPredictions:
     ids = sorted(tables["one"]["image_id"].unique())
     groups = pd.Series([f"g{number // 2}" for number in range(len(ids))], index=ids)
-    as_set = {"T": Way(0.55, EQUAL), "W": Way(0.55, EQUAL), "NEG": Way(1.0, EQUAL)}
+    as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.55, EQUAL), "NEG": FusionParams(1.0, EQUAL)}
     known = {"groups": groups, "negative": "NEG", "method": "wbf", "as_set": as_set, **changes}
-    return Members({name: [table] for name, table in tables.items()}, ids, truth, **known)
+    return OofPredictions({name: [table] for name, table in tables.items()}, ids, truth, **known)
 
 
 def test_a_planted_gain_is_found_and_kept(rng):
@@ -88,14 +88,14 @@ def test_the_gain_is_that_of_parts_fused_by_what_the_others_taught(rng, monkeypa
     """Images of a part have no say in how they are fused: with their truth gone, they are fused as before."""
     truth, tables = scene(rng, 30)
     asked: list[tuple] = []
-    plain = Members.fuse
+    plain = OofPredictions.fuse
 
     def noted(self, ways, image_ids=None):
         if image_ids is not None:
             asked.append((list(image_ids), dict(ways)))
         return plain(self, ways, image_ids)
 
-    monkeypatch.setattr(Members, "fuse", noted)
+    monkeypatch.setattr(OofPredictions, "fuse", noted)
     search_fusion(members_of(truth, tables), 12)
     before, mine = asked[0][1], asked[0][0]
     assert sorted(each for ids, _ in asked for each in ids) == sorted(tables["one"]["image_id"].unique())
@@ -111,7 +111,7 @@ def test_the_gain_is_that_of_parts_fused_by_what_the_others_taught(rng, monkeypa
 def test_it_works_without_a_negative_class(rng, method):
     truth, tables = scene(rng, 45)
     tables = {name: table[table["label"] != "NEG"].reset_index(drop=True) for name, table in tables.items()}
-    as_set = {"T": Way(0.55, EQUAL), "W": Way(0.55, EQUAL)}
+    as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.55, EQUAL)}
     members = members_of(truth, tables, negative=None, as_set=as_set, method=method)
     fitted = search_fusion(members, 12)
     assert fitted["gains"]["fusion"]["kept"]
@@ -124,7 +124,7 @@ def test_it_works_without_a_negative_class(rng, method):
 
 def test_who_does_not_count_as_set_stays_out(rng):
     truth, tables = scene(rng, 45)
-    as_set = {"T": Way(0.55, EQUAL), "W": Way(0.4, (1.0, 0.0)), "NEG": Way(1.0, (0.0, 1.0))}
+    as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.4, (1.0, 0.0)), "NEG": FusionParams(1.0, (0.0, 1.0))}
     fitted = search_fusion(members_of(truth, tables, as_set=as_set), 12)
     assert (fitted["weights"]["one"]["W"], fitted["weights"]["two"]["W"]) == (1.0, 0.0)
     assert (fitted["weights"]["one"]["NEG"], fitted["weights"]["two"]["NEG"]) == (0.0, 1.0)
@@ -147,26 +147,30 @@ def test_the_overlap_is_fitted_for_views_and_members_at_once(rng):
     both = replace(
         members,
         tables={"one": members.tables["one"], "two": members.tables["one"][::-1]},
-        as_set={label: Way(way.iou, EQUAL) for label, way in members.as_set.items()},
+        as_set={label: FusionParams(way.iou, EQUAL) for label, way in members.as_set.items()},
     )
     fitted = search_fusion(both, 12)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["merge_iou"]["T"] > 0.65
     overlaps = {**fitted["merge_iou"], "NEG": 1.0}
     viewed = [fuse(tables, overlaps, None, "wbf", "NEG") for tables in both.tables.values()]
-    ways = {label: Way(overlaps[label], EQUAL) for label in both.as_set}
+    ways = {label: FusionParams(overlaps[label], EQUAL) for label in both.as_set}
     pd.testing.assert_frame_equal(both.fuse(ways), fuse(viewed, overlaps, None, "wbf", "NEG"))
 
 
 def test_views_of_a_member_that_does_not_count_in_a_class_leave_it_alone(rng):
     members = neighbours(rng, images=45)
     quiet = members.tables["one"][0].iloc[:0]
-    as_set = {"T": Way(0.55, (0.0, 1.0)), "W": Way(0.55, (1.0, 0.0)), "NEG": Way(1.0, (1.0, 0.0))}
+    as_set = {
+        "T": FusionParams(0.55, (0.0, 1.0)),
+        "W": FusionParams(0.55, (1.0, 0.0)),
+        "NEG": FusionParams(1.0, (1.0, 0.0)),
+    }
     beside = replace(members, tables={**members.tables, "two": [quiet]}, as_set=as_set)
     assert [label for label in as_set if beside.is_open(label)] == ["W"]
 
 
-def neighbours(rng: np.random.Generator, images: int) -> Members:
+def neighbours(rng: np.random.Generator, images: int) -> OofPredictions:
     """One model's two views; every third image is empty, the others hold a W and two T that overlap by 0.6."""
     truth: list[tuple] = []
     views: list[list[tuple]] = [[], []]
@@ -179,7 +183,7 @@ def neighbours(rng: np.random.Generator, images: int) -> Members:
         truth += [(name, label, *box) for label, box in boxes if not is_empty]
     tables = [pd.DataFrame(rows, columns=COLUMNS) for rows in views]
     boxes_table = pd.DataFrame(truth, columns=["image_id", "label", *BOX])
-    as_set = {"T": Way(0.55, (1.0,)), "W": Way(0.55, (1.0,)), "NEG": Way(1.0, (1.0,))}
+    as_set = {"T": FusionParams(0.55, (1.0,)), "W": FusionParams(0.55, (1.0,)), "NEG": FusionParams(1.0, (1.0,))}
     return replace(members_of(boxes_table, {"one": tables[0]}, as_set=as_set), tables={"one": tables})
 
 
@@ -187,5 +191,9 @@ def test_nothing_is_tried_without_groups_or_without_anything_to_fuse(rng):
     truth, tables = scene(rng, 12)
     groups = pd.Series("g", index=sorted(tables["one"]["image_id"].unique()))
     assert search_fusion(members_of(truth, tables, groups=groups), 4) == {}
-    alone = {"T": Way(0.55, (1.0, 0.0)), "W": Way(0.55, (1.0, 0.0)), "NEG": Way(1.0, (0.0, 1.0))}
+    alone = {
+        "T": FusionParams(0.55, (1.0, 0.0)),
+        "W": FusionParams(0.55, (1.0, 0.0)),
+        "NEG": FusionParams(1.0, (0.0, 1.0)),
+    }
     assert search_fusion(members_of(truth, tables, as_set=alone), 4) == {}

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from suspects.test_boxes import IMAGES, RIGHT, SURE, boxes, finds, judged
 
-from tropho.evaluation.box_issues import suspect_boxes
-from tropho.evaluation.label_issues import suspect_classes
+from tropho.evaluation.box_issues import find_box_issues
+from tropho.evaluation.label_issues import find_label_issues
 from tropho.evaluation.rank_issues import share_above
 
 
 def reasons(labels: list[tuple], found: list[tuple], negative: str | None = None) -> list[tuple[str, str]]:
-    table = suspect_boxes(IMAGES, boxes(*RIGHT, *labels), finds(*SURE, *found), negative)
+    table = find_box_issues(IMAGES, boxes(*RIGHT, *labels), finds(*SURE, *found), negative)
     return list(zip(table["kind"], table["reason"], strict=True))
 
 
@@ -63,7 +63,7 @@ def test_the_surest_find_near_a_box_that_is_not_found_is_told():
 
 def classes(truth: list[int], *rows: list[float]) -> list[str]:
     ids = [str(number) for number in range(len(truth))]
-    return suspect_classes(ids, np.array(truth), np.array(rows), ["cat", "dog"])["image_id"].tolist()
+    return find_label_issues(ids, np.array(truth), np.array(rows), ["cat", "dog"])["image_id"].tolist()
 
 
 def test_a_class_is_believed_from_its_mean_on():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from images.test_regions_move import OneScene
-from tropho.images.annotated import Scene
-from tropho.images.augment.train_transform import Augmenter
+from tropho.images.annotated import AnnotatedImage
+from tropho.images.augment.train_transform import TrainTransform
 
 OFF = {"policy": "none", "copy_paste": 0.0, "copy_paste_negatives": 0.0, "mosaic": 0.0, "crop": None, "scales": [1, 1]}
 
@@ -15,11 +15,11 @@ def made(settings):
     """Make augmenters of a grey picture with one dark object, all steps off but those named."""
     image = np.full((96, 128, 3), 150, np.uint8)
     image[40:52, 40:56] = 80
-    scene = Scene(image, np.array([[40, 40, 56, 52]], np.float32), np.array([0]))
+    scene = AnnotatedImage(image, np.array([[40, 40, 56, 52]], np.float32), np.array([0]))
 
     def make(only=scene, **steps):
         changes = {f"augment.{key}": value for key, value in {**OFF, "size": 128, **steps}.items()}
-        return Augmenter(settings("smear_demo", **changes).augment, True, OneScene(only))
+        return TrainTransform(settings("smear_demo", **changes).augment, True, OneScene(only))
 
     return make
 
@@ -45,7 +45,7 @@ def test_some_steps_add_boxes(made, step):
 
 
 def test_objects_are_pasted_with_the_chance_of_the_image_s_kind(made):
-    empty = Scene(np.full((96, 128, 3), 150, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    empty = AnnotatedImage(np.full((96, 128, 3), 150, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     counts = {
         step: {len(made(**{step: 1.0})(0, seed).boxes) for seed in range(8)}
         for step in ("copy_paste", "copy_paste_negatives")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tropho.errors import DataError
-from tropho.images.cache import Pack, read_resized, resize_long_side, write_pack
-from tropho.images.resized_cache import ShrunkPack
+from tropho.images.cache import ImageCache, read_resized, resize_long_side, write_cache
+from tropho.images.resized_cache import ResizedCache
 
 
 def folder_of_images(folder: Path, sizes: list[tuple[int, int]]) -> pd.DataFrame:
@@ -37,8 +37,8 @@ def test_a_grey_pack_keeps_brightness_and_no_colour(tmp_path: Path, encoding: st
     tint = np.zeros((60, 80, 3), np.uint8)
     tint[:, :40] = 90, 30, 200
     Image.fromarray(tint).save(tmp_path / images["path"][0])
-    write_pack(images, tmp_path, tmp_path / "pack", 40, encoding, grey=True)
-    packed = Pack(tmp_path / "pack")["id_0.png"].astype(int)
+    write_cache(images, tmp_path, tmp_path / "pack", 40, encoding, grey=True)
+    packed = ImageCache(tmp_path / "pack")["id_0.png"].astype(int)
     assert np.ptp(packed, axis=2).max() == 0
     luma = round(0.299 * 90 + 0.587 * 30 + 0.114 * 200)
     assert np.abs(packed[:, :18] - luma).max() <= 4
@@ -48,16 +48,16 @@ def test_a_grey_pack_keeps_brightness_and_no_colour(tmp_path: Path, encoding: st
 def test_dropping_colours_makes_another_pack(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES[:1])
     for grey in (False, True):
-        write_pack(images, tmp_path, tmp_path / "pack", 32, grey=grey)
-        flat = np.ptp(Pack(tmp_path / "pack")["id_0.png"].astype(int), axis=2).max() == 0
+        write_cache(images, tmp_path, tmp_path / "pack", 32, grey=grey)
+        flat = np.ptp(ImageCache(tmp_path / "pack")["id_0.png"].astype(int), axis=2).max() == 0
         assert flat == grey
 
 
 @pytest.mark.parametrize(("encoding", "tolerance"), [("raw", 0), ("png", 0), ("jpeg", 12)])
 def test_packed_image_is_the_resized_file(tmp_path: Path, encoding: str, tolerance: int) -> None:
     images = folder_of_images(tmp_path, SIZES)
-    write_pack(images, tmp_path, tmp_path / "pack", 32, encoding)
-    pack = Pack(tmp_path / "pack")
+    write_cache(images, tmp_path, tmp_path / "pack", 32, encoding)
+    pack = ImageCache(tmp_path / "pack")
     assert len(pack) == len(SIZES)
     assert pack.image_ids == list(images["image_id"])
     for image_id, path, size in zip(images["image_id"], images["path"], SIZES, strict=True):
@@ -75,8 +75,8 @@ def test_packed_image_is_the_resized_file(tmp_path: Path, encoding: str, toleran
 
 
 def test_writing_into_an_image_leaves_the_pack_alone(tmp_path: Path) -> None:
-    write_pack(folder_of_images(tmp_path, SIZES[:1]), tmp_path, tmp_path / "pack", 32)
-    pack = Pack(tmp_path / "pack")
+    write_cache(folder_of_images(tmp_path, SIZES[:1]), tmp_path, tmp_path / "pack", 32)
+    pack = ImageCache(tmp_path / "pack")
     before = pack["id_0.png"].copy()
     pack["id_0.png"][:] = 0
     assert np.array_equal(pack["id_0.png"], before)
@@ -92,8 +92,8 @@ def test_long_side_is_exact_and_aspect_kept(width: int, height: int, size: int) 
 
 
 def test_pack_pickles_by_path_and_answers_membership(tmp_path: Path) -> None:
-    write_pack(folder_of_images(tmp_path, SIZES), tmp_path, tmp_path / "pack", 32)
-    pack = Pack(tmp_path / "pack")
+    write_cache(folder_of_images(tmp_path, SIZES), tmp_path, tmp_path / "pack", 32)
+    pack = ImageCache(tmp_path / "pack")
     content = pickle.dumps(pack)
     assert len(content) < 1000  # the mapped bytes do not travel
     again = pickle.loads(content)
@@ -111,14 +111,14 @@ def inode(pack: Path) -> int:
 def test_equal_input_is_not_packed_again(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES)
     pack = tmp_path / "pack"
-    write_pack(images, tmp_path, pack, 32)
+    write_cache(images, tmp_path, pack, 32)
     first = inode(pack)
-    write_pack(images, tmp_path, pack, 32)
+    write_cache(images, tmp_path, pack, 32)
     assert inode(pack) == first
     moved = tmp_path / "elsewhere"
     (tmp_path / "images").rename(tmp_path / "pictures")
     images["path"] = images["path"].str.replace("images", "pictures")
-    write_pack(images, tmp_path, pack, 32)  # content counts, not where it lies
+    write_cache(images, tmp_path, pack, 32)  # content counts, not where it lies
     assert inode(pack) == first
     assert not moved.exists()
 
@@ -127,7 +127,7 @@ def test_equal_input_is_not_packed_again(tmp_path: Path) -> None:
 def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
     images = folder_of_images(tmp_path, SIZES)
     pack = tmp_path / "pack"
-    write_pack(images, tmp_path, pack, 32)
+    write_cache(images, tmp_path, pack, 32)
     first = inode(pack)
     if change == "content":
         Image.new("RGB", (80, 60), "red").save(tmp_path / "images" / "0.png")
@@ -135,9 +135,9 @@ def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
         images = images.iloc[1:]
     if change == "order":
         images = images.iloc[::-1]
-    write_pack(images, tmp_path, pack, 24 if change == "size" else 32, "png" if change == "encoding" else "raw")
+    write_cache(images, tmp_path, pack, 24 if change == "size" else 32, "png" if change == "encoding" else "raw")
     assert inode(pack) != first
-    assert Pack(pack).image_ids == list(images["image_id"])
+    assert ImageCache(pack).image_ids == list(images["image_id"])
 
 
 @pytest.mark.fault("a damaged image pack", "packs again")
@@ -145,7 +145,7 @@ def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])
 def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, harm: str) -> None:
     images = folder_of_images(tmp_path, SIZES)
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
     path = tmp_path / "pack" / file
     whole = path.read_bytes()
     flipped = whole[:-9] + bytes([whole[-9] ^ 0x40]) + whole[-8:]
@@ -153,57 +153,57 @@ def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, h
     if harm != "gone":
         path.write_bytes({"flip": flipped, "cut": whole[: len(whole) // 2], "empty": b""}[harm])
     with pytest.raises(DataError, match=r"is damaged|no pack|is not there"):
-        Pack(tmp_path / "pack").check()
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
+        ImageCache(tmp_path / "pack").check()
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
     assert path.read_bytes() == whole
-    Pack(tmp_path / "pack").check()
+    ImageCache(tmp_path / "pack").check()
 
 
 def test_known_hashes_are_trusted_and_missing_ones_computed(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES[:2]).assign(sha256=["0" * 64, None])
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
     first = inode(tmp_path / "pack")
     Image.new("RGB", (80, 60), "red").save(tmp_path / "images" / "0.png")
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
     assert inode(tmp_path / "pack") == first
     Image.new("RGB", (80, 60), "red").save(tmp_path / "images" / "1.png")
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
     assert inode(tmp_path / "pack") != first
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES * 5)
     for name in ("a", "b"):
-        write_pack(images, tmp_path, tmp_path / name, 32, "jpeg")
+        write_cache(images, tmp_path, tmp_path / name, 32, "jpeg")
     for file in ("images.bin", "index.parquet", "pack.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_unreadable_image_is_named_and_leaves_the_old_pack(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES)
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
     whole = (tmp_path / "images" / "3.png").read_bytes()
     (tmp_path / "images" / "3.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"3\.png"):
-        write_pack(images, tmp_path, tmp_path / "pack", 16)
-    assert Pack(tmp_path / "pack").size_of("id_0.png") == (32, 24)
+        write_cache(images, tmp_path, tmp_path / "pack", 16)
+    assert ImageCache(tmp_path / "pack").size_of("id_0.png") == (32, 24)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "pack"]
 
 
 def test_missing_file_double_id_and_missing_pack_are_refused(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES)
     with pytest.raises(DataError, match="stands for two images"):
-        write_pack(pd.concat([images, images]), tmp_path, tmp_path / "pack", 32)
+        write_cache(pd.concat([images, images]), tmp_path, tmp_path / "pack", 32)
     (tmp_path / "images" / "2.png").unlink()
     with pytest.raises(DataError, match=r"2\.png"):
-        write_pack(images, tmp_path, tmp_path / "pack", 32)
+        write_cache(images, tmp_path, tmp_path / "pack", 32)
     with pytest.raises(DataError, match="holds no pack"):
-        Pack(tmp_path / "pack")
+        ImageCache(tmp_path / "pack")
 
 
 def test_empty_table_gives_an_empty_pack(tmp_path: Path) -> None:
-    write_pack(folder_of_images(tmp_path, []), tmp_path, tmp_path / "pack", 32)
-    assert len(Pack(tmp_path / "pack")) == 0
+    write_cache(folder_of_images(tmp_path, []), tmp_path, tmp_path / "pack", 32)
+    assert len(ImageCache(tmp_path / "pack")) == 0
 
 
 def test_jpeg_is_reduced_while_decoding_yet_keeps_its_original_size(tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_jpeg_is_reduced_while_decoding_yet_keeps_its_original_size(tmp_path: Pa
 
 def test_a_shrunk_pack_is_the_pack_at_a_smaller_size(tmp_path):
     images = folder_of_images(tmp_path, [(61, 30), (20, 50)])
-    write_pack(images, tmp_path, tmp_path / "pack", 40)
-    whole, small = Pack(tmp_path / "pack"), ShrunkPack(tmp_path / "pack", 24)
+    write_cache(images, tmp_path, tmp_path / "pack", 40)
+    whole, small = ImageCache(tmp_path / "pack"), ResizedCache(tmp_path / "pack", 24)
     assert (whole.size, small.size) == (40, 24)
     for image_id in whole.image_ids:
         height, width = small[image_id].shape[:2]
@@ -233,4 +233,4 @@ def test_a_shrunk_pack_is_the_pack_at_a_smaller_size(tmp_path):
         np.testing.assert_array_equal(small[image_id], resize_long_side(whole[image_id], 24))
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(small))[image_id], small[image_id])
     with pytest.raises(ValueError, match="can't be shrunk to 41"):
-        ShrunkPack(tmp_path / "pack", 41)
+        ResizedCache(tmp_path / "pack", 41)

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.images.annotated import REGION, Scene, Scenes
+from tropho.images.annotated import REGION, AnnotatedImage, AnnotatedImages
 from tropho.images.augment.crop import choose_window, cut, zoomed
-from tropho.images.augment.donors import Partners
+from tropho.images.augment.donors import DonorSampler
 from tropho.images.augment.mosaic import mosaic
 from tropho.images.augment.policies import build_policy
-from tropho.images.augment.train_transform import Augmenter
+from tropho.images.augment.train_transform import TrainTransform
 
 SIZE = 128
 BRIGHT = 200
@@ -21,10 +21,10 @@ def scene(*regions, boxes=(), labels=()):
     for left, top, right, bottom in regions:
         image[top:bottom, left:right] = BRIGHT
     every = np.array([*boxes, *regions], np.float32).reshape(-1, 4)
-    return Scene(image, every, np.array([*labels, *[REGION] * len(regions)], np.int64))
+    return AnnotatedImage(image, every, np.array([*labels, *[REGION] * len(regions)], np.int64))
 
 
-def bright_share_in_regions(made: Scene) -> float:
+def bright_share_in_regions(made: AnnotatedImage) -> float:
     mask = np.zeros(made.image.shape[:2], bool)
     for left, top, right, bottom in made.boxes[made.labels == REGION].round().astype(int):
         mask[top:bottom, left:right] = True
@@ -33,7 +33,7 @@ def bright_share_in_regions(made: Scene) -> float:
 
 
 class OneScene:
-    """Scenes of one picture, as the augmenter needs them."""
+    """AnnotatedImages of one picture, as the augmenter needs them."""
 
     def __init__(self, only):
         self.only, self.ignored, self.image_ids = only, np.zeros((1, 2), bool), ["a"]
@@ -63,7 +63,7 @@ STEPS = {
 def test_each_step_moves_them_with_the_pixels(settings, step, value):
     changes = {"augment.image_size": SIZE, "augment.policy": "none", f"augment.{step}": value}
     drawn = scene((90, 20, 128, 60), boxes=[(10, 10, 40, 40)], labels=[1])
-    augmenter = Augmenter(settings("smear_demo", **changes).augment, True, OneScene(drawn))
+    augmenter = TrainTransform(settings("smear_demo", **changes).augment, True, OneScene(drawn))
     shares = [bright_share_in_regions(augmenter(0, seed)) for seed in range(30)]
     assert min(shares) > 0.9
 
@@ -80,7 +80,7 @@ def test_a_policy_keeps_the_last_of_a_region_at_the_edge():
     policy = build_policy("radiology", SIZE, boxed=True)
     drawn = scene((122, 30, 128, 90))
     for seed in range(60):
-        made = Scene(*policy(drawn.image, drawn.boxes, drawn.labels, seed))
+        made = AnnotatedImage(*policy(drawn.image, drawn.boxes, drawn.labels, seed))
         assert bright_share_in_regions(made) > 0.8, seed
 
 
@@ -96,11 +96,11 @@ def test_windows_are_laid_around_objects_alone():
 
 def test_no_region_is_pasted():
     drawn = scene((60, 60, 90, 90), boxes=[(10, 10, 20, 20)], labels=[0])
-    partners = Partners(OneScene(drawn))
+    partners = DonorSampler(OneScene(drawn))
     for seed in range(10):
         donor, rows = partners.draw_donor(0, np.random.default_rng(seed))
         assert donor.labels[rows].tolist() == [0]
-    assert Partners(OneScene(scene((60, 60, 90, 90)))).draw_donor(0, np.random.default_rng(0)) is None
+    assert DonorSampler(OneScene(scene((60, 60, 90, 90)))).draw_donor(0, np.random.default_rng(0)) is None
 
 
 class FakePack:
@@ -114,7 +114,7 @@ def test_rows_to_ignore_become_regions_whatever_their_label(label):
         [["a", "WBC", 0, 0, 8, 8, False], ["a", label, 2, 2, 6, 6, True]],
         columns=["image_id", "label", "xmin", "ymin", "xmax", "ymax", "ignore"],
     )
-    scenes = Scenes(FakePack(), pd.DataFrame({"image_id": ["a"]}), boxes, ["WBC"])
+    scenes = AnnotatedImages(FakePack(), pd.DataFrame({"image_id": ["a"]}), boxes, ["WBC"])
     corners, labels = scenes.targets(0)
     assert labels.tolist() == [0, REGION]
     assert corners.tolist() == [[0, 0, 4, 4], [1, 1, 3, 3]]

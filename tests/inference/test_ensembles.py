@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from tropho.boxes.wbf import fuse
-from tropho.data.task_data import Truth
-from tropho.evaluation.cross_fit import cross_finish, deal_groups
+from tropho.data.task_data import GroundTruth
+from tropho.evaluation.cross_fit import cross_fit_postprocess, group_kfold
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.evaluation.fit_members import fit_members
 from tropho.evaluation.member_weights import mixture_weights
-from tropho.inference.fuse_members import VIEW, finish_members, fuse_members, member_rows, stack_members, stack_views
+from tropho.inference.fuse_members import (
+    VIEW,
+    fuse_members,
+    member_rows,
+    postprocess_members,
+    stack_members,
+    stack_views,
+)
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 
@@ -57,7 +64,7 @@ def classifying(settings, rng):
     labels = rng.integers(0, 2, 40)
     images = pd.DataFrame({"image_id": [f"i{number:02d}" for number in range(40)], "group": "g"})
     images = images.assign(label=[task.classes[each] for each in labels], group=[f"g{each}" for each in range(40)])
-    truth = Truth(conform(images.reindex(columns=list(IMAGES)), IMAGES), pd.DataFrame({"image_id": []}))
+    truth = GroundTruth(conform(images.reindex(columns=list(IMAGES)), IMAGES), pd.DataFrame({"image_id": []}))
     right = np.where(labels == 1, 0.8, 0.2)
     knows = classified(task, np.column_stack([1 - right, right]))
     guesses = rng.uniform(0.1, 0.9, 40)
@@ -76,18 +83,18 @@ def test_weights_are_fitted_and_applied(classifying):
     alone = fuse_members(task, stacked, {"weights": {"base": 1.0, "guesses": 0.0}})
     assert task.score(truth, alone) == 1.0
     pd.testing.assert_frame_equal(
-        finish_members(task, stacked, fitted), task.finish(fuse_members(task, stacked, fitted), fitted)
+        postprocess_members(task, stacked, fitted), task.finish(fuse_members(task, stacked, fitted), fitted)
     )
 
 
 def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
     task, truth, stacked = classifying
     groups = truth.images.set_index("image_id")["group"]
-    finished = cross_finish(build_evaluator(task), truth, stacked, groups)
+    finished = cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)
     assert list(finished["image_id"]) == list(truth.images["image_id"])
     flipped = truth.images.copy()
     flipped.loc[3, "label"] = {"a": "b", "b": "a"}[flipped.loc[3, "label"]]
-    other = cross_finish(build_evaluator(task), Truth(flipped, truth.boxes), stacked, groups)
+    other = cross_fit_postprocess(build_evaluator(task), GroundTruth(flipped, truth.boxes), stacked, groups)
     pd.testing.assert_frame_equal(finished[finished["image_id"] == "i03"], other[other["image_id"] == "i03"])
     assert not np.allclose(finished[task.columns], other[task.columns])
 
@@ -102,7 +109,9 @@ def detecting(settings, rng):
     ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
     rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids[5:]]
     boxes = conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES)
-    truth = Truth(conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes)
+    truth = GroundTruth(
+        conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes
+    )
 
     def detected(box, least, most):
         rows = [[each, "WBC", rng.uniform(least, most), *box] for each in ids]
@@ -118,18 +127,18 @@ def test_fusion_is_fitted_by_class_and_applied(detecting):
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["weights"]["bad"]["WBC"] < fitted["weights"]["base"]["WBC"]
-    plain, finished = (finish_members(task, stacked, each) for each in (None, fitted))
+    plain, finished = (postprocess_members(task, stacked, each) for each in (None, fitted))
     assert task.score(truth, finished) > task.score(truth, plain) + 0.1
-    honest = cross_finish(build_evaluator(task), truth, stacked, groups)
+    honest = cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)
     assert task.score(truth, plain) < task.score(truth, honest) <= task.score(truth, finished)
 
 
 def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
     task, truth, stacked, groups = detecting
-    honest = cross_finish(build_evaluator(task), truth, stacked, groups)
+    honest = cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)
     other = truth.boxes.copy()
     other.loc[other["image_id"] == "i07", ["xmin", "xmax"]] += 200.0
-    changed = cross_finish(build_evaluator(task), Truth(truth.images, other), stacked, groups)
+    changed = cross_fit_postprocess(build_evaluator(task), GroundTruth(truth.images, other), stacked, groups)
     mine = [each[each["image_id"] == "i07"].reset_index(drop=True) for each in (honest, changed)]
     pd.testing.assert_frame_equal(mine[0], mine[1])
 
@@ -159,7 +168,7 @@ def without_negative(settings):
     ids = [f"i{number:02d}" for number in range(20)]
     boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES)[:-1])
     images = pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES))
-    return task, Truth(conform(images, IMAGES), conform(boxes, BOXES))
+    return task, GroundTruth(conform(images, IMAGES), conform(boxes, BOXES))
 
 
 def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
@@ -196,13 +205,15 @@ def test_fusion_knows_a_member_that_found_nothing_while_it_was_fitted(without_ne
 def test_parts_without_a_find_are_finished_too(without_negative):
     task, truth = without_negative
     groups = truth.images.set_index("image_id")["group"]
-    part = deal_groups(groups)
+    part = group_kfold(groups)
     quiet = set(groups.index[part == 1])
     finds = found_in([each for each in groups.index if each not in quiet], 0.8)
-    finished = cross_finish(build_evaluator(task), truth, stack_members({"base": finds, "other": finds}), groups)
+    finished = cross_fit_postprocess(
+        build_evaluator(task), truth, stack_members({"base": finds, "other": finds}), groups
+    )
     pd.testing.assert_frame_equal(finished, finds)
     nothing = stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})
-    assert cross_finish(build_evaluator(task), truth, nothing, groups).empty
+    assert cross_fit_postprocess(build_evaluator(task), truth, nothing, groups).empty
 
 
 def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative, monkeypatch):
@@ -218,8 +229,8 @@ def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative,
         return fit_members(evaluator, truth, predictions, groups)
 
     monkeypatch.setattr("tropho.evaluation.cross_fit.fit_members", noted)
-    cross_finish(build_evaluator(task), truth, stack_members({"base": finds, "other": finds}), groups)
-    part = deal_groups(groups)
+    cross_fit_postprocess(build_evaluator(task), truth, stack_members({"base": finds, "other": finds}), groups)
+    part = group_kfold(groups)
     assert fitted_on == [set(groups.index[part != number]) for number in range(5)]
 
 
@@ -270,7 +281,7 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
     pair = [[10.0, 10.0, 50.0, 50.0], [20.0, 10.0, 60.0, 50.0]]
     rows = [[each, "WBC", *box] for each in ids[5:] for box in pair]
     images = conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES)
-    truth = Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES))
+    truth = GroundTruth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES))
 
     def view():
         rows = [[each, "WBC", rng.uniform(0.3, 0.9), *box] for each in ids[5:] for box in pair]
@@ -282,8 +293,8 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
     assert fitted["gains"]["fusion"]["kept"]
     assert fitted["merge_iou"]["WBC"] > 0.6
-    plain, finished = (task.score(truth, finish_members(task, stacked, each)) for each in (None, fitted))
+    plain, finished = (task.score(truth, postprocess_members(task, stacked, each)) for each in (None, fitted))
     assert finished > plain + 0.2
-    assert task.score(truth, cross_finish(build_evaluator(task), truth, stacked, groups)) > plain + 0.2
+    assert task.score(truth, cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)) > plain + 0.2
     merged = stack_members({"base": task.merge(tables, fitted)})  # as views are merged where they aren't kept apart
     pd.testing.assert_frame_equal(fuse_members(task, stacked, fitted), fuse_members(task, merged, fitted))

@@ -6,14 +6,14 @@ from sklearn import metrics as sk
 
 from tropho.metrics.calibration import calibration_error, fit_temperature, reliability_bins
 from tropho.metrics.curves import classification_curves
-from tropho.metrics.threshold_sweep import scan
+from tropho.metrics.threshold_sweep import sweep_thresholds
 from tropho.metrics.thresholds import best_threshold
 
 
 @pytest.mark.parametrize("positives", [1, 3, 9])
 def test_scores_that_are_all_equal_decide_nothing(positives):
     truth, scores = np.arange(10) < positives, np.full(10, 0.4)
-    points = scan(truth, scores)
+    points = sweep_thresholds(truth, scores)
     assert float(points.roc_auc()) == pytest.approx(sk.roc_auc_score(truth, scores), abs=1e-12) == 0.5
     assert float(points.average_precision()) == pytest.approx(sk.average_precision_score(truth, scores), abs=1e-12)
     choice = best_threshold(truth, scores, beta=2.0)
@@ -23,7 +23,7 @@ def test_scores_that_are_all_equal_decide_nothing(positives):
 
 @pytest.mark.parametrize("positive", [True, False])
 def test_one_image(positive):
-    points = scan([positive], [0.7])
+    points = sweep_thresholds([positive], [0.7])
     assert np.isnan(points.roc_auc())
     assert float(points.average_precision()) == 1.0 if positive else np.isnan(points.average_precision())
     choice = best_threshold([positive], [0.7])

@@ -12,8 +12,8 @@ from tropho.metrics import bootstrap, classification_metrics, leaderboard_bootst
 from tropho.metrics.bootstrap import draws_of_groups
 from tropho.metrics.calibration import HOTTEST, fit_temperature
 from tropho.metrics.classification_metrics import classification_intervals
-from tropho.metrics.leaderboard_bootstrap import gain, leaderboard_intervals
-from tropho.metrics.leaderboard_map import RankedClass, claim, rank
+from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals, score_gain
+from tropho.metrics.leaderboard_map import RankedClass, match_ground_truth, rank
 from tropho.metrics.matching import match
 from tropho.metrics.thresholds import best_threshold, unreachable_recall
 from tropho.tables import BOXES, DETECTIONS, conform
@@ -74,14 +74,14 @@ def test_rows_of_unknown_classes_and_images_claim_nothing():
     found = detections(
         ("a", "X", 1, 0, 0, 9, 9), ("b", "other", 1, 0, 0, 9, 9), ("zzz", "X", 1, 0, 0, 9, 9), ("b", "X", 1, 0, 0, 9, 9)
     )
-    assert claim(truth, found).claimed.tolist() == [0, -1, -1, 2]
+    assert match_ground_truth(truth, found).claimed.tolist() == [0, -1, -1, 2]
 
 
 def test_a_gain_has_its_sign():
     groups = pd.Series(["g", "h"], index=["a", "b"])
     wrong = ONE.assign(label=["X", "X"])
-    assert gain(rank(ONE, ONE), rank(ONE, wrong), groups, draws=50)["value"] == pytest.approx(0.5)
-    assert gain(rank(ONE, wrong), rank(ONE, ONE), groups, draws=50)["value"] == pytest.approx(-0.5)
+    assert score_gain(rank(ONE, ONE), rank(ONE, wrong), groups, draws=50)["value"] == pytest.approx(0.5)
+    assert score_gain(rank(ONE, wrong), rank(ONE, ONE), groups, draws=50)["value"] == pytest.approx(-0.5)
 
 
 def test_a_required_sensitivity_that_is_just_reached_is_reached():

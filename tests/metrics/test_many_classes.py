@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.images.decode import ImageReader
 from tropho.metrics import confusion
@@ -102,7 +102,7 @@ def test_figures_and_notes_of_thousands_of_classes(many, settings, tmp_path):
     labels = [CLASSES[number] for number in truth]
     images = pd.DataFrame({"image_id": ids, "path": ids, "label": labels, "group": ids})
 
-    known = Truth(images, pd.DataFrame())
+    known = GroundTruth(images, pd.DataFrame())
     notes = build_evaluator(task).comments(known, build_evaluator(task).thresholds(known, table))
     assert len(notes) < 20
     reader = ImageReader(tmp_path)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.metrics.ignored_regions import drop_ignored
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
@@ -46,7 +46,9 @@ def test_scores_are_equal_with_and_without_detections_in_regions(settings, negat
     images = conform(
         pd.DataFrame({"image_id": ["a", "b", "c"], "group": ["a", "b", "c"]}).reindex(columns=IMAGES), IMAGES
     )
-    truth = Truth(images, boxes(["a", "WBC", 10, 10, 40, 40]), boxes(REGION, ["b", "WBC", 0, 0, 50, 50], ignore=True))
+    truth = GroundTruth(
+        images, boxes(["a", "WBC", 10, 10, 40, 40]), boxes(REGION, ["b", "WBC", 0, 0, 50, 50], ignore=True)
+    )
     rows = [["a", "WBC", 0.7, 10, 10, 40, 40], ["c", "Trophozoite", 0.2, 5, 5, 9, 9]]
     rows += (
         [[name, "NEG", score, 0, 0, 0, 0] for name, score in zip("abc", [0.1, 0.9, 0.5], strict=True)]
@@ -60,7 +62,7 @@ def test_scores_are_equal_with_and_without_detections_in_regions(settings, negat
     assert evaluator.thresholds(truth, plain) == evaluator.thresholds(truth, crowded)
     pd.testing.assert_frame_equal(*(evaluator.tables(truth, each, {})["metrics"] for each in (plain, crowded)))
     assert evaluator.label_issues(truth, crowded).empty
-    without = Truth(images, truth.boxes)
+    without = GroundTruth(images, truth.boxes)
     assert task.score(without, crowded) < 1.0
 
 

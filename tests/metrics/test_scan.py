@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from tropho.metrics.curves import best_confidences, classification_curves, detection_curves
-from tropho.metrics.threshold_sweep import scan
+from tropho.metrics.threshold_sweep import sweep_thresholds
 from tropho.metrics.thresholds import best_threshold
 from tropho.tables import BOXES, DETECTIONS, conform, empty
 
@@ -23,7 +23,7 @@ scored = st.lists(
 @given(scored)
 def test_areas_and_points_agree_with_scikit_learn(pairs):
     hits, scores = (np.array(each) for each in zip(*pairs, strict=True))
-    points = scan(hits, scores)
+    points = sweep_thresholds(hits, scores)
     if not hits.any():
         assert np.isnan(points.average_precision())
         assert np.isnan(points.recall).all()

@@ -9,7 +9,7 @@ from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from tropho.config.model_config import BACKBONES
-from tropho.errors import OutsideError, UsageError
+from tropho.errors import ExternalError, UsageError
 from tropho.models.backbone import PlainBlock, resnet, stages
 from tropho.models.imagenet_weights import imagenet_weights
 
@@ -107,7 +107,7 @@ def test_activation_replaces_every_relu(build, name, kind):
 
 
 def test_missing_weights_say_where_to_place_them(build, hub):
-    with pytest.raises(OutsideError, match=re.escape(str(hub / "resnet18-"))) as caught:
+    with pytest.raises(ExternalError, match=re.escape(str(hub / "resnet18-"))) as caught:
         build(pretrained=True)
     assert caught.value.exit_code == 3
     assert "model.pretrained to false" in str(caught.value)
@@ -117,13 +117,13 @@ def test_damaged_weights_are_named(hub):
     hub.mkdir()
     file = hub / torchvision.models.get_model_weights("resnet18").DEFAULT.url.rpartition("/")[2]
     file.write_bytes(b"<html>503</html>")
-    with pytest.raises(OutsideError, match=f"{re.escape(str(file))}.*delete"):
+    with pytest.raises(ExternalError, match=f"{re.escape(str(file))}.*delete"):
         imagenet_weights("resnet18")
 
 
 def test_weights_of_another_network_are_refused(build, hub):
     place(hub, "resnet18", {"conv1.weight": torch.zeros(64, 3, 7, 7)})
-    with pytest.raises(OutsideError, match="not those of resnet18"):
+    with pytest.raises(ExternalError, match="not those of resnet18"):
         build(pretrained=True)
 
 
@@ -133,7 +133,7 @@ def test_pickled_code_in_weights_is_not_run(hub, tmp_path):
             return Path.touch, (tmp_path / "ran",)
 
     place(hub, "resnet18", Planted())
-    with pytest.raises(OutsideError):
+    with pytest.raises(ExternalError):
         imagenet_weights("resnet18")
     assert not (tmp_path / "ran").exists()
 

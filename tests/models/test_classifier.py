@@ -7,7 +7,7 @@ from torchvision.transforms.v2 import functional as transforms
 from tropho.config.model_config import BACKBONES
 from tropho.models import build_model
 from tropho.models.backbone import feature_channels, stage_of
-from tropho.models.classifier import presence_loss
+from tropho.models.classifier import negative_loss
 from tropho.models.normalize import MEAN, STD, Normalize
 
 
@@ -118,9 +118,9 @@ def test_an_image_without_boxes_that_ignores_a_class_may_show_something():
     full = {"boxes": torch.tensor([[0.0, 0, 4, 4]]), "ignore": ignore}
     bare = {"boxes": torch.zeros(0, 4), "ignore": torch.zeros(2, dtype=torch.bool)}
     logits = torch.tensor([1.0, -2.0, 3.0], requires_grad=True)
-    loss = presence_loss(logits, [unsure, full, bare])
+    loss = negative_loss(logits, [unsure, full, bare])
     loss.backward()
     torch.testing.assert_close(loss, torch.tensor([2.0, 3.0]).exp().log1p().mean())
     assert logits.grad[0] == 0
     assert (logits.grad[1:] != 0).all()
-    assert presence_loss(logits, [unsure] * 3) == 0
+    assert negative_loss(logits, [unsure] * 3) == 0

@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
 from tropho.models import build_model
-from tropho.models.fit_levels import LEAST, expected_iou, fit_anchors, fit_levels, fit_ranges, fit_to_boxes, share_below
+from tropho.models.fit_levels import (
+    MIN_BOX_STRIDES,
+    expected_iou,
+    fit_anchors,
+    fit_levels,
+    fit_ranges,
+    fit_to_boxes,
+    share_below,
+)
 
 some_sizes = st.lists(st.tuples(st.floats(2, 600), st.floats(2, 600)), min_size=1, max_size=40).map(np.array)
 
@@ -57,8 +65,8 @@ def test_every_box_spans_enough_strides_of_its_level(sizes, finest, count):
     longest = sizes.max(axis=1)
     level = np.array(levels)[np.searchsorted(ranges, longest)]
     spanned = longest / 2.0**level
-    assert (spanned[level > levels[0]] > LEAST).all()
-    assert (spanned[level < levels[-1]] < 4 * LEAST).all()
+    assert (spanned[level > levels[0]] > MIN_BOX_STRIDES).all()
+    assert (spanned[level < levels[-1]] < 4 * MIN_BOX_STRIDES).all()
 
 
 def test_share_below_by_hand():

@@ -5,7 +5,7 @@ import torch
 
 from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model
-from tropho.models.mask_ignored import without_ignored
+from tropho.models.mask_ignored import drop_ignored_boxes
 
 DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
@@ -76,7 +76,7 @@ def test_an_image_that_ignores_a_class_teaches_no_proposal_that_it_is_ground(set
 def test_boxes_of_an_ignored_class_are_left_out():
     plain = target(BOXES, [0, WBC])
     del plain["ignore"]
-    kept, untouched = without_ignored([target(BOXES, [0, WBC], WBC), plain])
+    kept, untouched = drop_ignored_boxes([target(BOXES, [0, WBC], WBC), plain])
     assert kept["boxes"].tolist() == BOXES[:1]
     assert kept["labels"].tolist() == [0]
     assert untouched is plain

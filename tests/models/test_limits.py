@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from tropho.models import faster_rcnn, torchvision_weights
-from tropho.models.assign_points import centerness, match_points
+from tropho.models.assign_points import assign_points, centerness
 from tropho.models.backbone import resnet
-from tropho.models.classifier import ResNetClassifier, presence_loss
-from tropho.models.decode_detections import clip_boxes, has_area, select_detections
+from tropho.models.classifier import ResNetClassifier, negative_loss
+from tropho.models.decode_detections import clip_boxes, decode_detections, has_area
 from tropho.models.distributed import mean_over_processes
 from tropho.models.fcos import decode_sides
 from tropho.models.fit_levels import expected_iou, fit_anchors, fit_levels, fit_ranges, share_below
@@ -31,7 +31,7 @@ def grid(*levels: int, size: int = 160) -> Grid:
 
 def matched(positions: Grid, box: list[float], ranges: list[float] | None = None) -> set[tuple[float, float, float]]:
     """x, y and stride of the positions of a lone box."""
-    row, chosen = match_points(positions, [torch.tensor([box])], ranges)
+    row, chosen = assign_points(positions, [torch.tensor([box])], ranges)
     assert (chosen == 0).all()
     return {
         (*point, stride)
@@ -77,7 +77,7 @@ def test_a_box_as_long_as_a_range_is_of_the_finer_level():
 
 def test_of_equal_boxes_the_first_has_the_positions():
     boxes = torch.tensor([[40.0, 40, 80, 60], [40.0, 40, 80, 60], [50.0, 30, 70, 70]])
-    _, chosen = match_points(grid(3), [boxes])
+    _, chosen = assign_points(grid(3), [boxes])
     assert 1 not in chosen.tolist()
 
 
@@ -142,7 +142,7 @@ def test_boxes_and_scores_just_at_a_limit(settings):
     model = settings("smear_demo", **{"model.score_threshold": 0.25}).model
     boxes = torch.tensor([[[0.0, 0, 9, 9], [20.0, 20, 29, 29], [40, 40, 49, 49]]])
     scores = torch.tensor([[[0.1, 0.25], [0.5, 0.2], [0.1, 0.9]]])
-    (found,) = select_detections(scores, boxes, torch.tensor([[50, 60]]), model)
+    (found,) = decode_detections(scores, boxes, torch.tensor([[50, 60]]), model)
     assert found["labels"].tolist() == [1, 0, 1]
     assert found["boxes"][:, 0].tolist() == [40, 20, 0]
 
@@ -164,8 +164,8 @@ def test_the_loss_of_presence_leaves_out_what_nobody_knows():
         {"boxes": none, "regions": some},
     ]
     expected = (-math.log(1 / (1 + math.exp(-2))) + math.log(1 + math.exp(-1)) + math.log(1 + math.exp(0.5))) / 3
-    assert presence_loss(logits, targets).item() == pytest.approx(expected, rel=1e-5)
-    assert presence_loss(logits[3:], targets[3:]).item() == 0.0
+    assert negative_loss(logits, targets).item() == pytest.approx(expected, rel=1e-5)
+    assert negative_loss(logits[3:], targets[3:]).item() == 0.0
 
 
 def test_ranges_share_boxes_evenly():

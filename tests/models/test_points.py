@@ -4,7 +4,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.models.detection import FCOS
 
-from tropho.models.assign_points import centerness, match_points
+from tropho.models.assign_points import assign_points, centerness
 from tropho.models.fcos import decode_sides
 from tropho.models.grid import Grid
 
@@ -54,7 +54,7 @@ def to_boxes(rows) -> torch.Tensor:
 def test_equals_torchvision_on_boxes_of_some_strides(rows):
     boxes, positions = to_boxes(rows), grid()
     expected = torchvision_match(positions, boxes)
-    row, chosen = match_points(positions, [boxes])
+    row, chosen = assign_points(positions, [boxes])
     matched = torch.full((len(positions.points),), -1)
     matched[row] = chosen
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
@@ -68,7 +68,7 @@ def test_equals_torchvision_on_boxes_of_some_strides(rows):
 def test_a_lone_box_always_has_a_position(rows):
     positions = grid()
     for box in to_boxes(rows):
-        row, _ = match_points(positions, [box[None]])
+        row, _ = assign_points(positions, [box[None]])
         assert len(row) >= 1
 
 
@@ -76,8 +76,8 @@ def test_a_lone_box_always_has_a_position(rows):
 @hypothesis_settings(max_examples=30, deadline=None)
 def test_images_of_a_batch_do_not_mix(first, second):
     one, two, positions = to_boxes(first), to_boxes(second), grid()
-    row, chosen = match_points(positions, [one, torch.zeros(0, 4), two])
-    alone_row, alone = match_points(positions, [two])
+    row, chosen = assign_points(positions, [one, torch.zeros(0, 4), two])
+    alone_row, alone = assign_points(positions, [two])
     late = row >= 2 * len(positions.points)
     assert torch.equal(row[late] - 2 * len(positions.points), alone_row)
     assert torch.equal(chosen[late] - len(one), alone)
@@ -85,14 +85,14 @@ def test_images_of_a_batch_do_not_mix(first, second):
 
 
 def test_no_boxes_at_all():
-    row, chosen = match_points(grid(), [torch.zeros(0, 4)] * 2)
+    row, chosen = assign_points(grid(), [torch.zeros(0, 4)] * 2)
     assert len(row) == len(chosen) == 0
 
 
 def test_the_smaller_of_two_boxes_has_the_position():
     boxes = torch.tensor([[32.0, 32, 72, 72], [42, 42, 62, 62]])
-    _, chosen = match_points(grid(), [boxes])
-    middle = grid().points[match_points(grid(), [boxes])[0]]
+    _, chosen = assign_points(grid(), [boxes])
+    middle = grid().points[assign_points(grid(), [boxes])[0]]
     in_small = ((middle > 42) & (middle < 62)).all(dim=1)
     assert (chosen[in_small] == 1).all()
     assert in_small.any()
@@ -103,7 +103,7 @@ def test_size_decides_the_level():
     sizes = {20.0: 8, 100.0: 8, 150.0: 16}  # farthest side of at most 8 strides
     for size, stride in sizes.items():
         box = torch.tensor([[128 - size / 2, 128 - size / 2, 128 + size / 2, 128 + size / 2]])
-        row, _ = match_points(positions, [box])
+        row, _ = assign_points(positions, [box])
         assert set(positions.stride_of[row].tolist()) == {float(stride)}
 
 
@@ -126,7 +126,7 @@ def test_ranges_give_each_box_to_one_level(rows, border):
     boxes, positions = to_boxes(rows), grid()
     ranges = [border, 2 * border]
     for box in boxes:
-        row, _ = match_points(positions, [box[None]], ranges)
+        row, _ = assign_points(positions, [box[None]], ranges)
         longest = (box[2:] - box[:2]).max().item()
         stride = positions.strides[sum(longest > each for each in ranges)]
         assert set(positions.stride_of[row].tolist()) <= {float(stride)}
@@ -136,7 +136,7 @@ def test_coordinates_come_back_unchanged():
     """Sides encoded from a box at its positions decode to that very box, on every level."""
     grid = Grid.of([torch.zeros(1, 1, 12, 20), torch.zeros(1, 1, 6, 10)], [3, 4])
     boxes = torch.tensor([[10.25, 20.5, 43.75, 60.125], [90.0, 8.0, 158.0, 92.0]])
-    row, chosen = match_points(grid, [boxes])
+    row, chosen = assign_points(grid, [boxes])
     point, stride, box = grid.points[row], grid.stride_of[row], boxes[chosen]
     sides = torch.cat([point - box[:, :2], box[:, 2:] - point], dim=1) / stride[:, None]
     torch.testing.assert_close(decode_sides(sides, point, stride), box, rtol=0, atol=1e-4)

@@ -4,7 +4,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from tropho.models.decode_detections import clip_boxes, has_area, select_detections
+from tropho.models.decode_detections import clip_boxes, decode_detections, has_area
 
 SIZES = torch.tensor([[50, 60]])
 
@@ -23,7 +23,7 @@ def test_detections_keep_what_was_asked_for(settings, seed, count, iou, most):
         "smear_demo", **{"model.score_threshold": 0.25, "model.nms_iou_threshold": iou, "model.max_detections": most}
     ).model
     scores, boxes = random_boxes(seed, count)
-    (found,) = select_detections(scores, boxes, SIZES, model)
+    (found,) = decode_detections(scores, boxes, SIZES, model)
     assert len(found["boxes"]) == len(found["scores"]) == len(found["labels"]) <= most
     assert (found["scores"] >= 0.25).all()
     assert (found["scores"].diff() <= 0).all()
@@ -39,13 +39,13 @@ def test_detections_keep_what_was_asked_for(settings, seed, count, iou, most):
 def test_a_position_may_answer_for_two_classes(settings):
     model = settings("smear_demo").model
     scores = torch.tensor([[[0.9, 0.8]]])
-    (found,) = select_detections(scores, torch.tensor([[[1.0, 1, 9, 9]]]), SIZES, model)
+    (found,) = decode_detections(scores, torch.tensor([[[1.0, 1, 9, 9]]]), SIZES, model)
     assert found["labels"].tolist() == [0, 1]
 
 
 def test_boxes_wholly_in_the_padding_go(settings):
     boxes = torch.tensor([[[61.0, 10, 70, 20], [10, 10, 20, 20]]])
-    (found,) = select_detections(torch.full((1, 2, 1), 0.9), boxes, SIZES, settings("smear_demo").model)
+    (found,) = decode_detections(torch.full((1, 2, 1), 0.9), boxes, SIZES, settings("smear_demo").model)
     assert found["boxes"].tolist() == [[10, 10, 20, 20]]
 
 

@@ -7,7 +7,7 @@ import torch
 from torchvision.ops import box_convert
 
 from data.sources.hub_server import HubRepo, LoopbackHub
-from tropho.errors import OutsideError, UsageError
+from tropho.errors import ExternalError, UsageError
 from tropho.models import build_model
 from tropho.models.heads import PRIOR
 from tropho.models.rt_detr import QUERIES
@@ -134,14 +134,14 @@ def test_published_weights_are_read_from_the_cache_without_a_hub(model, publishe
 
 
 def test_weights_that_cannot_be_fetched_are_named(model, hub):
-    with pytest.raises(OutsideError, match=r"PekingU/rtdetr_r18vd can't be fetched .*set HF_ENDPOINT"):
+    with pytest.raises(ExternalError, match=r"PekingU/rtdetr_r18vd can't be fetched .*set HF_ENDPOINT"):
         build_model(model(**{"model.pretrained": True}), "detection", 2, 64)
 
 
 def test_another_networks_weights_are_refused(model, published, monkeypatch):
     backbone, rest = ARCHITECTURES["resnet18"]
     monkeypatch.setitem(ARCHITECTURES, "resnet18", (backbone, {**rest, "decoder_layers": 3}))
-    with pytest.raises(OutsideError, match="are not those of its network"):
+    with pytest.raises(ExternalError, match="are not those of its network"):
         build_model(model(**{"model.pretrained": True}), "detection", 2, 64)
 
 

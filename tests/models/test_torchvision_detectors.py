@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models.detection.image_list import ImageList
 
 from tropho.config.model_config import TORCHVISION
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 from tropho.models import build_model
 from tropho.models.fcos import decode_sides
 from tropho.models.grid import Grid
@@ -98,7 +98,7 @@ def boxes(name: str, head, theirs, images: torch.Tensor, features: list) -> tupl
 def test_another_networks_weights_are_refused(settings, served):
     served(published("torchvision_fcos").state_dict())
     pretrained = {**RESNET50, "model.name": "torchvision_retinanet", "model.pretrained": True}
-    with pytest.raises(OutsideError, match="not those of retinanet_resnet50_fpn_v2; delete the file"):
+    with pytest.raises(ExternalError, match="not those of retinanet_resnet50_fpn_v2; delete the file"):
         build_model(settings("smear_demo", **pretrained).model, "detection", 2, 64)
 
 
@@ -109,5 +109,5 @@ def test_weights_that_cannot_be_fetched_are_named(settings, tmp_path, monkeypatc
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     pretrained = {**RESNET50, "model.name": "torchvision_fcos", "model.pretrained": True}
-    with pytest.raises(OutsideError, match=r"COCO weights of fcos_resnet50_fpn can't be fetched .*place https://"):
+    with pytest.raises(ExternalError, match=r"COCO weights of fcos_resnet50_fpn can't be fetched .*place https://"):
         build_model(settings("smear_demo", **pretrained).model, "detection", 2, 64)

@@ -6,7 +6,7 @@ import pytest
 
 from tropho.plots.cv_vs_leaderboard import agreement_chart
 from tropho.report.cv_chapter import agreement_blocks
-from tropho.report.image_embedder import Album
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.submission.submission_log import LEDGER
 
 HOSTILE = "<script>$x_"
@@ -38,13 +38,15 @@ def test_a_point_for_each_recorded_score(ledger):
 
 def test_nothing_recorded_is_no_chart(ledger):
     assert agreement_chart(ledger.assign(public=float("nan"))) is None
-    assert [block.kind for block in agreement_blocks(ledger.assign(public=float("nan")), "t", Album())] == ["table"]
-    assert agreement_blocks(None, "t", Album()) == []
+    assert [block.kind for block in agreement_blocks(ledger.assign(public=float("nan")), "t", ImageEmbedder())] == [
+        "table"
+    ]
+    assert agreement_blocks(None, "t", ImageEmbedder()) == []
 
 
 def test_the_page_lists_warns_and_draws(ledger):
     ledger["low"], ledger["high"] = ledger["score"] - 0.01, ledger["score"] + 0.01
-    blocks = agreement_blocks(ledger, "t", Album())
+    blocks = agreement_blocks(ledger, "t", ImageEmbedder())
     assert [block.kind for block in blocks] == ["text", "table", "pictures"]
     assert blocks[0].warn
     assert [row[0] for row in blocks[1].rows] == ["cccccccc", "bbbbbbbb", "aaaaaaaa"]
@@ -52,5 +54,5 @@ def test_the_page_lists_warns_and_draws(ledger):
 
 
 def test_a_foreign_table_is_called_out():
-    (block,) = agreement_blocks(pd.DataFrame({"x": [1]}), "t", Album())
+    (block,) = agreement_blocks(pd.DataFrame({"x": [1]}), "t", ImageEmbedder())
     assert block.warn

@@ -52,7 +52,7 @@ def test_size(size, text):
     ],
 )
 def test_anything(value, text):
-    assert format_numbers.anything(value) == text
+    assert format_numbers.format_value(value) == text
 
 
 @given(st.text())

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tropho.images.decode import ImageReader
-from tropho.plots.label_issue_gallery import ANNOTATED, CALM, SUGGESTED_BOX, TILE, suspect_gallery
+from tropho.plots.label_issue_gallery import ANNOTATED, CALM, SUGGESTED_BOX, TILE, label_issue_gallery
 from tropho.report.blocks import Code, Pictures, Table, Text
-from tropho.report.image_embedder import Album
-from tropho.report.label_issue_chapter import suspect_blocks
+from tropho.report.image_embedder import ImageEmbedder
+from tropho.report.label_issue_chapter import label_issue_blocks
 from tropho.report.reader import Folders, Reader
-from tropho.tables import BOXES, SUSPECTS, conform, empty, write_table
+from tropho.tables import BOXES, LABEL_ISSUES, conform, empty, write_table
 
 
 def suspects(*rows: tuple) -> pd.DataFrame:
@@ -32,7 +32,7 @@ def suspects(*rows: tuple) -> pd.DataFrame:
         }
         for rank, (image_id, kind, given, given_box, suggested, found) in enumerate(rows, start=1)
     ]
-    return conform(pd.DataFrame(table).reindex(columns=list(SUSPECTS)), SUSPECTS)
+    return conform(pd.DataFrame(table).reindex(columns=list(LABEL_ISSUES)), LABEL_ISSUES)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ IMAGES = pd.DataFrame({"image_id": ["a", "b"], "path": ["a.png", "broken.png"]})
 
 
 def drawn(raw, rows: pd.DataFrame, boxes: pd.DataFrame, most: int = 24) -> np.ndarray | None:
-    suspect_gallery(rows, IMAGES, boxes, ImageReader(raw), raw / "sheet.png", most)
+    label_issue_gallery(rows, IMAGES, boxes, ImageReader(raw), raw / "sheet.png", most)
     return np.asarray(Image.open(raw / "sheet.png")) if (raw / "sheet.png").exists() else None
 
 
@@ -88,7 +88,7 @@ def test_images_without_boxes_are_shown_whole_and_broken_ones_left_out(raw):
 
 
 def test_no_sheet_without_suspects_or_pictures(raw):
-    assert drawn(raw, empty(SUSPECTS), empty(BOXES)) is None
+    assert drawn(raw, empty(LABEL_ISSUES), empty(BOXES)) is None
     assert drawn(raw, suspects(("a", "other_class", "dog", (), "cat", ())), empty(BOXES), most=0) is None
 
 
@@ -98,10 +98,10 @@ def blocks(tmp_path, settings, helpers):
 
     def make(rows: pd.DataFrame | None, **knobs) -> list:
         if rows is not None:
-            write_table(rows, tmp_path / "suspects.csv", SUSPECTS)
+            write_table(rows, tmp_path / "suspects.csv", LABEL_ISSUES)
             helpers["photo"](tmp_path / "suspects.png")
         folders = Folders(**{each.name: tmp_path for each in fields(Folders)})
-        return suspect_blocks(settings("smear_demo", **knobs), folders, Reader(), Album())
+        return label_issue_blocks(settings("smear_demo", **knobs), folders, Reader(), ImageEmbedder())
 
     return make
 
@@ -127,5 +127,5 @@ def test_the_page_names_the_table_that_is_in_use(blocks):
 
 def test_the_page_without_suspects(blocks):
     assert blocks(None) == []
-    (_, said) = blocks(empty(SUSPECTS))
+    (_, said) = blocks(empty(LABEL_ISSUES))
     assert said.text.startswith("No label contradicts")

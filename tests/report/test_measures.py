@@ -9,8 +9,8 @@ import pytest
 
 from tropho.paths import Paths
 from tropho.report import metric_tables, result_chapters
-from tropho.report.blocks import Fold, List, Table
-from tropho.report.image_embedder import Album
+from tropho.report.blocks import Details, List, Table
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 
 
@@ -49,14 +49,14 @@ def test_the_headline_gives_its_interval_and_the_score_without_shared_images(fol
 
 def test_quantities_stand_by_class_three_a_table(folders):
     (fold,) = metric_tables.quantities(folders, Reader(), {"oof": "out of fold", "test": "test"})
-    assert isinstance(fold, Fold)
+    assert isinstance(fold, Details)
     tables = [block for block in fold.blocks if isinstance(block, Table)]
     assert [list(table.columns) for table in tables] == [["quantity", "a", "b", "c"], ["quantity", "d"]]
     assert list(tables[1].rows) == [["TP", "7 [3, 11.5]"], ["DOR", "undefined"]]
 
 
 def test_the_chapter_says_undefined_and_how_to_read(folders, settings):
-    section = result_chapters.evaluation(settings("cells_demo"), folders, Reader(), Album())
+    section = result_chapters.evaluation(settings("cells_demo"), folders, Reader(), ImageEmbedder())
     (overall,) = [each for each in section.blocks if isinstance(each, Table) and each.title == "Over all classes"]
     assert ["MCC", "undefined", "–"] in list(overall.rows)
     assert [list(each.items) for each in section.blocks if isinstance(each, List)] == [["Trust PR."]]

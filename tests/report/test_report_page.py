@@ -15,7 +15,7 @@ from tropho.files import sha256_of
 from tropho.images.decode import ImageReader
 from tropho.paths import Paths
 from tropho.plots.detection_plots import detection_figures
-from tropho.report.image_embedder import Album
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.stages.report import report, run
 
 HOSTILE = "<script>alert('x')</script> $\\frac{1}{ & _cls"
@@ -193,7 +193,7 @@ def test_no_search_no_chapter(tree, settings):
 def test_album_tells_charts_from_photos(tmp_path, helpers):
     helpers["chart"](tmp_path / "chart.png")
     helpers["photo"](tmp_path / "photo.png")
-    album = Album()
+    album = ImageEmbedder()
     chart, photo = (album.add(tmp_path / f"{name}.png", "", "") for name in ("chart", "photo"))
     assert chart.chart
     assert chart.src.startswith("data:image/png")
@@ -204,13 +204,13 @@ def test_album_tells_charts_from_photos(tmp_path, helpers):
 def test_charts_keep_their_size_in_inches():
     stream = io.BytesIO()
     Image.new("RGB", (288, 144), "white").save(stream, "PNG", dpi=(144, 144))
-    chart = Album().add(stream.getvalue(), "", "")
+    chart = ImageEmbedder().add(stream.getvalue(), "", "")
     assert (chart.width, chart.height) == (192, 96)
 
 
 def test_album_shrinks_what_is_heavy_and_then_refuses(tmp_path, helpers, caplog):
     helpers["photo"](tmp_path / "big.png", (1700, 1000))
-    album = Album(budget=700_000)
+    album = ImageEmbedder(budget=700_000)
     pictures = [album.add(tmp_path / "big.png", "noise", "") for _ in range(4)]
     assert pictures[0].width < 1700
     assert sum(len(each.src) for each in pictures if each) <= 700_000 + 4 * 30
@@ -221,8 +221,8 @@ def test_album_shrinks_what_is_heavy_and_then_refuses(tmp_path, helpers, caplog)
 def test_album_lays_transparency_on_white_and_survives_broken_files(tmp_path, caplog):
     stream = io.BytesIO()
     Image.fromarray(np.zeros((8, 8, 4), np.uint8)).save(stream, "PNG")
-    assert Album().add(stream.getvalue(), "", "").chart
+    assert ImageEmbedder().add(stream.getvalue(), "", "").chart
     (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
     with caplog.at_level(logging.WARNING):
-        assert Album().add(tmp_path / "broken.png", "", "") is None
+        assert ImageEmbedder().add(tmp_path / "broken.png", "", "") is None
     assert "left out of the report" in caplog.text

@@ -6,7 +6,7 @@ import pytest
 
 from tropho.paths import Paths
 from tropho.report.blocks import Table
-from tropho.report.image_embedder import Album
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 from tropho.report.split_chapter import split
 
@@ -21,7 +21,7 @@ def chapter(tmp_path, helpers, settings):
         paths.evaluate.mkdir(parents=True)
         (paths.evaluate / "metrics.json").write_text(json.dumps(metrics))
         known = {each: getattr(paths, each) for each in Folders.__dataclass_fields__ if each != "params"}
-        return split(settings(name), Folders(**known, params=tmp_path), Reader(), Album()).blocks
+        return split(settings(name), Folders(**known, params=tmp_path), Reader(), ImageEmbedder()).blocks
 
     return make
 

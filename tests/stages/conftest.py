@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tropho.files import write_json
-from tropho.images.cache import write_pack
+from tropho.images.cache import write_cache
 from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, write_table
 
@@ -35,5 +35,5 @@ def smear_paths(tmp_path, rng):
     )
     folds = [number // 6 if number < 12 else -1 for number in range(15)]
     write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)
-    write_pack(images, paths.raw, paths.augmented / "pack", 64)
+    write_cache(images, paths.raw, paths.augmented / "pack", 64)
     return paths

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from tropho.config.data_config import SplitSettings
+from tropho.config.data_config import SplitConfig
 from tropho.tables import BOXES, IMAGES, conform, empty
 
 NO_BOXES = empty(BOXES)
 
 
-def knobs(**changes) -> SplitSettings:
+def knobs(**changes) -> SplitConfig:
     standard = {
         "published_val": "merge",
         "n_folds": 5,
@@ -17,7 +17,7 @@ def knobs(**changes) -> SplitSettings:
         "test_overlap": "drop_duplicates",
         "seed": 0,
     }
-    return SplitSettings(**{**standard, **changes})
+    return SplitConfig(**{**standard, **changes})
 
 
 def images_of(count: int, **columns) -> pd.DataFrame:

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from tropho.config.load import with_overrides
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
-from tropho.images.annotated import Scene, Scenes
-from tropho.images.augment.train_transform import Augmenter
-from tropho.images.cache import Pack
+from tropho.images.annotated import AnnotatedImage, AnnotatedImages
+from tropho.images.augment.train_transform import TrainTransform
+from tropho.images.cache import ImageCache
 from tropho.stages.augment import run, spread, varied
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, write_table
 
-MakeSettings = Callable[..., TaskSettings]
+MakeSettings = Callable[..., TaskConfig]
 
 
 def workspace(root: Path, task: str, detection: bool) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def test_packs_train_and_test_and_records_the_policy(
     record = run(settings(task, **{"augment.image_size": 48}), tmp_path)
     folder = augmented(tmp_path, task)
     assert sorted(path.name for path in folder.iterdir()) == ["pack", "policy.json", "previews.png"]
-    assert Pack(folder / "pack").image_ids == [f"id_{number:02}.png" for number in range(10)]
+    assert ImageCache(folder / "pack").image_ids == [f"id_{number:02}.png" for number in range(10)]
     assert json.loads((folder / "policy.json").read_text()) == json.loads(json.dumps(record))
     assert record["policy"]["name"] == "microscopy"
     with Image.open(folder / "previews.png") as sheet:
@@ -110,13 +110,13 @@ def test_damaged_image_is_named(tmp_path: Path, settings: MakeSettings) -> None:
         run(settings("smear_demo"), tmp_path)
 
 
-class Harmful(Augmenter):
+class Harmful(TrainTransform):
     """Augmentation whose result is spoilt in one way."""
 
     harm: Callable[..., tuple[np.ndarray, ...]]
 
-    def __call__(self, number: int, seed: int) -> Scene:
-        return Scene(*self.harm(*super().__call__(number, seed)))
+    def __call__(self, number: int, seed: int) -> AnnotatedImage:
+        return AnnotatedImage(*self.harm(*super().__call__(number, seed)))
 
 
 def test_spread_is_even_and_holds_both_ends() -> None:
@@ -142,7 +142,7 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: 
     """Twenty real blood photos with their 300 boxes: flips lose none, small turns and shifts lose few."""
     from xml.etree import ElementTree
 
-    from tropho.images.cache import write_pack
+    from tropho.images.cache import write_cache
 
     files = sorted((real_data / "bccd" / "Annotations").glob("*.xml"))[:20]
     rows = [
@@ -154,11 +154,11 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: 
     boxes = boxes[(boxes["xmax"] > boxes["xmin"]) & (boxes["ymax"] > boxes["ymin"])]
     images = pd.DataFrame({"image_id": [file.stem for file in files]})
     images["path"] = images["image_id"] + ".jpg"
-    write_pack(images, real_data / "bccd" / "JPEGImages", tmp_path / "pack", 320)
+    write_cache(images, real_data / "bccd" / "JPEGImages", tmp_path / "pack", 320)
     classes = sorted(boxes["label"].unique())
     chosen = settings("smear_demo", **{"augment.image_size": 320, "augment.policy": policy}).augment
-    scenes = Scenes(Pack(tmp_path / "pack"), images, boxes, classes)
-    augmenter = Augmenter(chosen, True, scenes)
+    scenes = AnnotatedImages(ImageCache(tmp_path / "pack"), images, boxes, classes)
+    augmenter = TrainTransform(chosen, True, scenes)
     after = 0
     for number in range(len(images)):
         image, found, labels = augmenter(number, seed=number)

@@ -6,7 +6,7 @@ import pytest
 
 from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - fixtures
 from tropho.stages import train
-from tropho.tracking import NullRun
+from tropho.tracking import DummyRun
 from tropho.training import trainer
 
 LONG = {"train.epochs": 3, "train.val_interval": 3}
@@ -20,7 +20,7 @@ def epochs(monkeypatch):
         kill_at = None
 
     found = Epochs()
-    epoch = trainer.Fold.epoch
+    epoch = trainer.Trainer.epoch
 
     def counted(self, progress):
         number = len(progress.history) + 1
@@ -29,11 +29,11 @@ def epochs(monkeypatch):
         found.append(number)
         return epoch(self, progress)
 
-    monkeypatch.setattr(trainer.Fold, "epoch", counted)
+    monkeypatch.setattr(trainer.Trainer, "epoch", counted)
     return found
 
 
-class Recorder(NullRun):
+class Recorder(DummyRun):
     """A tracker, and its runs, whose ids are their names; lists the runs that are opened, and the epochs told."""
 
     def __init__(self, name="", opened=None, steps=None):

@@ -13,12 +13,12 @@ from safetensors.torch import save_file
 from stages.records import fold_entry
 from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import write_json
-from tropho.images.cache import write_pack
+from tropho.images.cache import write_cache
 from tropho.paths import Paths
 from tropho.stages import evaluate, submit
-from tropho.tables import BOXES, IMAGES, SPLITS, SUSPECTS, conform, empty, write_table
+from tropho.tables import BOXES, IMAGES, LABEL_ISSUES, SPLITS, conform, empty, write_table
 from tropho.tasks import build_task
-from tropho.tracking import NullTracker
+from tropho.tracking import DummyTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
 SIZE = 16
@@ -34,7 +34,7 @@ def quick(monkeypatch):
     """Nothing is tracked, and the charts, which have tests of their own, are not drawn."""
     monkeypatch.setattr(ClassificationEvaluator, "plots", lambda *_: None)
     for stage in (evaluate, submit):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def trained(tmp_path, settings, rng):
         folds = [each // 12 if each < 24 else -1 for each in range(36)]
         splits = images[["image_id", "subset", "group"]].assign(fold=folds)
         write_table(splits, paths.splits, SPLITS)
-        write_pack(images, paths.raw, paths.augmented / "pack", SIZE)
+        write_cache(images, paths.raw, paths.augmented / "pack", SIZE)
         for number in range(2):
             torch.manual_seed(number)
             folder = paths.models / f"fold{number}"
@@ -120,7 +120,7 @@ def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, mo
     task, paths = trained(**{"evaluate.gallery_images": most})
     evaluate.run(task, paths.root)
     table = pd.read_csv(paths.evaluate / "suspects.csv")
-    assert list(table.columns) == list(SUSPECTS)
+    assert list(table.columns) == list(LABEL_ISSUES)
     finished = pd.read_parquet(paths.evaluate / "oof_finished.parquet").set_index("image_id")
     assert 0 < len(table) < len(finished) == 24
     assert set(table["image_id"]) <= set(finished.index)

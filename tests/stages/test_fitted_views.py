@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from tropho.commands.predict_images import predict_files
-from tropho.data.task_data import read_inputs
+from tropho.data.task_data import read_task_data
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
 from tropho.inference.ensemble_members import load_members, of_images, out_of_fold
-from tropho.inference.fuse_members import MEMBER, VIEW, finish_members, fuse_members
+from tropho.inference.fuse_members import MEMBER, VIEW, fuse_members, postprocess_members
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
-from tropho.tracking import NullTracker
+from tropho.tracking import DummyTracker
 from tropho.training.trainer import make_accelerator
 
 SMALL = {
@@ -35,7 +35,7 @@ def chosen(settings, monkeypatch):
     """Settings of the task; nothing is tracked or drawn."""
     monkeypatch.setattr(DetectionEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
     return lambda **changes: settings("smear_demo", **SMALL, **changes)
 
 
@@ -53,7 +53,7 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
         before, after = (each.sort_values(by, ignore_index=True) for each in both)
         pd.testing.assert_frame_equal(before, after, rtol=0, atol=1e-12)
 
-    inputs, accelerator = read_inputs(paths), make_accelerator(fitting.train)
+    inputs, accelerator = read_task_data(paths), make_accelerator(fitting.train)
     members = load_members(fitting, paths, record, inputs, accelerator.device)
     views = out_of_fold(members, accelerator)
     assert set(views[VIEW]) == {0, 1}
@@ -69,7 +69,7 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
     merged = fuse_members(task, of_images(members, test, accelerator, FITTED), FITTED)
     pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)
     assert read_json(paths.evaluate / "finish.json") == FITTED
-    rows = [finish_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
+    rows = [postprocess_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
     assert len(rows[0]) < len(rows[1])
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: fitting)
     predict_files("smear_demo", [paths.raw / name for name in inputs.test], paths.root / "out.csv", paths.root)

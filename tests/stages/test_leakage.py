@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tropho.evaluation.leaks import shared_with
+from tropho.evaluation.leaks import find_leaks
 
 
 def test_groups_and_duplicates_count_and_missing_ones_do_not():
@@ -14,6 +14,6 @@ def test_groups_and_duplicates_count_and_missing_ones_do_not():
         },
         dtype="string",
     )
-    assert shared_with(images, ["c", "d", "e", "g"], ["a", "b", "f"]) == ["c", "d"]
-    assert shared_with(images, ["e", "g"], ["a", "b", "f"]) == []
-    assert shared_with(images, [], ["a"]) == []
+    assert find_leaks(images, ["c", "d", "e", "g"], ["a", "b", "f"]) == ["c", "d"]
+    assert find_leaks(images, ["e", "g"], ["a", "b", "f"]) == []
+    assert find_leaks(images, [], ["a"]) == []

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from tropho.data.task_data import Truth
-from tropho.inference.ensemble_members import Member
+from tropho.data.task_data import GroundTruth
+from tropho.inference.ensemble_members import EnsembleMember
 from tropho.inference.fuse_members import stack_members
 from tropho.inference.predictor import Predictor
 from tropho.stages.evaluate import _write_members
@@ -25,8 +25,8 @@ def test_a_find_of_a_class_that_was_left_out_is_no_false_alarm(settings, tmp_pat
     rows = [["a", "WBC", 0.5, 10.0, 10.0, 30.0, 30.0], ["b", "WBC", 0.9, 10.0, 10.0, 30.0, 30.0]]
     found = conform(pd.DataFrame(rows, columns=["image_id", "label", "score", *BOX]), DETECTIONS)
     boxes = conform(pd.DataFrame([["a", "WBC", 10.0, 10.0, 30.0, 30.0]], columns=["image_id", "label", *BOX]), BOXES)
-    truth = Truth(images, boxes, empty(BOXES))
-    members = [Member(name, {0: Predictor(task, None)}, None) for name in ("base", "x")]
+    truth = GroundTruth(images, boxes, empty(BOXES))
+    members = [EnsembleMember(name, {0: Predictor(task, None)}, None) for name in ("base", "x")]
     scores = _write_members(members, stack_members({"base": found, "x": found}), truth, tmp_path)
     together = task.score(truth, task.finish(found, ignored=truth.ignored))
     assert together == pytest.approx(1.0)

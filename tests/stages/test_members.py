@@ -8,11 +8,11 @@ from PIL import Image
 from tropho.commands.predict_images import predict_files
 from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import read_json, sha256_of, write_json
-from tropho.images.cache import write_pack
+from tropho.images.cache import write_cache
 from tropho.paths import Paths
 from tropho.stages import evaluate, train
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
-from tropho.tracking import NullTracker
+from tropho.tracking import DummyTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
 SMALL = {
@@ -30,7 +30,7 @@ OTHER = {"other": {"train.seed": 1, "augment.image_size": 16, "model.name": "mlp
 def untracked(monkeypatch):
     monkeypatch.setattr(ClassificationEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: NullTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def paths(tmp_path, rng):
     write_json(paths.audit / "summary.json", {"classes": CLASSES})
     folds = [number // 8 if number < 16 else -1 for number in range(20)]
     write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)
-    write_pack(images.drop(columns="sha256"), paths.raw, paths.augmented / "pack", 24)
+    write_cache(images.drop(columns="sha256"), paths.raw, paths.augmented / "pack", 24)
     return paths
 
 
@@ -81,10 +81,10 @@ def fits(monkeypatch):
 def test_other_pixels_are_trained_on_anew(chosen, paths, fits, change):
     train.run(chosen(), paths.root)
     images = pd.read_csv(paths.audit / "images.csv")[["image_id", "path"]]
-    write_pack(images, paths.raw, paths.augmented / "pack", 24)
+    write_cache(images, paths.raw, paths.augmented / "pack", 24)
     train.run(chosen(), paths.root)
     assert len(fits) == 1
-    write_pack(images, paths.raw, paths.augmented / "pack", 24, **change)
+    write_cache(images, paths.raw, paths.augmented / "pack", 24, **change)
     train.run(chosen(), paths.root)
     assert len(fits) == 2
 

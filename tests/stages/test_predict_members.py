@@ -11,7 +11,7 @@ from stages.records import fold_entry
 from tropho.commands.predict_images import predict_files
 from tropho.config.load import member_settings
 from tropho.errors import DataError
-from tropho.evaluation.manifest import write_evaluated
+from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
 from tropho.paths import Paths
 from tropho.tasks import build_task
@@ -106,7 +106,7 @@ def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
     paths = ensemble("cells_demo", ["b"], **changes)
     evaluated = settings("cells_demo", **SMALL["cells_demo"])
     write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
-    write_evaluated(paths.evaluate, {**read_json(paths.models / "run.json"), **then}, evaluated)
+    write_manifest(paths.evaluate, {**read_json(paths.models / "run.json"), **then}, evaluated)
     if named is None:
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
         return
@@ -123,7 +123,7 @@ def test_results_that_do_not_say_what_they_are_of_ask_for_evaluate(ensemble, bla
 
 def test_fitted_weights_of_the_members_are_used(ensemble, settings, blank, tmp_path):
     paths = ensemble("cells_demo", ["b"])
-    write_evaluated(paths.evaluate, read_json(paths.models / "run.json"), settings("cells_demo"))
+    write_manifest(paths.evaluate, read_json(paths.models / "run.json"), settings("cells_demo"))
     columns = [f"p_{name}" for name in CLASSES["cells_demo"]]
     found = {}
     for share in (0.0, 1.0, 0.25):

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from tropho.commands import predict_images
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
 from tropho.evaluation import results_writer
-from tropho.evaluation.manifest import check_evaluated, write_evaluated
-from tropho.evaluation.results_writer import Judged
+from tropho.evaluation.manifest import check_manifest, write_manifest
+from tropho.evaluation.results_writer import ResultsWriter
 from tropho.files import write_json
 from tropho.images.decode import ImageReader
 from tropho.metrics.bootstrap import FEW_GROUPS
@@ -36,7 +36,7 @@ class Fixed:
 
 def truth_of(*image_ids, groups=None):
     images = pd.DataFrame({"image_id": image_ids, "group": groups or image_ids, "duplicate": pd.NA})
-    return Truth(images, pd.DataFrame({"image_id": []}))
+    return GroundTruth(images, pd.DataFrame({"image_id": []}))
 
 
 def rows(*image_ids):
@@ -45,7 +45,7 @@ def rows(*image_ids):
 
 @pytest.fixture
 def judged(tmp_path):
-    return Judged(Fixed(), {}, ImageReader(tmp_path), tmp_path)
+    return ResultsWriter(Fixed(), {}, ImageReader(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(("groups", "rough"), [(FEW_GROUPS - 1, True), (FEW_GROUPS, False), (1, True)])
@@ -117,14 +117,14 @@ def test_an_evaluation_is_of_its_models_and_settings(tmp_path, settings):
     paths = evaluate.Paths(tmp_path, made.name)
     record = {"folds": [{"fold": 0, "score": 0.5}]}
     with pytest.raises(DataError, match="does not say which"):
-        check_evaluated(paths, record, made)
-    write_evaluated(paths.evaluate, record, made)
-    check_evaluated(paths, record, made)
+        check_manifest(paths, record, made)
+    write_manifest(paths.evaluate, record, made)
+    check_manifest(paths, record, made)
     with pytest.raises(DataError, match=r"changed since: member base\)"):
-        check_evaluated(paths, {"folds": [{"fold": 0, "score": 0.6}]}, made)
+        check_manifest(paths, {"folds": [{"fold": 0, "score": 0.6}]}, made)
     other = settings("cells_demo", **{"predict.tta": ["identity", "hflip"]})
     with pytest.raises(DataError, match=r"changed since: predict\.tta\)"):
-        check_evaluated(paths, record, other)
+        check_manifest(paths, record, other)
 
 
 def test_the_images_to_submit_are_the_published_ones_or_those_held_out():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tropho.data.task_data import Inputs, Truth
+from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError, UsageError
 from tropho.tables import BOXES, empty
 from tropho.training import inputs as reading
@@ -14,11 +14,11 @@ from tropho.tuning import objective
 
 
 def grouped(*sizes):
-    """Inputs of two folds, the second of groups of these sizes."""
+    """TaskData of two folds, the second of groups of these sizes."""
     names = [f"{group}{number}" for group, size in zip("pqrstuv", sizes, strict=False) for number in range(size)]
     images = pd.DataFrame({"image_id": ["x", *names], "label": pd.NA, "width": 10, "height": 10})
     images["group"] = images["image_id"].str[0]
-    return Inputs(Truth(images, empty(BOXES)), {0: ["x"], 1: names}, [], None, [], "hash")
+    return TaskData(GroundTruth(images, empty(BOXES)), {0: ["x"], 1: names}, [], None, [], "hash")
 
 
 def test_a_search_is_judged_by_the_part_nearest_to_its_due_size():

@@ -10,12 +10,12 @@ from PIL import Image
 
 from conftest import ROOT
 from tropho.commands import leaderboard, record_score, status, summary, upload
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 from tropho.evaluation import register_ensemble
 from tropho.files import sha256_of, write_json
 from tropho.paths import Paths
 from tropho.submission.box_frame import to_stored_frame
-from tropho.submission.submission_log import LEDGER, enter, record
+from tropho.submission.submission_log import LEDGER, append, record
 from tropho.submission.target import audited_labels
 from tropho.tables import BOX, IMAGES, conform
 
@@ -174,7 +174,7 @@ def recorded(tmp_path):
     paths = Paths(tmp_path, "cells_demo")
     for day, digest in enumerate("ab", start=1):
         entry = {"task": "cells_demo", "sha256": digest * 64, "written": f"2026-01-0{day}T10:00:00", "score": 0.9}
-        enter(paths.ledger, paths.ledger_copy, {**entry, "score_name": "m", "run_id": f"r{digest}"})
+        append(paths.ledger, paths.ledger_copy, {**entry, "score_name": "m", "run_id": f"r{digest}"})
     record(paths.ledger, paths.ledger_copy, 0.85, 0.84, "aaa")
     return tmp_path
 
@@ -186,7 +186,7 @@ def test_public_scores_are_by_run(recorded):
     assert record_score.submissions(recorded, "smear_demo").empty
     paths = Paths(recorded, "cells_demo")
     lost = {"task": "cells_demo", "sha256": "c" * 64, "written": "2026-01-03", "score": 0.9}
-    enter(paths.ledger, paths.ledger_copy, lost)
+    append(paths.ledger, paths.ledger_copy, lost)
     record(paths.ledger, paths.ledger_copy, 0.5)
     assert set(record_score.public_scores(recorded, "cells_demo")) == {"ra"}
 
@@ -198,7 +198,7 @@ def test_a_score_is_recorded_for_the_file_that_is_there(recorded):
     paths.submission.write_text("not in the ledger")
     assert "submission bbbbbbbb" in record_score.record_score(recorded, "cells_demo", 0.71, None, None)
     entry = {"task": "cells_demo", "sha256": sha256_of(paths.submission), "written": "2025-01-01", "score": 0.5}
-    enter(paths.ledger, paths.ledger_copy, entry)
+    append(paths.ledger, paths.ledger_copy, entry)
     told = record_score.record_score(recorded, "cells_demo", 0.6, None, None)
     assert f"submission {sha256_of(paths.submission)[:8]}" in told
     assert "submission aaaaaaaa" in record_score.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
@@ -268,7 +268,7 @@ def test_the_best_of_those_that_compare_is_champion(tmp_path, monkeypatch, capsy
 
 def test_a_store_that_can_not_be_read_has_no_champion(tmp_path, monkeypatch):
     def away(*_):
-        raise OutsideError("away")
+        raise ExternalError("away")
 
     monkeypatch.setattr(register_ensemble, "best_runs", away)
     assert register_ensemble._is_best(Paths(tmp_path, "t"), "me", "k") is False

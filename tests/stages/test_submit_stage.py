@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from tropho.cli import app
 from tropho.errors import DataError, UsageError
-from tropho.evaluation.manifest import write_evaluated
+from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
 from tropho.paths import Paths
 from tropho.stages import submit
@@ -44,7 +44,7 @@ def small(settings, tmp_path, monkeypatch):
     write_table(images, paths.audit / "images.csv", IMAGES)
     splits = pd.DataFrame({"image_id": ids, "subset": "test", "fold": -1, "group": ids})
     write_table(splits, paths.splits, SPLITS)
-    write_evaluated(paths.evaluate, read_json(paths.models / "run.json"), made)
+    write_manifest(paths.evaluate, read_json(paths.models / "run.json"), made)
     evaluated(paths, 0.9)
     return made, tmp_path
 
@@ -122,11 +122,11 @@ def test_a_submission_without_test_predictions_is_not_entered(small, settings):
     )
     paths = Paths(root, made.name)
     record = read_json(paths.models / "run.json")
-    write_evaluated(paths.evaluate, record, held_back)
+    write_manifest(paths.evaluate, record, held_back)
     assert submit.run(held_back, root)["rows"] == 0
     assert read_ledger(paths.ledger, paths.ledger_copy).empty
     assert paths.ledger.exists()  # an output of the stage
-    write_evaluated(paths.evaluate, record, made)
+    write_manifest(paths.evaluate, record, made)
     submit.run(made, root)
     assert len(read_ledger(paths.ledger, paths.ledger_copy)) == 1
 
@@ -151,7 +151,7 @@ def test_predictions_of_other_models_or_views_are_not_submitted(small, settings,
     made, root = small
     paths = Paths(root, made.name)
     record = read_json(paths.models / "run.json")
-    write_evaluated(paths.evaluate, {**record, "folds": [{"fold": 0, "run_id": "r1"}]}, made)
+    write_manifest(paths.evaluate, {**record, "folds": [{"fold": 0, "run_id": "r1"}]}, made)
     write_json(paths.models / "run.json", {**record, "folds": [{"fold": 0, "run_id": run_id}]})
     now = settings("cells_demo", **{"model.name": "mlp", "model.hidden_units": [], "augment.image_size": 16, **changes})
     with pytest.raises(DataError, match=re.escape(asked)):

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from tropho.data.task_data import Inputs, Truth, read_inputs
+from tropho.data.task_data import GroundTruth, TaskData, read_task_data
 from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of, write_json
 from tropho.images.decode import DECODING
-from tropho.images.resized_cache import ShrunkPack
+from tropho.images.resized_cache import ResizedCache
 from tropho.inference import ensemble_members, trained_folds
 from tropho.inference.ensemble_members import CONFIG
 from tropho.inference.trained_folds import FILES
@@ -148,7 +148,7 @@ def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_,
 
 
 def test_inputs_are_read_by_fold_and_subset(smear_paths):
-    inputs = read_inputs(smear_paths)
+    inputs = read_task_data(smear_paths)
     assert {number: len(ids) for number, ids in inputs.folds.items()} == {0: 6, 1: 6}
     assert inputs.test == ["im12.png", "im13.png", "im14.png"]
     learned, judged = inputs.fold(0)
@@ -158,7 +158,7 @@ def test_inputs_are_read_by_fold_and_subset(smear_paths):
     assert inputs.at(64) is inputs
     assert inputs.at(100) is inputs
     smaller = inputs.at(63)
-    assert isinstance(smaller.pack, ShrunkPack)
+    assert isinstance(smaller.pack, ResizedCache)
     assert smaller.pack.size == 63
 
 
@@ -178,7 +178,7 @@ def inputs_of(folds_, regions=(), sizes=None):
     rows = [(each, "x", 0.0, 0.0, 1.0, 1.0) for each in regions]
     table = conform(pd.DataFrame(rows, columns=["image_id", "label", *BOX]), BOXES)
     pack = Sizes(**(sizes or dict.fromkeys(ids, (64, 64))))
-    return Inputs(Truth(images, empty(BOXES), table), folds_, [], pack, ["a"], "hash", DECODING)
+    return TaskData(GroundTruth(images, empty(BOXES), table), folds_, [], pack, ["a"], "hash", DECODING)
 
 
 def test_a_fold_must_leave_an_image_to_train_on(settings):

@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 
 from stages.test_members import chosen, paths, untracked  # noqa: F401 - fixtures
-from tropho.data.task_data import read_inputs
+from tropho.data.task_data import read_task_data
 from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.stages import evaluate, train, tune
 from tropho.tables import IMAGES, SPLITS, read_table, write_table
-from tropho.tracking import NullTracker
+from tropho.tracking import DummyTracker
 from tropho.tuning import objective
 
 SEARCH = {"tune.trials": 2, "tune.epochs": 1, "tune.space": {"train.lr": {"choices": [1.0e-3, 1.0e-2]}}}
@@ -27,7 +27,7 @@ def group(paths, size):  # noqa: F811
 @pytest.mark.parametrize("seed", range(5))
 def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: F811
     group(paths, size)
-    inputs = read_inputs(paths)
+    inputs = read_task_data(paths)
     held = objective.search_inputs(inputs, seed)
     rest, judges = held.fold(0)
     both = [set(each.images["image_id"]) for each in (rest, judges)]
@@ -42,11 +42,11 @@ def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: 
 def test_one_group_alone_can_not_be_divided(paths):  # noqa: F811
     group(paths, 8)
     with pytest.raises(DataError, match=r"all of one group.*set tune\.trials to 0"):
-        objective.search_inputs(read_inputs(paths), 0)
+        objective.search_inputs(read_task_data(paths), 0)
 
 
 def test_no_image_that_is_validated_later_chooses(chosen, paths, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(objective, "open_tracker", lambda root: NullTracker())
+    monkeypatch.setattr(objective, "open_tracker", lambda root: DummyTracker())
     seen = []
     fit = objective.fit
 
@@ -57,7 +57,7 @@ def test_no_image_that_is_validated_later_chooses(chosen, paths, monkeypatch):  
     monkeypatch.setattr(objective, "fit", watched)
     settings = chosen(**SEARCH, **{"tune.max_train_images": 5, "train.n_folds": None})
     assert set(tune.run(settings, paths.root)) == {"train.lr"}
-    first = set(read_inputs(paths).folds[0])
+    first = set(read_task_data(paths).folds[0])
     assert len(seen) == 2
     for trained, judged in seen:
         assert len(trained) == 5

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.submission.cv_gap import kendall_tau, partings
-from tropho.submission.submission_log import LEDGER, enter, keep_file, read_ledger, record
+from tropho.submission.cv_gap import cv_gap_warnings, kendall_tau
+from tropho.submission.submission_log import LEDGER, append, keep_file, read_ledger, record
 from tropho.tracking.provenance import stages_lock
 
 
@@ -30,9 +30,9 @@ def ledger_of(*rows):
 
 
 def test_a_file_is_entered_once(places):
-    enter(*places, entry("a"))
-    enter(*places, entry("b", 0.8, "2026-01-02T00:00:00"))
-    again = enter(*places, entry("a", written="2026-01-03T00:00:00"))
+    append(*places, entry("a"))
+    append(*places, entry("b", 0.8, "2026-01-02T00:00:00"))
+    again = append(*places, entry("a", written="2026-01-03T00:00:00"))
     assert again["sha256"].str[0].tolist() == ["a", "b"]
     kept = pd.read_csv(places[0], dtype=LEDGER)
     pd.testing.assert_frame_equal(kept, again)
@@ -40,8 +40,8 @@ def test_a_file_is_entered_once(places):
 
 
 def test_scores_are_recorded_for_the_newest_or_a_named_file(places):
-    enter(*places, entry("a"))
-    enter(*places, entry("b", written="2026-01-02T00:00:00"))
+    append(*places, entry("a"))
+    append(*places, entry("b", written="2026-01-02T00:00:00"))
     assert record(*places, 0.91)["sha256"].iloc[0] == "b" * 64
     record(*places, 0.88, 0.87, sha256="AAA")
     kept = read_ledger(*places)
@@ -56,8 +56,8 @@ def test_scores_are_recorded_for_the_newest_or_a_named_file(places):
     [(91.3, None, "0.913"), (0.9, "c", "fits no submission"), (0.9, "", "fits 2 submissions")],
 )
 def test_what_can_t_be_recorded_is_wrong_usage(places, public, digest, message):
-    enter(*places, entry("a"))
-    enter(*places, entry("b"))
+    append(*places, entry("a"))
+    append(*places, entry("b"))
     with pytest.raises(UsageError, match=message):
         record(*places, public, sha256=digest)
     assert read_ledger(*places)["public"].isna().all()
@@ -69,19 +69,19 @@ def test_nothing_to_record_for(places):
 
 
 def test_an_older_checkout_drops_nothing(places):
-    enter(*places, entry("a"))
+    append(*places, entry("a"))
     older = places[0].read_text()
-    enter(*places, entry("b", written="2026-01-02T00:00:00"))
+    append(*places, entry("b", written="2026-01-02T00:00:00"))
     record(*places, 0.91, sha256="a")
     places[0].write_text(older)
-    enter(*places, entry("c", written="2026-01-03T00:00:00"))
+    append(*places, entry("c", written="2026-01-03T00:00:00"))
     kept = pd.read_csv(places[0])
     assert kept["sha256"].str[0].tolist() == ["a", "b", "c"]
     assert kept["public"].iloc[0] == 0.91
 
 
 def test_a_later_score_replaces_an_earlier_one(places):
-    enter(*places, entry("a"))
+    append(*places, entry("a"))
     record(*places, 0.5)
     earlier = places[0].read_text()
     record(*places, 0.6)
@@ -91,7 +91,7 @@ def test_a_later_score_replaces_an_earlier_one(places):
 
 def test_entries_at_once_are_all_kept(places):
     threads = [
-        threading.Thread(target=enter, args=(*places, entry(digest, written=f"2026-01-01T00:00:0{digest}")))
+        threading.Thread(target=append, args=(*places, entry(digest, written=f"2026-01-01T00:00:0{digest}")))
         for digest in "0123456789"
     ]
     for thread in threads:
@@ -141,7 +141,7 @@ def test_tau_counts_pairs():
     ],
 )
 def test_partings(rows, words):
-    found = partings(ledger_of(*rows))
+    found = cv_gap_warnings(ledger_of(*rows))
     assert len(found) == len(words)
     for sentence, word in zip(found, words, strict=True):
         assert word in sentence

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.submission.cv_gap import ENOUGH, kendall_tau, partings, recorded
-from tropho.submission.submission_log import LEDGER, enter, read_ledger, record
+from tropho.submission.cv_gap import ENOUGH, cv_gap_warnings, kendall_tau, recorded
+from tropho.submission.submission_log import LEDGER, append, read_ledger, record
 from tropho.tracking.run_ids import RunIds
 
 
@@ -33,39 +33,39 @@ def test_submissions_count_once_both_scores_are_known():
 def test_the_ends_of_the_interval_lie_inside(public, told):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = partings(ledger_of((0.5, public, 0.25, 0.75)))
+        found = cv_gap_warnings(ledger_of((0.5, public, 0.25, 0.75)))
     assert [f"{public:.4f} lies outside" in each for each in found] == [True] * told
 
 
 def test_without_an_interval_nothing_is_outside():
-    assert partings(ledger_of((0.5, 0.1, np.nan, np.nan))) == []
-    assert partings(ledger_of((0.5, 0.5, np.nan, np.nan), (0.5, 0.1, np.nan, np.nan))) == []
+    assert cv_gap_warnings(ledger_of((0.5, 0.1, np.nan, np.nan))) == []
+    assert cv_gap_warnings(ledger_of((0.5, 0.5, np.nan, np.nan), (0.5, 0.1, np.nan, np.nan))) == []
 
 
 def test_a_gap_may_differ_by_the_yardstick():
     same = (0.5, 0.5, 0.25, 0.75)
-    assert partings(ledger_of(same, (0.5, 0.75, 0.25, 0.75))) == []
-    (told,) = partings(ledger_of(same, (0.5, 0.76, 0.25, 0.75)))
+    assert cv_gap_warnings(ledger_of(same, (0.5, 0.75, 0.25, 0.75))) == []
+    (told,) = cv_gap_warnings(ledger_of(same, (0.5, 0.76, 0.25, 0.75)))
     assert "+0.2600 from its cross-validated one, where +0.0000 is usual" in told
-    (told,) = partings(ledger_of(same, (0.5, 0.24, 0.25, 0.75)))
+    (told,) = cv_gap_warnings(ledger_of(same, (0.5, 0.24, 0.25, 0.75)))
     assert "-0.2600 from" in told
 
 
 def test_the_newest_gap_is_measured_against_the_median_of_the_earlier_ones():
     wide = (0.25, 0.75)
     earlier = [(0.5, 0.5, *wide), (0.5, 0.625, *wide), (0.5, 0.75, *wide)]
-    (told,) = partings(ledger_of(*earlier, (0.5, 1.0, *wide)))
+    (told,) = cv_gap_warnings(ledger_of(*earlier, (0.5, 1.0, *wide)))
     assert "+0.5000 from its cross-validated one, where +0.1250 is usual" in told
-    assert partings(ledger_of(*earlier, (0.5, 0.25, *wide))) != []  # 0.375 from it
-    assert partings(ledger_of(*earlier, (0.5, 0.875, *wide))) == []  # 0.25 from it
-    assert partings(ledger_of(*earlier, (0.5, 0.875, 0.375, 0.625))) != []  # the newest one's interval counts
+    assert cv_gap_warnings(ledger_of(*earlier, (0.5, 0.25, *wide))) != []  # 0.375 from it
+    assert cv_gap_warnings(ledger_of(*earlier, (0.5, 0.875, *wide))) == []  # 0.25 from it
+    assert cv_gap_warnings(ledger_of(*earlier, (0.5, 0.875, 0.375, 0.625))) != []  # the newest one's interval counts
     narrow = [(score, public, 0.4, 0.6) for score, public, *_ in earlier]
-    assert partings(ledger_of(*narrow, (0.5, 0.875, *wide))) == []
+    assert cv_gap_warnings(ledger_of(*narrow, (0.5, 0.875, *wide))) == []
 
 
 def test_orders_that_neither_agree_nor_part_are_no_warning():
     rows = [(0.5, 0.5, 0, 1)] * ENOUGH
-    assert partings(ledger_of(*rows)) == []
+    assert cv_gap_warnings(ledger_of(*rows)) == []
     assert kendall_tau(np.array([1.0, 2.0]), np.array([1.0, 1.0])) == 0
     assert kendall_tau(np.array([1.0, 2.0, 2.0]), np.array([3.0, 1.0, 2.0])) == pytest.approx(-2 / 3)
     assert kendall_tau(np.array([1.0]), np.array([1.0])) == 0
@@ -73,23 +73,23 @@ def test_orders_that_neither_agree_nor_part_are_no_warning():
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
 def test_perfect_and_worthless_scores_can_be_recorded(places, score):
-    enter(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
+    append(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
     row = record(*places, score, score)
     assert (row["public"].item(), row["private"].item()) == (score, score)
 
 
 @pytest.mark.parametrize(("public", "private"), [(-0.01, None), (1.01, None), (0.5, 1.5), (0.5, -1.0)])
 def test_other_scores_are_no_scores(places, public, private):
-    enter(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
+    append(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
     with pytest.raises(UsageError, match="between 0 and 1"):
         record(*places, public, private)
 
 
 def test_the_newest_of_three_is_the_third(places):
     for day, digest in enumerate("abc", start=1):
-        enter(*places, {"task": "t", "sha256": digest * 64, "written": f"2026-01-0{day}"})
+        append(*places, {"task": "t", "sha256": digest * 64, "written": f"2026-01-0{day}"})
     assert record(*places, 0.5)["sha256"].item() == "c" * 64
-    assert enter(*places, None)["public"].tolist()[2] == 0.5
+    assert append(*places, None)["public"].tolist()[2] == 0.5
     assert len(read_ledger(*places)) == 3
 
 

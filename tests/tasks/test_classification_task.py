@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.tables import BOXES, IMAGES, empty
@@ -16,7 +16,7 @@ CLASSES = ["cat", "dog", "emu"]
 
 def truth_of(labels):
     images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
-    return Truth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
+    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 import torch
 import yaml
 
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Truth
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.images.cache import Pack, write_pack
+from tropho.images.cache import ImageCache, write_cache
 from tropho.images.decode import ImageReader
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -36,7 +36,7 @@ def output(boxes, scores, labels, presence):
 def truth_of(image_ids, boxes):
     images = pd.DataFrame({"image_id": image_ids}).reindex(columns=list(IMAGES))
     rows = pd.DataFrame(boxes, columns=["image_id", "label", *BOX]) if boxes else empty(BOXES)
-    return Truth(images.astype(IMAGES), conform(rows, BOXES))
+    return GroundTruth(images.astype(IMAGES), conform(rows, BOXES))
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_every_image_is_in_the_submission(task):
 def test_finds_in_an_image_said_to_be_empty_are_suspect_labels(task):
     boxes = [[f"im{number}", "WBC", 20.0, 20.0, 60.0, 70.0] for number in range(9)]
     truth = truth_of([*(row[0] for row in boxes), "none"], boxes)
-    truth = Truth(truth.images.assign(width=200, height=100), truth.boxes)
+    truth = GroundTruth(truth.images.assign(width=200, height=100), truth.boxes)
     found = task.to_table([output([[10, 10, 30, 35]], [0.9], [1], 0.9)] * 10, list(truth.images["image_id"]), Sizes())
     suspects = build_evaluator(task).label_issues(truth, task.finish(found))
     told = suspects[["image_id", "kind", "action", "label", *BOX]].to_numpy().tolist()
@@ -145,10 +145,10 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
     for image_id in ("a", "b", "c"):
         cv2.imwrite(str(tmp_path / f"{image_id}.png"), np.zeros((20, 40, 3), np.uint8))
     files = pd.DataFrame({"image_id": ["a", "b", "c"], "path": ["a.png", "b.png", "c.png"]})
-    write_pack(files, tmp_path, tmp_path / "pack", 32)
-    pack = Pack(tmp_path / "pack")
+    write_cache(files, tmp_path, tmp_path / "pack", 32)
+    pack = ImageCache(tmp_path / "pack")
     truth = truth_of(["a", "b", "c"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
-    marked = Truth(truth.images.assign(ignored=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
+    marked = GroundTruth(truth.images.assign(ignored=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
     targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index, 0] for index in range(3))]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
     assert not any(task.dataset(pack, truth, train=True)[0, index, 0][1]["ignore"].any() for index in range(3))
@@ -161,7 +161,7 @@ def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
     fitted = task.fitted(truth, Sizes())
     assert fitted.model.fpn_levels == [3]  # 30 pixels after packing; 3 strides of P3 are 24
     assert not fitted.model.fit_levels
-    assert TaskSettings.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
+    assert TaskConfig.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
     fixed = build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
     assert fixed.fitted(truth, Sizes()) is fixed.settings
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.test_detection_task import Sizes, output, truth_of
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.images.annotated import REGION
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -28,9 +28,9 @@ def cells(settings):
     return lambda **changes: build_task(settings("cells_demo", **changes), CELLS)
 
 
-def labelled(*labels: str | None) -> Truth:
+def labelled(*labels: str | None) -> GroundTruth:
     images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
-    return Truth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
+    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
 
 
 def says(task, *rows: list[float]) -> pd.DataFrame:
@@ -92,18 +92,18 @@ def test_class_weights_by_hand():
 
 def test_truth_that_can_be_scored_against():
     images = labelled("cat", None, "dog").images.assign(status="ok")
-    assert Truth(images, empty(BOXES)).labelled.images["image_id"].tolist() == ["0", "2"]
+    assert GroundTruth(images, empty(BOXES)).labelled.images["image_id"].tolist() == ["0", "2"]
     boxed = truth_of(["0", "1", "2"], [["0", "WBC", 0, 0, 1, 1]])
-    boxed = Truth(boxed.images.assign(status="ok"), boxed.boxes)
+    boxed = GroundTruth(boxed.images.assign(status="ok"), boxed.boxes)
     assert boxed.labelled.images["image_id"].tolist() == ["0", "1", "2"]  # no object is a label too
-    marked = Truth(boxed.images.assign(status=["ok", "unlabelled", "ok"]), boxed.boxes)
+    marked = GroundTruth(boxed.images.assign(status=["ok", "unlabelled", "ok"]), boxed.boxes)
     assert marked.labelled.images["image_id"].tolist() == ["0", "2"]
-    assert Truth(images.drop(columns="ignored"), empty(BOXES)).ignored is None
-    assert Truth(images, empty(BOXES)).ignored.isna().all()
-    part = Truth(images, boxed.boxes, boxed.boxes).of(["2", "0"])
+    assert GroundTruth(images.drop(columns="ignored"), empty(BOXES)).ignored is None
+    assert GroundTruth(images, empty(BOXES)).ignored.isna().all()
+    part = GroundTruth(images, boxed.boxes, boxed.boxes).of(["2", "0"])
     assert part.images["image_id"].tolist() == ["2", "0"]
     assert len(part.boxes) == len(part.regions) == 1
-    assert len(Truth(images, boxed.boxes).of(["2"]).boxes) == 0
+    assert len(GroundTruth(images, boxed.boxes).of(["2"]).boxes) == 0
 
 
 @pytest.mark.parametrize("box", [[10, 60, 20, 70], [110, 10, 120, 20], [-9, 10, 0, 20], [10, 10, 10, 20]])
@@ -146,7 +146,7 @@ def test_an_image_of_ignored_regions_alone_does_not_count_where_there_is_a_negat
         pd.DataFrame([["b", "WBC", 0, 0, 50, 50, True]], columns=["image_id", "label", *BOX, "ignore"]), BOXES
     )
     truth = truth_of(["a", "b"], [["a", "WBC", 20, 20, 60, 70]])
-    truth = Truth(truth.images, truth.boxes, regions)
+    truth = GroundTruth(truth.images, truth.boxes, regions)
     task = detection()
     rows = [output([[10, 10, 30, 35]], [0.5], [1], 0.9), output([[60, 30, 80, 40]], [0.9], [1], 0.1)]
     table = task.to_table(rows, ["a", "b"], Sizes())

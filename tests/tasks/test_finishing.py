@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.metrics.leaderboard_bootstrap import claim_images, gain, rank_images
-from tropho.metrics.leaderboard_map import claim, leaderboard_map, rank
+from tropho.metrics.leaderboard_bootstrap import match_images, rank_images, score_gain
+from tropho.metrics.leaderboard_map import leaderboard_map, match_ground_truth, rank
 from tropho.tables import BOX
-from tropho.tasks.postprocess import finish_detections, suppress
+from tropho.tasks.postprocess import drop_ignored_classes, postprocess_detections
 
 COLUMNS = ["image_id", "label", "score", *BOX]
 
@@ -26,21 +26,21 @@ TWO = table(
 
 
 def test_boxes_are_scaled_by_their_image() -> None:
-    scores = finish_detections(TWO, "NEG")["score"].tolist()
+    scores = postprocess_detections(TWO, "NEG")["score"].tolist()
     assert scores == pytest.approx([0.6, 0.45, 0.25, 0.05, 0.9], abs=1e-12)
-    pd.testing.assert_frame_equal(finish_detections(TWO, None), TWO)
+    pd.testing.assert_frame_equal(postprocess_detections(TWO, None), TWO)
 
 
 def test_classes_that_annotators_left_out_are_no_finds() -> None:
     ignored = pd.Series(['["W", "T"]', pd.NA], index=["a", "b"], dtype="string")
-    assert suppress(TWO, ignored)["image_id"].tolist() == ["a", "b", "b"]
-    assert finish_detections(TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
-    assert len(finish_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
+    assert drop_ignored_classes(TWO, ignored)["image_id"].tolist() == ["a", "b", "b"]
+    assert postprocess_detections(TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
+    assert len(postprocess_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
 
 
 def test_ranking_for_other_confidences_is_that_of_a_table_with_them(rng: np.random.Generator) -> None:
     truth, predictions, _ = scene(rng, 30)
-    claims = claim(truth, predictions)
+    claims = match_ground_truth(truth, predictions)
     for _ in range(5):
         scores = rng.random(len(predictions)).round(1)  # with ties
         found = claims.rank(scores)
@@ -77,11 +77,11 @@ def scene(
 def test_gain_is_the_difference_of_the_scores(rng: np.random.Generator) -> None:
     truth, predictions, groups = scene(rng, 30)
     boxes = truth[truth["label"] != "NEG"]
-    tables = (predictions, finish_detections(predictions, "NEG"))
+    tables = (predictions, postprocess_detections(predictions, "NEG"))
     plain, finished = (rank_images(list(groups.index), boxes, each, "NEG") for each in tables)
-    found = gain(finished, plain, groups)
+    found = score_gain(finished, plain, groups)
     assert found["value"] == pytest.approx(float(finished.score() - plain.score()), abs=1e-12)
     assert found["low"] <= found["value"] <= found["high"]
-    claims = claim_images(list(groups.index), boxes, predictions, "NEG")
-    same = gain(claims.rank(predictions["score"].to_numpy()), plain, groups)
+    claims = match_images(list(groups.index), boxes, predictions, "NEG")
+    same = score_gain(claims.rank(predictions["score"].to_numpy()), plain, groups)
     assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)

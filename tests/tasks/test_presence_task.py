@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from tropho.config.load import member_settings
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError, UsageError
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.inference.fuse_members import finish_members, fuse_members, stack_members
+from tropho.inference.fuse_members import fuse_members, postprocess_members, stack_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-from tropho.tasks.negative_task import PresenceTask
+from tropho.tasks.negative_task import NegativeTask
 
 CLASSES = ["Trophozoite", "WBC"]
 EMPTY = {"train.ensemble": {"wide": {"train.seed": 1}, "empty": {"model.name": "negative_classifier"}}}
@@ -22,14 +22,14 @@ EMPTY = {"train.ensemble": {"wide": {"train.seed": 1}, "empty": {"model.name": "
 def presence(settings):
     """The task of a presence member."""
     task = build_task(settings("smear_demo", **{"model.name": "negative_classifier"}), CLASSES)
-    assert isinstance(task, PresenceTask)
+    assert isinstance(task, NegativeTask)
     return task
 
 
-def truth_of(boxed: list[str], bare: list[str]) -> Truth:
+def truth_of(boxed: list[str], bare: list[str]) -> GroundTruth:
     images = conform(pd.DataFrame({"image_id": [*boxed, *bare]}).reindex(columns=list(IMAGES)), IMAGES)
     rows = [[each, "WBC", 10.0, 10.0, 30.0, 30.0] for each in boxed]
-    return Truth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES) if rows else empty(BOXES))
+    return GroundTruth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES) if rows else empty(BOXES))
 
 
 def says(**probability: float) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def test_it_never_changes_a_box(settings, rng, method):
 def test_p_negative_is_of_those_that_the_settings_name(settings, rng, chosen, expected):
     task = build_task(settings("smear_demo", **EMPTY, **chosen), CLASSES)
     tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
-    finished = finish_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
+    finished = postprocess_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
     negative = finished[finished["label"] == "NEG"].set_index("image_id")["score"]
     np.testing.assert_allclose(negative.loc[["a", "b"]], expected, atol=1e-12)
     raw = fuse_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))

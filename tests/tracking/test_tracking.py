@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 from tropho.paths import home_of
-from tropho.tracking import EndedEarlyError, NullTracker, best_runs, flatten, open_tracker, tracking_uri
+from tropho.tracking import DummyTracker, PrunedRunError, best_runs, flatten, open_tracker, tracking_uri
 from tropho.tracking.circuit_breaker import FIRST_PAUSE, CircuitBreaker
 from tropho.tracking.mlflow_names import mlflow_name
 from tropho.tracking.store import connect
@@ -178,7 +178,7 @@ def test_a_child_that_was_killed_goes_on_in_its_run(root, client):
 
 
 def test_an_early_end_is_no_failure(root, client):
-    class PrunedError(EndedEarlyError):
+    class PrunedError(PrunedRunError):
         outcome = "PRUNED"
 
     with pytest.raises(PrunedError), open_tracker(root).run("r", "t") as run:
@@ -257,7 +257,7 @@ def test_the_first_use_of_a_new_store_is_silent(tmp_path):
 def test_tracking_can_be_switched_off(root, monkeypatch):
     monkeypatch.setenv("TROPHO_TRACKING", "off")
     tracker = open_tracker(root)
-    assert isinstance(tracker, NullTracker)
+    assert isinstance(tracker, DummyTracker)
     with tracker.run("r", "t") as run:
         run.log_params({"a": 1})
         run.log_metrics({"b": 1.0}, step=1)
@@ -271,9 +271,9 @@ def test_tracking_can_be_switched_off(root, monkeypatch):
 
 def test_of_many_processes_the_first_keeps_records(root, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    assert isinstance(open_tracker(root), NullTracker)
+    assert isinstance(open_tracker(root), DummyTracker)
     monkeypatch.setenv("RANK", "0")
-    assert not isinstance(open_tracker(root), NullTracker)
+    assert not isinstance(open_tracker(root), DummyTracker)
 
 
 def test_a_store_that_can_t_be_read_costs_one_warning(tmp_path, capsys):
@@ -283,7 +283,7 @@ def test_a_store_that_can_t_be_read_costs_one_warning(tmp_path, capsys):
         with tracker.run("r", "t") as run:
             run.log_metrics({"a": 1.0})
     assert capsys.readouterr().err.count("Warning") == 1
-    with pytest.raises(OutsideError, match="can't be read"):
+    with pytest.raises(ExternalError, match="can't be read"):
         best_runs(tmp_path)
 
 

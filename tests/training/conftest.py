@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.data.task_data import Truth
-from tropho.images.cache import Pack, write_pack
+from tropho.data.task_data import GroundTruth
+from tropho.images.cache import ImageCache, write_cache
 from tropho.tables import BOXES, empty
 
 
@@ -19,5 +19,5 @@ def data(tmp_path):
         pixels = rng.integers(0, 100, (32, 32, 3)) + 100 * (number % 2)
         Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name)
     images = pd.DataFrame({"image_id": names, "path": names, "label": ["a", "b"] * 4})
-    write_pack(images, tmp_path, tmp_path / "pack", 32)
-    return Pack(tmp_path / "pack"), Truth(images, empty(BOXES))
+    write_cache(images, tmp_path, tmp_path / "pack", 32)
+    return ImageCache(tmp_path / "pack"), GroundTruth(images, empty(BOXES))

@@ -11,7 +11,7 @@ from torch import nn
 from tropho.errors import DataError
 from tropho.inference.predict import predict_all
 from tropho.training import loop
-from tropho.training.ema import WeightAverage
+from tropho.training.ema import ModelEma
 from tropho.training.loop import train_one_epoch
 
 
@@ -105,7 +105,7 @@ def test_a_backbone_is_frozen_for_so_many_epochs(epoch, frozen):
 
 def test_the_average_follows_every_step():
     model = Line()
-    average = WeightAverage(model, 0.5)
+    average = ModelEma(model, 0.5)
     run([1.0, 1.0, 1.0], model=model, average=average, rate=lambda epoch: 0.1)
     assert average.updates == 3
     assert average.model.top.weight.item() != 1.0

@@ -10,14 +10,14 @@ from tropho.errors import UsageError
 from tropho.inference.predict import predict
 from tropho.tasks import build_task
 from tropho.training import trainer as module
-from tropho.training.checkpoint import Checkpoint, Progress
-from tropho.training.trainer import Fold, fit, make_accelerator
+from tropho.training.checkpoint import Checkpoint, TrainState
+from tropho.training.trainer import Trainer, fit, make_accelerator
 
 MAKE = {"augment.image_size": 32, "augment.policy": "none", "model.name": "lenet"}
 
 
 class Counting:
-    """Stands for a Fold: its only weight is the number of epochs that it was trained."""
+    """Stands for a Trainer: its only weight is the number of epochs that it was trained."""
 
     def __init__(self, *_):
         self.judged = torch.nn.Linear(1, 1, bias=False)
@@ -43,7 +43,7 @@ def trained(settings, monkeypatch):
         train = {"val_interval": 1, **train}
         task = build_task(settings("cells_demo", **{f"train.{key}": value for key, value in train.items()}), ["a", "b"])
         told = iter(scores)
-        monkeypatch.setattr(module, "Fold", Counting)
+        monkeypatch.setattr(module, "Trainer", Counting)
         monkeypatch.setattr(module, "validate", lambda *_: next(told))
         fitted = fit(task, None, None, None, 0, checkpoint, on_epoch)
         assert fitted.progress.best_epoch == fitted.weights["weight"].item()
@@ -141,7 +141,7 @@ def test_accelerators_are_made_by_the_settings(settings):
 def fold_of(settings, data, **train):
     pack, truth = data
     made = settings("cells_demo", **MAKE, **{f"train.{key}": value for key, value in train.items()})
-    return Fold(build_task(made, ["a", "b"]), truth, pack, make_accelerator(made.train), 0)
+    return Trainer(build_task(made, ["a", "b"]), truth, pack, make_accelerator(made.train), 0)
 
 
 @pytest.mark.parametrize(("size", "steps"), [(3, 2), (4, 2), (8, 1), (9, 1)])
@@ -159,11 +159,11 @@ def test_a_fold_is_made_by_the_settings(settings, data):
 
 def test_scores_and_the_best_epoch_of_a_progress():
     rows = [{"epoch": 1.0, "seconds": 2.0}, {"epoch": 2.0, "score": nan, "seconds": 3.0}]
-    assert Progress(rows).scores == []
-    assert Progress(rows).find_best() == 2
-    assert Progress(rows).seconds == 5.0
+    assert TrainState(rows).scores == []
+    assert TrainState(rows).find_best() == 2
+    assert TrainState(rows).seconds == 5.0
     rows += [{"epoch": 3.0, "score": -0.5, "seconds": 1.0}, {"epoch": 4.0, "score": -0.5, "seconds": 1.0}]
-    assert Progress(rows).scores == [-0.5, -0.5]
-    assert Progress(rows).find_best() == 3
+    assert TrainState(rows).scores == [-0.5, -0.5]
+    assert TrainState(rows).find_best() == 3
     undefined = [{"epoch": float(number), "score": nan} for number in (1, 2, 3)]
-    assert Progress(undefined).find_best() == 3
+    assert TrainState(undefined).find_best() == 3

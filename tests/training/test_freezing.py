@@ -7,8 +7,8 @@ from torch import nn
 from tropho.models.backbone import stage_of
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
-from tropho.training.freeze import freeze
-from tropho.training.optimizer import parameter_groups
+from tropho.training.freeze import set_backbone_frozen
+from tropho.training.optimizer import param_groups
 from tropho.training.trainer import fit
 
 SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
@@ -58,12 +58,12 @@ def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -
 
 def test_lower_stages_learn_at_a_share_of_the_rate(settings) -> None:
     model = build_task(settings("cells_demo"), ["a", "b"]).model()
-    groups = parameter_groups(model, 0.1, layer_decay=0.5)
+    groups = param_groups(model, 0.1, layer_decay=0.5)
     shares = {id(each): group["share"] for group in groups for each in group["params"]}
     assert len(shares) == len(list(model.parameters()))
     found = {stage_of(name): shares[id(each)] for name, each in model.named_parameters()}
     assert found == {None: 1.0, 4: 0.5, 3: 0.25, 2: 0.125, 1: 0.0625, 0: 0.03125}
-    assert {(group["share"], group["weight_decay"]) for group in parameter_groups(model, 0.1)} == {(1, 0.1), (1, 0.0)}
+    assert {(group["share"], group["weight_decay"]) for group in param_groups(model, 0.1)} == {(1, 0.1), (1, 0.0)}
 
 
 def test_the_rate_of_a_step_is_the_group_s_share(settings, data) -> None:
@@ -88,7 +88,7 @@ def test_the_rate_of_a_step_is_the_group_s_share(settings, data) -> None:
 
 def test_networks_without_a_backbone_are_left_alone() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
-    freeze(model, True)
+    set_backbone_frozen(model, True)
     assert model[1].training
     assert all(each.requires_grad for each in model.parameters())
 
@@ -100,13 +100,13 @@ def test_of_a_frozen_model_only_what_is_on_top_follows_its_batches() -> None:
     model.top = nn.BatchNorm2d(2)
     for parameter in model.parameters():
         parameter.grad = torch.ones(2)
-    freeze(model.train(), True)
+    set_backbone_frozen(model.train(), True)
     assert [model.body.bn1.training, model.top.training] == [False, True]
     assert [model.body.bn1.weight.requires_grad, model.top.weight.requires_grad] == [False, True]
     assert model.body.bn1.weight.grad is None
     assert model.top.weight.grad is not None
     model.body.bn1.weight.grad = torch.ones(2)
-    freeze(model.train(), False)
+    set_backbone_frozen(model.train(), False)
     assert [model.body.bn1.training, model.top.training] == [True, True]
     assert model.body.bn1.weight.requires_grad
     assert model.body.bn1.weight.grad is not None

@@ -6,12 +6,12 @@ from torch import nn
 
 from tropho.config.load import with_overrides
 from tropho.models import build_model
-from tropho.training.layer_stats import FLAT, STEPS, LayerLog, slope_share
+from tropho.training.layer_stats import FLAT, STEPS, LayerStats, slope_share
 
 
 def test_gradients_and_outputs_are_those_of_the_layer() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 1))
-    log = LayerLog(model)
+    log = LayerStats(model)
     log.start()
     inputs = torch.randn(5, 2)
     hidden = model[0](inputs).detach()
@@ -29,7 +29,7 @@ def test_gradients_and_outputs_are_those_of_the_layer() -> None:
 
 def test_only_the_first_steps_are_measured() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
-    log = LayerLog(model)
+    log = LayerStats(model)
     log.start()
     for step in range(STEPS + 5):
         model(torch.full((1, 1), float(step < STEPS))).sum().backward()
@@ -60,7 +60,7 @@ def deep(settings, activation: str, init: str) -> dict[str, float]:
     made = with_overrides(settings("cells_demo"), {f"model.{key}": value for key, value in changes.items()})
     torch.manual_seed(0)
     model = build_model(made.model, "classification", 2, 16)
-    log = LayerLog(model)
+    log = LayerStats(model)
     log.start()
     images = torch.randint(0, 256, (32, 3, 16, 16), dtype=torch.uint8)
     nn.functional.cross_entropy(model(images), torch.arange(32) % 2).backward()
@@ -90,7 +90,7 @@ def test_saturation_is_seen(settings) -> None:
 def test_outputs_are_measured_in_the_first_steps_alone() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     nn.init.constant_(model[0].weight, 2.0)
-    log = LayerLog(model)
+    log = LayerStats(model)
     log.start()
     for step in range(STEPS + 3):
         model(torch.tensor([[float(step)], [step + 2.0]])).sum().backward()
@@ -103,7 +103,7 @@ def test_outputs_are_measured_in_the_first_steps_alone() -> None:
 def test_layers_that_do_not_learn_are_left_out() -> None:
     model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
     model[0].requires_grad_(requires_grad=False)
-    log = LayerLog(model)
+    log = LayerStats(model)
     log.start()
     model(torch.ones(1, 1)).sum().backward()
     model[1].weight.grad = None
@@ -119,7 +119,7 @@ def test_slopes_at_zero_and_just_at_the_limit() -> None:
     assert slope_share(nn.SELU(), torch.ones(1)).item() == pytest.approx(1 / 1.6732632423543772)
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.LeakyReLU(FLAT))
     nn.init.ones_(model[0].weight)
-    log = LayerLog(model)
+    log = LayerStats(model)
     log.start()
     model(-torch.ones(4, 1))
     assert log.finish()["idle/1"] == 0.0  # as steep as the limit is not below it

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tropho.training.lr_schedule import learning_rate, plateaus
+from tropho.training.lr_schedule import count_plateaus, lr_at
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def rates(settings):
 
     def at(*epochs, **changes):
         made = settings("cells_demo", **{"train.epochs": 10, **{f"train.{key}": each for key, each in changes.items()}})
-        return [learning_rate(made.train, epoch) / made.train.lr for epoch in epochs]
+        return [lr_at(made.train, epoch) / made.train.lr for epoch in epochs]
 
     return at
 
@@ -42,11 +42,11 @@ def test_steps_count_from_the_first_epoch_and_begin_where_the_warm_up_ends(rates
 def test_a_rate_drops_by_gamma_for_each_plateau(settings):
     changes = {"schedule": "plateau", "warmup_epochs": 0.0, "step_epochs": 2, "gamma": 0.3, "lr": 0.1}
     train = settings("cells_demo", **{f"train.{key}": each for key, each in changes.items()}).train
-    found = [learning_rate(train, 5.0, scores) for scores in ([], [1.0] * 3, [1.0] * 5, [-2.0, -3.0, -1.0])]
+    found = [lr_at(train, 5.0, scores) for scores in ([], [1.0] * 3, [1.0] * 5, [-2.0, -3.0, -1.0])]
     assert found == pytest.approx([0.1, 0.03, 0.009, 0.1])
 
 
 def test_a_plateau_ends_with_a_better_score():
-    assert plateaus([1, 1, 2, 2, 2, 2, 2], 2) == 2
-    assert plateaus([3, 2, 1], 1) == 2
-    assert plateaus([-1.0], 1) == 0
+    assert count_plateaus([1, 1, 2, 2, 2, 2, 2], 2) == 2
+    assert count_plateaus([3, 2, 1], 1) == 2
+    assert count_plateaus([-1.0], 1) == 0

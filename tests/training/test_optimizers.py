@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from tropho.training.optimizer import build_optimizer, parameter_groups
+from tropho.training.optimizer import build_optimizer, param_groups
 
 
 def network():
@@ -9,7 +9,7 @@ def network():
 
 
 def test_biases_and_norms_never_decay():
-    decayed, spared = parameter_groups(network(), 0.1)
+    decayed, spared = param_groups(network(), 0.1)
     assert [tuple(each.shape) for each in decayed["params"]] == [(4, 3, 3, 3), (2, 4)]
     assert all(each.ndim == 1 for each in spared["params"])
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
@@ -18,7 +18,7 @@ def test_biases_and_norms_never_decay():
 def test_every_trainable_parameter_is_in_one_group():
     model = network()
     model[0].weight.requires_grad_(requires_grad=False)
-    groups = parameter_groups(model, 0.1)
+    groups = param_groups(model, 0.1)
     found = [id(each) for group in groups for each in group["params"]]
     assert sorted(found) == sorted(id(each) for each in model.parameters() if each.requires_grad)
 

@@ -16,8 +16,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from tropho.data.task_data import Truth
-from tropho.images.cache import Pack, write_pack
+from tropho.data.task_data import GroundTruth
+from tropho.images.cache import ImageCache, write_cache
 from tropho.models import build_model
 from tropho.models.distributed import mean_over_processes
 from tropho.tables import BOXES, conform
@@ -73,14 +73,14 @@ def truth(tmp_path_factory):
         pixels = rng.integers(0, 100, (32, 32, 3)) + 100 * (number % 3 == 0)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
     images = pd.DataFrame({"image_id": names, "path": names, "label": ["a", "b", "b"] * 3})
-    write_pack(images, folder, folder / "pack", 32)
+    write_cache(images, folder, folder / "pack", 32)
     rows = [
         (f"{image}.png", "ab"[box % 2], 2.0 + box, 3.0, 18.0 + 2 * box, 20.0)
         for image in range(5)
         for box in range(image)
     ]
     boxes = conform(pd.DataFrame(rows, columns=list(BOXES)[:6]), BOXES)
-    return folder, Truth(images, boxes)
+    return folder, GroundTruth(images, boxes)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,9 @@ def run_together(command: list[str], cwd: Path, code: int = 0) -> str:
 def test_two_processes_end_with_what_one_gives(together, truth, settings, name):
     folder, known = truth
     task, changes = CASES[name]
-    alone = fit(build_task(settings(task, **{**PLAIN, **changes}), ["a", "b"]), Pack(folder / "pack"), known, known, 0)
+    alone = fit(
+        build_task(settings(task, **{**PLAIN, **changes}), ["a", "b"]), ImageCache(folder / "pack"), known, known, 0
+    )
     losses = [row["loss"] for row in alone.progress.history]
     assert literal_eval((together / f"{name}.losses").read_text()) == pytest.approx(losses, rel=1e-4)
     torch.testing.assert_close(load_file(together / f"{name}.safetensors"), alone.weights, rtol=1e-3, atol=2e-5)

@@ -13,15 +13,15 @@ from torch import nn
 
 from tropho.seeds import sample_seed
 from tropho.tasks import build_task
-from tropho.training.checkpoint import Checkpoint, Progress, drop_checkpoints
-from tropho.training.ema import WeightAverage
+from tropho.training.checkpoint import Checkpoint, TrainState, drop_checkpoints
+from tropho.training.ema import ModelEma
 from tropho.training.sampler import EpochSampler
 
 
 def test_the_average_follows_by_the_warmed_up_decay():
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 0.0)
-    average = WeightAverage(model, decay=0.5)
+    average = ModelEma(model, decay=0.5)
     expected = 0.0
     for step in range(1, 20):
         nn.init.constant_(model.weight, float(step))
@@ -33,7 +33,7 @@ def test_the_average_follows_by_the_warmed_up_decay():
 
 def test_the_average_takes_norm_statistics_and_counters():
     model = nn.BatchNorm1d(2)
-    average = WeightAverage(model, decay=0.9)
+    average = ModelEma(model, decay=0.9)
     model.train()(torch.randn(8, 2) + 5)
     average.update(model)
     assert average.model.num_batches_tracked == 1
@@ -48,7 +48,7 @@ def test_nothing_is_loaded_where_nothing_was_saved(tmp_path):
 def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     weights = {"weight": torch.randn(2, 3), "count": torch.tensor(4)}
-    progress = Progress([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
+    progress = TrainState([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
     progress.best_sha256 = checkpoint.save_best(1, weights)
     checkpoint.save(progress, model=weights)
     loaded, parts = checkpoint.load()
@@ -62,7 +62,7 @@ def test_a_kill_between_best_and_state_leaves_a_pair_that_fits(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     old, new = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
     sha256 = checkpoint.save_best(1, old)
-    checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model=old)
+    checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model=old)
     checkpoint.save_best(2, new)  # and here the process dies, before the state of epoch 2 is written
     progress, _ = checkpoint.load()
     assert checkpoint.load_best(progress)["weight"].item() == 0.0
@@ -72,7 +72,7 @@ def test_superseded_best_weights_are_dropped(tmp_path):
     checkpoint = Checkpoint(tmp_path)
     for epoch in (1, 2, 3):
         checkpoint.save_best(epoch, {"weight": torch.ones(1)})
-        checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=epoch), model={})
+        checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=epoch), model={})
     assert [path.name for path in tmp_path.glob("best-*")] == ["best-3.safetensors"]
 
 
@@ -140,7 +140,7 @@ def test_sample_seeds_differ_and_repeat():
 def test_a_damaged_checkpoint_is_not_loaded(tmp_path, capsys, name, harm):
     checkpoint = Checkpoint(tmp_path)
     sha256 = checkpoint.save_best(1, {"weight": torch.ones(3)})
-    checkpoint.save(Progress([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model={})
+    checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model={})
     path = tmp_path / name
     path.write_bytes(harm(path.read_bytes()))
     assert checkpoint.load() is None
@@ -156,13 +156,13 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path):
         with pytest.raises(OSError, match="No space left"):
             checkpoint.save_best(1, {"weight": torch.ones(3)})
         with pytest.raises(OSError, match="No space left"):
-            checkpoint.save(Progress([{"epoch": 1.0}]), model={})
+            checkpoint.save(TrainState([{"epoch": 1.0}]), model={})
 
 
 def test_a_checkpoint_without_best_weights_is_loaded(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
-    checkpoint.save(Progress([{"epoch": 1.0, "seconds": 2.0}]), model={})
-    assert checkpoint.load() == (Progress([{"epoch": 1.0, "seconds": 2.0}]), {"model": {}})
+    checkpoint.save(TrainState([{"epoch": 1.0, "seconds": 2.0}]), model={})
+    assert checkpoint.load() == (TrainState([{"epoch": 1.0, "seconds": 2.0}]), {"model": {}})
 
 
 @pytest.mark.parametrize(("days", "kept"), [(13.9, True), (14.1, False)])

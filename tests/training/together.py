@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from tropho.errors import TrophoError
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.tasks import build_task
 from tropho.training.trainer import fit, this_process
 
@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
         if name == "not_finite":
             spoil(task, state.process_index)
         try:
-            fitted = fit(task, Pack(folder / "pack"), truth, truth, 0)
+            fitted = fit(task, ImageCache(folder / "pack"), truth, truth, 0)
         except TrophoError as error:
             (folder / f"{name}.{state.process_index}.txt").write_text(str(error))
             continue

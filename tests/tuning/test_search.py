@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tropho.errors import DataError, OutsideError, UsageError
-from tropho.tracking import EndedEarlyError
+from tropho.errors import DataError, ExternalError, UsageError
+from tropho.tracking import PrunedRunError
 from tropho.tuning import Search
 from tropho.tuning.study_storage import open_storage, storage_address
 from tropho.tuning.trial_log import TrialLines
@@ -139,9 +139,9 @@ def test_what_is_not_the_trial_s_fault_ends_the_search_and_is_tried_again(search
     first = search(trials=3)
 
     def offline(settings, report):
-        raise OutsideError("no network.")
+        raise ExternalError("no network.")
 
-    for error in (OutsideError, OutsideError):
+    for error in (ExternalError, ExternalError):
         with pytest.raises(error):
             first.run(offline)
     second = search(trials=3)
@@ -222,7 +222,7 @@ def test_pruning_ends_a_tracked_run_as_planned(search):
         try:
             for epoch in (1, 2):
                 report(epoch, 1.0 - report.number)
-        except EndedEarlyError as error:
+        except PrunedRunError as error:
             ends.append(error.outcome)
             raise
         return 1.0 - report.number
@@ -367,9 +367,9 @@ def test_storages_that_can_t_be_opened(tmp_path):
     with pytest.raises(UsageError, match="can't be used"):
         open_storage("nonsense")
     (tmp_path / "x.db").write_text("no database" * 100)
-    with pytest.raises(OutsideError, match="can't be opened"):
+    with pytest.raises(ExternalError, match="can't be opened"):
         open_storage(f"sqlite:///{tmp_path}/x.db")
-    with pytest.raises((UsageError, OutsideError)) as caught:
+    with pytest.raises((UsageError, ExternalError)) as caught:
         open_storage("postgresql://user:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
 

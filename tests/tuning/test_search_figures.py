@@ -12,14 +12,14 @@ from rich.console import Console
 
 from tropho.errors import DataError
 from tropho.tuning import Search, search_plots
-from tropho.tuning.search import Report
-from tropho.tuning.search_space import Knob
+from tropho.tuning.search import TrialReporter
+from tropho.tuning.search_space import SearchParam
 from tropho.tuning.trial_log import TrialLines
 from tropho.tuning.trial_table import best_of, trials_table
 
 KNOBS = [
-    Knob("train.lr", FloatDistribution(1e-4, 1e-2, log=True)),
-    Knob(
+    SearchParam("train.lr", FloatDistribution(1e-4, 1e-2, log=True)),
+    SearchParam(
         "model.backbone",
         CategoricalDistribution(["resnet18", "resnet34"]),
         {each: each for each in ("resnet18", "resnet34")},
@@ -149,7 +149,7 @@ def test_a_trial_s_line_tells_its_place_and_the_best():
 def test_a_trial_ends_early_where_pruning_is_set_and_it_does_badly(prune, bad, ends):
     told = []
     trial_ = SimpleNamespace(number=3, report=lambda *given: told.append(given), should_prune=lambda: bad)
-    report = Report(trial_, {}, prune)
+    report = TrialReporter(trial_, {}, prune)
     if ends:
         with pytest.raises(optuna.TrialPruned, match="below the median after epoch 2"):
             report(2, 0.5)

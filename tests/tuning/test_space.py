@@ -4,14 +4,14 @@ import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from tropho.errors import UsageError
-from tropho.tuning.search_space import Knob, parse_space
+from tropho.tuning.search_space import SearchParam, parse_space
 
 
 @pytest.fixture
 def knob(settings):
     """The knob of one setting in a space."""
 
-    def made(key: str, **spec) -> Knob:
+    def made(key: str, **spec) -> SearchParam:
         (found,) = parse_space(settings("cells_demo", **{"tune.space": {key: spec}}))
         assert found.key == key
         return found

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.images.decode import Decoding, read_image
 from tropho.submission.box_frame import to_stored_frame
 from tropho.tables import BOX
@@ -322,7 +322,7 @@ def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
     found = summary(project)["value_range"]
     decoding = Decoding(value_range=(found["low"], found["high"]))
     images = project.table("t", "images").set_index("image_id")
-    pack = Pack(project.root / "data" / "augmented" / "t" / "pack")
+    pack = ImageCache(project.root / "data" / "augmented" / "t" / "pack")
     name = "spot/spot3.tif"
     pixels = read_image(project.root / "data" / "raw" / "t" / images.loc[name, "path"], decoding=decoding)
     assert np.ptp(pixels) > 200
@@ -396,7 +396,7 @@ def test_a_test_image_is_predicted_whatever_its_name_and_labels_are(project, rng
     assert status["p3.png"] == "mistyped"
     splits = pd.read_csv(project.root / "data" / "splits" / "t.csv")
     assert set(splits.loc[splits["subset"] == "test", "image_id"]) == {f"p{number}.png" for number in range(8, 12)}
-    pack = Pack(project.root / "data" / "augmented" / "t" / "pack")
+    pack = ImageCache(project.root / "data" / "augmented" / "t" / "pack")
     assert {f"p{number}.png" for number in range(8, 12)} <= set(pack.image_ids)
     assert "p2.png" not in pack
 

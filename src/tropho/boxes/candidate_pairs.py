@@ -7,11 +7,11 @@ import numpy as np
 from tropho.boxes.iou_pairs import Floats, Ints, ranges
 
 SLACK = 1e-9  # rounding must not lose a near pair
-ANYWHERE = 1e15  # sides of a box; infinity times no width would be undefined
+UNBOUNDED = 1e15  # sides of a box; infinity times no width would be undefined
 BLOCK = 12_000  # candidates that are looked at together; more would not fit the processor's cache
 
 
-def near_pairs(boxes: Floats, group: Ints, iou: float) -> tuple[Ints, Ints]:
+def candidate_pairs(boxes: Floats, group: Ints, iou: float) -> tuple[Ints, Ints]:
     """Every two boxes of a group that can overlap one and the same third box by more than `iou` each.
 
     The third may be any box, also one of the two. The distance 1 - overlap obeys the triangle inequality, so the
@@ -27,7 +27,7 @@ def near_pairs(boxes: Floats, group: Ints, iou: float) -> tuple[Ints, Ints]:
     Returns:
         (later, earlier) rows of each pair, by later row.
     """
-    reach = max(1 - iou, (1 / iou - 1) / 2) + SLACK if iou > 0 else ANYWHERE
+    reach = max(1 - iou, (1 / iou - 1) / 2) + SLACK if iou > 0 else UNBOUNDED
     order, place, starts, counts = _neighbours_in_strips(boxes, group, reach)
     xmin, ymin, xmax, ymax = np.ascontiguousarray(boxes[order].T)
     width, height = xmax - xmin, ymax - ymin
@@ -48,7 +48,7 @@ def near_pairs(boxes: Floats, group: Ints, iou: float) -> tuple[Ints, Ints]:
 
 
 def _close(columns: list[Floats], first: Ints, second: Ints, iou: float) -> tuple[Ints, Ints]:
-    """Those pairs of boxes that are near each other, as `near_pairs` has it.
+    """Those pairs of boxes that are near each other, as `candidate_pairs` has it.
 
     `columns` are xmin, xmax, ymin, ymax, x and y of the centre, how far it reaches in x and in y, and the area.
     """

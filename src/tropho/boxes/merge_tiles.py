@@ -44,7 +44,9 @@ class _Parts:
         return self.cut.any(dim=1)
 
 
-def merge_tiles(found: list[dict[str, Tensor]], windows: Tensor, size: tuple[int, int], most: int) -> dict[str, Tensor]:
+def merge_tile_boxes(
+    found: list[dict[str, Tensor]], windows: Tensor, size: tuple[int, int], most: int
+) -> dict[str, Tensor]:
     """The detections of an image from those of its tiles.
 
     Args:

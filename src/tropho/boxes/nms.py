@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tropho.boxes.candidate_pairs import near_pairs
+from tropho.boxes.candidate_pairs import candidate_pairs
 from tropho.boxes.iou_pairs import Floats, Ints, pair_iou
 
 
@@ -19,7 +19,7 @@ def nms(boxes: Floats, scores: Floats, group: Ints, iou: float) -> tuple[Ints, F
         Rows that are kept, by falling score, and their scores.
     """
     order = np.argsort(-scores, kind="stable")
-    later, earlier = near_pairs(boxes[order], group[order], iou)
+    later, earlier = candidate_pairs(boxes[order], group[order], iou)
     over = pair_iou(boxes[order[later]], boxes[order[earlier]]) > iou
     keep = np.ones(len(boxes), dtype=bool)
     for row, better in zip(later[over].tolist(), earlier[over].tolist(), strict=True):

@@ -7,7 +7,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from tropho.boxes.merge_tiles import merge_tiles
+from tropho.boxes.merge_tiles import merge_tile_boxes
 from tropho.config.model_config import STRIDE
 
 
@@ -28,7 +28,7 @@ def tile_windows(height: int, width: int, tile: int, overlap: int) -> Tensor:
     return torch.tensor([(x, y, x + sides[0], y + sides[1]) for y, x in product(rows, columns)])
 
 
-def predict_tiles(
+def predict_tiled(
     model: nn.Module, images: Tensor, tile: int, overlap: int, batch_size: int, most: int
 ) -> list[dict[str, Tensor]]:
     """What a detector finds in images that it looks at tile by tile.
@@ -62,10 +62,10 @@ def predict_tiles(
         for (row, _), output in zip(some, outputs, strict=True):
             found[row].append(output)
     shown = [windows[row] for row in lit.cpu()]
-    return [merge_tiles(each, where, (height, width), most) for each, where in zip(found, shown, strict=True)]
+    return [merge_tile_boxes(each, where, (height, width), most) for each, where in zip(found, shown, strict=True)]
 
 
-def by_own_size(
+def group_by_size(
     look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, sizes: Tensor
 ) -> list[dict[str, Tensor]]:
     """What is found in the images of a batch if those of one size are looked at together, without what pads them more.

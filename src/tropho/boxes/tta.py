@@ -9,11 +9,11 @@ from torch.nn import functional
 from tropho.config.predict_config import parse_view
 from tropho.orientation import SYMMETRIES
 
-View = str
+TtaView = str
 """`SYMMETRY` or `SYMMETRY@SCALE`; see tropho.config.predict_config."""
 
 
-def view_images(images: Tensor, view: View, stride: int = 1) -> Tensor:
+def view_images(images: Tensor, view: TtaView, stride: int = 1) -> Tensor:
     """The batch (B, C, H, W) as seen through a view, its sides padded with black to multiples of `stride`.
 
     It is resized, padded at the right and bottom, then turned. Without a scale nothing is padded: the batch's own
@@ -31,7 +31,7 @@ def view_images(images: Tensor, view: View, stride: int = 1) -> Tensor:
     return images.flip(reversed_dims) if reversed_dims else images
 
 
-def unview_boxes(boxes: Tensor, view: View, height: int, width: int, stride: int = 1) -> Tensor:
+def invert_boxes(boxes: Tensor, view: TtaView, height: int, width: int, stride: int = 1) -> Tensor:
     """Boxes (n, 4) xyxy in pixels of a view -> the same in pixels of the batch (height, width) it was made of."""
     symmetry, scale = parse_view(view)
     factors = [1.0, 1.0]
@@ -53,13 +53,13 @@ def unview_boxes(boxes: Tensor, view: View, height: int, width: int, stride: int
     return found if scale == 1.0 else found / found.new_tensor(factors * 2)
 
 
-def look_through(
-    view: View, look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
+def predict_view(
+    view: TtaView, look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
 ) -> list[dict[str, Tensor]]:
     """What `look` finds in the images (B, 3, H, W) as seen through a view, its "boxes" brought back to theirs."""
     height, width = images.shape[2:]
     outputs = look(view_images(images, view, stride))
-    return [{**each, "boxes": unview_boxes(each["boxes"], view, height, width, stride)} for each in outputs]
+    return [{**each, "boxes": invert_boxes(each["boxes"], view, height, width, stride)} for each in outputs]
 
 
 def _scaled(side: int, scale: float) -> int:

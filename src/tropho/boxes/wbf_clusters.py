@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tropho.boxes.candidate_pairs import near_pairs, stable_order
+from tropho.boxes.candidate_pairs import candidate_pairs, stable_order
 from tropho.boxes.iou_pairs import Floats, Ints
 
 LEAST = 1e-300  # boxes of score 0 are weighed by this, so that a mean of them alone is defined
@@ -50,7 +50,7 @@ def find_clusters(boxes: Floats, scores: Floats, group: Ints, iou: float) -> Clu
     fused = np.array(boxes.T, order="C")  # (4, N): numpy is fast along the last axis
     weight = np.maximum(scores, LEAST)
     sums = np.vstack([fused * weight, weight])  # (5, N), of the cluster up to each box
-    later, earlier, rounds = _rounds(*near_pairs(boxes, group, iou), count)
+    later, earlier, rounds = _rounds(*candidate_pairs(boxes, group, iou), count)
     joining = fused.take(later, axis=1)
     for pairs, starts, counts in rounds:
         new, old = later[pairs], earlier[pairs]

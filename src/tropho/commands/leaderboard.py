@@ -10,7 +10,7 @@ import pandas as pd
 from tropho.commands.record_score import WIDTH, number, print_submissions, public_scores
 from tropho.config.load import load_params, task_settings
 from tropho.config.retired import RETIRED
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import TrophoError
 from tropho.paths import Paths
 from tropho.tracking import best_runs, tracked_parameters
@@ -54,7 +54,7 @@ def _comparable(runs: pd.DataFrame) -> Iterable[pd.DataFrame]:
 
 def _present(task: str, params: dict[str, Any], root: Path) -> dict[str, str]:
     """Give the task's settings, those that the search chose included, as tracked; empty where it has none now."""
-    from tropho.training.inputs import tuned
+    from tropho.training.fingerprint import tuned
 
     try:
         settings = tuned(task_settings(task, params), Paths(root, task))
@@ -63,7 +63,7 @@ def _present(task: str, params: dict[str, Any], root: Path) -> dict[str, str]:
     return {key: str(value) for key, value in tracked_parameters(settings).items() if not _is_fitted(key, settings)}
 
 
-def _is_fitted(key: str, settings: TaskSettings) -> bool:
+def _is_fitted(key: str, settings: TaskConfig) -> bool:
     section, _, name = key.partition(".")
     if section != "model" or not settings.model.fit_levels:
         return False

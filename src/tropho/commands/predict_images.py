@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from tropho.config.load import load_task
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.audit.missing_labels import ignored_in
 from tropho.errors import DataError
-from tropho.evaluation.manifest import check_evaluated
+from tropho.evaluation.manifest import check_manifest
 from tropho.files import read_json
 from tropho.inference.ensemble import Ensemble
 from tropho.inference.ensemble_members import left_out_findings, load_folds
 from tropho.inference.predictor import best_device
-from tropho.log import say, track
+from tropho.log import info, track
 from tropho.paths import Paths
 from tropho.submission.layout import write_submission
 from tropho.submission.target import target_of
@@ -44,7 +44,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
         try:
             tables[name] = ensemble.predict_file(image, name)
         except DataError as error:
-            say(f"left out: {error}")
+            info(f"left out: {error}")
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
     predicted = list(tables)
@@ -58,12 +58,12 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 
 
-def _fitted(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
+def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
     """What evaluate learned of these models; None if nothing has been evaluated."""
     finish = paths.evaluate / "finish.json"
     if not finish.exists():
         return None
-    check_evaluated(paths, record, settings)
+    check_manifest(paths, record, settings)
     fitted: dict[str, Any] = read_json(finish)
     return fitted
 

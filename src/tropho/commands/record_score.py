@@ -6,9 +6,9 @@ import pandas as pd
 
 from tropho.config.load import load_params, task_settings
 from tropho.files import sha256_of
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
-from tropho.submission.cv_gap import partings
+from tropho.submission.cv_gap import cv_gap_warnings
 from tropho.submission.submission_log import LEDGER, read_ledger, record
 
 WIDTH = 120
@@ -75,8 +75,8 @@ def print_submissions(root: Path, task: str | None) -> None:
 def print_partings(root: Path, task: str | None) -> None:
     """Print where leaderboard and cross-validation part, a sentence each, on standard error."""
     for name, mine in submissions(root, task).groupby("task", sort=False):
-        for sentence in partings(mine):
-            say(f"{name}: {sentence}")
+        for sentence in cv_gap_warnings(mine):
+            info(f"{name}: {sentence}")
 
 
 def _cells(row: pd.Series) -> list[str]:

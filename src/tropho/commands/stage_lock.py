@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import UsageError
 from tropho.paths import Paths
 
@@ -28,7 +28,7 @@ LOOK = 0.5
 
 
 @contextmanager
-def running(settings: TaskSettings, stage: str, root: Path) -> Iterator[None]:
+def running(settings: TaskConfig, stage: str, root: Path) -> Iterator[None]:
     """Hold the lock of a task's stage, and end with DVC if DVC has started it.
 
     Several processes may search in one shared database, and those of a distributed training belong together.

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources import zindi
 from tropho.errors import DataError, UsageError
 from tropho.files import read_json, sha256_of
 from tropho.paths import Paths
 
 
-def upload(settings: TaskSettings, root: Path, comment: str | None) -> str:
+def upload(settings: TaskConfig, root: Path, comment: str | None) -> str:
     """Upload submissions/TASK.csv as `submit` wrote and checked it; returns a sentence with Zindi's id of it.
 
     Without a comment it says the cross-validated score and the first digits of the file's SHA-256.

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from tropho.config.types import AtLeastOne, Positive, Section, Seed, Share
 
 
-class DownloadSettings(Section):
+class DownloadConfig(Section):
     """Where the bytes come from."""
 
     source: Literal["local", "generator", "zindi", "huggingface", "kaggle"]
@@ -23,7 +23,7 @@ class DownloadSettings(Section):
     difficulty: Share
 
     @model_validator(mode="after")
-    def _source_has_its_key(self) -> "DownloadSettings":
+    def _source_has_its_key(self) -> "DownloadConfig":
         needed = {"local": "path", "huggingface": "repo", "kaggle": "repo"}.get(self.source)
         if needed and getattr(self, needed) is None:
             raise ValueError(f"source '{self.source}' needs the key '{needed}'")
@@ -37,7 +37,7 @@ COLUMN_ROLES = (
 """What a column of a table may be; the keys of audit.columns."""
 
 
-class AuditSettings(Section):
+class AuditConfig(Section):
     """How labels are read and what is counted as wrong with them."""
 
     format: Literal["boxes_csv", "coco", "voc", "yolo", "kitti", "image_folder", "label_csv"]
@@ -72,7 +72,7 @@ class AuditSettings(Section):
         return names
 
     @model_validator(mode="after")
-    def _negative_is_no_class(self) -> "AuditSettings":
+    def _negative_is_no_class(self) -> "AuditConfig":
         if self.negative is not None and not self.negative.strip():
             raise ValueError("negative is an empty name; null says that there is no such class")
         if self.negative is not None and self.negative in (self.classes or []):
@@ -99,7 +99,7 @@ class AuditSettings(Section):
         return path
 
 
-class SplitSettings(Section):
+class SplitConfig(Section):
     """Folds, and the test set where none is published."""
 
     published_val: Literal["merge", "keep"]

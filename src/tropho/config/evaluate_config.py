@@ -7,7 +7,7 @@ from pydantic import Field
 from tropho.config.types import Count, Pictures, Positive, Section
 
 
-class EvaluateSettings(Section):
+class EvaluateConfig(Section):
     """What is measured."""
 
     score_test: bool

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tropho.config.model_config import PRESENCE
+from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.presets import check_keys, chosen_preset, nearest
 from tropho.config.retired import is_retired, refuse_retired, sentence
-from tropho.config.task_config import BASE, SECTIONS, Kind, TaskSettings
+from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
 from tropho.errors import UsageError
 from tropho.tables import nfc
 
@@ -94,12 +94,12 @@ def _check_names(names: Iterable[Any]) -> None:
             )
 
 
-def load_task(task: str, path: Path = PARAMS) -> TaskSettings:
+def load_task(task: str, path: Path = PARAMS) -> TaskConfig:
     """One task's settings with the defaults filled in; raise UsageError naming the key that is wrong."""
     return task_settings(task, load_params(path))
 
 
-def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
+def task_settings(task: str, params: dict[str, Any]) -> TaskConfig:
     """Settings of a task in an already read params.yaml, validated.
 
     What the task's own sections say wins over its preset of the name `preset`, that over its kind's, that over
@@ -134,7 +134,7 @@ def task_settings(task: str, params: dict[str, Any]) -> TaskSettings:
     return settings
 
 
-def _check_space(settings: TaskSettings, where: str) -> None:
+def _check_space(settings: TaskConfig, where: str) -> None:
     """Raise UsageError if the search may come to a value that no training takes, before anything is searched."""
     for key, spec in settings.tune.space.items() if settings.tune.trials else ():
         ends = [spec[end] for end in ("low", "high") if end in spec] if isinstance(spec, dict) else []
@@ -146,17 +146,17 @@ def _check_space(settings: TaskSettings, where: str) -> None:
                 raise UsageError(f"{where}.tune.space.{key}: {error}") from None
 
 
-def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
+def member_settings(settings: TaskConfig) -> dict[str, TaskConfig]:
     """Settings of every model of a task's ensemble: its own as `base`, then train.ensemble, which have none themselves.
 
     Raises:
         UsageError: a member changes what members can't, or to what can't be, or the task's own model finds no boxes;
             the sentence names it.
     """
-    if settings.model.name == PRESENCE:
+    if settings.model.name == NEGATIVE_CLASSIFIER:
         raise UsageError(
-            f"tasks.{settings.name}.model.name '{PRESENCE}' finds no boxes and can't be a task's own model; make it a "
-            f"member, such as train.ensemble: {{empty: {{model.name: {PRESENCE}}}}}."
+            f"tasks.{settings.name}.model.name '{NEGATIVE_CLASSIFIER}' finds no boxes and can't be a task's "
+            f"own model; make it a member, such as train.ensemble: {{empty: {{model.name: {NEGATIVE_CLASSIFIER}}}}}."
         )
     train, predict = settings.train, settings.predict
     alone = {
@@ -167,14 +167,14 @@ def member_settings(settings: TaskSettings) -> dict[str, TaskSettings]:
     return {BASE: settings, **{name: _member(shared, name, changes) for name, changes in train.ensemble.items()}}
 
 
-def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSettings:
+def _member(base: TaskConfig, name: str, changes: dict[str, Any]) -> TaskConfig:
     where = f"tasks.{base.name}.train.ensemble.{name}"
     for key in changes:
         if key.partition(".")[0] not in MEMBERS_OWN or key in SHARED_BY_MEMBERS:
             raise UsageError(
                 f"{where} can't change '{key}': members share it; they differ in model, train and augment."
             )
-    classifies = changes.get("model.name") == PRESENCE
+    classifies = changes.get("model.name") == NEGATIVE_CLASSIFIER
     if classifies:  # it judges whole images
         base = base.model_copy(update={"augment": base.augment.model_copy(update=WHOLE_IMAGES)})
     try:
@@ -184,8 +184,8 @@ def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSetti
     partial = [key for key, off in WHOLE_IMAGES.items() if classifies and getattr(member.augment, key) != off]
     if partial:
         raise UsageError(
-            f"{where} can't set augment.{partial[0]}: model '{PRESENCE}' says whether there is anything in an image, "
-            "so that it is trained on whole images; remove it."
+            f"{where} can't set augment.{partial[0]}: model '{NEGATIVE_CLASSIFIER}' says whether there is anything in an "
+            "image, so that it is trained on whole images; remove it."
         )
     if member.augment.image_size > base.augment.image_size:
         raise UsageError(
@@ -195,7 +195,7 @@ def _member(base: TaskSettings, name: str, changes: dict[str, Any]) -> TaskSetti
     return member
 
 
-def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSettings:
+def with_overrides(settings: TaskConfig, overrides: dict[str, Any]) -> TaskConfig:
     """Settings with dotted keys changed, such as {"train.lr": 1e-3}; validated anew."""
     merged = settings.model_dump()
     for key, value in overrides.items():
@@ -209,9 +209,9 @@ def with_overrides(settings: TaskSettings, overrides: dict[str, Any]) -> TaskSet
     return _validated(merged, f"tasks.{settings.name}")
 
 
-def _validated(merged: dict[str, Any], where: str) -> TaskSettings:
+def _validated(merged: dict[str, Any], where: str) -> TaskConfig:
     try:
-        return TaskSettings.model_validate(merged)
+        return TaskConfig.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([where, *(str(part) for part in first["loc"])])
@@ -241,8 +241,8 @@ def _sentence(key: str, error: Any) -> str:
 
 
 def _fields_of(section: str) -> list[str]:
-    field = TaskSettings.model_fields.get(section)
-    kind = field.annotation if field else TaskSettings
+    field = TaskConfig.model_fields.get(section)
+    kind = field.annotation if field else TaskConfig
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 

@@ -45,14 +45,14 @@ BACKBONES = (
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
-PRESENCE = "negative_classifier"
+NEGATIVE_CLASSIFIER = "negative_classifier"
 """A detection model that finds no boxes: it says whether there are any."""
 
-IGNORES_REGIONS = ("fcos", "torchvision_fcos", PRESENCE)
+IGNORES_REGIONS = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
 """Detection models whose loss leaves ignored regions out."""
 
 
-class ModelSettings(Section):
+class ModelConfig(Section):
     """The network."""
 
     name: Literal[
@@ -134,7 +134,7 @@ class ModelSettings(Section):
         return self.fpn_levels
 
     @model_validator(mode="after")
-    def _levels_follow_each_other(self) -> "ModelSettings":
+    def _levels_follow_each_other(self) -> "ModelConfig":
         levels = self.fpn_levels
         if levels is None:
             if not self.fit_levels:
@@ -144,7 +144,7 @@ class ModelSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _anchors_make_sense(self) -> "ModelSettings":
+    def _anchors_make_sense(self) -> "ModelConfig":
         if self.regression_ranges is not None and sorted(set(self.regression_ranges)) != self.regression_ranges:
             raise ValueError(f"regression_ranges must rise, not {self.regression_ranges}")
         settled = self.fpn_levels is not None or self.name in TORCHVISION
@@ -160,13 +160,13 @@ class ModelSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _small_nets_have_their_norms(self) -> "ModelSettings":
+    def _small_nets_have_their_norms(self) -> "ModelConfig":
         if self.name in ("mlp", "lenet") and self.norm not in ("batch", "layer", "none"):
             raise ValueError(f"norm '{self.norm}' is for a resnet; {self.name} takes batch, layer or none")
         return self
 
     @model_validator(mode="after")
-    def _rt_detr_has_its_own_layers(self) -> "ModelSettings":
+    def _rt_detr_has_its_own_layers(self) -> "ModelConfig":
         if self.name == "rt_detr":
             if self.backbone not in RT_DETR_BACKBONES:
                 raise ValueError(f"rt_detr has no backbone '{self.backbone}'; it takes {', '.join(RT_DETR_BACKBONES)}")
@@ -175,7 +175,7 @@ class ModelSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _pretrained_weights_fit(self) -> "ModelSettings":
+    def _pretrained_weights_fit(self) -> "ModelConfig":
         if not self.pretrained:
             return self
         if self.name in ("mlp", "lenet"):

@@ -40,7 +40,7 @@ def _check_distinct(views: list[str]) -> list[str]:
 View = Annotated[str, AfterValidator(_check_view)]
 
 
-class PredictSettings(Section):
+class PredictConfig(Section):
     """How trained models look at an image; shared by evaluate, submit and predict."""
 
     tta: Annotated[list[View], Field(min_length=1), AfterValidator(_check_distinct)]
@@ -53,7 +53,7 @@ class PredictSettings(Section):
     negative_members: Annotated[list[str], Field(min_length=1)] | None
 
     @model_validator(mode="after")
-    def _tiles_get_on(self) -> "PredictSettings":
+    def _tiles_get_on(self) -> "PredictConfig":
         if self.tile_size is not None and self.tile_overlap >= self.tile_size:
             raise ValueError(f"tile_overlap must be less than tile_size, {self.tile_size}, not {self.tile_overlap}")
         return self

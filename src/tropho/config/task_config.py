@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tropho.config.data_config import AuditSettings, DownloadSettings, SplitSettings
-from tropho.config.evaluate_config import EvaluateSettings
-from tropho.config.model_config import CLASSIFIERS, PRESENCE, STRIDE, ModelSettings
-from tropho.config.predict_config import PredictSettings, parse_view
+from tropho.config.data_config import AuditConfig, DownloadConfig, SplitConfig
+from tropho.config.evaluate_config import EvaluateConfig
+from tropho.config.model_config import CLASSIFIERS, NEGATIVE_CLASSIFIER, STRIDE, ModelConfig
+from tropho.config.predict_config import PredictConfig, parse_view
 from tropho.config.types import AtLeastOne, Count, Epochs, NotNegative, Pixels, Positive, Section, Seed, Share
 
 Kind = Literal["classification", "detection"]
@@ -33,7 +33,7 @@ def _check_member(name: str) -> str:
 MemberName = Annotated[str, AfterValidator(_check_member)]
 
 
-class AugmentSettings(Section):
+class AugmentConfig(Section):
     """The pack of images at training size, and what may happen to them in training."""
 
     image_size: Pixels
@@ -47,13 +47,13 @@ class AugmentSettings(Section):
     zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
 
     @model_validator(mode="after")
-    def _zoom_range_rises(self) -> "AugmentSettings":
+    def _zoom_range_rises(self) -> "AugmentConfig":
         if self.zoom_range[0] > self.zoom_range[1]:
             raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
         return self
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> "AugmentSettings":
+    def _crop_fits(self) -> "AugmentConfig":
         if self.crop_size is not None and self.crop_size > self.image_size * self.zoom_range[1]:
             raise ValueError(
                 f"crop_size {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an "
@@ -68,7 +68,7 @@ class AugmentSettings(Section):
         return zoomed if self.crop_size is None else min(self.crop_size, zoomed)
 
 
-class TrainSettings(Section):
+class TrainConfig(Section):
     """The training loop."""
 
     n_folds: AtLeastOne | None
@@ -98,7 +98,7 @@ class TrainSettings(Section):
     ensemble: dict[MemberName, dict[str, Any]]
 
 
-class TuneSettings(Section):
+class TuneConfig(Section):
     """The search."""
 
     trials: Count
@@ -108,42 +108,42 @@ class TuneSettings(Section):
     storage: str | None
 
 
-class SubmitSettings(Section):
+class SubmitConfig(Section):
     """How the submission is written."""
 
 
-class ReportSettings(Section):
+class ReportConfig(Section):
     """The report page."""
 
 
-class TaskSettings(Section):
+class TaskConfig(Section):
     """One task: its kind, and every section with the defaults filled in."""
 
     name: str
     kind: Kind
     description: str
-    download: DownloadSettings
-    audit: AuditSettings
-    split: SplitSettings
-    augment: AugmentSettings
-    model: ModelSettings
-    train: TrainSettings
-    tune: TuneSettings
-    predict: PredictSettings
-    evaluate: EvaluateSettings
-    submit: SubmitSettings
-    report: ReportSettings
+    download: DownloadConfig
+    audit: AuditConfig
+    split: SplitConfig
+    augment: AugmentConfig
+    model: ModelConfig
+    train: TrainConfig
+    tune: TuneConfig
+    predict: PredictConfig
+    evaluate: EvaluateConfig
+    submit: SubmitConfig
+    report: ReportConfig
 
     @model_validator(mode="after")
-    def _model_fits_kind(self) -> "TaskSettings":
+    def _model_fits_kind(self) -> "TaskConfig":
         if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
             raise ValueError(f"model.name '{self.model.name}' can't do {self.kind}")
-        if self.model.name == PRESENCE and not self.audit.negative:
-            raise ValueError(f"model.name '{PRESENCE}' needs audit.negative, the class of empty images")
+        if self.model.name == NEGATIVE_CLASSIFIER and not self.audit.negative:
+            raise ValueError(f"model.name '{NEGATIVE_CLASSIFIER}' needs audit.negative, the class of empty images")
         return self
 
     @model_validator(mode="after")
-    def _batch_norm_has_values(self) -> "TaskSettings":
+    def _batch_norm_has_values(self) -> "TaskConfig":
         side = self.model.batch_norm_side
         if side is None or self.augment.shortest > side:
             return self
@@ -155,7 +155,7 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _network_fits_size(self) -> "TaskSettings":
+    def _network_fits_size(self) -> "TaskConfig":
         model, size = self.model, self.augment.image_size
         least = min(1.0, *(parse_view(view)[1] for view in self.predict.tta))
         if model.name == "lenet" and round(size * least) < LENET_SIDE:
@@ -171,7 +171,7 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _levels_fit_size(self) -> "TaskSettings":
+    def _levels_fit_size(self) -> "TaskConfig":
         levels, side = self.model.fpn_levels, max(STRIDE, self.augment.shortest)
         if self.kind == "detection" and self.model.has_own_levels and levels and 2 ** levels[-1] > 2 * side:
             raise ValueError(
@@ -181,7 +181,7 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _folds_are_there(self) -> "TaskSettings":
+    def _folds_are_there(self) -> "TaskConfig":
         if self.split.published_val == "keep" and self.train.n_folds != 1:
             raise ValueError("train.n_folds must be 1 where split.published_val is 'keep', which is the only fold")
         if self.train.n_folds is not None and self.train.n_folds > self.split.n_folds:
@@ -191,7 +191,7 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _there_is_a_backbone_to_tune(self) -> "TaskSettings":
+    def _there_is_a_backbone_to_tune(self) -> "TaskConfig":
         if not self.model.has_backbone and (self.train.freeze_backbone_epochs or self.train.layer_decay != 1.0):
             raise ValueError(
                 f"train.freeze_backbone_epochs and layer_decay need a ResNet, which '{self.model.name}' has not"
@@ -199,7 +199,7 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _augmentations_fit_kind(self) -> "TaskSettings":
+    def _augmentations_fit_kind(self) -> "TaskConfig":
         chosen = self.augment
         boxed = {
             "copy_paste_prob": bool(chosen.copy_paste_prob),
@@ -213,19 +213,19 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
-    def _negative_is_of_boxes(self) -> "TaskSettings":
+    def _negative_is_of_boxes(self) -> "TaskConfig":
         if self.kind == "classification" and self.audit.negative is not None:
             raise ValueError("audit.negative is for detection; in classification an image without findings has a class")
         return self
 
     @model_validator(mode="after")
-    def _finishing_has_a_negative(self) -> "TaskSettings":
+    def _finishing_has_a_negative(self) -> "TaskConfig":
         if self.predict.negative_members and not self.audit.negative:
             raise ValueError("predict.negative_members needs audit.negative, the class of empty images")
         return self
 
     @model_validator(mode="after")
-    def _members_are_fitted_as_fits_kind(self) -> "TaskSettings":
+    def _members_are_fitted_as_fits_kind(self) -> "TaskConfig":
         if self.kind == "detection" and self.predict.member_weights == "fitted":
             raise ValueError(
                 "predict.member_weights 'fitted' is for classification; detection has evaluate.postprocess_trials"
@@ -239,10 +239,12 @@ class TaskSettings(Section):
     @property
     def boxless(self) -> list[str]:
         """Members of the ensemble that find no boxes."""
-        return [name for name, changes in self.train.ensemble.items() if changes.get("model.name") == PRESENCE]
+        return [
+            name for name, changes in self.train.ensemble.items() if changes.get("model.name") == NEGATIVE_CLASSIFIER
+        ]
 
     @model_validator(mode="after")
-    def _prediction_fits_task(self) -> "TaskSettings":
+    def _prediction_fits_task(self) -> "TaskConfig":
         if self.predict.scaled and self.model.name == "mlp":
             raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
         if self.predict.tile_size is not None and self.kind == "classification":
@@ -253,5 +255,5 @@ class TaskSettings(Section):
 
 
 SECTIONS: tuple[str, ...] = tuple(
-    name for name in TaskSettings.model_fields if name not in {"name", "kind", "description"}
+    name for name in TaskConfig.model_fields if name not in {"name", "kind", "description"}
 )

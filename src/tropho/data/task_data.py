@@ -8,15 +8,15 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.files import fingerprint, read_json, sha256_of
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.images.decode import DECODING, Decoding
-from tropho.images.resized_cache import ShrunkPack
+from tropho.images.resized_cache import ResizedCache
 from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, split_regions
 
 
-class Sizes(Protocol):
-    """Whatever knows how large an image was, as (width, height) in pixels; a Pack does."""
+class ImageSizes(Protocol):
+    """Whatever knows how large an image was, as (width, height) in pixels; a ImageCache does."""
 
     def original_size(self, image_id: str) -> tuple[int, int]:
         """Before resizing."""
@@ -26,7 +26,7 @@ class Sizes(Protocol):
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What is known of some images.
 
     Attributes:
@@ -45,37 +45,37 @@ class Truth:
         return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
 
     @property
-    def labelled(self) -> "Truth":
+    def labelled(self) -> "GroundTruth":
         """The part that can be scored against: images with a label or, if there are boxes, with labels that count."""
         known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
         if "status" in self.images:
             known &= self.images["status"] != "unlabelled"
         return replace(self, images=self.images[known].reset_index(drop=True))
 
-    def of(self, image_ids: Iterable[str]) -> "Truth":
+    def of(self, image_ids: Iterable[str]) -> "GroundTruth":
         """The part that concerns these images, in their order."""
         ids = list(image_ids)
         boxes, regions = (
             table[table["image_id"].isin(ids)].reset_index(drop=True) for table in (self.boxes, self.regions)
         )
-        return Truth(self.images.set_index("image_id").loc[ids].reset_index(), boxes, regions)
+        return GroundTruth(self.images.set_index("image_id").loc[ids].reset_index(), boxes, regions)
 
 
 @dataclass(frozen=True)
-class Inputs:
+class TaskData:
     """A task's data, ready to train on."""
 
-    truth: Truth
+    truth: GroundTruth
     folds: dict[int, list[str]]
     """Image ids by fold number."""
     test: list[str]
-    pack: Pack
+    pack: ImageCache
     classes: list[str]
     data_hash: str
     decoding: Decoding = DECODING
     """How files became the pack's pixels."""
 
-    def fold(self, number: int) -> tuple[Truth, Truth]:
+    def fold(self, number: int) -> tuple[GroundTruth, GroundTruth]:
         """(training truth, validation truth) of a fold."""
         train = [each for fold, ids in self.folds.items() if fold != number for each in ids]
         return self.truth.of(train), self.truth.of(self.folds[number])
@@ -85,12 +85,12 @@ class Inputs:
         """The fold that each training image is validated in."""
         return {image_id: number for number, ids in self.folds.items() for image_id in ids}
 
-    def at(self, size: int) -> "Inputs":
+    def at(self, size: int) -> "TaskData":
         """The same with images of a longer side of at most `size` pixels."""
-        return self if size >= self.pack.size else replace(self, pack=ShrunkPack(self.pack.path, size))
+        return self if size >= self.pack.size else replace(self, pack=ResizedCache(self.pack.path, size))
 
 
-def read_inputs(paths: Paths) -> Inputs:
+def read_task_data(paths: Paths) -> TaskData:
     """Read what audit, split and augment wrote; raise DataError where it is missing, empty or damaged."""
     images = read_table(paths.audit / "images.csv", IMAGES)
     boxes = read_table(paths.audit / "boxes.csv", BOXES)
@@ -100,11 +100,11 @@ def read_inputs(paths: Paths) -> Inputs:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
-    pack = Pack(paths.augmented / "pack")
+    pack = ImageCache(paths.augmented / "pack")
     pack.check()
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
-    return Inputs(
-        truth=Truth(images, *split_regions(boxes)),
+    return TaskData(
+        truth=GroundTruth(images, *split_regions(boxes)),
         folds=folds,
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
         pack=pack,
@@ -114,6 +114,6 @@ def read_inputs(paths: Paths) -> Inputs:
     )
 
 
-def rows_of(truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+def rows_of(truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
     """The predictions for the images of `truth`."""
     return predictions[predictions["image_id"].isin(truth.images["image_id"])].reset_index(drop=True)

@@ -30,11 +30,13 @@ from tropho.boxes.nms import nms
 from tropho.evaluation.rank_issues import corrections_of, ranked, share_above
 from tropho.metrics.matching import close_pairs, match
 from tropho.tables import BOX, GIVEN, SUGGESTED
-from tropho.tasks.postprocess import suppress
+from tropho.tasks.postprocess import drop_ignored_classes
 
 NEAR = 0.25  # overlap from which a find and a box can mean the same object; two equal boxes 3/5 of a side apart
 LEAST = 0.5  # score of a suspect: more likely wrong than right
-DOUBT = 0.25  # probability that a box holds nothing, before finds are looked at; from LEAST it follows that a model
+PRIOR_BACKGROUND = (
+    0.25  # probability that a box holds nothing, before finds are looked at; from LEAST it follows that a model
+)
 # which misses a third of all boxes accuses none of them
 REASONS = {
     "unlabelled": "{found} found with {confidence:.2f}",
@@ -67,7 +69,7 @@ class Evidence:
     reach: float
 
 
-def suspect_boxes(
+def find_box_issues(
     images: pd.DataFrame,
     boxes: pd.DataFrame,
     predictions: pd.DataFrame,
@@ -88,7 +90,7 @@ def suspect_boxes(
     occupied = set(boxes["image_id"])
     images = images.set_index("image_id")
     if "ignored" in images and images["ignored"].notna().any():
-        boxes, finds = (suppress(table, images["ignored"]) for table in (boxes, finds))
+        boxes, finds = (drop_ignored_classes(table, images["ignored"]) for table in (boxes, finds))
     evidence = weigh(images, boxes, finds, iou)
     about_boxes = pd.concat([kind(evidence) for kind in (_not_found, _other_class, _misplaced, _double_box)])
     about_boxes = about_boxes.sort_values("score", ascending=False, kind="stable").drop_duplicates("truth")
@@ -104,14 +106,14 @@ def weigh(images: pd.DataFrame, boxes: pd.DataFrame, finds: pd.DataFrame, iou: f
     """Match boxes and finds; believe each find as often as its like is right, and doubt each box likewise."""
     matches, reach = match(boxes, finds, iou), min(NEAR, iou)
     truths, finds = matches.truths, matches.detections
-    finds = finds.assign(belief=beliefs(finds))
+    finds = finds.assign(belief=precision_at_score(finds))
     rows, places, overlaps = close_pairs(finds, truths, ["image_id"], reach)
     same = finds["label"].to_numpy(str)[rows] == truths["label"].to_numpy(str)[places]
     near = pd.DataFrame({"find": rows, "truth": places, "overlap": overlaps, "same": same})
     known = finds[["score", "belief", "hit"]].take(rows).reset_index(drop=True)
     decoys = mirrored(images, truths)
     best, by_chance = best_near(truths, finds, reach), best_near(decoys, finds, reach)
-    truths = truths.assign(best=best, empty=emptiness(truths["label"], best, decoys["label"], by_chance))
+    truths = truths.assign(best=best, empty=prob_background(truths["label"], best, decoys["label"], by_chance))
     return Evidence(truths, finds, pd.concat([near, known], axis=1), iou, reach)
 
 
@@ -141,7 +143,7 @@ def best_near(boxes: pd.DataFrame, finds: pd.DataFrame, reach: float) -> Floats:
     return best
 
 
-def emptiness(labels: pd.Series, best: Floats, decoy_labels: pd.Series, by_chance: Floats) -> Floats:
+def prob_background(labels: pd.Series, best: Floats, decoy_labels: pd.Series, by_chance: Floats) -> Floats:
     """(N,) how probable it is that a box holds nothing, by the best find near it: isotonic regression by class.
 
     Args:
@@ -155,13 +157,13 @@ def emptiness(labels: pd.Series, best: Floats, decoy_labels: pd.Series, by_chanc
         mine, decoys = (labels == name).to_numpy(bool), (decoy_labels == name).to_numpy(bool)
         seen = np.concatenate([best[mine], by_chance[decoys]])
         is_decoy = np.repeat([0.0, 1.0], [mine.sum(), decoys.sum()])
-        weight = np.where(is_decoy, DOUBT / max(1, decoys.sum()), (1 - DOUBT) / mine.sum())
+        weight = np.where(is_decoy, PRIOR_BACKGROUND / max(1, decoys.sum()), (1 - PRIOR_BACKGROUND) / mine.sum())
         curve = IsotonicRegression(y_min=0.0, y_max=1.0, increasing=False)
         empty[mine] = curve.fit_transform(seen, is_decoy, sample_weight=weight)[: mine.sum()]
     return empty
 
 
-def beliefs(finds: pd.DataFrame) -> Floats:
+def precision_at_score(finds: pd.DataFrame) -> Floats:
     """(N,) how often finds of the class are hits at each one's confidence: isotonic regression, class by class.
 
     A find counts among its like, so that one surprise among few finds is believed less than one among many.

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from tropho.data.task_data import Truth
-from tropho.evaluation.label_issues import suspect_classes
+from tropho.data.task_data import GroundTruth
+from tropho.evaluation.label_issues import find_label_issues
 from tropho.evaluation.member_weights import mixture_weights
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import fit_temperature, log_probabilities
 from tropho.metrics.classification_metrics import classification_intervals, classification_metrics
@@ -28,7 +28,9 @@ class ClassificationEvaluator:
     def __init__(self, task: ClassificationTask) -> None:
         self.task = task
 
-    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
+    def fit_fusion(
+        self, truth: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series
+    ) -> dict[str, Any]:
         """Fit {"weights": by member}, those of the mean with the least log-loss, if the settings ask for it."""
         if self.task.settings.predict.member_weights != "fitted" or len(tables) < 2:
             return {}
@@ -37,17 +39,17 @@ class ClassificationEvaluator:
         given = np.stack([values[np.arange(len(true)), true] for values in merged], axis=1)
         return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
 
-    def fit_postprocess(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+    def fit_postprocess(self, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """Fit {"temperature": T} with the least log-loss on these predictions."""
         values = self.task.probabilities(predictions, truth.images["image_id"])
         return {"temperature": fit_temperature(log_probabilities(values), self._labels(truth))}
 
-    def metrics(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
+    def metrics(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
         """Compute the metrics of metrics.classification."""
         values = self.task.probabilities(predictions, truth.images["image_id"])
         return classification_metrics(self._labels(truth), values, self.task.classes)
 
-    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
+    def thresholds(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Choose each class's threshold against the rest by `evaluate.min_recall` or `beta`."""
         labels, evaluate = truth.images["label"].to_numpy(), self.task.settings.evaluate
         values = self.task.probabilities(predictions, truth.images["image_id"])
@@ -56,13 +58,15 @@ class ClassificationEvaluator:
             for number, name in enumerate(self.task.classes)
         }
 
-    def label_issues(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+    def label_issues(self, truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
         """Rank labels by confident learning; see suspects.classes."""
         ids = truth.images["image_id"]
         values = self.task.probabilities(predictions, ids)
-        return suspect_classes(list(ids), self._labels(truth), values, self.task.classes)
+        return find_label_issues(list(ids), self._labels(truth), values, self.task.classes)
 
-    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    def tables(
+        self, truth: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]
+    ) -> dict[str, pd.DataFrame]:
         """Compute "metrics", and every quantity of the confusion matrix by the likeliest class and by thresholds."""
         true, values = self._labels(truth), self.task.probabilities(predictions, truth.images["image_id"])
         groups, beta = truth.images["group"].to_numpy(), self.task.settings.evaluate.beta
@@ -75,7 +79,7 @@ class ClassificationEvaluator:
             "quantities_at_thresholds": threshold_table(true, values, cuts, classes, groups, beta),
         }
 
-    def comments(self, truth: Truth, thresholds: dict[str, Any]) -> list[str]:
+    def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
         """Say where all images are of one class, and which wanted sensitivity no threshold reaches."""
         true = self._labels(truth)
         if len(np.unique(true)) == 1:
@@ -85,7 +89,7 @@ class ClassificationEvaluator:
 
     def plots(
         self,
-        truth: Truth,
+        truth: GroundTruth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
         reader: ImageReader,
@@ -98,7 +102,9 @@ class ClassificationEvaluator:
         classes = self.task.classes
         classification_figures(truth.images, predictions, classes, reader, folder, beta, gallery, thresholds, raw)
 
-    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, folder: Path) -> list[str]:
+    def explain(
+        self, model: nn.Module, truth: GroundTruth, predictions: pd.DataFrame, pack: ImageCache, folder: Path
+    ) -> list[str]:
         """Draw Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""
         labels = truth.images[["image_id", "label"]]
         table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
@@ -114,7 +120,7 @@ class ClassificationEvaluator:
         name = self.task.settings.model.name
         return [] if drawn else [f"There are no Grad-CAM maps: the {name} has no layer that keeps places apart."]
 
-    def _labels(self, truth: Truth) -> np.ndarray:
+    def _labels(self, truth: GroundTruth) -> np.ndarray:
         """Give the class number of each image, (N,) int64."""
         numbers = {name: number for number, name in enumerate(self.task.classes)}
         return truth.images["label"].map(numbers).to_numpy(dtype=np.int64)

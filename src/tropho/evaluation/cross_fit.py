@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import Evaluator
 from tropho.evaluation.fit_members import fit_members
-from tropho.inference.fuse_members import finish_members
+from tropho.inference.fuse_members import postprocess_members
 
 
-def deal_groups(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
+def group_kfold(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
     """Part of each image, (N,) int from 0: whole groups in an order drawn by `seed`, parts of about equal size.
 
     There may be fewer parts than asked for: one a group at most, and a large group can fill several.
@@ -22,10 +22,15 @@ def deal_groups(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
     return np.unique(groups.map(part).to_numpy(np.int64), return_inverse=True)[1]
 
 
-def cross_finish(
-    evaluator: Evaluator, truth: Truth, predictions: pd.DataFrame, groups: pd.Series, parts: int = 5, seed: int = 0
+def cross_fit_postprocess(
+    evaluator: Evaluator,
+    truth: GroundTruth,
+    predictions: pd.DataFrame,
+    groups: pd.Series,
+    parts: int = 5,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """`finish_members` of out-of-fold predictions, each part of the groups by what was fitted on the others.
+    """`postprocess_members` of out-of-fold predictions, each part of the groups by what was fitted on the others.
 
     Args:
         evaluator: fits; its task fuses and finishes.
@@ -38,7 +43,7 @@ def cross_finish(
     Returns:
         The finished table, its images in the order of `predictions`.
     """
-    part = pd.Series(deal_groups(groups, parts, seed), index=groups.index)
+    part = pd.Series(group_kfold(groups, parts, seed), index=groups.index)
     numbers = sorted(part.unique())
     tables = []
     for number in numbers:
@@ -48,9 +53,9 @@ def cross_finish(
             theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
             fitted = fit_members(evaluator, truth.of(others), theirs, groups[others])
         mine = predictions[predictions["image_id"].isin(part.index[part == number])]
-        tables.append(finish_members(evaluator.task, mine.reset_index(drop=True), fitted, truth.ignored))
+        tables.append(postprocess_members(evaluator.task, mine.reset_index(drop=True), fitted, truth.ignored))
     if not tables:
-        return finish_members(evaluator.task, predictions, ignored=truth.ignored)
+        return postprocess_members(evaluator.task, predictions, ignored=truth.ignored)
     finished = pd.concat(tables, ignore_index=True)
     place = {image_id: number for number, image_id in enumerate(predictions["image_id"].unique())}
     order = finished["image_id"].map(place).to_numpy().argsort(kind="stable")

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import pandas as pd
 from torch import nn
 
-from tropho.data.task_data import Truth
-from tropho.images.cache import Pack
+from tropho.data.task_data import GroundTruth
+from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.tasks.base import Task
 
@@ -23,7 +23,9 @@ class Evaluator(Protocol):
     def task(self) -> Task:
         """What trains and predicts."""
 
-    def fit_fusion(self, truth: Truth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
+    def fit_fusion(
+        self, truth: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series
+    ) -> dict[str, Any]:
         """Fit how `Task.merge` and `Task.fuse` combine out-of-fold predictions.
 
         Args:
@@ -35,35 +37,37 @@ class Evaluator(Protocol):
             What fusion uses, JSON-safe; {} where there is nothing to fit.
         """
 
-    def fit_postprocess(self, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+    def fit_postprocess(self, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
         """Fit `Task.finish` on raw out-of-fold predictions.
 
         Returns:
             What `Task.finish` uses, JSON-safe; {} where there is nothing to fit.
         """
 
-    def metrics(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, float]:
+    def metrics(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
         """Compute every metric, flat: `metric`, and `metric/class` by class; `Task.score_name` is among them."""
 
-    def thresholds(self, truth: Truth, predictions: pd.DataFrame) -> dict[str, Any]:
+    def thresholds(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Choose a decision threshold for each class on these out-of-fold predictions."""
 
-    def label_issues(self, truth: Truth, predictions: pd.DataFrame) -> pd.DataFrame:
+    def label_issues(self, truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
         """Rank the labels that out-of-fold predictions contradict: tables.SUSPECTS."""
 
-    def tables(self, truth: Truth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    def tables(
+        self, truth: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]
+    ) -> dict[str, pd.DataFrame]:
         """Compute tables with 95 % bootstrap intervals that resample whole groups; undefined values are NaN.
 
         Returns:
             Tables by name. One is "metrics": columns metric, value, low, high, `Task.score_name` among the metrics.
         """
 
-    def comments(self, truth: Truth, thresholds: dict[str, Any]) -> list[str]:
+    def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
         """Say in sentences what a reader of these results has to know."""
 
     def plots(
         self,
-        truth: Truth,
+        truth: GroundTruth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
         reader: ImageReader,
@@ -72,7 +76,9 @@ class Evaluator(Protocol):
     ) -> None:
         """Write every plot and gallery into `folder`, those of `raw` predictions beside where the two differ."""
 
-    def explain(self, model: nn.Module, truth: Truth, predictions: pd.DataFrame, pack: Pack, folder: Path) -> list[str]:
+    def explain(
+        self, model: nn.Module, truth: GroundTruth, predictions: pd.DataFrame, pack: ImageCache, folder: Path
+    ) -> list[str]:
         """Write pictures of what the model looks at into `folder`; return sentences on why there are none."""
 
 

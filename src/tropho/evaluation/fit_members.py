@@ -4,12 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.data.task_data import Truth
+from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import Evaluator
 from tropho.inference.fuse_members import MEMBER, fuse_tables, tables_by_member
 
 
-def fit_members(evaluator: Evaluator, truth: Truth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+def fit_members(
+    evaluator: Evaluator, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series
+) -> dict[str, Any]:
     """Fit fusion, then post-processing, on out-of-fold predictions.
 
     Args:

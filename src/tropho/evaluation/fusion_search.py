@@ -16,11 +16,11 @@ import pandas as pd
 
 from tropho.boxes.iou_pairs import Floats
 from tropho.boxes.wbf import Method, fuse
-from tropho.evaluation.cross_fit import deal_groups
-from tropho.evaluation.paired_gain import Tried, best_by_class, judged, part_weights, run_even_trials
+from tropho.evaluation.cross_fit import group_kfold
+from tropho.evaluation.paired_gain import Tried, best_by_class, paired_gain, part_weights, run_quasi_random_trials
 from tropho.metrics.leaderboard_bootstrap import rank_images
 from tropho.metrics.leaderboard_map import Ranking
-from tropho.tasks.postprocess import finish_detections, negative_probability
+from tropho.tasks.postprocess import negative_probability, postprocess_detections
 
 OVERLAP = (0.3, 0.8, 0.05)
 """Least, most and step."""
@@ -29,7 +29,7 @@ WEIGHT = (0.0, 1.0, 0.25)
 """Least, most and step; only their ratios count."""
 
 
-class Way(NamedTuple):
+class FusionParams(NamedTuple):
     """How a class is fused: `iou`, which has no meaning for the negative class, and the weight of each member."""
 
     iou: float
@@ -41,12 +41,12 @@ class Way(NamedTuple):
         return sum(weight > 0 for weight in self.weights) > 1
 
 
-Ways = Mapping[str, Way]
+Ways = Mapping[str, FusionParams]
 """By class."""
 
 
 @dataclass(frozen=True)
-class Members:
+class OofPredictions:
     """Out-of-fold predictions of an ensemble's members, or of one model's views, and their truth.
 
     Attributes:
@@ -70,7 +70,7 @@ class Members:
     @cached_property
     def part(self) -> pd.Series:
         """Part of each image, by image_id; groups stay whole."""
-        return pd.Series(deal_groups(self.groups), index=self.groups.index)
+        return pd.Series(group_kfold(self.groups), index=self.groups.index)
 
     @cached_property
     def factor(self) -> pd.Series:
@@ -117,7 +117,7 @@ class Members:
         return {name: ranked.average_precision(weights) for name, ranked in ranking.classes.items()}
 
 
-def search_fusion(members: Members, trials: int) -> dict[str, Any]:
+def search_fusion(members: OofPredictions, trials: int) -> dict[str, Any]:
     """Try so many ways beside the one set, and keep what holds.
 
     Returns:
@@ -129,16 +129,16 @@ def search_fusion(members: Members, trials: int) -> dict[str, Any]:
         return {}
     everything, by_part = _search(members, open_classes, trials)
     parts = [members.fuse(ways, members.part.index[members.part == number]) for number, ways in enumerate(by_part)]
-    crossed = finish_detections(pd.concat(parts, ignore_index=True), members.negative)
-    plain = finish_detections(members.fuse(members.as_set), members.negative)
-    found = judged(members.rank(crossed), members.rank(plain), members.groups)
+    crossed = postprocess_detections(pd.concat(parts, ignore_index=True), members.negative)
+    plain = postprocess_detections(members.fuse(members.as_set), members.negative)
+    found = paired_gain(members.rank(crossed), members.rank(plain), members.groups)
     if not found["kept"]:
         return {"gains": {"fusion": found}}
     overlaps = {label: way.iou for label, way in everything.items() if label != members.negative}
     return {"weights": members.weights(everything), "merge_iou": overlaps, "gains": {"fusion": found}}
 
 
-def _search(members: Members, open_classes: list[str], trials: int) -> tuple[Ways, list[Ways]]:
+def _search(members: OofPredictions, open_classes: list[str], trials: int) -> tuple[Ways, list[Ways]]:
     """The best way of each class on all images, and on those outside each part."""
     weights = part_weights(sorted(members.image_ids), members.part)
     tried: Tried = [(members.as_set, members.precisions(members.as_set, weights))]
@@ -150,12 +150,12 @@ def _search(members: Members, open_classes: list[str], trials: int) -> tuple[Way
         tried.append((ways, precisions))
         return float(np.mean([each[0] for each in precisions.values()]))
 
-    run_even_trials(objective, trials, "fusion")
+    run_quasi_random_trials(objective, trials, "fusion")
     best: list[Ways] = [{**members.as_set, **best_by_class(tried, row)} for row in range(len(weights))]
     return best[0], best[1:]
 
 
-def _draw(trial: Any, members: Members, label: str) -> Way:
+def _draw(trial: Any, members: OofPredictions, label: str) -> FusionParams:
     """A way to fuse a class; members that don't count in it as set stay out."""
     least, most, step = OVERLAP
     set_way = members.as_set[label]
@@ -163,10 +163,10 @@ def _draw(trial: Any, members: Members, label: str) -> Way:
     if label != members.negative:
         iou = round(trial.suggest_float(f"{label}/iou", least, most, step=step), 4)
     if not set_way.has_weights:
-        return Way(iou, set_way.weights)
+        return FusionParams(iou, set_way.weights)
     least, most, step = WEIGHT
     weights = tuple(
         trial.suggest_float(f"{label}/{name}", least, most, step=step) if weight else 0.0
         for name, weight in zip(members.tables, set_way.weights, strict=True)
     )
-    return Way(iou, weights if any(weights) else set_way.weights)
+    return FusionParams(iou, weights if any(weights) else set_way.weights)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from tropho.boxes.iou_pairs import Floats
 from tropho.evaluation.rank_issues import ranked
-from tropho.tables import SUSPECTS, empty
+from tropho.tables import LABEL_ISSUES, empty
 
 
-def suspect_classes(
+def find_label_issues(
     image_ids: Sequence[str], truth: NDArray[np.integer], probabilities: Floats, classes: Sequence[str]
 ) -> pd.DataFrame:
     """Suspect labels, tables.SUSPECTS; score is the probability of all classes but the label.
@@ -26,7 +26,7 @@ def suspect_classes(
         classes: C names.
     """
     if len(truth) == 0:
-        return empty(SUSPECTS)
+        return empty(LABEL_ISSUES)
     believed = np.where(probabilities >= _thresholds(truth, probabilities), probabilities, -1.0)
     likeliest, rows = believed.argmax(axis=1), np.arange(len(truth))
     own, other = probabilities[rows, truth], believed[rows, likeliest]

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import pandas as pd
 
 
-def shared_with(images: pd.DataFrame, judged: Collection[str], train: Collection[str]) -> list[str]:
+def find_leaks(images: pd.DataFrame, judged: Collection[str], train: Collection[str]) -> list[str]:
     """The judged images whose group or duplicate is among the training images, in the order of `images`.
 
     Args:

@@ -9,7 +9,7 @@ import pandas as pd
 from tropho.boxes.iou_pairs import Floats
 from tropho.log import track
 from tropho.metrics.bootstrap import FEW_GROUPS
-from tropho.metrics.leaderboard_bootstrap import gain
+from tropho.metrics.leaderboard_bootstrap import score_gain
 from tropho.metrics.leaderboard_map import Ranking
 
 Tried = list[tuple[Mapping[str, Any], dict[str, Floats]]]
@@ -26,7 +26,7 @@ def part_weights(image_ids: list[str], part: pd.Series) -> Floats:
     return np.vstack([np.ones(len(of_image)), of_image[None, :] != numbers[:, None]]).astype(np.float64)
 
 
-def run_even_trials(
+def run_quasi_random_trials(
     objective: Callable[[Any], float], trials: int, what: str, first: dict[str, float] | None = None
 ) -> None:
     """Call `objective` with so many Optuna trials, `first` (if given) being the parameters of the first.
@@ -76,11 +76,11 @@ def describe_gains(fitted: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def judged(ours: Ranking, theirs: Ranking, groups: pd.Series) -> dict[str, Any]:
+def paired_gain(ours: Ranking, theirs: Ranking, groups: pd.Series) -> dict[str, Any]:
     """Gain (value, low, high) of one ranking over another, by how many "groups", and whether it is "kept".
 
     It is if low is above zero and there are at least FEW_GROUPS groups: the interval of fewer is too narrow to tell a
     gain from chance.
     """
-    found, count = gain(ours, theirs, groups), int(groups.nunique(dropna=False))
+    found, count = score_gain(ours, theirs, groups), int(groups.nunique(dropna=False))
     return {**found, "groups": count, "kept": bool(found["low"] > 0) and count >= FEW_GROUPS}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.boxes.iou_pairs import Floats
-from tropho.tables import BOX, GIVEN, SUGGESTED, SUSPECTS, conform
+from tropho.tables import BOX, GIVEN, LABEL_ISSUES, SUGGESTED, conform
 
 ACTIONS: Mapping[str, tuple[str, str, str]] = {  # by kind: the action, and whose label and whose box it names
     "not_found": ("drop", "given", "given"),
@@ -33,11 +33,11 @@ def ranked(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: the columns of tables.SUSPECTS but rank (those that are absent are empty), and certainty.
     """
-    rows = rows.reindex(columns=[*SUSPECTS, "certainty"])
+    rows = rows.reindex(columns=[*LABEL_ISSUES, "certainty"])
     rows["score"] = rows["score"].round(6)  # the last digits depend on the order in which numbers were added
     order = ["score", "certainty", "image_id", *BOX, "kind", "label"]
     rows = rows.sort_values(order, ascending=[False, False, *[True] * 7], kind="stable", ignore_index=True)
-    return conform(rows.assign(rank=np.arange(1, len(rows) + 1)), SUSPECTS)
+    return conform(rows.assign(rank=np.arange(1, len(rows) + 1)), LABEL_ISSUES)
 
 
 def share_above(values: pd.Series, groups: pd.Series) -> Floats:

@@ -3,13 +3,13 @@
 import shutil
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Inputs
-from tropho.errors import OutsideError
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import TaskData
+from tropho.errors import ExternalError
 from tropho.files import fingerprint, temporary_folder, write_json
 from tropho.inference.ensemble import FILE, ensemble_record
 from tropho.inference.ensemble_members import left_out_findings, model_entries
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.tracking import Run, best_runs
 from tropho.training.fingerprint import code_hash
@@ -18,7 +18,7 @@ COMPARED_BY = "validation_hash"
 """Tag of a training's run: only scores whose runs have the same one are of the same images, folds and classes."""
 
 
-def validation_hash(settings: TaskSettings, inputs: Inputs, record: dict[str, Any]) -> str:
+def validation_hash(settings: TaskConfig, inputs: TaskData, record: dict[str, Any]) -> str:
     """Hash what a score is of, but for the model.
 
     Args:
@@ -35,7 +35,7 @@ def validation_hash(settings: TaskSettings, inputs: Inputs, record: dict[str, An
 
 
 def register_models(
-    run: Run, settings: TaskSettings, paths: Paths, inputs: Inputs, record: dict[str, Any], fitted: dict[str, Any]
+    run: Run, settings: TaskConfig, paths: Paths, inputs: TaskData, record: dict[str, Any], fitted: dict[str, Any]
 ) -> None:
     """Register the models, with what evaluate learned of them, as a version of the model that has the task's name.
 
@@ -70,7 +70,7 @@ def _is_best(paths: Paths, run_id: str, key: str) -> bool:
     """Tell whether no comparable training has a higher score; False if it is undefined or the store can't be read."""
     try:
         runs = best_runs(paths.root, paths.task)
-    except OutsideError:
+    except ExternalError:
         return False
     own, evaluated = runs[runs["id"] == run_id], runs[runs[COMPARED_BY].notna()]
     if own.empty:
@@ -78,7 +78,7 @@ def _is_best(paths: Paths, run_id: str, key: str) -> bool:
     comparable = evaluated[evaluated[COMPARED_BY] == key]
     others = len(evaluated) - len(comparable)
     if others and set(comparable["id"]) <= {run_id}:
-        say(
+        info(
             f"This training becomes @champion of {paths.task} without a comparison: the {others} evaluated before were "
             "scored on other images, folds or classes."
         )

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
-from tropho.data.task_data import Truth, rows_of
+from tropho.data.task_data import GroundTruth, rows_of
 from tropho.evaluation.evaluator import Evaluator
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import write_table
@@ -16,17 +16,17 @@ from tropho.tables import write_table
 UNDEFINED = "undefined"  # in tables, where a quantity has no value
 
 
-class Judged:
+class ResultsWriter:
     """Collects metrics and notes of sets of images, and writes their tables and figures below `folder`."""
 
     def __init__(self, evaluator: Evaluator, thresholds: dict[str, Any], reader: ImageReader, folder: Path) -> None:
         self.evaluator, self.thresholds, self.reader, self.folder = evaluator, thresholds, reader, folder
         self.metrics: dict[str, Any] = {}
         self.notes: dict[str, list[str]] = {}
-        self.seen: dict[str, tuple[Truth, pd.DataFrame, pd.DataFrame]] = {}
+        self.seen: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}
         self._intervals: dict[str, pd.DataFrame] = {}
 
-    def add(self, subset: str, truth: Truth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
+    def add(self, subset: str, truth: GroundTruth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
         """Measure predictions, as scored and before `finish`, for the images of `truth`, and write their tables."""
         finished, unfinished = rows_of(truth, finished), rows_of(truth, unfinished)
         self.seen[subset] = truth, finished, unfinished
@@ -41,12 +41,14 @@ class Judged:
             said = table.astype(object).where(table.notna(), UNDEFINED)
             write_table(said, self.folder / "tables" / subset / f"{name}.csv")
 
-    def draw(self, subset: str, truth: Truth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
+    def draw(self, subset: str, truth: GroundTruth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
         """Write their figures; `truth` may have images without a label."""
         to = self.folder / "figures" / subset
         self.evaluator.plots(truth, finished, self.thresholds, self.reader, to, unfinished)
 
-    def explain(self, subset: str, model: nn.Module, truth: Truth, finished: pd.DataFrame, pack: Pack) -> None:
+    def explain(
+        self, subset: str, model: nn.Module, truth: GroundTruth, finished: pd.DataFrame, pack: ImageCache
+    ) -> None:
         """Pictures of what one model looks at in images that it never saw."""
         to = self.folder / "figures" / subset
         self.notes[subset] += self.evaluator.explain(model, truth, rows_of(truth, finished), pack, to)

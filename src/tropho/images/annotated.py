@@ -6,14 +6,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.tables import BOX, is_region, split_names
 
 REGION = -1
 """The label of an ignored region, which moves with the picture as boxes do."""
 
 
-class Scene(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """A picture and what is labelled in it."""
 
     image: np.ndarray
@@ -29,7 +29,7 @@ class Scene(NamedTuple):
         return self.image.shape[1], self.image.shape[0]
 
 
-class Scenes:
+class AnnotatedImages:
     """The packed images of a table, each with its boxes scaled to it.
 
     Args:
@@ -40,7 +40,7 @@ class Scenes:
     """
 
     def __init__(
-        self, pack: Pack, images: pd.DataFrame, boxes: pd.DataFrame | None = None, classes: Sequence[str] = ()
+        self, pack: ImageCache, images: pd.DataFrame, boxes: pd.DataFrame | None = None, classes: Sequence[str] = ()
     ) -> None:
         self._pack = pack
         self.image_ids = list(images["image_id"])
@@ -55,8 +55,8 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def __getitem__(self, number: int) -> Scene:
-        return Scene(self._pack[self.image_ids[number]], *self.targets(number))
+    def __getitem__(self, number: int) -> AnnotatedImage:
+        return AnnotatedImage(self._pack[self.image_ids[number]], *self.targets(number))
 
     def targets(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (n, 4) float32 in pixels of the packed image, and labels (n,), without reading the image."""

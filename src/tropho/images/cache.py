@@ -18,7 +18,7 @@ from tropho.errors import DataError
 from tropho.files import atomic_folder, fingerprint, read_json, reading, sha256_of, write_json
 from tropho.images.decode import DECODING, Decoding, image_size, read_image
 from tropho.images.thread_pool import PixelBudget, in_threads
-from tropho.log import say, track
+from tropho.log import info, track
 
 VERSION = 1  # of the layout and of the way pixels are made; another version repacks
 JPEG_QUALITY = 95
@@ -41,7 +41,7 @@ def resize_long_side(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, wanted, interpolation=cv2.INTER_AREA if longer > size else cv2.INTER_CUBIC)
 
 
-def as_packed(image: np.ndarray, size: int, grey: bool = False) -> np.ndarray:
+def resize_as_cached(image: np.ndarray, size: int, grey: bool = False) -> np.ndarray:
     """An image (h, w, 3) uint8 RGB as a pack holds it: longer side `size`, without its colours if `grey`."""
     resized = resize_long_side(image, size)
     return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grey else resized
@@ -55,10 +55,10 @@ def read_resized(
     Raises DataError as `read_image` does.
     """
     original = image_size(path)
-    return as_packed(read_image(path, size, decoding), size, grey), original
+    return resize_as_cached(read_image(path, size, decoding), size, grey), original
 
 
-def write_pack(
+def write_cache(
     images: pd.DataFrame,
     raw: Path,
     to: Path,
@@ -67,7 +67,7 @@ def write_pack(
     grey: bool = False,
     decoding: Decoding = DECODING,
 ) -> None:
-    """Pack images into the folder `to`, whole or not at all; a pack of the same input is left as it is.
+    """ImageCache images into the folder `to`, whole or not at all; a pack of the same input is left as it is.
 
     Args:
         images: columns image_id and path (below `raw`); a column sha256, if present, saves hashing the files.
@@ -109,7 +109,7 @@ def write_pack(
         write_json(folder / "pack.json", {**made_from, "sha256": {name: sha256_of(folder / name) for name in FILES}})
 
 
-class Pack:
+class ImageCache:
     """Packed images by id. Pickles as its path: a loader's worker maps the same file again."""
 
     def __init__(self, path: Path) -> None:
@@ -211,9 +211,9 @@ def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
         record = read_json(to / "pack.json")
         if {**record, "sha256": None} != {**made_from, "sha256": None}:
             return False
-        Pack(to).check()
+        ImageCache(to).check()
     except DataError:
-        say(f"{to} is damaged, or of another version of Tropho; the images are packed again.")
+        info(f"{to} is damaged, or of another version of Tropho; the images are packed again.")
         return False
     return True
 

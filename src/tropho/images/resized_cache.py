@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tropho.images.cache import Pack, resize_long_side
+from tropho.images.cache import ImageCache, resize_long_side
 
 
-class ShrunkPack(Pack):
+class ResizedCache(ImageCache):
     """The images of a pack, their longer side reduced to `size` pixels as they are read."""
 
     def __init__(self, path: Path, size: int) -> None:

@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from tropho.config.task_config import BASE, TaskSettings
+from tropho.config.task_config import BASE, TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.images.decode import Decoding, read_image
-from tropho.inference.fuse_members import finish_members, stack_members
+from tropho.inference.fuse_members import postprocess_members, stack_members
 from tropho.inference.predictor import CPU, Predictor, load_predictor
 from tropho.tasks.base import Task
 
@@ -67,12 +67,12 @@ class Ensemble:
 
     def finish(self, tables: list[pd.DataFrame], ignored: pd.Series | None) -> pd.DataFrame:
         """Fuse and finish what `predict_file` returned, at least one table; `ignored` as for `Task.finish`."""
-        return finish_members(self.task, pd.concat(tables, ignore_index=True), self.fitted, ignored)
+        return postprocess_members(self.task, pd.concat(tables, ignore_index=True), self.fitted, ignored)
 
 
 def ensemble_record(
     members: dict[str, list[str]],
-    settings: TaskSettings,
+    settings: TaskConfig,
     fitted: dict[str, Any] | None,
     findings: list[dict[str, Any]],
 ) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def load_ensemble(folder: Path, device: torch.device = CPU) -> Ensemble:
     """Read ensemble.json and the models that it names; raise DataError where one is missing or of another version."""
     record = read_json(folder / FILE)
     try:
-        settings = TaskSettings.model_validate(record["settings"])
+        settings = TaskConfig.model_validate(record["settings"])
     except ValidationError:
         raise DataError(f"{folder} was registered by another version of Tropho; run `tropho evaluate` again.") from None
     members = {

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from tropho.config.task_config import BASE, TaskSettings
-from tropho.data.task_data import Inputs, Truth
+from tropho.config.task_config import BASE, TaskConfig
+from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError
 from tropho.files import read_json, sha256_of
 from tropho.inference.fuse_members import stack_members, stack_views
@@ -27,7 +27,7 @@ def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {BASE: record, **record.get("members", {})}
 
 
-def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def wanted_entries(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """`model_entries`, which are of the members that the settings ask for; else DataError."""
     entries = model_entries(record)
     wanted = [BASE, *settings.train.ensemble]
@@ -39,7 +39,7 @@ def wanted_entries(settings: TaskSettings, paths: Paths, record: dict[str, Any])
     return entries
 
 
-def left_out_findings(settings: TaskSettings, paths: Paths) -> list[dict[str, Any]]:
+def left_out_findings(settings: TaskConfig, paths: Paths) -> list[dict[str, Any]]:
     """Read what the audit found of classes that annotators left out of some images; empty where it is not to count."""
     summary = paths.audit / "summary.json"
     if settings.audit.missing_labels != "detect" or not summary.exists():
@@ -49,19 +49,19 @@ def left_out_findings(settings: TaskSettings, paths: Paths) -> list[dict[str, An
 
 
 @dataclass(frozen=True)
-class Member:
+class EnsembleMember:
     """A model of the ensemble: its trained folds, and the data at the size that it looks at."""
 
     name: str
     folds: dict[int, Predictor]
-    inputs: Inputs
+    inputs: TaskData
 
     @property
     def task(self) -> Task:
         """That of its first fold; the folds differ in weights alone."""
         return next(iter(self.folds.values())).task
 
-    def views(self, number: int, truth: Truth, accelerator: Accelerator) -> list[pd.DataFrame]:
+    def views(self, number: int, truth: GroundTruth, accelerator: Accelerator) -> list[pd.DataFrame]:
         """One fold's predictions for these images, one table a test-time view."""
         task, model = self.task, self.folds[number].model
         chosen = task.settings.predict
@@ -70,14 +70,14 @@ class Member:
         ]
 
     def predict(
-        self, number: int, truth: Truth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
+        self, number: int, truth: GroundTruth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
     ) -> pd.DataFrame:
         """The same merged; `fitted` as for `Task.merge`."""
         return self.task.merge(self.views(number, truth, accelerator), fitted)
 
 
 def load_entry(
-    name: str, entry: dict[str, Any], settings: TaskSettings, paths: Paths, device: torch.device
+    name: str, entry: dict[str, Any], settings: TaskConfig, paths: Paths, device: torch.device
 ) -> dict[int, Predictor]:
     """One trained model by fold, from its entry in run.json."""
     for fold in entry["folds"]:
@@ -96,7 +96,7 @@ def load_entry(
 
 
 def load_folds(
-    settings: TaskSettings, paths: Paths, record: dict[str, Any], device: torch.device
+    settings: TaskConfig, paths: Paths, record: dict[str, Any], device: torch.device
 ) -> dict[str, dict[int, Predictor]]:
     """Every trained model by member and fold, on `device`, with the present settings of predict and evaluate.
 
@@ -108,8 +108,8 @@ def load_folds(
 
 
 def load_members(
-    settings: TaskSettings, paths: Paths, record: dict[str, Any], inputs: Inputs, device: torch.device
-) -> list[Member]:
+    settings: TaskConfig, paths: Paths, record: dict[str, Any], inputs: TaskData, device: torch.device
+) -> list[EnsembleMember]:
     """The same with the data at the size that each looks at; raise DataError where other data was trained on."""
     if record.get("data_hash", inputs.data_hash) != inputs.data_hash:
         raise DataError(
@@ -117,12 +117,12 @@ def load_members(
             f"known to be unseen; run `dvc repro`, or `tropho train {settings.name}`."
         )
     return [
-        Member(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.image_size))
+        EnsembleMember(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.image_size))
         for name, folds in load_folds(settings, paths, record, device).items()
     ]
 
 
-def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame:
+def out_of_fold(members: list[EnsembleMember], accelerator: Accelerator) -> pd.DataFrame:
     """Every member's predictions for the images of each fold by the model that did not see them, stacked.
 
     Views are kept apart only where their fusion is to be fitted: as many rows as there are views take memory.
@@ -143,7 +143,7 @@ def out_of_fold(members: list[Member], accelerator: Accelerator) -> pd.DataFrame
 
 
 def of_images(
-    members: list[Member], truth: Truth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
+    members: list[EnsembleMember], truth: GroundTruth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
 ) -> pd.DataFrame:
     """Every member's predictions for images that none was trained on, its views and then its folds merged, stacked.
 

@@ -41,7 +41,7 @@ def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] |
     return fuse_tables(task, tables_by_member(task, predictions), fitted) if MEMBER in predictions else predictions
 
 
-def finish_members(
+def postprocess_members(
     task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
 ) -> pd.DataFrame:
     """Raw predictions of members, fused and finished by what `fit_members` returned; see `Task.finish`."""

@@ -8,9 +8,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tropho.boxes.tta import View
-from tropho.data.task_data import Sizes, Truth
-from tropho.images.cache import Pack
+from tropho.boxes.tta import TtaView
+from tropho.data.task_data import GroundTruth, ImageSizes
+from tropho.images.cache import ImageCache
 from tropho.log import track
 from tropho.tasks.base import Task
 
@@ -18,11 +18,11 @@ from tropho.tasks.base import Task
 def predict(
     task: Task,
     model: nn.Module,
-    truth: Truth,
-    pack: Pack,
+    truth: GroundTruth,
+    pack: ImageCache,
     accelerator: Accelerator,
     batch_size: int,
-    view: View | None = None,
+    view: TtaView | None = None,
 ) -> pd.DataFrame:
     """The prediction table of a model for these images, as seen through one view; None = one plain look."""
     processes = accelerator.num_processes
@@ -42,9 +42,9 @@ def predict_all(
     model: nn.Module,
     loader: DataLoader[Any],
     image_ids: list[str],
-    sizes: Sizes,
+    sizes: ImageSizes,
     accelerator: Accelerator,
-    view: View | None = None,
+    view: TtaView | None = None,
 ) -> pd.DataFrame:
     """Predict every image of a loader, over all processes.
 

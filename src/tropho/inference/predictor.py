@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tropho.config.load import with_overrides
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_yaml, reading
-from tropho.images.cache import as_packed
+from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
@@ -64,7 +64,7 @@ class Predictor:
         `fitted` as for `Task.merge`.
         """
         chosen = self.task.settings.augment
-        packed = as_packed(image, chosen.image_size, chosen.grayscale)
+        packed = resize_as_cached(image, chosen.image_size, chosen.grayscale)
         sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
         batch = self.task.collate([self.task.sample(packed)])
         batch["images"] = batch["images"].to(self.device)
@@ -92,14 +92,14 @@ def trained_task(folder: Path) -> Task:
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
     config = read_yaml(path)
     try:
-        settings = TaskSettings.model_validate(config["settings"])
+        settings = TaskConfig.model_validate(config["settings"])
     except ValidationError:
         raise DataError(f"{folder} was trained by another version of Tropho; train it again.") from None
     # All weights come from the file: there is no need to fetch pretrained ones first.
     return build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
 
 
-def load_predictor(folder: Path, device: torch.device = CPU, present: TaskSettings | None = None) -> Predictor:
+def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig | None = None) -> Predictor:
     """Read a fold's weights.safetensors and config.yaml.
 
     Args:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from tropho.errors import DataError
 from tropho.files import atomic_path, copy_file, fingerprint, read_json, sha256_of, write_json
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.tables import GRADIENT, write_table
 
@@ -60,7 +60,7 @@ def published_fold(folder: Path, log_layers: bool) -> dict[str, Any] | None:
         record = {}
     damaged = [RECORD] if record.pop("checksum", "") != fingerprint(record) else damaged_files(folder, record)
     if damaged:
-        say(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
+        info(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
         return None
     return record if not log_layers or _has_layers(folder / HISTORY) else None
 
@@ -87,7 +87,7 @@ def locked_runs(folders: Iterable[Path]) -> Iterator[None]:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                say(f"{folder} is being trained by another process; waiting for it.")
+                info(f"{folder} is being trained by another process; waiting for it.")
                 lock.acquire()
             stack.callback(lock.release)
         yield

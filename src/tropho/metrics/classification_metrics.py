@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.calibration import calibration_error
 from tropho.metrics.confusion import class_counts
-from tropho.metrics.threshold_sweep import Floats, ratio, scan
+from tropho.metrics.threshold_sweep import Floats, ratio, sweep_thresholds
 
 Ints = NDArray[np.integer]
 
@@ -65,7 +65,7 @@ def weighted_metrics(truth: Ints, probabilities: Floats, classes: list[str], wei
     for name in ("roc_auc", "pr_auc"):
         by_class[name] = np.empty_like(tp)
     for number in range(len(classes)):
-        points = scan(truth == number, probabilities[:, number], weights=weights)
+        points = sweep_thresholds(truth == number, probabilities[:, number], weights=weights)
         by_class["roc_auc"][..., number], by_class["pr_auc"][..., number] = points.roc_auc(), points.average_precision()
     likelihood = np.clip(probabilities[np.arange(len(truth)), truth], np.finfo(np.float64).eps, 1.0)
     total = weights.sum(axis=-1)

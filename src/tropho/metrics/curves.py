@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from tropho.metrics.matching import match
-from tropho.metrics.threshold_sweep import Scan, scan
-from tropho.metrics.thresholds import Choice, choose
+from tropho.metrics.threshold_sweep import ThresholdSweep, sweep_thresholds
+from tropho.metrics.thresholds import Choice, pick_threshold
 
 MOST_SHOWN = 20
 """Classes that a figure or a note is of at most."""
@@ -27,7 +27,7 @@ def shown_classes(labels: pd.Series | np.ndarray, classes: list[str]) -> tuple[l
 
 def detection_curves(
     truth: pd.DataFrame, predictions: pd.DataFrame, classes: list[str], iou: float = 0.5
-) -> dict[str, Scan]:
+) -> dict[str, ThresholdSweep]:
     """One scan of the confidences a class, over all images.
 
     Args:
@@ -40,7 +40,9 @@ def detection_curves(
     curves = {}
     for name in classes:
         mine = matches.detections[matches.detections["label"] == name]
-        curves[name] = scan(mine["hit"], mine["score"], positives=int((matches.truths["label"] == name).sum()))
+        curves[name] = sweep_thresholds(
+            mine["hit"], mine["score"], positives=int((matches.truths["label"] == name).sum())
+        )
     return curves
 
 
@@ -54,9 +56,11 @@ def best_confidences(
 ) -> dict[str, Choice]:
     """For each class the confidence with the best F-beta, or of a required sensitivity."""
     curves = detection_curves(truth, predictions, classes, iou)
-    return {name: choose(points, beta, sensitivity) for name, points in curves.items()}
+    return {name: pick_threshold(points, beta, sensitivity) for name, points in curves.items()}
 
 
-def classification_curves(truth: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict[str, Scan]:
+def classification_curves(
+    truth: np.ndarray, probabilities: np.ndarray, classes: list[str]
+) -> dict[str, ThresholdSweep]:
     """One scan a class, one against the rest, for truth (N,) class numbers and probabilities (N, C)."""
-    return {name: scan(truth == number, probabilities[:, number]) for number, name in enumerate(classes)}
+    return {name: sweep_thresholds(truth == number, probabilities[:, number]) for number, name in enumerate(classes)}

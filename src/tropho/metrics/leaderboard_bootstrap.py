@@ -5,7 +5,7 @@ import pandas as pd
 
 from tropho.boxes.iou_pairs import Floats
 from tropho.metrics.bootstrap import with_intervals
-from tropho.metrics.leaderboard_map import Claims, Ranking, claim
+from tropho.metrics.leaderboard_map import GtMatches, Ranking, match_ground_truth
 from tropho.tables import BOX
 
 WEIGHTS_AT_ONCE = 2_000_000  # of draws x detections; bounds memory to some 100 MB
@@ -23,22 +23,22 @@ def rank_images(image_ids: list[str], truth: pd.DataFrame, predictions: pd.DataF
     """
     if negative:
         scores = predictions["score"].to_numpy(np.float64)
-        return claim_images(image_ids, truth, predictions, negative).rank(scores)
+        return match_images(image_ids, truth, predictions, negative).rank(scores)
     # The metric knows only images that have rows in both tables: an extra class, left out of the mean, gives
     # every image one, so that false alarms in empty images count and images without detections are no error.
     marks = _marks(image_ids, _EVERY_IMAGE)
     predictions = pd.concat([predictions, marks.assign(score=1.0)])
     scores = predictions["score"].to_numpy(np.float64)
-    ranking = claim(pd.concat([truth, marks]), predictions).rank(scores)
+    ranking = match_ground_truth(pd.concat([truth, marks]), predictions).rank(scores)
     del ranking.classes[_EVERY_IMAGE]
     return ranking
 
 
-def claim_images(image_ids: list[str], truth: pd.DataFrame, predictions: pd.DataFrame, negative: str) -> Claims:
+def match_images(image_ids: list[str], truth: pd.DataFrame, predictions: pd.DataFrame, negative: str) -> GtMatches:
     """As `rank_images`, for confidences that are still to be chosen."""
     boxed = set(truth["image_id"])
     empty = [each for each in image_ids if each not in boxed]
-    return claim(pd.concat([truth, _marks(empty, negative)]), predictions)
+    return match_ground_truth(pd.concat([truth, _marks(empty, negative)]), predictions)
 
 
 def _marks(image_ids: list[str], label: str) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def leaderboard_intervals(
     return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws=draws, seed=seed)
 
 
-def gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000, seed: int = 0) -> dict[str, float]:
+def score_gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000, seed: int = 0) -> dict[str, float]:
     """How much better one ranking scores than another of the same images: value, and a paired 95 % interval.
 
     Returns:

@@ -93,7 +93,7 @@ def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> Score:
 
 
 @dataclass(frozen=True)
-class Claims:
+class GtMatches:
     """The truth box that each of N detections looks at; found once, ranked for any confidences.
 
     Attributes:
@@ -137,10 +137,10 @@ def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
     Raises:
         DataError: the truth is empty, or one of its images has no prediction.
     """
-    return claim(truth, predictions).rank(predictions["score"].to_numpy(np.float64))
+    return match_ground_truth(truth, predictions).rank(predictions["score"].to_numpy(np.float64))
 
 
-def claim(truth: pd.DataFrame, predictions: pd.DataFrame) -> Claims:
+def match_ground_truth(truth: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches:
     """Find the truth box, of its class and image, that each detection looks at.
 
     Raises:
@@ -166,7 +166,7 @@ def claim(truth: pd.DataFrame, predictions: pd.DataFrame) -> Claims:
     )
     truths = np.zeros((len(labels), len(image_ids)), np.int64)
     np.add.at(truths, (truth_label, truth_image), 1)
-    return Claims(image_ids, labels, truths, image, label, claimed)
+    return GtMatches(image_ids, labels, truths, image, label, claimed)
 
 
 def _common_codes(truth: pd.Series, predicted: pd.Series) -> tuple[list[str], Ints, Ints]:

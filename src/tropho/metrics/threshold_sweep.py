@@ -16,7 +16,7 @@ def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
 
 
 @dataclass(frozen=True)
-class Scan:
+class ThresholdSweep:
     """Counts of what is called positive at `score >= threshold`, for K falling thresholds.
 
     Attributes:
@@ -68,7 +68,9 @@ class Scan:
         return ratio((run * (self.tp - rise / 2)).sum(axis=-1), self.positives * self.negatives)
 
 
-def scan(hits: ArrayLike, scores: ArrayLike, positives: int | None = None, weights: Floats | None = None) -> Scan:
+def sweep_thresholds(
+    hits: ArrayLike, scores: ArrayLike, positives: int | None = None, weights: Floats | None = None
+) -> ThresholdSweep:
     """Count hits and false alarms at every distinct score.
 
     Args:
@@ -87,4 +89,4 @@ def scan(hits: ArrayLike, scores: ArrayLike, positives: int | None = None, weigh
     total = counts.sum(axis=-1)
     found = (counts * hits[order]).sum(axis=-1)
     to_find = np.asarray(found if positives is None else positives, dtype=np.float64)
-    return Scan(scores[order][ends], tp, fp, to_find, np.asarray(total - found))
+    return ThresholdSweep(scores[order][ends], tp, fp, to_find, np.asarray(total - found))

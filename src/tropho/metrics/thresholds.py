@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tropho.metrics.threshold_sweep import Scan, scan
+from tropho.metrics.threshold_sweep import ThresholdSweep, sweep_thresholds
 
 MOST_TOLD = 20
 """Names in a sentence."""
@@ -26,10 +26,10 @@ def best_threshold(truth: ArrayLike, scores: ArrayLike, beta: float = 1.0, sensi
         sensitivity: if given, the highest threshold whose recall is at least this (0..1), and so the one
             with the fewest false alarms; where none reaches it, the lowest threshold.
     """
-    return choose(scan(truth, scores), beta, sensitivity)
+    return pick_threshold(sweep_thresholds(truth, scores), beta, sensitivity)
 
 
-def choose(points: Scan, beta: float = 1.0, sensitivity: float | None = None) -> Choice:
+def pick_threshold(points: ThresholdSweep, beta: float = 1.0, sensitivity: float | None = None) -> Choice:
     """As `best_threshold`, for counts that are already there (of detections, say). Of equals, the highest."""
     f_beta = points.f_beta(beta)
     if len(f_beta) == 0 or np.isnan(f_beta).all():

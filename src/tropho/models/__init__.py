@@ -2,14 +2,14 @@
 
 from torch import nn
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.config.task_config import Kind
-from tropho.models.classifier import PresenceClassifier, ResNetClassifier
+from tropho.models.classifier import NegativeClassifier, ResNetClassifier
 from tropho.models.detector import Detector
 from tropho.models.mlp_lenet import MLP, LeNet
 
 
-def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn.Module:
+def build_model(model: ModelConfig, kind: Kind, classes: int, size: int) -> nn.Module:
     """A new network: fresh weights by torch's global seed, or published ones where `model.pretrained` says so.
 
     To load a checkpoint, build with `model.model_copy(update={"pretrained": False})`: the same network, and
@@ -17,7 +17,7 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
 
     Args:
         model: the settings.
-        kind: classification -> logits (B, classes); detection -> see `Detector.forward` and `PresenceClassifier`.
+        kind: classification -> logits (B, classes); detection -> see `Detector.forward` and `NegativeClassifier`.
         classes: how many, at least 1.
         size: pixels of an image's longer side; only networks with a fixed input need it.
 
@@ -34,6 +34,6 @@ def build_model(model: ModelSettings, kind: Kind, classes: int, size: int) -> nn
         case "classification", _:
             return ResNetClassifier(model, classes)
         case "detection", "negative_classifier":
-            return PresenceClassifier(model)
+            return NegativeClassifier(model)
         case _:
             return Detector(model, classes)

@@ -21,7 +21,7 @@ LEAST_CENTERED = 2.0
 """Strides. Thinner boxes hold one or two positions, which should not suffer for where the grid lies."""
 
 
-def match_points(grid: Grid, boxes: list[Tensor], ranges: list[float] | None = None) -> tuple[Tensor, Tensor]:
+def assign_points(grid: Grid, boxes: list[Tensor], ranges: list[float] | None = None) -> tuple[Tensor, Tensor]:
     """Match positions to boxes; where several claim a position, the smallest has it, the first of equals.
 
     Only the at most 3 x 3 positions about each box's centre are looked at on each level, so time and memory

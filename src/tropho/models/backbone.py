@@ -8,12 +8,12 @@ from torch import nn
 from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models.imagenet_weights import load_imagenet
 from tropho.models.layers import activation, initialise, norm2d
 
 
-def resnet(model: ModelSettings) -> ResNet:
+def resnet(model: ModelConfig) -> ResNet:
     """A ResNet whose `fc` is the identity: images (B, 3, H, W) -> pooled features (B, C5's channels).
 
     Convolutions start by Kaiming's initialisation (fan out, ReLU) as torchvision's do, unless the settings name
@@ -74,7 +74,7 @@ class PlainBlock(nn.Sequential):
         super().__init__(*layers)
 
 
-def _from_scratch(body: ResNet, model: ModelSettings) -> None:
+def _from_scratch(body: ResNet, model: ModelConfig) -> None:
     if model.init != "kaiming" or model.activation != "relu":
         initialise(body, model)
     body.relu = activation(model)

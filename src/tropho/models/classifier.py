@@ -4,19 +4,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import feature_channels, resnet
 from tropho.models.distributed import mean_over_processes
 from tropho.models.heads import Detections, Targets
 from tropho.models.layers import initialise
-from tropho.models.mask_ignored import without_ignored
+from tropho.models.mask_ignored import drop_ignored_boxes
 from tropho.models.normalize import Normalize
 
 
 class ResNetClassifier(nn.Module):
     """uint8 images (B, 3, H, W) -> logits (B, classes); `body` is torchvision's ResNet, down to its `fc`."""
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, model: ModelConfig, classes: int) -> None:
         super().__init__()
         self.normalize = Normalize()
         self.body = resnet(model)
@@ -31,10 +31,10 @@ class ResNetClassifier(nn.Module):
         return logits
 
 
-class PresenceClassifier(nn.Module):
+class NegativeClassifier(nn.Module):
     """A ResNet that says whether there is any object in an image; called as a `Detector` is, but it finds no boxes."""
 
-    def __init__(self, model: ModelSettings) -> None:
+    def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.network = ResNetClassifier(model, classes=1)
 
@@ -51,14 +51,14 @@ class PresenceClassifier(nn.Module):
             targets: training only; as for `Detector`, of which it matters whether there are boxes.
 
         Returns:
-            Training: {"presence": the loss}; see `presence_loss`.
+            Training: {"presence": the loss}; see `negative_loss`.
             Evaluation: per image "boxes" (0, 4), "scores" (0,), "labels" (0,) int64, and "presence" ().
         """
         logits: Tensor = self.network(images).float().squeeze(1)
         if self.training:
             if targets is None:
                 raise ValueError("A presence classifier in training mode needs targets.")
-            return {"presence": presence_loss(logits, without_ignored(targets))}
+            return {"presence": negative_loss(logits, drop_ignored_boxes(targets))}
         nothing = {
             "boxes": logits.new_zeros(0, 4),
             "scores": logits.new_zeros(0),
@@ -67,7 +67,7 @@ class PresenceClassifier(nn.Module):
         return [{**nothing, "presence": probability} for probability in logits.sigmoid()]
 
 
-def presence_loss(logits: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
+def negative_loss(logits: Tensor, targets: list[dict[str, Tensor]]) -> Tensor:
     """Compute the mean binary cross-entropy of (B,) logits against "the image has a box".
 
     An image without boxes that ignores a class or a region may show something all the same, and is left out.

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models.heads import Detections
 
 CANDIDATES = 2000
 """Boxes an image that enter non-maximum suppression."""
 
 
-def select_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: ModelSettings) -> Detections:
+def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: ModelConfig) -> Detections:
     """The best boxes of each image: confident enough, inside the image, none doubled.
 
     Args:
@@ -34,7 +34,7 @@ def has_area(boxes: Tensor) -> Tensor:
     return (boxes[:, 2:] - boxes[:, :2] > 0.01).all(dim=1)
 
 
-def _select(scores: Tensor, boxes: Tensor, size: Tensor, model: ModelSettings) -> dict[str, Tensor]:
+def _select(scores: Tensor, boxes: Tensor, size: Tensor, model: ModelConfig) -> dict[str, Tensor]:
     classes = scores.shape[1]
     flat = scores.flatten()
     kept = torch.where(flat >= model.score_threshold)[0]

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from tropho.config.model_config import TORCHVISION, ModelSettings
+from tropho.config.model_config import TORCHVISION, ModelConfig
 from tropho.models.fcos import FCOSHead
 from tropho.models.fpn import FeaturePyramid
 from tropho.models.heads import Detections, Targets
-from tropho.models.mask_ignored import without_ignored
+from tropho.models.mask_ignored import drop_ignored_boxes
 from tropho.models.normalize import Normalize
 from tropho.models.rt_detr import rt_detr_parts
 from tropho.models.torchvision_detectors import torchvision_parts
@@ -20,7 +20,7 @@ class Detector(nn.Module):
     multiples of 32 (pad below and to the right).
     """
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, model: ModelConfig, classes: int) -> None:
         super().__init__()
         if model.fit_levels:
             raise ValueError("fit model.fit_levels to the training boxes before building a detector")
@@ -54,7 +54,7 @@ class Detector(nn.Module):
             raise ValueError("A detector in training mode needs targets.")
         if sizes is None:
             sizes = torch.tensor([images.shape[2:]] * len(images), device=images.device)
-        targets = without_ignored(targets) if targets is not None else None
+        targets = drop_ignored_boxes(targets) if targets is not None else None
         features = self.pyramid(self.normalize(images))
         output = self.head(features, sizes, targets if self.training else None)
         if self.training:
@@ -66,7 +66,7 @@ class Detector(nn.Module):
         return detections
 
 
-def _parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module]:
+def _parts(model: ModelConfig, classes: int) -> tuple[nn.Module, nn.Module]:
     """Build the pyramid and the head."""
     match model.name:
         case "fcos":

@@ -10,7 +10,7 @@ from torchvision.ops.poolers import LevelMapper
 
 from tropho.models.decode_detections import clip_boxes, has_area
 from tropho.models.heads import Detections, HeadOutput, Targets, flatten_levels
-from tropho.models.mask_ignored import ignored_classes, silence
+from tropho.models.mask_ignored import ignored_classes, mask_ignored
 
 POOLED = 7
 """Cells a side that a proposal is pooled to."""
@@ -68,7 +68,7 @@ class FasterRCNN(nn.Module):
         ignored = functional.pad(ignored_classes(targets, self.classes), (1, 0))
         counts = torch.tensor([len(each) for each in proposals], device=ignored.device)
         loss, box_loss = fastrcnn_loss(
-            silence(logits, ignored.repeat_interleave(counts, dim=0)), offsets, labels, wanted
+            mask_ignored(logits, ignored.repeat_interleave(counts, dim=0)), offsets, labels, wanted
         )
         return {"classification": loss, "box": box_loss}
 

@@ -5,19 +5,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
-from tropho.config.model_config import ModelSettings
-from tropho.models.assign_points import centerness, match_points
-from tropho.models.decode_detections import select_detections
+from tropho.config.model_config import ModelConfig
+from tropho.models.assign_points import assign_points, centerness
+from tropho.models.decode_detections import decode_detections
 from tropho.models.distributed import mean_over_processes
 from tropho.models.grid import MIDDLE, Grid
 from tropho.models.heads import HeadOutput, Targets, Tower, flatten_levels, output_conv, prior_bias
-from tropho.models.mask_ignored import ignored_classes, in_regions, silence
+from tropho.models.mask_ignored import ignored_classes, in_regions, mask_ignored
 
 
 class FCOS(nn.Module):
     """Matching, loss and decoding of FCOS, whatever layers make its outputs."""
 
-    def __init__(self, model: ModelSettings, classes: int, offset: float = MIDDLE) -> None:
+    def __init__(self, model: ModelConfig, classes: int, offset: float = MIDDLE) -> None:
         super().__init__()
         self.model = model
         self.classes = classes
@@ -35,13 +35,13 @@ class FCOS(nn.Module):
             return HeadOutput(self._losses(grid, logits, sides, centre, targets), [])
         scores = (logits.sigmoid() * centre.sigmoid()[..., None]).sqrt()
         boxes = decode_sides(sides, grid.points, grid.stride_of)
-        return HeadOutput({}, select_detections(scores, boxes, sizes, self.model))
+        return HeadOutput({}, decode_detections(scores, boxes, sizes, self.model))
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
-        row, chosen = match_points(grid, [each["boxes"] for each in targets], self.model.regression_ranges)
+        row, chosen = assign_points(grid, [each["boxes"] for each in targets], self.model.regression_ranges)
         unknown = in_regions(grid.points, targets)
         unknown.view(-1)[row] = False
-        logits = silence(logits, ignored_classes(targets, self.classes)[:, None] | unknown[..., None])
+        logits = mask_ignored(logits, ignored_classes(targets, self.classes)[:, None] | unknown[..., None])
         boxes = torch.cat([each["boxes"] for each in targets])[chosen]
         labels = torch.cat([each["labels"] for each in targets])[chosen]
         position = row % len(grid.points)
@@ -64,7 +64,7 @@ class FCOS(nn.Module):
 class FCOSHead(FCOS):
     """Two towers over all levels: class logits from one, sides and centre-ness from the other."""
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, model: ModelConfig, classes: int) -> None:
         super().__init__(model, classes)
         width = model.fpn_channels
         self.class_tower = Tower(width, model.num_head_convs)

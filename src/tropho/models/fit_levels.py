@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from tropho.config.model_config import TORCHVISION, ModelSettings
+from tropho.config.model_config import TORCHVISION, ModelConfig
 from tropho.models.fpn import TOP
 
-LEAST = 3.0
+MIN_BOX_STRIDES = 3.0
 """Strides. A level holds boxes of this side and more: all 3 x 3 positions about their centre lie inside them."""
 
-RARE = 0.05
+TAIL_FRACTION = 0.05
 """Share of boxes that may be too small for the finest level, or too few to have a coarser one for."""
 
 FINEST, COARSEST = 2, 7
@@ -18,7 +18,7 @@ ROUNDS = 30
 """Of k-means; it settles within a few."""
 
 
-def fit_to_boxes(model: ModelSettings, sizes: np.ndarray) -> ModelSettings:
+def fit_to_boxes(model: ModelConfig, sizes: np.ndarray) -> ModelConfig:
     """Settings in which whatever of levels, ranges and anchors was left to the boxes is explicit.
 
     Args:
@@ -29,14 +29,14 @@ def fit_to_boxes(model: ModelSettings, sizes: np.ndarray) -> ModelSettings:
     found: dict[str, object] = {"fit_levels": False}
     if model.fpn_levels is None:
         found["fpn_levels"] = fit_levels(sizes)
-    levels = ModelSettings.model_validate({**model.model_dump(), **found}).levels
+    levels = ModelConfig.model_validate({**model.model_dump(), **found}).levels
     match model.name:
         case "fcos" | "torchvision_fcos" if model.regression_ranges is None:
             found["regression_ranges"] = fit_ranges(sizes, levels)
         case "torchvision_retinanet" | "torchvision_faster_rcnn":
             published = TORCHVISION[model.name]
             found |= _anchors(model, sizes, levels, len(published.scales), len(published.ratios))
-    return ModelSettings.model_validate({**model.model_dump(), **found})
+    return ModelConfig.model_validate({**model.model_dump(), **found})
 
 
 def fit_levels(sizes: np.ndarray) -> list[int]:
@@ -44,9 +44,9 @@ def fit_levels(sizes: np.ndarray) -> list[int]:
     if not len(sizes):
         return list(range(FINEST, TOP + 1))
     sides = _sides(sizes)
-    small, large = np.quantile(sides, [RARE, 1 - RARE])
-    finest = int(np.clip(np.floor(np.log2(small / LEAST)), FINEST, TOP))
-    coarsest = int(np.clip(np.floor(np.log2(large / LEAST)), finest, COARSEST))
+    small, large = np.quantile(sides, [TAIL_FRACTION, 1 - TAIL_FRACTION])
+    finest = int(np.clip(np.floor(np.log2(small / MIN_BOX_STRIDES)), FINEST, TOP))
+    coarsest = int(np.clip(np.floor(np.log2(large / MIN_BOX_STRIDES)), finest, COARSEST))
     return list(range(finest, coarsest + 1))
 
 
@@ -58,14 +58,14 @@ def fit_ranges(sizes: np.ndarray, levels: list[int]) -> list[float]:
     """
     shares = np.arange(1, len(levels)) / len(levels)
     even = np.quantile(sizes.max(axis=1), shares) if len(sizes) else np.zeros(len(shares))
-    least = LEAST * 2.0 ** np.array(levels[1:])
+    least = MIN_BOX_STRIDES * 2.0 ** np.array(levels[1:])
     return [float(each) for each in np.clip(np.round(even), least, 2 * least - 1)]
 
 
 def share_below(sizes: np.ndarray, levels: list[int]) -> list[float]:
     """The share of boxes that each level is too coarse for: their side, the root of the area, spans under LEAST."""
     sides = _sides(sizes)
-    return [float((sides < LEAST * 2**level).mean()) for level in levels]
+    return [float((sides < MIN_BOX_STRIDES * 2**level).mean()) for level in levels]
 
 
 def fit_anchors(
@@ -114,7 +114,7 @@ def expected_iou(sizes: np.ndarray, anchors: np.ndarray, strides: np.ndarray) ->
     return overlap / (box.prod(axis=2) + anchor.prod(axis=2) - overlap)
 
 
-def _anchors(model: ModelSettings, sizes: np.ndarray, levels: list[int], scales: int, ratios: int) -> dict[str, object]:
+def _anchors(model: ModelConfig, sizes: np.ndarray, levels: list[int], scales: int, ratios: int) -> dict[str, object]:
     """As many scales and ratios as the detector has of its own."""
     if not len(sizes):
         return {}

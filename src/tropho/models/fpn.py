@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import feature_channels, resnet, stages
 
 TOP = 5
@@ -17,7 +17,7 @@ class FeaturePyramid(nn.Module):
     convolution.
     """
 
-    def __init__(self, model: ModelSettings) -> None:
+    def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.levels = model.levels
         width = model.fpn_channels

@@ -3,7 +3,7 @@
 import torchvision
 from torch import Tensor, nn
 
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 from tropho.models.weight_files import fetch_weights, weights_file
 
 
@@ -11,14 +11,14 @@ def load_imagenet(body: nn.Module, name: str) -> None:
     """Load torchvision's newest weights into a network that still has ImageNet's 1000 classes.
 
     Raises:
-        OutsideError: they can't be fetched, or the file is damaged or another network's; says what to do.
+        ExternalError: they can't be fetched, or the file is damaged or another network's; says what to do.
     """
     weights = imagenet_weights(name)
     try:
         body.load_state_dict(weights)  # strict: weights of another network must not pass in part
     except RuntimeError as error:
         file = weights_file(_url(name))
-        raise OutsideError(f"The ImageNet weights in {file} are not those of {name}; delete the file.") from error
+        raise ExternalError(f"The ImageNet weights in {file} are not those of {name}; delete the file.") from error
 
 
 def imagenet_weights(name: str) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 
 GROUPS = 32
 """Groups of a group norm (Wu and He, 2018)."""
@@ -16,7 +16,7 @@ NEGATIVE_SLOPE = 0.01
 """Of leaky_relu, below zero."""
 
 
-def activation(model: ModelSettings) -> nn.Module:
+def activation(model: ModelConfig) -> nn.Module:
     """A new activation layer."""
     match model.activation:
         case "sigmoid":
@@ -40,7 +40,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups // 2 if 1 < groups == channels else groups, channels)
 
 
-def norm2d(model: ModelSettings) -> Callable[[int], nn.Module]:
+def norm2d(model: ModelConfig) -> Callable[[int], nn.Module]:
     """What makes the norm layer of maps (B, channels, H, W) from the number of channels."""
     match model.norm:
         case "batch":
@@ -55,7 +55,7 @@ def norm2d(model: ModelSettings) -> Callable[[int], nn.Module]:
             return lambda _channels: nn.Identity()
 
 
-def norm1d(model: ModelSettings) -> Callable[[int], nn.Module]:
+def norm1d(model: ModelConfig) -> Callable[[int], nn.Module]:
     """What makes the norm layer of vectors (B, features) from their number; batch, layer or none."""
     match model.norm:
         case "batch":
@@ -67,7 +67,7 @@ def norm1d(model: ModelSettings) -> Callable[[int], nn.Module]:
     raise ValueError(f"norm '{model.norm}' is for maps")
 
 
-def initialise(network: nn.Module, model: ModelSettings) -> None:
+def initialise(network: nn.Module, model: ModelConfig) -> None:
     """Draw the weights of linear and convolution layers anew; biases become zero.
 
     kaiming: normal with deviation gain / sqrt(fan in), the gain by the activation (He et al., 2015). xavier: uniform
@@ -90,7 +90,7 @@ def initialise(network: nn.Module, model: ModelSettings) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def _gain(model: ModelSettings) -> float:
+def _gain(model: ModelConfig) -> float:
     if model.activation == "selu":
         return 1.0  # self-normalising only with LeCun's deviation, 1 / sqrt(fan in) (Klambauer et al., 2017)
     return nn.init.calculate_gain(model.activation, NEGATIVE_SLOPE)

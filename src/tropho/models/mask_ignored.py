@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tropho.models.heads import Targets
 
-SILENT = -1.0e4
+IGNORE_LOGIT = -1.0e4
 """A logit whose sigmoid, and whose share of a softmax, is 0 in float32; representable in float16."""
 
 
@@ -15,7 +15,7 @@ def ignored_classes(targets: Targets, classes: int) -> Tensor:
     return torch.stack([target.get("ignore", none) for target in targets])
 
 
-def without_ignored(targets: Targets) -> Targets:
+def drop_ignored_boxes(targets: Targets) -> Targets:
     """The targets without boxes of the classes that their image ignores."""
     return [_heeded(target) if "ignore" in target else target for target in targets]
 
@@ -34,6 +34,6 @@ def in_regions(points: Tensor, targets: Targets) -> Tensor:
     return inside
 
 
-def silence(logits: Tensor, ignored: Tensor) -> Tensor:
+def mask_ignored(logits: Tensor, ignored: Tensor) -> Tensor:
     """Logits with a constant where `ignored` (bool, broadcast) holds: no loss there, and no gradient."""
-    return logits.masked_fill(ignored, SILENT)
+    return logits.masked_fill(ignored, IGNORE_LOGIT)

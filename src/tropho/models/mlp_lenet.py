@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models.layers import activation, initialise, norm1d, norm2d
 from tropho.models.normalize import Normalize
 
@@ -13,7 +13,7 @@ class MLP(nn.Module):
     Each hidden layer is linear, norm, activation, dropout; without any it is logistic regression.
     """
 
-    def __init__(self, model: ModelSettings, classes: int, size: int) -> None:
+    def __init__(self, model: ModelConfig, classes: int, size: int) -> None:
         super().__init__()
         self.normalize = Normalize()
         layers: list[nn.Module] = [nn.Flatten()]
@@ -38,7 +38,7 @@ class LeNet(nn.Module):
     5 x 5 before the dense layers (on 28 x 28 pixels it changes nothing).
     """
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, model: ModelConfig, classes: int) -> None:
         super().__init__()
         self.normalize = Normalize()
         self.features = nn.Sequential(

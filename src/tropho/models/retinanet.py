@@ -6,17 +6,17 @@ from torch.nn import functional
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.ops import box_iou, sigmoid_focal_loss
 
-from tropho.config.model_config import ModelSettings
-from tropho.models.decode_detections import select_detections
+from tropho.config.model_config import ModelConfig
+from tropho.models.decode_detections import decode_detections
 from tropho.models.distributed import mean_over_processes
 from tropho.models.heads import HeadOutput, Targets
-from tropho.models.mask_ignored import ignored_classes, silence
+from tropho.models.mask_ignored import ignored_classes, mask_ignored
 
 
 class RetinaNet(nn.Module):
     """Matching, loss and decoding of RetinaNet, whatever its anchors and the layers that make its outputs."""
 
-    def __init__(self, model: ModelSettings, classes: int) -> None:
+    def __init__(self, model: ModelConfig, classes: int) -> None:
         super().__init__()
         self.model = model
         self.classes = classes
@@ -38,10 +38,10 @@ class RetinaNet(nn.Module):
         if targets is not None:
             return HeadOutput(self._losses(boxes, logits, offsets, targets), [])
         decoded = torch.stack([self.coder.decode_single(each, boxes) for each in offsets])
-        return HeadOutput({}, select_detections(logits.sigmoid(), decoded, sizes, self.model))
+        return HeadOutput({}, decode_detections(logits.sigmoid(), decoded, sizes, self.model))
 
     def _losses(self, boxes: Tensor, logits: Tensor, offsets: Tensor, targets: Targets) -> dict[str, Tensor]:
-        logits = silence(logits, ignored_classes(targets, self.classes)[:, None])
+        logits = mask_ignored(logits, ignored_classes(targets, self.classes)[:, None])
         matched = torch.stack([self._match(boxes, each["boxes"]) for each in targets])  # (B, N * A)
         wanted = torch.zeros_like(logits)
         sides = []

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import box_convert
 
-from tropho.config.model_config import ModelSettings
-from tropho.models.decode_detections import select_detections
+from tropho.config.model_config import ModelConfig
+from tropho.models.decode_detections import decode_detections
 from tropho.models.heads import HeadOutput, Targets
-from tropho.models.mask_ignored import ignored_classes, silence
+from tropho.models.mask_ignored import ignored_classes, mask_ignored
 from tropho.models.rt_detr_weights import rt_detr_network
 
 QUERIES = 300
@@ -39,7 +39,7 @@ class RTDetrHead(nn.Module):
     decoder is trained to say nothing twice; `nms_iou_threshold` catches what slips through, and 1.0 leaves it as it is.
     """
 
-    def __init__(self, model: ModelSettings, classes: int, network: Any) -> None:
+    def __init__(self, model: ModelConfig, classes: int, network: Any) -> None:
         super().__init__()
         self.model = model
         self.classes = classes
@@ -63,12 +63,12 @@ class RTDetrHead(nn.Module):
         if targets is not None:
             return HeadOutput(self._losses(found, labels, targets), [])
         boxes = box_convert(found.intermediate_reference_points[:, -1].float(), "cxcywh", "xyxy") * extent
-        return HeadOutput({}, select_detections(logits.sigmoid(), boxes, sizes, self.model))
+        return HeadOutput({}, decode_detections(logits.sigmoid(), boxes, sizes, self.model))
 
     def _losses(self, found: Any, labels: list[dict[str, Tensor]] | None, targets: Targets) -> dict[str, Tensor]:
         """The weighted losses of every layer, added up by kind."""
         ignored = ignored_classes(targets, self.classes)[:, None]
-        logits = silence(found.intermediate_logits.float(), ignored[:, None])
+        logits = mask_ignored(found.intermediate_logits.float(), ignored[:, None])
         boxes = found.intermediate_reference_points.float()
         _, parts, _ = self.network.loss_function(
             logits[:, -1],
@@ -78,7 +78,7 @@ class RTDetrHead(nn.Module):
             self.network.config,
             logits,
             boxes,
-            enc_topk_logits=silence(found.enc_topk_logits.float(), ignored),
+            enc_topk_logits=mask_ignored(found.enc_topk_logits.float(), ignored),
             enc_topk_bboxes=found.enc_topk_bboxes.float(),
             denoising_meta_values=found.denoising_meta_values,
         )
@@ -88,7 +88,7 @@ class RTDetrHead(nn.Module):
         return {"classification": classification, "box": sum(v for name, v in parts.items() if "vfl" not in name)}
 
 
-def rt_detr_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module]:
+def rt_detr_parts(model: ModelConfig, classes: int) -> tuple[nn.Module, nn.Module]:
     """Build the pyramid and the head of RT-DETR.
 
     Raises:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from tropho.config.model_config import ModelSettings
-from tropho.errors import OutsideError, UsageError
+from tropho.config.model_config import ModelConfig
+from tropho.errors import ExternalError, UsageError
 from tropho.models.heads import PRIOR
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ OF_CLASSES = ("class_embed", "enc_score_head", "denoising_class_embed")
 """The layers whose shape goes by the classes; they always start anew."""
 
 
-def rt_detr_network(model: ModelSettings, classes: int) -> "RTDetrForObjectDetection":
+def rt_detr_network(model: ModelConfig, classes: int) -> "RTDetrForObjectDetection":
     """A network with fresh weights by torch's global seed, or with COCO's but for the layers of the classes.
 
     Raises:
         UsageError: transformers is not installed.
-        OutsideError: with `pretrained`, that COCO's weights are neither in the cache nor can be fetched, or are
+        ExternalError: with `pretrained`, that COCO's weights are neither in the cache nor can be fetched, or are
             another network's.
     """
     try:
@@ -55,7 +55,7 @@ def rt_detr_network(model: ModelSettings, classes: int) -> "RTDetrForObjectDetec
     return network
 
 
-def _config(model: ModelSettings, classes: int) -> "RTDetrConfig":
+def _config(model: ModelConfig, classes: int) -> "RTDetrConfig":
     from transformers import RTDetrConfig, RTDetrResNetConfig
 
     backbone, rest = ARCHITECTURES[model.backbone]
@@ -76,7 +76,7 @@ def _load_coco(config: "RTDetrConfig", repository: str) -> "RTDetrForObjectDetec
     )
     foreign = {*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}
     if any(not any(layer in key for layer in OF_CLASSES) for key in foreign):
-        raise OutsideError(f"The weights of {repository} are not those of its network; set model.pretrained to false.")
+        raise ExternalError(f"The weights of {repository} are not those of its network; set model.pretrained to false.")
     return network
 
 
@@ -94,7 +94,7 @@ def _fetch(repository: str) -> Path:
         )
     except (HfHubHTTPError, HTTPError, OSError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise OutsideError(
+        raise ExternalError(
             f"The COCO weights of {repository} can't be fetched ({reason}); connect to the internet, "
             "set HF_ENDPOINT to a mirror, or set model.pretrained to false."
         ) from error

@@ -10,7 +10,7 @@ from torchvision.models.detection.retinanet import RetinaNetClassificationHead, 
 from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from tropho.config.model_config import ModelSettings
+from tropho.config.model_config import ModelConfig
 from tropho.models.faster_rcnn import FasterRCNN, pool
 from tropho.models.fcos import FCOS
 from tropho.models.grid import CORNER
@@ -35,7 +35,7 @@ class TorchvisionPyramid(nn.Module):
 class TorchvisionFCOS(FCOS):
     """Outputs of torchvision's FCOS head, which looks at other points and has ReLU sides."""
 
-    def __init__(self, model: ModelSettings, classes: int, head: FCOSHead) -> None:
+    def __init__(self, model: ModelConfig, classes: int, head: FCOSHead) -> None:
         super().__init__(model, classes, CORNER)
         _replace_classes(head.classification_head, classes, 1)
         self.layers = head
@@ -49,7 +49,7 @@ class TorchvisionFCOS(FCOS):
 class TorchvisionRetinaNet(RetinaNet):
     """Outputs of torchvision's RetinaNet head, and its anchors."""
 
-    def __init__(self, model: ModelSettings, classes: int, head: RetinaNetHead, generator: AnchorGenerator) -> None:
+    def __init__(self, model: ModelConfig, classes: int, head: RetinaNetHead, generator: AnchorGenerator) -> None:
         super().__init__(model, classes)
         _replace_classes(head.classification_head, classes, head.classification_head.num_anchors)
         self.layers = head
@@ -68,7 +68,7 @@ class TorchvisionRetinaNet(RetinaNet):
 class TorchvisionFasterRCNN(FasterRCNN):
     """torchvision's proposal network and box head; proposals are pooled from P2 to P5."""
 
-    def __init__(self, model: ModelSettings, classes: int, rpn: RegionProposalNetwork, roi: RoIHeads) -> None:
+    def __init__(self, model: ModelConfig, classes: int, rpn: RegionProposalNetwork, roi: RoIHeads) -> None:
         roi.box_roi_pool = pool(model.levels[:-1])
         roi.box_predictor = FastRCNNPredictor(roi.box_predictor.cls_score.in_features, classes + 1)
         roi.score_thresh, roi.nms_thresh, roi.detections_per_img = (
@@ -83,7 +83,7 @@ class TorchvisionFasterRCNN(FasterRCNN):
         return _anchors(self.rpn.anchor_generator, features, self.levels)
 
 
-def torchvision_parts(model: ModelSettings, classes: int) -> tuple[nn.Module, nn.Module]:
+def torchvision_parts(model: ModelConfig, classes: int) -> tuple[nn.Module, nn.Module]:
     """Build the pyramid and the head of a detector of torchvision's.
 
     Raises:

@@ -13,8 +13,8 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.models.resnet import ResNet
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
 
-from tropho.config.model_config import TORCHVISION, ModelSettings
-from tropho.errors import OutsideError
+from tropho.config.model_config import TORCHVISION, ModelConfig
+from tropho.errors import ExternalError
 from tropho.models.backbone import feature_channels, resnet
 from tropho.models.weight_files import fetch_weights, weights_file
 
@@ -30,11 +30,11 @@ BUILDERS = {
 """What torchvision calls the networks, and their weights."""
 
 
-def torchvision_network(model: ModelSettings) -> FCOS | RetinaNet | FasterRCNN:
+def torchvision_network(model: ModelConfig) -> FCOS | RetinaNet | FasterRCNN:
     """The network of torchvision's builder, but with `backbone`, `norm` and anchors of the settings.
 
     Raises:
-        OutsideError: with `pretrained`, that COCO's weights are neither in the cache nor can be fetched, or that
+        ExternalError: with `pretrained`, that COCO's weights are neither in the cache nor can be fetched, or that
             the file is damaged or another network's.
     """
     network = _build(model, resnet(model.model_copy(update={"pretrained": False})))
@@ -43,7 +43,7 @@ def torchvision_network(model: ModelSettings) -> FCOS | RetinaNet | FasterRCNN:
     return network
 
 
-def _build(model: ModelSettings, body: ResNet) -> FCOS | RetinaNet | FasterRCNN:
+def _build(model: ModelConfig, body: ResNet) -> FCOS | RetinaNet | FasterRCNN:
     generator, anchors = _generator(model), TORCHVISION[model.name].anchors
     match model.name:
         case "torchvision_fcos":
@@ -63,7 +63,7 @@ def _build(model: ModelSettings, body: ResNet) -> FCOS | RetinaNet | FasterRCNN:
     raise ValueError(f"'{model.name}' is not a detector of torchvision's")
 
 
-def _generator(model: ModelSettings) -> AnchorGenerator | None:
+def _generator(model: ModelConfig) -> AnchorGenerator | None:
     """Anchors by the settings; None for torchvision's own."""
     published = TORCHVISION[model.name]
     if model.scales is None and model.ratios is None:
@@ -89,4 +89,4 @@ def _load_coco(network: nn.Module, builder: str) -> None:
         network.load_state_dict({**counters, **weights})  # strict, but for the counters
     except RuntimeError as error:
         file = weights_file(url)
-        raise OutsideError(f"The COCO weights in {file} are not those of {builder}; delete the file.") from error
+        raise ExternalError(f"The COCO weights in {file} are not those of {builder}; delete the file.") from error

@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 
 _CONNECT_SECONDS = 10.0
 
@@ -25,7 +25,7 @@ def fetch_weights(url: str, what: str) -> dict[str, Tensor]:
         what: the weights in words, such as "ImageNet weights of resnet18".
 
     Raises:
-        OutsideError: they can't be fetched, or the file is damaged; says what to do.
+        ExternalError: they can't be fetched, or the file is damaged; says what to do.
     """
     file = weights_file(url)
     try:
@@ -40,11 +40,11 @@ def fetch_weights(url: str, what: str) -> dict[str, Tensor]:
             )
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise OutsideError(
+        raise ExternalError(
             f"The {what} in {file} are damaged ({reason}); delete the file and fetch {url} again."
         ) from error
     except (OSError, HTTPException) as error:
-        raise OutsideError(
+        raise ExternalError(
             f"The {what} can't be fetched ({error}); place {url} at {file}, or set model.pretrained to false."
         ) from error
     return state

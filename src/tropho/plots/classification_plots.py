@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import calibration_error, reliability_bins
 from tropho.metrics.curves import classification_curves, shown_classes
-from tropho.metrics.threshold_sweep import Scan, ratio
+from tropho.metrics.threshold_sweep import ThresholdSweep, ratio
 from tropho.plots import galleries, panels, style
 
 BINS = 10
@@ -81,7 +81,7 @@ def _of(predictions: pd.DataFrame, known: pd.DataFrame, classes: Sequence[str]) 
     return rows[[f"p_{name}" for name in classes]].to_numpy(np.float64)
 
 
-def roc(curves: Mapping[str, Scan]) -> Figure:
+def roc(curves: Mapping[str, ThresholdSweep]) -> Figure:
     """True positive rate over false positive rate, one class against the rest, with the areas."""
     figure, (axes,) = style.subplots(1, 1, style.HALF)
     style.title(axes, "ROC, each class against the rest")
@@ -99,7 +99,7 @@ def roc(curves: Mapping[str, Scan]) -> Figure:
     return figure
 
 
-def _precision_recall(curves: Mapping[str, Scan]) -> Figure:
+def _precision_recall(curves: Mapping[str, ThresholdSweep]) -> Figure:
     lines = {
         name: (points.recall, points.precision, float(points.average_precision())) for name, points in curves.items()
     }

@@ -23,7 +23,7 @@ def count(value: Any) -> str:
     return f"{int(number):,}"
 
 
-def anything(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value of any type: whole numbers as counts, others with four digits, lists joined, None as a dash."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
@@ -34,14 +34,14 @@ def anything(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(anything(each) for each in value) or "none"
+        return ", ".join(format_value(each) for each in value) or "none"
     if isinstance(value, dict):
         return ", ".join(_pair(key, each) for key, each in value.items()) or "none"
     return str(value)
 
 
 def _pair(key: Any, value: Any) -> str:
-    told = anything(value)
+    told = format_value(value)
     return f"{key}: ({told})" if isinstance(value, (dict, list)) and value else f"{key}: {told}"
 
 
@@ -82,6 +82,6 @@ def as_number(value: Any) -> float | None:
     return None if math.isnan(number) else number
 
 
-def words(name: object) -> str:
+def humanize(name: object) -> str:
     """A key as people read it: "image_sizes" -> "image sizes"."""
     return str(name).replace("_", " ").strip()

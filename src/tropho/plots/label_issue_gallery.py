@@ -18,7 +18,7 @@ SUGGESTED_BOX: draw.Colour = (86, 180, 233)
 LEGEND = (("annotated", ANNOTATED), ("suggested", SUGGESTED_BOX), ("other annotated boxes", CALM))
 
 
-def suspect_gallery(
+def label_issue_gallery(
     suspects: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, reader: ImageReader, to: Path, most: int
 ) -> None:
     """Write one sheet of the first `most` suspects, by rank; none where there are none.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tropho.plots.format_numbers import words
+from tropho.plots.format_numbers import humanize
 
 NAMES = {
     "leaderboard_map": "leaderboard mAP",
@@ -54,7 +54,7 @@ COUNTS = ("tp", "fn", "fp", "tn", "support", "images", "boxes", "truths", "predi
 
 def metric_name(name: str) -> str:
     """The name that tables show."""
-    return NAMES.get(name, words(name))
+    return NAMES.get(name, humanize(name))
 
 
 def class_metric_name(name: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tropho.metrics.threshold_sweep import Scan
+from tropho.metrics.threshold_sweep import ThresholdSweep
 from tropho.plots import style
 
 
@@ -46,7 +46,7 @@ def precision_recall(
 
 
 def f_over_threshold(
-    curves: Mapping[str, Scan], thresholds: Mapping[str, Any] | None, beta: float, what: str
+    curves: Mapping[str, ThresholdSweep], thresholds: Mapping[str, Any] | None, beta: float, what: str
 ) -> Figure:
     """F-beta over the threshold, a line a class; a dot and a thin line mark the chosen threshold.
 
@@ -72,7 +72,7 @@ def f_over_threshold(
     return figure
 
 
-def _height(points: Scan, score: np.ndarray, threshold: float) -> float:
+def _height(points: ThresholdSweep, score: np.ndarray, threshold: float) -> float:
     """The score where everything at or above `threshold` counts; 0 where nothing does."""
     above = np.flatnonzero(points.threshold >= threshold - 1e-12)
     return float(score[above[-1]]) if len(above) else 0.0

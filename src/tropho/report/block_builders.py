@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from tropho.plots import captions, format_numbers
-from tropho.plots.format_numbers import words
-from tropho.report.blocks import Block, Facts, Picture, Pictures, Table, Text
-from tropho.report.image_embedder import Album
+from tropho.plots.format_numbers import humanize
+from tropho.report.blocks import Block, KeyValues, Picture, Pictures, Table, Text
+from tropho.report.image_embedder import ImageEmbedder
 
 
 def todo(stage: str, task: str, sentence: str) -> Text:
@@ -19,11 +19,11 @@ def todo(stage: str, task: str, sentence: str) -> Text:
 
 def facts_of(values: Mapping[str, Any]) -> list[Block]:
     """Named values as facts; nothing where there are none."""
-    items = [(words(name), format_numbers.anything(value)) for name, value in values.items()]
-    return [Facts(items)] if items else []
+    items = [(humanize(name), format_numbers.format_value(value)) for name, value in values.items()]
+    return [KeyValues(items)] if items else []
 
 
-def figures(paths: Sequence[Path], album: Album) -> list[Block]:
+def figures(paths: Sequence[Path], album: ImageEmbedder) -> list[Block]:
     """Image files with their captions, those that can be read; photos come after charts."""
     pictures = [album.add(path, *captions.of(path)) for path in sorted(paths, key=captions.place)]
     return pictures_block([picture for picture in pictures if picture is not None])
@@ -37,5 +37,5 @@ def pictures_block(pictures: Sequence[Picture]) -> list[Block]:
 
 def frame_table(frame: pd.DataFrame, title: str, numbers_from: int = 99) -> Table:
     """A small DataFrame as a table of text."""
-    rows = [[format_numbers.anything(value) for value in row] for row in frame.astype(object).to_numpy()]
-    return Table(title, [words(column) for column in frame.columns], rows, numbers_from)
+    rows = [[format_numbers.format_value(value) for value in row] for row in frame.astype(object).to_numpy()]
+    return Table(title, [humanize(column) for column in frame.columns], rows, numbers_from)

@@ -31,7 +31,7 @@ class List:
 
 
 @dataclass(frozen=True)
-class Facts:
+class KeyValues:
     """Names and values, side by side."""
 
     items: Sequence[tuple[str, str]]
@@ -79,7 +79,7 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Fold:
+class Details:
     """Blocks that are closed until the reader opens them."""
 
     title: str
@@ -87,7 +87,7 @@ class Fold:
     kind: ClassVar[str] = "fold"
 
 
-Block = Text | Heading | List | Facts | Table | Pictures | Code | Fold
+Block = Text | Heading | List | KeyValues | Table | Pictures | Code | Details
 
 
 @dataclass(frozen=True)

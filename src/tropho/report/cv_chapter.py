@@ -7,15 +7,15 @@ from tropho.plots import format_numbers, style
 from tropho.plots.cv_vs_leaderboard import agreement_chart
 from tropho.report.block_builders import pictures_block
 from tropho.report.blocks import Block, Table, Text
-from tropho.report.image_embedder import Album
-from tropho.submission.cv_gap import partings
+from tropho.report.image_embedder import ImageEmbedder
+from tropho.submission.cv_gap import cv_gap_warnings
 from tropho.submission.submission_log import LEDGER
 from tropho.tables import conform
 
 LISTED = 15
 
 
-def agreement_blocks(table: pd.DataFrame | None, task: str, album: Album) -> list[Block]:
+def agreement_blocks(table: pd.DataFrame | None, task: str, album: ImageEmbedder) -> list[Block]:
     """The newest submissions, the chart, and warnings where both part; nothing without a ledger."""
     if table is None or table.empty:
         return []
@@ -37,7 +37,7 @@ def agreement_blocks(table: pd.DataFrame | None, task: str, album: Album) -> lis
     ]
     columns = ["file", "written", "cross-validated", "95 % interval", "public", "private"]
     note = f"Record what the leaderboard says with `tropho leaderboard --record {task} SCORE`."
-    blocks: list[Block] = [Text(sentence, warn=True) for sentence in partings(ledger)]
+    blocks: list[Block] = [Text(sentence, warn=True) for sentence in cv_gap_warnings(ledger)]
     blocks.append(Table("Submissions, newest first", columns, rows, 2, note))
     chart = agreement_chart(ledger)
     if chart is not None:

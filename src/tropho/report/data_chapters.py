@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.plots import format_numbers
 from tropho.report.block_builders import facts_of, figures, frame_table, todo
-from tropho.report.blocks import Block, Fold, List, Section, Table, Text
-from tropho.report.image_embedder import Album
+from tropho.report.blocks import Block, Details, List, Section, Table, Text
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 from tropho.tables import split_regions
 
@@ -31,7 +31,7 @@ TOLD = (
 )
 
 
-def data(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+def data(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section:
     """Counts of the audit, its issues by kind with examples, and its figures."""
     section = Section("data", "Data")
     summary = reader.json(folders.audit / "summary.json")
@@ -49,7 +49,7 @@ def data(settings: TaskSettings, folders: Folders, reader: Reader, album: Album)
     section.blocks.extend(_issues(reader.table(folders.audit / "issues.csv")))
     section.blocks.extend(figures(reader.pictures(folders.audit / "figures"), album))
     if rest := {key: value for key, value in summary.items() if key not in TOLD and value not in (None, {}, [])}:
-        section.blocks.append(Fold("More about the images", facts_of(rest)))
+        section.blocks.append(Details("More about the images", facts_of(rest)))
     return section
 
 
@@ -111,7 +111,7 @@ def _issues(issues: pd.DataFrame | None) -> list[Block]:
     rows.sort(key=lambda row: -int(row[2].replace(",", "")))
     return [
         Table("Issues", ["kind", "what was done", "count"], rows, numbers_from=2),
-        Fold(
+        Details(
             f"Examples of issues (up to {EXAMPLES} of each kind; all are in issues.csv)",
             [Table("", ["kind", "image", "where", "what"], examples, numbers_from=9)],
         ),
@@ -125,7 +125,7 @@ def _example(row: pd.Series) -> list[str]:
     return [cells["image_id"], where if where != cells["image_id"] else "", cells["detail"]]
 
 
-def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+def augmentation(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section:
     """Pictures before and after the policy, and the policy itself."""
     section = Section("augmentation", "Augmentation")
     policy = reader.json(folders.augmented / "policy.json")
@@ -140,7 +140,7 @@ def augmentation(settings: TaskSettings, folders: Folders, reader: Reader, album
     section.blocks.extend(pictures)
     if steps := list(_steps(policy)):
         table = frame_table(pd.DataFrame(steps, columns=["step", "settings"]), "")
-        section.blocks.append(Fold("Steps of the policy", [table]))
+        section.blocks.append(Details("Steps of the policy", [table]))
     return section
 
 
@@ -156,6 +156,6 @@ def _steps(policy: Any) -> list[tuple[str, str]]:
         nested = [step for value in inner for step in _steps(value)]
         if name and not nested:
             rest = {key: value for key, value in policy.items() if key not in {"__class_fullname__", "name"}}
-            return [(str(name).rpartition(".")[2], format_numbers.anything(rest))]
+            return [(str(name).rpartition(".")[2], format_numbers.format_value(rest))]
         found += nested
     return found

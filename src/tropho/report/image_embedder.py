@@ -21,7 +21,7 @@ HALF_PAGE = 518.0  # pixels
 STEPS = ((1600, 84), (1200, 78), (900, 72), (600, 66))
 
 
-class Album:
+class ImageEmbedder:
     """Encodes images as `data:` addresses until `budget` bytes of page are used up."""
 
     def __init__(self, budget: int = BUDGET) -> None:

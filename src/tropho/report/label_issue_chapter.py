@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.plots import format_numbers
-from tropho.plots.format_numbers import words
+from tropho.plots.format_numbers import humanize
 from tropho.report.block_builders import figures
 from tropho.report.blocks import Block, Code, Heading, Table, Text
-from tropho.report.image_embedder import Album
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 
 MEANING = {
@@ -20,7 +20,7 @@ MEANING = {
 }
 
 
-def suspect_blocks(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> list[Block]:
+def label_issue_blocks(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> list[Block]:
     """Counts by kind, the sheet of pictures, and what to do; nothing where evaluate wrote no table."""
     table = reader.table(folders.evaluate / "suspects.csv")
     if table is None or not {"kind", "action"} <= set(table):
@@ -30,7 +30,7 @@ def suspect_blocks(settings: TaskSettings, folders: Folders, reader: Reader, alb
         return [title, Text("No label contradicts out-of-fold predictions so much that it is probably wrong.")]
     counts = Counter(zip(table["kind"].astype(str), table["action"].astype(str), strict=True)).most_common()
     rows = [
-        [words(kind), MEANING.get(kind, ""), action, format_numbers.count(count)] for (kind, action), count in counts
+        [humanize(kind), MEANING.get(kind, ""), action, format_numbers.count(count)] for (kind, action), count in counts
     ]
     path = folders.evaluate / "suspects.png"
     name = settings.name
@@ -39,8 +39,8 @@ def suspect_blocks(settings: TaskSettings, folders: Folders, reader: Reader, alb
         title,
         Text(
             f"Models that never saw them contradict {format_numbers.count(len(table))} labels; models err too, so look "
-            f"first. reports/{name}/evaluate/suspects.csv ranks them all, and each line starts with its correction. Copy the "
-            f"lines that you agree with, and the header, into {fixes}, and name that file in params.yaml:"
+            f"first. reports/{name}/evaluate/suspects.csv ranks them all, and each line starts with its correction. Copy "
+            f"the lines that you agree with, and the header, into {fixes}, and name that file in params.yaml:"
         ),
         Code([f"audit: {{corrections: {fixes}}}    # at tasks.{name}", f"dvc repro report@{name}"]),
         Table("", ["kind", "what it is", "correction", "labels"], rows, numbers_from=3),

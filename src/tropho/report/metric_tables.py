@@ -7,7 +7,7 @@ import pandas as pd
 
 from tropho.plots import format_numbers
 from tropho.plots.metric_names import is_count, metric_name
-from tropho.report.blocks import Block, Fold, List, Table, Text
+from tropho.report.blocks import Block, Details, List, Table, Text
 from tropho.report.reader import Folders, Reader
 
 Interval = tuple[float | None, float | None]
@@ -65,7 +65,7 @@ def quantities(folders: Folders, reader: Reader, titles: Mapping[str, str]) -> l
             note = Text(
                 "In brackets: 95 % bootstrap intervals, resampled by group. Undefined is what would be a division by 0."
             )
-            blocks.append(Fold(f"Every quantity of the confusion matrix, {title}", [note, *tables]))
+            blocks.append(Details(f"Every quantity of the confusion matrix, {title}", [note, *tables]))
     return blocks
 
 

@@ -11,17 +11,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tropho import __version__
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.report import data_chapters, result_chapters, run_chapters, split_chapter
-from tropho.report.image_embedder import Album
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_page(settings: TaskSettings, folders: Folders) -> str:
+def render_page(settings: TaskConfig, folders: Folders) -> str:
     """The page's HTML, from what the stages left in `folders`; what is missing becomes a sentence."""
-    reader, album = Reader(), Album()
+    reader, album = Reader(), ImageEmbedder()
     headline = result_chapters.headline(settings, folders, reader)
     # Results first: they have the first claim on the space for images.
     evaluation = result_chapters.evaluation(settings, folders, reader, album)

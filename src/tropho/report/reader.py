@@ -11,9 +11,17 @@ import yaml
 from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.submission.submission_log import LEDGER
-from tropho.tables import BOXES, IMAGES, ISSUES, SPLITS, SUSPECTS, read_csv
+from tropho.tables import BOXES, IMAGES, ISSUES, LABEL_ISSUES, SPLITS, read_csv
 
-_SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, SUSPECTS, LEDGER, dict.fromkeys(("class", "quantity", "metric"), "string"))
+_SCHEMAS = (
+    IMAGES,
+    BOXES,
+    ISSUES,
+    SPLITS,
+    LABEL_ISSUES,
+    LEDGER,
+    dict.fromkeys(("class", "quantity", "metric"), "string"),
+)
 TEXT = {name: kind for schema in _SCHEMAS for name, kind in schema.items() if kind == "string"}
 """Columns that hold text in any table: a class called "007" stays text where it stands alone."""
 

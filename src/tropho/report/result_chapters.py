@@ -4,18 +4,18 @@ import importlib.metadata
 import platform
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.files import sha256_of
 from tropho.images.fonts import stand_ins
 from tropho.plots import format_numbers
-from tropho.plots.format_numbers import words
+from tropho.plots.format_numbers import humanize
 from tropho.plots.metric_names import class_metric_name, is_count, leading, metric_name
 from tropho.report import metric_tables
 from tropho.report.block_builders import figures, todo
-from tropho.report.blocks import Block, Code, Facts, Fold, Heading, Headline, Section, Table, Text
+from tropho.report.blocks import Block, Code, Details, Heading, Headline, KeyValues, Section, Table, Text
 from tropho.report.cv_chapter import agreement_blocks
-from tropho.report.image_embedder import Album
-from tropho.report.label_issue_chapter import suspect_blocks
+from tropho.report.image_embedder import ImageEmbedder
+from tropho.report.label_issue_chapter import label_issue_blocks
 from tropho.report.reader import Folders, Reader
 from tropho.report.run_chapters import folds_of
 
@@ -33,7 +33,7 @@ PACKAGES = (
 )
 
 
-def headline(settings: TaskSettings, folders: Folders, reader: Reader) -> Headline:
+def headline(settings: TaskConfig, folders: Folders, reader: Reader) -> Headline:
     """The score the project is judged by, on what, the same on the other images, and its classes."""
     metrics = reader.json(folders.evaluate / "metrics.json")
     head = metrics.get("headline")
@@ -114,7 +114,7 @@ def _cell(metric: str, row: dict[str, Any]) -> str:
     return format_numbers.count(row[metric]) if is_count(metric) else format_numbers.score(row[metric])
 
 
-def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+def evaluation(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section:
     """Overall metrics side by side, those by class that the headline left out, thresholds and figures."""
     section = Section("evaluation", "Evaluation")
     metrics = reader.json(folders.evaluate / "metrics.json")
@@ -133,18 +133,18 @@ def evaluation(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         rest = _class_tables(values, leading_only=False)
         tables = rest if shown else [*_class_tables(values, leading_only=True), *rest]
         if tables:
-            section.blocks.append(Fold(f"{'More by class' if shown else 'By class'}, {title}", tables))
+            section.blocks.append(Details(f"{'More by class' if shown else 'By class'}, {title}", tables))
     section.blocks.extend(metric_tables.quantities(folders, reader, SUBSETS))
     section.blocks.extend(_thresholds(folders, reader))
     both = all(drawn.values())
     for subset, blocks in drawn.items():
         if blocks and subset == "oof" and both:
-            section.blocks.append(Fold(f"Figures, {SUBSETS[subset]}", blocks))
+            section.blocks.append(Details(f"Figures, {SUBSETS[subset]}", blocks))
         elif blocks:
             section.blocks.extend([Heading(f"Figures, {SUBSETS[subset]}"), *blocks])
     if not any(drawn.values()):
         section.blocks.append(Text("No figures were drawn."))
-    section.blocks.extend(suspect_blocks(settings, folders, reader, album))
+    section.blocks.extend(label_issue_blocks(settings, folders, reader, album))
     return section
 
 
@@ -195,7 +195,7 @@ def _thresholds(folders: Folders, reader: Reader) -> list[Block]:
     return [Table("Thresholds, chosen out of fold", ["class", "confidence"], rows, note=note)]
 
 
-def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+def submission(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section:
     """The file to upload, its check sum, what checked it, where it came from, and what leaderboards said so far."""
     section = Section("submission", "Submission")
     path = folders.submission
@@ -215,8 +215,8 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: 
         if record.get("sha256") not in (None, digest):
             section.blocks.append(Text("The file is not the one that its record describes; submit again.", warn=True))
     known = {"task", "file", "rows", "sha256", "score"}
-    facts += [(words(key), format_numbers.anything(value)) for key, value in record.items() if key not in known]
-    section.blocks.append(Facts(facts))
+    facts += [(humanize(key), format_numbers.format_value(value)) for key, value in record.items() if key not in known]
+    section.blocks.append(KeyValues(facts))
     if record.get("checked") and digest and record.get("sha256") == digest:
         # The record is written only once the file has passed.
         section.blocks.append(Text("`tropho check-submission` found no fault in it when it was written."))
@@ -226,7 +226,7 @@ def submission(settings: TaskSettings, folders: Folders, reader: Reader, album: 
     return section
 
 
-def reproduce(settings: TaskSettings, folders: Folders, reader: Reader) -> Section:
+def reproduce(settings: TaskConfig, folders: Folders, reader: Reader) -> Section:
     """The commands that lead to such a page, and the versions that wrote this one."""
     run = reader.json(folders.models / "run.json")
     record = reader.json(folders.submission.with_suffix(".json"))
@@ -241,7 +241,7 @@ def reproduce(settings: TaskSettings, folders: Folders, reader: Reader) -> Secti
     run_ids = [str(run.get("run_id") or ""), *(str(fold.get("run_id") or "") for fold in folds_of(run))]
     if any(run_ids):
         facts.append(("MLflow runs", ", ".join(each for each in run_ids if each)))
-    blocks: list[Block] = [Code(lines), Fold("Versions that wrote this page, and runs", [Facts(facts)])]
+    blocks: list[Block] = [Code(lines), Details("Versions that wrote this page, and runs", [KeyValues(facts)])]
     if not commit:
         blocks.insert(1, Text("The git commit was not recorded."))
     elif str(run.get("git_dirty", record.get("git_dirty", ""))).lower() == "true":

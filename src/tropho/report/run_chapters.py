@@ -5,20 +5,20 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import SECTIONS, TaskSettings
+from tropho.config.task_config import SECTIONS, TaskConfig
 from tropho.plots import format_numbers, style
 from tropho.plots.layer_plots import layers_of
 from tropho.plots.metric_names import metric_name
 from tropho.plots.training_plots import learning_curves
 from tropho.report.block_builders import figures, pictures_block, todo
-from tropho.report.blocks import Block, Facts, Section, Table, Text
-from tropho.report.image_embedder import Album
+from tropho.report.blocks import Block, KeyValues, Section, Table, Text
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 
 BEST_TRIALS = 10
 
 
-def tuning(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section | None:
+def tuning(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section | None:
     """What was searched, the best trials and what was chosen; None where no search was asked for or made."""
     trials = reader.table(folders.search / "trials.csv")
     choice = reader.yaml(folders.choice) or reader.yaml(folders.search / "choice.yaml")
@@ -28,7 +28,7 @@ def tuning(settings: TaskSettings, folders: Folders, reader: Reader, album: Albu
         return Section("tuning", "Tuning", [todo("tune", settings.name, "The search has not been run")])
     section = Section("tuning", "Tuning")
     if choice:
-        rows = [[str(key), format_numbers.anything(value)] for key, value in choice.items()]
+        rows = [[str(key), format_numbers.format_value(value)] for key, value in choice.items()]
         title = f"What was chosen{_whether_used(choice, folders.models, reader)}"
         section.blocks.append(Table(title, ["setting", "value"], rows))
     section.blocks.extend(_judges(reader.json(folders.search / "choice.json").get("images")))
@@ -80,9 +80,9 @@ def _trials(trials: pd.DataFrame) -> list[Block]:
     best = best.sort_values(value, ascending=False, kind="stable").head(BEST_TRIALS)
     rows = [
         [
-            format_numbers.anything(row.get("number", place)),
+            format_numbers.format_value(row.get("number", place)),
             format_numbers.score(row[value]),
-            *(format_numbers.anything(row[name]) for name in searched),
+            *(format_numbers.format_value(row[name]) for name in searched),
         ]
         for place, row in enumerate(best.to_dict("records"))
     ]
@@ -91,7 +91,7 @@ def _trials(trials: pd.DataFrame) -> list[Block]:
     return blocks
 
 
-def training(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+def training(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section:
     """The settings that differ from the defaults, each fold's outcome, and the learning curves."""
     section = Section("training", "Training")
     run = reader.json(folders.models / "run.json")
@@ -100,7 +100,7 @@ def training(settings: TaskSettings, folders: Folders, reader: Reader, album: Al
         section.blocks.append(todo("train", settings.name, "No model has been trained"))
         return section
     used = _used_settings(settings, folders.models, reader)
-    section.blocks.append(Facts(_about(run, used, folders.models)))
+    section.blocks.append(KeyValues(_about(run, used, folders.models)))
     section.blocks.extend(_folds(run, str(run.get("score_name", "score"))))
     curves = learning_curves(histories, "score")
     if curves is None:
@@ -128,7 +128,7 @@ def _histories(models: Path, reader: Reader) -> dict[str, pd.DataFrame]:
     return found
 
 
-def _used_settings(settings: TaskSettings, models: Path, reader: Reader) -> dict[str, Any]:
+def _used_settings(settings: TaskConfig, models: Path, reader: Reader) -> dict[str, Any]:
     """What the model was trained with, search included; the present settings of what comes after training."""
     present = settings.model_dump()
     later = {name: present[name] for name in ("predict", "evaluate", "submit", "report")}
@@ -175,8 +175,8 @@ def _folds(run: dict[str, Any], score_name: str) -> list[Block]:
         [
             f"fold {fold.get('fold', place)}",
             format_numbers.score(fold.get("score")),
-            format_numbers.anything(fold.get("best_epoch")),
-            format_numbers.anything(fold.get("epochs")),
+            format_numbers.format_value(fold.get("best_epoch")),
+            format_numbers.format_value(fold.get("epochs")),
             format_numbers.duration(fold.get("seconds")),
         ]
         for place, fold in enumerate(folds)
@@ -201,7 +201,11 @@ def _differences(used: dict[str, Any], defaults: Any) -> Block:
         for key, value in now.items():
             if before.get(key) != value:
                 rows.append(
-                    [f"{section}.{key}", format_numbers.anything(value), format_numbers.anything(before.get(key))]
+                    [
+                        f"{section}.{key}",
+                        format_numbers.format_value(value),
+                        format_numbers.format_value(before.get(key)),
+                    ]
                 )
     if not rows:
         return Text("Every setting is at its default.")

@@ -2,18 +2,18 @@
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.split.stratification import sizes_of
 from tropho.plots import format_numbers
 from tropho.report.block_builders import todo
 from tropho.report.blocks import Block, List, Section, Text
 from tropho.report.data_chapters import Counts, content, counts_table
-from tropho.report.image_embedder import Album
+from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 from tropho.tables import SPLITS, split_regions
 
 
-def split(settings: TaskSettings, folders: Folders, reader: Reader, album: Album) -> Section:
+def split(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> Section:
     """What each fold holds, and which training images were left out."""
     section = Section("split", "Split")
     splits = reader.table(folders.splits)

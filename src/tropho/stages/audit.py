@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from tropho import tables
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.audit.run_audit import AuditResult, audit, figures
 from tropho.data.audit.usable import check_usable
 from tropho.files import atomic_folder, write_json
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 
 
-def run(settings: TaskSettings, root: Path) -> AuditResult:
+def run(settings: TaskConfig, root: Path) -> AuditResult:
     """Audit root/data/raw/TASK; write tables, summary and figures to root/data/audit/TASK; say the gist.
 
     Raises:
@@ -26,9 +26,9 @@ def run(settings: TaskSettings, root: Path) -> AuditResult:
         write_json(folder / "summary.json", result.summary)
         figures(result, paths.raw, folder / "figures")
     for note in result.summary["notes"]:
-        say(note)
+        info(note)
     if len(result.issues):
-        say(f"Each of the {len(result.issues):,} issues is listed in {paths.audit / 'issues.csv'}.")
+        info(f"Each of the {len(result.issues):,} issues is listed in {paths.audit / 'issues.csv'}.")
     listed_in = str((paths.audit / "issues.csv").relative_to(root))
     check_usable(result.images, result.issues, str(paths.raw.relative_to(root)), listed_in)
     return result

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.images.annotated import Scenes
+from tropho.images.annotated import AnnotatedImages
 from tropho.images.augment.preview import preview_sheet
-from tropho.images.augment.train_transform import Augmenter
-from tropho.images.cache import Pack, write_pack
+from tropho.images.augment.train_transform import TrainTransform
+from tropho.images.cache import ImageCache, write_cache
 from tropho.images.decode import Decoding
 from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, split_regions, usable_images
@@ -22,7 +22,7 @@ PREVIEWS = 12  # images on the preview sheet
 _WRITES = {"pack", "policy.json", "previews.png"}
 
 
-def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Write the pack, policy.json and previews.png into data/augmented/T; returns what policy.json says.
 
     Raises:
@@ -42,11 +42,11 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     chosen = settings.augment
     _clear(paths.augmented)
     decoding = Decoding.recorded(read_json(paths.audit / "summary.json"))
-    write_pack(
+    write_cache(
         used, paths.raw, paths.augmented / "pack", chosen.image_size, chosen.cache_format, chosen.grayscale, decoding
     )
-    pack = Pack(paths.augmented / "pack")
-    augmenter = Augmenter(chosen, settings.kind == "detection", Scenes(pack, train, boxes, classes))
+    pack = ImageCache(paths.augmented / "pack")
+    augmenter = TrainTransform(chosen, settings.kind == "detection", AnnotatedImages(pack, train, boxes, classes))
     record = {"images": len(pack), "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)
     shown = varied(train, objects, PREVIEWS)

@@ -6,39 +6,39 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Inputs, Truth, read_inputs, rows_of
-from tropho.evaluation.cross_fit import cross_finish
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth, TaskData, read_task_data, rows_of
+from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import Evaluator, build_evaluator
 from tropho.evaluation.fit_members import fit_members
-from tropho.evaluation.leaks import shared_with
-from tropho.evaluation.manifest import write_evaluated
+from tropho.evaluation.leaks import find_leaks
+from tropho.evaluation.manifest import write_manifest
 from tropho.evaluation.paired_gain import describe_gains
 from tropho.evaluation.register_ensemble import register_models
-from tropho.evaluation.results_writer import Judged
+from tropho.evaluation.results_writer import ResultsWriter
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
-from tropho.inference.ensemble_members import Member, load_members, of_images, out_of_fold
+from tropho.inference.ensemble_members import EnsembleMember, load_members, of_images, out_of_fold
 from tropho.inference.fuse_members import fuse_members, member_rows
 from tropho.inference.trained_folds import copy_results
 from tropho.metrics.class_keys import ascii_names
 from tropho.paths import Paths
 from tropho.plots import format_numbers
-from tropho.plots.label_issue_gallery import suspect_gallery
-from tropho.tables import SUSPECTS, write_table
+from tropho.plots.label_issue_gallery import label_issue_gallery
+from tropho.tables import LABEL_ISSUES, write_table
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker
 from tropho.training.trainer import make_accelerator
 
 
-def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Evaluate the trained folds into reports/T/evaluate; returns what metrics.json says.
 
     Of several processes all predict, and the first alone measures and writes; the others return nothing.
     """
     paths = Paths(root, settings.name)
-    inputs = read_inputs(paths)
+    inputs = read_task_data(paths)
     record = read_json(paths.models / "run.json")
     accelerator = make_accelerator(settings.train)
     members = load_members(settings, paths, record, inputs, accelerator.device)
@@ -57,8 +57,8 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
 
     with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
         write_json(folder / "finish.json", without_nan(fitted))
-        write_evaluated(folder, record, settings)
-        finished = cross_finish(evaluator, oof_truth, oof, groups)
+        write_manifest(folder, record, settings)
+        finished = cross_fit_postprocess(evaluator, oof_truth, oof, groups)
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_finished.parquet")
@@ -66,7 +66,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         thresholds = evaluator.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
         first, model = next(iter(base.folds.items()))
-        judged = Judged(evaluator, thresholds, reader, folder)
+        judged = ResultsWriter(evaluator, thresholds, reader, folder)
         judged.add("oof", oof_truth, finished, raw)
         judged.notes["oof"] += describe_gains(fitted)
         judged.draw("oof", oof_truth, finished, raw)
@@ -102,7 +102,9 @@ def _write_shown(metrics: dict[str, Any], paths: Paths) -> None:
     copy_results(paths, {"metrics.json": paths.evaluate / "metrics.json"})
 
 
-def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFrame, raw: pd.DataFrame) -> None:
+def _judge_test(
+    judged: ResultsWriter, base: EnsembleMember, truth: GroundTruth, finished: pd.DataFrame, raw: pd.DataFrame
+) -> None:
     """Measure and explain the predictions for test images that have a label, and draw those for all."""
     known = truth.labelled
     if len(known.images):
@@ -113,36 +115,36 @@ def _judge_test(judged: Judged, base: Member, truth: Truth, finished: pd.DataFra
 
 
 def _write_suspects(
-    evaluator: Evaluator, truth: Truth, finished: pd.DataFrame, reader: ImageReader, folder: Path
+    evaluator: Evaluator, truth: GroundTruth, finished: pd.DataFrame, reader: ImageReader, folder: Path
 ) -> None:
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
     suspects = evaluator.label_issues(truth, finished)
-    write_table(suspects, folder / "suspects.csv", SUSPECTS)
+    write_table(suspects, folder / "suspects.csv", LABEL_ISSUES)
     most = evaluator.task.settings.evaluate.gallery_images
-    suspect_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
+    label_issue_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
 
 
-def _add_leakage(judged: Judged, inputs: Inputs, folds: Iterable[int]) -> None:
+def _add_leakage(judged: ResultsWriter, inputs: TaskData, folds: Iterable[int]) -> None:
     """Note what judged images share with those that were trained on; judge the test again without those that do.
 
     `folds` are the trained ones: an image of the only one was seen by no model.
     """
     images, dealt = inputs.truth.images, inputs.folds
     learned = {number: set(inputs.fold(number)[0].images["image_id"]) for number in folds}
-    shared = [len(shared_with(images, dealt[number], seen)) for number, seen in learned.items()]
+    shared = [len(find_leaks(images, dealt[number], seen)) for number, seen in learned.items()]
     _note(judged, "oof", sum(shared), sum(len(dealt[number]) for number in learned), "out-of-fold")
     if "test" not in judged.metrics:
         return
     truth, finished, unfinished = judged.seen["test"]
     test = list(truth.images["image_id"])
-    leaking = set(shared_with(images, test, set().union(*learned.values())))
+    leaking = set(find_leaks(images, test, set().union(*learned.values())))
     judged.metrics["test_shared"] = {"images": len(leaking), "of": len(test)}
     _note(judged, "test", len(leaking), len(test), "test")
     if 0 < len(leaking) < len(test):
         judged.add("test_clean", truth.of([each for each in test if each not in leaking]), finished, unfinished)
 
 
-def _note(judged: Judged, subset: str, shared: int, count: int, what: str) -> None:
+def _note(judged: ResultsWriter, subset: str, shared: int, count: int, what: str) -> None:
     if shared:
         judged.notes[subset].insert(
             0,
@@ -151,7 +153,9 @@ def _note(judged: Judged, subset: str, shared: int, count: int, what: str) -> No
         )
 
 
-def _write_members(members: list[Member], oof: pd.DataFrame, truth: Truth, folder: Path) -> dict[str, Any]:
+def _write_members(
+    members: list[EnsembleMember], oof: pd.DataFrame, truth: GroundTruth, folder: Path
+) -> dict[str, Any]:
     """Keep each member's raw out-of-fold predictions; their scores, each alone and by its own measure."""
     scores = {}
     for member in members:
@@ -162,7 +166,7 @@ def _write_members(members: list[Member], oof: pd.DataFrame, truth: Truth, folde
     return scores
 
 
-def _members_note(task: Task, judged: Judged, fitted: dict[str, Any]) -> str:
+def _members_note(task: Task, judged: ResultsWriter, fitted: dict[str, Any]) -> str:
     """What the ensemble makes of its members' scores."""
     name = task.score_name
     alone = ", ".join(
@@ -201,7 +205,7 @@ def _weight(weight: float | dict[str, float]) -> str:
     return f"{weight:.2f}"
 
 
-def _score(task: Task, truth: Truth, predictions: pd.DataFrame) -> float:
+def _score(task: Task, truth: GroundTruth, predictions: pd.DataFrame) -> float:
     return task.score(truth, rows_of(truth, predictions))
 
 

@@ -6,15 +6,15 @@ DVC runs this at every `dvc repro`. What it writes changes with the bytes at the
 from pathlib import Path
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.user_files import digest, placed_files, stamp_files
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 
 
-def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Write root/data/fingerprints/TASK.json: the number of files that the user placed, and their hash.
 
     Sources without such files have settings alone, which DVC watches. Where the files can't be reached, as from
@@ -32,7 +32,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
         stamps = stamp_files(place, known, paths.raw)
         same_place = {key: noted.get(key) for key in found} == found
         if not stamps and same_place and noted.get("files"):
-            say(f"No files are at {place}; data/raw/{settings.name} stays as it was fetched from there.")
+            info(f"No files are at {place}; data/raw/{settings.name} stays as it was fetched from there.")
             return noted
         if stamps != known:
             write_json(paths.stamps, stamps)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.files import write_text
 from tropho.inference.trained_folds import copy_results
 from tropho.paths import Paths
@@ -10,7 +10,7 @@ from tropho.report.page import render_page
 from tropho.report.reader import Folders
 
 
-def run(settings: TaskSettings, root: Path) -> Path:
+def run(settings: TaskConfig, root: Path) -> Path:
     """Write reports/T/index.html; returns its path."""
     paths = Paths(root, settings.name)
     write_text(paths.report, report(settings, paths))
@@ -18,7 +18,7 @@ def run(settings: TaskSettings, root: Path) -> Path:
     return paths.report
 
 
-def report(settings: TaskSettings, paths: Paths) -> str:
+def report(settings: TaskConfig, paths: Paths) -> str:
     """The page's HTML; stages that have not run are named in it."""
     folders = Folders(
         audit=paths.audit,

@@ -9,19 +9,19 @@ import numpy as np
 import pandas as pd
 
 from tropho import tables
-from tropho.config.data_config import SplitSettings
-from tropho.config.task_config import TaskSettings
+from tropho.config.data_config import SplitConfig
+from tropho.config.task_config import TaskConfig
 from tropho.data.split.class_coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
-from tropho.data.split.folds import deal
+from tropho.data.split.folds import assign_folds
 from tropho.data.split.split_summary import FINEST, summarise
-from tropho.data.split.stratification import traits_of
+from tropho.data.split.stratification import stratification_targets
 from tropho.errors import DataError, UsageError
 from tropho.files import write_json
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 
 
-def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
+def run(settings: TaskConfig, root: Path) -> pd.DataFrame:
     """Split what audit found usable; write root/data/splits/TASK.csv and, with its counts, TASK.json."""
     paths = Paths(root, settings.name)
     images = tables.read_table(paths.audit / "images.csv", tables.IMAGES)
@@ -34,7 +34,7 @@ def run(settings: TaskSettings, root: Path) -> pd.DataFrame:
     tables.write_table(splits, paths.splits, tables.SPLITS)
     write_json(paths.splits.with_suffix(".json"), summary)
     for note in summary["notes"]:
-        say(note)
+        info(note)
     return splits
 
 
@@ -63,7 +63,7 @@ class _Sides:
         return most_folds(self.train, self.classes)
 
 
-def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+def split(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Deal usable images into folds and, where no test set is published, a hold-out.
 
     Folds, and the hold-out, have alike what splitting.traits names. The result depends on the seed and on the images,
@@ -102,7 +102,9 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
     if published:
         fold[subset == "train"], fold[_taken_in(subset)] = 1, 0
     else:
-        fold[subset == "train"] = deal(train["group"], traits_of(train, boxes, sides.folds), sides.folds, settings.seed)
+        fold[subset == "train"] = assign_folds(
+            train["group"], stratification_targets(train, boxes, sides.folds), sides.folds, settings.seed
+        )
     table = sides.images[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
     usable = tables.usable_images(images)
     splits = table.loc[usable["image_id"]].reset_index()
@@ -110,7 +112,7 @@ def split(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) ->
     return tables.conform(splits, tables.SPLITS, "splits")
 
 
-def _sides(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> _Sides:
+def _sides(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> _Sides:
     """Tell training, validation and test images apart, and exclude what training shares with the others."""
     published = settings.published_val == "keep"
     ordered = tables.usable_images(images).sort_values("image_id").reset_index(drop=True)
@@ -128,7 +130,7 @@ def _sides(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -
     return _Sides(ordered, subset, classes, 1 if published else settings.n_folds)
 
 
-def _remedy(settings: SplitSettings, sides: _Sides, images: pd.DataFrame, boxes: pd.DataFrame) -> str:
+def _remedy(settings: SplitConfig, sides: _Sides, images: pd.DataFrame, boxes: pd.DataFrame) -> str:
     """Name the first change of settings, of those tried, with which the images can be dealt."""
     for words, changes, kept in _changes(settings, sides, images):
         tried = _sides(settings.model_copy(update=changes), kept, boxes)
@@ -142,7 +144,7 @@ def _remedy(settings: SplitSettings, sides: _Sides, images: pd.DataFrame, boxes:
 
 
 def _changes(
-    settings: SplitSettings, sides: _Sides, images: pd.DataFrame
+    settings: SplitConfig, sides: _Sides, images: pd.DataFrame
 ) -> Iterator[tuple[list[str], dict[str, object], pd.DataFrame]]:
     """Yield what may be changed: in words, as settings, and the images then; what costs least comes first.
 
@@ -162,7 +164,7 @@ def _changes(
     yield [words], {"grouped": False}, images
 
 
-def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> list[str]:
+def _gap_notes(settings: SplitConfig, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> list[str]:
     """Say which parts lack which classes, with a number of folds that lack none, if one is found."""
     missing = gaps(splits, images, boxes)
     published, remedy = settings.published_val == "keep", ""
@@ -181,7 +183,7 @@ def _gap_notes(settings: SplitSettings, splits: pd.DataFrame, images: pd.DataFra
     return notes
 
 
-def _hold_out(settings: SplitSettings, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+def _hold_out(settings: SplitConfig, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
     """Change some of the training images to "test", none of a group that the published validation set has.
 
     With fewer than two such groups none is changed: a single one can't be divided, and may be all that trains.
@@ -213,7 +215,7 @@ def _taken_in(subset: np.ndarray) -> np.ndarray:
     return validation
 
 
-def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
+def _held_out(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """Whether each image is set aside for test, (N,) bool: whole groups, as near the share as parts allow."""
     share = Fraction(settings.test_fraction).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
     if not share:
@@ -221,7 +223,7 @@ def _held_out(settings: SplitSettings, images: pd.DataFrame, boxes: pd.DataFrame
     if share == 1:
         raise DataError(f"split.test_fraction {settings.test_fraction:g} leaves no image to train on; lower it.")
     parts = share.denominator
-    part = deal(images["group"], traits_of(images, boxes, parts), parts, settings.seed)
+    part = assign_folds(images["group"], stratification_targets(images, boxes, parts), parts, settings.seed)
     # A group larger than a part makes its part too large: those nearest to their due size are taken.
     excess = np.abs(np.bincount(part, minlength=parts) - len(images) / parts)
     return np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])

@@ -6,19 +6,19 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Truth
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
-from tropho.evaluation.manifest import check_evaluated
+from tropho.evaluation.manifest import check_manifest
 from tropho.files import read_json, sha256_of, write_json
 from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import copy_results
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.submission.box_frame import to_stored_frame
 from tropho.submission.format_check import NEGATIVE, check_submission
 from tropho.submission.layout import write_submission
-from tropho.submission.submission_log import enter, keep_file
+from tropho.submission.submission_log import append, keep_file
 from tropho.submission.target import Target, target_of
 from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
 from tropho.tasks.base import Task
@@ -29,7 +29,7 @@ BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
 FIRST = 5  # names of images in messages
 
 
-def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Write submissions/T.csv from the test predictions, check it, and return its record.
 
     Raises:
@@ -37,13 +37,13 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     """
     paths = Paths(root, settings.name)
     record = read_json(paths.models / "run.json")
-    check_evaluated(paths, record, settings)
+    check_manifest(paths, record, settings)
     task = trained_task(paths.models / f"fold{record['folds'][0]['fold']}")
     images = read_table(paths.audit / "images.csv", IMAGES)
     splits = read_table(paths.splits, SPLITS)
     held_back = not settings.evaluate.score_test
     image_ids = [] if held_back else _test_ids(images, splits)
-    left_out = Truth(images, empty(BOXES)).ignored
+    left_out = GroundTruth(images, empty(BOXES)).ignored
     target = target_of(paths, settings, task.classes)
     predictions = _submission(task, paths.evaluate, image_ids, left_out)
     if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
@@ -55,10 +55,10 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     if checked:
         _refuse_faults(paths.submission, target, images, settings.audit.negative or NEGATIVE)
     else:
-        say(_why_unchecked(target, held_back))
+        info(_why_unchecked(target, held_back))
     not_predicted = {} if held_back else _not_predicted(images, splits, image_ids, target)
     if not_predicted:
-        say(_sentence(not_predicted))
+        info(_sentence(not_predicted))
     metrics = read_json(paths.evaluate / "metrics.json")
     score = {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]}
     summary = {
@@ -99,7 +99,7 @@ def _enter(paths: Paths, summary: dict[str, Any], held_back: bool) -> None:
     if not held_back:
         keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
     entry = {**summary, "score_name": summary["score"]["name"], "score": summary["score"]["oof"]}
-    enter(paths.ledger, paths.ledger_copy, None if held_back else entry)
+    append(paths.ledger, paths.ledger_copy, None if held_back else entry)
 
 
 def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:

@@ -12,8 +12,8 @@ import yaml
 from safetensors.torch import save
 
 from tropho.config.load import member_settings
-from tropho.config.task_config import BASE, TaskSettings
-from tropho.data.task_data import Inputs, read_inputs
+from tropho.config.task_config import BASE, TaskConfig
+from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import UsageError
 from tropho.files import atomic_folder, copy_file, fingerprint, sha256_of, without_nan, write_json, write_text
 from tropho.inference.ensemble_members import CONFIG
@@ -26,7 +26,7 @@ from tropho.inference.trained_folds import (
     published_fold,
     write_fold,
 )
-from tropho.log import say
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks import build_task
@@ -38,13 +38,13 @@ from tropho.training.fingerprint import fitted_settings, training_fingerprint, t
 from tropho.training.trainer import fit, make_accelerator, this_process
 
 
-def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Train the folds and members that the settings ask for into models/T; returns what run.json says.
 
     Folds that runs/T holds, trained on the same data by the same settings and code, are taken from there.
     """
     paths = Paths(root, settings.name)
-    inputs = read_inputs(paths)
+    inputs = read_task_data(paths)
     models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
     _check_machine(models)
     processes = this_process()
@@ -56,7 +56,7 @@ def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
     return summary
 
 
-def _train_models(models: "list[_Model]", settings: TaskSettings, paths: Paths) -> dict[str, Any]:
+def _train_models(models: "list[_Model]", settings: TaskConfig, paths: Paths) -> dict[str, Any]:
     """Train what is not published yet, in one tracked run, and lay models/T; returns what run.json says."""
     base, *others = models
     training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
@@ -102,8 +102,8 @@ class _Model:
     """One model of the ensemble, its folder of runs/, and the records of those folds that are trained already."""
 
     name: str
-    settings: TaskSettings
-    inputs: Inputs
+    settings: TaskConfig
+    inputs: TaskData
     fingerprint: str
     folder: Path
     published: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class _Model:
         return {number: record for number, record in records.items() if record is not None}
 
 
-def _model(name: str, settings: TaskSettings, inputs: Inputs, paths: Paths) -> _Model:
+def _model(name: str, settings: TaskConfig, inputs: TaskData, paths: Paths) -> _Model:
     inputs = inputs.at(settings.augment.image_size)
     settings = fitted_settings(settings, inputs)
     key = training_fingerprint(settings, inputs)
@@ -131,7 +131,7 @@ def _train(model: _Model, run: Run, record: RunIds) -> dict[str, Any]:
     folds = []
     for number in fold_numbers(model.settings, model.inputs):
         if number in model.published:
-            say(f"{_place(model, number)}  taken from {model.folder}: neither data, settings nor code have changed")
+            info(f"{_place(model, number)}  taken from {model.folder}: neither data, settings nor code have changed")
             Checkpoint(model.folder / f"fold{number}").remove()  # of a training killed right before that
         folds.append(model.published.get(number) or _train_fold(model, number, run, record))
     parameters = sum(parameter.numel() for parameter in model.task.model().parameters())
@@ -163,12 +163,12 @@ def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
     return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
 
 
-def _changes(settings: TaskSettings) -> dict[str, Any]:
+def _changes(settings: TaskConfig) -> dict[str, Any]:
     """What each member changes, as parameters of the run that holds them all."""
     return {f"train.ensemble.{name}": json.dumps(changes) for name, changes in settings.train.ensemble.items()}
 
 
-def fold_numbers(settings: TaskSettings, inputs: Inputs) -> list[int]:
+def fold_numbers(settings: TaskConfig, inputs: TaskData) -> list[int]:
     """The folds to train: the first `train.n_folds` of those that exist, or all."""
     numbers = sorted(inputs.folds)
     wanted = settings.train.n_folds or len(numbers)
@@ -196,7 +196,7 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
             if is_main:
-                say(_epoch_line(name, row, settings.train.epochs))
+                info(_epoch_line(name, row, settings.train.epochs))
 
         fitted = fit(
             task,
@@ -224,7 +224,7 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
         entry = publish_fold(folder, entry)
         checkpoint.remove()
     if math.isnan(progress.best_score):
-        say(
+        info(
             f"{name}  its {task.score_name} is undefined, since its validation images show nothing to find; the last "
             f"epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
         )

@@ -5,12 +5,12 @@ from typing import Any
 
 import yaml
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.files import atomic_folder, write_text
 from tropho.paths import Paths
 
 
-def run(settings: TaskSettings, root: Path) -> dict[str, Any]:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Search and write the choice to data/tuned/T.yaml; returns it. With `trials: 0` the choice is empty."""
     paths = Paths(root, settings.name)
     choice: dict[str, Any] = {}

@@ -11,7 +11,7 @@ def recorded(ledger: pd.DataFrame) -> pd.DataFrame:
     return ledger[ledger["public"].notna() & ledger["score"].notna()].reset_index(drop=True)
 
 
-def partings(ledger: pd.DataFrame) -> list[str]:
+def cv_gap_warnings(ledger: pd.DataFrame) -> list[str]:
     """Sentences of warning, none while both agree.
 
     The yardstick is half the width of the newest submission's cross-validation interval: what the luck of the

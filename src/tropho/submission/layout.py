@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.files import atomic_path
 from tropho.submission.box_layouts import box_layout
 from tropho.submission.class_layout import class_layout
@@ -35,7 +35,7 @@ class OwnLayout(Layout):
 
 
 def layout_of(
-    sample: Sample | None, settings: TaskSettings, classes: list[str], columns: dict[str, dict[str, Any]] | None = None
+    sample: Sample | None, settings: TaskConfig, classes: list[str], columns: dict[str, dict[str, Any]] | None = None
 ) -> Layout:
     """The layout of a task's submission.
 

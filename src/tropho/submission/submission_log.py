@@ -52,7 +52,7 @@ def read_ledger(path: Path, copy: Path) -> pd.DataFrame:
     return conform(merged.sort_values(["written", "sha256"], ignore_index=True), LEDGER)
 
 
-def enter(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame:
+def append(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame:
     """Add a submission and return the whole ledger; None, or a file that is known already, changes nothing."""
     with _locked(copy):
         ledger = read_ledger(path, copy)

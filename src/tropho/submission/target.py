@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.files import read_json
 from tropho.paths import Paths
 from tropho.submission.layout import layout_of, rows_like, rows_of
@@ -50,7 +50,7 @@ class Target:
         return named.loc[named["image_id"].notna(), ["image_id", "width", "height"]]
 
 
-def target_of(paths: Paths, settings: TaskSettings, classes: list[str]) -> Target:
+def target_of(paths: Paths, settings: TaskConfig, classes: list[str]) -> Target:
     """Find the task's sample submission in its raw files; without one the layout is Tropho's own."""
     path = find_sample(paths.raw, settings.audit.sample) if paths.raw.is_dir() else None
     audited = paths.audit / "summary.json"

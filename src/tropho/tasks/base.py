@@ -7,10 +7,10 @@ import pandas as pd
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from tropho.boxes.tta import View
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Sizes, Truth
-from tropho.images.cache import Pack
+from tropho.boxes.tta import TtaView
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth, ImageSizes
+from tropho.images.cache import ImageCache
 
 Batch = dict[str, Any]
 """A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows.
@@ -22,18 +22,18 @@ Detection adds "sizes" (B, 2) int64, heights and widths without padding.
 class Task(Protocol):
     """A kind of problem: its data, model, loss, predictions, post-processing, score and submission."""
 
-    settings: TaskSettings
+    settings: TaskConfig
     classes: list[str]
     score_name: str
     """The metric that is maximised, as a key of the evaluator's metrics."""
 
-    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings, in which what the network takes from the training data before it learns is explicit."""
 
-    def strata(self, truth: Truth) -> list[str]:
+    def strata(self, truth: GroundTruth) -> list[str]:
         """One name an image, by which balanced sampling draws equally often."""
 
-    def dataset(self, pack: Pack, truth: Truth, train: bool) -> Dataset[Any]:
+    def dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> Dataset[Any]:
         """Samples in the order of `truth.images`; augmented in training.
 
         A training set is indexed by (epoch, index, draw), which also seed the augmentation; any other by index.
@@ -51,14 +51,14 @@ class Task(Protocol):
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the loss, scalars; their sum is minimised."""
 
-    def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
+    def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
         """One dict of CPU tensors an image, in pixels of the packed image.
 
         `view` is the test-time view that the image is seen through, the way that settings.predict asks for. None is
         one plain look, which depends on no setting of prediction: training validates by it.
         """
 
-    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: ImageSizes) -> pd.DataFrame:
         """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""
 
     def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -81,10 +81,10 @@ class Task(Protocol):
         Args:
             predictions: raw prediction table.
             fitted: result of `Evaluator.fit_postprocess`; None skips every fitted step.
-            ignored: `Truth.ignored` of at least these images; None drops nothing.
+            ignored: `GroundTruth.ignored` of at least these images; None drops nothing.
         """
 
-    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
         """The metric `score_name` alone, quick enough for every epoch; higher is better."""
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:

@@ -8,24 +8,26 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Truth
-from tropho.images.annotated import Scenes
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth
+from tropho.images.annotated import AnnotatedImages
 from tropho.images.augment.policies import build_policy
-from tropho.images.augment.train_transform import Augmenter
-from tropho.images.cache import Pack
+from tropho.images.augment.train_transform import TrainTransform
+from tropho.images.cache import ImageCache
 from tropho.seeds import sample_seed
 
 Sample = tuple[Tensor, int, float, int]
 
 
-class LabelledImages(Dataset[Sample]):
+class ClassificationDataset(Dataset[Sample]):
     """Samples (image uint8 (3, size, size), label or -1 if unknown, weight in the loss, index)."""
 
-    def __init__(self, pack: Pack, truth: Truth, classes: list[str], settings: TaskSettings, train: bool) -> None:
-        self.scenes = Scenes(pack, truth.images)
+    def __init__(
+        self, pack: ImageCache, truth: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
+    ) -> None:
+        self.scenes = AnnotatedImages(pack, truth.images)
         self.seed = settings.train.seed
-        self.augmenter = Augmenter(settings.augment, boxed=False, scenes=self.scenes) if train else None
+        self.augmenter = TrainTransform(settings.augment, boxed=False, scenes=self.scenes) if train else None
         self.plain = build_policy("none", settings.augment.image_size, boxed=False)
         numbers = {name: number for number, name in enumerate(classes)}
         self.labels = [numbers.get(label, -1) for label in truth.images["label"]]

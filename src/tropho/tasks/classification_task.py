@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tropho.boxes.tta import View, view_images
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Sizes, Truth
+from tropho.boxes.tta import TtaView, view_images
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.errors import DataError
 from tropho.images.augment.policies import build_policy
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.models import build_model
 from tropho.models.distributed import mean_over_processes
 from tropho.tasks.base import Batch
-from tropho.tasks.classification_dataset import LabelledImages, Sample, no_boxes
+from tropho.tasks.classification_dataset import ClassificationDataset, Sample, no_boxes
 
 
 class ClassificationTask:
@@ -25,22 +25,22 @@ class ClassificationTask:
 
     score_name = "balanced_accuracy"
 
-    def __init__(self, settings: TaskSettings, classes: list[str]) -> None:
+    def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         self.settings = settings
         self.classes = classes
         self.columns = [f"p_{name}" for name in classes]
 
-    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings as they are: no network here depends on the data before it learns."""
         return self.settings
 
-    def strata(self, truth: Truth) -> list[str]:
+    def strata(self, truth: GroundTruth) -> list[str]:
         """The label of each image."""
         return [str(label) for label in truth.images["label"]]
 
-    def dataset(self, pack: Pack, truth: Truth, train: bool) -> LabelledImages:
+    def dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> ClassificationDataset:
         """See base."""
-        return LabelledImages(pack, truth, self.classes, self.settings, train)
+        return ClassificationDataset(pack, truth, self.classes, self.settings, train)
 
     def sample(self, image: np.ndarray) -> Sample:
         """See base; the image is padded to a square."""
@@ -70,12 +70,12 @@ class ClassificationTask:
         )
         return {"cross_entropy": (each * targets["weight"]).sum() / mean_over_processes(targets["weight"].sum())}
 
-    def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
+    def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
         """One {"probabilities": (C,)} an image."""
         logits = model(view_images(batch["images"], view or "identity"))
         return [{"probabilities": row} for row in logits.float().softmax(dim=1).cpu()]
 
-    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: ImageSizes) -> pd.DataFrame:
         """See base; sizes don't matter here."""
         values = np.array([output["probabilities"].double().numpy() for output in outputs])
         return self._table(pd.Series(image_ids, dtype="string"), values.reshape(len(image_ids), len(self.classes)))
@@ -109,7 +109,7 @@ class ClassificationTask:
         calibrated[self.columns] = with_temperature(predictions[self.columns].to_numpy(), temperature)
         return calibrated
 
-    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
         """Balanced accuracy: the mean of the recalls of the classes in the truth."""
         labels = truth.images["label"].to_numpy()
         right = self._rows(predictions, truth.images["image_id"])["label"].to_numpy() == labels

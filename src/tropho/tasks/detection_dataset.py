@@ -8,28 +8,30 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Sizes, Truth
-from tropho.images.annotated import REGION, Scenes
-from tropho.images.augment.train_transform import Augmenter
-from tropho.images.cache import Pack
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth, ImageSizes
+from tropho.images.annotated import REGION, AnnotatedImages
+from tropho.images.augment.train_transform import TrainTransform
+from tropho.images.cache import ImageCache
 from tropho.seeds import sample_seed
 from tropho.tasks.base import Batch
 
 Sample = tuple[Tensor, dict[str, Tensor], int]
 
 
-class BoxedImages(Dataset[Sample]):
+class DetectionDataset(Dataset[Sample]):
     """Samples (image uint8 (3, h, w), target, index).
 
     A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64, "ignore" (classes,) bool and
     "regions" (m, 4), ignored ones.
     """
 
-    def __init__(self, pack: Pack, truth: Truth, classes: list[str], settings: TaskSettings, train: bool) -> None:
-        self.scenes = Scenes(pack, truth.images, pd.concat([truth.boxes, truth.regions]), classes)
+    def __init__(
+        self, pack: ImageCache, truth: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
+    ) -> None:
+        self.scenes = AnnotatedImages(pack, truth.images, pd.concat([truth.boxes, truth.regions]), classes)
         self.seed = settings.train.seed
-        self.augmenter = Augmenter(settings.augment, boxed=True, scenes=self.scenes) if train else None
+        self.augmenter = TrainTransform(settings.augment, boxed=True, scenes=self.scenes) if train else None
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -64,7 +66,7 @@ def pad_batch(samples: list[Sample], stride: int, square: bool = False) -> Batch
     return {"images": padded, "targets": list(targets), "index": torch.tensor(index), "sizes": sizes}
 
 
-def packed_sizes(boxes: pd.DataFrame, sizes: Sizes) -> np.ndarray:
+def packed_sizes(boxes: pd.DataFrame, sizes: ImageSizes) -> np.ndarray:
     """(n, 2) width and height of the boxes of tables.BOXES in pixels of their packed images."""
     scale = np.array([sizes.scale(image_id) for image_id in boxes["image_id"]]).reshape(-1, 2)
     width, height = boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"]

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from tropho.data.task_data import Sizes
+from tropho.data.task_data import ImageSizes
 from tropho.tables import BOX, DETECTIONS, conform, empty
 
 
 def detections_table(
-    outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: Sizes, classes: list[str], negative: str | None
+    outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes, classes: list[str], negative: str | None
 ) -> pd.DataFrame:
     """Outputs in packed pixels -> tables.DETECTIONS; boxes are clipped to the image and empty ones dropped.
 
@@ -24,7 +24,7 @@ def detections_table(
 
 
 def _rows(
-    output: dict[str, Tensor], image_id: str, sizes: Sizes, classes: list[str], negative: str | None
+    output: dict[str, Tensor], image_id: str, sizes: ImageSizes, classes: list[str], negative: str | None
 ) -> pd.DataFrame:
     """One image's detections, and its negative row last."""
     sx, sy = sizes.scale(image_id)
@@ -42,7 +42,7 @@ def _rows(
     return pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns})
 
 
-def submitted_table(predictions: pd.DataFrame, image_ids: list[str], negative: str | None) -> pd.DataFrame:
+def submission_table(predictions: pd.DataFrame, image_ids: list[str], negative: str | None) -> pd.DataFrame:
     """Rows of tables.DETECTIONS, image by image in the order given, best first.
 
     An image that could not be predicted gets a negative row with confidence 0.5: a leaderboard wants every image.

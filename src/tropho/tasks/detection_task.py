@@ -7,12 +7,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tropho.boxes.tiles import by_own_size, on_cpu, predict_tiles
-from tropho.boxes.tta import View, look_through
+from tropho.boxes.tiles import group_by_size, on_cpu, predict_tiled
+from tropho.boxes.tta import TtaView, predict_view
 from tropho.config.model_config import STRIDE
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Sizes, Truth
-from tropho.images.cache import Pack
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth, ImageSizes
+from tropho.images.cache import ImageCache
 from tropho.metrics.ignored_regions import drop_ignored
 from tropho.metrics.leaderboard_bootstrap import rank_images
 from tropho.metrics.leaderboard_map import Ranking, Score
@@ -20,8 +20,8 @@ from tropho.models import build_model
 from tropho.models.fit_levels import fit_to_boxes
 from tropho.tables import join_names
 from tropho.tasks.base import Batch
-from tropho.tasks.detection_dataset import BoxedImages, Sample, packed_sizes, pad_batch
-from tropho.tasks.detection_tables import detections_table, submitted_table
+from tropho.tasks.detection_dataset import DetectionDataset, Sample, packed_sizes, pad_batch
+from tropho.tasks.detection_tables import detections_table, submission_table
 from tropho.tasks.fuse_boxes import BoxFusion
 
 HIT_IOU = 0.5
@@ -37,12 +37,12 @@ class DetectionTask:
 
     score_name = "leaderboard_map"
 
-    def __init__(self, settings: TaskSettings, classes: list[str]) -> None:
+    def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         self.settings = settings
         self.classes = classes
         self.negative = settings.audit.negative
 
-    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings with levels, ranges and anchors fitted to the boxes, where `model.fit_levels` says so."""
         settings = self.settings
         if not settings.model.fit_levels:
@@ -50,14 +50,14 @@ class DetectionTask:
         model = fit_to_boxes(settings.model, packed_sizes(truth.boxes, sizes))
         return settings.model_copy(update={"model": model})
 
-    def strata(self, truth: Truth) -> list[str]:
+    def strata(self, truth: GroundTruth) -> list[str]:
         """The classes present in each image, see tables.join_names."""
         present = truth.boxes.groupby("image_id")["label"].agg(join_names)
         return [present.get(image_id, "") for image_id in truth.images["image_id"]]
 
-    def dataset(self, pack: Pack, truth: Truth, train: bool) -> BoxedImages:
+    def dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> DetectionDataset:
         """See base."""
-        return BoxedImages(pack, truth, self.classes, self.settings, train)
+        return DetectionDataset(pack, truth, self.classes, self.settings, train)
 
     def sample(self, image: np.ndarray) -> Sample:
         """See base."""
@@ -83,7 +83,7 @@ class DetectionTask:
         """The side of the tiles that images are looked at by; None = whole."""
         return self.settings.predict.tile_size
 
-    def predict(self, model: nn.Module, batch: Batch, view: View | None = None) -> list[dict[str, Tensor]]:
+    def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
         """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ().
 
         A view is looked at tile by tile if `tile` says so; without a view the image is seen whole.
@@ -91,16 +91,16 @@ class DetectionTask:
         if view is None:
             return on_cpu(model(batch["images"]))
         if self.tile is None:
-            return look_through(view, lambda seen: on_cpu(model(seen)), batch["images"], STRIDE)
+            return predict_view(view, lambda seen: on_cpu(model(seen)), batch["images"], STRIDE)
         chosen, most = self.settings.predict, self.settings.model.max_detections
         tiles = self.tile, chosen.tile_overlap, chosen.batch_size, most
 
         def look(images: Tensor) -> list[dict[str, Tensor]]:
-            return look_through(view, lambda seen: predict_tiles(model, seen, *tiles), images, STRIDE)
+            return predict_view(view, lambda seen: predict_tiled(model, seen, *tiles), images, STRIDE)
 
-        return by_own_size(look, batch["images"], batch["sizes"])
+        return group_by_size(look, batch["images"], batch["sizes"])
 
-    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: Sizes) -> pd.DataFrame:
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: ImageSizes) -> pd.DataFrame:
         """See base; boxes are clipped to the image and empty ones dropped."""
         return detections_table(outputs, image_ids, pack, self.classes, self.negative)
 
@@ -121,30 +121,30 @@ class DetectionTask:
         self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
     ) -> pd.DataFrame:
         """Each box's score scaled by 1 - P(negative) of its image; see predicting.finishing."""
-        from tropho.tasks.postprocess import finish_detections
+        from tropho.tasks.postprocess import postprocess_detections
 
-        return finish_detections(predictions, self.negative, ignored)
+        return postprocess_detections(predictions, self.negative, ignored)
 
-    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
         """The leaderboard's metric."""
         return float(self.leaderboard(truth, predictions)["score"])
 
     def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Rows of tables.DETECTIONS, image by image in the order given, best first; see box_tables."""
-        return submitted_table(predictions, image_ids, self.negative)
+        return submission_table(predictions, image_ids, self.negative)
 
-    def leaderboard(self, truth: Truth, predictions: pd.DataFrame) -> Score:
+    def leaderboard(self, truth: GroundTruth, predictions: pd.DataFrame) -> Score:
         """Compute the leaderboard's metric on these images."""
         classes = self.ranking(truth, predictions).classes
         ap = {name: float(ranked.average_precision()) for name, ranked in classes.items()}
         return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
 
-    def ranking(self, truth: Truth, predictions: pd.DataFrame) -> Ranking:
+    def ranking(self, truth: GroundTruth, predictions: pd.DataFrame) -> Ranking:
         """Rank the detections of each class by score, as the leaderboard does."""
         truth, predictions = self.scored(truth, predictions)
         return rank_images(list(truth.images["image_id"]), truth.boxes, predictions, self.negative)
 
-    def scored(self, truth: Truth, predictions: pd.DataFrame) -> tuple[Truth, pd.DataFrame]:
+    def scored(self, truth: GroundTruth, predictions: pd.DataFrame) -> tuple[GroundTruth, pd.DataFrame]:
         """Drop the detections in ignored regions, which are neither right nor wrong.
 
         Where there is a negative class, an image that has ignored regions and no object is neither negative nor

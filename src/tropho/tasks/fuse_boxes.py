@@ -6,14 +6,14 @@ from typing import Any
 import pandas as pd
 
 from tropho.boxes.wbf import fuse
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 
 
 @dataclass(frozen=True)
 class BoxFusion:
     """Fuses by the section `predict`, or by what was fitted out of fold; see tasks.base.Task."""
 
-    settings: TaskSettings
+    settings: TaskConfig
     classes: list[str]
     negative: str | None
 

@@ -3,26 +3,26 @@
 import pandas as pd
 
 from tropho.config.model_config import STRIDE
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Sizes, Truth
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.errors import DataError
 from tropho.tasks.base import Batch
 from tropho.tasks.detection_dataset import Sample, pad_batch
 from tropho.tasks.detection_task import DetectionTask
 
 
-class PresenceTask(DetectionTask):
+class NegativeTask(DetectionTask):
     """Detection without boxes: the prediction table has the negative row of each image and no other.
 
     Its score is the average precision of the negative class, the one part of the leaderboard's metric that it has a
     share in.
     """
 
-    def __init__(self, settings: TaskSettings, classes: list[str]) -> None:
+    def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         super().__init__(settings, classes)
         self.score_name = f"ap/{self.negative}"
 
-    def fitted(self, truth: Truth, sizes: Sizes) -> TaskSettings:
+    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings as they are: there are no anchors."""
         return self.settings
 
@@ -37,7 +37,7 @@ class PresenceTask(DetectionTask):
         """
         return pad_batch(samples, STRIDE, square=True)
 
-    def score(self, truth: Truth, predictions: pd.DataFrame) -> float:
+    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
         """Average precision of the negative class.
 
         Raises:

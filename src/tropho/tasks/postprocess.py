@@ -10,7 +10,7 @@ import pandas as pd
 from tropho.tables import split_names
 
 
-def finish_detections(
+def postprocess_detections(
     predictions: pd.DataFrame,
     negative: str | None,
     ignored: pd.Series | None = None,
@@ -24,7 +24,7 @@ def finish_detections(
             finds there, and go.
     """
     if ignored is not None and ignored.notna().any():
-        predictions = suppress(predictions, ignored)
+        predictions = drop_ignored_classes(predictions, ignored)
     if not negative:
         return predictions
     absent = negative_probability(predictions, negative)
@@ -34,7 +34,7 @@ def finish_detections(
     return predictions.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
 
 
-def suppress(predictions: pd.DataFrame, ignored: pd.Series) -> pd.DataFrame:
+def drop_ignored_classes(predictions: pd.DataFrame, ignored: pd.Series) -> pd.DataFrame:
     """Leave out boxes of classes that annotators left out of that image."""
     pairs = ignored.dropna().map(split_names).explode()
     left_out = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])

@@ -4,12 +4,12 @@ from tropho.tracking.best_runs import best_runs
 from tropho.tracking.mlflow_names import flatten, tracked_parameters
 from tropho.tracking.provenance import code_version
 from tropho.tracking.store import open_tracker, tracking_uri
-from tropho.tracking.tracker import EndedEarlyError, NullRun, NullTracker, Run, Tracker
+from tropho.tracking.tracker import DummyRun, DummyTracker, PrunedRunError, Run, Tracker
 
 __all__ = [
-    "EndedEarlyError",
-    "NullRun",
-    "NullTracker",
+    "DummyRun",
+    "DummyTracker",
+    "PrunedRunError",
     "Run",
     "Tracker",
     "best_runs",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 from tropho.tracking.recorder import RECORD_ID
 from tropho.tracking.store import connect, tracking_uri
 
@@ -46,7 +46,7 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
         `parameters` its settings as text, by dotted key. Empty if nothing was tracked here yet.
 
     Raises:
-        OutsideError: the tracking server can't be read.
+        ExternalError: the tracking server can't be read.
     """
     uri = tracking_uri(root)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
@@ -59,7 +59,7 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
             rows += [_row(name, run) for run in runs]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise OutsideError(f"The tracking store {uri} can't be read: {reason}.") from error
+        raise ExternalError(f"The tracking store {uri} can't be read: {reason}.") from error
     return _table(rows)
 
 

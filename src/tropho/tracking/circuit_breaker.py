@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from tropho.errors import OutsideError
-from tropho.log import say
+from tropho.errors import ExternalError
+from tropho.log import info
 
 FIRST_PAUSE = 30.0
 """Seconds that a server is left alone after a failure.
@@ -39,7 +39,7 @@ class CircuitBreaker:
         except Exception as error:  # whatever happens to a record must not happen to the work
             self._blocked_until = self._clock() + self._pause
             self._pause *= 2
-            cause = error.__cause__ if isinstance(error, OutsideError) else None
+            cause = error.__cause__ if isinstance(error, ExternalError) else None
             self.warn("can't be reached", cause or error, "what it misses is recorded by the next run that reaches it")
         else:
             self._pause = FIRST_PAUSE
@@ -48,7 +48,7 @@ class CircuitBreaker:
         """Print one sentence on standard error, the first time that `what` happens."""
         if what not in self._warned:
             self._warned.add(what)
-            say(f"Warning: MLflow {what} ({_first_line(error)}); {consequence}.")
+            info(f"Warning: MLflow {what} ({_first_line(error)}); {consequence}.")
 
 
 def is_outage(error: Exception) -> bool:
@@ -63,7 +63,7 @@ def is_outage(error: Exception) -> bool:
     if isinstance(error, MlflowException):
         never = isinstance(error.__cause__, sql.DataError | sql.IntegrityError)
         return error.error_code not in REFUSALS and not never
-    return isinstance(error, OSError | sql.SQLAlchemyError | OutsideError)
+    return isinstance(error, OSError | sql.SQLAlchemyError | ExternalError)
 
 
 def _first_line(error: BaseException) -> str:

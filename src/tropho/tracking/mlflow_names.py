@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 
 MAX_NAME = 250
 MAX_PARAM = 6000
@@ -23,7 +23,7 @@ def mlflow_name(name: str) -> str:
     return "/".join(kept)[:MAX_NAME].rstrip("/") or "_"
 
 
-def tracked_parameters(settings: TaskSettings) -> dict[str, Any]:
+def tracked_parameters(settings: TaskConfig) -> dict[str, Any]:
     """List the settings that shape a model, by dotted key."""
     sections = {"split", "augment", "model", "train"}
     return flatten(settings.model_dump(include=sections, exclude={"train": {"ensemble"}}))

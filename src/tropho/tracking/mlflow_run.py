@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tropho.log import say
+from tropho.log import info
 from tropho.tracking.circuit_breaker import CircuitBreaker, is_outage
 from tropho.tracking.mlflow_names import MAX_PARAM, MAX_TAG, mlflow_name
 from tropho.tracking.pending_records import Line, Pending
 from tropho.tracking.provenance import provenance
 from tropho.tracking.recorder import Recorder
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
-from tropho.tracking.tracker import EndedEarlyError, Run
+from tropho.tracking.tracker import PrunedRunError, Run
 
 
 class MlflowTracker:
@@ -102,7 +102,7 @@ class MlflowTracker:
         recorder.end_killed(max((line["time"] for line in lines if "time" in line), default=_now()))
         pending.remove()
         names = sorted({line["name"] for line in lines if line["do"] == "open"})
-        say(f"Recorded with MLflow what it had missed of: {', '.join(names)}.")
+        info(f"Recorded with MLflow what it had missed of: {', '.join(names)}.")
 
     def _apply(self, recorder: Recorder, line: Line) -> None:
         """Record a line; what MLflow refuses for good is left out."""
@@ -130,7 +130,7 @@ def _ended(run: "MlflowRun") -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         run.record("end", status="KILLED", time=_now())
         raise
-    except EndedEarlyError as error:
+    except PrunedRunError as error:
         run.set_tags({"outcome": error.outcome})
         run.record("end", status="FINISHED", time=_now())
         raise

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tropho.errors import DataError, OutsideError
+from tropho.errors import DataError, ExternalError
 from tropho.tracking.pending_records import Line
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Recorder:
                 end: status, time. Times are in milliseconds since 1970.
 
         Raises:
-            OutsideError: the run can't be opened.
+            ExternalError: the run can't be opened.
             MlflowException, OSError: MLflow refused the line, or can't be reached; guard.is_outage tells which.
             DataError: the file to record is gone.
         """
@@ -71,7 +71,7 @@ class Recorder:
                 except (KeyError, TypeError):  # a line of another version of Tropho
                     raise
                 except Exception as error:
-                    raise OutsideError(str(error)) from error
+                    raise ExternalError(str(error)) from error
             return
         run = self._runs[key]
         if line["do"] == "log":

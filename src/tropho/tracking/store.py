@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tropho.paths import home_of
 from tropho.tracking.pending_records import FOLDER
-from tropho.tracking.tracker import NullTracker, Tracker
+from tropho.tracking.tracker import DummyTracker, Tracker
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -33,7 +33,7 @@ def open_tracker(root: Path) -> Tracker:
     """
     switched_off = os.environ.get(SWITCH, "").strip().lower() in {"off", "0", "false", "no"}
     if switched_off or os.environ.get("RANK", "0") != "0":
-        return NullTracker()
+        return DummyTracker()
     from tropho.tracking.mlflow_run import MlflowTracker
 
     return MlflowTracker(root)

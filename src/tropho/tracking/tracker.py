@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
-class EndedEarlyError(Exception):
+class PrunedRunError(Exception):
     """Base of errors that end a run's block as planned: the run is FINISHED, with the tag `outcome`."""
 
     outcome: str
@@ -78,7 +78,7 @@ class Tracker(Protocol):
         """
 
 
-class NullRun:
+class DummyRun:
     """Keeps nothing."""
 
     id: str | None = None
@@ -98,13 +98,13 @@ class NullRun:
     @contextmanager
     def child(self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None) -> Iterator[Run]:
         """Yield a run that keeps nothing."""
-        yield NullRun()
+        yield DummyRun()
 
     def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
         """Do nothing."""
 
 
-class NullTracker:
+class DummyTracker:
     """Opens runs that keep nothing, so that callers need not ask whether tracking is on."""
 
     def record_pending(self) -> None:
@@ -120,4 +120,4 @@ class NullTracker:
         tags: Mapping[str, Any] | None = None,
     ) -> Iterator[Run]:
         """Yield a run that keeps nothing."""
-        yield NullRun()
+        yield DummyRun()

@@ -17,14 +17,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from tropho.files import atomic_path, sha256_of
-from tropho.log import say
+from tropho.log import info
 
 State = dict[str, Tensor]
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass
-class Progress:
+class TrainState:
     """How far a fold has come: one history row an epoch, and which epoch scored best."""
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Checkpoint:
         self.folder = folder
         self._state = folder / "state.pt"
 
-    def save(self, progress: Progress, **parts: Any) -> None:
+    def save(self, progress: TrainState, **parts: Any) -> None:
         """Write `progress` and state dicts by name, then drop best weights that no state names any more."""
         buffer = io.BytesIO()
         torch.save({"progress": vars(progress), **parts}, buffer)
@@ -70,19 +70,19 @@ class Checkpoint:
             if path != self._best_path(progress.best_epoch):
                 path.unlink()
 
-    def load(self) -> tuple[Progress, dict[str, Any]] | None:
+    def load(self) -> tuple[TrainState, dict[str, Any]] | None:
         """Load the last saved progress and parts to the CPU; None where nothing was saved, or what was is damaged."""
         if not self._state.exists():
             return None
         content, digest = (data := self._state.read_bytes())[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            say(f"{self._state} is damaged; this training starts again from its first epoch.")
+            info(f"{self._state} is damaged; this training starts again from its first epoch.")
             return None
         parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        progress = Progress(**parts.pop("progress"))
+        progress = TrainState(**parts.pop("progress"))
         best = self._best_path(progress.best_epoch)
         if progress.best_epoch and not (best.exists() and sha256_of(best) == progress.best_sha256):
-            say(f"{best} is damaged; this training starts again from its first epoch.")
+            info(f"{best} is damaged; this training starts again from its first epoch.")
             return None
         return progress, parts
 
@@ -93,7 +93,7 @@ class Checkpoint:
             temporary.write_bytes(content)
         return hashlib.sha256(content).hexdigest()
 
-    def load_best(self, progress: Progress) -> State:
+    def load_best(self, progress: TrainState) -> State:
         """The weights of `progress.best_epoch`, on the CPU."""
         return load_file(self._best_path(progress.best_epoch))
 

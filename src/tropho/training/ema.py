@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 
-class WeightAverage:
+class ModelEma:
     """A copy of a model that follows its weights: average = decay * average + (1 - decay) * weights.
 
     The decay warms up as (1 + n) / (10 + n), so that a short training is not held at its first weights. Statistics

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tropho.config.load import with_overrides
 from tropho.config.model_config import IGNORES_REGIONS
-from tropho.config.task_config import TaskSettings
-from tropho.data.task_data import Inputs
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import TaskData
 from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint, read_yaml, sha256_of
 from tropho.paths import Paths
@@ -44,14 +44,14 @@ NO_WEIGHT = (
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
 
 
-def tuned(settings: TaskSettings, paths: Paths) -> TaskSettings:
+def tuned(settings: TaskConfig, paths: Paths) -> TaskConfig:
     """The settings with what the search chose; as they are where no search was made."""
     if not paths.choice.exists():
         return settings
     return with_overrides(settings, read_yaml(paths.choice))
 
 
-def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
+def fitted_settings(settings: TaskConfig, inputs: TaskData) -> TaskConfig:
     """The settings with what the network takes from all training images, whatever the fold, such as anchors.
 
     Raises:
@@ -62,7 +62,7 @@ def fitted_settings(settings: TaskSettings, inputs: Inputs) -> TaskSettings:
     return build_task(settings, inputs.classes).fitted(inputs.truth.of(train), inputs.pack)
 
 
-def check_trainable(settings: TaskSettings, inputs: Inputs) -> None:
+def check_trainable(settings: TaskConfig, inputs: TaskData) -> None:
     """Raise UsageError if the model can't be trained on these images, DataError if a fold has none."""
     folds = sorted(inputs.folds)[: settings.train.n_folds]
     count = min(len(inputs.fold_of) - len(inputs.folds[number]) for number in folds)
@@ -78,7 +78,7 @@ def check_trainable(settings: TaskSettings, inputs: Inputs) -> None:
         )
 
 
-def _check_batch_norm(settings: TaskSettings, inputs: Inputs, count: int) -> None:
+def _check_batch_norm(settings: TaskConfig, inputs: TaskData, count: int) -> None:
     """Raise UsageError if batch norm would see one value a channel; a fold has `count` training images."""
     side = settings.model.batch_norm_side
     if side is None or min(settings.train.batch_size, count) > 1:
@@ -109,7 +109,7 @@ def code_hash() -> str:
     return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 
-def training_fingerprint(settings: TaskSettings, inputs: Inputs) -> str:
+def training_fingerprint(settings: TaskConfig, inputs: TaskData) -> str:
     """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
     for section, key in NO_WEIGHT:

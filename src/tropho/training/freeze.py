@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from tropho.models.backbone import stage_of
 
 
-def freeze(model: nn.Module, frozen: bool) -> None:
+def set_backbone_frozen(model: nn.Module, frozen: bool) -> None:
     """Hold the backbone's weights, and the statistics of its batch norms, or let them go again.
 
     To be called after `model.train()`, which sets every norm to follow its batches. A model without a backbone is

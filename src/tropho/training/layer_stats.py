@@ -15,7 +15,7 @@ FLAT = 0.05
 """An activation is idle where its slope is below this share of its greatest."""
 
 
-class LayerLog:
+class LayerStats:
     """Measures the first steps of an epoch.
 
     For each linear or convolution layer: the norm of its weight's gradient, and mean and deviation of its outputs; for

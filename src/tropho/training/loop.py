@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader
 from tropho.errors import DataError
 from tropho.log import track
 from tropho.tasks.base import Task
-from tropho.training.ema import WeightAverage
-from tropho.training.freeze import freeze
-from tropho.training.layer_stats import LayerLog
+from tropho.training.ema import ModelEma
+from tropho.training.freeze import set_backbone_frozen
+from tropho.training.layer_stats import LayerStats
 
 
 def train_one_epoch(
@@ -24,10 +24,10 @@ def train_one_epoch(
     loader: DataLoader[Any],
     optimizer: optim.Optimizer,
     rate: Callable[[float], float],
-    average: WeightAverage | None,
+    average: ModelEma | None,
     accelerator: Accelerator,
     epoch: int,
-    layers: LayerLog | None = None,
+    layers: LayerStats | None = None,
 ) -> dict[str, float]:
     """Train on every batch once.
 
@@ -51,7 +51,7 @@ def train_one_epoch(
     """
     started = time.perf_counter()
     model.train()
-    freeze(accelerator.unwrap_model(model), epoch < task.settings.train.freeze_backbone_epochs)
+    set_backbone_frozen(accelerator.unwrap_model(model), epoch < task.settings.train.freeze_backbone_epochs)
     if layers:
         layers.start()
     sums: dict[str, Tensor | float] = defaultdict(float)
@@ -76,7 +76,7 @@ def _step(
     batch: Any,
     optimizer: optim.Optimizer,
     accelerator: Accelerator,
-    layers: LayerLog | None,
+    layers: LayerStats | None,
     place: str,
 ) -> dict[str, Tensor]:
     """Forward, backward and one update of the weights; loss, grad_norm and loss/<part>, scalars.

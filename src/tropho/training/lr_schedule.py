@@ -6,14 +6,14 @@ A schedule is a factor of the peak rate `train.lr`. Time is counted in epochs, w
 import math
 from collections.abc import Sequence
 
-from tropho.config.task_config import TrainSettings
+from tropho.config.task_config import TrainConfig
 
 ONE_CYCLE_RISE = 0.3  # share of training with a rising rate (Smith and Topin, 2018, as popularised by fastai)
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4 / 25
 
 
-def learning_rate(train: TrainSettings, epoch: float, scores: Sequence[float] = ()) -> float:
+def lr_at(train: TrainConfig, epoch: float, scores: Sequence[float] = ()) -> float:
     """The rate at a point of training.
 
     Args:
@@ -28,7 +28,7 @@ def learning_rate(train: TrainSettings, epoch: float, scores: Sequence[float] = 
     return train.lr * _after_warmup(train, epoch, scores)
 
 
-def _after_warmup(train: TrainSettings, epoch: float, scores: Sequence[float]) -> float:
+def _after_warmup(train: TrainConfig, epoch: float, scores: Sequence[float]) -> float:
     match train.schedule:
         case "cosine":
             rest = max(train.epochs - train.warmup_epochs, 1e-9)
@@ -38,7 +38,7 @@ def _after_warmup(train: TrainSettings, epoch: float, scores: Sequence[float]) -
         case "exponential":
             return train.decay_rate ** int(epoch)
         case "plateau":
-            return train.decay_rate ** plateaus(scores, train.decay_epochs)
+            return train.decay_rate ** count_plateaus(scores, train.decay_epochs)
         case _:
             return 1.0
 
@@ -55,7 +55,7 @@ def _cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def plateaus(scores: Sequence[float], patience: int) -> int:
+def count_plateaus(scores: Sequence[float], patience: int) -> int:
     """How often `patience` validations in a row have passed without a new best score."""
     best, waited, drops = -math.inf, 0, 0
     for score in scores:

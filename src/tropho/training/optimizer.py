@@ -4,13 +4,13 @@ from typing import Any
 
 from torch import nn, optim
 
-from tropho.config.task_config import TrainSettings
+from tropho.config.task_config import TrainConfig
 from tropho.models.backbone import stage_of
 
 STAGES = 5  # of a backbone: the stem and four more
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+def param_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
     """Groups of parameters by whether they decay and by their share of the learning rate.
 
     Matrices and kernels decay, vectors (biases, norm scales and shifts) don't. Each stage of a backbone learns at
@@ -30,9 +30,9 @@ def parameter_groups(model: nn.Module, weight_decay: float, layer_decay: float =
     ]
 
 
-def build_optimizer(model: nn.Module, train: TrainSettings) -> optim.Optimizer:
-    """AdamW, or SGD with momentum, over `parameter_groups`."""
-    groups = parameter_groups(model, train.weight_decay, train.layer_decay)
+def build_optimizer(model: nn.Module, train: TrainConfig) -> optim.Optimizer:
+    """AdamW, or SGD with momentum, over `param_groups`."""
+    groups = param_groups(model, train.weight_decay, train.layer_decay)
     if train.optimizer == "sgd":
         return optim.SGD(groups, lr=train.lr, momentum=train.momentum)
     return optim.AdamW(groups, lr=train.lr)

@@ -12,17 +12,17 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from torch import nn, optim
 from torch.utils.data import DataLoader
 
-from tropho.config.task_config import TrainSettings
-from tropho.data.task_data import Truth
+from tropho.config.task_config import TrainConfig
+from tropho.data.task_data import GroundTruth
 from tropho.errors import UsageError
-from tropho.images.cache import Pack
+from tropho.images.cache import ImageCache
 from tropho.inference.predict import predict
 from tropho.tasks.base import Task
-from tropho.training.checkpoint import Checkpoint, Progress, State
-from tropho.training.ema import WeightAverage
-from tropho.training.layer_stats import LayerLog
+from tropho.training.checkpoint import Checkpoint, State, TrainState
+from tropho.training.ema import ModelEma
+from tropho.training.layer_stats import LayerStats
 from tropho.training.loop import train_one_epoch
-from tropho.training.lr_schedule import learning_rate
+from tropho.training.lr_schedule import lr_at
 from tropho.training.optimizer import build_optimizer
 from tropho.training.sampler import EpochSampler
 
@@ -30,11 +30,11 @@ EpochDone = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class TrainedFold:
     """A trained fold: the best weights, on the CPU, and how training went."""
 
     weights: State
-    progress: Progress
+    progress: TrainState
 
 
 def this_process() -> PartialState:
@@ -43,7 +43,7 @@ def this_process() -> PartialState:
     return PartialState(cpu=not torch.accelerator.is_available())
 
 
-def make_accelerator(train: TrainSettings) -> Accelerator:
+def make_accelerator(train: TrainConfig) -> Accelerator:
     """Device, precision and processes for one model; batch_size counts the images of a step over all processes."""
     # accelerate keeps the precision of the first accelerator for all later ones, unless it is told to forget it.
     AcceleratorState._reset_state()
@@ -61,10 +61,12 @@ def make_accelerator(train: TrainSettings) -> Accelerator:
         raise UsageError(f"train.precision '{train.precision}' does not work on this machine: {error}") from None
 
 
-class Fold:
+class Trainer:
     """One fold's training: what `fit` needs from epoch to epoch, and how it is saved."""
 
-    def __init__(self, task: Task, train_truth: Truth, pack: Pack, accelerator: Accelerator, seed: int) -> None:
+    def __init__(
+        self, task: Task, train_truth: GroundTruth, pack: ImageCache, accelerator: Accelerator, seed: int
+    ) -> None:
         train = task.settings.train
         self.task, self.accelerator, self.seed = task, accelerator, seed
         set_seed(seed)
@@ -86,15 +88,15 @@ class Fold:
         self.optimizer: optim.Optimizer
         self.model, self.optimizer, self.loader = accelerator.prepare(model, build_optimizer(model, train), loader)
         bare = accelerator.unwrap_model(self.model)
-        self.average = WeightAverage(bare, train.ema_decay) if train.ema_decay else None
-        self.layers = LayerLog(bare) if train.log_layer_stats else None
+        self.average = ModelEma(bare, train.ema_decay) if train.ema_decay else None
+        self.layers = LayerStats(bare) if train.log_layer_stats else None
 
     @property
     def judged(self) -> nn.Module:
         """The model that is validated and kept: the average of the weights if there is one."""
         return self.average.model if self.average else self.accelerator.unwrap_model(self.model)
 
-    def epoch(self, progress: Progress) -> dict[str, float]:
+    def epoch(self, progress: TrainState) -> dict[str, float]:
         """Train one epoch; random numbers drawn inside depend on seed and epoch alone."""
         train, done = self.task.settings.train, len(progress.history)
         set_seed(self.seed + 100_003 * (done + 1))
@@ -105,7 +107,7 @@ class Fold:
             self.model,
             self.loader,
             self.optimizer,
-            lambda epoch: learning_rate(train, epoch, scores),
+            lambda epoch: lr_at(train, epoch, scores),
             self.average,
             self.accelerator,
             done,
@@ -141,7 +143,7 @@ def with_shared_statistics(model: nn.Module, accelerator: Accelerator) -> nn.Mod
     return synced
 
 
-def _batch_size(train: TrainSettings, images: int, processes: int) -> int:
+def _batch_size(train: TrainConfig, images: int, processes: int) -> int:
     """Images of a step over all processes, each of which has the same number; raise UsageError if that is none."""
     size = min(train.batch_size, images)
     if size < processes:
@@ -151,13 +153,13 @@ def _batch_size(train: TrainSettings, images: int, processes: int) -> int:
 
 def fit(
     task: Task,
-    pack: Pack,
-    train_truth: Truth,
-    val_truth: Truth,
+    pack: ImageCache,
+    train_truth: GroundTruth,
+    val_truth: GroundTruth,
     seed: int,
     checkpoint: Checkpoint | None = None,
     on_epoch: EpochDone = lambda row: None,
-) -> Fitted:
+) -> TrainedFold:
     """Train one fold and return its best weights by validation score.
 
     Device and precision are those of the task's own settings; what was trained is released in the end.
@@ -187,18 +189,18 @@ def _released(accelerator: Accelerator) -> Iterator[Accelerator]:
 
 def _fit(
     task: Task,
-    pack: Pack,
-    train_truth: Truth,
-    val_truth: Truth,
+    pack: ImageCache,
+    train_truth: GroundTruth,
+    val_truth: GroundTruth,
     accelerator: Accelerator,
     seed: int,
     checkpoint: Checkpoint | None,
     on_epoch: EpochDone,
-) -> Fitted:
+) -> TrainedFold:
     """Train by an accelerator of its own; see `fit`."""
     train = task.settings.train
-    fold = Fold(task, train_truth, pack, accelerator, seed)
-    progress = Progress()
+    fold = Trainer(task, train_truth, pack, accelerator, seed)
+    progress = TrainState()
     best: State = {}
     if checkpoint and (saved := checkpoint.load()):
         progress = saved[0]
@@ -220,16 +222,16 @@ def _fit(
             checkpoint.save(progress, **fold.state())
         accelerator.wait_for_everyone()
         on_epoch(row)
-    return Fitted(best, progress)
+    return TrainedFold(best, progress)
 
 
-def validate(task: Task, model: nn.Module, truth: Truth, pack: Pack, accelerator: Accelerator) -> float:
+def validate(task: Task, model: nn.Module, truth: GroundTruth, pack: ImageCache, accelerator: Accelerator) -> float:
     """The task's score of a model on these images, in one plain view."""
     predictions = predict(task, model, truth, pack, accelerator, batch_size=task.settings.train.batch_size)
     return task.score(truth, task.finish(predictions, ignored=truth.ignored))
 
 
-def _out_of_patience(progress: Progress, train: TrainSettings) -> bool:
+def _out_of_patience(progress: TrainState, train: TrainConfig) -> bool:
     if train.early_stopping_patience is None:
         return False
     scores = progress.scores

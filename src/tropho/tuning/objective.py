@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tropho.config.load import with_overrides
-from tropho.config.task_config import TaskSettings
-from tropho.data.split.folds import deal
-from tropho.data.split.stratification import traits_of
-from tropho.data.task_data import Inputs, read_inputs
+from tropho.config.task_config import TaskConfig
+from tropho.data.split.folds import assign_folds
+from tropho.data.split.stratification import stratification_targets
+from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint
 from tropho.paths import Paths
@@ -19,18 +19,18 @@ from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
 from tropho.training.fingerprint import check_trainable, fitted_settings, training_fingerprint
 from tropho.training.trainer import fit, this_process
-from tropho.tuning import Report, Search
+from tropho.tuning import Search, TrialReporter
 
 PARTS = 5
 """Of the first fold's training images, whole groups each; one judges the trials."""
 
 
-def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]:
+def search(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     """The choice of settings by dotted key; the trials and their figures go into `folder`."""
     if this_process().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.n_folds": 1})
-    inputs = search_inputs(read_inputs(paths), settings.train.seed)
+    inputs = search_inputs(read_task_data(paths), settings.train.seed)
     check_trainable(base, inputs)
     train, judged = (list(truth.images["image_id"]) for truth in inputs.fold(0))
     drawn = _drawn(train, settings)
@@ -51,7 +51,7 @@ def search(settings: TaskSettings, paths: Paths, folder: Path) -> dict[str, Any]
     return choice
 
 
-def search_inputs(inputs: Inputs, seed: int) -> Inputs:
+def search_inputs(inputs: TaskData, seed: int) -> TaskData:
     """Divide the first fold's training images in two, so that images which are validated later choose nothing.
 
     Args:
@@ -72,14 +72,14 @@ def search_inputs(inputs: Inputs, seed: int) -> Inputs:
             "The first fold's training images are all of one group, so that none can be held out to judge a search; "
             "set tune.trials to 0, or let audit.group_pattern tell more groups apart."
         )
-    part = deal(groups, traits_of(images, truth.boxes, parts), parts, seed)
+    part = assign_folds(groups, stratification_targets(images, truth.boxes, parts), parts, seed)
     # A group larger than a part makes its part too large: the one nearest to its due size judges.
     judge = part == np.abs(np.bincount(part, minlength=parts) - len(images) / parts).argmin()
     ids = images["image_id"]
     return replace(inputs, folds={0: list(ids[judge]), 1: list(ids[~judge])})
 
 
-def _trial(settings: TaskSettings, report: Report, inputs: Inputs, drawn: list[str], parent: Run) -> float:
+def _trial(settings: TaskConfig, report: TrialReporter, inputs: TaskData, drawn: list[str], parent: Run) -> float:
     """Train on the images `drawn` with a trial's settings; returns the best score on those that judge."""
     with parent.child(f"trial {report.number}", tags={"stage": "trial"}) as tracked:
         tracked.log_params(report.parameters)
@@ -96,7 +96,7 @@ def _trial(settings: TaskSettings, report: Report, inputs: Inputs, drawn: list[s
         return fitted.progress.best_score
 
 
-def _drawn(image_ids: list[str], settings: TaskSettings) -> list[str]:
+def _drawn(image_ids: list[str], settings: TaskConfig) -> list[str]:
     """The images that every trial trains on."""
     count = min(settings.tune.max_train_images or len(image_ids), len(image_ids))
     return random.Random(settings.train.seed).sample(image_ids, count)  # noqa: S311 - nothing secret

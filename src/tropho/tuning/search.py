@@ -10,11 +10,11 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 
 from tropho.config.load import with_overrides
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.tables import write_table
-from tropho.tracking.tracker import EndedEarlyError
+from tropho.tracking.tracker import PrunedRunError
 from tropho.tuning.search_plots import draw
 from tropho.tuning.search_space import parse_space
 from tropho.tuning.study_storage import (
@@ -49,13 +49,13 @@ class Choice(TypedDict):
     """How many of the total were complete, pruned, failed."""
 
 
-class PrunedError(optuna.TrialPruned, EndedEarlyError):  # type: ignore[misc]
+class PrunedError(optuna.TrialPruned, PrunedRunError):  # type: ignore[misc]
     """The trial does worse than the median of the others at the same step."""
 
     outcome = "PRUNED"
 
 
-class Report:
+class TrialReporter:
     """Takes a trial's scores while it runs, and ends the trial if it does badly."""
 
     def __init__(self, trial: optuna.Trial, number: int, parameters: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Report:
         self._trial = trial
 
     def __call__(self, step: int, score: float) -> None:
-        """Report the score that is maximised after `step` epochs, counted from 1.
+        """TrialReporter the score that is maximised after `step` epochs, counted from 1.
 
         Raises:
             DataError: the score is undefined.
@@ -82,13 +82,13 @@ class Report:
             raise PrunedError(f"below the median after epoch {step}")
 
 
-Objective = Callable[[TaskSettings, Report], float]
+Objective = Callable[[TaskConfig, TrialReporter], float]
 
 
 class Search:
     """A study of `settings.tune.trials` trials over `settings.tune.space`, kept in a database."""
 
-    def __init__(self, settings: TaskSettings, study_name: str, root: Path) -> None:
+    def __init__(self, settings: TaskConfig, study_name: str, root: Path) -> None:
         """Check the space, and open the study or begin it.
 
         Args:
@@ -183,7 +183,7 @@ class Search:
         values = {param.key: param.suggest(trial) for param in self._knobs}
         try:
             trials = self.study.get_trials(deepcopy=False)
-            report = Report(trial, place_of(trials[trial.number], trials), values)
+            report = TrialReporter(trial, place_of(trials[trial.number], trials), values)
             score = float(objective(with_overrides(self._settings, values), report))
             if not math.isfinite(score):
                 raise DataError("The trial's score is undefined.")
@@ -201,6 +201,6 @@ class Search:
         return {param.key: param.value(trial.params[param.key]) for param in self._knobs if param.key in trial.params}
 
 
-def _setting(settings: TaskSettings, key: str) -> Any:
+def _setting(settings: TaskConfig, key: str) -> Any:
     section, _, field = key.partition(".")
     return getattr(getattr(settings, section), field)

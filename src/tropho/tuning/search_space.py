@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 
 from tropho.config.load import with_overrides
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import UsageError
 
 SEARCHABLE = ("model", "train", "augment")
@@ -61,7 +61,7 @@ class SearchParam:
         return type(range_.low)(min(max(value, range_.low), range_.high))
 
 
-def parse_space(settings: TaskSettings) -> list[SearchParam]:
+def parse_space(settings: TaskConfig) -> list[SearchParam]:
     """List the searched settings of `tune.space`, by key.
 
     Raises:
@@ -74,7 +74,7 @@ def parse_space(settings: TaskSettings) -> list[SearchParam]:
     return [_knob(settings, key, spec, f"{where}.{key}") for key, spec in sorted(settings.tune.space.items())]
 
 
-def _knob(settings: TaskSettings, key: str, spec: Any, where: str) -> SearchParam:
+def _knob(settings: TaskConfig, key: str, spec: Any, where: str) -> SearchParam:
     section, _, field = key.partition(".")
     if key in FIXED:
         raise UsageError(f"{where} can't be searched: {FIXED[key]}.")
@@ -92,7 +92,7 @@ def _knob(settings: TaskSettings, key: str, spec: Any, where: str) -> SearchPara
     return _range(settings, key, spec, where, own=getattr(getattr(settings, section), field, None))
 
 
-def _choices(settings: TaskSettings, key: str, spec: dict[str, Any], where: str) -> SearchParam:
+def _choices(settings: TaskConfig, key: str, spec: dict[str, Any], where: str) -> SearchParam:
     values = spec["choices"]
     if len(spec) > 1 or not isinstance(values, list) or not values:
         raise UsageError(f"{where}.choices must be a list of values and stand alone.")
@@ -108,7 +108,7 @@ def _choices(settings: TaskSettings, key: str, spec: dict[str, Any], where: str)
     )
 
 
-def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, own: Any) -> SearchParam:
+def _range(settings: TaskConfig, key: str, spec: dict[str, Any], where: str, own: Any) -> SearchParam:
     if "low" not in spec or "high" not in spec:
         raise UsageError(f"{where} needs both low and high.")
     low, high, log, step = spec["low"], spec["high"], spec.get("log", False), spec.get("step")
@@ -133,7 +133,7 @@ def _range(settings: TaskSettings, key: str, spec: dict[str, Any], where: str, o
     return SearchParam(key, optuna.distributions.FloatDistribution(low, high, log=log, step=step))
 
 
-def _check(settings: TaskSettings, key: str, value: Any, where: str) -> None:
+def _check(settings: TaskConfig, key: str, value: Any, where: str) -> None:
     try:
         with_overrides(settings, {key: value})
     except UsageError as error:

@@ -10,7 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import ArgumentError
 
-from tropho.errors import OutsideError, UsageError
+from tropho.errors import ExternalError, UsageError
 from tropho.paths import home_of
 
 HEARTBEAT = 30
@@ -42,7 +42,7 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
 
     Raises:
         UsageError: the address can't be understood, or its driver is not installed.
-        OutsideError: the database can't be reached.
+        ExternalError: the database can't be reached.
     """
     for scheme in ("sqlite:///", "journal:"):
         if address.startswith(scheme):
@@ -63,7 +63,7 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
     except (ImportError, ValueError, ArgumentError) as error:
         raise UsageError(f"tune.storage '{_public(address)}' can't be used: {_line(error)}.") from error
     except Exception as error:  # every driver has its own errors
-        raise OutsideError(f"tune.storage '{_public(address)}' can't be opened: {_line(error)}.") from error
+        raise ExternalError(f"tune.storage '{_public(address)}' can't be opened: {_line(error)}.") from error
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:

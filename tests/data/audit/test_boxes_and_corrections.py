@@ -6,7 +6,7 @@ import pytest
 
 from tropho.data.audit.check_boxes import box_iou, clip_boxes, within
 from tropho.data.audit.corrections import Corrector
-from tropho.data.audit.missing_labels import attributes, find_left_out
+from tropho.data.audit.missing_labels import attributes, find_missing_labels
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.tables import BOX
 
@@ -87,7 +87,7 @@ def test_a_class_is_left_out_below_a_tenth_of_its_share_elsewhere(labelled, foun
     shows = [n < labelled or n >= 100 for n in range(200)]
     boxes = [(f"{n}", "other") for n in range(200)] + [(f"{n}", "x") for n in range(200) if shows[n]]
     images = pd.DataFrame(rows)
-    told_of = find_left_out(images, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01)
+    told_of = find_missing_labels(images, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01)
     assert [each["value"] for each in told_of] == (["10x5"] if found else [])
     test = images.assign(subset="test")
-    assert find_left_out(test, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01) == []
+    assert find_missing_labels(test, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01) == []

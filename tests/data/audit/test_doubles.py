@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropho.data.audit.check_boxes import box_iou
-from tropho.data.audit.duplicate_boxes import treat_doubles
+from tropho.data.audit.duplicate_boxes import resolve_duplicate_boxes
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.tables import BOX
 
@@ -30,7 +30,7 @@ def test_doubles_are_same_class_pairs_of_one_image():
     )
     log = IssueLog()
     # IoU of rows (2, 3) is exactly 0.5 and counts; (2, 4) is 0.49; (3, 4) is 0.98.
-    kept, counts = treat_doubles(boxes, 0.5, merge=False, log=log)
+    kept, counts = resolve_duplicate_boxes(boxes, 0.5, merge=False, log=log)
     assert counts == (2, 1)
     assert kept.equals(boxes)
     issues = log.table()
@@ -42,7 +42,7 @@ def test_doubles_are_same_class_pairs_of_one_image():
 def test_the_mean_takes_the_place_of_a_double():
     boxes = table((0, 0, 10, 10), (50, 50, 60, 60), (2, 0, 10, 8))
     log = IssueLog()
-    kept, counts = treat_doubles(boxes, 0.5, merge=True, log=log)
+    kept, counts = resolve_duplicate_boxes(boxes, 0.5, merge=True, log=log)
     assert kept[BOX].to_numpy().tolist() == [[1, 0, 10, 9], [50, 50, 60, 60]]
     assert list(kept["row"]) == [2, 3]
     assert counts == (1, 1)
@@ -53,14 +53,14 @@ def test_a_chain_of_neighbours_is_not_one_object():
     """Each overlaps the next by 0.6, the first and the last by 1/3: the best pair is one, the third stays."""
     boxes = table((0, 0, 10, 10), (2.5, 0, 12.5, 10), (5, 0, 15, 10))
     log = IssueLog()
-    kept, counts = treat_doubles(boxes, 0.5, merge=True, log=log)
+    kept, counts = resolve_duplicate_boxes(boxes, 0.5, merge=True, log=log)
     assert counts == (2, 1)
     assert len(kept) == 2
     assert sorted(log.table()["action"]) == ["listed", "merged"]
 
 
 def test_no_boxes_no_doubles():
-    assert treat_doubles(table(), 0.5, merge=True, log=IssueLog())[1] == (0, 0)
+    assert resolve_duplicate_boxes(table(), 0.5, merge=True, log=IssueLog())[1] == (0, 0)
 
 
 near = st.tuples(st.floats(0, 40), st.floats(0, 40), st.floats(4, 20), st.floats(4, 20))
@@ -71,7 +71,7 @@ near = st.tuples(st.floats(0, 40), st.floats(0, 40), st.floats(4, 20), st.floats
 def test_merging_leaves_one_box_for_each_object_within_its_boxes(found):
     boxes = table(*((x, y, x + w, y + h) for x, y, w, h in found))
     log = IssueLog()
-    kept, (pairs, _) = treat_doubles(boxes, 0.5, merge=True, log=log)
+    kept, (pairs, _) = resolve_duplicate_boxes(boxes, 0.5, merge=True, log=log)
     assert len(log.rows) == pairs
     assert (len(kept) < len(boxes)) == (pairs > 0)
     alone = (box_iou(boxes[BOX].to_numpy()) >= 0.5).sum(axis=1) == 1
@@ -84,7 +84,7 @@ def test_merging_leaves_one_box_for_each_object_within_its_boxes(found):
 def test_an_ignored_region_doubles_nothing():
     boxes = table((0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 10, 9)).assign(ignore=[False, True, False])
     log = IssueLog()
-    kept, counts = treat_doubles(boxes, 0.5, merge=True, log=log)
+    kept, counts = resolve_duplicate_boxes(boxes, 0.5, merge=True, log=log)
     assert counts == (1, 1)
     assert kept[BOX].to_numpy().tolist() == [[0, 0, 10, 9.5], [0, 0, 10, 10]]
     assert list(kept["ignore"]) == [False, True]

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tropho.data.audit import slide_figures
-from tropho.data.audit.slide_pairs import Cut
+from tropho.data.audit.slide_pairs import DistanceThreshold
 from tropho.data.audit.slides import Slides
 from tropho.errors import DataError
 
@@ -129,14 +129,14 @@ def test_colours_begin_anew_after_the_last():
     assert figures._colours(9)[8] == figures._colours(9)[0] != figures._colours(9)[1]
 
 
-def slides(groups: list[int], cut: Cut | None = None) -> Slides:
+def slides(groups: list[int], cut: DistanceThreshold | None = None) -> Slides:
     names = [f"{number:02d}" for number in range(len(groups))]
     distances, chance = np.array([0.0, 1, 1, 4, 4, 4]), np.array([4.0, 4, 4])
     return Slides(names, np.array(groups), cut=cut, distances=distances, chance=chance)
 
 
 def test_distances_of_pairs(shown, tmp_path):
-    figure = shown(slide_figures.distances, slides([0, 0], Cut(2.0, 1.0, 0.0)))
+    figure = shown(slide_figures.distances, slides([0, 0], DistanceThreshold(2.0, 1.0, 0.0)))
     (axes,) = figure.axes
     for stairs, last in zip(axes.patches, (3 / 6, 1.0), strict=True):
         values, edges, _ = stairs.get_data()

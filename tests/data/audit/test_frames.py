@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.data.audit.box_frames import settle_frames
-from tropho.data.audit.inspect_images import Look
+from tropho.data.audit.box_frames import resolve_box_frames
+from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, IssueLog, table_of
 from tropho.orientation import STORED, UPRIGHT, turn_boxes
 from tropho.tables import BOX
@@ -19,8 +19,8 @@ def settled(size, orientation, boxes, stated=None, shares=False, subset="train")
         row |= {"stated_width": stated[0], "stated_height": stated[1]}
     rows = [{"image_id": "a", "label": "cell", **dict(zip(BOX, box, strict=True))} for box in boxes]
     log = IssueLog()
-    look = Look("a.jpg", "", width=size[0], height=size[1], orientation=orientation)
-    images, found, _ = settle_frames(
+    look = ImageInfo("a.jpg", "", width=size[0], height=size[1], orientation=orientation)
+    images, found, _ = resolve_box_frames(
         table_of([row], LABELLED_IMAGES), table_of(rows, LABELLED_BOXES), {"a.jpg": look}, log, {"a"} if shares else ()
     )
     return found[BOX].to_numpy("float64"), images["status"].iloc[0], [each["kind"] for each in log.rows]

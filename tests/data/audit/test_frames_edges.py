@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tropho.data.audit.box_frames import settle_frames
-from tropho.data.audit.inspect_images import Look
+from tropho.data.audit.box_frames import resolve_box_frames
+from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, IssueLog, table_of
 from tropho.tables import BOX
 
@@ -19,9 +19,9 @@ def settled(*photos: dict):
         held = [photo["box"]] if "box" in photo else []
         boxes += [{"image_id": name, "label": "x", **dict(zip(BOX, box, strict=True))} for box in held]
         width, height = photo.get("size", (96, 160))
-        looks[name] = Look(name, "", photo.get("fault", ""), width, height, orientation=photo.get("turn", 6))
+        looks[name] = ImageInfo(name, "", photo.get("fault", ""), width, height, orientation=photo.get("turn", 6))
         shares |= {name} if photo.get("shares") else set()
-    images, found, frame = settle_frames(
+    images, found, frame = resolve_box_frames(
         table_of(rows, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), looks, log, shares
     )
     corners = [tuple(np.round(values, 4)) for values in found[BOX].to_numpy("float64")]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tropho.data.audit.inspect_images import look_at
+from tropho.data.audit.inspect_images import inspect_images
 from tropho.data.audit.slide_features import signature
 
 
@@ -18,7 +18,7 @@ def picture(rng) -> Image.Image:
 
 def test_a_readable_file(tmp_path, picture):
     picture.save(tmp_path / "a.png")
-    look = look_at(tmp_path, ["a.png"])["a.png"]
+    look = inspect_images(tmp_path, ["a.png"])["a.png"]
     assert (look.width, look.height, look.mode, look.format) == (60, 40, "RGB", "PNG")
     assert not look.fault
     assert not look.mistyped
@@ -33,14 +33,14 @@ def test_truncated_empty_and_foreign_files_are_faults(tmp_path, picture):
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
     names = ["torn.jpg", "empty.png", "text.jpg", "dangling.jpg"]
-    looks = look_at(tmp_path, names)
+    looks = inspect_images(tmp_path, names)
     assert all(looks[name].fault for name in names)
     assert not any(str(tmp_path) in look.fault for look in looks.values())
 
 
 def test_an_ending_that_lies_is_read_and_told(tmp_path, picture):
     picture.save(tmp_path / "a.jpg", format="PNG")
-    look = look_at(tmp_path, ["a.jpg"])["a.jpg"]
+    look = inspect_images(tmp_path, ["a.jpg"])["a.jpg"]
     assert look.mistyped
     assert not look.fault
 
@@ -49,7 +49,7 @@ def test_same_pixels_in_grey_and_rgb_are_equal_but_for_their_bytes(tmp_path, pic
     grey = picture.convert("L")
     grey.save(tmp_path / "grey.png")
     grey.convert("RGB").save(tmp_path / "rgb.png")
-    looks = look_at(tmp_path, ["grey.png", "rgb.png"])
+    looks = inspect_images(tmp_path, ["grey.png", "rgb.png"])
     assert looks["grey.png"].pixels == looks["rgb.png"].pixels
     assert looks["grey.png"].sha256 != looks["rgb.png"].sha256
     assert (looks["grey.png"].mode, looks["rgb.png"].mode) == ("L", "RGB")
@@ -58,7 +58,7 @@ def test_same_pixels_in_grey_and_rgb_are_equal_but_for_their_bytes(tmp_path, pic
 def test_equal_pixels_in_another_shape_are_not_equal(tmp_path):
     for name, size in (("wide.png", (60, 40)), ("tall.png", (40, 60))):
         Image.new("L", size, 7).save(tmp_path / name)
-    looks = look_at(tmp_path, ["wide.png", "tall.png"])
+    looks = inspect_images(tmp_path, ["wide.png", "tall.png"])
     assert looks["wide.png"].pixels != looks["tall.png"].pixels
 
 
@@ -75,7 +75,7 @@ def test_device_and_time_by_exif(tmp_path, picture):
     exif(picture, tmp_path / "b.jpg", {}, {0x0132: "2024:05:01 10:22:30"})
     exif(picture, tmp_path / "unset.jpg", {0x9003: "0000:00:00 00:00:00"}, {})
     picture.save(tmp_path / "none.jpg")
-    looks = look_at(tmp_path, ["a.jpg", "b.jpg", "unset.jpg", "none.jpg"])
+    looks = inspect_images(tmp_path, ["a.jpg", "b.jpg", "unset.jpg", "none.jpg"])
     assert looks["a.jpg"].device == "Maker One"
     assert looks["b.jpg"].taken - looks["a.jpg"].taken == 120
     assert math.isnan(looks["unset.jpg"].taken)
@@ -84,6 +84,6 @@ def test_device_and_time_by_exif(tmp_path, picture):
 
 def test_signatures_are_computed_when_asked_for(tmp_path, picture):
     picture.save(tmp_path / "a.png")
-    assert look_at(tmp_path, ["a.png"])["a.png"].signature is None
-    signed = look_at(tmp_path, ["a.png"], signed=True)["a.png"].signature
+    assert inspect_images(tmp_path, ["a.png"])["a.png"].signature is None
+    signed = inspect_images(tmp_path, ["a.png"], signed=True)["a.png"].signature
     assert np.array_equal(signed, signature(np.array(picture)))

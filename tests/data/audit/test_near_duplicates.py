@@ -10,8 +10,8 @@ import pytest
 
 from tropho.data.audit import near_duplicates
 from tropho.data.audit.inspect_images import THUMB, thumbnail
-from tropho.data.audit.linked_images import components
-from tropho.data.audit.near_duplicates import near_pairs
+from tropho.data.audit.linked_images import connected_ids
+from tropho.data.audit.near_duplicates import find_near_duplicates
 from tropho.images import thread_pool
 
 
@@ -36,7 +36,7 @@ def turned(picture: np.ndarray, degrees: float = 0.0, shear: float = 0.0, border
 
 
 def pairs_of(pictures: list[np.ndarray]) -> set[tuple[int, int]]:
-    return {(i, j) for i, j, _ in near_pairs(np.stack([thumbnail(each) for each in pictures]))}
+    return {(i, j) for i, j, _ in find_near_duplicates(np.stack([thumbnail(each) for each in pictures]))}
 
 
 def test_one_picture_stored_in_other_ways_is_found(rng):
@@ -85,29 +85,29 @@ def test_plain_pictures_do_not_collapse_into_one(rng):
         plain.append(picture)
     found = pairs_of(plain + [np.zeros((50, 50), np.uint8)] * 3 + [np.full((50, 50), 255, np.uint8)])
     assert not any(second >= len(plain) for _, second in found)
-    groups = components([str(i) for i in range(40)], [(str(i), str(j)) for i, j in found])
+    groups = connected_ids([str(i) for i in range(40)], [(str(i), str(j)) for i, j in found])
     assert pd.Series(groups).value_counts().max() <= 3  # dots of one size in one place
 
 
 def test_blocks_lose_no_pairs_and_runs_agree(rng, monkeypatch):
     thumbs = np.stack([thumbnail(photo(rng)) for _ in range(30)])
     thumbs = np.concatenate([thumbs, np.uint8(thumbs * 0.9)])
-    whole = near_pairs(thumbs)
+    whole = find_near_duplicates(thumbs)
     monkeypatch.setattr(near_duplicates, "_BLOCK", 700)
-    assert near_pairs(thumbs) == whole
+    assert find_near_duplicates(thumbs) == whole
     assert len(whole) == 30
 
 
 def test_nothing_and_one_image_have_no_pairs(rng):
-    assert near_pairs(np.zeros((0, THUMB, THUMB), np.uint8)) == []
-    assert near_pairs(thumbnail(photo(rng))[None]) == []
+    assert find_near_duplicates(np.zeros((0, THUMB, THUMB), np.uint8)) == []
+    assert find_near_duplicates(thumbnail(photo(rng))[None]) == []
 
 
 def test_a_pair_is_found_among_thousands(rng):
     thumbs = rng.integers(0, 256, (3_000, THUMB, THUMB), dtype=np.uint8)
     thumbs[2_876] = thumbs[123] // 2
     started = time.perf_counter()
-    assert [(i, j) for i, j, _ in near_pairs(thumbs)] == [(123, 2_876)]
+    assert [(i, j) for i, j, _ in find_near_duplicates(thumbs)] == [(123, 2_876)]
     assert time.perf_counter() - started < 120
 
 
@@ -122,7 +122,7 @@ def test_no_more_threads_work_than_may(monkeypatch):
 
     monkeypatch.setattr(thread_pool, "ThreadPoolExecutor", Pool)
     monkeypatch.setattr(thread_pool.os, "sched_getaffinity", lambda process: {3}, raising=False)
-    near_pairs(np.random.default_rng(0).integers(0, 255, (3, 64, 64)).astype(np.uint8))
+    find_near_duplicates(np.random.default_rng(0).integers(0, 255, (3, 64, 64)).astype(np.uint8))
     assert set(started) == {1}
     package = Path(thread_pool.__file__).parent.parent
     starting = {str(each.relative_to(package)) for each in package.rglob("*.py") if "PoolExecutor" in each.read_text()}

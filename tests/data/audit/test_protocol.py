@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from smear_generator import smear
-from tropho.data.audit.missing_labels import attributes, find_left_out, ignored
+from tropho.data.audit.missing_labels import attributes, find_missing_labels, ignored
 from tropho.data.audit.run_audit import audit
 from tropho.tables import BOXES, IMAGES, conform
 
@@ -54,7 +54,7 @@ def boxes_of(labelled: dict[str, tuple]) -> pd.DataFrame:
 
 def test_p_is_fishers_exact_by_hand():
     images, boxes = two_sizes([True] * 12 + [False] * 2, [False] * 6)
-    (found,) = find_left_out(images, boxes, CLASSES, 0.05)
+    (found,) = find_missing_labels(images, boxes, CLASSES, 0.05)
     # No WBC among 6 of 20 images, 12 of which have one. Two tests: the other size could show 6 in 14, p = 0.02.
     assert found["p"] == pytest.approx(2 * comb(8, 6) / comb(20, 6), rel=5e-3)
     assert {key: found[key] for key in ("class", "attribute", "value")} == {
@@ -63,28 +63,28 @@ def test_p_is_fishers_exact_by_hand():
         "value": "200x50",
     }
     assert [found[key] for key in ("images", "labelled", "images_elsewhere", "labelled_elsewhere")] == [6, 0, 14, 12]
-    assert find_left_out(images, boxes, CLASSES, found["p"] / 2) == []
+    assert find_missing_labels(images, boxes, CLASSES, found["p"] / 2) == []
 
 
 def test_images_of_a_group_are_one_observation():
     shows = [True] * 12 + [False] * 2, [False] * 6
     images, boxes = two_sizes(*shows)
     images["group"] = images["width"].astype("string")  # one slide of each size
-    assert find_left_out(images, boxes, CLASSES, 0.05) == []
+    assert find_missing_labels(images, boxes, CLASSES, 0.05) == []
 
 
 def test_seldom_is_not_never_unless_nearly():
     few = two_sizes([True] * 400 + [False] * 100, [True] * 30 + [False] * 170)  # 15 % against 80 %: other slides
-    assert find_left_out(*few, CLASSES, 1e-3) == []
+    assert find_missing_labels(*few, CLASSES, 1e-3) == []
     one = two_sizes([True] * 400 + [False] * 100, [True] * 2 + [False] * 198)
-    assert [found["labelled"] for found in find_left_out(*one, CLASSES, 1e-3)] == [2]
+    assert [found["labelled"] for found in find_missing_labels(*one, CLASSES, 1e-3)] == [2]
 
 
 def test_images_without_another_class_say_nothing():
     """Empty fields, and slides that show one class alone, are no evidence."""
     rows = [{"image_id": f"{n}", "width": 100 + 100 * (n % 2), "height": 50, "group": f"{n}"} for n in range(200)]
     labels = {f"{n}": "Trophozoite" if n % 2 else "WBC" for n in range(100)}
-    assert find_left_out(*tables(rows, labels), CLASSES, 0.05) == []
+    assert find_missing_labels(*tables(rows, labels), CLASSES, 0.05) == []
 
 
 def test_turned_photos_are_of_one_size_and_devices_count_too():
@@ -94,7 +94,7 @@ def test_turned_photos_are_of_one_size_and_devices_count_too():
     ]
     images, boxes = tables(rows, {f"{n}": "Trophozoite" if n < 20 else "Trophozoite+WBC" for n in range(60)})
     assert set(attributes(images)["size"]) == {"40x30"}
-    found = find_left_out(images, boxes, CLASSES, 1e-3)
+    found = find_missing_labels(images, boxes, CLASSES, 1e-3)
     assert [(each["attribute"], each["value"]) for each in found] == [("device", "b")]
     names = ignored(images, [*found, {**found[0], "class": "Trophozoite"}])
     assert names[:20].eq('["Trophozoite", "WBC"]').all()
@@ -107,11 +107,11 @@ def test_the_generators_unlabelled_white_cells_are_found_and_nothing_else(monkey
     photos, images = drawn(monkeypatch, seed, count)
     images["group"] = images["image_id"]  # as an audit without slides sees them
     boxes = boxes_of({each.image_id: each.labelled for each in photos})
-    found = find_left_out(images, boxes, CLASSES, 1e-3)
+    found = find_missing_labels(images, boxes, CLASSES, 1e-3)
     assert [(each["class"], each["value"], each["labelled"]) for each in found] == [("WBC", "832x624", 0)]
     assert (ignored(images, found) == '["WBC"]').sum() == sum(not each.camera.labels_white_cells for each in photos)
     everything = boxes_of({each.image_id: each.boxes for each in photos})
-    assert find_left_out(images, everything, CLASSES, 1e-3) == []
+    assert find_missing_labels(images, everything, CLASSES, 1e-3) == []
 
 
 def test_no_false_finding_where_classes_hang_on_the_slide():
@@ -128,7 +128,7 @@ def test_no_false_finding_where_classes_hang_on_the_slide():
                 rows.append({"image_id": name, "width": width, "height": 1080, "group": f"{slide}"})
                 shown = [label for label, share in (("WBC", white), ("Trophozoite", parasites)) if rng.random() < share]
                 labels[name] = "+".join(shown)
-        found += find_left_out(*tables(rows, labels), CLASSES, 0.05)
+        found += find_missing_labels(*tables(rows, labels), CLASSES, 0.05)
     assert found == []
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tropho.data.audit.audit_summary import summarise
 from tropho.data.audit.depth_notes import depth_notes
-from tropho.data.audit.inspect_images import Look
+from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.audit.unused_files import list_classes_without_images, list_other_files
 from tropho.data.audit.usable import check_usable
 from tropho.data.formats.labels import IssueLog
@@ -138,12 +138,12 @@ def test_what_a_pattern_leaves_alone(told):
 def test_a_colour_mode_that_tells_the_class(told, grey, warned):
     """Of 100 images of each class, some of class a are grey: guessing by the mode is right in 100 + grey of 200."""
     images = images_of(*[{"label": "a"}] * 100, *[{"label": "b"}] * 100)
-    looks = {f"{n}": Look(f"{n}", "", mode="L" if n < grey else "RGB") for n in range(200)}
+    looks = {f"{n}": ImageInfo(f"{n}", "", mode="L" if n < grey else "RGB") for n in range(200)}
     summary = told(images, looks=looks)
     assert summary["colour_mode_tells"] == {"accuracy_from_mode": (100 + grey) / 200, "accuracy_from_nothing": 0.5}
     assert any("The colour mode" in note for note in summary["notes"]) == warned
     assert summary["colour_modes"]["a"]["L"] == grey / 100
-    looks |= {"0": Look("0", "", "torn")}
+    looks |= {"0": ImageInfo("0", "", "torn")}
     assert told(images, looks=looks)["colour_modes"]["a"]["L"] == round((grey - 1) / 99, 4)
     boxed = told(images.assign(label=None), looks=looks)
     assert list(boxed["colour_modes"]) == ["all"]
@@ -201,12 +201,19 @@ WHOLE = "16-bit images use 100.0 % of their range (0 to 65535); they are scaled 
 )
 def test_notes_on_deep_images(span, depth, shades, note):
     levels = np.arange(256) < shades
-    looks = {"0": Look("0", "", depth=depth, shades=levels), "1": Look("1", "", depth=depth, shades=np.ones(256, bool))}
+    looks = {
+        "0": ImageInfo("0", "", depth=depth, shades=levels),
+        "1": ImageInfo("1", "", depth=depth, shades=np.ones(256, bool)),
+    }
     assert depth_notes(images_of({}, {"subset": "test"}), looks, Decoding(100, span)) == ([note] if note else [])
 
 
 def test_deep_images_beside_others():
-    looks = {"0": Look("0", "", depth="integer", shades=DEEP), "1": Look("1", ""), "2": Look("2", "", "torn")}
+    looks = {
+        "0": ImageInfo("0", "", depth="integer", shades=DEEP),
+        "1": ImageInfo("1", ""),
+        "2": ImageInfo("2", "", "torn"),
+    }
     notes = depth_notes(images_of({}, {}, {}), looks, Decoding(100, (0, 65535)))
     assert notes[1:] == ["1 images have more than 8 bits and are scaled; 1 have 8 and are not."]
     notes = depth_notes(images_of({"status": "missing"}, {}), {"0": looks["0"]}, Decoding(100, (0, 65535)))

@@ -14,7 +14,7 @@ from tropho.data.audit import audit_figures
 from tropho.data.audit.run_audit import AuditResult, audit
 from tropho.data.audit.slide_features import COLOURED, PARTS, signature
 from tropho.data.audit.slide_pairs import SOON, best_cut
-from tropho.data.audit.slides import FEWEST, Slides, find_slides
+from tropho.data.audit.slides import FEWEST, Slides, cluster_slides
 from tropho.images.decode import read_image
 from tropho.stages.split import split
 
@@ -27,7 +27,7 @@ def pixels_of(photo: Photo) -> np.ndarray:
 
 def find(signatures: np.ndarray, strata: list[str] | np.ndarray, times: np.ndarray | None = None) -> Slides:
     names = [f"{number:04d}" for number in range(len(signatures))]
-    return find_slides(names, signatures, np.array(strata), np.full(len(names), np.nan) if times is None else times)
+    return cluster_slides(names, signatures, np.array(strata), np.full(len(names), np.nan) if times is None else times)
 
 
 def scores(slides: Slides, truth: list[int] | np.ndarray) -> tuple[float, float, float]:

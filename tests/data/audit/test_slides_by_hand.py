@@ -5,7 +5,7 @@ import pytest
 
 from tropho.data.audit import near_duplicates, slide_metric, slide_pairs, slides
 from tropho.data.audit.slide_features import NAMES
-from tropho.data.audit.slide_pairs import Cut, best_cut
+from tropho.data.audit.slide_pairs import DistanceThreshold, best_cut
 
 FEATURES = [name for names in NAMES.values() for name in names]
 
@@ -66,7 +66,7 @@ def test_the_metric_of_two_features_shrinks_what_they_share():
 
 def test_images_that_never_were_have_the_values_of_those_that_are(rng):
     values = rng.normal(5, 2, (30, 1))
-    dealt = slide_metric.without_slides(values, rng)
+    dealt = slide_metric.null_features(values, rng)
     assert np.sort(dealt, axis=0) == pytest.approx(np.sort(values, axis=0))
     assert not np.allclose(dealt, values)
 
@@ -79,7 +79,9 @@ def test_the_cut_of_a_few_distances():
     assert cut.threshold == 6
     assert cut.gain == pytest.approx(24 * (1 / 2 - 2 / 9))
     assert cut.wrong == pytest.approx((1 / 9) / (1 / 2))
-    assert best_cut(distances, np.array([]), 24) == best_cut(np.array([]), chance, 24) == Cut(0.0, 0.0, 0.0)
+    assert (
+        best_cut(distances, np.array([]), 24) == best_cut(np.array([]), chance, 24) == DistanceThreshold(0.0, 0.0, 0.0)
+    )
     far = best_cut(np.array([9.0, 9, 9]), np.array([1.0, 2, 3]), 3)
     assert far.gain == -3  # all are wide, and all of chance lies below
 
@@ -97,11 +99,15 @@ def test_groups_join_while_they_are_near_on_average():
 @pytest.mark.parametrize(
     ("groups", "cut", "words"),
     [
-        ([0, 0, 1, 1], Cut(1, 4.0, 1 / 3), ""),
-        ([0, 0, 1, 1], Cut(1, 3.9, 0.0), "an image has 1.0 look-alikes beyond chance on average, under 1"),
-        ([0, 0, 1, 1], Cut(1, 2.0, 0.0), "an image has 0.5 look-alikes"),
-        ([0, 0, 1, 1], Cut(1, 4.0, 0.34), "of the pairs that look alike, 34% do so by chance"),
-        ([0, 0, 0, 1], Cut(1, 4.0, 0.0), "more than half"),
+        ([0, 0, 1, 1], DistanceThreshold(1, 4.0, 1 / 3), ""),
+        (
+            [0, 0, 1, 1],
+            DistanceThreshold(1, 3.9, 0.0),
+            "an image has 1.0 look-alikes beyond chance on average, under 1",
+        ),
+        ([0, 0, 1, 1], DistanceThreshold(1, 2.0, 0.0), "an image has 0.5 look-alikes"),
+        ([0, 0, 1, 1], DistanceThreshold(1, 4.0, 0.34), "of the pairs that look alike, 34% do so by chance"),
+        ([0, 0, 0, 1], DistanceThreshold(1, 4.0, 0.0), "more than half"),
     ],
 )
 def test_groups_that_are_not_to_be_trusted(groups, cut, words):
@@ -111,7 +117,7 @@ def test_groups_that_are_not_to_be_trusted(groups, cut, words):
 
 
 def test_what_is_said_of_slides():
-    found = slides.Slides(list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), cut=Cut(1.2345, 9, 0.1), p=0.01)
+    found = slides.Slides(list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), cut=DistanceThreshold(1.2345, 9, 0.1), p=0.01)
     assert found.sizes.tolist() == [3, 2]
     assert found.sentence == (
         "5 of 6 images look as if from 2 slides of 2 to 3 images; of pairs so near, 10% are so by chance."
@@ -127,7 +133,7 @@ def test_what_is_said_of_slides():
 
 @pytest.mark.parametrize(("count", "few"), [(59, True), (60, False)])
 def test_sixty_images_are_enough_to_learn_from(count, few):
-    found = slides.find_slides(
+    found = slides.cluster_slides(
         [str(n) for n in range(count)], np.zeros((count, len(FEATURES))), np.zeros(count), np.zeros(count)
     )
     assert ("too few" in found.reason) == few

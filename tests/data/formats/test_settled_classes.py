@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.data.formats.class_map import settle
+from tropho.data.formats.class_map import apply_class_map
 from tropho.data.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
@@ -39,7 +39,7 @@ def settled(settings):
         tables = table_of(rows, LABELLED_IMAGES), table_of(held, LABELLED_BOXES)
         audit = {"classes": None, "negative": None, "class_map": {}, **audit}
         made = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
-        return settle(Labels(*tables, table_of([], ISSUES), []), made.audit)
+        return apply_class_map(Labels(*tables, table_of([], ISSUES), []), made.audit)
 
     return make
 
@@ -164,11 +164,11 @@ def test_no_labels_name_the_first_issue(settings):
     log.add("bad_row", "quarantined", "It is odd.", "a", "t.csv", 7)
     labels = Labels(table_of([], LABELLED_IMAGES), table_of([], LABELLED_BOXES), log.table(), [])
     with pytest.raises(DataError, match=r"The first of 1 issues is in t\.csv, row 7: It is odd\."):
-        settle(labels, settings("smear_demo").audit)
+        apply_class_map(labels, settings("smear_demo").audit)
     log.rows[0] |= {"file": None, "row": None}
     labels = Labels(labels.images, labels.boxes, log.table(), [])
     with pytest.raises(DataError, match=r"The first of 1 issues is in a: It is odd\."):
-        settle(labels, settings("smear_demo").audit)
+        apply_class_map(labels, settings("smear_demo").audit)
 
 
 def repeated(*files: str | None, xmin: tuple = (1, 1, 1)) -> tuple[pd.DataFrame, list]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tropho.data.sources import archives
 from tropho.data.sources.archives import is_archive, stem_of, unpack
-from tropho.errors import DataError, OutsideError
+from tropho.errors import DataError, ExternalError
 
 FILES = {"train/a/1.jpg": b"one" * 500, "train/b/2.jpg": b"", "notes.txt": bytes(range(256))}
 
@@ -138,7 +138,7 @@ def test_bombs_and_full_disks_are_refused(tmp_path, monkeypatch):
     refused(make_zip(tmp_path / "x.zip", zeros), "no honest data set")
     refused(make_tar(tmp_path / "x.tar.gz", zeros), "no honest data set")
     monkeypatch.setattr(archives, "DISK_MARGIN_BYTES", 2**62)
-    refused(make_zip(tmp_path / "y.zip", FILES), "make room", OutsideError)
+    refused(make_zip(tmp_path / "y.zip", FILES), "make room", ExternalError)
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])

@@ -12,7 +12,7 @@ import pytest
 from data.sources.hub_server import HubRepo
 from tropho.data.sources import fetch
 from tropho.data.sources.huggingface import choose_tables, split_of
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 
 BRAIN = "Simezu/brain-tumour-MRI-scan"
 OCT = "MaybeRichard/OCT-retina-classification-2017"
@@ -220,7 +220,7 @@ dataset_info:
 
 def test_download_that_broke_off_goes_on(hub, settings, tmp_path, brain, waits):
     hub.repos[BRAIN] = HubRepo({"main": brain}, breaks_at="Testing/1-notumor/Te_0000.jpg")
-    with pytest.raises(OutsideError, match="broke off; run again"):
+    with pytest.raises(ExternalError, match="broke off; run again"):
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     assert not (tmp_path / "raw").exists()
     assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -248,7 +248,7 @@ def test_rate_limit_is_waited_for_as_long_as_asked(hub, settings, tmp_path, brai
 
 def test_rate_limit_without_end_gives_up(hub, settings, tmp_path, brain, waits):
     hub.repos[BRAIN] = HubRepo({"main": brain}, busy=10**6)
-    with pytest.raises(OutsideError, match="gets no more answers for now") as caught:
+    with pytest.raises(ExternalError, match="gets no more answers for now") as caught:
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     assert caught.value.exit_code == 3
     assert waits == [8.0] * 5
@@ -266,7 +266,7 @@ def test_rate_limit_without_end_gives_up(hub, settings, tmp_path, brain, waits):
 )
 def test_refusals_say_what_to_do(hub, settings, tmp_path, error, sentence):
     hub.repos[BRAIN] = HubRepo({"main": {}}, error=error)
-    with pytest.raises(OutsideError, match=sentence) as caught:
+    with pytest.raises(ExternalError, match=sentence) as caught:
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     assert "\n" not in str(caught.value)
     assert BRAIN in str(caught.value)
@@ -274,7 +274,7 @@ def test_refusals_say_what_to_do(hub, settings, tmp_path, error, sentence):
 
 def test_unknown_revision_and_config_are_refused(hub, settings, tmp_path, chest):
     hub.repos[CHEST] = chest
-    with pytest.raises(OutsideError, match="has no revision 'v9'"):
+    with pytest.raises(ExternalError, match="has no revision 'v9'"):
         fetch(settings("chest_xray", **{"download.revision": "v9"}), tmp_path / "raw", tmp_path)
     with pytest.raises(UsageError, match="choose one of full, mini"):
         fetch(settings("chest_xray", **{"download.config": None}), tmp_path / "raw", tmp_path)
@@ -289,7 +289,7 @@ def test_without_network_the_whole_cache_answers_and_a_part_does_not(hub, settin
     assert fetch(settings("brain_tumor"), tmp_path / "offline", tmp_path) == online
     assert tree(tmp_path / "offline") == tree(tmp_path / "online")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "other_cache"))
-    with pytest.raises(OutsideError, match=r"can't be reached .* connect to the internet"):
+    with pytest.raises(ExternalError, match=r"can't be reached .* connect to the internet"):
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
 
 
@@ -311,7 +311,7 @@ def test_token_is_neither_printed_nor_logged_nor_stored(
     hub.repos[BRAIN] = HubRepo({"main": brain}, busy=1)
     fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     hub.repos[BRAIN].error = (403, "")
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         fetch(settings("brain_tumor"), tmp_path / "again", tmp_path)
     assert "Bearer hf_secret" in hub.tokens
     assert waits

@@ -13,7 +13,7 @@ import pytest
 
 from data.sources.kaggle_server import KaggleSet
 from tropho.data.sources import fetch
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 
 REPO = "owner/leaves"
 
@@ -55,7 +55,7 @@ def leaves(kaggle, picture):
     return kaggle.sets[REPO]
 
 
-def refused(task, tmp_path, kind=OutsideError) -> str:
+def refused(task, tmp_path, kind=ExternalError) -> str:
     """The sentence that a fetch ends with, which leaves nothing beside the client's cache."""
     before = set(tmp_path.iterdir())
     with pytest.raises(kind) as caught:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from tropho.cli import app
 from tropho.data.sources import fetch, zindi
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import sha256_of, write_json
 
 CSV = b"Image_ID,class,confidence,ymin,xmin,ymax,xmax\n"
@@ -41,7 +41,7 @@ def zipped(path: Path, *members: str) -> None:
 
 def test_plain_clone_is_told_what_to_place_where(settings, tmp_path, monkeypatch):
     monkeypatch.delenv("ZINDI_USERNAME", raising=False)
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(ExternalError) as caught:
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     sentence = str(caught.value)
     assert caught.value.exit_code == 3
@@ -66,7 +66,7 @@ def test_folder_of_images_may_be_incomplete_but_no_table_may(settings, tmp_path,
     fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     assert "images/a.jpg" in names(tmp_path / "raw")
     (incoming / "Test.csv").unlink()
-    with pytest.raises(OutsideError, match=r"^Place Test\.csv from"):
+    with pytest.raises(ExternalError, match=r"^Place Test\.csv from"):
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
 
 
@@ -155,14 +155,14 @@ def test_client_downloads_what_is_absent_and_keeps_what_is_there(settings, tmp_p
 
 def test_refused_password_is_never_repeated(settings, tmp_path, remote, monkeypatch, capfd):
     remote.password = "another"
-    with pytest.raises(OutsideError, match="ZINDI_USERNAME and ZINDI_PASSWORD") as caught:
+    with pytest.raises(ExternalError, match="ZINDI_USERNAME and ZINDI_PASSWORD") as caught:
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     assert caught.value.__cause__ is None
     assert PASSWORD not in str(caught.value) + "".join(capfd.readouterr())
 
 
 def test_unknown_challenge_is_named(settings, tmp_path, remote):
-    with pytest.raises(OutsideError, match="no challenge 'other'"):
+    with pytest.raises(ExternalError, match="no challenge 'other'"):
         fetch(settings("malaria", **{"download.repo": "other"}), tmp_path / "raw", tmp_path)
 
 
@@ -170,7 +170,7 @@ def test_submission_is_uploaded(remote, tmp_path, monkeypatch):
     (tmp_path / "s.csv").write_bytes(CSV)
     monkeypatch.setattr("zindi.platform_api.upload", lambda url, **_: remote.post(url))
     assert zindi.submit("lacuna-malaria-detection-challenge", tmp_path / "s.csv", "first") == "sub-1"
-    with pytest.raises(OutsideError, match="refused"):
+    with pytest.raises(ExternalError, match="refused"):
         zindi.submit("lacuna-malaria-detection-challenge", tmp_path / "absent.csv", "")
     monkeypatch.delenv("ZINDI_PASSWORD")
     with pytest.raises(UsageError, match="Uploading needs"):
@@ -233,11 +233,11 @@ def test_the_command_needs_a_submission_and_a_challenge(remote, written):
 
 def test_tables_may_be_zipped_and_images_in_archives_of_any_name(settings, tmp_path, incoming):
     (incoming / "Train.csv").unlink()
-    with pytest.raises(OutsideError, match=r"^Place Train\.csv and images\.zip"):
+    with pytest.raises(ExternalError, match=r"^Place Train\.csv and images\.zip"):
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     with zipfile.ZipFile(incoming / "Train.csv.zip", "w") as packed:
         packed.writestr("Train.csv", CSV)
-    with pytest.raises(OutsideError, match=r"^Place images\.zip"):
+    with pytest.raises(ExternalError, match=r"^Place images\.zip"):
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     zipped(incoming / "train.zip", "train/a.jpg")
     zipped(incoming / "test.zip", "b.jpg")

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from tropho.data.split import folds
-from tropho.data.split.folds import JOINT, deal
-from tropho.data.split.stratification import Traits, traits_of
+from tropho.data.split.folds import JOINT, assign_folds
+from tropho.data.split.stratification import StratificationTargets, stratification_targets
 
 
 def test_what_groups_hold_as_shares_of_what_a_part_should():
     """Two traits count for half each, joint kinds for JOINT by their size; squares of these shares are added up."""
     amounts = pd.DataFrame({"images": [1.0, 1.0, 1.0, 1.0], "boxes": [3.0, 0.0, 1.0, 0.0]})
-    held = folds._held(np.array([0, 0, 1, 2]), Traits(amounts, np.array(["x", "y", "x", "x"])), 3)
+    held = folds._held(np.array([0, 0, 1, 2]), StratificationTargets(amounts, np.array(["x", "y", "x", "x"])), 3)
     images, boxes = np.array([2, 1, 1]) / 4, np.array([3, 1, 0]) / 4
     x, y = np.array([1, 1, 1]) / 3, np.array([1, 0, 0])
     weights = np.sqrt([1 / 2, 1 / 2, JOINT * 3 / 4, JOINT * 1 / 4])
@@ -24,17 +24,20 @@ def test_large_groups_go_first(monkeypatch):
     monkeypatch.setattr(folds, "JITTER", 0.0)
     group = pd.Series([*range(10), *["large"] * 10])
     images = pd.DataFrame({"image_id": group.index.astype(str), "width": 9, "height": 9, "label": "a"})
-    assert np.bincount(deal(group, traits_of(images, pd.DataFrame(), 2), 2, seed=0)).tolist() == [10, 10]
+    assert np.bincount(assign_folds(group, stratification_targets(images, pd.DataFrame(), 2), 2, seed=0)).tolist() == [
+        10,
+        10,
+    ]
 
 
-def uneven_photos(seed: int) -> tuple[pd.Series, Traits]:
+def uneven_photos(seed: int) -> tuple[pd.Series, StratificationTargets]:
     rng = np.random.default_rng(seed)
     groups = pd.Series(np.repeat(np.arange(12), rng.integers(1, 5, 12)))
     strata = rng.choice(["x", "y", "z"], len(groups))
-    return groups, Traits(pd.DataFrame({"images": np.ones(len(groups))}), strata)
+    return groups, StratificationTargets(pd.DataFrame({"images": np.ones(len(groups))}), strata)
 
 
-def quality(groups: pd.Series, traits: Traits, part: np.ndarray, parts: int) -> tuple[float, float]:
+def quality(groups: pd.Series, traits: StratificationTargets, part: np.ndarray, parts: int) -> tuple[float, float]:
     """Largest deviation of a part from the mean, and the sum of squared amounts."""
     held = folds._held(np.arange(len(groups)), traits, parts)
     totals = np.stack([held[part == number].sum(axis=0) for number in range(parts)])
@@ -47,7 +50,7 @@ def test_of_more_orders_the_best_counts(monkeypatch):
         found = []
         for tries in range(1, 9):
             monkeypatch.setattr(folds, "SHUFFLES", tries)
-            found.append(quality(groups, traits, deal(groups, traits, 3, seed), 3))
+            found.append(quality(groups, traits, assign_folds(groups, traits, 3, seed), 3))
         assert found == sorted(found, reverse=True)
 
 
@@ -58,10 +61,10 @@ def together(part: np.ndarray) -> list[list[bool]]:
 
 def test_an_order_that_is_no_better_changes_nothing(monkeypatch):
     groups = pd.Series(range(9))
-    traits = Traits(pd.DataFrame({"images": np.ones(9)}), np.full(9, "x"))
-    many = deal(groups, traits, 3, seed=0)
+    traits = StratificationTargets(pd.DataFrame({"images": np.ones(9)}), np.full(9, "x"))
+    many = assign_folds(groups, traits, 3, seed=0)
     monkeypatch.setattr(folds, "SHUFFLES", 1)
-    assert together(deal(groups, traits, 3, seed=0)) == together(many)
+    assert together(assign_folds(groups, traits, 3, seed=0)) == together(many)
 
 
 @pytest.mark.parametrize(("work", "tries"), [(12, 1), (35, 2), (36, 3), (0, 1)])
@@ -71,5 +74,5 @@ def test_many_groups_are_dealt_in_fewer_orders(monkeypatch, work, tries):
     plain = folds._fill
     monkeypatch.setattr(folds, "_fill", lambda *given: drawn.append(1) or plain(*given))
     monkeypatch.setattr(folds, "WORK", work)
-    deal(groups, traits, 3, seed=0)
+    assign_folds(groups, traits, 3, seed=0)
     assert len(drawn) == tries

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.config.data_config import SplitSettings
+from tropho.config.data_config import SplitConfig
 from tropho.data.split.split_summary import summarise
 from tropho.tables import BOXES, empty
 
@@ -14,7 +14,7 @@ Row = tuple[str, int, str, str]
 def told(rows: list[Row], labels: str | None = None, **chosen) -> dict:
     """The summary of images i0, i1, ... of equal size, labelled "a" unless `labels` has a letter for each."""
     options = {"validation": "merged", "folds": 2, "holdout": 0.0, "grouped": True, "test_overlap": "keep", "seed": 0}
-    settings = SplitSettings(**{**options, **chosen})
+    settings = SplitConfig(**{**options, **chosen})
     subset, fold, group, published = zip(*rows, strict=True)
     ids = [f"i{number}" for number in range(len(rows))]
     splits = pd.DataFrame({"image_id": ids, "subset": subset, "fold": fold, "group": group})
@@ -144,8 +144,8 @@ def test_groups_that_training_shares_with_the_test_set_are_counted():
         "1 training image share 1 group with the test set, so its score flatters."
     ]  # it is in fold 1, which always trains
     assert sharing([*FOUR, held_out("g0", "test"), held_out("g3", "test")]) == [
-        "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is 1, "
-        "1 of them train)."
+        "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is "
+        "1, 1 of them train)."
     ]
     summary = told([*FOUR, train(1, "g3"), held_out("g3")])
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)

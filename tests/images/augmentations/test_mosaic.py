@@ -1,16 +1,16 @@
 import numpy as np
 
-from tropho.images.annotated import Scene
+from tropho.images.annotated import AnnotatedImage
 from tropho.images.augment.mosaic import mosaic
 
 
-def coloured(number: int, width: int, height: int) -> Scene:
+def coloured(number: int, width: int, height: int) -> AnnotatedImage:
     """A scene of one colour with two objects of another, 6 x 8 pixels, whose colour says which image they are of."""
     image = np.full((height, width, 3), (number, 100, 0), np.uint8)
     boxes = np.array([[4, 4, 10, 12], [width - 20, height - 20, width - 14, height - 12]], np.float32)
     for xmin, ymin, xmax, ymax in boxes.astype(int):
         image[ymin:ymax, xmin:xmax] = (number, 200, 0)
-    return Scene(image, boxes, np.array([number, number]))
+    return AnnotatedImage(image, boxes, np.array([number, number]))
 
 
 def test_four_pieces_fill_the_picture_at_their_own_scale_with_their_boxes() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tropho.images.annotated import Scene
+from tropho.images.annotated import AnnotatedImage
 from tropho.images.augment.copy_paste import paste, standing_clear
 
 NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
@@ -20,16 +20,18 @@ def field(width: int, height: int, ground: tuple[int, ...], radius: int, seed: i
 
 
 @pytest.fixture
-def donor() -> Scene:
+def donor() -> AnnotatedImage:
     """Three objects that take half of the green light."""
     image = field(320, 240, (160, 150, 120), 400)
     boxes = np.array([[40, 50, 60, 64], [120, 90, 150, 120], [200, 30, 212, 46]], np.float32)
     for xmin, ymin, xmax, ymax in boxes.astype(int):
         image[ymin:ymax, xmin:xmax, 1] = image[ymin:ymax, xmin:xmax, 1] * GREEN_PART
-    return Scene(image, boxes, np.array([0, 1, 0]))
+    return AnnotatedImage(image, boxes, np.array([0, 1, 0]))
 
 
-def test_objects_land_in_the_field_clear_of_each_other_in_the_colours_of_their_new_ground(donor: Scene) -> None:
+def test_objects_land_in_the_field_clear_of_each_other_in_the_colours_of_their_new_ground(
+    donor: AnnotatedImage,
+) -> None:
     ground = (110, 130, 150)
     image = field(320, 240, ground, 110)
     own = np.array([[140, 100, 180, 140]], np.float32)
@@ -37,7 +39,7 @@ def test_objects_land_in_the_field_clear_of_each_other_in_the_colours_of_their_n
     before = image.copy()
     turned = pasted = 0
     for seed in range(30):
-        scene = Scene(image, own, np.array([1]))
+        scene = AnnotatedImage(image, own, np.array([1]))
         made = paste(scene, donor, np.array([0, 1, 2]), np.random.default_rng(seed))
         assert np.array_equal(image, before)
         assert made.boxes[0].tolist() == own[0].tolist()
@@ -66,10 +68,10 @@ def test_objects_land_in_the_field_clear_of_each_other_in_the_colours_of_their_n
     assert 8 < turned < 22  # the 20 x 14 object lies across as often as not
 
 
-def test_edges_are_faded_in(donor: Scene) -> None:
+def test_edges_are_faded_in(donor: AnnotatedImage) -> None:
     """At the rim of the pasted patch nothing shows: the step is no higher than the noise."""
     image = np.full((240, 320, 3), (140, 150, 130), np.uint8)
-    made = paste(Scene(image, *NO_BOXES), donor, np.array([1]), np.random.default_rng(1))
+    made = paste(AnnotatedImage(image, *NO_BOXES), donor, np.array([1]), np.random.default_rng(1))
     xmin, ymin, xmax, ymax = made.boxes[0].astype(int)
     changed = np.abs(made.image.astype(int) - image)
     assert changed[:, : xmin - 8].max() == 0
@@ -77,19 +79,19 @@ def test_edges_are_faded_in(donor: Scene) -> None:
     assert changed[ymin:ymax, xmin:xmax, 1].mean() > 50
 
 
-def test_nothing_lands_on_dark_spots_or_where_there_is_no_room(donor: Scene) -> None:
+def test_nothing_lands_on_dark_spots_or_where_there_is_no_room(donor: AnnotatedImage) -> None:
     image = np.full((240, 320, 3), 150, np.uint8)
     image[:, ::8] = 40  # dark lines everywhere: things that nobody labelled
     full = np.array([[0, 0, 320, 240]], np.float32)
     for seed in range(5):
         rng = np.random.default_rng(seed)
-        assert len(paste(Scene(image, *NO_BOXES), donor, np.arange(3), rng).boxes) == 0
-        clean = Scene(np.full_like(image, 150), full, np.array([1]))
+        assert len(paste(AnnotatedImage(image, *NO_BOXES), donor, np.arange(3), rng).boxes) == 0
+        clean = AnnotatedImage(np.full_like(image, 150), full, np.array([1]))
         assert len(paste(clean, donor, np.arange(3), rng).boxes) == 1
 
 
-def test_what_would_have_to_change_its_colours_too_far_is_left_out(donor: Scene) -> None:
-    dim = Scene(np.full((240, 320, 3), 60, np.uint8), *NO_BOXES)
+def test_what_would_have_to_change_its_colours_too_far_is_left_out(donor: AnnotatedImage) -> None:
+    dim = AnnotatedImage(np.full((240, 320, 3), 60, np.uint8), *NO_BOXES)
     assert len(paste(dim, donor, np.arange(3), np.random.default_rng(0)).boxes) == 0
 
 

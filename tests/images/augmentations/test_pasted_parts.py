@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tropho.images.annotated import Scene
+from tropho.images.annotated import AnnotatedImage
 from tropho.images.augment import copy_paste as pasting
 from tropho.images.augment.copy_paste import margin, standing_clear
 from tropho.images.augment.crop import choose_window, cut
@@ -84,7 +84,9 @@ def test_even_ground_has_few_pixels_below_four_fifths_of_its_light():
 
 def test_objects_are_cut_out_with_their_margin_but_not_beyond_the_image():
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    donor = Scene(image, np.array([[20.5, 30.5, 40, 42], [1, 2, 9, 8], [72, 50, 80, 60]], np.float32), np.zeros(3, int))
+    donor = AnnotatedImage(
+        image, np.array([[20.5, 30.5, 40, 42], [1, 2, 9, 8], [72, 50, 80, 60]], np.float32), np.zeros(3, int)
+    )
     patch, box = pasting._patch(donor, 0, "identity")
     assert np.array_equal(patch, image[25:47, 15:45])
     assert box.tolist() == [5.5, 5.5, 25, 17]
@@ -167,7 +169,7 @@ def test_cells_are_looked_at_in_their_middle():
 
 
 def test_pieces_of_a_mosaic_meet_between_a_quarter_and_three_quarters():
-    scenes = [Scene(np.full((80, 120, 3), 10 + number, np.uint8), *NO_BOXES) for number in range(4)]
+    scenes = [AnnotatedImage(np.full((80, 120, 3), 10 + number, np.uint8), *NO_BOXES) for number in range(4)]
     seams = []
     for seed in range(40):
         others = iter(scenes[1:])
@@ -187,7 +189,7 @@ def test_a_window_holds_what_is_at_its_start_and_not_what_is_at_its_end(middle, 
     image = np.zeros((60, 60, 3), np.uint8)
     image[30, 30] = 200
     boxes = np.array([[middle - 1, middle - 1, middle + 1, middle + 1]], np.float32)
-    scene = Scene(image, boxes, np.array([0]))
+    scene = AnnotatedImage(image, boxes, np.array([0]))
     starts = {choose_window(scene, 20, 20, 0.0, np.random.default_rng(seed))[:2] for seed in range(60)}
     assert starts <= {(20, 20), (20, 21), (21, 20), (21, 21)}
     assert (held_by, held_by) not in starts
@@ -197,14 +199,14 @@ def test_a_window_holds_what_is_at_its_start_and_not_what_is_at_its_end(middle, 
 def test_the_window_with_the_fewest_objects_is_taken():
     middles = [(x, y) for x in range(5, 60, 4) for y in range(5, 40, 4)]
     boxes = np.array([[x - 1, y - 1, x + 1, y + 1] for x, y in middles], np.float32)
-    scene = Scene(np.full((60, 60, 3), 150, np.uint8), boxes, np.zeros(len(boxes), int))
+    scene = AnnotatedImage(np.full((60, 60, 3), 150, np.uint8), boxes, np.zeros(len(boxes), int))
     tops = [choose_window(scene, 30, 20, 0.0, np.random.default_rng(seed))[1] for seed in range(40)]
     assert np.median(tops) == 40  # the lower edge has fewest
     assert min(tops) > 22
 
 
 def test_what_is_left_of_a_box_counts_by_its_area():
-    scene = Scene(np.zeros((80, 80, 3), np.uint8), np.array([[40, 40, 50, 60]], np.float32), np.array([7]))
+    scene = AnnotatedImage(np.zeros((80, 80, 3), np.uint8), np.array([[40, 40, 50, 60]], np.float32), np.array([7]))
     assert cut(scene, 0, 0, 43, 80).boxes.tolist() == [[40, 40, 43, 60]]  # 0.3 of it
     assert cut(scene, 0, 0, 42, 80).labels.tolist() == []
     assert cut(scene, 47, 0, 33, 80).boxes.tolist() == [[0, 40, 3, 60]]

@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.images.annotated import Scene
+from tropho.images.annotated import AnnotatedImage
 from tropho.images.augment.crop import choose_window, cut, zoomed
 from tropho.images.augment.field_of_view import field_of_view
 
 
-def scene_of(boxes: list[tuple[float, ...]], width: int = 120, height: int = 80) -> Scene:
+def scene_of(boxes: list[tuple[float, ...]], width: int = 120, height: int = 80) -> AnnotatedImage:
     array = np.array(boxes, np.float32).reshape(-1, 4)
-    return Scene(np.full((height, width, 3), 150, np.uint8), array, np.arange(len(array)))
+    return AnnotatedImage(np.full((height, width, 3), 150, np.uint8), array, np.arange(len(array)))
 
 
 def test_boxes_are_cut_at_the_window_and_go_when_too_little_is_left() -> None:
@@ -66,7 +66,7 @@ def test_windows_away_from_objects_lie_in_the_round_field(rng: np.random.Generat
     y, x = np.mgrid[:240, :320]
     inside = np.hypot(x - 160, y - 120) < 80
     image = np.where(inside[..., None], 140, 4).astype(np.uint8)
-    scene = Scene(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    scene = AnnotatedImage(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     for _ in range(100):
         left, top, wide, high = choose_window(scene, 40, 40, 0.5, rng)
         assert inside[top : top + high, left : left + wide].mean() > 0.2  # its middle is in the field

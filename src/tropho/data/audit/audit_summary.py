@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.data_config import AuditSettings
+from tropho.config.data_config import AuditConfig
 from tropho.data.audit.group_names import matched_shares, pattern_keys
-from tropho.data.audit.inspect_images import Look
+from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.audit.missing_labels import Finding, sentence
 
 MANY_SIZES = 20
@@ -19,10 +19,10 @@ def summarise(
     boxes: pd.DataFrame,
     issues: pd.DataFrame,
     classes: list[str],
-    looks: dict[str, Look],
+    looks: dict[str, ImageInfo],
     doubles: tuple[int, int],
     left_out: list[Finding],
-    settings: AuditSettings,
+    settings: AuditConfig,
 ) -> dict[str, Any]:
     """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
 
@@ -90,12 +90,12 @@ def _sizes(images: pd.DataFrame) -> dict[str, int]:
     return {**sizes, f"{len(counts) - MANY_SIZES} other sizes": rest} if rest else sizes
 
 
-def _modes(images: pd.DataFrame, looks: dict[str, Look]) -> pd.Series:
+def _modes(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> pd.Series:
     """The colour mode of each image; empty where it can't be read."""
     return images["path"].map({path: look.mode for path, look in looks.items() if not look.fault})
 
 
-def _colour_modes(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str, dict[str, float]]:
+def _colour_modes(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> dict[str, dict[str, float]]:
     """Share of each colour mode among the images of a class (of all, for detection)."""
     modes = _modes(images, looks)
     names = images["label"].astype("object").where(images["label"].notna(), "unlabelled")
@@ -110,7 +110,7 @@ def _colour_modes(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str, dic
     return {name: share for name, share in shares.items() if share}
 
 
-def _colour_mode_tells(images: pd.DataFrame, looks: dict[str, Look]) -> dict[str, float] | None:
+def _colour_mode_tells(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> dict[str, float] | None:
     """How often a guess of the class from the colour mode alone is right, beside a guess from nothing."""
     table = pd.crosstab(_modes(images, looks), images["label"])
     if table.empty or len(table) < 2:
@@ -140,7 +140,7 @@ def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _groups(images: pd.DataFrame, boxes: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
+def _groups(images: pd.DataFrame, boxes: pd.DataFrame, settings: AuditConfig) -> dict[str, Any]:
     sizes = images["group"].value_counts()
     if sizes.empty:
         return {"count": 0}

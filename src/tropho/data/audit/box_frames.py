@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.data.audit.inspect_images import Look
+from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.formats.labels import IssueLog
 from tropho.orientation import SYMMETRIES, UPRIGHT, turn_boxes
 from tropho.tables import BOX
@@ -50,8 +50,8 @@ class _Photo:
         return float(np.max(self.boxes[:, 2:] - np.array(size), initial=0.0))
 
 
-def settle_frames(
-    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], log: IssueLog, shares: Container[str] = ()
+def resolve_box_frames(
+    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, ImageInfo], log: IssueLog, shares: Container[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame, str | None]:
     """Bring every box into the frame of the upright image, or quarantine its image; each is listed.
 
@@ -92,7 +92,9 @@ def settle_frames(
     return images, boxes, common
 
 
-def _photos(images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, Look], shares: Container[str]) -> list[_Photo]:
+def _photos(
+    images: pd.DataFrame, boxes: pd.DataFrame, looks: dict[str, ImageInfo], shares: Container[str]
+) -> list[_Photo]:
     own = {image_id: rows[BOX].to_numpy("float64") for image_id, rows in boxes.groupby("image_id")}
     photos = []
     rows: Iterable[Any] = images.itertuples()

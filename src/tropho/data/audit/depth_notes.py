@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from tropho.data.audit.inspect_images import Look
+from tropho.data.audit.inspect_images import ImageInfo
 from tropho.images.decode import Decoding
 
 _MOST = 65_535  # of 16 bits
 
 
-def depth_notes(images: pd.DataFrame, looks: dict[str, Look], decoding: Decoding) -> list[str]:
+def depth_notes(images: pd.DataFrame, looks: dict[str, ImageInfo], decoding: Decoding) -> list[str]:
     """Sentences on the range that such images are scaled by and on what is left of their grey levels."""
     deep = {path: look for path, look in looks.items() if look.depth}
     if decoding.value_range is None or not deep:

@@ -11,7 +11,9 @@ Pair = tuple[int, int, float]
 """Positions of two boxes in their table, the earlier first, and their IoU."""
 
 
-def treat_doubles(boxes: pd.DataFrame, iou: float, merge: bool, log: IssueLog) -> tuple[pd.DataFrame, tuple[int, int]]:
+def resolve_duplicate_boxes(
+    boxes: pd.DataFrame, iou: float, merge: bool, log: IssueLog
+) -> tuple[pd.DataFrame, tuple[int, int]]:
     """List same-class boxes of an image that overlap with at least `iou`; merge them if asked to.
 
     Ignored regions double nothing.
@@ -43,7 +45,7 @@ def treat_doubles(boxes: pd.DataFrame, iou: float, merge: bool, log: IssueLog) -
 
 
 def merged_in_place(boxes: pd.DataFrame, iou: float) -> tuple[pd.DataFrame, np.ndarray]:
-    """Every box with the corners that `treat_doubles` gives it, and (N,) the position of the first that it joins."""
+    """Give every box the corners of `resolve_duplicate_boxes`, and (N,) the position of the first that it joins."""
     cluster = _clusters(boxes, _overlapping_pairs(boxes, iou), iou)
     return _averaged(boxes, cluster), cluster
 

@@ -19,7 +19,7 @@ COMPARED = 1 / 3
 DIGITS = 9  # that sums of fractions are right to; a sum that should be whole must not miss it
 
 
-def shown_less(
+def group_size_exact_test(
     sizes: np.ndarray, labelled: np.ndarray, sizes_elsewhere: np.ndarray, labelled_elsewhere: np.ndarray
 ) -> tuple[float, float]:
     """One-sided p-value of as few groups of the value showing the class, and the least that such counts could give.

@@ -3,18 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from tropho.config.data_config import AuditSettings
+from tropho.config.data_config import AuditConfig
 from tropho.data.audit.group_names import copied_pictures, pattern_keys
-from tropho.data.audit.inspect_images import Look
-from tropho.data.audit.linked_images import components, equal_links
+from tropho.data.audit.inspect_images import ImageInfo
+from tropho.data.audit.linked_images import connected_ids, exact_duplicate_links
 from tropho.data.audit.missing_labels import attributes
-from tropho.data.audit.near_duplicates import near_pairs
-from tropho.data.audit.slides import Slides, find_slides
+from tropho.data.audit.near_duplicates import find_near_duplicates
+from tropho.data.audit.slides import Slides, cluster_slides
 from tropho.data.formats.labels import IssueLog
 
 
 def group(
-    images: pd.DataFrame, looks: dict[str, Look], settings: AuditSettings, log: IssueLog
+    images: pd.DataFrame, looks: dict[str, ImageInfo], settings: AuditConfig, log: IssueLog
 ) -> tuple[pd.DataFrame, Slides | None]:
     """Images with the columns `duplicate` and `group` filled in, and the slides found, if asked for.
 
@@ -28,37 +28,37 @@ def group(
     """
     seen = images[images["path"].isin([path for path, look in looks.items() if not look.fault])]
     pixels = seen["path"].map({path: look.pixels for path, look in looks.items()})
-    equal = equal_links(seen["image_id"], pixels)
+    equal = exact_duplicate_links(seen["image_id"], pixels)
     near = _near(seen.loc[~pixels.duplicated()], looks)
-    same = components(list(images["image_id"]), equal + [(first, second) for first, second, _ in near])
+    same = connected_ids(list(images["image_id"]), equal + [(first, second) for first, second, _ in near])
     duplicate = images["image_id"].map(same).astype("string")
     images = images.assign(duplicate=duplicate.where(duplicate.duplicated(keep=False)))
     by_id = {image_id: looks[path] for image_id, path in zip(seen["image_id"], seen["path"], strict=True)}
     _list_duplicates(images.set_index("image_id"), by_id, equal, near, log)
     keys = pattern_keys(images["image_id"], settings.group_pattern)
-    named = equal_links(images["image_id"], keys)
+    named = exact_duplicate_links(images["image_id"], keys)
     slides, alike = _slides(images, looks, log) if settings.cluster_slides else (None, [])
     links = named + _copies(images, log) + alike + equal + [(first, second) for first, second, _ in near]
-    whole = components(list(images["image_id"]), links)
+    whole = connected_ids(list(images["image_id"]), links)
     group = images["image_id"].map(whole)
     if settings.group_pattern:  # a patient's or slide's name tells more than that of its first image
         group = group.map(keys.groupby(group).min()).fillna(group)
     return images.assign(group=group.astype("string")), slides
 
 
-def _near(images: pd.DataFrame, looks: dict[str, Look]) -> list[tuple[str, str, float]]:
+def _near(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> list[tuple[str, str, float]]:
     """Near-duplicates among images of different pixels: (id, id, likeness)."""
     ordered = images.sort_values("image_id")
     thumbs = [thumb for path in ordered["path"] if (thumb := looks[path].thumb) is not None]
     if not thumbs:
         return []
     ids = list(ordered["image_id"])
-    return [(ids[i], ids[j], likeness) for i, j, likeness in near_pairs(np.stack(thumbs))]
+    return [(ids[i], ids[j], likeness) for i, j, likeness in find_near_duplicates(np.stack(thumbs))]
 
 
 def _copies(images: pd.DataFrame, log: IssueLog) -> list[tuple[str, str]]:
     """Links between the augmented copies of one picture, told by the log."""
-    links = equal_links(images["image_id"], copied_pictures(images))
+    links = exact_duplicate_links(images["image_id"], copied_pictures(images))
     path = images.set_index("image_id")["path"].to_dict()
     for first, second in links:
         detail = f"By its name (.rf.) an augmented copy of the picture of {first}."
@@ -66,14 +66,14 @@ def _copies(images: pd.DataFrame, log: IssueLog) -> list[tuple[str, str]]:
     return links
 
 
-def _slides(images: pd.DataFrame, looks: dict[str, Look], log: IssueLog) -> tuple[Slides, list[tuple[str, str]]]:
+def _slides(images: pd.DataFrame, looks: dict[str, ImageInfo], log: IssueLog) -> tuple[Slides, list[tuple[str, str]]]:
     """Slides among images that repeat no other, told by the log, and the links that they make."""
     first = images["duplicate"].isna() | (images["duplicate"] == images["image_id"])
     signed = [path for path, look in looks.items() if look.signature is not None]
     own = images[first & images["path"].isin(signed)].sort_values("image_id")
     found = [looks[path] for path in own["path"]]
     known = attributes(own)
-    slides = find_slides(
+    slides = cluster_slides(
         own["image_id"].tolist(),
         np.array([look.signature for look in found]),
         (known["size"] + " " + known["device"].fillna("")).to_numpy(dtype=str),
@@ -82,12 +82,12 @@ def _slides(images: pd.DataFrame, looks: dict[str, Look], log: IssueLog) -> tupl
     if slides.count:
         log.add("same_slide", "grouped", slides.sentence)
     keys = pd.Series(slides.groups, index=own.index)
-    return slides, equal_links(own["image_id"], keys)
+    return slides, exact_duplicate_links(own["image_id"], keys)
 
 
 def _list_duplicates(
     images: pd.DataFrame,
-    looks: dict[str, Look],
+    looks: dict[str, ImageInfo],
     equal: list[tuple[str, str]],
     near: list[tuple[str, str, float]],
     log: IssueLog,

@@ -28,7 +28,7 @@ _PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
 
 
 @dataclass(frozen=True)
-class Look:
+class ImageInfo:
     """What one file holds; only `sha256` and `fault` are set where it can't be decoded."""
 
     path: str
@@ -64,7 +64,9 @@ class Look:
         return self.format not in FORMATS_BY_ENDING.get(ending_of(self.path), {self.format})
 
 
-def look_at(raw: Path, paths: Iterable[str], signed: bool = False, decoding: Decoding = DECODING) -> dict[str, Look]:
+def inspect_images(
+    raw: Path, paths: Iterable[str], signed: bool = False, decoding: Decoding = DECODING
+) -> dict[str, ImageInfo]:
     """Decode each file below `raw`, on every core; the result is keyed by path, with signatures if asked for."""
     paths, budget = list(paths), PixelBudget()
     looks = in_threads(lambda path: _look(raw, path, signed, decoding, budget), track(paths, "Reading images"))
@@ -87,22 +89,22 @@ def value_range(raw: Path, paths: Iterable[str], max_megapixels: float) -> Range
     return (min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
-def _look(raw: Path, path: str, signed: bool, decoding: Decoding, budget: PixelBudget) -> Look:
+def _look(raw: Path, path: str, signed: bool, decoding: Decoding, budget: PixelBudget) -> ImageInfo:
     file = raw / path
     try:
         digest = sha256_of(file)
         size = image_size(file)
         facts = _facts(file)
         with budget.taking(size):
-            return Look(path, digest, **facts, **_seen(file, signed, decoding))
+            return ImageInfo(path, digest, **facts, **_seen(file, signed, decoding))
     except DataError as error:
-        return Look(path, digest, fault=str(error).replace(f"{file}", "the file"))
+        return ImageInfo(path, digest, fault=str(error).replace(f"{file}", "the file"))
     except OSError as error:
-        return Look(path, "", fault=f"the file can't be opened ({error.strerror}).")
+        return ImageInfo(path, "", fault=f"the file can't be opened ({error.strerror}).")
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """Fields of a Look that stand in the header."""
+    """Fields of a ImageInfo that stand in the header."""
     try:
         with Image.open(file) as header:
             return {
@@ -126,7 +128,7 @@ def _frames(header: Image.Image) -> int:
 
 
 def _seen(file: Path, signed: bool, decoding: Decoding) -> dict[str, Any]:
-    """Fields of a Look that take its pixels."""
+    """Fields of a ImageInfo that take its pixels."""
     deep = None if decoding.value_range is None else read_deep(file, decoding.max_megapixels)
     known: dict[str, Any] = {}
     if deep is None or decoding.value_range is None:

@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 
-def components(names: Sequence[str], links: list[tuple[str, str]]) -> dict[str, str]:
+def connected_ids(names: Sequence[str], links: list[tuple[str, str]]) -> dict[str, str]:
     """Union of linked names: each name -> the first, in sorting order, of those it is linked with."""
     order = sorted(names)
     number = {name: index for index, name in enumerate(order)}
@@ -21,7 +21,7 @@ def components(names: Sequence[str], links: list[tuple[str, str]]) -> dict[str, 
     return dict(zip(order, (first[label] for label in part.tolist()), strict=True))
 
 
-def equal_links(names: pd.Series, keys: pd.Series) -> list[tuple[str, str]]:
+def exact_duplicate_links(names: pd.Series, keys: pd.Series) -> list[tuple[str, str]]:
     """Links between names whose keys are equal: each with the first of its key; empty keys link nothing."""
     named = pd.DataFrame({"name": names, "key": keys}).dropna().sort_values("name")
     first = named.groupby("key")["name"].transform("first")

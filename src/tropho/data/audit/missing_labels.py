@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from tropho.data.audit.group_test import shown_less
+from tropho.data.audit.group_test import group_size_exact_test
 from tropho.data.audit.inspect_images import device_of
 from tropho.data.formats.labels import IssueLog
 from tropho.tables import join_names
@@ -40,7 +40,7 @@ def attributes(images: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"size": size, "device": images["device"].replace("", pd.NA)}, index=images.index)
 
 
-def find_left_out(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], level: float) -> list[Finding]:
+def find_missing_labels(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], level: float) -> list[Finding]:
     """Classes that are never, or hardly ever, labelled in images of some size or device where they should be.
 
     Images are looked at in which another class is labelled, so that neither empty fields nor a value's own classes
@@ -140,7 +140,7 @@ def _tests(showing: pd.DataFrame, name: str) -> Iterator[Finding]:
             if value == "":
                 continue
             here, elsewhere = units[of_unit == value], units[of_unit != value]
-            p, least_p = shown_less(*here.to_numpy(int).T, *elsewhere.to_numpy(int).T)
+            p, least_p = group_size_exact_test(*here.to_numpy(int).T, *elsewhere.to_numpy(int).T)
             own = known.loc[known["value"] == value, "labelled"]
             yield {
                 "class": name,

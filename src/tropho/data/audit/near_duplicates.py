@@ -14,7 +14,7 @@ import numpy as np
 
 from tropho.images.thread_pool import in_threads
 
-LIKENESS = 0.94
+MIN_CORRELATION = 0.94
 """Least correlation of two normalised thumbnails, once aligned, of one picture."""
 _CANDIDATE = 0.85  # least correlation of descriptors of a candidate pair
 _CANDIDATES = 16  # the likest candidates of an image that are aligned
@@ -23,11 +23,11 @@ _ENERGY = 0.08  # mean square of a normalised thumbnail below which it is too pl
 _NOISE = (4.0, 2.0)  # grey levels of contrast, for descriptors and for alignment, that count as noise
 _SIDE = 32  # pixels; side of the thumbnails that descriptors are made of
 _FREQUENCIES = 8  # lowest frequencies of a descriptor, per axis
-_STEPS = ((2, 0.7), (15, LIKENESS))  # iterations of the alignment, and the least correlation after them to go on
+_STEPS = ((2, 0.7), (15, MIN_CORRELATION))  # iterations of the alignment, and the least correlation after them to go on
 _MAX_CHANGE, _MAX_SHIFT = 0.5, 0.12  # of an alignment: entries of its linear part, shift of the centre by sides
 
 
-def near_pairs(thumbs: np.ndarray) -> list[tuple[int, int, float]]:
+def find_near_duplicates(thumbs: np.ndarray) -> list[tuple[int, int, float]]:
     """Find pairs of images that show the same picture.
 
     Turns up to 15 degrees, shears up to 10 degrees and any change of brightness are looked through; mirror images are
@@ -123,7 +123,7 @@ def _aligned(thumbs: np.ndarray, pairs: list[tuple[int, int, int]]) -> list[tupl
         if not _is_structured(second, mask):
             continue
         likeness, change = _align(first, second, _WARPS[warp], mask)
-        if likeness >= LIKENESS and _is_small(change, side):
+        if likeness >= MIN_CORRELATION and _is_small(change, side):
             found.append((i, j, likeness))
     return found
 

@@ -6,20 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.data_config import AuditSettings
-from tropho.config.task_config import TaskSettings
+from tropho.config.data_config import AuditConfig
+from tropho.config.task_config import TaskConfig
 from tropho.data.audit import audit_figures as plots
 from tropho.data.audit import slide_figures as slide_plots
 from tropho.data.audit.audit_summary import summarise
-from tropho.data.audit.box_frames import settle_frames
+from tropho.data.audit.box_frames import resolve_box_frames
 from tropho.data.audit.check_boxes import clip_boxes
 from tropho.data.audit.corrections import Corrector
 from tropho.data.audit.depth_notes import depth_notes
-from tropho.data.audit.duplicate_boxes import treat_doubles
+from tropho.data.audit.duplicate_boxes import resolve_duplicate_boxes
 from tropho.data.audit.grouping import group
-from tropho.data.audit.inspect_images import Look, look_at, value_range
-from tropho.data.audit.missing_labels import Finding, find_left_out, ignored, list_findings
-from tropho.data.audit.sample_submission import follow_sample, task_sample, with_sample_images
+from tropho.data.audit.inspect_images import ImageInfo, inspect_images, value_range
+from tropho.data.audit.missing_labels import Finding, find_missing_labels, ignored, list_findings
+from tropho.data.audit.sample_submission import check_sample, task_sample, with_sample_images
 from tropho.data.audit.slides import Slides
 from tropho.data.audit.unused_files import list_classes_without_images, list_other_files
 from tropho.data.formats import readers
@@ -45,7 +45,7 @@ class AuditResult:
     """How the files become pixels."""
 
 
-def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult:
+def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     """Read the labels and decode every image in `raw` once; repair, quarantine and list what is wrong.
 
     Training images come first, in the order of the label files, then validation and test images. Paths in the
@@ -58,10 +58,10 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     labels = readers.read(settings, raw)
     log, sample = IssueLog(), task_sample(settings, raw)
     labelled = with_sample_images(labels.images, sample, raw)
-    asked, asked_notes = follow_sample(sample, settings, labels, labelled, log, raw)
+    asked, asked_notes = check_sample(sample, settings, labels, labelled, log, raw)
     stated = _with_sizes(labelled, settings.audit.image_sizes_csv, root)
     images, looks, decoding = _seen_images(stated, raw, settings.audit, log)
-    images, boxes, frame = settle_frames(images, labels.boxes, looks, log, _in_shares(labels, settings.audit))
+    images, boxes, frame = resolve_box_frames(images, labels.boxes, looks, log, _in_shares(labels, settings.audit))
     labels = replace(labels, boxes=boxes)
     images, boxes = _corrected(images, labels, settings, root, log)
     boxes = boxes[boxes["image_id"].isin(_ids(images, "ok", "missing"))]
@@ -71,7 +71,9 @@ def audit(settings: TaskSettings, raw: Path, root: Path = Path()) -> AuditResult
     images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
     for image_id in images.loc[emptied, "image_id"]:
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
-    boxes, doubles = treat_doubles(boxes, settings.audit.duplicate_box_iou, settings.audit.merge_duplicate_boxes, log)
+    boxes, doubles = resolve_duplicate_boxes(
+        boxes, settings.audit.duplicate_box_iou, settings.audit.merge_duplicate_boxes, log
+    )
     images, slides = group(images, looks, settings.audit, log)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
@@ -114,8 +116,8 @@ def _draw(result: AuditResult, raw: Path, to: Path) -> None:
 
 
 def _seen_images(
-    labelled: pd.DataFrame, raw: Path, settings: AuditSettings, log: IssueLog
-) -> tuple[pd.DataFrame, dict[str, Look], Decoding]:
+    labelled: pd.DataFrame, raw: Path, settings: AuditConfig, log: IssueLog
+) -> tuple[pd.DataFrame, dict[str, ImageInfo], Decoding]:
     """The labelled images and those on disk that no label speaks of, what their files hold and how they are read."""
     on_disk = ImageFiles(raw)
     strange = sorted(set(on_disk.paths) - set(labelled["path"]))
@@ -129,7 +131,7 @@ def _seen_images(
     images = images.sort_values("subset", key=lambda column: column.map(order), kind="stable", ignore_index=True)
     paths = [path for path in dict.fromkeys(images["path"]) if path in on_disk]
     decoding = _decoding(images, raw, paths, settings)
-    looks = look_at(raw, paths, settings.cluster_slides, decoding)
+    looks = inspect_images(raw, paths, settings.cluster_slides, decoding)
     for image in images.itertuples():
         _list_faults(image, looks.get(str(image.path)), settings, log)
     missing = ~images["path"].isin(looks)
@@ -152,7 +154,7 @@ def _seen_images(
     )
 
 
-def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], settings: AuditSettings) -> Decoding:
+def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], settings: AuditConfig) -> Decoding:
     """Images of more than 8 bits are scaled by what training images hold, or any images where no such one is deep."""
     training = set(images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "path"])
     limit = settings.max_megapixels
@@ -160,7 +162,7 @@ def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], settings: Audit
     return Decoding(limit, known or value_range(raw, [path for path in paths if path not in training], limit))
 
 
-def _in_shares(labels: Labels, settings: AuditSettings) -> set[str]:
+def _in_shares(labels: Labels, settings: AuditConfig) -> set[str]:
     """Images whose boxes are shares of a picture that the labels give no size of: readers take that of the file."""
     tables = [name for name, facts in labels.columns.items() if facts.get("unit") == "shares"]
     shares = labels.boxes["file"].isin(tables) | (settings.format == "yolo")
@@ -184,7 +186,7 @@ def _with_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.Data
 
 
 def _corrected(
-    images: pd.DataFrame, labels: Labels, settings: TaskSettings, root: Path, log: IssueLog
+    images: pd.DataFrame, labels: Labels, settings: TaskConfig, root: Path, log: IssueLog
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Images and boxes with the corrections that the settings name, if they name any."""
     path = settings.audit.corrections
@@ -197,17 +199,17 @@ def _corrected(
 
 
 def _left_out(
-    images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], settings: AuditSettings, log: IssueLog
+    images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], settings: AuditConfig, log: IssueLog
 ) -> list[Finding]:
     """Classes that annotators left out of some images, listed; none where the settings don't ask."""
     if settings.missing_labels == "none":
         return []
-    findings = find_left_out(images, boxes, classes, settings.missing_labels_alpha)
+    findings = find_missing_labels(images, boxes, classes, settings.missing_labels_alpha)
     list_findings(findings, settings.missing_labels == "detect", log)
     return findings
 
 
-def _list_faults(image: Any, look: Look | None, settings: AuditSettings, log: IssueLog) -> None:
+def _list_faults(image: Any, look: ImageInfo | None, settings: AuditConfig, log: IssueLog) -> None:
     """List what is wrong with one image's file."""
     if look is None:
         log.add("missing", "quarantined", "There is no such file.", image.image_id, image.path)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_of
 from tropho.errors import DataError
@@ -17,7 +17,7 @@ from tropho.submission.sample_ids import Matches, match_ids, with_matches
 FIRST = 5
 
 
-def task_sample(settings: TaskSettings, raw: Path) -> Sample | None:
+def task_sample(settings: TaskConfig, raw: Path) -> Sample | None:
     """The sample submission in `raw`; None if there is none. Raises as find_sample and read_sample do."""
     path = find_sample(raw, settings.audit.sample)
     return None if path is None else read_sample(path)
@@ -40,8 +40,8 @@ def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path)
     return pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
 
 
-def follow_sample(
-    sample: Sample | None, settings: TaskSettings, labels: Labels, images: pd.DataFrame, log: IssueLog, raw: Path
+def check_sample(
+    sample: Sample | None, settings: TaskConfig, labels: Labels, images: pd.DataFrame, log: IssueLog, raw: Path
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """List what the sample asks for and can't be given; returns a summary that JSON can hold, and notes.
 

@@ -113,7 +113,7 @@ def _shrunk(covariance: np.ndarray) -> np.ndarray:
     return (1 - _SHRINK) * covariance + _SHRINK * diagonal
 
 
-def without_slides(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def null_features(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(N, D) features of images that never were: each principal component dealt anew among the images.
 
     Spread and correlation stay; what made some images agree in everything goes. Source: the reference of Tibshirani

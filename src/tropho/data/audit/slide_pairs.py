@@ -6,7 +6,7 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
-from tropho.data.audit.slide_metric import pair_distances, without_slides
+from tropho.data.audit.slide_metric import null_features, pair_distances
 
 SOON = 600.0
 """Seconds; photos of one device within so short a time have a threshold of their own."""
@@ -16,7 +16,7 @@ _DRAWS = 20  # sets of images that never were, at most
 
 
 @dataclass(frozen=True)
-class Cut:
+class DistanceThreshold:
     """Where pairs of one slide part from others."""
 
     threshold: float
@@ -32,7 +32,7 @@ class Grouping:
 
     groups: np.ndarray
     """(N,) numbers; an image like no other has one of its own."""
-    cut: Cut
+    cut: DistanceThreshold
     distances: np.ndarray
     """Of pairs of images, and of pairs of which none is of one slide (`chance`); both are samples."""
     chance: np.ndarray
@@ -47,7 +47,7 @@ def group_by(
 ) -> Grouping:
     """Group images that are nearer than pairs of different slides are.
 
-    What distances such pairs have is told by images that never were (slide_metric.without_slides), not by pairs of
+    What distances such pairs have is told by images that never were (slide_metric.null_features), not by pairs of
     different size or device: two phones may have seen one slide.
 
     Args:
@@ -61,7 +61,7 @@ def group_by(
     distances = pair_distances(points, strata)
     sample = _drawn(distances, rng)
     draws = min(_DRAWS, 1 + _PAIRS // max(1, len(distances)))
-    other = [pair_distances(without_slides(values, rng) @ factor, strata) for _ in range(draws)]
+    other = [pair_distances(null_features(values, rng) @ factor, strata) for _ in range(draws)]
     chance = _drawn(np.concatenate(other), rng)
     cut = best_cut(sample, chance, len(distances))
     if times is not None and np.isfinite(times).any():
@@ -69,7 +69,7 @@ def group_by(
     return Grouping(_linked(distances, strata, cut.threshold), cut, sample, chance)
 
 
-def best_cut(distances: np.ndarray, chance: np.ndarray, pairs: int) -> Cut:
+def best_cut(distances: np.ndarray, chance: np.ndarray, pairs: int) -> DistanceThreshold:
     """The threshold of fewest errors between two populations, of which the wider one's distances are known.
 
     With F and F0 the distributions of `distances` and `chance`, and a share w of wide pairs (of those beyond the
@@ -82,13 +82,15 @@ def best_cut(distances: np.ndarray, chance: np.ndarray, pairs: int) -> Cut:
         pairs: number of all pairs.
     """
     if not len(distances) or not len(chance):
-        return Cut(0.0, 0.0, 0.0)
+        return DistanceThreshold(0.0, 0.0, 0.0)
     distances, chance = np.sort(distances), np.sort(chance)
     wide = min(1.0, 2 * float((distances > np.median(chance)).mean()))
     below = np.arange(1, len(distances) + 1) / len(distances)
     wrong = wide * np.searchsorted(chance, distances, side="right") / len(chance)
     best = int(np.argmax(below - 2 * wrong))
-    return Cut(float(distances[best]), float(below[best] - 2 * wrong[best]) * pairs, float(wrong[best] / below[best]))
+    return DistanceThreshold(
+        float(distances[best]), float(below[best] - 2 * wrong[best]) * pairs, float(wrong[best] / below[best])
+    )
 
 
 def _drawn(distances: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -14,11 +14,11 @@ from tropho.data.audit.slide_metric import (
     agreeing,
     centred,
     first_metric,
+    null_features,
     pair_distances,
     refined_metric,
-    without_slides,
 )
-from tropho.data.audit.slide_pairs import Cut, best_cut, group_by
+from tropho.data.audit.slide_pairs import DistanceThreshold, best_cut, group_by
 
 FEWEST = 60
 """Images that a distance can be learned from."""
@@ -29,7 +29,7 @@ PARTNERS = 1.0
 of one slide had up to 0.5, slides of 3 to 10 fields over 2."""
 MIXED = 1 / 3
 """Most of the pairs below the threshold that may be there by chance."""
-SWALLOWED = 0.5
+MAX_CLUSTER_SHARE = 0.5
 """Most of the images that one group may take."""
 LARGEST = 10_000
 """Images of one size and device that can be compared, each with each: 400 MB."""
@@ -47,7 +47,7 @@ class Slides:
     """Why no image was grouped; empty if some were."""
     p: float | None = None
     """Probability that images without slides would show groups as plainly; None where it was not asked."""
-    cut: Cut | None = None
+    cut: DistanceThreshold | None = None
     distances: np.ndarray = field(default_factory=lambda: np.empty(0))
     """Distances of pairs of images, and of pairs of which none is of one slide (`chance`); both are samples."""
     chance: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -90,7 +90,7 @@ class Slides:
         )
 
 
-def find_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray, times: np.ndarray) -> Slides:
+def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray, times: np.ndarray) -> Slides:
     """Group images by their signatures.
 
     Args:
@@ -128,13 +128,13 @@ def find_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray, 
     return Slides(ids, groups, reason, p, found.cut, found.distances, found.chance)
 
 
-def _doubt(groups: np.ndarray, cut: Cut) -> str:
+def _doubt(groups: np.ndarray, cut: DistanceThreshold) -> str:
     """Why groups are not to be trusted; empty if they are."""
     if cut.gain < PARTNERS * len(groups):
         return f"an image has {cut.gain / len(groups):.1f} look-alikes beyond chance on average, under {PARTNERS:g}"
     if cut.wrong > MIXED:
         return f"of the pairs that look alike, {cut.wrong:.0%} do so by chance"
-    if np.bincount(groups).max() > SWALLOWED * len(groups):
+    if np.bincount(groups).max() > MAX_CLUSTER_SHARE * len(groups):
         return "one group would take more than half of all images"
     return ""
 
@@ -147,8 +147,8 @@ def _chance(values: np.ndarray, strata: np.ndarray, rng: np.random.Generator) ->
     def plainness(own: np.ndarray) -> float:
         factor = first_metric(own, strata)
         distances = pair_distances(own @ factor, strata)
-        return best_cut(distances, pair_distances(without_slides(own, rng) @ factor, strata), len(distances)).gain
+        return best_cut(distances, pair_distances(null_features(own, rng) @ factor, strata), len(distances)).gain
 
     seen = plainness(values)
-    surpassed = sum(plainness(without_slides(values, rng)) >= seen for _ in range(REFERENCES))
+    surpassed = sum(plainness(null_features(values, rng)) >= seen for _ in range(REFERENCES))
     return (1 + surpassed) / (1 + REFERENCES)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_pixels import to_pixels
 from tropho.data.formats.box_table import BoxTable, Row, only_class
 from tropho.data.formats.image_files import ImageFiles, Match
@@ -19,7 +19,7 @@ from tropho.images.decode import image_size
 from tropho.tables import BOX
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Read the labels of the tables that `table_files.find_tables` finds.
 
     What the columns hold is recognised by their headings (box_columns) and by range (box_units); `audit.columns`
@@ -54,7 +54,7 @@ def _folder(name: str) -> str:
 class _Reader:
     """Turns the rows of all tables into one entry an image and one row a box."""
 
-    def __init__(self, settings: TaskSettings, raw: Path, on_disk: ImageFiles, tables: list[BoxTable]) -> None:
+    def __init__(self, settings: TaskConfig, raw: Path, on_disk: ImageFiles, tables: list[BoxTable]) -> None:
         self.raw, self.on_disk, self.tables = raw, on_disk, tables
         self.negative = settings.audit.negative
         self.find_tests = settings.audit.test is None

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from tropho.config.data_config import AuditSettings
+from tropho.config.data_config import AuditConfig
 from tropho.data.formats.labels import IssueLog, Labels, in_several_files, nearest
 from tropho.errors import DataError, UsageError
 from tropho.tables import BOX, nfc, spellings
 
 
-def settle(labels: Labels, settings: AuditSettings) -> Labels:
+def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
     """Labels as read -> labels with the settings' class names, the negative class gone from the boxes.
 
     A name that only test images have is no class: no model can learn it. Unless the settings list it, those labels
@@ -42,8 +42,8 @@ def settle(labels: Labels, settings: AuditSettings) -> Labels:
 
 
 def _one_spelling(
-    labels: Labels, settings: AuditSettings, log: IssueLog
-) -> tuple[pd.DataFrame, pd.DataFrame, AuditSettings]:
+    labels: Labels, settings: AuditConfig, log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame, AuditConfig]:
     """Boxes, images and settings in which classes of equal normal form are spelled alike: as the labels first do."""
     given = [name for column in (labels.boxes["label"], labels.images["label"]) for name in column.dropna().unique()]
     known = spellings([*given, *(settings.classes or []), *filter(None, settings.class_map.values())])
@@ -74,7 +74,7 @@ def _learnable(images: pd.DataFrame, boxes: pd.DataFrame) -> set[str]:
     return set(objects["label"].dropna()) | set(learned["label"].dropna())
 
 
-def _class_names(found: set[str], learnable: set[str], settings: AuditSettings, log: IssueLog) -> list[str]:
+def _class_names(found: set[str], learnable: set[str], settings: AuditConfig, log: IssueLog) -> list[str]:
     """The classes in order; raise UsageError for a setting that names a class the data doesn't have."""
     for name in settings.class_map:
         if name not in found:
@@ -101,7 +101,7 @@ def _class_names(found: set[str], learnable: set[str], settings: AuditSettings, 
 
 
 def _mapped(
-    boxes: pd.DataFrame, images: pd.DataFrame, settings: AuditSettings, log: IssueLog
+    boxes: pd.DataFrame, images: pd.DataFrame, settings: AuditConfig, log: IssueLog
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rename, merge and drop classes; an image whose class is dropped is no longer used."""
     for name, target in settings.class_map.items():

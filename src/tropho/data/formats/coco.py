@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.coco_boxes import box_of
 from tropho.data.formats.image_files import ImageFiles, climb, subset_of, unique_ids, words_of
 from tropho.data.formats.labels import (
@@ -36,7 +36,7 @@ class _LabelFile:
     """Path of the image by COCO's number, as text; None where it can't be told."""
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Labels of the JSON files that the settings name, or that are named for their subset.
 
     By default a file whose name (or else folder) speaks of test is test, of train is train, of val is the published
@@ -168,7 +168,7 @@ def _disown_far_images(sources: list[_LabelFile]) -> None:
                 source.paths[number] = str(folder / PurePosixPath(found).name)
 
 
-def _sources(settings: TaskSettings, raw: Path, log: IssueLog) -> list[_LabelFile]:
+def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]:
     """The files to read, test and validation first."""
     train, test = settings.audit.train, settings.audit.test
     tests = named_files(raw, test or [], set(), "audit.test")

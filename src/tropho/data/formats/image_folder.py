@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles, same_path
 from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, VALIDATION, IssueLog, Labels, nearest, table_of
 from tropho.errors import DataError, UsageError
@@ -13,7 +13,7 @@ USUAL = {"test": {"test", "testing"}, "validation": VALIDATION, "train": {"train
 NAMES = {name for names in USUAL.values() for name in names}
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Labels from folder names; an image's id is its path below `raw`.
 
     `audit.train` and `audit.test` name the folders that hold the class folders. By default these are `train`
@@ -65,7 +65,7 @@ def _list_empty_folders(on_disk: ImageFiles, subsets: dict[str, str], log: Issue
             log.add("empty_class", "listed", detail, None, folder.rstrip("/"))
 
 
-def _subset_folders(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, str]:
+def _subset_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
     """Prefixes of paths -> subset; the prefix "" stands for everything."""
     top, names = _top(on_disk.paths)
     train = settings.audit.train

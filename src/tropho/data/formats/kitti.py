@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.csv_table import number
 from tropho.data.formats.image_files import ImageFiles, NamedFiles, subset_of, unique_ids
 from tropho.data.formats.labels import (
@@ -25,7 +25,7 @@ IGNORED = "DontCare"
 """The type of regions that are neither labelled nor to be scored."""
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Read label_2/*.txt (or labels/*.txt) and the images beside it, in image_2/ or any other folder.
 
     Folders called training, val and testing (or what `audit.train` and `audit.test` name) tell the subsets; without
@@ -55,7 +55,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     return Labels(images, boxes, reader.log.table(), [])
 
 
-def _subsets(settings: TaskSettings, on_disk: ImageFiles) -> dict[str, str]:
+def _subsets(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
     """Subset by image path; images in none of the folders that the settings name are left out."""
     given = {"train": settings.audit.train, "test": settings.audit.test}
     prefixes = {}

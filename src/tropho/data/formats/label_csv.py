@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_columns import IMAGE, LABEL, fixed_columns, squeeze
 from tropho.data.formats.csv_table import check_headings, read_csv
 from tropho.data.formats.image_files import ImageFiles, subset_of
@@ -28,7 +28,7 @@ STATED = {"train": "train", "training": "train", "test": "test", "testing": "tes
 STATED |= dict.fromkeys(VALIDATION, "validation")
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Labels of train.csv and test.csv, or of the only other table; an image's id is its path below `raw`.
 
     Images of val.csv, valid.csv or validation.csv, or that a column calls so, are the published validation set.

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats import boxes_csv, coco, image_folder, kitti, label_csv, voc, yolo
-from tropho.data.formats.class_map import settle
+from tropho.data.formats.class_map import apply_class_map
 from tropho.data.formats.labels import Labels
 from tropho.errors import DataError, UsageError
 
@@ -21,7 +21,7 @@ _TABLES = ("boxes_csv", "label_csv")
 _WHOLE_IMAGE = {"image_folder", "label_csv"}
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Read the labels in `raw` in the settings' format, with class names settled and faults listed.
 
     Raises:
@@ -36,4 +36,4 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
         raise UsageError(f"audit.columns has no meaning with audit.format '{form}'; it is of {' and '.join(_TABLES)}.")
     if not raw.is_dir():
         raise DataError(f"{raw} is not there; run `tropho download {settings.name}` first.")
-    return settle(_READERS[form](settings, raw), settings.audit)
+    return apply_class_map(_READERS[form](settings, raw), settings.audit)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats import box_columns
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.image_files import subset_of
@@ -11,7 +11,7 @@ from tropho.errors import DataError
 from tropho.images.file_types import is_hidden
 
 
-def find_tables(settings: TaskSettings, raw: Path) -> dict[str, list[Path]]:
+def find_tables(settings: TaskConfig, raw: Path) -> dict[str, list[Path]]:
     """Find the box tables of each subset: {"test": [...], "validation": [...], "train": [...]}.
 
     Those that `audit.train` and `audit.test` name; of the others train.csv, val.csv and test.csv nearest the top.
@@ -37,7 +37,7 @@ def find_tables(settings: TaskSettings, raw: Path) -> dict[str, list[Path]]:
     return _by_words(settings, raw, tables["test"])
 
 
-def _by_words(settings: TaskSettings, raw: Path, tests: list[Path]) -> dict[str, list[Path]]:
+def _by_words(settings: TaskConfig, raw: Path, tests: list[Path]) -> dict[str, list[Path]]:
     tables: dict[str, list[Path]] = {"test": [], "validation": [], "train": [], "": []}
     for path in _all_tables(raw):
         if path not in tests:
@@ -74,7 +74,7 @@ def _subset(path: Path, raw: Path) -> str:
     return next(filter(None, map(subset_of, words)), "")
 
 
-def _holds_boxes(path: Path, settings: TaskSettings) -> bool:
+def _holds_boxes(path: Path, settings: TaskConfig) -> bool:
     """Whether the table has columns for an image and a box."""
     try:
         first = next(iter(read_csv(path, path.name).rows), (0, []))[1]

@@ -8,7 +8,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles, Match, NamedFiles, unique_ids
 from tropho.data.formats.labels import (
     LABELLED_BOXES,
@@ -38,7 +38,7 @@ class _Named(NamedTuple):
     xml: Match
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Labels of the images that the split files name; without split files, of every annotation.
 
     Without a folder Annotations, or where folders called train, val and test have one each, every XML file is an
@@ -183,7 +183,7 @@ def _by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
     return named
 
 
-def _subsets(settings: TaskSettings, reader: _Reader) -> dict[str, list[str]]:
+def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
     """Names of the images by subset, test and validation first, in the order of the split files."""
     train, test = settings.audit.train, settings.audit.test
     root, main = reader.root, reader.root / "ImageSets/Main"

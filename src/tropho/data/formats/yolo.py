@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_units import to_corners
 from tropho.data.formats.csv_table import number
 from tropho.data.formats.image_files import ImageFiles, unique_ids
@@ -33,7 +33,7 @@ SLACK = 0.01
 """How far, in shares of the image, a number may lie outside 0..1 by rounding."""
 
 
-def read(settings: TaskSettings, raw: Path) -> Labels:
+def read(settings: TaskConfig, raw: Path) -> Labels:
     """Read the labels of the images that data.yaml, darknet's .data or lists of images name, or of all images.
 
     `audit.train` and `audit.test` name folders or lists of images in place of those. Where nothing names
@@ -53,7 +53,7 @@ def read(settings: TaskSettings, raw: Path) -> Labels:
     return reader.labels()
 
 
-def _subsets(settings: TaskSettings, reader: "_Reader") -> dict[str, list[str]]:
+def _subsets(settings: TaskConfig, reader: "_Reader") -> dict[str, list[str]]:
     """Paths of the images by subset."""
     audit, config = settings.audit, reader.config
     named: dict[str, list[str]] = {subset: [] for subset in SUBSETS}

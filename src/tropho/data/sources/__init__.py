@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.files import PROVENANCE, atomic_folder, write_json
 from tropho.tables import unicode_only
 
 
-def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
+def fetch(settings: TaskConfig, raw: Path, root: Path) -> dict[str, Any]:
     """Fill `raw` with a task's files as published, whole or not at all, and say where they came from.
 
     Args:
@@ -32,7 +32,7 @@ def fetch(settings: TaskSettings, raw: Path, root: Path) -> dict[str, Any]:
     return provenance
 
 
-def _fetch(settings: TaskSettings, folder: Path, root: Path) -> dict[str, Any]:
+def _fetch(settings: TaskConfig, folder: Path, root: Path) -> dict[str, Any]:
     match settings.download.source:
         case "local":
             from tropho.data.sources import local

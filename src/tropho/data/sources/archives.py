@@ -6,7 +6,7 @@ from typing import IO
 
 from tropho.data.sources.archive_members import CHUNK_BYTES, CORRUPT, Member, check_ratio, members_of, words
 from tropho.data.sources.download_progress import progress_bar
-from tropho.errors import DataError, OutsideError
+from tropho.errors import DataError, ExternalError
 from tropho.files import atomic_folder
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -34,7 +34,7 @@ def unpack(archive: Path, to: Path) -> int:
 
     Raises:
         DataError: naming archive and member, if something is refused, corrupt or cut short.
-        OutsideError: if the disk is too full.
+        ExternalError: if the disk is too full.
         FileExistsError: if `to` holds something.
     """
     if to.exists() and any(to.iterdir()):
@@ -69,7 +69,7 @@ def _check_sizes(archive: Path, members: list[Member], to: Path) -> None:
     to.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(to.parent).free
     if total + DISK_MARGIN_BYTES > free:
-        raise OutsideError(f"{archive} needs {total:,} bytes unpacked, {free:,} are free; make room and run again.")
+        raise ExternalError(f"{archive} needs {total:,} bytes unpacked, {free:,} are free; make room and run again.")
 
 
 def _write_all(archive: Path, members: list[Member], folder: Path) -> None:
@@ -87,7 +87,7 @@ def _write(archive: Path, member: Member, target: Path) -> None:
     except OSError as error:
         if error.errno is None:  # the archive's fault, not the disk's
             raise DataError(f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again.") from error
-        raise OutsideError(f"{target} can't be written ({error.strerror}); mend that and run again.") from error
+        raise ExternalError(f"{target} can't be written ({error.strerror}); mend that and run again.") from error
     except CORRUPT as error:
         raise DataError(f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again.") from error
     if written != member.size:

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from tropho.data.sources.download_progress import progress_bar
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 from tropho.images.file_types import is_hidden
 
 
@@ -15,14 +15,14 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy bytes alone (no mode, no times), as a clone that shares disk blocks where the file system can.
 
     Raises:
-        OutsideError: if the target can't be written or the source can't be read.
+        ExternalError: if the target can't be written or the source can't be read.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         if not _clone(source, target):
             shutil.copyfile(source, target)
     except OSError as error:
-        raise OutsideError(
+        raise ExternalError(
             f"{source} can't be copied to {target} ({error.strerror}); mend that and run again."
         ) from error
 

@@ -18,11 +18,11 @@ from smear_generator.cameras import ROTA
 from smear_generator.canvas import Box
 from smear_generator.crops import cells
 from smear_generator.smear import Photo, photos
-from tropho.config.data_config import DownloadSettings
-from tropho.config.task_config import TaskSettings
+from tropho.config.data_config import DownloadConfig
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import unpack
 from tropho.data.sources.download_progress import progress_bar
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 from tropho.files import atomic_path
 
 Labelled = list[tuple[str, tuple[Box, ...]]]
@@ -34,7 +34,7 @@ def held_out(task: str, root: Path) -> Path:
     return root / "data" / "held_out" / task / "Truth.csv"
 
 
-def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
+def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Draw a task's data into the empty folder `to`; the same settings give the same bytes.
 
     Scene "smear" writes Train.csv, Test.csv, SampleSubmission.csv and images/, and the test truth to
@@ -44,7 +44,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
         Settings used, counts, and for "smear" the planted faults.
 
     Raises:
-        OutsideError: if the disk does not take a file.
+        ExternalError: if the disk does not take a file.
     """
     download = settings.download
     drawn = _smear(download, to, held_out(settings.name, root)) if download.scene == "smear" else _cells(download, to)
@@ -57,7 +57,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     }
 
 
-def _smear(download: DownloadSettings, to: Path, truth: Path) -> dict[str, Any]:
+def _smear(download: DownloadConfig, to: Path, truth: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=to) as temporary:
         archive = Path(temporary) / "images.zip"
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as images:
@@ -79,7 +79,7 @@ def _smear(download: DownloadSettings, to: Path, truth: Path) -> dict[str, Any]:
     }
 
 
-def _pack(download: DownloadSettings, subset: str, images: zipfile.ZipFile) -> Labelled:
+def _pack(download: DownloadConfig, subset: str, images: zipfile.ZipFile) -> Labelled:
     """Draw a subset into the open archive; return the labels of each photo."""
     labelled: Labelled = []
     for photo in _watched(download, subset):
@@ -88,7 +88,7 @@ def _pack(download: DownloadSettings, subset: str, images: zipfile.ZipFile) -> L
     return labelled
 
 
-def _watched(download: DownloadSettings, subset: str) -> Iterator[Photo]:
+def _watched(download: DownloadConfig, subset: str) -> Iterator[Photo]:
     count = _count(download, subset)
     with progress_bar(f"Drawing {subset} photos", count) as bar:
         for photo in photos(download.seed, count, subset, download.difficulty):
@@ -96,7 +96,7 @@ def _watched(download: DownloadSettings, subset: str) -> Iterator[Photo]:
             bar.advance(bar.task_ids[0])
 
 
-def _cells(download: DownloadSettings, to: Path) -> dict[str, Any]:
+def _cells(download: DownloadConfig, to: Path) -> dict[str, Any]:
     counts = {}
     for subset in ("train", "test"):
         labels = []
@@ -106,14 +106,14 @@ def _cells(download: DownloadSettings, to: Path) -> dict[str, Any]:
                 path = to / subset / cell.label / cell.name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if not cv2.imwrite(str(path), cv2.cvtColor(cell.picture, cv2.COLOR_RGB2BGR)):
-                    raise OutsideError(f"{path} can't be written; free some disk space and run it again.")
+                    raise ExternalError(f"{path} can't be written; free some disk space and run it again.")
                 labels.append(cell.label)
                 bar.advance(bar.task_ids[0])
         counts[subset] = _counts(pd.Series(labels))
     return {"images": counts}
 
 
-def _count(download: DownloadSettings, subset: str) -> int:
+def _count(download: DownloadConfig, subset: str) -> int:
     return download.test_images if subset == "test" else download.images
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from tropho.errors import OutsideError
+from tropho.errors import ExternalError
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class HubDataset:
     commit. Where the Hub is out of reach but the cache is complete, the cache answers.
 
     Raises (all methods):
-        OutsideError: in one sentence with the remedy.
+        ExternalError: in one sentence with the remedy.
     """
 
     def __init__(self, repo: str, revision: str | None) -> None:
@@ -76,7 +76,7 @@ class HubDataset:
 
         try:
             info = self._ask(lambda: self._api.dataset_info(self.repo, revision=self.revision, timeout=REQUEST_SECONDS))
-        except OutsideError as error:
+        except ExternalError as error:
             cause = error.__cause__
             if isinstance(cause, HfHubHTTPError) or not isinstance(cause, (HTTPError, OSError)):
                 raise
@@ -124,7 +124,7 @@ class HubDataset:
             except (HTTPError, OSError, EntryNotFoundError) as error:
                 wait = _seconds_to_wait(error, attempt)
                 if wait is None or wait > LONGEST_WAIT_SECONDS or attempt == TRIES - 1:
-                    raise OutsideError(self._sentence(error)) from error
+                    raise ExternalError(self._sentence(error)) from error
                 log.warning("The Hub is busy; going on with '%s' in %d s.", self.repo, wait)
                 time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archive_members import members_of
 from tropho.data.sources.archives import is_archive, stem_of, unpack
 from tropho.data.sources.copy_files import copy_file
@@ -23,7 +23,7 @@ CARD = "README.md"
 NOT_DATA = {"dataset_infos.json", "dataset_info.json", "requirements.txt"}
 
 
-def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
+def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Fetch `download.repo` at `download.revision` into the empty folder `to`, bytes and names as published.
 
     Images in class folders or parquet tables land as SPLIT/CLASS/file, split names as published. A

@@ -9,11 +9,11 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.copy_files import copy_folder
 from tropho.data.sources.download_progress import quiet_stderr
 from tropho.data.sources.nested_archives import archives_in
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 """What unpacking raises; the client's other errors are not the archive's fault."""
@@ -22,7 +22,7 @@ UNKNOWN_ARCHIVE = "Unsupported archive type."
 """What the client says, as a bare ValueError, of a file that is neither zip nor tar."""
 
 
-def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
+def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Fetch the data set `download.repo`, at version `download.revision` if given, into the folder `to`.
 
     The client keeps what it has fetched and unpacked in its cache (KAGGLEHUB_CACHE) and goes on with a broken
@@ -31,7 +31,7 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: if the client is not installed, `repo` is not owner/name or `revision` is not a number.
-        OutsideError: if the data can't be had.
+        ExternalError: if the data can't be had.
         DataError: if the archive is damaged, leads out of its folder or holds no files.
     """
     repo, version = settings.download.repo, settings.download.revision
@@ -58,23 +58,23 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     return {"source": "kaggle", "repo": repo, "version": found, "files": files, **unpacked}
 
 
-def _failure(repo: str, error: Exception) -> DataError | OutsideError:
+def _failure(repo: str, error: Exception) -> DataError | ExternalError:
     """What went wrong in the client, as far as its kind of error tells."""
     from kagglehub.exceptions import DataCorruptionError
     from requests.exceptions import ChunkedEncodingError, RequestException
 
     response = getattr(error, "response", None)
     if response is not None:
-        return OutsideError(_refusal(repo, response.status_code))
+        return ExternalError(_refusal(repo, response.status_code))
     match error:
         case ChunkedEncodingError():
-            return OutsideError(f"The download of '{repo}' broke off; run again and it goes on from there.")
+            return ExternalError(f"The download of '{repo}' broke off; run again and it goes on from there.")
         case RequestException():
-            return OutsideError(f"Kaggle can't be reached for '{repo}' ({type(error).__name__}); check the network.")
+            return ExternalError(f"Kaggle can't be reached for '{repo}' ({type(error).__name__}); check the network.")
         case DataCorruptionError():
-            return OutsideError(f"The archive of '{repo}' was damaged on the way; run again.")
+            return ExternalError(f"The archive of '{repo}' was damaged on the way; run again.")
         case OSError() if error.errno:
-            return OutsideError(
+            return ExternalError(
                 f"Kaggle's client can't use {error.filename or 'its cache'} for '{repo}' ({error.strerror}); mend "
                 "that, or set KAGGLEHUB_CACHE if it is in the cache."
             )
@@ -88,7 +88,7 @@ def _failure(repo: str, error: Exception) -> DataError | OutsideError:
                 "(KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."
             )
         case _:
-            return OutsideError(
+            return ExternalError(
                 f"Kaggle's client fails on '{repo}' ({type(error).__name__}); check the network and ~/.kaggle."
             )
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import is_archive, stem_of, unpack
 from tropho.data.sources.copy_files import copy_folder
 from tropho.data.sources.image_layout import SPLITS, unwrap
@@ -13,13 +13,13 @@ from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of
 
 
-def source_path(settings: TaskSettings, root: Path) -> Path:
+def source_path(settings: TaskConfig, root: Path) -> Path:
     """Return where `download.path` leads, from `root`."""
     assert settings.download.path is not None, "settings.py asks for it"
     return root / Path(settings.download.path).expanduser()
 
 
-def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
+def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Copy the folder, or unpack the archive, at `download.path` (from `root`) into the empty folder `to`.
 
     Archives among its files are unpacked too.

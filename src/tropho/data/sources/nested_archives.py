@@ -7,7 +7,7 @@ from typing import Any
 
 from tropho.data.sources.archives import is_archive, stem_of, unpack
 from tropho.data.sources.image_layout import SPLITS, is_annotation, unwrap
-from tropho.errors import DataError, OutsideError
+from tropho.errors import DataError, ExternalError
 from tropho.images.file_types import is_image_name
 
 MAX_DEPTH = 3
@@ -34,7 +34,7 @@ def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
     Raises:
         DataError: naming the archive, if it is damaged or unsafe, if it holds another file than the one that is
             there under its name, or if archives lie in archives more than `MAX_DEPTH` deep.
-        OutsideError: if the disk is too full.
+        ExternalError: if the disk is too full.
     """
     counts: dict[str, int] = {}
     for _ in range(MAX_DEPTH):
@@ -44,7 +44,7 @@ def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
         for archive in archives:
             try:
                 count = _replace(archive, alone and not counts)
-            except (DataError, OutsideError) as error:
+            except (DataError, ExternalError) as error:
                 raise type(error)(str(error).replace(str(folder), shown)) from error
             counts[archive.relative_to(folder).as_posix()] = count
         if not archives:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.copy_files import check_apart, list_files
 from tropho.data.sources.download_progress import progress_bar
 from tropho.data.sources.local import source_path
@@ -14,7 +14,7 @@ Stamps = dict[str, list[Any]]
 """Posix path of a file -> its size in bytes, time of change and time of status change in ns, and SHA-256."""
 
 
-def placed_files(settings: TaskSettings, root: Path) -> Path | None:
+def placed_files(settings: TaskConfig, root: Path) -> Path | None:
     """Return the folder or archive in which the user keeps the task's files; None for sources that have none."""
     match settings.download.source:
         case "local":

@@ -13,24 +13,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tropho.config.task_config import TaskSettings
+from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import is_archive, unpack
 from tropho.data.sources.copy_files import copy_file, copy_folder
 from tropho.data.sources.download_progress import quiet_stderr
 from tropho.data.sources.nested_archives import archives_in
-from tropho.errors import DataError, OutsideError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import sha256_of, temporary_folder
 
 TABLES = ("Train.csv", "Test.csv", "SampleSubmission.csv")
 IMAGES = "images"
 
 
-def incoming_folder(settings: TaskSettings, root: Path) -> Path:
+def incoming_folder(settings: TaskConfig, root: Path) -> Path:
     """Return the folder in which a user places a competition's files."""
     return root / "data" / "incoming" / settings.name
 
 
-def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
+def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Fill the empty folder `to` with the three tables, the images and what is in archives in data/incoming/TASK.
 
     What is absent there is downloaded first, if the client and credentials are there. Some images may be
@@ -38,14 +38,14 @@ def fetch(settings: TaskSettings, to: Path, root: Path) -> dict[str, Any]:
     the images in archives of any name.
 
     Raises:
-        OutsideError: naming the files to place and where.
+        ExternalError: naming the files to place and where.
         DataError: if an archive is damaged.
     """
     incoming = incoming_folder(settings, root)
     if _absent(incoming) and settings.download.repo and _can_sign_in():
         _download(settings.download.repo, incoming)
     if absent := _absent(incoming):
-        raise OutsideError(_what_to_place(absent, settings))
+        raise ExternalError(_what_to_place(absent, settings))
     count = _place_images(incoming, to / IMAGES)
     for path in _other_archives(incoming):
         copy_file(path, to / path.name)
@@ -69,7 +69,7 @@ def submit(challenge: str, submission: Path, comment: str) -> str:
 
     Raises:
         UsageError: if the client or the credentials are missing.
-        OutsideError: if Zindi can't be reached or refuses the file.
+        ExternalError: if Zindi can't be reached or refuses the file.
     """
     if not _can_sign_in():
         raise UsageError(
@@ -80,7 +80,7 @@ def submit(challenge: str, submission: Path, comment: str) -> str:
         answers = user.submit(filepaths=[str(submission)], comments=[comment], to_print=False)
     answer = answers[0] if answers else {}
     if answer.get("status") != "success":
-        raise OutsideError(
+        raise ExternalError(
             f"Zindi refused {submission}: {answer.get('errors', 'it gave no reason')}; mend it and retry."
         )
     return str(answer["submission_id"])
@@ -100,7 +100,7 @@ def _other_archives(incoming: Path) -> list[Path]:
     return [path for path in sorted(incoming.iterdir()) if is_archive(path.name) and path.name != f"{IMAGES}.zip"]
 
 
-def _what_to_place(absent: list[str], settings: TaskSettings) -> str:
+def _what_to_place(absent: list[str], settings: TaskConfig) -> str:
     names = ", ".join(absent[:-1]) + " and " + absent[-1] if len(absent) > 1 else absent[0]
     where = f"data/incoming/{settings.name}/"
     challenge = settings.download.repo
@@ -138,7 +138,7 @@ def _signed_in(challenge: str) -> Any:
     with _asking("open the challenge (join it on zindi.africa first)", challenge):
         chosen = user.select_a_challenge(challenge_id=challenge, to_print=False, as_model=False)
     if chosen["challenge"] is None:
-        raise OutsideError(f"Zindi has no challenge '{challenge}'; correct download.repo in params.yaml.")
+        raise ExternalError(f"Zindi has no challenge '{challenge}'; correct download.repo in params.yaml.")
     return user
 
 
@@ -161,6 +161,6 @@ def _asking(what: str, challenge: str) -> Iterator[None]:
         with quiet_stderr():
             yield
     except Exception as error:  # the client raises bare Exception
-        raise OutsideError(
+        raise ExternalError(
             f"Zindi did not {what} for '{challenge}' ({type(error).__name__}); check that, or work by hand."
         ) from None

@@ -7,7 +7,7 @@ seed; with grouped photos of several resolutions it leaves parts a multiple furt
 import numpy as np
 import pandas as pd
 
-from tropho.data.split.stratification import Traits
+from tropho.data.split.stratification import StratificationTargets
 
 SHUFFLES = 50
 WORK = 500_000  # groups times shuffles, at most: many groups come out even at the first try
@@ -15,7 +15,7 @@ JOINT = 0.2  # what joint kinds count for beside the traits by themselves
 JITTER = 0.5  # deviation of the logarithm by which the order of groups, large ones first, is shuffled
 
 
-def deal(groups: pd.Series, traits: Traits, parts: int, seed: int) -> np.ndarray:
+def assign_folds(groups: pd.Series, traits: StratificationTargets, parts: int, seed: int) -> np.ndarray:
     """Part of each image, (N,) int, 0 to `parts` - 1: groups whole, traits as even as they allow.
 
     Large groups go first, each into the part that has least of what the group holds (the least sum of squared
@@ -44,7 +44,7 @@ def deal(groups: pd.Series, traits: Traits, parts: int, seed: int) -> np.ndarray
     return rng.permutation(parts)[chosen][codes]
 
 
-def _held(codes: np.ndarray, traits: Traits, parts: int) -> np.ndarray:
+def _held(codes: np.ndarray, traits: StratificationTargets, parts: int) -> np.ndarray:
     """What each group holds, (G, T + S), as shares of what a part should: traits alike, joint kinds by their size."""
     groups = codes.max() + 1
     amounts = np.stack([np.bincount(codes, column) for column in traits.amounts.to_numpy().T], axis=1)

@@ -5,16 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.config.data_config import SplitSettings
-from tropho.data.split.stratification import objects, traits_of
+from tropho.config.data_config import SplitConfig
+from tropho.data.split.stratification import objects, stratification_targets
 
 FINEST = 20  # a hold-out is a number of parts of at most so many
 TOLD = 0.1  # a hold-out that differs by more than this part of what was asked for is told
 
 
-def summarise(
-    splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitSettings
-) -> dict[str, Any]:
+def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitConfig) -> dict[str, Any]:
     """Counts by subset and fold, what training shares with test and validation images, and `notes` in words.
 
     Where the settings keep a published validation set, it is fold 0; such folds are as uneven as they were published.
@@ -118,7 +116,7 @@ def _outside(sharing: pd.DataFrame) -> str:
 def _unevenness(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
     """Deviation from the mean over folds by fold and trait."""
     known = images.set_index("image_id").loc[train["image_id"]].reset_index()
-    return traits_of(known, boxes, train["fold"].nunique()).unevenness(train["fold"].to_numpy(np.int64))
+    return stratification_targets(known, boxes, train["fold"].nunique()).unevenness(train["fold"].to_numpy(np.int64))
 
 
 def _furthest(uneven: pd.DataFrame) -> str:

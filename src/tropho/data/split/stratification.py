@@ -14,7 +14,7 @@ COUNT_BINS = 4
 
 
 @dataclass(frozen=True)
-class Traits:
+class StratificationTargets:
     """What is kept even over parts.
 
     Attributes:
@@ -32,13 +32,13 @@ class Traits:
     def unevenness(self, part: np.ndarray) -> pd.DataFrame:
         """By part and trait, how far the part's amount is from the mean over parts, as a share of that mean.
 
-        Traits that can't be in every part are left out.
+        StratificationTargets that can't be in every part are left out.
         """
         totals = self.amounts.loc[:, self.enough(len(np.unique(part)))].groupby(part).sum()
         return totals / totals.mean() - 1
 
 
-def traits_of(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> Traits:
+def stratification_targets(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> StratificationTargets:
     """The traits of images that are to be dealt into `parts`.
 
     An image's joint kind is the classes in it, its resolution and the quarter that its number of objects falls into.
@@ -67,7 +67,7 @@ def traits_of(images: pd.DataFrame, boxes: pd.DataFrame, parts: int) -> Traits:
         by_size = pd.get_dummies(sizes).add_prefix("images of ").astype(np.float64)
         amounts = amounts.join(by_size.drop(columns=f"images of {OTHER}", errors="ignore"))
     amounts = amounts.loc[:, amounts.sum() > 0]
-    return Traits(amounts, back_off([*finest, classes + " " + sizes, classes], parts))
+    return StratificationTargets(amounts, back_off([*finest, classes + " " + sizes, classes], parts))
 
 
 def objects(boxes: pd.DataFrame) -> pd.DataFrame:

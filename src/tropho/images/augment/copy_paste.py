@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from tropho.images.annotated import Scene
+from tropho.images.annotated import AnnotatedImage
 from tropho.images.augment.field_of_view import Field, field_of_view
 from tropho.orientation import SYMMETRIES, turn_boxes, turn_image
 
@@ -32,7 +32,7 @@ def standing_clear(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     return inside & ~meets.any(axis=1)
 
 
-def paste(scene: Scene, donor: Scene, rows: np.ndarray, rng: np.random.Generator) -> Scene:
+def paste(scene: AnnotatedImage, donor: AnnotatedImage, rows: np.ndarray, rng: np.random.Generator) -> AnnotatedImage:
     """Add objects of another scene.
 
     Each is turned by one of the eight symmetries, and lands inside the field of view, clear of all boxes, on
@@ -59,10 +59,10 @@ def paste(scene: Scene, donor: Scene, rows: np.ndarray, rng: np.random.Generator
                 boxes.append(box + np.array([left, top, left, top], np.float32))
                 labels.append(donor.labels[row])
             break
-    return Scene(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64))
+    return AnnotatedImage(image, np.array(boxes, np.float32).reshape(-1, 4), np.array(labels, np.int64))
 
 
-def _patch(donor: Scene, row: int, symmetry: str) -> tuple[np.ndarray, np.ndarray]:
+def _patch(donor: AnnotatedImage, row: int, symmetry: str) -> tuple[np.ndarray, np.ndarray]:
     """An object with its margin (h, w, 3), turned, and its box (4,) in it."""
     box = donor.boxes[row]
     around = int(margin(box[None])[0])

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from tropho.images.annotated import REGION, Scene
+from tropho.images.annotated import REGION, AnnotatedImage
 from tropho.images.augment.field_of_view import field_of_view
 from tropho.images.augment.policies import MIN_VISIBILITY
 
@@ -11,7 +11,7 @@ TRIES = 10
 """Windows that are looked at for one without objects."""
 
 
-def cut(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
+def cut(scene: AnnotatedImage, left: int, top: int, width: int, height: int) -> AnnotatedImage:
     """The part of a scene in a window that lies inside it.
 
     Boxes are cut at the window's edges; those of which less than MIN_VISIBILITY of the area is left go. Of an
@@ -22,11 +22,11 @@ def cut(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
     inside = np.clip(moved, 0, np.array([width, height, width, height], np.float32))
     least = np.where(scene.labels == REGION, 0.0, MIN_VISIBILITY) * _areas(moved)
     kept = _areas(inside) >= np.maximum(least, np.finfo(np.float32).tiny)
-    return Scene(image, inside[kept], scene.labels[kept])
+    return AnnotatedImage(image, inside[kept], scene.labels[kept])
 
 
 def choose_window(
-    scene: Scene, width: int, height: int, around: float, rng: np.random.Generator
+    scene: AnnotatedImage, width: int, height: int, around: float, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
     """Lay a window on a scene; sides longer than the scene's are shortened to them.
 
@@ -56,7 +56,7 @@ def choose_window(
     return int(corner[0]), int(corner[1]), int(sides[0]), int(sides[1])
 
 
-def zoomed(scene: Scene, factor: float) -> Scene:
+def zoomed(scene: AnnotatedImage, factor: float) -> AnnotatedImage:
     """A scene at `factor` times its size, sides rounded to whole pixels."""
     width, height = scene.size
     new = max(1, round(width * factor)), max(1, round(height * factor))
@@ -64,10 +64,10 @@ def zoomed(scene: Scene, factor: float) -> Scene:
         return scene
     image = cv2.resize(scene.image, new, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     scale = np.array([new[0] / width, new[1] / height] * 2, np.float32)
-    return Scene(image, scene.boxes * scale, scene.labels)
+    return AnnotatedImage(image, scene.boxes * scale, scene.labels)
 
 
-def _away(scene: Scene, sides: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _away(scene: AnnotatedImage, sides: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The corner (2,) of the window with the fewest objects' middles of those tried."""
     field = field_of_view(scene.image)
     middles = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2

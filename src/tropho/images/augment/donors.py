@@ -4,30 +4,30 @@ from functools import cached_property
 
 import numpy as np
 
-from tropho.images.annotated import REGION, Scene, Scenes
+from tropho.images.annotated import REGION, AnnotatedImage, AnnotatedImages
 from tropho.images.augment.copy_paste import standing_clear
 
 MOST = 6
 """Objects that an image receives at most."""
 
 
-class Partners:
+class DonorSampler:
     """Draws images to make mosaics with, and objects to paste.
 
     An image takes only from images that leave no further class unlabelled, so that what its own targets say to
     be absent is absent, and what they ignore need not grow. It is given no object of a class that it ignores.
     """
 
-    def __init__(self, scenes: Scenes) -> None:
+    def __init__(self, scenes: AnnotatedImages) -> None:
         self._scenes = scenes
         self._pools: dict[bytes, np.ndarray] = {}
         self._donors: dict[bytes, list[np.ndarray]] = {}
 
-    def draw(self, number: int, rng: np.random.Generator) -> Scene:
+    def draw(self, number: int, rng: np.random.Generator) -> AnnotatedImage:
         """A scene to mix into that image, every one as likely, its own among them."""
         return self._scenes[int(rng.choice(self._pool(self._scenes.ignored[number])))]
 
-    def draw_donor(self, number: int, rng: np.random.Generator) -> tuple[Scene, np.ndarray] | None:
+    def draw_donor(self, number: int, rng: np.random.Generator) -> tuple[AnnotatedImage, np.ndarray] | None:
         """A scene and 1 to MOST rows (k,) of its boxes to paste into that image; None where there is no object.
 
         The first object's class is drawn before the object, so that a rare class comes as often as a common one.

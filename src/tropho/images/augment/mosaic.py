@@ -4,14 +4,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tropho.images.annotated import Scene
+from tropho.images.annotated import AnnotatedImage
 from tropho.images.augment.crop import choose_window, cut
 
 EDGE = 0.25
 """The point where the four meet keeps away from the edges by this share of the side."""
 
 
-def mosaic(scene: Scene, partner: Callable[[], Scene], around: float, rng: np.random.Generator) -> Scene:
+def mosaic(
+    scene: AnnotatedImage, partner: Callable[[], AnnotatedImage], around: float, rng: np.random.Generator
+) -> AnnotatedImage:
     """Make a picture of a scene's size from a piece of it and of three others.
 
     Nothing is scaled, since size tells cells apart. A piece that its image can't fill is black below or right.
@@ -34,4 +36,4 @@ def mosaic(scene: Scene, partner: Callable[[], Scene], around: float, rng: np.ra
         image[top : top + piece_height, left : left + piece_width] = piece.image
         boxes.append(piece.boxes + np.array([left, top, left, top], np.float32))
         labels.append(piece.labels)
-    return Scene(image, np.concatenate(boxes), np.concatenate(labels))
+    return AnnotatedImage(image, np.concatenate(boxes), np.concatenate(labels))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tropho.images.annotated import REGION, Scene
-from tropho.images.augment.train_transform import Augmenter
+from tropho.images.annotated import REGION, AnnotatedImage
+from tropho.images.augment.train_transform import TrainTransform
 from tropho.images.draw import Colour, class_colours, contact_sheet, draw_boxes, enlarged, write_png
 from tropho.images.fonts import naming
 from tropho.seeds import sample_seed
@@ -16,11 +16,11 @@ _COLUMNS = 4  # two pairs
 
 REGION_COLOUR: Colour = (128, 128, 128)
 
-Captioned = tuple[Scene, str]
+Captioned = tuple[AnnotatedImage, str]
 
 
 def preview_sheet(
-    augmenter: Augmenter, numbers: Sequence[int], names: Sequence[str], classes: Sequence[str], to: Path
+    augmenter: TrainTransform, numbers: Sequence[int], names: Sequence[str], classes: Sequence[str], to: Path
 ) -> None:
     """Write a PNG of pairs: a training image and an augmentation of it.
 
@@ -47,12 +47,12 @@ def preview_sheet(
         write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
 
 
-def _pair(augmenter: Augmenter, number: int, seed: int, name: str) -> list[Captioned]:
+def _pair(augmenter: TrainTransform, number: int, seed: int, name: str) -> list[Captioned]:
     before, after = augmenter.scenes[number], augmenter(number, sample_seed(0, 0, seed))
     return [(before, name), (after, f"augmented{_counted(len(before.boxes), len(after.boxes))}")]
 
 
-def _tile(scene: Scene, palette: Sequence[Colour], width: int) -> np.ndarray:
+def _tile(scene: AnnotatedImage, palette: Sequence[Colour], width: int) -> np.ndarray:
     large, factor = enlarged(scene.image, width)
     colours = [REGION_COLOUR if number == REGION else palette[number] for number in scene.labels]
     return draw_boxes(large, scene.boxes * factor, colours)

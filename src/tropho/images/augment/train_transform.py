@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from tropho.config.task_config import AugmentSettings
-from tropho.images.annotated import Scene, Scenes
+from tropho.config.task_config import AugmentConfig
+from tropho.images.annotated import AnnotatedImage, AnnotatedImages
 from tropho.images.augment.copy_paste import paste
 from tropho.images.augment.crop import choose_window, cut, zoomed
-from tropho.images.augment.donors import Partners
+from tropho.images.augment.donors import DonorSampler
 from tropho.images.augment.mosaic import mosaic
 from tropho.images.augment.policies import build_policy
 
-OFF: dict[str, Any] = {
+DISABLED: dict[str, Any] = {
     "policy": "none",
     "copy_paste_prob": 0.0,
     "copy_paste_negative_prob": 0.0,
@@ -25,7 +25,7 @@ CROP_OBJECT_PROB = 0.5
 """Share of windows (crops, mosaic pieces) around an object; the others are away from them."""
 
 
-class Augmenter:
+class TrainTransform:
     """Makes the training sample of an image: equal numbers and seeds give equal samples, whoever asks.
 
     Every step draws from a stream of its own, so that switching one on leaves the others' draws as they were.
@@ -36,15 +36,15 @@ class Augmenter:
         scenes: the training images.
     """
 
-    def __init__(self, settings: AugmentSettings, boxed: bool, scenes: Scenes) -> None:
+    def __init__(self, settings: AugmentConfig, boxed: bool, scenes: AnnotatedImages) -> None:
         self.settings, self.boxed, self.scenes = settings, boxed, scenes
-        self._partners = Partners(scenes)
+        self._partners = DonorSampler(scenes)
         self._bundle = build_policy(settings.policy, settings.image_size, boxed)
 
-    def __call__(self, number: int, seed: int) -> Scene:
+    def __call__(self, number: int, seed: int) -> AnnotatedImage:
         """The scene of that number, augmented: a fresh contiguous image, and the boxes still visible."""
         scene = self._arrange(number, seed)
-        return Scene(*self._bundle(scene.image, scene.boxes, scene.labels, seed))
+        return AnnotatedImage(*self._bundle(scene.image, scene.boxes, scene.labels, seed))
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -63,10 +63,10 @@ class Augmenter:
 
     def to_dict(self) -> dict[str, Any]:
         """All that decides what samples look like, as JSON can hold it."""
-        own = self.settings.model_dump(mode="json", include={*OFF} - {"policy"})
+        own = self.settings.model_dump(mode="json", include={*DISABLED} - {"policy"})
         return {**self._bundle.to_dict(), "augmentations": own}
 
-    def _arrange(self, number: int, seed: int) -> Scene:
+    def _arrange(self, number: int, seed: int) -> AnnotatedImage:
         """Move objects: crop, mosaic, copy-paste, zoom."""
         chosen, scene = self.settings, self.scenes[number]
         zoom = float(np.exp(_stream(seed, "zoom").uniform(*np.log(chosen.zoom_range))))
