@@ -79,12 +79,12 @@ def faulty(rng: np.random.Generator, true: Rows, each: int) -> tuple[Rows, dict[
     lots = rng.permutation(len(seen))[: 4 * each].reshape(4, each)
     gone, swapped, moved, doubled = ([seen[index] for index in lot] for lot in lots)
     faults["unlabelled"] = gone
-    faults["other_class"] = [(image_id, OTHER[label], *box) for image_id, label, *box in swapped]
-    faults["misplaced"] = [(*names, x + (z - x) / 2, y, z + (z - x) / 2, w) for *names, x, y, z, w in moved]  # IoU 1/3
-    faults["double_box"] = [(*names, x + 4, y + 4, z, w) for *names, x, y, z, w in doubled]
-    faults["not_found"] = ghosts(rng, seen, each)
+    faults["swap"] = [(image_id, OTHER[label], *box) for image_id, label, *box in swapped]
+    faults["badloc"] = [(*names, x + (z - x) / 2, y, z + (z - x) / 2, w) for *names, x, y, z, w in moved]  # IoU 1/3
+    faults["duplicate"] = [(*names, x + 4, y + 4, z, w) for *names, x, y, z, w in doubled]
+    faults["spurious"] = ghosts(rng, seen, each)
     kept = [row for row in seen if row not in {*gone, *swapped, *moved}]
-    added = ("other_class", "misplaced", "double_box", "not_found")
+    added = ("swap", "badloc", "duplicate", "spurious")
     return kept + [row for kind in added for row in faults[kind]], faults
 
 

@@ -38,7 +38,7 @@ def test_planted_faults_come_first(planted):
     assert right[:count].mean() >= 0.75
     for kind, faults in planted.faults.items():
         assert right[suspects["kind"] == kind].sum() >= 0.8 * len(faults), kind
-    unfound = suspects["kind"] == "not_found"
+    unfound = suspects["kind"] == "spurious"
     assert right[~unfound].mean() >= 0.85
     assert right[unfound].mean() >= 0.35  # the others are objects that the model misses
 
@@ -61,7 +61,7 @@ def test_the_order_of_rows_does_not_matter(planted, rng):
 
 def test_a_find_without_a_box_is_unlabelled_and_believed_as_its_like():
     (suspect,) = judged([], [("ok", "WBC", 0.9105, 0, 200, 50.04, 250)])
-    assert suspect[:4] == ("unlabelled", "add", "WBC", (0, 200, 50, 250))
+    assert suspect[:4] == ("overlooked", "add", "WBC", (0, 200, 50, 250))
     assert suspect[4] == pytest.approx(11 / 12, abs=1e-6)  # of it and the eleven that are less sure
 
 
@@ -75,20 +75,20 @@ def test_beliefs_are_shares_of_hits_that_rise_with_confidence():
 def test_an_image_that_is_said_to_be_empty():
     found = [("empty", "WBC", 0.91, 0, 0, 50, 50), ("empty", "NEG", 0.9, 0, 0, 0, 0)]
     assert [row[:2] for row in judged([], found, negative="NEG")] == [("not_negative", "add")]
-    assert [row[:2] for row in judged([], found[:1])] == [("unlabelled", "add")]
+    assert [row[:2] for row in judged([], found[:1])] == [("overlooked", "add")]
 
 
 def test_of_two_finds_at_one_place_one_is_suggested():
     sure = [("ok", "Trophozoite", 0.9, 0, 500 + 60 * place, 30, 530 + 60 * place) for place in range(9)]
     labels = [(*row[:2], *row[3:]) for row in sure]
     found = [*sure, ("ok", "WBC", 0.92, 0, 200, 50, 250), ("ok", "Trophozoite", 0.9, 2, 200, 50, 250)]
-    assert [row[:3] for row in judged(labels, found)] == [("unlabelled", "add", "WBC")]
+    assert [row[:3] for row in judged(labels, found)] == [("overlooked", "add", "WBC")]
 
 
 def test_a_box_that_nothing_is_near_is_not_found():
     (suspect,) = judged([("a", "WBC", 0, 0, 50, 50)], [])
     # Nothing is found near any mirrored box, and near one annotated box of 21.
-    assert suspect == ("not_found", "drop", "WBC", (0, 0, 50, 50), pytest.approx(0.25 / (0.25 + 0.75 / 21), abs=1e-6))
+    assert suspect == ("spurious", "drop", "WBC", (0, 0, 50, 50), pytest.approx(0.25 / (0.25 + 0.75 / 21), abs=1e-6))
 
 
 def test_a_box_is_less_probably_empty_the_surer_something_is_found_near():
@@ -108,7 +108,7 @@ def test_a_hit_is_near_its_box_however_little_overlap_a_hit_needs():
     """IoU 17/83: a hit where 0.1 is asked for, and no sign that either is wrong; a miss where 0.5 is."""
     labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.92, 33, 0, 83, 50)]
     assert judged(labels, found, iou=0.1) == []
-    assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["not_found", "unlabelled"]
+    assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["spurious", "overlooked"]
 
 
 def test_a_model_that_misses_a_third_is_no_witness():
@@ -133,25 +133,25 @@ def test_another_class_on_a_box_is_suspect_unless_its_own_is_found_too():
     swapped = ("a", "Trophozoite", 0, 0, 50, 50)
     found = ("a", "WBC", 0.92, 1, 1, 50, 50)
     (suspect,) = judged([swapped], [found])
-    assert suspect[:4] == ("other_class", "relabel", "WBC", (0, 0, 50, 50))
+    assert suspect[:4] == ("swap", "relabel", "WBC", (0, 0, 50, 50))
     assert judged([swapped], [found, ("a", "Trophozoite", 0.7, 0, 0, 50, 50)]) == []
 
 
 def test_a_box_beside_its_find_is_moved():
     (suspect,) = judged([("a", "WBC", 25, 0, 75, 50)], [("a", "WBC", 0.92, 0, 0, 50, 50)])
-    assert suspect[:4] == ("misplaced", "move", "WBC", (0, 0, 50, 50))
+    assert suspect[:4] == ("badloc", "move", "WBC", (0, 0, 50, 50))
 
 
 def test_no_box_is_moved_to_where_another_one_is():
     labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 30, 0, 80, 50)]
     both = [("a", "WBC", 0.95, 0, 0, 50, 50), ("a", "WBC", 0.92, 5, 0, 55, 50)]
-    assert "misplaced" not in [row[0] for row in judged(labels, both)]
+    assert "badloc" not in [row[0] for row in judged(labels, both)]
 
 
 def test_a_second_box_under_a_find_is_a_double():
     labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 5, 5, 50, 50)]
     (suspect,) = judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 49)])
-    assert suspect[:4] == ("double_box", "drop", "WBC", (5, 5, 50, 50))
+    assert suspect[:4] == ("duplicate", "drop", "WBC", (5, 5, 50, 50))
 
 
 def test_classes_that_annotators_left_out_are_not_suspect_there():

@@ -26,9 +26,7 @@ def test_a_label_is_suspect_where_another_class_is_believed():
     )
     table = find_label_issues(list("abcdef"), truth, values, CLASSES)
     told = table[["image_id", "action", "label", "reason", "kind", "given_label", "suggested_label"]]
-    assert told.to_numpy().tolist() == [
-        ["c", "set label", "dog", "P(dog) is 0.80, P(cat) 0.20", "other_class", "cat", "dog"]
-    ]
+    assert told.to_numpy().tolist() == [["c", "set label", "dog", "P(dog) is 0.80, P(cat) 0.20", "swap", "cat", "dog"]]
     assert table["score"].tolist() == [pytest.approx(0.8, abs=1e-6)]
     assert table.filter(regex="min|max").isna().all(axis=None)
     assert {name: str(kind) for name, kind in table.dtypes.items()} == LABEL_ISSUES

@@ -1,4 +1,4 @@
-"""Lines of suspects.csv, copied into a table of corrections, do what they say when the audit runs again."""
+"""Lines of label_issues.csv, copied into a table of corrections, do what they say when the audit runs again."""
 
 import csv
 from pathlib import Path
@@ -22,11 +22,11 @@ def test_suspects_start_with_the_columns_of_corrections():
 
 
 def copied(root: Path, suspects: pd.DataFrame, lines: list[int], header: str | None = None) -> None:
-    """Write suspects.csv; copy these of its lines (0 = the first suspect) to corrections/fix.csv, below its header or
+    """Write label_issues.csv; copy these of its lines (0 = the first suspect) to corrections/fix.csv, below its header or
     another that is there already.
     """
-    write_table(suspects, root / "suspects.csv", LABEL_ISSUES)
-    own, *text = (root / "suspects.csv").read_text().splitlines(keepends=True)
+    write_table(suspects, root / "label_issues.csv", LABEL_ISSUES)
+    own, *text = (root / "label_issues.csv").read_text().splitlines(keepends=True)
     (root / "corrections").mkdir()
     (root / "corrections/fix.csv").write_text("".join([header or own, *(text[line] for line in lines)]))
 
@@ -72,13 +72,13 @@ def test_copied_lines_change_just_those_boxes(audited, planted, tmp_path):
     gone = as_set(sided(rows, "given"))
     new = as_set(sided(rows[~relabelled], "suggested")) | as_set(rows[relabelled])
     assert as_set(after.boxes) == (as_set(before.boxes) - gone) | new
-    assert len(after.boxes) < len(before.boxes) + len(planted.faults["unlabelled"])
+    assert len(after.boxes) < len(before.boxes) + len(planted.faults["overlooked"])
     again = find_box_issues(planted.images, after.boxes, planted.predictions, "NEG")
     assert len(again) <= 0.4 * len(suspects)
 
 
 def test_copied_lines_change_the_doubles_that_the_audit_merges(audited, planted, tmp_path):
-    kinds = ("not_found", "other_class", "misplaced")
+    kinds = ("spurious", "swap", "badloc")
     twice = [row for kind in kinds for row in planted.faults[kind]]
     with (tmp_path / "raw/Train.csv").open("a", newline="") as file:
         csv.writer(file).writerows((*names, 1, y + 4, x + 4, w, z) for *names, x, y, z, w in twice)

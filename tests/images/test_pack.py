@@ -141,7 +141,7 @@ def test_other_input_is_packed_again(tmp_path: Path, change: str) -> None:
 
 
 @pytest.mark.fault("a damaged image pack", "packs again")
-@pytest.mark.parametrize("file", ["images.bin", "index.parquet", "pack.json"])
+@pytest.mark.parametrize("file", ["images.bin", "index.parquet", "cache.json"])
 @pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone"])
 def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, harm: str) -> None:
     images = folder_of_images(tmp_path, SIZES)
@@ -175,7 +175,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES * 5)
     for name in ("a", "b"):
         write_cache(images, tmp_path, tmp_path / name, 32, "jpeg")
-    for file in ("images.bin", "index.parquet", "pack.json"):
+    for file in ("images.bin", "index.parquet", "cache.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 

@@ -146,8 +146,8 @@ def test_a_published_validation_set_is_validated_on(projects):
 
 def test_a_shared_patient_and_a_copy_are_told_and_scored_without(projects):
     metrics = read(projects, "reports/retina_oct/evaluate/metrics.json")
-    assert metrics["test_shared"] == {"images": 2, "of": 16}
-    assert metrics["test_clean"]["support/DRUSEN"] == 2
+    assert metrics["test_leaks"] == {"images": 2, "of": 16}
+    assert metrics["test_without_leaks"]["support/DRUSEN"] == 2
     assert any("kept out" in note for note in read(projects, "data/splits/brain_tumor.json")["notes"])
     splits = table(projects, "data/splits/brain_tumor.csv")
     assert splits.loc[splits["subset"] == "excluded", "image_id"].tolist() == ["Training/1-notumor/copy.jpg"]
@@ -173,7 +173,7 @@ def test_dvc_gives_the_same_metrics_from_scratch(projects, hub, tmp_path):
     task = "brain_tumor_binary"
     again = fresh(tmp_path, hub, [task])
     again.run("dvc", "repro")
-    for name in ("metrics.json", "thresholds.json", "finish.json", "tables/test/quantities.csv"):
+    for name in ("metrics.json", "thresholds.json", "postprocess.json", "tables/test/quantities.csv"):
         path = f"reports/{task}/evaluate/{name}"
         assert (again.path / path).read_bytes() == (projects.path / path).read_bytes()
     weights = f"models/{task}/fold0/weights.safetensors"

@@ -111,7 +111,7 @@ def test_outputs_that_are_cut_short_are_made_again(whole):
 )
 @pytest.mark.parametrize(
     ("file", "stage"),
-    [(f"models/{TASK}/fold0/weights.safetensors", "train"), (f"data/augmented/{TASK}/pack/images.bin", "augment")],
+    [(f"models/{TASK}/fold0/weights.safetensors", "train"), (f"data/augmented/{TASK}/cache/images.bin", "augment")],
 )
 def test_damage_in_the_cache_is_noticed_by_who_reads_it(whole, file, stage):
     path = whole.path / file

@@ -58,7 +58,7 @@ def has(sheet: np.ndarray, colour: tuple) -> np.ndarray:
 
 
 def test_a_crop_shows_the_annotated_the_suggested_and_other_boxes(raw):
-    rows = suspects(("a", "misplaced", "WBC", (100, 100, 150, 150), "WBC", (75, 100, 125, 150)))
+    rows = suspects(("a", "badloc", "WBC", (100, 100, 150, 150), "WBC", (75, 100, 125, 150)))
     boxes = [("a", "WBC", 100, 100, 150, 150), ("a", "WBC", 60, 60, 80, 80), ("a", "WBC", 350, 250, 390, 290)]
     sheet = drawn(raw, rows, conform(pd.DataFrame(boxes, columns=list(BOXES)[:-1]), BOXES))
     scale = TILE / (3 * 75)  # the crop is three times as wide as both boxes together
@@ -78,9 +78,9 @@ def test_a_suspect_at_the_edge_stays_in_the_picture(raw):
 
 def test_images_without_boxes_are_shown_whole_and_broken_ones_left_out(raw):
     rows = suspects(
-        ("b", "other_class", "cat", (), "dog", ()),
-        ("a", "other_class", "dog", (), "cat", ()),
-        ("a", "other_class", "dog", (), "cat", ()),
+        ("b", "swap", "cat", (), "dog", ()),
+        ("a", "swap", "dog", (), "cat", ()),
+        ("a", "swap", "dog", (), "cat", ()),
     )
     sheet = drawn(raw, rows, empty(BOXES), most=2)
     assert sheet.shape[1] < 2 * TILE
@@ -89,7 +89,7 @@ def test_images_without_boxes_are_shown_whole_and_broken_ones_left_out(raw):
 
 def test_no_sheet_without_suspects_or_pictures(raw):
     assert drawn(raw, empty(LABEL_ISSUES), empty(BOXES)) is None
-    assert drawn(raw, suspects(("a", "other_class", "dog", (), "cat", ())), empty(BOXES), most=0) is None
+    assert drawn(raw, suspects(("a", "swap", "dog", (), "cat", ())), empty(BOXES), most=0) is None
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def blocks(tmp_path, settings, helpers):
 
     def make(rows: pd.DataFrame | None, **knobs) -> list:
         if rows is not None:
-            write_table(rows, tmp_path / "suspects.csv", LABEL_ISSUES)
-            helpers["photo"](tmp_path / "suspects.png")
+            write_table(rows, tmp_path / "label_issues.csv", LABEL_ISSUES)
+            helpers["photo"](tmp_path / "label_issues.png")
         folders = Folders(**{each.name: tmp_path for each in fields(Folders)})
         return label_issue_blocks(settings("smear_demo", **knobs), folders, Reader(), ImageEmbedder())
 
@@ -107,8 +107,8 @@ def blocks(tmp_path, settings, helpers):
 
 
 def test_the_page_counts_suspects_and_says_how_to_correct(blocks):
-    row = ("a", "not_found", "WBC", (100, 100, 150, 150), None, ())
-    made = blocks(suspects(row, row, ("a", "double_box", "WBC", (0, 0, 9, 9), None, ())))
+    row = ("a", "spurious", "WBC", (100, 100, 150, 150), None, ())
+    made = blocks(suspects(row, row, ("a", "duplicate", "WBC", (0, 0, 9, 9), None, ())))
     (table,) = [each for each in made if isinstance(each, Table)]
     assert [[each[0], *each[2:]] for each in table.rows] == [["not found", "drop", "2"], ["double box", "drop", "1"]]
     said = " ".join(each.text for each in made if isinstance(each, Text))
@@ -120,7 +120,7 @@ def test_the_page_counts_suspects_and_says_how_to_correct(blocks):
 
 
 def test_the_page_names_the_table_that_is_in_use(blocks):
-    row = ("a", "not_found", "WBC", (100, 100, 150, 150), None, ())
+    row = ("a", "spurious", "WBC", (100, 100, 150, 150), None, ())
     made = blocks(suspects(row), **{"audit.corrections": "corrections/mine.csv"})
     assert "into corrections/mine.csv" in " ".join(each.text for each in made if isinstance(each, Text))
 

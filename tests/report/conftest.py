@@ -113,8 +113,8 @@ def write_data(root: Path, task: str, world: World) -> None:
     write_table(world.boxes, audit / "boxes.csv", BOXES)
     issues = [
         ("zero_area", "id_000.png", "Train.csv", 17, "dropped", "The box 3, 4, 9, 4 has no height."),
-        ("double_box", "id_001.png", "Train.csv", 40, "listed", "Two WBC boxes overlap by 0.81."),
-        ("double_box", "id_002.png", "Train.csv", 44, "listed", "Two WBC boxes overlap by 0.64."),
+        ("duplicate", "id_001.png", "Train.csv", 40, "listed", "Two WBC boxes overlap by 0.81."),
+        ("duplicate", "id_002.png", "Train.csv", 44, "listed", "Two WBC boxes overlap by 0.64."),
         ("unreadable", HOSTILE, f"images/{HOSTILE}", None, "quarantined", "It is cut off after 12 kB."),
     ]
     write_table(pd.DataFrame(issues, columns=list(ISSUES)), audit / "issues.csv", ISSUES)

@@ -46,7 +46,7 @@ def test_which_images_chose_is_said_where_it_is_recorded(page):
 def test_the_rule_of_thresholds_is_the_one_they_were_chosen_by(page):
     paths, render = page
     assert "on out-of-fold predictions." not in render()
-    (paths.evaluate / "evaluated.json").write_text(json.dumps({"threshold_rule": "a recall of at least 0.9"}))
+    (paths.evaluate / "manifest.json").write_text(json.dumps({"threshold_rule": "a recall of at least 0.9"}))
     assert "By a recall of at least 0.9 on out-of-fold predictions." in render()
 
 

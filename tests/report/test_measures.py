@@ -35,7 +35,7 @@ def folders(tmp_path):
     table.to_csv(to / "quantities.csv", index=False)
     flat = {"balanced_accuracy": 0.9, "mcc": None}
     head = {"name": "balanced_accuracy", "value": 0.9, "low": 0.85, "high": 0.95, "on": "test"}
-    written = {"headline": head, "test": flat, "test_clean": {"balanced_accuracy": 0.8}}
+    written = {"headline": head, "test": flat, "test_without_leaks": {"balanced_accuracy": 0.8}}
     (paths.evaluate / "metrics.json").write_text(json.dumps(written))
     (paths.evaluate / "notes.json").write_text(json.dumps({"test": ["Trust PR."]}))
     return replace(nowhere(tmp_path), evaluate=paths.evaluate)

@@ -35,5 +35,5 @@ def smear_paths(tmp_path, rng):
     )
     folds = [number // 6 if number < 12 else -1 for number in range(15)]
     write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)
-    write_cache(images, paths.raw, paths.augmented / "pack", 64)
+    write_cache(images, paths.raw, paths.augmented / "cache", 64)
     return paths

@@ -66,8 +66,8 @@ def test_packs_train_and_test_and_records_the_policy(
     workspace(tmp_path, task, detection)
     record = run(settings(task, **{"augment.image_size": 48}), tmp_path)
     folder = augmented(tmp_path, task)
-    assert sorted(path.name for path in folder.iterdir()) == ["pack", "policy.json", "previews.png"]
-    assert ImageCache(folder / "pack").image_ids == [f"id_{number:02}.png" for number in range(10)]
+    assert sorted(path.name for path in folder.iterdir()) == ["cache", "policy.json", "previews.png"]
+    assert ImageCache(folder / "cache").image_ids == [f"id_{number:02}.png" for number in range(10)]
     assert json.loads((folder / "policy.json").read_text()) == json.loads(json.dumps(record))
     assert record["policy"]["name"] == "microscopy"
     with Image.open(folder / "previews.png") as sheet:
@@ -79,7 +79,7 @@ def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settin
     workspace(tmp_path, "smear_demo", True)
     first = settings("smear_demo", **{"augment.image_size": 48})
     run(first, tmp_path)
-    packed = augmented(tmp_path, "smear_demo") / "pack" / "images.bin"
+    packed = augmented(tmp_path, "smear_demo") / "cache" / "images.bin"
     inode, policy = packed.stat().st_ino, (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes()
     run(first, tmp_path)
     assert (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes() == policy
@@ -88,7 +88,7 @@ def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settin
     assert packed.stat().st_ino == inode
     assert (augmented(tmp_path, "smear_demo") / "policy.json").read_bytes() != policy
     assert sorted(path.name for path in augmented(tmp_path, "smear_demo").iterdir()) == [
-        "pack",
+        "cache",
         "policy.json",
         "previews.png",
     ]
@@ -154,10 +154,10 @@ def test_policies_hold_on_real_boxes(real_data: Path, tmp_path: Path, settings: 
     boxes = boxes[(boxes["xmax"] > boxes["xmin"]) & (boxes["ymax"] > boxes["ymin"])]
     images = pd.DataFrame({"image_id": [file.stem for file in files]})
     images["path"] = images["image_id"] + ".jpg"
-    write_cache(images, real_data / "bccd" / "JPEGImages", tmp_path / "pack", 320)
+    write_cache(images, real_data / "bccd" / "JPEGImages", tmp_path / "cache", 320)
     classes = sorted(boxes["label"].unique())
     chosen = settings("smear_demo", **{"augment.image_size": 320, "augment.policy": policy}).augment
-    scenes = AnnotatedImages(ImageCache(tmp_path / "pack"), images, boxes, classes)
+    scenes = AnnotatedImages(ImageCache(tmp_path / "cache"), images, boxes, classes)
     augmenter = TrainTransform(chosen, True, scenes)
     after = 0
     for number in range(len(images)):

@@ -51,7 +51,7 @@ def trained(tmp_path, settings, rng):
         folds = [each // 12 if each < 24 else -1 for each in range(36)]
         splits = images[["image_id", "subset", "group"]].assign(fold=folds)
         write_table(splits, paths.splits, SPLITS)
-        write_cache(images, paths.raw, paths.augmented / "pack", SIZE)
+        write_cache(images, paths.raw, paths.augmented / "cache", SIZE)
         for number in range(2):
             torch.manual_seed(number)
             folder = paths.models / f"fold{number}"
@@ -87,9 +87,9 @@ def test_the_test_is_judged_with_and_without_what_it_shares(trained):
     task, paths = trained()
     metrics = evaluate.run(task, paths.root)
     assert metrics == read(paths, "metrics.json")
-    assert metrics["test_shared"] == {"images": 4, "of": 12}
+    assert metrics["test_leaks"] == {"images": 4, "of": 12}
     assert metrics["headline"]["on"] == "test"
-    for subset, images in (("oof", 24), ("test", 12), ("test_clean", 8)):
+    for subset, images in (("oof", 24), ("test", 12), ("test_without_leaks", 8)):
         assert sum(metrics[subset][f"support/{name}"] for name in CLASSES) == images
         table = pd.read_csv(paths.evaluate / "tables" / subset / "metrics.csv").set_index("metric")
         row = pd.to_numeric(table.loc["balanced_accuracy"])
@@ -100,7 +100,7 @@ def test_the_test_is_judged_with_and_without_what_it_shares(trained):
     assert pd.to_numeric(test.loc["balanced_accuracy", ["value", "low", "high"]]).tolist() == headline
     notes = read(paths, "notes.json")
     assert notes["test"][0].startswith("4 of 12 test images share")
-    assert not any("share" in note for note in notes["oof"] + notes["test_clean"])
+    assert not any("share" in note for note in notes["oof"] + notes["test_without_leaks"])
 
 
 @pytest.mark.parametrize(("fold", "shared"), [(0, 0), (1, 4)])
@@ -110,8 +110,8 @@ def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
     record = json.loads((paths.models / "run.json").read_text())
     write_json(paths.models / "run.json", {**record, "folds": [record["folds"][fold]]})
     metrics = evaluate.run(task, paths.root)
-    assert metrics["test_shared"] == {"images": shared, "of": 12}
-    assert ("test_clean" in metrics) == (shared > 0)
+    assert metrics["test_leaks"] == {"images": shared, "of": 12}
+    assert ("test_without_leaks" in metrics) == (shared > 0)
     assert any("share their patient" in note for note in read(paths, "notes.json")["test"]) == (shared > 0)
 
 
@@ -119,14 +119,14 @@ def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
 def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, most):
     task, paths = trained(**{"evaluate.gallery_images": most})
     evaluate.run(task, paths.root)
-    table = pd.read_csv(paths.evaluate / "suspects.csv")
+    table = pd.read_csv(paths.evaluate / "label_issues.csv")
     assert list(table.columns) == list(LABEL_ISSUES)
-    finished = pd.read_parquet(paths.evaluate / "oof_finished.parquet").set_index("image_id")
+    finished = pd.read_parquet(paths.evaluate / "oof_postprocessed.parquet").set_index("image_id")
     assert 0 < len(table) < len(finished) == 24
     assert set(table["image_id"]) <= set(finished.index)
     of_label = [finished.loc[row.image_id, f"p_{row.given_label}"] for row in table.itertuples()]
     np.testing.assert_allclose(table["score"], 1 - np.array(of_label), atol=1e-6)
-    assert (paths.evaluate / "suspects.png").exists() == (most > 0)
+    assert (paths.evaluate / "label_issues.png").exists() == (most > 0)
 
 
 def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypatch):
@@ -135,8 +135,8 @@ def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypat
     task, paths = trained()
     evaluate.run(task, paths.root)
     kind = build_task(task, CLASSES)
-    oof, finished = (pd.read_parquet(paths.evaluate / name) for name in ("oof.parquet", "oof_finished.parquet"))
-    fitted = read(paths, "finish.json")
+    oof, finished = (pd.read_parquet(paths.evaluate / name) for name in ("oof.parquet", "oof_postprocessed.parquet"))
+    fitted = read(paths, "postprocess.json")
     assert finished["image_id"].tolist() == oof["image_id"].tolist()
     assert fitted == {"temperature": 6.0}
     logits, raw = (np.log(each["p_Parasitized"] / each["p_Uninfected"]) for each in (finished, oof))

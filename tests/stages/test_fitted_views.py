@@ -46,7 +46,7 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
     for name, settings in {"as set": chosen(), "fitting": fitting}.items():
         evaluate.run(settings, paths.root)
         tables[name] = [pd.read_parquet(paths.evaluate / f"{each}.parquet") for each in ("oof", "test")]
-    found = read_json(paths.evaluate / "finish.json")["gains"]["fusion"]
+    found = read_json(paths.evaluate / "postprocess.json")["gains"]["fusion"]
     assert (found["groups"], found["kept"]) == (12, False)
     by = ["image_id", "label", "score", *BOX]
     for both in zip(*tables.values(), strict=True):
@@ -68,7 +68,7 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
         evaluate.run(fitting, paths.root)
     merged = fuse_members(task, of_images(members, test, accelerator, FITTED), FITTED)
     pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)
-    assert read_json(paths.evaluate / "finish.json") == FITTED
+    assert read_json(paths.evaluate / "postprocess.json") == FITTED
     rows = [postprocess_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
     assert len(rows[0]) < len(rows[1])
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: fitting)

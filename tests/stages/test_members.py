@@ -59,7 +59,7 @@ def paths(tmp_path, rng):
     write_json(paths.audit / "summary.json", {"classes": CLASSES})
     folds = [number // 8 if number < 16 else -1 for number in range(20)]
     write_table(images[["image_id", "subset", "group"]].assign(fold=folds), paths.splits, SPLITS)
-    write_cache(images.drop(columns="sha256"), paths.raw, paths.augmented / "pack", 24)
+    write_cache(images.drop(columns="sha256"), paths.raw, paths.augmented / "cache", 24)
     return paths
 
 
@@ -81,10 +81,10 @@ def fits(monkeypatch):
 def test_other_pixels_are_trained_on_anew(chosen, paths, fits, change):
     train.run(chosen(), paths.root)
     images = pd.read_csv(paths.audit / "images.csv")[["image_id", "path"]]
-    write_cache(images, paths.raw, paths.augmented / "pack", 24)
+    write_cache(images, paths.raw, paths.augmented / "cache", 24)
     train.run(chosen(), paths.root)
     assert len(fits) == 1
-    write_cache(images, paths.raw, paths.augmented / "pack", 24, **change)
+    write_cache(images, paths.raw, paths.augmented / "cache", 24, **change)
     train.run(chosen(), paths.root)
     assert len(fits) == 2
 
@@ -123,7 +123,7 @@ def test_members_are_fused_out_of_fold_and_on_the_test(chosen, paths, weights):
     oof = pd.read_parquet(paths.evaluate / "oof.parquet")
     assert list(oof["fold"]) == [0] * 8 + [1] * 8
     shares = weights if isinstance(weights, dict) else {"base": 1.0, "other": 1.0}
-    assert "weights" not in read_json(paths.evaluate / "finish.json")  # nothing was learned about them
+    assert "weights" not in read_json(paths.evaluate / "postprocess.json")  # nothing was learned about them
     total = sum(shares.values())
     expected = sum(share / total * tables[name][columns].to_numpy() for name, share in shares.items())
     np.testing.assert_allclose(oof[columns], expected, atol=1e-7)
@@ -143,7 +143,9 @@ def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
     predict_files("cells_demo", files, paths.root / "out.csv", paths.root)
     out = pd.read_csv(paths.root / "out.csv")
     task = train.build_task(settings, CLASSES)
-    known = task.finish(pd.read_parquet(paths.evaluate / "test.parquet"), read_json(paths.evaluate / "finish.json"))
+    known = task.finish(
+        pd.read_parquet(paths.evaluate / "test.parquet"), read_json(paths.evaluate / "postprocess.json")
+    )
     # The smaller member sees images resized once here and twice in the pack.
     columns = [name for name in known if name.startswith("p_")]
     np.testing.assert_allclose(out[columns], known[columns], atol=0.02)

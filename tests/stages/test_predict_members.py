@@ -105,7 +105,7 @@ def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
 ):
     paths = ensemble("cells_demo", ["b"], **changes)
     evaluated = settings("cells_demo", **SMALL["cells_demo"])
-    write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
+    write_json(paths.evaluate / "postprocess.json", {"temperature": 2.0})
     write_manifest(paths.evaluate, {**read_json(paths.models / "run.json"), **then}, evaluated)
     if named is None:
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
@@ -116,7 +116,7 @@ def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
 
 def test_results_that_do_not_say_what_they_are_of_ask_for_evaluate(ensemble, blank, tmp_path):
     paths = ensemble("cells_demo", [])
-    write_json(paths.evaluate / "finish.json", {"temperature": 2.0})
+    write_json(paths.evaluate / "postprocess.json", {"temperature": 2.0})
     with pytest.raises(DataError, match="run `tropho evaluate cells_demo`"):
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
 
@@ -127,7 +127,7 @@ def test_fitted_weights_of_the_members_are_used(ensemble, settings, blank, tmp_p
     columns = [f"p_{name}" for name in CLASSES["cells_demo"]]
     found = {}
     for share in (0.0, 1.0, 0.25):
-        write_json(paths.evaluate / "finish.json", {"weights": {"b": 1 - share, "base": share}})
+        write_json(paths.evaluate / "postprocess.json", {"weights": {"b": 1 - share, "base": share}})
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
         found[share] = pd.read_csv(tmp_path / "out.csv")[columns].to_numpy()
     assert not np.allclose(found[0.0], found[1.0], atol=1e-3)

@@ -51,7 +51,7 @@ def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear
     by = ["image_id", "label", "score", *BOX]
     boxes = [each.loc[each["label"] != "NEG", by].sort_values(by, ignore_index=True) for each in (oof, base)]
     pd.testing.assert_frame_equal(boxes[0], boxes[1])
-    assert read_json(paths.evaluate / "finish.json") == {}  # one member for boxes, one for NEG: nothing to fit
+    assert read_json(paths.evaluate / "postprocess.json") == {}  # one member for boxes, one for NEG: nothing to fit
 
     submit.run(chosen, paths.root)
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: chosen)

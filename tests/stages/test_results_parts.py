@@ -79,15 +79,15 @@ def test_the_test_is_judged_again_without_some_of_its_images(judged, shared, cle
     )  # fmt: skip
     judged.add("oof", whole.of(["a", "b"]), rows("a", "b"), rows("a", "b"))
     evaluate._add_leakage(judged, inputs, [0, 1])
-    assert "test_shared" not in judged.metrics  # without a test there is nothing more to say
+    assert "test_leaks" not in judged.metrics  # without a test there is nothing more to say
     judged.add("test", whole.of(["t1", "t2"]), rows("t1", "t2"), rows("t1", "t2"))
     evaluate._add_leakage(judged, inputs, [0, 1])
-    assert judged.metrics["test_shared"] == {"images": len(shared), "of": 2}
-    assert ("test_clean" in judged.metrics) == clean
+    assert judged.metrics["test_leaks"] == {"images": len(shared), "of": 2}
+    assert ("test_without_leaks" in judged.metrics) == clean
     assert judged.notes["test"][0].startswith(f"{len(shared)} of 2 test images") if shared else True
     if clean:
-        assert list(judged.seen["test_clean"][0].images["image_id"]) == ["t2"]
-        assert list(judged.seen["test_clean"][1]["image_id"]) == ["t2"]
+        assert list(judged.seen["test_without_leaks"][0].images["image_id"]) == ["t2"]
+        assert list(judged.seen["test_without_leaks"][1]["image_id"]) == ["t2"]
 
 
 def test_members_are_told_by_their_own_measures():
@@ -170,7 +170,7 @@ def test_images_that_no_model_saw_are_counted_by_why():
 def test_confidences_are_rounded_and_boxes_are_not(tmp_path):
     table = pd.DataFrame({"image_id": ["a"], "score": [0.126], "p_a": [0.374], "xmin": [1.23456]})
     write_table(table, tmp_path / "test.parquet")
-    write_json(tmp_path / "finish.json", {})
+    write_json(tmp_path / "postprocess.json", {})
     task = SimpleNamespace(finish=lambda found, *_: found, submission=lambda found, ids: found)
     found = submit._submission(task, tmp_path, ["a"], None, 2)
     assert found.iloc[0].tolist() == ["a", 0.13, 0.37, 1.23456]

@@ -56,7 +56,7 @@ def evaluated(paths: Paths, score: float) -> None:
     table = pd.DataFrame({"image_id": ids, "p_Parasitized": shares, "p_Uninfected": 1 - shares})
     write_table(table, paths.evaluate / "test.parquet")
     write_table(table.assign(fold=0), paths.evaluate / "oof.parquet")
-    write_json(paths.evaluate / "finish.json", {})
+    write_json(paths.evaluate / "postprocess.json", {})
     write_json(paths.evaluate / "metrics.json", {"oof": {"balanced_accuracy": score}})
 
 
@@ -133,7 +133,7 @@ def test_a_submission_without_test_predictions_is_not_entered(small, settings):
 
 def test_an_evaluation_that_does_not_say_what_it_is_of_is_not_submitted(small):
     made, root = small
-    (Paths(root, made.name).evaluate / "evaluated.json").unlink()
+    (Paths(root, made.name).evaluate / "manifest.json").unlink()
     with pytest.raises(DataError, match=r"does not say which models it is of; run `tropho evaluate cells_demo`\.$"):
         submit.run(made, root)
 

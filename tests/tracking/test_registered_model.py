@@ -81,7 +81,7 @@ def answers(project, files):
 def test_a_served_classifier_answers_as_predict_does(project):
     classification(project)
     project.run("t", *STAGES, "evaluate")
-    finish = json.loads((project.root / "reports" / "t" / "evaluate" / "finish.json").read_text())
+    finish = json.loads((project.root / "reports" / "t" / "evaluate" / "postprocess.json").read_text())
     assert finish["temperature"] != 1.0
     assert set(finish["weights"]) == {"base", "other"}
     files = new_images(project.root / "new")

@@ -322,7 +322,7 @@ def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
     found = summary(project)["value_range"]
     decoding = Decoding(value_range=(found["low"], found["high"]))
     images = project.table("t", "images").set_index("image_id")
-    pack = ImageCache(project.root / "data" / "augmented" / "t" / "pack")
+    pack = ImageCache(project.root / "data" / "augmented" / "t" / "cache")
     name = "spot/spot3.tif"
     pixels = read_image(project.root / "data" / "raw" / "t" / images.loc[name, "path"], decoding=decoding)
     assert np.ptp(pixels) > 200
@@ -332,13 +332,13 @@ def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
 
     predictor = load_predictor(project.root / "models" / "t" / "fold0")
     assert predictor.decoding == decoding
-    fitted = json.loads((project.root / "reports" / "t" / "evaluate" / "finish.json").read_text())
+    fitted = json.loads((project.root / "reports" / "t" / "evaluate" / "postprocess.json").read_text())
     alone = predictor.task.finish(predictor.predict_raw(pixels, name, fitted), fitted)
     out = project.root / "out.csv"
     project.tropho("predict", "t", project.root / "source" / name, "--out", out)
     told = pd.read_csv(out)
     assert told["p_spot"].iloc[0] == pytest.approx(alone["p_spot"].iloc[0], abs=1e-4)
-    assert "value_range" in (project.root / "data" / "augmented" / "t" / "pack" / "pack.json").read_text()
+    assert "value_range" in (project.root / "data" / "augmented" / "t" / "cache" / "cache.json").read_text()
 
 
 def test_eight_bit_packs_know_no_range(project, rng):
@@ -350,7 +350,7 @@ def test_eight_bit_packs_know_no_range(project, rng):
     project.add("t", "classification", download={"source": "local", "path": str(project.root / "source")}, **SMALL)
     project.run("t", "download", "audit", "split", "augment")
     assert summary(project)["value_range"] is None
-    pack = json.loads((project.root / "data" / "augmented" / "t" / "pack" / "pack.json").read_text())
+    pack = json.loads((project.root / "data" / "augmented" / "t" / "cache" / "cache.json").read_text())
     assert set(pack) == {"version", "size", "encoding", "grey", "images", "fingerprint", "sha256"}
 
 
@@ -396,7 +396,7 @@ def test_a_test_image_is_predicted_whatever_its_name_and_labels_are(project, rng
     assert status["p3.png"] == "mistyped"
     splits = pd.read_csv(project.root / "data" / "splits" / "t.csv")
     assert set(splits.loc[splits["subset"] == "test", "image_id"]) == {f"p{number}.png" for number in range(8, 12)}
-    pack = ImageCache(project.root / "data" / "augmented" / "t" / "pack")
+    pack = ImageCache(project.root / "data" / "augmented" / "t" / "cache")
     assert {f"p{number}.png" for number in range(8, 12)} <= set(pack.image_ids)
     assert "p2.png" not in pack
 

@@ -116,7 +116,7 @@ def test_every_stage_reads_what_the_one_before_has_written(project: Project, mon
     project.run("t", "split")
     folds, tests = check_split(project, expected)
     project.run("t", "augment")
-    assert sorted(ImageCache(project.root / "data/augmented/t/pack").image_ids) == sorted([*folds, *tests])
+    assert sorted(ImageCache(project.root / "data/augmented/t/cache").image_ids) == sorted([*folds, *tests])
     project.run("t", "tune", "train")
     record = json.loads((project.root / "models/t/run.json").read_text())
     assert record["classes"] == CLASSES

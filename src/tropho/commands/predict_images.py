@@ -60,7 +60,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
 
 def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
     """What evaluate learned of these models; None if nothing has been evaluated."""
-    finish = paths.evaluate / "finish.json"
+    finish = paths.evaluate / "postprocess.json"
     if not finish.exists():
         return None
     check_manifest(paths, record, settings)

@@ -184,8 +184,8 @@ def _member(base: TaskConfig, name: str, changes: dict[str, Any]) -> TaskConfig:
     partial = [key for key, off in WHOLE_IMAGES.items() if classifies and getattr(member.augment, key) != off]
     if partial:
         raise UsageError(
-            f"{where} can't set augment.{partial[0]}: model '{NEGATIVE_CLASSIFIER}' says whether there is anything in an "
-            "image, so that it is trained on whole images; remove it."
+            f"{where} can't set augment.{partial[0]}: model '{NEGATIVE_CLASSIFIER}' says whether there is anything in "
+            "an image, so that it is trained on whole images; remove it."
         )
     if member.augment.image_size > base.augment.image_size:
         raise UsageError(

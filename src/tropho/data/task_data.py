@@ -100,7 +100,7 @@ def read_task_data(paths: Paths) -> TaskData:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
-    pack = ImageCache(paths.augmented / "pack")
+    pack = ImageCache(paths.augmented / "cache")
     pack.check()
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return TaskData(

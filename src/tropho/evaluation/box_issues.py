@@ -39,12 +39,12 @@ PRIOR_BACKGROUND = (
 )
 # which misses a third of all boxes accuses none of them
 REASONS = {
-    "unlabelled": "{found} found with {confidence:.2f}",
+    "overlooked": "{found} found with {confidence:.2f}",
     "not_negative": "{found} found with {confidence:.2f}",
-    "not_found": "the surest find there has {confidence:.2f}",
-    "other_class": "found as {found} with {confidence:.2f}",
-    "misplaced": "found here with {confidence:.2f}",
-    "double_box": "one find of {confidence:.2f} has two boxes",
+    "spurious": "the surest find there has {confidence:.2f}",
+    "swap": "found as {found} with {confidence:.2f}",
+    "badloc": "found here with {confidence:.2f}",
+    "duplicate": "one find of {confidence:.2f} has two boxes",
 }
 
 
@@ -97,7 +97,7 @@ def find_box_issues(
     unlabelled = _unlabelled(evidence)
     if negative:
         empty = ~evidence.finds["image_id"].reindex(unlabelled["find"]).isin(occupied).to_numpy(bool)
-        unlabelled["kind"] = np.where(empty, "not_negative", "unlabelled")
+        unlabelled["kind"] = np.where(empty, "not_negative", "overlooked")
     chosen = pd.concat([about_boxes, unlabelled], ignore_index=True)
     return ranked(_rows(chosen[chosen["score"] >= LEAST].reset_index(drop=True), evidence))
 
@@ -177,7 +177,7 @@ def precision_at_score(finds: pd.DataFrame) -> Floats:
 
 def _not_found(evidence: Evidence) -> pd.DataFrame:
     truths = evidence.truths
-    return _candidates("not_found", truths.index, -1, truths["empty"], 1 - truths["best"])
+    return _candidates("spurious", truths.index, -1, truths["empty"], 1 - truths["best"])
 
 
 def _other_class(evidence: Evidence) -> pd.DataFrame:
@@ -185,7 +185,7 @@ def _other_class(evidence: Evidence) -> pd.DataFrame:
     own = near[near["same"]].groupby("truth")["belief"].max()
     rivals = near[~near["same"] & ~near["hit"] & (near["overlap"] >= evidence.iou)]
     doubt = 1 - rivals["truth"].map(own).fillna(0.0)
-    return _candidates("other_class", rivals["truth"], rivals["find"], rivals["belief"] * doubt, rivals["score"])
+    return _candidates("swap", rivals["truth"], rivals["find"], rivals["belief"] * doubt, rivals["score"])
 
 
 def _misplaced(evidence: Evidence) -> pd.DataFrame:
@@ -201,13 +201,13 @@ def _misplaced(evidence: Evidence) -> pd.DataFrame:
     closest = near[near["same"]].sort_values("overlap", ascending=False, kind="stable").drop_duplicates("find")
     meant = pairs["find"].map(closest.set_index("find")["truth"]) == pairs["truth"]
     pairs = pairs.assign(worth=pairs["belief"] * share)[meant.to_numpy(bool)]
-    return _candidates("misplaced", pairs["truth"], pairs["find"], pairs["worth"], pairs["score"])
+    return _candidates("badloc", pairs["truth"], pairs["find"], pairs["worth"], pairs["score"])
 
 
 def _double_box(evidence: Evidence) -> pd.DataFrame:
     near, loose = evidence.near, ~evidence.truths["hit"].to_numpy(bool)
     shared = near[near["same"] & near["hit"] & (near["overlap"] >= evidence.iou) & loose[near["truth"]]]
-    return _candidates("double_box", shared["truth"], shared["find"], shared["belief"], shared["score"])
+    return _candidates("duplicate", shared["truth"], shared["find"], shared["belief"], shared["score"])
 
 
 def _unlabelled(evidence: Evidence) -> pd.DataFrame:
@@ -218,7 +218,7 @@ def _unlabelled(evidence: Evidence) -> pd.DataFrame:
     images = np.asarray(lone.groupby("image_id", sort=False).ngroup(), np.int64)
     kept, _ = nms(lone[BOX].to_numpy(np.float64), lone["belief"].to_numpy(np.float64), images, evidence.reach)
     lone = lone.iloc[kept]
-    return _candidates("unlabelled", -1, lone.index, lone["belief"], lone["score"])
+    return _candidates("overlooked", -1, lone.index, lone["belief"], lone["score"])
 
 
 def _candidates(kind: str, truth: object, find: object, score: object, certainty: object) -> pd.DataFrame:
@@ -233,12 +233,12 @@ def _rows(chosen: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
     """What was annotated, what is suggested, the correction that makes one of the other, and why."""
     given = evidence.truths[["image_id", "label", *BOX]].reindex(chosen["truth"]).reset_index(drop=True)
     found = evidence.finds[["image_id", "label", *BOX]].reindex(chosen["find"]).reset_index(drop=True)
-    found.loc[chosen["kind"] == "double_box", ["label", *BOX]] = np.nan  # nothing is to take its place
+    found.loc[chosen["kind"] == "duplicate", ["label", *BOX]] = np.nan  # nothing is to take its place
     found[BOX] = found[BOX].round(1)  # pixels
     rows = chosen.assign(image_id=given["image_id"].fillna(found["image_id"]))
     rows[["given_label", *GIVEN]] = given[["label", *BOX]].to_numpy(object)
     rows[["suggested_label", *SUGGESTED]] = found[["label", *BOX]].to_numpy(object)
-    confidence = np.where(rows["kind"] == "not_found", 1 - rows["certainty"], rows["certainty"])
+    confidence = np.where(rows["kind"] == "spurious", 1 - rows["certainty"], rows["certainty"])
     told = zip(rows["kind"], found["label"], confidence, strict=True)
     rows["reason"] = [REASONS[kind].format(found=label, confidence=value) for kind, label, value in told]
     return corrections_of(rows)

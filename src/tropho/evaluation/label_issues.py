@@ -41,7 +41,7 @@ def find_label_issues(
                 "action": "set label",
                 "label": suggested,
                 "reason": [f"P({new}) is {high:.2f}, P({old}) {low:.2f}" for new, high, old, low in told],
-                "kind": "other_class",
+                "kind": "swap",
                 "score": 1 - own[chosen],
                 "given_label": given,
                 "suggested_label": suggested,

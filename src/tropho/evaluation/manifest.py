@@ -9,7 +9,7 @@ from tropho.files import read_json, write_json
 from tropho.inference.ensemble_members import model_entries, wanted_entries
 from tropho.paths import Paths
 
-FILE = "evaluated.json"
+FILE = "manifest.json"
 FITTED_KEYS = {"score_test", "postprocess_trials"}
 """Settings of `evaluate` that say which predictions there are and what is learned of them; the others judge."""
 

@@ -9,11 +9,11 @@ from tropho.boxes.iou_pairs import Floats
 from tropho.tables import BOX, GIVEN, LABEL_ISSUES, SUGGESTED, conform
 
 ACTIONS: Mapping[str, tuple[str, str, str]] = {  # by kind: the action, and whose label and whose box it names
-    "not_found": ("drop", "given", "given"),
-    "double_box": ("drop", "given", "given"),
-    "other_class": ("relabel", "suggested", "given"),
-    "misplaced": ("move", "suggested", "suggested"),
-    "unlabelled": ("add", "suggested", "suggested"),
+    "spurious": ("drop", "given", "given"),
+    "duplicate": ("drop", "given", "given"),
+    "swap": ("relabel", "suggested", "given"),
+    "badloc": ("move", "suggested", "suggested"),
+    "overlooked": ("add", "suggested", "suggested"),
     "not_negative": ("add", "suggested", "suggested"),
 }
 

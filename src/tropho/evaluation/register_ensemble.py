@@ -48,7 +48,7 @@ def register_models(
         paths: of the task.
         inputs: data and folds.
         record: run.json.
-        fitted: finish.json.
+        fitted: postprocess.json.
     """
     key = validation_hash(settings, inputs, record)
     run.set_tags({COMPARED_BY: key})

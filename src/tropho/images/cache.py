@@ -1,7 +1,7 @@
 """Images decoded and resized once, kept in one memory-mapped file so that epochs cost no decoding.
 
 A pack is a folder: images.bin holds the images one behind the other, index.parquet where each begins and its
-sizes, pack.json what it was made from and the SHA-256 of both. Threads make the images, but they are written in the
+sizes, cache.json what it was made from and the SHA-256 of both. Threads make the images, but they are written in the
 order of the table, so equal inputs give equal bytes.
 """
 
@@ -106,17 +106,17 @@ def write_cache(
         index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
         index.insert(0, "image_id", images["image_id"].astype("string").to_numpy())
         index.to_parquet(folder / "index.parquet", index=False)
-        write_json(folder / "pack.json", {**made_from, "sha256": {name: sha256_of(folder / name) for name in FILES}})
+        write_json(folder / "cache.json", {**made_from, "sha256": {name: sha256_of(folder / name) for name in FILES}})
 
 
 class ImageCache:
     """Packed images by id. Pickles as its path: a loader's worker maps the same file again."""
 
     def __init__(self, path: Path) -> None:
-        if not (path / "pack.json").exists():
+        if not (path / "cache.json").exists():
             raise DataError(f"{path} holds no pack; run the augment stage, or `dvc repro`.")
         self.path = path
-        record = read_json(path / "pack.json")
+        record = read_json(path / "cache.json")
         with reading(path / "index.parquet"):
             index = pd.read_parquet(path / "index.parquet", columns=_INDEX)
         self.sha256: dict[str, str] = record["sha256"]
@@ -208,7 +208,7 @@ def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
     if not to.exists():
         return False
     try:
-        record = read_json(to / "pack.json")
+        record = read_json(to / "cache.json")
         if {**record, "sha256": None} != {**made_from, "sha256": None}:
             return False
         ImageCache(to).check()

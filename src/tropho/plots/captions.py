@@ -65,7 +65,7 @@ KNOWN = {
     ),
     "gallery_right": ("Right predictions", "A sheet of images with their predicted classes."),
     "suspects": (
-        "Labels to check: the number before each is its rank in suspects.csv",
+        "Labels to check: the number before each is its rank in label_issues.csv",
         "A sheet of images or crops of them, each with its label as annotated and as suggested.",
     ),
     "gallery": (

@@ -11,18 +11,18 @@ from tropho.report.image_embedder import ImageEmbedder
 from tropho.report.reader import Folders, Reader
 
 MEANING = {
-    "unlabelled": "a confident find where nothing is annotated",
+    "overlooked": "a confident find where nothing is annotated",
     "not_negative": "a confident find in an image that is said to be empty",
-    "not_found": "annotated, but nothing is found there",
-    "other_class": "found as another class",
-    "misplaced": "found beside the annotated box",
-    "double_box": "a second box on one object",
+    "spurious": "annotated, but nothing is found there",
+    "swap": "found as another class",
+    "badloc": "found beside the annotated box",
+    "duplicate": "a second box on one object",
 }
 
 
 def label_issue_blocks(settings: TaskConfig, folders: Folders, reader: Reader, album: ImageEmbedder) -> list[Block]:
     """Counts by kind, the sheet of pictures, and what to do; nothing where evaluate wrote no table."""
-    table = reader.table(folders.evaluate / "suspects.csv")
+    table = reader.table(folders.evaluate / "label_issues.csv")
     if table is None or not {"kind", "action"} <= set(table):
         return []
     title = Heading("Labels to check")
@@ -32,15 +32,15 @@ def label_issue_blocks(settings: TaskConfig, folders: Folders, reader: Reader, a
     rows = [
         [humanize(kind), MEANING.get(kind, ""), action, format_numbers.count(count)] for (kind, action), count in counts
     ]
-    path = folders.evaluate / "suspects.png"
+    path = folders.evaluate / "label_issues.png"
     name = settings.name
     fixes = settings.audit.corrections or f"corrections/{name}.csv"
     return [
         title,
         Text(
             f"Models that never saw them contradict {format_numbers.count(len(table))} labels; models err too, so look "
-            f"first. reports/{name}/evaluate/suspects.csv ranks them all, and each line starts with its correction. Copy "
-            f"the lines that you agree with, and the header, into {fixes}, and name that file in params.yaml:"
+            f"first. reports/{name}/evaluate/label_issues.csv ranks them all, and each line starts with its correction. "
+            f"Copy the lines that you agree with, and the header, into {fixes}, and name that file in params.yaml:"
         ),
         Code([f"audit: {{corrections: {fixes}}}    # at tasks.{name}", f"dvc repro report@{name}"]),
         Table("", ["kind", "what it is", "correction", "labels"], rows, numbers_from=3),

@@ -19,7 +19,7 @@ from tropho.report.label_issue_chapter import label_issue_blocks
 from tropho.report.reader import Folders, Reader
 from tropho.report.run_chapters import folds_of
 
-SUBSETS = {"oof": "out of fold", "test": "test", "test_clean": "test without shared images"}
+SUBSETS = {"oof": "out of fold", "test": "test", "test_without_leaks": "test without shared images"}
 MOST_ROWS = 100
 """Classes that a table of the page has at most."""
 PACKAGES = (
@@ -179,7 +179,7 @@ def _overall(metrics: dict[str, Any], folders: Folders, reader: Reader) -> list[
 def _thresholds(folders: Folders, reader: Reader) -> list[Block]:
     """The threshold of each class, and the rule that evaluate chose them by."""
     thresholds = reader.json(folders.evaluate / "thresholds.json")
-    rule = reader.json(folders.evaluate / "evaluated.json").get("threshold_rule")
+    rule = reader.json(folders.evaluate / "manifest.json").get("threshold_rule")
     note = f"By {rule} on out-of-fold predictions." if rule else ""
     if not thresholds:
         return []

@@ -19,7 +19,7 @@ from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, split_regions, usable_images
 
 PREVIEWS = 12  # images on the preview sheet
-_WRITES = {"pack", "policy.json", "previews.png"}
+_WRITES = {"cache", "policy.json", "previews.png"}
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     _clear(paths.augmented)
     decoding = Decoding.recorded(read_json(paths.audit / "summary.json"))
     write_cache(
-        used, paths.raw, paths.augmented / "pack", chosen.image_size, chosen.cache_format, chosen.grayscale, decoding
+        used, paths.raw, paths.augmented / "cache", chosen.image_size, chosen.cache_format, chosen.grayscale, decoding
     )
-    pack = ImageCache(paths.augmented / "pack")
+    pack = ImageCache(paths.augmented / "cache")
     augmenter = TrainTransform(chosen, settings.kind == "detection", AnnotatedImages(pack, train, boxes, classes))
     record = {"images": len(pack), "policy": augmenter.to_dict()}
     write_json(paths.augmented / "policy.json", record)

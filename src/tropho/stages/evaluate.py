@@ -56,12 +56,12 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
         return {}
 
     with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
-        write_json(folder / "finish.json", without_nan(fitted))
+        write_json(folder / "postprocess.json", without_nan(fitted))
         write_manifest(folder, record, settings)
         finished = cross_fit_postprocess(evaluator, oof_truth, oof, groups)
         raw = fuse_members(task, oof, fitted)
         write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
-        write_table(finished, folder / "oof_finished.parquet")
+        write_table(finished, folder / "oof_postprocessed.parquet")
         _write_suspects(evaluator, oof_truth, finished, reader, folder)
         thresholds = evaluator.thresholds(oof_truth, finished)
         write_json(folder / "thresholds.json", thresholds)
@@ -119,9 +119,9 @@ def _write_suspects(
 ) -> None:
     """Rank the labels that out-of-fold predictions contradict, and picture the first."""
     suspects = evaluator.label_issues(truth, finished)
-    write_table(suspects, folder / "suspects.csv", LABEL_ISSUES)
+    write_table(suspects, folder / "label_issues.csv", LABEL_ISSUES)
     most = evaluator.task.settings.evaluate.gallery_images
-    label_issue_gallery(suspects, truth.images, truth.boxes, reader, folder / "suspects.png", most)
+    label_issue_gallery(suspects, truth.images, truth.boxes, reader, folder / "label_issues.png", most)
 
 
 def _add_leakage(judged: ResultsWriter, inputs: TaskData, folds: Iterable[int]) -> None:
@@ -138,10 +138,10 @@ def _add_leakage(judged: ResultsWriter, inputs: TaskData, folds: Iterable[int]) 
     truth, finished, unfinished = judged.seen["test"]
     test = list(truth.images["image_id"])
     leaking = set(find_leaks(images, test, set().union(*learned.values())))
-    judged.metrics["test_shared"] = {"images": len(leaking), "of": len(test)}
+    judged.metrics["test_leaks"] = {"images": len(leaking), "of": len(test)}
     _note(judged, "test", len(leaking), len(test), "test")
     if 0 < len(leaking) < len(test):
-        judged.add("test_clean", truth.of([each for each in test if each not in leaking]), finished, unfinished)
+        judged.add("test_without_leaks", truth.of([each for each in test if each not in leaking]), finished, unfinished)
 
 
 def _note(judged: ResultsWriter, subset: str, shared: int, count: int, what: str) -> None:
@@ -191,7 +191,7 @@ def _renamed_note(names: dict[str, str]) -> list[str]:
 def _tracked(metrics: dict[str, Any], names: dict[str, str]) -> dict[str, float | None]:
     """The metrics of each set of images as MLflow names them."""
     found = {}
-    for subset in ("oof", "test", "test_clean"):
+    for subset in ("oof", "test", "test_without_leaks"):
         for key, value in metrics.get(subset, {}).items():
             metric, slash, name = key.partition("/")
             found[f"{subset}/{metric}{slash}{names.get(name, name)}"] = value

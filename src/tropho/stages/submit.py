@@ -114,7 +114,7 @@ def _submission(task: Task, evaluated: Path, image_ids: list[str], ignored: pd.S
         table = read_parquet(evaluated / "test.parquet")
     else:
         table = read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
-    finished = task.finish(table, read_json(evaluated / "finish.json"), ignored)
+    finished = task.finish(table, read_json(evaluated / "postprocess.json"), ignored)
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
     return task.submission(finished.round(dict.fromkeys(numbers, DECIMALS)), image_ids)
 

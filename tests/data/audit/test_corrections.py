@@ -138,7 +138,7 @@ def test_a_line_that_names_the_mean_of_doubles_changes_them_all(settings, tmp_pa
 
 
 def test_boxes_are_compared_within_their_image(tmp_path):
-    """The audit cuts a box to its image afterwards, and suspects.csv names what is left of it."""
+    """The audit cuts a box to its image afterwards, and label_issues.csv names what is left of it."""
     added = "a,add,WBC,90,0,150,10,"  # a sixth of it lies in the image
     for line in ("a,drop,WBC,90,0,100,10,as cut", "a,drop,WBC,90,0,150,10,as drawn"):
         _, boxes, issues = corrected(tmp_path, added, line)
