@@ -22,7 +22,7 @@ def test_suspects_start_with_the_columns_of_corrections():
 
 
 def copied(root: Path, suspects: pd.DataFrame, lines: list[int], header: str | None = None) -> None:
-    """Write label_issues.csv; copy these of its lines (0 = the first suspect) to corrections/fix.csv, below its header or
+    """Write label_issues.csv; copy these of its lines (0 = the first) to corrections/fix.csv, below its header or
     another that is there already.
     """
     write_table(suspects, root / "label_issues.csv", LABEL_ISSUES)
