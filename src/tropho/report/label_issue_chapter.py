@@ -39,7 +39,7 @@ def label_issue_blocks(settings: TaskConfig, folders: Folders, reader: Reader, a
         title,
         Text(
             f"Models that never saw them contradict {format_numbers.count(len(table))} labels; models err too, so "
-            f"look first. reports/{name}/evaluate/label_issues.csv ranks them all; each line starts with its correction. "
+            f"look first. reports/{name}/evaluate/label_issues.csv ranks them; each line starts with its correction. "
             f"Copy the lines that you agree with, and the header, into {fixes}, and name that file in params.yaml:"
         ),
         Code([f"audit: {{corrections: {fixes}}}    # at tasks.{name}", f"dvc repro report@{name}"]),
