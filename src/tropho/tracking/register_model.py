@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-SCRIPT = Path(__file__).with_name("served.py")
+SCRIPT = Path(__file__).parent.parent / "inference" / "mlflow_model.py"
 
 
 CONTENT = "content"
