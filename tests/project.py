@@ -17,6 +17,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from tropho import cli, tables
+from tropho.config.new_names import rewrite
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADER, DUMPER = (getattr(yaml, f"C{name}", getattr(yaml, name)) for name in ("SafeLoader", "SafeDumper"))
@@ -131,7 +132,8 @@ def case_maker(tmp_path: Path) -> Case:
         shutil.copytree(folder, tmp_path / folder.name)
         for path in (tmp_path / folder.name).rglob("*"):  # the originals may be read-only
             path.chmod(0o755 if path.is_dir() else 0o644)
-        (name, task), *_ = yaml.safe_load((folder / f"{entry}.yaml").read_text(encoding="utf-8")).items()
+        text, _ = rewrite((folder / f"{entry}.yaml").read_text(encoding="utf-8"))  # entries may have earlier names
+        (name, task), *_ = yaml.safe_load(text).items()
         source = tmp_path / folder.name / Path(task["download"]["path"]).name
         sections = {key: {**task[key], **changes.get(key, {})} for key in SECTIONS}
         sections["download"]["path"] = str(source)

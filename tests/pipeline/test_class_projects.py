@@ -25,8 +25,8 @@ CHANGES: Changes = {
     }
     for task in REPOSITORY
 }
-CHANGES["chest_xray"]["split"] = {"validation": "published"}
-CHANGES["retina_oct"]["split"] = {"folds": 2, "test_overlap": "drop_duplicates"}  # so that a patient is shared
+CHANGES["chest_xray"]["split"] = {"published_val": "keep"}
+CHANGES["retina_oct"]["split"] = {"n_folds": 2, "test_overlap": "drop_duplicates"}  # so that a patient is shared
 FOUR = ("glioma", "meningioma", "no_tumor", "pituitary")
 LAYERS = ("CNV", "DME", "DRUSEN", "NORMAL")
 

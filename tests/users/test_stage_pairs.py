@@ -137,7 +137,7 @@ def add(project: Project, way: Way, expected: Expected) -> Path:
     way.write(source, expected.pictures)
     path = shutil.make_archive(str(project.root / "cells"), "zip", source) if way.zipped else source
     sections = {**QUICK, "model": FCOS if expected.boxed else MLP, **way.settings}
-    sections["split"] = {"folds": 2, **sections.get("split", {})}
+    sections["split"] = {"n_folds": 2, **sections.get("split", {})}
     sections["audit"] = {"format": way.form, **sections.get("audit", {})}
     kind = "detection" if expected.boxed else "classification"
     project.add("t", kind, download={"path": str(path)}, **sections)
