@@ -1,4 +1,4 @@
-"""Numbers as the report prints them."""
+"""Tests of formatted numbers and metric names."""
 
 import math
 
@@ -21,23 +21,42 @@ from tropho.plots import format_numbers, style
         (54_321.9, "54,322"),
     ],
 )
-def test_score(value, text):
+def test_score_formats(value, text):
     assert format_numbers.score(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(34, "34"), (1234.0, "1,234"), (44.02499999999998, "44"), (11.5, "11.5"), (None, "undefined")]
+)
+def test_count_formats(value, text):
+    assert format_numbers.count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "leading"),
+    [
+        (["support", "recall", "tpr", "precision", "ppv", "fn"], ["precision", "recall", "support"]),
+        (["tpr", "ppv"], ["ppv", "tpr"]),
+        (list("abcdefgh"), list("abcdef")),
+    ],
+)
+def test_leading_metrics_picks_known_without_synonyms(names, leading):
+    assert format_numbers.leading_metrics(names) == leading
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.25, "0.25 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (None, "–"), (math.inf, "–")],
 )
-def test_duration(seconds, text):
+def test_duration_formats(seconds, text):
     assert format_numbers.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("size", "text"), [(812, "812 bytes"), (4_500_000, "4.5 MB"), (1_240_000_000, "1.24 GB"), ("x", "–")]
 )
-def test_size(size, text):
-    assert format_numbers.size(size) == text
+def test_file_size_formats(size, text):
+    assert format_numbers.file_size(size) == text
 
 
 @pytest.mark.parametrize(
@@ -51,12 +70,12 @@ def test_size(size, text):
         ({"a": [1, 2]}, "a: (1, 2)"),
     ],
 )
-def test_anything(value, text):
+def test_format_value_formats(value, text):
     assert format_numbers.format_value(value) == text
 
 
 @given(st.text())
-def test_chart_labels_never_hold_a_formula_or_a_line_break(text):
+def test_plain_never_holds_formula_or_line_break(text):
     label = style.plain(text)
     assert "$" not in label.replace(r"\$", "")
     assert label.isprintable()
