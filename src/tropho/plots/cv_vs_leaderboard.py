@@ -30,13 +30,13 @@ def plot_cv_vs_leaderboard(ledger: pd.DataFrame) -> Figure | None:
     label = "public, with the cross-validation interval"
     axes.errorbar(known["score"], known["public"], xerr=error.T, fmt="o", color=style.colour_of(0), lw=1, label=label)
     if known["private"].notna().any():
-        look = {"color": style.colour_of(1), "fillstyle": "none", "zorder": 3, "label": "private"}
-        axes.plot(known["score"], known["private"], "o", **look)
+        colour = style.colour_of(1)
+        axes.plot(known["score"], known["private"], "o", color=colour, fillstyle="none", zorder=3, label="private")
     named = known.tail(MAX_NAMED)
     for i, row in named.iterrows():
         text = f"{row['sha256'][:8]}, newest" if i == named.index[-1] else row["sha256"][:8]
-        look = {"textcoords": "offset points", "ha": "right", "fontsize": 8, "color": style.INK}
-        axes.annotate(text, (row["score"], row["public"]), (-5, 5), **look)
+        point = row["score"], row["public"]
+        axes.annotate(text, point, (-5, 5), textcoords="offset points", ha="right", fontsize=8, color=style.INK)
     axes.set_xlim(*limits)
     axes.set_ylim(*limits)
     style.label(axes, f"cross-validated {style.plain(known['score_name'].iloc[-1])}", "leaderboard")

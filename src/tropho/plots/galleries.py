@@ -1,6 +1,7 @@
 """Contact sheets of images with predictions, coloured by outcome, and of label issues."""
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tropho.tables import BOX, GIVEN, SUGGESTED
 
 CLASS_TILE = 270  # pixels wide, as are the other tiles
 BOX_TILE = 480
-ISSUE_TILE = 360
+ISSUE_TILE = 420
 FRAME = 4  # pixels
 MAX_CAPTIONED = 12  # with more boxes than this, only mistakes have captions
 UNKNOWN: draw.Colour = (86, 180, 233)  # a detection in an image without ground truth
@@ -50,7 +51,7 @@ def class_galleries(table: pd.DataFrame, classes: Sequence[str], reader: ImageRe
         ("gallery", evenly_spaced(ranked[~known], most), "Predictions, from most to least confident", UNKNOWN),
     )
     for name, rows, title, colour in sheets:
-        tiles = _tiles(rows, lambda row, colour=colour: _class_tile(row, reader, colour))
+        tiles = _tiles(rows, partial(_class_tile, reader=reader, colour=colour))
         _write_sheet(tiles, folder / f"{name}.png", 4, CLASS_TILE, title)
 
 
@@ -143,8 +144,8 @@ def label_issue_gallery(
     rows = issues.head(most).merge(images[["image_id", "path"]], on="image_id")
 
     def tile(row: Row) -> Tile:
-        label, suggested = ("none" if pd.isna(row[key]) else row[key] for key in ("given_label", "suggested_label"))
-        caption = f"{row['rank']}. label {label}, suggested {suggested} ({row['score']:.2f})"
+        labels = ["none" if pd.isna(row[key]) else str(row[key]) for key in ("given_label", "suggested_label")]
+        caption = f"{row['rank']}. {row['kind']}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
         pairs = ((GIVEN, ANNOTATED), (SUGGESTED, SUGGESTED_BOX))
         found = [(np.array([row[side] for side in sides], np.float64), colour) for sides, colour in pairs]
         issue_boxes = [(box, colour) for box, colour in found if np.isfinite(box).all()]

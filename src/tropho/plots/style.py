@@ -96,8 +96,7 @@ def legend(axes: Axes, outside: bool = False) -> None:
 
 def say(axes: Axes, text: str) -> None:
     """Write in the middle of an empty panel why it is empty."""
-    look = {"ha": "center", "va": "center", "color": FAINT, "fontsize": 10, "wrap": True}
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, **look)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=FAINT, fontsize=10, wrap=True)
 
 
 def class_ticks(axes: Axes, classes: Sequence[str], which: str = "x") -> None:

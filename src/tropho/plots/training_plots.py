@@ -40,7 +40,7 @@ def plot_learning_curves(histories: Histories) -> Figure | None:
             _line(loss, table, "loss", name, index)
         scores = _line(score, table, "score", name, index)
         if len(scores):
-            best = scores.loc[scores["score"].idxmax()]
+            best = scores.iloc[int(scores["score"].to_numpy().argmax())]
             score.plot(best["epoch"], best["score"], "o", color=style.colour_of(index), markersize=6)
         _line(rate, table, "lr", name, index)
     rate.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

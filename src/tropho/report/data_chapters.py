@@ -159,7 +159,7 @@ def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> Table:
     folds = splits[splits["subset"] == "train"].groupby("fold", sort=True)
     parts = [(f"fold {fold}", part) for fold, part in folds]
     parts += [(subset, splits[splits["subset"] == subset]) for subset in ("test", "excluded")]
-    sizes = splits["size"].value_counts().index if "size" in splits else []
+    sizes = list(splits["size"].value_counts().index) if "size" in splits else []
     rows = {}
     for name, part in parts:
         if part.empty:
@@ -186,7 +186,8 @@ def augmentation(reader: Reader) -> Section:
             "Augmentation",
             [missing_stage("augment", reader.task.name, "The images have not been resized")],
         )
-    policy = record.get("policy") if isinstance(record.get("policy"), dict) else {}
+    policy = record.get("policy")
+    policy = policy if isinstance(policy, dict) else {}
     name = policy.get("name", reader.task.augment.policy)
     size = policy.get("size", reader.task.augment.image_size)
     blocks.append(Text(f"Images are resized to {size} pixels on the longer side. Policy: {name}."))
