@@ -102,6 +102,27 @@ def key_values(values: Mapping[str, Any]) -> KeyValues:
     return KeyValues([(humanize(name), format_value(value)) for name, value in values.items()])
 
 
+def text_tables(
+    title: str, corner: str, columns: Mapping[str, Mapping[str, str]], per_table: int, note: str = ""
+) -> list[Block]:
+    """Make tables of a few columns each.
+
+    Args:
+        title: of the first table.
+        corner: heading of the row names.
+        columns: column name -> row name -> cell; a missing cell is a dash.
+        per_table: columns of a table at most.
+        note: below each table.
+    """
+    rows = list(dict.fromkeys(row for cells in columns.values() for row in cells))
+    tables: list[Block] = []
+    for start in range(0, len(columns), per_table):
+        names = list(columns)[start : start + per_table]
+        cells = [[row, *(columns[name].get(row, "–") for name in names)] for row in rows]
+        tables.append(Table("" if start else title, [corner, *names], cells, note=note))
+    return tables
+
+
 def figures(paths: Sequence[Path]) -> list[Block]:
     """Embed image files with their captions, charts before photos; no block if none can be read."""
     pictures = [embed_image(path, *captions.caption(path)) for path in sorted(paths, key=captions.position)]

@@ -7,7 +7,18 @@ import pandas as pd
 
 from tropho.data.split.stratification import sizes_of
 from tropho.plots.format_numbers import as_number, count, format_value, humanize
-from tropho.report.blocks import Block, Details, List, Section, Table, Text, figures, key_values, missing_stage
+from tropho.report.blocks import (
+    Block,
+    Details,
+    List,
+    Section,
+    Table,
+    Text,
+    figures,
+    key_values,
+    missing_stage,
+    text_tables,
+)
 from tropho.report.reader import Reader
 from tropho.tables import SPLITS, split_regions
 
@@ -45,7 +56,7 @@ def data(reader: Reader) -> Section:
         blocks.append(List([str(note) for note in notes]))
     elif missing := as_number(summary.get("missing")):
         blocks.append(Text(f"{count(missing)} images are listed in the tables but missing.", warn=True))
-    blocks.append(_image_counts(images, reader.table(folder / "boxes.csv")))
+    blocks.extend(_image_counts(images, reader.table(folder / "boxes.csv")))
     blocks.extend(_issues(reader.table(folder / "issues.csv")))
     blocks.extend(figures(reader.pictures(folder / "figures")))
     if more := _more(summary):
@@ -67,10 +78,10 @@ def _more(summary: dict[str, Any]) -> dict[str, Any]:
     return {title: value for title, value in rest.items() if value}
 
 
-def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> Block:
+def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> list[Block]:
     """Count the images of each subset: all, those with a fault, and labels by class."""
     if images is None or not {"image_id", "subset"} <= set(images):
-        return Text("The table of images is missing.")
+        return [Text("The table of images is missing.")]
     status = images["status"] if "status" in images else pd.Series("ok", index=images.index)
     faults = sorted(str(name) for name in status.dropna().unique() if name != "ok")
     rows: dict[str, tuple[Counts, Counts]] = {}
@@ -80,18 +91,15 @@ def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> Bl
     return _counts_table("Images and labels", "subset", rows)
 
 
-def _counts_table(title: str, first: str, rows: Mapping[str, tuple[Counts, Counts]]) -> Table:
-    """One row a part, from its image counts and its label counts; dashes where a part has no labels at all."""
-    image_names, label_names = (list(dict.fromkeys(name for row in rows.values() for name in row[i])) for i in (0, 1))
-    cells = [
-        [
-            part,
-            *(count(images.get(name, 0)) for name in image_names),
-            *(count(labels.get(name, 0)) if labels else "–" for name in label_names),
-        ]
-        for part, (images, labels) in rows.items()
-    ]
-    return Table(title, [first, *image_names, *label_names], cells)
+def _counts_table(title: str, first: str, parts: Mapping[str, tuple[Counts, Counts]]) -> list[Block]:
+    """One row a part, from its image counts and its label counts; dashes if a part has no labels at all."""
+    columns: dict[str, dict[str, str]] = {}
+    for i in (0, 1):
+        for name in dict.fromkeys(name for counts in parts.values() for name in counts[i]):
+            columns[name] = {
+                part: count(counts[i].get(name, 0)) if counts[i] else "–" for part, counts in parts.items()
+            }
+    return text_tables(title, first, columns, len(columns) or 1)
 
 
 def _label_counts(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
@@ -150,11 +158,11 @@ def split(reader: Reader) -> Section:
         blocks.append(List([str(note) for note in notes]))
     elif excluded:
         blocks.append(Text(f"Training images left out: {count(excluded)}."))
-    blocks.append(_folds(splits, reader.table(reader.paths.audit / "boxes.csv")))
+    blocks.extend(_folds(splits, reader.table(reader.paths.audit / "boxes.csv")))
     return Section("split", "Split", blocks)
 
 
-def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> Table:
+def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:
     """Count images, groups, sizes (if there are several) and labels of each fold and of what is in no fold."""
     folds = splits[splits["subset"] == "train"].groupby("fold", sort=True)
     parts = [(f"fold {fold}", part) for fold, part in folds]
