@@ -81,3 +81,16 @@ def test_plain_never_holds_formula_or_line_break(text):
     assert label.isprintable()
     assert not label.startswith("_")
     assert len(label.replace(r"\$", "$")) <= 29
+
+
+@pytest.mark.parametrize(
+    ("high", "labels"), [(2e-3, ["0.0005", "0.001", "0.002"]), (1.0, ["0.001", "0.01", "0.1", "1"])]
+)
+def test_png_bytes_spaces_log_ticks(high, labels):
+    figure, (axes,) = style.subplots(1, 1, style.THIRD)
+    axes.set_xscale("log")
+    axes.set_xlim(4.5e-4, high * 1.1)
+    style.png_bytes(figure)
+    ticks = axes.xaxis.get_major_ticks() + axes.xaxis.get_minor_ticks()
+    inside = [tick for tick in ticks if 4.5e-4 <= tick.get_loc() <= high * 1.1]
+    assert [tick.label1.get_text() for tick in inside if tick.label1.get_text()] == labels

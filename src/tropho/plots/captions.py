@@ -21,6 +21,18 @@ CAPTIONS = {
     "history": ("Score of each trial", "Trial scores in order, and the best so far."),
     "settings": ("Score over each searched setting", "Scatter plots of the trials, one a setting."),
     "importance": ("Which settings matter", "Bars of the importance of each searched setting."),
+    "learning_curves": (
+        "Learning curves; the best epoch is marked",
+        "Training loss, validation score and learning rate of each fold over the epochs.",
+    ),
+    "layer_stats": (
+        "Statistics of each layer",
+        "Gradient norms, deviation of outputs and inactive units by layer at the first, middle and last epoch.",
+    ),
+    "cv_vs_leaderboard": (
+        "Leaderboard against cross-validation",
+        "Public score over cross-validated score, one point a submission, and the line of equal scores.",
+    ),
     "confusion": (
         "Confusion matrix: counts, and the share of each true class",
         "A grid of true classes (rows) by predicted classes (columns); right predictions lie on the diagonal.",

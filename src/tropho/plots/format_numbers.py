@@ -9,8 +9,6 @@ NAMES = {
     "ap": "AP (leaderboard)",
     "map50": "mAP50",
     "map50_95": "mAP50–95",
-    "ap50": "AP50",
-    "ap50_95": "AP50–95",
     "f1": "F1",
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tropho.files import atomic_path
 from tropho.images.fonts import plain as plain  # noqa: PLC0414 - part of the style
@@ -121,14 +121,25 @@ def footnote(figure: Figure, text: str) -> None:
         figure.supxlabel(text, fontsize=8, color=FAINT, x=0.01, ha="left")
 
 
+def _space_log_ticks(figure: Figure) -> None:
+    """Label 1, 2 and 5 of each decade on logarithmic x axes, or 1 alone over many decades, so that none overlap."""
+    for axes in figure.axes:
+        if axes.get_xscale() == "log":
+            low, high = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, atomically."""
     with atomic_path(path) as temporary:
-        save_png(figure, temporary, dpi=DPI)
+        temporary.write_bytes(png_bytes(figure))
 
 
 def png_bytes(figure: Figure) -> bytes:
     """Encode a figure as PNG."""
+    _space_log_ticks(figure)
     buffer = BytesIO()
     save_png(figure, buffer, dpi=DPI)
     return buffer.getvalue()

@@ -130,7 +130,7 @@ def figures(paths: Sequence[Path]) -> list[Block]:
     return [Pictures(known)] if known else []
 
 
-def chart(figure: Figure, caption: str, alt: str) -> list[Block]:
-    """Embed one chart."""
-    picture = embed_image(style.png_bytes(figure), caption, alt)
+def chart(figure: Figure, name: str) -> list[Block]:
+    """Embed one chart with the caption of this name."""
+    picture = embed_image(style.png_bytes(figure), *captions.CAPTIONS[name])
     return [Pictures([picture])] if picture else []

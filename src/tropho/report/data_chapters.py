@@ -96,7 +96,7 @@ def _counts_table(title: str, first: str, parts: Mapping[str, tuple[Counts, Coun
     columns: dict[str, dict[str, str]] = {}
     for i in (0, 1):
         for name in dict.fromkeys(name for counts in parts.values() for name in counts[i]):
-            columns[name] = {
+            columns[f"{name} (class)" if name in columns else name] = {
                 part: count(counts[i].get(name, 0)) if counts[i] else "–" for part, counts in parts.items()
             }
     return text_tables(title, first, columns, len(columns) or 1)

@@ -15,16 +15,9 @@ from tropho.paths import Paths
 from tropho.submission.submission_log import LEDGER
 from tropho.tables import BOXES, IMAGES, ISSUES, LABEL_ISSUES, SPLITS, read_csv
 
-SCHEMAS = (
-    IMAGES,
-    BOXES,
-    ISSUES,
-    SPLITS,
-    LABEL_ISSUES,
-    LEDGER,
-    dict.fromkeys(("class", "quantity", "metric"), "string"),
-)
-TEXT_COLUMNS = {name: dtype for schema in SCHEMAS for name, dtype in schema.items() if dtype == "string"}
+SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, LABEL_ISSUES, LEDGER)
+TEXT_COLUMNS = dict.fromkeys(("class", "quantity", "metric"), "string")
+TEXT_COLUMNS |= {name: dtype for schema in SCHEMAS for name, dtype in schema.items() if dtype == "string"}
 """Columns that are text in every table, so that a class called "007" stays text."""
 
 

@@ -218,11 +218,10 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
     columns = ["file", "written", "cross-validated", "95 % interval", "public", "private"]
     note = f"Record a public score with `tropho leaderboard --record {reader.task.name} SCORE`."
     plot = plot_cv_vs_leaderboard(ledger)
-    alt = "Public score over cross-validated score, one point a submission, and the line of equal scores."
     return [
         *(Text(warning, warn=True) for warning in cv_gap_warnings(ledger)),
         Table("Submissions, newest first", columns, rows, 2, note),
-        *(chart(plot, "Leaderboard against cross-validation", alt) if plot else []),
+        *(chart(plot, "cv_vs_leaderboard") if plot else []),
     ]
 
 

@@ -84,13 +84,9 @@ def training(reader: Reader) -> Section:
     if (curves := plot_learning_curves(histories)) is None:
         blocks.append(Text("No epoch has been recorded."))
     else:
-        alt = f"Training loss, validation score and learning rate over the epochs, {len(histories)} fold(s)."
-        blocks.extend(chart(curves, "Learning curves; the best epoch is marked", alt))
+        blocks.extend(chart(curves, "learning_curves"))
     if (layers := plot_layer_stats(histories)) is not None:
-        alt = (
-            "Gradient norms, deviation of outputs and inactive units of each layer at the first, middle and last epoch."
-        )
-        blocks.extend(chart(layers, "Statistics of each layer", alt))
+        blocks.extend(chart(layers, "layer_stats"))
     blocks.append(_changed_settings(settings, reader.yaml(reader.paths.root / "params.yaml").get("defaults")))
     return Section("training", "Training", blocks)
 
