@@ -45,11 +45,6 @@ def test_split_counts_labels_of_each_fold(tmp_path, rng, settings):
     assert list(table.columns) == ["part", "images", "groups", "Parasitized", "Uninfected"]
 
 
-def test_split_gives_no_reason_without_a_record(cells_reader):
-    cells_reader.paths.splits.with_suffix(".json").unlink()
-    assert split(cells_reader).blocks[0].text == "Training images left out: 1."
-
-
 def test_data_names_further_facts_in_words(cells_reader):
     summary = {
         "colour_modes": {"a_b": {"L": 1.0}},

@@ -97,6 +97,13 @@ def missing_stage(stage: str, task: str, sentence: str) -> Text:
     return Text(f"{sentence} yet; run `tropho {stage} {task}`, or `dvc repro`.")
 
 
+def bullets(sentences: Any, title: str = "") -> list[Block]:
+    """List sentences from a JSON file below a title; no block if there are none."""
+    if not isinstance(sentences, list) or not sentences:
+        return []
+    return [*([Text(title)] if title else []), List([str(sentence) for sentence in sentences])]
+
+
 def key_values(values: Mapping[str, Any]) -> KeyValues:
     """Format named values of any type."""
     return KeyValues([(humanize(name), format_value(value)) for name, value in values.items()])

@@ -10,10 +10,10 @@ from tropho.plots.format_numbers import as_number, count, format_value, humanize
 from tropho.report.blocks import (
     Block,
     Details,
-    List,
     Section,
     Table,
     Text,
+    bullets,
     figures,
     key_values,
     missing_stage,
@@ -51,11 +51,7 @@ def data(reader: Reader) -> Section:
     summary, images = reader.json(folder / "summary.json"), reader.table(folder / "images.csv")
     if not summary and images is None:
         return Section("data", "Data", [missing_stage("audit", reader.task.name, "The data has not been audited")])
-    notes = summary.get("notes")
-    if isinstance(notes, list) and notes:
-        blocks.append(List([str(note) for note in notes]))
-    elif missing := as_number(summary.get("missing")):
-        blocks.append(Text(f"{count(missing)} images are listed in the tables but missing.", warn=True))
+    blocks.extend(bullets(summary.get("notes")))
     blocks.extend(_image_counts(images, reader.table(folder / "boxes.csv")))
     blocks.extend(_issues(reader.table(folder / "issues.csv")))
     blocks.extend(figures(reader.pictures(folder / "figures")))
@@ -144,7 +140,6 @@ def _example(row: pd.Series) -> list[str]:
 
 def split(reader: Reader) -> Section:
     """Show what each fold holds, and which training images are left out."""
-    blocks: list[Block] = []
     splits = reader.table(reader.paths.splits)
     if splits is None or not set(SPLITS) <= set(splits):
         return Section("split", "Split", [missing_stage("split", reader.task.name, "The images have not been split")])
@@ -152,14 +147,8 @@ def split(reader: Reader) -> Section:
     if images is not None and {"image_id", "label", "width", "height"} <= set(images):
         splits = splits.merge(images[["image_id", "label", "width", "height"]], on="image_id", how="left")
         splits["size"] = sizes_of(splits[["width", "height"]].apply(pd.to_numeric, errors="coerce").astype("Int64"))
-    notes = reader.json(reader.paths.splits.with_suffix(".json")).get("notes")
-    excluded = int((splits["subset"] == "excluded").sum())
-    if isinstance(notes, list) and notes:
-        blocks.append(List([str(note) for note in notes]))
-    elif excluded:
-        blocks.append(Text(f"Training images left out: {count(excluded)}."))
-    blocks.extend(_folds(splits, reader.table(reader.paths.audit / "boxes.csv")))
-    return Section("split", "Split", blocks)
+    notes = bullets(reader.json(reader.paths.splits.with_suffix(".json")).get("notes"))
+    return Section("split", "Split", [*notes, *_folds(splits, reader.table(reader.paths.audit / "boxes.csv"))])
 
 
 def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:

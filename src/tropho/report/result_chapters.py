@@ -20,10 +20,10 @@ from tropho.report.blocks import (
     Details,
     Heading,
     KeyValues,
-    List,
     Section,
     Table,
     Text,
+    bullets,
     chart,
     figures,
     key_values,
@@ -106,8 +106,7 @@ def evaluation(reader: Reader) -> Section:
         )
     notes = reader.json(folder / "notes.json")
     for subset, title in SUBSETS.items():
-        if isinstance(notes.get(subset), list) and notes[subset]:
-            blocks += [Text(f"Notes on the results, {title}:"), List([str(note) for note in notes[subset]])]
+        blocks.extend(bullets(notes.get(subset), f"Notes on the results, {title}:"))
     blocks.extend(_drawn_names(reader.json(reader.paths.audit / "summary.json").get("classes")))
     blocks.extend(overall_table(metrics, reader))
     for subset, title in SUBSETS.items():

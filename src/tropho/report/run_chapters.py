@@ -19,7 +19,7 @@ def tuning(reader: Reader) -> Section | None:
     """Show the search, its best trials and the chosen settings; None if no search was asked for or made."""
     folder = reader.paths.search
     trials = reader.table(folder / "trials.csv")
-    choice = reader.yaml(reader.paths.choice) or reader.yaml(folder / "choice.yaml")
+    choice = reader.yaml(reader.paths.choice)
     if (trials is None or trials.empty) and not choice:
         if not reader.task.tune.trials:
             return None
@@ -106,10 +106,8 @@ def _used_settings(reader: Reader) -> dict[str, Any]:
 
 def _trained_settings(reader: Reader) -> dict[str, Any] | None:
     """Read the settings that the models were trained with; None if they are not recorded."""
-    models = reader.paths.models
-    for path in [models / "config.yaml", *sorted(models.glob("fold*/config.yaml"))]:
-        saved = reader.yaml(path)
-        saved = saved.get("settings", saved)
+    for path in sorted(reader.paths.models.glob("fold*/config.yaml")):
+        saved = reader.yaml(path).get("settings")
         if isinstance(saved, dict) and isinstance(saved.get("train"), dict):
             return saved
     return None
