@@ -24,6 +24,7 @@ NAMES = {
 LEADING = ("ap", "map50", "map50_95", "precision", "recall", "ppv", "tpr", "f1", "roc_auc", "pr_auc", "support")
 SYNONYMS = {"ppv": "precision", "tpr": "recall"}
 COUNTS = ("tp", "fn", "fp", "tn", "support", "images", "boxes", "truths", "predictions")
+"""Metrics that are whole numbers."""
 
 
 def score(value: Any) -> str:
@@ -106,16 +107,6 @@ def humanize(name: object) -> str:
 def metric_name(name: str) -> str:
     """Name a metric as tables show it."""
     return NAMES.get(name, humanize(name))
-
-
-def class_metric_name(name: str) -> str:
-    """Name a metric of one class, whose mean average precision is an average precision."""
-    return metric_name(name).replace("mAP", "AP")
-
-
-def is_count(name: str) -> bool:
-    """Whether the metric counts things."""
-    return name in COUNTS
 
 
 def leading_metrics(names: Sequence[str]) -> list[str]:

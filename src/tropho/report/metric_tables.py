@@ -3,15 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tropho.plots.format_numbers import (
-    as_number,
-    class_metric_name,
-    count,
-    is_count,
-    leading_metrics,
-    metric_name,
-    score,
-)
+from tropho.plots.format_numbers import COUNTS, as_number, count, leading_metrics, metric_name, score
 from tropho.report.blocks import Block, Details, Text, text_tables
 from tropho.report.reader import Reader
 
@@ -54,7 +46,7 @@ def _interval(row: Mapping[Any, Any]) -> Interval:
 
 def with_interval(metric: str, value: Any, interval: Interval = (None, None)) -> str:
     """Format a metric with its interval, such as "0.812 [0.790, 0.833]"; no brackets if there is none."""
-    text = count if is_count(metric) else score
+    text = count if metric in COUNTS else score
     if None in interval or as_number(value) is None:
         return text(value)
     return f"{text(value)} [{text(interval[0])}, {text(interval[1])}]"
@@ -89,7 +81,7 @@ def class_tables(values: Metrics, leading: bool) -> list[Block]:
             columns.setdefault(metric, {})[name] = with_interval(metric, value)
     first = leading_metrics(list(columns))
     shown = first if leading else [metric for metric in columns if metric not in first]
-    named = {class_metric_name(metric): columns[metric] for metric in shown}
+    named = {metric_name(metric).replace("mAP", "AP"): columns[metric] for metric in shown}
     return text_tables("By class", "class", named, METRICS_PER_TABLE)
 
 
