@@ -3,7 +3,6 @@
 import io
 import logging
 
-import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -30,9 +29,7 @@ def test_embed_image_keeps_size_of_charts_in_inches():
     assert (chart.width, chart.height) == (192, 96)
 
 
-def test_embed_image_lays_transparency_on_white_and_skips_broken_files(tmp_path, caplog):
-    Image.fromarray(np.zeros((8, 8, 4), np.uint8)).save(tmp_path / "clear.png")
-    assert embed_image(tmp_path / "clear.png", "", "") is not None
+def test_embed_image_skips_broken_files(tmp_path, caplog):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
     with caplog.at_level(logging.WARNING):
         assert embed_image(tmp_path / "broken.png", "", "") is None

@@ -72,10 +72,12 @@ def _by_class(
     np.add.at(counts, (true, predicted), 1)
     probabilities = known[[f"p_{name}" for name in shown]].to_numpy(np.float64)  # (N, C)
     curves = classification_curves(true, probabilities, shown)
+    lines = {name: (c.recall, c.precision, float(c.average_precision())) for name, c in curves.items()}
+    shares = {name: float(c.positives / (c.positives + c.negatives)) for name, c in curves.items()}
     figures = {
         "confusion": panels.confusion(counts, names, names, "True and predicted classes"),
         "roc": roc(curves),
-        "precision_recall": _precision_recall(curves),
+        "precision_recall": panels.precision_recall(lines, shares),
         "f_threshold": panels.f_over_threshold(curves, thresholds, beta, "threshold"),
         "scores": scores(true, probabilities, shown),
         "per_class": per_class(counts, shown),
@@ -99,14 +101,6 @@ def roc(curves: Curves) -> Figure:
         axes.plot(fpr, tpr, style.line_of(index), color=style.colour_of(index), linewidth=2, label=text)
     style.legend(axes, outside=True)
     return figure
-
-
-def _precision_recall(curves: Curves) -> Figure:
-    lines = {
-        name: (points.recall, points.precision, float(points.average_precision())) for name, points in curves.items()
-    }
-    shares = {name: float(points.positives / (points.positives + points.negatives)) for name, points in curves.items()}
-    return panels.precision_recall(lines, shares)
 
 
 def reliability(true: np.ndarray, stages: Mapping[str, np.ndarray]) -> Figure:
