@@ -81,9 +81,9 @@ def classification_dataset(raw: Path, count: int, rng: np.random.Generator, clas
     logits = rng.normal(0, 1, (count, len(classes)))
     logits[np.arange(count), true] += 2.2
     values = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    images["label"] = pd.Series([classes[each] for each in true], dtype="string")
+    images["label"] = pd.Series([classes[i] for i in true], dtype="string")
     predictions = pd.DataFrame({"image_id": images["image_id"]})
-    predictions["label"] = pd.Series([classes[each] for each in values.argmax(axis=1)], dtype="string")
+    predictions["label"] = pd.Series([classes[i] for i in values.argmax(axis=1)], dtype="string")
     predictions[[f"p_{name}" for name in classes]] = values
     return Dataset(raw, images, conform(pd.DataFrame(columns=list(BOXES)[:-1]), BOXES), predictions, classes)
 
@@ -147,7 +147,7 @@ def write_runs(root: Path, task: str, dataset: Dataset, settings: dict, folds: i
                 "epoch": epochs,
                 "loss": 1.8 * np.exp(-epochs / 4) + 0.2 + 0.03 * fold,
                 "lr": 1e-3 * np.sin(epochs / 8 * np.pi),
-                "score": [None if each % 2 else 0.8 - 0.6 / each - 0.02 * fold for each in epochs],
+                "score": [None if epoch % 2 else 0.8 - 0.6 / epoch - 0.02 * fold for epoch in epochs],
                 "seconds": 12.5,
             }
         )

@@ -81,7 +81,7 @@ def tree(complete, tmp_path, monkeypatch):
 
 def test_render_page_shows_all(text):
     page = Page(text)
-    assert [each["id"] for each in page.all("section")] == ["headline", *CHAPTERS]
+    assert [tag["id"] for tag in page.all("section")] == ["headline", *CHAPTERS]
     for words in (
         "0.873",
         "out of fold: 0.811",
@@ -101,8 +101,8 @@ def test_render_page_shows_all(text):
 
 def test_render_page_is_self_contained(text):
     page = Page(text)
-    assert all(each["src"].startswith("data:image/") for each in page.all("img"))
-    assert all(each["href"].startswith(("#", "data:")) for each in page.all("a") + page.all("link"))
+    assert all(tag["src"].startswith("data:image/") for tag in page.all("img"))
+    assert all(tag["href"].startswith(("#", "data:")) for tag in page.all("a") + page.all("link"))
     assert not page.all("script")
     assert not re.search(r"https?://|@import|url\(", text)
 
@@ -166,7 +166,7 @@ def test_render_page_survives_a_missing_or_broken_file(tree, settings, name, con
     if content is not None:
         path.write_bytes(content)
     page = Page(render_page(settings("smear_demo"), Paths(tree, "smear_demo")))
-    assert [each["id"] for each in page.all("section")][:2] == ["headline", "data"]
+    assert [tag["id"] for tag in page.all("section")][:2] == ["headline", "data"]
 
 
 def test_render_page_without_search_has_no_tuning_chapter(tree, settings):
@@ -174,4 +174,4 @@ def test_render_page_without_search_has_no_tuning_chapter(tree, settings):
     (tree / "data" / "tuned" / "smear_demo.yaml").write_text("{}\n")
     task = settings("smear_demo", **{"tune.trials": 0})
     page = Page(render_page(task, Paths(tree, "smear_demo")))
-    assert "tuning" not in [each["id"] for each in page.all("section")]
+    assert "tuning" not in [tag["id"] for tag in page.all("section")]

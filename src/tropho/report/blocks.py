@@ -133,7 +133,7 @@ def text_tables(
 def figures(paths: Sequence[Path]) -> list[Block]:
     """Embed image files with their captions, charts before photos; no block if none can be read."""
     pictures = [embed_image(path, *captions.caption(path)) for path in sorted(paths, key=captions.position)]
-    known = sorted((each for each in pictures if each), key=lambda picture: not picture.chart)
+    known = sorted(filter(None, pictures), key=lambda picture: not picture.chart)
     return [Pictures(known)] if known else []
 
 

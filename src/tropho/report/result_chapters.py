@@ -241,7 +241,7 @@ def reproduce(reader: Reader) -> Section:
         ]
     )
     facts = {"Python": platform.python_version(), **_versions()}
-    run_ids = [str(each.get("run_id") or "") for each in (run, *folds_of(run))]
+    run_ids = [str(part.get("run_id") or "") for part in (run, *folds_of(run))]
     if any(run_ids):
         facts["MLflow runs"] = ", ".join(filter(None, run_ids))
     versions = Details("Versions that wrote this page, and runs", [KeyValues(list(facts.items()))])
