@@ -37,7 +37,7 @@ def record_score(root: Path, task: str, public: float, private: float | None, fi
 
     Without the first digits of a file's hash it is the file that stands in submissions/, or else the newest one.
     """
-    from tropho.plots.cv_vs_leaderboard import agreement_chart
+    from tropho.plots.cv_vs_leaderboard import plot_cv_vs_leaderboard
     from tropho.plots.style import save
 
     paths = Paths(root, task_settings(task, load_params(root / "params.yaml")).name)
@@ -46,7 +46,7 @@ def record_score(root: Path, task: str, public: float, private: float | None, fi
         present = sha256_of(paths.submission)
         file = present if present in set(ledger["sha256"]) else None
     row = record(paths.ledger, paths.ledger_copy, public, private, file).iloc[0]
-    chart = agreement_chart(read_ledger(paths.ledger, paths.ledger_copy))
+    chart = plot_cv_vs_leaderboard(read_ledger(paths.ledger, paths.ledger_copy))
     if chart is not None:
         save(chart, paths.leaderboard)
     return (

@@ -18,7 +18,7 @@ from tropho.metrics.classification_metrics import classification_intervals, clas
 from tropho.metrics.confusion import quantities_table, threshold_table
 from tropho.metrics.thresholds import best_threshold, unreachable_recall
 from tropho.plots.classification_plots import classification_figures
-from tropho.plots.heat_maps import examples, heat_map_sheets
+from tropho.plots.grad_cam import pick_examples, plot_grad_cam
 from tropho.tasks.classification_task import ClassificationTask
 
 
@@ -109,12 +109,12 @@ class ClassificationEvaluator:
         labels = truth.images[["image_id", "label"]]
         table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
         table = table.assign(confidence=table[self.task.columns].max(axis=1))
-        table = examples(table, self.task.settings.evaluate.gallery_images // 3)
+        table = pick_examples(table, self.task.settings.evaluate.gallery_images // 3)
         if table.empty:
             return []
         samples = torch.stack([self.task.sample(pack[image_id])[0] for image_id in table["image_id"]])
         try:
-            drawn = heat_map_sheets(model, table, samples, self.task.classes, folder)
+            drawn = plot_grad_cam(model, table, samples, self.task.classes, folder)
         except ImportError:
             return ["There are no Grad-CAM maps: `make setup` installs grad-cam, without which none are drawn."]
         name = self.task.settings.model.name

@@ -1,4 +1,4 @@
-"""Figures of class predictions: confusion, ROC, PR, reliability, thresholds, scores, galleries."""
+"""Plots of class predictions: confusion, ROC, precision-recall, reliability, thresholds, scores, galleries."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,8 @@ from tropho.metrics.threshold_sweep import ThresholdSweep, ratio
 from tropho.plots import galleries, panels, style
 
 BINS = 10
-OTHERS = "all others"
+OTHER_CLASSES = "all others"
+Curves = Mapping[str, ThresholdSweep]
 
 
 def classification_figures(
@@ -23,66 +24,71 @@ def classification_figures(
     predictions: pd.DataFrame,
     classes: Sequence[str],
     reader: ImageReader,
-    to: Path,
+    folder: Path,
     beta: float = 1.0,
     gallery: int = 24,
     thresholds: Mapping[str, Any] | None = None,
     uncalibrated: pd.DataFrame | None = None,
 ) -> None:
-    """Write PNG figures into the folder `to`; those that need a truth only where there is one.
+    """Write PNG plots; those that need labels only if there are labelled images.
 
     Args:
-        truth: columns image_id, label (empty where unknown), path (below the reader's folder).
+        truth: columns image_id, label (empty if unknown), path (below the reader's folder).
         predictions: columns image_id, label, p_<class>; images that are not in `truth` are ignored.
         classes: in the order of their numbers.
         reader: of the original images; those that can't be read are left out of the galleries.
-        to: folder, made if needed.
-        beta: of the F-beta over threshold.
-        gallery: most pictures a gallery may have; 0 = no gallery.
-        thresholds: {class: threshold or {"threshold": ...}} chosen on validation, to be marked.
-        uncalibrated: `predictions` before a temperature was applied, for the reliability diagram.
+        folder: made if needed.
+        beta: of F-beta over the threshold.
+        gallery: images a gallery at most; 0 = no gallery.
+        thresholds: {class: threshold or {"threshold": ...}} to mark.
+        uncalibrated: `predictions` before temperature scaling, for the reliability diagram.
     """
     table = predictions.merge(truth[["image_id", "label", "path"]], on="image_id", suffixes=("", "_true"))
-    galleries.class_galleries(table, classes, reader, to, gallery)
+    galleries.class_galleries(table, classes, reader, folder, gallery)
     known = table[table["label_true"].isin(classes)]
     if known.empty:
         return
+    columns = [f"p_{name}" for name in classes]
+    stages = {"as predicted": known[columns].to_numpy(np.float64)}
+    if uncalibrated is not None:
+        raw = uncalibrated.set_index("image_id").loc[known["image_id"], columns].to_numpy(np.float64)
+        if not np.allclose(raw, stages["as predicted"]):
+            stages = {"as trained": raw, "with temperature": stages["as predicted"]}
     numbers = {name: number for number, name in enumerate(classes)}
     true = known["label_true"].map(numbers).to_numpy(np.int64)
-    probabilities = known[[f"p_{name}" for name in classes]].to_numpy(np.float64)
-    shown, left_out = shown_classes(known["label_true"], list(classes))
-    rest = [OTHERS] if left_out else []
-    place = {name: number for number, name in enumerate(shown)}
-    counts = np.zeros((len(shown) + len(rest), len(shown) + len(rest)), np.int64)
-    rows, columns = (known[each].map(place).fillna(len(shown)).to_numpy(np.int64) for each in ("label_true", "label"))
-    np.add.at(counts, (rows, columns), 1)
-    of_shown = probabilities[:, [numbers[name] for name in shown]]
-    curves = classification_curves(rows, of_shown, shown)
-    stages = {"as predicted": probabilities}
-    if uncalibrated is not None and not np.allclose(_of(uncalibrated, known, classes), probabilities):
-        stages = {"as trained": _of(uncalibrated, known, classes), "with temperature": probabilities}
+    style.save(reliability(true, stages), folder / "reliability.png")
+    _by_class(known, classes, folder, beta, thresholds)
+
+
+def _by_class(
+    known: pd.DataFrame, classes: Sequence[str], folder: Path, beta: float, thresholds: Mapping[str, Any] | None
+) -> None:
+    """Write the plots with one curve or panel a class, of the most frequent classes if there are many."""
+    shown, note = shown_classes(known["label_true"], list(classes))
+    names = [*shown, *([OTHER_CLASSES] if note else [])]
+    index = {name: i for i, name in enumerate(shown)}
+    true, predicted = (known[key].map(index).fillna(len(shown)).to_numpy(np.int64) for key in ("label_true", "label"))
+    counts = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    probabilities = known[[f"p_{name}" for name in shown]].to_numpy(np.float64)  # (N, C)
+    curves = classification_curves(true, probabilities, shown)
+    lines = {name: (c.recall, c.precision, float(c.average_precision())) for name, c in curves.items()}
+    shares = {name: float(c.positives / (c.positives + c.negatives)) for name, c in curves.items()}
     figures = {
-        "confusion": panels.confusion(counts, [*shown, *rest], [*shown, *rest], "True and predicted classes"),
+        "confusion": panels.confusion(counts, names, names, "True and predicted classes"),
         "roc": roc(curves),
-        "precision_recall": _precision_recall(curves),
-        "reliability": reliability(true, stages),
+        "precision_recall": panels.precision_recall(lines, shares),
         "f_threshold": panels.f_over_threshold(curves, thresholds, beta, "threshold"),
-        "scores": scores(rows, of_shown, shown),
+        "scores": scores(true, probabilities, shown),
         "per_class": per_class(counts, shown),
     }
     for name, figure in figures.items():
-        style.footnote(figure, left_out if name != "reliability" else "")
-        style.save(figure, to / f"{name}.png")
+        style.footnote(figure, note)
+        style.save(figure, folder / f"{name}.png")
 
 
-def _of(predictions: pd.DataFrame, known: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """Probabilities (N, C) of the images of `known`, in its order."""
-    rows = predictions.set_index("image_id").loc[known["image_id"]]
-    return rows[[f"p_{name}" for name in classes]].to_numpy(np.float64)
-
-
-def roc(curves: Mapping[str, ThresholdSweep]) -> Figure:
-    """True positive rate over false positive rate, one class against the rest, with the areas."""
+def roc(curves: Curves) -> Figure:
+    """Plot the true over the false positive rate, each class against the rest, with areas in the legend."""
     figure, (axes,) = style.subplots(1, 1, style.HALF)
     style.title(axes, "ROC, each class against the rest")
     style.label(axes, "false positive rate", "true positive rate")
@@ -90,48 +96,37 @@ def roc(curves: Mapping[str, ThresholdSweep]) -> Figure:
     axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":")
     for index, (name, points) in enumerate(curves.items()):
         area = float(points.roc_auc())
-        told = "undefined" if np.isnan(area) else f"AUC {area:.3f}"
-        across, up = np.insert(points.fall_out, 0, 0.0), np.insert(points.recall, 0, 0.0)
-        text = f"{style.plain(name)}: {told}"
-        colour = style.colour_of(index)
-        axes.plot(across, up, style.line_of(index), color=colour, linewidth=2, label=text)
+        text = f"{style.plain(name)}: {'undefined' if np.isnan(area) else f'AUC {area:.3f}'}"
+        fpr, tpr = np.insert(points.fall_out, 0, 0.0), np.insert(points.recall, 0, 0.0)
+        axes.plot(fpr, tpr, style.line_of(index), color=style.colour_of(index), linewidth=2, label=text)
     style.legend(axes, outside=True)
     return figure
 
 
-def _precision_recall(curves: Mapping[str, ThresholdSweep]) -> Figure:
-    lines = {
-        name: (points.recall, points.precision, float(points.average_precision())) for name, points in curves.items()
-    }
-    shares = {name: float(points.positives / (points.positives + points.negatives)) for name, points in curves.items()}
-    return panels.precision_recall(lines, shares)
-
-
 def reliability(true: np.ndarray, stages: Mapping[str, np.ndarray]) -> Figure:
-    """How often predictions are right at each confidence, with how many there are of it.
+    """Plot the accuracy at each confidence, and the number of images at it.
 
     Args:
         true: (N,) class numbers.
-        stages: probabilities (N, C) by name, such as before and after a temperature.
+        stages: name -> probabilities (N, C), such as before and after temperature scaling.
     """
     figure, (axes, bars) = style.subplots(2, 2, style.HALF)
     style.title(axes, "Reliability")
-    style.label(axes, "mean confidence", "share that is right")
+    style.label(axes, "mean confidence", "accuracy")
     style.unit_square(axes)
     axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":", label="calibrated")
-    for number, (name, probabilities) in enumerate(stages.items()):
+    for i, (name, probabilities) in enumerate(stages.items()):
         bins = reliability_bins(true, probabilities, BINS)
         bins = bins[bins["count"] > 0]
-        share, colour = bins["accuracy"], style.colour_of(len(stages) - 1 - number)
-        told = f"{name}: ECE {float(calibration_error(true, probabilities)):.3f}"
-        error = np.sqrt(share * (1 - share) / bins["count"])
-        axes.errorbar(bins["confidence"], share, error, marker="o", markersize=4, color=colour, label=told)
-        middle = (bins["low"] + bins["high"]) / 2
+        accuracy, colour = bins["accuracy"], style.colour_of(len(stages) - 1 - i)
+        label = f"{name}: ECE {float(calibration_error(true, probabilities)):.3f}"
+        error = np.sqrt(accuracy * (1 - accuracy) / bins["count"])
+        axes.errorbar(bins["confidence"], accuracy, error, marker="o", markersize=4, color=colour, label=label)
         width = 0.9 / BINS / len(stages)
-        place = middle + (number - (len(stages) - 1) / 2) * width
-        bars.bar(place, bins["count"], width, color=colour, label=name if len(stages) > 1 else "")
+        x = (bins["low"] + bins["high"]) / 2 + (i - (len(stages) - 1) / 2) * width
+        bars.bar(x, bins["count"], width, color=colour, label=name if len(stages) > 1 else "")
     style.legend(axes)
-    style.title(bars, "Predictions at each confidence")
+    style.title(bars, "Images at each confidence")
     style.label(bars, "confidence", "images")
     bars.set_xlim(-0.02, 1.02)
     if len(stages) > 1:
@@ -140,12 +135,17 @@ def reliability(true: np.ndarray, stages: Mapping[str, np.ndarray]) -> Figure:
 
 
 def scores(true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Figure:
-    """A panel a class: its probability, for images of the class and for the others."""
+    """Plot one panel a class: its probability in images of the class and in the others.
+
+    Args:
+        true: (N,) columns of `probabilities`.
+        probabilities: (N, C).
+        classes: C names.
+    """
     figure, axes = style.small_panels(len(classes))
-    for number, (name, panel) in enumerate(zip(classes, axes, strict=True)):
-        mine = true == number
-        groups = {name: probabilities[mine, number], "others": probabilities[~mine, number]}
-        panels.histograms(panel, groups, (style.colour_of(number), style.FAINT))
+    for i, (name, panel) in enumerate(zip(classes, axes, strict=True)):
+        groups = {name: probabilities[true == i, i], "others": probabilities[true != i, i]}
+        panels.histograms(panel, groups, (style.colour_of(i), style.FAINT))
         style.title(panel, f"P({style.plain(name, 20)})")
         style.label(panel, "probability", "share of images")
         style.legend(panel)
@@ -153,8 +153,8 @@ def scores(true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) 
 
 
 def per_class(counts: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Precision, recall and F1 from confusion counts (true, predicted), the first of which are of `classes`."""
-    right, true, found = (each[: len(classes)] for each in (np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)))
-    f1 = np.where(true > 0, ratio(2 * right, true + found), np.nan)
-    values = {"precision": ratio(right, found), "recall": ratio(right, true), "F1": f1}
+    """Plot precision, recall and F1 of the first classes of a confusion matrix (true, predicted)."""
+    tp, n_true, n_pred = (part[: len(classes)] for part in (np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)))
+    f1 = np.where(n_true > 0, ratio(2 * tp, n_true + n_pred), np.nan)
+    values = {"precision": ratio(tp, n_pred), "recall": ratio(tp, n_true), "F1": f1}
     return panels.grouped_bars(values, classes, "Precision, recall and F1 by class")

@@ -1,11 +1,34 @@
-"""Numbers as people read them: enough digits to compare by, no more."""
+"""Format numbers for readers, and name metrics."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+NAMES = {
+    "leaderboard_map": "leaderboard mAP",
+    "ap": "AP (leaderboard)",
+    "map50": "mAP50",
+    "map50_95": "mAP50–95",
+    "f1": "F1",
+    "roc_auc": "ROC AUC",
+    "pr_auc": "PR AUC",
+    "fowlkes_mallows": "Fowlkes–Mallows",
+    "f_beta": "F-beta",
+    "ece": "calibration error (ECE)",
+    "tpr": "TPR (recall)",
+    "ppv": "PPV (precision)",
+    "lr_plus": "LR+",
+    "lr_minus": "LR−",
+    **{name: name.upper() for name in ("mcc", "fnr", "fpr", "tnr", "fdr", "npv", "for", "dor", "tp", "fn", "fp", "tn")},
+}
+LEADING = ("ap", "map50", "map50_95", "precision", "recall", "ppv", "tpr", "f1", "roc_auc", "pr_auc", "support")
+SYNONYMS = {"ppv": "precision", "tpr": "recall"}
+COUNTS = ("tp", "fn", "fp", "tn", "support", "images", "boxes", "truths", "predictions")
+"""Metrics that are whole numbers."""
 
 
 def score(value: Any) -> str:
-    """A metric with three decimals (four digits above ten); "undefined" for None and NaN."""
+    """Format a metric with three decimals (four digits above ten); "undefined" for None and NaN."""
     number = as_number(value)
     if number is None:
         return "undefined"
@@ -16,15 +39,13 @@ def score(value: Any) -> str:
 
 
 def count(value: Any) -> str:
-    """A whole number with thousands apart; other things as text."""
+    """Format a count with thousands separated, its fraction with one decimal; "undefined" for None and NaN."""
     number = as_number(value)
-    if number is None or not number.is_integer():
-        return str(value)
-    return f"{int(number):,}"
+    return "undefined" if number is None else f"{number:,.1f}".removesuffix(".0")
 
 
 def format_value(value: Any) -> str:
-    """A value of any type: whole numbers as counts, others with four digits, lists joined, None as a dash."""
+    """Format a value of any type: integers as counts, floats with four digits, lists joined, None as a dash."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, bool):
@@ -34,34 +55,30 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(format_value(each) for each in value) or "none"
+        return ", ".join(format_value(item) for item in value) or "none"
     if isinstance(value, dict):
-        return ", ".join(_pair(key, each) for key, each in value.items()) or "none"
+        pairs = [(key, format_value(item), isinstance(item, (dict, list)) and item) for key, item in value.items()]
+        return ", ".join(f"{key}: ({text})" if nested else f"{key}: {text}" for key, text, nested in pairs) or "none"
     return str(value)
 
 
-def _pair(key: Any, value: Any) -> str:
-    told = format_value(value)
-    return f"{key}: ({told})" if isinstance(value, (dict, list)) and value else f"{key}: {told}"
-
-
 def duration(seconds: Any) -> str:
-    """Seconds as "42 s", "3 min 20 s" or "2 h 05 min"; a dash when unknown."""
+    """Format seconds as "42 s", "3 min 20 s" or "2 h 05 min"; a dash if unknown."""
     number = as_number(seconds)
     if number is None or math.isinf(number):
         return "–"
     if number < 1:
         return f"{number:.2f} s"
-    whole = round(number)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    total = round(number)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
-def size(number_of_bytes: Any) -> str:
-    """Bytes as kB or MB, decimal; a dash when unknown."""
+def file_size(number_of_bytes: Any) -> str:
+    """Format bytes as kB, MB or GB, decimal; a dash if unknown."""
     number = as_number(number_of_bytes)
     if number is None:
         return "–"
@@ -72,7 +89,7 @@ def size(number_of_bytes: Any) -> str:
 
 
 def as_number(value: Any) -> float | None:
-    """A finite or infinite float; None for NaN and for what is not a number."""
+    """Convert to a float, which may be infinite; None for NaN and for what is no number."""
     if isinstance(value, bool) or value is None:
         return None
     try:
@@ -83,5 +100,16 @@ def as_number(value: Any) -> float | None:
 
 
 def humanize(name: object) -> str:
-    """A key as people read it: "image_sizes" -> "image sizes"."""
+    """Turn a key into words: "image_sizes" -> "image sizes"."""
     return str(name).replace("_", " ").strip()
+
+
+def metric_name(name: str) -> str:
+    """Name a metric as tables show it."""
+    return NAMES.get(name, humanize(name))
+
+
+def leading_metrics(names: Sequence[str]) -> list[str]:
+    """Pick the metrics by class that matter most, in order, without synonyms; the first six if none is known."""
+    known = [name for name in LEADING if name in names and SYNONYMS.get(name) not in names]
+    return known or list(names[:6])

@@ -1,4 +1,4 @@
-"""Charts that both kinds of task use: precision over recall, F over the threshold, confusion, bars."""
+"""Charts of both kinds of task: precision-recall, F over the threshold, confusion, histograms, bars."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,33 +12,33 @@ from tropho.plots import style
 
 
 def threshold_of(thresholds: Mapping[str, Any] | None, name: str) -> float | None:
-    """The threshold of a class in what a task's `thresholds` returned: a number, or in a dict."""
-    chosen = (thresholds or {}).get(name)
-    if isinstance(chosen, Mapping):
-        chosen = chosen.get("threshold")
-    return None if chosen is None else float(chosen)
+    """Read the threshold of a class, a number or {"threshold": number}; None if there is none."""
+    value = (thresholds or {}).get(name)
+    if isinstance(value, Mapping):
+        value = value.get("threshold")
+    return None if value is None else float(value)
 
 
 def precision_recall(
     lines: Mapping[str, tuple[np.ndarray, np.ndarray, float]], shares: Mapping[str, float] | None = None
 ) -> Figure:
-    """Precision over recall.
+    """Plot precision over recall.
 
     Args:
-        lines: class -> (recall (K,), precision (K,), area), NaN where undefined; a NaN area says absent.
-        shares: class -> the share of positives, which a guess would reach; drawn as a faint line.
+        lines: class -> recall (K,), precision (K,), area; NaN where undefined, and an area of NaN is labelled absent.
+        shares: class -> share of positives, the precision of a guess; drawn as a faint line.
     """
     figure, (axes,) = style.subplots(1, 1, style.HALF)
     style.title(axes, "Precision over recall")
     style.label(axes, "recall", "precision")
     style.unit_square(axes)
     for index, (name, (recall, precision, area)) in enumerate(lines.items()):
-        colour, told = style.colour_of(index), "absent" if np.isnan(area) else f"AP {area:.3f}"
+        colour, result = style.colour_of(index), "absent" if np.isnan(area) else f"AP {area:.3f}"
         known = np.isfinite(recall) & np.isfinite(precision)
-        first = precision[known][:1]  # the curve starts where recall is still 0
-        across, up = np.append(0 * first, recall[known]), np.append(first, precision[known])
-        text = f"{style.plain(name)}: {told}"
-        axes.plot(across, up, style.line_of(index), color=colour, linewidth=2, label=text)
+        first = precision[known][:1]  # the curve starts at recall 0
+        x, y = np.append(0 * first, recall[known]), np.append(first, precision[known])
+        text = f"{style.plain(name)}: {result}"
+        axes.plot(x, y, style.line_of(index), color=colour, linewidth=2, label=text)
         if shares and name in shares:
             axes.axhline(shares[name], color=colour, linewidth=0.8, linestyle=":")
     style.legend(axes, outside=True)
@@ -46,40 +46,35 @@ def precision_recall(
 
 
 def f_over_threshold(
-    curves: Mapping[str, ThresholdSweep], thresholds: Mapping[str, Any] | None, beta: float, what: str
+    curves: Mapping[str, ThresholdSweep], thresholds: Mapping[str, Any] | None, beta: float, x_label: str
 ) -> Figure:
-    """F-beta over the threshold, a line a class; a dot and a thin line mark the chosen threshold.
+    """Plot F-beta over the threshold, one line a class; a dot and a thin line mark the chosen threshold.
 
-    Without `thresholds` the best of these very predictions is marked, as an open dot.
+    A class without a threshold has an open dot at the best one of these predictions.
     """
     figure, (axes,) = style.subplots(1, 1, style.HALF)
-    style.title(axes, f"F{beta:g} over {what}")
-    style.label(axes, what, f"F{beta:g}")
+    style.title(axes, f"F{beta:g} over {x_label}")
+    style.label(axes, x_label, f"F{beta:g}")
     style.unit_square(axes)
     for index, (name, points) in enumerate(curves.items()):
         score, colour = points.f_beta(beta), style.colour_of(index)
         if len(score) == 0 or np.isnan(score).all():
             axes.plot([], [], style.line_of(index), color=colour, label=f"{style.plain(name)}: absent")
             continue
-        chosen = threshold_of(thresholds, name)
-        mark = float(points.threshold[np.nanargmax(score)]) if chosen is None else chosen
-        height = _height(points, score, mark)
+        given = threshold_of(thresholds, name)
+        mark = float(points.threshold[np.nanargmax(score)]) if given is None else given
+        above = np.flatnonzero(points.threshold >= mark - 1e-12)
+        height = float(score[above[-1]]) if len(above) else 0.0
         text = f"{style.plain(name)}: {height:.3f} at {mark:.2f}"
         axes.step(points.threshold, score, where="pre", color=colour, linestyle=style.line_of(index), label=text)
-        axes.plot(mark, height, "o", color=colour, markerfacecolor="white" if chosen is None else colour)
+        axes.plot(mark, height, "o", color=colour, markerfacecolor="white" if given is None else colour)
         axes.axvline(mark, color=colour, linewidth=0.8, linestyle=":")
     style.legend(axes, outside=True)
     return figure
 
 
-def _height(points: ThresholdSweep, score: np.ndarray, threshold: float) -> float:
-    """The score where everything at or above `threshold` counts; 0 where nothing does."""
-    above = np.flatnonzero(points.threshold >= threshold - 1e-12)
-    return float(score[above[-1]]) if len(above) else 0.0
-
-
 def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str) -> Figure:
-    """Counts (R, C) with the share of each row, dark where the share is high."""
+    """Plot counts (R, C) with their share of the row, dark where the share is high."""
     size = max(3.4, 0.95 * len(columns) + 1.6), max(3.0, 0.75 * len(rows) + 1.4)
     figure, (axes,) = style.subplots(1, 1, size)
     totals = counts.sum(axis=1, keepdims=True)
@@ -98,7 +93,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], t
 
 
 def histograms(axes: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[str]) -> None:
-    """Outlined histograms over 0 to 1, each as a share of its group, so that unequal groups compare."""
+    """Draw outlined histograms over 0..1, each as shares of its group, so that groups of any size compare."""
     edges = np.linspace(0, 1, 26).tolist()
     for (name, values), colour in zip(groups.items(), colours, strict=True):
         if len(values) == 0:
@@ -113,15 +108,22 @@ def histograms(axes: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[s
 def grouped_bars(
     values: Mapping[str, np.ndarray], groups: Sequence[str], title: str, undefined: str = "undef."
 ) -> Figure:
-    """Bars of 0..1 side by side: `values` maps a measure's name to one number a group; `undefined` stands for NaN."""
+    """Plot bars of 0..1 side by side.
+
+    Args:
+        values: measure -> one number a group.
+        groups: names along x.
+        title: of the panel.
+        undefined: text in place of a bar that is NaN.
+    """
     figure, (axes,) = style.subplots(1, 1, (max(style.HALF[0], 0.9 * len(groups) + 1), 3.6))
     width = 0.8 / max(1, len(values))
     for index, (name, heights) in enumerate(values.items()):
         places = np.arange(len(groups)) + (index - (len(values) - 1) / 2) * width
         known = np.nan_to_num(heights)
         bars = axes.bar(places, known, width * 0.92, color=style.colour_of(index), label=name)
-        told = [undefined if np.isnan(height) else f"{height:.2f}" for height in heights]
-        axes.bar_label(bars, told, fontsize=7 if len(groups) > 6 else 8, padding=2, color=style.FAINT)
+        texts = [undefined if np.isnan(height) else f"{height:.2f}" for height in heights]
+        axes.bar_label(bars, texts, fontsize=7 if len(groups) > 6 else 8, padding=2, color=style.FAINT)
     axes.set_ylim(0, 1.1)
     axes.grid(visible=False, axis="x")
     style.class_ticks(axes, groups)

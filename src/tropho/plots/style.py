@@ -1,7 +1,6 @@
-"""One look for every chart: colours that colour-blind readers can tell apart, quiet axes, PNG on white.
+"""Style of all charts: Okabe and Ito's colours for any colour vision (2008), light axes, PNG on white.
 
-Charts are built on `matplotlib.figure.Figure` directly, so that no global pyplot state is kept or changed.
-The colours are those of Okabe and Ito, "Color Universal Design" (2008).
+Charts are `matplotlib.figure.Figure` objects without pyplot's global state.
 """
 
 from collections.abc import Sequence
@@ -11,14 +10,14 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from tropho.files import atomic_path
 from tropho.images.fonts import plain as plain  # noqa: PLC0414 - part of the style
 from tropho.images.fonts import save_png
 
 DPI = 144
-HALF = (5.3, 4.2)  # inches; two such charts stand side by side on the report page
+HALF = (5.3, 4.2)  # inches; two such charts fit side by side on the report page
 THIRD = (3.6, 3.2)
 INK = "#1f2933"
 FAINT = "#5f6b7a"
@@ -28,33 +27,33 @@ LINES = ("-", "--", "-.", ":")
 
 
 def colour_of(index: int) -> str:
-    """The colour of the class (or fold) with this index; repeats after eight."""
+    """Give the colour of a class or fold by its index; repeats after eight."""
     return PALETTE[index % len(PALETTE)]
 
 
 def line_of(index: int) -> str:
-    """The dash pattern that tells apart what shares a colour."""
+    """Give the dash pattern that tells lines of one colour apart."""
     return LINES[index // len(PALETTE) % len(LINES)]
 
 
 def subplots(count: int, columns: int, size: tuple[float, float] = (4.6, 3.6)) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels of `size` inches, at most `columns` a row."""
+    """Make a figure of `count` panels of `size` inches, at most `columns` a row."""
     columns = max(1, min(count, columns))
     rows = -(-count // columns)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", facecolor="white")
-    panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    panels = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
     for panel in panels:
-        quiet(panel)
+        _style_axes(panel)
     return figure, panels
 
 
 def small_panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels, three a row; two where that leaves no gap."""
+    """Make a figure of `count` panels, three a row, or two if that leaves no gap."""
     return subplots(count, 2, HALF) if count in {2, 4} else subplots(count, 3, THIRD)
 
 
-def quiet(axes: Axes) -> None:
-    """Give axes the house's look: two thin spines, a faint grid behind the data, small grey ticks."""
+def _style_axes(axes: Axes) -> None:
+    """Draw two thin spines, a faint grid behind the data, small grey ticks."""
     axes.set_axisbelow(True)
     axes.grid(color=GRID, linewidth=0.8)
     axes.tick_params(colors=FAINT, labelsize=9, length=3)
@@ -66,24 +65,24 @@ def quiet(axes: Axes) -> None:
 
 
 def title(axes: Axes, text: str) -> None:
-    """A panel's title, to the left."""
+    """Set a panel's title, aligned to the left."""
     axes.set_title(text, loc="left", fontsize=11, color=INK, fontweight="bold")
 
 
 def label(axes: Axes, x: str, y: str) -> None:
-    """The names of both axes, units included."""
+    """Name both axes, with units."""
     axes.set_xlabel(x, fontsize=10)
     axes.set_ylabel(y, fontsize=10)
 
 
 def unit_square(axes: Axes) -> None:
-    """Both axes from 0 to 1, with room for lines that run along the edge."""
+    """Limit both axes to 0..1, with room for lines along the edge."""
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
 
 
 def legend(axes: Axes, outside: bool = False) -> None:
-    """A legend of what is labelled, inside the panel or `outside`: below the figure, which grows by its height."""
+    """Add a legend inside the panel or, `outside`, below the figure, which grows by its height."""
     handles = axes.get_legend_handles_labels()[0]
     figure = axes.get_figure(root=True)
     if not handles or figure is None:
@@ -96,22 +95,12 @@ def legend(axes: Axes, outside: bool = False) -> None:
 
 
 def say(axes: Axes, text: str) -> None:
-    """State in the middle of an empty panel why it is empty."""
-    axes.text(
-        0.5,
-        0.5,
-        text,
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        color=FAINT,
-        fontsize=10,
-        wrap=True,
-    )
+    """Write in the middle of an empty panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=FAINT, fontsize=10, wrap=True)
 
 
 def class_ticks(axes: Axes, classes: Sequence[str], which: str = "x") -> None:
-    """Class names as ticks, slanted along x when they are long or many."""
+    """Set class names as ticks, slanted along x if they are long or many."""
     names = [plain(name, 18) for name in classes]
     if which == "y":
         axes.set_yticks(range(len(names)), names)
@@ -122,24 +111,35 @@ def class_ticks(axes: Axes, classes: Sequence[str], which: str = "x") -> None:
 
 
 def whole_numbers(axis: Axis) -> None:
-    """Ticks at whole numbers alone."""
-    axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    """Set ticks at integers only."""
+    axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
 
 
 def footnote(figure: Figure, text: str) -> None:
-    """Write a sentence below a figure; nothing where there is none."""
+    """Write a sentence below a figure, if there is one."""
     if text:
         figure.supxlabel(text, fontsize=8, color=FAINT, x=0.01, ha="left")
 
 
+def _space_log_ticks(figure: Figure) -> None:
+    """Label 1, 2 and 5 of each decade on logarithmic x axes, or 1 alone over many decades, so that none overlap."""
+    for axes in figure.axes:
+        if axes.get_xscale() == "log":
+            low, high = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as PNG, atomically."""
     with atomic_path(path) as temporary:
-        save_png(figure, temporary, dpi=DPI)
+        temporary.write_bytes(png_bytes(figure))
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """A figure as PNG in memory."""
+    """Encode a figure as PNG."""
+    _space_log_ticks(figure)
     buffer = BytesIO()
     save_png(figure, buffer, dpi=DPI)
     return buffer.getvalue()

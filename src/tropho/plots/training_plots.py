@@ -1,4 +1,4 @@
-"""Learning curves: loss, score and learning rate of every fold, epoch by epoch."""
+"""Plots of training: learning curves of every fold, and statistics of each layer."""
 
 from collections.abc import Mapping
 
@@ -8,31 +8,46 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from tropho.plots import style
+from tropho.tables import GRADIENT, IDLE, STD
+
+Histories = Mapping[str, pd.DataFrame]
+
+LAYER_STATS = {
+    GRADIENT: "Gradient norm of the weights",
+    STD: "Standard deviation of outputs",
+    IDLE: "Fraction of inactive units",
+}
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame], score_name: str = "score") -> Figure | None:
-    """Draw the folds' histories side by side; None where no fold has a row.
+def plot_learning_curves(histories: Histories) -> Figure | None:
+    """Draw loss, score and learning rate of the folds; None if no fold has an epoch.
 
     Args:
-        histories: fold's name -> history.csv as a table, with the columns epoch, lr, loss, loss/<part>... and
-            the validation metrics. Missing columns and empty cells (epochs without validation) are left out.
-        score_name: column of the validation score; "score" where it is absent.
+        histories: history.csv by fold name: columns epoch, lr, loss, loss/<part>, score; any but epoch may be absent,
+            and cells of epochs without validation are empty.
     """
     histories = {name: table for name, table in histories.items() if len(table) and "epoch" in table}
     if not histories:
         return None
     figure, (loss, score, rate) = style.subplots(3, 3, style.THIRD)
     style.title(loss, "Training loss")
-    style.title(score, f"Validation {style.plain(score_name.replace('_', ' '))}")
+    style.title(score, "Validation score")
     style.title(rate, "Learning rate")
     for index, (name, table) in enumerate(histories.items()):
-        _loss(loss, table, name, index, single=len(histories) == 1)
-        column = score_name if score_name in table else "score"
-        _score(score, table, column, name, index)
+        if len(histories) == 1:
+            _loss_parts(loss, table)
+        else:
+            _line(loss, table, "loss", name, index)
+        scores = _line(score, table, "score", name, index)
+        if len(scores):
+            best = scores.iloc[int(scores["score"].to_numpy().argmax())]
+            score.plot(best["epoch"], best["score"], "o", color=style.colour_of(index), markersize=6)
         _line(rate, table, "lr", name, index)
     rate.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    last = max(float(pd.to_numeric(table["epoch"], errors="coerce").max()) for table in histories.values())
     for axes in (loss, score, rate):
         axes.set_xlabel("epoch", fontsize=10)
+        axes.set_xlim(0.5, max(last, 1) + 0.5)
         style.whole_numbers(axes.xaxis)
         style.legend(axes)
     if not score.lines:
@@ -40,44 +55,58 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], score_name: str = "sc
     return figure
 
 
-def _loss(axes: Axes, table: pd.DataFrame, name: str, index: int, single: bool) -> None:
-    _line(axes, table, "loss", "sum" if single else name, index)
+def _loss_parts(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw the loss and, if there are several, its parts."""
     parts = [column for column in map(str, table) if column.startswith("loss/")]
-    if single and len(parts) > 1:
-        for place, part in enumerate(parts):
-            _line(axes, table, part, part.removeprefix("loss/"), place + 1, width=1.2)
+    _line(axes, table, "loss", "sum", 0)
+    for index, part in enumerate(parts if len(parts) > 1 else [], start=1):
+        _line(axes, table, part, part.removeprefix("loss/"), index, width=1.2)
 
 
-def _score(axes: Axes, table: pd.DataFrame, column: str, name: str, index: int) -> None:
-    drawn = _line(axes, table, column, name, index)
-    if drawn is None:
-        return
-    place = int(drawn["value"].to_numpy().argmax())
-    epoch, value = float(drawn["epoch"].iloc[place]), float(drawn["value"].iloc[place])
-    axes.plot(epoch, value, "o", color=style.colour_of(index), markersize=6)
-
-
-def _line(
-    axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, width: float = 2.0
-) -> pd.DataFrame | None:
-    if column not in table:
-        return None
-    points = pd.DataFrame(
-        {
-            "epoch": pd.to_numeric(table["epoch"], errors="coerce"),
-            "value": pd.to_numeric(table[column], errors="coerce"),
-        }
-    ).dropna()
-    if points.empty:
-        return None
-    marker = "o" if len(points) == 1 else None
-    axes.plot(
-        points["epoch"],
-        points["value"],
-        style.line_of(index),
-        color=style.colour_of(index),
-        label=style.plain(name),
-        linewidth=width,
-        marker=marker,
-    )
+def _line(axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, width: float = 2.0) -> pd.DataFrame:
+    """Draw a column over the epochs; returns the points, columns epoch and `column`."""
+    points = table.reindex(columns=["epoch", column]).apply(pd.to_numeric, errors="coerce").dropna()
+    if len(points):
+        axes.plot(
+            points["epoch"],
+            points[column],
+            style.line_of(index),
+            color=style.colour_of(index),
+            label=style.plain(name),
+            linewidth=width,
+            marker="o" if len(points) == 1 else None,
+        )
     return points
+
+
+def plot_layer_stats(histories: Histories) -> Figure | None:
+    """Draw the layer statistics of the first fold that has any, at its first, middle and last epoch.
+
+    Args:
+        histories: history.csv by fold name, with the columns that `train.log_layer_stats` adds.
+
+    Returns:
+        One panel a statistic, its x axis the layers from the input on; None if no fold has any.
+    """
+    for table in histories.values():
+        if any(str(column).startswith(GRADIENT) for column in table):
+            break
+    else:
+        return None
+    rows = sorted({0, round((len(table) - 1) / 2), len(table) - 1})
+    figure, panels = style.subplots(3, 3, style.THIRD)
+    for axes, (prefix, title) in zip(panels, LAYER_STATS.items(), strict=True):
+        columns = [name for name in map(str, table) if name.startswith(prefix)]
+        for index, row in enumerate(rows if columns else []):
+            values = table[columns].iloc[row].astype(float)
+            label, color = f"epoch {int(table['epoch'].iloc[row])}", style.colour_of(index)
+            axes.plot(range(1, len(values) + 1), values, style.line_of(index), color=color, label=label)
+        style.title(axes, title)
+        axes.set_xlabel("layer, from the input on", fontsize=10)
+        style.whole_numbers(axes.xaxis)
+        if prefix == IDLE:
+            axes.set_ylim(-0.02, 1.02)
+        else:
+            axes.set_yscale("log")
+        style.legend(axes)
+    return figure

@@ -1,110 +1,143 @@
-"""What a report page is made of; report.html.j2 draws each block by its `kind`."""
+"""Blocks that a report page is built from; report.html.j2 draws each by the name of its class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from tropho.plots import captions, style
+from tropho.plots.format_numbers import format_value, humanize
+from tropho.report.embed_image import Picture, embed_image
+
+
+class Block:
+    """Base of all blocks."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the class, which selects the markup."""
+        return type(self).__name__
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph; `warn` makes it stand out."""
+class Text(Block):
+    """Paragraph; `warn` highlights it."""
 
     text: str
     warn: bool = False
-    kind: ClassVar[str] = "text"
 
 
 @dataclass(frozen=True)
-class Heading:
-    """A title within a chapter."""
+class Heading(Block):
+    """Heading within a chapter."""
 
     text: str
-    kind: ClassVar[str] = "heading"
 
 
 @dataclass(frozen=True)
-class List:
-    """Sentences, one under the other."""
+class List(Block):
+    """Bullet list of sentences."""
 
     items: Sequence[str]
-    kind: ClassVar[str] = "list"
 
 
 @dataclass(frozen=True)
-class KeyValues:
-    """Names and values, side by side."""
+class KeyValues(Block):
+    """Names with their values."""
 
     items: Sequence[tuple[str, str]]
-    kind: ClassVar[str] = "facts"
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows of text; the columns from `numbers_from` on are numbers and stand to the right."""
+class Table(Block):
+    """Table of text; the columns from `numbers_from` on hold numbers and are aligned to the right."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     numbers_from: int = 1
     note: str = ""
-    kind: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An embedded image: a `data:` address, its size on the page, what it shows, and whether it is a chart."""
-
-    src: str
-    width: int
-    height: int
-    alt: str
-    caption: str
-    chart: bool
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Images in a grid, wide ones over its whole width."""
+class Pictures(Block):
+    """Embedded images in a grid."""
 
     pictures: Sequence[Picture]
-    kind: ClassVar[str] = "pictures"
 
 
 @dataclass(frozen=True)
-class Code:
-    """Lines for a terminal."""
+class Code(Block):
+    """Commands for a terminal."""
 
     lines: Sequence[str]
-    kind: ClassVar[str] = "code"
 
 
 @dataclass(frozen=True)
-class Details:
-    """Blocks that are closed until the reader opens them."""
+class Details(Block):
+    """Blocks that are hidden until the reader opens them."""
 
     title: str
-    blocks: "Sequence[Block]"
-    kind: ClassVar[str] = "fold"
-
-
-Block = Text | Heading | List | KeyValues | Table | Pictures | Code | Details
+    blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter of the page; `id` is its anchor."""
+    """Chapter of the page; `id` is its anchor."""
 
     id: str
     title: str
     blocks: list[Block] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Headline:
-    """The one number the page is about; `value` is empty where nothing has been measured."""
+def missing_stage(stage: str, task: str, sentence: str) -> Text:
+    """Say what is missing and which command makes it."""
+    return Text(f"{sentence} yet; run `tropho {stage} {task}`, or `dvc repro`.")
 
-    name: str
-    value: str
-    on: str
-    beside: str = ""
-    blocks: list[Block] = field(default_factory=list)
+
+def bullets(sentences: Any, title: str = "") -> list[Block]:
+    """List sentences from a JSON file below a title; no block if there are none."""
+    if not isinstance(sentences, list) or not sentences:
+        return []
+    return [*([Text(title)] if title else []), List([str(sentence) for sentence in sentences])]
+
+
+def key_values(values: Mapping[str, Any]) -> KeyValues:
+    """Format named values of any type."""
+    return KeyValues([(humanize(name), format_value(value)) for name, value in values.items()])
+
+
+def text_tables(
+    title: str, corner: str, columns: Mapping[str, Mapping[str, str]], per_table: int, note: str = ""
+) -> list[Block]:
+    """Make tables of a few columns each.
+
+    Args:
+        title: of the first table.
+        corner: heading of the row names.
+        columns: column name -> row name -> cell; a missing cell is a dash.
+        per_table: columns of a table at most.
+        note: below each table.
+    """
+    rows = list(dict.fromkeys(row for cells in columns.values() for row in cells))
+    tables: list[Block] = []
+    for start in range(0, len(columns), per_table):
+        names = list(columns)[start : start + per_table]
+        cells = [[row, *(columns[name].get(row, "–") for name in names)] for row in rows]
+        tables.append(Table("" if start else title, [corner, *names], cells, note=note))
+    return tables
+
+
+def figures(paths: Sequence[Path]) -> list[Block]:
+    """Embed image files with their captions, charts before photos; no block if none can be read."""
+    pictures = [embed_image(path, *captions.caption(path)) for path in sorted(paths, key=captions.position)]
+    known = sorted(filter(None, pictures), key=lambda picture: not picture.chart)
+    return [Pictures(known)] if known else []
+
+
+def chart(figure: Figure, name: str) -> list[Block]:
+    """Embed one chart with the caption of this name."""
+    picture = embed_image(style.png_bytes(figure), *captions.CAPTIONS[name])
+    return [Pictures([picture])] if picture else []

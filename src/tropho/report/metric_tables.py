@@ -1,90 +1,121 @@
-"""The part of the evaluation chapter on what evaluate wrote as tables and notes: intervals and every quantity."""
+"""Tables of the evaluation chapter: metrics overall and by class with their intervals, quantities, thresholds."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
-from tropho.plots import format_numbers
-from tropho.plots.metric_names import is_count, metric_name
-from tropho.report.blocks import Block, Details, List, Table, Text
-from tropho.report.reader import Folders, Reader
+from tropho.plots.format_numbers import COUNTS, as_number, count, leading_metrics, metric_name, score
+from tropho.report.blocks import Block, Details, Text, text_tables
+from tropho.report.reader import Reader
 
 Interval = tuple[float | None, float | None]
+Metrics = Mapping[str, Any]
 
+SUBSETS = {"oof": "out of fold", "test": "test", "test_without_leaks": "test without leaked images"}
 DECISIONS = {
-    "quantities": "as the likeliest class",
-    "quantities_at_thresholds": "at its threshold, chosen out of fold",
+    "quantities": "the most likely class is predicted",
+    "quantities_at_thresholds": "a class is predicted at its threshold",
 }
-CLASSES_A_TABLE = 3
-MOST_CLASSES = 30
+INTERVAL_NOTE = "In brackets: 95 % bootstrap intervals, resampled by group."
+MAP_NOTE = (
+    "Leaderboard mAP follows the Lacuna challenge: area under all points of the curve, pixels counted inclusively, and "
+    "the negative class, if there is one, counts as a class. mAP50 follows COCO: 101 points, boxes alone."
+)
+METRICS_PER_TABLE = 7
+CLASSES_PER_TABLE = 3
+MAX_CLASSES = 30
+"""Classes whose quantities are shown."""
 
 
-def intervals(folders: Folders, reader: Reader, subset: str) -> dict[str, Interval]:
-    """The 95 % interval of each metric of a set of images; empty where evaluate wrote none."""
-    table = reader.table(folders.evaluate / "tables" / subset / "metrics.csv")
+def read_metrics(reader: Reader) -> dict[str, Metrics]:
+    """Read metrics.json; values that are no mapping are left out."""
+    metrics = reader.json(reader.paths.evaluate / "metrics.json")
+    return {name: values for name, values in metrics.items() if isinstance(values, dict)}
+
+
+def intervals(reader: Reader, subset: str) -> dict[str, Interval]:
+    """Read the 95 % interval of each metric of a subset; empty if there is no table."""
+    table = reader.table(reader.paths.evaluate / "tables" / subset / "metrics.csv")
     if table is None or not {"metric", "low", "high"} <= set(table):
         return {}
-    return {
-        str(row["metric"]): (format_numbers.as_number(row["low"]), format_numbers.as_number(row["high"]))
-        for row in table.to_dict("records")
-    }
+    return {str(row["metric"]): _interval(row) for row in table.to_dict("records")}
 
 
-def with_interval(name: str, value: Any, interval: Interval) -> str:
-    """A metric as text, such as "0.812 [0.790, 0.833]"; without brackets where there is no interval."""
-    told = format_numbers.count(value) if is_count(name) else format_numbers.score(value)
-    low, high = interval
-    if low is None or high is None or format_numbers.as_number(value) is None:
-        return told
-    ends = [format_numbers.count(each) if is_count(name) else format_numbers.score(each) for each in interval]
-    return f"{told} [{ends[0]}, {ends[1]}]"
+def _interval(row: Mapping[Any, Any]) -> Interval:
+    return as_number(row.get("low")), as_number(row.get("high"))
 
 
-def notes(folders: Folders, reader: Reader, titles: Mapping[str, str]) -> list[Block]:
-    """How to read the numbers, by set of images."""
-    said = reader.json(folders.evaluate / "notes.json")
+def with_interval(metric: str, value: Any, interval: Interval = (None, None)) -> str:
+    """Format a metric with its interval, such as "0.812 [0.790, 0.833]"; no brackets if there is none."""
+    text = count if metric in COUNTS else score
+    if None in interval or as_number(value) is None:
+        return text(value)
+    return f"{text(value)} [{text(interval[0])}, {text(interval[1])}]"
+
+
+def overall_table(metrics: Mapping[str, Metrics], reader: Reader) -> list[Block]:
+    """Metrics over all classes except the headline's, one column a subset."""
+    headline = metrics.get("headline", {}).get("name")
+    columns: dict[str, dict[str, str]] = {}
+    names: set[str] = set()
+    for subset, title in SUBSETS.items():
+        spans = intervals(reader, subset)
+        values = {name: value for name, value in metrics.get(subset, {}).items() if "/" not in name}
+        names |= set(values)
+        cells = {
+            metric_name(name): with_interval(name, value, spans.get(name, (None, None)))
+            for name, value in values.items()
+            if name != headline
+        }
+        columns |= {title: cells} if cells else {}
+    bracketed = any("[" in cell for cells in columns.values() for cell in cells.values())
+    notes = [INTERVAL_NOTE] * bracketed + [MAP_NOTE] * ({"leaderboard_map", "map50"} <= names)
+    return text_tables("All classes", "metric", columns, len(SUBSETS), " ".join(notes))
+
+
+def class_tables(values: Metrics, leading: bool) -> list[Block]:
+    """Metrics by class, from keys such as "f1/cat": the leading ones or all others."""
+    columns: dict[str, dict[str, str]] = {}
+    for key, value in values.items():
+        metric, _, name = key.partition("/")
+        if name:
+            columns.setdefault(metric, {})[name] = with_interval(metric, value)
+    first = leading_metrics(list(columns))
+    shown = first if leading else [metric for metric in columns if metric not in first]
+    named = {metric_name(metric).replace("mAP", "AP"): columns[metric] for metric in shown}
+    return text_tables("By class", "class", named, METRICS_PER_TABLE)
+
+
+def quantity_tables(reader: Reader) -> list[Block]:
+    """Every quantity of the confusion matrix, each class against the rest, hidden by subset until opened."""
     blocks: list[Block] = []
-    for subset, title in titles.items():
-        sentences = said.get(subset)
-        if isinstance(sentences, list) and sentences:
-            blocks += [Text(f"How to read the results, {title}:"), List([str(each) for each in sentences])]
-    return blocks
-
-
-def quantities(folders: Folders, reader: Reader, titles: Mapping[str, str]) -> list[Block]:
-    """Every quantity of the confusion matrix, each class against the rest, folded away by set of images."""
-    blocks: list[Block] = []
-    for subset, title in titles.items():
+    for subset, title in SUBSETS.items():
         tables: list[Block] = []
+        bracketed = False
         for name, decision in DECISIONS.items():
-            table = reader.table(folders.evaluate / "tables" / subset / f"{name}.csv")
-            if table is not None:
-                tables += _class_columns(table, f"Each class against the rest, called {decision}")
+            table = reader.table(reader.paths.evaluate / "tables" / subset / f"{name}.csv")
+            if table is None or not {"class", "quantity", "value", "low", "high"} <= set(table):
+                continue
+            columns: dict[str, dict[str, str]] = {}
+            for row in table.to_dict("records"):
+                cell = with_interval(str(row["quantity"]), row["value"], _interval(row))
+                columns.setdefault(str(row["class"]), {})[metric_name(str(row["quantity"]))] = cell
+                bracketed = bracketed or "[" in cell
+            more = f" (the first {MAX_CLASSES} of {len(columns)} classes; the CSV file has all)"
+            heading = f"Each class against the rest, if {decision}{more if len(columns) > MAX_CLASSES else ''}"
+            shown = dict(list(columns.items())[:MAX_CLASSES])
+            tables += text_tables(heading, "quantity", shown, CLASSES_PER_TABLE)
         if tables:
-            note = Text(
-                "In brackets: 95 % bootstrap intervals, resampled by group. Undefined is what would be a division by 0."
-            )
-            blocks.append(Details(f"Every quantity of the confusion matrix, {title}", [note, *tables]))
+            note = Text(f"{INTERVAL_NOTE} " * bracketed + "Undefined: the formula divides by 0.")
+            blocks.append(Details(f"All quantities of the confusion matrix, {title}", [note, *tables]))
     return blocks
 
 
-def _class_columns(table: pd.DataFrame, title: str) -> list[Table]:
-    """A row a quantity and a column a class, few classes a table."""
-    if not {"class", "quantity", "value", "low", "high"} <= set(table):
-        return []
-    cells = {(str(row["class"]), str(row["quantity"])): row for row in table.to_dict("records")}
-    classes, names = (list(dict.fromkeys(key[place] for key in cells)) for place in (0, 1))
-    if len(classes) > MOST_CLASSES:
-        title += f" (the first {MOST_CLASSES} of {len(classes):,} classes; the tables beside the figures have them all)"
-    tables = []
-    for start in range(0, min(len(classes), MOST_CLASSES), CLASSES_A_TABLE):
-        part = classes[start : start + CLASSES_A_TABLE]
-        rows = [[metric_name(name), *(_cell(name, cells.get((each, name), {})) for each in part)] for name in names]
-        tables.append(Table("" if start else title, ["quantity", *part], rows))
-    return tables
-
-
-def _cell(name: str, row: Mapping[Any, Any]) -> str:
-    interval = format_numbers.as_number(row.get("low")), format_numbers.as_number(row.get("high"))
-    return with_interval(name, row.get("value"), interval)
+def threshold_table(reader: Reader) -> list[Block]:
+    """The threshold of each class, and the rule that evaluate used."""
+    columns: dict[str, dict[str, str]] = {}
+    for name, value in reader.json(reader.paths.evaluate / "thresholds.json").items():
+        for key, number in (value if isinstance(value, dict) else {"threshold": value}).items():
+            columns.setdefault(metric_name(key), {})[name] = score(number)
+    rule = reader.json(reader.paths.evaluate / "manifest.json").get("threshold_rule")
+    note = f"Rule: {rule} on out-of-fold predictions." if rule else ""
+    return text_tables("Thresholds, chosen out of fold", "class", columns, METRICS_PER_TABLE, note)

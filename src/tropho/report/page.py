@@ -1,6 +1,6 @@
-"""The report: one self-contained HTML page, without scripts and without a single request to anywhere.
+"""Render the report of a task as one HTML page without scripts and without a request to anywhere.
 
-Everything that comes from data (class names, file names) passes through Jinja's autoescape.
+Names from data (classes, files) pass through Jinja's autoescape.
 """
 
 import base64
@@ -12,52 +12,42 @@ from markupsafe import Markup
 
 from tropho import __version__
 from tropho.config.task_config import TaskConfig
-from tropho.report import data_chapters, result_chapters, run_chapters, split_chapter
-from tropho.report.image_embedder import ImageEmbedder
-from tropho.report.reader import Folders, Reader
+from tropho.paths import Paths
+from tropho.report import data_chapters, result_chapters, run_chapters
+from tropho.report.reader import Reader
 
 TEMPLATES = Path(__file__).parent / "templates"
+CHAPTERS = (
+    data_chapters.data,
+    data_chapters.split,
+    data_chapters.augmentation,
+    run_chapters.tuning,
+    run_chapters.training,
+    result_chapters.evaluation,
+    result_chapters.submission,
+    result_chapters.reproduce,
+)
 
 
-def render_page(settings: TaskConfig, folders: Folders) -> str:
-    """The page's HTML, from what the stages left in `folders`; what is missing becomes a sentence."""
-    reader, album = Reader(), ImageEmbedder()
-    headline = result_chapters.headline(settings, folders, reader)
-    # Results first: they have the first claim on the space for images.
-    evaluation = result_chapters.evaluation(settings, folders, reader, album)
-    training = run_chapters.training(settings, folders, reader, album)
-    chapters = [
-        data_chapters.data(settings, folders, reader, album),
-        split_chapter.split(settings, folders, reader, album),
-        data_chapters.augmentation(settings, folders, reader, album),
-        run_chapters.tuning(settings, folders, reader, album),
-        training,
-        evaluation,
-        result_chapters.submission(settings, folders, reader, album),
-        result_chapters.reproduce(settings, folders, reader),
-    ]
+def render_page(task: TaskConfig, paths: Paths) -> str:
+    """Return the page's HTML from what the stages left; a sentence stands in for what is missing."""
+    reader = Reader(task, paths)
+    headline = result_chapters.headline(reader)
+    sections = [section for chapter in CHAPTERS if (section := chapter(reader)) is not None]
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            title=settings.name,
-            task=settings,
-            headline=headline,
-            sections=[chapter for chapter in chapters if chapter is not None],
-            faults=list(dict.fromkeys(reader.faults)),
-            version=__version__,
-            css=Markup(css),  # noqa: S704 - our own file
-            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
-        )
-    )
-
-
-def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+    )
+    return environment.get_template("report.html.j2").render(
+        task=task,
+        headline=headline,
+        sections=sections,
+        faults=list(dict.fromkeys(reader.faults)),
+        version=__version__,
+        css=Markup(css),  # noqa: S704 - our own file
+        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
     )

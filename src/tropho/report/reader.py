@@ -1,4 +1,4 @@
-"""What the stages before left behind, read so that missing and broken files don't stop the report."""
+"""Read what the stages of a task left; missing and broken files never stop the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,73 +8,53 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json
+from tropho.paths import Paths
 from tropho.submission.submission_log import LEDGER
 from tropho.tables import BOXES, IMAGES, ISSUES, LABEL_ISSUES, SPLITS, read_csv
 
-_SCHEMAS = (
-    IMAGES,
-    BOXES,
-    ISSUES,
-    SPLITS,
-    LABEL_ISSUES,
-    LEDGER,
-    dict.fromkeys(("class", "quantity", "metric"), "string"),
-)
-TEXT = {name: kind for schema in _SCHEMAS for name, kind in schema.items() if kind == "string"}
-"""Columns that hold text in any table: a class called "007" stays text where it stands alone."""
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where each stage wrote; summaries stand beside `splits` (CSV) and `submission` (CSV) as JSON."""
-
-    audit: Path
-    splits: Path
-    augmented: Path
-    choice: Path
-    search: Path
-    models: Path
-    evaluate: Path
-    submission: Path
-    ledger: Path
-    params: Path
+SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, LABEL_ISSUES, LEDGER)
+TEXT_COLUMNS = dict.fromkeys(("class", "quantity", "metric"), "string")
+TEXT_COLUMNS |= {name: dtype for schema in SCHEMAS for name, dtype in schema.items() if dtype == "string"}
+"""Columns that are text in every table, so that a class called "007" stays text."""
 
 
 @dataclass
 class Reader:
-    """Reads files tolerantly; `faults` says which were there but could not be read."""
+    """Files of one task; `faults` lists those that are there but can't be read."""
 
+    task: TaskConfig
+    paths: Paths
     faults: list[str] = field(default_factory=list)
 
     def json(self, path: Path) -> dict[str, Any]:
-        """A JSON object; empty where the file is absent, broken or holds something else."""
+        """Read a JSON object; empty if the file is absent, broken or holds something else."""
         value = self._read(path, read_json)
         return value if isinstance(value, dict) else {}
 
     def yaml(self, path: Path) -> dict[str, Any]:
-        """A YAML mapping; empty where the file is absent, broken or holds something else."""
-        value = self._read(path, lambda each: yaml.safe_load(each.read_text(encoding="utf-8")))
+        """Read a YAML mapping; empty if the file is absent, broken or holds something else."""
+        value = self._read(path, lambda file: yaml.safe_load(file.read_text(encoding="utf-8")))
         return value if isinstance(value, dict) else {}
 
     def table(self, path: Path, columns: list[str] | None = None) -> pd.DataFrame | None:
-        """Read a CSV or parquet table, columns of names as text; None where it is absent or broken."""
+        """Read a CSV or parquet table; None if it is absent or broken."""
         if path.suffix == ".parquet":
-            return self._read(path, lambda each: pd.read_parquet(each, columns=columns))
-        return self._read(path, lambda each: read_csv(each, TEXT))
+            return self._read(path, lambda file: pd.read_parquet(file, columns=columns))
+        return self._read(path, lambda file: read_csv(file, TEXT_COLUMNS))
 
     def pictures(self, folder: Path) -> list[Path]:
-        """The PNG and JPEG files of a folder by name; none where it is absent."""
-        if not folder.is_dir():
-            return []
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
+        """List the PNG and JPEG files of a folder by name."""
+        files = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path for path in files if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
 
-    def _read(self, path: Path, how: Callable[[Path], Any]) -> Any:
+    def _read(self, path: Path, load: Callable[[Path], Any]) -> Any:
         if not path.is_file():
             return None
         try:
-            return how(path)
+            return load(path)
         except (OSError, ValueError, KeyError, yaml.YAMLError, DataError) as error:
             self.faults.append(f"{path.name} can't be read ({' '.join(str(error).split())[:120]}).")
             return None

@@ -25,7 +25,7 @@ from tropho.inference.trained_folds import copy_results
 from tropho.metrics.class_keys import ascii_names
 from tropho.paths import Paths
 from tropho.plots import format_numbers
-from tropho.plots.label_issue_gallery import label_issue_gallery
+from tropho.plots.galleries import label_issue_gallery
 from tropho.tables import LABEL_ISSUES, write_table
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker

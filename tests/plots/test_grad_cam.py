@@ -1,4 +1,4 @@
-"""Grad-CAM: where the maps come from, and that they point at what decides."""
+"""Tests of Grad-CAM."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ class Corners(nn.Module):
         return torch.stack([x[..., :half].mean((1, 2, 3)), x[..., half:].mean((1, 2, 3))], dim=1)
 
 
-def test_the_map_is_bright_where_the_image_is_what_decides():
+def test_class_maps_are_bright_where_the_class_is_decided():
     images = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
     images[0, :, 2:6, 2:6] = 255
     images[1, :, 8:12, 10:14] = 255
@@ -38,18 +38,18 @@ def test_the_map_is_bright_where_the_image_is_what_decides():
 
 
 @pytest.mark.parametrize(("name", "layer"), [("resnet", "body.layer4"), ("lenet", "features"), ("mlp", None)])
-def test_the_last_layer_with_places(settings, name, layer):
+def test_last_spatial_layer_by_model(settings, name, layer):
     model = build_model(settings("cells_demo", **{"model.name": name}).model, "classification", 2, 64).eval()
     found = last_spatial_layer(model, torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     assert found is (model.get_submodule(layer) if layer else None)
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_small_images_take_the_layer_before_the_last_place_is_lost(settings):
+def test_last_spatial_layer_of_small_images_is_earlier(settings):
     model = build_model(settings("cells_demo").model, "classification", 2, 32).eval()
     assert last_spatial_layer(model, torch.zeros(1, 3, 32, 32, dtype=torch.uint8)) is model.body.layer3
 
 
-def test_an_mlp_has_no_maps(settings):
+def test_class_maps_of_mlp_is_none(settings):
     model = build_model(settings("cells_demo", **{"model.name": "mlp"}).model, "classification", 2, 32).eval()
     assert class_maps(model, torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0]) is None

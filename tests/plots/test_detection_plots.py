@@ -1,4 +1,4 @@
-"""Figures of detections: what is drawn, what is left out, and that nothing in the data breaks them."""
+"""Tests of the plots of detections."""
 
 import numpy as np
 import pandas as pd
@@ -12,55 +12,51 @@ from tropho.tables import BOX
 CHARTS = {"precision_recall", "f_confidence", "confusion", "recall_by_size", "counts", "negative"}
 
 
-def drawn(folder):
-    return {path.stem for path in folder.glob("*.png")}
-
-
-def figures(world, to, **changes):
+def draw(data, folder, **changes):
     given = {
-        "truth_images": world.images,
-        "truth_boxes": world.boxes,
-        "predictions": world.predictions,
-        "classes": world.classes,
+        "truth_images": data.images,
+        "truth_boxes": data.boxes,
+        "predictions": data.predictions,
+        "classes": data.classes,
         "negative": "NEG",
-        "reader": ImageReader(world.raw),
-        "to": to,
+        "reader": ImageReader(data.raw),
+        "folder": folder,
         "gallery": 6,
         **changes,
     }
     detection_figures(**given)
-    return drawn(to)
+    return {path.stem for path in folder.glob("*.png")}
 
 
-def test_every_figure_is_drawn(detections, tmp_path):
+def test_detection_figures_draws_all(detections, tmp_path):
     thresholds = {"Trophozoite": {"threshold": 0.4}, "WBC": {"threshold": None}}
-    names = figures(detections, tmp_path / "figures", thresholds=thresholds)
+    names = draw(detections, tmp_path / "figures", thresholds=thresholds)
     assert names == CHARTS | {"gallery", "gallery_worst"}
     with Image.open(tmp_path / "figures" / "precision_recall.png") as image:
         assert image.width > 200
 
 
-def test_unlabelled_images_get_a_gallery_alone(detections, tmp_path):
-    assert figures(detections, tmp_path / "figures", truth_boxes=detections.boxes.iloc[:0]) == {"gallery"}
+def test_detection_figures_without_truth_draws_gallery_only(detections, tmp_path):
+    assert draw(detections, tmp_path / "figures", truth_boxes=detections.boxes.iloc[:0]) == {"gallery"}
 
 
-def test_without_predictions_and_photos_the_charts_remain(detections, tmp_path):
+def test_detection_figures_without_predictions_and_photos_draws_charts(detections, tmp_path):
     for path in (detections.raw / "images").iterdir():
         path.write_bytes(b"not an image")
-    names = figures(detections, tmp_path / "figures", predictions=detections.predictions.iloc[:0])
+    names = draw(detections, tmp_path / "figures", predictions=detections.predictions.iloc[:0])
     assert names == CHARTS - {"negative"}
 
 
-def test_without_images_nothing_is_drawn(detections, tmp_path):
+def test_detection_figures_without_images_draws_nothing(detections, tmp_path):
     none = {
         "truth_images": detections.images.iloc[:0],
         "truth_boxes": detections.boxes.iloc[:0],
         "predictions": detections.predictions.iloc[:0],
     }
-    assert figures(detections, tmp_path / "figures", **none) == set()
+    assert draw(detections, tmp_path / "figures", **none) == set()
 
 
-def test_one_image_and_classes_that_it_lacks_with_any_name(detections, tmp_path):
+def test_detection_figures_with_one_image_and_odd_class_names(detections, tmp_path):
     names = ["<b>$\\frac{$", "_hidden", "a" * 200, "ligne\nbrisée"]
     first = detections.images["image_id"].iloc[0]
     one = {
@@ -69,10 +65,10 @@ def test_one_image_and_classes_that_it_lacks_with_any_name(detections, tmp_path)
         "predictions": detections.predictions[detections.predictions["image_id"] == first],
         "classes": [*detections.classes, *names],
     }
-    assert figures(detections, tmp_path / "figures", **one) >= CHARTS
+    assert draw(detections, tmp_path / "figures", **one) >= CHARTS
 
 
-def test_the_legend_gives_the_leaderboards_average_precision():
+def test_leaderboard_curves_legend_gives_average_precision():
     images = pd.DataFrame({"image_id": ["a", "b"]})
     boxes = pd.DataFrame([("a", "WBC", 0.0, 0.0, 10.0, 10.0)], columns=["image_id", "label", *BOX])
     rows = [("a", "WBC", 0.9, 0, 0, 10, 10), ("b", "NEG", 0.2, 0, 0, 0, 0), ("a", "NEG", 0.7, 0, 0, 0, 0)]
@@ -95,8 +91,8 @@ def test_recall_by_size_counts_each_true_box_once():
     assert sum(int(tick.get_text().split("(")[1][:-1]) for tick in axes.get_xticklabels()) == 4
 
 
-def test_counts_title_gives_the_mean_error():
+def test_counts_title_gives_mean_error():
     images = pd.DataFrame({"image_id": ["a", "b"]})
     boxes = pd.DataFrame({"image_id": ["a", "a", "a"], "label": "WBC"})
     figure = counts(images, boxes, boxes.iloc[:1], ["WBC"])
-    assert figure.axes[0].get_title(loc="left") == "WBC: off by 1.0 on average"
+    assert figure.axes[0].get_title(loc="left") == "WBC: mean error 1.0"

@@ -1,4 +1,4 @@
-"""Figures of class predictions: what is drawn, what is left out, and that nothing in the data breaks them."""
+"""Tests of the plots of class predictions."""
 
 import numpy as np
 import pandas as pd
@@ -12,57 +12,57 @@ from tropho.plots.panels import f_over_threshold, threshold_of
 CHARTS = {"confusion", "roc", "precision_recall", "reliability", "f_threshold", "scores", "per_class"}
 
 
-def figures(world, to, truth=None, predictions=None, classes=None, **more):
-    truth = world.images if truth is None else truth
-    predictions = world.predictions if predictions is None else predictions
-    classification_figures(truth, predictions, classes or world.classes, ImageReader(world.raw), to, 1.0, 6, **more)
-    return {path.stem for path in to.glob("*.png")}
+def draw(data, folder, truth=None, predictions=None, classes=None, **more):
+    truth = data.images if truth is None else truth
+    predictions = data.predictions if predictions is None else predictions
+    classification_figures(truth, predictions, classes or data.classes, ImageReader(data.raw), folder, 1.0, 6, **more)
+    return {path.stem for path in folder.glob("*.png")}
 
 
-def test_every_figure_is_drawn(cells, tmp_path):
-    names = figures(cells, tmp_path / "figures", thresholds={"Parasitized": {"threshold": 0.3}})
+def test_classification_figures_draws_all(cells, tmp_path):
+    names = draw(cells, tmp_path / "figures", thresholds={"Parasitized": {"threshold": 0.3}})
     assert names == CHARTS | {"gallery_wrong", "gallery_right"}
 
 
-def test_unlabelled_images_get_a_gallery_alone(cells, tmp_path):
+def test_classification_figures_without_labels_draws_gallery_only(cells, tmp_path):
     unknown = cells.images.assign(label=pd.Series(pd.NA, index=cells.images.index, dtype="string"))
-    assert figures(cells, tmp_path / "figures", truth=unknown) == {"gallery"}
+    assert draw(cells, tmp_path / "figures", truth=unknown) == {"gallery"}
 
 
-def test_without_images_nothing_is_drawn(cells, tmp_path):
-    assert figures(cells, tmp_path / "figures", cells.images.iloc[:0], cells.predictions.iloc[:0]) == set()
+def test_classification_figures_without_images_draws_nothing(cells, tmp_path):
+    assert draw(cells, tmp_path / "figures", cells.images.iloc[:0], cells.predictions.iloc[:0]) == set()
 
 
-def test_one_unreadable_image_and_classes_that_it_lacks_with_any_name(cells, tmp_path):
+def test_classification_figures_with_unreadable_image_and_odd_class_names(cells, tmp_path):
     names = ["<b>$\\frac{$", "_hidden", "a" * 200]
     for path in (cells.raw / "images").iterdir():
         path.unlink()
     predictions = cells.predictions.assign(**{f"p_{name}": 0.0 for name in names})
-    found = figures(cells, tmp_path / "figures", cells.images.iloc[:1], predictions, [*cells.classes, *names])
+    found = draw(cells, tmp_path / "figures", cells.images.iloc[:1], predictions, [*cells.classes, *names])
     assert found == CHARTS
 
 
-def test_roc_legend_gives_the_area_and_says_where_there_is_none():
+def test_roc_legend_gives_area_or_undefined():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.3, 0.7, 0.0]])
     curves = classification_curves(np.array([0, 0, 1]), probabilities, ["a", "b", "c"])
     labels = [text.get_text() for text in roc(curves).legends[0].get_texts()]
     assert labels == ["a: AUC 1.000", "b: AUC 1.000", "c: undefined"]
 
 
-def test_reliability_puts_confidence_one_into_the_last_bin():
+def test_reliability_puts_confidence_one_into_last_bin():
     probabilities = np.array([[1.0, 0.0], [1.0, 0.0], [0.45, 0.55]])
     axes = reliability(np.array([0, 1, 1]), {"as predicted": probabilities}).axes[0]
     points = np.array([line for line in axes.lines if len(line.get_xdata()) == 2][-1].get_xydata())
     assert points == pytest.approx(np.array([[0.55, 1.0], [1.0, 0.5]]))
 
 
-def test_per_class_tells_undefined_from_zero():
+def test_per_class_distinguishes_undefined_from_zero():
     counts = np.array([[3, 1, 0], [4, 0, 0], [0, 0, 0]])
-    told = [text.get_text() for text in per_class(counts, ["a", "b", "c"]).axes[0].texts]
-    assert told == ["0.43", "0.00", "undef.", "0.75", "0.00", "undef.", "0.55", "0.00", "undef."]
+    labels = [text.get_text() for text in per_class(counts, ["a", "b", "c"]).axes[0].texts]
+    assert labels == ["0.43", "0.00", "undef.", "0.75", "0.00", "undef.", "0.55", "0.00", "undef."]
 
 
-def test_the_given_threshold_is_marked_and_read_off_the_curve():
+def test_f_over_threshold_marks_given_threshold():
     curves = classification_curves(np.array([0, 0, 1, 1]), np.array([[0.9], [0.6], [0.5], [0.1]]), ["a"])
     marked = f_over_threshold(curves, {"a": 0.55}, 1.0, "threshold")
     assert marked.legends[0].get_texts()[0].get_text() == "a: 1.000 at 0.55"
@@ -80,5 +80,5 @@ def test_the_given_threshold_is_marked_and_read_off_the_curve():
         ({"a": {"threshold": None}}, None),
     ],
 )
-def test_threshold_of(thresholds, expected):
+def test_threshold_of_reads_number_or_mapping(thresholds, expected):
     assert threshold_of(thresholds, "a") == expected

@@ -1,0 +1,55 @@
+"""Embed images in the page: charts as they are, photos as JPEG."""
+
+import base64
+import logging
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+LOG = logging.getLogger(__name__)
+
+MAX_WIDTH = 1600  # pixels
+SCREEN_DPI = 96.0
+HALF_PAGE = 518.0  # pixels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Embedded image: `data:` address, size on the page in pixels, alternative text, caption, chart or photo."""
+
+    src: str
+    width: int
+    height: int
+    alt: str
+    caption: str
+    chart: bool
+
+
+def embed_image(source: Path | bytes, caption: str, alt: str) -> Picture | None:
+    """Embed an image file or its bytes; None and a log line if it can't be read.
+
+    What Matplotlib drew is a chart and kept as it is; a photo becomes a JPEG of at most 1600 pixels in width.
+    """
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        with Image.open(BytesIO(data)) as file:
+            chart = str(file.info.get("Software", "")).startswith("Matplotlib")
+            dpi = float(file.info.get("dpi", (SCREEN_DPI,))[0]) or SCREEN_DPI
+            image = file.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        LOG.warning("An image is left out of the report: %s", error)
+        return None
+    if chart:
+        width = image.width * SCREEN_DPI / dpi  # its size in inches, so that letters are equally large in all charts
+        if HALF_PAGE < width <= 1.3 * HALF_PAGE:  # two such charts fit side by side
+            width = HALF_PAGE
+        size = round(width), round(image.height * width / image.width)
+    else:
+        image.thumbnail((MAX_WIDTH, image.height), Image.Resampling.LANCZOS)
+        size, stream = image.size, BytesIO()
+        image.save(stream, "JPEG", quality=84, optimize=True, progressive=True)
+        data = stream.getvalue()
+    src = f"data:image/{'png' if chart else 'jpeg'};base64,{base64.b64encode(data).decode('ascii')}"
+    return Picture(src, *size, alt, caption, chart)

@@ -1,0 +1,69 @@
+"""Tests of learning curves and layer statistics."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.plots.training_plots import plot_layer_stats, plot_learning_curves
+
+
+def test_each_fold_has_a_line_and_its_best_epoch_is_marked():
+    epochs = np.arange(1, 6)
+    first = pd.DataFrame({"epoch": epochs, "loss": 1 / epochs, "lr": 1e-3, "score": [0.1, 0.5, 0.4, 0.6, 0.2]})
+    figure = plot_learning_curves({"fold 0": first, "fold 1": first.head(3)})
+    loss, score, rate = figure.axes
+    assert [len(line.get_xdata()) for line in loss.lines] == [5, 3]
+    marks = [tuple(line.get_xydata()[0]) for line in score.lines if len(line.get_xdata()) == 1]
+    assert marks == [(4, pytest.approx(0.6)), (2, pytest.approx(0.5))]
+    assert len(rate.lines) == 2
+
+
+def test_parts_of_the_loss_are_drawn_for_a_single_fold():
+    table = pd.DataFrame({"epoch": [1, 2], "loss": [3, 2], "loss/boxes": [1, 1], "loss/classes": [2, 1]})
+    labels = [line.get_label() for line in plot_learning_curves({"fold 0": table}).axes[0].lines]
+    assert labels == ["sum", "boxes", "classes"]
+
+
+def test_epochs_without_validation_leave_no_gap():
+    table = pd.DataFrame({"epoch": [1, 2, 3, 4], "score": [None, 0.2, None, 0.3]})
+    line = plot_learning_curves({"fold 0": table}).axes[1].lines[0]
+    assert list(line.get_xdata()) == [2, 4]
+
+
+@pytest.mark.parametrize("histories", [{}, {"fold 0": pd.DataFrame()}, {"fold 0": pd.DataFrame({"epoch": []})}])
+def test_nothing_to_draw(histories):
+    assert plot_learning_curves(histories) is None
+
+
+def test_a_history_without_scores_says_so():
+    figure = plot_learning_curves({"fold 0": pd.DataFrame({"epoch": [1], "loss": [0.5]})})
+    assert [text.get_text() for text in figure.axes[1].texts] == ["no validation was recorded"]
+
+
+def layer_history(epochs):
+    return pd.DataFrame(
+        {
+            "epoch": range(1, epochs + 1),
+            "loss": 1.0,
+            "grad_norm": 3.0,
+            **{f"grad_norm/layers.{layer}": 0.1**layer for layer in range(4)},
+            **{f"output_std/layers.{layer}": 1.0 for layer in range(4)},
+            **{f"idle/act.{layer}": 0.5 for layer in range(3)},
+        }
+    )
+
+
+def test_plot_layer_stats_draws_three_epochs():
+    figure = plot_layer_stats({"fold 0": layer_history(9)})
+    gradients, outputs, idle = figure.axes
+    assert [line.get_label() for line in gradients.lines] == ["epoch 1", "epoch 5", "epoch 9"]
+    assert gradients.lines[0].get_ydata().tolist() == [0.1**layer for layer in range(4)]
+    assert gradients.get_yscale() == "log"
+    assert [len(axes.lines[0].get_xdata()) for axes in (outputs, idle)] == [4, 3]
+
+
+def test_plot_layer_stats_takes_first_fold_that_has_any():
+    bare = layer_history(2)[["epoch", "loss", "grad_norm"]]
+    assert len(plot_layer_stats({"fold 0": bare, "fold 1": layer_history(1)}).axes[0].lines) == 1
+    assert plot_layer_stats({"fold 0": bare}) is None
+    assert plot_layer_stats({}) is None

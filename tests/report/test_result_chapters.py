@@ -1,0 +1,101 @@
+"""Tests of the chapters on results: what they claim, and only where a record shows it."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from stage_outputs import draw_photo, label_issues, submission_ledger
+from tropho.files import sha256_of
+from tropho.paths import Paths
+from tropho.report import result_chapters
+from tropho.report.blocks import Code, Pictures, Table, Text
+from tropho.report.reader import Reader
+from tropho.tables import LABEL_ISSUES, empty, write_table
+
+
+def texts(blocks):
+    return " ".join(block.text for block in blocks if isinstance(block, Text))
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_submission_says_whether_it_was_checked(cells_reader, checked):
+    path = cells_reader.paths.submission
+    path.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(path), "checked": checked}))
+    text = texts(result_chapters.submission(cells_reader).blocks)
+    assert ("found no fault" in text) == checked
+    assert ("was not checked" in text) != checked
+
+
+def test_submission_warns_of_another_file_than_its_record(cells_reader):
+    cells_reader.paths.submission.with_suffix(".json").write_text(json.dumps({"sha256": "0" * 64}))
+    assert "not the one that its record describes" in texts(result_chapters.submission(cells_reader).blocks)
+
+
+def test_leaderboard_lists_warns_and_plots(cells_reader):
+    ledger = submission_ledger()
+    ledger["low"], ledger["high"] = ledger["score"] - 0.01, ledger["score"] + 0.01
+    warning, table, plot = result_chapters.leaderboard(ledger, cells_reader)
+    assert isinstance(plot, Pictures)
+    assert warning.warn
+    assert [row[0] for row in table.rows] == ["cccccccc", "bbbbbbbb", "aaaaaaaa"]
+    assert "tropho leaderboard --record cells_demo" in table.note
+
+
+def test_leaderboard_is_shown_for_a_competition_or_public_scores(tmp_path, settings):
+    ledger = submission_ledger().assign(public=float("nan"))
+    for task, kinds in (("cells_demo", []), ("malaria", ["Table"])):
+        blocks = result_chapters.leaderboard(ledger, Reader(settings(task), Paths(tmp_path, task)))
+        assert [block.kind for block in blocks] == kinds
+    assert result_chapters.leaderboard(None, Reader(settings("malaria"), Paths(tmp_path, "malaria"))) == []
+
+
+def test_leaderboard_warns_of_foreign_table(cells_reader):
+    (block,) = result_chapters.leaderboard(pd.DataFrame({"x": [1]}), cells_reader)
+    assert block.warn
+
+
+@pytest.fixture
+def issue_blocks(tmp_path, settings):
+    """A function that gives the blocks of these label issues."""
+
+    def make(rows, **overrides):
+        reader = Reader(settings("smear_demo", **overrides), Paths(tmp_path, "smear_demo"))
+        if rows is not None:
+            write_table(rows, reader.paths.evaluate / "label_issues.csv", LABEL_ISSUES)
+            draw_photo(reader.paths.evaluate / "label_issues.png")
+        return result_chapters.label_issues(reader)
+
+    return make
+
+
+SPURIOUS = ("a", "spurious", "WBC", (100, 100, 150, 150), None, ())
+
+
+def test_label_issues_are_counted_with_how_to_correct(issue_blocks):
+    blocks = issue_blocks(label_issues(SPURIOUS, SPURIOUS, ("a", "duplicate", "WBC", (0, 0, 9, 9), None, ())))
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert [[row[0], *row[2:]] for row in table.rows] == [["spurious", "drop", "2"], ["duplicate", "drop", "1"]]
+    assert "contradict 3 labels" in texts(blocks)
+    assert "into corrections/smear_demo.csv" in texts(blocks)
+    (code,) = [block for block in blocks if isinstance(block, Code)]
+    assert "corrections: corrections/smear_demo.csv" in code.lines[0]
+    assert len([block for block in blocks if isinstance(block, Pictures)]) == 1
+
+
+def test_label_issues_name_the_table_in_use(issue_blocks):
+    blocks = issue_blocks(label_issues(SPURIOUS), **{"audit.corrections": "corrections/mine.csv"})
+    assert "into corrections/mine.csv" in texts(blocks)
+
+
+def test_label_issues_may_be_none(issue_blocks):
+    assert issue_blocks(None) == []
+    assert "No label contradicts" in texts(issue_blocks(empty(LABEL_ISSUES)))
+
+
+def test_reproduce_warns_of_uncommitted_changes(cells_reader):
+    path = cells_reader.paths.models / "run.json"
+    run = json.loads(path.read_text())
+    assert texts(result_chapters.reproduce(cells_reader).blocks) == ""
+    path.write_text(json.dumps({**run, "git_dirty": "true"}))
+    assert "changes that are not in this commit" in texts(result_chapters.reproduce(cells_reader).blocks)
