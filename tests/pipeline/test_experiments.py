@@ -13,6 +13,8 @@ from pipeline.conftest import new_checkout
 from pipeline.reduce import TINY_CELLS
 from tropho.files import read_json, sha256_of
 
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+
 
 TASK = "cells_demo"
 RATE = f"++tasks.{TASK}.train.lr"
