@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from pipeline.conftest import ROOT, Checkout, new_checkout
+from tropho.config.new_names import rewrite
 
 pytestmark = pytest.mark.pipeline
 
@@ -98,7 +99,7 @@ def test_case_13_mended_labels_rerun_the_audit(tmp_path):
     checkout = new_checkout(tmp_path / "tropho", {})
     source = tmp_path / "data"
     shutil.copytree(CASE / "data", source, copy_function=shutil.copyfile)
-    (name, task), *_ = yaml.safe_load((CASE / "entry.yaml").read_text()).items()
+    (name, task), *_ = yaml.safe_load(rewrite((CASE / "entry.yaml").read_text())[0]).items()
     add_task(checkout, name, {**task, "download": {"source": "local", "path": "../data"}})
     checkout.run("dvc", "repro", f"audit@{name}")
     shutil.copyfile(CASE / "Train.after.csv", source / "Train.csv")
