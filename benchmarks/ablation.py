@@ -70,9 +70,9 @@ class Ablation:
         """Train a recipe, unless that was done before, and judge it."""
         settings = with_overrides(self.base, changes)
         paths = self._trained(settings)
-        members, inputs = self._members(settings, paths)
+        members, data = self._members(settings, paths)
         task = members[0].task
-        truth = inputs.truth.of([each for number in members[0].folds for each in inputs.folds[number]])
+        truth = data.gt.subset([each for number in members[0].folds for each in data.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
         raw, seconds = self._predicted(settings, paths, members)
         finished = cross_fit_postprocess(build_evaluator(task), truth, raw, groups)
@@ -97,14 +97,14 @@ class Ablation:
         """A row's score on the test set, finished by what was learned on the validation part."""
         settings = with_overrides(self.base, row.changes)
         paths = self._trained(settings)
-        members, inputs = self._members(settings, paths)
-        task, truth, accelerator = members[0].task, inputs.truth.of(inputs.test), make_accelerator(settings.train)
+        members, data = self._members(settings, paths)
+        task, truth, accelerator = members[0].task, data.gt.subset(data.test_ids), make_accelerator(settings.train)
         predicted = postprocess_members(
-            task, of_images(members, truth, accelerator, row.fitted), row.fitted, truth.ignored
+            task, of_images(members, truth, accelerator, row.fitted), row.fitted, truth.ignore_classes
         )
         if not paths.held_out.exists():
             return task.score(truth, predicted)
-        submission = task.submission(predicted, inputs.test)
+        submission = task.to_submission(predicted, data.test_ids)
         return float(leaderboard_map(read_competition_csv(paths.held_out), submission)["score"])
 
     def _predicted(
@@ -121,8 +121,8 @@ class Ablation:
         return pd.read_parquet(table), read_json(record)["seconds"]
 
     def _members(self, settings: TaskConfig, paths: Paths) -> tuple[list[EnsembleMember], TaskData]:
-        inputs = read_task_data(paths)
-        return load_members(settings, paths, read_json(paths.models / "run.json"), inputs, best_device()), inputs
+        data = read_task_data(paths)
+        return load_members(settings, paths, read_json(paths.models / "run.json"), data, best_device()), data
 
     def _trained(self, settings: TaskConfig) -> Paths:
         """Where a recipe's models are; recipes that differ in prediction alone share them."""

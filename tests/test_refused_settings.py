@@ -137,7 +137,7 @@ def step(settings, name: str, images: int = 2, **changes) -> None:
     base = settings(kind, **{**SMALLEST, **levels, "model.name": name, **changes})
     task = build_task(base, CLASSES)
     torch.manual_seed(0)
-    model = task.model()
+    model = task.build_model()
     size = base.augment.image_size
     samples = [task.sample(torch.randint(0, 255, (size, size, 3), dtype=torch.uint8).numpy()) for _ in range(images)]
     if name in CLASSIFIERS:
@@ -145,7 +145,7 @@ def step(settings, name: str, images: int = 2, **changes) -> None:
     else:
         target = {"boxes": torch.tensor([[2.0, 2.0, 12.0, 12.0]]), "labels": torch.tensor([1])}
         samples = [(image, target, index) for image, _, index in samples]
-    loss = sum(task.loss(model.train(), task.collate(samples)).values())
+    loss = sum(task.compute_loss(model.train(), task.collate(samples)).values())
     assert torch.isfinite(loss)
     loss.backward()
     with torch.inference_mode():

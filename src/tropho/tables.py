@@ -34,11 +34,11 @@ IMAGES = {
     "group": "string",  # images that must stay on one side of a split: of one patient or slide, or the same picture
     "duplicate": "string",  # the first of the images that show the same, exactly or nearly; empty for all others
     "label": "string",  # classification; empty for detection and for unlabelled test images
-    "ignored": "string",  # classes that annotators left out of such images, see join_names; empty where none
+    "ignore_classes": "string",  # classes that annotators left out of such images, see join_names; empty where none
     "subset": "string",  # train | validation | test, as published
     "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; see usable_images
 }
-OPTIONAL_COLUMNS = frozenset({"device", "ignored", "ignore"})
+OPTIONAL_COLUMNS = frozenset({"device", "ignore_classes", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""
 BOXES = {
     "image_id": "string",
@@ -236,5 +236,5 @@ def split_names(cell: str) -> list[str]:
     except ValueError:
         names = None
     if not isinstance(names, list):
-        raise DataError(f"The column 'ignored' holds '{cell}', which is no JSON list; run the audit stage again.")
+        raise DataError(f"Column 'ignore_classes' holds '{cell}', which is no JSON list; run the audit stage again.")
     return [str(name) for name in names]

@@ -157,7 +157,7 @@ def test_a_second_box_under_a_find_is_a_double():
 def test_classes_that_annotators_left_out_are_not_suspect_there():
     labels, found = [("a", "WBC", 300, 0, 350, 50)], [("a", "WBC", 0.95, 0, 0, 50, 50)]
     assert len(judged(labels, found)) == 2
-    images = IMAGES.assign(ignored=[pd.NA, '["Trophozoite", "WBC"]', pd.NA])
+    images = IMAGES.assign(ignore_classes=[pd.NA, '["Trophozoite", "WBC"]', pd.NA])
     assert find_box_issues(images, boxes(*RIGHT, *labels), finds(*SURE, *found)).empty
 
 

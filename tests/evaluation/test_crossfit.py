@@ -55,7 +55,7 @@ def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
     temperatures = set()
     for number in range(3):
         rest, mine = table[part != number], table[part == number]
-        fitted = evaluator.fit_postprocess(truth.of(rest["image_id"]), rest, groups)
+        fitted = evaluator.fit_postprocess(truth.subset(rest["image_id"]), rest, groups)
         expected = with_temperature(mine[task.columns].to_numpy(), fitted["temperature"])
         np.testing.assert_allclose(finished[part == number][task.columns], expected, atol=1e-12)
         temperatures.add(fitted["temperature"])
@@ -91,6 +91,6 @@ def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, r
     table = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized", "p_Parasitized": 0.9, "p_Uninfected": 0.1})
     fitted = build_evaluator(task).fit_postprocess(truth, table, pd.Series(["g", "h"], index=["a", "b"]))
     assert fitted == {"temperature": 0.25 if right else 10.0}
-    finished = task.finish(table, fitted)
+    finished = task.postprocess(table, fitted)
     assert finished["label"].tolist() == ["Parasitized"] * 2
     assert finished[task.columns].sum(axis=1).tolist() == pytest.approx([1.0, 1.0])

@@ -18,7 +18,7 @@ META = torch.device("meta")
 @pytest.fixture
 def folder(settings, tmp_path):
     task = build_task(settings("cells_demo", **{"model.name": "lenet", "augment.image_size": 24}), CLASSES)
-    save_file(task.model().state_dict(), tmp_path / "weights.safetensors")
+    save_file(task.build_model().state_dict(), tmp_path / "weights.safetensors")
     config = {"settings": task.settings.model_dump(), "classes": CLASSES}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     return tmp_path

@@ -83,7 +83,7 @@ def test_weights_are_fitted_and_applied(classifying):
     alone = fuse_members(task, stacked, {"weights": {"base": 1.0, "guesses": 0.0}})
     assert task.score(truth, alone) == 1.0
     pd.testing.assert_frame_equal(
-        postprocess_members(task, stacked, fitted), task.finish(fuse_members(task, stacked, fitted), fitted)
+        postprocess_members(task, stacked, fitted), task.postprocess(fuse_members(task, stacked, fitted), fitted)
     )
 
 
@@ -247,7 +247,7 @@ def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings
     }
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     views = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
-    at_once = {name: task.merge(tables) for name, tables in views.items()}
+    at_once = {name: task.fuse_views(tables) for name, tables in views.items()}
     stacked = stack_members({name: stack_views(tables) for name, tables in views.items()})
     fused = fuse_members(task, stacked)
     assert VIEW not in fused
@@ -296,5 +296,7 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
     plain, finished = (task.score(truth, postprocess_members(task, stacked, each)) for each in (None, fitted))
     assert finished > plain + 0.2
     assert task.score(truth, cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)) > plain + 0.2
-    merged = stack_members({"base": task.merge(tables, fitted)})  # as views are merged where they aren't kept apart
+    merged = stack_members(
+        {"base": task.fuse_views(tables, fitted)}
+    )  # as views are merged where they aren't kept apart
     pd.testing.assert_frame_equal(fuse_members(task, stacked, fitted), fuse_members(task, merged, fitted))

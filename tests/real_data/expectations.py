@@ -17,7 +17,7 @@ def broken(images: pd.DataFrame, boxes: pd.DataFrame, issues: pd.DataFrame, summ
     known = size["width"].notna().to_numpy()
     inside = boxes[known]
     limits = size[known].to_numpy(dtype="float64")
-    ignored = images["ignored"].dropna().map(split_names).explode().dropna()
+    ignored = images["ignore_classes"].dropna().map(split_names).explode().dropna()
     labels = set(images["label"].dropna()) | set(boxes["label"])
     expectations = {
         "columns": [list(images), list(boxes), list(issues)] == [list(IMAGES), list(BOXES), list(ISSUES)],

@@ -56,7 +56,7 @@ def trained(tmp_path, settings, rng):
             torch.manual_seed(number)
             folder = paths.models / f"fold{number}"
             folder.mkdir(parents=True)
-            save_file(build_task(task, CLASSES).model().state_dict(), folder / "weights.safetensors")
+            save_file(build_task(task, CLASSES).build_model().state_dict(), folder / "weights.safetensors")
             (folder / "config.yaml").write_text(yaml.safe_dump({"settings": task.model_dump(), "classes": CLASSES}))
         folds = [fold_entry(paths.fold(number), number) for number in range(2)]
         record = {"run_id": None, "folds": folds, "score_name": "balanced_accuracy"}
@@ -143,7 +143,7 @@ def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypat
     assert (raw / logits).between(3.0, 5.9).all()  # nothing was learned from all 24 images
     submit.run(task, paths.root)
     handed_in = pd.read_csv(paths.submission)
-    expected = kind.finish(pd.read_parquet(paths.evaluate / "test.parquet"), fitted)
+    expected = kind.postprocess(pd.read_parquet(paths.evaluate / "test.parquet"), fitted)
     np.testing.assert_allclose(handed_in[kind.columns], expected[kind.columns], atol=1e-6)
 
 

@@ -53,16 +53,16 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
         before, after = (each.sort_values(by, ignore_index=True) for each in both)
         pd.testing.assert_frame_equal(before, after, rtol=0, atol=1e-12)
 
-    inputs, accelerator = read_task_data(paths), make_accelerator(fitting.train)
-    members = load_members(fitting, paths, record, inputs, accelerator.device)
+    data, accelerator = read_task_data(paths), make_accelerator(fitting.train)
+    members = load_members(fitting, paths, record, data, accelerator.device)
     views = out_of_fold(members, accelerator)
     assert set(views[VIEW]) == {0, 1}
-    as_set = load_members(chosen(), paths, record, inputs, accelerator.device)
+    as_set = load_members(chosen(), paths, record, data, accelerator.device)
     assert set(out_of_fold(as_set, accelerator).columns) == {*by, MEMBER}
     task = members[0].task
     assert len(fuse_members(task, views)) < len(fuse_members(task, views, FITTED)) <= len(views)
 
-    test = inputs.truth.of(inputs.test)
+    test = data.gt.subset(data.test_ids)
     with monkeypatch.context() as kept:
         kept.setattr(evaluate, "fit_members", lambda *_: FITTED)
         evaluate.run(fitting, paths.root)
@@ -72,9 +72,9 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
     rows = [postprocess_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
     assert len(rows[0]) < len(rows[1])
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: fitting)
-    predict_files("smear_demo", [paths.raw / name for name in inputs.test], paths.root / "out.csv", paths.root)
-    out, known = pd.read_csv(paths.root / "out.csv"), task.submission(rows[1], inputs.test)
+    predict_files("smear_demo", [paths.raw / name for name in data.test_ids], paths.root / "out.csv", paths.root)
+    out, known = pd.read_csv(paths.root / "out.csv"), task.to_submission(rows[1], data.test_ids)
     assert len(out) == len(known)
-    for name in inputs.test:
+    for name in data.test_ids:
         given = np.sort(out.loc[out["Image_ID"] == name, "confidence"])
         np.testing.assert_allclose(given, np.sort(known.loc[known["image_id"] == name, "score"]), atol=1e-5)

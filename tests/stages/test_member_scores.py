@@ -21,13 +21,13 @@ def test_a_find_of_a_class_that_was_left_out_is_no_false_alarm(settings, tmp_pat
     )
     ids = ["a", "b"]
     images = conform(pd.DataFrame({"image_id": ids}).reindex(columns=list(IMAGES)), IMAGES)
-    images = images.assign(ignored=pd.Series([pd.NA, join_names(["WBC"])], dtype="string"))
+    images = images.assign(ignore_classes=pd.Series([pd.NA, join_names(["WBC"])], dtype="string"))
     rows = [["a", "WBC", 0.5, 10.0, 10.0, 30.0, 30.0], ["b", "WBC", 0.9, 10.0, 10.0, 30.0, 30.0]]
     found = conform(pd.DataFrame(rows, columns=["image_id", "label", "score", *BOX]), DETECTIONS)
     boxes = conform(pd.DataFrame([["a", "WBC", 10.0, 10.0, 30.0, 30.0]], columns=["image_id", "label", *BOX]), BOXES)
     truth = GroundTruth(images, boxes, empty(BOXES))
     members = [EnsembleMember(name, {0: Predictor(task, None)}, None) for name in ("base", "x")]
     scores = _write_members(members, stack_members({"base": found, "x": found}), truth, tmp_path)
-    together = task.score(truth, task.finish(found, ignored=truth.ignored))
+    together = task.score(truth, task.postprocess(found, ignore_classes=truth.ignore_classes))
     assert together == pytest.approx(1.0)
     assert {name: each["leaderboard_map"] for name, each in scores.items()} == {"base": together, "x": together}

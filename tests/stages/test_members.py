@@ -143,7 +143,7 @@ def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
     predict_files("cells_demo", files, paths.root / "out.csv", paths.root)
     out = pd.read_csv(paths.root / "out.csv")
     task = train.build_task(settings, CLASSES)
-    known = task.finish(
+    known = task.postprocess(
         pd.read_parquet(paths.evaluate / "test.parquet"), read_json(paths.evaluate / "postprocess.json")
     )
     # The smaller member sees images resized once here and twice in the pack.

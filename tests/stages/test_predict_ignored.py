@@ -9,7 +9,7 @@ from PIL import Image
 
 from tropho.data.audit.missing_labels import ignored_in
 from tropho.errors import UsageError
-from tropho.inference.ensemble_members import left_out_findings
+from tropho.inference.ensemble_members import missing_label_findings
 from tropho.paths import Paths
 
 FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}
@@ -23,12 +23,12 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
         Image.new("RGB", size).save(files[name])
     files["gone.png"] = tmp_path / "gone.png"
     detect = settings("smear_demo", **{"audit.missing_labels": "detect"})
-    assert ignored_in(files, left_out_findings(detect, paths)) is None  # no audit
+    assert ignored_in(files, missing_label_findings(detect, paths)) is None  # no audit
     paths.audit.mkdir(parents=True)
-    (paths.audit / "summary.json").write_text(json.dumps({"left_out": [FINDING]}))
-    found = ignored_in(files, left_out_findings(detect, paths))
+    (paths.audit / "summary.json").write_text(json.dumps({"missing_labels": [FINDING]}))
+    found = ignored_in(files, missing_label_findings(detect, paths))
     assert found.dropna().to_dict() == {"wide.png": '["WBC"]', "tall.png": '["WBC"]'}
-    assert left_out_findings(settings("smear_demo", **{"audit.missing_labels": "list"}), paths) == []
+    assert missing_label_findings(settings("smear_demo", **{"audit.missing_labels": "list"}), paths) == []
     assert isinstance(found, pd.Series)
 
 

@@ -39,7 +39,7 @@ def ensemble(settings, tmp_path, monkeypatch):
         for name, own in member_settings(chosen).items():
             folder = paths.fold(0, name)
             folder.mkdir(parents=True)
-            model = build_task(own, CLASSES[task]).model()
+            model = build_task(own, CLASSES[task]).build_model()
             save_file(
                 {key: value.contiguous() for key, value in model.state_dict().items()}, folder / "weights.safetensors"
             )
@@ -81,7 +81,9 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
 def test_predictions_have_the_layout_of_the_submission(ensemble, blank, tmp_path, task, changes, sample, header, ids):
     paths = ensemble(task, [], **changes)
     if task == "smear_demo" and not changes:  # as the audit of Zindi's tables notes it
-        write_json(paths.audit / "summary.json", {"columns": {"Train.csv": {"image": "Image_ID"}}, "left_out": []})
+        write_json(
+            paths.audit / "summary.json", {"columns": {"Train.csv": {"image": "Image_ID"}}, "missing_labels": []}
+        )
     if sample:
         paths.raw.mkdir(parents=True)
         (paths.raw / "sample_submission.csv").write_text(sample)

@@ -22,7 +22,7 @@ from tropho.tables import write_table
 class Fixed:
     """A task whose score is 0.5 of any predictions."""
 
-    score_name = "accuracy"
+    primary_metric = "accuracy"
 
     def measure(self, truth, predictions):
         return {"accuracy": 0.5, "images": len(truth.images), "rows": len(predictions)}
@@ -73,15 +73,15 @@ def test_the_test_is_judged_again_without_some_of_its_images(judged, shared, cle
     ids = ["a", "b", "t1", "t2"]
     groups = ["a", "b", *("a" if each in shared else each for each in ("t1", "t2"))]
     whole = truth_of(*ids, groups=groups)
-    inputs = SimpleNamespace(
-        truth=whole, folds={0: ["a"], 1: ["b"]},
-        fold=lambda number: (whole.of([["b"], ["a"]][number]), whole.of([["a"], ["b"]][number])),
+    data = SimpleNamespace(
+        gt=whole, folds={0: ["a"], 1: ["b"]},
+        train_val=lambda number: (whole.subset([["b"], ["a"]][number]), whole.subset([["a"], ["b"]][number])),
     )  # fmt: skip
-    judged.add("oof", whole.of(["a", "b"]), rows("a", "b"), rows("a", "b"))
-    evaluate._add_leakage(judged, inputs, [0, 1])
+    judged.add("oof", whole.subset(["a", "b"]), rows("a", "b"), rows("a", "b"))
+    evaluate._add_leakage(judged, data, [0, 1])
     assert "test_leaks" not in judged.metrics  # without a test there is nothing more to say
-    judged.add("test", whole.of(["t1", "t2"]), rows("t1", "t2"), rows("t1", "t2"))
-    evaluate._add_leakage(judged, inputs, [0, 1])
+    judged.add("test", whole.subset(["t1", "t2"]), rows("t1", "t2"), rows("t1", "t2"))
+    evaluate._add_leakage(judged, data, [0, 1])
     assert judged.metrics["test_leaks"] == {"images": len(shared), "of": 2}
     assert ("test_without_leaks" in judged.metrics) == clean
     assert judged.notes["test"][0].startswith(f"{len(shared)} of 2 test images") if shared else True
@@ -92,7 +92,7 @@ def test_the_test_is_judged_again_without_some_of_its_images(judged, shared, cle
 
 def test_members_are_told_by_their_own_measures():
     metrics = {"members": {"base": {"map": 0.5}, "empty": {"balanced_accuracy": 0.75}}, "oof": {"map": 0.6}}
-    task, given = SimpleNamespace(score_name="map"), SimpleNamespace(metrics=metrics)
+    task, given = SimpleNamespace(primary_metric="map"), SimpleNamespace(metrics=metrics)
     told = evaluate._members_note(task, given, {})
     assert "alone and before" in told
     assert "base 0.5" in told
@@ -171,7 +171,7 @@ def test_confidences_are_rounded_and_boxes_are_not(tmp_path):
     table = pd.DataFrame({"image_id": ["a"], "score": [0.126], "p_a": [0.374], "xmin": [1.23456]})
     write_table(table, tmp_path / "test.parquet")
     write_json(tmp_path / "postprocess.json", {})
-    task = SimpleNamespace(finish=lambda found, *_: found, submission=lambda found, ids: found)
+    task = SimpleNamespace(postprocess=lambda found, *_: found, to_submission=lambda found, ids: found)
     found = submit._submission(task, tmp_path, ["a"], None, 2)
     assert found.iloc[0].tolist() == ["a", 0.13, 0.37, 1.23456]
     (tmp_path / "test.parquet").unlink()

@@ -9,7 +9,7 @@ import pytest
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError, UsageError
 from tropho.tables import BOXES, empty
-from tropho.training import inputs as reading
+from tropho.training import fingerprint as reading
 from tropho.tuning import objective
 
 

@@ -35,7 +35,7 @@ def small(settings, tmp_path, monkeypatch):
     paths = Paths(tmp_path, made.name)
     fold = paths.models / "fold0"
     fold.mkdir(parents=True)
-    model = build_task(made, CLASSES).model()
+    model = build_task(made, CLASSES).build_model()
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, fold / "weights.safetensors")
     (fold / "config.yaml").write_text(yaml.safe_dump({"settings": made.model_dump(), "classes": CLASSES}))
     write_json(paths.models / "run.json", {"score_name": "balanced_accuracy", "run_id": "r1", "folds": [{"fold": 0}]})

@@ -1,4 +1,4 @@
-"""The parts of training, of its inputs, of a search and of the models it leaves, without a training."""
+"""The parts of training, of its data, of a search and of the models it leaves, without a training."""
 
 import math
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from tropho.inference.trained_folds import FILES
 from tropho.paths import BASE
 from tropho.stages import train
 from tropho.tables import BOX, BOXES, conform, empty
-from tropho.training import inputs as reading
+from tropho.training import fingerprint as reading
 
 
 def folds(*scores):
@@ -32,10 +32,10 @@ def test_the_mean_is_of_the_scores_that_are_defined():
 
 @pytest.mark.parametrize(("asked", "numbers"), [(None, [0, 1, 4]), (1, [0]), (3, [0, 1, 4])])
 def test_folds_to_train_are_the_first_ones(settings, asked, numbers):
-    inputs = SimpleNamespace(folds={4: [], 0: [], 1: []})
-    assert train.fold_numbers(settings("cells_demo", **{"train.n_folds": asked}), inputs) == numbers
+    data = SimpleNamespace(folds={4: [], 0: [], 1: []})
+    assert train.fold_numbers(settings("cells_demo", **{"train.n_folds": asked}), data) == numbers
     with pytest.raises(UsageError, match=r"train\.folds is 4, but split\.folds made only 3"):
-        train.fold_numbers(settings("cells_demo", **{"train.n_folds": 4}), inputs)
+        train.fold_numbers(settings("cells_demo", **{"train.n_folds": 4}), data)
 
 
 def test_an_epoch_is_told_in_a_line():
@@ -127,8 +127,8 @@ def test_findings_count_where_they_are_asked_for(settings, tmp_path, protocol, t
     made = settings("smear_demo")
     made = made.model_copy(update={"audit": made.audit.model_copy(update={"protocol": protocol})})
     if there:
-        write_json(tmp_path / "summary.json", {"left_out": [{"class": "a"}]})
-    assert ensemble_members.left_out_findings(made, SimpleNamespace(audit=tmp_path)) == found
+        write_json(tmp_path / "summary.json", {"missing_labels": [{"class": "a"}]})
+    assert ensemble_members.missing_label_findings(made, SimpleNamespace(audit=tmp_path)) == found
 
 
 @pytest.mark.parametrize(("trials_", "views", "apart"), [(0, 1, False), (0, 2, False), (5, 1, False), (1, 2, True)])
@@ -139,7 +139,7 @@ def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_,
     frame = pd.DataFrame({"image_id": ["a"]})
     member = SimpleNamespace(
         name=BASE, task=SimpleNamespace(settings=made), folds={0: None},
-        inputs=SimpleNamespace(fold=lambda number: (None, None)),
+        data=SimpleNamespace(train_val=lambda number: (None, None)),
         views=lambda *_: ["views"], predict=lambda *_: frame.assign(how="merged"),
     )  # fmt: skip
     monkeypatch.setattr(ensemble_members, "stack_views", lambda tables: frame.assign(how="apart"))
@@ -148,18 +148,18 @@ def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_,
 
 
 def test_inputs_are_read_by_fold_and_subset(smear_paths):
-    inputs = read_task_data(smear_paths)
-    assert {number: len(ids) for number, ids in inputs.folds.items()} == {0: 6, 1: 6}
-    assert inputs.test == ["im12.png", "im13.png", "im14.png"]
-    learned, judged = inputs.fold(0)
-    assert list(learned.images["image_id"]) == inputs.folds[1]
-    assert list(judged.images["image_id"]) == inputs.folds[0]
-    assert inputs.fold_of["im00.png"] == 0
-    assert inputs.at(64) is inputs
-    assert inputs.at(100) is inputs
-    smaller = inputs.at(63)
-    assert isinstance(smaller.pack, ResizedCache)
-    assert smaller.pack.size == 63
+    data = read_task_data(smear_paths)
+    assert {number: len(ids) for number, ids in data.folds.items()} == {0: 6, 1: 6}
+    assert data.test_ids == ["im12.png", "im13.png", "im14.png"]
+    learned, judged = data.train_val(0)
+    assert list(learned.images["image_id"]) == data.folds[1]
+    assert list(judged.images["image_id"]) == data.folds[0]
+    assert data.fold_of["im00.png"] == 0
+    assert data.at_size(64) is data
+    assert data.at_size(100) is data
+    smaller = data.at_size(63)
+    assert isinstance(smaller.cache, ResizedCache)
+    assert smaller.cache.size == 63
 
 
 class Sizes:
@@ -200,12 +200,12 @@ def test_a_fold_must_leave_an_image_to_train_on(settings):
 def test_ignored_regions_need_a_model_that_knows_them(settings, task, name, regions, refused):
     made = settings(task, **{"train.batch_size": 4})
     made = made.model_copy(update={"model": made.model.model_copy(update={"name": name})})
-    inputs = inputs_of({0: ["a", "b", "c"], 1: ["d", "e", "f"]}, regions)
+    data = inputs_of({0: ["a", "b", "c"], 1: ["d", "e", "f"]}, regions)
     if not refused:
-        reading.check_trainable(made, inputs)
+        reading.check_trainable(made, data)
         return
     with pytest.raises(UsageError, match=r"1 training images have ignored regions \(crowds\), such as 'a'"):
-        reading.check_trainable(made, inputs)
+        reading.check_trainable(made, data)
 
 
 def batch_norm(settings, kind, side, batch, count, size=64, sizes=None, least=1.0):
@@ -241,7 +241,7 @@ def test_batch_norm_needs_more_than_one_value(settings):
 def test_code_that_a_training_runs_through_is_known():
     code = reading.training_code()
     assert code == sorted(code)
-    assert {"images/decode.py", "seeds.py", "stages/inputs.py"} <= set(code)
+    assert {"images/decode.py", "seeds.py", "data/task_data.py"} <= set(code)
     assert not {"images/draw.py", "metrics/names.py", "cli.py"} & set(code)
     assert not any(each.startswith("training/search/") for each in code)
     assert (reading.CODE / "training" / "search").is_dir()

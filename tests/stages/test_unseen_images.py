@@ -29,7 +29,7 @@ def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: 
     group(paths, size)
     inputs = read_task_data(paths)
     held = objective.search_inputs(inputs, seed)
-    rest, judges = held.fold(0)
+    rest, judges = held.train_val(0)
     both = [set(each.images["image_id"]) for each in (rest, judges)]
     assert both[0] | both[1] == set(inputs.folds[1])  # what the model of fold 0 is trained on
     assert not both[0] & both[1]

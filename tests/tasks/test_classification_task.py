@@ -36,7 +36,7 @@ def test_the_likeliest_class_is_the_label(task):
 
 
 def test_merging_averages_probabilities(task):
-    merged = task.merge([table(task, [[1.0, 0.0, 0.0]]), table(task, [[0.0, 0.6, 0.4]])])
+    merged = task.fuse_views([table(task, [[1.0, 0.0, 0.0]]), table(task, [[0.0, 0.6, 0.4]])])
     np.testing.assert_allclose(merged[task.columns].to_numpy(), [[0.5, 0.3, 0.2]], atol=1e-7)
     assert merged["label"].tolist() == ["cat"]
 
@@ -64,12 +64,12 @@ def test_the_loss_is_weighted_cross_entropy(task):
         "targets": {"label": torch.tensor([0, 2]), "weight": torch.tensor([1.0, 3.0])},
     }
     each = functional.cross_entropy(logits, torch.tensor([0, 2]), reduction="none")
-    loss = task.loss(lambda images: logits, batch)["cross_entropy"]
+    loss = task.compute_loss(lambda images: logits, batch)["cross_entropy"]
     assert loss.item() == pytest.approx(((each[0] + 3 * each[1]) / 4).item(), rel=1e-6)
 
 
 def test_an_image_without_prediction_gets_equal_probabilities(task):
-    submission = task.submission(table(task, [[0.1, 0.8, 0.1]]), ["0", "lost"])
+    submission = task.to_submission(table(task, [[0.1, 0.8, 0.1]]), ["0", "lost"])
     assert submission["image_id"].tolist() == ["0", "lost"]
     assert submission.loc[1, task.columns].tolist() == pytest.approx([1 / 3] * 3)
 
@@ -111,7 +111,7 @@ def test_predictions_belong_to_images_by_their_ids(settings):
     assert evaluator.fit_postprocess(truth, shuffled[0], groups) == evaluator.fit_postprocess(truth, first, groups)
     members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
     assert evaluator.fit_fusion(truth, members[1], groups) == evaluator.fit_fusion(truth, members[0], groups)
-    means = [task.merge([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
+    means = [task.fuse_views([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
     pd.testing.assert_frame_equal(means[1].loc[means[0].index], means[0])
 
 

@@ -72,7 +72,7 @@ def test_a_box_wholly_outside_is_dropped(task):
 
 def test_scores_are_scaled_by_presence(task):
     table = task.to_table([output([[10, 10, 20, 30]], [0.5], [0], 0.4)], ["a"], Sizes())
-    finished = task.finish(table).set_index("label")["score"]
+    finished = task.postprocess(table).set_index("label")["score"]
     assert finished["Trophozoite"] == pytest.approx(0.5 * 0.4, abs=1e-6)
     assert finished["NEG"] == pytest.approx(0.6, abs=1e-6)
 
@@ -80,7 +80,7 @@ def test_scores_are_scaled_by_presence(task):
 def test_a_perfect_prediction_scores_one_negatives_included(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0], ["a", "Trophozoite", 80.0, 20.0, 99.0, 40.0]])
     outputs = [output([[10, 10, 30, 35], [40, 10, 49.5, 20]], [0.9, 0.9], [1, 0], 0.99), output([], [], [], 0.01)]
-    table = task.finish(task.to_table(outputs, ["a", "b"], Sizes()))
+    table = task.postprocess(task.to_table(outputs, ["a", "b"], Sizes()))
     assert task.score(truth, table) == pytest.approx(1.0, abs=1e-12)
     metrics = build_evaluator(task).metrics(truth, table)
     assert metrics["leaderboard_map"] == pytest.approx(1.0, abs=1e-12)
@@ -100,7 +100,7 @@ def test_a_false_alarm_in_an_empty_image_counts_without_a_negative_class(without
 def test_merging_twins_changes_no_box(task):
     outputs = [output([[10, 10, 20, 30], [40, 10, 60, 40]], [0.9, 0.4], [1, 0], 0.8)]
     table = task.to_table(outputs, ["a"], Sizes())
-    merged = task.merge([table, table])
+    merged = task.fuse_views([table, table])
     assert merged.groupby("label").size().to_dict() == {"NEG": 1, "Trophozoite": 1, "WBC": 1}
     left, right = (each.sort_values("label")[[*BOX, "score"]].to_numpy() for each in (table, merged))
     np.testing.assert_allclose(left, right, atol=1e-6)
@@ -108,7 +108,7 @@ def test_merging_twins_changes_no_box(task):
 
 def test_every_image_is_in_the_submission(task):
     table = task.to_table([output([[10, 10, 20, 30]], [0.9], [1], 0.8)], ["b"], Sizes())
-    submission = task.submission(table, ["a", "b"])
+    submission = task.to_submission(table, ["a", "b"])
     assert submission["image_id"].tolist() == ["a", "b", "b"]
     assert submission.iloc[0]["label"] == "NEG"
     assert submission.iloc[0]["score"] == 0.5
@@ -120,7 +120,7 @@ def test_finds_in_an_image_said_to_be_empty_are_suspect_labels(task):
     truth = truth_of([*(row[0] for row in boxes), "none"], boxes)
     truth = GroundTruth(truth.images.assign(width=200, height=100), truth.boxes)
     found = task.to_table([output([[10, 10, 30, 35]], [0.9], [1], 0.9)] * 10, list(truth.images["image_id"]), Sizes())
-    suspects = build_evaluator(task).label_issues(truth, task.finish(found))
+    suspects = build_evaluator(task).label_issues(truth, task.postprocess(found))
     told = suspects[["image_id", "kind", "action", "label", *BOX]].to_numpy().tolist()
     assert told == [["none", "not_negative", "add", "WBC", 20, 20, 60, 70]]
     assert suspects["score"].tolist() == [pytest.approx(0.9, abs=1e-6)]  # nine of ten such finds are right
@@ -148,22 +148,24 @@ def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, t
     write_cache(files, tmp_path, tmp_path / "pack", 32)
     pack = ImageCache(tmp_path / "pack")
     truth = truth_of(["a", "b", "c"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
-    marked = GroundTruth(truth.images.assign(ignored=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
-    targets = [target for _, target, _ in (task.dataset(pack, marked, train=True)[0, index, 0] for index in range(3))]
+    marked = GroundTruth(truth.images.assign(ignore_classes=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
+    targets = [
+        target for _, target, _ in (task.build_dataset(pack, marked, train=True)[0, index, 0] for index in range(3))
+    ]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
-    assert not any(task.dataset(pack, truth, train=True)[0, index, 0][1]["ignore"].any() for index in range(3))
+    assert not any(task.build_dataset(pack, truth, train=True)[0, index, 0][1]["ignore"].any() for index in range(3))
 
 
 def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
     left_open = {"model.fit_levels": True, "model.fpn_levels": None}
     task = build_task(settings("smear_demo", **left_open), ["Trophozoite", "WBC"])
     truth = truth_of(["a"], [["a", "WBC", 20.0, 20.0, 80.0, 80.0], ["a", "WBC", 20.0, 20.0, 70.0, 80.0]])
-    fitted = task.fitted(truth, Sizes())
+    fitted = task.fit_config(truth, Sizes())
     assert fitted.model.fpn_levels == [3]  # 30 pixels after packing; 3 strides of P3 are 24
     assert not fitted.model.fit_levels
     assert TaskConfig.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
     fixed = build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
-    assert fixed.fitted(truth, Sizes()) is fixed.settings
+    assert fixed.fit_config(truth, Sizes()) is fixed.settings
 
 
 def chosen(settings, **overrides) -> dict:

@@ -41,20 +41,20 @@ def says(task, *rows: list[float]) -> pd.DataFrame:
 def test_one_table_is_merged_and_finished_as_it_is(cells, detection):
     task = cells()
     table = says(task, [0.8, 0.2])
-    assert task.merge([table]) is table
-    assert task.finish(table) is table
-    assert task.finish(table, {"temperature": 1.0}) is table
-    np.testing.assert_allclose(task.finish(table, {"temperature": 2.0})["p_cat"], [2 / 3], atol=1e-6)
+    assert task.fuse_views([table]) is table
+    assert task.postprocess(table) is table
+    assert task.postprocess(table, {"temperature": 1.0}) is table
+    np.testing.assert_allclose(task.postprocess(table, {"temperature": 2.0})["p_cat"], [2 / 3], atol=1e-6)
     boxes = detection().to_table([output([[10, 10, 20, 30]], [0.9], [1], 0.8)], ["a"], Sizes())
-    assert detection().merge([boxes]) is boxes
-    assert detection().fuse({"base": boxes}) is boxes
+    assert detection().fuse_views([boxes]) is boxes
+    assert detection().fuse_members({"base": boxes}) is boxes
 
 
 def test_members_are_fused_by_set_or_fitted_weights(cells):
     task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": {"base": 3.0, "b": 1.0}})
     tables = {"base": says(task, [1.0, 0.0]), "b": says(task, [0.0, 1.0])}
-    assert task.fuse(tables)["p_cat"].tolist() == pytest.approx([0.75])
-    assert task.fuse(tables, {"weights": {"base": 1.0, "b": 4.0}})["p_cat"].tolist() == pytest.approx([0.2])
+    assert task.fuse_members(tables)["p_cat"].tolist() == pytest.approx([0.75])
+    assert task.fuse_members(tables, {"weights": {"base": 1.0, "b": 4.0}})["p_cat"].tolist() == pytest.approx([0.2])
 
 
 def test_weights_are_fitted_where_settings_ask_and_there_are_several_members(cells):
@@ -82,7 +82,7 @@ def test_images_of_one_class_are_told(cells):
 
 
 def test_probabilities_are_equal_where_nothing_was_predicted(cells):
-    assert cells().submission(says(cells(), [0.9, 0.1]), ["x"])["p_dog"].tolist() == [0.5]
+    assert cells().to_submission(says(cells(), [0.9, 0.1]), ["x"])["p_dog"].tolist() == [0.5]
 
 
 def test_class_weights_by_hand():
@@ -92,18 +92,18 @@ def test_class_weights_by_hand():
 
 def test_truth_that_can_be_scored_against():
     images = labelled("cat", None, "dog").images.assign(status="ok")
-    assert GroundTruth(images, empty(BOXES)).labelled.images["image_id"].tolist() == ["0", "2"]
+    assert GroundTruth(images, empty(BOXES)).with_labels().images["image_id"].tolist() == ["0", "2"]
     boxed = truth_of(["0", "1", "2"], [["0", "WBC", 0, 0, 1, 1]])
     boxed = GroundTruth(boxed.images.assign(status="ok"), boxed.boxes)
-    assert boxed.labelled.images["image_id"].tolist() == ["0", "1", "2"]  # no object is a label too
+    assert boxed.with_labels().images["image_id"].tolist() == ["0", "1", "2"]  # no object is a label too
     marked = GroundTruth(boxed.images.assign(status=["ok", "unlabelled", "ok"]), boxed.boxes)
-    assert marked.labelled.images["image_id"].tolist() == ["0", "2"]
-    assert GroundTruth(images.drop(columns="ignored"), empty(BOXES)).ignored is None
-    assert GroundTruth(images, empty(BOXES)).ignored.isna().all()
-    part = GroundTruth(images, boxed.boxes, boxed.boxes).of(["2", "0"])
+    assert marked.with_labels().images["image_id"].tolist() == ["0", "2"]
+    assert GroundTruth(images.drop(columns="ignore_classes"), empty(BOXES)).ignore_classes is None
+    assert GroundTruth(images, empty(BOXES)).ignore_classes.isna().all()
+    part = GroundTruth(images, boxed.boxes, boxed.boxes).subset(["2", "0"])
     assert part.images["image_id"].tolist() == ["2", "0"]
     assert len(part.boxes) == len(part.regions) == 1
-    assert len(GroundTruth(images, boxed.boxes).of(["2"]).boxes) == 0
+    assert len(GroundTruth(images, boxed.boxes).subset(["2"]).boxes) == 0
 
 
 @pytest.mark.parametrize("box", [[10, 60, 20, 70], [110, 10, 120, 20], [-9, 10, 0, 20], [10, 10, 10, 20]])
@@ -115,8 +115,8 @@ def test_boxes_without_anything_in_the_image_are_dropped(detection, box):
 def test_an_image_that_nothing_was_predicted_of_has_no_row_without_a_negative_class(detection):
     task = detection(**{"audit.negative": None})
     table = task.to_table([output([[10, 10, 20, 20], [50, 10, 60, 20]], [0.3, 0.8], [0, 1], 0.5)], ["b"], Sizes())
-    assert task.submission(table, ["a", "b"])["score"].tolist() == pytest.approx([0.8, 0.3])
-    assert len(task.submission(table, ["a"])) == 0
+    assert task.to_submission(table, ["a", "b"])["score"].tolist() == pytest.approx([0.8, 0.3])
+    assert len(task.to_submission(table, ["a"])) == 0
     assert len(task.to_table([], [], Sizes())) == 0
 
 

@@ -49,10 +49,10 @@ def finds(rng: np.random.Generator, absent: dict[str, float]) -> pd.DataFrame:
 
 def test_its_score_is_the_average_precision_of_the_negative_class(presence):
     truth = truth_of(["a", "b"], ["c", "d"])
-    assert presence.score_name == "ap/NEG"
+    assert presence.primary_metric == "ap/NEG"
     perfect, halfway = says(a=0.1, b=0.2, c=0.8, d=0.9), says(a=0.85, b=0.2, c=0.8, d=0.9)
-    assert presence.score(truth, presence.finish(perfect)) == pytest.approx(1.0)
-    assert presence.score(truth, presence.finish(halfway)) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert presence.score(truth, presence.postprocess(perfect)) == pytest.approx(1.0)
+    assert presence.score(truth, presence.postprocess(halfway)) == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert build_evaluator(presence).metrics(truth, halfway)["ap/NEG"] == presence.score(truth, halfway)
 
 
@@ -63,7 +63,7 @@ def test_it_can_not_be_judged_on_full_images_alone(presence):
 
 def test_an_image_is_seen_alike_whatever_its_batch(presence):
     torch.manual_seed(0)
-    model = presence.model().eval()
+    model = presence.build_model().eval()
     wide = np.random.default_rng(0).integers(0, 255, (40, 96, 3)).astype(np.uint8)
     tall = np.ascontiguousarray(wide.transpose(1, 0, 2))
     batches = [[wide], [wide, tall]]

@@ -109,7 +109,7 @@ def test_a_served_detector_answers_as_predict_does(project):
     project.run("t", *STAGES)
     summary = project.root / "data" / "audit" / "t" / "summary.json"
     # Without Zindi's columns, since its layout rounds boxes to whole pixels.
-    changes = {"left_out": [LEFT_OUT], "columns": {}}
+    changes = {"missing_labels": [LEFT_OUT], "columns": {}}
     summary.write_text(json.dumps({**json.loads(summary.read_text()), **changes}))
     project.run("t", "evaluate")
     files = new_images(project.root / "new")

@@ -57,7 +57,7 @@ def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -
 
 
 def test_lower_stages_learn_at_a_share_of_the_rate(settings) -> None:
-    model = build_task(settings("cells_demo"), ["a", "b"]).model()
+    model = build_task(settings("cells_demo"), ["a", "b"]).build_model()
     groups = param_groups(model, 0.1, layer_decay=0.5)
     shares = {id(each): group["share"] for group in groups for each in group["params"]}
     assert len(shares) == len(list(model.parameters()))

@@ -110,9 +110,9 @@ def test_a_sample_drawn_again_is_another_picture(settings, data):
     chosen = settings(
         "cells_demo", **{"augment.image_size": 32, "augment.policy": "microscopy", "train.sampler": "balanced"}
     )
-    few = truth.of([*truth.images["image_id"][:1], *truth.images["image_id"][1::2]])  # one of a, four of b
+    few = truth.subset([*truth.images["image_id"][:1], *truth.images["image_id"][1::2]])  # one of a, four of b
     task = build_task(chosen, ["a", "b"])
-    dataset = task.dataset(pack, few, train=True)
+    dataset = task.build_dataset(pack, few, train=True)
     keys = [key for key in EpochSampler(task.strata(few), seed=0, balanced=True) if key[1] == 0]
     assert len(keys) > 1
     assert len({dataset[key][0].numpy().tobytes() for key in keys}) == len(keys)

@@ -333,7 +333,7 @@ def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
     predictor = load_predictor(project.root / "models" / "t" / "fold0")
     assert predictor.decoding == decoding
     fitted = json.loads((project.root / "reports" / "t" / "evaluate" / "postprocess.json").read_text())
-    alone = predictor.task.finish(predictor.predict_raw(pixels, name, fitted), fitted)
+    alone = predictor.task.postprocess(predictor.predict_raw(pixels, name, fitted), fitted)
     out = project.root / "out.csv"
     project.tropho("predict", "t", project.root / "source" / name, "--out", out)
     told = pd.read_csv(out)

@@ -10,7 +10,7 @@ from tropho.errors import DataError
 from tropho.evaluation.manifest import check_manifest
 from tropho.files import read_json
 from tropho.inference.ensemble import Ensemble
-from tropho.inference.ensemble_members import left_out_findings, load_folds
+from tropho.inference.ensemble_members import load_folds, missing_label_findings
 from tropho.inference.predictor import best_device
 from tropho.log import info, track
 from tropho.paths import Paths
@@ -38,7 +38,7 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     fitted = _fitted(settings, paths, trained)
     folds = load_folds(settings, paths, trained, best_device())
     members = {name: list(each.values()) for name, each in folds.items()}
-    ensemble = Ensemble(members, fitted, left_out_findings(settings, paths), settings.audit.max_megapixels)
+    ensemble = Ensemble(members, fitted, missing_label_findings(settings, paths), settings.audit.max_megapixels)
     kind, names, tables = ensemble.task, _names(images), {}
     for name, image in track(list(names.items()), "predict"):
         try:
@@ -48,12 +48,12 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
     predicted = list(tables)
-    table = ensemble.finish(list(tables.values()), ignored_in(names, ensemble.findings))
+    table = ensemble.postprocess(list(tables.values()), ignored_in(names, ensemble.findings))
     target = target_of(paths, settings, kind.classes)
     scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
     table = table.round(dict.fromkeys(scores, DECIMALS))
     rows = target.rows_of_files(predicted)
-    submission = target.layout.fill(kind.submission(table, predicted), rows)
+    submission = target.layout.fill(kind.to_submission(table, predicted), rows)
     write_submission(submission, target.layout, out)
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 

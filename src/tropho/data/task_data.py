@@ -40,19 +40,18 @@ class GroundTruth:
     regions: pd.DataFrame = field(default_factory=lambda: empty(BOXES))
 
     @property
-    def ignored(self) -> pd.Series | None:
+    def ignore_classes(self) -> pd.Series | None:
         """Classes that annotators left out of an image (tables.join_names), by image_id; None where unknown."""
-        return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
+        return self.images.set_index("image_id")["ignore_classes"] if "ignore_classes" in self.images else None
 
-    @property
-    def labelled(self) -> "GroundTruth":
+    def with_labels(self) -> "GroundTruth":
         """The part that can be scored against: images with a label or, if there are boxes, with labels that count."""
         known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
         if "status" in self.images:
             known &= self.images["status"] != "unlabelled"
         return replace(self, images=self.images[known].reset_index(drop=True))
 
-    def of(self, image_ids: Iterable[str]) -> "GroundTruth":
+    def subset(self, image_ids: Iterable[str]) -> "GroundTruth":
         """The part that concerns these images, in their order."""
         ids = list(image_ids)
         boxes, regions = (
@@ -65,29 +64,29 @@ class GroundTruth:
 class TaskData:
     """A task's data, ready to train on."""
 
-    truth: GroundTruth
+    gt: GroundTruth
     folds: dict[int, list[str]]
     """Image ids by fold number."""
-    test: list[str]
-    pack: ImageCache
+    test_ids: list[str]
+    cache: ImageCache
     classes: list[str]
     data_hash: str
     decoding: Decoding = DECODING
-    """How files became the pack's pixels."""
+    """How files became the cache's pixels."""
 
-    def fold(self, number: int) -> tuple[GroundTruth, GroundTruth]:
-        """(training truth, validation truth) of a fold."""
-        train = [each for fold, ids in self.folds.items() if fold != number for each in ids]
-        return self.truth.of(train), self.truth.of(self.folds[number])
+    def train_val(self, fold: int) -> tuple[GroundTruth, GroundTruth]:
+        """Split the ground truth into training and validation part of one fold."""
+        train = [image_id for number, ids in self.folds.items() if number != fold for image_id in ids]
+        return self.gt.subset(train), self.gt.subset(self.folds[fold])
 
     @property
     def fold_of(self) -> dict[str, int]:
         """The fold that each training image is validated in."""
         return {image_id: number for number, ids in self.folds.items() for image_id in ids}
 
-    def at(self, size: int) -> "TaskData":
+    def at_size(self, size: int) -> "TaskData":
         """The same with images of a longer side of at most `size` pixels."""
-        return self if size >= self.pack.size else replace(self, pack=ResizedCache(self.pack.path, size))
+        return self if size >= self.cache.size else replace(self, cache=ResizedCache(self.cache.path, size))
 
 
 def read_task_data(paths: Paths) -> TaskData:
@@ -100,16 +99,16 @@ def read_task_data(paths: Paths) -> TaskData:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
     folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
-    pack = ImageCache(paths.augmented / "cache")
-    pack.check()
+    cache = ImageCache(paths.augmented / "cache")
+    cache.check()
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return TaskData(
-        truth=GroundTruth(images, *split_regions(boxes)),
+        gt=GroundTruth(images, *split_regions(boxes)),
         folds=folds,
-        test=list(splits.loc[splits["subset"] == "test", "image_id"]),
-        pack=pack,
+        test_ids=list(splits.loc[splits["subset"] == "test", "image_id"]),
+        cache=cache,
         classes=summary["classes"],
-        data_hash=fingerprint([*map(sha256_of, files), pack.sha256]),
+        data_hash=fingerprint([*map(sha256_of, files), cache.sha256]),
         decoding=Decoding.recorded(summary),
     )
 

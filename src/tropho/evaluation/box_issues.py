@@ -89,8 +89,8 @@ def find_box_issues(
     finds = predictions[predictions["label"] != negative] if negative else predictions
     occupied = set(boxes["image_id"])
     images = images.set_index("image_id")
-    if "ignored" in images and images["ignored"].notna().any():
-        boxes, finds = (drop_ignored_classes(table, images["ignored"]) for table in (boxes, finds))
+    if "ignore_classes" in images and images["ignore_classes"].notna().any():
+        boxes, finds = (drop_ignored_classes(table, images["ignore_classes"]) for table in (boxes, finds))
     evidence = weigh(images, boxes, finds, iou)
     about_boxes = pd.concat([kind(evidence) for kind in (_not_found, _other_class, _misplaced, _double_box)])
     about_boxes = about_boxes.sort_values("score", ascending=False, kind="stable").drop_duplicates("truth")

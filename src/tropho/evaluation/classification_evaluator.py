@@ -35,7 +35,7 @@ class ClassificationEvaluator:
         if self.task.settings.predict.member_weights != "fitted" or len(tables) < 2:
             return {}
         true, ids = self._labels(truth), truth.images["image_id"]
-        merged = [self.task.probabilities(self.task.merge(views), ids) for views in tables.values()]
+        merged = [self.task.probabilities(self.task.fuse_views(views), ids) for views in tables.values()]
         given = np.stack([values[np.arange(len(true)), true] for values in merged], axis=1)
         return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
 

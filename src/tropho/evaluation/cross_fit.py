@@ -51,11 +51,11 @@ def cross_fit_postprocess(
         fitted = None
         if len(others):
             theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
-            fitted = fit_members(evaluator, truth.of(others), theirs, groups[others])
+            fitted = fit_members(evaluator, truth.subset(others), theirs, groups[others])
         mine = predictions[predictions["image_id"].isin(part.index[part == number])]
-        tables.append(postprocess_members(evaluator.task, mine.reset_index(drop=True), fitted, truth.ignored))
+        tables.append(postprocess_members(evaluator.task, mine.reset_index(drop=True), fitted, truth.ignore_classes))
     if not tables:
-        return postprocess_members(evaluator.task, predictions, ignored=truth.ignored)
+        return postprocess_members(evaluator.task, predictions, ignore_classes=truth.ignore_classes)
     finished = pd.concat(tables, ignore_index=True)
     place = {image_id: number for number, image_id in enumerate(predictions["image_id"].unique())}
     order = finished["image_id"].map(place).to_numpy().argsort(kind="stable")

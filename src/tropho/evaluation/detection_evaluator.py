@@ -37,7 +37,7 @@ class DetectionEvaluator:
             return {}
         scored = {name: [task.scored(truth, view)[1] for view in views] for name, views in tables.items()}
         truth = task.scored(truth, empty(DETECTIONS))[0]
-        ignored, predict = truth.ignored, task.settings.predict
+        ignored, predict = truth.ignore_classes, task.settings.predict
         if ignored is not None:
             scored = {name: [drop_ignored_classes(view, ignored) for view in views] for name, views in scored.items()}
         weights = {name: task.box_fusion.weights(name) for name in scored}
@@ -61,7 +61,7 @@ class DetectionEvaluator:
         leaderboard = self.task.leaderboard(truth, predictions)
         truth, predictions = self.task.scored(truth, predictions)
         return {
-            self.task.score_name: float(leaderboard["score"]),
+            self.task.primary_metric: float(leaderboard["score"]),
             **{f"ap/{name}": float(value) for name, value in leaderboard["ap"].items()},
             **coco_map(truth.boxes, self._boxes(predictions), list(truth.images["image_id"]), self.task.classes),
         }
@@ -83,7 +83,7 @@ class DetectionEvaluator:
     ) -> dict[str, pd.DataFrame]:
         """Compute "metrics": the leaderboard's metric and its parts by class."""
         groups = truth.images.set_index("image_id")["group"]
-        table = leaderboard_intervals(self.task.ranking(truth, predictions), groups, self.task.score_name)
+        table = leaderboard_intervals(self.task.ranking(truth, predictions), groups, self.task.primary_metric)
         return {"metrics": table.rename_axis("metric").reset_index()}
 
     def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
@@ -106,7 +106,7 @@ class DetectionEvaluator:
     ) -> None:
         """Draw curves, confusion, counts and galleries; see reporting.detection."""
         evaluate = self.task.settings.evaluate
-        known = truth.labelled if len(truth.boxes) else truth
+        known = truth.with_labels() if len(truth.boxes) else truth
         known, predictions = self.task.scored(known, predictions)
         detection_figures(
             known.images,

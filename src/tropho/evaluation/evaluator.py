@@ -15,7 +15,7 @@ from tropho.tasks.base import Task
 class Evaluator(Protocol):
     """Metrics, plots and fitted post-processing of a kind of task.
 
-    `predictions` are post-processed (`Task.finish`) unless they are called raw. `groups` names the group (patient,
+    `predictions` are post-processed (`Task.postprocess`) unless they are called raw. `groups` names the group (patient,
     slide) of each image, by image_id: images of a group are no independent evidence.
     """
 
@@ -26,7 +26,7 @@ class Evaluator(Protocol):
     def fit_fusion(
         self, truth: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series
     ) -> dict[str, Any]:
-        """Fit how `Task.merge` and `Task.fuse` combine out-of-fold predictions.
+        """Fit how `Task.fuse_views` and `Task.fuse_members` combine out-of-fold predictions.
 
         Args:
             truth: of the predicted images.
@@ -38,14 +38,14 @@ class Evaluator(Protocol):
         """
 
     def fit_postprocess(self, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """Fit `Task.finish` on raw out-of-fold predictions.
+        """Fit `Task.postprocess` on raw out-of-fold predictions.
 
         Returns:
-            What `Task.finish` uses, JSON-safe; {} where there is nothing to fit.
+            What `Task.postprocess` uses, JSON-safe; {} where there is nothing to fit.
         """
 
     def metrics(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Compute every metric, flat: `metric`, and `metric/class` by class; `Task.score_name` is among them."""
+        """Compute every metric, flat: `metric`, and `metric/class` by class; `Task.primary_metric` is among them."""
 
     def thresholds(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
         """Choose a decision threshold for each class on these out-of-fold predictions."""
@@ -59,7 +59,7 @@ class Evaluator(Protocol):
         """Compute tables with 95 % bootstrap intervals that resample whole groups; undefined values are NaN.
 
         Returns:
-            Tables by name. One is "metrics": columns metric, value, low, high, `Task.score_name` among the metrics.
+            Tables by name. One is "metrics": columns metric, value, low, high, `Task.primary_metric` among the metrics.
         """
 
     def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ def fit_members(
         groups: group of each image, by image_id.
 
     Returns:
-        What `Task.merge`, `Task.fuse` and `Task.finish` use, JSON-safe; "gains" of all fitted steps by name.
+        What `Task.fuse_views`, `Task.fuse_members` and `Task.postprocess` use, JSON-safe; "gains" by step.
     """
     fusion: dict[str, Any] = {}
     fused = predictions

@@ -8,7 +8,7 @@ from tropho.data.task_data import TaskData
 from tropho.errors import ExternalError
 from tropho.files import fingerprint, temporary_folder, write_json
 from tropho.inference.ensemble import FILE, ensemble_record
-from tropho.inference.ensemble_members import left_out_findings, model_entries
+from tropho.inference.ensemble_members import missing_label_findings, model_entries
 from tropho.log import info
 from tropho.paths import Paths
 from tropho.tracking import Run, best_runs
@@ -18,24 +18,24 @@ COMPARED_BY = "validation_hash"
 """Tag of a training's run: only scores whose runs have the same one are of the same images, folds and classes."""
 
 
-def validation_hash(settings: TaskConfig, inputs: TaskData, record: dict[str, Any]) -> str:
+def validation_hash(settings: TaskConfig, data: TaskData, record: dict[str, Any]) -> str:
     """Hash what a score is of, but for the model.
 
     Args:
         settings: of the task.
-        inputs: data and folds.
+        data: data and folds.
         record: run.json.
 
     Returns:
         16 hex digits of the audited tables, the folds, which of them were trained, the classes and the metric.
     """
     folds = sorted(fold["fold"] for fold in record["folds"])
-    measured = [settings.kind, record["score_name"], inputs.classes, settings.audit.negative]
-    return fingerprint([inputs.data_hash, folds, measured])
+    measured = [settings.kind, record["score_name"], data.classes, settings.audit.negative]
+    return fingerprint([data.data_hash, folds, measured])
 
 
 def register_models(
-    run: Run, settings: TaskConfig, paths: Paths, inputs: TaskData, record: dict[str, Any], fitted: dict[str, Any]
+    run: Run, settings: TaskConfig, paths: Paths, data: TaskData, record: dict[str, Any], fitted: dict[str, Any]
 ) -> None:
     """Register the models, with what evaluate learned of them, as a version of the model that has the task's name.
 
@@ -46,11 +46,11 @@ def register_models(
         run: of the training.
         settings: of the task.
         paths: of the task.
-        inputs: data and folds.
+        data: data and folds.
         record: run.json.
         fitted: postprocess.json.
     """
-    key = validation_hash(settings, inputs, record)
+    key = validation_hash(settings, data, record)
     run.set_tags({COMPARED_BY: key})
     alias = "champion" if run.id is not None and _is_best(paths, run.id, key) else None
     entries = model_entries(record)
@@ -58,7 +58,7 @@ def register_models(
         name: [f"models/{paths.fold(fold['fold'], name).relative_to(paths.models)}" for fold in entry["folds"]]
         for name, entry in entries.items()
     }
-    content = ensemble_record(members, settings, fitted, left_out_findings(settings, paths))
+    content = ensemble_record(members, settings, fitted, missing_label_findings(settings, paths))
     weights = [fold.get("sha256") for entry in entries.values() for fold in entry["folds"]]
     with temporary_folder(paths.root / ".cache" / "registered" / paths.task) as folder:
         shutil.copytree(paths.models, folder / "models")  # MLflow follows no links

@@ -55,6 +55,6 @@ class ResultsWriter:
 
     def headline(self) -> dict[str, Any]:
         """The score on the test if there is one, else out of fold, with its 95 % interval."""
-        on, name = "test" if "test" in self.metrics else "oof", self.evaluator.task.score_name
+        on, name = "test" if "test" in self.metrics else "oof", self.evaluator.task.primary_metric
         low, high = self._intervals[on][["low", "high"]].loc[name].to_numpy(float)
         return {"name": name, "value": self.metrics[on][name], "low": float(low), "high": float(high), "on": on}

@@ -75,8 +75,8 @@ def _labels(rows: pd.DataFrame, numbers: dict[str, int]) -> np.ndarray:
 
 
 def _ignored(images: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """(images, classes) bool from the column "ignored", whose cells are made by tables.join_names."""
-    if "ignored" not in images:
+    """(images, classes) bool from the column "ignore_classes", whose cells are made by tables.join_names."""
+    if "ignore_classes" not in images:
         return np.zeros((len(images), len(classes)), bool)
-    names = [split_names(each) for each in images["ignored"].fillna("[]")]
+    names = [split_names(each) for each in images["ignore_classes"].fillna("[]")]
     return np.array([[label in each for label in classes] for each in names], bool).reshape(len(images), len(classes))

@@ -62,12 +62,12 @@ class Ensemble:
         tables = {}
         for member, folds in self.members.items():
             found = [fold.predict_raw(pixels, name, self.fitted) for fold in folds]
-            tables[member] = self.task.merge(found, self.fitted)
+            tables[member] = self.task.fuse_views(found, self.fitted)
         return stack_members(tables)
 
-    def finish(self, tables: list[pd.DataFrame], ignored: pd.Series | None) -> pd.DataFrame:
-        """Fuse and finish what `predict_file` returned, at least one table; `ignored` as for `Task.finish`."""
-        return postprocess_members(self.task, pd.concat(tables, ignore_index=True), self.fitted, ignored)
+    def postprocess(self, tables: list[pd.DataFrame], ignore_classes: pd.Series | None) -> pd.DataFrame:
+        """Fuse and post-process at least one table of `predict_file`; `ignore_classes` as for `Task.postprocess`."""
+        return postprocess_members(self.task, pd.concat(tables, ignore_index=True), self.fitted, ignore_classes)
 
 
 def ensemble_record(

@@ -39,12 +39,12 @@ def wanted_entries(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -
     return entries
 
 
-def left_out_findings(settings: TaskConfig, paths: Paths) -> list[dict[str, Any]]:
+def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str, Any]]:
     """Read what the audit found of classes that annotators left out of some images; empty where it is not to count."""
     summary = paths.audit / "summary.json"
     if settings.audit.missing_labels != "detect" or not summary.exists():
         return []
-    findings: list[dict[str, Any]] = read_json(summary).get("left_out", [])
+    findings: list[dict[str, Any]] = read_json(summary).get("missing_labels", [])
     return findings
 
 
@@ -54,7 +54,7 @@ class EnsembleMember:
 
     name: str
     folds: dict[int, Predictor]
-    inputs: TaskData
+    data: TaskData
 
     @property
     def task(self) -> Task:
@@ -66,14 +66,14 @@ class EnsembleMember:
         task, model = self.task, self.folds[number].model
         chosen = task.settings.predict
         return [
-            predict(task, model, truth, self.inputs.pack, accelerator, chosen.batch_size, view) for view in chosen.tta
+            predict(task, model, truth, self.data.cache, accelerator, chosen.batch_size, view) for view in chosen.tta
         ]
 
     def predict(
         self, number: int, truth: GroundTruth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The same merged; `fitted` as for `Task.merge`."""
-        return self.task.merge(self.views(number, truth, accelerator), fitted)
+        """The same merged; `fitted` as for `Task.fuse_views`."""
+        return self.task.fuse_views(self.views(number, truth, accelerator), fitted)
 
 
 def load_entry(
@@ -108,16 +108,16 @@ def load_folds(
 
 
 def load_members(
-    settings: TaskConfig, paths: Paths, record: dict[str, Any], inputs: TaskData, device: torch.device
+    settings: TaskConfig, paths: Paths, record: dict[str, Any], data: TaskData, device: torch.device
 ) -> list[EnsembleMember]:
     """The same with the data at the size that each looks at; raise DataError where other data was trained on."""
-    if record.get("data_hash", inputs.data_hash) != inputs.data_hash:
+    if record.get("data_hash", data.data_hash) != data.data_hash:
         raise DataError(
             f"{paths.models} was trained on other images, labels or folds than there are now, so that none of them is "
             f"known to be unseen; run `dvc repro`, or `tropho train {settings.name}`."
         )
     return [
-        EnsembleMember(name, folds, inputs.at(next(iter(folds.values())).task.settings.augment.image_size))
+        EnsembleMember(name, folds, data.at_size(next(iter(folds.values())).task.settings.augment.image_size))
         for name, folds in load_folds(settings, paths, record, device).items()
     ]
 
@@ -133,7 +133,7 @@ def out_of_fold(members: list[EnsembleMember], accelerator: Accelerator) -> pd.D
         apart = settings.evaluate.postprocess_trials > 0 and len(settings.predict.tta) > 1
         folds = []
         for number in member.folds:
-            unseen = member.inputs.fold(number)[1]
+            unseen = member.data.train_val(number)[1]
             if apart:
                 folds.append(stack_views(member.views(number, unseen, accelerator)))
             else:
@@ -152,5 +152,5 @@ def of_images(
     tables = {}
     for member in members:
         folds = [member.predict(number, truth, accelerator, fitted) for number in member.folds]
-        tables[member.name] = member.task.merge(folds, fitted)
+        tables[member.name] = member.task.fuse_views(folds, fitted)
     return stack_members(tables)

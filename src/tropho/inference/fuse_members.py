@@ -1,7 +1,7 @@
 """Predictions of all models: one table whose column `member` names the model that each row is of.
 
 Where the fusion of views is fitted too, a column `view` numbers the test-time view that a row is of. Each member's
-views become one table by `Task.merge`, and then the members by `Task.fuse`.
+views become one table by `Task.fuse_views`, and then the members by `Task.fuse_members`.
 
 What is learned from out-of-fold predictions, how views and members are fused and then all that the task's `fit_finish`
 learns of the fused ones, is learned together, so that cross-fitting covers both.
@@ -30,7 +30,7 @@ def stack_views(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def member_rows(task: Task, predictions: pd.DataFrame, name: str) -> pd.DataFrame:
     """One member's prediction table, its views merged as the settings say."""
-    return task.merge(_views(task, predictions, name))
+    return task.fuse_views(_views(task, predictions, name))
 
 
 def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -42,15 +42,15 @@ def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] |
 
 
 def postprocess_members(
-    task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
 ) -> pd.DataFrame:
-    """Raw predictions of members, fused and finished by what `fit_members` returned; see `Task.finish`."""
-    return task.finish(fuse_members(task, predictions, fitted), fitted, ignored)
+    """Raw predictions of members, fused and finished by what `fit_members` returned; see `Task.postprocess`."""
+    return task.postprocess(fuse_members(task, predictions, fitted), fitted, ignore_classes)
 
 
 def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[str, Any] | None) -> pd.DataFrame:
     """Merge each member's views, then fuse the members."""
-    return task.fuse({name: task.merge(views, fitted) for name, views in tables.items()}, fitted)
+    return task.fuse_members({name: task.fuse_views(views, fitted) for name, views in tables.items()}, fitted)
 
 
 def tables_by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:

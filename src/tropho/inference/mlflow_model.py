@@ -46,7 +46,7 @@ class Served(PythonModel):  # type: ignore[misc]
         with tempfile.TemporaryDirectory() as folder:
             files = {str(row): file_of(str(cell), row, Path(folder)) for row, cell in enumerate(model_input["image"])}
             tables = [self.ensemble.predict_file(file, name) for name, file in files.items()]
-            found = self.ensemble.finish(tables, ignored_in(files, self.ensemble.findings))
+            found = self.ensemble.postprocess(tables, ignored_in(files, self.ensemble.findings))
         found.insert(0, "row", found["image_id"].astype("int64"))
         return found.drop(columns="image_id").sort_values("row", kind="stable", ignore_index=True)
 

@@ -27,7 +27,7 @@ def predict(
     """The prediction table of a model for these images, as seen through one view; None = one plain look."""
     processes = accelerator.num_processes
     loader = DataLoader(
-        task.dataset(pack, truth, train=False),
+        task.build_dataset(pack, truth, train=False),
         batch_size=-(-batch_size // processes) * processes,  # each has the same number, at least one
         collate_fn=task.collate,
         num_workers=task.settings.train.num_workers,

@@ -61,7 +61,7 @@ class Predictor:
     def predict_raw(self, image: np.ndarray, image_id: str, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """The task's prediction table for one image (height, width, 3) uint8 RGB of any size, over every view.
 
-        `fitted` as for `Task.merge`.
+        `fitted` as for `Task.fuse_views`.
         """
         chosen = self.task.settings.augment
         packed = resize_as_cached(image, chosen.image_size, chosen.grayscale)
@@ -70,7 +70,7 @@ class Predictor:
         batch["images"] = batch["images"].to(self.device)
         with self._autocast():
             outputs = [self.task.predict(self.model, batch, view) for view in self.task.settings.predict.tta]
-        return self.task.merge([self.task.to_table(each, [image_id], sizes) for each in outputs], fitted)
+        return self.task.fuse_views([self.task.to_table(each, [image_id], sizes) for each in outputs], fitted)
 
     @property
     def device(self) -> torch.device:
@@ -111,7 +111,7 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig
         DataError: a file is missing, or is another version's.
     """
     task = trained_task(folder)
-    model = task.model()
+    model = task.build_model()
     weights = folder / "weights.safetensors"
     with reading(weights):
         model.load_state_dict(load_file(weights))

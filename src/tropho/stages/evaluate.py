@@ -38,16 +38,16 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     Of several processes all predict, and the first alone measures and writes; the others return nothing.
     """
     paths = Paths(root, settings.name)
-    inputs = read_task_data(paths)
+    data = read_task_data(paths)
     record = read_json(paths.models / "run.json")
     accelerator = make_accelerator(settings.train)
-    members = load_members(settings, paths, record, inputs, accelerator.device)
+    members = load_members(settings, paths, record, data, accelerator.device)
     base = members[0]
-    reader = ImageReader(paths.raw, inputs.decoding)
+    reader = ImageReader(paths.raw, data.decoding)
     task, evaluator = base.task, build_evaluator(base.task)
     oof = out_of_fold(members, accelerator)
-    oof_truth = inputs.truth.of([each for number in base.folds for each in inputs.folds[number]])
-    test_truth = inputs.truth.of(inputs.test if settings.evaluate.score_test else [])
+    oof_truth = data.gt.subset([each for number in base.folds for each in data.folds[number]])
+    test_truth = data.gt.subset(data.test_ids if settings.evaluate.score_test else [])
 
     groups = oof_truth.images.set_index("image_id")["group"]
     fitted = fit_members(evaluator, oof_truth, oof, groups)
@@ -55,12 +55,12 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     if not accelerator.is_main_process:
         return {}
 
-    with atomic_folder(paths.evaluate) as folder, naming(inputs.classes):
+    with atomic_folder(paths.evaluate) as folder, naming(data.classes):
         write_json(folder / "postprocess.json", without_nan(fitted))
         write_manifest(folder, record, settings)
         finished = cross_fit_postprocess(evaluator, oof_truth, oof, groups)
         raw = fuse_members(task, oof, fitted)
-        write_table(raw.assign(fold=raw["image_id"].map(inputs.fold_of)), folder / "oof.parquet")
+        write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
         write_table(finished, folder / "oof_postprocessed.parquet")
         _write_suspects(evaluator, oof_truth, finished, reader, folder)
         thresholds = evaluator.thresholds(oof_truth, finished)
@@ -70,9 +70,10 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
         judged.add("oof", oof_truth, finished, raw)
         judged.notes["oof"] += describe_gains(fitted)
         judged.draw("oof", oof_truth, finished, raw)
-        judged.explain("oof", model.model, inputs.fold(first)[1], finished, base.inputs.pack)
+        judged.explain("oof", model.model, data.train_val(first)[1], finished, base.data.cache)
         judged.metrics["folds"] = {
-            f"fold{number}": {task.score_name: _score(task, inputs.fold(number)[1], finished)} for number in base.folds
+            f"fold{number}": {task.primary_metric: _score(task, data.train_val(number)[1], finished)}
+            for number in base.folds
         }
         if len(members) > 1:
             judged.metrics["members"] = _write_members(members, oof, oof_truth, folder)
@@ -80,17 +81,17 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
         if seen is not None:
             test = fuse_members(task, seen, fitted)
             write_table(test, folder / "test.parquet")
-            _judge_test(judged, base, test_truth, task.finish(test, fitted, test_truth.ignored), test)
-        _add_leakage(judged, inputs, base.folds)
+            _judge_test(judged, base, test_truth, task.postprocess(test, fitted, test_truth.ignore_classes), test)
+        _add_leakage(judged, data, base.folds)
         metrics = {"headline": judged.headline(), **judged.metrics}
-        names = ascii_names([*inputs.classes, *filter(None, [settings.audit.negative])])
+        names = ascii_names([*data.classes, *filter(None, [settings.audit.negative])])
         judged.notes["oof"] += _renamed_note(names)
         write_json(folder / "metrics.json", without_nan(metrics))
         write_json(folder / "notes.json", judged.notes)
     _write_shown(metrics, paths)
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
         _track(tracked, _tracked(metrics, names), paths.evaluate)
-        register_models(tracked, settings, paths, inputs, record, fitted)
+        register_models(tracked, settings, paths, data, record, fitted)
     return metrics
 
 
@@ -106,11 +107,11 @@ def _judge_test(
     judged: ResultsWriter, base: EnsembleMember, truth: GroundTruth, finished: pd.DataFrame, raw: pd.DataFrame
 ) -> None:
     """Measure and explain the predictions for test images that have a label, and draw those for all."""
-    known = truth.labelled
+    known = truth.with_labels()
     if len(known.images):
         first = next(iter(base.folds.values()))
         judged.add("test", known, finished, raw)
-        judged.explain("test", first.model, known, finished, base.inputs.pack)
+        judged.explain("test", first.model, known, finished, base.data.cache)
     judged.draw("test", truth, finished, raw)
 
 
@@ -124,13 +125,13 @@ def _write_suspects(
     label_issue_gallery(suspects, truth.images, truth.boxes, reader, folder / "label_issues.png", most)
 
 
-def _add_leakage(judged: ResultsWriter, inputs: TaskData, folds: Iterable[int]) -> None:
+def _add_leakage(judged: ResultsWriter, data: TaskData, folds: Iterable[int]) -> None:
     """Note what judged images share with those that were trained on; judge the test again without those that do.
 
     `folds` are the trained ones: an image of the only one was seen by no model.
     """
-    images, dealt = inputs.truth.images, inputs.folds
-    learned = {number: set(inputs.fold(number)[0].images["image_id"]) for number in folds}
+    images, dealt = data.gt.images, data.folds
+    learned = {number: set(data.train_val(number)[0].images["image_id"]) for number in folds}
     shared = [len(find_leaks(images, dealt[number], seen)) for number, seen in learned.items()]
     _note(judged, "oof", sum(shared), sum(len(dealt[number]) for number in learned), "out-of-fold")
     if "test" not in judged.metrics:
@@ -141,7 +142,9 @@ def _add_leakage(judged: ResultsWriter, inputs: TaskData, folds: Iterable[int]) 
     judged.metrics["test_leaks"] = {"images": len(leaking), "of": len(test)}
     _note(judged, "test", len(leaking), len(test), "test")
     if 0 < len(leaking) < len(test):
-        judged.add("test_without_leaks", truth.of([each for each in test if each not in leaking]), finished, unfinished)
+        judged.add(
+            "test_without_leaks", truth.subset([each for each in test if each not in leaking]), finished, unfinished
+        )
 
 
 def _note(judged: ResultsWriter, subset: str, shared: int, count: int, what: str) -> None:
@@ -161,14 +164,14 @@ def _write_members(
     for member in members:
         alone = member_rows(member.task, oof, member.name)
         write_table(alone, folder / "members" / f"{member.name}.parquet")
-        finished = member.task.finish(alone, ignored=truth.ignored)
-        scores[member.name] = {member.task.score_name: _score(member.task, truth, finished)}
+        finished = member.task.postprocess(alone, ignore_classes=truth.ignore_classes)
+        scores[member.name] = {member.task.primary_metric: _score(member.task, truth, finished)}
     return scores
 
 
 def _members_note(task: Task, judged: ResultsWriter, fitted: dict[str, Any]) -> str:
     """What the ensemble makes of its members' scores."""
-    name = task.score_name
+    name = task.primary_metric
     alone = ", ".join(
         f"{member} {format_numbers.score(value)}{'' if measure == name else f' ({measure})'}"
         for member, score in judged.metrics["members"].items()

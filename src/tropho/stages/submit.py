@@ -43,7 +43,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     splits = read_table(paths.splits, SPLITS)
     held_back = not settings.evaluate.score_test
     image_ids = [] if held_back else _test_ids(images, splits)
-    left_out = GroundTruth(images, empty(BOXES)).ignored
+    left_out = GroundTruth(images, empty(BOXES)).ignore_classes
     target = target_of(paths, settings, task.classes)
     predictions = _submission(task, paths.evaluate, image_ids, left_out)
     if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
@@ -108,15 +108,15 @@ def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
 
 
-def _submission(task: Task, evaluated: Path, image_ids: list[str], ignored: pd.Series | None) -> pd.DataFrame:
+def _submission(task: Task, evaluated: Path, image_ids: list[str], ignore_classes: pd.Series | None) -> pd.DataFrame:
     """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
     if (evaluated / "test.parquet").exists():
         table = read_parquet(evaluated / "test.parquet")
     else:
         table = read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
-    finished = task.finish(table, read_json(evaluated / "postprocess.json"), ignored)
+    finished = task.postprocess(table, read_json(evaluated / "postprocess.json"), ignore_classes)
     numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
-    return task.submission(finished.round(dict.fromkeys(numbers, DECIMALS)), image_ids)
+    return task.to_submission(finished.round(dict.fromkeys(numbers, DECIMALS)), image_ids)
 
 
 def _refuse_faults(submission: Path, target: Target, images: pd.DataFrame, negative: str) -> None:

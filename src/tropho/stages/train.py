@@ -44,8 +44,8 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     Folds that runs/T holds, trained on the same data by the same settings and code, are taken from there.
     """
     paths = Paths(root, settings.name)
-    inputs = read_task_data(paths)
-    models = [_model(name, own, inputs, paths) for name, own in member_settings(tuned(settings, paths)).items()]
+    data = read_task_data(paths)
+    models = [_model(name, own, data, paths) for name, own in member_settings(tuned(settings, paths)).items()]
     _check_machine(models)
     processes = this_process()
     with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
@@ -60,7 +60,7 @@ def _train_models(models: "list[_Model]", settings: TaskConfig, paths: Paths) ->
     """Train what is not published yet, in one tracked run, and lay models/T; returns what run.json says."""
     base, *others = models
     training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
-    numbers = fold_numbers(base.settings, base.inputs)
+    numbers = fold_numbers(base.settings, base.data)
     # Kept when all is done: a training that is asked for again is the same run.
     record = RunIds(paths.runs / training / f"mlflow-{len(numbers)}.json")
     with open_tracker(paths.root).run(
@@ -73,9 +73,9 @@ def _train_models(models: "list[_Model]", settings: TaskConfig, paths: Paths) ->
             entries[other.name] = _train_other(other, parent, record)
         folds = entries[base.name]["folds"]
         parent.log_metrics({"score": mean_score(folds), "seconds": sum(fold["seconds"] for fold in folds)})
-        if new := sum(len(fold_numbers(each.settings, each.inputs)) - len(each.published) for each in models):
+        if new := sum(len(fold_numbers(each.settings, each.data)) - len(each.published) for each in models):
             parent.log_metrics({"trained_folds": new})
-        parent.set_tags({"score_name": base.task.score_name, "validated_on": _validated_on(folds, paths)})
+        parent.set_tags({"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)})
         summary = _summary(base, training, parent.id, entries)
         if this_process().is_main_process:
             _lay(models, entries, paths, summary)
@@ -103,44 +103,44 @@ class _Model:
 
     name: str
     settings: TaskConfig
-    inputs: TaskData
+    data: TaskData
     fingerprint: str
     folder: Path
     published: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
-        return build_task(self.settings, self.inputs.classes)
+        return build_task(self.settings, self.data.classes)
 
     def read_published(self) -> dict[int, dict[str, Any]]:
         """Read the records of the trained folds, by number."""
         log_layers = self.settings.train.log_layer_stats
-        records = {number: published_fold(self.folder / f"fold{number}", log_layers) for number in self.inputs.folds}
+        records = {number: published_fold(self.folder / f"fold{number}", log_layers) for number in self.data.folds}
         return {number: record for number, record in records.items() if record is not None}
 
 
-def _model(name: str, settings: TaskConfig, inputs: TaskData, paths: Paths) -> _Model:
-    inputs = inputs.at(settings.augment.image_size)
-    settings = fitted_settings(settings, inputs)
-    key = training_fingerprint(settings, inputs)
-    return _Model(name, settings, inputs, key, paths.runs / key)
+def _model(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> _Model:
+    data = data.at_size(settings.augment.image_size)
+    settings = fitted_settings(settings, data)
+    key = training_fingerprint(settings, data)
+    return _Model(name, settings, data, key, paths.runs / key)
 
 
 def _train(model: _Model, run: Run, record: RunIds) -> dict[str, Any]:
     """Train a model's missing folds; returns its entry in run.json."""
     folds = []
-    for number in fold_numbers(model.settings, model.inputs):
+    for number in fold_numbers(model.settings, model.data):
         if number in model.published:
             info(f"{_place(model, number)}  taken from {model.folder}: neither data, settings nor code have changed")
             Checkpoint(model.folder / f"fold{number}").remove()  # of a training killed right before that
         folds.append(model.published.get(number) or _train_fold(model, number, run, record))
-    parameters = sum(parameter.numel() for parameter in model.task.model().parameters())
+    parameters = sum(parameter.numel() for parameter in model.task.build_model().parameters())
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
 def _train_other(model: _Model, parent: Run, record: RunIds) -> dict[str, Any]:
     """The same in a run of its own, unless there is nothing to train and no run to finish."""
-    if record[model.name] is None and set(fold_numbers(model.settings, model.inputs)) <= set(model.published):
+    if record[model.name] is None and set(fold_numbers(model.settings, model.data)) <= set(model.published):
         return _train(model, parent, record)
     name = f"{model.settings.name} {model.name}"
     with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
@@ -168,9 +168,9 @@ def _changes(settings: TaskConfig) -> dict[str, Any]:
     return {f"train.ensemble.{name}": json.dumps(changes) for name, changes in settings.train.ensemble.items()}
 
 
-def fold_numbers(settings: TaskConfig, inputs: TaskData) -> list[int]:
+def fold_numbers(settings: TaskConfig, data: TaskData) -> list[int]:
     """The folds to train: the first `train.n_folds` of those that exist, or all."""
-    numbers = sorted(inputs.folds)
+    numbers = sorted(data.folds)
     wanted = settings.train.n_folds or len(numbers)
     if wanted > len(numbers):
         raise UsageError(
@@ -186,7 +186,7 @@ def _place(model: _Model, number: int) -> str:
 
 def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict[str, Any]:
     """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
-    settings, inputs, task = model.settings, model.inputs, model.task
+    settings, data, task = model.settings, model.data, model.task
     name, folder = _place(model, number), model.folder / f"fold{number}"
     checkpoint, is_main = Checkpoint(folder), this_process().is_main_process
     with parent.child(f"{settings.name} {name}", run_id=record[name], tags={"stage": "fold"}) as tracked:
@@ -200,8 +200,8 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
 
         fitted = fit(
             task,
-            inputs.pack,
-            *inputs.fold(number),
+            data.cache,
+            *data.train_val(number),
             seed=settings.train.seed + number,
             checkpoint=checkpoint,
             on_epoch=on_epoch,
@@ -225,8 +225,8 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
         checkpoint.remove()
     if math.isnan(progress.best_score):
         info(
-            f"{name}  its {task.score_name} is undefined, since its validation images show nothing to find; the last "
-            f"epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
+            f"{name}  its {task.primary_metric} is undefined, since its validation images show nothing to find; the "
+            f"last epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
         )
     return entry
 
@@ -242,9 +242,9 @@ def _summary(base: _Model, training: str, run_id: str | None, entries: dict[str,
         "task": base.settings.name,
         "run_id": run_id,
         "training": training,
-        "classes": base.inputs.classes,
-        "data_hash": base.inputs.data_hash,
-        "score_name": base.task.score_name,
+        "classes": base.data.classes,
+        "data_hash": base.data.data_hash,
+        "score_name": base.task.primary_metric,
         "device": str(this_process().device),
         "processes": this_process().num_processes,
         **_by_member(entries),
@@ -262,8 +262,8 @@ def _lay(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths,
         for model in models:
             config = {
                 "settings": model.settings.model_dump(),
-                "classes": model.inputs.classes,
-                "decoding": model.inputs.decoding.record(),
+                "classes": model.data.classes,
+                "decoding": model.data.decoding.record(),
             }
             write_text(model.folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
             entries[model.name]["config_sha256"] = sha256_of(model.folder / CONFIG)

@@ -24,16 +24,16 @@ class Task(Protocol):
 
     settings: TaskConfig
     classes: list[str]
-    score_name: str
+    primary_metric: str
     """The metric that is maximised, as a key of the evaluator's metrics."""
 
-    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings, in which what the network takes from the training data before it learns is explicit."""
 
     def strata(self, truth: GroundTruth) -> list[str]:
         """One name an image, by which balanced sampling draws equally often."""
 
-    def dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> Dataset[Any]:
+    def build_dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> Dataset[Any]:
         """Samples in the order of `truth.images`; augmented in training.
 
         A training set is indexed by (epoch, index, draw), which also seed the augmentation; any other by index.
@@ -45,10 +45,10 @@ class Task(Protocol):
     def collate(self, samples: list[Any]) -> Batch:
         """Samples -> a batch, images padded to one size."""
 
-    def model(self) -> nn.Module:
+    def build_model(self) -> nn.Module:
         """A new model, with initial weights drawn from torch's present random state, or pretrained ones."""
 
-    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Named parts of the loss, scalars; their sum is minimised."""
 
     def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
@@ -61,31 +61,31 @@ class Task(Protocol):
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: ImageSizes) -> pd.DataFrame:
         """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""
 
-    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_views(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predictions of one model's views, or of a member's folds, for the same images -> one table.
 
         `fitted` is what evaluation.fit_members returned; without it they are merged as the settings say.
         """
 
-    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_members(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predictions of an ensemble's members for the same images -> one table.
 
         `fitted` as for `merge`; without it members count as the settings say.
         """
 
-    def finish(
-        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    def postprocess(
+        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
     ) -> pd.DataFrame:
         """Convert raw predictions into the rows that are scored and submitted. Images are independent.
 
         Args:
             predictions: raw prediction table.
             fitted: result of `Evaluator.fit_postprocess`; None skips every fitted step.
-            ignored: `GroundTruth.ignored` of at least these images; None drops nothing.
+            ignore_classes: `GroundTruth.ignore_classes` of at least these images; None drops nothing.
         """
 
     def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
-        """The metric `score_name` alone, quick enough for every epoch; higher is better."""
+        """The metric `primary_metric` alone, quick enough for every epoch; higher is better."""
 
-    def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
+    def to_submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Predictions -> the table that the leaderboard, or the teacher, accepts; every image is in it."""

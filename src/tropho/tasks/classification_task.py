@@ -23,14 +23,14 @@ from tropho.tasks.classification_dataset import ClassificationDataset, Sample, n
 class ClassificationTask:
     """See tasks.base.Task. The prediction table has image_id, label (the likeliest) and p_<class> columns."""
 
-    score_name = "balanced_accuracy"
+    primary_metric = "balanced_accuracy"
 
     def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         self.settings = settings
         self.classes = classes
         self.columns = [f"p_{name}" for name in classes]
 
-    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings as they are: no network here depends on the data before it learns."""
         return self.settings
 
@@ -38,7 +38,7 @@ class ClassificationTask:
         """The label of each image."""
         return [str(label) for label in truth.images["label"]]
 
-    def dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> ClassificationDataset:
+    def build_dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> ClassificationDataset:
         """See base."""
         return ClassificationDataset(pack, truth, self.classes, self.settings, train)
 
@@ -54,12 +54,12 @@ class ClassificationTask:
         targets = {"label": torch.tensor(labels), "weight": torch.tensor(weights, dtype=torch.float32)}
         return {"images": torch.stack(images), "targets": targets, "index": torch.tensor(index)}
 
-    def model(self) -> nn.Module:
+    def build_model(self) -> nn.Module:
         """See base."""
         settings = self.settings
         return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
-    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy with label smoothing, averaged with the samples' weights."""
         targets = batch["targets"]
         each = functional.cross_entropy(
@@ -80,7 +80,7 @@ class ClassificationTask:
         values = np.array([output["probabilities"].double().numpy() for output in outputs])
         return self._table(pd.Series(image_ids, dtype="string"), values.reshape(len(image_ids), len(self.classes)))
 
-    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_views(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Mean of the probabilities; what is fitted are members' weights, which don't matter here."""
         return self._mean(tables) if len(tables) > 1 else tables[0]
 
@@ -90,14 +90,14 @@ class ClassificationTask:
         values = np.average([self.probabilities(table, ids) for table in tables], axis=0, weights=weights)
         return self._table(ids.reset_index(drop=True), values)
 
-    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_members(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Mean of the probabilities with the members' weights."""
         fixed = {name: self.settings.predict.weight_of(name) for name in tables}
         weights = (fitted or {}).get("weights", fixed)
         return self._mean(list(tables.values()), [weights[name] for name in tables])
 
-    def finish(
-        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    def postprocess(
+        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
     ) -> pd.DataFrame:
         """The probabilities at the fitted temperature; the likeliest class stays what it is."""
         from tropho.metrics.calibration import with_temperature
@@ -116,7 +116,7 @@ class ClassificationTask:
         present = sorted(truth.images["label"].dropna().unique())
         return float(np.mean([right[labels == name].mean() for name in present])) if present else float("nan")
 
-    def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
+    def to_submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """image_id, label, and the probability of each class; all equal for an image that could not be predicted."""
         known = predictions.set_index("image_id")[self.columns].reindex(image_ids)
         values = known.fillna(1 / len(self.classes)).to_numpy()

@@ -35,14 +35,14 @@ class DetectionTask:
     the probability that nothing is there as its score.
     """
 
-    score_name = "leaderboard_map"
+    primary_metric = "leaderboard_map"
 
     def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         self.settings = settings
         self.classes = classes
         self.negative = settings.audit.negative
 
-    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings with levels, ranges and anchors fitted to the boxes, where `model.fit_levels` says so."""
         settings = self.settings
         if not settings.model.fit_levels:
@@ -55,7 +55,7 @@ class DetectionTask:
         present = truth.boxes.groupby("image_id")["label"].agg(join_names)
         return [present.get(image_id, "") for image_id in truth.images["image_id"]]
 
-    def dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> DetectionDataset:
+    def build_dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> DetectionDataset:
         """See base."""
         return DetectionDataset(pack, truth, self.classes, self.settings, train)
 
@@ -68,12 +68,12 @@ class DetectionTask:
         """Images (B, 3, H, W), padded with black at the right and bottom to a multiple of STRIDE."""
         return pad_batch(samples, STRIDE)
 
-    def model(self) -> nn.Module:
+    def build_model(self) -> nn.Module:
         """See base."""
         settings = self.settings
         return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
-    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The detector's own named losses."""
         losses: dict[str, Tensor] = model(batch["images"], batch["targets"])
         return losses
@@ -109,27 +109,27 @@ class DetectionTask:
         """How boxes of views, folds and members become one, by the present settings of predict."""
         return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
 
-    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_views(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """Fuse the boxes of views and folds by predict.ensemble_method, and average P(negative)."""
-        return self.box_fusion.merge(tables, fitted)
+        return self.box_fusion.fuse_views(tables, fitted)
 
-    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_members(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
         """As `merge`, with the members' weights by class."""
-        return self.box_fusion.fuse(tables, fitted)
+        return self.box_fusion.fuse_members(tables, fitted)
 
-    def finish(
-        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignored: pd.Series | None = None
+    def postprocess(
+        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
     ) -> pd.DataFrame:
         """Each box's score scaled by 1 - P(negative) of its image; see predicting.finishing."""
         from tropho.tasks.postprocess import postprocess_detections
 
-        return postprocess_detections(predictions, self.negative, ignored)
+        return postprocess_detections(predictions, self.negative, ignore_classes)
 
     def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
         """The leaderboard's metric."""
         return float(self.leaderboard(truth, predictions)["score"])
 
-    def submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
+    def to_submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
         """Rows of tables.DETECTIONS, image by image in the order given, best first; see box_tables."""
         return submission_table(predictions, image_ids, self.negative)
 
@@ -154,6 +154,6 @@ class DetectionTask:
             return truth, predictions
         if self.negative:
             undecided = set(truth.regions["image_id"]) - set(truth.boxes["image_id"])
-            truth = truth.of([each for each in truth.images["image_id"] if each not in undecided])
+            truth = truth.subset([each for each in truth.images["image_id"] if each not in undecided])
             predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
         return truth, drop_ignored(predictions, truth.boxes, truth.regions)

@@ -17,13 +17,13 @@ class BoxFusion:
     classes: list[str]
     negative: str | None
 
-    def merge(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None) -> pd.DataFrame:
+    def fuse_views(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None) -> pd.DataFrame:
         """Views or folds of one model, all of which count alike."""
         if len(tables) == 1:
             return tables[0]
         return fuse(tables, self._overlaps(fitted), None, self.settings.predict.ensemble_method, self.negative)
 
-    def fuse(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None) -> pd.DataFrame:
+    def fuse_members(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None) -> pd.DataFrame:
         """Members by name, each with its weight by class."""
         if len(tables) == 1:
             return next(iter(tables.values()))

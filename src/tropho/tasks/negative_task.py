@@ -20,9 +20,9 @@ class NegativeTask(DetectionTask):
 
     def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         super().__init__(settings, classes)
-        self.score_name = f"ap/{self.negative}"
+        self.primary_metric = f"ap/{self.negative}"
 
-    def fitted(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """The settings as they are: there are no anchors."""
         return self.settings
 

@@ -13,18 +13,17 @@ from tropho.tables import split_names
 def postprocess_detections(
     predictions: pd.DataFrame,
     negative: str | None,
-    ignored: pd.Series | None = None,
+    ignore_classes: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Apply what is known of whole images.
 
     Args:
         predictions: columns of tables.DETECTIONS; one row of the negative class an image, if there is one.
         negative: the class that says "nothing here".
-        ignored: the classes that annotators left out of an image (tables.join_names), by image_id: their boxes are no
-            finds there, and go.
+        ignore_classes: names to drop per image (tables.join_names), indexed by image_id.
     """
-    if ignored is not None and ignored.notna().any():
-        predictions = drop_ignored_classes(predictions, ignored)
+    if ignore_classes is not None and ignore_classes.notna().any():
+        predictions = drop_ignored_classes(predictions, ignore_classes)
     if not negative:
         return predictions
     absent = negative_probability(predictions, negative)
@@ -34,9 +33,9 @@ def postprocess_detections(
     return predictions.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
 
 
-def drop_ignored_classes(predictions: pd.DataFrame, ignored: pd.Series) -> pd.DataFrame:
+def drop_ignored_classes(predictions: pd.DataFrame, ignore_classes: pd.Series) -> pd.DataFrame:
     """Leave out boxes of classes that annotators left out of that image."""
-    pairs = ignored.dropna().map(split_names).explode()
+    pairs = ignore_classes.dropna().map(split_names).explode()
     left_out = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])
     found = pd.MultiIndex.from_arrays([predictions["image_id"], predictions["label"]])
     return predictions[~found.isin(left_out)].reset_index(drop=True)

@@ -51,26 +51,26 @@ def tuned(settings: TaskConfig, paths: Paths) -> TaskConfig:
     return with_overrides(settings, read_yaml(paths.choice))
 
 
-def fitted_settings(settings: TaskConfig, inputs: TaskData) -> TaskConfig:
+def fitted_settings(settings: TaskConfig, data: TaskData) -> TaskConfig:
     """The settings with what the network takes from all training images, whatever the fold, such as anchors.
 
     Raises:
         UsageError: the network can't be trained on these images; see `check_trainable`.
     """
-    check_trainable(settings, inputs)
-    train = [image_id for ids in inputs.folds.values() for image_id in ids]
-    return build_task(settings, inputs.classes).fitted(inputs.truth.of(train), inputs.pack)
+    check_trainable(settings, data)
+    train = [image_id for ids in data.folds.values() for image_id in ids]
+    return build_task(settings, data.classes).fit_config(data.gt.subset(train), data.cache)
 
 
-def check_trainable(settings: TaskConfig, inputs: TaskData) -> None:
+def check_trainable(settings: TaskConfig, data: TaskData) -> None:
     """Raise UsageError if the model can't be trained on these images, DataError if a fold has none."""
-    folds = sorted(inputs.folds)[: settings.train.n_folds]
-    count = min(len(inputs.fold_of) - len(inputs.folds[number]) for number in folds)
+    folds = sorted(data.folds)[: settings.train.n_folds]
+    count = min(len(data.fold_of) - len(data.folds[number]) for number in folds)
     if not count:
         raise DataError("A fold leaves no image to train on; the split's summary says what became of the others.")
-    _check_batch_norm(settings, inputs, count)
-    regions, name = inputs.truth.regions["image_id"], settings.model.name
-    train = regions[regions.isin(inputs.fold_of)]
+    _check_batch_norm(settings, data, count)
+    regions, name = data.gt.regions["image_id"], settings.model.name
+    train = regions[regions.isin(data.fold_of)]
     if len(train) and settings.kind == "detection" and name not in IGNORES_REGIONS:
         raise UsageError(
             f"{train.nunique():,} training images have ignored regions (crowds), such as '{train.iloc[0]}', which "
@@ -78,7 +78,7 @@ def check_trainable(settings: TaskConfig, inputs: TaskData) -> None:
         )
 
 
-def _check_batch_norm(settings: TaskConfig, inputs: TaskData, count: int) -> None:
+def _check_batch_norm(settings: TaskConfig, data: TaskData, count: int) -> None:
     """Raise UsageError if batch norm would see one value a channel; a fold has `count` training images."""
     side = settings.model.batch_norm_side
     if side is None or min(settings.train.batch_size, count) > 1:
@@ -88,7 +88,7 @@ def _check_batch_norm(settings: TaskConfig, inputs: TaskData, count: int) -> Non
         small = [""] if settings.augment.image_size <= side else []
     else:
         least = settings.augment.zoom_range[0]
-        small = [each for each in inputs.fold_of if max(inputs.pack.size_of(each)) * least <= side]
+        small = [each for each in data.fold_of if max(data.cache.size_of(each)) * least <= side]
     if small:
         where = f", for '{small[0]}' of {side} pixels or less," if small[0] else ""
         raise UsageError(
@@ -109,9 +109,9 @@ def code_hash() -> str:
     return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 
-def training_fingerprint(settings: TaskConfig, inputs: TaskData) -> str:
+def training_fingerprint(settings: TaskConfig, data: TaskData) -> str:
     """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
     for section, key in NO_WEIGHT:
         del parts[section][key]
-    return fingerprint([settings.kind, settings.audit.negative, inputs.classes, parts, inputs.data_hash, code_hash()])
+    return fingerprint([settings.kind, settings.audit.negative, data.classes, parts, data.data_hash, code_hash()])

@@ -84,7 +84,7 @@ def _step(
     `place` names the step in the DataError of a loss that is not finite, which is raised before the weights change.
     """
     with accelerator.autocast():
-        losses = task.loss(model, batch)
+        losses = task.compute_loss(model, batch)
     loss = torch.stack(list(losses.values())).sum()
     _check_finite({**losses, "sum": loss}, accelerator, place)
     optimizer.zero_grad()

@@ -70,12 +70,12 @@ class Trainer:
         train = task.settings.train
         self.task, self.accelerator, self.seed = task, accelerator, seed
         set_seed(seed)
-        model = task.model().to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
+        model = task.build_model().to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
         model = with_shared_statistics(model, accelerator)
         batch_size = _batch_size(train, len(train_truth.images), accelerator.num_processes)
         self.sampler = EpochSampler(task.strata(train_truth), seed, balanced=train.sampler == "balanced")
         loader = DataLoader(
-            task.dataset(pack, train_truth, train=True),
+            task.build_dataset(pack, train_truth, train=True),
             batch_size=batch_size,
             sampler=self.sampler,
             collate_fn=task.collate,
@@ -228,7 +228,7 @@ def _fit(
 def validate(task: Task, model: nn.Module, truth: GroundTruth, pack: ImageCache, accelerator: Accelerator) -> float:
     """The task's score of a model on these images, in one plain view."""
     predictions = predict(task, model, truth, pack, accelerator, batch_size=task.settings.train.batch_size)
-    return task.score(truth, task.finish(predictions, ignored=truth.ignored))
+    return task.score(truth, task.postprocess(predictions, ignore_classes=truth.ignore_classes))
 
 
 def _out_of_patience(progress: TrainState, train: TrainConfig) -> bool:

@@ -30,12 +30,12 @@ def search(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     if this_process().num_processes > 1:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.n_folds": 1})
-    inputs = search_inputs(read_task_data(paths), settings.train.seed)
-    check_trainable(base, inputs)
-    train, judged = (list(truth.images["image_id"]) for truth in inputs.fold(0))
+    data = search_inputs(read_task_data(paths), settings.train.seed)
+    check_trainable(base, data)
+    train, judged = (list(truth.images["image_id"]) for truth in data.train_val(0))
     drawn = _drawn(train, settings)
     space = fingerprint([settings.tune.space, settings.tune.epochs, drawn, judged, settings.train.seed])
-    study_name = f"{settings.name}-{training_fingerprint(base, inputs)}-{space}"
+    study_name = f"{settings.name}-{training_fingerprint(base, data)}-{space}"
     trials = Search(base, study_name, paths.root)
     tracker = open_tracker(paths.root)
     tags = {"stage": "tune"}
@@ -43,7 +43,7 @@ def search(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
         trials.run_id = parent.id
         images = {"train": len(drawn), "judge": len(judged)}
         parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs, "images": images})
-        choice = trials.run(lambda trial, report: _trial(trial, report, inputs, drawn, parent))
+        choice = trials.run(lambda trial, report: _trial(trial, report, data, drawn, parent))
         trials.write(folder, images)
         parent.log_params({f"chosen/{key}": value for key, value in choice.items()})
         parent.log_metrics({"best_score": trials.choice["value"]})
@@ -51,11 +51,11 @@ def search(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     return choice
 
 
-def search_inputs(inputs: TaskData, seed: int) -> TaskData:
+def search_inputs(data: TaskData, seed: int) -> TaskData:
     """Divide the first fold's training images in two, so that images which are validated later choose nothing.
 
     Args:
-        inputs: data and folds.
+        data: data and folds.
         seed: of the division.
 
     Returns:
@@ -64,7 +64,7 @@ def search_inputs(inputs: TaskData, seed: int) -> TaskData:
     Raises:
         DataError: the images are all of one group.
     """
-    truth = inputs.fold(min(inputs.folds))[0]
+    truth = data.train_val(min(data.folds))[0]
     images, groups = truth.images, truth.images["group"]
     parts = min(PARTS, groups.nunique())
     if parts < 2:
@@ -76,10 +76,10 @@ def search_inputs(inputs: TaskData, seed: int) -> TaskData:
     # A group larger than a part makes its part too large: the one nearest to its due size judges.
     judge = part == np.abs(np.bincount(part, minlength=parts) - len(images) / parts).argmin()
     ids = images["image_id"]
-    return replace(inputs, folds={0: list(ids[judge]), 1: list(ids[~judge])})
+    return replace(data, folds={0: list(ids[judge]), 1: list(ids[~judge])})
 
 
-def _trial(settings: TaskConfig, report: TrialReporter, inputs: TaskData, drawn: list[str], parent: Run) -> float:
+def _trial(settings: TaskConfig, report: TrialReporter, data: TaskData, drawn: list[str], parent: Run) -> float:
     """Train on the images `drawn` with a trial's settings; returns the best score on those that judge."""
     with parent.child(f"trial {report.number}", tags={"stage": "trial"}) as tracked:
         tracked.log_params(report.parameters)
@@ -90,9 +90,9 @@ def _trial(settings: TaskConfig, report: TrialReporter, inputs: TaskData, drawn:
             if "score" in row:
                 report(step, row["score"])
 
-        task = build_task(fitted_settings(settings, inputs), inputs.classes)
-        train, judged = inputs.fold(0)
-        fitted = fit(task, inputs.pack, train.of(drawn), judged, settings.train.seed, on_epoch=on_epoch)
+        task = build_task(fitted_settings(settings, data), data.classes)
+        train, judged = data.train_val(0)
+        fitted = fit(task, data.cache, train.subset(drawn), judged, settings.train.seed, on_epoch=on_epoch)
         return fitted.progress.best_score
 
 

@@ -20,7 +20,7 @@ def scenes(tmp_path: Path) -> AnnotatedImages:
     """Images 0 and 1 are fully labelled; 2 and 3 lack WBC; 4 has no boxes. Brightness is the number times ten."""
     images = pd.DataFrame({"image_id": [f"{number}.png" for number in range(5)]})
     images["path"] = images["image_id"]
-    images["ignored"] = [None, None, '["WBC"]', '["WBC"]', None]
+    images["ignore_classes"] = [None, None, '["WBC"]', '["WBC"]', None]
     for number, name in enumerate(images["path"]):
         write_png(tmp_path / name, np.full((60, 80, 3), 10 * number, np.uint8))
     write_cache(images, tmp_path, tmp_path / "pack", 80)

@@ -41,7 +41,7 @@ def summarise(
         "boxes": int((~boxes["ignore"]).sum()),
         "ignored_regions": int(boxes["ignore"].sum()),
         "doubles": {"pairs": doubles[0], "images": doubles[1]},
-        "left_out": left_out,
+        "missing_labels": left_out,
         "corrections": {
             "applied": int(issues["kind"].eq("correction").sum()),
             "quarantined": int(issues["kind"].eq("bad_correction").sum()),
@@ -199,7 +199,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
             f"Duplicates labelled otherwise than the image they repeat: {duplicates['label_conflicts']:,}.",
         ),
     ]
-    left_out = [f"Left out by annotators: {sentence(finding)}." for finding in summary["left_out"]]
+    left_out = [f"Left out by annotators: {sentence(finding)}." for finding in summary["missing_labels"]]
     return [text for number, text in notes if number] + left_out + _warnings(summary)
 
 

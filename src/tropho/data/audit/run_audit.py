@@ -77,7 +77,7 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     images, slides = group(images, looks, settings.audit, log)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
-    images["ignored"] = ignored(images, left_out if settings.audit.missing_labels == "detect" else [])
+    images["ignore_classes"] = ignored(images, left_out if settings.audit.missing_labels == "detect" else [])
     other_files = list_other_files(raw, ImageFiles(raw).left_aside, log)
     list_classes_without_images(images, boxes, labels.classes, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
