@@ -25,11 +25,10 @@ import yaml
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
-from tropho.evaluation.cross_fit import cross_fit_postprocess
+from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.evaluation.fit_members import fit_members
 from tropho.files import fingerprint, read_json, write_json
-from tropho.inference.ensemble_members import EnsembleMember, load_members, model_entries, of_images, out_of_fold
+from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
 from tropho.inference.fuse_members import postprocess_members
 from tropho.inference.predictor import best_device
 from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals, rank_images, score_gain
@@ -79,7 +78,7 @@ class Ablation:
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
         folds = [
-            fold for entry in model_entries(read_json(paths.models / "run.json")).values() for fold in entry["folds"]
+            fold for entry in member_records(read_json(paths.models / "run.json")).values() for fold in entry["folds"]
         ]
         return Row(
             name,
@@ -100,7 +99,7 @@ class Ablation:
         members, data = self._members(settings, paths)
         task, truth, accelerator = members[0].task, data.gt.subset(data.test_ids), make_accelerator(settings.train)
         predicted = postprocess_members(
-            task, of_images(members, truth, accelerator, row.fitted), row.fitted, truth.ignore_classes
+            task, predict_test(members, truth, accelerator, row.fitted), row.fitted, truth.ignore_classes
         )
         if not paths.held_out.exists():
             return task.score(truth, predicted)
@@ -116,7 +115,7 @@ class Ablation:
         table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".parquet", ".json"))
         if not record.exists():
             started = time.perf_counter()
-            out_of_fold(members, make_accelerator(settings.train)).to_parquet(table)
+            predict_oof(members, make_accelerator(settings.train)).to_parquet(table)
             write_json(record, {**looks, "seconds": time.perf_counter() - started})
         return pd.read_parquet(table), read_json(record)["seconds"]
 

@@ -12,9 +12,9 @@ from tropho.boxes.nms import nms
 from tropho.boxes.tiles import tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
 from tropho.boxes.wbf import fuse, weighted_box_fusion
+from tropho.evaluation.classification_evaluator import mixture_weights
 from tropho.evaluation.cross_fit import group_kfold
-from tropho.evaluation.member_weights import mixture_weights
-from tropho.evaluation.paired_gain import best_by_class, describe_gains, paired_gain, part_weights
+from tropho.evaluation.fusion_search import best_by_class, describe_gains, fold_weights, paired_gain
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import DETECTIONS
 
@@ -157,7 +157,7 @@ def test_groups_are_dealt_whole_into_parts_of_about_equal_size():
 
 def test_each_part_is_left_out_once():
     part = pd.Series({"a": 0, "b": 1, "c": 0, "d": 2})
-    assert part_weights(["a", "b", "c", "d"], part).tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0]]
+    assert fold_weights(["a", "b", "c", "d"], part).tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0]]
 
 
 def test_the_first_of_the_best_ways_of_each_class():
@@ -174,18 +174,20 @@ def test_the_first_of_the_best_ways_of_each_class():
     [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
 )
 def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monkeypatch, low, groups, kept):
-    monkeypatch.setattr("tropho.evaluation.paired_gain.score_gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2})
+    monkeypatch.setattr(
+        "tropho.evaluation.fusion_search.score_gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2}
+    )
     found = paired_gain(None, None, pd.Series([*range(groups), 0]))
-    assert (found["groups"], found["kept"]) == (groups, kept)
+    assert (found["groups"], found["accepted"]) == (groups, kept)
 
 
 def test_gains_in_words():
-    found = {"value": 0.0123, "low": -0.001, "high": 0.02, "groups": 9, "kept": False}
+    found = {"value": 0.0123, "low": -0.001, "high": 0.02, "groups": 9, "accepted": False}
     assert describe_gains({"gains": {"fusion": found}}) == [
         "Fitted fusion: the out-of-fold score changes by +0.0123 (95 % interval -0.0010 to +0.0200, 9 groups, at least "
         "20 needed); it is not used."
     ]
-    assert describe_gains({"gains": {"x": {**found, "kept": True}}})[0].endswith("it is used.")
+    assert describe_gains({"gains": {"x": {**found, "accepted": True}}})[0].endswith("it is used.")
     assert describe_gains({}) == []
 
 

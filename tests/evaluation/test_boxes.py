@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.evaluation.box_issues import find_box_issues, mirrored, precision_at_score, prob_background
+from tropho.evaluation.box_issues import find_box_issues, mirror_boxes, precision_at_score, prob_background
 from tropho.tables import BOXES, DETECTIONS, LABEL_ISSUES, conform
 
 
@@ -120,7 +120,7 @@ def test_a_model_that_misses_a_third_is_no_witness():
 def test_boxes_are_mirrored_to_where_nothing_is_annotated():
     images = pd.DataFrame({"width": [100], "height": [60]}, index=["a"])
     truths = boxes(("a", "WBC", 0, 0, 20, 10), ("a", "WBC", 75, 45, 95, 55))
-    decoys = mirrored(images, truths)
+    decoys = mirror_boxes(images, truths)
     assert decoys[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist() == [
         [80, 0, 100, 10],
         [5, 45, 25, 55],

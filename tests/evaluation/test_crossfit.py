@@ -49,13 +49,13 @@ def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
-    finished = cross_fit_postprocess(evaluator, truth, table, groups, parts=3)
+    finished = cross_fit_postprocess(evaluator, truth, table, groups, n_folds=3)
     assert finished["image_id"].tolist() == table["image_id"].tolist()
     part = group_kfold(groups, 3)
     temperatures = set()
     for number in range(3):
         rest, mine = table[part != number], table[part == number]
-        fitted = evaluator.fit_postprocess(truth.subset(rest["image_id"]), rest, groups)
+        fitted = evaluator.fit_postprocess(truth.subset(rest["image_id"]), rest)
         expected = with_temperature(mine[task.columns].to_numpy(), fitted["temperature"])
         np.testing.assert_allclose(finished[part == number][task.columns], expected, atol=1e-12)
         temperatures.add(fitted["temperature"])
@@ -89,7 +89,7 @@ def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, r
     images = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized" if right else "Uninfected"})
     truth = GroundTruth(images, empty(BOXES))
     table = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized", "p_Parasitized": 0.9, "p_Uninfected": 0.1})
-    fitted = build_evaluator(task).fit_postprocess(truth, table, pd.Series(["g", "h"], index=["a", "b"]))
+    fitted = build_evaluator(task).fit_postprocess(truth, table)
     assert fitted == {"temperature": 0.25 if right else 10.0}
     finished = task.postprocess(table, fitted)
     assert finished["label"].tolist() == ["Parasitized"] * 2

@@ -48,19 +48,19 @@ def members_of(truth: pd.DataFrame, tables: dict[str, pd.DataFrame], **changes) 
     ids = sorted(tables["one"]["image_id"].unique())
     groups = pd.Series([f"g{number // 2}" for number in range(len(ids))], index=ids)
     as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.55, EQUAL), "NEG": FusionParams(1.0, EQUAL)}
-    known = {"groups": groups, "negative": "NEG", "method": "wbf", "as_set": as_set, **changes}
+    known = {"groups": groups, "negative": "NEG", "method": "wbf", "default": as_set, **changes}
     return OofPredictions({name: [table] for name, table in tables.items()}, ids, truth, **known)
 
 
 def test_a_planted_gain_is_found_and_kept(rng):
     members = members_of(*scene(rng, 45))
     fitted = search_fusion(members, 24)
-    assert fitted["gains"]["fusion"]["kept"]
+    assert fitted["gains"]["fusion"]["accepted"]
     assert fitted["gains"]["fusion"]["value"] > 0.1
     one, two = fitted["weights"]["one"], fitted["weights"]["two"]
     assert two["T"] < one["T"]
     assert two["NEG"] < one["NEG"]
-    assert set(fitted["merge_iou"]) == {"T", "W"}
+    assert set(fitted["wbf_iou_threshold"]) == {"T", "W"}
     assert search_fusion(members, 24) == fitted
 
 
@@ -70,8 +70,8 @@ def test_fewer_than_20_groups_keep_nothing(rng, images, groups):
     found = fitted["gains"]["fusion"]
     assert found["groups"] == groups
     assert found["low"] > 0.05
-    assert found["kept"] == (groups >= 20)
-    assert ("weights" in fitted) == ("merge_iou" in fitted) == found["kept"]
+    assert found["accepted"] == (groups >= 20)
+    assert ("weights" in fitted) == ("wbf_iou_threshold" in fitted) == found["accepted"]
 
 
 def test_what_gains_by_luck_alone_is_not_kept():
@@ -80,7 +80,7 @@ def test_what_gains_by_luck_alone_is_not_kept():
     for seed in range(10):
         truth, tables = scene(np.random.default_rng(seed), 42, harmful=False)
         gains.append(search_fusion(members_of(truth, tables), 8)["gains"]["fusion"])
-    assert sum(each["kept"] for each in gains) <= 1
+    assert sum(each["accepted"] for each in gains) <= 1
     assert np.mean([each["value"] for each in gains]) < 0.02
 
 
@@ -112,11 +112,11 @@ def test_it_works_without_a_negative_class(rng, method):
     truth, tables = scene(rng, 45)
     tables = {name: table[table["label"] != "NEG"].reset_index(drop=True) for name, table in tables.items()}
     as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.55, EQUAL)}
-    members = members_of(truth, tables, negative=None, as_set=as_set, method=method)
+    members = members_of(truth, tables, negative=None, default=as_set, method=method)
     fitted = search_fusion(members, 12)
-    assert fitted["gains"]["fusion"]["kept"]
+    assert fitted["gains"]["fusion"]["accepted"]
     weights = [fitted["weights"][name] for name in tables]
-    fused = fuse(list(tables.values()), fitted["merge_iou"], weights, method)
+    fused = fuse(list(tables.values()), fitted["wbf_iou_threshold"], weights, method)
     before = fuse(list(tables.values()), 0.55, None, method)
     scores = [float(rank_images(members.image_ids, truth, each, None).score()) for each in (before, fused)]
     assert scores[1] > scores[0] + 0.1
@@ -125,20 +125,20 @@ def test_it_works_without_a_negative_class(rng, method):
 def test_who_does_not_count_as_set_stays_out(rng):
     truth, tables = scene(rng, 45)
     as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.4, (1.0, 0.0)), "NEG": FusionParams(1.0, (0.0, 1.0))}
-    fitted = search_fusion(members_of(truth, tables, as_set=as_set), 12)
+    fitted = search_fusion(members_of(truth, tables, default=as_set), 12)
     assert (fitted["weights"]["one"]["W"], fitted["weights"]["two"]["W"]) == (1.0, 0.0)
     assert (fitted["weights"]["one"]["NEG"], fitted["weights"]["two"]["NEG"]) == (0.0, 1.0)
-    assert fitted["merge_iou"]["W"] == 0.4
+    assert fitted["wbf_iou_threshold"]["W"] == 0.4
 
 
 def test_two_views_of_one_model_are_fused_by_a_fitted_overlap(rng):
     """Neighbours that overlap by 0.6 are two objects: as set they are fused to one, which the search undoes."""
     members = neighbours(rng, images=45)
     fitted = search_fusion(members, 12)
-    assert fitted["gains"]["fusion"]["kept"]
+    assert fitted["gains"]["fusion"]["accepted"]
     assert fitted["gains"]["fusion"]["value"] > 0.1
-    assert fitted["merge_iou"]["T"] > 0.65
-    assert fitted["merge_iou"]["W"] == 0.55  # W's two views agree whatever the overlap
+    assert fitted["wbf_iou_threshold"]["T"] > 0.65
+    assert fitted["wbf_iou_threshold"]["W"] == 0.55  # W's two views agree whatever the overlap
     assert fitted["weights"] == {"one": {"T": 1.0, "W": 1.0, "NEG": 1.0}}
 
 
@@ -147,14 +147,14 @@ def test_the_overlap_is_fitted_for_views_and_members_at_once(rng):
     both = replace(
         members,
         tables={"one": members.tables["one"], "two": members.tables["one"][::-1]},
-        as_set={label: FusionParams(way.iou, EQUAL) for label, way in members.as_set.items()},
+        default={label: FusionParams(way.iou, EQUAL) for label, way in members.default.items()},
     )
     fitted = search_fusion(both, 12)
-    assert fitted["gains"]["fusion"]["kept"]
-    assert fitted["merge_iou"]["T"] > 0.65
-    overlaps = {**fitted["merge_iou"], "NEG": 1.0}
+    assert fitted["gains"]["fusion"]["accepted"]
+    assert fitted["wbf_iou_threshold"]["T"] > 0.65
+    overlaps = {**fitted["wbf_iou_threshold"], "NEG": 1.0}
     viewed = [fuse(tables, overlaps, None, "wbf", "NEG") for tables in both.tables.values()]
-    ways = {label: FusionParams(overlaps[label], EQUAL) for label in both.as_set}
+    ways = {label: FusionParams(overlaps[label], EQUAL) for label in both.default}
     pd.testing.assert_frame_equal(both.fuse(ways), fuse(viewed, overlaps, None, "wbf", "NEG"))
 
 
@@ -166,8 +166,8 @@ def test_views_of_a_member_that_does_not_count_in_a_class_leave_it_alone(rng):
         "W": FusionParams(0.55, (1.0, 0.0)),
         "NEG": FusionParams(1.0, (1.0, 0.0)),
     }
-    beside = replace(members, tables={**members.tables, "two": [quiet]}, as_set=as_set)
-    assert [label for label in as_set if beside.is_open(label)] == ["W"]
+    beside = replace(members, tables={**members.tables, "two": [quiet]}, default=as_set)
+    assert [label for label in as_set if beside.is_tunable(label)] == ["W"]
 
 
 def neighbours(rng: np.random.Generator, images: int) -> OofPredictions:
@@ -184,7 +184,7 @@ def neighbours(rng: np.random.Generator, images: int) -> OofPredictions:
     tables = [pd.DataFrame(rows, columns=COLUMNS) for rows in views]
     boxes_table = pd.DataFrame(truth, columns=["image_id", "label", *BOX])
     as_set = {"T": FusionParams(0.55, (1.0,)), "W": FusionParams(0.55, (1.0,)), "NEG": FusionParams(1.0, (1.0,))}
-    return replace(members_of(boxes_table, {"one": tables[0]}, as_set=as_set), tables={"one": tables})
+    return replace(members_of(boxes_table, {"one": tables[0]}, default=as_set), tables={"one": tables})
 
 
 def test_nothing_is_tried_without_groups_or_without_anything_to_fuse(rng):
@@ -196,4 +196,4 @@ def test_nothing_is_tried_without_groups_or_without_anything_to_fuse(rng):
         "W": FusionParams(0.55, (1.0, 0.0)),
         "NEG": FusionParams(1.0, (0.0, 1.0)),
     }
-    assert search_fusion(members_of(truth, tables, as_set=alone), 4) == {}
+    assert search_fusion(members_of(truth, tables, default=alone), 4) == {}

@@ -8,8 +8,7 @@ import pytest
 from suspects.test_boxes import IMAGES, RIGHT, SURE, boxes, finds, judged
 
 from tropho.evaluation.box_issues import find_box_issues
-from tropho.evaluation.label_issues import find_label_issues
-from tropho.evaluation.rank_issues import share_above
+from tropho.evaluation.label_issues import find_label_issues, share_above
 
 
 def reasons(labels: list[tuple], found: list[tuple], negative: str | None = None) -> list[tuple[str, str]]:

@@ -9,14 +9,13 @@ from scipy.optimize import minimize
 
 from tropho.boxes.wbf import fuse
 from tropho.data.task_data import GroundTruth
-from tropho.evaluation.cross_fit import cross_fit_postprocess, group_kfold
+from tropho.evaluation.classification_evaluator import mixture_weights
+from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members, group_kfold
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.evaluation.fit_members import fit_members
-from tropho.evaluation.member_weights import mixture_weights
 from tropho.inference.fuse_members import (
     VIEW,
     fuse_members,
-    member_rows,
+    member_table,
     postprocess_members,
     stack_members,
     stack_views,
@@ -125,7 +124,7 @@ def detecting(settings, rng):
 def test_fusion_is_fitted_by_class_and_applied(detecting):
     task, truth, stacked, groups = detecting
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
-    assert fitted["gains"]["fusion"]["kept"]
+    assert fitted["gains"]["fusion"]["accepted"]
     assert fitted["weights"]["bad"]["WBC"] < fitted["weights"]["base"]["WBC"]
     plain, finished = (postprocess_members(task, stacked, each) for each in (None, fitted))
     assert task.score(truth, finished) > task.score(truth, plain) + 0.1
@@ -253,7 +252,7 @@ def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings
     assert VIEW not in fused
     assert len(fused) < len(stacked)
     pd.testing.assert_frame_equal(fused, fuse_members(task, stack_members(at_once)), rtol=0, atol=1e-12)
-    pd.testing.assert_frame_equal(member_rows(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
+    pd.testing.assert_frame_equal(member_table(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
 
 
 def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
@@ -291,8 +290,8 @@ def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(set
     tables = [view(), view()]
     stacked, groups = stack_members({"base": stack_views(tables)}), pd.Series(ids, index=ids)
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
-    assert fitted["gains"]["fusion"]["kept"]
-    assert fitted["merge_iou"]["WBC"] > 0.6
+    assert fitted["gains"]["fusion"]["accepted"]
+    assert fitted["wbf_iou_threshold"]["WBC"] > 0.6
     plain, finished = (task.score(truth, postprocess_members(task, stacked, each)) for each in (None, fitted))
     assert finished > plain + 0.2
     assert task.score(truth, cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)) > plain + 0.2

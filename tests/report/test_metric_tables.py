@@ -26,7 +26,7 @@ def reader(tmp_path, settings):
     ]
     table = pd.DataFrame(rows, columns=["class", "quantity", "value", "low", "high"])
     table.to_csv(folder / "quantities.csv", index=False)
-    head = {"name": "balanced_accuracy", "value": 0.9, "low": 0.85, "high": 0.95, "on": "test"}
+    head = {"name": "balanced_accuracy", "value": 0.9, "low": 0.85, "high": 0.95, "subset": "test"}
     test = {"balanced_accuracy": 0.9, "mcc": None}
     written = {"headline": head, "test": test, "test_without_leaks": {"balanced_accuracy": 0.8}}
     (paths.evaluate / "metrics.json").write_text(json.dumps(written))

@@ -15,7 +15,7 @@ from tropho.errors import DataError
 from tropho.images.annotated import AnnotatedImage, AnnotatedImages
 from tropho.images.augment.train_transform import TrainTransform
 from tropho.images.cache import ImageCache
-from tropho.stages.augment import run, spread, varied
+from tropho.stages.augment import pick_spread, pick_varied, run
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, write_table
 
 MakeSettings = Callable[..., TaskConfig]
@@ -121,19 +121,19 @@ class Harmful(TrainTransform):
 
 def test_spread_is_even_and_holds_both_ends() -> None:
     table = pd.DataFrame({"n": range(101)})
-    assert spread(table, 5)["n"].tolist() == [0, 25, 50, 75, 100]
-    assert len(spread(table, 500)) == 101
-    assert spread(table, 500)["n"].is_monotonic_increasing
+    assert pick_spread(table, 5)["n"].tolist() == [0, 25, 50, 75, 100]
+    assert len(pick_spread(table, 500)) == 101
+    assert pick_spread(table, 500)["n"].is_monotonic_increasing
 
 
 def test_varied_takes_turns_among_classes() -> None:
     images = pd.DataFrame({"image_id": list("abcdefgh"), "label": ["x"] * 6 + ["y"] * 2})
     none = pd.DataFrame(columns=list(BOXES)[:-1])
-    assert sorted(varied(images, none, 4)["label"]) == ["x", "x", "y", "y"]
-    assert len(varied(images, none, 100)) == 8
+    assert sorted(pick_varied(images, none, 4)["label"]) == ["x", "x", "y", "y"]
+    assert len(pick_varied(images, none, 100)) == 8
     unlabelled = images.assign(label=pd.Series([None] * 8, dtype="string"))
     boxes = pd.DataFrame([("h", "WBC", 0, 0, 5, 5), ("c", "T", 0, 0, 5, 5)], columns=list(BOXES)[:-1])
-    assert {"h", "c"} <= set(varied(unlabelled, boxes, 3)["image_id"])
+    assert {"h", "c"} <= set(pick_varied(unlabelled, boxes, 3)["image_id"])
 
 
 @pytest.mark.real

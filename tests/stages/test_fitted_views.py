@@ -8,7 +8,7 @@ from tropho.commands.predict_images import predict_files
 from tropho.data.task_data import read_task_data
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
-from tropho.inference.ensemble_members import load_members, of_images, out_of_fold
+from tropho.inference.ensemble_members import load_members, predict_oof, predict_test
 from tropho.inference.fuse_members import MEMBER, VIEW, fuse_members, postprocess_members
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
@@ -27,7 +27,7 @@ SMALL = {
     "predict.tta": ["identity", "hflip"],
     "evaluate.gallery_images": 0,
 }
-FITTED = {"merge_iou": {"Trophozoite": 0.95, "WBC": 0.95}}
+FITTED = {"wbf_iou_threshold": {"Trophozoite": 0.95, "WBC": 0.95}}
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
         evaluate.run(settings, paths.root)
         tables[name] = [pd.read_parquet(paths.evaluate / f"{each}.parquet") for each in ("oof", "test")]
     found = read_json(paths.evaluate / "postprocess.json")["gains"]["fusion"]
-    assert (found["groups"], found["kept"]) == (12, False)
+    assert (found["groups"], found["accepted"]) == (12, False)
     by = ["image_id", "label", "score", *BOX]
     for both in zip(*tables.values(), strict=True):
         before, after = (each.sort_values(by, ignore_index=True) for each in both)
@@ -55,10 +55,10 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
 
     data, accelerator = read_task_data(paths), make_accelerator(fitting.train)
     members = load_members(fitting, paths, record, data, accelerator.device)
-    views = out_of_fold(members, accelerator)
+    views = predict_oof(members, accelerator)
     assert set(views[VIEW]) == {0, 1}
     as_set = load_members(chosen(), paths, record, data, accelerator.device)
-    assert set(out_of_fold(as_set, accelerator).columns) == {*by, MEMBER}
+    assert set(predict_oof(as_set, accelerator).columns) == {*by, MEMBER}
     task = members[0].task
     assert len(fuse_members(task, views)) < len(fuse_members(task, views, FITTED)) <= len(views)
 
@@ -66,10 +66,10 @@ def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chose
     with monkeypatch.context() as kept:
         kept.setattr(evaluate, "fit_members", lambda *_: FITTED)
         evaluate.run(fitting, paths.root)
-    merged = fuse_members(task, of_images(members, test, accelerator, FITTED), FITTED)
+    merged = fuse_members(task, predict_test(members, test, accelerator, FITTED), FITTED)
     pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)
     assert read_json(paths.evaluate / "postprocess.json") == FITTED
-    rows = [postprocess_members(task, of_images(members, test, accelerator, each), each) for each in (None, FITTED)]
+    rows = [postprocess_members(task, predict_test(members, test, accelerator, each), each) for each in (None, FITTED)]
     assert len(rows[0]) < len(rows[1])
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: fitting)
     predict_files("smear_demo", [paths.raw / name for name in data.test_ids], paths.root / "out.csv", paths.root)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tropho.evaluation.leaks import find_leaks
+from tropho.evaluation.results_writer import find_leaks
 
 
 def test_groups_and_duplicates_count_and_missing_ones_do_not():

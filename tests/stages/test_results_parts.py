@@ -60,9 +60,9 @@ def test_the_headline_is_the_test_s_where_there_is_one(judged):
     judged.add("oof", truth_of("a"), rows("a", "a", "b"), rows("a"))
     assert judged.metrics["oof"] == {"accuracy": 0.5, "images": 1, "rows": 2}
     headline = judged.headline()
-    assert (headline["on"], headline["name"], headline["value"], headline["low"]) == ("oof", "accuracy", 0.5, 0.25)
+    assert (headline["subset"], headline["name"], headline["value"], headline["low"]) == ("oof", "accuracy", 0.5, 0.25)
     judged.add("test", truth_of("c"), rows("c"), rows("c"))
-    assert judged.headline()["on"] == "test"
+    assert judged.headline()["subset"] == "test"
     written = (judged.folder / "tables" / "test" / "metrics.csv").read_text()
     assert results_writer.UNDEFINED in written
     assert "0.25" in written
@@ -78,16 +78,16 @@ def test_the_test_is_judged_again_without_some_of_its_images(judged, shared, cle
         train_val=lambda number: (whole.subset([["b"], ["a"]][number]), whole.subset([["a"], ["b"]][number])),
     )  # fmt: skip
     judged.add("oof", whole.subset(["a", "b"]), rows("a", "b"), rows("a", "b"))
-    evaluate._add_leakage(judged, data, [0, 1])
+    judged.add_leaks(data, [0, 1])
     assert "test_leaks" not in judged.metrics  # without a test there is nothing more to say
     judged.add("test", whole.subset(["t1", "t2"]), rows("t1", "t2"), rows("t1", "t2"))
-    evaluate._add_leakage(judged, data, [0, 1])
+    judged.add_leaks(data, [0, 1])
     assert judged.metrics["test_leaks"] == {"images": len(shared), "of": 2}
     assert ("test_without_leaks" in judged.metrics) == clean
     assert judged.notes["test"][0].startswith(f"{len(shared)} of 2 test images") if shared else True
     if clean:
-        assert list(judged.seen["test_without_leaks"][0].images["image_id"]) == ["t2"]
-        assert list(judged.seen["test_without_leaks"][1]["image_id"]) == ["t2"]
+        assert list(judged.added["test_without_leaks"][0].images["image_id"]) == ["t2"]
+        assert list(judged.added["test_without_leaks"][1]["image_id"]) == ["t2"]
 
 
 def test_members_are_told_by_their_own_measures():
@@ -109,7 +109,7 @@ def test_names_that_mlflow_does_not_take_are_told():
     ]
     assert evaluate._renamed_note({"a": "a"}) == []
     metrics = {"oof": {"recall/b+": 1.0, "map": 0.5}, "other": {"map": 0.0}}
-    assert evaluate._tracked(metrics, {"b+": "b_"}) == {"oof/recall/b_": 1.0, "oof/map": 0.5}
+    assert evaluate._tracked_metrics(metrics, {"b+": "b_"}) == {"oof/recall/b_": 1.0, "oof/map": 0.5}
 
 
 def test_an_evaluation_is_of_its_models_and_settings(tmp_path, settings):
@@ -130,8 +130,8 @@ def test_an_evaluation_is_of_its_models_and_settings(tmp_path, settings):
 def test_the_images_to_submit_are_the_published_ones_or_those_held_out():
     images = pd.DataFrame({"image_id": ["a", "b", "c"], "subset": ["train", "test", "test"]})
     splits = pd.DataFrame({"image_id": ["a", "b"], "subset": ["test", "test"]})
-    assert submit._test_ids(images, splits) == ["b", "c"]
-    assert submit._test_ids(images[:1], splits.assign(subset=["test", "train"])) == ["a"]
+    assert submit.submitted_ids(images, splits) == ["b", "c"]
+    assert submit.submitted_ids(images[:1], splits.assign(subset=["test", "train"])) == ["a"]
 
 
 def target(followed=None, sample=None, known=()):
@@ -157,9 +157,9 @@ def test_images_that_no_model_saw_are_counted_by_why():
         "missing": {"images": 6, "first": ["i1", "i2", "i3", "i4", "i5"]},
         "damaged": {"images": 2, "first": ["i7", "i8"]},
     }
-    told = submit._sentence(found)
+    told = submit._unpredicted_sentence(found)
     assert told.endswith("say nothing: 8 (6 missing: i1, i2, i3, i4, i5, ...; 2 damaged: i7, i8).")
-    five = submit._sentence({"missing": {"images": 5, "first": ids[:5]}})
+    five = submit._unpredicted_sentence({"missing": {"images": 5, "first": ids[:5]}})
     assert five.endswith("5 (5 missing: i0, i1, i2, i3, i4).")
     sample = SimpleNamespace(ids=["x", "y"])
     strange = submit._not_predicted(images, splits, ["i0"], target(sample, sample, known=["x"]))
@@ -172,11 +172,11 @@ def test_confidences_are_rounded_and_boxes_are_not(tmp_path):
     write_table(table, tmp_path / "test.parquet")
     write_json(tmp_path / "postprocess.json", {})
     task = SimpleNamespace(postprocess=lambda found, *_: found, to_submission=lambda found, ids: found)
-    found = submit._submission(task, tmp_path, ["a"], None, 2)
+    found = submit.submission_rows(task, tmp_path, ["a"], None)
     assert found.iloc[0].tolist() == ["a", 0.13, 0.37, 1.23456]
     (tmp_path / "test.parquet").unlink()
     write_table(table.assign(fold=0), tmp_path / "oof.parquet")
-    assert len(submit._submission(task, tmp_path, [], None, 2)) == 0
+    assert len(submit.submission_rows(task, tmp_path, [], None)) == 0
 
 
 def test_files_are_named_by_their_paths_where_names_repeat():

@@ -109,12 +109,12 @@ def test_a_summary_has_what_has_run(tmp_path):
     paths = Paths(tmp_path, "smear_demo")
     rows = {row["task"]: row for row in summary.summarise(tmp_path)}
     assert set(rows["smear_demo"].values()) == {"smear_demo", "-"}
-    write_json(paths.evaluate / "metrics.json", {"headline": {"name": "map", "on": "oof", "value": None}})
+    write_json(paths.evaluate / "metrics.json", {"headline": {"name": "map", "subset": "oof", "value": None}})
     paths.submission.parent.mkdir()
     paths.submission.write_text("x")
     paths.report.touch()
     row = {row["task"]: row for row in summary.summarise(tmp_path)}["smear_demo"]
-    assert (row["score"], row["on"], row["value"], row["leaderboard"]) == ("map", "oof", "undefined", "-")
+    assert (row["score"], row["subset"], row["value"], row["leaderboard"]) == ("map", "oof", "undefined", "-")
     assert row["submission"] == "submissions/smear_demo.csv"
     assert row["report"] == "reports/smear_demo/index.html"
     assert summary._number(0.5) == "0.5000"
@@ -260,7 +260,7 @@ def test_a_leaderboard_of_no_task_is_wrong_usage(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_the_best_of_those_that_compare_is_champion(tmp_path, monkeypatch, capsys, runs, best, told):
-    table = pd.DataFrame(runs, columns=["id", register_ensemble.COMPARED_BY, "score"])
+    table = pd.DataFrame(runs, columns=["id", register_ensemble.VALIDATION_HASH, "score"])
     monkeypatch.setattr(register_ensemble, "best_runs", lambda *_: table)
     assert register_ensemble._is_best(Paths(tmp_path, "t"), "me", "k") is best
     assert ("without a comparison" in capsys.readouterr().err) == told

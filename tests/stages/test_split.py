@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.split_images import split
 from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError
-from tropho.stages.split import run, split
+from tropho.stages.split import run
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, conform, read_table, write_table
 
 

@@ -6,8 +6,9 @@ from PIL import Image
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
 from tropho.data.split.class_coverage import gaps
+from tropho.data.split.split_images import split
 from tropho.errors import DataError
-from tropho.stages.split import run, split
+from tropho.stages.split import run
 from tropho.tables import BOX, BOXES, IMAGES, conform, write_table
 
 

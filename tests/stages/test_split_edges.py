@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.split_images import split
 from tropho.errors import DataError
 from tropho.stages import split as stage
-from tropho.stages.augment import spread
-from tropho.stages.split import split
+from tropho.stages.augment import pick_spread
 from tropho.tables import BOX, BOXES, conform
 
 
@@ -119,4 +119,4 @@ def test_fewer_folds_are_advised_where_every_fold_then_has_the_class():
     ("rows", "count", "left"), [(0, 3, []), (1, 3, [0]), (3, 3, [0, 1, 2]), (4, 3, [0, 2, 3]), (7, 1, [0])]
 )
 def test_rows_are_taken_at_even_distances(rows, count, left):
-    assert spread(pd.DataFrame({"a": range(rows)}), count)["a"].tolist() == left
+    assert pick_spread(pd.DataFrame({"a": range(rows)}), count)["a"].tolist() == left

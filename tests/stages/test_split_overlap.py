@@ -4,9 +4,10 @@ import pandas as pd
 import pytest
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.split_images import split
 from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError, UsageError
-from tropho.stages.split import run, split
+from tropho.stages.split import run
 from tropho.tables import BOXES, IMAGES, write_table
 
 

@@ -12,7 +12,7 @@ from tropho.files import sha256_of, write_json
 from tropho.images.decode import DECODING
 from tropho.images.resized_cache import ResizedCache
 from tropho.inference import ensemble_members, trained_folds
-from tropho.inference.ensemble_members import CONFIG
+from tropho.inference.predictor import CONFIG
 from tropho.inference.trained_folds import FILES
 from tropho.paths import BASE
 from tropho.stages import train
@@ -48,7 +48,7 @@ def test_an_epoch_is_told_in_a_line():
 def test_members_stand_beside_the_task_s_own_model():
     entries = {BASE: {"folds": [1]}, "b": {"folds": [2]}}
     assert train._by_member(entries) == {"folds": [1], "members": {"b": {"folds": [2]}}}
-    assert ensemble_members.model_entries(train._by_member(entries)) == {
+    assert ensemble_members.member_records(train._by_member(entries)) == {
         BASE: train._by_member(entries),
         "b": {"folds": [2]},
     }
@@ -94,7 +94,7 @@ def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, 
     made = settings("cells_demo")
 
     def load(**more):
-        return ensemble_members.load_entry(BASE, {"folds": [entry], **more}, made, paths, None)
+        return ensemble_members.load_member_folds(BASE, {"folds": [entry], **more}, made, paths, None)
 
     assert load() == {0: "model"}
     with pytest.raises(DataError, match=f"{CONFIG} is missing or damaged"):
@@ -112,10 +112,10 @@ def test_members_are_those_that_the_settings_ask_for(settings, tmp_path):
     made = settings("cells_demo", **{"train.ensemble": {"b": {"train.seed": 1}}})
     paths = SimpleNamespace(models=tmp_path, audit=tmp_path)
     record = {"folds": [], "members": {"b": {"folds": []}}}
-    assert list(ensemble_members.wanted_entries(made, paths, record)) == [BASE, "b"]
+    assert list(ensemble_members.check_members(made, paths, record)) == [BASE, "b"]
     for other in ({"folds": []}, {**record, "members": {"b": {}, "c": {}}}):
         with pytest.raises(DataError, match="asks for base, b; run"):
-            ensemble_members.wanted_entries(made, paths, other)
+            ensemble_members.check_members(made, paths, other)
     with pytest.raises(DataError, match="was trained on other images"):
         ensemble_members.load_members(made, paths, {**record, "data_hash": "x"}, SimpleNamespace(data_hash="y"), None)
 
@@ -144,7 +144,7 @@ def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_,
     )  # fmt: skip
     monkeypatch.setattr(ensemble_members, "stack_views", lambda tables: frame.assign(how="apart"))
     monkeypatch.setattr(ensemble_members, "stack_members", lambda tables: tables[BASE])
-    assert ensemble_members.out_of_fold([member], None)["how"].tolist() == ["apart" if apart else "merged"]
+    assert ensemble_members.predict_oof([member], None)["how"].tolist() == ["apart" if apart else "merged"]
 
 
 def test_inputs_are_read_by_fold_and_subset(smear_paths):

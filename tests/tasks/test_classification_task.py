@@ -108,7 +108,7 @@ def test_predictions_belong_to_images_by_their_ids(settings):
         pd.testing.assert_frame_equal(evaluator.tables(truth, shuffled[0], chosen)[name], expected)
     pd.testing.assert_frame_equal(evaluator.label_issues(truth, shuffled[0]), evaluator.label_issues(truth, first))
     groups = truth.images.set_index("image_id")["group"]
-    assert evaluator.fit_postprocess(truth, shuffled[0], groups) == evaluator.fit_postprocess(truth, first, groups)
+    assert evaluator.fit_postprocess(truth, shuffled[0]) == evaluator.fit_postprocess(truth, first)
     members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
     assert evaluator.fit_fusion(truth, members[1], groups) == evaluator.fit_fusion(truth, members[0], groups)
     means = [task.fuse_views([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]

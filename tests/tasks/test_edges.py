@@ -11,7 +11,7 @@ from tropho.images.annotated import REGION
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 from tropho.tasks.classification_dataset import class_weights
-from tropho.tasks.detection_dataset import packed_sizes, pad_batch
+from tropho.tasks.detection_dataset import cached_box_sizes, pad_batch
 
 CELLS = ["cat", "dog"]
 
@@ -186,6 +186,6 @@ def test_batches_are_padded_to_strides_and_maybe_to_squares(shapes, square, padd
 
 def test_sizes_of_boxes_in_packed_pixels():
     boxes = truth_of(["a"], [["a", "WBC", 20.0, 30.0, 80.0, 50.0]]).boxes
-    assert packed_sizes(boxes, Sizes()).tolist() == [[30.0, 10.0]]
-    assert packed_sizes(boxes.iloc[:0], Sizes()).shape == (0, 2)
+    assert cached_box_sizes(boxes, Sizes()).tolist() == [[30.0, 10.0]]
+    assert cached_box_sizes(boxes.iloc[:0], Sizes()).shape == (0, 2)
     assert REGION < 0

@@ -7,7 +7,7 @@ from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.paths import Paths
 
-COLUMNS = ("task", "score", "on", "value", "leaderboard", "submission", "report")
+COLUMNS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
 
 
 def summarise(root: Path) -> list[dict[str, str]]:
@@ -22,7 +22,7 @@ def summarise(root: Path) -> list[dict[str, str]]:
         metrics = paths.evaluate / "metrics.json"
         if metrics.exists():
             headline = read_json(metrics)["headline"]
-            row |= {"score": headline["name"], "on": headline["on"], "value": _number(headline["value"])}
+            row |= {"score": headline["name"], "subset": headline["subset"], "value": _number(headline["value"])}
         if paths.submission.exists():
             row["submission"] = str(paths.submission.relative_to(root))
             row["leaderboard"] = _held_out_score(paths)

@@ -1,22 +1,16 @@
-"""Annotated boxes that models do not find, and finds where no box is annotated: one of the two is wrong.
+"""Find label issues of boxes: annotations that models contradict, and detections where nothing is annotated.
 
-`score` says how surely it is the label, so that kinds can be compared. It is made of what these very predictions are
-worth:
-
-- belief: how often a find of this class and confidence is right, out of fold (a rising curve, fitted by class).
-- emptiness: how probable it is that nothing is there, by the best find near (a falling curve, fitted by class to the
-  annotated boxes and to the same boxes laid where nothing is annotated).
+The score is the probability that the label is wrong, made of two curves fitted to the same out-of-fold predictions:
+`precision_at_score` (is the detection right?) and `prob_background` (is the annotated box empty?).
 
 | kind | what it is | score |
 |---|---|---|
-| unlabelled | a find where nothing is annotated | belief |
-| not_negative | the same in an image that is said to be empty | belief |
-| not_found | a box that no confident find, of whatever class, is near | emptiness |
-| other_class | a box on which another class is found | belief * (1 - belief of the best find of its own class) |
-| misplaced | a box beside a find of its class, overlapping too little | belief * share of the pairs that overlap more |
-| double_box | a second box under a find that has a box already | belief |
-
-A weak model is thus no witness: where it misses a third of all boxes, missing one means nothing.
+| overlooked | a detection where nothing is annotated | precision |
+| not_negative | the same in an image that is annotated as empty | precision |
+| spurious | a box without a confident detection of any class near it | P(background) |
+| swap | a box on which another class is detected | precision * (1 - precision of the best detection of its own class) |
+| badloc | a box beside a detection of its class, with too low an IoU | precision * share of pairs with a higher IoU |
+| duplicate | a second box under a detection that has a box already | precision |
 """
 
 from dataclasses import dataclass
@@ -27,46 +21,43 @@ from sklearn.isotonic import IsotonicRegression
 
 from tropho.boxes.iou_pairs import Floats
 from tropho.boxes.nms import nms
-from tropho.evaluation.rank_issues import corrections_of, ranked, share_above
+from tropho.evaluation.label_issues import add_corrections, rank_issues, share_above
 from tropho.metrics.matching import close_pairs, match
 from tropho.tables import BOX, GIVEN, SUGGESTED
 from tropho.tasks.postprocess import drop_ignored_classes
 
-NEAR = 0.25  # overlap from which a find and a box can mean the same object; two equal boxes 3/5 of a side apart
-LEAST = 0.5  # score of a suspect: more likely wrong than right
-PRIOR_BACKGROUND = (
-    0.25  # probability that a box holds nothing, before finds are looked at; from LEAST it follows that a model
-)
-# which misses a third of all boxes accuses none of them
+NEAR_IOU = 0.25  # least IoU at which a detection and a box can mean the same object
+MIN_SCORE = 0.5  # an issue is more probably wrong than right
+PRIOR_BACKGROUND = 0.25  # of a box; a model that misses a third of all boxes then makes none of them spurious
 REASONS = {
-    "overlooked": "{found} found with {confidence:.2f}",
-    "not_negative": "{found} found with {confidence:.2f}",
-    "spurious": "the surest find there has {confidence:.2f}",
-    "swap": "found as {found} with {confidence:.2f}",
-    "badloc": "found here with {confidence:.2f}",
-    "duplicate": "one find of {confidence:.2f} has two boxes",
+    "overlooked": "{label} found with {score:.2f}",
+    "not_negative": "{label} found with {score:.2f}",
+    "spurious": "the surest find there has {score:.2f}",
+    "swap": "found as {label} with {score:.2f}",
+    "badloc": "found here with {score:.2f}",
+    "duplicate": "one find of {score:.2f} has two boxes",
 }
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Annotated boxes and finds, and what they have to do with each other.
+    """Annotated boxes and detections, matched.
 
     Attributes:
-        truths: annotated boxes (index 0..m-1) with `hit` and `detection_row`, as metrics.matching has it; `best`, the
-            confidence of the best find near; and `empty`, the probability that nothing is there.
-        finds: detections (index 0..n-1) with `hit`, `truth_row`, `overlap` and `belief`.
-        near: pairs of an image that overlap by `reach` or more: find and truth (rows), overlap, same (class), and the
-            find's score, belief and hit.
-        iou: overlap from which a find hits a box.
-        reach: overlap from which they are near: a hit always is, however little `iou` asks.
+        gt: annotated boxes (index 0..m-1) with the columns of `metrics.matching`; `best`, the highest score of a
+            detection near; and `empty`, P(background).
+        pred: detections (index 0..n-1) with the columns of `metrics.matching`, and `precision`.
+        near: pairs of an image with an IoU of at least `near_iou`: `pred` and `gt` (rows), `overlap`, `same` (class),
+            and the detection's `score`, `precision` and `hit`.
+        iou: least IoU of a true positive.
+        near_iou: NEAR_IOU, or `iou` if that is lower.
     """
 
-    truths: pd.DataFrame
-    finds: pd.DataFrame
+    gt: pd.DataFrame
+    pred: pd.DataFrame
     near: pd.DataFrame
     iou: float
-    reach: float
+    near_iou: float
 
 
 def find_box_issues(
@@ -76,169 +67,180 @@ def find_box_issues(
     negative: str | None = None,
     iou: float = 0.5,
 ) -> pd.DataFrame:
-    """Suspect labels, tables.SUSPECTS, one for each annotated box and each find at most.
+    """Find label issues, at most one for each annotated box and each detection.
 
     Args:
-        images: columns image_id, width, height, and maybe ignored: what is labelled or found of classes that
-            annotators left out of an image is not suspect there.
-        boxes: as annotated, columns of tables.BOXES.
-        predictions: finished out-of-fold detections of the same images, columns of tables.DETECTIONS.
-        negative: the class that says that nothing is there; its rows are no finds.
-        iou: least overlap of a hit.
+        images: columns image_id, width, height (pixels) and maybe ignore_classes, which have no issues there.
+        boxes: annotated, tables.BOXES.
+        predictions: post-processed out-of-fold tables.DETECTIONS of the same images.
+        negative: name of the negative class, whose rows are no detections.
+        iou: least IoU of a true positive.
+
+    Returns: tables.LABEL_ISSUES.
     """
-    finds = predictions[predictions["label"] != negative] if negative else predictions
-    occupied = set(boxes["image_id"])
+    pred = predictions[predictions["label"] != negative] if negative else predictions
+    with_boxes = set(boxes["image_id"])
     images = images.set_index("image_id")
     if "ignore_classes" in images and images["ignore_classes"].notna().any():
-        boxes, finds = (drop_ignored_classes(table, images["ignore_classes"]) for table in (boxes, finds))
-    evidence = weigh(images, boxes, finds, iou)
-    about_boxes = pd.concat([kind(evidence) for kind in (_not_found, _other_class, _misplaced, _double_box)])
-    about_boxes = about_boxes.sort_values("score", ascending=False, kind="stable").drop_duplicates("truth")
-    unlabelled = _unlabelled(evidence)
+        boxes, pred = (drop_ignored_classes(table, images["ignore_classes"]) for table in (boxes, pred))
+    evidence = collect_evidence(images, boxes, pred, iou)
+    of_boxes = pd.concat([find(evidence) for find in (_spurious, _swap, _badloc, _duplicate)])
+    of_boxes = of_boxes.sort_values("score", ascending=False, kind="stable").drop_duplicates("gt")
+    overlooked = _overlooked(evidence)
     if negative:
-        empty = ~evidence.finds["image_id"].reindex(unlabelled["find"]).isin(occupied).to_numpy(bool)
-        unlabelled["kind"] = np.where(empty, "not_negative", "overlooked")
-    chosen = pd.concat([about_boxes, unlabelled], ignore_index=True)
-    return ranked(_rows(chosen[chosen["score"] >= LEAST].reset_index(drop=True), evidence))
+        is_empty = ~evidence.pred["image_id"].reindex(overlooked["pred"]).isin(with_boxes).to_numpy(bool)
+        overlooked["kind"] = np.where(is_empty, "not_negative", "overlooked")
+    issues = pd.concat([of_boxes, overlooked], ignore_index=True)
+    return rank_issues(_rows(issues[issues["score"] >= MIN_SCORE].reset_index(drop=True), evidence))
 
 
-def weigh(images: pd.DataFrame, boxes: pd.DataFrame, finds: pd.DataFrame, iou: float) -> Evidence:
-    """Match boxes and finds; believe each find as often as its like is right, and doubt each box likewise."""
-    matches, reach = match(boxes, finds, iou), min(NEAR, iou)
-    truths, finds = matches.truths, matches.detections
-    finds = finds.assign(belief=precision_at_score(finds))
-    rows, places, overlaps = close_pairs(finds, truths, ["image_id"], reach)
-    same = finds["label"].to_numpy(str)[rows] == truths["label"].to_numpy(str)[places]
-    near = pd.DataFrame({"find": rows, "truth": places, "overlap": overlaps, "same": same})
-    known = finds[["score", "belief", "hit"]].take(rows).reset_index(drop=True)
-    decoys = mirrored(images, truths)
-    best, by_chance = best_near(truths, finds, reach), best_near(decoys, finds, reach)
-    truths = truths.assign(best=best, empty=prob_background(truths["label"], best, decoys["label"], by_chance))
-    return Evidence(truths, finds, pd.concat([near, known], axis=1), iou, reach)
+def collect_evidence(images: pd.DataFrame, boxes: pd.DataFrame, pred: pd.DataFrame, iou: float) -> Evidence:
+    """Match boxes and detections, and fit precision and P(background); arguments as for `find_box_issues`."""
+    matches, near_iou = match(boxes, pred, iou), min(NEAR_IOU, iou)
+    gt, pred = matches.truths, matches.detections
+    pred = pred.assign(precision=precision_at_score(pred))
+    pred_row, gt_row, overlap = close_pairs(pred, gt, ["image_id"], near_iou)  # (P,) each
+    same = pred["label"].to_numpy(str)[pred_row] == gt["label"].to_numpy(str)[gt_row]
+    near = pd.DataFrame({"pred": pred_row, "gt": gt_row, "overlap": overlap, "same": same})
+    of_pred = pred[["score", "precision", "hit"]].take(pred_row).reset_index(drop=True)
+    decoys = mirror_boxes(images, gt)
+    best, by_chance = best_score_near(gt, pred, near_iou), best_score_near(decoys, pred, near_iou)
+    gt = gt.assign(best=best, empty=prob_background(gt["label"], best, decoys["label"], by_chance))
+    return Evidence(gt, pred, pd.concat([near, of_pred], axis=1), iou, near_iou)
 
 
-def mirrored(images: pd.DataFrame, truths: pd.DataFrame) -> pd.DataFrame:
-    """Each annotated box at the other side, bottom, and both, of its image, where it touches no annotated box.
+def mirror_boxes(images: pd.DataFrame, gt: pd.DataFrame) -> pd.DataFrame:
+    """Mirror each annotated box horizontally, vertically and both ways; drop what touches an annotated box.
 
-    `images` has width and height by image_id, in pixels.
+    Args:
+        images: width and height, pixels, indexed by image_id.
+        gt: tables.BOXES.
+
+    Returns: image_id, label and BOX of boxes where nothing is annotated.
     """
-    width, height = (truths["image_id"].map(images[side]).to_numpy(np.float64) for side in ("width", "height"))
-    xmin, ymin, xmax, ymax = truths[BOX].to_numpy(np.float64).T
-    across, down = (width - xmax, width - xmin), (height - ymax, height - ymin)
-    corners = [(*across, ymin, ymax), (xmin, xmax, *down), (*across, *down)]
+    width, height = (gt["image_id"].map(images[side]).to_numpy(np.float64) for side in ("width", "height"))
+    xmin, ymin, xmax, ymax = gt[BOX].to_numpy(np.float64).T
+    flipped_x, flipped_y = (width - xmax, width - xmin), (height - ymax, height - ymin)
+    corners = [(*flipped_x, ymin, ymax), (xmin, xmax, *flipped_y), (*flipped_x, *flipped_y)]
     parts = [
-        truths[["image_id", "label"]].assign(xmin=left, xmax=right, ymin=top, ymax=bottom)
+        gt[["image_id", "label"]].assign(xmin=left, xmax=right, ymin=top, ymax=bottom)
         for left, right, top, bottom in corners
     ]
-    decoys = pd.concat(parts, ignore_index=True)
-    touching, _, _ = close_pairs(decoys, truths, ["image_id"], 0.0)
+    decoys = pd.concat(parts, ignore_index=True)  # (3m,)
+    touching, _, _ = close_pairs(decoys, gt, ["image_id"], 0.0)
     return decoys[~decoys.index.isin(touching)].reset_index(drop=True)
 
 
-def best_near(boxes: pd.DataFrame, finds: pd.DataFrame, reach: float) -> Floats:
-    """(N,) the confidence of the surest find, of whatever class, that overlaps each box by `reach`; 0 without any."""
-    places, rows, _ = close_pairs(boxes, finds, ["image_id"], reach)
+def best_score_near(boxes: pd.DataFrame, pred: pd.DataFrame, near_iou: float) -> Floats:
+    """Compute the highest score of any class that overlaps each box by `near_iou`, (N,); 0 without any."""
+    box_row, pred_row, _ = close_pairs(boxes, pred, ["image_id"], near_iou)
     best = np.zeros(len(boxes))
-    np.maximum.at(best, places, finds["score"].to_numpy(np.float64)[rows])
+    np.maximum.at(best, box_row, pred["score"].to_numpy(np.float64)[pred_row])
     return best
 
 
 def prob_background(labels: pd.Series, best: Floats, decoy_labels: pd.Series, by_chance: Floats) -> Floats:
-    """(N,) how probable it is that a box holds nothing, by the best find near it: isotonic regression by class.
+    """Estimate the probability that a box holds nothing, per class, by isotonic regression on the best score near.
 
     Args:
         labels: of N annotated boxes.
-        best: (N,) confidence of the best find near each.
+        best: (N,) best score near each.
         decoy_labels: of M boxes where nothing is annotated.
-        by_chance: (M,) the same of these.
+        by_chance: (M,) best score near each of these.
+
+    Returns: (N,) float64 in 0..1, non-increasing in `best` within a class.
     """
     empty = np.zeros(len(labels))
     for name in labels.unique():
-        mine, decoys = (labels == name).to_numpy(bool), (decoy_labels == name).to_numpy(bool)
-        seen = np.concatenate([best[mine], by_chance[decoys]])
-        is_decoy = np.repeat([0.0, 1.0], [mine.sum(), decoys.sum()])
-        weight = np.where(is_decoy, PRIOR_BACKGROUND / max(1, decoys.sum()), (1 - PRIOR_BACKGROUND) / mine.sum())
+        of_class, decoys = (labels == name).to_numpy(bool), (decoy_labels == name).to_numpy(bool)
+        n, n_decoys = of_class.sum(), decoys.sum()
+        scores = np.concatenate([best[of_class], by_chance[decoys]])  # (n + n_decoys,)
+        is_decoy = np.repeat([0.0, 1.0], [n, n_decoys])
+        weight = np.where(is_decoy, PRIOR_BACKGROUND / max(1, n_decoys), (1 - PRIOR_BACKGROUND) / n)
         curve = IsotonicRegression(y_min=0.0, y_max=1.0, increasing=False)
-        empty[mine] = curve.fit_transform(seen, is_decoy, sample_weight=weight)[: mine.sum()]
+        empty[of_class] = curve.fit_transform(scores, is_decoy, sample_weight=weight)[:n]
     return empty
 
 
-def precision_at_score(finds: pd.DataFrame) -> Floats:
-    """(N,) how often finds of the class are hits at each one's confidence: isotonic regression, class by class.
+def precision_at_score(pred: pd.DataFrame) -> Floats:
+    """Estimate precision as a function of score, per class, by isotonic regression.
 
-    A find counts among its like, so that one surprise among few finds is believed less than one among many.
+    Args:
+        pred: columns label, score (0..1), hit (bool), out of fold.
+
+    Returns: (N,) float64 in 0..1, non-decreasing in score within a class. Each detection is in its own fit.
     """
-    belief = pd.Series(0.0, index=finds.index)
-    for _, mine in finds.groupby("label"):
-        score, hit = mine["score"].to_numpy(np.float64), mine["hit"].to_numpy(np.float64)
-        belief[mine.index] = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(score, hit)
-    return np.asarray(belief, np.float64)
+    precision = pd.Series(0.0, index=pred.index)
+    for _, of_class in pred.groupby("label"):
+        score, hit = of_class["score"].to_numpy(np.float64), of_class["hit"].to_numpy(np.float64)
+        precision[of_class.index] = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(score, hit)
+    return np.asarray(precision, np.float64)
 
 
-def _not_found(evidence: Evidence) -> pd.DataFrame:
-    truths = evidence.truths
-    return _candidates("spurious", truths.index, -1, truths["empty"], 1 - truths["best"])
+def _spurious(evidence: Evidence) -> pd.DataFrame:
+    gt = evidence.gt
+    return _candidates("spurious", gt.index, -1, gt["empty"], 1 - gt["best"])
 
 
-def _other_class(evidence: Evidence) -> pd.DataFrame:
+def _swap(evidence: Evidence) -> pd.DataFrame:
     near = evidence.near
-    own = near[near["same"]].groupby("truth")["belief"].max()
+    own = near[near["same"]].groupby("gt")["precision"].max()
     rivals = near[~near["same"] & ~near["hit"] & (near["overlap"] >= evidence.iou)]
-    doubt = 1 - rivals["truth"].map(own).fillna(0.0)
-    return _candidates("swap", rivals["truth"], rivals["find"], rivals["belief"] * doubt, rivals["score"])
+    doubt = 1 - rivals["gt"].map(own).fillna(0.0)
+    return _candidates("swap", rivals["gt"], rivals["pred"], rivals["precision"] * doubt, rivals["score"])
 
 
-def _misplaced(evidence: Evidence) -> pd.DataFrame:
-    """Of the boxes and finds that are left over, pairs that are at least near."""
-    truths, finds, near = evidence.truths, evidence.finds, evidence.near
-    loose, free = truths[~truths["hit"]], finds[~finds["hit"]]
-    pairs = match(loose, free, evidence.reach).detections.assign(find=free.index)
-    pairs = pairs[pairs["hit"]].assign(truth=lambda table: loose.index.to_numpy()[table["truth_row"]])
-    hits = finds[finds["hit"]]
+def _badloc(evidence: Evidence) -> pd.DataFrame:
+    """Pair unmatched boxes with unmatched detections of their class that are near."""
+    gt, pred, near = evidence.gt, evidence.pred, evidence.near
+    unmatched, false_positives = gt[~gt["hit"]], pred[~pred["hit"]]
+    pairs = match(unmatched, false_positives, evidence.near_iou).detections.assign(pred=false_positives.index)
+    pairs = pairs[pairs["hit"]].assign(gt=lambda table: unmatched.index.to_numpy()[table["truth_row"]])
+    hits = pred[pred["hit"]]
     overlaps = pd.concat([pairs["overlap"], hits["overlap"]], ignore_index=True)
     share = share_above(overlaps, pd.concat([pairs["label"], hits["label"]], ignore_index=True))[: len(pairs)]
-    # The correction moves the box of its class that overlaps most; another than this one must not be moved.
-    closest = near[near["same"]].sort_values("overlap", ascending=False, kind="stable").drop_duplicates("find")
-    meant = pairs["find"].map(closest.set_index("find")["truth"]) == pairs["truth"]
-    pairs = pairs.assign(worth=pairs["belief"] * share)[meant.to_numpy(bool)]
-    return _candidates("badloc", pairs["truth"], pairs["find"], pairs["worth"], pairs["score"])
+    # The correction moves the box of its class with the highest IoU, so a pair with any other box is no issue.
+    closest = near[near["same"]].sort_values("overlap", ascending=False, kind="stable").drop_duplicates("pred")
+    is_closest = pairs["pred"].map(closest.set_index("pred")["gt"]) == pairs["gt"]
+    pairs = pairs.assign(issue_score=pairs["precision"] * share)[is_closest.to_numpy(bool)]
+    return _candidates("badloc", pairs["gt"], pairs["pred"], pairs["issue_score"], pairs["score"])
 
 
-def _double_box(evidence: Evidence) -> pd.DataFrame:
-    near, loose = evidence.near, ~evidence.truths["hit"].to_numpy(bool)
-    shared = near[near["same"] & near["hit"] & (near["overlap"] >= evidence.iou) & loose[near["truth"]]]
-    return _candidates("duplicate", shared["truth"], shared["find"], shared["belief"], shared["score"])
+def _duplicate(evidence: Evidence) -> pd.DataFrame:
+    near, unmatched = evidence.near, ~evidence.gt["hit"].to_numpy(bool)
+    shared = near[near["same"] & near["hit"] & (near["overlap"] >= evidence.iou) & unmatched[near["gt"]]]
+    return _candidates("duplicate", shared["gt"], shared["pred"], shared["precision"], shared["score"])
 
 
-def _unlabelled(evidence: Evidence) -> pd.DataFrame:
-    """Finds near no box; of several at one place, whatever their class, the most believed."""
-    finds = evidence.finds
-    lone = finds[~finds.index.isin(evidence.near["find"]) & (finds["belief"] >= LEAST)]
-    lone = lone.sort_values(["belief", "score"], ascending=False, kind="stable")
-    images = np.asarray(lone.groupby("image_id", sort=False).ngroup(), np.int64)
-    kept, _ = nms(lone[BOX].to_numpy(np.float64), lone["belief"].to_numpy(np.float64), images, evidence.reach)
-    lone = lone.iloc[kept]
-    return _candidates("overlooked", -1, lone.index, lone["belief"], lone["score"])
+def _overlooked(evidence: Evidence) -> pd.DataFrame:
+    """List detections near no box; of overlapping ones of any class, the one with the highest precision."""
+    pred = evidence.pred
+    alone = pred[~pred.index.isin(evidence.near["pred"]) & (pred["precision"] >= MIN_SCORE)]
+    alone = alone.sort_values(["precision", "score"], ascending=False, kind="stable")
+    images = np.asarray(alone.groupby("image_id", sort=False).ngroup(), np.int64)
+    keep, _ = nms(alone[BOX].to_numpy(np.float64), alone["precision"].to_numpy(np.float64), images, evidence.near_iou)
+    alone = alone.iloc[keep]
+    return _candidates("overlooked", -1, alone.index, alone["precision"], alone["score"])
 
 
-def _candidates(kind: str, truth: object, find: object, score: object, certainty: object) -> pd.DataFrame:
-    """Rows of one kind: row of the box and of the find (-1 = none), score and, among equal scores, certainty."""
-    columns = {"truth": truth, "find": find, "score": score, "certainty": certainty}
-    arrays = np.broadcast_arrays(*(np.asarray(each, np.float64) for each in columns.values()))
-    table = pd.DataFrame(dict(zip(columns, arrays, strict=True))).astype({"truth": np.int64, "find": np.int64})
+def _candidates(kind: str, gt: object, pred: object, score: object, certainty: object) -> pd.DataFrame:
+    """Build rows of one kind: row of the box and of the detection (-1 = none), score, and certainty to break ties."""
+    columns = {"gt": gt, "pred": pred, "score": score, "certainty": certainty}
+    arrays = np.broadcast_arrays(*(np.asarray(values, np.float64) for values in columns.values()))
+    table = pd.DataFrame(dict(zip(columns, arrays, strict=True))).astype({"gt": np.int64, "pred": np.int64})
     return table.assign(kind=kind)
 
 
-def _rows(chosen: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
-    """What was annotated, what is suggested, the correction that makes one of the other, and why."""
-    given = evidence.truths[["image_id", "label", *BOX]].reindex(chosen["truth"]).reset_index(drop=True)
-    found = evidence.finds[["image_id", "label", *BOX]].reindex(chosen["find"]).reset_index(drop=True)
-    found.loc[chosen["kind"] == "duplicate", ["label", *BOX]] = np.nan  # nothing is to take its place
-    found[BOX] = found[BOX].round(1)  # pixels
-    rows = chosen.assign(image_id=given["image_id"].fillna(found["image_id"]))
+def _rows(issues: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+    """Add what is annotated, what is suggested, the reason and the correction."""
+    given = evidence.gt[["image_id", "label", *BOX]].reindex(issues["gt"]).reset_index(drop=True)
+    suggested = evidence.pred[["image_id", "label", *BOX]].reindex(issues["pred"]).reset_index(drop=True)
+    suggested.loc[issues["kind"] == "duplicate", ["label", *BOX]] = np.nan  # nothing is to take its place
+    suggested[BOX] = suggested[BOX].round(1)  # pixels
+    rows = issues.assign(image_id=given["image_id"].fillna(suggested["image_id"]))
     rows[["given_label", *GIVEN]] = given[["label", *BOX]].to_numpy(object)
-    rows[["suggested_label", *SUGGESTED]] = found[["label", *BOX]].to_numpy(object)
-    confidence = np.where(rows["kind"] == "spurious", 1 - rows["certainty"], rows["certainty"])
-    told = zip(rows["kind"], found["label"], confidence, strict=True)
-    rows["reason"] = [REASONS[kind].format(found=label, confidence=value) for kind, label, value in told]
-    return corrections_of(rows)
+    rows[["suggested_label", *SUGGESTED]] = suggested[["label", *BOX]].to_numpy(object)
+    score = np.where(rows["kind"] == "spurious", 1 - rows["certainty"], rows["certainty"])
+    reasons = zip(rows["kind"], suggested["label"], score, strict=True)
+    rows["reason"] = [REASONS[kind].format(label=label, score=value) for kind, label, value in reasons]
+    return add_corrections(rows)

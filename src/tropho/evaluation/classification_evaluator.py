@@ -1,4 +1,4 @@
-"""Evaluate classifications: every quantity of the confusion matrix, calibration, label issues, plots, Grad-CAM."""
+"""Evaluate classifications: metrics of the confusion matrix, calibration, label issues, plots, Grad-CAM."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.label_issues import find_label_issues
-from tropho.evaluation.member_weights import mixture_weights
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import fit_temperature, log_probabilities
@@ -23,96 +23,87 @@ from tropho.tasks.classification_task import ClassificationTask
 
 
 class ClassificationEvaluator:
-    """Metrics, plots, members' weights and temperature of a classification task."""
+    """Evaluator of a classification task."""
 
     def __init__(self, task: ClassificationTask) -> None:
         self.task = task
 
-    def fit_fusion(
-        self, truth: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series
-    ) -> dict[str, Any]:
-        """Fit {"weights": by member}, those of the mean with the least log-loss, if the settings ask for it."""
+    def fit_fusion(self, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
+        """Fit {"weights": by member} with the least log loss, where `predict.member_weights` is "fitted"."""
         if self.task.settings.predict.member_weights != "fitted" or len(tables) < 2:
             return {}
-        true, ids = self._labels(truth), truth.images["image_id"]
-        merged = [self.task.probabilities(self.task.fuse_views(views), ids) for views in tables.values()]
-        given = np.stack([values[np.arange(len(true)), true] for values in merged], axis=1)
-        return {"weights": dict(zip(tables, mixture_weights(given), strict=True))}
+        labels, ids = self._labels(gt), gt.images["image_id"]
+        members = [self.task.probabilities(self.task.fuse_views(views), ids) for views in tables.values()]
+        of_label = np.stack([values[np.arange(len(labels)), labels] for values in members], axis=1)  # (N, M)
+        return {"weights": dict(zip(tables, mixture_weights(of_label), strict=True))}
 
-    def fit_postprocess(self, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """Fit {"temperature": T} with the least log-loss on these predictions."""
-        values = self.task.probabilities(predictions, truth.images["image_id"])
-        return {"temperature": fit_temperature(log_probabilities(values), self._labels(truth))}
+    def fit_postprocess(self, gt: GroundTruth, raw: pd.DataFrame) -> dict[str, Any]:
+        """Fit {"temperature": T} with the least log loss."""
+        values = self.task.probabilities(raw, gt.images["image_id"])
+        return {"temperature": fit_temperature(log_probabilities(values), self._labels(gt))}
 
-    def metrics(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Compute the metrics of metrics.classification."""
-        values = self.task.probabilities(predictions, truth.images["image_id"])
-        return classification_metrics(self._labels(truth), values, self.task.classes)
+    def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
+        values = self.task.probabilities(predictions, gt.images["image_id"])
+        return classification_metrics(self._labels(gt), values, self.task.classes)
 
-    def thresholds(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """Choose each class's threshold against the rest by `evaluate.min_recall` or `beta`."""
-        labels, evaluate = truth.images["label"].to_numpy(), self.task.settings.evaluate
-        values = self.task.probabilities(predictions, truth.images["image_id"])
+    def thresholds(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
+        """Choose each class's threshold against the rest, by `evaluate.min_recall` or `evaluate.beta`."""
+        labels, evaluate = gt.images["label"].to_numpy(), self.task.settings.evaluate
+        values = self.task.probabilities(predictions, gt.images["image_id"])
         return {
-            name: best_threshold(labels == name, values[:, number], evaluate.beta, evaluate.min_recall)
-            for number, name in enumerate(self.task.classes)
+            name: best_threshold(labels == name, values[:, idx], evaluate.beta, evaluate.min_recall)
+            for idx, name in enumerate(self.task.classes)
         }
 
-    def label_issues(self, truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Rank labels by confident learning; see suspects.classes."""
-        ids = truth.images["image_id"]
+    def label_issues(self, gt: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
+        ids = gt.images["image_id"]
         values = self.task.probabilities(predictions, ids)
-        return find_label_issues(list(ids), self._labels(truth), values, self.task.classes)
+        return find_label_issues(list(ids), self._labels(gt), values, self.task.classes)
 
-    def tables(
-        self, truth: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]
-    ) -> dict[str, pd.DataFrame]:
-        """Compute "metrics", and every quantity of the confusion matrix by the likeliest class and by thresholds."""
-        true, values = self._labels(truth), self.task.probabilities(predictions, truth.images["image_id"])
-        groups, beta = truth.images["group"].to_numpy(), self.task.settings.evaluate.beta
+    def tables(self, gt: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        """Compute "metrics", and the confusion matrix's quantities by the most probable class and by thresholds."""
+        labels, values = self._labels(gt), self.task.probabilities(predictions, gt.images["image_id"])
+        groups, beta = gt.images["group"].to_numpy(), self.task.settings.evaluate.beta
         classes = self.task.classes
         cuts = [thresholds[name]["threshold"] for name in classes]
-        metrics = classification_intervals(true, values, classes, groups)
+        metrics = classification_intervals(labels, values, classes, groups)
         return {
             "metrics": metrics.rename_axis("metric").reset_index(),
-            "quantities": quantities_table(true, values.argmax(axis=1), classes, groups, beta),
-            "quantities_at_thresholds": threshold_table(true, values, cuts, classes, groups, beta),
+            "quantities": quantities_table(labels, values.argmax(axis=1), classes, groups, beta),
+            "quantities_at_thresholds": threshold_table(labels, values, cuts, classes, groups, beta),
         }
 
-    def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
-        """Say where all images are of one class, and which wanted sensitivity no threshold reaches."""
-        true = self._labels(truth)
-        if len(np.unique(true)) == 1:
-            only = self.task.classes[true[0]]
+    def comments(self, gt: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
+        labels = self._labels(gt)
+        if len(np.unique(labels)) == 1:
+            only = self.task.classes[labels[0]]
             return [f"All these images are of one class, '{only}', so no score tells classes apart."]
         return unreachable_recall(thresholds, self.task.settings.evaluate.min_recall)
 
     def plots(
         self,
-        truth: GroundTruth,
+        gt: GroundTruth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
         reader: ImageReader,
         folder: Path,
         raw: pd.DataFrame | None = None,
     ) -> None:
-        """Draw confusion, ROC, PR, reliability, thresholds and galleries; see reporting.classification."""
-        evaluate = self.task.settings.evaluate
+        evaluate, classes = self.task.settings.evaluate, self.task.classes
         beta, gallery = evaluate.beta, evaluate.gallery_images
-        classes = self.task.classes
-        classification_figures(truth.images, predictions, classes, reader, folder, beta, gallery, thresholds, raw)
+        classification_figures(gt.images, predictions, classes, reader, folder, beta, gallery, thresholds, raw)
 
-    def explain(
-        self, model: nn.Module, truth: GroundTruth, predictions: pd.DataFrame, pack: ImageCache, folder: Path
+    def heat_maps(
+        self, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache, folder: Path
     ) -> list[str]:
-        """Draw Grad-CAM maps of wrong and right examples; see reporting.heat_maps."""
-        labels = truth.images[["image_id", "label"]]
+        """Draw Grad-CAM maps of wrong and right examples."""
+        labels = gt.images[["image_id", "label"]]
         table = predictions.merge(labels, on="image_id", suffixes=("", "_true"))
         table = table.assign(confidence=table[self.task.columns].max(axis=1))
         table = pick_examples(table, self.task.settings.evaluate.gallery_images // 3)
         if table.empty:
             return []
-        samples = torch.stack([self.task.sample(pack[image_id])[0] for image_id in table["image_id"]])
+        samples = torch.stack([self.task.sample(cache[image_id])[0] for image_id in table["image_id"]])
         try:
             drawn = plot_grad_cam(model, table, samples, self.task.classes, folder)
         except ImportError:
@@ -120,7 +111,30 @@ class ClassificationEvaluator:
         name = self.task.settings.model.name
         return [] if drawn else [f"There are no Grad-CAM maps: the {name} has no layer that keeps places apart."]
 
-    def _labels(self, truth: GroundTruth) -> np.ndarray:
-        """Give the class number of each image, (N,) int64."""
-        numbers = {name: number for number, name in enumerate(self.task.classes)}
-        return truth.images["label"].map(numbers).to_numpy(dtype=np.int64)
+    def _labels(self, gt: GroundTruth) -> np.ndarray:
+        """Look up the class index of each image, (N,) int64."""
+        indices = {name: idx for idx, name in enumerate(self.task.classes)}
+        return gt.images["label"].map(indices).to_numpy(dtype=np.int64)
+
+
+def mixture_weights(likelihood: NDArray[np.float64], steps: int = 2000, tolerance: float = 1e-9) -> list[float]:
+    """Fit the weights of a mixture of models with the least log loss, by expectation-maximisation (convex).
+
+    Args:
+        likelihood: (N, M) probability that each model gives the true class of each image.
+        steps: maximum.
+        tolerance: stop when no weight changes by more.
+
+    Returns: M weights >= 0 with sum 1.
+    """
+    n_models = likelihood.shape[1]
+    weights = np.full(n_models, 1.0 / n_models)
+    likelihood = np.maximum(likelihood, np.finfo(np.float64).tiny)
+    for _ in range(steps if len(likelihood) else 0):
+        shares = likelihood * weights  # (N, M)
+        updated = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
+        converged = np.abs(updated - weights).max() < tolerance
+        weights = updated
+        if converged:
+            break
+    return [float(weight) for weight in weights]

@@ -1,62 +1,80 @@
-"""Finished out-of-fold predictions that stay honest: no image is finished by what was learned from its own group."""
+"""Fit fusion and post-processing on out-of-fold predictions, and cross-fit them so that scores stay unbiased."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import Evaluator
-from tropho.evaluation.fit_members import fit_members
-from tropho.inference.fuse_members import postprocess_members
+from tropho.inference.fuse_members import MEMBER, fuse_tables, postprocess_members, tables_by_member
 
 
-def group_kfold(groups: pd.Series, parts: int = 5, seed: int = 0) -> np.ndarray:
-    """Part of each image, (N,) int from 0: whole groups in an order drawn by `seed`, parts of about equal size.
+def group_kfold(groups: pd.Series, n_folds: int = 5, seed: int = 0) -> np.ndarray:
+    """Assign whole groups to folds of about equal size, in an order drawn by `seed`.
 
-    There may be fewer parts than asked for: one a group at most, and a large group can fill several.
+    Args:
+        groups: (N,) group of each image.
+        n_folds: at most this many folds are made; large groups and few groups give fewer.
+        seed: of the order.
+
+    Returns: (N,) int64, from 0.
     """
     sizes = groups.value_counts(dropna=False).sort_index()
     order = np.random.default_rng(seed).permutation(len(sizes))
     before = np.zeros(len(sizes), np.int64)
     before[order] = np.cumsum(sizes.to_numpy()[order]) - sizes.to_numpy()[order]
-    part = pd.Series(before * parts // max(len(groups), 1), index=sizes.index)
-    return np.unique(groups.map(part).to_numpy(np.int64), return_inverse=True)[1]
+    fold = pd.Series(before * n_folds // max(len(groups), 1), index=sizes.index)
+    return np.unique(groups.map(fold).to_numpy(np.int64), return_inverse=True)[1]
+
+
+def fit_members(evaluator: Evaluator, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+    """Fit fusion, then post-processing, on out-of-fold predictions.
+
+    Args:
+        evaluator: fits both.
+        gt: of the predicted images.
+        raw: stacked member tables (columns `member` and, where views are fused too, `view`), or one prediction table.
+        groups: group of each image, indexed by image_id.
+
+    Returns: JSON-safe results of `Evaluator.fit_fusion` and `Evaluator.fit_postprocess` together.
+    """
+    fusion: dict[str, Any] = {}
+    if MEMBER in raw:
+        tables = tables_by_member(evaluator.task, raw)
+        fusion = evaluator.fit_fusion(gt, tables, groups)
+        raw = fuse_tables(evaluator.task, tables, fusion)
+    return {**fusion, **evaluator.fit_postprocess(gt, raw)}
 
 
 def cross_fit_postprocess(
-    evaluator: Evaluator,
-    truth: GroundTruth,
-    predictions: pd.DataFrame,
-    groups: pd.Series,
-    parts: int = 5,
-    seed: int = 0,
+    evaluator: Evaluator, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series, n_folds: int = 5, seed: int = 0
 ) -> pd.DataFrame:
-    """`postprocess_members` of out-of-fold predictions, each part of the groups by what was fitted on the others.
+    """Post-process out-of-fold predictions, each fold of groups by what was fitted on the other folds.
 
     Args:
-        evaluator: fits; its task fuses and finishes.
-        truth: of the predicted images.
-        predictions: the task's raw prediction table, or that of several members (ensembles.py).
-        groups: group of each image, by image_id, for all images of `truth`.
-        parts: how many; where all images are of one group, nothing is fitted.
-        seed: of the dealing.
+        evaluator: fits; its task fuses and post-processes.
+        gt: of the predicted images.
+        raw: as for `fit_members`.
+        groups: group of each image of `gt`, indexed by image_id.
+        n_folds: as for `group_kfold`; where all images are of one group, nothing is fitted.
+        seed: as for `group_kfold`.
 
-    Returns:
-        The finished table, its images in the order of `predictions`.
+    Returns: a prediction table, its images in the order of `raw`.
     """
-    part = pd.Series(group_kfold(groups, parts, seed), index=groups.index)
-    numbers = sorted(part.unique())
+    fold_of = pd.Series(group_kfold(groups, n_folds, seed), index=groups.index)
     tables = []
-    for number in numbers:
-        others = part.index[part != number]
-        fitted = None
-        if len(others):
-            theirs = predictions[predictions["image_id"].isin(others)].reset_index(drop=True)
-            fitted = fit_members(evaluator, truth.subset(others), theirs, groups[others])
-        mine = predictions[predictions["image_id"].isin(part.index[part == number])]
-        tables.append(postprocess_members(evaluator.task, mine.reset_index(drop=True), fitted, truth.ignore_classes))
+    for fold in sorted(fold_of.unique()):
+        rest = fold_of.index[fold_of != fold]
+        params = None
+        if len(rest):
+            train = raw[raw["image_id"].isin(rest)].reset_index(drop=True)
+            params = fit_members(evaluator, gt.subset(rest), train, groups[rest])
+        rows = raw[raw["image_id"].isin(fold_of.index[fold_of == fold])].reset_index(drop=True)
+        tables.append(postprocess_members(evaluator.task, rows, params, gt.ignore_classes))
     if not tables:
-        return postprocess_members(evaluator.task, predictions, ignore_classes=truth.ignore_classes)
-    finished = pd.concat(tables, ignore_index=True)
-    place = {image_id: number for number, image_id in enumerate(predictions["image_id"].unique())}
-    order = finished["image_id"].map(place).to_numpy().argsort(kind="stable")
-    return finished.iloc[order].reset_index(drop=True)
+        return postprocess_members(evaluator.task, raw, ignore_classes=gt.ignore_classes)
+    predictions = pd.concat(tables, ignore_index=True)
+    place = {image_id: idx for idx, image_id in enumerate(raw["image_id"].unique())}
+    order = predictions["image_id"].map(place).to_numpy().argsort(kind="stable")
+    return predictions.iloc[order].reset_index(drop=True)

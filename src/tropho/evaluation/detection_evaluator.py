@@ -1,4 +1,4 @@
-"""Evaluate detections: the leaderboard's metric, COCO's, confidences, label issues, plots."""
+"""Evaluate detections: the leaderboard's metric, COCO's metrics, thresholds, label issues, plots."""
 
 from pathlib import Path
 from typing import Any
@@ -17,101 +17,91 @@ from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals
 from tropho.metrics.thresholds import unreachable_recall
 from tropho.plots.detection_plots import detection_figures
 from tropho.tables import DETECTIONS, empty
-from tropho.tasks.detection_task import HIT_IOU, DetectionTask
+from tropho.tasks.detection_task import DetectionTask
 from tropho.tasks.postprocess import drop_ignored_classes
+
+HIT_IOU = 0.5
+"""Least IoU of a true positive in curves, thresholds, galleries and label issues."""
 
 
 class DetectionEvaluator:
-    """Metrics, plots and fitted fusion of a detection task, the negative classifier among them."""
+    """Evaluator of a detection task or a negative classifier."""
 
     def __init__(self, task: DetectionTask) -> None:
         self.task = task
         self.negative = task.negative
 
-    def fit_fusion(
-        self, truth: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series
-    ) -> dict[str, Any]:
-        """Fit overlaps and members' weights by class, if `evaluate.postprocess_trials` asks for it."""
+    def fit_fusion(self, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
+        """Fit IoU thresholds and members' weights by class, in `evaluate.postprocess_trials` trials."""
         task, trials = self.task, self.task.settings.evaluate.postprocess_trials
         if not trials:
             return {}
-        scored = {name: [task.scored(truth, view)[1] for view in views] for name, views in tables.items()}
-        truth = task.scored(truth, empty(DETECTIONS))[0]
-        ignored, predict = truth.ignore_classes, task.settings.predict
+        tables = {name: [task.drop_ignored(gt, view)[1] for view in views] for name, views in tables.items()}
+        gt = task.drop_ignored(gt, empty(DETECTIONS))[0]
+        ignored, predict = gt.ignore_classes, task.settings.predict
         if ignored is not None:
-            scored = {name: [drop_ignored_classes(view, ignored) for view in views] for name, views in scored.items()}
-        weights = {name: task.box_fusion.weights(name) for name in scored}
+            tables = {name: [drop_ignored_classes(view, ignored) for view in views] for name, views in tables.items()}
+        weights = {name: task.member_weights(name) for name in tables}
         labels = [*task.classes, self.negative] if self.negative else task.classes
-        as_set = {
-            label: FusionParams(predict.overlap_of(label), tuple(weights[name][label] for name in scored))
+        default = {
+            label: FusionParams(predict.overlap_of(label), tuple(weights[name][label] for name in tables))
             for label in labels
         }
-        ids = list(truth.images["image_id"])
-        members = OofPredictions(
-            scored, ids, truth.boxes, groups.loc[ids], self.negative, predict.ensemble_method, as_set
-        )
-        return search_fusion(members, trials)
+        ids = list(gt.images["image_id"])
+        oof = OofPredictions(tables, ids, gt.boxes, groups.loc[ids], self.negative, predict.ensemble_method, default)
+        return search_fusion(oof, trials)
 
-    def fit_postprocess(self, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
-        """Fit nothing: fusion is all that is fitted."""
+    def fit_postprocess(self, gt: GroundTruth, raw: pd.DataFrame) -> dict[str, Any]:
         return {}
 
-    def metrics(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Compute the leaderboard's metric by class, and COCO's mAP50 and mAP50-95 by class."""
-        leaderboard = self.task.leaderboard(truth, predictions)
-        truth, predictions = self.task.scored(truth, predictions)
+    def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
+        leaderboard = self.task.leaderboard(gt, predictions)
+        gt, predictions = self.task.drop_ignored(gt, predictions)
         return {
             self.task.primary_metric: float(leaderboard["score"]),
             **{f"ap/{name}": float(value) for name, value in leaderboard["ap"].items()},
-            **coco_map(truth.boxes, self._boxes(predictions), list(truth.images["image_id"]), self.task.classes),
+            **coco_map(gt.boxes, self._boxes(predictions), list(gt.images["image_id"]), self.task.classes),
         }
 
-    def thresholds(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """Choose each class's confidence by `evaluate.min_recall` or `beta`, at an IoU of HIT_IOU."""
+    def thresholds(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
+        """Choose each class's score threshold by `evaluate.min_recall` or `evaluate.beta`, at IoU HIT_IOU."""
         evaluate = self.task.settings.evaluate
-        truth, predictions = self.task.scored(truth, predictions)
+        gt, predictions = self.task.drop_ignored(gt, predictions)
         boxes, classes = self._boxes(predictions), self.task.classes
-        return best_confidences(truth.boxes, boxes, classes, HIT_IOU, evaluate.beta, evaluate.min_recall)
+        return best_confidences(gt.boxes, boxes, classes, HIT_IOU, evaluate.beta, evaluate.min_recall)
 
-    def label_issues(self, truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Rank boxes that no model finds and finds where no box is; see suspects.boxes."""
-        truth, predictions = self.task.scored(truth, predictions)
-        return find_box_issues(truth.images, truth.boxes, predictions, self.negative, HIT_IOU)
+    def label_issues(self, gt: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
+        gt, predictions = self.task.drop_ignored(gt, predictions)
+        return find_box_issues(gt.images, gt.boxes, predictions, self.negative, HIT_IOU)
 
-    def tables(
-        self, truth: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]
-    ) -> dict[str, pd.DataFrame]:
-        """Compute "metrics": the leaderboard's metric and its parts by class."""
-        groups = truth.images.set_index("image_id")["group"]
-        table = leaderboard_intervals(self.task.ranking(truth, predictions), groups, self.task.primary_metric)
+    def tables(self, gt: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        groups = gt.images.set_index("image_id")["group"]
+        table = leaderboard_intervals(self.task.ranking(gt, predictions), groups, self.task.primary_metric)
         return {"metrics": table.rename_axis("metric").reset_index()}
 
-    def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
-        """Say where no image has an object, and which wanted sensitivity no threshold reaches."""
-        comments = [] if len(truth.boxes) else [self._nothing_to_find(truth)]
-        return [*comments, *unreachable_recall(thresholds, self.task.settings.evaluate.min_recall)]
-
-    def _nothing_to_find(self, truth: GroundTruth) -> str:
+    def comments(self, gt: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
+        unreachable = unreachable_recall(thresholds, self.task.settings.evaluate.min_recall)
+        if len(gt.boxes):
+            return unreachable
         only = f"is that of '{self.negative}' alone" if self.negative else "is undefined"
-        return f"None of these {len(truth.images):,} images has an object, so the score {only}."
+        return [f"None of these {len(gt.images):,} images has an object, so the score {only}.", *unreachable]
 
     def plots(
         self,
-        truth: GroundTruth,
+        gt: GroundTruth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
         reader: ImageReader,
         folder: Path,
         raw: pd.DataFrame | None = None,
     ) -> None:
-        """Draw curves, confusion, counts and galleries; see reporting.detection."""
         evaluate = self.task.settings.evaluate
-        known = truth.with_labels() if len(truth.boxes) else truth
-        known, predictions = self.task.scored(known, predictions)
+        labelled = gt.with_labels() if len(gt.boxes) else gt
+        labelled, predictions = self.task.drop_ignored(labelled, predictions)
         detection_figures(
-            known.images,
-            known.boxes,
-            predictions[predictions["image_id"].isin(known.images["image_id"])],
+            labelled.images,
+            labelled.boxes,
+            predictions[predictions["image_id"].isin(labelled.images["image_id"])],
             self.task.classes,
             self.negative,
             reader,
@@ -122,12 +112,11 @@ class DetectionEvaluator:
             evaluate.beta,
         )
 
-    def explain(
-        self, model: nn.Module, truth: GroundTruth, predictions: pd.DataFrame, pack: ImageCache, folder: Path
+    def heat_maps(
+        self, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache, folder: Path
     ) -> list[str]:
         """Draw nothing: boxes already say where."""
         return []
 
     def _boxes(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Leave out the rows of the negative class."""
         return predictions[predictions["label"] != self.negative] if self.negative else predictions

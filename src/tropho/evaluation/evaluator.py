@@ -1,4 +1,4 @@
-"""The protocol of an evaluator: everything that is computed from predictions and shown, but not trained with."""
+"""Define the protocol of an evaluator: all that is computed from predictions and shown, but not trained with."""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,71 +15,69 @@ from tropho.tasks.base import Task
 class Evaluator(Protocol):
     """Metrics, plots and fitted post-processing of a kind of task.
 
-    `predictions` are post-processed (`Task.postprocess`) unless they are called raw. `groups` names the group (patient,
-    slide) of each image, by image_id: images of a group are no independent evidence.
+    `predictions` are post-processed prediction tables (see `Task`) of exactly the images of `gt`; `raw` ones are not
+    post-processed. `thresholds` are a result of `thresholds`. `groups` names the group (patient, slide) of each image,
+    indexed by image_id.
     """
 
     @property
     def task(self) -> Task:
-        """What trains and predicts."""
+        """The task that trains and predicts."""
 
-    def fit_fusion(
-        self, truth: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series
-    ) -> dict[str, Any]:
+    def fit_fusion(self, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
         """Fit how `Task.fuse_views` and `Task.fuse_members` combine out-of-fold predictions.
 
         Args:
-            truth: of the predicted images.
+            gt: of the predicted images.
             tables: raw prediction tables by member, one a test-time view.
-            groups: group of each image of `truth`, by image_id.
+            groups: of these images.
 
-        Returns:
-            What fusion uses, JSON-safe; {} where there is nothing to fit.
+        Returns: JSON-safe params: "weights" by member (by member and class in detection), "wbf_iou_threshold" by
+            class, accepted values only; "gains", see `paired_gain`. {} where there is nothing to fit.
         """
 
-    def fit_postprocess(self, truth: GroundTruth, predictions: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
+    def fit_postprocess(self, gt: GroundTruth, raw: pd.DataFrame) -> dict[str, Any]:
         """Fit `Task.postprocess` on raw out-of-fold predictions.
 
-        Returns:
-            What `Task.postprocess` uses, JSON-safe; {} where there is nothing to fit.
+        Returns: JSON-safe params, such as "temperature"; {} where there is nothing to fit.
         """
 
-    def metrics(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
-        """Compute every metric, flat: `metric`, and `metric/class` by class; `Task.primary_metric` is among them."""
+    def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
+        """Compute every metric by `metric` or `metric/class`; `Task.primary_metric` is among them."""
 
-    def thresholds(self, truth: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
-        """Choose a decision threshold for each class on these out-of-fold predictions."""
+    def thresholds(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, Any]:
+        """Choose a decision threshold on out-of-fold predictions.
 
-    def label_issues(self, truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
-        """Rank the labels that out-of-fold predictions contradict: tables.SUSPECTS."""
+        Returns: by class {"threshold": 0..1, and its precision, recall and so on}, see metrics.threshold_sweep.
+        """
 
-    def tables(
-        self, truth: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]
-    ) -> dict[str, pd.DataFrame]:
+    def label_issues(self, gt: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
+        """Rank the labels that out-of-fold predictions contradict: tables.LABEL_ISSUES, most probable error first."""
+
+    def tables(self, gt: GroundTruth, predictions: pd.DataFrame, thresholds: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """Compute tables with 95 % bootstrap intervals that resample whole groups; undefined values are NaN.
 
-        Returns:
-            Tables by name. One is "metrics": columns metric, value, low, high, `Task.primary_metric` among the metrics.
+        Returns: tables by name. One is "metrics": columns metric, value, low, high; a row is of `Task.primary_metric`.
         """
 
-    def comments(self, truth: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
-        """Say in sentences what a reader of these results has to know."""
+    def comments(self, gt: GroundTruth, thresholds: dict[str, Any]) -> list[str]:
+        """List sentences that a reader of these results has to know."""
 
     def plots(
         self,
-        truth: GroundTruth,
+        gt: GroundTruth,
         predictions: pd.DataFrame,
         thresholds: dict[str, Any],
         reader: ImageReader,
         folder: Path,
         raw: pd.DataFrame | None = None,
     ) -> None:
-        """Write every plot and gallery into `folder`, those of `raw` predictions beside where the two differ."""
+        """Draw every plot and gallery into `folder`; images of `gt` may lack labels."""
 
-    def explain(
-        self, model: nn.Module, truth: GroundTruth, predictions: pd.DataFrame, pack: ImageCache, folder: Path
+    def heat_maps(
+        self, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache, folder: Path
     ) -> list[str]:
-        """Write pictures of what the model looks at into `folder`; return sentences on why there are none."""
+        """Draw what the model looks at into `folder`; return sentences on why nothing is drawn."""
 
 
 def build_evaluator(task: Task) -> Evaluator:

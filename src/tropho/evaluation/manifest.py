@@ -1,4 +1,4 @@
-"""Which models, looked at in which way, an evaluation is of: what it learned says nothing of others."""
+"""Record which models and settings an evaluation is of, and refuse its results for any others."""
 
 from pathlib import Path
 from typing import Any
@@ -6,32 +6,40 @@ from typing import Any
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.inference.ensemble_members import model_entries, wanted_entries
+from tropho.inference.ensemble_members import check_members, member_records
 from tropho.paths import Paths
 
 FILE = "manifest.json"
 FITTED_KEYS = {"score_test", "postprocess_trials"}
-"""Settings of `evaluate` that say which predictions there are and what is learned of them; the others judge."""
+"""Settings of `evaluate` that change predictions or what is fitted to them."""
 
 
 def write_manifest(folder: Path, record: dict[str, Any], settings: TaskConfig) -> None:
-    """Keep beside the results what they are of; `record` is run.json."""
+    """Write manifest.json into `folder`; `record` is run.json."""
     rule = {"threshold_rule": settings.evaluate.threshold_description}
-    write_json(folder / FILE, {**_evaluated(model_entries(record), settings), **rule})
+    write_json(folder / FILE, {**_sections(member_records(record), settings), **rule})
 
 
 def check_manifest(paths: Paths, record: dict[str, Any], settings: TaskConfig) -> None:
-    """Raise DataError where members, their models or settings that results hang on are not those of the evaluation."""
+    """Check that the evaluation in reports/T is of these models and settings.
+
+    Args:
+        paths: of the task.
+        record: run.json.
+        settings: present ones.
+
+    Raises:
+        DataError: it is of others, or does not say of which.
+    """
     file = paths.evaluate / FILE
     if not file.exists():
         raise DataError(f"{paths.evaluate} does not say which models it is of; run `tropho evaluate {paths.task}`.")
     known = read_json(file)
-    present = _evaluated(wanted_entries(settings, paths, record), settings)
     changed = [
         f"{section}{name}"
-        for section, now in present.items()
-        for name in sorted({*now, *known.get(section, {})})
-        if now.get(name) != known.get(section, {}).get(name)
+        for section, present in _sections(check_members(settings, paths, record), settings).items()
+        for name in sorted({*present, *known.get(section, {})})
+        if present.get(name) != known.get(section, {}).get(name)
     ]
     if changed:
         raise DataError(
@@ -40,10 +48,10 @@ def check_manifest(paths: Paths, record: dict[str, Any], settings: TaskConfig) -
         )
 
 
-def _evaluated(entries: dict[str, dict[str, Any]], settings: TaskConfig) -> dict[str, dict[str, Any]]:
-    """By the beginning of a name in messages: each member's trained folds, and settings."""
+def _sections(records: dict[str, dict[str, Any]], settings: TaskConfig) -> dict[str, dict[str, Any]]:
+    """Collect trained folds and settings, keyed by how their names begin in messages."""
     return {
-        "member ": {name: entry["folds"] for name, entry in entries.items()},
+        "member ": {name: record["folds"] for name, record in records.items()},
         "predict.": settings.predict.model_dump(exclude={"batch_size"}),  # which changes no prediction
         "evaluate.": settings.evaluate.model_dump(include=FITTED_KEYS),
     }

@@ -1,60 +1,136 @@
-"""Judging predictions of a set of images: metrics, tables, figures and notes."""
+"""Write the results of each subset of images: metrics, tables, plots, and notes that a reader has to know."""
 
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from torch import nn
 
-from tropho.data.task_data import GroundTruth, rows_of
+from tropho.data.task_data import GroundTruth, TaskData, rows_of
 from tropho.evaluation.evaluator import Evaluator
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.metrics.bootstrap import FEW_GROUPS
+from tropho.plots import format_numbers
 from tropho.tables import write_table
 
-UNDEFINED = "undefined"  # in tables, where a quantity has no value
+UNDEFINED = "undefined"
+"""Cell of a table whose quantity has no value."""
 
 
 class ResultsWriter:
-    """Collects metrics and notes of sets of images, and writes their tables and figures below `folder`."""
+    """Metrics and notes by subset ("oof", "test", "test_without_leaks"), and files below `folder`.
+
+    Attributes:
+        metrics: content of metrics.json except the headline.
+        notes: sentences by subset.
+        added: by subset ground truth, post-processed and raw predictions.
+    """
 
     def __init__(self, evaluator: Evaluator, thresholds: dict[str, Any], reader: ImageReader, folder: Path) -> None:
         self.evaluator, self.thresholds, self.reader, self.folder = evaluator, thresholds, reader, folder
         self.metrics: dict[str, Any] = {}
         self.notes: dict[str, list[str]] = {}
-        self.seen: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}
+        self.added: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}
         self._intervals: dict[str, pd.DataFrame] = {}
 
-    def add(self, subset: str, truth: GroundTruth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
-        """Measure predictions, as scored and before `finish`, for the images of `truth`, and write their tables."""
-        finished, unfinished = rows_of(truth, finished), rows_of(truth, unfinished)
-        self.seen[subset] = truth, finished, unfinished
-        self.metrics[subset] = self.evaluator.metrics(truth, finished)
-        self.notes[subset] = self.evaluator.comments(truth, self.thresholds)
-        groups = truth.images["group"].nunique()
-        if groups < FEW_GROUPS:
-            self.notes[subset].append(f"The intervals are rough: these images make no more than {groups} groups.")
-        tables = self.evaluator.tables(truth, finished, self.thresholds)
+    def add(self, subset: str, gt: GroundTruth, predictions: pd.DataFrame, raw: pd.DataFrame) -> None:
+        """Compute the metrics of the images of `gt`, and write their tables."""
+        predictions, raw = rows_of(gt, predictions), rows_of(gt, raw)
+        self.added[subset] = gt, predictions, raw
+        self.metrics[subset] = self.evaluator.metrics(gt, predictions)
+        self.notes[subset] = self.evaluator.comments(gt, self.thresholds)
+        n_groups = gt.images["group"].nunique()
+        if n_groups < FEW_GROUPS:
+            self.notes[subset].append(f"The intervals are rough: these images make no more than {n_groups} groups.")
+        tables = self.evaluator.tables(gt, predictions, self.thresholds)
         self._intervals[subset] = tables["metrics"].set_index("metric")
         for name, table in tables.items():
-            said = table.astype(object).where(table.notna(), UNDEFINED)
-            write_table(said, self.folder / "tables" / subset / f"{name}.csv")
+            cells = table.astype(object).where(table.notna(), UNDEFINED)
+            write_table(cells, self.folder / "tables" / subset / f"{name}.csv")
 
-    def draw(self, subset: str, truth: GroundTruth, finished: pd.DataFrame, unfinished: pd.DataFrame) -> None:
-        """Write their figures; `truth` may have images without a label."""
-        to = self.folder / "figures" / subset
-        self.evaluator.plots(truth, finished, self.thresholds, self.reader, to, unfinished)
+    def plot(self, subset: str, gt: GroundTruth, predictions: pd.DataFrame, raw: pd.DataFrame) -> None:
+        """Draw the plots of a subset, in which images may lack labels."""
+        folder = self.folder / "figures" / subset
+        self.evaluator.plots(gt, predictions, self.thresholds, self.reader, folder, raw)
 
-    def explain(
-        self, subset: str, model: nn.Module, truth: GroundTruth, finished: pd.DataFrame, pack: ImageCache
+    def plot_heat_maps(
+        self, subset: str, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache
     ) -> None:
-        """Pictures of what one model looks at in images that it never saw."""
-        to = self.folder / "figures" / subset
-        self.notes[subset] += self.evaluator.explain(model, truth, rows_of(truth, finished), pack, to)
+        """Draw what a model looks at in images that it was not trained on."""
+        folder = self.folder / "figures" / subset
+        self.notes[subset] += self.evaluator.heat_maps(model, gt, rows_of(gt, predictions), cache, folder)
+
+    def add_members(self, scores: dict[str, dict[str, float]], params: dict[str, Any]) -> None:
+        """Add the out-of-fold scores of the ensemble's members, {member: {metric: score}}, and a note on them."""
+        self.metrics["members"] = scores
+        metric = self.evaluator.task.primary_metric
+        alone = ", ".join(
+            f"{member} {format_numbers.score(value)}{'' if name == metric else f' ({name})'}"
+            for member, score in scores.items()
+            for name, value in score.items()
+        )
+        weights = ", ".join(f"{member} {_weight(weight)}" for member, weight in params.get("weights", {}).items())
+        together = format_numbers.score(self.metrics["oof"][metric])
+        self.notes["oof"].append(
+            f"Members out of fold, each alone and before anything is fitted to these predictions: {alone}; together "
+            f"{together}{f' with the weights {weights}' if weights else ''}."
+        )
+
+    def add_leaks(self, data: TaskData, folds: Iterable[int]) -> None:
+        """Note what scored images share with training images; score the test again without those that do.
+
+        Args:
+            data: images and folds.
+            folds: trained folds.
+        """
+        images, train = data.gt.images, {fold: set(data.train_val(fold)[0].images["image_id"]) for fold in folds}
+        leaks = sum(len(find_leaks(images, data.folds[fold], ids)) for fold, ids in train.items())
+        self._note_leaks("oof", leaks, sum(len(data.folds[fold]) for fold in train), "out-of-fold")
+        if "test" not in self.metrics:
+            return
+        gt, predictions, raw = self.added["test"]
+        test = list(gt.images["image_id"])
+        leaking = set(find_leaks(images, test, set().union(*train.values())))
+        self.metrics["test_leaks"] = {"images": len(leaking), "of": len(test)}
+        self._note_leaks("test", len(leaking), len(test), "test")
+        if 0 < len(leaking) < len(test):
+            clean = gt.subset([image_id for image_id in test if image_id not in leaking])
+            self.add("test_without_leaks", clean, predictions, raw)
+
+    def _note_leaks(self, subset: str, leaks: int, n: int, what: str) -> None:
+        if leaks:
+            self.notes[subset].insert(
+                0,
+                f"{leaks:,} of {n:,} {what} images share their patient, slide or picture (group or duplicate) with "
+                "training images of a model that predicts them, so this score is too high.",
+            )
 
     def headline(self) -> dict[str, Any]:
-        """The score on the test if there is one, else out of fold, with its 95 % interval."""
-        on, name = "test" if "test" in self.metrics else "oof", self.evaluator.task.primary_metric
-        low, high = self._intervals[on][["low", "high"]].loc[name].to_numpy(float)
-        return {"name": name, "value": self.metrics[on][name], "low": float(low), "high": float(high), "on": on}
+        """Return name, value, low, high and subset of the score: on the test if there is one, else out of fold."""
+        subset, name = "test" if "test" in self.metrics else "oof", self.evaluator.task.primary_metric
+        low, high = self._intervals[subset][["low", "high"]].loc[name].to_numpy(float)
+        value = self.metrics[subset][name]
+        return {"name": name, "value": value, "low": float(low), "high": float(high), "subset": subset}
+
+
+def find_leaks(images: pd.DataFrame, eval_ids: Collection[str], train_ids: Collection[str]) -> list[str]:
+    """List the evaluated images that share a group or a duplicate with a training image.
+
+    Args:
+        images: tables.IMAGES.
+        eval_ids: image_ids that are scored.
+        train_ids: image_ids that were trained on.
+
+    Returns: image_ids in row order of `images`.
+    """
+    scored, train = (images[images["image_id"].isin(ids)] for ids in (eval_ids, train_ids))
+    shared = [scored[column].isin(set(train[column].dropna())) for column in ("group", "duplicate")]
+    return list(scored.loc[shared[0] | shared[1], "image_id"])
+
+
+def _weight(weight: float | dict[str, float]) -> str:
+    if isinstance(weight, dict):
+        return "(" + ", ".join(f"{label} {value:.2f}" for label, value in weight.items()) + ")"
+    return f"{weight:.2f}"

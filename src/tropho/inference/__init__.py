@@ -1,1 +1,1 @@
-"""Predictions of trained models: one model, the folds of a member, the ensemble, the MLflow model."""
+"""Predict with trained models: one model, the folds of a member, the ensemble, the MLflow model."""

@@ -1,4 +1,4 @@
-"""All trained models of a task, as they predict an image file together: for `tropho predict` and the served model."""
+"""Predict an image file with all trained models of a task, for `tropho predict` and the MLflow model."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,23 +21,23 @@ FILE = "ensemble.json"
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Every trained model of a task, with what finishes their predictions.
+    """All trained models of a task, with the fitted fusion and post-processing.
 
     Attributes:
         members: trained folds by member, the task's own model first.
-        fitted: result of ensembles.fit_members; None skips every fitted step.
-        findings: of audit.missing_labels, on classes that annotators left out of some images and that count as ignored.
+        params: result of `fit_members`; None = as set.
+        findings: of audit.missing_labels, classes that are ignored in some images.
         max_megapixels: larger images are not read.
     """
 
     members: dict[str, list[Predictor]]
-    fitted: dict[str, Any] | None
+    params: dict[str, Any] | None
     findings: list[dict[str, Any]]
     max_megapixels: float
 
     @property
     def task(self) -> Task:
-        """That of the task's own model."""
+        """Task of the task's own model."""
         return self.members[BASE][0].task
 
     @property
@@ -46,14 +46,13 @@ class Ensemble:
         return replace(self.members[BASE][0].decoding, max_megapixels=self.max_megapixels)
 
     def predict_file(self, file: Path, name: str) -> pd.DataFrame:
-        """Predict one image file by every model.
+        """Predict one image file of any size with every model.
 
         Args:
-            file: an image of any size.
-            name: becomes its image_id.
+            file: path.
+            name: its image_id.
 
-        Returns:
-            The raw prediction table of each member, stacked (ensembles.stack_members).
+        Returns: stacked raw table, see `stack_members`.
 
         Raises:
             DataError: the file can't be read.
@@ -61,34 +60,31 @@ class Ensemble:
         pixels = read_image(file, decoding=self.decoding)
         tables = {}
         for member, folds in self.members.items():
-            found = [fold.predict_raw(pixels, name, self.fitted) for fold in folds]
-            tables[member] = self.task.fuse_views(found, self.fitted)
+            predictions = [fold.predict_raw(pixels, name, self.params) for fold in folds]
+            tables[member] = self.task.fuse_views(predictions, self.params)
         return stack_members(tables)
 
     def postprocess(self, tables: list[pd.DataFrame], ignore_classes: pd.Series | None) -> pd.DataFrame:
         """Fuse and post-process at least one table of `predict_file`; `ignore_classes` as for `Task.postprocess`."""
-        return postprocess_members(self.task, pd.concat(tables, ignore_index=True), self.fitted, ignore_classes)
+        return postprocess_members(self.task, pd.concat(tables, ignore_index=True), self.params, ignore_classes)
 
 
 def ensemble_record(
-    members: dict[str, list[str]],
-    settings: TaskConfig,
-    fitted: dict[str, Any] | None,
-    findings: list[dict[str, Any]],
+    members: dict[str, list[str]], settings: TaskConfig, params: dict[str, Any] | None, findings: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Build what ensemble.json holds beside the models; `members` are the folders of their folds, below its own."""
-    return {"members": members, "settings": settings.model_dump(), "fitted": fitted, "findings": findings}
+    """Build the content of ensemble.json; `members` are the folders of their folds, relative to its own."""
+    return {"members": members, "settings": settings.model_dump(), "params": params, "findings": findings}
 
 
 def load_ensemble(folder: Path, device: torch.device = CPU) -> Ensemble:
-    """Read ensemble.json and the models that it names; raise DataError where one is missing or of another version."""
+    """Load ensemble.json and the models that it names; raise DataError where one is missing or of another version."""
     record = read_json(folder / FILE)
     try:
         settings = TaskConfig.model_validate(record["settings"])
     except ValidationError:
         raise DataError(f"{folder} was registered by another version of Tropho; run `tropho evaluate` again.") from None
     members = {
-        name: [load_predictor(folder / each, device, settings) for each in folds]
+        name: [load_predictor(folder / fold, device, settings) for fold in folds]
         for name, folds in record["members"].items()
     }
-    return Ensemble(members, record["fitted"], record["findings"], settings.audit.max_megapixels)
+    return Ensemble(members, record["params"], record["findings"], settings.audit.max_megapixels)

@@ -1,4 +1,4 @@
-"""The models of a task's ensemble as run.json lists them, and what each of them says of some images."""
+"""Load the trained models that run.json lists, by member and fold, and predict images with them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,34 +13,31 @@ from tropho.errors import DataError
 from tropho.files import read_json, sha256_of
 from tropho.inference.fuse_members import stack_members, stack_views
 from tropho.inference.predict import predict
-from tropho.inference.predictor import Predictor, load_predictor
+from tropho.inference.predictor import CONFIG, Predictor, load_predictor
 from tropho.inference.trained_folds import damaged_files
 from tropho.paths import Paths
 from tropho.tasks.base import Task
 
-CONFIG = "config.yaml"
-"""Of a trained fold: settings and classes, the same for all folds of a model; written anew at each training."""
 
-
-def model_entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Entries of run.json by member, the task's own model first; each has "folds"."""
+def member_records(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Index the records of run.json by member, the task's own model first; each has "folds"."""
     return {BASE: record, **record.get("members", {})}
 
 
-def wanted_entries(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """`model_entries`, which are of the members that the settings ask for; else DataError."""
-    entries = model_entries(record)
+def check_members(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return `member_records`; raise DataError where they are not of the members that the settings ask for."""
+    records = member_records(record)
     wanted = [BASE, *settings.train.ensemble]
-    if set(wanted) != set(entries):
+    if set(wanted) != set(records):
         raise DataError(
-            f"{paths.models} holds {', '.join(entries)}, and params.yaml asks for {', '.join(wanted)}; run "
+            f"{paths.models} holds {', '.join(records)}, and params.yaml asks for {', '.join(wanted)}; run "
             f"`dvc repro`, or `tropho train {settings.name}`."
         )
-    return entries
+    return records
 
 
 def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str, Any]]:
-    """Read what the audit found of classes that annotators left out of some images; empty where it is not to count."""
+    """Read the audit's findings of classes that annotators left out; [] where `audit.missing_labels` ignores none."""
     summary = paths.audit / "summary.json"
     if settings.audit.missing_labels != "detect" or not summary.exists():
         return []
@@ -50,7 +47,13 @@ def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str,
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """A model of the ensemble: its trained folds, and the data at the size that it looks at."""
+    """A model of the ensemble.
+
+    Attributes:
+        name: of the member.
+        folds: trained models by fold.
+        data: images at the member's own size.
+    """
 
     name: str
     folds: dict[int, Predictor]
@@ -58,32 +61,32 @@ class EnsembleMember:
 
     @property
     def task(self) -> Task:
-        """That of its first fold; the folds differ in weights alone."""
+        """Task of the first fold; folds differ in weights alone."""
         return next(iter(self.folds.values())).task
 
-    def views(self, number: int, truth: GroundTruth, accelerator: Accelerator) -> list[pd.DataFrame]:
-        """One fold's predictions for these images, one table a test-time view."""
-        task, model = self.task, self.folds[number].model
-        chosen = task.settings.predict
+    def predict_views(self, fold: int, gt: GroundTruth, accelerator: Accelerator) -> list[pd.DataFrame]:
+        """Predict images with one fold's model; one raw prediction table a test-time view."""
+        task, model = self.task, self.folds[fold].model
+        settings = task.settings.predict
         return [
-            predict(task, model, truth, self.data.cache, accelerator, chosen.batch_size, view) for view in chosen.tta
+            predict(task, model, gt, self.data.cache, accelerator, settings.batch_size, view) for view in settings.tta
         ]
 
     def predict(
-        self, number: int, truth: GroundTruth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
+        self, fold: int, gt: GroundTruth, accelerator: Accelerator, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """The same merged; `fitted` as for `Task.fuse_views`."""
-        return self.task.fuse_views(self.views(number, truth, accelerator), fitted)
+        """Predict images with one fold's model, its views fused; `params` as for `Task.fuse_views`."""
+        return self.task.fuse_views(self.predict_views(fold, gt, accelerator), params)
 
 
-def load_entry(
-    name: str, entry: dict[str, Any], settings: TaskConfig, paths: Paths, device: torch.device
+def load_member_folds(
+    name: str, record: dict[str, Any], settings: TaskConfig, paths: Paths, device: torch.device
 ) -> dict[int, Predictor]:
-    """One trained model by fold, from its entry in run.json."""
-    for fold in entry["folds"]:
+    """Load a member's models by fold; raise DataError where a file is not what was trained."""
+    for fold in record["folds"]:
         folder = paths.fold(fold["fold"], name)
         damaged = damaged_files(folder, fold)
-        digest = entry.get("config_sha256")  # not in what earlier versions trained
+        digest = record.get("config_sha256")  # not in what earlier versions trained
         if digest and not ((folder / CONFIG).is_file() and sha256_of(folder / CONFIG) == digest):
             damaged.append(CONFIG)
         if damaged:
@@ -91,26 +94,32 @@ def load_entry(
                 f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run "
                 f"`tropho train {settings.name}`, which makes it again (`dvc repro` sees no damage in its own cache)."
             )
-    numbers = [fold["fold"] for fold in entry["folds"]]
+    numbers = [fold["fold"] for fold in record["folds"]]
     return {number: load_predictor(paths.fold(number, name), device, settings) for number in numbers}
 
 
 def load_folds(
     settings: TaskConfig, paths: Paths, record: dict[str, Any], device: torch.device
 ) -> dict[str, dict[int, Predictor]]:
-    """Every trained model by member and fold, on `device`, with the present settings of predict and evaluate.
+    """Load every trained model by member and fold.
+
+    Args:
+        settings: present ones, whose predict and evaluate sections apply.
+        paths: of the task.
+        record: run.json.
+        device: for the models.
 
     Raises:
-        DataError: the settings ask for other members than were trained.
+        DataError: the settings ask for other members than were trained, or a file is missing or damaged.
     """
-    entries = wanted_entries(settings, paths, record)
-    return {name: load_entry(name, entry, settings, paths, device) for name, entry in entries.items()}
+    records = check_members(settings, paths, record)
+    return {name: load_member_folds(name, member, settings, paths, device) for name, member in records.items()}
 
 
 def load_members(
     settings: TaskConfig, paths: Paths, record: dict[str, Any], data: TaskData, device: torch.device
 ) -> list[EnsembleMember]:
-    """The same with the data at the size that each looks at; raise DataError where other data was trained on."""
+    """Load the ensemble, the task's own model first; raise DataError where it was trained on other data than `data`."""
     if record.get("data_hash", data.data_hash) != data.data_hash:
         raise DataError(
             f"{paths.models} was trained on other images, labels or folds than there are now, so that none of them is "
@@ -122,35 +131,41 @@ def load_members(
     ]
 
 
-def out_of_fold(members: list[EnsembleMember], accelerator: Accelerator) -> pd.DataFrame:
-    """Every member's predictions for the images of each fold by the model that did not see them, stacked.
+def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> pd.DataFrame:
+    """Predict the validation images of each fold by the model that was not trained on them.
 
-    Views are kept apart only where their fusion is to be fitted: as many rows as there are views take memory.
+    Returns: stacked raw table; views are kept apart only where their fusion is to be fitted, to save memory.
     """
     tables = {}
     for member in members:
         settings = member.task.settings
-        apart = settings.evaluate.postprocess_trials > 0 and len(settings.predict.tta) > 1
+        keep_views = settings.evaluate.postprocess_trials > 0 and len(settings.predict.tta) > 1
         folds = []
-        for number in member.folds:
-            unseen = member.data.train_val(number)[1]
-            if apart:
-                folds.append(stack_views(member.views(number, unseen, accelerator)))
+        for fold in member.folds:
+            gt = member.data.train_val(fold)[1]
+            if keep_views:
+                folds.append(stack_views(member.predict_views(fold, gt, accelerator)))
             else:
-                folds.append(member.predict(number, unseen, accelerator))
+                folds.append(member.predict(fold, gt, accelerator))
         tables[member.name] = pd.concat(folds, ignore_index=True)
     return stack_members(tables)
 
 
-def of_images(
-    members: list[EnsembleMember], truth: GroundTruth, accelerator: Accelerator, fitted: dict[str, Any] | None = None
+def predict_test(
+    members: list[EnsembleMember], gt: GroundTruth, accelerator: Accelerator, params: dict[str, Any] | None = None
 ) -> pd.DataFrame:
-    """Every member's predictions for images that none was trained on, its views and then its folds merged, stacked.
+    """Predict images that no model was trained on, by all folds; views and folds are fused.
 
-    `fitted` is what ensembles.fit_members returned.
+    Args:
+        members: the ensemble.
+        gt: of the images.
+        accelerator: device and processes.
+        params: result of `fit_members`; None = as set.
+
+    Returns: stacked raw table.
     """
     tables = {}
     for member in members:
-        folds = [member.predict(number, truth, accelerator, fitted) for number in member.folds]
-        tables[member.name] = member.task.fuse_views(folds, fitted)
+        folds = [member.predict(fold, gt, accelerator, params) for fold in member.folds]
+        tables[member.name] = member.task.fuse_views(folds, params)
     return stack_members(tables)

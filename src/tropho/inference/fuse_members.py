@@ -1,10 +1,7 @@
-"""Predictions of all models: one table whose column `member` names the model that each row is of.
+"""Stack the raw prediction tables of an ensemble's members, and fuse them to one prediction table.
 
-Where the fusion of views is fitted too, a column `view` numbers the test-time view that a row is of. Each member's
-views become one table by `Task.fuse_views`, and then the members by `Task.fuse_members`.
-
-What is learned from out-of-fold predictions, how views and members are fused and then all that the task's `fit_finish`
-learns of the fused ones, is learned together, so that cross-fitting covers both.
+A stacked table has the column `member`, the name of the model that predicted a row. Where the fusion of test-time
+views is fitted too, it also has the column `view`, the number of the view in `predict.tta`.
 """
 
 from typing import Any
@@ -19,50 +16,52 @@ VIEW = "view"
 
 
 def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Prediction tables of the same images by member -> one table with the column `member`."""
+    """Stack prediction tables of the same images, by member."""
     return pd.concat([table.assign(**{MEMBER: name}) for name, table in tables.items()], ignore_index=True)
 
 
 def stack_views(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """One model's prediction tables of the same images, one a view of predict.tta -> one with the column `view`."""
-    return pd.concat([table.assign(**{VIEW: number}) for number, table in enumerate(tables)], ignore_index=True)
+    """Stack one model's prediction tables of the same images, one a view."""
+    return pd.concat([table.assign(**{VIEW: idx}) for idx, table in enumerate(tables)], ignore_index=True)
 
 
-def member_rows(task: Task, predictions: pd.DataFrame, name: str) -> pd.DataFrame:
-    """One member's prediction table, its views merged as the settings say."""
-    return task.fuse_views(_views(task, predictions, name))
+def tables_by_member(task: Task, stacked: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
+    """Split a stacked table by member and view; a member of the settings without rows has empty tables."""
+    return {name: _views(task, stacked, name) for name in [BASE, *task.settings.train.ensemble]}
 
 
-def fuse_members(task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-    """The members' rows made one prediction table; a table without the column `member` stays as it is.
+def member_table(task: Task, stacked: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Extract one member's prediction table, its views fused as the settings say."""
+    return task.fuse_views(_views(task, stacked, name))
 
-    `fitted` is what `fit_members` returned; without it views and members count as the settings say.
+
+def _views(task: Task, stacked: pd.DataFrame, name: str) -> list[pd.DataFrame]:
+    masks = [(stacked[MEMBER] == name).to_numpy(bool)]
+    if VIEW in stacked:
+        view = stacked[VIEW].to_numpy()
+        masks = [masks[0] & (view == idx) for idx in range(len(task.settings.predict.tta))]
+    columns = [column for column in stacked.columns if column not in (MEMBER, VIEW)]
+    return [stacked.loc[mask, columns].reset_index(drop=True) for mask in masks]
+
+
+def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], params: dict[str, Any] | None) -> pd.DataFrame:
+    """Fuse each member's views, then the members."""
+    return task.fuse_members({name: task.fuse_views(views, params) for name, views in tables.items()}, params)
+
+
+def fuse_members(task: Task, raw: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    """Fuse a stacked table to one raw prediction table; a table that is not stacked stays.
+
+    Args:
+        task: of any member.
+        raw: stacked or prediction table.
+        params: result of `fit_members`; None = as set.
     """
-    return fuse_tables(task, tables_by_member(task, predictions), fitted) if MEMBER in predictions else predictions
+    return fuse_tables(task, tables_by_member(task, raw), params) if MEMBER in raw else raw
 
 
 def postprocess_members(
-    task: Task, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
+    task: Task, raw: pd.DataFrame, params: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
 ) -> pd.DataFrame:
-    """Raw predictions of members, fused and finished by what `fit_members` returned; see `Task.postprocess`."""
-    return task.postprocess(fuse_members(task, predictions, fitted), fitted, ignore_classes)
-
-
-def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], fitted: dict[str, Any] | None) -> pd.DataFrame:
-    """Merge each member's views, then fuse the members."""
-    return task.fuse_members({name: task.fuse_views(views, fitted) for name, views in tables.items()}, fitted)
-
-
-def tables_by_member(task: Task, predictions: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Each member's views, in the order of the settings: one that finds nothing counts too."""
-    return {name: _views(task, predictions, name) for name in [BASE, *task.settings.train.ensemble]}
-
-
-def _views(task: Task, predictions: pd.DataFrame, name: str) -> list[pd.DataFrame]:
-    """One table a view, by number; a single one where views are not kept apart."""
-    parts = [(predictions[MEMBER] == name).to_numpy(bool)]
-    if VIEW in predictions:
-        number = predictions[VIEW].to_numpy()
-        parts = [parts[0] & (number == each) for each in range(len(task.settings.predict.tta))]
-    columns = [name for name in predictions.columns if name not in (MEMBER, VIEW)]
-    return [predictions.loc[part, columns].reset_index(drop=True) for part in parts]
+    """Fuse and post-process a stacked table; arguments as for `fuse_members` and `Task.postprocess`."""
+    return task.postprocess(fuse_members(task, raw, params), params, ignore_classes)

@@ -1,4 +1,4 @@
-"""Predict every image of a data set with one model, over all processes."""
+"""Predict a data set with one model, over all processes."""
 
 from typing import Any
 
@@ -18,22 +18,22 @@ from tropho.tasks.base import Task
 def predict(
     task: Task,
     model: nn.Module,
-    truth: GroundTruth,
-    pack: ImageCache,
+    gt: GroundTruth,
+    cache: ImageCache,
     accelerator: Accelerator,
     batch_size: int,
     view: TtaView | None = None,
 ) -> pd.DataFrame:
-    """The prediction table of a model for these images, as seen through one view; None = one plain look."""
+    """Predict the images of `gt`; `batch_size` is of all processes together, other arguments as for `predict_all`."""
     processes = accelerator.num_processes
     loader = DataLoader(
-        task.build_dataset(pack, truth, train=False),
+        task.build_dataset(cache, gt, train=False),
         batch_size=-(-batch_size // processes) * processes,  # each has the same number, at least one
         collate_fn=task.collate,
         num_workers=task.settings.train.num_workers,
     )
-    image_ids = list(truth.images["image_id"])
-    return predict_all(task, model, accelerator.prepare(loader), image_ids, pack, accelerator, view)
+    image_ids = list(gt.images["image_id"])
+    return predict_all(task, model, accelerator.prepare(loader), image_ids, cache, accelerator, view)
 
 
 @torch.inference_mode()
@@ -49,16 +49,15 @@ def predict_all(
     """Predict every image of a loader, over all processes.
 
     Args:
-        task: gives the prediction of a batch.
+        task: predicts a batch.
         model: on the accelerator's device.
         loader: batches whose "index" points into `image_ids`.
-        image_ids: the dataset's images, in its order.
-        sizes: of the images before and after packing.
+        image_ids: images of the dataset, in its order.
+        sizes: of the images before and after resizing.
         accelerator: device and processes.
-        view: what the model looks through; None = one plain look.
+        view: as for `Task.predict`.
 
-    Returns:
-        The task's prediction table, in the order of `image_ids`, the same on every process.
+    Returns: raw prediction table in the order of `image_ids`, the same on every process.
     """
     model.eval()
     outputs: dict[int, dict[str, Tensor]] = {}
@@ -70,4 +69,4 @@ def predict_all(
         from accelerate.utils import gather_object
 
         outputs = dict(gather_object(list(outputs.items())))
-    return task.to_table([outputs[index] for index in range(len(image_ids))], image_ids, sizes)
+    return task.to_table([outputs[idx] for idx in range(len(image_ids))], image_ids, sizes)

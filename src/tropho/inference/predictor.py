@@ -1,4 +1,4 @@
-"""A trained model as it is kept on disk, and what it says of any image."""
+"""Load a trained fold from disk, and predict any image with it."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,15 +18,18 @@ from tropho.errors import DataError
 from tropho.files import read_yaml, reading
 from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
+from tropho.inference.trained_folds import WEIGHTS
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 
+CONFIG = "config.yaml"
+"""Settings, classes and decoding of a trained fold, the same for all folds of a model."""
 CPU = torch.device("cpu")
-MIXED = {"bf16": torch.bfloat16, "fp16": torch.float16}
+AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def best_device() -> torch.device:
-    """Choose where models predict: on the GPU if there is one, as in training, else on the CPU."""
+    """Return the GPU if there is one, as in training, else the CPU."""
     from accelerate import PartialState
 
     device: torch.device = PartialState().device
@@ -34,60 +37,69 @@ def best_device() -> torch.device:
 
 
 @dataclass(frozen=True)
-class _Loose:
-    """Sizes of images that are in no pack."""
+class _SingleImage:
+    """Sizes (width, height) of one image before and after resizing; implements `ImageSizes`."""
 
-    original: dict[str, tuple[int, int]]
-    packed: dict[str, tuple[int, int]]
+    original: tuple[int, int]
+    resized: tuple[int, int]
 
     def original_size(self, image_id: str) -> tuple[int, int]:
-        return self.original[image_id]
+        return self.original
 
     def scale(self, image_id: str) -> tuple[float, float]:
-        (width, height), (packed_width, packed_height) = self.original[image_id], self.packed[image_id]
-        return packed_width / width, packed_height / height
+        return self.resized[0] / self.original[0], self.resized[1] / self.original[1]
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fold's model with its task."""
+    """A fold's model with its task.
+
+    Attributes:
+        task: with the present settings of prediction.
+        model: in evaluation mode.
+        decoding: how files became the pixels that it was trained on.
+    """
 
     task: Task
     model: nn.Module
     decoding: Decoding = DECODING
-    """How files became the pixels that it was trained on."""
 
     @torch.inference_mode()
-    def predict_raw(self, image: np.ndarray, image_id: str, fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """The task's prediction table for one image (height, width, 3) uint8 RGB of any size, over every view.
+    def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predict one image with every test-time view, and fuse the views.
 
-        `fitted` as for `Task.fuse_views`.
+        Args:
+            image: (h, w, 3) uint8 RGB of any size.
+            image_id: for the table.
+            params: as for `Task.fuse_views`.
+
+        Returns: raw prediction table.
         """
-        chosen = self.task.settings.augment
-        packed = resize_as_cached(image, chosen.image_size, chosen.grayscale)
-        sizes = _Loose({image_id: _size(image)}, {image_id: _size(packed)})
-        batch = self.task.collate([self.task.sample(packed)])
+        augment = self.task.settings.augment
+        resized = resize_as_cached(image, augment.image_size, augment.grayscale)
+        sizes = _SingleImage(image.shape[1::-1], resized.shape[1::-1])
+        batch = self.task.collate([self.task.sample(resized)])
         batch["images"] = batch["images"].to(self.device)
         with self._autocast():
             outputs = [self.task.predict(self.model, batch, view) for view in self.task.settings.predict.tta]
-        return self.task.fuse_views([self.task.to_table(each, [image_id], sizes) for each in outputs], fitted)
+        return self.task.fuse_views([self.task.to_table(output, [image_id], sizes) for output in outputs], params)
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return next(self.model.parameters()).device
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        """Enter the precision that the model was trained and evaluated in; float16 needs a GPU."""
+        """Enter the precision of training; float16 needs a GPU."""
         precision, kind = self.task.settings.train.precision, self.device.type
         if precision == "bf16" or (precision == "fp16" and kind != "cpu"):
-            return torch.autocast(kind, MIXED[precision])
+            return torch.autocast(kind, AUTOCAST_DTYPES[precision])
         return nullcontext()
 
 
 def trained_task(folder: Path) -> Task:
-    """The task of a trained fold by its config.yaml, without its weights; raise DataError where that is missing."""
-    path = folder / "config.yaml"
+    """Build the task of a trained fold from its config.yaml, without weights; raise DataError where it is missing."""
+    path = folder / CONFIG
     if not path.exists():
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
     config = read_yaml(path)
@@ -100,28 +112,23 @@ def trained_task(folder: Path) -> Task:
 
 
 def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig | None = None) -> Predictor:
-    """Read a fold's weights.safetensors and config.yaml.
+    """Load a trained fold.
 
     Args:
-        folder: of the trained fold.
-        device: where the model goes, in the memory layout that it was trained in.
-        present: gives the settings of predict, evaluate and submit; None leaves those of the training.
+        folder: with weights.safetensors and config.yaml.
+        device: for the model, in the memory layout that it was trained in.
+        present: gives the sections predict, evaluate and submit; None keeps those of the training.
 
     Raises:
         DataError: a file is missing, or is another version's.
     """
     task = trained_task(folder)
     model = task.build_model()
-    weights = folder / "weights.safetensors"
-    with reading(weights):
-        model.load_state_dict(load_file(weights))
+    with reading(folder / WEIGHTS):
+        model.load_state_dict(load_file(folder / WEIGHTS))
     if present is not None:
         sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}
         task.settings = task.settings.model_copy(update=sections)
-    decoding = read_yaml(folder / "config.yaml").get("decoding", {})
+    decoding = read_yaml(folder / CONFIG).get("decoding", {})
     model = model.to(device).to(memory_format=torch.channels_last)
     return Predictor(task, model.eval(), Decoding.recorded(decoding))
-
-
-def _size(image: np.ndarray) -> tuple[int, int]:
-    return image.shape[1], image.shape[0]

@@ -1,8 +1,7 @@
-"""Keep what was trained, and what was made of it, in runs/TASK/FINGERPRINT/, where no command of DVC removes anything.
+"""Read and write trained folds in runs/TASK/FINGERPRINT/, where no command of DVC removes them.
 
-DVC removes the outputs of tasks that are not active (`dvc exp run`), and overwrites those of others. The folder of a
-model holds config.yaml, fold0/ and so on; that of a training also run.json and copies of its results. While a fold is
-trained, its folder holds the checkpoint; once it is trained, fold.json with the SHA-256 of its files.
+The folder of a model holds config.yaml and its folds; that of a training also run.json and copies of its results.
+The folder of a fold holds a checkpoint while it is trained, then fold.json with the SHA-256 of its files.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,7 @@ RECORD = "fold.json"
 
 
 def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:
-    """Write the files of a trained fold, which `publish_fold` must follow.
+    """Write the files of a trained fold; call `publish_fold` afterwards.
 
     Args:
         folder: runs/TASK/FINGERPRINT/foldN.
@@ -39,7 +38,7 @@ def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:
 
 
 def publish_fold(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Add to what run.json says of a fold the "sha256" of its files, by name; write and return that record."""
+    """Write fold.json: the fold's record of run.json with "sha256" of its files by name; return that record."""
     record = {**record, "sha256": {file: sha256_of(folder / file) for file in FILES}}
     write_json(folder / RECORD, {**record, "checksum": fingerprint(record)})
     return record
@@ -79,7 +78,7 @@ def damaged_files(folder: Path, record: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def locked_runs(folders: Iterable[Path]) -> Iterator[None]:
-    """Hold the folders of some models, so that experiments that run side by side don't train the same one twice."""
+    """Lock the folders of models, so that parallel experiments don't train the same one twice."""
     with ExitStack() as stack:
         for folder in sorted(set(folders)):
             folder.mkdir(parents=True, exist_ok=True)
@@ -94,12 +93,7 @@ def locked_runs(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def copy_results(paths: Paths, files: dict[str, Path]) -> None:
-    """Copy results of the present training to its folder of runs/; nothing where models/TASK doesn't say which that is.
-
-    Args:
-        paths: of the task.
-        files: by name in runs/TASK/FINGERPRINT.
-    """
+    """Copy result files, by name, to the folder of the present training in runs/; do nothing without run.json."""
     try:
         training = str(read_json(paths.models / "run.json")["training"])
     except DataError:

@@ -78,7 +78,7 @@ def headline(reader: Reader) -> Headline:
     head = metrics.get("headline", {})
     if "value" not in head:
         return Headline(blocks=(missing_stage("evaluate", reader.task.name, "Nothing has been measured"),))
-    name, subset = str(head.get("name", "score")), str(head.get("on", "oof"))
+    name, subset = str(head.get("name", "score")), str(head.get("subset", "oof"))
     low, high = as_number(head.get("low")), as_number(head.get("high"))
     details = []
     if low is not None and high is not None:
@@ -110,7 +110,7 @@ def evaluation(reader: Reader) -> Section:
     blocks.extend(_drawn_names(reader.json(reader.paths.audit / "summary.json").get("classes")))
     blocks.extend(overall_table(metrics, reader))
     for subset, title in SUBSETS.items():
-        values, in_headline = metrics.get(subset, {}), subset == metrics.get("headline", {}).get("on")
+        values, in_headline = metrics.get(subset, {}), subset == metrics.get("headline", {}).get("subset")
         tables = [*([] if in_headline else class_tables(values, leading=True)), *class_tables(values, leading=False)]
         if tables:
             blocks.append(Details(f"{'More by class' if in_headline else 'By class'}, {title}", tables))

@@ -1,1 +1,1 @@
-"""The nine stages, one module each, named as in dvc.yaml; the only code that knows pipeline paths."""
+"""The nine stages of the pipeline and `fingerprint`, one module each, named as in dvc.yaml."""

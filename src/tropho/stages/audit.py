@@ -1,4 +1,4 @@
-"""Stage 2, audit: one clean table whatever the format, and a list of what is wrong."""
+"""Audit: read labels of any format into clean tables, and list what is wrong."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from tropho.paths import Paths
 
 
 def run(settings: TaskConfig, root: Path) -> AuditResult:
-    """Audit root/data/raw/TASK; write tables, summary and figures to root/data/audit/TASK; say the gist.
+    """Audit data/raw/TASK; write tables, summary and figures to data/audit/TASK, and print the notes.
 
     Raises:
-        UsageError, DataError: as `audit`; also, when all is written, if no training image can be used.
+        UsageError, DataError: as `audit`; also, once all is written, if no training image can be used.
     """
     paths = Paths(root, settings.name)
     result = audit(settings, paths.raw, root)

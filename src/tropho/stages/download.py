@@ -1,4 +1,4 @@
-"""Stage 1, download: the task's files, as published, into data/raw/TASK."""
+"""Download: fetch the task's files, as published."""
 
 from pathlib import Path
 from typing import Any
@@ -8,5 +8,5 @@ from tropho.data.sources import fetch
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Fetch into root/data/raw/TASK, whole or not at all; return the provenance that lies there too."""
+    """Fetch into data/raw/TASK, whole or not at all; return the provenance that is written there too."""
     return fetch(settings, root / "data" / "raw" / settings.name, root)

@@ -1,6 +1,6 @@
-"""Evaluate: out-of-fold predictions, test predictions, every metric and figure for them."""
+"""Evaluate: predict out of fold and the test set, fit post-processing, compute every metric and plot."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,23 +8,20 @@ import pandas as pd
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, read_task_data, rows_of
-from tropho.evaluation.cross_fit import cross_fit_postprocess
+from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members
 from tropho.evaluation.evaluator import Evaluator, build_evaluator
-from tropho.evaluation.fit_members import fit_members
-from tropho.evaluation.leaks import find_leaks
+from tropho.evaluation.fusion_search import describe_gains
 from tropho.evaluation.manifest import write_manifest
-from tropho.evaluation.paired_gain import describe_gains
 from tropho.evaluation.register_ensemble import register_models
 from tropho.evaluation.results_writer import ResultsWriter
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
-from tropho.inference.ensemble_members import EnsembleMember, load_members, of_images, out_of_fold
-from tropho.inference.fuse_members import fuse_members, member_rows
+from tropho.inference.ensemble_members import EnsembleMember, load_members, predict_oof, predict_test
+from tropho.inference.fuse_members import fuse_members, member_table
 from tropho.inference.trained_folds import copy_results
 from tropho.metrics.class_keys import ascii_names
 from tropho.paths import Paths
-from tropho.plots import format_numbers
 from tropho.plots.galleries import label_issue_gallery
 from tropho.tables import LABEL_ISSUES, write_table
 from tropho.tasks.base import Task
@@ -32,188 +29,161 @@ from tropho.tracking import Run, open_tracker
 from tropho.training.trainer import make_accelerator
 
 
-def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Evaluate the trained folds into reports/T/evaluate; returns what metrics.json says.
+@dataclass(frozen=True)
+class _Predictions:
+    """Raw predictions of the ensemble.
 
-    Of several processes all predict, and the first alone measures and writes; the others return nothing.
+    Attributes:
+        members: the ensemble, the task's own model first.
+        data: images and folds.
+        oof_gt, test_gt: of the predicted images.
+        oof, test: stacked raw tables; None without test images.
+        params: result of `fit_members`.
+        groups: of the out-of-fold images, indexed by image_id.
+    """
+
+    members: list[EnsembleMember]
+    data: TaskData
+    oof_gt: GroundTruth
+    oof: pd.DataFrame
+    test_gt: GroundTruth
+    test: pd.DataFrame | None
+    params: dict[str, Any]
+    groups: pd.Series
+
+
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
+    """Evaluate the trained folds into reports/T/evaluate.
+
+    Of several processes all predict, and the first alone computes and writes.
+
+    Returns: content of metrics.json; {} on the other processes.
     """
     paths = Paths(root, settings.name)
     data = read_task_data(paths)
     record = read_json(paths.models / "run.json")
     accelerator = make_accelerator(settings.train)
     members = load_members(settings, paths, record, data, accelerator.device)
-    base = members[0]
-    reader = ImageReader(paths.raw, data.decoding)
-    task, evaluator = base.task, build_evaluator(base.task)
-    oof = out_of_fold(members, accelerator)
-    oof_truth = data.gt.subset([each for number in base.folds for each in data.folds[number]])
-    test_truth = data.gt.subset(data.test_ids if settings.evaluate.score_test else [])
-
-    groups = oof_truth.images.set_index("image_id")["group"]
-    fitted = fit_members(evaluator, oof_truth, oof, groups)
-    seen = of_images(members, test_truth, accelerator, fitted) if len(test_truth.images) else None
+    evaluator = build_evaluator(members[0].task)
+    oof_gt = data.gt.subset([image_id for fold in members[0].folds for image_id in data.folds[fold]])
+    test_gt = data.gt.subset(data.test_ids if settings.evaluate.score_test else [])
+    oof = predict_oof(members, accelerator)
+    groups = oof_gt.images.set_index("image_id")["group"]
+    params = fit_members(evaluator, oof_gt, oof, groups)
+    test = predict_test(members, test_gt, accelerator, params) if len(test_gt.images) else None
     if not accelerator.is_main_process:
         return {}
-
+    predictions = _Predictions(members, data, oof_gt, oof, test_gt, test, params, groups)
+    reader = ImageReader(paths.raw, data.decoding)
+    names = ascii_names([*data.classes, *filter(None, [settings.audit.negative])])
     with atomic_folder(paths.evaluate) as folder, naming(data.classes):
-        write_json(folder / "postprocess.json", without_nan(fitted))
         write_manifest(folder, record, settings)
-        finished = cross_fit_postprocess(evaluator, oof_truth, oof, groups)
-        raw = fuse_members(task, oof, fitted)
-        write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
-        write_table(finished, folder / "oof_postprocessed.parquet")
-        _write_suspects(evaluator, oof_truth, finished, reader, folder)
-        thresholds = evaluator.thresholds(oof_truth, finished)
-        write_json(folder / "thresholds.json", thresholds)
-        first, model = next(iter(base.folds.items()))
-        judged = ResultsWriter(evaluator, thresholds, reader, folder)
-        judged.add("oof", oof_truth, finished, raw)
-        judged.notes["oof"] += describe_gains(fitted)
-        judged.draw("oof", oof_truth, finished, raw)
-        judged.explain("oof", model.model, data.train_val(first)[1], finished, base.data.cache)
-        judged.metrics["folds"] = {
-            f"fold{number}": {task.primary_metric: _score(task, data.train_val(number)[1], finished)}
-            for number in base.folds
-        }
-        if len(members) > 1:
-            judged.metrics["members"] = _write_members(members, oof, oof_truth, folder)
-            judged.notes["oof"].append(_members_note(task, judged, fitted))
-        if seen is not None:
-            test = fuse_members(task, seen, fitted)
-            write_table(test, folder / "test.parquet")
-            _judge_test(judged, base, test_truth, task.postprocess(test, fitted, test_truth.ignore_classes), test)
-        _add_leakage(judged, data, base.folds)
-        metrics = {"headline": judged.headline(), **judged.metrics}
-        names = ascii_names([*data.classes, *filter(None, [settings.audit.negative])])
-        judged.notes["oof"] += _renamed_note(names)
+        results = _write_results(evaluator, predictions, reader, folder)
+        results.notes["oof"] += _renamed_note(names)
+        metrics = {"headline": results.headline(), **results.metrics}
         write_json(folder / "metrics.json", without_nan(metrics))
-        write_json(folder / "notes.json", judged.notes)
-    _write_shown(metrics, paths)
+        write_json(folder / "notes.json", results.notes)
+    _write_dvc_metrics(metrics, paths)
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
-        _track(tracked, _tracked(metrics, names), paths.evaluate)
-        register_models(tracked, settings, paths, data, record, fitted)
+        _track(tracked, _tracked_metrics(metrics, names), paths.evaluate)
+        register_models(tracked, settings, paths, data, record, params)
     return metrics
 
 
-def _write_shown(metrics: dict[str, Any], paths: Paths) -> None:
-    """Write metrics/T.json, for `dvc metrics show`: the score with its 95 % interval, and that out of fold."""
+def _write_results(evaluator: Evaluator, predictions: _Predictions, reader: ImageReader, folder: Path) -> ResultsWriter:
+    """Write predictions, thresholds, label issues, tables and plots; return the metrics and notes."""
+    task, members, gt, params = evaluator.task, predictions.members, predictions.oof_gt, predictions.params
+    base, data = members[0], predictions.data
+    write_json(folder / "postprocess.json", without_nan(params))
+    oof = cross_fit_postprocess(evaluator, gt, predictions.oof, predictions.groups)
+    raw = fuse_members(task, predictions.oof, params)
+    write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
+    write_table(oof, folder / "oof_postprocessed.parquet")
+    _write_label_issues(evaluator, gt, oof, reader, folder)
+    thresholds = evaluator.thresholds(gt, oof)
+    write_json(folder / "thresholds.json", thresholds)
+    results = ResultsWriter(evaluator, thresholds, reader, folder)
+    results.add("oof", gt, oof, raw)
+    results.notes["oof"] += describe_gains(params)
+    results.plot("oof", gt, oof, raw)
+    fold, predictor = next(iter(base.folds.items()))
+    results.plot_heat_maps("oof", predictor.model, data.train_val(fold)[1], oof, base.data.cache)
+    results.metrics["folds"] = {
+        f"fold{fold}": {task.primary_metric: _score(task, data.train_val(fold)[1], oof)} for fold in base.folds
+    }
+    if len(members) > 1:
+        results.add_members(_write_members(members, predictions.oof, gt, folder), params)
+    if predictions.test is not None:
+        _write_test(results, base, predictions.test_gt, fuse_members(task, predictions.test, params), params)
+    results.add_leaks(data, base.folds)
+    return results
+
+
+def _write_test(
+    results: ResultsWriter, base: EnsembleMember, gt: GroundTruth, raw: pd.DataFrame, params: dict[str, Any]
+) -> None:
+    """Write raw test predictions, score those of images with a label, and plot all."""
+    write_table(raw, results.folder / "test.parquet")
+    predictions, labelled = base.task.postprocess(raw, params, gt.ignore_classes), gt.with_labels()
+    if len(labelled.images):
+        model = next(iter(base.folds.values())).model
+        results.add("test", labelled, predictions, raw)
+        results.plot_heat_maps("test", model, labelled, predictions, base.data.cache)
+    results.plot("test", gt, predictions, raw)
+
+
+def _write_label_issues(
+    evaluator: Evaluator, gt: GroundTruth, predictions: pd.DataFrame, reader: ImageReader, folder: Path
+) -> None:
+    issues = evaluator.label_issues(gt, predictions)
+    write_table(issues, folder / "label_issues.csv", LABEL_ISSUES)
+    n_images = evaluator.task.settings.evaluate.gallery_images
+    label_issue_gallery(issues, gt.images, gt.boxes, reader, folder / "label_issues.png", n_images)
+
+
+def _write_members(
+    members: list[EnsembleMember], oof: pd.DataFrame, gt: GroundTruth, folder: Path
+) -> dict[str, dict[str, float]]:
+    """Write each member's raw out-of-fold predictions; return {member: {its primary metric: score}}."""
+    scores = {}
+    for member in members:
+        raw = member_table(member.task, oof, member.name)
+        write_table(raw, folder / "members" / f"{member.name}.parquet")
+        predictions = member.task.postprocess(raw, ignore_classes=gt.ignore_classes)
+        scores[member.name] = {member.task.primary_metric: _score(member.task, gt, predictions)}
+    return scores
+
+
+def _score(task: Task, gt: GroundTruth, predictions: pd.DataFrame) -> float:
+    return task.score(gt, rows_of(gt, predictions))
+
+
+def _write_dvc_metrics(metrics: dict[str, Any], paths: Paths) -> None:
+    """Write metrics/T.json for `dvc metrics show`: the score with its 95 % interval, and that out of fold."""
     headline = metrics["headline"]
     score = {"score": headline["value"], "low": headline["low"], "high": headline["high"]}
     write_json(paths.metrics, without_nan({**score, "out_of_fold": metrics["oof"][headline["name"]]}))
     copy_results(paths, {"metrics.json": paths.evaluate / "metrics.json"})
 
 
-def _judge_test(
-    judged: ResultsWriter, base: EnsembleMember, truth: GroundTruth, finished: pd.DataFrame, raw: pd.DataFrame
-) -> None:
-    """Measure and explain the predictions for test images that have a label, and draw those for all."""
-    known = truth.with_labels()
-    if len(known.images):
-        first = next(iter(base.folds.values()))
-        judged.add("test", known, finished, raw)
-        judged.explain("test", first.model, known, finished, base.data.cache)
-    judged.draw("test", truth, finished, raw)
-
-
-def _write_suspects(
-    evaluator: Evaluator, truth: GroundTruth, finished: pd.DataFrame, reader: ImageReader, folder: Path
-) -> None:
-    """Rank the labels that out-of-fold predictions contradict, and picture the first."""
-    suspects = evaluator.label_issues(truth, finished)
-    write_table(suspects, folder / "label_issues.csv", LABEL_ISSUES)
-    most = evaluator.task.settings.evaluate.gallery_images
-    label_issue_gallery(suspects, truth.images, truth.boxes, reader, folder / "label_issues.png", most)
-
-
-def _add_leakage(judged: ResultsWriter, data: TaskData, folds: Iterable[int]) -> None:
-    """Note what judged images share with those that were trained on; judge the test again without those that do.
-
-    `folds` are the trained ones: an image of the only one was seen by no model.
-    """
-    images, dealt = data.gt.images, data.folds
-    learned = {number: set(data.train_val(number)[0].images["image_id"]) for number in folds}
-    shared = [len(find_leaks(images, dealt[number], seen)) for number, seen in learned.items()]
-    _note(judged, "oof", sum(shared), sum(len(dealt[number]) for number in learned), "out-of-fold")
-    if "test" not in judged.metrics:
-        return
-    truth, finished, unfinished = judged.seen["test"]
-    test = list(truth.images["image_id"])
-    leaking = set(find_leaks(images, test, set().union(*learned.values())))
-    judged.metrics["test_leaks"] = {"images": len(leaking), "of": len(test)}
-    _note(judged, "test", len(leaking), len(test), "test")
-    if 0 < len(leaking) < len(test):
-        judged.add(
-            "test_without_leaks", truth.subset([each for each in test if each not in leaking]), finished, unfinished
-        )
-
-
-def _note(judged: ResultsWriter, subset: str, shared: int, count: int, what: str) -> None:
-    if shared:
-        judged.notes[subset].insert(
-            0,
-            f"{shared:,} of {count:,} {what} images share their patient, slide or picture (group or duplicate) with "
-            "images that a model judging them was trained on, so this score flatters.",
-        )
-
-
-def _write_members(
-    members: list[EnsembleMember], oof: pd.DataFrame, truth: GroundTruth, folder: Path
-) -> dict[str, Any]:
-    """Keep each member's raw out-of-fold predictions; their scores, each alone and by its own measure."""
-    scores = {}
-    for member in members:
-        alone = member_rows(member.task, oof, member.name)
-        write_table(alone, folder / "members" / f"{member.name}.parquet")
-        finished = member.task.postprocess(alone, ignore_classes=truth.ignore_classes)
-        scores[member.name] = {member.task.primary_metric: _score(member.task, truth, finished)}
-    return scores
-
-
-def _members_note(task: Task, judged: ResultsWriter, fitted: dict[str, Any]) -> str:
-    """What the ensemble makes of its members' scores."""
-    name = task.primary_metric
-    alone = ", ".join(
-        f"{member} {format_numbers.score(value)}{'' if measure == name else f' ({measure})'}"
-        for member, score in judged.metrics["members"].items()
-        for measure, value in score.items()
-    )
-    weights = ", ".join(f"{member} {_weight(weight)}" for member, weight in fitted.get("weights", {}).items())
-    how = f" with the weights {weights}" if weights else ""
-    together = f"together {format_numbers.score(judged.metrics['oof'][name])}{how}"
-    return (
-        f"Members out of fold, each alone and before anything is learned from these predictions: {alone}; {together}."
-    )
-
-
 def _renamed_note(names: dict[str, str]) -> list[str]:
-    """Which classes MLflow knows by another name."""
-    told = [f"'{name}' is '{other}'" for name, other in names.items() if name != other]
-    return [f"MLflow takes plain letters alone: in the names of its metrics, {', '.join(told)}."] if told else []
+    """Say which classes MLflow knows by another name."""
+    renamed = [f"'{name}' is '{other}'" for name, other in names.items() if name != other]
+    return [f"MLflow takes plain letters alone: in the names of its metrics, {', '.join(renamed)}."] if renamed else []
 
 
-def _tracked(metrics: dict[str, Any], names: dict[str, str]) -> dict[str, float | None]:
-    """The metrics of each set of images as MLflow names them."""
-    found = {}
+def _tracked_metrics(metrics: dict[str, Any], names: dict[str, str]) -> dict[str, float | None]:
+    """Name the metrics of each subset as MLflow does: `subset/metric/class`."""
+    tracked = {}
     for subset in ("oof", "test", "test_without_leaks"):
         for key, value in metrics.get(subset, {}).items():
             metric, slash, name = key.partition("/")
-            found[f"{subset}/{metric}{slash}{names.get(name, name)}"] = value
-    return found
-
-
-def _weight(weight: float | dict[str, float]) -> str:
-    """For all classes, or by class."""
-    if isinstance(weight, dict):
-        return "(" + ", ".join(f"{label} {each:.2f}" for label, each in weight.items()) + ")"
-    return f"{weight:.2f}"
-
-
-def _score(task: Task, truth: GroundTruth, predictions: pd.DataFrame) -> float:
-    return task.score(truth, rows_of(truth, predictions))
+            tracked[f"{subset}/{metric}{slash}{names.get(name, name)}"] = value
+    return tracked
 
 
 def _track(run: Run, metrics: dict[str, float | None], folder: Path) -> None:
-    """Add the results to the run of the training that they are of."""
+    """Add the results to the run of the training."""
     run.log_metrics(metrics)
     run.log_artifact(folder / "metrics.json", "evaluate")
     run.log_artifact(folder / "tables", "evaluate/tables")

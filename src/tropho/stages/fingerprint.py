@@ -1,7 +1,4 @@
-"""Before stage 1: notice changed files at the source, so that `dvc repro` fetches them again and skips the rest.
-
-DVC runs this at every `dvc repro`. What it writes changes with the bytes at the source, and then alone.
-"""
+"""Fingerprint: hash the files that the user placed, so that `dvc repro` fetches them again only where they changed."""
 
 from pathlib import Path
 from typing import Any
@@ -15,35 +12,37 @@ from tropho.paths import Paths
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Write root/data/fingerprints/TASK.json: the number of files that the user placed, and their hash.
+    """Write data/fingerprints/TASK.json: the number and hash of the files that the user placed.
 
-    Sources without such files have settings alone, which DVC watches. Where the files can't be reached, as from
-    the folder of a DVC experiment, what was noted before stays, and with it data/raw/TASK.
+    Sources without such files have settings alone. Where the files can't be reached, as from the folder of a DVC
+    experiment, the last fingerprint stays.
+
+    Returns: source and path of the settings, and where the user placed files, "files" and "hash".
 
     Raises:
-        UsageError, DataError: if the files can't be copied as they lie.
+        UsageError, DataError: the files can't be copied as they are.
     """
     paths = Paths(root, settings.name)
-    noted = _read(paths.fingerprint)
-    found: dict[str, Any] = {"source": settings.download.source, "path": settings.download.path}
+    last = _read(paths.fingerprint)
+    new: dict[str, Any] = {"source": settings.download.source, "path": settings.download.path}
     place = placed_files(settings, root)
     if place is not None:
         known = _read(paths.stamps)
         stamps = stamp_files(place, known, paths.raw)
-        same_place = {key: noted.get(key) for key in found} == found
-        if not stamps and same_place and noted.get("files"):
+        same_place = {key: last.get(key) for key in new} == new
+        if not stamps and same_place and last.get("files"):
             info(f"No files are at {place}; data/raw/{settings.name} stays as it was fetched from there.")
-            return noted
+            return last
         if stamps != known:
             write_json(paths.stamps, stamps)
-        found |= {"files": len(stamps), "hash": digest(stamps)}
-    if found != noted:
-        write_json(paths.fingerprint, found)
-    return found
+        new |= {"files": len(stamps), "hash": digest(stamps)}
+    if new != last:
+        write_json(paths.fingerprint, new)
+    return new
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where the file is absent or damaged, as both can be written anew."""
+    """Read a JSON object; {} where the file is missing or damaged, since it is written anew."""
     try:
         value = read_json(path)
     except DataError:

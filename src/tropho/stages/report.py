@@ -1,4 +1,4 @@
-"""Report: the page that a person opens, from everything that the stages before left behind."""
+"""Report: write one page from the files of all other stages."""
 
 from pathlib import Path
 

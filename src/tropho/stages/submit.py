@@ -1,6 +1,7 @@
-"""Submit: the file that a leaderboard accepts, checked, and entered in the ledger with where it came from."""
+"""Submit: write the submission of the test predictions, check it, and log where it came from."""
 
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tropho.paths import Paths
 from tropho.submission.box_frame import to_stored_frame
 from tropho.submission.format_check import NEGATIVE, check_submission
 from tropho.submission.layout import write_submission
+from tropho.submission.layout_types import Row
 from tropho.submission.submission_log import append, keep_file
 from tropho.submission.target import Target, target_of
 from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
@@ -26,11 +28,23 @@ from tropho.tracking import code_version, open_tracker
 from tropho.tracking.provenance import stages_lock
 
 BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
-FIRST = 5  # names of images in messages
+MAX_NAMES = 5
+"""Images that a message names."""
+
+
+@dataclass(frozen=True)
+class _TestImages:
+    """Tables of the audit and the split, and the images to submit; none where `evaluate.score_test` is false."""
+
+    images: pd.DataFrame
+    splits: pd.DataFrame
+    ids: list[str]
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Write submissions/T.csv from the test predictions, check it, and return its record.
+    """Write submissions/T.csv from the test predictions, and its record beside it.
+
+    Returns: the record.
 
     Raises:
         DataError: models or settings have changed since they were evaluated, or the file would be refused.
@@ -39,115 +53,125 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     record = read_json(paths.models / "run.json")
     check_manifest(paths, record, settings)
     task = trained_task(paths.models / f"fold{record['folds'][0]['fold']}")
-    images = read_table(paths.audit / "images.csv", IMAGES)
-    splits = read_table(paths.splits, SPLITS)
-    held_back = not settings.evaluate.score_test
-    image_ids = [] if held_back else _test_ids(images, splits)
-    left_out = GroundTruth(images, empty(BOXES)).ignore_classes
     target = target_of(paths, settings, task.classes)
-    predictions = _submission(task, paths.evaluate, image_ids, left_out)
-    if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
-        predictions, images = to_stored_frame(predictions, images, paths.raw)
-    rows = [] if held_back else target.rows(image_ids)
-    table = target.layout.fill(predictions, rows)
-    write_submission(table, target.layout, paths.submission)
-    checked = target.followed is not None and not held_back
+    has_rows = settings.evaluate.score_test
+    images, splits = read_table(paths.audit / "images.csv", IMAGES), read_table(paths.splits, SPLITS)
+    test = _TestImages(images, splits, submitted_ids(images, splits) if has_rows else [])
+    rows = target.rows(test.ids) if has_rows else []
+    n_rows, images = _write(task, target, test, rows, paths)
+    checked = target.followed is not None and has_rows
     if checked:
-        _refuse_faults(paths.submission, target, images, settings.audit.negative or NEGATIVE)
+        _check(paths.submission, target, images, settings.audit.negative or NEGATIVE)
     else:
-        info(_why_unchecked(target, held_back))
-    not_predicted = {} if held_back else _not_predicted(images, splits, image_ids, target)
-    if not_predicted:
-        info(_sentence(not_predicted))
+        info(_why_unchecked(target, has_rows))
+    unpredicted = _unpredicted(test, target) if has_rows else {}
+    if unpredicted:
+        info(_unpredicted_sentence(unpredicted))
     metrics = read_json(paths.evaluate / "metrics.json")
-    score = {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]}
     summary = {
         "task": settings.name,
         "file": paths.submission.name,
-        "rows": len(table),
+        "rows": n_rows,
         "images": len(rows),
-        "not_predicted": not_predicted,
+        "not_predicted": unpredicted,
         "checked": checked,
         "sha256": sha256_of(paths.submission),
-        "score": score,
+        "score": {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]},
         "run_id": record["run_id"],
         "folds": [fold["fold"] for fold in record["folds"]],
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         "stages_lock": stages_lock(root, settings.name, BEFORE),
         **code_version(root),
     }
-    write_json(paths.submission.with_suffix(".json"), summary)
-    _enter(paths, summary, held_back)
-    copy_results(paths, {"submission.csv": paths.submission, "submission.json": paths.submission.with_suffix(".json")})
-    with open_tracker(root).run(f"train {settings.name}", settings.name, run_id=record["run_id"]) as tracked:
-        tracked.log_artifact(paths.submission, "submission")
-        tracked.set_tags({"submission_sha256": summary["sha256"]})
+    _publish(paths, summary, has_rows)
     return summary
 
 
-def _why_unchecked(target: Target, held_back: bool) -> str:
-    """Say why no sample submission was held against the file."""
-    if held_back:
-        return "evaluate.score_test is false: the submission has no rows."
-    if target.sample is not None:
-        return f"The submission does not follow {target.sample.path}: {target.layout.problem}."
-    return "There is no sample submission to check the submission against."
-
-
-def _enter(paths: Paths, summary: dict[str, Any], held_back: bool) -> None:
-    """Keep a copy of the file and add it to the log of submissions."""
-    if not held_back:
+def _publish(paths: Paths, summary: dict[str, Any], has_rows: bool) -> None:
+    """Write the record, keep a copy of the file, and log the submission here and on MLflow."""
+    record_json = paths.submission.with_suffix(".json")
+    write_json(record_json, summary)
+    if has_rows:
         keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
     entry = {**summary, "score_name": summary["score"]["name"], "score": summary["score"]["oof"]}
-    append(paths.ledger, paths.ledger_copy, None if held_back else entry)
+    append(paths.ledger, paths.ledger_copy, entry if has_rows else None)
+    copy_results(paths, {"submission.csv": paths.submission, "submission.json": record_json})
+    with open_tracker(paths.root).run(f"train {paths.task}", paths.task, run_id=summary["run_id"]) as tracked:
+        tracked.log_artifact(paths.submission, "submission")
+        tracked.set_tags({"submission_sha256": summary["sha256"]})
 
 
-def _test_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
-    """Every published test image, readable or not; where none is published, those that split held out."""
+def submitted_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
+    """List every published test image, readable or not; where none is published, those that split held out."""
     published = images.loc[images["subset"] == "test", "image_id"]
     return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
 
 
-def _submission(task: Task, evaluated: Path, image_ids: list[str], ignore_classes: pd.Series | None) -> pd.DataFrame:
-    """The task's submission of these images, with confidences rounded; without rows if there are no test images."""
-    if (evaluated / "test.parquet").exists():
-        table = read_parquet(evaluated / "test.parquet")
+def _write(task: Task, target: Target, test: _TestImages, rows: list[Row], paths: Paths) -> tuple[int, pd.DataFrame]:
+    """Write the submission in the target's layout; return its number of rows, and tables.IMAGES in its box frame."""
+    images = test.images
+    predictions = submission_rows(task, paths.evaluate, test.ids, GroundTruth(images, empty(BOXES)).ignore_classes)
+    if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
+        predictions, images = to_stored_frame(predictions, images, paths.raw)
+    table = target.layout.fill(predictions, rows)
+    write_submission(table, target.layout, paths.submission)
+    return len(table), images
+
+
+def submission_rows(task: Task, evaluate: Path, image_ids: list[str], ignore_classes: pd.Series | None) -> pd.DataFrame:
+    """Post-process the raw test predictions, round scores, and convert them to rows of a submission.
+
+    Args:
+        task: of the predictions.
+        evaluate: folder of test.parquet; without that file, there are no test images.
+        image_ids: to submit.
+        ignore_classes: as for `Task.postprocess`.
+    """
+    if (evaluate / "test.parquet").exists():
+        raw = read_parquet(evaluate / "test.parquet")
     else:
-        table = read_parquet(evaluated / "oof.parquet").drop(columns="fold").iloc[:0]
-    finished = task.postprocess(table, read_json(evaluated / "postprocess.json"), ignore_classes)
-    numbers = [name for name in finished.columns if name == "score" or name.startswith("p_")]
-    return task.to_submission(finished.round(dict.fromkeys(numbers, DECIMALS)), image_ids)
+        raw = read_parquet(evaluate / "oof.parquet").drop(columns="fold").iloc[:0]
+    predictions = task.postprocess(raw, read_json(evaluate / "postprocess.json"), ignore_classes)
+    scores = [name for name in predictions.columns if name == "score" or name.startswith("p_")]
+    return task.to_submission(predictions.round(dict.fromkeys(scores, DECIMALS)), image_ids)
 
 
-def _refuse_faults(submission: Path, target: Target, images: pd.DataFrame, negative: str) -> None:
+def _check(submission: Path, target: Target, images: pd.DataFrame, negative: str) -> None:
     assert target.sample is not None
     faults = check_submission(submission, target.sample, target.sizes(images), negative, target.layout.labels)
     if faults:
         raise DataError(f"{submission} would be refused: {faults[0]} ({len(faults)} faults in all).")
 
 
-def _not_predicted(
-    images: pd.DataFrame, splits: pd.DataFrame, image_ids: list[str], target: Target
-) -> dict[str, dict[str, Any]]:
-    """Test images that no model has looked at: {status: {"images": how many, "first": a few}}.
+def _why_unchecked(target: Target, has_rows: bool) -> str:
+    if not has_rows:
+        return "evaluate.score_test is false: the submission has no rows."
+    if target.sample is not None:
+        return f"The submission does not follow {target.sample.path}: {target.layout.problem}."
+    return "There is no sample submission to check the submission against."
 
-    The status is tables.IMAGES', or "no test image" for what the sample alone names.
+
+def _unpredicted(test: _TestImages, target: Target) -> dict[str, dict[str, Any]]:
+    """Count the test images without a prediction: {status: {"images": number, "first": some names}}.
+
+    The status is that of tables.IMAGES, or "no test image" for what the sample alone names.
     """
-    looked_at = set(splits.loc[splits["subset"] == "test", "image_id"])
-    statuses = images.set_index("image_id")["status"].loc[[each for each in image_ids if each not in looked_at]]
+    predicted = set(test.splits.loc[test.splits["subset"] == "test", "image_id"])
+    status = test.images.set_index("image_id")["status"]
+    status = status.loc[[image_id for image_id in test.ids if image_id not in predicted]]
     names: dict[str, list[str]] = {}
-    for image_id, status in statuses.items():
-        names.setdefault(str(status), []).append(str(image_id))
+    for image_id, reason in status.items():
+        names.setdefault(str(reason), []).append(str(image_id))
     if target.followed is not None:
-        strange = [each for each in target.followed.ids if each not in target.matches.images]
-        names |= {"no test image": strange} if strange else {}
-    return {status: {"images": len(each), "first": each[:FIRST]} for status, each in names.items()}
+        unknown = [image_id for image_id in target.followed.ids if image_id not in target.matches.images]
+        names |= {"no test image": unknown} if unknown else {}
+    return {reason: {"images": len(ids), "first": ids[:MAX_NAMES]} for reason, ids in names.items()}
 
 
-def _sentence(not_predicted: dict[str, dict[str, Any]]) -> str:
-    total = sum(each["images"] for each in not_predicted.values())
+def _unpredicted_sentence(unpredicted: dict[str, dict[str, Any]]) -> str:
+    total = sum(group["images"] for group in unpredicted.values())
     parts = [
-        f"{each['images']:,} {status}: {', '.join(each['first'])}{', ...' if each['images'] > FIRST else ''}"
-        for status, each in not_predicted.items()
+        f"{group['images']:,} {reason}: {', '.join(group['first'])}{', ...' if group['images'] > MAX_NAMES else ''}"
+        for reason, group in unpredicted.items()
     ]
-    return f"Test images that were not looked at, and whose rows say nothing: {total:,} ({'; '.join(parts)})."
+    return f"Test images without a prediction, whose rows hold no information: {total:,} ({'; '.join(parts)})."

@@ -1,4 +1,4 @@
-"""Train: one model a fold and member of the ensemble, resumable, with its history and its run on MLflow."""
+"""Train: one model a fold and ensemble member, resumable, tracked on MLflow."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import UsageError
 from tropho.files import atomic_folder, copy_file, fingerprint, sha256_of, without_nan, write_json, write_text
-from tropho.inference.ensemble_members import CONFIG
+from tropho.inference.predictor import CONFIG
 from tropho.inference.trained_folds import (
     FILES,
     HISTORY,
@@ -38,68 +38,18 @@ from tropho.training.fingerprint import fitted_settings, training_fingerprint, t
 from tropho.training.trainer import fit, make_accelerator, this_process
 
 
-def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Train the folds and members that the settings ask for into models/T; returns what run.json says.
-
-    Folds that runs/T holds, trained on the same data by the same settings and code, are taken from there.
-    """
-    paths = Paths(root, settings.name)
-    data = read_task_data(paths)
-    models = [_model(name, own, data, paths) for name, own in member_settings(tuned(settings, paths)).items()]
-    _check_machine(models)
-    processes = this_process()
-    with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
-        processes.wait_for_everyone()
-        models = [replace(model, published=model.read_published()) for model in models]
-        summary = _train_models(models, settings, paths)
-        processes.wait_for_everyone()
-    return summary
-
-
-def _train_models(models: "list[_Model]", settings: TaskConfig, paths: Paths) -> dict[str, Any]:
-    """Train what is not published yet, in one tracked run, and lay models/T; returns what run.json says."""
-    base, *others = models
-    training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
-    numbers = fold_numbers(base.settings, base.data)
-    # Kept when all is done: a training that is asked for again is the same run.
-    record = RunIds(paths.runs / training / f"mlflow-{len(numbers)}.json")
-    with open_tracker(paths.root).run(
-        f"train {settings.name}", experiment=settings.name, run_id=record["parent"], tags={"stage": "train"}
-    ) as parent:
-        record["parent"] = parent.id
-        parent.log_params({**tracked_parameters(base.settings), **_changes(settings)})
-        entries = {base.name: _train(base, parent, record)}
-        for other in others:
-            entries[other.name] = _train_other(other, parent, record)
-        folds = entries[base.name]["folds"]
-        parent.log_metrics({"score": mean_score(folds), "seconds": sum(fold["seconds"] for fold in folds)})
-        if new := sum(len(fold_numbers(each.settings, each.data)) - len(each.published) for each in models):
-            parent.log_metrics({"trained_folds": new})
-        parent.set_tags({"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)})
-        summary = _summary(base, training, parent.id, entries)
-        if this_process().is_main_process:
-            _lay(models, entries, paths, summary)
-            _write_curves(paths, [fold["fold"] for fold in folds])
-            copy_results(paths, {"run.json": paths.models / "run.json"})
-    return summary
-
-
-def _check_machine(models: "list[_Model]") -> None:
-    """Raise UsageError, before any work, where this machine or its processes can't train one of the models."""
-    count = this_process().num_processes
-    for model in models:
-        train = model.settings.train
-        make_accelerator(train)
-        if train.batch_size % count:
-            raise UsageError(
-                f"train.batch_size {train.batch_size} of {model.name} can't be divided among {count} processes; make "
-                f"it a multiple of {count}, or start another number of processes."
-            )
-
-
 @dataclass(frozen=True)
 class _Model:
-    """One model of the ensemble, its folder of runs/, and the records of those folds that are trained already."""
+    """One model of the ensemble.
+
+    Attributes:
+        name: of the member.
+        settings: with all that is fitted to the data.
+        data: images at the member's size.
+        fingerprint: of the training.
+        folder: runs/T/FINGERPRINT.
+        published: records of the folds that are trained already.
+    """
 
     name: str
     settings: TaskConfig
@@ -112,86 +62,130 @@ class _Model:
     def task(self) -> Task:
         return build_task(self.settings, self.data.classes)
 
+    @property
+    def folds(self) -> list[int]:
+        return fold_numbers(self.settings, self.data)
+
     def read_published(self) -> dict[int, dict[str, Any]]:
-        """Read the records of the trained folds, by number."""
         log_layers = self.settings.train.log_layer_stats
-        records = {number: published_fold(self.folder / f"fold{number}", log_layers) for number in self.data.folds}
-        return {number: record for number, record in records.items() if record is not None}
+        records = {fold: published_fold(self.folder / f"fold{fold}", log_layers) for fold in self.data.folds}
+        return {fold: record for fold, record in records.items() if record is not None}
 
 
-def _model(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> _Model:
+def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
+    """Train the folds and members that the settings ask for into models/T.
+
+    Folds that runs/T holds, trained on the same data by the same settings and code, are taken from there.
+
+    Returns: content of run.json.
+    """
+    paths = Paths(root, settings.name)
+    data = read_task_data(paths)
+    models = [_build(name, member, data, paths) for name, member in member_settings(tuned(settings, paths)).items()]
+    _check_machine(models)
+    processes = this_process()
+    with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
+        processes.wait_for_everyone()
+        models = [replace(model, published=model.read_published()) for model in models]
+        summary = _train_models(models, settings, paths)
+        processes.wait_for_everyone()
+    return summary
+
+
+def _build(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> _Model:
     data = data.at_size(settings.augment.image_size)
     settings = fitted_settings(settings, data)
     key = training_fingerprint(settings, data)
     return _Model(name, settings, data, key, paths.runs / key)
 
 
-def _train(model: _Model, run: Run, record: RunIds) -> dict[str, Any]:
-    """Train a model's missing folds; returns its entry in run.json."""
+def _check_machine(models: list[_Model]) -> None:
+    """Raise UsageError, before any work, where this machine or its processes can't train one of the models."""
+    processes = this_process().num_processes
+    for model in models:
+        train = model.settings.train
+        make_accelerator(train)
+        if train.batch_size % processes:
+            raise UsageError(
+                f"train.batch_size {train.batch_size} of {model.name} can't be divided among {processes} processes; "
+                f"make it a multiple of {processes}, or start another number of processes."
+            )
+
+
+def fold_numbers(settings: TaskConfig, data: TaskData) -> list[int]:
+    """List the folds to train: the first `train.n_folds`, or all."""
+    folds = sorted(data.folds)
+    n_folds = settings.train.n_folds or len(folds)
+    if n_folds > len(folds):
+        raise UsageError(f"train.n_folds is {n_folds}, but split.n_folds made only {len(folds)}; lower it or use null.")
+    return folds[:n_folds]
+
+
+def _train_models(models: list[_Model], settings: TaskConfig, paths: Paths) -> dict[str, Any]:
+    """Train what is not published yet, in one tracked run, and write models/T; return the content of run.json."""
+    base, *others = models
+    training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
+    run_ids = RunIds(paths.runs / training / f"mlflow-{len(base.folds)}.json")  # kept: the same training is one run
+    with open_tracker(paths.root).run(
+        f"train {settings.name}", experiment=settings.name, run_id=run_ids["parent"], tags={"stage": "train"}
+    ) as parent:
+        run_ids["parent"] = parent.id
+        changes = {f"train.ensemble.{name}": json.dumps(keys) for name, keys in settings.train.ensemble.items()}
+        parent.log_params({**tracked_parameters(base.settings), **changes})
+        records = {base.name: _train(base, parent, run_ids)}
+        for other in others:
+            records[other.name] = _train_other(other, parent, run_ids)
+        folds = records[base.name]["folds"]
+        parent.log_metrics({"score": mean_score(folds), "seconds": sum(fold["seconds"] for fold in folds)})
+        if trained := sum(len(model.folds) - len(model.published) for model in models):
+            parent.log_metrics({"trained_folds": trained})
+        parent.set_tags({"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)})
+        summary = _summary(base, training, parent.id, records)
+        if this_process().is_main_process:
+            _write_models(models, records, paths, summary)
+            _write_curves(paths, [fold["fold"] for fold in folds])
+            copy_results(paths, {"run.json": paths.models / "run.json"})
+    return summary
+
+
+def _train(model: _Model, tracked: Run, run_ids: RunIds) -> dict[str, Any]:
+    """Train a model's missing folds; return its record of run.json."""
     folds = []
-    for number in fold_numbers(model.settings, model.data):
-        if number in model.published:
-            info(f"{_place(model, number)}  taken from {model.folder}: neither data, settings nor code have changed")
-            Checkpoint(model.folder / f"fold{number}").remove()  # of a training killed right before that
-        folds.append(model.published.get(number) or _train_fold(model, number, run, record))
+    for fold in model.folds:
+        if fold in model.published:
+            info(f"{_label(model, fold)}  taken from {model.folder}: neither data, settings nor code have changed")
+            Checkpoint(model.folder / f"fold{fold}").remove()  # of a training killed right before that
+        folds.append(model.published.get(fold) or _train_fold(model, fold, tracked, run_ids))
     parameters = sum(parameter.numel() for parameter in model.task.build_model().parameters())
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
-def _train_other(model: _Model, parent: Run, record: RunIds) -> dict[str, Any]:
-    """The same in a run of its own, unless there is nothing to train and no run to finish."""
-    if record[model.name] is None and set(fold_numbers(model.settings, model.data)) <= set(model.published):
-        return _train(model, parent, record)
+def _train_other(model: _Model, parent: Run, run_ids: RunIds) -> dict[str, Any]:
+    """Train a further member, in a run of its own unless all is published and there is none to go on with."""
+    if run_ids[model.name] is None and set(model.folds) <= set(model.published):
+        return _train(model, parent, run_ids)
     name = f"{model.settings.name} {model.name}"
-    with parent.child(name, run_id=record[model.name], tags={"stage": "member", "member": model.name}) as tracked:
-        record[model.name] = tracked.id
+    with parent.child(name, run_id=run_ids[model.name], tags={"stage": "member", "member": model.name}) as tracked:
+        run_ids[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
-        entry = _train(model, tracked, record)
-        tracked.log_metrics({"score": mean_score(entry["folds"])})
-    return entry
+        record = _train(model, tracked, run_ids)
+        tracked.log_metrics({"score": mean_score(record["folds"])})
+    return record
 
 
-def mean_score(folds: list[dict[str, Any]]) -> float | None:
-    """The mean of the folds' scores that are defined; None where none is."""
-    scores = [fold["score"] for fold in folds if fold["score"] is not None]
-    return float(sum(scores) / len(scores)) if scores else None
+def _label(model: _Model, fold: int) -> str:
+    """Name a fold among those of all members."""
+    return f"fold{fold}" if model.name == BASE else f"{model.name}/fold{fold}"
 
 
-def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
-    """Hash the labels and the folds that a score is of; scores of equal hashes compare, whatever the image size."""
-    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
-    return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
-
-
-def _changes(settings: TaskConfig) -> dict[str, Any]:
-    """What each member changes, as parameters of the run that holds them all."""
-    return {f"train.ensemble.{name}": json.dumps(changes) for name, changes in settings.train.ensemble.items()}
-
-
-def fold_numbers(settings: TaskConfig, data: TaskData) -> list[int]:
-    """The folds to train: the first `train.n_folds` of those that exist, or all."""
-    numbers = sorted(data.folds)
-    wanted = settings.train.n_folds or len(numbers)
-    if wanted > len(numbers):
-        raise UsageError(
-            f"train.n_folds is {wanted}, but split.n_folds made only {len(numbers)}; lower it or use null."
-        )
-    return numbers[:wanted]
-
-
-def _place(model: _Model, number: int) -> str:
-    """Name of a fold's run and folder among those of all members."""
-    return f"fold{number}" if model.name == BASE else f"{model.name}/fold{number}"
-
-
-def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict[str, Any]:
-    """Train one fold, or go on with it, or find it finished; returns its entry in run.json."""
+def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[str, Any]:
+    """Train one fold, from its checkpoint if there is one; return its record of run.json."""
     settings, data, task = model.settings, model.data, model.task
-    name, folder = _place(model, number), model.folder / f"fold{number}"
+    name, folder = _label(model, fold), model.folder / f"fold{fold}"
     checkpoint, is_main = Checkpoint(folder), this_process().is_main_process
-    with parent.child(f"{settings.name} {name}", run_id=record[name], tags={"stage": "fold"}) as tracked:
-        record[name] = tracked.id
-        tracked.log_params({"fold": number, **tracked_parameters(settings)})
+    with parent.child(f"{settings.name} {name}", run_id=run_ids[name], tags={"stage": "fold"}) as tracked:
+        run_ids[name] = tracked.id
+        tracked.log_params({"fold": fold, **tracked_parameters(settings)})
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
@@ -201,14 +195,14 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
         fitted = fit(
             task,
             data.cache,
-            *data.train_val(number),
-            seed=settings.train.seed + number,
+            *data.train_val(fold),
+            seed=settings.train.seed + fold,
             checkpoint=checkpoint,
             on_epoch=on_epoch,
         )
         progress = fitted.progress
-        entry = {
-            "fold": number,
+        record = {
+            "fold": fold,
             "run_id": tracked.id,
             "score": without_nan(progress.best_score),
             "best_epoch": progress.best_epoch,
@@ -221,23 +215,36 @@ def _train_fold(model: _Model, number: int, parent: Run, record: RunIds) -> dict
             tracked.log_artifact(folder / HISTORY)
         tracked.log_metrics({"best_score": progress.best_score})
     if is_main:  # once the tracked run is whole, so that a kill before leaves both to be finished
-        entry = publish_fold(folder, entry)
+        record = publish_fold(folder, record)
         checkpoint.remove()
     if math.isnan(progress.best_score):
         info(
             f"{name}  its {task.primary_metric} is undefined, since its validation images show nothing to find; the "
             f"last epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
         )
-    return entry
+    return record
 
 
 def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
-    told = "undefined" if math.isnan(row.get("score", 0.0)) else f"{row.get('score', 0.0):.4f}"
-    score = f"  score {told}" if "score" in row else ""
+    value = row.get("score", 0.0)
+    score = f"  score {'undefined' if math.isnan(value) else f'{value:.4f}'}" if "score" in row else ""
     return f"{fold}  epoch {int(row['epoch'])}/{epochs}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s"
 
 
-def _summary(base: _Model, training: str, run_id: str | None, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def mean_score(folds: list[dict[str, Any]]) -> float | None:
+    """Average the folds' scores that are defined; None where none is."""
+    scores = [fold["score"] for fold in folds if fold["score"] is not None]
+    return float(sum(scores) / len(scores)) if scores else None
+
+
+def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
+    """Hash the labels and folds that a score is of; scores of equal hashes compare, whatever the image size."""
+    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
+    return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
+
+
+def _summary(base: _Model, training: str, run_id: str | None, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Build the content of run.json."""
     return {
         "task": base.settings.name,
         "run_id": run_id,
@@ -247,17 +254,15 @@ def _summary(base: _Model, training: str, run_id: str | None, entries: dict[str,
         "score_name": base.task.primary_metric,
         "device": str(this_process().device),
         "processes": this_process().num_processes,
-        **_by_member(entries),
+        **records[BASE],
+        "members": {name: record for name, record in records.items() if name != BASE},
     }
 
 
-def _by_member(entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The entry of the task's own model, and those of the others as "members"."""
-    return {**entries[BASE], "members": {name: entry for name, entry in entries.items() if name != BASE}}
-
-
-def _lay(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]) -> None:
-    """Lay models/T, whole, from copies of what runs/T holds."""
+def _write_models(
+    models: list[_Model], records: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]
+) -> None:
+    """Write models/T from copies of what runs/T holds; add the SHA-256 of each config.yaml to `summary`."""
     with atomic_folder(paths.models) as folder:
         for model in models:
             config = {
@@ -266,19 +271,19 @@ def _lay(models: list[_Model], entries: dict[str, dict[str, Any]], paths: Paths,
                 "decoding": model.data.decoding.record(),
             }
             write_text(model.folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
-            entries[model.name]["config_sha256"] = sha256_of(model.folder / CONFIG)
-            for number in (fold["fold"] for fold in entries[model.name]["folds"]):
-                new = folder / paths.fold(number, model.name).relative_to(paths.models)
+            record = summary if model.name == BASE else records[model.name]
+            record["config_sha256"] = sha256_of(model.folder / CONFIG)
+            for fold in (fold["fold"] for fold in record["folds"]):
+                new = folder / paths.fold(fold, model.name).relative_to(paths.models)
                 new.mkdir(parents=True)
                 copy_file(model.folder / CONFIG, new / CONFIG)
                 for file in FILES:
-                    copy_file(model.folder / f"fold{number}" / file, new / file)
-        summary |= _by_member(entries)
+                    copy_file(model.folder / f"fold{fold}" / file, new / file)
         write_json(folder / "run.json", summary)
 
 
 def _write_curves(paths: Paths, folds: list[int]) -> None:
-    """Write curves/T.csv for `dvc plots`: score and loss of the task's own model, means over its folds by epoch."""
-    history = pd.concat([pd.read_csv(paths.fold(number) / HISTORY) for number in folds])
+    """Write curves/T.csv for `dvc plots`: score and loss of the task's own model by epoch, means over its folds."""
+    history = pd.concat([pd.read_csv(paths.fold(fold) / HISTORY) for fold in folds])
     scored = history.reindex(columns=["epoch", "score", "loss", "lr"]).dropna(subset="score")
     write_table(scored.groupby("epoch", as_index=False).mean(), paths.curves)

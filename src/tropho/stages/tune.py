@@ -1,4 +1,4 @@
-"""Tune: search over settings of model and train, or write that none was made."""
+"""Tune: search over settings of model and train."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tropho.paths import Paths
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Search and write the choice to data/tuned/T.yaml; returns it. With `trials: 0` the choice is empty."""
+    """Search, and write the best settings, by dotted key, to data/tuned/T.yaml; {} where `tune.trials` is 0."""
     paths = Paths(root, settings.name)
     choice: dict[str, Any] = {}
     with atomic_folder(paths.search) as folder:

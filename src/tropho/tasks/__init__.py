@@ -1,4 +1,4 @@
-"""Kinds of problem: classification and detection, behind the protocol of base.py."""
+"""Kinds of task: detection, the negative classifier and classification."""
 
 from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.task_config import TaskConfig
@@ -6,7 +6,7 @@ from tropho.tasks.base import Task
 
 
 def build_task(settings: TaskConfig, classes: list[str]) -> Task:
-    """The task object for these settings; `classes` come from the audit, in order."""
+    """Build the task of these settings; `classes` are the audit's, in the order of class indices."""
     if settings.model.name == NEGATIVE_CLASSIFIER:
         from tropho.tasks.negative_task import NegativeTask
 

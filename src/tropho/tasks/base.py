@@ -1,4 +1,4 @@
-"""What the pipeline needs to know of a kind of problem; classification.py and detection.py answer it."""
+"""Define the protocol of a task: data, model, loss, predictions, post-processing, score and submission."""
 
 from typing import Any, Protocol
 
@@ -13,79 +13,133 @@ from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
 
 Batch = dict[str, Any]
-"""A collated batch: "images" (B, 3, H, W) uint8, "targets" (the task's own), "index" (B,) int64 rows.
+"""A collated batch.
 
-Detection adds "sizes" (B, 2) int64, heights and widths without padding.
+- "images": (B, 3, H, W) uint8 RGB.
+- "index": (B,) int64, row of each image in `GroundTruth.images`.
+- "targets": classification: {"label": (B,) int64 class index, -1 = unknown; "weight": (B,) float32, of the loss}.
+  Detection: B dicts with "boxes" (n, 4) float32 xyxy, pixels of the image; "labels" (n,) int64 class index; "ignore"
+  (C,) bool, classes that are not learned here; "regions" (m, 4) float32 xyxy, ignored regions.
+- "sizes": detection only, (B, 2) int64, height and width of each image without padding.
 """
 
 
 class Task(Protocol):
-    """A kind of problem: its data, model, loss, predictions, post-processing, score and submission."""
+    """A kind of problem. Every image_id is a string, and "pixels" are of the original image unless stated otherwise.
+
+    A prediction table is one of two kinds. Its rows follow the order of the images that were predicted.
+
+    - Detection: tables.DETECTIONS, one row a box in xyxy pixels; several rows an image, or none. Where the audit
+      names a negative class, the last row of each image is of that class: box 0, 0, 0, 0, score P(no object).
+    - Classification: image_id; label, the most probable class; p_<class> float64, one column a class, summing to 1.
+    """
 
     settings: TaskConfig
     classes: list[str]
+    """C names, in the order of class indices; without the negative class."""
     primary_metric: str
-    """The metric that is maximised, as a key of the evaluator's metrics."""
+    """Metric that is maximised: a key of `Evaluator.metrics`."""
 
-    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
-        """The settings, in which what the network takes from the training data before it learns is explicit."""
+    def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+        """Fit the settings that depend on training data, such as anchors.
 
-    def strata(self, truth: GroundTruth) -> list[str]:
-        """One name an image, by which balanced sampling draws equally often."""
+        Args:
+            gt: of all training images.
+            sizes: of the same images, before and after resizing.
 
-    def build_dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> Dataset[Any]:
-        """Samples in the order of `truth.images`; augmented in training.
+        Returns: the complete settings; `self.settings` where nothing is fitted.
+        """
 
-        A training set is indexed by (epoch, index, draw), which also seed the augmentation; any other by index.
+    def strata(self, gt: GroundTruth) -> list[str]:
+        """Name the stratum of each image for balanced sampling: its label, or the sorted names of its boxes."""
+
+    def build_dataset(self, cache: ImageCache, gt: GroundTruth, train: bool) -> Dataset[Any]:
+        """Build a dataset of samples in row order of `gt.images`.
+
+        Args:
+            cache: holds the images.
+            gt: of the images to load.
+            train: augment, and index by (epoch, index, draw), which seed the augmentation; otherwise index by int.
         """
 
     def sample(self, image: np.ndarray) -> Any:
-        """A sample for prediction from an image (h, w, 3) uint8 RGB at packed size."""
+        """Convert one image (h, w, 3) uint8 RGB of cached size to a sample without labels."""
 
     def collate(self, samples: list[Any]) -> Batch:
-        """Samples -> a batch, images padded to one size."""
+        """Stack samples into a batch; images are padded with black at the right and bottom to one size."""
 
     def build_model(self) -> nn.Module:
-        """A new model, with initial weights drawn from torch's present random state, or pretrained ones."""
+        """Build a model with pretrained weights, or weights drawn from torch's present random state."""
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Named parts of the loss, scalars; their sum is minimised."""
+        """Compute the named parts of the loss: scalars (), whose sum is minimised."""
 
     def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
-        """One dict of CPU tensors an image, in pixels of the packed image.
+        """Predict the images of a batch.
 
-        `view` is the test-time view that the image is seen through, the way that settings.predict asks for. None is
-        one plain look, which depends on no setting of prediction: training validates by it.
+        Args:
+            model: in evaluation mode, on the batch's device.
+            batch: as `collate` made it.
+            view: test-time view, predicted in tiles where `predict.tile_size` says so; None = the plain whole image,
+                which depends on no setting of prediction (training validates so).
+
+        Returns: B dicts of CPU tensors. Detection: "boxes" (n, 4) float32 xyxy, pixels of the cached image; "scores"
+            (n,) float32, 0..1, descending; "labels" (n,) int64; "presence" () float32, P(any object).
+            Classification: "probabilities" (C,) float32.
         """
 
-    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: ImageSizes) -> pd.DataFrame:
-        """Outputs of `predict` -> the prediction table, boxes in pixels of the original image."""
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes) -> pd.DataFrame:
+        """Convert outputs of `predict` to a prediction table.
 
-    def fuse_views(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predictions of one model's views, or of a member's folds, for the same images -> one table.
-
-        `fitted` is what evaluation.fit_members returned; without it they are merged as the settings say.
+        Args:
+            outputs: N dicts.
+            image_ids: N ids, in the same order.
+            sizes: of these images, to convert cached to original pixels.
         """
 
-    def fuse_members(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predictions of an ensemble's members for the same images -> one table.
+    def fuse_views(self, tables: list[pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Fuse the prediction tables of one model's views, or of a member's folds, for the same images.
 
-        `fitted` as for `merge`; without it members count as the settings say.
+        Args:
+            tables: at least one; a single table is returned as it is.
+            params: result of `fit_members`; None = as set.
+        """
+
+    def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Fuse the prediction tables of the ensemble's members, by name, for the same images.
+
+        Args:
+            tables: at least one.
+            params: result of `fit_members`, with "weights" by member; None = as set.
         """
 
     def postprocess(
-        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
+        self,
+        raw: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+        ignore_classes: pd.Series | None = None,
     ) -> pd.DataFrame:
         """Convert raw predictions into the rows that are scored and submitted. Images are independent.
 
         Args:
-            predictions: raw prediction table.
-            fitted: result of `Evaluator.fit_postprocess`; None skips every fitted step.
+            raw: prediction table.
+            params: result of `fit_members`; None skips every fitted step.
             ignore_classes: `GroundTruth.ignore_classes` of at least these images; None drops nothing.
+
+        Returns: a table of the same columns; rows may be missing, scores stay in 0..1.
         """
 
-    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
-        """The metric `primary_metric` alone, quick enough for every epoch; higher is better."""
+    def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:
+        """Compute `primary_metric` alone, fast enough for every epoch; NaN where it is undefined.
+
+        Args:
+            gt: of the scored images.
+            predictions: post-processed, of exactly these images.
+        """
 
     def to_submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
-        """Predictions -> the table that the leaderboard, or the teacher, accepts; every image is in it."""
+        """Convert post-processed predictions to the rows of a submission, in the order of `image_ids`.
+
+        Returns: a prediction table in which every image has a row: without a prediction, all classes are equally
+            probable, or the negative class has score 0.5. Boxes of an image are sorted by descending score.
+        """

@@ -1,4 +1,4 @@
-"""Samples of images with one class each, and how much each counts in the loss."""
+"""Dataset of images with one class each."""
 
 from collections import Counter
 from typing import Any
@@ -17,44 +17,47 @@ from tropho.images.cache import ImageCache
 from tropho.seeds import sample_seed
 
 Sample = tuple[Tensor, int, float, int]
+"""Image (3, size, size) uint8, class index (-1 = unknown), weight in the loss, row in `GroundTruth.images`."""
 
 
 class ClassificationDataset(Dataset[Sample]):
-    """Samples (image uint8 (3, size, size), label or -1 if unknown, weight in the loss, index)."""
+    """Samples in row order of `gt.images`, padded to squares; see `Task.build_dataset`."""
 
     def __init__(
-        self, pack: ImageCache, truth: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
+        self, cache: ImageCache, gt: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
     ) -> None:
-        self.scenes = AnnotatedImages(pack, truth.images)
+        self.images = AnnotatedImages(cache, gt.images)
         self.seed = settings.train.seed
-        self.augmenter = TrainTransform(settings.augment, boxed=False, scenes=self.scenes) if train else None
-        self.plain = build_policy("none", settings.augment.image_size, boxed=False)
-        numbers = {name: number for number, name in enumerate(classes)}
-        self.labels = [numbers.get(label, -1) for label in truth.images["label"]]
+        self.transform = TrainTransform(settings.augment, boxed=False, scenes=self.images) if train else None
+        self.pad = build_policy("none", settings.augment.image_size, boxed=False)
+        indices = {name: idx for idx, name in enumerate(classes)}
+        self.labels = [indices.get(label, -1) for label in gt.images["label"]]
         weights = class_weights(self.labels, len(classes))
         self.weights = weights if train and settings.train.class_weights == "balanced" else np.ones_like(weights)
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return len(self.images)
 
     def __getitem__(self, key: Any) -> Sample:
-        if self.augmenter:
-            epoch, index, draw = key
-            image = self.augmenter(index, sample_seed(self.seed, epoch, index, draw)).image
+        if self.transform:
+            epoch, idx, draw = key
+            image = self.transform(idx, sample_seed(self.seed, epoch, idx, draw)).image
         else:
-            index = key
-            image, _, _ = self.plain(*self.scenes[index], seed=0)
-        label = self.labels[index]
-        return torch.from_numpy(image).permute(2, 0, 1), label, float(self.weights[label]), index
+            idx = key
+            image, _, _ = self.pad(*self.images[idx], seed=0)
+        label = self.labels[idx]
+        return torch.from_numpy(image).permute(2, 0, 1), label, float(self.weights[label]), idx
 
 
-def no_boxes() -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (0, 4) float32 and labels (0,) int64."""
-    return np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+def class_weights(labels: list[int], n_classes: int) -> np.ndarray:
+    """Compute inverse class frequencies with mean 1 over the samples.
 
+    Args:
+        labels: class indices; negative ones are unknown and don't count.
+        n_classes: C.
 
-def class_weights(labels: list[int], classes: int) -> np.ndarray:
-    """Inverse frequency of each class, (classes,), with mean 1 over the samples; 0 for a class without samples."""
+    Returns: (C,) float64; 0 for a class without samples.
+    """
     counts = Counter(label for label in labels if label >= 0)
     total, present = sum(counts.values()), max(len(counts), 1)
-    return np.array([total / (present * counts[each]) if counts[each] else 0.0 for each in range(classes)])
+    return np.array([total / (present * counts[idx]) if counts[idx] else 0.0 for idx in range(n_classes)])

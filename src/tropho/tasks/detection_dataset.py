@@ -1,4 +1,4 @@
-"""Samples of images with boxes, and how large the boxes are in them."""
+"""Dataset of images with boxes, and their batches."""
 
 from typing import Any
 
@@ -17,57 +17,64 @@ from tropho.seeds import sample_seed
 from tropho.tasks.base import Batch
 
 Sample = tuple[Tensor, dict[str, Tensor], int]
+"""Image (3, h, w) uint8, target (see `Batch`), row in `GroundTruth.images`."""
 
 
 class DetectionDataset(Dataset[Sample]):
-    """Samples (image uint8 (3, h, w), target, index).
-
-    A target has "boxes" (n, 4) float32 xyxy packed pixels, "labels" (n,) int64, "ignore" (classes,) bool and
-    "regions" (m, 4), ignored ones.
-    """
+    """Samples in row order of `gt.images`; see `Task.build_dataset`."""
 
     def __init__(
-        self, pack: ImageCache, truth: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
+        self, cache: ImageCache, gt: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
     ) -> None:
-        self.scenes = AnnotatedImages(pack, truth.images, pd.concat([truth.boxes, truth.regions]), classes)
+        self.images = AnnotatedImages(cache, gt.images, pd.concat([gt.boxes, gt.regions]), classes)
         self.seed = settings.train.seed
-        self.augmenter = TrainTransform(settings.augment, boxed=True, scenes=self.scenes) if train else None
+        self.transform = TrainTransform(settings.augment, boxed=True, scenes=self.images) if train else None
 
     def __len__(self) -> int:
-        return len(self.scenes)
+        return len(self.images)
 
     def __getitem__(self, key: Any) -> Sample:
-        if self.augmenter:
-            epoch, index, draw = key
-            scene = self.augmenter(index, sample_seed(self.seed, epoch, index, draw))
+        if self.transform:
+            epoch, idx, draw = key
+            annotated = self.transform(idx, sample_seed(self.seed, epoch, idx, draw))
         else:
-            index, scene = key, self.scenes[key]
-        boxes, labels = torch.tensor(scene.boxes), torch.tensor(scene.labels)  # theirs may be read-only
-        objects = labels != REGION
-        target = {"boxes": boxes[objects], "labels": labels[objects], "regions": boxes[~objects]}
-        target["ignore"] = torch.from_numpy(self.scenes.ignored[index])
-        image = scene.image if scene.image.flags.writeable else scene.image.copy()  # the pack's own are read-only
-        return torch.from_numpy(image).permute(2, 0, 1), target, index
+            idx, annotated = key, self.images[key]
+        boxes, labels = torch.tensor(annotated.boxes), torch.tensor(annotated.labels)  # copies: arrays may be read-only
+        is_object = labels != REGION
+        target = {"boxes": boxes[is_object], "labels": labels[is_object], "regions": boxes[~is_object]}
+        target["ignore"] = torch.from_numpy(self.images.ignored[idx])
+        image = annotated.image if annotated.image.flags.writeable else annotated.image.copy()
+        return torch.from_numpy(image).permute(2, 0, 1), target, idx
 
 
 def pad_batch(samples: list[Sample], stride: int, square: bool = False) -> Batch:
-    """Images (B, 3, H, W), padded with black at the right and bottom to multiples of `stride`, maybe to squares.
+    """Stack samples into a batch, padded with black at the right and bottom.
 
-    "sizes" (B, 2) int64 are their heights and widths without it.
+    Args:
+        samples: B samples.
+        stride: height and width become multiples of it, pixels.
+        square: pad to squares.
     """
-    images, targets, index = zip(*samples, strict=True)
+    images, targets, idx = zip(*samples, strict=True)
     height, width = (-(-max(image.shape[axis] for image in images) // stride) * stride for axis in (1, 2))
     if square:
         height = width = max(height, width)
     padded = torch.zeros(len(images), 3, height, width, dtype=torch.uint8)
     for row, image in zip(padded, images, strict=True):
         row[:, : image.shape[1], : image.shape[2]] = image
-    sizes = torch.tensor([image.shape[1:] for image in images])
-    return {"images": padded, "targets": list(targets), "index": torch.tensor(index), "sizes": sizes}
+    sizes = torch.tensor([image.shape[1:] for image in images])  # (B, 2)
+    return {"images": padded, "targets": list(targets), "index": torch.tensor(idx), "sizes": sizes}
 
 
-def packed_sizes(boxes: pd.DataFrame, sizes: ImageSizes) -> np.ndarray:
-    """(n, 2) width and height of the boxes of tables.BOXES in pixels of their packed images."""
+def cached_box_sizes(boxes: pd.DataFrame, sizes: ImageSizes) -> np.ndarray:
+    """Compute width and height of boxes after resizing.
+
+    Args:
+        boxes: tables.BOXES, N rows.
+        sizes: of their images.
+
+    Returns: (N, 2) float64, pixels of the cached images.
+    """
     scale = np.array([sizes.scale(image_id) for image_id in boxes["image_id"]]).reshape(-1, 2)
     width, height = boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"]
     return np.stack([width, height], axis=1) * scale

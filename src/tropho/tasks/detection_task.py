@@ -1,4 +1,4 @@
-"""Boxes in an image, and whether there are any."""
+"""Detection: boxes in an image, and the probability that there are none."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tropho.boxes.tiles import group_by_size, on_cpu, predict_tiled
 from tropho.boxes.tta import TtaView, predict_view
+from tropho.boxes.wbf import fuse
 from tropho.config.model_config import STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
@@ -20,20 +21,15 @@ from tropho.models import build_model
 from tropho.models.fit_levels import fit_to_boxes
 from tropho.tables import join_names
 from tropho.tasks.base import Batch
-from tropho.tasks.detection_dataset import DetectionDataset, Sample, packed_sizes, pad_batch
-from tropho.tasks.detection_tables import detections_table, submission_table
-from tropho.tasks.fuse_boxes import BoxFusion
+from tropho.tasks.detection_dataset import DetectionDataset, Sample, cached_box_sizes, pad_batch
+from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
 
 HIT_IOU = 0.5
-"""Overlap that makes a hit in curves, thresholds, galleries and label issues."""
+"""Least IoU of a true positive in curves, thresholds, galleries and label issues."""
 
 
 class DetectionTask:
-    """See tasks.base.Task. The prediction table is tables.DETECTIONS.
-
-    Where the audit names a negative class, each image also has one row of that class with the box 0, 0, 0, 0 and
-    the probability that nothing is there as its score.
-    """
+    """Object detection, with a negative class where the audit names one."""
 
     primary_metric = "leaderboard_map"
 
@@ -42,118 +38,116 @@ class DetectionTask:
         self.classes = classes
         self.negative = settings.audit.negative
 
-    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
-        """The settings with levels, ranges and anchors fitted to the boxes, where `model.fit_levels` says so."""
+    def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+        """Fit levels, regression ranges and anchors to the boxes where `model.fit_levels` is true."""
         settings = self.settings
         if not settings.model.fit_levels:
             return settings
-        model = fit_to_boxes(settings.model, packed_sizes(truth.boxes, sizes))
+        model = fit_to_boxes(settings.model, cached_box_sizes(gt.boxes, sizes))
         return settings.model_copy(update={"model": model})
 
-    def strata(self, truth: GroundTruth) -> list[str]:
-        """The classes present in each image, see tables.join_names."""
-        present = truth.boxes.groupby("image_id")["label"].agg(join_names)
-        return [present.get(image_id, "") for image_id in truth.images["image_id"]]
+    def strata(self, gt: GroundTruth) -> list[str]:
+        present = gt.boxes.groupby("image_id")["label"].agg(join_names)
+        return [present.get(image_id, "") for image_id in gt.images["image_id"]]
 
-    def build_dataset(self, pack: ImageCache, truth: GroundTruth, train: bool) -> DetectionDataset:
-        """See base."""
-        return DetectionDataset(pack, truth, self.classes, self.settings, train)
+    def build_dataset(self, cache: ImageCache, gt: GroundTruth, train: bool) -> DetectionDataset:
+        return DetectionDataset(cache, gt, self.classes, self.settings, train)
 
     def sample(self, image: np.ndarray) -> Sample:
-        """See base."""
         target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
         return torch.from_numpy(image).permute(2, 0, 1), target, 0
 
     def collate(self, samples: list[Sample]) -> Batch:
-        """Images (B, 3, H, W), padded with black at the right and bottom to a multiple of STRIDE."""
         return pad_batch(samples, STRIDE)
 
     def build_model(self) -> nn.Module:
-        """See base."""
         settings = self.settings
         return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The detector's own named losses."""
         losses: dict[str, Tensor] = model(batch["images"], batch["targets"])
         return losses
 
     @property
-    def tile(self) -> int | None:
-        """The side of the tiles that images are looked at by; None = whole."""
+    def tile_size(self) -> int | None:
+        """Side of the tiles that images are predicted by, pixels; None = whole images."""
         return self.settings.predict.tile_size
 
     def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
-        """One dict an image: boxes (n, 4) xyxy, scores (n,), labels (n,) 0-based, presence ().
-
-        A view is looked at tile by tile if `tile` says so; without a view the image is seen whole.
-        """
         if view is None:
             return on_cpu(model(batch["images"]))
-        if self.tile is None:
-            return predict_view(view, lambda seen: on_cpu(model(seen)), batch["images"], STRIDE)
-        chosen, most = self.settings.predict, self.settings.model.max_detections
-        tiles = self.tile, chosen.tile_overlap, chosen.batch_size, most
+        if self.tile_size is None:
+            return predict_view(view, lambda images: on_cpu(model(images)), batch["images"], STRIDE)
+        predict = self.settings.predict
+        tiling = self.tile_size, predict.tile_overlap, predict.batch_size, self.settings.model.max_detections
 
-        def look(images: Tensor) -> list[dict[str, Tensor]]:
-            return predict_view(view, lambda seen: predict_tiled(model, seen, *tiles), images, STRIDE)
+        def detect(images: Tensor) -> list[dict[str, Tensor]]:
+            return predict_view(view, lambda turned: predict_tiled(model, turned, *tiling), images, STRIDE)
 
-        return group_by_size(look, batch["images"], batch["sizes"])
+        return group_by_size(detect, batch["images"], batch["sizes"])
 
-    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], pack: ImageSizes) -> pd.DataFrame:
-        """See base; boxes are clipped to the image and empty ones dropped."""
-        return detections_table(outputs, image_ids, pack, self.classes, self.negative)
+    def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes) -> pd.DataFrame:
+        return detections_table(outputs, image_ids, sizes, self.classes, self.negative)
 
-    @property
-    def box_fusion(self) -> BoxFusion:
-        """How boxes of views, folds and members become one, by the present settings of predict."""
-        return BoxFusion(self.settings, self.classes, self.negative)  # settings of predict may change after training
+    def fuse_views(self, tables: list[pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Fuse boxes by `predict.ensemble_method`, and average P(negative)."""
+        return self._fuse(tables, params, None)
 
-    def fuse_views(self, tables: list[pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Fuse the boxes of views and folds by predict.ensemble_method, and average P(negative)."""
-        return self.box_fusion.fuse_views(tables, fitted)
+    def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Fuse boxes by `predict.ensemble_method`, and average P(negative), with the members' weights by class."""
+        weights = (params or {}).get("weights") or {name: self.member_weights(name) for name in tables}
+        return self._fuse(list(tables.values()), params, [weights[name] for name in tables])
 
-    def fuse_members(self, tables: dict[str, pd.DataFrame], fitted: dict[str, Any] | None = None) -> pd.DataFrame:
-        """As `merge`, with the members' weights by class."""
-        return self.box_fusion.fuse_members(tables, fitted)
+    def _fuse(
+        self, tables: list[pd.DataFrame], params: dict[str, Any] | None, weights: list[dict[str, float]] | None
+    ) -> pd.DataFrame:
+        if len(tables) == 1:
+            return tables[0]
+        predict = self.settings.predict
+        iou = (params or {}).get("wbf_iou_threshold", predict.wbf_iou_threshold)  # one number, or by class
+        return fuse(tables, iou, weights, predict.ensemble_method, self.negative)
+
+    def member_weights(self, member: str) -> dict[str, float]:
+        """Look up a member's weights by class, as set; without boxes it counts in the negative class alone."""
+        predict = self.settings.predict
+        weight = predict.weight_of(member)
+        weights = dict.fromkeys(self.classes, 0.0 if member in self.settings.boxless else weight)
+        if self.negative:
+            weights[self.negative] = weight if predict.says_negative(member) else 0.0
+        return weights
 
     def postprocess(
-        self, predictions: pd.DataFrame, fitted: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
+        self, raw: pd.DataFrame, params: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
     ) -> pd.DataFrame:
-        """Each box's score scaled by 1 - P(negative) of its image; see predicting.finishing."""
-        from tropho.tasks.postprocess import postprocess_detections
+        return postprocess_detections(raw, self.negative, ignore_classes)
 
-        return postprocess_detections(predictions, self.negative, ignore_classes)
-
-    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
-        """The leaderboard's metric."""
-        return float(self.leaderboard(truth, predictions)["score"])
+    def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:
+        return float(self.leaderboard(gt, predictions)["score"])
 
     def to_submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
-        """Rows of tables.DETECTIONS, image by image in the order given, best first; see box_tables."""
         return submission_table(predictions, image_ids, self.negative)
 
-    def leaderboard(self, truth: GroundTruth, predictions: pd.DataFrame) -> Score:
-        """Compute the leaderboard's metric on these images."""
-        classes = self.ranking(truth, predictions).classes
+    def leaderboard(self, gt: GroundTruth, predictions: pd.DataFrame) -> Score:
+        """Compute the leaderboard's metric: the mean average precision, and that of each class."""
+        classes = self.ranking(gt, predictions).classes
         ap = {name: float(ranked.average_precision()) for name, ranked in classes.items()}
         return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
 
-    def ranking(self, truth: GroundTruth, predictions: pd.DataFrame) -> Ranking:
+    def ranking(self, gt: GroundTruth, predictions: pd.DataFrame) -> Ranking:
         """Rank the detections of each class by score, as the leaderboard does."""
-        truth, predictions = self.scored(truth, predictions)
-        return rank_images(list(truth.images["image_id"]), truth.boxes, predictions, self.negative)
+        gt, predictions = self.drop_ignored(gt, predictions)
+        return rank_images(list(gt.images["image_id"]), gt.boxes, predictions, self.negative)
 
-    def scored(self, truth: GroundTruth, predictions: pd.DataFrame) -> tuple[GroundTruth, pd.DataFrame]:
-        """Drop the detections in ignored regions, which are neither right nor wrong.
+    def drop_ignored(self, gt: GroundTruth, predictions: pd.DataFrame) -> tuple[GroundTruth, pd.DataFrame]:
+        """Drop detections in ignored regions, which are neither true nor false positives.
 
-        Where there is a negative class, an image that has ignored regions and no object is neither negative nor
-        positive, and doesn't count.
+        Where there is a negative class, images with ignored regions and no object are dropped too: they are neither
+        negative nor positive.
         """
-        if truth.regions.empty:
-            return truth, predictions
+        if gt.regions.empty:
+            return gt, predictions
         if self.negative:
-            undecided = set(truth.regions["image_id"]) - set(truth.boxes["image_id"])
-            truth = truth.subset([each for each in truth.images["image_id"] if each not in undecided])
+            undecided = set(gt.regions["image_id"]) - set(gt.boxes["image_id"])
+            gt = gt.subset([image_id for image_id in gt.images["image_id"] if image_id not in undecided])
             predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
-        return truth, drop_ignored(predictions, truth.boxes, truth.regions)
+        return gt, drop_ignored(predictions, gt.boxes, gt.regions)

@@ -1,4 +1,4 @@
-"""Whether there is any object in an image: a member of a detection ensemble that finds no boxes."""
+"""Negative classifier: a member of a detection ensemble that predicts P(no object) and finds no boxes."""
 
 import pandas as pd
 
@@ -12,41 +12,33 @@ from tropho.tasks.detection_task import DetectionTask
 
 
 class NegativeTask(DetectionTask):
-    """Detection without boxes: the prediction table has the negative row of each image and no other.
-
-    Its score is the average precision of the negative class, the one part of the leaderboard's metric that it has a
-    share in.
-    """
+    """Detection without boxes: the prediction table has the negative row of each image and no other."""
 
     def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
         super().__init__(settings, classes)
         self.primary_metric = f"ap/{self.negative}"
 
-    def fit_config(self, truth: GroundTruth, sizes: ImageSizes) -> TaskConfig:
-        """The settings as they are: there are no anchors."""
+    def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         return self.settings
 
     @property
-    def tile(self) -> None:
-        """None: the network has learned to average over whole images, and finds nothing that tiles could lose."""
+    def tile_size(self) -> None:
+        """None: the model averages over the whole image."""
 
     def collate(self, samples: list[Sample]) -> Batch:
-        """As for detection, but padded to a square: the network averages over the image, its padding included.
-
-        Whole images have one longer side, so that what is averaged doesn't depend on the others of a batch.
-        """
+        """Pad to squares: the model averages over padding too, which then depends on no other image of a batch."""
         return pad_batch(samples, STRIDE, square=True)
 
-    def score(self, truth: GroundTruth, predictions: pd.DataFrame) -> float:
-        """Average precision of the negative class.
+    def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:
+        """Compute the average precision of the negative class.
 
         Raises:
             DataError: no image is empty.
         """
-        found = self.leaderboard(truth, predictions)["ap"]
-        if self.negative not in found:
+        ap = self.leaderboard(gt, predictions)["ap"]
+        if self.negative not in ap:
             raise DataError(
-                "None of the images that model 'negative_classifier' is validated on is empty, so that it can't be "
-                "judged; make fewer folds (split.n_folds), or leave that member out."
+                "Model 'negative_classifier' can't be scored: none of its validation images is empty; make fewer "
+                "folds (split.n_folds), or leave that member out."
             )
-        return found[self.negative]
+        return ap[self.negative]

@@ -1,47 +1,86 @@
-"""Detections as they are submitted: what an image says as a whole, applied to each of its boxes.
-
-Only the order of confidences within a class counts on the leaderboard, so a factor on all boxes of a class would
-change nothing. How boxes of different images compare does count: each is scaled by 1 - P(negative).
-"""
+"""Tables of detections: from a model's outputs to post-processed rows and to a submission."""
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
-from tropho.tables import split_names
+from tropho.data.task_data import ImageSizes
+from tropho.tables import BOX, DETECTIONS, conform, empty, split_names
+
+
+def detections_table(
+    outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes, classes: list[str], negative: str | None
+) -> pd.DataFrame:
+    """Convert outputs of `DetectionTask.predict` to tables.DETECTIONS; clip boxes to the image, drop empty ones.
+
+    Args:
+        outputs: N dicts.
+        image_ids: N ids.
+        sizes: of these images.
+        classes: names, in the order of class indices.
+        negative: name of the negative class, whose row comes last for each image; None = there is none.
+    """
+    if not image_ids:
+        return empty(DETECTIONS)
+    rows = []
+    for image_id, output in zip(image_ids, outputs, strict=True):
+        sx, sy = sizes.scale(image_id)
+        width, height = sizes.original_size(image_id)
+        boxes = (output["boxes"].double().numpy() / [sx, sy, sx, sy]).clip(0, [width, height, width, height])  # (n, 4)
+        keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores = boxes[keep], output["scores"].double().numpy()[keep]
+        labels = [classes[idx] for idx in output["labels"].numpy()[keep]]
+        if negative:
+            boxes = np.vstack([boxes, np.zeros((1, 4))])
+            scores = np.append(scores, 1.0 - float(output["presence"]))
+            labels.append(negative)
+        columns = dict(zip(BOX, boxes.T, strict=True))
+        rows.append(pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns}))
+    return conform(pd.concat(rows, ignore_index=True), DETECTIONS)
 
 
 def postprocess_detections(
-    predictions: pd.DataFrame,
-    negative: str | None,
-    ignore_classes: pd.Series | None = None,
+    raw: pd.DataFrame, negative: str | None, ignore_classes: pd.Series | None = None
 ) -> pd.DataFrame:
-    """Apply what is known of whole images.
+    """Scale the score of each box by 1 - P(negative) of its image, and drop classes that annotators left out.
 
     Args:
-        predictions: columns of tables.DETECTIONS; one row of the negative class an image, if there is one.
-        negative: the class that says "nothing here".
+        raw: tables.DETECTIONS; one row of the negative class an image, if there is one.
+        negative: name of the negative class; None = there is none.
         ignore_classes: names to drop per image (tables.join_names), indexed by image_id.
     """
     if ignore_classes is not None and ignore_classes.notna().any():
-        predictions = drop_ignored_classes(predictions, ignore_classes)
+        raw = drop_ignored_classes(raw, ignore_classes)
     if not negative:
-        return predictions
-    absent = negative_probability(predictions, negative)
-    is_negative = (predictions["label"] == negative).to_numpy()
-    probability = predictions["image_id"].map(absent).to_numpy(np.float64)
-    scores = predictions["score"].to_numpy(np.float64)
-    return predictions.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
+        return raw
+    is_negative = (raw["label"] == negative).to_numpy()
+    probability = raw["image_id"].map(negative_probability(raw, negative)).to_numpy(np.float64)
+    scores = raw["score"].to_numpy(np.float64)
+    return raw.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
 
 
-def drop_ignored_classes(predictions: pd.DataFrame, ignore_classes: pd.Series) -> pd.DataFrame:
-    """Leave out boxes of classes that annotators left out of that image."""
+def drop_ignored_classes(boxes: pd.DataFrame, ignore_classes: pd.Series) -> pd.DataFrame:
+    """Drop rows of classes that annotators left out of the image; see `postprocess_detections`."""
     pairs = ignore_classes.dropna().map(split_names).explode()
-    left_out = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])
-    found = pd.MultiIndex.from_arrays([predictions["image_id"], predictions["label"]])
-    return predictions[~found.isin(left_out)].reset_index(drop=True)
+    ignored = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])
+    rows = pd.MultiIndex.from_arrays([boxes["image_id"], boxes["label"]])
+    return boxes[~rows.isin(ignored)].reset_index(drop=True)
 
 
-def negative_probability(predictions: pd.DataFrame, negative: str) -> pd.Series:
-    """Return P(negative) by image_id."""
-    own = predictions[predictions["label"] == negative]
-    return own.set_index("image_id")["score"].astype(np.float64)
+def negative_probability(detections: pd.DataFrame, negative: str) -> pd.Series:
+    """Extract P(no object), float64 indexed by image_id."""
+    rows = detections[detections["label"] == negative]
+    return rows.set_index("image_id")["score"].astype(np.float64)
+
+
+def submission_table(predictions: pd.DataFrame, image_ids: list[str], negative: str | None) -> pd.DataFrame:
+    """Sort detections by image and descending score; see `Task.to_submission`."""
+    predictions = predictions[predictions["image_id"].isin(image_ids)]
+    predicted = set(predictions["image_id"])
+    missing = [image_id for image_id in image_ids if image_id not in predicted]
+    if negative and missing:
+        rows = {"image_id": missing, "label": negative, "score": 0.5, **dict.fromkeys(BOX, 0.0)}
+        predictions = pd.concat([predictions, conform(pd.DataFrame(rows), DETECTIONS)])
+    order = {image_id: idx for idx, image_id in enumerate(image_ids)}
+    table = predictions.assign(order=predictions["image_id"].map(order))
+    return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")

@@ -15,8 +15,8 @@ from tropho.data.audit.run_audit import AuditResult, audit
 from tropho.data.audit.slide_features import COLOURED, PARTS, signature
 from tropho.data.audit.slide_pairs import SOON, best_cut
 from tropho.data.audit.slides import FEWEST, Slides, cluster_slides
+from tropho.data.split.split_images import split
 from tropho.images.decode import read_image
-from tropho.stages.split import split
 
 CASES = [(7, 0.2), (12, 0.5), (11, 0.8)]
 
