@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from project import Case, Project, case_maker
+from task_files import smear_paths  # noqa: F401 - a fixture
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.tracking import sqlite_setup

@@ -4,18 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from predicting.test_seams import merged
 
+from boxes.test_seams import merged
 from tropho.boxes import wbf
 from tropho.boxes.candidate_pairs import candidate_pairs
 from tropho.boxes.nms import nms
 from tropho.boxes.tiles import tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
 from tropho.boxes.wbf import fuse, weighted_box_fusion
-from tropho.evaluation.classification_evaluator import mixture_weights
-from tropho.evaluation.cross_fit import group_kfold
-from tropho.evaluation.fusion_search import best_by_class, describe_gains, fold_weights, paired_gain
-from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import DETECTIONS
 
 WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
@@ -142,61 +138,3 @@ def test_a_scaled_view_by_hand():
     assert invert_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
     assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
     assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]
-
-
-def test_groups_are_dealt_whole_into_parts_of_about_equal_size():
-    assert sorted(np.bincount(group_kfold(pd.Series(range(10)), 5))) == [2] * 5
-    assert sorted(np.bincount(group_kfold(pd.Series([*range(6), 0, 1, 2, 3, 4, 5]), 3))) == [4] * 3
-    assert group_kfold(pd.Series(["g"] * 4)).tolist() == [0] * 4
-    assert group_kfold(pd.Series([], dtype=object)).tolist() == []
-    large = group_kfold(pd.Series(["large"] * 8 + ["a", "b"]), 5)
-    assert len(set(large[:8])) == 1
-    assert set(large) == set(range(large.max() + 1))
-    assert group_kfold(pd.Series(range(50)), 2, seed=1).tolist() != group_kfold(pd.Series(range(50)), 2).tolist()
-
-
-def test_each_part_is_left_out_once():
-    part = pd.Series({"a": 0, "b": 1, "c": 0, "d": 2})
-    assert fold_weights(["a", "b", "c", "d"], part).tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0]]
-
-
-def test_the_first_of_the_best_ways_of_each_class():
-    def tried(way: str, *precisions: float):
-        return {"x": way, "y": way, "never": way}, {"x": np.array(precisions), "y": np.array([np.nan, 0.5])}
-
-    ways = [tried("one", 0.1, 0.9), tried("two", 0.3, 0.9), tried("three", 0.3, 0.1)]
-    assert best_by_class(ways, 0) == {"x": "two"}  # y and never have no true box there
-    assert best_by_class(ways, 1) == {"x": "one", "y": "one"}
-
-
-@pytest.mark.parametrize(
-    ("low", "groups", "kept"),
-    [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
-)
-def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monkeypatch, low, groups, kept):
-    monkeypatch.setattr(
-        "tropho.evaluation.fusion_search.score_gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2}
-    )
-    found = paired_gain(None, None, pd.Series([*range(groups), 0]))
-    assert (found["groups"], found["accepted"]) == (groups, kept)
-
-
-def test_gains_in_words():
-    found = {"value": 0.0123, "low": -0.001, "high": 0.02, "groups": 9, "accepted": False}
-    assert describe_gains({"gains": {"fusion": found}}) == [
-        "Fitted fusion: the out-of-fold score changes by +0.0123 (95 % interval -0.0010 to +0.0200, 9 groups, at least "
-        "20 needed); it is not used."
-    ]
-    assert describe_gains({"gains": {"x": {**found, "accepted": True}}})[0].endswith("it is used.")
-    assert describe_gains({}) == []
-
-
-def test_weights_of_models_by_hand():
-    assert mixture_weights(np.zeros((0, 4))) == [0.25] * 4
-    assert mixture_weights(np.array([[0.5, 0.5], [0.2, 0.2]])) == [0.5, 0.5]
-    assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]])) == pytest.approx([1.0, 0.0], abs=1e-6)
-    assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]]), steps=1) == pytest.approx(
-        [(0.9 + 8 / 9) / 2, (0.1 + 1 / 9) / 2]
-    )
-    # Of three images one is certain for each and one for both: 2/3 + ... settle at one half each.
-    assert mixture_weights(np.array([[1.0, 0.0], [0.0, 1.0]])) == pytest.approx([0.5, 0.5])

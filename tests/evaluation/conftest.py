@@ -78,7 +78,7 @@ def faulty(rng: np.random.Generator, true: Rows, each: int) -> tuple[Rows, dict[
     faults: dict[str, Rows] = {"not_negative": [row for row in true if row[0] in EMPTIED]}
     lots = rng.permutation(len(seen))[: 4 * each].reshape(4, each)
     gone, swapped, moved, doubled = ([seen[index] for index in lot] for lot in lots)
-    faults["unlabelled"] = gone
+    faults["overlooked"] = gone
     faults["swap"] = [(image_id, OTHER[label], *box) for image_id, label, *box in swapped]
     faults["badloc"] = [(*names, x + (z - x) / 2, y, z + (z - x) / 2, w) for *names, x, y, z, w in moved]  # IoU 1/3
     faults["duplicate"] = [(*names, x + 4, y + 4, z, w) for *names, x, y, z, w in doubled]

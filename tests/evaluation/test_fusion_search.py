@@ -1,4 +1,4 @@
-"""Fusion by class fitted out of fold: what is planted is found, luck is not kept, nobody judges what he was taught."""
+"""Fusion by class, fitted out of fold."""
 
 from dataclasses import replace
 
@@ -7,11 +7,22 @@ import pandas as pd
 import pytest
 
 from tropho.boxes.wbf import fuse
-from tropho.evaluation.fusion_search import FusionParams, OofPredictions, search_fusion
+from tropho.evaluation.fusion_search import (
+    FusionParams,
+    OofPredictions,
+    best_by_class,
+    describe_gains,
+    fold_weights,
+    paired_gain,
+    search_fusion,
+)
+from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.metrics.leaderboard_bootstrap import rank_images
 from tropho.tables import BOX
 
 COLUMNS = ["image_id", "label", "score", *BOX]
+
+
 EQUAL = (1.0, 1.0)
 
 
@@ -197,3 +208,39 @@ def test_nothing_is_tried_without_groups_or_without_anything_to_fuse(rng):
         "NEG": FusionParams(1.0, (0.0, 1.0)),
     }
     assert search_fusion(members_of(truth, tables, default=alone), 4) == {}
+
+
+def test_each_part_is_left_out_once():
+    part = pd.Series({"a": 0, "b": 1, "c": 0, "d": 2})
+    assert fold_weights(["a", "b", "c", "d"], part).tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0]]
+
+
+def test_the_first_of_the_best_ways_of_each_class():
+    def tried(way: str, *precisions: float):
+        return {"x": way, "y": way, "never": way}, {"x": np.array(precisions), "y": np.array([np.nan, 0.5])}
+
+    ways = [tried("one", 0.1, 0.9), tried("two", 0.3, 0.9), tried("three", 0.3, 0.1)]
+    assert best_by_class(ways, 0) == {"x": "two"}  # y and never have no true box there
+    assert best_by_class(ways, 1) == {"x": "one", "y": "one"}
+
+
+@pytest.mark.parametrize(
+    ("low", "groups", "kept"),
+    [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
+)
+def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monkeypatch, low, groups, kept):
+    monkeypatch.setattr(
+        "tropho.evaluation.fusion_search.score_gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2}
+    )
+    found = paired_gain(None, None, pd.Series([*range(groups), 0]))
+    assert (found["groups"], found["accepted"]) == (groups, kept)
+
+
+def test_gains_in_words():
+    found = {"value": 0.0123, "low": -0.001, "high": 0.02, "groups": 9, "accepted": False}
+    assert describe_gains({"gains": {"fusion": found}}) == [
+        "Fitted fusion: the out-of-fold score changes by +0.0123 (95 % interval -0.0010 to +0.0200, 9 groups, at least "
+        "20 needed); it is not used."
+    ]
+    assert describe_gains({"gains": {"x": {**found, "accepted": True}}})[0].endswith("it is used.")
+    assert describe_gains({}) == []

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from stages.records import fold_entry
+from run_records import fold_entry
 from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import write_json
 from tropho.images.cache import write_cache
@@ -21,7 +21,11 @@ from tropho.tasks import build_task
 from tropho.tracking import DummyTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
+
+
 SIZE = 16
+
+
 LIGHT = {
     "model.name": "lenet",
     "augment.image_size": SIZE,
@@ -180,3 +184,12 @@ def test_heat_maps_are_drawn_or_their_absence_is_told(trained, model):
     said = [note for note in read(paths, "notes.json")["oof"] if "Grad-CAM" in note]
     assert bool(drawn) == (model == "lenet")
     assert bool(said) == (model == "mlp")
+
+
+def test_names_that_mlflow_does_not_take_are_told():
+    assert evaluate._renamed_note({"a": "a", "b+": "b_"}) == [
+        "MLflow takes plain letters alone: in the names of its metrics, 'b+' is 'b_'."
+    ]
+    assert evaluate._renamed_note({"a": "a"}) == []
+    metrics = {"oof": {"recall/b+": 1.0, "map": 0.5}, "other": {"map": 0.0}}
+    assert evaluate._tracked_metrics(metrics, {"b+": "b_"}) == {"oof/recall/b_": 1.0, "oof/map": 0.5}

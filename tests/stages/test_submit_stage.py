@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -156,3 +157,60 @@ def test_predictions_of_other_models_or_views_are_not_submitted(small, settings,
     now = settings("cells_demo", **{"model.name": "mlp", "model.hidden_units": [], "augment.image_size": 16, **changes})
     with pytest.raises(DataError, match=re.escape(asked)):
         submit.run(now, root)
+
+
+def test_the_images_to_submit_are_the_published_ones_or_those_held_out():
+    images = pd.DataFrame({"image_id": ["a", "b", "c"], "subset": ["train", "test", "test"]})
+    splits = pd.DataFrame({"image_id": ["a", "b"], "subset": ["test", "test"]})
+    assert submit.submitted_ids(images, splits) == ["b", "c"]
+    assert submit.submitted_ids(images[:1], splits.assign(subset=["test", "train"])) == ["a"]
+
+
+def target(followed=None, sample=None, known=()):
+    return SimpleNamespace(
+        followed=followed, sample=sample, layout=SimpleNamespace(problem="it is odd"),
+        matches=SimpleNamespace(images=dict.fromkeys(known)),
+    )  # fmt: skip
+
+
+def test_what_is_not_checked_says_why():
+    sample = SimpleNamespace(path="S.csv")
+    assert "evaluate.score_test is false" in submit._why_unchecked(target(sample=sample), has_rows=False)
+    assert (
+        submit._why_unchecked(target(sample=sample), has_rows=True)
+        == "The submission does not follow S.csv: it is odd."
+    )
+    assert submit._why_unchecked(target(), has_rows=True).startswith("There is no sample submission")
+
+
+def test_images_that_no_model_saw_are_counted_by_why():
+    ids = [f"i{number}" for number in range(9)]
+    images = pd.DataFrame({"image_id": ids, "status": ["ok"] + ["missing"] * 6 + ["damaged"] * 2})
+    splits = pd.DataFrame({"image_id": ["i0", "i8"], "subset": ["test", "train"]})
+    found = submit._unpredicted(submit._TestImages(images, splits, ids), target())
+    assert found == {
+        "missing": {"images": 6, "first": ["i1", "i2", "i3", "i4", "i5"]},
+        "damaged": {"images": 2, "first": ["i7", "i8"]},
+    }
+    told = submit._unpredicted_sentence(found)
+    assert told.endswith("hold no information: 8 (6 missing: i1, i2, i3, i4, i5, ...; 2 damaged: i7, i8).")
+    five = submit._unpredicted_sentence({"missing": {"images": 5, "first": ids[:5]}})
+    assert five.endswith("5 (5 missing: i0, i1, i2, i3, i4).")
+    sample = SimpleNamespace(ids=["x", "y"])
+    strange = submit._unpredicted(submit._TestImages(images, splits, ["i0"]), target(sample, sample, known=["x"]))
+    assert strange == {"no test image": {"images": 1, "first": ["y"]}}
+    assert (
+        submit._unpredicted(submit._TestImages(images, splits, ["i0"]), target(sample, sample, known=["x", "y"])) == {}
+    )
+
+
+def test_confidences_are_rounded_and_boxes_are_not(tmp_path):
+    table = pd.DataFrame({"image_id": ["a"], "score": [0.1234567], "p_a": [0.7654321], "xmin": [1.23456789]})
+    write_table(table, tmp_path / "test.parquet")
+    write_json(tmp_path / "postprocess.json", {})
+    task = SimpleNamespace(postprocess=lambda found, *_: found, to_submission=lambda found, ids: found)
+    found = submit.submission_rows(task, tmp_path, ["a"], None)
+    assert found.iloc[0].tolist() == ["a", 0.123457, 0.765432, 1.23456789]
+    (tmp_path / "test.parquet").unlink()
+    write_table(table.assign(fold=0), tmp_path / "oof.parquet")
+    assert len(submit.submission_rows(task, tmp_path, [], None)) == 0

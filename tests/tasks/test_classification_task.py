@@ -1,3 +1,5 @@
+"""Classification task."""
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,42 @@ from tropho.errors import DataError
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
-from tropho.tasks.classification_dataset import class_weights
+
+CELLS = ["cat", "dog"]
+
+
+@pytest.fixture
+def cells(settings):
+    """Makes a classification task of two classes with changed settings."""
+    return lambda **changes: build_task(settings("cells_demo", **changes), CELLS)
+
+
+def labelled(*labels: str | None) -> GroundTruth:
+    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
+    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
+
+
+def says(task, *rows: list[float]) -> pd.DataFrame:
+    outputs = [{"probabilities": torch.tensor(row)} for row in rows]
+    return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
+
+
+def test_members_are_fused_by_set_or_fitted_weights(cells):
+    task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": {"base": 3.0, "b": 1.0}})
+    tables = {"base": says(task, [1.0, 0.0]), "b": says(task, [0.0, 1.0])}
+    assert task.fuse_members(tables)["p_cat"].tolist() == pytest.approx([0.75])
+    assert task.fuse_members(tables, {"weights": {"base": 1.0, "b": 4.0}})["p_cat"].tolist() == pytest.approx([0.2])
+
+
+def test_a_score_is_undefined_without_images(cells):
+    task = cells()
+    assert np.isnan(task.score(labelled(), says(task)))
+    assert task.score(labelled("dog", "dog"), says(task, [0.9, 0.1], [0.1, 0.9])) == 0.5
+
+
+def test_probabilities_are_equal_where_nothing_was_predicted(cells):
+    assert cells().to_submission(says(cells(), [0.9, 0.1]), ["x"])["p_dog"].tolist() == [0.5]
+
 
 CLASSES = ["cat", "dog", "emu"]
 
@@ -50,13 +87,6 @@ def test_the_score_is_the_mean_recall_of_the_classes_in_the_truth(task):
     )
 
 
-def test_balanced_weights_give_every_class_the_same_say():
-    weights = class_weights([0, 0, 0, 1, -1], 3)
-    assert weights[2] == 0
-    assert weights[0] * 3 == pytest.approx(weights[1] * 1)
-    assert weights[0] * 3 + weights[1] == pytest.approx(4)
-
-
 def test_the_loss_is_weighted_cross_entropy(task):
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     batch = {
@@ -78,41 +108,6 @@ def test_a_sample_is_padded_to_a_square(task):
     image, label, weight, _ = task.sample(np.full((20, 64, 3), 9, np.uint8))
     assert image.shape == (3, 64, 64)
     assert (label, weight) == (-1, 1.0)
-
-
-def test_thresholds_are_chosen_for_each_class(task):
-    truth = truth_of(["cat", "dog", "cat", "dog"])
-    predictions = table(task, [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0]])
-    chosen = build_evaluator(task).thresholds(truth, predictions)
-    assert 0.3 < chosen["cat"]["threshold"] <= 0.6 + 1e-6
-    assert chosen["cat"]["f_beta"] == pytest.approx(1.0)
-
-
-def test_predictions_belong_to_images_by_their_ids(settings):
-    """Shuffled predictions give the same numbers, and members in different orders the same mean."""
-    task = build_task(
-        settings("cells_demo", **{"predict.member_weights": "fitted", "train.ensemble": {"b": {}}}), CLASSES
-    )
-    evaluator = build_evaluator(task)
-    rng = np.random.default_rng(3)
-    truth = truth_of([CLASSES[number % 3] for number in range(30)])
-    truth.images["group"] = [str(number // 2) for number in range(30)]
-    values = rng.dirichlet([1, 1, 1], (2, 30)) + 0.8 * np.eye(3)[np.arange(30) % 3]
-    first, second = (table(task, each / each.sum(axis=1, keepdims=True)) for each in values)
-    shuffled = [each.sample(frac=1, random_state=number) for number, each in enumerate((first, second))]
-    assert task.score(truth, shuffled[0]) == task.score(truth, first)
-    assert evaluator.metrics(truth, shuffled[0]) == evaluator.metrics(truth, first)
-    assert evaluator.thresholds(truth, shuffled[0]) == evaluator.thresholds(truth, first)
-    chosen = evaluator.thresholds(truth, first)
-    for name, expected in evaluator.tables(truth, first, chosen).items():
-        pd.testing.assert_frame_equal(evaluator.tables(truth, shuffled[0], chosen)[name], expected)
-    pd.testing.assert_frame_equal(evaluator.label_issues(truth, shuffled[0]), evaluator.label_issues(truth, first))
-    groups = truth.images.set_index("image_id")["group"]
-    assert evaluator.fit_postprocess(truth, shuffled[0]) == evaluator.fit_postprocess(truth, first)
-    members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
-    assert evaluator.fit_fusion(truth, members[1], groups) == evaluator.fit_fusion(truth, members[0], groups)
-    means = [task.fuse_views([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
-    pd.testing.assert_frame_equal(means[1].loc[means[0].index], means[0])
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,70 @@
-import cv2
+"""Detection task."""
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 
+from tasks.two_images import Sizes, output, truth_of
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.images.cache import ImageCache, write_cache
-from tropho.images.decode import ImageReader
-from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
+from tropho.tables import BOX, BOXES, DETECTIONS, conform
 from tropho.tasks import build_task
 
-
-class Sizes:
-    """Two images of 200 x 100 pixels, packed at half the size."""
-
-    def original_size(self, image_id):
-        return 200, 100
-
-    def scale(self, image_id):
-        return 0.5, 0.5
+CELLS = ["cat", "dog"]
 
 
-def output(boxes, scores, labels, presence):
-    return {
-        "boxes": torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
-        "scores": torch.tensor(scores, dtype=torch.float32),
-        "labels": torch.tensor(labels, dtype=torch.int64),
-        "presence": torch.tensor(presence),
-    }
+@pytest.fixture
+def detection(settings):
+    """Makes a detection task of two classes with changed settings."""
+    return lambda **changes: build_task(settings("smear_demo", **changes), ["Trophozoite", "WBC"])
 
 
-def truth_of(image_ids, boxes):
-    images = pd.DataFrame({"image_id": image_ids}).reindex(columns=list(IMAGES))
-    rows = pd.DataFrame(boxes, columns=["image_id", "label", *BOX]) if boxes else empty(BOXES)
-    return GroundTruth(images.astype(IMAGES), conform(rows, BOXES))
+@pytest.fixture
+def cells(settings):
+    """Makes a classification task of two classes with changed settings."""
+    return lambda **changes: build_task(settings("cells_demo", **changes), CELLS)
+
+
+def says(task, *rows: list[float]) -> pd.DataFrame:
+    outputs = [{"probabilities": torch.tensor(row)} for row in rows]
+    return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
+
+
+def test_one_table_is_merged_and_finished_as_it_is(cells, detection):
+    task = cells()
+    table = says(task, [0.8, 0.2])
+    assert task.fuse_views([table]) is table
+    assert task.postprocess(table) is table
+    assert task.postprocess(table, {"temperature": 1.0}) is table
+    np.testing.assert_allclose(task.postprocess(table, {"temperature": 2.0})["p_cat"], [2 / 3], atol=1e-6)
+    boxes = detection().to_table([output([[10, 10, 20, 30]], [0.9], [1], 0.8)], ["a"], Sizes())
+    assert detection().fuse_views([boxes]) is boxes
+    assert detection().fuse_members({"base": boxes}) is boxes
+
+
+def test_an_image_of_ignored_regions_alone_does_not_count_where_there_is_a_negative_class(detection):
+    regions = conform(
+        pd.DataFrame([["b", "WBC", 0, 0, 50, 50, True]], columns=["image_id", "label", *BOX, "ignore"]), BOXES
+    )
+    truth = truth_of(["a", "b"], [["a", "WBC", 20, 20, 60, 70]])
+    truth = GroundTruth(truth.images, truth.boxes, regions)
+    task = detection()
+    rows = [output([[10, 10, 30, 35]], [0.5], [1], 0.9), output([[60, 30, 80, 40]], [0.9], [1], 0.1)]
+    table = task.to_table(rows, ["a", "b"], Sizes())
+    assert task.leaderboard(truth, table)["ap"]["WBC"] == 1.0
+    assert "NEG" not in task.leaderboard(truth, table)["ap"]
+    bare = detection(**{"audit.negative": None})
+    assert bare.score(truth, table[table["label"] != "NEG"]) == pytest.approx(0.5)
+
+
+def test_members_without_boxes_count_for_the_negative_class_alone(settings):
+    chosen = {"train.ensemble": {"empty": {"model.name": "negative_classifier"}}, "predict.negative_members": ["empty"]}
+    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
+    assert task.member_weights("empty") == {"Trophozoite": 0.0, "WBC": 0.0, "NEG": 1.0}
+    assert task.member_weights("base") == {"Trophozoite": 1.0, "WBC": 1.0, "NEG": 0.0}
 
 
 @pytest.fixture
@@ -115,45 +143,9 @@ def test_every_image_is_in_the_submission(task):
     assert submission["score"].tolist()[1:] == sorted(submission["score"].tolist()[1:], reverse=True)
 
 
-def test_finds_in_an_image_said_to_be_empty_are_suspect_labels(task):
-    boxes = [[f"im{number}", "WBC", 20.0, 20.0, 60.0, 70.0] for number in range(9)]
-    truth = truth_of([*(row[0] for row in boxes), "none"], boxes)
-    truth = GroundTruth(truth.images.assign(width=200, height=100), truth.boxes)
-    found = task.to_table([output([[10, 10, 30, 35]], [0.9], [1], 0.9)] * 10, list(truth.images["image_id"]), Sizes())
-    suspects = build_evaluator(task).label_issues(truth, task.postprocess(found))
-    told = suspects[["image_id", "kind", "action", "label", *BOX]].to_numpy().tolist()
-    assert told == [["none", "not_negative", "add", "WBC", 20, 20, 60, 70]]
-    assert suspects["score"].tolist() == [pytest.approx(0.9, abs=1e-6)]  # nine of ten such finds are right
-
-
-def test_batches_are_padded_to_whole_strides(task):
-    samples = [task.sample(np.full((30, 50, 3), 7, np.uint8)), task.sample(np.full((40, 20, 3), 9, np.uint8))]
-    batch = task.collate(samples)
-    assert batch["images"].shape == (2, 3, 64, 64)
-    assert batch["images"].dtype == torch.uint8
-    assert (batch["images"][0, :, :30, :50] == 7).all()
-    assert batch["images"][0, :, 30:].sum() == 0
-    assert batch["images"][1, :, :40, :20].float().mean() == 9
-
-
 def test_strata_join_the_classes_present(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 0.0, 0.0, 1.0, 1.0], ["a", "Trophozoite", 0.0, 0.0, 1.0, 1.0]])
     assert task.strata(truth) == ['["Trophozoite", "WBC"]', ""]
-
-
-def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, tmp_path):
-    for image_id in ("a", "b", "c"):
-        cv2.imwrite(str(tmp_path / f"{image_id}.png"), np.zeros((20, 40, 3), np.uint8))
-    files = pd.DataFrame({"image_id": ["a", "b", "c"], "path": ["a.png", "b.png", "c.png"]})
-    write_cache(files, tmp_path, tmp_path / "pack", 32)
-    pack = ImageCache(tmp_path / "pack")
-    truth = truth_of(["a", "b", "c"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
-    marked = GroundTruth(truth.images.assign(ignore_classes=['["WBC"]', pd.NA, '["Trophozoite", "WBC"]']), truth.boxes)
-    targets = [
-        target for _, target, _ in (task.build_dataset(pack, marked, train=True)[0, index, 0] for index in range(3))
-    ]
-    assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
-    assert not any(task.build_dataset(pack, truth, train=True)[0, index, 0][1]["ignore"].any() for index in range(3))
 
 
 def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
@@ -166,38 +158,6 @@ def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
     assert TaskConfig.model_validate(yaml.safe_load(yaml.safe_dump(fitted.model_dump()))) == fitted
     fixed = build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
     assert fixed.fit_config(truth, Sizes()) is fixed.settings
-
-
-def chosen(settings, **overrides) -> dict:
-    """Thresholds for a hit at 0.9, a false alarm at 0.8, a hit at 0.5 and two more false alarms down to 0.3."""
-    task = build_task(settings("smear_demo", **overrides), ["Trophozoite", "WBC"])
-    boxes = [["a", "WBC", 10.0, 10.0, 30.0, 30.0], ["a", "WBC", 60.0, 10.0, 90.0, 40.0]]
-    far = [[120.0 + 20 * number, 60.0, 130.0 + 20 * number, 70.0] for number in range(3)]
-    found = [boxes[0][2:], far[0], far[1], far[2], boxes[1][2:]]
-    rows = [["a", "WBC", score, *box] for score, box in zip([0.9, 0.8, 0.7, 0.6, 0.5], found, strict=True)]
-    predictions = conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
-    return build_evaluator(task).thresholds(truth_of(["a"], boxes), predictions)["WBC"]
-
-
-def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
-    assert chosen(settings)["threshold"] == 0.9  # F1 2/3 against 4/7 with everything
-    assert chosen(settings, **{"evaluate.beta": 2.0})["threshold"] == 0.5  # F2 10/13 against 5/9
-    assert chosen(settings, **{"evaluate.beta": 1.0})["threshold"] == 0.9
-    required = chosen(settings, **{"evaluate.min_recall": 0.9})
-    assert (required["threshold"], required["recall"], required["precision"]) == (0.5, 1.0, 0.4)
-
-
-def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_path):
-    seen = []
-    monkeypatch.setattr(
-        "tropho.evaluation.detection_evaluator.detection_figures", lambda *given: seen.append(given[-1])
-    )
-    task = build_task(settings("smear_demo", **{"evaluate.beta": 2.0}), ["Trophozoite", "WBC"])
-    truth = truth_of(["a"], [["a", "WBC", 10.0, 10.0, 30.0, 30.0]])
-    build_evaluator(task).plots(
-        truth, conform(pd.DataFrame(columns=list(DETECTIONS)), DETECTIONS), {}, ImageReader(tmp_path), tmp_path
-    )
-    assert seen == [2.0]
 
 
 class Blobs(torch.nn.Module):

@@ -29,7 +29,7 @@ def detections_table(
         boxes = (output["boxes"].double().numpy() / [sx, sy, sx, sy]).clip(0, [width, height, width, height])  # (n, 4)
         keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes, scores = boxes[keep], output["scores"].double().numpy()[keep]
-        labels = [classes[idx] for idx in output["labels"].numpy()[keep]]
+        labels = [classes[idx] for idx in output["labels"].long().numpy()[keep]]
         if negative:
             boxes = np.vstack([boxes, np.zeros((1, 4))])
             scores = np.append(scores, 1.0 - float(output["presence"]))

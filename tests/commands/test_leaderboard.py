@@ -1,11 +1,23 @@
-"""`tropho leaderboard`: fits 120 columns, compares with the present settings, ranks what compares."""
+"""Leaderboard of trainings: width, comparison with the present settings, ranking."""
 
 import pytest
 import yaml
 
 from conftest import ROOT
+from tropho.commands import leaderboard
 from tropho.commands.leaderboard import differences, print_leaderboard
+from tropho.errors import UsageError
 from tropho.tracking import open_tracker, tracked_parameters
+
+
+def test_a_leaderboard_of_no_task_is_wrong_usage(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    leaderboard.print_leaderboard(tmp_path, None)
+    leaderboard.print_leaderboard(tmp_path, "cells_demo")
+    assert capsys.readouterr().out.count("No training has been tracked yet") == 2
+    with pytest.raises(UsageError, match="nobody"):
+        leaderboard.print_leaderboard(tmp_path, "nobody")
 
 
 @pytest.fixture

@@ -1,51 +1,20 @@
-"""Weights of an ensemble's members, and what fusing them by weight does."""
+"""Fusion and post-processing fitted on out-of-fold predictions of members."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.optimize import minimize
 
-from tropho.boxes.wbf import fuse
 from tropho.data.task_data import GroundTruth
-from tropho.evaluation.classification_evaluator import mixture_weights
 from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members, group_kfold
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.inference.fuse_members import (
-    VIEW,
     fuse_members,
-    member_table,
     postprocess_members,
     stack_members,
     stack_views,
 )
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-
-
-@given(st.integers(0, 10_000), st.integers(2, 4))
-def test_mixture_weights_have_the_least_log_loss(seed, count):
-    given_to_truth = np.random.default_rng(seed).uniform(0.05, 0.95, (40, count))
-
-    def loss(free):
-        shares = np.exp(np.append(free, 0.0))
-        return -np.log(given_to_truth @ (shares / shares.sum())).mean()
-
-    weights = mixture_weights(given_to_truth)
-    assert sum(weights) == pytest.approx(1.0)
-    assert min(weights) >= 0
-    found = -np.log(given_to_truth @ np.array(weights)).mean()
-    assert found <= minimize(loss, np.zeros(count - 1)).fun + 1e-5
-
-
-def test_of_a_good_and_a_bad_model_the_good_one_counts():
-    weights = mixture_weights(np.column_stack([np.full(50, 0.9), np.full(50, 0.1)]))
-    np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
-
-
-def test_no_images_leave_weights_equal():
-    assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
 
 
 def classified(task, rows) -> pd.DataFrame:
@@ -148,17 +117,6 @@ def test_fusion_without_trials_learns_nothing(detecting, settings):
     assert fit_members(build_evaluator(task), truth, stacked, groups) == {}
 
 
-def test_weights_by_class_fuse_each_class_by_its_own(detecting):
-    *_, stacked, _ = detecting
-    base, bad = (stacked[stacked["member"] == name].drop(columns="member") for name in ("base", "bad"))
-    fused = fuse([base, bad], 0.55, [{"WBC": 1.0, "NEG": 0.0}, {"WBC": 3.0, "NEG": 1.0}], "wbf", "NEG")
-    for label, weights in (("WBC", [1.0, 3.0]), ("NEG", [0.0, 1.0])):
-        alone = fuse([each[each["label"] == label] for each in (base, bad)], 0.55, weights, "wbf", "NEG")
-        pd.testing.assert_frame_equal(fused[fused["label"] == label].reset_index(drop=True), alone)
-    left_out = fuse([base, bad], 0.55, [1.0, 0.0], "wbf", "NEG").sort_values(["image_id", "label"], ignore_index=True)
-    pd.testing.assert_frame_equal(left_out, base.sort_values(["image_id", "label"], ignore_index=True))
-
-
 @pytest.fixture
 def without_negative(settings):
     """A task whose images have no negative row, with fitted fusion, and its truth: one box in each of 20 images."""
@@ -173,24 +131,6 @@ def without_negative(settings):
 def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
     rows = [[each, "WBC", score, 10.0, 10.0, 40.0, 40.0] for each in image_ids]
     return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS) if rows else empty(DETECTIONS)
-
-
-@pytest.mark.parametrize("silent", ["base", "other"])
-def test_a_member_without_a_find_counts_as_one_that_saw_nothing(without_negative, silent):
-    task, _ = without_negative
-    speaks = "other" if silent == "base" else "base"
-    fused = {}
-    for elsewhere in ([], ["b"]):
-        tables = {speaks: found_in(["a"], 0.8), silent: found_in(elsewhere, 0.6)}
-        table = fuse_members(task, stack_members({name: tables[name] for name in ("base", "other")}))
-        fused[len(elsewhere)] = table[table["image_id"] == "a"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(fused[0], fused[1])
-    np.testing.assert_allclose(fused[0]["score"], 0.4, atol=1e-9)
-
-
-def test_members_that_find_nothing_are_fused_to_nothing(without_negative):
-    task, _ = without_negative
-    assert fuse_members(task, stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})).empty
 
 
 def test_fusion_knows_a_member_that_found_nothing_while_it_was_fitted(without_negative):
@@ -234,43 +174,6 @@ def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative,
 
 
 VIEWS = {"predict.tta": ["identity", "hflip"]}
-
-
-@pytest.mark.parametrize("members", [[], ["other"]])
-@pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
-    chosen = {
-        **VIEWS,
-        "predict.ensemble_method": method,
-        "train.ensemble": {name: {"train.seed": 1} for name in members},
-    }
-    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
-    views = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
-    at_once = {name: task.fuse_views(tables) for name, tables in views.items()}
-    stacked = stack_members({name: stack_views(tables) for name, tables in views.items()})
-    fused = fuse_members(task, stacked)
-    assert VIEW not in fused
-    assert len(fused) < len(stacked)
-    pd.testing.assert_frame_equal(fused, fuse_members(task, stack_members(at_once)), rtol=0, atol=1e-12)
-    pd.testing.assert_frame_equal(member_table(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
-
-
-def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
-    """In every image a WBC and a parasite, about where they are, and a NEG row."""
-    rows: list[list] = []
-    for number in range(images):
-        name = f"i{number:02d}"
-        for label, box in (("WBC", [10.0, 10.0, 40.0, 40.0]), ("Trophozoite", [60.0, 60.0, 90.0, 90.0])):
-            rows.append([name, label, rng.uniform(0.2, 0.9), *(np.array(box) + rng.normal(0, 2, 4))])
-        rows.append([name, "NEG", rng.uniform(0.2, 0.8), 0, 0, 0, 0])
-    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
-
-
-def test_a_look_without_a_find_counts(settings):
-    task = build_task(settings("smear_demo", **VIEWS, **{"audit.negative": None}), ["Trophozoite", "WBC"])
-    for tables in ([found_in(["a"], 0.8), empty(DETECTIONS)], [empty(DETECTIONS), found_in(["a"], 0.8)]):
-        fused = fuse_members(task, stack_members({"base": stack_views(tables)}))
-        np.testing.assert_allclose(fused["score"], [0.4], atol=1e-9)
 
 
 def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(settings, rng):

@@ -1,4 +1,6 @@
-"""`tropho predict` by several members: pictures without a find, and what was fitted for other members."""
+"""Prediction of image files by all members."""
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,7 +9,8 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from stages.records import fold_entry
+from run_records import fold_entry
+from tropho.commands import predict_images
 from tropho.commands.predict_images import predict_files
 from tropho.config.load import member_settings
 from tropho.errors import DataError
@@ -25,6 +28,8 @@ SMALL = {
     },
     "cells_demo": {"model.name": "lenet", "augment.image_size": 24},
 }
+
+
 CLASSES = {"smear_demo": ["Trophozoite", "WBC"], "cells_demo": ["Parasitized", "Uninfected"]}
 
 
@@ -134,3 +139,11 @@ def test_fitted_weights_of_the_members_are_used(ensemble, settings, blank, tmp_p
         found[share] = pd.read_csv(tmp_path / "out.csv")[columns].to_numpy()
     assert not np.allclose(found[0.0], found[1.0], atol=1e-3)
     np.testing.assert_allclose(found[0.25], 0.25 * found[1.0] + 0.75 * found[0.0], atol=1e-6)
+
+
+def test_files_are_named_by_their_paths_where_names_repeat():
+    assert predict_images._names([Path("x/a.png"), Path("y/b.png")]) == {
+        "a.png": Path("x/a.png"),
+        "b.png": Path("y/b.png"),
+    }
+    assert list(predict_images._names([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]

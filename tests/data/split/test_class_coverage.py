@@ -1,10 +1,10 @@
-"""What a split can't give is said at the split, with settings that work."""
+"""Classes that folds lack."""
 
 import pandas as pd
 import pytest
 from PIL import Image
 
-from stages.split_inputs import NO_BOXES, images_of, knobs
+from data.split.split_inputs import NO_BOXES, images_of, knobs
 from tropho.data.split.class_coverage import gaps
 from tropho.data.split.split_images import split
 from tropho.errors import DataError

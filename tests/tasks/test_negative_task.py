@@ -1,4 +1,4 @@
-"""A member without boxes: what it is scored by, and what it may and may not change in an ensemble."""
+"""Negative classifier."""
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,8 @@ from tropho.tasks import build_task
 from tropho.tasks.negative_task import NegativeTask
 
 CLASSES = ["Trophozoite", "WBC"]
+
+
 EMPTY = {"train.ensemble": {"wide": {"train.seed": 1}, "empty": {"model.name": "negative_classifier"}}}
 
 

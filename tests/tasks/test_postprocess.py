@@ -1,12 +1,14 @@
-"""What whole images say of their boxes, by hand."""
+"""Tables of detections."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.two_images import Sizes, output
 from tropho.metrics.leaderboard_bootstrap import match_images, rank_images, score_gain
 from tropho.metrics.leaderboard_map import leaderboard_map, match_ground_truth, rank
 from tropho.tables import BOX
+from tropho.tasks import build_task
 from tropho.tasks.postprocess import drop_ignored_classes, postprocess_detections
 
 COLUMNS = ["image_id", "label", "score", *BOX]
@@ -85,3 +87,23 @@ def test_gain_is_the_difference_of_the_scores(rng: np.random.Generator) -> None:
     claims = match_images(list(groups.index), boxes, predictions, "NEG")
     same = score_gain(claims.rank(predictions["score"].to_numpy()), plain, groups)
     assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+
+
+@pytest.fixture
+def detection(settings):
+    """Makes a detection task of two classes with changed settings."""
+    return lambda **changes: build_task(settings("smear_demo", **changes), ["Trophozoite", "WBC"])
+
+
+@pytest.mark.parametrize("box", [[10, 60, 20, 70], [110, 10, 120, 20], [-9, 10, 0, 20], [10, 10, 10, 20]])
+def test_boxes_without_anything_in_the_image_are_dropped(detection, box):
+    table = detection().to_table([output([box, [10, 10, 20, 20]], [0.9, 0.8], [0, 1], 0.5)], ["a"], Sizes())
+    assert table["label"].tolist() == ["WBC", "NEG"]
+
+
+def test_an_image_that_nothing_was_predicted_of_has_no_row_without_a_negative_class(detection):
+    task = detection(**{"audit.negative": None})
+    table = task.to_table([output([[10, 10, 20, 20], [50, 10, 60, 20]], [0.3, 0.8], [0, 1], 0.5)], ["b"], Sizes())
+    assert task.to_submission(table, ["a", "b"])["score"].tolist() == pytest.approx([0.8, 0.3])
+    assert len(task.to_submission(table, ["a"])) == 0
+    assert len(task.to_table([], [], Sizes())) == 0

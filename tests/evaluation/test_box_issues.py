@@ -1,4 +1,4 @@
-"""Suspect boxes: planted faults come first, and single cases are judged as the rules say."""
+"""Label issues of boxes."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,11 @@ def finds(*rows: tuple) -> pd.DataFrame:
 
 
 IMAGES = pd.DataFrame({"image_id": ["ok", "a", "empty"], "width": 2000, "height": 1000})
+
+
 RIGHT = [("ok", "WBC", 100 * place, 0, 100 * place + 50, 50) for place in range(20)]
+
+
 SURE = [(*row[:2], 0.9 + place / 1000, *row[2:]) for place, row in enumerate(RIGHT)]
 
 
@@ -108,7 +112,7 @@ def test_a_hit_is_near_its_box_however_little_overlap_a_hit_needs():
     """IoU 17/83: a hit where 0.1 is asked for, and no sign that either is wrong; a miss where 0.5 is."""
     labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.92, 33, 0, 83, 50)]
     assert judged(labels, found, iou=0.1) == []
-    assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["spurious", "overlooked"]
+    assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["overlooked", "spurious"]
 
 
 def test_a_model_that_misses_a_third_is_no_witness():
@@ -166,3 +170,52 @@ def test_nothing_is_suspect_where_nothing_is_found(labels):
     table = find_box_issues(IMAGES, boxes(*labels), finds(("ok", "NEG", 0.5, 0, 0, 0, 0)), "NEG")
     assert {name: str(kind) for name, kind in table.dtypes.items()} == LABEL_ISSUES
     assert table.empty
+
+
+def reasons(labels: list[tuple], found: list[tuple], negative: str | None = None) -> list[tuple[str, str]]:
+    table = find_box_issues(IMAGES, boxes(*RIGHT, *labels), finds(*SURE, *found), negative)
+    return list(zip(table["kind"], table["reason"], strict=True))
+
+
+def test_what_is_as_likely_wrong_as_right_is_suspect():
+    """Of two equally sure finds of a class one is right."""
+    found = [("a", "Trophozoite", 0.9, 0, 0, 50, 50), ("a", "Trophozoite", 0.9, 300, 0, 350, 50)]
+    (suspect,) = judged([("a", "Trophozoite", 0, 0, 50, 50)], found)
+    assert (suspect[0], suspect[4]) == ("overlooked", 0.5)
+    assert judged([("a", "Trophozoite", 0, 0, 50, 50)], [*found, ("a", "Trophozoite", 0.9, 600, 0, 650, 50)]) == []
+
+
+def test_another_class_that_overlaps_by_just_what_a_hit_needs():
+    box = ("a", "Trophozoite", 0, 0, 50, 50)
+    assert [row[0] for row in judged([box], [("a", "WBC", 0.92, 0, 0, 50, 25)])] == ["swap"]
+    assert "swap" not in [row[0] for row in judged([box], [("a", "WBC", 0.92, 0, 0, 50, 24)])]
+
+
+def test_a_second_box_that_overlaps_by_just_what_a_hit_needs():
+    labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 0, 0, 50, 25)]
+    assert [row[0] for row in judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 50)])] == ["duplicate"]
+    labels[1] = ("a", "WBC", 0, 0, 50, 24)
+    assert "duplicate" not in [row[0] for row in judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 50)])]
+
+
+def test_a_misplaced_box_is_as_suspect_as_the_find_is_believed_and_pairs_overlap_more():
+    (suspect,) = judged([("a", "WBC", 25, 0, 75, 50)], [("a", "WBC", 0.92, 0, 0, 50, 50)])
+    assert suspect[4] == pytest.approx((20 / 21) ** 2, abs=1e-6)  # 20 of 21 such finds are right, and overlap more
+
+
+def test_reasons_by_kind():
+    missed, found = [("a", "WBC", 0, 0, 50, 50)], ("a", "WBC", 0.92, 0, 0, 50, 50)
+    assert reasons(missed, []) == [("spurious", "the surest find there has 0.00")]
+    assert reasons([], [found]) == [("overlooked", "WBC found with 0.92")]
+    assert reasons([], [("empty", *found[1:])], "NEG") == [("not_negative", "WBC found with 0.92")]
+    assert reasons([("a", "Trophozoite", 0, 0, 50, 50)], [found]) == [("swap", "found as WBC with 0.92")]
+    assert reasons([("a", "WBC", 25, 0, 75, 50)], [found]) == [("badloc", "found here with 0.92")]
+    double = [*missed, ("a", "WBC", 5, 5, 50, 50)]
+    assert reasons(double, [("a", "WBC", 0.95, 0, 0, 50, 49)]) == [("duplicate", "one find of 0.95 has two boxes")]
+
+
+def test_the_surest_find_near_a_box_that_is_not_found_is_told():
+    """There are finds as unsure wherever nothing is annotated."""
+    chance = [("ok", "WBC", 0.1, 1950 - 100 * place, 950, 2000 - 100 * place, 1000) for place in range(20)]
+    told = reasons([("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.1, 0, 0, 50, 30), *chance])
+    assert ("spurious", "the surest find there has 0.10") in told

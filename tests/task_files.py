@@ -1,4 +1,4 @@
-"""Fixtures of more than one stage."""
+"""Files of a small task, up to the image cache."""
 
 import numpy as np
 import pandas as pd

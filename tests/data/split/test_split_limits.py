@@ -1,12 +1,11 @@
-"""Boundaries of the split: what just fits, which remedy comes first, and what is held out."""
+"""Small and lopsided splits."""
 
 import pandas as pd
 import pytest
 
-from stages.split_inputs import NO_BOXES, images_of, knobs
-from tropho.data.split.split_images import split
+from data.split.split_inputs import NO_BOXES, images_of, knobs
+from tropho.data.split.split_images import check_objects, missing_class_notes, split
 from tropho.errors import DataError
-from tropho.stages import split as stage
 from tropho.stages.augment import pick_spread
 from tropho.tables import BOX, BOXES, conform
 
@@ -24,31 +23,33 @@ def refusal(settings, images):
 
 def test_as_many_groups_as_folds_are_enough():
     images = images_of(20, label=["a"] * 17 + ["b"] * 3)
-    splits = split(knobs(folds=3, holdout=0.0), images, NO_BOXES)
+    splits = split(knobs(n_folds=3, test_fraction=0.0), images, NO_BOXES)
     rare = splits[splits["image_id"] >= "i0017"]
     assert sorted(rare["fold"]) == [0, 1, 2]
-    assert "Class 'b' has 3 groups of training images for 4 folds" in refusal(knobs(folds=4, holdout=0.0), images)
+    assert "Class 'b' has 3 groups of training images for 4 folds" in refusal(
+        knobs(n_folds=4, test_fraction=0.0), images
+    )
 
 
 def test_the_first_remedy_that_works_is_told():
     pair = images_of(20, label=["a"] * 18 + ["b"] * 2)
-    assert refusal(knobs(folds=2, holdout=0.5), pair).endswith("To go on, set split.test_fraction to 0.")
-    assert refusal(knobs(folds=3, holdout=0.0), pair).endswith("To go on, set split.n_folds to 2.")
+    assert refusal(knobs(n_folds=2, test_fraction=0.5), pair).endswith("To go on, set split.test_fraction to 0.")
+    assert refusal(knobs(n_folds=3, test_fraction=0.0), pair).endswith("To go on, set split.n_folds to 2.")
     rare = images_of(20, label=["a"] * 17 + ["b"] * 2 + ["c"])
-    told = refusal(knobs(folds=2, holdout=0.0), rare)
+    told = refusal(knobs(n_folds=2, test_fraction=0.0), rare)
     assert told.endswith("To go on, merge or drop what is rare with audit.class_map, such as {c: null}.")
-    told = refusal(knobs(folds=3, holdout=0.0), rare)
+    told = refusal(knobs(n_folds=3, test_fraction=0.0), rare)
     assert told.endswith("such as {c: null} and set split.n_folds to 2.")
     one = images_of(8, group="g", label=pd.NA)
-    assert "set split.grouped to false" in refusal(knobs(folds=2, holdout=0.0), one)
-    assert refusal(knobs(folds=2, holdout=0.0), images_of(1)).endswith("Add images of what is missing.")
+    assert "set split.grouped to false" in refusal(knobs(n_folds=2, test_fraction=0.0), one)
+    assert refusal(knobs(n_folds=2, test_fraction=0.0), images_of(1)).endswith("Add images of what is missing.")
     alone = images_of(4, label=["a", "a", "b", "c"], group=["g", "h", "g", "h"])
-    assert "set split.grouped to false" not in refusal(knobs(folds=2, holdout=0.0), alone)
+    assert "set split.grouped to false" not in refusal(knobs(n_folds=2, test_fraction=0.0), alone)
 
 
 def test_one_class_is_no_way_on():
     images = images_of(12, label=["a"] * 11 + ["b"])
-    told = refusal(knobs(folds=2, holdout=0.0), images)
+    told = refusal(knobs(n_folds=2, test_fraction=0.0), images)
     assert told.endswith("Add images of what is missing.")  # without 'b' there would be one class
 
 
@@ -56,38 +57,38 @@ def test_the_part_nearest_to_its_due_size_is_held_out():
     groups = ["p"] * 60 + ["q"] * 24 + ["r"] * 10 + ["s"] * 6
     images = images_of(100, label=pd.NA, group=groups)
     for seed in range(4):
-        splits = split(knobs(folds=2, holdout=0.25, seed=seed), images, NO_BOXES)
+        splits = split(knobs(n_folds=2, test_fraction=0.25, seed=seed), images, NO_BOXES)
         assert set(splits.loc[splits["subset"] == "test", "group"]) == {"q"}
 
 
 def test_all_cannot_be_held_out():
-    with pytest.raises(DataError, match=r"split\.holdout 1 leaves no image to train on; lower it"):
-        split(knobs(holdout=1.0), images_of(40), NO_BOXES)
-    assert "test" not in set(split(knobs(holdout=0.0), images_of(40), NO_BOXES)["subset"])
+    with pytest.raises(DataError, match=r"split\.test_fraction 1 leaves no image to train on; lower it"):
+        split(knobs(test_fraction=1.0), images_of(40), NO_BOXES)
+    assert "test" not in set(split(knobs(test_fraction=0.0), images_of(40), NO_BOXES)["subset"])
 
 
 def test_classes_of_the_published_test_alone_are_no_classes():
     images = images_of(40, subset=["train"] * 30 + ["test"] * 10, label=["a", "b"] * 15 + ["c"] * 10)
-    splits = split(knobs(folds=2), images, NO_BOXES)
+    splits = split(knobs(n_folds=2), images, NO_BOXES)
     assert splits["subset"].value_counts().to_dict() == {"train": 30, "test": 10}
     same = images_of(40, subset=["train"] * 30 + ["test"] * 10, label=["a"] * 30 + ["b"] * 10)
-    assert "All usable training images are of class 'a'" in refusal(knobs(folds=2), same)
+    assert "All usable training images are of class 'a'" in refusal(knobs(n_folds=2), same)
 
 
 def test_images_without_any_object_are_refused():
     status = ["ok"] * 2 + ["missing"] + ["ok"] * 3
     images = images_of(6, subset=["train"] * 3 + ["validation"] + ["test"] * 2, status=status)
     for image_id in ("i0000", "i0003"):
-        stage._check_objects(images, boxes_in(image_id))
+        check_objects(images, boxes_in(image_id))
     for image_id in ("i0002", "i0004"):  # one that can't be used, one of the test
         with pytest.raises(DataError, match="None of the 3 usable training images has a labelled object"):
-            stage._check_objects(images, boxes_in(image_id))
-    stage._check_objects(images[4:], NO_BOXES)  # no training image: the split says so
+            check_objects(images, boxes_in(image_id))
+    check_objects(images[4:], NO_BOXES)  # no training image: the split says so
 
 
 def gap_notes(images, boxes=NO_BOXES, **changes):
     settings = knobs(**changes)
-    return " ".join(stage._gap_notes(settings, split(settings, images, boxes), images, boxes))
+    return " ".join(missing_class_notes(settings, split(settings, images, boxes), images, boxes))
 
 
 def test_a_published_test_is_unlabelled_only_without_labels_and_boxes():
@@ -108,9 +109,9 @@ def test_fewer_folds_are_advised_where_every_fold_then_has_the_class():
     images = images_of(40, label=pd.NA)
     boxes = boxes_in(*images["image_id"])
     rare = boxes_in("i0003", "i0004", "i0005").assign(label="rare")
-    told = gap_notes(images, pd.concat([boxes, rare], ignore_index=True), holdout=0.0, folds=5)
+    told = gap_notes(images, pd.concat([boxes, rare], ignore_index=True), test_fraction=0.0, n_folds=5)
     assert "Set split.n_folds to 3, or merge or drop what is rare" in told
-    told = gap_notes(images, pd.concat([boxes, rare[:1]], ignore_index=True), holdout=0.0, folds=5)
+    told = gap_notes(images, pd.concat([boxes, rare[:1]], ignore_index=True), test_fraction=0.0, n_folds=5)
     assert "such as {rare: null}" in told
     assert "split.n_folds" not in told
 

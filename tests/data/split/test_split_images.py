@@ -1,4 +1,4 @@
-"""Folds: stratified, grouped, repeatable, and clear of the test set."""
+"""Split into folds, test set and excluded images."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.split_inputs import NO_BOXES, images_of, knobs
+from data.split.split_inputs import NO_BOXES, images_of, knobs
 from tropho.data.split.split_images import split
 from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError

@@ -1,4 +1,4 @@
-"""What judges a search, what its trials train on and report, without a training."""
+"""Data and trials of a search, without a training."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace

@@ -1,9 +1,9 @@
-"""What training shares with published test and validation sets, and with the hold-out."""
+"""Overlap of published sets."""
 
 import pandas as pd
 import pytest
 
-from stages.split_inputs import NO_BOXES, images_of, knobs
+from data.split.split_inputs import NO_BOXES, images_of, knobs
 from tropho.data.split.split_images import split
 from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError, UsageError
@@ -118,7 +118,7 @@ def test_nothing_is_held_out_of_fewer_than_two_groups(settings, tmp_path, capsys
 
 
 def test_publishing_is_refused_where_nothing_is_published():
-    with pytest.raises(UsageError, match=r"split\.validation is 'published', but the data set publishes no validation"):
+    with pytest.raises(UsageError, match=r"split\.published_val is 'keep', but the data set publishes no validation"):
         split(knobs(published_val="keep"), images_of(40), NO_BOXES)
     images = published_images()
     images.loc[images["subset"] == "validation", "status"] = "missing"

@@ -1,12 +1,15 @@
-"""Suspect classes of images, by confident learning."""
+"""Label issues of images, and their ranking."""
+
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tropho.evaluation.label_issues import find_label_issues
+from tropho.evaluation.label_issues import find_label_issues, share_above
 from tropho.tables import LABEL_ISSUES
 
 CLASSES = ["cat", "dog", "emu"]
@@ -53,3 +56,28 @@ def test_flipped_digits_come_first(rng):
     caught = table[np.isin(rows, flipped)]
     right = caught["suggested_label"].astype(int).to_numpy() == digits[caught["image_id"].astype(int)]
     assert right.mean() >= 0.9
+
+
+def classes(truth: list[int], *rows: list[float]) -> list[str]:
+    ids = [str(number) for number in range(len(truth))]
+    return find_label_issues(ids, np.array(truth), np.array(rows), ["cat", "dog"])["image_id"].tolist()
+
+
+def test_a_class_is_believed_from_its_mean_on():
+    assert classes([0, 1, 1], [0.75, 0.25], [0.25, 0.75], [0.75, 0.25]) == ["2"]  # just as sure as cats are
+    assert classes([0, 1, 1], [0.76, 0.24], [0.25, 0.75], [0.75, 0.25]) == []
+
+
+def test_a_class_that_is_just_as_likely_as_the_label_does_not_make_it_suspect():
+    assert classes([0, 1], [0.5, 0.5], [0.5, 0.5]) == []
+
+
+def test_the_share_of_higher_values_of_a_group():
+    values, groups = pd.Series([1.0, 2.0, 2.0, 3.0, 0.5]), pd.Series(["a", "a", "a", "a", "b"])
+    assert share_above(values, groups).tolist() == [0.75, 0.25, 0.25, 0.0, 0.0]
+
+
+def test_a_class_without_images_is_left_alone_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert classes([0, 0], [0.9, 0.1], [0.2, 0.8]) == []

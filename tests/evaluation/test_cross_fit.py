@@ -1,4 +1,4 @@
-"""Cross-fitted finishing: whole groups, honest parts, the order of the predictions kept."""
+"""Cross-fitting over groups."""
 
 import numpy as np
 import pandas as pd
@@ -94,3 +94,14 @@ def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, r
     finished = task.postprocess(table, fitted)
     assert finished["label"].tolist() == ["Parasitized"] * 2
     assert finished[task.columns].sum(axis=1).tolist() == pytest.approx([1.0, 1.0])
+
+
+def test_groups_are_dealt_whole_into_parts_of_about_equal_size():
+    assert sorted(np.bincount(group_kfold(pd.Series(range(10)), 5))) == [2] * 5
+    assert sorted(np.bincount(group_kfold(pd.Series([*range(6), 0, 1, 2, 3, 4, 5]), 3))) == [4] * 3
+    assert group_kfold(pd.Series(["g"] * 4)).tolist() == [0] * 4
+    assert group_kfold(pd.Series([], dtype=object)).tolist() == []
+    large = group_kfold(pd.Series(["large"] * 8 + ["a", "b"]), 5)
+    assert len(set(large[:8])) == 1
+    assert set(large) == set(range(large.max() + 1))
+    assert group_kfold(pd.Series(range(50)), 2, seed=1).tolist() != group_kfold(pd.Series(range(50)), 2).tolist()

@@ -1,0 +1,64 @@
+"""Upload of a checked submission."""
+
+import json
+
+import pytest
+
+from tropho.commands import upload
+from tropho.errors import DataError, UsageError
+from tropho.files import sha256_of, write_json
+from tropho.paths import Paths
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What is uploaded, instead of an upload."""
+    calls = []
+    monkeypatch.setattr(upload.zindi, "submit", lambda *call: calls.append(call) or "id7")
+    return calls
+
+
+@pytest.fixture
+def checked(tmp_path, settings):
+    """Settings of a task of Zindi's, and its submission as `submit` leaves it."""
+    made = settings("smear_demo", **{"download.source": "zindi", "download.repo": "a-challenge"})
+    path = Paths(tmp_path, made.name).submission
+    path.parent.mkdir()
+    path.write_text("a,b\n")
+    score = {"name": "map", "oof": 0.51239}
+    write_json(path.with_suffix(".json"), {"checked": True, "sha256": sha256_of(path), "score": score})
+    return made, path
+
+
+@pytest.mark.parametrize("comment", [None, "mine"])
+def test_a_checked_submission_is_uploaded(checked, sent, tmp_path, comment):
+    made, path = checked
+    told = upload.upload(made, tmp_path, comment)
+    digest = sha256_of(path)[:8]
+    assert sent == [("a-challenge", path, comment or f"map 0.5124 out of fold, {digest}")]
+    assert f"({digest}) to 'a-challenge' as id7" in told
+
+
+def test_what_is_not_checked_is_not_uploaded(checked, sent, tmp_path, settings):
+    made, path = checked
+    whole = json.loads(path.with_suffix(".json").read_text())
+    write_json(path.with_suffix(".json"), {**whole, "checked": False})
+    with pytest.raises(DataError, match="is not a file that"):
+        upload.upload(made, tmp_path, None)
+    write_json(path.with_suffix(".json"), whole)
+    path.write_text("a,c\n")
+    with pytest.raises(DataError, match="is not a file that"):
+        upload.upload(made, tmp_path, None)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(DataError, match="is not there"):
+        upload.upload(made, tmp_path, None)
+    path.unlink()
+    write_json(path.with_suffix(".json"), whole)
+    with pytest.raises(DataError, match="is not there"):
+        upload.upload(made, tmp_path, None)
+    for changes in ({"download.source": "zindi", "download.repo": None}, {"download.repo": "a-challenge"}):
+        download = made.download.model_copy(update={"source": "generate", "repo": None})
+        download = download.model_copy(update={key.partition(".")[2]: value for key, value in changes.items()})
+        with pytest.raises(UsageError, match="names no Zindi challenge"):
+            upload.upload(made.model_copy(update={"download": download}), tmp_path, None)
+    assert sent == []

@@ -1,0 +1,139 @@
+"""Evaluation of classifications."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+
+from tropho.data.task_data import GroundTruth
+from tropho.evaluation.classification_evaluator import mixture_weights
+from tropho.evaluation.evaluator import build_evaluator
+from tropho.tables import BOXES, IMAGES, empty
+from tropho.tasks import build_task
+
+
+def test_weights_of_models_by_hand():
+    assert mixture_weights(np.zeros((0, 4))) == [0.25] * 4
+    assert mixture_weights(np.array([[0.5, 0.5], [0.2, 0.2]])) == [0.5, 0.5]
+    assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]])) == pytest.approx([1.0, 0.0], abs=1e-6)
+    assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]]), steps=1) == pytest.approx(
+        [(0.9 + 8 / 9) / 2, (0.1 + 1 / 9) / 2]
+    )
+    # Of three images one is certain for each and one for both: 2/3 + ... settle at one half each.
+    assert mixture_weights(np.array([[1.0, 0.0], [0.0, 1.0]])) == pytest.approx([0.5, 0.5])
+
+
+@given(st.integers(0, 10_000), st.integers(2, 4))
+def test_mixture_weights_have_the_least_log_loss(seed, count):
+    given_to_truth = np.random.default_rng(seed).uniform(0.05, 0.95, (40, count))
+
+    def loss(free):
+        shares = np.exp(np.append(free, 0.0))
+        return -np.log(given_to_truth @ (shares / shares.sum())).mean()
+
+    weights = mixture_weights(given_to_truth)
+    assert sum(weights) == pytest.approx(1.0)
+    assert min(weights) >= 0
+    found = -np.log(given_to_truth @ np.array(weights)).mean()
+    assert found <= minimize(loss, np.zeros(count - 1)).fun + 1e-5
+
+
+def test_of_a_good_and_a_bad_model_the_good_one_counts():
+    weights = mixture_weights(np.column_stack([np.full(50, 0.9), np.full(50, 0.1)]))
+    np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
+
+
+def test_no_images_leave_weights_equal():
+    assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
+
+
+CELLS = ["cat", "dog"]
+
+
+@pytest.fixture
+def cells(settings):
+    """Makes a classification task of two classes with changed settings."""
+    return lambda **changes: build_task(settings("cells_demo", **changes), CELLS)
+
+
+def labelled(*labels: str | None) -> GroundTruth:
+    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
+    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
+
+
+def says(task, *rows: list[float]) -> pd.DataFrame:
+    outputs = [{"probabilities": torch.tensor(row)} for row in rows]
+    return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
+
+
+def test_weights_are_fitted_where_settings_ask_and_there_are_several_members(cells):
+    truth = labelled("cat", "dog")
+    task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": "fitted"})
+    right, wrong = says(task, [0.9, 0.1], [0.1, 0.9]), says(task, [0.1, 0.9], [0.9, 0.1])
+    found = build_evaluator(task).fit_fusion(truth, {"base": [right], "b": [wrong]}, None)["weights"]
+    assert found["base"] == pytest.approx(1.0, abs=1e-6)
+    assert build_evaluator(task).fit_fusion(truth, {"base": [right]}, None) == {}
+    assert build_evaluator(cells()).fit_fusion(truth, {"base": [right], "b": [wrong]}, None) == {}
+
+
+def test_images_of_one_class_are_told(cells):
+    evaluator = build_evaluator(cells())
+    (note,) = evaluator.comments(labelled("dog", "dog"), {})
+    assert note == "All these images are of one class, 'dog', so no score tells classes apart."
+    assert evaluator.comments(labelled("dog", "cat"), {}) == []
+
+
+CLASSES = ["cat", "dog", "emu"]
+
+
+def truth_of(labels):
+    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
+    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
+
+
+@pytest.fixture
+def task(settings):
+    return build_task(settings("cells_demo"), CLASSES)
+
+
+def table(task, probabilities):
+    outputs = [{"probabilities": torch.tensor(row)} for row in probabilities]
+    return task.to_table(outputs, [str(number) for number in range(len(outputs))], None)
+
+
+def test_thresholds_are_chosen_for_each_class(task):
+    truth = truth_of(["cat", "dog", "cat", "dog"])
+    predictions = table(task, [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0]])
+    chosen = build_evaluator(task).thresholds(truth, predictions)
+    assert 0.3 < chosen["cat"]["threshold"] <= 0.6 + 1e-6
+    assert chosen["cat"]["f_beta"] == pytest.approx(1.0)
+
+
+def test_predictions_belong_to_images_by_their_ids(settings):
+    """Shuffled predictions give the same numbers, and members in different orders the same mean."""
+    task = build_task(
+        settings("cells_demo", **{"predict.member_weights": "fitted", "train.ensemble": {"b": {}}}), CLASSES
+    )
+    evaluator = build_evaluator(task)
+    rng = np.random.default_rng(3)
+    truth = truth_of([CLASSES[number % 3] for number in range(30)])
+    truth.images["group"] = [str(number // 2) for number in range(30)]
+    values = rng.dirichlet([1, 1, 1], (2, 30)) + 0.8 * np.eye(3)[np.arange(30) % 3]
+    first, second = (table(task, each / each.sum(axis=1, keepdims=True)) for each in values)
+    shuffled = [each.sample(frac=1, random_state=number) for number, each in enumerate((first, second))]
+    assert task.score(truth, shuffled[0]) == task.score(truth, first)
+    assert evaluator.metrics(truth, shuffled[0]) == evaluator.metrics(truth, first)
+    assert evaluator.thresholds(truth, shuffled[0]) == evaluator.thresholds(truth, first)
+    chosen = evaluator.thresholds(truth, first)
+    for name, expected in evaluator.tables(truth, first, chosen).items():
+        pd.testing.assert_frame_equal(evaluator.tables(truth, shuffled[0], chosen)[name], expected)
+    pd.testing.assert_frame_equal(evaluator.label_issues(truth, shuffled[0]), evaluator.label_issues(truth, first))
+    groups = truth.images.set_index("image_id")["group"]
+    assert evaluator.fit_postprocess(truth, shuffled[0]) == evaluator.fit_postprocess(truth, first)
+    members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
+    assert evaluator.fit_fusion(truth, members[1], groups) == evaluator.fit_fusion(truth, members[0], groups)
+    means = [task.fuse_views([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
+    pd.testing.assert_frame_equal(means[1].loc[means[0].index], means[0])

@@ -1,0 +1,117 @@
+"""Members of the ensemble: loading and prediction."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tropho.data.audit.missing_labels import ignored_in
+from tropho.errors import DataError, UsageError
+from tropho.files import sha256_of, write_json
+from tropho.inference import ensemble_members
+from tropho.inference.ensemble_members import missing_label_findings
+from tropho.inference.predictor import CONFIG
+from tropho.inference.trained_folds import FILES
+from tropho.paths import BASE, Paths
+
+
+def folds(*scores):
+    return [{"fold": number, "score": score} for number, score in enumerate(scores)]
+
+
+@pytest.fixture
+def fold(tmp_path):
+    """A trained fold's folder, and its entry in run.json."""
+    folder = tmp_path / "fold0"
+    folder.mkdir()
+    for file in FILES:
+        (folder / file).write_text("epoch,loss\n1,0.5\n")
+    return folder, {"fold": 0, "sha256": {file: sha256_of(folder / file) for file in FILES}}
+
+
+def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, monkeypatch):
+    folder, entry = fold
+    monkeypatch.setattr(ensemble_members, "load_predictor", lambda *_: "model")
+    paths = SimpleNamespace(fold=lambda number, name: folder)
+    made = settings("cells_demo")
+
+    def load(**more):
+        return ensemble_members.load_member_folds(BASE, {"folds": [entry], **more}, made, paths, None)
+
+    assert load() == {0: "model"}
+    with pytest.raises(DataError, match=f"{CONFIG} is missing or damaged"):
+        load(config_sha256="0" * 64)
+    (folder / CONFIG).write_text("a: 1\n")
+    assert load(config_sha256=sha256_of(folder / CONFIG)) == {0: "model"}
+    with pytest.raises(DataError, match=f"{CONFIG} is missing or damaged"):
+        load(config_sha256="0" * 64)
+    (folder / FILES[1]).unlink()
+    with pytest.raises(DataError, match=f"{FILES[1]} is missing or damaged"):
+        load()
+
+
+def test_members_are_those_that_the_settings_ask_for(settings, tmp_path):
+    made = settings("cells_demo", **{"train.ensemble": {"b": {"train.seed": 1}}})
+    paths = SimpleNamespace(models=tmp_path, audit=tmp_path)
+    record = {"folds": [], "members": {"b": {"folds": []}}}
+    assert list(ensemble_members.check_members(made, paths, record)) == [BASE, "b"]
+    for other in ({"folds": []}, {**record, "members": {"b": {}, "c": {}}}):
+        with pytest.raises(DataError, match="asks for base, b; run"):
+            ensemble_members.check_members(made, paths, other)
+    with pytest.raises(DataError, match="was trained on other images"):
+        ensemble_members.load_members(made, paths, {**record, "data_hash": "x"}, SimpleNamespace(data_hash="y"), None)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "there", "found"), [("detect", True, [{"class": "a"}]), ("off", True, []), ("detect", False, [])]
+)
+def test_findings_count_where_they_are_asked_for(settings, tmp_path, protocol, there, found):
+    made = settings("smear_demo")
+    made = made.model_copy(update={"audit": made.audit.model_copy(update={"missing_labels": protocol})})
+    if there:
+        write_json(tmp_path / "summary.json", {"missing_labels": [{"class": "a"}]})
+    assert ensemble_members.missing_label_findings(made, SimpleNamespace(audit=tmp_path)) == found
+
+
+@pytest.mark.parametrize(("trials_", "views", "apart"), [(0, 1, False), (0, 2, False), (5, 1, False), (1, 2, True)])
+def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_, views, apart):
+    made = SimpleNamespace(
+        evaluate=SimpleNamespace(postprocess_trials=trials_), predict=SimpleNamespace(tta=["v"] * views)
+    )
+    frame = pd.DataFrame({"image_id": ["a"]})
+    member = SimpleNamespace(
+        name=BASE, task=SimpleNamespace(settings=made), folds={0: None},
+        data=SimpleNamespace(train_val=lambda number: (None, None)),
+        predict_views=lambda *_: ["views"], predict=lambda *_: frame.assign(how="merged"),
+    )  # fmt: skip
+    monkeypatch.setattr(ensemble_members, "stack_views", lambda tables: frame.assign(how="apart"))
+    monkeypatch.setattr(ensemble_members, "stack_members", lambda tables: tables[BASE])
+    assert ensemble_members.predict_oof([member], None)["how"].tolist() == ["apart" if apart else "merged"]
+
+
+FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}
+
+
+def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None:
+    paths = Paths(tmp_path, "smear_demo")
+    files = {}
+    for name, size in {"wide.png": (832, 624), "tall.png": (624, 832), "other.png": (640, 360)}.items():
+        files[name] = tmp_path / name
+        Image.new("RGB", size).save(files[name])
+    files["gone.png"] = tmp_path / "gone.png"
+    detect = settings("smear_demo", **{"audit.missing_labels": "detect"})
+    assert ignored_in(files, missing_label_findings(detect, paths)) is None  # no audit
+    paths.audit.mkdir(parents=True)
+    (paths.audit / "summary.json").write_text(json.dumps({"missing_labels": [FINDING]}))
+    found = ignored_in(files, missing_label_findings(detect, paths))
+    assert found.dropna().to_dict() == {"wide.png": '["WBC"]', "tall.png": '["WBC"]'}
+    assert missing_label_findings(settings("smear_demo", **{"audit.missing_labels": "list"}), paths) == []
+    assert isinstance(found, pd.Series)
+
+
+def test_post_processing_needs_a_negative_class(settings) -> None:
+    with pytest.raises(UsageError, match=r"audit\.negative"):
+        settings("smear_demo", **{"audit.negative": None, "predict.negative_members": ["base"]})

@@ -1,0 +1,125 @@
+"""Fusion of stacked predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tropho.boxes.wbf import fuse
+from tropho.data.task_data import GroundTruth
+from tropho.inference.fuse_members import (
+    VIEW,
+    fuse_members,
+    member_table,
+    stack_members,
+    stack_views,
+)
+from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
+from tropho.tasks import build_task
+
+
+@pytest.fixture
+def detecting(settings, rng):
+    """A task with fitted fusion, its truth of 25 images, and two detectors: one sees, one adds what is not there."""
+    task = build_task(
+        settings("smear_demo", **{"evaluate.postprocess_trials": 12, "train.ensemble": {"bad": {"train.seed": 1}}}),
+        ["Trophozoite", "WBC"],
+    )
+    ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
+    rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids[5:]]
+    boxes = conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES)
+    truth = GroundTruth(
+        conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes
+    )
+
+    def detected(box, least, most):
+        rows = [[each, "WBC", rng.uniform(least, most), *box] for each in ids]
+        rows += [[each, "NEG", 0.6 if number < 5 else 0.4, 0, 0, 0, 0] for number, each in enumerate(ids)]
+        return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+    good, bad = detected([11.0, 10.0, 41.0, 40.0], 0.2, 0.4), detected([60.0, 60.0, 90.0, 90.0], 0.7, 0.9)
+    return task, truth, stack_members({"base": good, "bad": bad}), pd.Series(ids, index=ids)
+
+
+def test_weights_by_class_fuse_each_class_by_its_own(detecting):
+    *_, stacked, _ = detecting
+    base, bad = (stacked[stacked["member"] == name].drop(columns="member") for name in ("base", "bad"))
+    fused = fuse([base, bad], 0.55, [{"WBC": 1.0, "NEG": 0.0}, {"WBC": 3.0, "NEG": 1.0}], "wbf", "NEG")
+    for label, weights in (("WBC", [1.0, 3.0]), ("NEG", [0.0, 1.0])):
+        alone = fuse([each[each["label"] == label] for each in (base, bad)], 0.55, weights, "wbf", "NEG")
+        pd.testing.assert_frame_equal(fused[fused["label"] == label].reset_index(drop=True), alone)
+    left_out = fuse([base, bad], 0.55, [1.0, 0.0], "wbf", "NEG").sort_values(["image_id", "label"], ignore_index=True)
+    pd.testing.assert_frame_equal(left_out, base.sort_values(["image_id", "label"], ignore_index=True))
+
+
+@pytest.fixture
+def without_negative(settings):
+    """A task whose images have no negative row, with fitted fusion, and its truth: one box in each of 20 images."""
+    chosen = {"audit.negative": None, "evaluate.postprocess_trials": 2, "train.ensemble": {"other": {"train.seed": 1}}}
+    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
+    ids = [f"i{number:02d}" for number in range(20)]
+    boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES)[:-1])
+    images = pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES))
+    return task, GroundTruth(conform(images, IMAGES), conform(boxes, BOXES))
+
+
+def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
+    rows = [[each, "WBC", score, 10.0, 10.0, 40.0, 40.0] for each in image_ids]
+    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS) if rows else empty(DETECTIONS)
+
+
+@pytest.mark.parametrize("silent", ["base", "other"])
+def test_a_member_without_a_find_counts_as_one_that_saw_nothing(without_negative, silent):
+    task, _ = without_negative
+    speaks = "other" if silent == "base" else "base"
+    fused = {}
+    for elsewhere in ([], ["b"]):
+        tables = {speaks: found_in(["a"], 0.8), silent: found_in(elsewhere, 0.6)}
+        table = fuse_members(task, stack_members({name: tables[name] for name in ("base", "other")}))
+        fused[len(elsewhere)] = table[table["image_id"] == "a"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fused[0], fused[1])
+    np.testing.assert_allclose(fused[0]["score"], 0.4, atol=1e-9)
+
+
+def test_members_that_find_nothing_are_fused_to_nothing(without_negative):
+    task, _ = without_negative
+    assert fuse_members(task, stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})).empty
+
+
+VIEWS = {"predict.tta": ["identity", "hflip"]}
+
+
+@pytest.mark.parametrize("members", [[], ["other"]])
+@pytest.mark.parametrize("method", ["wbf", "nms"])
+def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
+    chosen = {
+        **VIEWS,
+        "predict.ensemble_method": method,
+        "train.ensemble": {name: {"train.seed": 1} for name in members},
+    }
+    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
+    views = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
+    at_once = {name: task.fuse_views(tables) for name, tables in views.items()}
+    stacked = stack_members({name: stack_views(tables) for name, tables in views.items()})
+    fused = fuse_members(task, stacked)
+    assert VIEW not in fused
+    assert len(fused) < len(stacked)
+    pd.testing.assert_frame_equal(fused, fuse_members(task, stack_members(at_once)), rtol=0, atol=1e-12)
+    pd.testing.assert_frame_equal(member_table(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
+
+
+def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
+    """In every image a WBC and a parasite, about where they are, and a NEG row."""
+    rows: list[list] = []
+    for number in range(images):
+        name = f"i{number:02d}"
+        for label, box in (("WBC", [10.0, 10.0, 40.0, 40.0]), ("Trophozoite", [60.0, 60.0, 90.0, 90.0])):
+            rows.append([name, label, rng.uniform(0.2, 0.9), *(np.array(box) + rng.normal(0, 2, 4))])
+        rows.append([name, "NEG", rng.uniform(0.2, 0.8), 0, 0, 0, 0])
+    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+
+
+def test_a_look_without_a_find_counts(settings):
+    task = build_task(settings("smear_demo", **VIEWS, **{"audit.negative": None}), ["Trophozoite", "WBC"])
+    for tables in ([found_in(["a"], 0.8), empty(DETECTIONS)], [empty(DETECTIONS), found_in(["a"], 0.8)]):
+        fused = fuse_members(task, stack_members({"base": stack_views(tables)}))
+        np.testing.assert_allclose(fused["score"], [0.4], atol=1e-9)
