@@ -29,8 +29,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "tropho"
 PACKAGES = (
-    "audit", "formats", "images", "metrics", "models", "predicting",
-    "splitting", "stages", "suspects", "tasks", "tracking", "training",
+    "boxes", "data/audit", "data/formats", "data/split", "evaluation", "images", "inference", "metrics", "models",
+    "stages", "submission", "tasks", "tracking", "training", "tuning",
 )  # fmt: skip
 """Where mutants are drawn: not in what downloads or draws, whose faults a person sees."""
 EQUIVALENT = ROOT / "benchmarks" / "mutants_equivalent.txt"

@@ -70,9 +70,9 @@ LABEL_ISSUES = {
     "label": "string",
     **dict.fromkeys(BOX, "float64"),  # empty for classes of images
     "reason": "string",
-    "rank": "Int64",  # 1 = the most suspect
-    "kind": "string",  # not_found | unlabelled | not_negative | other_class | misplaced | double_box
-    "score": "float64",  # how surely the label is wrong, 0..1
+    "rank": "Int64",  # 1 = most probably wrong
+    "kind": "string",  # spurious | overlooked | not_negative | swap | badloc | duplicate
+    "score": "float64",  # probability that the label is wrong, 0..1
     "given_label": "string",  # as annotated; empty where nothing is
     **{f"given_{side}": "float64" for side in BOX},
     "suggested_label": "string",  # as predicted; empty where nothing is

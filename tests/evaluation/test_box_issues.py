@@ -205,17 +205,17 @@ def test_a_misplaced_box_is_as_suspect_as_the_find_is_believed_and_pairs_overlap
 
 def test_reasons_by_kind():
     missed, found = [("a", "WBC", 0, 0, 50, 50)], ("a", "WBC", 0.92, 0, 0, 50, 50)
-    assert reasons(missed, []) == [("spurious", "the surest find there has 0.00")]
+    assert reasons(missed, []) == [("spurious", "the best score there is 0.00")]
     assert reasons([], [found]) == [("overlooked", "WBC found with 0.92")]
     assert reasons([], [("empty", *found[1:])], "NEG") == [("not_negative", "WBC found with 0.92")]
     assert reasons([("a", "Trophozoite", 0, 0, 50, 50)], [found]) == [("swap", "found as WBC with 0.92")]
     assert reasons([("a", "WBC", 25, 0, 75, 50)], [found]) == [("badloc", "found here with 0.92")]
     double = [*missed, ("a", "WBC", 5, 5, 50, 50)]
-    assert reasons(double, [("a", "WBC", 0.95, 0, 0, 50, 49)]) == [("duplicate", "one find of 0.95 has two boxes")]
+    assert reasons(double, [("a", "WBC", 0.95, 0, 0, 50, 49)]) == [("duplicate", "one detection of 0.95 has two boxes")]
 
 
 def test_the_surest_find_near_a_box_that_is_not_found_is_told():
     """There are finds as unsure wherever nothing is annotated."""
     chance = [("ok", "WBC", 0.1, 1950 - 100 * place, 950, 2000 - 100 * place, 1000) for place in range(20)]
     told = reasons([("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.1, 0, 0, 50, 30), *chance])
-    assert ("spurious", "the surest find there has 0.10") in told
+    assert ("spurious", "the best score there is 0.10") in told

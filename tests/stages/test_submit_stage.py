@@ -187,7 +187,7 @@ def test_images_that_no_model_saw_are_counted_by_why():
     ids = [f"i{number}" for number in range(9)]
     images = pd.DataFrame({"image_id": ids, "status": ["ok"] + ["missing"] * 6 + ["damaged"] * 2})
     splits = pd.DataFrame({"image_id": ["i0", "i8"], "subset": ["test", "train"]})
-    found = submit._unpredicted(submit._TestImages(images, splits, ids), target())
+    found = submit._unpredicted(images, splits, ids, target())
     assert found == {
         "missing": {"images": 6, "first": ["i1", "i2", "i3", "i4", "i5"]},
         "damaged": {"images": 2, "first": ["i7", "i8"]},
@@ -197,11 +197,9 @@ def test_images_that_no_model_saw_are_counted_by_why():
     five = submit._unpredicted_sentence({"missing": {"images": 5, "first": ids[:5]}})
     assert five.endswith("5 (5 missing: i0, i1, i2, i3, i4).")
     sample = SimpleNamespace(ids=["x", "y"])
-    strange = submit._unpredicted(submit._TestImages(images, splits, ["i0"]), target(sample, sample, known=["x"]))
+    strange = submit._unpredicted(images, splits, ["i0"], target(sample, sample, known=["x"]))
     assert strange == {"no test image": {"images": 1, "first": ["y"]}}
-    assert (
-        submit._unpredicted(submit._TestImages(images, splits, ["i0"]), target(sample, sample, known=["x", "y"])) == {}
-    )
+    assert submit._unpredicted(images, splits, ["i0"], target(sample, sample, known=["x", "y"])) == {}
 
 
 def test_confidences_are_rounded_and_boxes_are_not(tmp_path):

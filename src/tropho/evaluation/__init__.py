@@ -1,1 +1,1 @@
-"""What a result is made of: metrics, intervals, decision thresholds, plots, label issues, fitted post-processing."""
+"""Evaluate predictions: metrics, thresholds, label issues, plots, fitted fusion and post-processing."""

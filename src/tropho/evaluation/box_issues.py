@@ -32,10 +32,10 @@ PRIOR_BACKGROUND = 0.25  # of a box; a model that misses a third of all boxes th
 REASONS = {
     "overlooked": "{label} found with {score:.2f}",
     "not_negative": "{label} found with {score:.2f}",
-    "spurious": "the surest find there has {score:.2f}",
+    "spurious": "the best score there is {score:.2f}",
     "swap": "found as {label} with {score:.2f}",
     "badloc": "found here with {score:.2f}",
-    "duplicate": "one find of {score:.2f} has two boxes",
+    "duplicate": "one detection of {score:.2f} has two boxes",
 }
 
 

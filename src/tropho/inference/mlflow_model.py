@@ -1,7 +1,4 @@
-"""The script that MLflow stores beside a model's weights and runs to load it ("models from code").
-
-Unlike every other module it acts when it is run: MLflow reads the model from `set_model`.
-"""
+"""Serve a task's models by MLflow, which stores this script beside their weights and runs it ("models from code")."""
 
 import base64
 import binascii
@@ -17,11 +14,11 @@ from mlflow.pyfunc import PythonModel
 from tropho.errors import DataError
 
 
-class Served(PythonModel):  # type: ignore[misc]
-    """All models of a task, which take images as text and answer as `tropho predict` does, without rounding."""
+class EnsembleModel(PythonModel):  # type: ignore[misc]
+    """MLflow model that predicts images given as text, as `tropho predict` does, without rounding."""
 
     def load_context(self, context: Any) -> None:
-        """Load the folder stored with the model, onto the GPU if there is one."""
+        """Load the models, onto the GPU if there is one."""
         from tropho.inference.ensemble import load_ensemble
         from tropho.inference.predictor import best_device
 
@@ -31,8 +28,7 @@ class Served(PythonModel):  # type: ignore[misc]
         """Predict the images of the column `image`, each a path or a base64 text of an image file.
 
         Returns:
-            Finished predictions (tables.DETECTIONS, or label and p_CLASS), with `row`, the 0-based row of the input
-            that each is of, instead of image_id.
+            Post-processed prediction table, with `row`, the 0-based row of the input, instead of image_id.
 
         Raises:
             DataError: the column is missing, or a cell is neither a path nor an image in base64.
@@ -46,13 +42,13 @@ class Served(PythonModel):  # type: ignore[misc]
         with tempfile.TemporaryDirectory() as folder:
             files = {str(row): file_of(str(cell), row, Path(folder)) for row, cell in enumerate(model_input["image"])}
             tables = [self.ensemble.predict_file(file, name) for name, file in files.items()]
-            found = self.ensemble.postprocess(tables, ignored_in(files, self.ensemble.findings))
-        found.insert(0, "row", found["image_id"].astype("int64"))
-        return found.drop(columns="image_id").sort_values("row", kind="stable", ignore_index=True)
+            predictions = self.ensemble.postprocess(tables, ignored_in(files, self.ensemble.findings))
+        predictions.insert(0, "row", predictions["image_id"].astype("int64"))
+        return predictions.drop(columns="image_id").sort_values("row", kind="stable", ignore_index=True)
 
 
 def file_of(cell: str, row: int, folder: Path) -> Path:
-    """Find the image file that a cell names, or write the one that it holds as base64 text into `folder`."""
+    """Return the image file that a cell names, or write the one that it holds as base64 text into `folder`."""
     if os.path.isfile(cell):  # noqa: PTH113 - Path.is_file raises where a text is too long for a name
         return Path(cell)
     try:
@@ -64,4 +60,4 @@ def file_of(cell: str, row: int, folder: Path) -> Path:
     return file
 
 
-set_model(Served())
+set_model(EnsembleModel())

@@ -1,6 +1,5 @@
 """Evaluate: predict out of fold and the test set, fit post-processing, compute every metric and plot."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,29 +28,6 @@ from tropho.tracking import Run, open_tracker
 from tropho.training.trainer import make_accelerator
 
 
-@dataclass(frozen=True)
-class _Predictions:
-    """Raw predictions of the ensemble.
-
-    Attributes:
-        members: the ensemble, the task's own model first.
-        data: images and folds.
-        oof_gt, test_gt: of the predicted images.
-        oof, test: stacked raw tables; None without test images.
-        params: result of `fit_members`.
-        groups: of the out-of-fold images, indexed by image_id.
-    """
-
-    members: list[EnsembleMember]
-    data: TaskData
-    oof_gt: GroundTruth
-    oof: pd.DataFrame
-    test_gt: GroundTruth
-    test: pd.DataFrame | None
-    params: dict[str, Any]
-    groups: pd.Series
-
-
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Evaluate the trained folds into reports/T/evaluate.
 
@@ -68,17 +44,19 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     oof_gt = data.gt.subset([image_id for fold in members[0].folds for image_id in data.folds[fold]])
     test_gt = data.gt.subset(data.test_ids if settings.evaluate.score_test else [])
     oof = predict_oof(members, accelerator)
-    groups = oof_gt.images.set_index("image_id")["group"]
-    params = fit_members(evaluator, oof_gt, oof, groups)
+    params = fit_members(evaluator, oof_gt, oof, oof_gt.images.set_index("image_id")["group"])
     test = predict_test(members, test_gt, accelerator, params) if len(test_gt.images) else None
     if not accelerator.is_main_process:
         return {}
-    predictions = _Predictions(members, data, oof_gt, oof, test_gt, test, params, groups)
     reader = ImageReader(paths.raw, data.decoding)
     names = ascii_names([*data.classes, *filter(None, [settings.audit.negative])])
     with atomic_folder(paths.evaluate) as folder, naming(data.classes):
         write_manifest(folder, record, settings)
-        results = _write_results(evaluator, predictions, reader, folder)
+        write_json(folder / "postprocess.json", without_nan(params))
+        results = _write_oof(evaluator, members, data, oof_gt, oof, params, reader, folder)
+        if test is not None:
+            _write_test(results, members[0], test_gt, fuse_members(members[0].task, test, params), params)
+        results.add_leaks(data, members[0].folds)
         results.notes["oof"] += _renamed_note(names)
         metrics = {"headline": results.headline(), **results.metrics}
         write_json(folder / "metrics.json", without_nan(metrics))
@@ -90,32 +68,39 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     return metrics
 
 
-def _write_results(evaluator: Evaluator, predictions: _Predictions, reader: ImageReader, folder: Path) -> ResultsWriter:
-    """Write predictions, thresholds, label issues, tables and plots; return the metrics and notes."""
-    task, members, gt, params = evaluator.task, predictions.members, predictions.oof_gt, predictions.params
-    base, data = members[0], predictions.data
-    write_json(folder / "postprocess.json", without_nan(params))
-    oof = cross_fit_postprocess(evaluator, gt, predictions.oof, predictions.groups)
-    raw = fuse_members(task, predictions.oof, params)
+def _write_oof(
+    evaluator: Evaluator,
+    members: list[EnsembleMember],
+    data: TaskData,
+    gt: GroundTruth,
+    stacked: pd.DataFrame,
+    params: dict[str, Any],
+    reader: ImageReader,
+    folder: Path,
+) -> ResultsWriter:
+    """Write out-of-fold predictions, label issues, thresholds, tables and plots; return the metrics and notes."""
+    task, base = evaluator.task, members[0]
+    predictions = cross_fit_postprocess(evaluator, gt, stacked, gt.images.set_index("image_id")["group"])
+    raw = fuse_members(task, stacked, params)
     write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
-    write_table(oof, folder / "oof_postprocessed.parquet")
-    _write_label_issues(evaluator, gt, oof, reader, folder)
-    thresholds = evaluator.thresholds(gt, oof)
+    write_table(predictions, folder / "oof_postprocessed.parquet")
+    issues = evaluator.label_issues(gt, predictions)
+    write_table(issues, folder / "label_issues.csv", LABEL_ISSUES)
+    n_images = task.settings.evaluate.gallery_images
+    label_issue_gallery(issues, gt.images, gt.boxes, reader, folder / "label_issues.png", n_images)
+    thresholds = evaluator.thresholds(gt, predictions)
     write_json(folder / "thresholds.json", thresholds)
     results = ResultsWriter(evaluator, thresholds, reader, folder)
-    results.add("oof", gt, oof, raw)
+    results.add("oof", gt, predictions, raw)
     results.notes["oof"] += describe_gains(params)
-    results.plot("oof", gt, oof, raw)
+    results.plot("oof", gt, predictions, raw)
     fold, predictor = next(iter(base.folds.items()))
-    results.plot_heat_maps("oof", predictor.model, data.train_val(fold)[1], oof, base.data.cache)
+    results.plot_heat_maps("oof", predictor.model, data.train_val(fold)[1], predictions, base.data.cache)
     results.metrics["folds"] = {
-        f"fold{fold}": {task.primary_metric: _score(task, data.train_val(fold)[1], oof)} for fold in base.folds
+        f"fold{fold}": {task.primary_metric: _score(task, data.train_val(fold)[1], predictions)} for fold in base.folds
     }
     if len(members) > 1:
-        results.add_members(_write_members(members, predictions.oof, gt, folder), params)
-    if predictions.test is not None:
-        _write_test(results, base, predictions.test_gt, fuse_members(task, predictions.test, params), params)
-    results.add_leaks(data, base.folds)
+        results.add_members(_write_members(members, stacked, gt, folder), params)
     return results
 
 
@@ -132,22 +117,13 @@ def _write_test(
     results.plot("test", gt, predictions, raw)
 
 
-def _write_label_issues(
-    evaluator: Evaluator, gt: GroundTruth, predictions: pd.DataFrame, reader: ImageReader, folder: Path
-) -> None:
-    issues = evaluator.label_issues(gt, predictions)
-    write_table(issues, folder / "label_issues.csv", LABEL_ISSUES)
-    n_images = evaluator.task.settings.evaluate.gallery_images
-    label_issue_gallery(issues, gt.images, gt.boxes, reader, folder / "label_issues.png", n_images)
-
-
 def _write_members(
-    members: list[EnsembleMember], oof: pd.DataFrame, gt: GroundTruth, folder: Path
+    members: list[EnsembleMember], stacked: pd.DataFrame, gt: GroundTruth, folder: Path
 ) -> dict[str, dict[str, float]]:
     """Write each member's raw out-of-fold predictions; return {member: {its primary metric: score}}."""
     scores = {}
     for member in members:
-        raw = member_table(member.task, oof, member.name)
+        raw = member_table(member.task, stacked, member.name)
         write_table(raw, folder / "members" / f"{member.name}.parquet")
         predictions = member.task.postprocess(raw, ignore_classes=gt.ignore_classes)
         scores[member.name] = {member.task.primary_metric: _score(member.task, gt, predictions)}

@@ -1,7 +1,6 @@
 """Submit: write the submission of the test predictions, check it, and log where it came from."""
 
 import datetime
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from tropho.paths import Paths
 from tropho.submission.box_frame import to_stored_frame
 from tropho.submission.format_check import NEGATIVE, check_submission
 from tropho.submission.layout import write_submission
-from tropho.submission.layout_types import Row
 from tropho.submission.submission_log import append, keep_file
 from tropho.submission.target import Target, target_of
 from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
@@ -30,15 +28,6 @@ from tropho.tracking.provenance import stages_lock
 BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
 MAX_NAMES = 5
 """Images that a message names."""
-
-
-@dataclass(frozen=True)
-class _TestImages:
-    """Tables of the audit and the split, and the images to submit; none where `evaluate.score_test` is false."""
-
-    images: pd.DataFrame
-    splits: pd.DataFrame
-    ids: list[str]
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
@@ -56,35 +45,46 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     target = target_of(paths, settings, task.classes)
     has_rows = settings.evaluate.score_test
     images, splits = read_table(paths.audit / "images.csv", IMAGES), read_table(paths.splits, SPLITS)
-    test = _TestImages(images, splits, submitted_ids(images, splits) if has_rows else [])
-    rows = target.rows(test.ids) if has_rows else []
-    n_rows, images = _write(task, target, test, rows, paths)
+    ids = submitted_ids(images, splits) if has_rows else []
+    rows = target.rows(ids) if has_rows else []
+    predictions = submission_rows(task, paths.evaluate, ids, GroundTruth(images, empty(BOXES)).ignore_classes)
+    if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
+        predictions, images = to_stored_frame(predictions, images, paths.raw)
+    table = target.layout.fill(predictions, rows)
+    write_submission(table, target.layout, paths.submission)
     checked = target.followed is not None and has_rows
     if checked:
         _check(paths.submission, target, images, settings.audit.negative or NEGATIVE)
     else:
         info(_why_unchecked(target, has_rows))
-    unpredicted = _unpredicted(test, target) if has_rows else {}
+    unpredicted = _unpredicted(images, splits, ids, target) if has_rows else {}
     if unpredicted:
         info(_unpredicted_sentence(unpredicted))
-    metrics = read_json(paths.evaluate / "metrics.json")
     summary = {
-        "task": settings.name,
-        "file": paths.submission.name,
-        "rows": n_rows,
+        **_provenance(settings.name, paths, record),
+        "rows": len(table),
         "images": len(rows),
         "not_predicted": unpredicted,
         "checked": checked,
-        "sha256": sha256_of(paths.submission),
-        "score": {"name": record["score_name"], "oof": metrics["oof"][record["score_name"]]},
-        "run_id": record["run_id"],
-        "folds": [fold["fold"] for fold in record["folds"]],
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        "stages_lock": stages_lock(root, settings.name, BEFORE),
-        **code_version(root),
     }
     _publish(paths, summary, has_rows)
     return summary
+
+
+def _provenance(task: str, paths: Paths, record: dict[str, Any]) -> dict[str, Any]:
+    """Say what the submission is of: file, score, training, stages, code."""
+    metrics, name = read_json(paths.evaluate / "metrics.json"), record["score_name"]
+    return {
+        "task": task,
+        "file": paths.submission.name,
+        "sha256": sha256_of(paths.submission),
+        "score": {"name": name, "oof": metrics["oof"][name]},
+        "run_id": record["run_id"],
+        "folds": [fold["fold"] for fold in record["folds"]],
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        "stages_lock": stages_lock(paths.root, task, BEFORE),
+        **code_version(paths.root),
+    }
 
 
 def _publish(paths: Paths, summary: dict[str, Any], has_rows: bool) -> None:
@@ -105,17 +105,6 @@ def submitted_ids(images: pd.DataFrame, splits: pd.DataFrame) -> list[str]:
     """List every published test image, readable or not; where none is published, those that split held out."""
     published = images.loc[images["subset"] == "test", "image_id"]
     return list(published if len(published) else splits.loc[splits["subset"] == "test", "image_id"])
-
-
-def _write(task: Task, target: Target, test: _TestImages, rows: list[Row], paths: Paths) -> tuple[int, pd.DataFrame]:
-    """Write the submission in the target's layout; return its number of rows, and tables.IMAGES in its box frame."""
-    images = test.images
-    predictions = submission_rows(task, paths.evaluate, test.ids, GroundTruth(images, empty(BOXES)).ignore_classes)
-    if set(BOX) <= set(predictions) and read_json(paths.audit / "summary.json").get("box_frame") == "stored":
-        predictions, images = to_stored_frame(predictions, images, paths.raw)
-    table = target.layout.fill(predictions, rows)
-    write_submission(table, target.layout, paths.submission)
-    return len(table), images
 
 
 def submission_rows(task: Task, evaluate: Path, image_ids: list[str], ignore_classes: pd.Series | None) -> pd.DataFrame:
@@ -151,21 +140,22 @@ def _why_unchecked(target: Target, has_rows: bool) -> str:
     return "There is no sample submission to check the submission against."
 
 
-def _unpredicted(test: _TestImages, target: Target) -> dict[str, dict[str, Any]]:
+def _unpredicted(
+    images: pd.DataFrame, splits: pd.DataFrame, ids: list[str], target: Target
+) -> dict[str, dict[str, Any]]:
     """Count the test images without a prediction: {status: {"images": number, "first": some names}}.
 
     The status is that of tables.IMAGES, or "no test image" for what the sample alone names.
     """
-    predicted = set(test.splits.loc[test.splits["subset"] == "test", "image_id"])
-    status = test.images.set_index("image_id")["status"]
-    status = status.loc[[image_id for image_id in test.ids if image_id not in predicted]]
+    predicted = set(splits.loc[splits["subset"] == "test", "image_id"])
+    status = images.set_index("image_id")["status"].loc[[image_id for image_id in ids if image_id not in predicted]]
     names: dict[str, list[str]] = {}
     for image_id, reason in status.items():
         names.setdefault(str(reason), []).append(str(image_id))
     if target.followed is not None:
         unknown = [image_id for image_id in target.followed.ids if image_id not in target.matches.images]
         names |= {"no test image": unknown} if unknown else {}
-    return {reason: {"images": len(ids), "first": ids[:MAX_NAMES]} for reason, ids in names.items()}
+    return {reason: {"images": len(group), "first": group[:MAX_NAMES]} for reason, group in names.items()}
 
 
 def _unpredicted_sentence(unpredicted: dict[str, dict[str, Any]]) -> str:
