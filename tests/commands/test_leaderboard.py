@@ -10,7 +10,7 @@ from tropho.errors import UsageError
 from tropho.tracking import open_tracker, tracked_parameters
 
 
-def test_a_leaderboard_of_no_task_is_wrong_usage(tmp_path, capsys, monkeypatch):
+def test_print_leaderboard_refuses_an_unknown_task(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     leaderboard.print_leaderboard(tmp_path, None)
@@ -40,7 +40,7 @@ def track(root, settings):
     return make
 
 
-def test_runs_are_compared_with_the_present_settings(root, track, capsys):
+def test_print_leaderboard_compares_with_present_settings(root, track, capsys):
     best = track(0.9, **{"train.lr": 0.000316227766, "augment.image_size": 96, "model.backbone": "resnet34"})
     usual = track(0.8)
     skipped = track(0.85, trained=0)
@@ -58,7 +58,7 @@ def test_runs_are_compared_with_the_present_settings(root, track, capsys):
     assert "0.000316227766" not in text
 
 
-def test_runs_on_other_data_are_not_ranked_together(root, track, capsys):
+def test_print_leaderboard_ranks_by_data(root, track, capsys):
     track(0.9, data="before")
     track(0.7, data="now")
     print_leaderboard(root, "cells_demo")

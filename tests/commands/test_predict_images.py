@@ -65,7 +65,7 @@ def blank(tmp_path):
     return tmp_path / "blank.png"
 
 
-def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
+def test_predict_files_without_detections(ensemble, blank, tmp_path):
     paths = ensemble("smear_demo", ["other"], **{"model.score_threshold": 0.9})
     said = predict_files("smear_demo", [blank], tmp_path / "out.csv", paths.root)
     assert said.startswith("1 of 1 images predicted; 0 rows")
@@ -83,7 +83,7 @@ def test_a_picture_without_a_find_has_no_rows(ensemble, blank, tmp_path):
         ("cells_demo", {}, "Id,target\n1,0.5\n", "Id,target", "blank"),
     ],
 )
-def test_predictions_have_the_layout_of_the_submission(ensemble, blank, tmp_path, task, changes, sample, header, ids):
+def test_predict_files_in_the_submission_layout(ensemble, blank, tmp_path, task, changes, sample, header, ids):
     paths = ensemble(task, [], **changes)
     if task == "smear_demo" and not changes:  # as the audit of Zindi's tables notes it
         write_json(
@@ -107,9 +107,7 @@ def test_predictions_have_the_layout_of_the_submission(ensemble, blank, tmp_path
         ({}, {"predict.batch_size": 1}, None),
     ],
 )
-def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
-    ensemble, settings, blank, tmp_path, then, changes, named
-):
+def test_predict_files_refuses_another_evaluation(ensemble, settings, blank, tmp_path, then, changes, named):
     paths = ensemble("cells_demo", ["b"], **changes)
     evaluated = settings("cells_demo", **SMALL["cells_demo"])
     write_json(paths.evaluate / "postprocess.json", {"temperature": 2.0})
@@ -121,14 +119,14 @@ def test_what_was_learned_of_other_models_or_views_asks_for_evaluate(
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
 
 
-def test_results_that_do_not_say_what_they_are_of_ask_for_evaluate(ensemble, blank, tmp_path):
+def test_predict_files_refuses_results_without_manifest(ensemble, blank, tmp_path):
     paths = ensemble("cells_demo", [])
     write_json(paths.evaluate / "postprocess.json", {"temperature": 2.0})
     with pytest.raises(DataError, match="run `tropho evaluate cells_demo`"):
         predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
 
 
-def test_fitted_weights_of_the_members_are_used(ensemble, settings, blank, tmp_path):
+def test_predict_files_uses_fitted_weights(ensemble, settings, blank, tmp_path):
     paths = ensemble("cells_demo", ["b"])
     write_manifest(paths.evaluate, read_json(paths.models / "run.json"), settings("cells_demo"))
     columns = [f"p_{name}" for name in CLASSES["cells_demo"]]
@@ -141,7 +139,7 @@ def test_fitted_weights_of_the_members_are_used(ensemble, settings, blank, tmp_p
     np.testing.assert_allclose(found[0.25], 0.25 * found[1.0] + 0.75 * found[0.0], atol=1e-6)
 
 
-def test_files_are_named_by_their_paths_where_names_repeat():
+def test_predict_files_names_by_path_where_names_repeat():
     assert predict_images._names([Path("x/a.png"), Path("y/b.png")]) == {
         "a.png": Path("x/a.png"),
         "b.png": Path("y/b.png"),

@@ -22,7 +22,7 @@ def recorded(tmp_path):
     return tmp_path
 
 
-def test_public_scores_are_by_run(recorded):
+def test_public_scores_by_run(recorded):
     assert record_score.public_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
     assert record_score.public_scores(recorded, "smear_demo") == {}
     assert len(record_score.submissions(recorded, None)) == 2
@@ -34,7 +34,7 @@ def test_public_scores_are_by_run(recorded):
     assert set(record_score.public_scores(recorded, "cells_demo")) == {"ra"}
 
 
-def test_a_score_is_recorded_for_the_file_that_is_there(recorded):
+def test_record_score_for_the_present_file(recorded):
     paths = Paths(recorded, "cells_demo")
     told = record_score.record_score(recorded, "cells_demo", 0.7, None, None)
     assert "submission bbbbbbbb of 2026-01-02T10:00" in told

@@ -9,7 +9,7 @@ from tropho.paths import Paths
 from tropho.submission.submission_log import append, record
 
 
-def test_states_follow_the_lock(tmp_path):
+def test_state_follows_the_lock(tmp_path):
     (tmp_path / "there").touch()
     params = {"tasks": {"t": {"train": {"epochs": 3}}}}
 
@@ -26,7 +26,7 @@ def test_states_follow_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize("active", [["cells_demo"], []])
-def test_active_tasks_are_bold(tmp_path, capsys, monkeypatch, active):
+def test_print_tasks_marks_active_tasks(tmp_path, capsys, monkeypatch, active):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())

@@ -6,7 +6,7 @@ from tropho.files import write_json
 from tropho.paths import Paths
 
 
-def test_a_summary_has_what_has_run(tmp_path):
+def test_summarise_has_what_has_run(tmp_path):
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     paths = Paths(tmp_path, "smear_demo")
     rows = {row["task"]: row for row in summary.summarise(tmp_path)}

@@ -31,7 +31,7 @@ def checked(tmp_path, settings):
 
 
 @pytest.mark.parametrize("comment", [None, "mine"])
-def test_a_checked_submission_is_uploaded(checked, sent, tmp_path, comment):
+def test_upload_a_checked_submission(checked, sent, tmp_path, comment):
     made, path = checked
     told = upload.upload(made, tmp_path, comment)
     digest = sha256_of(path)[:8]
@@ -39,7 +39,7 @@ def test_a_checked_submission_is_uploaded(checked, sent, tmp_path, comment):
     assert f"({digest}) to 'a-challenge' as id7" in told
 
 
-def test_what_is_not_checked_is_not_uploaded(checked, sent, tmp_path, settings):
+def test_upload_refuses_an_unchecked_file(checked, sent, tmp_path, settings):
     made, path = checked
     whole = json.loads(path.with_suffix(".json").read_text())
     write_json(path.with_suffix(".json"), {**whole, "checked": False})

@@ -8,7 +8,7 @@ from tropho.images.resized_cache import ResizedCache
 from tropho.tables import BOXES, IMAGES, empty
 
 
-def test_inputs_are_read_by_fold_and_subset(smear_paths):
+def test_read_task_data_by_fold_and_subset(smear_paths):
     data = read_task_data(smear_paths)
     assert {number: len(ids) for number, ids in data.folds.items()} == {0: 6, 1: 6}
     assert data.test_ids == ["im12.png", "im13.png", "im14.png"]
@@ -28,7 +28,7 @@ def labelled(*labels: str | None) -> GroundTruth:
     return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
 
 
-def test_truth_that_can_be_scored_against():
+def test_with_labels_keeps_what_can_be_scored():
     images = labelled("cat", None, "dog").images.assign(status="ok")
     assert GroundTruth(images, empty(BOXES)).with_labels().images["image_id"].tolist() == ["0", "2"]
     boxed = truth_of(["0", "1", "2"], [["0", "WBC", 0, 0, 1, 1]])

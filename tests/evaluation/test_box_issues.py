@@ -32,7 +32,7 @@ def judged(labels: list[tuple], found: list[tuple], **options) -> list[tuple]:
     return [(*row[:3], tuple(row[3:7]), row[7]) for row in table[columns].itertuples(index=False)]
 
 
-def test_planted_faults_come_first(planted):
+def test_find_box_issues_ranks_planted_errors_first(planted):
     suspects = find_box_issues(planted.images, planted.boxes, planted.predictions, "NEG")
     right = planted.found(suspects)
     count = sum(map(len, planted.faults.values()))
@@ -47,14 +47,14 @@ def test_planted_faults_come_first(planted):
     assert right[unfound].mean() >= 0.35  # the others are objects that the model misses
 
 
-def test_labels_without_faults_are_hardly_suspect(planted):
+def test_find_box_issues_of_correct_labels_are_few(planted):
     """What is said of labels that a model agrees with but for its own noise."""
     truth = planted.predictions[planted.predictions["score"] > 0.6]
     agreed = conform(truth[truth["label"] != "NEG"], BOXES)
     assert len(find_box_issues(planted.images, agreed, planted.predictions, "NEG")) <= 0.03 * len(agreed)
 
 
-def test_the_order_of_rows_does_not_matter(planted, rng):
+def test_find_box_issues_ignores_row_order(planted, rng):
     expected = find_box_issues(planted.images, planted.boxes, planted.predictions, "NEG")
     shuffled = [table.sample(frac=1, random_state=rng) for table in (planted.boxes, planted.predictions)]
     pd.testing.assert_frame_equal(find_box_issues(planted.images, *shuffled, "NEG"), expected)
@@ -63,39 +63,39 @@ def test_the_order_of_rows_does_not_matter(planted, rng):
     assert expected["score"].is_monotonic_decreasing
 
 
-def test_a_find_without_a_box_is_unlabelled_and_believed_as_its_like():
+def test_overlooked_scores_precision():
     (suspect,) = judged([], [("ok", "WBC", 0.9105, 0, 200, 50.04, 250)])
     assert suspect[:4] == ("overlooked", "add", "WBC", (0, 200, 50, 250))
     assert suspect[4] == pytest.approx(11 / 12, abs=1e-6)  # of it and the eleven that are less sure
 
 
-def test_beliefs_are_shares_of_hits_that_rise_with_confidence():
+def test_precision_at_score_rises():
     table = pd.DataFrame({"label": "WBC", "score": [0.1, 0.2, 0.3, 0.4, 0.5], "hit": [False, True, False, True, True]})
     other = pd.DataFrame({"label": "Trophozoite", "score": [0.9], "hit": [False]})
     both = pd.concat([table, other], ignore_index=True)
     np.testing.assert_allclose(precision_at_score(both), [0, 0.5, 0.5, 1, 1, 0], atol=1e-12)
 
 
-def test_an_image_that_is_said_to_be_empty():
+def test_not_negative_in_an_empty_image():
     found = [("empty", "WBC", 0.91, 0, 0, 50, 50), ("empty", "NEG", 0.9, 0, 0, 0, 0)]
     assert [row[:2] for row in judged([], found, negative="NEG")] == [("not_negative", "add")]
     assert [row[:2] for row in judged([], found[:1])] == [("overlooked", "add")]
 
 
-def test_of_two_finds_at_one_place_one_is_suggested():
+def test_overlooked_suggests_one_of_overlapping_detections():
     sure = [("ok", "Trophozoite", 0.9, 0, 500 + 60 * place, 30, 530 + 60 * place) for place in range(9)]
     labels = [(*row[:2], *row[3:]) for row in sure]
     found = [*sure, ("ok", "WBC", 0.92, 0, 200, 50, 250), ("ok", "Trophozoite", 0.9, 2, 200, 50, 250)]
     assert [row[:3] for row in judged(labels, found)] == [("overlooked", "add", "WBC")]
 
 
-def test_a_box_that_nothing_is_near_is_not_found():
+def test_spurious_without_detection_near():
     (suspect,) = judged([("a", "WBC", 0, 0, 50, 50)], [])
     # Nothing is found near any mirrored box, and near one annotated box of 21.
     assert suspect == ("spurious", "drop", "WBC", (0, 0, 50, 50), pytest.approx(0.25 / (0.25 + 0.75 / 21), abs=1e-6))
 
 
-def test_a_box_is_less_probably_empty_the_surer_something_is_found_near():
+def test_prob_background_falls_with_score():
     best, by_chance = np.array([0.0, 0.1, 0.9, 0.9, 0.0]), np.array([0.0, 0.0, 0.0, 0.1])
     labels, decoy_labels = pd.Series(["WBC"] * 4 + ["Trophozoite"]), pd.Series(["WBC"] * 4)
     # Of the weight at 0, 3/4 * 1/4 are decoys and 1/4 * 3/4 annotated; at 0.1, 1/16 and 3/16. The other class has
@@ -103,25 +103,25 @@ def test_a_box_is_less_probably_empty_the_surer_something_is_found_near():
     np.testing.assert_allclose(prob_background(labels, best, decoy_labels, by_chance), [0.5, 0.25, 0, 0, 0], atol=1e-12)
 
 
-def test_finds_of_any_class_are_near_a_box():
+def test_spurious_counts_detections_of_any_class():
     labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "Trophozoite", 0.2, 0, 20, 50, 70)]
     assert judged(labels, found) == []
 
 
-def test_a_hit_is_near_its_box_however_little_overlap_a_hit_needs():
+def test_near_iou_is_at_most_the_hit_iou():
     """IoU 17/83: a hit where 0.1 is asked for, and no sign that either is wrong; a miss where 0.5 is."""
     labels, found = [("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.92, 33, 0, 83, 50)]
     assert judged(labels, found, iou=0.1) == []
     assert sorted(row[0] for row in judged(labels, found, iou=0.5)) == ["overlooked", "spurious"]
 
 
-def test_a_model_that_misses_a_third_is_no_witness():
+def test_spurious_needs_a_model_with_recall():
     missed = [("a", "WBC", 100 * place, 0, 100 * place + 50, 50) for place in range(11)]
     assert len(judged(missed[:9], [])) == 9
     assert judged(missed, []) == []
 
 
-def test_boxes_are_mirrored_to_where_nothing_is_annotated():
+def test_mirror_boxes_avoids_annotated_boxes():
     images = pd.DataFrame({"width": [100], "height": [60]}, index=["a"])
     truths = boxes(("a", "WBC", 0, 0, 20, 10), ("a", "WBC", 75, 45, 95, 55))
     decoys = mirror_boxes(images, truths)
@@ -133,7 +133,7 @@ def test_boxes_are_mirrored_to_where_nothing_is_annotated():
     ]  # but not [80, 50, 100, 60] or [5, 5, 25, 15], which touch a box
 
 
-def test_another_class_on_a_box_is_suspect_unless_its_own_is_found_too():
+def test_swap_needs_no_detection_of_its_own_class():
     swapped = ("a", "Trophozoite", 0, 0, 50, 50)
     found = ("a", "WBC", 0.92, 1, 1, 50, 50)
     (suspect,) = judged([swapped], [found])
@@ -141,24 +141,24 @@ def test_another_class_on_a_box_is_suspect_unless_its_own_is_found_too():
     assert judged([swapped], [found, ("a", "Trophozoite", 0.7, 0, 0, 50, 50)]) == []
 
 
-def test_a_box_beside_its_find_is_moved():
+def test_badloc_moves_the_box():
     (suspect,) = judged([("a", "WBC", 25, 0, 75, 50)], [("a", "WBC", 0.92, 0, 0, 50, 50)])
     assert suspect[:4] == ("badloc", "move", "WBC", (0, 0, 50, 50))
 
 
-def test_no_box_is_moved_to_where_another_one_is():
+def test_badloc_moves_to_no_other_box():
     labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 30, 0, 80, 50)]
     both = [("a", "WBC", 0.95, 0, 0, 50, 50), ("a", "WBC", 0.92, 5, 0, 55, 50)]
     assert "badloc" not in [row[0] for row in judged(labels, both)]
 
 
-def test_a_second_box_under_a_find_is_a_double():
+def test_duplicate_is_the_second_box():
     labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 5, 5, 50, 50)]
     (suspect,) = judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 49)])
     assert suspect[:4] == ("duplicate", "drop", "WBC", (5, 5, 50, 50))
 
 
-def test_classes_that_annotators_left_out_are_not_suspect_there():
+def test_find_box_issues_skips_ignore_classes():
     labels, found = [("a", "WBC", 300, 0, 350, 50)], [("a", "WBC", 0.95, 0, 0, 50, 50)]
     assert len(judged(labels, found)) == 2
     images = IMAGES.assign(ignore_classes=[pd.NA, '["Trophozoite", "WBC"]', pd.NA])
@@ -166,7 +166,7 @@ def test_classes_that_annotators_left_out_are_not_suspect_there():
 
 
 @pytest.mark.parametrize("labels", [RIGHT, []])
-def test_nothing_is_suspect_where_nothing_is_found(labels):
+def test_find_box_issues_without_detections(labels):
     table = find_box_issues(IMAGES, boxes(*labels), finds(("ok", "NEG", 0.5, 0, 0, 0, 0)), "NEG")
     assert {name: str(kind) for name, kind in table.dtypes.items()} == LABEL_ISSUES
     assert table.empty
@@ -177,7 +177,7 @@ def reasons(labels: list[tuple], found: list[tuple], negative: str | None = None
     return list(zip(table["kind"], table["reason"], strict=True))
 
 
-def test_what_is_as_likely_wrong_as_right_is_suspect():
+def test_overlooked_at_score_one_half():
     """Of two equally sure finds of a class one is right."""
     found = [("a", "Trophozoite", 0.9, 0, 0, 50, 50), ("a", "Trophozoite", 0.9, 300, 0, 350, 50)]
     (suspect,) = judged([("a", "Trophozoite", 0, 0, 50, 50)], found)
@@ -185,20 +185,20 @@ def test_what_is_as_likely_wrong_as_right_is_suspect():
     assert judged([("a", "Trophozoite", 0, 0, 50, 50)], [*found, ("a", "Trophozoite", 0.9, 600, 0, 650, 50)]) == []
 
 
-def test_another_class_that_overlaps_by_just_what_a_hit_needs():
+def test_swap_at_the_iou_limit():
     box = ("a", "Trophozoite", 0, 0, 50, 50)
     assert [row[0] for row in judged([box], [("a", "WBC", 0.92, 0, 0, 50, 25)])] == ["swap"]
     assert "swap" not in [row[0] for row in judged([box], [("a", "WBC", 0.92, 0, 0, 50, 24)])]
 
 
-def test_a_second_box_that_overlaps_by_just_what_a_hit_needs():
+def test_duplicate_at_the_iou_limit():
     labels = [("a", "WBC", 0, 0, 50, 50), ("a", "WBC", 0, 0, 50, 25)]
     assert [row[0] for row in judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 50)])] == ["duplicate"]
     labels[1] = ("a", "WBC", 0, 0, 50, 24)
     assert "duplicate" not in [row[0] for row in judged(labels, [("a", "WBC", 0.95, 0, 0, 50, 50)])]
 
 
-def test_a_misplaced_box_is_as_suspect_as_the_find_is_believed_and_pairs_overlap_more():
+def test_badloc_score_by_hand():
     (suspect,) = judged([("a", "WBC", 25, 0, 75, 50)], [("a", "WBC", 0.92, 0, 0, 50, 50)])
     assert suspect[4] == pytest.approx((20 / 21) ** 2, abs=1e-6)  # 20 of 21 such finds are right, and overlap more
 
@@ -214,7 +214,7 @@ def test_reasons_by_kind():
     assert reasons(double, [("a", "WBC", 0.95, 0, 0, 50, 49)]) == [("duplicate", "one detection of 0.95 has two boxes")]
 
 
-def test_the_surest_find_near_a_box_that_is_not_found_is_told():
+def test_spurious_names_the_best_score_near():
     """There are finds as unsure wherever nothing is annotated."""
     chance = [("ok", "WBC", 0.1, 1950 - 100 * place, 950, 2000 - 100 * place, 1000) for place in range(20)]
     told = reasons([("a", "WBC", 0, 0, 50, 50)], [("a", "WBC", 0.1, 0, 0, 50, 30), *chance])

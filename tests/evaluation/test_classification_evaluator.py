@@ -15,7 +15,7 @@ from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
 
 
-def test_weights_of_models_by_hand():
+def test_mixture_weights_by_hand():
     assert mixture_weights(np.zeros((0, 4))) == [0.25] * 4
     assert mixture_weights(np.array([[0.5, 0.5], [0.2, 0.2]])) == [0.5, 0.5]
     assert mixture_weights(np.array([[0.9, 0.1], [0.8, 0.1]])) == pytest.approx([1.0, 0.0], abs=1e-6)
@@ -41,12 +41,12 @@ def test_mixture_weights_have_the_least_log_loss(seed, count):
     assert found <= minimize(loss, np.zeros(count - 1)).fun + 1e-5
 
 
-def test_of_a_good_and_a_bad_model_the_good_one_counts():
+def test_mixture_weights_prefer_the_good_model():
     weights = mixture_weights(np.column_stack([np.full(50, 0.9), np.full(50, 0.1)]))
     np.testing.assert_allclose(weights, [1, 0], atol=1e-6)
 
 
-def test_no_images_leave_weights_equal():
+def test_mixture_weights_without_images():
     assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
 
 
@@ -69,7 +69,7 @@ def says(task, *rows: list[float]) -> pd.DataFrame:
     return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
 
 
-def test_weights_are_fitted_where_settings_ask_and_there_are_several_members(cells):
+def test_fit_fusion_only_for_several_members(cells):
     truth = labelled("cat", "dog")
     task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": "fitted"})
     right, wrong = says(task, [0.9, 0.1], [0.1, 0.9]), says(task, [0.1, 0.9], [0.9, 0.1])
@@ -79,7 +79,7 @@ def test_weights_are_fitted_where_settings_ask_and_there_are_several_members(cel
     assert build_evaluator(cells()).fit_fusion(truth, {"base": [right], "b": [wrong]}, None) == {}
 
 
-def test_images_of_one_class_are_told(cells):
+def test_comments_on_a_single_class(cells):
     evaluator = build_evaluator(cells())
     (note,) = evaluator.comments(labelled("dog", "dog"), {})
     assert note == "All these images are of one class, 'dog', so no score tells classes apart."
@@ -104,7 +104,7 @@ def table(task, probabilities):
     return task.to_table(outputs, [str(number) for number in range(len(outputs))], None)
 
 
-def test_thresholds_are_chosen_for_each_class(task):
+def test_thresholds_by_class(task):
     truth = truth_of(["cat", "dog", "cat", "dog"])
     predictions = table(task, [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0]])
     chosen = build_evaluator(task).thresholds(truth, predictions)
@@ -112,7 +112,7 @@ def test_thresholds_are_chosen_for_each_class(task):
     assert chosen["cat"]["f_beta"] == pytest.approx(1.0)
 
 
-def test_predictions_belong_to_images_by_their_ids(settings):
+def test_metrics_match_predictions_by_image_id(settings):
     """Shuffled predictions give the same numbers, and members in different orders the same mean."""
     task = build_task(
         settings("cells_demo", **{"predict.member_weights": "fitted", "train.ensemble": {"b": {}}}), CLASSES

@@ -17,7 +17,7 @@ from tropho.tables import BOX, GIVEN, LABEL_ISSUES, write_table
 HEADER = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
 
 
-def test_suspects_start_with_the_columns_of_corrections():
+def test_label_issues_start_with_the_columns_of_corrections():
     assert list(LABEL_ISSUES)[: len(COLUMNS)] == COLUMNS
 
 
@@ -59,7 +59,7 @@ def audited(settings, tmp_path, planted):
     return run
 
 
-def test_copied_lines_change_just_those_boxes(audited, planted, tmp_path):
+def test_copied_lines_correct_those_boxes(audited, planted, tmp_path):
     before = audited()
     suspects = find_box_issues(planted.images, before.boxes, planted.predictions, "NEG")
     agreed = [number for number, right in enumerate(planted.found(suspects)) if right]
@@ -77,7 +77,7 @@ def test_copied_lines_change_just_those_boxes(audited, planted, tmp_path):
     assert len(again) <= 0.4 * len(suspects)
 
 
-def test_copied_lines_change_the_doubles_that_the_audit_merges(audited, planted, tmp_path):
+def test_copied_lines_correct_duplicates(audited, planted, tmp_path):
     kinds = ("spurious", "swap", "badloc")
     twice = [row for kind in kinds for row in planted.faults[kind]]
     with (tmp_path / "raw/Train.csv").open("a", newline="") as file:
@@ -96,7 +96,7 @@ def test_copied_lines_change_the_doubles_that_the_audit_merges(audited, planted,
     assert as_set(after.boxes) == (as_set(before.boxes) - as_set(sided(agreed, "given"))) | new
 
 
-def test_copied_lines_change_just_those_labels(settings, tmp_path):
+def test_copied_lines_correct_those_labels(settings, tmp_path):
     labels = ["Parasitized", "Uninfected"] * 4
     for number, label in enumerate(labels):
         path = tmp_path / f"raw/train/{label}/s{number:04d}_cell_000.png"

@@ -17,7 +17,7 @@ CLASSES = ["Parasitized", "Uninfected"]
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=60), st.integers(1, 6), st.integers(0, 5))
-def test_groups_are_dealt_whole_and_the_parts_are_numbered(groups, parts, seed):
+def test_group_kfold_keeps_groups_whole(groups, parts, seed):
     names = pd.Series([f"g{each}" for each in groups])
     part = group_kfold(names, parts, seed)
     assert sorted(set(part)) == list(range(len(set(part))))
@@ -26,7 +26,7 @@ def test_groups_are_dealt_whole_and_the_parts_are_numbered(groups, parts, seed):
     np.testing.assert_array_equal(part, group_kfold(names, parts, seed))
 
 
-def test_equal_groups_make_equal_parts_and_another_seed_others():
+def test_group_kfold_depends_on_the_seed():
     names = pd.Series(np.arange(40).astype(str))
     assert np.bincount(group_kfold(names, 5)).tolist() == [8] * 5
     assert (group_kfold(names, 5, seed=0) != group_kfold(names, 5, seed=1)).any()
@@ -45,7 +45,7 @@ def world(rng: np.random.Generator, count: int = 60) -> tuple[GroundTruth, pd.Da
     return GroundTruth(conform(images, IMAGES), empty(BOXES)), table, images.set_index("image_id")["group"]
 
 
-def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
+def test_cross_fit_uses_the_other_folds(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
@@ -62,7 +62,7 @@ def test_each_part_is_finished_by_what_the_others_taught(settings, rng):
     assert len(temperatures) == 3
 
 
-def test_an_image_own_label_does_not_reach_its_finished_row(settings, rng):
+def test_cross_fit_does_not_use_own_labels(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
@@ -75,7 +75,7 @@ def test_an_image_own_label_does_not_reach_its_finished_row(settings, rng):
     assert not before.equals(after)
 
 
-def test_a_single_group_is_finished_without_anything_learned(settings, rng):
+def test_cross_fit_of_one_group_fits_nothing(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     truth, table, groups = world(rng)
     pd.testing.assert_frame_equal(
@@ -84,7 +84,7 @@ def test_a_single_group_is_finished_without_anything_learned(settings, rng):
 
 
 @pytest.mark.parametrize("right", [True, False])
-def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, right):
+def test_fit_temperature_is_bounded(settings, right):
     task = build_task(settings("cells_demo"), CLASSES)
     images = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized" if right else "Uninfected"})
     truth = GroundTruth(images, empty(BOXES))
@@ -96,7 +96,7 @@ def test_a_perfect_or_hopeless_model_keeps_its_temperature_in_bounds(settings, r
     assert finished[task.columns].sum(axis=1).tolist() == pytest.approx([1.0, 1.0])
 
 
-def test_groups_are_dealt_whole_into_parts_of_about_equal_size():
+def test_group_kfold_makes_equal_folds():
     assert sorted(np.bincount(group_kfold(pd.Series(range(10)), 5))) == [2] * 5
     assert sorted(np.bincount(group_kfold(pd.Series([*range(6), 0, 1, 2, 3, 4, 5]), 3))) == [4] * 3
     assert group_kfold(pd.Series(["g"] * 4)).tolist() == [0] * 4

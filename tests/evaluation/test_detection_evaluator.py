@@ -18,7 +18,7 @@ def detection(settings):
     return lambda **changes: build_task(settings("smear_demo", **changes), ["Trophozoite", "WBC"])
 
 
-def test_images_without_objects_are_told(detection):
+def test_comments_on_images_without_objects(detection):
     assert build_evaluator(detection()).comments(truth_of(["a", "b"], []), {}) == [
         "None of these 2 images has an object, so the score is that of 'NEG' alone."
     ]
@@ -31,7 +31,7 @@ def test_images_without_objects_are_told(detection):
     assert np.isnan(task.score(truth_of(["a"], []), empty(DETECTIONS)))
 
 
-def test_negative_rows_are_no_boxes(detection):
+def test_metrics_exclude_negative_rows_from_boxes(detection):
     task, truth = detection(), truth_of(["a", "b"], [["a", "WBC", 20, 20, 60, 70]])
     table = task.to_table([output([[10, 10, 30, 35]], [0.9], [1], 0.9), output([], [], [], 0.1)], ["a", "b"], Sizes())
     assert set(build_evaluator(task).metrics(truth, table)) >= {"ap/NEG", "ap/WBC", "map50/WBC"}
@@ -44,7 +44,7 @@ def task(settings):
     return build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
 
 
-def test_finds_in_an_image_said_to_be_empty_are_suspect_labels(task):
+def test_label_issues_in_an_empty_image(task):
     boxes = [[f"im{number}", "WBC", 20.0, 20.0, 60.0, 70.0] for number in range(9)]
     truth = truth_of([*(row[0] for row in boxes), "none"], boxes)
     truth = GroundTruth(truth.images.assign(width=200, height=100), truth.boxes)
@@ -66,7 +66,7 @@ def chosen(settings, **overrides) -> dict:
     return build_evaluator(task).thresholds(truth_of(["a"], boxes), predictions)["WBC"]
 
 
-def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
+def test_thresholds_follow_the_settings(settings):
     assert chosen(settings)["threshold"] == 0.9  # F1 2/3 against 4/7 with everything
     assert chosen(settings, **{"evaluate.beta": 2.0})["threshold"] == 0.5  # F2 10/13 against 5/9
     assert chosen(settings, **{"evaluate.beta": 1.0})["threshold"] == 0.9
@@ -74,7 +74,7 @@ def test_confidences_are_chosen_by_the_rule_of_the_settings(settings):
     assert (required["threshold"], required["recall"], required["precision"]) == (0.5, 1.0, 0.4)
 
 
-def test_the_drawn_curve_is_of_the_beta_that_chose(settings, monkeypatch, tmp_path):
+def test_plots_draw_the_curve_of_beta(settings, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr(
         "tropho.evaluation.detection_evaluator.detection_figures", lambda *given: seen.append(given[-1])

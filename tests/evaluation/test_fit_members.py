@@ -43,7 +43,7 @@ def classifying(settings, rng):
     )
 
 
-def test_weights_are_fitted_and_applied(classifying):
+def test_fit_members_fits_weights(classifying):
     task, truth, stacked = classifying
     groups = truth.images.set_index("image_id")["group"]
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
@@ -55,7 +55,7 @@ def test_weights_are_fitted_and_applied(classifying):
     )
 
 
-def test_weights_of_an_image_do_not_depend_on_its_own_label(classifying):
+def test_cross_fit_weights_do_not_use_own_labels(classifying):
     task, truth, stacked = classifying
     groups = truth.images.set_index("image_id")["group"]
     finished = cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)
@@ -90,7 +90,7 @@ def detecting(settings, rng):
     return task, truth, stack_members({"base": good, "bad": bad}), pd.Series(ids, index=ids)
 
 
-def test_fusion_is_fitted_by_class_and_applied(detecting):
+def test_fit_members_fits_fusion_by_class(detecting):
     task, truth, stacked, groups = detecting
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
     assert fitted["gains"]["fusion"]["accepted"]
@@ -101,7 +101,7 @@ def test_fusion_is_fitted_by_class_and_applied(detecting):
     assert task.score(truth, plain) < task.score(truth, honest) <= task.score(truth, finished)
 
 
-def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
+def test_cross_fit_fusion_does_not_use_own_boxes(detecting):
     task, truth, stacked, groups = detecting
     honest = cross_fit_postprocess(build_evaluator(task), truth, stacked, groups)
     other = truth.boxes.copy()
@@ -111,7 +111,7 @@ def test_fusion_of_an_image_does_not_depend_on_its_own_boxes(detecting):
     pd.testing.assert_frame_equal(mine[0], mine[1])
 
 
-def test_fusion_without_trials_learns_nothing(detecting, settings):
+def test_fit_members_without_trials(detecting, settings):
     _, truth, stacked, groups = detecting
     task = build_task(settings("smear_demo", **{"train.ensemble": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
     assert fit_members(build_evaluator(task), truth, stacked, groups) == {}
@@ -133,7 +133,7 @@ def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
     return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS) if rows else empty(DETECTIONS)
 
 
-def test_fusion_knows_a_member_that_found_nothing_while_it_was_fitted(without_negative):
+def test_fit_members_counts_a_member_without_detections(without_negative):
     task, truth = without_negative
     ids = list(truth.images["image_id"])
     stacked = stack_members({"base": found_in(ids, 0.8), "other": empty(DETECTIONS)})
@@ -141,7 +141,7 @@ def test_fusion_knows_a_member_that_found_nothing_while_it_was_fitted(without_ne
     assert "fusion" in fitted["gains"]
 
 
-def test_parts_without_a_find_are_finished_too(without_negative):
+def test_cross_fit_of_folds_without_detections(without_negative):
     task, truth = without_negative
     groups = truth.images.set_index("image_id")["group"]
     part = group_kfold(groups)
@@ -155,7 +155,7 @@ def test_parts_without_a_find_are_finished_too(without_negative):
     assert cross_fit_postprocess(build_evaluator(task), truth, nothing, groups).empty
 
 
-def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative, monkeypatch):
+def test_fit_members_uses_images_without_detections(without_negative, monkeypatch):
     task, truth = without_negative
     groups = truth.images.set_index("image_id")["group"]
     missed = ["i03", "i11", "i12"]
@@ -176,7 +176,7 @@ def test_images_that_no_member_finds_anything_in_are_fitted_on(without_negative,
 VIEWS = {"predict.tta": ["identity", "hflip"]}
 
 
-def test_the_overlap_of_one_model_s_views_is_fitted_cross_fitted_and_applied(settings, rng):
+def test_fit_members_fits_the_iou_of_views(settings, rng):
     """Two WBC that overlap by 0.6 are made one by the overlap as set, and are two by one that is fitted."""
     task = build_task(settings("smear_demo", **VIEWS, **{"evaluate.postprocess_trials": 8}), ["Trophozoite", "WBC"])
     ids = [f"i{number:02d}" for number in range(25)]

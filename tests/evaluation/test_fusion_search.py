@@ -63,7 +63,7 @@ def members_of(truth: pd.DataFrame, tables: dict[str, pd.DataFrame], **changes) 
     return OofPredictions({name: [table] for name, table in tables.items()}, ids, truth, **known)
 
 
-def test_a_planted_gain_is_found_and_kept(rng):
+def test_search_fusion_accepts_a_planted_gain(rng):
     members = members_of(*scene(rng, 45))
     fitted = search_fusion(members, 24)
     assert fitted["gains"]["fusion"]["accepted"]
@@ -76,7 +76,7 @@ def test_a_planted_gain_is_found_and_kept(rng):
 
 
 @pytest.mark.parametrize(("images", "groups"), [(38, 19), (40, 20)])
-def test_fewer_than_20_groups_keep_nothing(rng, images, groups):
+def test_search_fusion_needs_20_groups(rng, images, groups):
     fitted = search_fusion(members_of(*scene(rng, images)), 24)
     found = fitted["gains"]["fusion"]
     assert found["groups"] == groups
@@ -85,7 +85,7 @@ def test_fewer_than_20_groups_keep_nothing(rng, images, groups):
     assert ("weights" in fitted) == ("wbf_iou_threshold" in fitted) == found["accepted"]
 
 
-def test_what_gains_by_luck_alone_is_not_kept():
+def test_search_fusion_rejects_chance():
     """Where the members are alike, a choice fits noise: out of ten searches at most one may be taken in."""
     gains = []
     for seed in range(10):
@@ -95,7 +95,7 @@ def test_what_gains_by_luck_alone_is_not_kept():
     assert np.mean([each["value"] for each in gains]) < 0.02
 
 
-def test_the_gain_is_that_of_parts_fused_by_what_the_others_taught(rng, monkeypatch):
+def test_search_fusion_fits_on_the_other_folds(rng, monkeypatch):
     """Images of a part have no say in how they are fused: with their truth gone, they are fused as before."""
     truth, tables = scene(rng, 30)
     asked: list[tuple] = []
@@ -119,7 +119,7 @@ def test_the_gain_is_that_of_parts_fused_by_what_the_others_taught(rng, monkeypa
 
 
 @pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_it_works_without_a_negative_class(rng, method):
+def test_search_fusion_without_a_negative_class(rng, method):
     truth, tables = scene(rng, 45)
     tables = {name: table[table["label"] != "NEG"].reset_index(drop=True) for name, table in tables.items()}
     as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.55, EQUAL)}
@@ -133,7 +133,7 @@ def test_it_works_without_a_negative_class(rng, method):
     assert scores[1] > scores[0] + 0.1
 
 
-def test_who_does_not_count_as_set_stays_out(rng):
+def test_search_fusion_keeps_zero_weights(rng):
     truth, tables = scene(rng, 45)
     as_set = {"T": FusionParams(0.55, EQUAL), "W": FusionParams(0.4, (1.0, 0.0)), "NEG": FusionParams(1.0, (0.0, 1.0))}
     fitted = search_fusion(members_of(truth, tables, default=as_set), 12)
@@ -142,7 +142,7 @@ def test_who_does_not_count_as_set_stays_out(rng):
     assert fitted["wbf_iou_threshold"]["W"] == 0.4
 
 
-def test_two_views_of_one_model_are_fused_by_a_fitted_overlap(rng):
+def test_search_fusion_fits_the_iou_of_views(rng):
     """Neighbours that overlap by 0.6 are two objects: as set they are fused to one, which the search undoes."""
     members = neighbours(rng, images=45)
     fitted = search_fusion(members, 12)
@@ -153,7 +153,7 @@ def test_two_views_of_one_model_are_fused_by_a_fitted_overlap(rng):
     assert fitted["weights"] == {"one": {"T": 1.0, "W": 1.0, "NEG": 1.0}}
 
 
-def test_the_overlap_is_fitted_for_views_and_members_at_once(rng):
+def test_search_fusion_fits_one_iou_for_views_and_members(rng):
     members = neighbours(rng, images=45)
     both = replace(
         members,
@@ -169,7 +169,7 @@ def test_the_overlap_is_fitted_for_views_and_members_at_once(rng):
     pd.testing.assert_frame_equal(both.fuse(ways), fuse(viewed, overlaps, None, "wbf", "NEG"))
 
 
-def test_views_of_a_member_that_does_not_count_in_a_class_leave_it_alone(rng):
+def test_is_tunable_skips_views_without_weight(rng):
     members = neighbours(rng, images=45)
     quiet = members.tables["one"][0].iloc[:0]
     as_set = {
@@ -198,7 +198,7 @@ def neighbours(rng: np.random.Generator, images: int) -> OofPredictions:
     return replace(members_of(boxes_table, {"one": tables[0]}, default=as_set), tables={"one": tables})
 
 
-def test_nothing_is_tried_without_groups_or_without_anything_to_fuse(rng):
+def test_search_fusion_with_nothing_to_tune(rng):
     truth, tables = scene(rng, 12)
     groups = pd.Series("g", index=sorted(tables["one"]["image_id"].unique()))
     assert search_fusion(members_of(truth, tables, groups=groups), 4) == {}
@@ -210,12 +210,12 @@ def test_nothing_is_tried_without_groups_or_without_anything_to_fuse(rng):
     assert search_fusion(members_of(truth, tables, default=alone), 4) == {}
 
 
-def test_each_part_is_left_out_once():
+def test_fold_weights_leave_each_fold_out():
     part = pd.Series({"a": 0, "b": 1, "c": 0, "d": 2})
     assert fold_weights(["a", "b", "c", "d"], part).tolist() == [[1, 1, 1, 1], [0, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 0]]
 
 
-def test_the_first_of_the_best_ways_of_each_class():
+def test_best_by_class_takes_the_first_of_equals():
     def tried(way: str, *precisions: float):
         return {"x": way, "y": way, "never": way}, {"x": np.array(precisions), "y": np.array([np.nan, 0.5])}
 
@@ -228,7 +228,7 @@ def test_the_first_of_the_best_ways_of_each_class():
     ("low", "groups", "kept"),
     [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
 )
-def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monkeypatch, low, groups, kept):
+def test_paired_gain_accepts_above_zero_with_enough_groups(monkeypatch, low, groups, kept):
     monkeypatch.setattr(
         "tropho.evaluation.fusion_search.score_gain", lambda *_: {"value": 0.1, "low": low, "high": 0.2}
     )
@@ -236,7 +236,7 @@ def test_a_gain_is_kept_if_its_interval_is_above_zero_and_groups_are_enough(monk
     assert (found["groups"], found["accepted"]) == (groups, kept)
 
 
-def test_gains_in_words():
+def test_describe_gains():
     found = {"value": 0.0123, "low": -0.001, "high": 0.02, "groups": 9, "accepted": False}
     assert describe_gains({"gains": {"fusion": found}}) == [
         "Fitted fusion: the out-of-fold score changes by +0.0123 (95 % interval -0.0010 to +0.0200, 9 groups, at least "

@@ -15,7 +15,7 @@ from tropho.tables import LABEL_ISSUES
 CLASSES = ["cat", "dog", "emu"]
 
 
-def test_a_label_is_suspect_where_another_class_is_believed():
+def test_find_label_issues_where_another_class_is_confident():
     truth = np.array([0, 0, 0, 1, 1, 2])
     values = np.array(
         [
@@ -35,13 +35,13 @@ def test_a_label_is_suspect_where_another_class_is_believed():
     assert {name: str(kind) for name, kind in table.dtypes.items()} == LABEL_ISSUES
 
 
-def test_a_class_that_no_image_has_is_never_suggested():
+def test_find_label_issues_suggests_no_absent_class():
     table = find_label_issues(["a", "b"], np.array([0, 1]), np.array([[0.1, 0.1, 0.8], [0.3, 0.7, 0.0]]), CLASSES)
     assert table.empty
     assert find_label_issues([], np.zeros(0, int), np.zeros((0, 3)), CLASSES).empty
 
 
-def test_flipped_digits_come_first(rng):
+def test_find_label_issues_ranks_flipped_digits_first(rng):
     """A model trained on labels with faults, out of fold, on 1,797 scanned digits."""
     pictures, digits = load_digits(return_X_y=True)
     flipped = rng.choice(len(digits), 60, replace=False)
@@ -63,21 +63,21 @@ def classes(truth: list[int], *rows: list[float]) -> list[str]:
     return find_label_issues(ids, np.array(truth), np.array(rows), ["cat", "dog"])["image_id"].tolist()
 
 
-def test_a_class_is_believed_from_its_mean_on():
+def test_find_label_issues_threshold_is_inclusive():
     assert classes([0, 1, 1], [0.75, 0.25], [0.25, 0.75], [0.75, 0.25]) == ["2"]  # just as sure as cats are
     assert classes([0, 1, 1], [0.76, 0.24], [0.25, 0.75], [0.75, 0.25]) == []
 
 
-def test_a_class_that_is_just_as_likely_as_the_label_does_not_make_it_suspect():
+def test_find_label_issues_ignores_ties():
     assert classes([0, 1], [0.5, 0.5], [0.5, 0.5]) == []
 
 
-def test_the_share_of_higher_values_of_a_group():
+def test_share_above_by_hand():
     values, groups = pd.Series([1.0, 2.0, 2.0, 3.0, 0.5]), pd.Series(["a", "a", "a", "a", "b"])
     assert share_above(values, groups).tolist() == [0.75, 0.25, 0.25, 0.0, 0.0]
 
 
-def test_a_class_without_images_is_left_alone_without_a_warning():
+def test_find_label_issues_without_images_of_a_class():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert classes([0, 0], [0.9, 0.1], [0.2, 0.8]) == []

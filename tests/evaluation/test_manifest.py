@@ -7,7 +7,7 @@ from tropho.evaluation.manifest import check_manifest, write_manifest
 from tropho.stages import evaluate
 
 
-def test_an_evaluation_is_of_its_models_and_settings(tmp_path, settings):
+def test_check_manifest_refuses_other_models_and_settings(tmp_path, settings):
     made = settings("cells_demo")
     paths = evaluate.Paths(tmp_path, made.name)
     record = {"folds": [{"fold": 0, "score": 0.5}]}

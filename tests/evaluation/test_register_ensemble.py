@@ -22,14 +22,14 @@ from tropho.paths import Paths
         ([("a", "k", 0.9)], False, False),
     ],
 )
-def test_the_best_of_those_that_compare_is_champion(tmp_path, monkeypatch, capsys, runs, best, told):
+def test_is_best_among_comparable_runs(tmp_path, monkeypatch, capsys, runs, best, told):
     table = pd.DataFrame(runs, columns=["id", register_ensemble.VALIDATION_HASH, "score"])
     monkeypatch.setattr(register_ensemble, "best_runs", lambda *_: table)
     assert register_ensemble._is_best(Paths(tmp_path, "t"), "me", "k") is best
     assert ("without a comparison" in capsys.readouterr().err) == told
 
 
-def test_a_store_that_can_not_be_read_has_no_champion(tmp_path, monkeypatch):
+def test_is_best_is_false_without_a_store(tmp_path, monkeypatch):
     def away(*_):
         raise ExternalError("away")
 
@@ -38,7 +38,7 @@ def test_a_store_that_can_not_be_read_has_no_champion(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("run_id", "best", "alias"), [(None, True, None), ("r", True, "champion"), ("r", False, None)])
-def test_models_are_registered_with_their_alias(tmp_path, settings, monkeypatch, run_id, best, alias):
+def test_register_models_sets_the_alias(tmp_path, settings, monkeypatch, run_id, best, alias):
     logged, made = [], settings("cells_demo")
     monkeypatch.setattr(register_ensemble, "_is_best", lambda *_: best)
     monkeypatch.setattr(register_ensemble, "ensemble_record", lambda members, *_: {"members": members})

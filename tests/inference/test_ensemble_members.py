@@ -32,7 +32,7 @@ def fold(tmp_path):
     return folder, {"fold": 0, "sha256": {file: sha256_of(folder / file) for file in FILES}}
 
 
-def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, monkeypatch):
+def test_load_member_folds_checks_config(fold, settings, monkeypatch):
     folder, entry = fold
     monkeypatch.setattr(ensemble_members, "load_predictor", lambda *_: "model")
     paths = SimpleNamespace(fold=lambda number, name: folder)
@@ -53,7 +53,7 @@ def test_a_fold_is_loaded_with_the_settings_it_was_trained_with(fold, settings, 
         load()
 
 
-def test_members_are_those_that_the_settings_ask_for(settings, tmp_path):
+def test_check_members_refuses_other_members(settings, tmp_path):
     made = settings("cells_demo", **{"train.ensemble": {"b": {"train.seed": 1}}})
     paths = SimpleNamespace(models=tmp_path, audit=tmp_path)
     record = {"folds": [], "members": {"b": {"folds": []}}}
@@ -68,7 +68,7 @@ def test_members_are_those_that_the_settings_ask_for(settings, tmp_path):
 @pytest.mark.parametrize(
     ("protocol", "there", "found"), [("detect", True, [{"class": "a"}]), ("off", True, []), ("detect", False, [])]
 )
-def test_findings_count_where_they_are_asked_for(settings, tmp_path, protocol, there, found):
+def test_missing_label_findings_follow_the_setting(settings, tmp_path, protocol, there, found):
     made = settings("smear_demo")
     made = made.model_copy(update={"audit": made.audit.model_copy(update={"missing_labels": protocol})})
     if there:
@@ -77,7 +77,7 @@ def test_findings_count_where_they_are_asked_for(settings, tmp_path, protocol, t
 
 
 @pytest.mark.parametrize(("trials_", "views", "apart"), [(0, 1, False), (0, 2, False), (5, 1, False), (1, 2, True)])
-def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_, views, apart):
+def test_predict_oof_keeps_views_where_fusion_is_fitted(monkeypatch, trials_, views, apart):
     made = SimpleNamespace(
         evaluate=SimpleNamespace(postprocess_trials=trials_), predict=SimpleNamespace(tta=["v"] * views)
     )
@@ -95,7 +95,7 @@ def test_views_are_kept_apart_where_their_fusion_is_fitted(monkeypatch, trials_,
 FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}
 
 
-def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None:
+def test_ignored_in_applies_findings_to_any_image(settings, tmp_path: Path) -> None:
     paths = Paths(tmp_path, "smear_demo")
     files = {}
     for name, size in {"wide.png": (832, 624), "tall.png": (624, 832), "other.png": (640, 360)}.items():
@@ -112,6 +112,6 @@ def test_rules_of_the_audit_hold_for_any_image(settings, tmp_path: Path) -> None
     assert isinstance(found, pd.Series)
 
 
-def test_post_processing_needs_a_negative_class(settings) -> None:
+def test_postprocess_members_without_a_negative_class(settings) -> None:
     with pytest.raises(UsageError, match=r"audit\.negative"):
         settings("smear_demo", **{"audit.negative": None, "predict.negative_members": ["base"]})

@@ -40,7 +40,7 @@ def detecting(settings, rng):
     return task, truth, stack_members({"base": good, "bad": bad}), pd.Series(ids, index=ids)
 
 
-def test_weights_by_class_fuse_each_class_by_its_own(detecting):
+def test_fuse_members_by_class_weights(detecting):
     *_, stacked, _ = detecting
     base, bad = (stacked[stacked["member"] == name].drop(columns="member") for name in ("base", "bad"))
     fused = fuse([base, bad], 0.55, [{"WBC": 1.0, "NEG": 0.0}, {"WBC": 3.0, "NEG": 1.0}], "wbf", "NEG")
@@ -68,7 +68,7 @@ def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("silent", ["base", "other"])
-def test_a_member_without_a_find_counts_as_one_that_saw_nothing(without_negative, silent):
+def test_fuse_members_counts_a_member_without_detections(without_negative, silent):
     task, _ = without_negative
     speaks = "other" if silent == "base" else "base"
     fused = {}
@@ -80,7 +80,7 @@ def test_a_member_without_a_find_counts_as_one_that_saw_nothing(without_negative
     np.testing.assert_allclose(fused[0]["score"], 0.4, atol=1e-9)
 
 
-def test_members_that_find_nothing_are_fused_to_nothing(without_negative):
+def test_fuse_members_of_empty_tables(without_negative):
     task, _ = without_negative
     assert fuse_members(task, stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})).empty
 
@@ -90,7 +90,7 @@ VIEWS = {"predict.tta": ["identity", "hflip"]}
 
 @pytest.mark.parametrize("members", [[], ["other"]])
 @pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_views_kept_apart_are_merged_as_at_once_where_nothing_is_fitted(settings, rng, members, method):
+def test_member_table_fuses_stacked_views(settings, rng, members, method):
     chosen = {
         **VIEWS,
         "predict.ensemble_method": method,
@@ -118,7 +118,7 @@ def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
     return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
 
 
-def test_a_look_without_a_find_counts(settings):
+def test_fuse_members_counts_a_view_without_detections(settings):
     task = build_task(settings("smear_demo", **VIEWS, **{"audit.negative": None}), ["Trophozoite", "WBC"])
     for tables in ([found_in(["a"], 0.8), empty(DETECTIONS)], [empty(DETECTIONS), found_in(["a"], 0.8)]):
         fused = fuse_members(task, stack_members({"base": stack_views(tables)}))

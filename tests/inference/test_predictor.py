@@ -11,7 +11,7 @@ from tropho.inference.predictor import Predictor, best_device, load_predictor
 from tropho.tasks import build_task
 
 
-def test_a_loaded_model_has_the_memory_format_of_its_training(settings, tmp_path):
+def test_load_predictor_keeps_the_memory_format(settings, tmp_path):
     made = settings("cells_demo", **{"model.name": "lenet"})
     save_file(build_task(made, ["a", "b"]).build_model().state_dict(), tmp_path / "weights.safetensors")
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"settings": made.model_dump(), "classes": ["a", "b"]}))
@@ -36,13 +36,13 @@ def folder(settings, tmp_path):
     return tmp_path
 
 
-def test_the_choice_is_that_of_training(settings):
+def test_best_device_is_that_of_training(settings):
     from tropho.training.trainer import make_accelerator
 
     assert best_device() == make_accelerator(settings("cells_demo").train).device
 
 
-def test_a_model_goes_to_the_device_in_the_layout_of_its_training(folder):
+def test_load_predictor_moves_the_model_to_the_device(folder):
     assert load_predictor(folder).device.type == "cpu"
     predictor = load_predictor(folder, META)
     assert {each.device.type for each in predictor.model.parameters()} == {"meta"}
@@ -54,7 +54,7 @@ def test_a_model_goes_to_the_device_in_the_layout_of_its_training(folder):
     ("precision", "device", "dtype"),
     [("float32", "cpu", None), ("bf16", "cpu", torch.bfloat16), ("fp16", "cpu", None), ("float32", "meta", None)],
 )
-def test_an_image_follows_the_model_and_the_precision_of_the_training(settings, precision, device, dtype):
+def test_predict_raw_uses_device_and_precision(settings, precision, device, dtype):
     task = build_task(settings("cells_demo", **{"train.precision": precision}), CLASSES)
     seen = {}
 

@@ -17,7 +17,7 @@ def fold(tmp_path):
     return folder, {"fold": 0, "sha256": {file: sha256_of(folder / file) for file in FILES}}
 
 
-def test_damaged_files_are_those_that_differ_from_the_record(fold):
+def test_damaged_files_differ_from_the_record(fold):
     folder, entry = fold
     assert trained_folds.damaged_files(folder, entry) == []
     assert trained_folds.damaged_files(folder, {"fold": 0}) == list(FILES)

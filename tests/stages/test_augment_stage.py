@@ -60,9 +60,7 @@ def augmented(root: Path, task: str) -> Path:
 
 
 @pytest.mark.parametrize(("task", "detection"), [("smear_demo", True), ("cells_demo", False)])
-def test_packs_train_and_test_and_records_the_policy(
-    tmp_path: Path, settings: MakeSettings, task: str, detection: bool
-) -> None:
+def test_augment_writes_cache_and_policy(tmp_path: Path, settings: MakeSettings, task: str, detection: bool) -> None:
     workspace(tmp_path, task, detection)
     record = run(settings(task, **{"augment.image_size": 48}), tmp_path)
     folder = augmented(tmp_path, task)
@@ -75,7 +73,7 @@ def test_packs_train_and_test_and_records_the_policy(
         assert sheet.width == 4 * 248 + 8  # two pairs in a row, a tile of 240 and a gap of 8 each
 
 
-def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settings: MakeSettings) -> None:
+def test_augment_keeps_the_cache_for_another_policy(tmp_path: Path, settings: MakeSettings) -> None:
     workspace(tmp_path, "smear_demo", True)
     first = settings("smear_demo", **{"augment.image_size": 48})
     run(first, tmp_path)
@@ -94,7 +92,7 @@ def test_another_policy_keeps_the_pack_and_leaves_no_rest(tmp_path: Path, settin
     ]
 
 
-def test_split_that_does_not_fit_the_audit_is_refused(tmp_path: Path, settings: MakeSettings) -> None:
+def test_augment_refuses_a_split_of_other_images(tmp_path: Path, settings: MakeSettings) -> None:
     workspace(tmp_path, "smear_demo", True)
     path = tmp_path / "data" / "splits" / "smear_demo.csv"
     path.write_text(path.read_text().replace("id_00.png", "id_77.png"))
@@ -102,7 +100,7 @@ def test_split_that_does_not_fit_the_audit_is_refused(tmp_path: Path, settings: 
         run(settings("smear_demo"), tmp_path)
 
 
-def test_damaged_image_is_named(tmp_path: Path, settings: MakeSettings) -> None:
+def test_augment_names_a_damaged_image(tmp_path: Path, settings: MakeSettings) -> None:
     workspace(tmp_path, "smear_demo", True)
     path = tmp_path / "data" / "raw" / "smear_demo" / "images" / "id_05.png"
     path.write_bytes(path.read_bytes()[:3000])
@@ -119,14 +117,14 @@ class Harmful(TrainTransform):
         return AnnotatedImage(*self.harm(*super().__call__(number, seed)))
 
 
-def test_spread_is_even_and_holds_both_ends() -> None:
+def test_pick_spread_is_even() -> None:
     table = pd.DataFrame({"n": range(101)})
     assert pick_spread(table, 5)["n"].tolist() == [0, 25, 50, 75, 100]
     assert len(pick_spread(table, 500)) == 101
     assert pick_spread(table, 500)["n"].is_monotonic_increasing
 
 
-def test_varied_takes_turns_among_classes() -> None:
+def test_pick_varied_takes_turns_among_classes() -> None:
     images = pd.DataFrame({"image_id": list("abcdefgh"), "label": ["x"] * 6 + ["y"] * 2})
     none = pd.DataFrame(columns=list(BOXES)[:-1])
     assert sorted(pick_varied(images, none, 4)["label"]) == ["x", "x", "y", "y"]

@@ -25,7 +25,7 @@ def cut_short(path):
 )
 @pytest.mark.parametrize("harm", [flip, cut_short, lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("file", ["weights.safetensors", "history.csv"])
-def test_a_damaged_fold_is_trained_again(chosen, paths, fits, capsys, harm, file):  # noqa: F811
+def test_train_again_after_damage(chosen, paths, fits, capsys, harm, file):  # noqa: F811
     settings = chosen(**{"train.n_folds": 2})
     train.run(settings, paths.root)
     before = {number: (paths.fold(number) / "weights.safetensors").read_bytes() for number in (0, 1)}
@@ -46,7 +46,7 @@ def test_a_damaged_fold_is_trained_again(chosen, paths, fits, capsys, harm, file
 
 @pytest.mark.fault("models/T/run.json emptied, cut short or with conflict marks", "trains again")
 @pytest.mark.parametrize("content", ["", '{"folds": [', "<<<<<<< HEAD\n"])
-def test_a_damaged_record_is_made_again(chosen, paths, fits, content):  # noqa: F811
+def test_train_rewrites_a_damaged_record(chosen, paths, fits, content):  # noqa: F811
     train.run(chosen(), paths.root)
     record = paths.models / "run.json"
     record.write_text(content)

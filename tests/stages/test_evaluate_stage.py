@@ -87,7 +87,7 @@ def read(paths, name):
     return json.loads((paths.evaluate / name).read_text())
 
 
-def test_the_test_is_judged_with_and_without_what_it_shares(trained):
+def test_evaluate_scores_the_test_with_and_without_leaks(trained):
     task, paths = trained()
     metrics = evaluate.run(task, paths.root)
     assert metrics == read(paths, "metrics.json")
@@ -108,7 +108,7 @@ def test_the_test_is_judged_with_and_without_what_it_shares(trained):
 
 
 @pytest.mark.parametrize(("fold", "shared"), [(0, 0), (1, 4)])
-def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
+def test_evaluate_counts_leaks_of_trained_folds_only(trained, fold, shared):
     """The shared group is in fold 0, which only the model of fold 1 was trained on."""
     task, paths = trained()
     record = json.loads((paths.models / "run.json").read_text())
@@ -120,7 +120,7 @@ def test_the_test_may_share_what_no_model_was_trained_on(trained, fold, shared):
 
 
 @pytest.mark.parametrize("most", [5, 0])
-def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, most):
+def test_evaluate_writes_label_issues(trained, most):
     task, paths = trained(**{"evaluate.gallery_images": most})
     evaluate.run(task, paths.root)
     table = pd.read_csv(paths.evaluate / "label_issues.csv")
@@ -133,7 +133,7 @@ def test_suspect_labels_of_validation_images_are_listed_and_pictured(trained, mo
     assert (paths.evaluate / "label_issues.png").exists() == (most > 0)
 
 
-def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypatch):
+def test_evaluate_cross_fits_oof_predictions(trained, monkeypatch):
     seen = lambda self, truth, predictions, groups: {"temperature": len(predictions) / 4}  # noqa: E731
     monkeypatch.setattr(ClassificationEvaluator, "fit_postprocess", seen)
     task, paths = trained()
@@ -151,7 +151,7 @@ def test_out_of_fold_is_finished_honestly_and_the_test_by_all(trained, monkeypat
     np.testing.assert_allclose(handed_in[kind.columns], expected[kind.columns], atol=1e-6)
 
 
-def test_thresholds_and_undefined_quantities_are_written(trained):
+def test_evaluate_writes_thresholds_and_undefined_values(trained):
     task, paths = trained(**{"evaluate.min_recall": 0.9})
     evaluate.run(task, paths.root)
     thresholds = read(paths, "thresholds.json")
@@ -164,7 +164,7 @@ def test_thresholds_and_undefined_quantities_are_written(trained):
     assert not any(line.endswith(",") or ",," in line for line in text.splitlines())
 
 
-def test_the_test_can_be_held_back(trained):
+def test_evaluate_without_test(trained):
     task, paths = trained(**{"evaluate.score_test": False})
     metrics = evaluate.run(task, paths.root)
     assert metrics["headline"]["on"] == "oof"
@@ -176,7 +176,7 @@ def test_the_test_can_be_held_back(trained):
 
 
 @pytest.mark.parametrize("model", ["lenet", "mlp"])
-def test_heat_maps_are_drawn_or_their_absence_is_told(trained, model):
+def test_evaluate_draws_heat_maps_or_says_why_not(trained, model):
     pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed; `make setup` installs it")
     task, paths = trained(**{"model.name": model, "model.hidden_units": [4]})
     evaluate.run(task, paths.root)
@@ -186,7 +186,7 @@ def test_heat_maps_are_drawn_or_their_absence_is_told(trained, model):
     assert bool(said) == (model == "mlp")
 
 
-def test_names_that_mlflow_does_not_take_are_told():
+def test_renamed_note_and_tracked_metrics():
     assert evaluate._renamed_note({"a": "a", "b+": "b_"}) == [
         "MLflow takes plain letters alone: in the names of its metrics, 'b+' is 'b_'."
     ]

@@ -35,7 +35,7 @@ def noted(project):
 
 
 @pytest.mark.parametrize("change", ["content", "same size", "added", "renamed", "removed", "unknown to times"])
-def test_any_change_of_content_is_noticed(mine, noted, change):
+def test_fingerprint_changes_with_content(mine, noted, change):
     before = noted()
     table = mine / "labels.csv"
     stat = table.stat()
@@ -56,7 +56,7 @@ def test_any_change_of_content_is_noticed(mine, noted, change):
     assert noted() != before
 
 
-def test_a_touch_is_no_change_and_reads_no_other_file(mine, noted, monkeypatch):
+def test_fingerprint_ignores_times(mine, noted, monkeypatch):
     before = noted()
     (mine / "labels.csv").touch()
     read = []
@@ -77,7 +77,7 @@ def test_a_lost_or_damaged_memory_of_times_costs_reading_alone(project, mine, no
     assert noted() == before
 
 
-def test_archives_are_watched_too(project, mine, noted):
+def test_fingerprint_of_archives(project, mine, noted):
     archive = project.root / "set.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("a/1.png", b"1")
@@ -88,7 +88,7 @@ def test_archives_are_watched_too(project, mine, noted):
     assert noted() != before
 
 
-def test_incoming_files_are_watched_too(project, noted):
+def test_fingerprint_of_incoming_files(project, noted):
     project.add("t", "detection", download={"source": "zindi"}, model={"name": "fcos"})
     assert noted()["files"] == 0
     incoming = project.root / "data/incoming/t"

@@ -39,7 +39,7 @@ def chosen(settings, monkeypatch):
     return lambda **changes: settings("smear_demo", **SMALL, **changes)
 
 
-def test_views_are_fitted_out_of_fold_and_applied_wherever_they_are_merged(chosen, smear_paths, monkeypatch):
+def test_evaluate_fits_and_applies_the_fusion_of_views(chosen, smear_paths, monkeypatch):
     paths, fitting = smear_paths, chosen(**{"evaluate.postprocess_trials": 2})
     record = train.run(chosen(), paths.root)
     tables = {}

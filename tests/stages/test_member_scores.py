@@ -14,7 +14,7 @@ from tropho.tasks import build_task
 CLASSES = ["Trophozoite", "WBC"]
 
 
-def test_a_find_of_a_class_that_was_left_out_is_no_false_alarm(settings, tmp_path):
+def test_write_members_drops_ignore_classes(settings, tmp_path):
     """WBC are found in "b" first of all, where annotators drew none on purpose."""
     task = build_task(
         settings("smear_demo", **{"audit.negative": None, "train.ensemble": {"x": {"train.seed": 1}}}), CLASSES

@@ -78,7 +78,7 @@ def fits(monkeypatch):
 
 
 @pytest.mark.parametrize("change", [{"grey": True}, {"encoding": "jpeg"}])
-def test_other_pixels_are_trained_on_anew(chosen, paths, fits, change):
+def test_train_again_on_other_pixels(chosen, paths, fits, change):
     train.run(chosen(), paths.root)
     images = pd.read_csv(paths.audit / "images.csv")[["image_id", "path"]]
     write_cache(images, paths.raw, paths.augmented / "cache", 24)
@@ -89,7 +89,7 @@ def test_other_pixels_are_trained_on_anew(chosen, paths, fits, change):
     assert len(fits) == 2
 
 
-def test_only_what_is_new_or_changed_is_trained(chosen, paths, fits):
+def test_train_only_new_or_changed_members(chosen, paths, fits):
     train.run(chosen(), paths.root)
     assert fits == [("lenet", 24, 0)]
     weights = sha256_of(paths.fold(0) / "weights.safetensors")
@@ -114,7 +114,7 @@ def test_only_what_is_new_or_changed_is_trained(chosen, paths, fits):
 
 
 @pytest.mark.parametrize("weights", ["equal", {"base": 1.0, "other": 3.0}])
-def test_members_are_fused_out_of_fold_and_on_the_test(chosen, paths, weights):
+def test_evaluate_fuses_members(chosen, paths, weights):
     settings = chosen(**{"train.ensemble": OTHER, "train.n_folds": 2, "predict.member_weights": weights})
     train.run(settings, paths.root)
     metrics = evaluate.run(settings, paths.root)
@@ -134,7 +134,7 @@ def test_members_are_fused_out_of_fold_and_on_the_test(chosen, paths, weights):
     assert list(test["image_id"]) == [f"im{number}.png" for number in range(16, 20)]
 
 
-def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
+def test_predict_files_by_all_members(chosen, paths, monkeypatch):
     settings = chosen(**{"train.ensemble": OTHER, "predict.member_weights": "fitted"})
     train.run(settings, paths.root)
     evaluate.run(settings, paths.root)
@@ -151,7 +151,7 @@ def test_any_image_is_predicted_by_all_members(chosen, paths, monkeypatch):
     np.testing.assert_allclose(out[columns], known[columns], atol=0.02)
 
 
-def test_any_image_is_predicted_by_the_present_settings(chosen, paths, monkeypatch):
+def test_predict_files_by_the_present_settings(chosen, paths, monkeypatch):
     train.run(chosen(), paths.root)
     monkeypatch.setattr(
         "tropho.commands.predict_images.load_task", lambda task, path: chosen(**{"predict.tta": ["identity", "hflip"]})

@@ -32,7 +32,7 @@ def alive(monkeypatch):
     return found
 
 
-def test_a_fold_leaves_no_model_and_no_worker(chosen, paths, alive):  # noqa: F811
+def test_train_frees_model_and_workers(chosen, paths, alive):  # noqa: F811
     gc.collect()
     train.run(
         chosen(**{"train.n_folds": 2, "train.num_workers": 1, "train.ema_decay": 0.9, "train.ensemble": OTHER}),
@@ -42,7 +42,7 @@ def test_a_fold_leaves_no_model_and_no_worker(chosen, paths, alive):  # noqa: F8
     assert set(alive) == {(0, 0)}
 
 
-def test_a_stopped_fold_leaves_no_model(chosen, paths, alive, monkeypatch):  # noqa: F811
+def test_train_frees_the_model_of_a_stopped_fold(chosen, paths, alive, monkeypatch):  # noqa: F811
     def stop(*_args):
         raise KeyboardInterrupt
 
@@ -54,7 +54,7 @@ def test_a_stopped_fold_leaves_no_model(chosen, paths, alive, monkeypatch):  # n
     assert set(alive) == {(0, 0)}
 
 
-def test_each_model_is_frozen_by_its_own_settings(chosen, paths, monkeypatch):  # noqa: F811
+def test_train_freezes_each_member_by_its_settings(chosen, paths, monkeypatch):  # noqa: F811
     made = []
     make = trainer.make_accelerator
 
@@ -68,7 +68,7 @@ def test_each_model_is_frozen_by_its_own_settings(chosen, paths, monkeypatch):  
     assert [each.ddp_handler.find_unused_parameters for each in made] == [False, True]
 
 
-def test_models_of_several_precisions_are_trained_in_one_process(settings, data):  # noqa: F811
+def test_train_members_of_several_precisions(settings, data):  # noqa: F811
     pack, truth = data
     found = []
     for precision in ("float32", "bf16", "float32"):
@@ -80,7 +80,7 @@ def test_models_of_several_precisions_are_trained_in_one_process(settings, data)
     torch.testing.assert_close(found[0], found[2], rtol=0, atol=0)
 
 
-def test_settings_that_change_no_weight_keep_a_training(chosen, paths, alive):  # noqa: F811
+def test_fingerprint_ignores_settings_without_weights(chosen, paths, alive):  # noqa: F811
     record = train.run(chosen(), paths.root)
     count = len(alive)
     same = {"train.num_workers": 2}

@@ -14,7 +14,7 @@ from tropho.paths import Paths
 from tropho.stages import evaluate, train
 
 
-def test_earlier_settings_take_their_folds_back(chosen, paths, fits, capsys):  # noqa: F811
+def test_train_reuses_folds_of_earlier_settings(chosen, paths, fits, capsys):  # noqa: F811
     train.run(chosen(), paths.root)
     before = sha256_of(paths.fold(0) / "weights.safetensors")
     record = read_json(paths.models / "run.json")
@@ -28,7 +28,7 @@ def test_earlier_settings_take_their_folds_back(chosen, paths, fits, capsys):  #
     assert f"fold0  taken from {paths.runs / record['training']}" in capsys.readouterr().err
 
 
-def test_models_share_no_bytes_with_runs(chosen, paths):  # noqa: F811
+def test_models_are_copies_of_runs(chosen, paths):  # noqa: F811
     record = train.run(chosen(), paths.root)
     for file in ("weights.safetensors", "history.csv"):
         kept, laid = (folder / file for folder in (paths.runs / record["training"] / "fold0", paths.fold(0)))
@@ -36,7 +36,7 @@ def test_models_share_no_bytes_with_runs(chosen, paths):  # noqa: F811
         assert kept.read_bytes() == laid.read_bytes()
 
 
-def test_a_change_of_the_record_trains_the_fold_again(chosen, paths, fits):  # noqa: F811
+def test_train_again_after_a_changed_record(chosen, paths, fits):  # noqa: F811
     record = train.run(chosen(), paths.root)
     file = paths.runs / record["training"] / "fold0" / "fold.json"
     file.write_text(file.read_text().replace('"epochs": 1', '"epochs": 3'))
@@ -56,7 +56,7 @@ def test_a_temporary_experiment_keeps_its_runs_in_the_main_checkout(tmp_path):
     assert temporary.models == temporary.root / "models" / "smear_demo"
 
 
-def test_results_are_copied_beside_the_training_that_they_are_of(chosen, paths):  # noqa: F811
+def test_copy_results_beside_the_training(chosen, paths):  # noqa: F811
     settings = chosen(**{"train.ensemble": OTHER})
     record = train.run(settings, paths.root)
     metrics = evaluate.run(settings, paths.root)
@@ -72,7 +72,7 @@ def test_results_are_copied_beside_the_training_that_they_are_of(chosen, paths):
     assert read_json(copies / "metrics.json") != shown
 
 
-def test_curves_hold_the_means_over_folds_of_scored_epochs(chosen, paths):  # noqa: F811
+def test_write_curves_averages_folds(chosen, paths):  # noqa: F811
     train.run(chosen(**{"train.n_folds": 2, "train.epochs": 3, "train.val_interval": 2}), paths.root)
     histories = [pd.read_csv(paths.fold(number) / "history.csv") for number in (0, 1)]
     curves = pd.read_csv(paths.curves)
@@ -83,7 +83,7 @@ def test_curves_hold_the_means_over_folds_of_scored_epochs(chosen, paths):  # no
         pd.testing.assert_series_equal(curves[name], expected, check_index=False, atol=1e-6)  # six digits are written
 
 
-def test_one_process_at_a_time_trains_a_model(tmp_path, monkeypatch):
+def test_locked_runs_admit_one_process(tmp_path, monkeypatch):
     entered, told = [], threading.Event()
     monkeypatch.setattr(trained_folds, "say", lambda sentence: told.set())
 

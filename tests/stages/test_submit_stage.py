@@ -65,7 +65,7 @@ def leaderboard(*arguments):
     return CliRunner().invoke(app, ["leaderboard", *arguments])
 
 
-def test_two_submissions_are_kept_recorded_and_compared(small):
+def test_submit_twice_keeps_both(small):
     made, root = small
     paths = Paths(root, made.name)
     first = submit.run(made, root)
@@ -115,7 +115,7 @@ def test_a_task_without_submissions_is_wrong_usage(small):
     assert not Path("submissions/malaria.ledger.csv").exists()
 
 
-def test_a_submission_without_test_predictions_is_not_entered(small, settings):
+def test_submit_without_test_images_logs_nothing(small, settings):
     made, root = small
     held_back = settings(
         "cells_demo",
@@ -132,7 +132,7 @@ def test_a_submission_without_test_predictions_is_not_entered(small, settings):
     assert len(read_ledger(paths.ledger, paths.ledger_copy)) == 1
 
 
-def test_an_evaluation_that_does_not_say_what_it_is_of_is_not_submitted(small):
+def test_submit_refuses_an_evaluation_without_manifest(small):
     made, root = small
     (Paths(root, made.name).evaluate / "manifest.json").unlink()
     with pytest.raises(DataError, match=r"does not say which models it is of; run `tropho evaluate cells_demo`\.$"):
@@ -148,7 +148,7 @@ def test_an_evaluation_that_does_not_say_what_it_is_of_is_not_submitted(small):
         ({"train.ensemble": {"b": {"train.seed": 1}}}, "r1", "params.yaml asks for base, b; run `dvc repro`"),
     ],
 )
-def test_predictions_of_other_models_or_views_are_not_submitted(small, settings, changes, run_id, asked):
+def test_submit_refuses_predictions_of_other_models(small, settings, changes, run_id, asked):
     made, root = small
     paths = Paths(root, made.name)
     record = read_json(paths.models / "run.json")
@@ -159,7 +159,7 @@ def test_predictions_of_other_models_or_views_are_not_submitted(small, settings,
         submit.run(now, root)
 
 
-def test_the_images_to_submit_are_the_published_ones_or_those_held_out():
+def test_submitted_ids_are_published_or_held_out():
     images = pd.DataFrame({"image_id": ["a", "b", "c"], "subset": ["train", "test", "test"]})
     splits = pd.DataFrame({"image_id": ["a", "b"], "subset": ["test", "test"]})
     assert submit.submitted_ids(images, splits) == ["b", "c"]
@@ -173,7 +173,7 @@ def target(followed=None, sample=None, known=()):
     )  # fmt: skip
 
 
-def test_what_is_not_checked_says_why():
+def test_why_unchecked():
     sample = SimpleNamespace(path="S.csv")
     assert "evaluate.score_test is false" in submit._why_unchecked(target(sample=sample), has_rows=False)
     assert (
@@ -183,7 +183,7 @@ def test_what_is_not_checked_says_why():
     assert submit._why_unchecked(target(), has_rows=True).startswith("There is no sample submission")
 
 
-def test_images_that_no_model_saw_are_counted_by_why():
+def test_unpredicted_images_by_status():
     ids = [f"i{number}" for number in range(9)]
     images = pd.DataFrame({"image_id": ids, "status": ["ok"] + ["missing"] * 6 + ["damaged"] * 2})
     splits = pd.DataFrame({"image_id": ["i0", "i8"], "subset": ["test", "train"]})
@@ -202,7 +202,7 @@ def test_images_that_no_model_saw_are_counted_by_why():
     assert submit._unpredicted(images, splits, ["i0"], target(sample, sample, known=["x", "y"])) == {}
 
 
-def test_confidences_are_rounded_and_boxes_are_not(tmp_path):
+def test_submission_rows_round_scores_only(tmp_path):
     table = pd.DataFrame({"image_id": ["a"], "score": [0.1234567], "p_a": [0.7654321], "xmin": [1.23456789]})
     write_table(table, tmp_path / "test.parquet")
     write_json(tmp_path / "postprocess.json", {})

@@ -17,28 +17,28 @@ def folds(*scores):
     return [{"fold": number, "score": score} for number, score in enumerate(scores)]
 
 
-def test_the_mean_is_of_the_scores_that_are_defined():
+def test_mean_score_skips_undefined():
     assert train.mean_score(folds(0.25, None, 0.75)) == 0.5
     assert train.mean_score(folds(0.0, 0.5, 1.0, 0.5)) == 0.5
     assert train.mean_score(folds(None)) is None
 
 
 @pytest.mark.parametrize(("asked", "numbers"), [(None, [0, 1, 4]), (1, [0]), (3, [0, 1, 4])])
-def test_folds_to_train_are_the_first_ones(settings, asked, numbers):
+def test_fold_numbers_are_the_first(settings, asked, numbers):
     data = SimpleNamespace(folds={4: [], 0: [], 1: []})
     assert train.fold_numbers(settings("cells_demo", **{"train.n_folds": asked}), data) == numbers
     with pytest.raises(UsageError, match=r"train\.n_folds is 4, but split\.n_folds made only 3"):
         train.fold_numbers(settings("cells_demo", **{"train.n_folds": 4}), data)
 
 
-def test_an_epoch_is_told_in_a_line():
+def test_epoch_line():
     row = {"epoch": 2.0, "loss": 0.5, "seconds": 12.4}
     assert train._epoch_line("fold0", row, 9) == "fold0  epoch 2/9  loss 0.5000  12 s"
     assert train._epoch_line("fold0", {**row, "score": 0.25}, 9) == "fold0  epoch 2/9  loss 0.5000  score 0.2500  12 s"
     assert "score undefined  12 s" in train._epoch_line("fold0", {**row, "score": math.nan}, 9)
 
 
-def test_members_stand_beside_the_task_s_own_model():
+def test_member_records_and_labels():
     record = {"folds": [1], "members": {"b": {"folds": [2]}}}
     assert ensemble_members.member_records(record) == {BASE: record, "b": {"folds": [2]}}
     assert train._label(SimpleNamespace(name=BASE), 3) == "fold3"
@@ -46,7 +46,7 @@ def test_members_stand_beside_the_task_s_own_model():
 
 
 @pytest.mark.parametrize(("batch", "processes", "fits"), [(4, 2, True), (5, 2, False), (4, 4, True), (1, 1, True)])
-def test_batches_are_divided_among_processes(settings, monkeypatch, batch, processes, fits):
+def test_check_machine_divides_the_batch(settings, monkeypatch, batch, processes, fits):
     monkeypatch.setattr(train, "this_process", lambda: SimpleNamespace(num_processes=processes))
     model = SimpleNamespace(name="base", settings=settings("cells_demo", **{"train.batch_size": batch}))
     if fits:

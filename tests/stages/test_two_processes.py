@@ -42,7 +42,7 @@ def run(paths, stage: str, code: int = 0, **changes):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_one_of_two_processes_writes_what_one_alone_does(chosen, paths):  # noqa: F811
+def test_train_with_two_processes_equals_one(chosen, paths):  # noqa: F811
     run(paths, "train")
     run(paths, "evaluate")
     record = read_json(paths.models / "run.json")
@@ -65,13 +65,13 @@ def test_one_of_two_processes_writes_what_one_alone_does(chosen, paths):  # noqa
 
 
 @pytest.mark.slow
-def test_a_batch_that_processes_cannot_share_is_refused_before_any_work(paths):  # noqa: F811
+def test_train_refuses_an_indivisible_batch(paths):  # noqa: F811
     said = run(paths, "train", code=2, **{"train.batch_size": 5})
     assert "tropho: train.batch_size 5 of base can't be divided among 2 processes; make it a multiple of 2" in said
     assert not paths.models.exists()
 
 
-def test_a_process_that_is_not_the_first_writes_no_evaluation(chosen, paths, monkeypatch):  # noqa: F811
+def test_evaluate_writes_on_the_first_process(chosen, paths, monkeypatch):  # noqa: F811
     train.run(chosen(), paths.root)
     make = evaluate.make_accelerator
 

@@ -10,7 +10,7 @@ def test_class_weights_by_hand():
     assert class_weights([], 2).tolist() == [0.0, 0.0]
 
 
-def test_balanced_weights_give_every_class_the_same_say():
+def test_class_weights_balance_the_classes():
     weights = class_weights([0, 0, 0, 1, -1], 3)
     assert weights[2] == 0
     assert weights[0] * 3 == pytest.approx(weights[1] * 1)

@@ -27,7 +27,7 @@ def sample(height: int, width: int):
         ([(33, 70)], True, (96, 96)),
     ],
 )
-def test_batches_are_padded_to_strides_and_maybe_to_squares(shapes, square, padded):
+def test_pad_batch_to_strides_and_squares(shapes, square, padded):
     batch = pad_batch([sample(*shape) for shape in shapes], 32, square)
     assert batch["images"].shape[2:] == padded
     assert batch["sizes"].tolist() == [list(shape) for shape in shapes]
@@ -35,7 +35,7 @@ def test_batches_are_padded_to_strides_and_maybe_to_squares(shapes, square, padd
     assert batch["index"].tolist() == [height for height, _ in shapes]
 
 
-def test_sizes_of_boxes_in_packed_pixels():
+def test_cached_box_sizes():
     boxes = truth_of(["a"], [["a", "WBC", 20.0, 30.0, 80.0, 50.0]]).boxes
     assert cached_box_sizes(boxes, Sizes()).tolist() == [[30.0, 10.0]]
     assert cached_box_sizes(boxes.iloc[:0], Sizes()).shape == (0, 2)
@@ -47,7 +47,7 @@ def task(settings):
     return build_task(settings("smear_demo"), ["Trophozoite", "WBC"])
 
 
-def test_batches_are_padded_to_whole_strides(task):
+def test_collate_pads_to_strides(task):
     samples = [task.sample(np.full((30, 50, 3), 7, np.uint8)), task.sample(np.full((40, 20, 3), 9, np.uint8))]
     batch = task.collate(samples)
     assert batch["images"].shape == (2, 3, 64, 64)
@@ -57,7 +57,7 @@ def test_batches_are_padded_to_whole_strides(task):
     assert batch["images"][1, :, :40, :20].float().mean() == 9
 
 
-def test_classes_that_the_audit_found_unlabelled_are_ignored_in_training(task, tmp_path):
+def test_dataset_marks_ignore_classes(task, tmp_path):
     for image_id in ("a", "b", "c"):
         cv2.imwrite(str(tmp_path / f"{image_id}.png"), np.zeros((20, 40, 3), np.uint8))
     files = pd.DataFrame({"image_id": ["a", "b", "c"], "path": ["a.png", "b.png", "c.png"]})

@@ -33,7 +33,7 @@ def says(task, *rows: list[float]) -> pd.DataFrame:
     return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
 
 
-def test_one_table_is_merged_and_finished_as_it_is(cells, detection):
+def test_fuse_and_postprocess_keep_a_single_table(cells, detection):
     task = cells()
     table = says(task, [0.8, 0.2])
     assert task.fuse_views([table]) is table
@@ -45,7 +45,7 @@ def test_one_table_is_merged_and_finished_as_it_is(cells, detection):
     assert detection().fuse_members({"base": boxes}) is boxes
 
 
-def test_an_image_of_ignored_regions_alone_does_not_count_where_there_is_a_negative_class(detection):
+def test_drop_ignored_images_with_a_negative_class(detection):
     regions = conform(
         pd.DataFrame([["b", "WBC", 0, 0, 50, 50, True]], columns=["image_id", "label", *BOX, "ignore"]), BOXES
     )
@@ -60,7 +60,7 @@ def test_an_image_of_ignored_regions_alone_does_not_count_where_there_is_a_negat
     assert bare.score(truth, table[table["label"] != "NEG"]) == pytest.approx(0.5)
 
 
-def test_members_without_boxes_count_for_the_negative_class_alone(settings):
+def test_member_weights_without_boxes(settings):
     chosen = {"train.ensemble": {"empty": {"model.name": "negative_classifier"}}, "predict.negative_members": ["empty"]}
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     assert task.member_weights("empty") == {"Trophozoite": 0.0, "WBC": 0.0, "NEG": 1.0}
@@ -77,7 +77,7 @@ def without_negative(settings):
     return build_task(settings("smear_demo", **{"audit.negative": None}), ["Trophozoite", "WBC"])
 
 
-def test_boxes_come_back_in_original_pixels_clipped_with_a_negative_row(task):
+def test_to_table_clips_boxes_in_original_pixels(task):
     outputs = [output([[10, 10, 20, 30], [90, 40, 130, 60]], [0.9, 0.4], [1, 0], 0.8), output([], [], [], 0.1)]
     table = task.to_table(outputs, ["a", "b"], Sizes())
     assert table[["image_id", "label"]].to_numpy().tolist() == [
@@ -93,19 +93,19 @@ def test_boxes_come_back_in_original_pixels_clipped_with_a_negative_row(task):
     assert {name: str(kind) for name, kind in table.dtypes.items()} == DETECTIONS
 
 
-def test_a_box_wholly_outside_is_dropped(task):
+def test_to_table_drops_a_box_outside_the_image(task):
     table = task.to_table([output([[150, 10, 160, 20]], [0.9], [0], 0.5)], ["a"], Sizes())
     assert table["label"].tolist() == ["NEG"]
 
 
-def test_scores_are_scaled_by_presence(task):
+def test_postprocess_scales_scores_by_presence(task):
     table = task.to_table([output([[10, 10, 20, 30]], [0.5], [0], 0.4)], ["a"], Sizes())
     finished = task.postprocess(table).set_index("label")["score"]
     assert finished["Trophozoite"] == pytest.approx(0.5 * 0.4, abs=1e-6)
     assert finished["NEG"] == pytest.approx(0.6, abs=1e-6)
 
 
-def test_a_perfect_prediction_scores_one_negatives_included(task):
+def test_score_of_a_perfect_prediction_is_one(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0], ["a", "Trophozoite", 80.0, 20.0, 99.0, 40.0]])
     outputs = [output([[10, 10, 30, 35], [40, 10, 49.5, 20]], [0.9, 0.9], [1, 0], 0.99), output([], [], [], 0.01)]
     table = task.postprocess(task.to_table(outputs, ["a", "b"], Sizes()))
@@ -116,7 +116,7 @@ def test_a_perfect_prediction_scores_one_negatives_included(task):
     assert metrics["map50"] == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_false_alarm_in_an_empty_image_counts_without_a_negative_class(without_negative):
+def test_score_counts_false_positives_in_empty_images(without_negative):
     truth = truth_of(["a", "b"], [["a", "WBC", 20.0, 20.0, 60.0, 70.0]])
     hit = output([[10, 10, 30, 35]], [0.5], [1], 1.0)
     alone = without_negative.to_table([hit, output([], [], [], 0.0)], ["a", "b"], Sizes())
@@ -125,7 +125,7 @@ def test_a_false_alarm_in_an_empty_image_counts_without_a_negative_class(without
     assert without_negative.score(truth, alarmed) == pytest.approx(0.5, abs=1e-12)
 
 
-def test_merging_twins_changes_no_box(task):
+def test_fuse_views_of_equal_tables_changes_no_box(task):
     outputs = [output([[10, 10, 20, 30], [40, 10, 60, 40]], [0.9, 0.4], [1, 0], 0.8)]
     table = task.to_table(outputs, ["a"], Sizes())
     merged = task.fuse_views([table, table])
@@ -134,7 +134,7 @@ def test_merging_twins_changes_no_box(task):
     np.testing.assert_allclose(left, right, atol=1e-6)
 
 
-def test_every_image_is_in_the_submission(task):
+def test_to_submission_has_every_image(task):
     table = task.to_table([output([[10, 10, 20, 30]], [0.9], [1], 0.8)], ["b"], Sizes())
     submission = task.to_submission(table, ["a", "b"])
     assert submission["image_id"].tolist() == ["a", "b", "b"]
@@ -143,12 +143,12 @@ def test_every_image_is_in_the_submission(task):
     assert submission["score"].tolist()[1:] == sorted(submission["score"].tolist()[1:], reverse=True)
 
 
-def test_strata_join_the_classes_present(task):
+def test_strata_join_present_classes(task):
     truth = truth_of(["a", "b"], [["a", "WBC", 0.0, 0.0, 1.0, 1.0], ["a", "Trophozoite", 0.0, 0.0, 1.0, 1.0]])
     assert task.strata(truth) == ['["Trophozoite", "WBC"]', ""]
 
 
-def test_anchors_are_fitted_to_boxes_in_packed_pixels(settings):
+def test_fit_config_fits_anchors_in_cached_pixels(settings):
     left_open = {"model.fit_levels": True, "model.fpn_levels": None}
     task = build_task(settings("smear_demo", **left_open), ["Trophozoite", "WBC"])
     truth = truth_of(["a"], [["a", "WBC", 20.0, 20.0, 80.0, 80.0], ["a", "WBC", 20.0, 20.0, 70.0, 80.0]])
@@ -172,7 +172,7 @@ class Blobs(torch.nn.Module):
         return found
 
 
-def test_every_view_finds_the_same_box(task):
+def test_predict_maps_boxes_of_every_view_back(task):
     picture = np.zeros((40, 72, 3), np.uint8)
     picture[10:20, 40:64] = 255
     batch = task.collate([task.sample(picture)])

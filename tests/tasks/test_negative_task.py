@@ -49,7 +49,7 @@ def finds(rng: np.random.Generator, absent: dict[str, float]) -> pd.DataFrame:
     return pd.concat([conform(table, DETECTIONS), says(**absent)], ignore_index=True)
 
 
-def test_its_score_is_the_average_precision_of_the_negative_class(presence):
+def test_score_is_the_negative_average_precision(presence):
     truth = truth_of(["a", "b"], ["c", "d"])
     assert presence.primary_metric == "ap/NEG"
     perfect, halfway = says(a=0.1, b=0.2, c=0.8, d=0.9), says(a=0.85, b=0.2, c=0.8, d=0.9)
@@ -58,12 +58,12 @@ def test_its_score_is_the_average_precision_of_the_negative_class(presence):
     assert build_evaluator(presence).metrics(truth, halfway)["ap/NEG"] == presence.score(truth, halfway)
 
 
-def test_it_can_not_be_judged_on_full_images_alone(presence):
+def test_score_refuses_images_with_boxes_alone(presence):
     with pytest.raises(DataError, match=r"split\.n_folds"):
         presence.score(truth_of(["a", "b"], []), says(a=0.1, b=0.2))
 
 
-def test_an_image_is_seen_alike_whatever_its_batch(presence):
+def test_predict_does_not_depend_on_the_batch(presence):
     torch.manual_seed(0)
     model = presence.build_model().eval()
     wide = np.random.default_rng(0).integers(0, 255, (40, 96, 3)).astype(np.uint8)
@@ -81,7 +81,7 @@ def test_an_image_is_seen_alike_whatever_its_batch(presence):
 
 
 @pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_it_never_changes_a_box(settings, rng, method):
+def test_fuse_members_keeps_the_detectors_boxes(settings, rng, method):
     task = build_task(settings("smear_demo", **EMPTY, **{"predict.ensemble_method": method}), CLASSES)
     tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
     without = fuse_members(task, stack_members(tables))
@@ -110,7 +110,7 @@ def test_it_never_changes_a_box(settings, rng, method):
          [(0.2 + 2.7) / 4, (0.6 + 0.3) / 4]),
     ],
 )  # fmt: skip
-def test_p_negative_is_of_those_that_the_settings_name(settings, rng, chosen, expected):
+def test_fuse_members_takes_negatives_of_negative_members(settings, rng, chosen, expected):
     task = build_task(settings("smear_demo", **EMPTY, **chosen), CLASSES)
     tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
     finished = postprocess_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
@@ -130,7 +130,7 @@ CROPPED = {
 }
 
 
-def test_it_is_trained_on_whole_images_whatever_the_detector_is_trained_on(settings):
+def test_member_settings_train_on_whole_images(settings):
     changes = {"model.name": "negative_classifier", "augment.image_size": 96}
     chosen = settings("smear_demo", **CROPPED, **{"train.ensemble": {"empty": changes, "wide": {"train.seed": 1}}})
     base, empty, wide = member_settings(chosen).values()
@@ -142,7 +142,7 @@ def test_it_is_trained_on_whole_images_whatever_the_detector_is_trained_on(setti
 @pytest.mark.parametrize(
     "change", [{"augment.crop_size": 64}, {"augment.mosaic_prob": 0.1}, {"augment.zoom_range": [0.9, 1.0]}]
 )
-def test_parts_of_images_are_refused_for_it(settings, change):
+def test_member_settings_refuse_crops(settings, change):
     chosen = settings("smear_demo", **{"train.ensemble": {"empty": {"model.name": "negative_classifier", **change}}})
     with pytest.raises(UsageError, match=rf"ensemble\.empty can't set {next(iter(change))}: .*whole images; remove it"):
         member_settings(chosen)

@@ -27,20 +27,20 @@ TWO = table(
 )
 
 
-def test_boxes_are_scaled_by_their_image() -> None:
+def test_postprocess_scales_boxes_per_image() -> None:
     scores = postprocess_detections(TWO, "NEG")["score"].tolist()
     assert scores == pytest.approx([0.6, 0.45, 0.25, 0.05, 0.9], abs=1e-12)
     pd.testing.assert_frame_equal(postprocess_detections(TWO, None), TWO)
 
 
-def test_classes_that_annotators_left_out_are_no_finds() -> None:
+def test_postprocess_drops_ignore_classes() -> None:
     ignored = pd.Series(['["W", "T"]', pd.NA], index=["a", "b"], dtype="string")
     assert drop_ignored_classes(TWO, ignored)["image_id"].tolist() == ["a", "b", "b"]
     assert postprocess_detections(TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
     assert len(postprocess_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
 
 
-def test_ranking_for_other_confidences_is_that_of_a_table_with_them(rng: np.random.Generator) -> None:
+def test_ranking_with_other_scores(rng: np.random.Generator) -> None:
     truth, predictions, _ = scene(rng, 30)
     claims = match_ground_truth(truth, predictions)
     for _ in range(5):
@@ -76,7 +76,7 @@ def scene(
     return pd.DataFrame(truth, columns=["image_id", "label", *BOX]), table(*found), groups
 
 
-def test_gain_is_the_difference_of_the_scores(rng: np.random.Generator) -> None:
+def test_score_gain_is_the_difference_of_scores(rng: np.random.Generator) -> None:
     truth, predictions, groups = scene(rng, 30)
     boxes = truth[truth["label"] != "NEG"]
     tables = (predictions, postprocess_detections(predictions, "NEG"))
@@ -96,12 +96,12 @@ def detection(settings):
 
 
 @pytest.mark.parametrize("box", [[10, 60, 20, 70], [110, 10, 120, 20], [-9, 10, 0, 20], [10, 10, 10, 20]])
-def test_boxes_without_anything_in_the_image_are_dropped(detection, box):
+def test_to_table_drops_empty_boxes(detection, box):
     table = detection().to_table([output([box, [10, 10, 20, 20]], [0.9, 0.8], [0, 1], 0.5)], ["a"], Sizes())
     assert table["label"].tolist() == ["WBC", "NEG"]
 
 
-def test_an_image_that_nothing_was_predicted_of_has_no_row_without_a_negative_class(detection):
+def test_to_submission_without_a_negative_class(detection):
     task = detection(**{"audit.negative": None})
     table = task.to_table([output([[10, 10, 20, 20], [50, 10, 60, 20]], [0.3, 0.8], [0, 1], 0.5)], ["b"], Sizes())
     assert task.to_submission(table, ["a", "b"])["score"].tolist() == pytest.approx([0.8, 0.3])

@@ -34,7 +34,7 @@ def untracked(monkeypatch):
         monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
 
 
-def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear_paths, monkeypatch):
+def test_evaluate_combines_detector_and_negative_classifier(settings, smear_paths, monkeypatch):
     paths = smear_paths
     chosen = settings("smear_demo", **SMALL, **{"train.n_folds": 2})
     record = train.run(chosen, paths.root)
@@ -64,7 +64,7 @@ def test_p_negative_is_the_member_s_and_boxes_are_the_detector_s(settings, smear
     np.testing.assert_allclose(both[0].loc[both[1].index], both[1], atol=0.05)
 
 
-def test_members_that_were_not_trained_are_asked_for(settings, smear_paths):
+def test_evaluate_refuses_untrained_members(settings, smear_paths):
     paths = smear_paths
     write_json(
         paths.models / "run.json",
