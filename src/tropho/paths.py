@@ -49,7 +49,7 @@ class Paths:
 
     @property
     def augmented(self) -> Path:
-        """Folder of the pack, policy.json and previews."""
+        """Folder of the image cache, policy.json and previews."""
         return self.root / "data" / "augmented" / self.task
 
     @property

@@ -158,7 +158,7 @@ def test_a_shared_patient_and_a_copy_are_told_and_scored_without(projects):
 def test_scores_submissions_and_pages(projects):
     for task in REPOSITORY:
         metrics = read(projects, f"reports/{task}/evaluate/metrics.json")
-        assert (metrics["headline"]["name"], metrics["headline"]["on"]) == ("balanced_accuracy", "test")
+        assert (metrics["headline"]["name"], metrics["headline"]["subset"]) == ("balanced_accuracy", "test")
         assert metrics["headline"]["value"] == metrics["test"]["balanced_accuracy"]
         images = table(projects, f"data/audit/{task}/images.csv")
         submission = table(projects, f"submissions/{task}.csv")

@@ -63,7 +63,7 @@ def test_metrics_have_a_headline(built):
     ):
         metrics = json.loads((built.path / f"reports/{task}/evaluate/metrics.json").read_text())
         assert next(iter(metrics)) == "headline"
-        assert (metrics["headline"]["name"], metrics["headline"]["on"]) == (name, on)
+        assert (metrics["headline"]["name"], metrics["headline"]["subset"]) == (name, on)
         assert metrics["headline"]["value"] == metrics[on][name]
         assert 0 <= metrics["headline"]["value"] <= 1
 

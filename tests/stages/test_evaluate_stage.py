@@ -92,7 +92,7 @@ def test_evaluate_scores_the_test_with_and_without_leaks(trained):
     metrics = evaluate.run(task, paths.root)
     assert metrics == read(paths, "metrics.json")
     assert metrics["test_leaks"] == {"images": 4, "of": 12}
-    assert metrics["headline"]["on"] == "test"
+    assert metrics["headline"]["subset"] == "test"
     for subset, images in (("oof", 24), ("test", 12), ("test_without_leaks", 8)):
         assert sum(metrics[subset][f"support/{name}"] for name in CLASSES) == images
         table = pd.read_csv(paths.evaluate / "tables" / subset / "metrics.csv").set_index("metric")
@@ -134,7 +134,7 @@ def test_evaluate_writes_label_issues(trained, most):
 
 
 def test_evaluate_cross_fits_oof_predictions(trained, monkeypatch):
-    seen = lambda self, truth, predictions, groups: {"temperature": len(predictions) / 4}  # noqa: E731
+    seen = lambda self, gt, raw: {"temperature": len(raw) / 4}  # noqa: E731
     monkeypatch.setattr(ClassificationEvaluator, "fit_postprocess", seen)
     task, paths = trained()
     evaluate.run(task, paths.root)
@@ -167,7 +167,7 @@ def test_evaluate_writes_thresholds_and_undefined_values(trained):
 def test_evaluate_without_test(trained):
     task, paths = trained(**{"evaluate.score_test": False})
     metrics = evaluate.run(task, paths.root)
-    assert metrics["headline"]["on"] == "oof"
+    assert metrics["headline"]["subset"] == "oof"
     assert set(metrics) == {"headline", "oof", "folds"}
     written = {str(path.relative_to(paths.evaluate)) for path in paths.evaluate.rglob("*")}
     assert not any("test" in name for name in written)

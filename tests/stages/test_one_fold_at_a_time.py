@@ -20,7 +20,7 @@ from tropho.training import trainer
 def alive(monkeypatch):
     """The numbers of older models and of worker processes that are there whenever a new model is made."""
     models, found = [], []
-    make = ClassificationTask.model
+    make = ClassificationTask.build_model
 
     def counted(self):
         found.append((sum(each() is not None for each in models), len(multiprocessing.active_children())))
@@ -28,7 +28,7 @@ def alive(monkeypatch):
         models.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr(ClassificationTask, "model", counted)
+    monkeypatch.setattr(ClassificationTask, "build_model", counted)
     return found
 
 

@@ -85,7 +85,7 @@ def test_write_curves_averages_folds(chosen, paths):  # noqa: F811
 
 def test_locked_runs_admit_one_process(tmp_path, monkeypatch):
     entered, told = [], threading.Event()
-    monkeypatch.setattr(trained_folds, "say", lambda sentence: told.set())
+    monkeypatch.setattr(trained_folds, "info", lambda sentence: told.set())
 
     def enter():
         with locked_runs([tmp_path / "b", tmp_path / "a", tmp_path / "a"]):

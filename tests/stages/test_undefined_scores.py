@@ -169,7 +169,7 @@ def test_a_test_without_one_of_the_classes(project):
     assert metrics["test"]["recall/middle"] is None
     assert metrics["test"]["roc_auc/middle"] is None
     assert metrics["test"]["balanced_accuracy"] is not None
-    assert metrics["headline"]["on"] == "test"
+    assert metrics["headline"]["subset"] == "test"
     folder = project.root / "reports" / "t" / "evaluate" / "figures" / "test"
     assert {"roc.png", "confusion.png", "per_class.png"} <= {path.name for path in folder.iterdir()}
 
@@ -208,7 +208,7 @@ def test_a_test_without_labels(project):
     project.run("t", "download", "audit", "split", "augment", *STAGES)
     metrics = read(project, "reports", "t", "evaluate", "metrics.json")
     assert "test" not in metrics
-    assert metrics["headline"]["on"] == "oof"
+    assert metrics["headline"]["subset"] == "oof"
     assert len(pd.read_csv(project.root / "submissions" / "t.csv")) >= 3
 
 

@@ -44,12 +44,12 @@ def publish_fold(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def published_fold(folder: Path, log_layers: bool) -> dict[str, Any] | None:
+def published_fold(folder: Path, log_layer_stats: bool) -> dict[str, Any] | None:
     """Read the record of a trained fold; None where there is none or it can't be used.
 
     Args:
         folder: runs/TASK/FINGERPRINT/foldN.
-        log_layers: whether its history must have the columns of train.log_layer_stats.
+        log_layer_stats: whether its history must have the columns of train.log_layer_stats.
     """
     if not (folder / RECORD).exists():
         return None
@@ -61,7 +61,7 @@ def published_fold(folder: Path, log_layers: bool) -> dict[str, Any] | None:
     if damaged:
         info(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
         return None
-    return record if not log_layers or _has_layers(folder / HISTORY) else None
+    return record if not log_layer_stats or _has_layers(folder / HISTORY) else None
 
 
 def _has_layers(history: Path) -> bool:

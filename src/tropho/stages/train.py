@@ -67,8 +67,8 @@ class _Model:
         return fold_numbers(self.settings, self.data)
 
     def read_published(self) -> dict[int, dict[str, Any]]:
-        log_layers = self.settings.train.log_layer_stats
-        records = {fold: published_fold(self.folder / f"fold{fold}", log_layers) for fold in self.data.folds}
+        log_layer_stats = self.settings.train.log_layer_stats
+        records = {fold: published_fold(self.folder / f"fold{fold}", log_layer_stats) for fold in self.data.folds}
         return {fold: record for fold, record in records.items() if record is not None}
 
 
