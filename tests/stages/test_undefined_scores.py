@@ -116,7 +116,7 @@ def test_a_fold_without_objects_keeps_the_last_epoch_and_says_so(project):
 
 
 def test_a_mean_over_folds_leaves_out_those_that_are_undefined(project):
-    cells(project, negative=False, folds=None)
+    cells(project, negative=False, n_folds=None)
     project.run("t", *STAGES)
     record = read(project, "models", "t", "run.json")
     scores = [fold["score"] for fold in record["folds"]]
