@@ -17,8 +17,9 @@ from tropho.files import fingerprint
 from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
+from tropho.training.devices import this_process
 from tropho.training.fingerprint import check_trainable, fitted_settings, training_fingerprint
-from tropho.training.trainer import fit, this_process
+from tropho.training.loop import Trainer
 from tropho.tuning import Search, TrialReporter
 
 PARTS = 5
@@ -92,8 +93,8 @@ def _trial(settings: TaskConfig, report: TrialReporter, inputs: TaskData, drawn:
 
         task = build_task(fitted_settings(settings, inputs), inputs.classes)
         train, judged = inputs.fold(0)
-        fitted = fit(task, inputs.pack, train.of(drawn), judged, settings.train.seed, on_epoch=on_epoch)
-        return fitted.progress.best_score
+        fold = Trainer(task, inputs.pack, train.of(drawn), judged, settings.train.seed, on_epoch=on_epoch)
+        return fold.fit().state.best_score
 
 
 def _drawn(image_ids: list[str], settings: TaskConfig) -> list[str]:
