@@ -14,8 +14,8 @@ from mlflow.protos import databricks_pb2 as codes
 from mlflow.tracking import MlflowClient
 
 from tropho.tracking import open_tracker, tracking_uri
-from tropho.tracking.circuit_breaker import is_outage
-from tropho.tracking.pending_records import Pending
+from tropho.tracking.pending_records import PendingRecords
+from tropho.tracking.recorder import is_outage
 from tropho.tracking.store import connect, pending_folder
 
 
@@ -232,7 +232,9 @@ def test_a_full_disk(root, mend, capfd):
 
 
 def test_a_disk_that_takes_no_record_either_is_tried_again(root, mend, monkeypatch, capsys):
-    monkeypatch.setattr(Pending, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        PendingRecords, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with open_tracker(root).run("train t", "t") as run:
         run.log_metrics({"loss": 3.0}, step=1)
         monkeypatch.undo()
@@ -243,7 +245,7 @@ def test_a_disk_that_takes_no_record_either_is_tried_again(root, mend, monkeypat
 
 
 def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
-    journal = Pending(tmp_path / "pending")
+    journal = PendingRecords(tmp_path / "pending")
     journal.append({"do": "log", "run": "a"})
     write = type(journal._file).write
 

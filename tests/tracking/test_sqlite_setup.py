@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from tropho.tracking import open_tracker
-from tropho.tracking.sqlite_setup import ensure_database
+from tropho.tracking.store import ensure_database
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_what_is_no_database_is_left_alone(tmp_path):
 @pytest.mark.fault("a kill during MLflow's first set-up", "records the next run")
 @pytest.mark.parametrize("seconds", [0.2, 0.8])
 def test_a_kill_during_the_first_set_up_leaves_nothing_half_made(tmp_path, seconds):
-    code = "import sys; from pathlib import Path; from tropho.tracking.sqlite_setup import ensure_database as e; "
+    code = "import sys; from pathlib import Path; from tropho.tracking.store import ensure_database as e; "
     code += "import mlflow.store.tracking.sqlalchemy_store; print('go', flush=True); e(Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path / "mlflow.db")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)

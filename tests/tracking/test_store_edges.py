@@ -12,10 +12,9 @@ import pytest
 
 from tropho.errors import DataError
 from tropho.paths import home_of
-from tropho.tracking import open_tracker, register_model, sqlite_setup, tracking_uri
+from tropho.tracking import open_tracker, register_model, store, tracking_uri
 from tropho.tracking.register_model import CONTENT, register
-from tropho.tracking.sqlite_setup import ensure_database
-from tropho.tracking.store import connect
+from tropho.tracking.store import connect, ensure_database
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def quick(whole, monkeypatch):
     """Setting a database up takes seconds, copying one does not."""
-    monkeypatch.setattr(sqlite_setup, "_create", lambda new: shutil.copy(whole, new))
+    monkeypatch.setattr(store, "_create_database", lambda new: shutil.copy(whole, new))
 
 
 @pytest.fixture
@@ -107,7 +106,7 @@ def test_a_database_that_another_process_makes_meanwhile_is_kept(tmp_path, whole
             database.execute("INSERT INTO experiments (experiment_id, name) VALUES (7, 'other')")
         database.close()
 
-    monkeypatch.setattr(sqlite_setup, "_create", slowly)
+    monkeypatch.setattr(store, "_create_database", slowly)
     ensure_database(path)
     assert content_of(path)[0] == 2
 
@@ -122,7 +121,7 @@ def test_databases_live_outside_the_copies_of_experiments(tmp_path):
 @pytest.mark.parametrize(("switch", "off"), [(" Off ", True), ("0", True), ("no", True), ("on", False), ("", False)])
 def test_the_switch_takes_several_words(tmp_path, monkeypatch, switch, off):
     monkeypatch.setenv("TROPHO_TRACKING", switch)
-    assert (type(open_tracker(tmp_path)).__name__ == "NullTracker") == off
+    assert (type(open_tracker(tmp_path)).__name__ == "DummyTracker") == off
 
 
 @pytest.mark.parametrize(("asked", "warns"), [(None, False), ("DEBUG", True)])

@@ -32,7 +32,7 @@ from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker, tracked_parameters
-from tropho.tracking.run_ids import RunIds
+from tropho.tracking.runs import RunIds
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator, this_process
 from tropho.training.fingerprint import fitted_settings, training_fingerprint, tuned
