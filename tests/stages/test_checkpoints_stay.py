@@ -36,6 +36,8 @@ def epochs(monkeypatch):
 class Recorder(DummyRun):
     """A tracker, and its runs, whose ids are their names; lists the runs that are opened, and the epochs told."""
 
+    id = None
+
     def __init__(self, name="", opened=None, steps=None):
         self.id, self.opened, self.steps = (
             name,

@@ -15,7 +15,7 @@ from tropho.tracking.pending_records import PendingRecords, Record
 from tropho.tracking.provenance import provenance
 from tropho.tracking.recorder import Recorder, is_outage
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
-from tropho.tracking.tracker import PrunedRunError, Run
+from tropho.tracking.tracker import PrunedRunError, Run, Tracker
 
 FIRST_PAUSE = 30.0
 """Seconds without calls after a failure; each further failure in a row doubles them."""
@@ -55,7 +55,7 @@ class CircuitBreaker:
             info(f"Warning: MLflow {what} ({line[:200]}); {consequence}.")
 
 
-class MlflowTracker:
+class MlflowTracker(Tracker):
     """Tracker in the store of the repository at `root`, or at MLFLOW_TRACKING_URI.
 
     Records go to MLflow at once. While it can't be reached they go to a file in `pending_folder(root)`, and from there
@@ -174,7 +174,7 @@ def _ended(run: "MlflowRun") -> Iterator[None]:
         run.record("end", status=status, time=_now())
 
 
-class MlflowRun:
+class MlflowRun(Run):
     """A run in MLflow, or one that MLflow gets later."""
 
     def __init__(self, tracker: MlflowTracker, key: str, experiment: str) -> None:

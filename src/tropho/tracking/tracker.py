@@ -1,10 +1,10 @@
-"""The protocol of a tracker and its runs, and one that records nothing."""
+"""A tracker and its runs as stages use them; these record nothing."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 SWITCH = "TROPHO_TRACKING"
 
@@ -15,12 +15,13 @@ class PrunedRunError(Exception):
     outcome: str
 
 
-class Run(Protocol):
+class Run:
     """A tracked run. No method raises because of the tracking server."""
 
     @property
     def id(self) -> str | None:
         """Id that reopens the run: MLflow's, or a key while MLflow can't be reached; None without tracking."""
+        return None
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record settings by flat dotted name; those that the run has already stay as they are."""
@@ -39,8 +40,9 @@ class Run(Protocol):
 
     def child(
         self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
-    ) -> "AbstractContextManager[Run]":
+    ) -> AbstractContextManager["Run"]:
         """Open a run nested under this one, as `Tracker.run`."""
+        return nullcontext(DummyRun())
 
     def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
         """Register a folder that `load_ensemble` reads as a version of a model.
@@ -53,7 +55,7 @@ class Run(Protocol):
         """
 
 
-class Tracker(Protocol):
+class Tracker:
     """Opens runs."""
 
     def record_pending(self) -> None:
@@ -78,43 +80,15 @@ class Tracker(Protocol):
             run_id: of the run to reopen; a new one if it is gone. A run that was FINISHED ends so again.
             tags: set at once.
         """
+        return nullcontext(DummyRun())
 
 
-class DummyRun:
+class DummyRun(Run):
     """Run that records nothing."""
 
-    id: str | None = None
 
-    def log_params(self, params: Mapping[str, Any]) -> None: ...
-
-    def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None: ...
-
-    def log_artifact(self, path: Path, folder: str | None = None) -> None: ...
-
-    def set_tags(self, tags: Mapping[str, Any]) -> None: ...
-
-    @contextmanager
-    def child(self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None) -> Iterator[Run]:
-        yield DummyRun()
-
-    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None: ...
-
-
-class DummyTracker:
+class DummyTracker(Tracker):
     """Tracker that records nothing."""
-
-    def record_pending(self) -> None: ...
-
-    @contextmanager
-    def run(
-        self,
-        name: str,
-        experiment: str,
-        parent: str | None = None,
-        run_id: str | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> Iterator[Run]:
-        yield DummyRun()
 
 
 def open_tracker(root: Path) -> Tracker:

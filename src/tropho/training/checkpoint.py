@@ -20,6 +20,7 @@ from tropho.files import atomic_path, sha256_of
 from tropho.log import info
 
 Weights = dict[str, Tensor]
+DAMAGED = "{} is damaged; this training starts again from its first epoch."
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -76,12 +77,14 @@ class Checkpoint:
             return None
         content, digest = (data := self._path.read_bytes())[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            return _damaged(self._path)
+            info(DAMAGED.format(self._path))
+            return None
         parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         state = TrainState(**parts.pop("train_state"))
         best = self._best_path(state.best_epoch)
         if state.best_epoch and not (best.exists() and sha256_of(best) == state.best_sha256):
-            return _damaged(best)
+            info(DAMAGED.format(best))
+            return None
         return state, parts
 
     def save_best(self, epoch: int, weights: Weights) -> str:
@@ -102,7 +105,3 @@ class Checkpoint:
 
     def _best_path(self, epoch: int) -> Path:
         return self.folder / f"best-{epoch}.safetensors"
-
-
-def _damaged(path: Path) -> None:
-    info(f"{path} is damaged; this training starts again from its first epoch.")
