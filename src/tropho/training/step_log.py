@@ -1,6 +1,7 @@
 """Lines that a training prints to standard error."""
 
 import sys
+from shutil import get_terminal_size
 
 import torch
 from accelerate import Accelerator
@@ -44,7 +45,7 @@ class StepLog:
         line = f"{self._name}  {place}  loss {loss:.4f}  lr {lr:.1e}  data {data:.0f} ms  step {whole:.0f} ms"
         line += f"  peak memory {peak_memory(self._accelerator.device) / 1e9:.1f} GB"
         if self._in_place:
-            sys.stderr.write(f"\r\033[K{line}")
+            sys.stderr.write(f"\r\033[K{line[: get_terminal_size().columns - 1]}")  # a wrapped line would stay
             sys.stderr.flush()
         else:
             info(line)
