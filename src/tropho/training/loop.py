@@ -170,10 +170,9 @@ class Trainer:
 
     def validate(self) -> float:
         """Score the evaluated model on the validation images, without test-time augmentation."""
-        predictions = predict(
-            self.task, self.eval_model, self.val_gt, self.cache, self.accelerator, self.config.batch_size
-        )
-        return self.task.score(self.val_gt, self.task.finish(predictions, ignored=self.val_gt.ignored))
+        gt = self.val_gt
+        predictions = predict(self.task, self.eval_model, gt, self.cache, self.accelerator, self.config.batch_size)
+        return self.task.score(gt, self.task.finish(predictions, ignored=gt.ignored))
 
     def _check_finite(self, values: dict[str, Tensor], place: str) -> None:
         """Raise the same DataError on all processes if a value is not finite on any of them."""
