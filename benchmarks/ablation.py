@@ -36,7 +36,7 @@ from tropho.metrics.leaderboard_map import Ranking, leaderboard_map
 from tropho.paths import Paths
 from tropho.stages import audit, augment, download, split, train
 from tropho.submission.competition_csv import read_competition_csv
-from tropho.training.trainer import make_accelerator
+from tropho.training.devices import make_accelerator
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN, LONGER = "plain detector", "plain detector, trained as long as the full recipe"

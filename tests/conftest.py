@@ -17,7 +17,7 @@ from project import Case, Project, case_maker
 from task_files import smear_paths  # noqa: F401 - a fixture
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import TaskConfig
-from tropho.tracking import sqlite_setup
+from tropho.tracking import store
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("tropho", deadline=None)
@@ -56,7 +56,7 @@ def _is_started_here(process: psutil.Process, mark: dict[str, str]) -> bool:
 @pytest.fixture(scope="session", autouse=True)
 def one_mlflow_set_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Let MLflow create an empty database once; a test that needs a new one gets a copy, in a hundredth of the time."""
-    create, template = sqlite_setup._create, tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    create, template = store._create_database, tmp_path_factory.mktemp("mlflow") / "mlflow.db"
 
     def copy(path: Path) -> None:
         if not template.exists():
@@ -64,7 +64,7 @@ def one_mlflow_set_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         shutil.copyfile(template, path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sqlite_setup, "_create", copy)
+        patch.setattr(store, "_create_database", copy)
         yield
 
 

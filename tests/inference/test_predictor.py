@@ -37,7 +37,7 @@ def folder(settings, tmp_path):
 
 
 def test_best_device_is_that_of_training(settings):
-    from tropho.training.trainer import make_accelerator
+    from tropho.training.devices import make_accelerator
 
     assert best_device() == make_accelerator(settings("cells_demo").train).device
 

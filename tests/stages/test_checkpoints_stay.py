@@ -7,7 +7,7 @@ import pytest
 from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - fixtures
 from tropho.stages import train
 from tropho.tracking import DummyRun
-from tropho.training import trainer
+from tropho.training import loop
 
 LONG = {"train.epochs": 3, "train.val_interval": 3}
 
@@ -20,21 +20,23 @@ def epochs(monkeypatch):
         kill_at = None
 
     found = Epochs()
-    epoch = trainer.Trainer.epoch
+    train_one_epoch = loop.Trainer.train_one_epoch
 
-    def counted(self, progress):
-        number = len(progress.history) + 1
+    def counted(self, epoch):
+        number = epoch + 1
         if number == found.kill_at:
             raise KeyboardInterrupt
         found.append(number)
-        return epoch(self, progress)
+        return train_one_epoch(self, epoch)
 
-    monkeypatch.setattr(trainer.Trainer, "epoch", counted)
+    monkeypatch.setattr(loop.Trainer, "train_one_epoch", counted)
     return found
 
 
 class Recorder(DummyRun):
     """A tracker, and its runs, whose ids are their names; lists the runs that are opened, and the epochs told."""
+
+    id = None
 
     def __init__(self, name="", opened=None, steps=None):
         self.id, self.opened, self.steps = (

@@ -13,7 +13,7 @@ from tropho.inference.fuse_members import MEMBER, VIEW, fuse_members, postproces
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
 from tropho.tracking import DummyTracker
-from tropho.training.trainer import make_accelerator
+from tropho.training.devices import make_accelerator
 
 SMALL = {
     "model.fpn_channels": 8,

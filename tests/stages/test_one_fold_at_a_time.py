@@ -13,7 +13,7 @@ from tropho.files import read_json
 from tropho.stages import train
 from tropho.tasks import build_task
 from tropho.tasks.classification_task import ClassificationTask
-from tropho.training import trainer
+from tropho.training import loop
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_train_frees_the_model_of_a_stopped_fold(chosen, paths, alive, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "validate", stop)
+        patch.setattr(loop.Trainer, "validate", stop)
         with pytest.raises(KeyboardInterrupt):
             train.run(chosen(), paths.root)
     train.run(chosen(), paths.root)
@@ -56,13 +56,13 @@ def test_train_frees_the_model_of_a_stopped_fold(chosen, paths, alive, monkeypat
 
 def test_train_freezes_each_member_by_its_settings(chosen, paths, monkeypatch):  # noqa: F811
     made = []
-    make = trainer.make_accelerator
+    make = loop.make_accelerator
 
     def noted(settings):
         made.append(make(settings))
         return made[-1]
 
-    monkeypatch.setattr(trainer, "make_accelerator", noted)
+    monkeypatch.setattr(loop, "make_accelerator", noted)
     frozen = {"model.name": "resnet", "model.pretrained": False, "train.freeze_backbone_epochs": 1}
     train.run(chosen(**{"train.ensemble": {"frozen": frozen}}), paths.root)
     assert [each.ddp_handler.find_unused_parameters for each in made] == [False, True]
@@ -73,9 +73,8 @@ def test_train_members_of_several_precisions(settings, data):  # noqa: F811
     found = []
     for precision in ("float32", "bf16", "float32"):
         small = {"augment.image_size": 32, "model.name": "lenet", "train.epochs": 1, "train.precision": precision}
-        found.append(
-            trainer.fit(build_task(settings("cells_demo", **small), ["a", "b"]), pack, truth, truth, 0).weights
-        )
+        task = build_task(settings("cells_demo", **small), ["a", "b"])
+        found.append(loop.Trainer(task, pack, truth, truth, 0).fit().weights)
     assert not torch.equal(found[0]["dense.1.weight"], found[1]["dense.1.weight"])
     torch.testing.assert_close(found[0], found[2], rtol=0, atol=0)
 

@@ -10,7 +10,7 @@ from tropho.files import read_json
 from tropho.stages import evaluate, train, tune
 from tropho.tables import IMAGES, SPLITS, read_table, write_table
 from tropho.tracking import DummyTracker
-from tropho.tuning import objective
+from tropho.tuning import search
 
 SEARCH = {"tune.trials": 2, "tune.epochs": 1, "tune.space": {"train.lr": {"choices": [1.0e-3, 1.0e-2]}}}
 
@@ -28,7 +28,7 @@ def group(paths, size):  # noqa: F811
 def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: F811
     group(paths, size)
     inputs = read_task_data(paths)
-    held = objective.search_inputs(inputs, seed)
+    held = search.search_inputs(inputs, seed)
     rest, judges = held.train_val(0)
     both = [set(each.images["image_id"]) for each in (rest, judges)]
     assert both[0] | both[1] == set(inputs.folds[1])  # what the model of fold 0 is trained on
@@ -36,25 +36,25 @@ def test_whole_groups_of_the_training_images_judge(paths, size, seed):  # noqa: 
     assert not set(rest.images["group"]) & set(judges.images["group"])
     assert set(judges.images["label"]) == set(rest.images["label"]) == set(inputs.classes)
     assert 2 <= len(both[1]) <= 4
-    assert objective.search_inputs(inputs, seed).folds == held.folds
+    assert search.search_inputs(inputs, seed).folds == held.folds
 
 
 def test_one_group_alone_can_not_be_divided(paths):  # noqa: F811
     group(paths, 8)
     with pytest.raises(DataError, match=r"all of one group.*set tune\.trials to 0"):
-        objective.search_inputs(read_task_data(paths), 0)
+        search.search_inputs(read_task_data(paths), 0)
 
 
 def test_no_image_that_is_validated_later_chooses(chosen, paths, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(objective, "open_tracker", lambda root: DummyTracker())
+    monkeypatch.setattr(search, "open_tracker", lambda root: DummyTracker())
     seen = []
-    fit = objective.fit
+    make_trainer = search.Trainer
 
-    def watched(task, pack, train_truth, judged, *rest, **options):
-        seen.append([set(each.images["image_id"]) for each in (train_truth, judged)])
-        return fit(task, pack, train_truth, judged, *rest, **options)
+    def watched(task, cache, train_gt, val_gt, *rest, **options):
+        seen.append([set(gt.images["image_id"]) for gt in (train_gt, val_gt)])
+        return make_trainer(task, cache, train_gt, val_gt, *rest, **options)
 
-    monkeypatch.setattr(objective, "fit", watched)
+    monkeypatch.setattr(search, "Trainer", watched)
     settings = chosen(**SEARCH, **{"tune.max_train_images": 5, "train.n_folds": None})
     assert set(tune.run(settings, paths.root)) == {"train.lr"}
     first = set(read_task_data(paths).folds[0])

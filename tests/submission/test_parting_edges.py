@@ -9,7 +9,7 @@ import pytest
 from tropho.errors import UsageError
 from tropho.submission.cv_gap import ENOUGH, cv_gap_warnings, kendall_tau, recorded
 from tropho.submission.submission_log import LEDGER, append, read_ledger, record
-from tropho.tracking.run_ids import RunIds
+from tropho.tracking.runs import RunIds
 
 
 @pytest.fixture

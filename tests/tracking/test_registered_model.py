@@ -78,7 +78,7 @@ def answers(project, files):
     return pd.read_csv(project.root / "out.csv"), served
 
 
-def test_a_served_classifier_answers_as_predict_does(project):
+def test_served_classifier_equals_predict(project):
     classification(project)
     project.run("t", *STAGES, "evaluate")
     finish = json.loads((project.root / "reports" / "t" / "evaluate" / "postprocess.json").read_text())
@@ -104,7 +104,7 @@ def test_a_served_classifier_answers_as_predict_does(project):
 
 
 @pytest.mark.slow
-def test_a_served_detector_answers_as_predict_does(project):
+def test_served_detector_equals_predict(project):
     detection(project)
     project.run("t", *STAGES)
     summary = project.root / "data" / "audit" / "t" / "summary.json"
@@ -126,7 +126,7 @@ def test_a_served_detector_answers_as_predict_does(project):
     assert found["1.png"] == {"NEG"}
 
 
-def test_a_version_is_made_when_something_changed(project):
+def test_register_makes_a_version_of_a_change(project):
     alone = {"train": {**QUICK_CLASSES["train"], "n_folds": 1, "ensemble": {}}, "predict": {}}
     classification(project, **alone)
     project.run("t", *STAGES)
@@ -143,7 +143,7 @@ def test_a_version_is_made_when_something_changed(project):
 @pytest.mark.fault(
     "evaluate is killed while it registers the model", "goes on with that model; one version, no leftover"
 )
-def test_a_registration_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
+def test_register_resumes_after_a_kill(tmp_path, monkeypatch):
     client = connect(tracking_uri(tmp_path))
     (folder := tmp_path / "registered" / "new").mkdir(parents=True)
     (folder / "ensemble.json").write_text("{}")
@@ -165,7 +165,7 @@ def test_a_registration_that_was_killed_is_gone_on_with(tmp_path, monkeypatch):
     assert [path.name for path in folder.parent.iterdir()] == ["new"]
 
 
-def test_no_server_stops_no_evaluation(project, monkeypatch):
+def test_evaluate_without_a_server(project, monkeypatch):
     alone = {"train": {**QUICK_CLASSES["train"], "n_folds": 1, "ensemble": {}}, "predict": {}}
     classification(project, **alone)
     monkeypatch.setenv("TROPHO_TRACKING", "off")
@@ -198,7 +198,7 @@ def test_no_server_stops_no_evaluation(project, monkeypatch):
         ([("a", 0.9)], ("a", None), False, False),
     ],
 )
-def test_the_champion_is_the_best_of_those_scored_alike(tmp_path, capsys, earlier, own, champion, told):
+def test_champion_is_the_best_comparable_run(tmp_path, capsys, earlier, own, champion, told):
     ids = []
     for key, score in [*earlier, own]:
         with open_tracker(tmp_path).run("train t", "t", tags={"stage": "train", "validation_hash": key}) as run:
@@ -212,7 +212,7 @@ def test_the_champion_is_the_best_of_those_scored_alike(tmp_path, capsys, earlie
     "change",
     [{"folds": [{"fold": 1}]}, {"score_name": "accuracy"}, {"data_hash": "other"}, {"classes": ["a"]}],
 )
-def test_scores_compare_on_the_same_images_folds_classes_and_metric(settings, change):
+def test_scores_compare_on_the_same_data(settings, change):
     from types import SimpleNamespace
 
     record = {"folds": [{"fold": 0}], "score_name": "balanced_accuracy"}
@@ -228,7 +228,7 @@ def test_scores_compare_on_the_same_images_folds_classes_and_metric(settings, ch
     assert key(change) != key({})
 
 
-def test_requirements_are_exact():
+def test_requirements():
     pins = dict(line.split("==") for line in requirements())
     assert {"torch", "mlflow", "safetensors"} <= set(pins)
     assert all(pins.values())

@@ -68,7 +68,7 @@ def server(tmp_path, monkeypatch):
     kill()
 
 
-def test_a_server_that_is_killed_in_the_middle_of_a_run_and_comes_back(server, tmp_path, capsys):
+def test_run_with_a_server_killed_and_restarted(server, tmp_path, capsys):
     address, start, kill = server
     folder = tmp_path / "fold0"
     folder.mkdir()
@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_run_and_comes_back(server, t
     assert [each.version for each in client.search_model_versions("name = 't'")] == ["2", "1"]
 
 
-def test_nobody_listens(tmp_path, monkeypatch, capsys):
+def test_run_without_a_server(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     started = time.monotonic()
     tracker = open_tracker(tmp_path)

@@ -22,7 +22,8 @@ from tropho.models import build_model
 from tropho.models.distributed import mean_over_processes
 from tropho.tables import BOXES, conform
 from tropho.tasks import build_task
-from tropho.training.trainer import fit, with_shared_statistics
+from tropho.training.devices import sync_batch_norms
+from tropho.training.loop import Trainer
 
 HERE = Path(__file__).resolve().parent
 PLAIN = {
@@ -89,7 +90,7 @@ def together(truth, settings):
     folder, known = truth
     cases = [(name, settings(task, **{**PLAIN, **changes}), known) for name, (task, changes) in CASES.items()]
     (folder / "cases.pickle").write_bytes(pickle.dumps(cases))
-    run_together([str(HERE / "together.py"), str(folder)], cwd=folder)
+    run_together([str(HERE / "two_processes.py"), str(folder)], cwd=folder)
     return folder
 
 
@@ -105,38 +106,37 @@ def run_together(command: list[str], cwd: Path, code: int = 0) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in ("few", "not_finite")])
-def test_two_processes_end_with_what_one_gives(together, truth, settings, name):
+def test_fit_in_two_processes_equals_one(together, truth, settings, name):
     folder, known = truth
     task, changes = CASES[name]
-    alone = fit(
-        build_task(settings(task, **{**PLAIN, **changes}), ["a", "b"]), ImageCache(folder / "pack"), known, known, 0
-    )
-    losses = [row["loss"] for row in alone.progress.history]
+    built = build_task(settings(task, **{**PLAIN, **changes}), ["a", "b"])
+    alone = Trainer(built, ImageCache(folder / "pack"), known, known, 0).fit()
+    losses = [row["loss"] for row in alone.state.history]
     assert literal_eval((together / f"{name}.losses").read_text()) == pytest.approx(losses, rel=1e-4)
     torch.testing.assert_close(load_file(together / f"{name}.safetensors"), alone.weights, rtol=1e-3, atol=2e-5)
 
 
-def test_images_that_fill_no_step_are_shared_out_evenly(together):
+def test_fit_divides_few_images_evenly(together):
     """Nine images: a step of eight, since a process without an image would never meet the other's gradients."""
     assert all(np.isfinite(loss) for loss in literal_eval((together / "few.losses").read_text()))
 
 
-def test_a_loss_that_is_not_finite_on_one_stops_all_with_the_same_error(together):
+def test_fit_raises_the_same_error_in_all_processes(together):
     errors = {(together / f"not_finite.{rank}.txt").read_text() for rank in (0, 1)}
     assert len(errors) == 1
     assert errors.pop().startswith("The loss stopped being finite at epoch 1, step 2 (part: cross_entropy)")
 
 
-def test_the_mean_over_one_process_is_the_value():
+def test_mean_over_processes_of_one():
     assert mean_over_processes(torch.tensor(3)) == 3.0
     assert mean_over_processes(torch.tensor(0), least=1) == 1.0
 
 
 @pytest.mark.parametrize(("count", "device", "shared"), [(2, "cuda", True), (2, "cpu", False), (1, "cuda", False)])
-def test_batch_norms_share_their_statistics_where_torch_can(settings, count, device, shared):
+def test_sync_batch_norms_on_cuda_only(settings, count, device, shared):
     made = settings("cells_demo", **PLAIN, **{"model.name": "resnet", "model.norm": "batch"}).model
     model = build_model(made, "classification", 2, 32)
     names = list(model.state_dict())
-    ready = with_shared_statistics(model, SimpleNamespace(num_processes=count, device=torch.device(device)))
+    ready = sync_batch_norms(model, SimpleNamespace(num_processes=count, device=torch.device(device)))
     assert any(isinstance(layer, nn.SyncBatchNorm) for layer in ready.modules()) == shared
     assert list(ready.state_dict()) == names

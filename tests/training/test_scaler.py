@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tropho.tasks import build_task
-from tropho.training import trainer
+from tropho.training import loop
 from tropho.training.checkpoint import Checkpoint
 
 SMALL = {
@@ -20,7 +20,7 @@ SMALL = {
 def scaled(monkeypatch):
     """The scalers of all trainings in their order. They grow every other step by what is no power of two."""
     scalers = []
-    make = trainer.make_accelerator
+    make = loop.make_accelerator
 
     def made(settings):
         accelerator = make(settings)
@@ -28,11 +28,11 @@ def scaled(monkeypatch):
         scalers.append(accelerator.scaler)
         return accelerator
 
-    monkeypatch.setattr(trainer, "make_accelerator", made)
+    monkeypatch.setattr(loop, "make_accelerator", made)
     return scalers
 
 
-def test_a_resumed_training_has_the_scale_of_an_undisturbed_one(settings, data, scaled, tmp_path):
+def test_fit_resumes_the_gradient_scale(settings, data, scaled, tmp_path):
     pack, truth = data
     task = build_task(settings("cells_demo", **SMALL, **{"train.val_interval": 3}), ["a", "b"])
 
@@ -40,17 +40,17 @@ def test_a_resumed_training_has_the_scale_of_an_undisturbed_one(settings, data, 
         if row["epoch"] == 2:
             raise KeyboardInterrupt
 
-    whole = trainer.fit(task, pack, truth, truth, 0)
+    whole = loop.Trainer(task, pack, truth, truth, 0).fit()
     with pytest.raises(KeyboardInterrupt):
-        trainer.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"), kill)
-    resumed = trainer.fit(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"))
+        loop.Trainer(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold"), kill).fit()
+    resumed = loop.Trainer(task, pack, truth, truth, 0, Checkpoint(tmp_path / "fold")).fit()
     assert scaled[0].get_scale() == scaled[2].get_scale() == pytest.approx(1000 * 1.7**3)
     torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)
 
 
-def test_every_training_begins_with_a_scale_of_its_own(settings, data, scaled):
+def test_fit_starts_with_a_new_gradient_scale(settings, data, scaled):
     pack, truth = data
     task = build_task(settings("cells_demo", **SMALL), ["a", "b"])
-    first, second = (trainer.fit(task, pack, truth, truth, 0) for _ in range(2))
+    first, second = (loop.Trainer(task, pack, truth, truth, 0).fit() for _ in range(2))
     assert scaled[0].get_scale() == scaled[1].get_scale()
     torch.testing.assert_close(first.weights, second.weights, rtol=0, atol=0)

@@ -1,7 +1,6 @@
 """Searches in real storages, with objectives that cost nothing."""
 
 import json
-import os
 import subprocess
 import sys
 import textwrap
@@ -10,13 +9,11 @@ from pathlib import Path
 import optuna
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.tracking import PrunedRunError
 from tropho.tuning import Search
-from tropho.tuning.study_storage import open_storage, storage_address
-from tropho.tuning.trial_log import TrialLines
+from tropho.tuning.storage import open_storage, storage_address
 
 ROOT = Path(__file__).resolve().parents[2]
 LR = {"train.lr": {"low": 1.0e-4, "high": 1.0e-2, "log": True}}
@@ -51,7 +48,7 @@ def tried(study: optuna.Study) -> list[dict]:
     return [trial.params for trial in study.get_trials(deepcopy=False)]
 
 
-def test_the_first_trial_is_the_settings_as_they_are(search):
+def test_run_tries_the_given_settings_first(search):
     seen = []
 
     def objective(settings, report):
@@ -63,7 +60,7 @@ def test_the_first_trial_is_the_settings_as_they_are(search):
     assert len(set(seen)) == 3
 
 
-def test_the_choice_is_the_best_trial(search):
+def test_choice_is_the_best_trial(search):
     study = search()
     values = []
 
@@ -83,13 +80,13 @@ def test_the_choice_is_the_best_trial(search):
     json.dumps(choice)
 
 
-def test_the_earliest_of_equals_is_chosen(search):
+def test_choice_is_the_earliest_of_equal_trials(search):
     study = search(trials=4)
     study.run(lambda settings, report: 0.5)
     assert study.choice["trial"] == 0
 
 
-def test_a_rerun_does_the_remainder_and_nothing_twice(search):
+def test_run_resumes_with_the_remaining_trials(search):
     search(storage=None, trials=3).run(by_lr)
     again = search(storage=None, trials=5)
     calls = []
@@ -100,7 +97,7 @@ def test_a_rerun_does_the_remainder_and_nothing_twice(search):
     assert len(set(parameters)) == 5
 
 
-def test_interrupted_and_resumed_tries_what_an_uninterrupted_search_tries(search):
+def test_run_tries_the_same_when_resumed(search):
     whole = search("whole", trials=7)
     whole.run(by_lr)
     for trials in (2, 5, 7):
@@ -112,7 +109,7 @@ def test_interrupted_and_resumed_tries_what_an_uninterrupted_search_tries(search
     assert tried(other.study)[1] != tried(whole.study)[1]
 
 
-def test_a_trial_that_fails_is_kept_with_its_reason(search):
+def test_run_keeps_a_failed_trial_with_its_reason(search):
     study = search(trials=4)
 
     def objective(settings, report):
@@ -127,7 +124,7 @@ def test_a_trial_that_fails_is_kept_with_its_reason(search):
     assert "undefined" in trials[2].user_attrs["reason"]
 
 
-def test_no_trial_at_its_end_is_an_error_with_the_reason(search):
+def test_run_without_a_complete_trial_raises_its_reason(search):
     def objective(settings, report):
         raise DataError("no images.")
 
@@ -135,7 +132,7 @@ def test_no_trial_at_its_end_is_an_error_with_the_reason(search):
         search(trials=2).run(objective)
 
 
-def test_what_is_not_the_trial_s_fault_ends_the_search_and_is_tried_again(search):
+def test_run_retries_a_trial_after_an_outage(search):
     first = search(trials=3)
 
     def offline(settings, report):
@@ -151,7 +148,7 @@ def test_what_is_not_the_trial_s_fault_ends_the_search_and_is_tried_again(search
     assert [trial.params for trial in trials[:3]] == [trials[0].params] * 3
 
 
-def test_an_interrupt_does_not_cost_a_trial(search):
+def test_run_retries_an_interrupted_trial(search):
     def interrupted(settings, report):
         raise KeyboardInterrupt
 
@@ -163,7 +160,7 @@ def test_an_interrupt_does_not_cost_a_trial(search):
 
 
 @pytest.mark.fault("a search is killed in the middle of a trial", "tries what an undisturbed search tries, each once")
-def test_a_search_killed_in_its_trials_ends_as_one_never_killed(search, tmp_path):
+def test_write_is_the_same_after_kills(search, tmp_path):
     """Trials 0 and 2 are cut off, the last of them twice; then table, choice and figures are the same."""
     whole, cuts = search(storage=None, name="whole", trials=6), {0: 1, 2: 2}
 
@@ -190,7 +187,7 @@ def test_a_search_killed_in_its_trials_ends_as_one_never_killed(search, tmp_path
         assert (tmp_path / "parts" / figure).read_bytes() == (tmp_path / "whole" / figure).read_bytes()
 
 
-def test_parameters_that_kill_every_time_are_given_up(search):
+def test_run_gives_up_parameters_that_always_crash(search):
     for _ in range(3):
         with pytest.raises(RuntimeError):
             search(trials=2).run(lambda settings, report: (_ for _ in ()).throw(RuntimeError("a crash")))
@@ -199,7 +196,7 @@ def test_parameters_that_kill_every_time_are_given_up(search):
     assert study.choice["trials"] == {"complete": 1, "pruned": 0, "failed": 1}
 
 
-def test_bad_trials_are_pruned_after_their_second_epoch(search):
+def test_reporter_prunes_after_the_second_epoch(search):
     steps = {}
 
     def objective(settings, report):
@@ -215,7 +212,7 @@ def test_bad_trials_are_pruned_after_their_second_epoch(search):
     assert study.choice["trials"] == {"complete": 3, "pruned": 2, "failed": 0}
 
 
-def test_pruning_ends_a_tracked_run_as_planned(search):
+def test_reporter_raises_a_pruned_run_error(search):
     ends = []
 
     def objective(settings, report):
@@ -231,7 +228,7 @@ def test_pruning_ends_a_tracked_run_as_planned(search):
     assert ends == ["PRUNED"]
 
 
-def test_a_score_that_is_not_finite_fails_the_trial(search):
+def test_run_fails_a_trial_with_an_infinite_score(search):
     study = search(trials=2)
 
     def objective(settings, report):
@@ -242,7 +239,7 @@ def test_a_score_that_is_not_finite_fails_the_trial(search):
     assert study.choice["trials"] == {"complete": 1, "pruned": 0, "failed": 1}
 
 
-def test_combinations_that_the_settings_refuse_fail_alone(search):
+def test_run_converts_choices_that_are_lists(search):
     study = search(trials=4, space={"model.fpn_levels": {"choices": [[3, 4, 5], [2, 3, 4, 5]]}})
     seen = []
     params = study.run(lambda settings, report: seen.append(settings.model.fpn_levels) or len(seen))
@@ -279,13 +276,13 @@ def test_combinations_that_the_settings_refuse_fail_alone(search):
         ({"model.fpn_levels": {"choices": [[3, 5]]}}, r"model.fpn_levels.choices\[0\]: "),
     ],
 )
-def test_a_wrong_space_is_refused_before_anything_is_made(search, tmp_path, space, says):
+def test_search_refuses_a_wrong_space_first(search, tmp_path, space, says):
     with pytest.raises(UsageError, match=says):
         search(space=space)
     assert not list(tmp_path.iterdir())
 
 
-def test_ranges_follow_the_setting_s_type(search):
+def test_run_draws_values_of_the_setting_type(search):
     space = {
         "train.weight_decay": {"low": 0, "high": 1},
         "train.batch_size": {"low": 8, "high": 30, "step": 8},
@@ -299,7 +296,7 @@ def test_ranges_follow_the_setting_s_type(search):
     assert set(table["model.dropout"].round(9)) <= {0.0, 0.2, 0.4}
 
 
-def test_results_are_written(search, tmp_path):
+def test_write_saves_choice_table_and_figures(search, tmp_path):
     study = search(trials=8)
 
     def objective(settings, report):
@@ -321,7 +318,7 @@ def test_results_are_written(search, tmp_path):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_figures_of_a_single_trial(search, tmp_path):
+def test_write_saves_no_importance_of_one_trial(search, tmp_path):
     study = search(trials=1, space=LR)
     study.run(by_lr)
     study.write(tmp_path / "out", {"train": 40, "judge": 10})
@@ -333,7 +330,7 @@ def test_figures_of_a_single_trial(search, tmp_path):
     }
 
 
-def test_the_tracked_run_is_remembered(search):
+def test_run_id_is_kept_in_the_study(search):
     first = search(storage=None)
     assert first.run_id is None
     first.run_id = "abc"
@@ -341,21 +338,7 @@ def test_the_tracked_run_is_remembered(search):
     assert search(storage=None).run_id == "abc"
 
 
-def test_one_line_a_trial_on_a_terminal_only(search):
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        terminal = Console(file=nowhere, force_terminal=True, record=True, width=200)
-        pipe = Console(file=nowhere, force_terminal=False, record=True)
-        study = search(trials=2)
-        study.run(by_lr)
-        last = study.study.get_trials()[-1]
-        for console in (terminal, pipe):
-            TrialLines(2, console).done(study.study, last, {"train.lr": 0.00123456})
-        assert "trial 2/2  complete" in (text := terminal.export_text())
-        assert "train.lr=0.00123" in text
-        assert pipe.export_text() == ""
-
-
-def test_addresses(tmp_path):
+def test_storage_address(tmp_path):
     assert storage_address(None, tmp_path) == f"sqlite:///{tmp_path}/optuna.db"
     assert storage_address("sqlite:///a/b.db", tmp_path) == f"sqlite:///{tmp_path}/a/b.db"
     assert storage_address("journal:a.log", tmp_path) == f"journal:{tmp_path}/a.log"
@@ -363,7 +346,7 @@ def test_addresses(tmp_path):
     assert storage_address("postgresql://u:p@h/d", tmp_path) == "postgresql://u:p@h/d"
 
 
-def test_storages_that_can_t_be_opened(tmp_path):
+def test_open_storage_raises_without_the_password(tmp_path):
     with pytest.raises(UsageError, match="can't be used"):
         open_storage("nonsense")
     (tmp_path / "x.db").write_text("no database" * 100)
@@ -413,7 +396,7 @@ def attempts(tmp_path):
     return [json.loads(line) for line in (tmp_path / "out").read_text().splitlines()]
 
 
-def test_a_killed_trial_is_marked_failed_and_its_parameters_tried_again(search, tmp_path):
+def test_run_retries_a_killed_trial(search, tmp_path):
     killed = worker(tmp_path, tune_keys(trials=4), kill_at=2)
     killed.communicate()
     assert killed.returncode == -9
@@ -429,7 +412,7 @@ def test_a_killed_trial_is_marked_failed_and_its_parameters_tried_again(search, 
     assert table["reason"].isna().all()
 
 
-def test_two_processes_share_a_journal(search, tmp_path):
+def test_run_in_two_processes_shares_a_journal(search, tmp_path):
     tune = tune_keys(trials=8, storage="journal:shared/study.log")
     workers = [worker(tmp_path, tune) for _ in range(2)]
     for each in workers:

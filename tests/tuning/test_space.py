@@ -1,15 +1,15 @@
-"""What a search turns: ranges and choices just at their limits, and the knob's value nearest to a setting."""
+"""Ranges and choices at their limits, and the value nearest to a setting."""
 
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from tropho.errors import UsageError
-from tropho.tuning.search_space import SearchParam, parse_space
+from tropho.tuning.space import SearchParam, parse_space
 
 
 @pytest.fixture
-def knob(settings):
-    """The knob of one setting in a space."""
+def param(settings):
+    """Parses a space of one setting."""
 
     def made(key: str, **spec) -> SearchParam:
         (found,) = parse_space(settings("cells_demo", **{"tune.space": {key: spec}}))
@@ -42,45 +42,45 @@ def knob(settings):
         ({"low": 0.1, "high": 0.2, "hihg": 1}, "hihg is not a known key; did you mean 'high'"),
     ],
 )
-def test_what_is_not_well_formed_is_refused(knob, spec, says):
+def test_parse_space_refuses_malformed_entries(param, spec, says):
     with pytest.raises(UsageError, match=says):
-        knob("model.dropout" if spec.get("low") != 0.0 else "train.weight_decay", **spec)
+        param("model.dropout" if spec.get("low") != 0.0 else "train.weight_decay", **spec)
 
 
-def test_whole_numbers_make_whole_steps(knob):
-    assert knob("train.batch_size", low=9, high=30, step=8).distribution == IntDistribution(9, 25, step=8)
-    assert knob("train.batch_size", low=8, high=24, step=8).distribution == IntDistribution(8, 24, step=8)
-    assert knob("train.batch_size", low=8, high=30).distribution == IntDistribution(8, 30)
-    assert knob("train.batch_size", low=8, high=32, log=True).distribution == IntDistribution(8, 32, log=True)
-    assert knob("train.weight_decay", low=0, high=1).distribution == FloatDistribution(0, 1)
+def test_parse_space_of_whole_numbers(param):
+    assert param("train.batch_size", low=9, high=30, step=8).distribution == IntDistribution(9, 25, step=8)
+    assert param("train.batch_size", low=8, high=24, step=8).distribution == IntDistribution(8, 24, step=8)
+    assert param("train.batch_size", low=8, high=30).distribution == IntDistribution(8, 30)
+    assert param("train.batch_size", low=8, high=32, log=True).distribution == IntDistribution(8, 32, log=True)
+    assert param("train.weight_decay", low=0, high=1).distribution == FloatDistribution(0, 1)
 
 
-def test_real_numbers_end_at_the_last_step(knob):
-    whole, cut = (knob("model.dropout", low=0.0, high=high, step=0.1).distribution for high in (0.3, 0.35))
+def test_parse_space_ends_at_the_last_step(param):
+    whole, cut = (param("model.dropout", low=0.0, high=high, step=0.1).distribution for high in (0.3, 0.35))
     assert whole.high == pytest.approx(0.3)
     assert cut.high == pytest.approx(0.3)
-    assert knob("model.dropout", low=0.125, high=0.5, step=0.25).distribution.high == 0.375
-    assert knob("train.lr", low=0.001, high=0.1, log=True).distribution == FloatDistribution(0.001, 0.1, log=True)
+    assert param("model.dropout", low=0.125, high=0.5, step=0.25).distribution.high == 0.375
+    assert param("train.lr", low=0.001, high=0.1, log=True).distribution == FloatDistribution(0.001, 0.1, log=True)
 
 
 @pytest.mark.parametrize(("value", "nearest"), [(21, 25), (20, 17), (9, 9), (1, 9), (99, 25), (17.0, 17), (True, None)])
-def test_the_nearest_whole_step(knob, value, nearest):
-    found = knob("train.batch_size", low=9, high=30, step=8).nearest(value)
+def test_nearest_whole_number(param, value, nearest):
+    found = param("train.batch_size", low=9, high=30, step=8).nearest(value)
     assert found == nearest
     assert not isinstance(found, float)
 
 
 @pytest.mark.parametrize(("value", "nearest"), [(0.2, 0.2), (0.7, 0.5), (0, 0.1), ("x", None), (None, None)])
-def test_the_nearest_real_number(knob, value, nearest):
-    assert knob("model.dropout", low=0.1, high=0.5).nearest(value) == nearest
+def test_nearest_real_number(param, value, nearest):
+    assert param("model.dropout", low=0.1, high=0.5).nearest(value) == nearest
 
 
-def test_choices_are_stored_as_plain_values(knob):
-    lists = knob("model.fpn_levels", choices=[[3, 4, 5], [2, 3, 4, 5]])
+def test_choices_are_stored_as_plain_values(param):
+    lists = param("model.fpn_levels", choices=[[3, 4, 5], [2, 3, 4, 5]])
     assert list(lists.choices) == ["[3, 4, 5]", "[2, 3, 4, 5]"]
     assert lists.nearest([2, 3, 4, 5]) == "[2, 3, 4, 5]"
     assert lists.nearest([2]) is None
     assert lists.value("[3, 4, 5]") == [3, 4, 5]
-    assert knob("train.clip_grad_norm", choices=[None, 1.0]).nearest(1.0) == 1.0
-    assert knob("train.optimizer", choices=["sgd"]).value("sgd") == "sgd"
-    assert knob("model.dropout", low=0.1, high=0.5).value(0.3) == 0.3
+    assert param("train.clip_grad_norm", choices=[None, 1.0]).nearest(1.0) == 1.0
+    assert param("train.optimizer", choices=["sgd"]).value("sgd") == "sgd"
+    assert param("model.dropout", low=0.1, high=0.5).value(0.3) == 0.3

@@ -119,7 +119,8 @@ def _tracking(root: Path) -> Finding:
 
 def _pending_records(root: Path) -> Iterator[Finding]:
     """Record what MLflow has missed, if anything."""
-    from tropho.tracking.store import open_tracker, pending_folder
+    from tropho.tracking import open_tracker
+    from tropho.tracking.store import pending_folder
 
     def waiting() -> int:
         return len(list(pending_folder(root).glob("*.jsonl")))

@@ -25,7 +25,7 @@ from tropho.plots.galleries import label_issue_gallery
 from tropho.tables import LABEL_ISSUES, write_table
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker
-from tropho.training.trainer import make_accelerator
+from tropho.training.devices import make_accelerator
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:

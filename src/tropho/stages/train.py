@@ -32,10 +32,11 @@ from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker, tracked_parameters
-from tropho.tracking.run_ids import RunIds
+from tropho.tracking.runs import RunIds
 from tropho.training.checkpoint import Checkpoint
+from tropho.training.devices import make_accelerator, this_process
 from tropho.training.fingerprint import fitted_settings, training_fingerprint, tuned
-from tropho.training.trainer import fit, make_accelerator, this_process
+from tropho.training.loop import Trainer
 
 
 @dataclass(frozen=True)
@@ -192,35 +193,36 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             if is_main:
                 info(_epoch_line(name, row, settings.train.epochs))
 
-        fitted = fit(
+        trained = Trainer(
             task,
             data.cache,
             *data.train_val(fold),
             seed=settings.train.seed + fold,
             checkpoint=checkpoint,
             on_epoch=on_epoch,
-        )
-        progress = fitted.progress
+            name=name,
+        ).fit()
+        state = trained.state
         record = {
             "fold": fold,
             "run_id": tracked.id,
-            "score": without_nan(progress.best_score),
-            "best_epoch": progress.best_epoch,
-            "epochs": len(progress.history),
-            "seconds": progress.seconds,
+            "score": without_nan(state.best_score),
+            "best_epoch": state.best_epoch,
+            "epochs": len(state.history),
+            "seconds": state.seconds,
         }
         if is_main:
-            weights = save({name: value.contiguous() for name, value in fitted.weights.items()})
-            write_fold(folder, weights, pd.DataFrame(progress.history).astype({"epoch": int}))
+            weights = save({name: value.contiguous() for name, value in trained.weights.items()})
+            write_fold(folder, weights, pd.DataFrame(state.history).astype({"epoch": int}))
             tracked.log_artifact(folder / HISTORY)
-        tracked.log_metrics({"best_score": progress.best_score})
+        tracked.log_metrics({"best_score": state.best_score})
     if is_main:  # once the tracked run is whole, so that a kill before leaves both to be finished
         record = publish_fold(folder, record)
         checkpoint.remove()
-    if math.isnan(progress.best_score):
+    if math.isnan(state.best_score):
         info(
             f"{name}  its {task.primary_metric} is undefined, since its validation images show nothing to find; the "
-            f"last epoch, {progress.best_epoch}, is kept, and means over folds leave this fold out"
+            f"last epoch, {state.best_epoch}, is kept, and means over folds leave this fold out"
         )
     return record
 

@@ -16,8 +16,8 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     choice: dict[str, Any] = {}
     with atomic_folder(paths.search) as folder:
         if settings.tune.trials:
-            from tropho.tuning.objective import search  # loads torch and Optuna
+            from tropho.tuning.search import tune  # loads torch and Optuna
 
-            choice = search(settings, paths, folder)
+            choice = tune(settings, paths, folder)
     write_text(paths.choice, yaml.safe_dump(choice, sort_keys=True))
     return choice

@@ -1,10 +1,9 @@
-"""What is recorded of a run, and where: MLflow, or nothing at all behind the same face."""
+"""Tracking of runs with MLflow, or of none at all."""
 
-from tropho.tracking.best_runs import best_runs
-from tropho.tracking.mlflow_names import flatten, tracked_parameters
-from tropho.tracking.provenance import code_version
-from tropho.tracking.store import open_tracker, tracking_uri
-from tropho.tracking.tracker import DummyRun, DummyTracker, PrunedRunError, Run, Tracker
+from tropho.tracking.provenance import code_version, flatten, tracked_parameters
+from tropho.tracking.runs import best_runs
+from tropho.tracking.store import tracking_uri
+from tropho.tracking.tracker import DummyRun, DummyTracker, PrunedRunError, Run, Tracker, open_tracker
 
 __all__ = [
     "DummyRun",

@@ -1,4 +1,4 @@
-"""What MLflow could not record, kept in a file of the repository until it can."""
+"""Records that MLflow could not take, kept in a file of the repository until it can."""
 
 import json
 import os
@@ -16,16 +16,14 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-FOLDER = ".mlflow_pending"
-
-Line = dict[str, Any]
-"""One thing to record: `do` (see `Recorder`), `run` (key of the run), and what it takes."""
+Record = dict[str, Any]
+"""Something to record: `do` and what it takes (see `Recorder.apply`), `run` (key of the run)."""
 
 
-class Pending:
-    """The lines that one process could not record: NAME.jsonl, and in the folder NAME the files that they name.
+class PendingRecords:
+    """Records of one process: lines of NAME.jsonl, and in the folder NAME copies of the files that they name.
 
-    The file is locked while the process needs it, so that no other process records it at the same time.
+    The file is locked while the process uses it, so that no other process records it too.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,11 +31,11 @@ class Pending:
         self._path: Path | None = None
         self._file: FileIO | None = None
         self.runs: set[str] = set()
-        """Keys of the runs that a line opens."""
+        """Keys of the runs that a record opens."""
 
     @classmethod
-    def left_by_others(cls, folder: Path) -> "Iterator[Pending]":
-        """Yield those that no process holds, oldest first, each locked until it is closed or removed."""
+    def left_by_others(cls, folder: Path) -> "Iterator[PendingRecords]":
+        """Yield those that no process has locked, oldest first, each locked until it is closed or removed."""
         for path in sorted(folder.glob("*.jsonl")):
             pending = cls(folder)
             try:
@@ -50,14 +48,14 @@ class Pending:
             finally:
                 pending.close()
 
-    def append(self, line: Line) -> None:
-        """Write a line, whole or not at all; raise OSError where the disk does not take it."""
-        if "path" in line:
-            # The folder of a model is large, and laid out for MLflow alone.
-            copy = _link_or_copy if line["do"] == "model" else shutil.copyfile
-            line = {**line, "path": self._keep(Path(line["path"]), copy)}
-        _, file = self._created()
-        rest = json.dumps(line).encode() + b"\n"
+    def append(self, record: Record) -> None:
+        """Write a record, completely or not at all; raises OSError on a full disk."""
+        if "path" in record:
+            # A model's folder is large and no stage changes it.
+            copy = _link_or_copy if record["do"] == "model" else shutil.copyfile
+            record = {**record, "path": self._copy(Path(record["path"]), copy)}
+        _, file = self._open()
+        rest = json.dumps(record).encode() + b"\n"
         end = file.seek(0, os.SEEK_END)
         try:
             while rest:
@@ -65,62 +63,61 @@ class Pending:
         except OSError:
             file.truncate(end)
             raise
-        if line["do"] == "open":
-            self.runs.add(line["run"])
+        if record["do"] == "open":
+            self.runs.add(record["run"])
 
-    def lines(self) -> list[Line]:
-        """Read all lines, with absolute paths; one that a killed process left half written is passed over."""
+    def read(self) -> list[Record]:
+        """Read all records, with absolute paths; a line that a killed process left incomplete is skipped."""
         if self._file is None:
             return []
         self._file.seek(0)
-        lines = []
-        for text in self._file.readall().splitlines():
+        records = []
+        for line in self._file.readall().splitlines():
             with suppress(ValueError):
-                line = json.loads(text)
-                lines.append(line | {"path": str(self._folder / line["path"])} if "path" in line else line)
-        return lines
+                record = json.loads(line)
+                records.append(record | {"path": str(self._folder / record["path"])} if "path" in record else record)
+        return records
 
     def remove(self) -> None:
-        """Delete the files, and the lines last, since they are recorded again where a kill comes between the two."""
+        """Delete the copies, then the records, since a kill between the two repeats the records."""
         if self._path is not None:
             shutil.rmtree(self._path.with_suffix(""), ignore_errors=True)
             self._path.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Leave what is there to the next process."""
+        """Leave the records to the next process."""
         if self._file is not None:
             self._file.close()
         self._file = self._path = None
         self.runs = set()
 
-    def _created(self) -> tuple[Path, FileIO]:
+    def _open(self) -> tuple[Path, FileIO]:
         if self._path is None or self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             name = f"{time.time_ns()}-{uuid.uuid4().hex[:8]}"
             new = self._folder / f".{name}"
             self._file = FileIO(new, "x+")
             _lock(self._file)
-            self._path = new.rename(self._folder / f"{name}.jsonl")  # others see it only when it is locked
+            self._path = new.rename(self._folder / f"{name}.jsonl")  # visible to others only when it is locked
         return self._path, self._file
 
-    def _keep(self, path: Path, copy: Callable[[Any, Any], object]) -> str:
-        """Keep a file or folder as it is now, even if the original changes; returns its place below the folder."""
-        kept = self._created()[0].with_suffix("") / uuid.uuid4().hex[:8] / path.name
-        kept.parent.mkdir(parents=True)
+    def _copy(self, path: Path, copy: Callable[[Any, Any], object]) -> str:
+        """Copy a file or folder as it is now; returns the copy's path below the folder."""
+        target = self._open()[0].with_suffix("") / uuid.uuid4().hex[:8] / path.name
+        target.parent.mkdir(parents=True)
         try:
             if path.is_dir():
-                shutil.copytree(path, kept, copy_function=copy)
+                shutil.copytree(path, target, copy_function=copy)
             else:
-                copy(path, kept)
+                copy(path, target)
         except OSError:
-            shutil.rmtree(kept.parent, ignore_errors=True)
+            shutil.rmtree(target.parent, ignore_errors=True)
             raise
-        return str(kept.relative_to(self._folder))
+        return str(target.relative_to(self._folder))
 
 
 def _link_or_copy(source: str | Path, target: str | Path) -> None:
-    """Give a file a second name, which costs no space."""
     try:
         os.link(os.path.realpath(source), target)
     except OSError:  # another file system, or one without links
@@ -128,7 +125,7 @@ def _link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def _lock(file: FileIO) -> bool:
-    """Lock a file until it is closed or the process ends; False where another process holds it."""
+    """Lock a file until it is closed or the process ends; False if another process has locked it."""
     with suppress(OSError):  # a file system without locks
         try:
             if fcntl is not None:

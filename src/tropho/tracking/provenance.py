@@ -1,23 +1,25 @@
-"""Tags that tie a run to the code and the data it came from."""
+"""What ties a run to its code, data and settings."""
 
 import contextlib
 import getpass
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import fingerprint, read_yaml, reading, sha256_of
 
 REWRITTEN = (":(exclude)dvc.lock", ":(exclude)submissions/*.ledger.csv")
+"""Tracked files that `dvc repro` rewrites while it runs."""
 
 
 def code_version(root: Path) -> dict[str, str]:
-    """git_commit, git_dirty (`true` or `false`) and dvc_lock (its SHA-256) of the repository at `root`.
+    """Get git_commit, git_dirty (`true` or `false`) and dvc_lock (its SHA-256) of the repository at `root`.
 
-    What can't be known (no git, no commit yet, no dvc.lock) is left out. Only tracked files can make it
-    dirty, and neither `dvc.lock` nor ledgers, which `dvc repro` rewrites while it runs.
+    What is unknown (no git, no commit, no dvc.lock) is left out. Untracked and rewritten files don't make it dirty.
     """
     version: dict[str, str] = {}
     commit = _git(root, "rev-parse", "HEAD")
@@ -30,19 +32,30 @@ def code_version(root: Path) -> dict[str, str]:
     return version
 
 
-def stages_lock(root: Path, task: str, stages: tuple[str, ...]) -> str | None:
-    """Sixteen hex digits that stand for dvc.lock's entries of some stages of a task: settings, data, code, outputs.
+def provenance(root: Path) -> dict[str, str]:
+    """Get the tags of a new run: `code_version`, and MLflow's own for source, version and user."""
+    version = code_version(root)
+    tags = {**version, "mlflow.source.name": "tropho", "mlflow.source.type": "LOCAL"}
+    if "git_commit" in version:
+        tags["mlflow.source.git.commit"] = version["git_commit"]
+    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
 
-    DVC writes a stage's entry when the stage has ended, so a stage can know those of the stages before it. The
-    same function finds the entries again in any later dvc.lock. None without entries.
+
+def stages_lock(root: Path, task: str, stages: tuple[str, ...]) -> str | None:
+    """Hash dvc.lock's entries of some stages of a task: settings, data, code, outputs.
+
+    Returns:
+        16 hex digits; None if there is no entry. DVC writes an entry when the stage has ended.
     """
     entries = read_lock(root)
-    found = {stage: entries[f"{stage}@{task}"] for stage in stages if f"{stage}@{task}" in entries}
-    return fingerprint(found) if found else None
+    locked = {stage: entries[f"{stage}@{task}"] for stage in stages if f"{stage}@{task}" in entries}
+    return fingerprint(locked) if locked else None
 
 
 def read_lock(root: Path) -> dict[str, Any]:
-    """Read the stages that dvc.lock has entries of; raise DataError where it is damaged, as by a merge conflict."""
+    """Read the stages of dvc.lock; DataError if it is damaged, as by a merge conflict."""
     lock = root / "dvc.lock"
     if not lock.is_file():
         return {}
@@ -56,15 +69,22 @@ def read_lock(root: Path) -> dict[str, Any]:
     return dict(stages)
 
 
-def provenance(root: Path) -> dict[str, str]:
-    """`code_version`, and MLflow's own tags for the columns of its lists: source, version, user."""
-    version = code_version(root)
-    tags = {**version, "mlflow.source.name": "tropho", "mlflow.source.type": "LOCAL"}
-    if "git_commit" in version:
-        tags["mlflow.source.git.commit"] = version["git_commit"]
-    with contextlib.suppress(KeyError, OSError):  # a container's user may have no name
-        tags["mlflow.user"] = getpass.getuser()
-    return tags
+def tracked_parameters(settings: TaskConfig) -> dict[str, Any]:
+    """List the settings that shape a model, by dotted key."""
+    sections = {"split", "augment", "model", "train"}
+    return flatten(settings.model_dump(include=sections, exclude={"train": {"ensemble"}}))
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested sections to dotted keys: {"train": {"lr": 1}} -> {"train.lr": 1}; empty sections stay."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{dotted}."))
+        else:
+            flat[dotted] = value
+    return flat
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Registered models: weights, settings and code in one folder that `mlflow models predict` can run."""
+"""Registered models: weights, settings and code in a folder that `mlflow models predict` can run."""
 
 import importlib.metadata
 import re
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
     from mlflow.tracking import MlflowClient
 
-SCRIPT = Path(__file__).parent.parent / "inference" / "mlflow_model.py"
-
-
+PACKAGE = Path(tropho.__file__).parent
+SCRIPT = PACKAGE / "inference" / "mlflow_model.py"
 CONTENT = "content"
-"""Tag of a version: the hash of what it holds."""
+"""Tag of a version: the hash of its content."""
 
 
 def register(
@@ -32,34 +31,34 @@ def register(
 
     Args:
         client: of the store.
-        of_run: ids of the experiment and the run that the model is of.
-        folder: see `Run.log_model`.
+        of_run: ids of the model's experiment and run.
+        folder: as of `Run.log_model`.
         name: of the registered model.
         alias: moves to the version; None moves none.
-        content: hash of the folder; None is always new.
+        content: hash of the folder; None always makes a new version.
 
     Returns:
         The version's number.
     """
-    version = _version_of(client, name, content) or _new_version(client, of_run, folder, name, content)
+    version = _find_version(client, name, content) or _new_version(client, of_run, folder, name, content)
     if alias is not None:
         client.set_registered_model_alias(name, alias, version)
     return version
 
 
-def _version_of(client: "MlflowClient", name: str, content: str | None) -> str | None:
-    """Find the newest version with this content; None where there is none."""
-    found = client.search_model_versions(f"name = '{name}'") if content else []
-    numbers = [int(each.version) for each in found if each.tags.get(CONTENT) == content and each.status == "READY"]
+def _find_version(client: "MlflowClient", name: str, content: str | None) -> str | None:
+    """Find the newest version with this content."""
+    versions = client.search_model_versions(f"name = '{name}'") if content else []
+    numbers = [int(each.version) for each in versions if each.tags.get(CONTENT) == content and each.status == "READY"]
     return str(max(numbers)) if numbers else None
 
 
-def _begun(client: "MlflowClient", of_run: tuple[str, str], content: str | None) -> "LoggedModel | None":
-    """Find the model of this content that a killed process began to store; None where there is none."""
+def _find_model(client: "MlflowClient", of_run: tuple[str, str], content: str | None) -> "LoggedModel | None":
+    """Find the model with this content that a killed process began to store."""
     experiment_id, run_id = of_run
-    of_this = f"source_run_id = '{run_id}' and tags.{CONTENT} = '{content}'"
-    found = client.search_logged_models([experiment_id], of_this) if content else []
-    return next(iter(found), None)
+    query = f"source_run_id = '{run_id}' and tags.{CONTENT} = '{content}'"
+    models = client.search_logged_models([experiment_id], query) if content else []
+    return next(iter(models), None)
 
 
 def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, name: str, content: str | None) -> str:
@@ -67,7 +66,7 @@ def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, 
 
     experiment_id, run_id = of_run
     tags = {CONTENT: content} if content else {}
-    model = _begun(client, of_run, content) or client.create_logged_model(experiment_id, name, run_id, tags)
+    model = _find_model(client, of_run, content) or client.create_logged_model(experiment_id, name, run_id, tags)
     try:
         with temporary_folder(folder.parent / "served") as temporary:
             saved = temporary / "model"
@@ -82,13 +81,13 @@ def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, 
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    # The plain location: MLflow would look up a `models:/` address in its global store, not in the client's.
+    # MLflow looks up a `models:/` address in its global store, not in the client's.
     version = client.create_model_version(name, model.artifact_location, run_id, tags, model_id=model.model_id)
     return str(version.version)
 
 
 def save(folder: Path, to: Path) -> None:
-    """Write an MLflow model to the new folder `to`: the files of `folder`, this package and its pins."""
+    """Write an MLflow model to the new folder `to`: the files of `folder`, this package and its requirements."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
@@ -99,14 +98,14 @@ def save(folder: Path, to: Path) -> None:
             to,
             python_model=str(SCRIPT),
             artifacts={"model": str(folder)},
-            code_paths=[str(Path(tropho.__file__).parent)],
+            code_paths=[str(PACKAGE)],
             pip_requirements=requirements(),
             signature=ModelSignature(inputs=Schema([ColSpec("string", "image")])),
         )
 
 
 def requirements() -> list[str]:
-    """What this package needs at run time, at the versions that are installed: ["torch==2.14.1", ...]."""
+    """List this package's requirements at their installed versions: ["torch==2.14.1", ...]."""
     lines = importlib.metadata.requires("tropho") or []
     names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
     return [f"{name}=={importlib.metadata.version(name)}" for name in names]

@@ -1,22 +1,22 @@
-"""Where runs are kept, and how MLflow is started without noise or long waits."""
+"""The MLflow store: its address, its client and the set-up of its sqlite database."""
 
+import contextlib
 import logging
 import os
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tropho.files import temporary_folder
 from tropho.paths import home_of
-from tropho.tracking.pending_records import FOLDER
-from tropho.tracking.tracker import DummyTracker, Tracker
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-SWITCH = "TROPHO_TRACKING"
 SQLITE = "sqlite:///"
-
+PENDING = ".mlflow_pending"
 _ENVIRONMENT = {
-    # MLflow's own values make a dead server cost many minutes.
+    # By MLflow's defaults a dead server costs many minutes.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -25,49 +25,73 @@ _ENVIRONMENT = {
 }
 
 
-def open_tracker(root: Path) -> Tracker:
-    """The tracker of the repository at `root`; the null tracker where TROPHO_TRACKING is `off`.
-
-    Of several processes that train together (torchrun, `accelerate launch`) the first alone keeps records.
-    Nothing is imported, created or connected to before the first run is opened.
-    """
-    switched_off = os.environ.get(SWITCH, "").strip().lower() in {"off", "0", "false", "no"}
-    if switched_off or os.environ.get("RANK", "0") != "0":
-        return DummyTracker()
-    from tropho.tracking.mlflow_run import MlflowTracker
-
-    return MlflowTracker(root)
-
-
 def tracking_uri(root: Path) -> str:
-    """MLFLOW_TRACKING_URI if set, else the sqlite file mlflow.db of the repository."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_of(root) / 'mlflow.db'}"
+    """Get MLFLOW_TRACKING_URI, or the address of the repository's mlflow.db if it is not set."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{home_of(root) / 'mlflow.db'}"
 
 
 def pending_folder(root: Path) -> Path:
-    """Folder of what MLflow could not record yet; see `pending.Pending`."""
-    return home_of(root) / FOLDER
+    """Get the folder of `PendingRecords`."""
+    return home_of(root) / PENDING
 
 
 def artifact_location(root: Path, uri: str) -> str | None:
-    """Where a new experiment keeps files: beside the sqlite store, else where the server decides (None)."""
+    """Get the artifact folder of new experiments: beside the sqlite store, else the server's choice (None)."""
     return (home_of(root) / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
 
 
 def connect(uri: str) -> "MlflowClient":
-    """A client of the store at `uri`; a new sqlite store is set up, which takes some 3 seconds once."""
+    """Open a client of a store; a new sqlite store is set up first, which takes about 3 seconds."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow.store.db import utils
     from mlflow.tracking import MlflowClient
 
-    # Ten attempts, each with twice the wait, keep a caller of a dead database for 100 seconds.
-    utils.MAX_RETRY_COUNT = 3
+    utils.MAX_RETRY_COUNT = 3  # the default, 10 with doubled waits, takes 100 seconds
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # a CircuitBreaker tells of failures, once
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the circuit breaker reports failures
     if uri.startswith(SQLITE):
-        from tropho.tracking.sqlite_setup import ensure_database
-
         ensure_database(Path(uri.removeprefix(SQLITE)))
     return MlflowClient(uri)
+
+
+def ensure_database(path: Path) -> None:
+    """Set up MLflow's tables beside `path` and rename the database when it is complete.
+
+    A database whose set-up was killed is replaced if it has no runs.
+    """
+    if path.exists() and not _is_incomplete(path):
+        return
+    with temporary_folder(path) as folder:
+        new = folder / path.name
+        _create_database(new)
+        if path.exists() and _is_incomplete(path):
+            path.unlink()
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(new, path)
+
+
+def _create_database(path: Path) -> None:
+    """Create the tables and the default experiment, as MLflow does when a store is first opened."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(f"{SQLITE}{path}", (path.parent / "artifacts").as_uri()).engine.dispose()
+
+
+def _is_incomplete(path: Path) -> bool:
+    """Tell whether a database lacks some of MLflow's tables and has no runs."""
+    from mlflow.store.db.utils import _get_latest_schema_revision
+
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "runs" in tables and database.execute("SELECT COUNT(*) FROM runs").fetchone()[0]:
+                return False
+            if "alembic_version" not in tables or "experiments" not in tables:
+                return True
+            revisions = {revision for (revision,) in database.execute("SELECT version_num FROM alembic_version")}
+            n_experiments = database.execute("SELECT COUNT(*) FROM experiments").fetchone()[0]
+            return n_experiments == 0 or revisions != {_get_latest_schema_revision()}
+    except sqlite3.DatabaseError:  # another kind of file, or one that a process is writing
+        return False

@@ -1,60 +1,65 @@
-"""What a stage may say to a tracker, and the tracker that keeps nothing."""
+"""A tracker and its runs as stages use them; these record nothing."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+SWITCH = "TROPHO_TRACKING"
 
 
 class PrunedRunError(Exception):
-    """Base of errors that end a run's block as planned: the run is FINISHED, with the tag `outcome`."""
+    """Base of errors that end a run as planned: FINISHED, with the tag `outcome`."""
 
     outcome: str
 
 
-class Run(Protocol):
-    """One tracked run. No method raises because of the tracking server."""
+class Run:
+    """A tracked run. No method raises because of the tracking server."""
 
     @property
     def id(self) -> str | None:
-        """What re-opens the run later: MLflow's id, or a key while MLflow can't be reached; None without tracking."""
+        """Id that reopens the run: MLflow's, or a key while MLflow can't be reached; None without tracking."""
+        return None
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Keep settings under flat dotted names; one that the run has already stays as it was."""
+        """Record settings by flat dotted name; those that the run has already stay as they are."""
 
     def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
-        """Keep numbers, all in one call; undefined ones (None, NaN) are left out. `step` is the epoch, from 1.
+        """Record numbers but None, NaN and infinity; `step` is the epoch, from 1.
 
-        What a re-opened run has of that epoch or a later one, or without an epoch and equal, is not kept twice.
+        A reopened run records no epoch again that it has, and no equal number without an epoch.
         """
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Keep a file, or everything in a folder, below `folder` of the run's artifacts."""
+        """Record a file, or all files of a folder, below `folder` of the run's artifacts."""
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Set or replace tags; None values are left out."""
+        """Set or replace tags but those of value None."""
 
     def child(
         self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
-    ) -> "AbstractContextManager[Run]":
-        """Open a run nested under this one, as `Tracker.run` does."""
+    ) -> AbstractContextManager["Run"]:
+        """Open a run nested under this one, as `Tracker.run`."""
+        return nullcontext(DummyRun())
 
     def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
-        """Register a folder that `load_ensemble` reads as a version of the model `name`.
+        """Register a folder that `load_ensemble` reads as a version of a model.
 
         Args:
             folder: holds ensemble.json and the models that it names.
-            name: of the registered model; the task's name.
-            alias: such as `champion`; moves to the version.
-            content: a hash; a version that has it is taken, instead of a new one.
+            name: of the registered model; the task's.
+            alias: moves to the version; such as `champion`.
+            content: a hash; a version that has it is used instead of a new one.
         """
 
 
-class Tracker(Protocol):
+class Tracker:
     """Opens runs."""
 
     def record_pending(self) -> None:
-        """Record what earlier runs could not, if the server can be reached."""
+        """Record what earlier runs could not, if MLflow can be reached."""
 
     def run(
         self,
@@ -66,58 +71,34 @@ class Tracker(Protocol):
     ) -> AbstractContextManager[Run]:
         """Open a run for a `with` block; it ends FINISHED, FAILED on an error or KILLED on an interrupt.
 
-        Runs nested under a re-opened one that a killed process left RUNNING are marked as KILLED.
+        Reopening a run marks nested runs that a killed process left RUNNING as KILLED.
 
         Args:
             name: shown in lists.
             experiment: the task's name.
-            parent: id of the run that this one is nested under; one of the same name under it is gone on with.
-            run_id: of a run to go on with, whatever its state; a new run if it is gone. One that had
-                FINISHED before is FINISHED again after the block, even if the block fails.
+            parent: id of the run to nest under; its child of the same name is reopened.
+            run_id: of the run to reopen; a new one if it is gone. A run that was FINISHED ends so again.
             tags: set at once.
         """
+        return nullcontext(DummyRun())
 
 
-class DummyRun:
-    """Keeps nothing."""
-
-    id: str | None = None
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
-        """Do nothing."""
-
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Do nothing."""
-
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    @contextmanager
-    def child(self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None) -> Iterator[Run]:
-        """Yield a run that keeps nothing."""
-        yield DummyRun()
-
-    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
-        """Do nothing."""
+class DummyRun(Run):
+    """Run that records nothing."""
 
 
-class DummyTracker:
-    """Opens runs that keep nothing, so that callers need not ask whether tracking is on."""
+class DummyTracker(Tracker):
+    """Tracker that records nothing."""
 
-    def record_pending(self) -> None:
-        """Do nothing."""
 
-    @contextmanager
-    def run(
-        self,
-        name: str,
-        experiment: str,
-        parent: str | None = None,
-        run_id: str | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> Iterator[Run]:
-        """Yield a run that keeps nothing."""
-        yield DummyRun()
+def open_tracker(root: Path) -> Tracker:
+    """Open the tracker of the repository at `root`; a dummy if TROPHO_TRACKING is `off`.
+
+    Of several processes that train together only the first records. MLflow is loaded by the first run.
+    """
+    is_off = os.environ.get(SWITCH, "").strip().lower() in {"off", "0", "false", "no"}
+    if is_off or os.environ.get("RANK", "0") != "0":
+        return DummyTracker()
+    from tropho.tracking.mlflow_run import MlflowTracker
+
+    return MlflowTracker(root)

@@ -1,1 +1,1 @@
-"""The training loop and its parts: optimizers, schedules, weight averages, checkpoints, the search."""
+"""Training: the loop, optimizers, data loading, checkpoints and the fingerprint of a fold."""

@@ -1,8 +1,8 @@
-"""The state of a training in progress, on disk, so that a killed run goes on where it was.
+"""State of a fold's training, and the files from which a killed training resumes.
 
-A fold's folder holds `state.pt` (everything the next epoch needs, then the SHA-256 of it) and `best-N.safetensors`.
-Both are written to a temporary name, flushed and renamed. `state.pt` names the best weights that it belongs to by epoch
-and SHA-256, so a kill between the two writes leaves a pair that fits, and damage is noticed.
+A fold's folder holds `state.pt` (all that the next epoch needs, then its SHA-256) and `best-N.safetensors`. Both are
+replaced atomically. `state.pt` names its best weights by epoch and SHA-256, so that a kill between the two writes
+leaves a matching pair.
 """
 
 import hashlib
@@ -19,13 +19,14 @@ from torch import Tensor
 from tropho.files import atomic_path, sha256_of
 from tropho.log import info
 
-State = dict[str, Tensor]
+Weights = dict[str, Tensor]
+DAMAGED = "{} is damaged; this training starts again from its first epoch."
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass
 class TrainState:
-    """How far a fold has come: one history row an epoch, and which epoch scored best."""
+    """Progress of a fold: one history row an epoch, and the epoch that scored best (0: none was validated)."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
@@ -35,11 +36,11 @@ class TrainState:
 
     @property
     def scores(self) -> list[float]:
-        """Validation scores so far, oldest first, without those that are undefined."""
+        """Validation scores so far, oldest first, without undefined ones."""
         return [row["score"] for row in self.history if not isnan(row.get("score", nan))]
 
     def find_best(self) -> int:
-        """Find the validated epoch with the highest score, the first of equals; the last where none is defined."""
+        """Find the validated epoch with the highest score, the first of equals; the last if none is defined."""
         rows = [row for row in self.history if "score" in row]
         defined = [row for row in rows if not isnan(row["score"])]
         best = min(defined, key=lambda row: (-row["score"], row["epoch"])) if defined else rows[-1]
@@ -47,7 +48,7 @@ class TrainState:
 
     @property
     def seconds(self) -> float:
-        """Time spent in epochs, over every run that took part."""
+        """Time spent in epochs, over every process that resumed the training."""
         return sum(row["seconds"] for row in self.history)
 
 
@@ -56,50 +57,50 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._state = folder / "state.pt"
+        self._path = folder / "state.pt"
 
-    def save(self, progress: TrainState, **parts: Any) -> None:
-        """Write `progress` and state dicts by name, then drop best weights that no state names any more."""
+    def save(self, state: TrainState, **parts: Any) -> None:
+        """Write the state and state dicts by name, then delete best weights that the state does not name."""
         buffer = io.BytesIO()
-        torch.save({"progress": vars(progress), **parts}, buffer)
+        torch.save({"train_state": vars(state), **parts}, buffer)
         content = buffer.getvalue()
-        with atomic_path(self._state) as temporary, temporary.open("wb") as file:
+        with atomic_path(self._path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.write(hashlib.sha256(content).digest())
         for path in self.folder.glob("best-*.safetensors"):
-            if path != self._best_path(progress.best_epoch):
+            if path != self._best_path(state.best_epoch):
                 path.unlink()
 
     def load(self) -> tuple[TrainState, dict[str, Any]] | None:
-        """Load the last saved progress and parts to the CPU; None where nothing was saved, or what was is damaged."""
-        if not self._state.exists():
+        """Load the last saved state and parts to the CPU; None if there is none or a file is damaged."""
+        if not self._path.exists():
             return None
-        content, digest = (data := self._state.read_bytes())[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
+        content, digest = (data := self._path.read_bytes())[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            info(f"{self._state} is damaged; this training starts again from its first epoch.")
+            info(DAMAGED.format(self._path))
             return None
         parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        progress = TrainState(**parts.pop("progress"))
-        best = self._best_path(progress.best_epoch)
-        if progress.best_epoch and not (best.exists() and sha256_of(best) == progress.best_sha256):
-            info(f"{best} is damaged; this training starts again from its first epoch.")
+        state = TrainState(**parts.pop("train_state"))
+        best = self._best_path(state.best_epoch)
+        if state.best_epoch and not (best.exists() and sha256_of(best) == state.best_sha256):
+            info(DAMAGED.format(best))
             return None
-        return progress, parts
+        return state, parts
 
-    def save_best(self, epoch: int, weights: State) -> str:
-        """Keep the weights of the best epoch so far; return the SHA-256 of their file."""
+    def save_best(self, epoch: int, weights: Weights) -> str:
+        """Write the best weights so far; return the SHA-256 of their file."""
         content = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
         with atomic_path(self._best_path(epoch)) as temporary:
             temporary.write_bytes(content)
         return hashlib.sha256(content).hexdigest()
 
-    def load_best(self, progress: TrainState) -> State:
-        """The weights of `progress.best_epoch`, on the CPU."""
-        return load_file(self._best_path(progress.best_epoch))
+    def load_best(self, state: TrainState) -> Weights:
+        """Load the weights of `state.best_epoch` to the CPU."""
+        return load_file(self._best_path(state.best_epoch))
 
     def remove(self) -> None:
-        """Remove what was saved, as the training is finished."""
-        for path in (self._state, *self.folder.glob("best-*.safetensors")):
+        """Delete the files of a finished training."""
+        for path in (self._path, *self.folder.glob("best-*.safetensors")):
             path.unlink(missing_ok=True)
 
     def _best_path(self, epoch: int) -> Path:

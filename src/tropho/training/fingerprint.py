@@ -1,4 +1,4 @@
-"""What training, tuning and evaluation read: the audited tables, the folds and the pack."""
+"""Settings of a training after tuning and fitting, and the hash of all that determines a fold's weights."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +13,8 @@ from tropho.paths import Paths
 from tropho.tasks import build_task
 
 CODE = Path(__file__).resolve().parent.parent
-PACKAGES = ("boxes", "images", "metrics", "models", "tasks", "training")
-OTHERS = (
+HASHED_PACKAGES = ("boxes", "images", "metrics", "models", "tasks", "training")
+NOT_HASHED = (
     "images/augment/preview.py",
     "images/draw.py",
     "images/file_types.py",
@@ -25,8 +25,8 @@ OTHERS = (
     "metrics/curves.py",
     "metrics/thresholds.py",
 )
-"""What is in those packages and changes no weight."""
-FILES = (
+"""Modules of those packages that change no weight."""
+HASHED_FILES = (
     "config/model_config.py",
     "data/task_data.py",
     "inference/predict.py",
@@ -40,22 +40,20 @@ NO_WEIGHT = (
     ("train", "num_workers"),
     ("train", "log_layer_stats"),
 )
-"""Settings that change no weight of a fold's model: what is shown and measured, how it is loaded, other models."""
+"""Settings that change no weight of a fold."""
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy")
 
 
 def tuned(settings: TaskConfig, paths: Paths) -> TaskConfig:
-    """The settings with what the search chose; as they are where no search was made."""
-    if not paths.choice.exists():
-        return settings
-    return with_overrides(settings, read_yaml(paths.choice))
+    """Apply the choice of the search, if one was made."""
+    return with_overrides(settings, read_yaml(paths.choice)) if paths.choice.exists() else settings
 
 
 def fitted_settings(settings: TaskConfig, data: TaskData) -> TaskConfig:
-    """The settings with what the network takes from all training images, whatever the fold, such as anchors.
+    """Fill in what the network takes from the training images of all folds, such as pyramid levels.
 
     Raises:
-        UsageError: the network can't be trained on these images; see `check_trainable`.
+        UsageError, DataError: as `check_trainable`.
     """
     check_trainable(settings, data)
     train = [image_id for ids in data.folds.values() for image_id in ids]
@@ -63,12 +61,17 @@ def fitted_settings(settings: TaskConfig, data: TaskData) -> TaskConfig:
 
 
 def check_trainable(settings: TaskConfig, data: TaskData) -> None:
-    """Raise UsageError if the model can't be trained on these images, DataError if a fold has none."""
+    """Check that the model can be trained on the images of every fold.
+
+    Raises:
+        DataError: a fold has no image to train on.
+        UsageError: the model can't be trained on these images.
+    """
     folds = sorted(data.folds)[: settings.train.n_folds]
-    count = min(len(data.fold_of) - len(data.folds[number]) for number in folds)
-    if not count:
+    n_images = min(len(data.fold_of) - len(data.folds[number]) for number in folds)
+    if not n_images:
         raise DataError("A fold leaves no image to train on; the split's summary says what became of the others.")
-    _check_batch_norm(settings, data, count)
+    _check_batch_norm(settings, data, n_images)
     regions, name = data.gt.regions["image_id"], settings.model.name
     train = regions[regions.isin(data.fold_of)]
     if len(train) and settings.kind == "detection" and name not in IGNORES_REGIONS:
@@ -78,39 +81,43 @@ def check_trainable(settings: TaskConfig, data: TaskData) -> None:
         )
 
 
-def _check_batch_norm(settings: TaskConfig, data: TaskData, count: int) -> None:
-    """Raise UsageError if batch norm would see one value a channel; a fold has `count` training images."""
+def _check_batch_norm(settings: TaskConfig, data: TaskData, n_images: int) -> None:
+    """Raise UsageError if batch norm would see one value a channel; the smallest fold trains on `n_images`."""
     side = settings.model.batch_norm_side
-    if side is None or min(settings.train.batch_size, count) > 1:
+    if side is None or min(settings.train.batch_size, n_images) > 1:
         return
-    what = "train.batch_size 1" if count > 1 else "A fold's one training image"
     if settings.kind == "classification":
         small = [""] if settings.augment.image_size <= side else []
     else:
-        least = settings.augment.zoom_range[0]
-        small = [each for each in data.fold_of if max(data.cache.size_of(each)) * least <= side]
+        zoom = settings.augment.zoom_range[0]
+        small = [image_id for image_id in data.fold_of if max(data.cache.size_of(image_id)) * zoom <= side]
     if small:
+        cause = "train.batch_size 1" if n_images > 1 else "A fold's one training image"
         where = f", for '{small[0]}' of {side} pixels or less," if small[0] else ""
         raise UsageError(
-            f"{what} leaves batch norm{where} one value a channel to average; {settings.model.batch_norm_remedy}."
+            f"{cause} leaves batch norm{where} one value a channel to average; {settings.model.batch_norm_remedy}."
         )
 
 
 def training_code() -> list[str]:
-    """The modules that a training runs through, below the package's folder."""
-    files = [each.relative_to(CODE) for package in PACKAGES for each in (CODE / package).rglob("*.py")]
-    kept = [each for each in files if not any(each.is_relative_to(other) for other in OTHERS)]
-    return sorted([each.as_posix() for each in kept] + list(FILES))
+    """List the modules whose code determines the weights, as paths below the package's folder."""
+    files = [path.relative_to(CODE) for package in HASHED_PACKAGES for path in (CODE / package).rglob("*.py")]
+    hashed = [path for path in files if not any(path.is_relative_to(other) for other in NOT_HASHED)]
+    return sorted([path.as_posix() for path in hashed] + list(HASHED_FILES))
 
 
 def code_hash() -> str:
-    """Changes with the code that a training runs through, the libraries' versions included."""
+    """Hash `training_code` and the versions of the libraries; returns 16 hex digits."""
     code = [(file, sha256_of(CODE / file)) for file in training_code()]
     return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 
 def training_fingerprint(settings: TaskConfig, data: TaskData) -> str:
-    """Changes with anything that a fold's model depends on, beside its number: settings, data, code."""
+    """Hash what determines a fold's weights, except its number.
+
+    Returns:
+        16 hex digits of kind, negative class, classes, augment, model, train, data hash and code hash.
+    """
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
     for section, key in NO_WEIGHT:
         del parts[section][key]

@@ -1,4 +1,4 @@
-"""Gradients and activations layer by layer, so that vanishing and exploding ones can be seen."""
+"""Statistics of gradients and activations by layer, which show vanishing and exploding gradients."""
 
 from collections import defaultdict
 from typing import Any
@@ -8,21 +8,23 @@ from torch import Tensor, nn
 
 from tropho.tables import GRADIENT, IDLE, MEAN, STD
 
-STEPS = 8
+N_STEPS = 8
 """Steps at the start of each epoch that are measured."""
-
-FLAT = 0.05
-"""An activation is idle where its slope is below this share of its greatest."""
+DEAD_SLOPE = 0.05
+"""An output is dead where the activation's slope is below this share of its maximum."""
+SELU_SCALE = 1.0507009873554805
+SELU_MAX_SLOPE = SELU_SCALE * 1.6732632423543772
+ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.SELU, nn.Sigmoid, nn.Tanh)
 
 
 class LayerStats:
-    """Measures the first steps of an epoch.
+    """Measures the first steps of an epoch by hooks on the layers.
 
-    For each linear or convolution layer: the norm of its weight's gradient, and mean and deviation of its outputs; for
-    each activation the share of outputs at which it lets (nearly) no gradient through.
+    For a linear or convolution layer: the norm of its weight's gradient, mean and standard deviation of its outputs.
+    For an activation: the fraction of dead outputs.
 
     Args:
-        model: hooks are put on its layers while an epoch is measured, and taken off again.
+        model: has the hooks while an epoch is measured.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -31,37 +33,37 @@ class LayerStats:
             for name, layer in model.named_modules()
             if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.requires_grad
         }
-        self._activations = {name: layer for name, layer in model.named_modules() if isinstance(layer, SLOPES)}
+        self._activations = {name: layer for name, layer in model.named_modules() if isinstance(layer, ACTIVATIONS)}
         self._hooks: list[Any] = []
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = defaultdict(int)
-        self._steps = 0
+        self._n_steps = 0
 
     def start(self) -> None:
         """Begin an epoch."""
-        self._sums, self._counts, self._steps = {}, defaultdict(int), 0
+        self._sums, self._counts, self._n_steps = {}, defaultdict(int), 0
         for name, layer in self._weighted.items():
             self._hooks.append(layer.register_forward_hook(self._output_hook(name)))
         for name, activation in self._activations.items():
-            self._hooks.append(activation.register_forward_hook(self._idle_hook(name)))
+            self._hooks.append(activation.register_forward_hook(self._dead_hook(name)))
 
     def after_backward(self, scale: float) -> None:
-        """Note the gradients of a step; `scale` undoes what clipping did to them."""
-        if self._steps >= STEPS:
+        """Measure the gradients of a step, times `scale`, which undoes clipping."""
+        if self._n_steps >= N_STEPS:
             return
         for name, layer in self._weighted.items():
             if layer.weight.grad is not None:
                 self._add(GRADIENT + name, layer.weight.grad.norm() * scale)
-        self._steps += 1
-        if self._steps == STEPS:
-            self._stop()
+        self._n_steps += 1
+        if self._n_steps == N_STEPS:
+            self._remove_hooks()
 
     def finish(self) -> dict[str, float]:
-        """End the epoch; the means over the measured steps by column."""
-        self._stop()
+        """End the epoch; return means over the measured steps by column."""
+        self._remove_hooks()
         return {name: float(value) / self._counts[name] for name, value in self._sums.items()}
 
-    def _stop(self) -> None:
+    def _remove_hooks(self) -> None:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
@@ -78,29 +80,23 @@ class LayerStats:
 
         return hook
 
-    def _idle_hook(self, name: str) -> Any:
+    def _dead_hook(self, name: str) -> Any:
         def hook(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            self._add(IDLE + name, (slope_share(layer, output.detach().float()) < FLAT).float().mean())
+            self._add(IDLE + name, (relative_slope(layer, output.detach().float()) < DEAD_SLOPE).float().mean())
 
         return hook
 
 
-SELU_SCALE = 1.0507009873554805
-SELU_STEEPEST = SELU_SCALE * 1.6732632423543772
-
-SLOPES = (nn.ReLU, nn.LeakyReLU, nn.SELU, nn.Sigmoid, nn.Tanh)
-
-
-def slope_share(layer: nn.Module, output: Tensor) -> Tensor:
-    """Slope of an activation over its greatest slope, as its outputs tell (inputs may be overwritten)."""
+def relative_slope(layer: nn.Module, output: Tensor) -> Tensor:
+    """Compute an activation's slope over its maximum from its outputs, since inputs may be overwritten."""
     match layer:
         case nn.Sigmoid():
             return 4 * output * (1 - output)
         case nn.Tanh():
             return 1 - output**2
         case nn.SELU():
-            # Its slope is SELU_SCALE above zero, and below it output + SELU_STEEPEST, which is the greatest at zero.
-            return torch.where(output > 0, SELU_SCALE, output + SELU_STEEPEST) / SELU_STEEPEST
+            # The slope is SELU_SCALE above 0, and output + SELU_MAX_SLOPE below.
+            return torch.where(output > 0, SELU_SCALE, output + SELU_MAX_SLOPE) / SELU_MAX_SLOPE
         case nn.LeakyReLU():
             return torch.where(output > 0, 1.0, layer.negative_slope)
         case _:

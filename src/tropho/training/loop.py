@@ -1,121 +1,231 @@
-"""The training loop: one epoch forward and back, and one pass of predictions. Both return plain values."""
+"""The training loop of one fold, resumable after a kill."""
 
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import Tensor, nn, optim
-from torch.utils.data import DataLoader
 
+from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
-from tropho.log import track
+from tropho.images.cache import ImageCache
+from tropho.inference.predict import predict
 from tropho.tasks.base import Task
-from tropho.training.ema import ModelEma
-from tropho.training.freeze import set_backbone_frozen
+from tropho.training.checkpoint import Checkpoint, TrainState, Weights
+from tropho.training.data_loader import EpochSampler, make_train_loader
+from tropho.training.devices import make_accelerator, sync_batch_norms
 from tropho.training.layer_stats import LayerStats
+from tropho.training.optim import ModelEma, build_optimizer, lr_at, set_backbone_frozen
+from tropho.training.step_log import LOG_INTERVAL, StepLog
 
 
-def train_one_epoch(
-    task: Task,
-    model: nn.Module,
-    loader: DataLoader[Any],
-    optimizer: optim.Optimizer,
-    rate: Callable[[float], float],
-    average: ModelEma | None,
-    accelerator: Accelerator,
-    epoch: int,
-    layers: LayerStats | None = None,
-) -> dict[str, float]:
-    """Train on every batch once.
+@dataclass(frozen=True)
+class TrainedFold:
+    """The best weights by validation score, on the CPU, and the history of the training."""
+
+    weights: Weights
+    state: TrainState
+
+
+class Trainer:
+    """Trains one fold once; `fit` releases its models and loaders.
 
     Args:
-        task: gives the loss of a batch.
-        model: as prepared by `accelerator`.
-        loader: batches; as prepared by `accelerator`.
-        optimizer: as prepared by `accelerator`.
-        rate: learning rate by epochs done, fractions included.
-        average: follows the weights, if given.
-        accelerator: device, precision and processes.
-        epoch: epochs done before this one.
-        layers: measures each layer, if given.
-
-    Returns:
-        Means over the epoch's steps: loss, loss/<part>, grad_norm (before clipping), what `layers` found; and lr (at
-        the end), seconds.
-
-    Raises:
-        DataError: a part of the loss is not finite; it is named.
+        task: model, data, loss and score; its settings hold the schedule and the precision.
+        cache: images at training size.
+        train_gt: images to train on.
+        val_gt: images to validate on.
+        seed: of initial weights, order, augmentation and dropout.
+        checkpoint: saved after every epoch and resumed from; None keeps the best weights in memory.
+        on_epoch: called with each new history row, and with the last one when resuming; may raise to stop.
+        name: of the fold in the lines of the log; empty prints none.
     """
-    started = time.perf_counter()
-    model.train()
-    set_backbone_frozen(accelerator.unwrap_model(model), epoch < task.settings.train.freeze_backbone_epochs)
-    if layers:
-        layers.start()
-    sums: dict[str, Tensor | float] = defaultdict(float)
-    steps = len(loader)
-    for step, batch in enumerate(track(loader, f"epoch {epoch + 1}")):
-        lr = rate(epoch + step / steps)
-        for group in optimizer.param_groups:
-            group["lr"] = lr * group["share"]
-        found = _step(task, model, batch, optimizer, accelerator, layers, f"epoch {epoch + 1}, step {step + 1}")
-        if average is not None:
-            average.update(accelerator.unwrap_model(model))
-        for name, value in found.items():
-            sums[name] = sums[name] + value
-    row = _mean_over_processes({name: float(value) / steps for name, value in sums.items()}, accelerator)
-    row |= layers.finish() if layers else {}
-    return {**row, "lr": lr, "seconds": time.perf_counter() - started}
 
+    def __init__(
+        self,
+        task: Task,
+        cache: ImageCache,
+        train_gt: GroundTruth,
+        val_gt: GroundTruth,
+        seed: int,
+        checkpoint: Checkpoint | None = None,
+        on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
+        name: str = "",
+    ) -> None:
+        self.task, self.cache, self.val_gt, self.seed = task, cache, val_gt, seed
+        self.checkpoint, self.on_epoch = checkpoint, on_epoch
+        self.config = task.settings.train
+        self.state, self.best_weights = TrainState(), Weights()
+        self.accelerator = make_accelerator(self.config)
+        self.log = StepLog(name, self.accelerator)
+        set_seed(seed)
+        model = task.build_model().to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
+        model = sync_batch_norms(model, self.accelerator)
+        self.sampler = EpochSampler(task.strata(train_gt), seed, balanced=self.config.sampler == "balanced")
+        loader = make_train_loader(task, cache, train_gt, self.sampler, self.accelerator)
+        self.model: nn.Module
+        self.optimizer: optim.Optimizer
+        self.model, self.optimizer, self.loader = self.accelerator.prepare(
+            model, build_optimizer(model, self.config), loader
+        )
+        self.raw_model: nn.Module = self.accelerator.unwrap_model(self.model)  # without DistributedDataParallel
+        self.ema = ModelEma(self.raw_model, self.config.ema_decay) if self.config.ema_decay else None
+        self.eval_model: nn.Module = self.ema.module if self.ema else self.raw_model
+        self.layer_stats = LayerStats(self.raw_model) if self.config.log_layer_stats else None
 
-def _step(
-    task: Task,
-    model: nn.Module,
-    batch: Any,
-    optimizer: optim.Optimizer,
-    accelerator: Accelerator,
-    layers: LayerStats | None,
-    place: str,
-) -> dict[str, Tensor]:
-    """Forward, backward and one update of the weights; loss, grad_norm and loss/<part>, scalars.
+    def fit(self) -> TrainedFold:
+        """Train until the last epoch or an early stop, from the checkpoint's state if there is one.
 
-    `place` names the step in the DataError of a loss that is not finite, which is raised before the weights change.
-    """
-    with accelerator.autocast():
-        losses = task.compute_loss(model, batch)
-    loss = torch.stack(list(losses.values())).sum()
-    _check_finite({**losses, "sum": loss}, accelerator, place)
-    optimizer.zero_grad()
-    accelerator.backward(loss)
-    clip = task.settings.train.clip_grad_norm
-    norm = accelerator.clip_grad_norm_(model.parameters(), clip or float("inf"))
-    if layers:
-        layers.after_backward(max(1.0, float(norm) / clip) if clip else 1.0)
-    optimizer.step()
-    values = {"loss": loss, "grad_norm": norm, **_parts(losses)}
-    return {name: value.detach() for name, value in values.items()}
+        Raises:
+            DataError: a loss is not finite.
+        """
+        try:
+            self.log.header(self.raw_model)
+            self._resume()
+            while not self.state.finished and len(self.state.history) < self.config.epochs:
+                n_done = len(self.state.history)
+                row = {"epoch": float(n_done + 1), **self.train_one_epoch(n_done)}
+                self.state.history.append(row)
+                if row["epoch"] % self.config.val_interval == 0 or row["epoch"] == self.config.epochs:
+                    row["score"] = self.validate()
+                    self._keep_best(row)
+                self.state.finished = self._should_stop_early()
+                self._save()
+                self.on_epoch(row)
+            return TrainedFold(self.best_weights, self.state)
+        finally:
+            self.accelerator.free_memory()
 
+    def train_one_epoch(self, epoch: int) -> dict[str, float]:
+        """Train on every batch once; random numbers depend on the seed and the epoch alone.
 
-def _mean_over_processes(row: dict[str, float], accelerator: Accelerator) -> dict[str, float]:
-    if accelerator.num_processes == 1:
-        return row
-    values = accelerator.reduce(torch.tensor(list(row.values()), device=accelerator.device), "mean")
-    return dict(zip(row, values.tolist(), strict=True))
+        Args:
+            epoch: epochs done before this one.
 
+        Returns:
+            Means over the steps: loss, loss/<part>, grad_norm (before clipping), layer statistics; lr (the last),
+            seconds.
 
-def _parts(losses: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"loss/{name}": value for name, value in losses.items()} if len(losses) > 1 else {}
+        Raises:
+            DataError: a part of the loss is not finite.
+        """
+        start = end = time.perf_counter()
+        set_seed(self.seed + 100_003 * (epoch + 1))
+        self.sampler.epoch = epoch
+        self.model.train()
+        set_backbone_frozen(self.raw_model, epoch < self.config.freeze_backbone_epochs)
+        if self.layer_stats:
+            self.layer_stats.start()
+        sums: dict[str, Tensor | float] = defaultdict(float)
+        n_steps, scores = len(self.loader), self.state.scores
+        for step, batch in enumerate(self.loader):
+            data_seconds = time.perf_counter() - end
+            lr = lr_at(self.config, epoch + step / n_steps, scores)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr * group["lr_scale"]
+            with self.accelerator.autocast():
+                losses = self.task.compute_loss(self.model, batch)  # {name: ()}
+            values = self.train_step(losses, f"epoch {epoch + 1}, step {step + 1}")
+            for name, value in values.items():
+                sums[name] = sums[name] + value
+            seconds = data_seconds, time.perf_counter() - end
+            place = f"epoch {epoch + 1}/{self.config.epochs}  step {step + 1}/{n_steps}"
+            self.log.step(place, values["loss"], lr, seconds, is_due=(step + 1) % LOG_INTERVAL == 0)
+            end = time.perf_counter()
+        self.log.end_epoch()
+        row = self._mean_over_processes({name: float(value) / n_steps for name, value in sums.items()})
+        row |= self.layer_stats.finish() if self.layer_stats else {}
+        return {**row, "lr": lr, "seconds": time.perf_counter() - start}
 
+    def train_step(self, losses: dict[str, Tensor], place: str) -> dict[str, Tensor]:
+        """Backpropagate the sum of the losses and update the weights and their average once.
 
-def _check_finite(values: dict[str, Tensor], accelerator: Accelerator, place: str) -> None:
-    """Raise DataError where a part of the loss, or their sum, is not finite on any process; all of them raise alike."""
-    flags = accelerator.reduce(torch.stack([~torch.isfinite(each.detach()) for each in values.values()]).float())
-    if not flags.any():
-        return
-    bad = [name for name, flag in zip(values, flags.tolist(), strict=True) if flag]
-    raise DataError(
-        f"The loss stopped being finite at {place} (part: {', '.join(bad[:-1]) or 'sum'}); "
-        "lower train.lr, set train.clip_grad_norm, or look for bad boxes in the audit."
-    )
+        Args:
+            losses: named parts of the loss, scalars.
+            place: names the step in errors.
+
+        Returns:
+            loss, grad_norm and, of several parts, loss/<part>: detached scalars.
+
+        Raises:
+            DataError: a part, or the sum, is not finite; the weights are left as they were.
+        """
+        loss = torch.stack(list(losses.values())).sum()  # (n_parts,) -> ()
+        self._check_finite({**losses, "sum": loss}, place)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        max_norm = self.config.clip_grad_norm
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), max_norm or float("inf"))
+        if self.layer_stats:
+            self.layer_stats.after_backward(max(1.0, float(norm) / max_norm) if max_norm else 1.0)
+        self.optimizer.step()
+        if self.ema:
+            self.ema.update_parameters(self.raw_model)
+        parts = {f"loss/{name}": value for name, value in losses.items()} if len(losses) > 1 else {}
+        return {name: value.detach() for name, value in {"loss": loss, "grad_norm": norm, **parts}.items()}
+
+    def validate(self) -> float:
+        """Score the evaluated model on the validation images, without test-time augmentation."""
+        gt = self.val_gt
+        predictions = predict(self.task, self.eval_model, gt, self.cache, self.accelerator, self.config.batch_size)
+        return self.task.score(gt, self.task.postprocess(predictions, ignore_classes=gt.ignore_classes))
+
+    def _check_finite(self, values: dict[str, Tensor], place: str) -> None:
+        """Raise the same DataError on all processes if a value is not finite on any of them."""
+        is_bad = torch.stack([~torch.isfinite(value.detach()) for value in values.values()]).float()  # (n_values,)
+        is_bad = self.accelerator.reduce(is_bad)
+        if not is_bad.any():  # a sync point
+            return
+        bad = [name for name, flag in zip(values, is_bad.tolist(), strict=True) if flag]
+        raise DataError(
+            f"The loss stopped being finite at {place} (part: {', '.join(bad[:-1]) or 'sum'}); "
+            "lower train.lr, set train.clip_grad_norm, or look for bad boxes in the audit."
+        )
+
+    def _mean_over_processes(self, row: dict[str, float]) -> dict[str, float]:
+        if self.accelerator.num_processes == 1:
+            return row
+        values = self.accelerator.reduce(torch.tensor(list(row.values()), device=self.accelerator.device), "mean")
+        return dict(zip(row, values.tolist(), strict=True))
+
+    def _keep_best(self, row: dict[str, float]) -> None:
+        """Keep the present weights if the epoch of `row` is the best so far."""
+        if self.state.find_best() != row["epoch"]:
+            return
+        self.state.best_epoch, self.state.best_score = int(row["epoch"]), row["score"]
+        self.best_weights = {name: value.detach().cpu().clone() for name, value in self.eval_model.state_dict().items()}
+        if self.checkpoint and self.accelerator.is_main_process:
+            self.state.best_sha256 = self.checkpoint.save_best(self.state.best_epoch, self.best_weights)
+
+    def _should_stop_early(self) -> bool:
+        if self.config.early_stopping_patience is None:
+            return False
+        scores = self.state.scores
+        best = max(range(len(scores)), key=scores.__getitem__, default=0)
+        return len(scores) - 1 - best >= self.config.early_stopping_patience
+
+    def _stateful(self) -> dict[str, Any]:
+        """Everything with a state dict that the next epoch starts from."""
+        parts = {"model": self.raw_model, "optimizer": self.optimizer}
+        return parts | {"ema": self.ema, "scaler": self.accelerator.scaler}
+
+    def _save(self) -> None:
+        if self.checkpoint and self.accelerator.is_main_process:
+            parts = {name: part.state_dict() for name, part in self._stateful().items() if part is not None}
+            self.checkpoint.save(self.state, **parts)
+        self.accelerator.wait_for_everyone()
+
+    def _resume(self) -> None:
+        if not (self.checkpoint and (saved := self.checkpoint.load())):
+            return
+        self.state, parts = saved
+        for name, part in self._stateful().items():
+            if part is not None:
+                part.load_state_dict(parts[name])
+        self.on_epoch(self.state.history[-1])  # a kill may have come before it was reported
+        if self.state.best_epoch:
+            self.best_weights = self.checkpoint.load_best(self.state)

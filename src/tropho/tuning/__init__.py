@@ -1,6 +1,5 @@
-"""The search over settings: what may vary, how it is tried, what came of it."""
+"""Search over settings: space, study, trials and their results."""
 
-from tropho.tuning.search import Choice, Objective, Search, TrialReporter
-from tropho.tuning.search_space import SearchParam, parse_space
+from tropho.tuning.study import Search, TrialReporter
 
-__all__ = ["Choice", "Objective", "Search", "SearchParam", "TrialReporter", "parse_space"]
+__all__ = ["Search", "TrialReporter"]

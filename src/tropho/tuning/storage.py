@@ -1,4 +1,4 @@
-"""Where trials are kept, and what becomes of those whose process was killed (Optuna's heartbeat and retry callback)."""
+"""Storage of trials, and the retry of trials whose process was killed, by Optuna's heartbeat and callback."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,18 +14,17 @@ from tropho.errors import ExternalError, UsageError
 from tropho.paths import home_of
 
 HEARTBEAT = 30
-"""Seconds between signs of life in a database."""
+"""Seconds between two heartbeats."""
 GRACE = 120
-"""Seconds without one after which another machine's trial counts as killed."""
+"""Seconds without a heartbeat after which another machine's trial counts as killed."""
 RETRIES = 2
-"""Times that the same parameters are tried again if the process is killed each time, as for want of memory."""
-
+"""Retries of the same parameters if the process is killed each time."""
 REASON = "reason"
 """User attribute of a trial that failed by its own settings."""
 
 
 def storage_address(setting: str | None, root: Path) -> str:
-    """`tune.storage`, its relative paths made absolute from the repository; sqlite in it where null."""
+    """Make the relative path of `tune.storage` absolute, from the repository; None is its optuna.db."""
     home = home_of(root)
     for scheme in ("sqlite:///", "journal:"):
         if setting and setting.startswith(scheme):
@@ -34,36 +33,37 @@ def storage_address(setting: str | None, root: Path) -> str:
 
 
 def open_storage(address: str) -> optuna.storages.BaseStorage:
-    """A storage by its address.
+    """Open a storage.
 
     Args:
-        address: a database URL (sqlite for one process at a time, postgresql for many machines), or
-            `journal:PATH`, a file for the processes of one machine, in which killed trials are not tried again.
+        address: a database URL (sqlite for one process, postgresql for many machines), or `journal:PATH`, a file for
+            the processes of one machine, in which killed trials are not retried.
 
     Raises:
-        UsageError: the address can't be understood, or its driver is not installed.
+        UsageError: the address is wrong, or its driver is not installed.
         ExternalError: the database can't be reached.
     """
     for scheme in ("sqlite:///", "journal:"):
         if address.startswith(scheme):
             Path(address.removeprefix(scheme)).parent.mkdir(parents=True, exist_ok=True)
+    public = _without_password(address)
     try:
         if address.startswith("journal:"):
             return optuna.storages.JournalStorage(JournalFileBackend(address.removeprefix("journal:")))
-        wait = {"connect_args": {"timeout": 60}} if address.startswith("sqlite:") else {"pool_pre_ping": True}
+        options = {"connect_args": {"timeout": 60}} if address.startswith("sqlite:") else {"pool_pre_ping": True}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return optuna.storages.RDBStorage(
                 address,
-                wait,
+                options,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
                 heartbeat_stale_trial_callback=_retry_callback(),
             )
     except (ImportError, ValueError, ArgumentError) as error:
-        raise UsageError(f"tune.storage '{_public(address)}' can't be used: {_line(error)}.") from error
+        raise UsageError(f"tune.storage '{public}' can't be used: {_first_line(error)}.") from error
     except Exception as error:  # every driver has its own errors
-        raise ExternalError(f"tune.storage '{_public(address)}' can't be opened: {_line(error)}.") from error
+        raise ExternalError(f"tune.storage '{public}' can't be opened: {_first_line(error)}.") from error
 
 
 def retry(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -72,34 +72,21 @@ def retry(study: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def retry_running(study: optuna.Study) -> None:
-    """Fail every running trial and queue its parameters again; for a study of one process, which has just started."""
+    """Fail and retry every running trial of a study that no other process works on."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         retry(study, trial)
 
 
-def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """List the trials that count towards the total, in order: begun, and not tried again by a later trial."""
-    retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
-    those = [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in retried]
-    return sorted(those, key=_first_attempt)
-
-
-def place_of(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
-    """Count from 0 at which place a trial stands among all; the retry of a killed one stands at that one's place."""
-    first = _first_attempt(trial)
-    return len({each for each in map(_first_attempt, trials) if each < first})
-
-
-def _first_attempt(trial: FrozenTrial) -> int:
+def first_attempt(trial: FrozenTrial) -> int:
+    """Get the number of the first trial with these parameters, which is the trial's own unless it is a retry."""
     return int(min([trial.number, *trial.system_attrs.get("retry_history", [])]))
 
 
-def reason_of(trial: FrozenTrial) -> str | None:
-    """Say why a trial failed; None if it did not."""
-    if trial.state != TrialState.FAIL:
-        return None
-    return trial.user_attrs.get(REASON, "interrupted")
+def merged_number(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
+    """Number a trial from 0, counting all attempts of a trial as one."""
+    first = first_attempt(trial)
+    return len({n for n in map(first_attempt, trials) if n < first})
 
 
 def _retry_callback() -> RetryHeartbeatStaleTrialCallback:
@@ -108,11 +95,10 @@ def _retry_callback() -> RetryHeartbeatStaleTrialCallback:
         return RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
 
 
-def _public(address: str) -> str:
-    """An address without its password."""
+def _without_password(address: str) -> str:
     scheme, mark, rest = address.partition("://")
     return f"{scheme}{mark}…@{rest.rpartition('@')[2]}" if "@" in rest else address
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

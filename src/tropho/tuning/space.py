@@ -1,4 +1,4 @@
-"""`tune.space` of params.yaml -> the settings that Optuna varies."""
+"""Search space: `tune.space` of params.yaml as Optuna's distributions."""
 
 import difflib
 import json
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
@@ -26,60 +27,66 @@ KEYS = ("low", "high", "log", "step", "choices")
 
 @dataclass(frozen=True)
 class SearchParam:
-    """One setting that the search varies."""
+    """A setting that the search varies."""
 
     key: str
     """Dotted, such as `train.lr`."""
     distribution: optuna.distributions.BaseDistribution
     choices: dict[Any, Any] | None = None
-    """For choices: what Optuna stores (a number, a text, true, false, null) -> the setting's value."""
+    """Of choices: Optuna's stored value (a number, text, boolean or None) -> the setting's value."""
 
     def suggest(self, trial: optuna.Trial) -> Any:
-        """The value of this setting in a trial."""
+        """Draw the setting's value in a trial."""
         match self.distribution:
-            case optuna.distributions.IntDistribution() as whole:
-                return trial.suggest_int(self.key, whole.low, whole.high, step=whole.step, log=whole.log)
-            case optuna.distributions.FloatDistribution() as real:
-                return trial.suggest_float(self.key, real.low, real.high, step=real.step, log=real.log)
+            case IntDistribution() as ints:
+                return trial.suggest_int(self.key, ints.low, ints.high, step=ints.step, log=ints.log)
+            case FloatDistribution() as floats:
+                return trial.suggest_float(self.key, floats.low, floats.high, step=floats.step, log=floats.log)
             case _:
                 assert self.choices is not None
                 return self.choices[trial.suggest_categorical(self.key, list(self.choices))]
 
     def value(self, stored: Any) -> Any:
-        """What Optuna stored of a trial -> the setting's value."""
+        """Convert a value stored by Optuna to the setting's."""
         return self.choices[stored] if self.choices is not None else stored
 
     def nearest(self, value: Any) -> Any:
-        """What Optuna stores for the value nearest to a setting's value; None if there is none."""
+        """Convert a setting's value to the nearest one that Optuna may store; None if there is none."""
         if self.choices is not None:
-            return next((stored for stored, each in self.choices.items() if each == value), None)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return next((stored for stored, choice in self.choices.items() if choice == value), None)
+        if not _is_number(value):
             return None
-        range_: Any = self.distribution
-        if range_.step:
-            value = range_.low + round((value - range_.low) / range_.step) * range_.step
-        return type(range_.low)(min(max(value, range_.low), range_.high))
+        distribution: Any = self.distribution
+        low, high, step = distribution.low, distribution.high, distribution.step
+        if step:
+            value = low + round((value - low) / step) * step
+        return type(low)(min(max(value, low), high))
+
+
+def setting_of(settings: TaskConfig, key: str) -> Any:
+    """Get a setting by its dotted key; None if it does not exist."""
+    section, _, field = key.partition(".")
+    return getattr(getattr(settings, section), field, None)
 
 
 def parse_space(settings: TaskConfig) -> list[SearchParam]:
-    """List the searched settings of `tune.space`, by key.
+    """Parse `tune.space`, sorted by key.
 
     Raises:
-        UsageError: a key is no setting or can't be searched, a range or a list of choices is not well formed,
-            or one of its ends or choices is no valid value of the setting.
+        UsageError: a key can't be searched, a range or a list of choices is malformed, or one of its values is not
+            valid for the setting.
     """
     where = f"tasks.{settings.name}.tune.space"
     if not settings.tune.space:
         raise UsageError(f"{where} is empty: name what to search, or set tune.trials to 0.")
-    return [_knob(settings, key, spec, f"{where}.{key}") for key, spec in sorted(settings.tune.space.items())]
+    return [_param(settings, key, spec, f"{where}.{key}") for key, spec in sorted(settings.tune.space.items())]
 
 
-def _knob(settings: TaskConfig, key: str, spec: Any, where: str) -> SearchParam:
-    section, _, field = key.partition(".")
+def _param(settings: TaskConfig, key: str, spec: Any, where: str) -> SearchParam:
     if key in FIXED:
         raise UsageError(f"{where} can't be searched: {FIXED[key]}.")
-    if section not in SEARCHABLE:
-        raise UsageError(f"{where} can't be searched; keys start with {', '.join(f'{each}.' for each in SEARCHABLE)}")
+    if key.partition(".")[0] not in SEARCHABLE:
+        raise UsageError(f"{where} can't be searched; keys start with {'., '.join(SEARCHABLE)}.")
     if not isinstance(spec, dict) or ("choices" in spec) == bool({"low", "high"} & set(spec)):
         raise UsageError(f"{where} must be {{low: A, high: B}}, with log: true or step: C, or {{choices: [A, B]}}.")
     for name in spec:
@@ -87,33 +94,29 @@ def _knob(settings: TaskConfig, key: str, spec: Any, where: str) -> SearchParam:
             close = difflib.get_close_matches(str(name), KEYS, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(KEYS)}."
             raise UsageError(f"{where}.{name} is not a known key; {hint}")
-    if "choices" in spec:
-        return _choices(settings, key, spec, where)
-    return _range(settings, key, spec, where, own=getattr(getattr(settings, section), field, None))
+    return (_choices if "choices" in spec else _range)(settings, key, spec, where)
 
 
 def _choices(settings: TaskConfig, key: str, spec: dict[str, Any], where: str) -> SearchParam:
     values = spec["choices"]
     if len(spec) > 1 or not isinstance(values, list) or not values:
         raise UsageError(f"{where}.choices must be a list of values and stand alone.")
-    for place, value in enumerate(values):
-        _check(settings, key, value, f"{where}.choices[{place}]")
+    for i, value in enumerate(values):
+        _check_value(settings, key, value, f"{where}.choices[{i}]")
+    # Optuna stores plain values only; lists, such as pyramid levels, are stored as JSON.
     plain = (str, int, float, bool, type(None))
-    # Lists, such as pyramid levels, are stored by their text: Optuna keeps plain values only.
     stored = [value if isinstance(value, plain) else json.dumps(value) for value in values]
     if len(set(stored)) < len(stored):
         raise UsageError(f"{where}.choices names a value twice.")
-    return SearchParam(
-        key, optuna.distributions.CategoricalDistribution(stored), dict(zip(stored, values, strict=True))
-    )
+    return SearchParam(key, CategoricalDistribution(stored), dict(zip(stored, values, strict=True)))
 
 
-def _range(settings: TaskConfig, key: str, spec: dict[str, Any], where: str, own: Any) -> SearchParam:
+def _range(settings: TaskConfig, key: str, spec: dict[str, Any], where: str) -> SearchParam:
     if "low" not in spec or "high" not in spec:
         raise UsageError(f"{where} needs both low and high.")
     low, high, log, step = spec["low"], spec["high"], spec.get("log", False), spec.get("step")
     for name, value in (("low", low), ("high", high)):
-        _check(settings, key, value, f"{where}.{name}")
+        _check_value(settings, key, value, f"{where}.{name}")
         if not _is_number(value):
             raise UsageError(f"{where}.{name} is {value!r}, not a number; use choices for other values.")
     if low >= high:
@@ -124,16 +127,17 @@ def _range(settings: TaskConfig, key: str, spec: dict[str, Any], where: str, own
         raise UsageError(f"{where}.low is {low}; with log: true it must be above 0.")
     if step is not None and (log or not _is_number(step) or step <= 0):
         raise UsageError(f"{where}.step is {step!r}; it must be a number above 0, and without log: true.")
-    # Whole numbers make whole steps, unless the setting itself is real: {low: 0, high: 1} of a weight decay.
-    if all(isinstance(each, int) for each in (low, high, step or 1)) and not isinstance(own, float):
+    # Whole numbers make whole steps unless the setting is real: {low: 0, high: 1} of a weight decay.
+    is_whole = all(isinstance(value, int) for value in (low, high, step or 1))
+    if is_whole and not isinstance(setting_of(settings, key), float):
         high -= (high - low) % (step or 1)
-        return SearchParam(key, optuna.distributions.IntDistribution(low, high, log=log, step=step or 1))
+        return SearchParam(key, IntDistribution(low, high, log=log, step=step or 1))
     if step is not None:
-        high = low + step * int((high - low) / step + 1e-9)  # the last value that the steps reach
-    return SearchParam(key, optuna.distributions.FloatDistribution(low, high, log=log, step=step))
+        high = low + step * int((high - low) / step + 1e-9)  # the last value that steps reach
+    return SearchParam(key, FloatDistribution(low, high, log=log, step=step))
 
 
-def _check(settings: TaskConfig, key: str, value: Any, where: str) -> None:
+def _check_value(settings: TaskConfig, key: str, value: Any, where: str) -> None:
     try:
         with_overrides(settings, {key: value})
     except UsageError as error:

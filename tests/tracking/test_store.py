@@ -12,10 +12,9 @@ import pytest
 
 from tropho.errors import DataError
 from tropho.paths import home_of
-from tropho.tracking import open_tracker, register_model, sqlite_setup, tracking_uri
+from tropho.tracking import open_tracker, register_model, store, tracking_uri
 from tropho.tracking.register_model import CONTENT, register
-from tropho.tracking.sqlite_setup import ensure_database
-from tropho.tracking.store import connect
+from tropho.tracking.store import connect, ensure_database
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,7 @@ def whole(tmp_path_factory):
 @pytest.fixture
 def quick(whole, monkeypatch):
     """Setting a database up takes seconds, copying one does not."""
-    monkeypatch.setattr(sqlite_setup, "_create", lambda new: shutil.copy(whole, new))
+    monkeypatch.setattr(store, "_create_database", lambda new: shutil.copy(whole, new))
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def root(tmp_path, whole):
     return tmp_path
 
 
-def test_numbers_that_are_none_are_not_kept_and_others_have_the_time(root):
+def test_log_metrics_skips_undefined_numbers(root):
     client = connect(tracking_uri(root))
     before = int(time.time() * 1000)
     with open_tracker(root).run("r", "t") as run:
@@ -55,7 +54,7 @@ def test_numbers_that_are_none_are_not_kept_and_others_have_the_time(root):
     assert before <= kept.timestamp <= int(time.time() * 1000) + 1
 
 
-def test_a_run_that_never_ended_fails_when_it_is_gone_on_with(root):
+def test_run_reopened_ends_failed(root):
     client = connect(tracking_uri(root))
     left = client.create_run("0").info.run_id
     with pytest.raises(ValueError, match="later"), open_tracker(root).run("r", "Default", run_id=left):
@@ -75,7 +74,7 @@ def content_of(path):
      "UPDATE alembic_version SET version_num = '0584bdc529eb'"],
 )  # fmt: skip
 @pytest.mark.usefixtures("quick")
-def test_a_database_without_a_part_is_made_anew(root, whole, harm):
+def test_ensure_database_replaces_incomplete_tables(root, whole, harm):
     path = root / "mlflow.db"
     with sqlite3.connect(path) as database:
         database.execute(harm)
@@ -87,14 +86,14 @@ def test_a_database_without_a_part_is_made_anew(root, whole, harm):
     assert (path.stat().st_ino == before) == (harm == "DROP TABLE runs")
 
 
-def test_a_whole_database_without_runs_is_left_alone(root):
+def test_ensure_database_leaves_a_complete_database(root):
     before = (root / "mlflow.db").stat().st_ino
     ensure_database(root / "mlflow.db")
     assert (root / "mlflow.db").stat().st_ino == before
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_a_database_that_another_process_makes_meanwhile_is_kept(tmp_path, whole, monkeypatch, half):
+def test_ensure_database_keeps_that_of_a_faster_process(tmp_path, whole, monkeypatch, half):
     path = tmp_path / "mlflow.db"
     if half:
         path.write_bytes(b"")
@@ -107,12 +106,12 @@ def test_a_database_that_another_process_makes_meanwhile_is_kept(tmp_path, whole
             database.execute("INSERT INTO experiments (experiment_id, name) VALUES (7, 'other')")
         database.close()
 
-    monkeypatch.setattr(sqlite_setup, "_create", slowly)
+    monkeypatch.setattr(store, "_create_database", slowly)
     ensure_database(path)
     assert content_of(path)[0] == 2
 
 
-def test_databases_live_outside_the_copies_of_experiments(tmp_path):
+def test_home_of_copies_of_experiments(tmp_path):
     copies = (tmp_path / ".dvc" / "tmp" / "exps").resolve()
     assert home_of(copies / "a" / "b") == tmp_path.resolve()
     assert home_of(copies) == copies  # the folder of the copies is none of them
@@ -120,13 +119,13 @@ def test_databases_live_outside_the_copies_of_experiments(tmp_path):
 
 
 @pytest.mark.parametrize(("switch", "off"), [(" Off ", True), ("0", True), ("no", True), ("on", False), ("", False)])
-def test_the_switch_takes_several_words(tmp_path, monkeypatch, switch, off):
+def test_open_tracker_switch(tmp_path, monkeypatch, switch, off):
     monkeypatch.setenv("TROPHO_TRACKING", switch)
-    assert (type(open_tracker(tmp_path)).__name__ == "NullTracker") == off
+    assert (type(open_tracker(tmp_path)).__name__ == "DummyTracker") == off
 
 
 @pytest.mark.parametrize(("asked", "warns"), [(None, False), ("DEBUG", True)])
-def test_mlflow_is_quiet_unless_it_is_asked_to_speak(monkeypatch, asked, warns):
+def test_connect_silences_mlflow(monkeypatch, asked, warns):
     monkeypatch.delenv("MLFLOW_LOGGING_LEVEL", raising=False)
     if asked:
         monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", asked)
@@ -157,7 +156,7 @@ class Registry:
         self.aliases[name, alias] = version
 
 
-def test_the_newest_ready_version_of_a_content_is_found(monkeypatch):
+def test_register_reuses_the_newest_ready_version(monkeypatch):
     monkeypatch.setattr(register_model, "_new_version", lambda *_: "new")
     client = Registry(
         (2, "x", "READY"),
@@ -182,7 +181,7 @@ def file_of():
 
 
 @pytest.mark.parametrize("length", [4, 300, 4092, 4096, 8000])
-def test_cells_of_any_length_may_hold_an_image(tmp_path, file_of, length):
+def test_file_of_base64_of_any_length(tmp_path, file_of, length):
     cell = "A" * length
     written = file_of(cell, 3, tmp_path)
     assert written == tmp_path / "row_3"
@@ -190,7 +189,7 @@ def test_cells_of_any_length_may_hold_an_image(tmp_path, file_of, length):
     assert file_of(f"data:image/png;base64,{cell}", 4, tmp_path).read_bytes() == bytes(length // 4 * 3)
 
 
-def test_cells_may_name_a_file_or_are_refused(tmp_path, file_of):
+def test_file_of_paths_and_errors(tmp_path, file_of):
     file = tmp_path / "a.png"
     file.write_bytes(b"x" * 9)
     assert file_of(str(file), 0, tmp_path) == file

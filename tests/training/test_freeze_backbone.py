@@ -7,9 +7,8 @@ from torch import nn
 from tropho.models.backbone import stage_of
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
-from tropho.training.freeze import set_backbone_frozen
-from tropho.training.optimizer import param_groups
-from tropho.training.trainer import fit
+from tropho.training.loop import Trainer
+from tropho.training.optim import param_groups, set_backbone_frozen
 
 SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size": 4, "train.epochs": 3}
 
@@ -17,20 +16,20 @@ SMALL = {"augment.image_size": 32, "augment.policy": "none", "train.batch_size":
 def train(settings, data, checkpoint=None, on_epoch=lambda row: None, **changes):
     pack, truth = data
     made = settings("cells_demo", **{**SMALL, **changes})
-    return fit(build_task(made, ["a", "b"]), pack, truth, truth, 0, checkpoint, on_epoch)
+    return Trainer(build_task(made, ["a", "b"]), pack, truth, truth, 0, checkpoint, on_epoch).fit()
 
 
 def backbone(weights):
     return {name: value for name, value in weights.items() if stage_of(name) is not None}
 
 
-def test_stages_are_told_by_name() -> None:
+def test_stage_of_names() -> None:
     names = {"body.conv1.weight": 0, "pyramid.body.layer1.0.bn1.bias": 1, "body.layer4.": 4, "body.fc.1.weight": None}
     names |= {"pyramid.body.model.encoder.stages.3.layers.0.weight": 4, "pyramid.body.model.embedder.x.weight": 0}
     assert {name: stage_of(name) for name in names} == names
 
 
-def test_a_frozen_backbone_keeps_weights_and_statistics(settings, data) -> None:
+def test_fit_leaves_a_frozen_backbone_as_it_is(settings, data) -> None:
     untouched = train(settings, data, **{"train.epochs": 1, "train.freeze_backbone_epochs": 1, "train.lr": 1e-9})
     frozen = train(settings, data, **{"train.epochs": 2, "train.freeze_backbone_epochs": 2, "train.lr": 0.01})
     torch.testing.assert_close(backbone(frozen.weights), backbone(untouched.weights), rtol=0, atol=0)
@@ -40,7 +39,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(settings, data) -> None:
     assert freed.weights["body.bn1.num_batches_tracked"] == 4  # two epochs of two steps
 
 
-def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -> None:
+def test_fit_resumes_while_frozen(settings, data, tmp_path) -> None:
     class Killed(Exception):
         pass
 
@@ -56,17 +55,17 @@ def test_training_resumed_while_frozen_ends_the_same(settings, data, tmp_path) -
     torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)
 
 
-def test_lower_stages_learn_at_a_share_of_the_rate(settings) -> None:
-    model = build_task(settings("cells_demo"), ["a", "b"]).build_model()
+def test_param_groups_scale_lower_stages(settings) -> None:
+    model = build_task(settings("cells_demo"), ["a", "b"]).model()
     groups = param_groups(model, 0.1, layer_decay=0.5)
-    shares = {id(each): group["share"] for group in groups for each in group["params"]}
+    shares = {id(each): group["lr_scale"] for group in groups for each in group["params"]}
     assert len(shares) == len(list(model.parameters()))
     found = {stage_of(name): shares[id(each)] for name, each in model.named_parameters()}
     assert found == {None: 1.0, 4: 0.5, 3: 0.25, 2: 0.125, 1: 0.0625, 0: 0.03125}
-    assert {(group["share"], group["weight_decay"]) for group in param_groups(model, 0.1)} == {(1, 0.1), (1, 0.0)}
+    assert {(group["lr_scale"], group["weight_decay"]) for group in param_groups(model, 0.1)} == {(1, 0.1), (1, 0.0)}
 
 
-def test_the_rate_of_a_step_is_the_group_s_share(settings, data) -> None:
+def test_fit_scales_the_rate_of_each_group(settings, data) -> None:
     """One step of plain SGD moves a weight by rate times gradient, so that steps compare as shares do."""
     plain = {"train.epochs": 1, "train.optimizer": "sgd", "train.momentum": 0.0, "train.weight_decay": 0.0}
     plain |= {
@@ -86,14 +85,14 @@ def test_the_rate_of_a_step_is_the_group_s_share(settings, data) -> None:
     torch.testing.assert_close(moves[1], moves[0] / 4, rtol=1e-3, atol=1e-8)
 
 
-def test_networks_without_a_backbone_are_left_alone() -> None:
+def test_set_backbone_frozen_without_a_backbone() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
     set_backbone_frozen(model, True)
     assert model[1].training
     assert all(each.requires_grad for each in model.parameters())
 
 
-def test_of_a_frozen_model_only_what_is_on_top_follows_its_batches() -> None:
+def test_set_backbone_frozen_freezes_norms() -> None:
     model = nn.Module()
     model.body = nn.Sequential()
     model.body.add_module("bn1", nn.BatchNorm2d(2))

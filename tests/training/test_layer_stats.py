@@ -6,10 +6,10 @@ from torch import nn
 
 from tropho.config.load import with_overrides
 from tropho.models import build_model
-from tropho.training.layer_stats import FLAT, STEPS, LayerStats, slope_share
+from tropho.training.layer_stats import DEAD_SLOPE, N_STEPS, LayerStats, relative_slope
 
 
-def test_gradients_and_outputs_are_those_of_the_layer() -> None:
+def test_layer_stats_of_gradients_and_outputs() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True), nn.Linear(3, 1))
     log = LayerStats(model)
     log.start()
@@ -27,12 +27,12 @@ def test_gradients_and_outputs_are_those_of_the_layer() -> None:
     assert not model[0]._forward_hooks
 
 
-def test_only_the_first_steps_are_measured() -> None:
+def test_layer_stats_measures_the_first_steps() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     log = LayerStats(model)
     log.start()
-    for step in range(STEPS + 5):
-        model(torch.full((1, 1), float(step < STEPS))).sum().backward()
+    for step in range(N_STEPS + 5):
+        model(torch.full((1, 1), float(step < N_STEPS))).sum().backward()
         log.after_backward(1.0)
         model.zero_grad()
     assert log.finish()["grad_norm/0"] == pytest.approx(1.0)
@@ -43,7 +43,7 @@ def test_only_the_first_steps_are_measured() -> None:
 @pytest.mark.parametrize(
     "layer", [nn.ReLU(), nn.LeakyReLU(0.2), nn.LeakyReLU(0.01), nn.SELU(), nn.Sigmoid(), nn.Tanh()]
 )
-def test_slopes_are_told_from_outputs(layer: nn.Module) -> None:
+def test_relative_slope_equals_autograd(layer: nn.Module) -> None:
     inputs = torch.linspace(-8, 8, 161, requires_grad=True)
     output = layer(inputs)
     slopes = torch.autograd.grad(output.sum(), inputs)[0]
@@ -51,7 +51,7 @@ def test_slopes_are_told_from_outputs(layer: nn.Module) -> None:
     steepest = torch.autograd.grad(layer(near_zero).sum(), near_zero)[0].max()
     away = inputs.detach().abs() > 1e-3
     torch.testing.assert_close(
-        slope_share(layer, output.detach())[away], (slopes / steepest)[away], rtol=1e-3, atol=1e-3
+        relative_slope(layer, output.detach())[away], (slopes / steepest)[away], rtol=1e-3, atol=1e-3
     )
 
 
@@ -68,7 +68,7 @@ def deep(settings, activation: str, init: str) -> dict[str, float]:
     return log.finish()
 
 
-def test_vanishing_gradients_are_seen(settings) -> None:
+def test_layer_stats_show_vanishing_gradients(settings) -> None:
     def ends(activation: str, init: str) -> float:
         norms = [value for name, value in deep(settings, activation, init).items() if name.startswith("grad_norm/")]
         assert len(norms) == 9
@@ -79,28 +79,28 @@ def test_vanishing_gradients_are_seen(settings) -> None:
     assert 0.1 < ends("relu", "kaiming") < 100
 
 
-def test_saturation_is_seen(settings) -> None:
+def test_layer_stats_show_dead_outputs(settings) -> None:
     found = deep(settings, "relu", "kaiming")
     idle = [value for name, value in found.items() if name.startswith("idle/")]
     assert len(idle) == 8
     assert all(0.2 < value < 0.8 for value in idle)  # about half of a ReLU's outputs are zero
-    assert FLAT < 0.2
+    assert DEAD_SLOPE < 0.2
 
 
-def test_outputs_are_measured_in_the_first_steps_alone() -> None:
+def test_layer_stats_averages_outputs_of_the_first_steps() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False))
     nn.init.constant_(model[0].weight, 2.0)
     log = LayerStats(model)
     log.start()
-    for step in range(STEPS + 3):
+    for step in range(N_STEPS + 3):
         model(torch.tensor([[float(step)], [step + 2.0]])).sum().backward()
         log.after_backward(1.0)
     found = log.finish()
-    assert found["output_mean/0"] == pytest.approx(2 * (STEPS - 1) / 2 + 2)
+    assert found["output_mean/0"] == pytest.approx(2 * (N_STEPS - 1) / 2 + 2)
     assert found["output_std/0"] == pytest.approx(2.0)
 
 
-def test_layers_that_do_not_learn_are_left_out() -> None:
+def test_layer_stats_skips_frozen_layers() -> None:
     model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
     model[0].requires_grad_(requires_grad=False)
     log = LayerStats(model)
@@ -111,13 +111,13 @@ def test_layers_that_do_not_learn_are_left_out() -> None:
     assert set(log.finish()) == {"output_mean/1", "output_std/1"}
 
 
-def test_slopes_at_zero_and_just_at_the_limit() -> None:
+def test_relative_slope_at_the_limits() -> None:
     zero = torch.zeros(1)
-    assert slope_share(nn.ReLU(), zero).item() == 0.0
-    assert slope_share(nn.LeakyReLU(0.2), zero).item() == pytest.approx(0.2)
-    assert slope_share(nn.SELU(), zero).item() == pytest.approx(1.0)
-    assert slope_share(nn.SELU(), torch.ones(1)).item() == pytest.approx(1 / 1.6732632423543772)
-    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.LeakyReLU(FLAT))
+    assert relative_slope(nn.ReLU(), zero).item() == 0.0
+    assert relative_slope(nn.LeakyReLU(0.2), zero).item() == pytest.approx(0.2)
+    assert relative_slope(nn.SELU(), zero).item() == pytest.approx(1.0)
+    assert relative_slope(nn.SELU(), torch.ones(1)).item() == pytest.approx(1 / 1.6732632423543772)
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.LeakyReLU(DEAD_SLOPE))
     nn.init.ones_(model[0].weight)
     log = LayerStats(model)
     log.start()

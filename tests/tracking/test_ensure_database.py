@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from tropho.tracking import open_tracker
-from tropho.tracking.sqlite_setup import ensure_database
+from tropho.tracking.store import ensure_database
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def is_recorded(root):
 
 @pytest.mark.fault("an MLflow database whose set-up was cut off", "replaces it if it has no runs")
 @pytest.mark.parametrize("harm", ["empty", "no experiments", "old revision", "no tables"])
-def test_a_half_made_database_is_made_anew(tmp_path, whole, harm):
+def test_ensure_database_replaces_an_incomplete_database(tmp_path, whole, harm):
     path = tmp_path / "mlflow.db"
     path.write_bytes(b"" if harm == "empty" else whole)
     with sqlite3.connect(path) as database:
@@ -44,7 +44,7 @@ def test_a_half_made_database_is_made_anew(tmp_path, whole, harm):
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
-def test_a_database_with_runs_is_left_alone(tmp_path, whole):
+def test_ensure_database_leaves_a_database_with_runs(tmp_path, whole):
     path = tmp_path / "mlflow.db"
     path.write_bytes(whole)
     with sqlite3.connect(path) as database:
@@ -56,7 +56,7 @@ def test_a_database_with_runs_is_left_alone(tmp_path, whole):
     assert path.read_bytes() == before
 
 
-def test_what_is_no_database_is_left_alone(tmp_path):
+def test_ensure_database_leaves_other_files(tmp_path):
     (tmp_path / "mlflow.db").write_text("my notes")
     ensure_database(tmp_path / "mlflow.db")
     assert (tmp_path / "mlflow.db").read_text() == "my notes"
@@ -65,8 +65,8 @@ def test_what_is_no_database_is_left_alone(tmp_path):
 @pytest.mark.slow
 @pytest.mark.fault("a kill during MLflow's first set-up", "records the next run")
 @pytest.mark.parametrize("seconds", [0.2, 0.8])
-def test_a_kill_during_the_first_set_up_leaves_nothing_half_made(tmp_path, seconds):
-    code = "import sys; from pathlib import Path; from tropho.tracking.sqlite_setup import ensure_database as e; "
+def test_ensure_database_killed(tmp_path, seconds):
+    code = "import sys; from pathlib import Path; from tropho.tracking.store import ensure_database as e; "
     code += "import mlflow.store.tracking.sqlalchemy_store; print('go', flush=True); e(Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path / "mlflow.db")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
@@ -80,7 +80,7 @@ def test_a_kill_during_the_first_set_up_leaves_nothing_half_made(tmp_path, secon
 
 
 @pytest.mark.real
-def test_the_database_that_was_seen_half_made(tmp_path):
+def test_ensure_database_of_a_real_case(tmp_path):
     found = ROOT.parent / "shared" / "cases" / "breaks" / "mlflow_half.db"
     if not found.exists():
         pytest.skip("the cases (../shared/cases) are not beside this checkout")

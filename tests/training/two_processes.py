@@ -1,4 +1,4 @@
-"""Trains the cases of a folder in as many processes as torchrun starts: `torchrun together.py FOLDER`."""
+"""Trains the cases of a folder in as many processes as torchrun starts: `torchrun two_processes.py FOLDER`."""
 
 import pickle
 import sys
@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from tropho.errors import TrophoError
 from tropho.images.cache import ImageCache
 from tropho.tasks import build_task
-from tropho.training.trainer import fit, this_process
+from tropho.training.devices import this_process
+from tropho.training.loop import Trainer
 
 
 def main(folder: Path) -> None:
@@ -21,15 +22,13 @@ def main(folder: Path) -> None:
         if name == "not_finite":
             spoil(task, state.process_index)
         try:
-            fitted = fit(task, ImageCache(folder / "pack"), truth, truth, 0)
+            fold = Trainer(task, ImageCache(folder / "pack"), truth, truth, 0).fit()
         except TrophoError as error:
             (folder / f"{name}.{state.process_index}.txt").write_text(str(error))
             continue
         if state.is_main_process:
-            save_file(
-                {key: value.contiguous() for key, value in fitted.weights.items()}, folder / f"{name}.safetensors"
-            )
-            (folder / f"{name}.losses").write_text(repr([row["loss"] for row in fitted.progress.history]))
+            save_file({key: value.contiguous() for key, value in fold.weights.items()}, folder / f"{name}.safetensors")
+            (folder / f"{name}.losses").write_text(repr([row["loss"] for row in fold.state.history]))
     state.wait_for_everyone()
     state.destroy_process_group()
 

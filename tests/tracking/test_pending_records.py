@@ -14,8 +14,8 @@ from mlflow.protos import databricks_pb2 as codes
 from mlflow.tracking import MlflowClient
 
 from tropho.tracking import open_tracker, tracking_uri
-from tropho.tracking.circuit_breaker import is_outage
-from tropho.tracking.pending_records import Pending
+from tropho.tracking.pending_records import PendingRecords
+from tropho.tracking.recorder import is_outage
 from tropho.tracking.store import connect, pending_folder
 
 
@@ -92,7 +92,7 @@ def assert_trained_once(client, root):
     assert pending(root) == []
 
 
-def test_a_damaged_database_s_records_go_to_the_mended_one(root, mend, capsys):
+def test_record_pending_after_a_damaged_database(root, mend, capsys):
     key = train(root)
     assert capsys.readouterr().err.count("Warning: MLflow can't be reached") == 1
     assert len([name for name in pending(root) if name.endswith(".jsonl")]) == 1
@@ -114,7 +114,7 @@ def test_a_damaged_database_s_records_go_to_the_mended_one(root, mend, capsys):
     assert after.id == runs["next"].info.run_id
 
 
-def test_a_stage_that_goes_on_in_a_run_that_is_pending(root, mend):
+def test_run_reopens_a_pending_run(root, mend):
     key = train(root)
     with open_tracker(root).run("train t", "t", run_id=key) as run:
         run.log_metrics({"oof/score": 0.4})
@@ -135,7 +135,7 @@ CALLS = ("create_experiment", "create_run", "log_batch", "log_artifact", "set_te
 
 @pytest.mark.parametrize("number", range(12))
 @pytest.mark.parametrize("done", [True, False], ids=["after", "before"])
-def test_a_replay_killed_at_any_call_records_each_run_once(root, mend, monkeypatch, number, done):
+def test_record_pending_killed_at_any_call_records_each_run_once(root, mend, monkeypatch, number, done):
     train(root)
     client = mend()
     calls = iter(range(1000))
@@ -161,7 +161,7 @@ def test_a_replay_killed_at_any_call_records_each_run_once(root, mend, monkeypat
     assert_trained_once(client, root)
 
 
-def test_a_process_killed_while_mlflow_was_away(root, mend):
+def test_record_pending_of_a_killed_process(root, mend):
     script = (
         "import os, signal, sys; from pathlib import Path; from tropho.tracking import open_tracker\n"
         "with open_tracker(Path(sys.argv[1])).run('train t', 't') as run:\n"
@@ -180,7 +180,7 @@ def test_a_process_killed_while_mlflow_was_away(root, mend):
     assert pending(root) == []
 
 
-def test_what_a_process_still_writes_is_left_to_it(root, mend):
+def test_record_pending_leaves_files_of_running_processes(root, mend):
     with open_tracker(root).run("train t", "t") as run:
         run.log_metrics({"loss": 3.0}, step=1)
         client = mend()
@@ -192,7 +192,7 @@ def test_what_a_process_still_writes_is_left_to_it(root, mend):
     assert (count, runs["train t"].info.status) == (1, "FINISHED")
 
 
-def test_a_locked_database(root, mend, monkeypatch):
+def test_record_pending_after_a_locked_database(root, mend, monkeypatch):
     from mlflow.store.db import utils
 
     text = utils.sql.text
@@ -209,7 +209,7 @@ def test_a_locked_database(root, mend, monkeypatch):
     assert_trained_once(client, root)
 
 
-def test_a_full_disk(root, mend, capfd):
+def test_record_pending_after_a_full_disk(root, mend, capfd):
     """The database may not grow; the small file of what is pending may."""
     client = mend()
     script = (
@@ -231,8 +231,10 @@ def test_a_full_disk(root, mend, capfd):
     assert len(runs["train t"].data.metrics) == 10
 
 
-def test_a_disk_that_takes_no_record_either_is_tried_again(root, mend, monkeypatch, capsys):
-    monkeypatch.setattr(Pending, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+def test_record_retries_a_full_disk(root, mend, monkeypatch, capsys):
+    monkeypatch.setattr(
+        PendingRecords, "append", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with open_tracker(root).run("train t", "t") as run:
         run.log_metrics({"loss": 3.0}, step=1)
         monkeypatch.undo()
@@ -242,8 +244,8 @@ def test_a_disk_that_takes_no_record_either_is_tried_again(root, mend, monkeypat
     assert runs_of(client)[0]["train t"].data.metrics == {"loss": 3.0}
 
 
-def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
-    journal = Pending(tmp_path / "pending")
+def test_append_writes_a_record_completely_or_not_at_all(tmp_path, monkeypatch):
+    journal = PendingRecords(tmp_path / "pending")
     journal.append({"do": "log", "run": "a"})
     write = type(journal._file).write
 
@@ -274,11 +276,11 @@ def test_a_line_is_appended_whole_or_not_at_all(tmp_path, monkeypatch):
         (KeyError("a mistake here"), False),
     ],
 )
-def test_what_passes_is_told_from_what_never_will(error, expected):
+def test_is_outage(error, expected):
     assert is_outage(error) is expected
 
 
-def test_tracking_that_is_off_leaves_what_is_pending(root, mend, monkeypatch):
+def test_dummy_tracker_leaves_pending_records(root, mend, monkeypatch):
     train(root)
     before = pending(root)
     mend()
@@ -288,7 +290,7 @@ def test_tracking_that_is_off_leaves_what_is_pending(root, mend, monkeypatch):
     assert pending(root) == before
 
 
-def test_doctor_records_what_is_pending(root, mend):
+def test_doctor_records_pending(root, mend):
     from tropho.commands.doctor import _pending_records
 
     assert list(_pending_records(root)) == []

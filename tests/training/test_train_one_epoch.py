@@ -1,5 +1,6 @@
-"""One epoch by hand: rates, means, clipping and freezing, without a network worth the name."""
+"""One epoch of a network of two weights: rates, means, clipping and freezing, worked out by hand."""
 
+import re
 from types import SimpleNamespace
 
 import pandas as pd
@@ -11,8 +12,10 @@ from torch import nn
 from tropho.errors import DataError
 from tropho.inference.predict import predict_all
 from tropho.training import loop
-from tropho.training.ema import ModelEma
-from tropho.training.loop import train_one_epoch
+from tropho.training.checkpoint import TrainState
+from tropho.training.loop import Trainer
+from tropho.training.optim import ModelEma
+from tropho.training.step_log import StepLog
 
 
 class Line(nn.Module):
@@ -31,43 +34,71 @@ class Line(nn.Module):
 
 
 def task_of(parts=lambda value: {"only": value}, **train):
-    chosen = SimpleNamespace(**{"freeze_epochs": 0, "clip_norm": None, **train})
+    config = SimpleNamespace(**{"freeze_backbone_epochs": 0, "clip_grad_norm": None, "epochs": 9, **train})
     return SimpleNamespace(
-        settings=SimpleNamespace(train=chosen), loss=lambda model, batch: parts(model(torch.tensor([[batch]])))
+        settings=SimpleNamespace(train=config), loss=lambda model, batch: parts(model(torch.tensor([[batch]])))
     )
 
 
-def run(batches, task=None, epoch=0, rate=lambda epoch: 0.0, model=None, average=None, layers=None, accelerator=None):
-    """An epoch of SGD whose backbone learns at half the rate; the row, the optimizer and the model."""
-    model = model or Line()
-    groups = [{"params": model.top.parameters(), "share": 1.0}, {"params": model.body.parameters(), "share": 0.5}]
-    optimizer = torch.optim.SGD(groups, lr=99.0)
-    accelerator = accelerator or Accelerator(cpu=True)
-    row = train_one_epoch(task or task_of(), model, batches, optimizer, rate, average, accelerator, epoch, layers)
-    return row, optimizer, model
+class BareTrainer(Trainer):
+    """A trainer of given batches and model; its backbone learns at half the rate."""
+
+    def __init__(self, batches, task, model, ema, layer_stats, accelerator, name=""):
+        groups = [
+            {"params": model.top.parameters(), "lr_scale": 1.0},
+            {"params": model.body.parameters(), "lr_scale": 0.5},
+        ]
+        self.task, self.config, self.seed, self.loader = task, task.settings.train, 0, batches
+        self.model = self.raw_model = model
+        self.ema, self.layer_stats, self.accelerator = ema, layer_stats, accelerator
+        self.optimizer = torch.optim.SGD(groups, lr=99.0)
+        self.sampler, self.state, self.log = SimpleNamespace(), TrainState(), StepLog(name, accelerator)
 
 
-def test_the_rate_of_a_step_is_that_of_the_epochs_done_its_fraction_included():
-    asked = []
-    row, optimizer, _ = run([1.0] * 4, epoch=2, rate=lambda epoch: asked.append(epoch) or epoch / 10)
-    assert asked == [2.0, 2.25, 2.5, 2.75]
+@pytest.fixture
+def run(monkeypatch):
+    """Train one epoch of SGD: the row, the optimizer and the model."""
+
+    def train(
+        batches,
+        task=None,
+        epoch=0,
+        lr=lambda epoch: 0.0,
+        model=None,
+        ema=None,
+        layer_stats=None,
+        accelerator=None,
+        name="",
+    ):
+        monkeypatch.setattr(loop, "lr_at", lambda train, epoch, scores: lr(epoch))
+        accelerator = accelerator or Accelerator(cpu=True)
+        trainer = BareTrainer(batches, task or task_of(), model or Line(), ema, layer_stats, accelerator, name)
+        return trainer.train_one_epoch(epoch), trainer.optimizer, trainer.model
+
+    return train
+
+
+def test_train_one_epoch_sets_the_rate_of_each_step_and_group(run):
+    epochs = []
+    row, optimizer, _ = run([1.0] * 4, epoch=2, lr=lambda epoch: epochs.append(epoch) or epoch / 10)
+    assert epochs == [2.0, 2.25, 2.5, 2.75]
     assert row["lr"] == pytest.approx(0.275)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.275, 0.1375])
 
 
-def test_losses_are_means_over_the_steps():
+def test_train_one_epoch_returns_mean_losses(run):
     row, _, _ = run([1.0, 2.0, 6.0], task_of(lambda value: {"one": value, "two": 2 * value}))
     assert row["loss"] == pytest.approx(9.0)
     assert (row["loss/one"], row["loss/two"]) == pytest.approx((3.0, 6.0))
     assert 0 <= row["seconds"] < 60
 
 
-def test_a_loss_of_one_part_has_no_parts():
+def test_train_one_epoch_lists_no_parts_of_a_single_loss(run):
     row, _, _ = run([1.0])
     assert set(row) == {"loss", "grad_norm", "lr", "seconds"}
 
 
-def test_clipping_bounds_the_step_but_not_the_norm_that_is_told():
+def test_train_step_clips_the_update_but_not_the_logged_norm(run):
     """At weights of one the gradient by each weight is the input, so that the norm is sqrt(2) times it."""
 
     class Scales:
@@ -84,31 +115,31 @@ def test_clipping_bounds_the_step_but_not_the_norm_that_is_told():
             return {"seen": 1.0}
 
     layers = Scales()
-    row, _, model = run([4.0], task_of(clip_norm=2.0), rate=lambda epoch: 0.1, layers=layers)
+    row, _, model = run([4.0], task_of(clip_grad_norm=2.0), lr=lambda epoch: 0.1, layer_stats=layers)
     assert row["grad_norm"] == pytest.approx(4 * 2**0.5)
     assert row["seen"] == 1.0
     assert layers.seen == pytest.approx([2 * 2**0.5])  # which undoes the clipping
     assert model.top.weight.item() == pytest.approx(1 - 0.1 * 2**0.5)
     assert model.body.conv1.weight.item() == pytest.approx(1 - 0.05 * 2**0.5)
-    run([0.1], task_of(clip_norm=2.0), layers=layers)
+    run([0.1], task_of(clip_grad_norm=2.0), layer_stats=layers)
     assert layers.seen == [1.0]  # nothing was clipped
-    run([4.0], layers=layers)
+    run([4.0], layer_stats=layers)
     assert layers.seen == [1.0]
 
 
 @pytest.mark.parametrize(("epoch", "frozen"), [(0, True), (1, True), (2, False)])
-def test_a_backbone_is_frozen_for_so_many_epochs(epoch, frozen):
-    _, _, model = run([1.0], task_of(freeze_epochs=2), epoch=epoch, rate=lambda epoch: 0.1)
+def test_train_one_epoch_freezes_the_backbone_at_first(run, epoch, frozen):
+    _, _, model = run([1.0], task_of(freeze_backbone_epochs=2), epoch=epoch, lr=lambda epoch: 0.1)
     assert (model.body.conv1.weight.item() == 1.0) is frozen
     assert model.top.weight.item() == pytest.approx(0.9)
 
 
-def test_the_average_follows_every_step():
+def test_train_step_updates_the_average(run):
     model = Line()
     average = ModelEma(model, 0.5)
-    run([1.0, 1.0, 1.0], model=model, average=average, rate=lambda epoch: 0.1)
-    assert average.updates == 3
-    assert average.model.top.weight.item() != 1.0
+    run([1.0, 1.0, 1.0], model=model, ema=average, lr=lambda epoch: 0.1)
+    assert average.n_averaged == 1 + 3
+    assert average.module.top.weight.item() != 1.0
 
 
 @pytest.mark.parametrize(
@@ -119,17 +150,28 @@ def test_the_average_follows_every_step():
         (lambda value: {"one": value * 5e37, "two": value * 5e37}, "sum"),
     ],
 )
-def test_the_part_and_the_step_that_are_not_finite_are_named(parts, named):
+def test_train_step_names_the_loss_that_is_not_finite(run, parts, named):
     wrong = task_of(lambda value: parts(value) if value > 5 else {"fine": value})
     with pytest.raises(DataError, match=rf"at epoch 4, step 3 \(part: {named}\);"):
         run([1.0, 2.0, 6.0], wrong, epoch=3)
 
 
-def test_the_epoch_is_shown_by_its_number(monkeypatch):
-    shown = []
-    monkeypatch.setattr(loop, "track", lambda batches, what: shown.append(what) or batches)
-    run([1.0], epoch=4)
-    assert shown == ["epoch 5"]
+@pytest.mark.parametrize(("n_steps", "n_lines"), [(49, 0), (50, 1), (101, 2)])
+def test_train_one_epoch_logs_a_line_every_50_steps(run, capsys, n_steps, n_lines):
+    run([1.0] * n_steps, epoch=4, lr=lambda epoch: 0.001, name="fold1")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == n_lines
+    for line in lines[:1]:
+        pattern = (
+            r"fold1  epoch 5/9  step 50/\d+  loss [-\d.]+  lr 1.0e-03  data \d+ ms  step \d+ ms  peak memory [\d.]+ GB"
+        )
+        assert re.fullmatch(pattern, line)
+
+
+def test_train_one_epoch_writes_every_step_in_place_on_a_terminal(run, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    run([1.0] * 3, name="fold0")
+    assert capsys.readouterr().err.count("\r\033[K") == 4
 
 
 class Two:
@@ -147,12 +189,12 @@ class Two:
         return value / 2 if reduction == "mean" else value
 
 
-def test_a_row_is_the_mean_over_the_processes():
+def test_train_one_epoch_averages_over_processes(run):
     row, _, _ = run([4.0], accelerator=Two())
     assert row["loss"] == pytest.approx(2.0)
 
 
-def test_predictions_are_in_the_order_of_the_images():
+def test_predict_all_keeps_the_order_of_images():
     class Echo:
         def predict(self, model, batch, view):
             return [{"value": each} for each in batch["images"]]

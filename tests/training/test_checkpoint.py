@@ -1,7 +1,5 @@
 """Weight averages, checkpoints and the order of samples."""
 
-import os
-import time
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,62 +11,62 @@ from torch import nn
 
 from tropho.seeds import sample_seed
 from tropho.tasks import build_task
-from tropho.training.checkpoint import Checkpoint, TrainState, drop_checkpoints
-from tropho.training.ema import ModelEma
-from tropho.training.sampler import EpochSampler
+from tropho.training.checkpoint import Checkpoint, TrainState
+from tropho.training.data_loader import EpochSampler
+from tropho.training.optim import ModelEma
 
 
-def test_the_average_follows_by_the_warmed_up_decay():
+def test_model_ema_warms_up_its_decay():
     model = nn.Linear(1, 1, bias=False)
     nn.init.constant_(model.weight, 0.0)
     average = ModelEma(model, decay=0.5)
     expected = 0.0
     for step in range(1, 20):
         nn.init.constant_(model.weight, float(step))
-        average.update(model)
+        average.update_parameters(model)
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
-        assert average.model.weight.item() == pytest.approx(expected, rel=1e-5)
+        assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_average_takes_norm_statistics_and_counters():
+def test_model_ema_averages_norm_statistics_and_copies_counters():
     model = nn.BatchNorm1d(2)
     average = ModelEma(model, decay=0.9)
     model.train()(torch.randn(8, 2) + 5)
-    average.update(model)
-    assert average.model.num_batches_tracked == 1
-    assert (average.model.running_mean > 0).all()
-    assert not any(each.requires_grad for each in average.model.parameters())
+    average.update_parameters(model)
+    assert average.module.num_batches_tracked == 1
+    assert (average.module.running_mean > 0).all()
+    assert not any(each.requires_grad for each in average.module.parameters())
 
 
-def test_nothing_is_loaded_where_nothing_was_saved(tmp_path):
+def test_load_returns_none_without_a_checkpoint(tmp_path):
     assert Checkpoint(tmp_path / "fold0").load() is None
 
 
-def test_a_checkpoint_gives_back_what_it_was_given(tmp_path):
+def test_load_returns_what_was_saved(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     weights = {"weight": torch.randn(2, 3), "count": torch.tensor(4)}
-    progress = TrainState([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
-    progress.best_sha256 = checkpoint.save_best(1, weights)
-    checkpoint.save(progress, model=weights)
+    state = TrainState([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
+    state.best_sha256 = checkpoint.save_best(1, weights)
+    checkpoint.save(state, model=weights)
     loaded, parts = checkpoint.load()
-    assert loaded == progress
+    assert loaded == state
     torch.testing.assert_close(parts["model"], weights, rtol=0, atol=0)
     torch.testing.assert_close(checkpoint.load_best(loaded), weights, rtol=0, atol=0)
 
 
 @pytest.mark.fault("a kill between the two files of a checkpoint", "goes on with a pair that belongs together")
-def test_a_kill_between_best_and_state_leaves_a_pair_that_fits(tmp_path):
+def test_load_finds_a_matching_pair_after_a_kill(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     old, new = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
     sha256 = checkpoint.save_best(1, old)
     checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model=old)
     checkpoint.save_best(2, new)  # and here the process dies, before the state of epoch 2 is written
-    progress, _ = checkpoint.load()
-    assert checkpoint.load_best(progress)["weight"].item() == 0.0
+    state, _ = checkpoint.load()
+    assert checkpoint.load_best(state)["weight"].item() == 0.0
 
 
-def test_superseded_best_weights_are_dropped(tmp_path):
+def test_save_deletes_superseded_weights(tmp_path):
     checkpoint = Checkpoint(tmp_path)
     for epoch in (1, 2, 3):
         checkpoint.save_best(epoch, {"weight": torch.ones(1)})
@@ -76,7 +74,7 @@ def test_superseded_best_weights_are_dropped(tmp_path):
     assert [path.name for path in tmp_path.glob("best-*")] == ["best-3.safetensors"]
 
 
-def test_the_order_depends_on_seed_and_epoch_alone():
+def test_epoch_sampler_depends_on_seed_and_epoch_alone():
     sampler = EpochSampler(["a"] * 30, seed=1)
     first = list(sampler)
     assert first == list(sampler)
@@ -88,14 +86,14 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     assert list(EpochSampler(["a"] * 30, seed=2)) != first
 
 
-def test_balanced_draws_every_stratum_equally_often():
+def test_epoch_sampler_balances_strata():
     strata = ["rare"] * 5 + ["common"] * 1995
     drawn = Counter(strata[index] for _, index, _ in EpochSampler(strata, seed=0, balanced=True))
     # 2000 fair draws: 1000 each, give or take five standard deviations of 22
     assert abs(drawn["rare"] - 1000) < 112
 
 
-def test_draws_of_a_sample_are_counted_within_an_epoch():
+def test_epoch_sampler_counts_draws_within_an_epoch():
     sampler = EpochSampler(["rare"] * 2 + ["common"] * 38, seed=0, balanced=True)
     for sampler.epoch in (0, 1):
         keys = list(sampler)
@@ -105,7 +103,7 @@ def test_draws_of_a_sample_are_counted_within_an_epoch():
         assert len(draws) > 2
 
 
-def test_a_sample_drawn_again_is_another_picture(settings, data):
+def test_dataset_augments_each_draw_differently(settings, data):
     pack, truth = data
     chosen = settings(
         "cells_demo", **{"augment.image_size": 32, "augment.policy": "microscopy", "train.sampler": "balanced"}
@@ -118,7 +116,7 @@ def test_a_sample_drawn_again_is_another_picture(settings, data):
     assert len({dataset[key][0].numpy().tobytes() for key in keys}) == len(keys)
 
 
-def test_the_first_draw_of_a_sample_has_the_seed_that_it_always_had():
+def test_sample_seed_is_stable():
     assert [sample_seed(3, 4, 5), sample_seed(0, 0, 0), sample_seed(2**32 - 1, 7, 19)] == [
         125447559,
         2968811710,
@@ -126,7 +124,7 @@ def test_the_first_draw_of_a_sample_has_the_seed_that_it_always_had():
     ]
 
 
-def test_sample_seeds_differ_and_repeat():
+def test_sample_seed_differs_and_repeats():
     seeds = {sample_seed(0, epoch, index, draw) for epoch in range(10) for index in range(10) for draw in range(10)}
     assert len(seeds) == 1000
     assert sample_seed(3, 4, 5) == sample_seed(3, 4, 5)
@@ -137,7 +135,7 @@ def test_sample_seeds_differ_and_repeat():
 @pytest.mark.fault("a damaged checkpoint", "starts that fold again and says so")
 @pytest.mark.parametrize("name", ["state.pt", "best-1.safetensors"])
 @pytest.mark.parametrize("harm", [lambda old: old[:-5], lambda old: b"", lambda old: b"x" + old[1:]])
-def test_a_damaged_checkpoint_is_not_loaded(tmp_path, capsys, name, harm):
+def test_load_refuses_a_damaged_checkpoint(tmp_path, capsys, name, harm):
     checkpoint = Checkpoint(tmp_path)
     sha256 = checkpoint.save_best(1, {"weight": torch.ones(3)})
     checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model={})
@@ -147,7 +145,7 @@ def test_a_damaged_checkpoint_is_not_loaded(tmp_path, capsys, name, harm):
     assert f"{name} is damaged" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path):
+def test_save_raises_on_a_full_disk(tmp_path):
     """/dev/full refuses every byte, as a full disk does."""
     (tmp_path / "fold0").mkdir()
     checkpoint = Checkpoint(tmp_path / "fold0")
@@ -159,22 +157,7 @@ def test_a_full_disk_is_an_os_error_that_names_the_file(tmp_path):
             checkpoint.save(TrainState([{"epoch": 1.0}]), model={})
 
 
-def test_a_checkpoint_without_best_weights_is_loaded(tmp_path):
+def test_load_accepts_a_checkpoint_without_best_weights(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     checkpoint.save(TrainState([{"epoch": 1.0, "seconds": 2.0}]), model={})
     assert checkpoint.load() == (TrainState([{"epoch": 1.0, "seconds": 2.0}]), {"model": {}})
-
-
-@pytest.mark.parametrize(("days", "kept"), [(13.9, True), (14.1, False)])
-def test_checkpoints_go_when_finished_or_abandoned(tmp_path, days, kept):
-    for name in ("done", "old", "new"):
-        (tmp_path / "all" / name).mkdir(parents=True)
-        (tmp_path / "all" / name / "state.pt").touch()
-    then = time.time() - days * 86_400
-    for path in (tmp_path / "all" / "old" / "state.pt", tmp_path / "all" / "old"):
-        os.utime(path, (then, then))
-    drop_checkpoints(tmp_path / "all", [tmp_path / "all" / "done", tmp_path / "all" / "gone"])
-    assert {path.name for path in (tmp_path / "all").iterdir()} == ({"old", "new"} if kept else {"new"})
-    drop_checkpoints(tmp_path / "all", (tmp_path / "all").iterdir())
-    assert not (tmp_path / "all").exists()
-    drop_checkpoints(tmp_path / "all", [])

@@ -1,0 +1,131 @@
+"""Tracked runs: training runs ranked by score, and the ids of those that a resumed training reopens."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tropho.errors import DataError, ExternalError
+from tropho.files import read_json, write_json
+from tropho.tracking.store import SQLITE, connect, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowEntity
+    from mlflow.tracking import MlflowClient
+
+RECORD_ID = "record_id"
+"""Tag of a run: Tropho's key of it, by which a repeated record finds it instead of making another."""
+COLUMNS = {
+    "task": "string",
+    "run": "string",
+    "id": "string",
+    "record_id": "string",
+    "score": "float64",
+    "score_name": "string",
+    "epochs": "Int64",
+    "seconds": "float64",
+    "started": "datetime64[ms, UTC]",
+    "status": "string",
+    "git_commit": "string",
+    "validation_hash": "string",
+    "validated_on": "string",
+    "trained_folds": "Int64",
+    "parameters": "object",
+}
+TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on")
+
+
+class RunIds:
+    """Ids of the runs that a training records to, kept in a file so that a resumed training reopens them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ids: dict[str, str] = {}
+        with suppress(DataError):  # missing or damaged: new runs are opened
+            self._ids = read_json(path)
+
+    def __getitem__(self, key: str) -> str | None:
+        return self._ids.get(key)
+
+    def __setitem__(self, key: str, run_id: str | None) -> None:
+        if run_id is not None:
+            self._ids[key] = run_id
+            write_json(self._path, self._ids)
+
+
+def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
+    """Rank the training runs that have a metric `score`, best first within each task; folds and trials don't count.
+
+    Returns:
+        COLUMNS. Values that a run lacks are empty. Scores compare where `validated_on` is equal; `record_id` is what
+        run.json calls a run that began while MLflow was away; `parameters` are settings as text, by dotted key.
+
+    Raises:
+        ExternalError: the tracking store can't be read.
+    """
+    uri = tracking_uri(root)
+    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
+        return _table([])
+    try:
+        client = connect(uri)
+        rows = [_row(name, run) for name, run in _scored_runs(client, task) if _is_training(run)]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ExternalError(f"The tracking store {uri} can't be read: {reason}.") from error
+    return _table(rows)
+
+
+def _scored_runs(client: "MlflowClient", task: str | None) -> list[tuple[str, "MlflowEntity"]]:
+    """List (task, run) of all runs with a score."""
+    if task is None:
+        experiments = _pages(lambda token: client.search_experiments(page_token=token))
+    else:
+        experiments = [found] if (found := client.get_experiment_by_name(task)) else []
+    has_score = "metrics.score > -1.0e300"  # MLflow can't ask whether a metric exists
+    return [
+        (experiment.name, run)
+        for experiment in experiments
+        for run in _runs_of(client, experiment.experiment_id, has_score)
+    ]
+
+
+def _runs_of(client: "MlflowClient", experiment_id: str, query: str) -> list["MlflowEntity"]:
+    return _pages(lambda token: client.search_runs([experiment_id], query, page_token=token))
+
+
+def _pages(fetch: Any) -> list[Any]:
+    page = fetch(None)
+    entries = list(page)
+    while page.token:
+        page = fetch(page.token)
+        entries += page
+    return entries
+
+
+def _is_training(run: "MlflowEntity") -> bool:
+    tags = run.data.tags
+    return "mlflow.parentRunId" not in tags and tags.get("stage", "train") == "train"
+
+
+def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
+    info, metrics, params = run.info, run.data.metrics, run.data.params
+    epochs = params.get("train.epochs", "")
+    return {
+        "task": task,
+        "run": info.run_name,
+        "id": info.run_id,
+        **{tag: run.data.tags.get(tag) for tag in TAGS},
+        "score": metrics["score"],
+        "epochs": int(epochs) if epochs.isdigit() else pd.NA,
+        "seconds": metrics.get("seconds", float("nan")),
+        "started": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
+        "status": info.status,
+        "trained_folds": int(metrics["trained_folds"]) if "trained_folds" in metrics else pd.NA,
+        "parameters": params,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["task", "score"], ascending=[True, False], ignore_index=True)

@@ -1,0 +1,46 @@
+"""Device, precision and processes of a training."""
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration, PartialState
+from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+
+from tropho.config.task_config import TrainConfig
+from tropho.errors import UsageError
+
+
+def this_process() -> PartialState:
+    """Return this process's rank among those that torchrun or `accelerate launch` started."""
+    # Without cpu=True accelerate waits for a GPU and takes each process for the only one.
+    return PartialState(cpu=not torch.accelerator.is_available())
+
+
+def make_accelerator(train: TrainConfig) -> Accelerator:
+    """Make the accelerator of one model; a batch of its loaders is divided among all processes.
+
+    Raises:
+        UsageError: the machine can't compute in `train.precision`.
+    """
+    # accelerate keeps the precision of the process's first accelerator unless its state is reset.
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
+    # A frozen backbone has no gradients to wait for.
+    ddp = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_backbone_epochs > 0)
+    try:
+        return Accelerator(
+            cpu=not torch.accelerator.is_available(),
+            kwargs_handlers=[ddp],
+            mixed_precision="no" if train.precision == "float32" else train.precision,
+            dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
+        )
+    except ValueError as error:
+        raise UsageError(f"train.precision '{train.precision}' does not work on this machine: {error}") from None
+
+
+def sync_batch_norms(model: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Let batch norms average over the images of all processes, which torch can do on CUDA alone."""
+    if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
+        return model
+    synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return synced

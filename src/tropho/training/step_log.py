@@ -1,0 +1,68 @@
+"""Lines that a training prints to standard error."""
+
+import sys
+from shutil import get_terminal_size
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from tropho.log import info
+
+LOG_INTERVAL = 50
+"""Steps between two lines where standard error is not a terminal."""
+
+
+class StepLog:
+    """Prints a header and lines of steps; on a terminal every step, in place.
+
+    Args:
+        name: of the fold, first in each line; empty prints nothing.
+        accelerator: only its main process prints.
+    """
+
+    def __init__(self, name: str, accelerator: Accelerator) -> None:
+        self._name, self._accelerator = name, accelerator
+        self._enabled = bool(name) and accelerator.is_main_process
+        self._in_place = sys.stderr.isatty()
+
+    def header(self, model: nn.Module) -> None:
+        """Print device, dtype, both with the reason, and the number of parameters."""
+        if not self._enabled:
+            return
+        device = self._accelerator.device
+        reason = torch.cuda.get_device_name(device) if device.type == "cuda" else "found by torch"
+        reason = "torch finds no GPU" if device.type == "cpu" else reason
+        dtype = {"no": "float32", "fp16": "float16", "bf16": "bfloat16"}[self._accelerator.mixed_precision]
+        n_parameters = sum(parameter.numel() for parameter in model.parameters())
+        info(f"{self._name}  device {device} ({reason})  dtype {dtype} (train.precision)  {n_parameters:,} parameters")
+
+    def step(self, place: str, loss: Tensor, lr: float, seconds: tuple[float, float], is_due: bool) -> None:
+        """Print loss, rate, the seconds (for the batch, for the whole step) and peak memory of a step."""
+        if not self._enabled or not (self._in_place or is_due):
+            return
+        data, whole = (1000 * each for each in seconds)
+        line = f"{self._name}  {place}  loss {loss:.4f}  lr {lr:.1e}  data {data:.0f} ms  step {whole:.0f} ms"
+        line += f"  peak memory {peak_memory(self._accelerator.device) / 1e9:.1f} GB"
+        if self._in_place:
+            sys.stderr.write(f"\r\033[K{line[: get_terminal_size().columns - 1]}")  # a wrapped line would stay
+            sys.stderr.flush()
+        else:
+            info(line)
+
+    def end_epoch(self) -> None:
+        """Clear the line that was written in place."""
+        if self._enabled and self._in_place:
+            sys.stderr.write("\r\033[K")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most memory in use so far, bytes: of the GPU's tensors, or of the process on a CPU; 0 if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
