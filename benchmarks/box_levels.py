@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tropho.models.fit_levels import fit_levels, fit_ranges, share_below
+from tropho.models.anchors import fit_levels, fit_ranges, share_below
 
 PHOTOS = [(1920, 1080), (4032, 3016), (4160, 3120)]
 PACKED = [1024, 1536, 2048]

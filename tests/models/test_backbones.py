@@ -11,7 +11,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from tropho.config.model_config import BACKBONES
 from tropho.errors import ExternalError, UsageError
 from tropho.models.backbone import PlainBlock, resnet, stages
-from tropho.models.imagenet_weights import imagenet_weights
+from tropho.models.weights import fetch_weights
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_without_statistics_activations_stay_bounded_from_scratch(build, norm):
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_plain_twin_has_the_same_depth_and_no_shortcut(build, name):
-    twin, net = build(name, skip=False), build(name)
+    twin, net = build(name, residual=False), build(name)
     blocks = [block for stage in stages(twin) for block in stage]
     assert all(isinstance(block, PlainBlock) for block in blocks)
 
@@ -118,7 +118,7 @@ def test_damaged_weights_are_named(hub):
     file = hub / torchvision.models.get_model_weights("resnet18").DEFAULT.url.rpartition("/")[2]
     file.write_bytes(b"<html>503</html>")
     with pytest.raises(ExternalError, match=f"{re.escape(str(file))}.*delete"):
-        imagenet_weights("resnet18")
+        fetch_weights("resnet18", "ImageNet")
 
 
 def test_weights_of_another_network_are_refused(build, hub):
@@ -134,7 +134,7 @@ def test_pickled_code_in_weights_is_not_run(hub, tmp_path):
 
     place(hub, "resnet18", Planted())
     with pytest.raises(ExternalError):
-        imagenet_weights("resnet18")
+        fetch_weights("resnet18", "ImageNet")
     assert not (tmp_path / "ran").exists()
 
 
@@ -155,7 +155,7 @@ def test_placed_weights_are_loaded(build, hub, norm):
     [
         {"norm": "group"},
         {"norm": "none"},
-        {"skip": False},
+        {"residual": False},
         {"activation": "selu"},
         {"model": "lenet"},
         {"model": "mlp"},

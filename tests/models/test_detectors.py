@@ -7,15 +7,15 @@ from safetensors.torch import load_file, save_file
 from torchvision.ops import box_iou
 
 from tropho.config.model_config import TORCHVISION
-from tropho.models import build_model, decode_detections
+from tropho.models import build_model, heads
 
 DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
 PARTS = {
-    "fcos": {"classification", "box", "centerness"},
-    "torchvision_fcos": {"classification", "box", "centerness"},
-    "torchvision_retinanet": {"classification", "box"},
-    "torchvision_faster_rcnn": {"objectness", "proposal", "classification", "box"},
-    "rt_detr": {"classification", "box"},
+    "fcos": {"loss_cls", "loss_box", "loss_centerness"},
+    "torchvision_fcos": {"loss_cls", "loss_box", "loss_centerness"},
+    "torchvision_retinanet": {"loss_cls", "loss_box"},
+    "torchvision_faster_rcnn": {"loss_objectness", "loss_rpn_box", "loss_cls", "loss_box"},
+    "rt_detr": {"loss_cls", "loss_box"},
 }
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 
@@ -100,7 +100,7 @@ def test_images_without_any_box(build, name):
     assert set(losses) == PARTS[name]
     sum(losses.values()).backward()
     assert all(math.isfinite(value.item()) for value in losses.values())
-    assert losses["box"] == 0
+    assert losses["loss_box"] == 0
     assert all(torch.isfinite(each.grad).all() for each in detector.parameters() if each.grad is not None)
 
 
@@ -125,8 +125,8 @@ def test_each_level_learns_the_boxes_of_its_size(build):
         """Which of the levels P2 to P5 learn to find a box."""
         features = [each.detach().requires_grad_() for each in detector.pyramid(detector.normalize(sample()[0][:1]))]
         target = {"boxes": torch.tensor([box]), "labels": torch.tensor([0])}
-        losses = detector.head(features, torch.tensor([[64, 64]]), [target]).losses
-        losses["box"].backward()
+        losses = detector.head(features, torch.tensor([[64, 64]]), [target])
+        losses["loss_box"].backward()
         return [each.grad is not None and bool(each.grad.any()) for each in features]
 
     assert taught([9.0, 9, 19, 19]) == [True, False, False, False]
@@ -199,7 +199,7 @@ def test_training_needs_targets(build):
 
 def test_moving_the_features_moves_the_boxes(build, monkeypatch):
     """A shift by a stride of P4 on both levels gives the very same boxes, 16 pixels on."""
-    monkeypatch.setattr(decode_detections, "CANDIDATES", 100_000)
+    monkeypatch.setattr(heads, "CANDIDATES", 100_000)
     everything = {"model.nms_iou_threshold": 1.0, "model.score_threshold": 0.0, "model.max_detections": 100_000}
     head = build("fcos", **{**everything, "model.fpn_levels": [3, 4]}).head.eval()
     features = []
@@ -210,7 +210,7 @@ def test_moving_the_features_moves_the_boxes(build, monkeypatch):
         features.append(level)
     moved = [level.roll(level.shape[-1] // 12, dims=3) for level in features]
     with torch.no_grad():
-        here, there = (head(each, torch.tensor([[192, 192]]), None).detections[0] for each in (features, moved))
+        here, there = (head(each, torch.tensor([[192, 192]]), None)[0] for each in (features, moved))
 
     def inner(found: dict[str, torch.Tensor], shift: float) -> torch.Tensor:
         """Label, score and box moved back, away from the border, where convolutions see its zeros."""

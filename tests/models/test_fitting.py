@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
 from tropho.models import build_model
-from tropho.models.fit_levels import (
+from tropho.models.anchors import (
     MIN_BOX_STRIDES,
     expected_iou,
     fit_anchors,

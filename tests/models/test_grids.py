@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tropho.models.grid import Grid
+from tropho.models.fcos import Grid
 
 
 def maps(height: int, width: int, levels: list[int]) -> list[torch.Tensor]:

@@ -5,7 +5,7 @@ import torch
 
 from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model
-from tropho.models.mask_ignored import drop_ignored_boxes
+from tropho.models.losses import drop_ignored_boxes
 
 DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
@@ -68,9 +68,9 @@ def test_images_that_ignore_every_class_teach_nothing(settings, name):
 
 def test_an_image_that_ignores_a_class_teaches_no_proposal_that_it_is_ground(settings):
     losses, _ = losses_and_rows(settings, "torchvision_faster_rcnn", [target([], [], WBC)])
-    assert losses["objectness"] == 0
+    assert losses["loss_objectness"] == 0
     losses, _ = losses_and_rows(settings, "torchvision_faster_rcnn", [target([], [])])
-    assert losses["objectness"] > 0
+    assert losses["loss_objectness"] > 0
 
 
 def test_boxes_of_an_ignored_class_are_left_out():

@@ -4,9 +4,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.models.detection import FCOS
 
-from tropho.models.assign_points import assign_points, centerness
-from tropho.models.fcos import decode_sides
-from tropho.models.grid import Grid
+from tropho.models.fcos import Grid, assign_points, centerness, decode_sides
 
 SIZE = 128
 

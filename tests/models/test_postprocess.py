@@ -4,7 +4,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from tropho.models.decode_detections import clip_boxes, decode_detections, has_area
+from tropho.models.heads import clip_boxes, decode_detections, has_area
 
 SIZES = torch.tensor([[50, 60]])
 

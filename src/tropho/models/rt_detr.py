@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.decode_detections import decode_detections
-from tropho.models.heads import HeadOutput, Targets
-from tropho.models.mask_ignored import ignored_classes, mask_ignored
+from tropho.models.heads import Detections, Losses, Targets, decode_detections
+from tropho.models.losses import ignored_classes, mask_ignored
 from tropho.models.rt_detr_weights import rt_detr_network
 
 QUERIES = 300
@@ -26,7 +25,6 @@ class RTDetrPyramid(nn.Module):
         self.encoder = network.encoder
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images to the levels' maps."""
         maps = self.body(images, torch.ones_like(images[:, 0]))
         projected = [project(each) for project, (each, _) in zip(self.projections, maps, strict=True)]
         return list(self.encoder(projected).last_hidden_state)
@@ -47,7 +45,7 @@ class RTDetrHead(nn.Module):
         for each in network.model.decoder_input_proj:
             each.register_forward_hook(_to_float32)
 
-    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
+    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         from transformers.modeling_outputs import BaseModelOutput
 
@@ -61,9 +59,9 @@ class RTDetrHead(nn.Module):
         noised = found.denoising_meta_values["dn_num_split"][0] if found.denoising_meta_values else 0
         logits = found.intermediate_logits[:, -1, noised:].float()
         if targets is not None:
-            return HeadOutput(self._losses(found, labels, targets), [])
+            return self._losses(found, labels, targets)
         boxes = box_convert(found.intermediate_reference_points[:, -1].float(), "cxcywh", "xyxy") * extent
-        return HeadOutput({}, decode_detections(logits.sigmoid(), boxes, sizes, self.model))
+        return decode_detections(logits.sigmoid(), boxes, sizes, self.model)
 
     def _losses(self, found: Any, labels: list[dict[str, Tensor]] | None, targets: Targets) -> dict[str, Tensor]:
         """The weighted losses of every layer, added up by kind."""
@@ -84,15 +82,15 @@ class RTDetrHead(nn.Module):
         )
         # A batch without boxes has nothing to denoise; every weight must have a gradient on several devices.
         nothing = self.network.model.denoising_class_embed.weight.sum() * 0.0
-        classification = sum((value for name, value in parts.items() if "vfl" in name), nothing)
-        return {"classification": classification, "box": sum(v for name, v in parts.items() if "vfl" not in name)}
+        loss_cls = sum((value for name, value in parts.items() if "vfl" in name), nothing)
+        return {"loss_cls": loss_cls, "loss_box": sum(v for name, v in parts.items() if "vfl" not in name)}
 
 
 def rt_detr_parts(model: ModelConfig, classes: int) -> tuple[nn.Module, nn.Module]:
     """Build the pyramid and the head of RT-DETR.
 
     Raises:
-        UsageError, OutsideError: see rt_detr_network.
+        UsageError, ExternalError: see rt_detr_network.
     """
     network = rt_detr_network(model, classes)
     pyramid = RTDetrPyramid(network.model)

@@ -17,7 +17,7 @@ from tropho.metrics.ignored_regions import drop_ignored
 from tropho.metrics.leaderboard_bootstrap import rank_images
 from tropho.metrics.leaderboard_map import Ranking, Score
 from tropho.models import build_model
-from tropho.models.fit_levels import fit_to_boxes
+from tropho.models.anchors import fit_to_boxes
 from tropho.tables import join_names
 from tropho.tasks.base import Batch
 from tropho.tasks.detection_dataset import DetectionDataset, Sample, packed_sizes, pad_batch
