@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.boxes import candidate_pairs
-from tropho.boxes.nms import nms
+from tropho.boxes import box_ops
+from tropho.boxes.box_ops import nms
 from tropho.boxes.wbf import fuse, weighted_box_fusion
 from tropho.tables import BOX, DETECTIONS, empty
 
@@ -94,7 +94,7 @@ limits = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.55, 0.7, 0.95])
 @given(scenes, limits, st.booleans())
 def test_equals_the_definition(models, iou, weighted):
     weights = [1.0 + number for number in range(len(models))] if weighted else [1.0] * len(models)
-    found = result(models, iou=iou, weights=weights)
+    found = result(models, iou_thr=iou, weights=weights)
     np.testing.assert_allclose(ordered(found), ordered(slow_fusion(models, iou, weights)), atol=1e-4, rtol=1e-6)
 
 
@@ -120,7 +120,7 @@ def test_equals_ensemble_boxes(models, iou, weighted, confidence, scores):
         iou_thr=iou,
         conf_type=confidence,
     )
-    found = result(models, iou=iou, weights=weights, confidence=confidence)
+    found = result(models, iou_thr=iou, weights=weights, conf_type=confidence)
     found[:, 2:] /= SIZE
     np.testing.assert_allclose(ordered(found), ordered(np.column_stack([labels, confidences, boxes])), atol=1e-6)
 
@@ -148,7 +148,7 @@ def test_no_boxes(models):
 
 def test_boxes_that_touch_stay_apart_and_flat_ones_go():
     boxes = [[0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20], [5, 5, 5, 9], [9, 9, 3, 3]]
-    fused = weighted_box_fusion([(boxes, [0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5)], iou=0.0)
+    fused = weighted_box_fusion([(boxes, [0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5)], iou_thr=0.0)
     assert fused.boxes.tolist() == boxes[:3]
 
 
@@ -163,11 +163,11 @@ def test_scores_of_zero_still_have_a_box():
 def test_near_pairs_hold_every_pair_that_could_matter(models, iou, block):
     boxes = np.concatenate([each[0] for each in models])
     group = np.concatenate([each[2] for each in models]).astype(np.int64)
-    before, candidate_pairs.BLOCK = candidate_pairs.BLOCK, block
+    before, box_ops.BLOCK = box_ops.BLOCK, block
     try:
-        later, earlier = candidate_pairs.candidate_pairs(boxes, group, iou)
+        later, earlier = box_ops.candidate_pairs(boxes, group, iou)
     finally:
-        candidate_pairs.BLOCK = before
+        box_ops.BLOCK = before
     pairs = set(zip(later.tolist(), earlier.tolist(), strict=True))
     assert len(pairs) == len(later)
     assert (later > earlier).all()
@@ -262,7 +262,7 @@ def test_many_images_at_once_equal_one_by_one(monkeypatch):
     whole = fuse(tables)
     alone = pd.concat([fuse([each[each["image_id"] == f"i{image}"] for each in tables]) for image in range(6)])
     pd.testing.assert_frame_equal(whole, alone.reset_index(drop=True))
-    monkeypatch.setattr("tropho.boxes.wbf.ROWS_AT_ONCE", 20)
+    monkeypatch.setattr("tropho.boxes.wbf.MAX_ROWS", 20)
     pd.testing.assert_frame_equal(fuse(tables), whole)
 
 

@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from predicting.test_seams import merged
 
+from boxes.test_seams import merged
 from tropho.boxes import wbf
-from tropho.boxes.candidate_pairs import candidate_pairs
-from tropho.boxes.nms import nms
+from tropho.boxes.box_ops import candidate_pairs, nms
 from tropho.boxes.tiles import tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
 from tropho.boxes.wbf import fuse, weighted_box_fusion
@@ -22,10 +21,10 @@ WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
 
 
 def test_boxes_that_overlap_by_just_the_limit_stay_apart():
-    fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.5)
+    fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou_thr=0.5)
     assert sorted(fused.boxes.tolist()) == sorted([WHOLE, HALF])
-    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.49).boxes) == 1
-    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou=1.0).boxes) == 2
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou_thr=0.49).boxes) == 1
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou_thr=1.0).boxes) == 2
     boxes, scores, group = np.array([WHOLE, HALF]), np.array([0.8, 0.9]), np.zeros(2, np.int64)
     assert nms(boxes, scores, group, 0.5)[0].tolist() == [1, 0]
     assert nms(boxes, scores, group, 0.49)[0].tolist() == [1]
@@ -37,7 +36,7 @@ def test_a_box_of_one_model_alone_keeps_its_score_to_the_bit():
 
 
 def test_boxes_with_just_the_least_score_count():
-    fused = weighted_box_fusion([([WHOLE, HALF], [0.3, 0.2], [0, 1])], score_min=0.3)
+    fused = weighted_box_fusion([([WHOLE, HALF], [0.3, 0.2], [0, 1])], skip_box_thr=0.3)
     assert (fused.scores.tolist(), fused.labels.tolist()) == ([0.3], [0])
 
 
@@ -66,7 +65,7 @@ def test_boxes_are_fused_in_goes_that_bound_memory(monkeypatch):
     plain = wbf._fuse_groups
     monkeypatch.setattr(wbf, "_fuse_groups", lambda boxes, *rest: sizes.append(len(boxes)) or plain(boxes, *rest))
     fuse([rows, rows])
-    monkeypatch.setattr(wbf, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(wbf, "MAX_ROWS", 4)
     fuse([rows, rows])
     assert sizes == [12, 4, 4, 4]
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from tropho.boxes.merge_tiles import merge_tile_boxes
+from tropho.boxes.tiles import merge_tile_boxes
 
 WINDOWS = torch.tensor([[0, 0, 96, 96], [32, 0, 128, 96]])
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxes.blobs import BlobDetector, blobs, painted
-from tropho.boxes.merge_tiles import EDGE, EDGE_SHARE
-from tropho.boxes.tiles import predict_tiled, tile_windows
+from tropho.boxes.tiles import EDGE, EDGE_SHARE, predict_tiled, tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
 from tropho.config.model_config import STRIDE
 from tropho.models import build_model

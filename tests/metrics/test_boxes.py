@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.boxes import iou_pairs
+from tropho.boxes import box_ops
 from tropho.errors import DataError
 from tropho.metrics.leaderboard_map import leaderboard_map, rank
 from tropho.submission.competition_csv import read_competition_csv
@@ -92,11 +92,11 @@ def rows_of(min_size: int) -> st.SearchStrategy:
 def test_equals_the_slow_twin(truth, predicted, block):
     images = sorted({row[0] for row in truth})
     predicted = [*predicted, *((image, "other", 0.5, 0, 0, 0, 0) for image in images)]
-    before, iou_pairs.PAIRS_AT_ONCE = iou_pairs.PAIRS_AT_ONCE, block
+    before, box_ops.MAX_PAIRS = box_ops.MAX_PAIRS, block
     try:
         fast = leaderboard_map(detections(*truth), detections(*predicted))
     finally:
-        iou_pairs.PAIRS_AT_ONCE = before
+        box_ops.MAX_PAIRS = before
     slow = slow_map(detections(*truth), detections(*predicted))
     assert fast["ap"] == pytest.approx(slow["ap"], abs=1e-12)
     assert fast["score"] == pytest.approx(slow["score"], abs=1e-12)

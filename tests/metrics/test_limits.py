@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.boxes import iou_pairs
-from tropho.boxes.iou_pairs import pair_iou, pairs_of_equal_key
+from tropho.boxes import box_ops
+from tropho.boxes.box_ops import pair_iou, pairs_of_equal_key
 from tropho.metrics import bootstrap, classification_metrics, leaderboard_bootstrap
 from tropho.metrics.bootstrap import draws_of_groups
 from tropho.metrics.calibration import HOTTEST, fit_temperature
@@ -36,7 +36,7 @@ def test_draws_come_in_blocks_that_bound_memory(monkeypatch, width, sizes):
 def test_pairs_come_in_blocks_that_bound_memory(monkeypatch):
     left, right = np.zeros(6, np.int64), np.zeros(2, np.int64)
     assert len(list(pairs_of_equal_key(left, right))) == 1
-    monkeypatch.setattr(iou_pairs, "PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(box_ops, "MAX_PAIRS", 4)
     blocks = list(pairs_of_equal_key(left, right))
     assert [len(rows) for rows, _ in blocks] == [2, 4, 4, 2]
     assert np.concatenate([rows for rows, _ in blocks]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]

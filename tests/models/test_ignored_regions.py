@@ -41,7 +41,7 @@ def test_a_box_in_a_region_still_teaches(settings):
     images = torch.randint(0, 255, (1, 3, 64, 64), dtype=torch.uint8)
     inside, detector = losses(settings, images, target([[8, 8, 40, 40]], [[0, 0, 64, 64]]))
     plain, _ = losses(settings, images, target([[8, 8, 40, 40]], []))
-    for part in ("box", "centerness"):
+    for part in ("loss_box", "loss_centerness"):
         assert inside[part].item() == pytest.approx(plain[part].item())
     assert 0 < inside["loss_cls"] < plain["loss_cls"]
     assert (detector.head.class_logits.weight.grad != 0).any()

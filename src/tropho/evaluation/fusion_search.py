@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.boxes.wbf import Method, fuse
 from tropho.evaluation.cross_fit import group_kfold
 from tropho.evaluation.paired_gain import Tried, best_by_class, paired_gain, part_weights, run_quasi_random_trials

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.evaluation.rank_issues import ranked
 from tropho.tables import LABEL_ISSUES, empty
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.log import track
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.metrics.leaderboard_bootstrap import score_gain

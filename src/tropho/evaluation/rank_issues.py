@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.tables import BOX, GIVEN, LABEL_ISSUES, SUGGESTED, conform
 
 ACTIONS: Mapping[str, tuple[str, str, str]] = {  # by kind: the action, and whose label and whose box it names

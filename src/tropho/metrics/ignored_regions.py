@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import pairs_of_equal_key
+from tropho.boxes.box_ops import pairs_of_equal_key
 from tropho.metrics.matching import match
 from tropho.tables import BOX
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.leaderboard_map import GtMatches, Ranking, match_ground_truth
 from tropho.tables import BOX

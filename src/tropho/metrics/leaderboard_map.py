@@ -11,7 +11,7 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats, Ints, pair_iou, pairs_of_equal_key
+from tropho.boxes.box_ops import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.errors import DataError
 from tropho.tables import BOX
 

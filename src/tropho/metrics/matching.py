@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats, Ints, pair_iou, pairs_of_equal_key
+from tropho.boxes.box_ops import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.tables import BOX
 
 
