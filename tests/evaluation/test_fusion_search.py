@@ -8,7 +8,7 @@ import pytest
 
 from tropho.boxes.wbf import fuse
 from tropho.evaluation.fusion_search import FusionParams, OofPredictions, search_fusion
-from tropho.metrics.leaderboard_bootstrap import rank_images
+from tropho.metrics.leaderboard_map import rank_images
 from tropho.tables import BOX
 
 COLUMNS = ["image_id", "label", "score", *BOX]

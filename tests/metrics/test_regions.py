@@ -5,7 +5,7 @@ import pytest
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.metrics.ignored_regions import drop_ignored
+from tropho.metrics.matching import drop_ignored
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 

@@ -7,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from tropho.metrics.curves import best_confidences, classification_curves, detection_curves
-from tropho.metrics.threshold_sweep import sweep_thresholds
-from tropho.metrics.thresholds import best_threshold
+from tropho.metrics.curves import (
+    best_confidences,
+    best_threshold,
+    classification_curves,
+    detection_curves,
+    sweep_thresholds,
+)
 from tropho.tables import BOXES, DETECTIONS, conform, empty
 
 scored = st.lists(
@@ -37,7 +41,7 @@ def test_areas_and_points_agree_with_scikit_learn(pairs):
         assert np.isnan(points.roc_auc())
     else:
         assert points.roc_auc() == pytest.approx(sk.roc_auc_score(hits, scores), abs=1e-12)
-        np.testing.assert_allclose(points.fall_out, sk.roc_curve(hits, scores, drop_intermediate=False)[0][1:])
+        np.testing.assert_allclose(points.fpr, sk.roc_curve(hits, scores, drop_intermediate=False)[0][1:])
 
 
 @settings(max_examples=50, deadline=None)
@@ -58,7 +62,7 @@ def test_best_threshold_is_the_best_of_all(pairs, beta):
 def test_required_sensitivity_is_reached_at_the_highest_threshold(pairs, sensitivity):
     hits, scores = (np.array(each) for each in zip(*pairs, strict=True))
     if hits.any():
-        choice = best_threshold(hits, scores, sensitivity=sensitivity)
+        choice = best_threshold(hits, scores, min_recall=sensitivity)
         assert choice["recall"] >= sensitivity
         above = scores > choice["threshold"]
         assert not above.any() or (hits & above).sum() / hits.sum() < sensitivity
@@ -93,8 +97,8 @@ def test_best_confidences_by_class_are_ready_for_json():
     two_thirds = dict.fromkeys(("precision", "recall", "f_beta"), 2 / 3)
     assert chosen["X"] == pytest.approx({"threshold": 0.7, **two_thirds})
     assert set(chosen["Y"].values()) == set(chosen["Z"].values()) == {None}
-    assert best_confidences(TRUTH, FOUND, ["X"], sensitivity=0.3)["X"]["threshold"] == 0.9
-    assert best_confidences(TRUTH, FOUND, ["X"], sensitivity=1.0)["X"]["recall"] == pytest.approx(2 / 3)
+    assert best_confidences(TRUTH, FOUND, ["X"], min_recall=0.3)["X"]["threshold"] == 0.9
+    assert best_confidences(TRUTH, FOUND, ["X"], min_recall=1.0)["X"]["recall"] == pytest.approx(2 / 3)
 
 
 def test_no_detections_leave_nothing_to_choose():

@@ -18,8 +18,7 @@ from tropho.boxes.box_ops import Floats
 from tropho.boxes.wbf import Method, fuse
 from tropho.evaluation.cross_fit import group_kfold
 from tropho.evaluation.paired_gain import Tried, best_by_class, paired_gain, part_weights, run_quasi_random_trials
-from tropho.metrics.leaderboard_bootstrap import rank_images
-from tropho.metrics.leaderboard_map import Ranking
+from tropho.metrics.leaderboard_map import Ranking, rank_images
 from tropho.tasks.postprocess import negative_probability, postprocess_detections
 
 OVERLAP = (0.3, 0.8, 0.05)

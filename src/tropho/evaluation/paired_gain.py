@@ -9,8 +9,7 @@ import pandas as pd
 from tropho.boxes.box_ops import Floats
 from tropho.log import track
 from tropho.metrics.bootstrap import FEW_GROUPS
-from tropho.metrics.leaderboard_bootstrap import score_gain
-from tropho.metrics.leaderboard_map import Ranking
+from tropho.metrics.leaderboard_map import Ranking, score_gain
 
 Tried = list[tuple[Mapping[str, Any], dict[str, Floats]]]
 """Values tried by class, and the average precision by class that they came to, one for each row of `part_weights`."""

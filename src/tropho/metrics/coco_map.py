@@ -7,23 +7,21 @@ import pandas as pd
 
 from tropho.tables import BOX
 
-MAX_DETECTIONS = 100  # of an image and class, as COCO has it
+MAX_DETECTIONS = 100
+"""Of an image and class, as in COCO."""
 
 
-def coco_map(
-    truth: pd.DataFrame, predictions: pd.DataFrame, image_ids: list[str], classes: list[str]
-) -> dict[str, float]:
-    """Average precision at an overlap of 0.5, and its mean over 0.50, 0.55, ... 0.95; boxes are half-open.
+def coco_map(gt: pd.DataFrame, predictions: pd.DataFrame, image_ids: list[str], classes: list[str]) -> dict[str, float]:
+    """Compute COCO's average precision at IoU 0.5 and its mean over 0.50, 0.55, ... 0.95; boxes are half-open.
 
     Args:
-        truth: true boxes, columns of tables.BOXES.
-        predictions: columns of tables.DETECTIONS, without rows of a negative class.
-        image_ids: all images that are judged, those without boxes too; rows of other images are ignored.
-        classes: the classes that are judged.
+        gt: tables.BOXES.
+        predictions: tables.DETECTIONS, without rows of a negative class.
+        image_ids: all images that are scored, those without boxes too; others are ignored.
+        classes: that are scored.
 
     Returns:
-        map50, map50_95 and the same by class (`map50/<class>`). NaN for a class without true boxes; the
-        means are over the classes that have some.
+        map50, map50_95 and map50/<class>, map50_95/<class>; NaN for a class without ground truth.
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -33,18 +31,18 @@ def coco_map(
         "images": [{"id": number} for number in images.values()],
         "categories": [{"id": number, "name": name} for name, number in numbers.items()],
         "annotations": [
-            {"id": number, "iscrowd": 0, **row} for number, row in enumerate(_rows(truth, images, numbers), start=1)
+            {"id": number, "iscrowd": 0, **row} for number, row in enumerate(_rows(gt, images, numbers), start=1)
         ],
     }
     reference = COCO(data, print_function=_silent)
-    found = _rows(predictions, images, numbers)
-    for row, score in zip(found, _known(predictions, images, numbers)["score"].tolist(), strict=True):
+    rows = _rows(predictions, images, numbers)
+    for row, score in zip(rows, _known(predictions, images, numbers)["score"].tolist(), strict=True):
         row["score"] = score
-    judge = COCOeval_faster(reference, reference.loadRes(found), "bbox", print_function=_silent)
-    judge.params.maxDets = [MAX_DETECTIONS]
-    judge.evaluate()
-    judge.accumulate()
-    precision = np.asarray(judge.eval["precision"])[..., 0, 0]  # (overlaps, recalls, classes)
+    evaluator = COCOeval_faster(reference, reference.loadRes(rows), "bbox", print_function=_silent)
+    evaluator.params.maxDets = [MAX_DETECTIONS]
+    evaluator.evaluate()
+    evaluator.accumulate()
+    precision = np.asarray(evaluator.eval["precision"])[..., 0, 0]  # (overlaps, recalls, classes)
     absent = np.all(precision < 0, axis=(0, 1))
     by_class = np.where(absent, np.nan, precision.mean(axis=1))  # (overlaps, classes)
     present = by_class[:, ~absent]
@@ -63,7 +61,7 @@ def _known(table: pd.DataFrame, images: dict[str, int], classes: dict[str, int])
 
 
 def _rows(table: pd.DataFrame, images: dict[str, int], classes: dict[str, int]) -> list[dict[str, Any]]:
-    """Annotations as COCO writes them: numbered image and class, box as x, y, width, height."""
+    """Convert boxes to COCO's annotations: numbered image and class, box as x, y, width, height."""
     known = _known(table, images, classes)
     boxes = known[BOX].to_numpy(np.float64, copy=True)
     boxes[:, 2:] -= boxes[:, :2]
@@ -75,4 +73,4 @@ def _rows(table: pd.DataFrame, images: dict[str, int], classes: dict[str, int]) 
 
 
 def _silent(*_: object) -> None:
-    """The library prints its progress by this."""
+    """Swallow the library's progress messages."""
