@@ -12,7 +12,6 @@ from PIL import Image
 
 from tropho.errors import DataError
 from tropho.images.cache import ImageCache, read_resized, resize_long_side, write_cache
-from tropho.images.resized_cache import ResizedCache
 
 
 def folder_of_images(folder: Path, sizes: list[tuple[int, int]]) -> pd.DataFrame:
@@ -222,7 +221,7 @@ def test_jpeg_is_reduced_while_decoding_yet_keeps_its_original_size(tmp_path: Pa
 def test_a_shrunk_pack_is_the_pack_at_a_smaller_size(tmp_path):
     images = folder_of_images(tmp_path, [(61, 30), (20, 50)])
     write_cache(images, tmp_path, tmp_path / "pack", 40)
-    whole, small = ImageCache(tmp_path / "pack"), ResizedCache(tmp_path / "pack", 24)
+    whole, small = ImageCache(tmp_path / "pack"), ImageCache(tmp_path / "pack", 24)
     assert (whole.size, small.size) == (40, 24)
     for image_id in whole.image_ids:
         height, width = small[image_id].shape[:2]
@@ -233,4 +232,4 @@ def test_a_shrunk_pack_is_the_pack_at_a_smaller_size(tmp_path):
         np.testing.assert_array_equal(small[image_id], resize_long_side(whole[image_id], 24))
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(small))[image_id], small[image_id])
     with pytest.raises(ValueError, match="can't be shrunk to 41"):
-        ResizedCache(tmp_path / "pack", 41)
+        ImageCache(tmp_path / "pack", 41)

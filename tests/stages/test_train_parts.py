@@ -10,7 +10,6 @@ from tropho.data.task_data import GroundTruth, TaskData, read_task_data
 from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of, write_json
 from tropho.images.decode import DECODING
-from tropho.images.resized_cache import ResizedCache
 from tropho.inference import ensemble_members, trained_folds
 from tropho.inference.ensemble_members import CONFIG
 from tropho.inference.trained_folds import FILES
@@ -158,7 +157,6 @@ def test_inputs_are_read_by_fold_and_subset(smear_paths):
     assert inputs.at(64) is inputs
     assert inputs.at(100) is inputs
     smaller = inputs.at(63)
-    assert isinstance(smaller.pack, ResizedCache)
     assert smaller.pack.size == 63
 
 

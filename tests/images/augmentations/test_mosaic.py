@@ -1,7 +1,7 @@
 import numpy as np
 
 from tropho.images.annotated import AnnotatedImage
-from tropho.images.augment.mosaic import mosaic
+from tropho.images.augment.mix import mosaic
 
 
 def coloured(number: int, width: int, height: int) -> AnnotatedImage:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tropho.images.annotated import AnnotatedImages
-from tropho.images.augment.donors import MOST, DonorSampler
+from tropho.images.augment.mix import MAX_PASTED, DonorSampler
 from tropho.images.cache import ImageCache, write_cache
 from tropho.images.draw import write_png
 from tropho.tables import BOXES
@@ -51,7 +51,7 @@ def test_donors_are_of_every_class_alike_and_never_of_one_that_is_ignored(scenes
     assert set(firsts) == {(0, 0), (1, 1)}
     assert 70 < sum(label for _, label in firsts) < 130  # 100 expected, standard deviation 7
     for scene, rows in draws:
-        assert len(set(rows.tolist())) == len(rows) <= MOST
+        assert len(set(rows.tolist())) == len(rows) <= MAX_PASTED
         assert (scene.boxes[rows, 0] > 0).all()
     assert {len(rows) for scene, rows in draws if scene.image[0, 0, 0] == 0} == {1, 2, 3, 4, 5, 6}
     lacking = [partners.draw_donor(3, rng) for _ in range(100)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tropho.images.annotated import AnnotatedImage
-from tropho.images.augment.copy_paste import paste, standing_clear
+from tropho.images.augment.mix import is_separate, paste
 
 NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 GREEN_PART = 0.5  # of an object's colour against its ground
@@ -100,6 +100,6 @@ def test_only_objects_that_stand_alone_inside_the_image_can_be_cut_out() -> None
         [[50, 50, 60, 60], [2, 50, 12, 60], [80, 50, 90, 60], [92, 50, 102, 60], [60, 90, 68, 98]], np.float32
     )
     # margins are 3: the second is 2 from the edge, third and fourth are 2 apart, the last ends 2 before the edge
-    assert standing_clear(boxes, 200, 100).tolist() == [True, False, False, False, False]
-    assert standing_clear(boxes, 200, 101).tolist() == [True, False, False, False, True]
-    assert standing_clear(boxes[:0], 200, 100).shape == (0,)
+    assert is_separate(boxes, 200, 100).tolist() == [True, False, False, False, False]
+    assert is_separate(boxes, 200, 101).tolist() == [True, False, False, False, True]
+    assert is_separate(boxes[:0], 200, 100).shape == (0,)

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 
 from tropho.images.annotated import AnnotatedImage
-from tropho.images.augment import copy_paste as pasting
-from tropho.images.augment.copy_paste import margin, standing_clear
-from tropho.images.augment.crop import choose_window, cut
-from tropho.images.augment.field_of_view import Field, field_of_view
-from tropho.images.augment.mosaic import EDGE, mosaic
+from tropho.images.augment import mix as pasting
+from tropho.images.augment.crop import Field, choose_window, crop, field_of_view
+from tropho.images.augment.mix import MOSAIC_MARGIN, is_separate, margin, mosaic
 
 NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 
@@ -21,17 +19,17 @@ def test_margins_are_a_quarter_of_the_longer_side_and_three_at_least():
 
 def test_margins_may_touch_the_edges_and_other_boxes():
     left_edge = np.array([[3, 50, 9, 56]], np.float32)
-    assert standing_clear(left_edge, 100, 100).tolist() == [True]
-    assert standing_clear(left_edge - [0.5, 0, 0.5, 0], 100, 100).tolist() == [False]
+    assert is_separate(left_edge, 100, 100).tolist() == [True]
+    assert is_separate(left_edge - [0.5, 0, 0.5, 0], 100, 100).tolist() == [False]
     top_edge = np.array([[50, 3, 56, 9]], np.float32)
-    assert standing_clear(top_edge, 100, 100).tolist() == [True]
-    assert standing_clear(top_edge, 59, 12).tolist() == [True]
-    assert standing_clear(top_edge, 58, 12).tolist() == [False]
-    assert standing_clear(top_edge, 59, 11).tolist() == [False]
+    assert is_separate(top_edge, 100, 100).tolist() == [True]
+    assert is_separate(top_edge, 59, 12).tolist() == [True]
+    assert is_separate(top_edge, 58, 12).tolist() == [False]
+    assert is_separate(top_edge, 59, 11).tolist() == [False]
     for shift in ([13, 0, 13, 0], [0, 13, 0, 13]):
         pair = np.array([[50, 50, 60, 60], np.array([50, 50, 60, 60]) + shift], np.float32)
-        assert standing_clear(pair, 200, 200).tolist() == [True, True]
-        assert standing_clear(pair - [[0] * 4, [each / 13 for each in shift]], 200, 200).tolist() == [False, False]
+        assert is_separate(pair, 200, 200).tolist() == [True, True]
+        assert is_separate(pair - [[0] * 4, [each / 13 for each in shift]], 200, 200).tolist() == [False, False]
 
 
 def test_a_ramp_rises_smoothly_and_alike_on_both_sides():
@@ -178,8 +176,8 @@ def test_pieces_of_a_mosaic_meet_between_a_quarter_and_three_quarters():
         for number, part in enumerate((made[:y, :x], made[:y, x:], made[y:, :x], made[y:, x:])):
             assert (part == 10 + number).all()
         seams.append((x / 120, y / 80))
-    assert np.min(seams) >= EDGE - 1 / 80
-    assert np.max(seams) <= 1 - EDGE
+    assert np.min(seams) >= MOSAIC_MARGIN - 1 / 80
+    assert np.max(seams) <= 1 - MOSAIC_MARGIN
     assert np.ptp(seams, axis=0).min() > 0.35
 
 
@@ -207,8 +205,8 @@ def test_the_window_with_the_fewest_objects_is_taken():
 
 def test_what_is_left_of_a_box_counts_by_its_area():
     scene = AnnotatedImage(np.zeros((80, 80, 3), np.uint8), np.array([[40, 40, 50, 60]], np.float32), np.array([7]))
-    assert cut(scene, 0, 0, 43, 80).boxes.tolist() == [[40, 40, 43, 60]]  # 0.3 of it
-    assert cut(scene, 0, 0, 42, 80).labels.tolist() == []
-    assert cut(scene, 47, 0, 33, 80).boxes.tolist() == [[0, 40, 3, 60]]
-    assert cut(scene, 45, 48, 35, 32).boxes.tolist() == [[0, 0, 5, 12]]
-    assert cut(scene, 45, 49, 35, 31).labels.tolist() == []
+    assert crop(scene, 0, 0, 43, 80).boxes.tolist() == [[40, 40, 43, 60]]  # 0.3 of it
+    assert crop(scene, 0, 0, 42, 80).labels.tolist() == []
+    assert crop(scene, 47, 0, 33, 80).boxes.tolist() == [[0, 40, 3, 60]]
+    assert crop(scene, 45, 48, 35, 32).boxes.tolist() == [[0, 0, 5, 12]]
+    assert crop(scene, 45, 49, 35, 31).labels.tolist() == []

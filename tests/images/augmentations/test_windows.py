@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropho.images.annotated import AnnotatedImage
-from tropho.images.augment.crop import choose_window, cut, zoomed
-from tropho.images.augment.field_of_view import field_of_view
+from tropho.images.augment.crop import choose_window, crop, field_of_view, zoom
 
 
 def scene_of(boxes: list[tuple[float, ...]], width: int = 120, height: int = 80) -> AnnotatedImage:
@@ -16,13 +15,13 @@ def scene_of(boxes: list[tuple[float, ...]], width: int = 120, height: int = 80)
 
 def test_boxes_are_cut_at_the_window_and_go_when_too_little_is_left() -> None:
     scene = scene_of([(10, 10, 20, 20), (25, 30, 45, 40), (46, 30, 50, 34), (0, 0, 5, 5), (30, 50, 40, 60)])
-    part = cut(scene, 30, 20, 20, 33)
+    part = crop(scene, 30, 20, 20, 33)
     # of the second 15 of 20 columns are in it, of the third all, of the last 3 of 10 rows: just enough
     assert part.boxes.tolist() == [[0, 10, 15, 20], [16, 10, 20, 14], [0, 30, 10, 33]]
     assert part.labels.tolist() == [1, 2, 4]
     assert part.size == (20, 33)
-    assert cut(scene, 30, 20, 20, 32).labels.tolist() == [1, 2]
-    assert cut(scene, 60, 0, 20, 20).boxes.shape == (0, 4)
+    assert crop(scene, 30, 20, 20, 32).labels.tolist() == [1, 2]
+    assert crop(scene, 60, 0, 20, 20).boxes.shape == (0, 4)
 
 
 coordinates = st.tuples(st.floats(0, 110), st.floats(0, 70), st.floats(0.5, 60), st.floats(0.5, 60))
@@ -39,7 +38,7 @@ def test_any_window_lies_in_the_image(
     assert (wide, high) == (min(width, 120), min(height, 80))
     assert 0 <= left <= 120 - wide
     assert 0 <= top <= 80 - high
-    part = cut(scene, left, top, wide, high)
+    part = crop(scene, left, top, wide, high)
     assert part.size == (wide, high)
     assert (part.boxes >= 0).all()
     assert (part.boxes <= [wide, high, wide, high]).all()
@@ -87,10 +86,10 @@ def test_the_field_holds_its_dark_cells_but_not_the_surround() -> None:
 
 def test_zooming_takes_boxes_along() -> None:
     scene = scene_of([(12, 8, 60, 40)])
-    larger = zoomed(scene, 1.25)
+    larger = zoom(scene, 1.25)
     assert larger.size == (150, 100)
     assert larger.boxes.tolist() == [[15, 10, 75, 50]]
-    smaller = zoomed(scene, 0.34)
+    smaller = zoom(scene, 0.34)
     assert smaller.size == (41, 27)
     np.testing.assert_allclose(smaller.boxes, [[12 * 41 / 120, 8 * 27 / 80, 60 * 41 / 120, 40 * 27 / 80]], rtol=1e-6)
-    assert zoomed(scene, 1.0) is scene
+    assert zoom(scene, 1.0) is scene
