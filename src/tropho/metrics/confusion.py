@@ -67,8 +67,8 @@ def class_counts(gt: Classes, predicted: Classes, classes: int, weights: Floats)
 def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0) -> dict[str, Floats]:
     """Compute every quantity of the two-by-two table, for counts of one shape; NaN where it is x / 0.
 
-    tpr sensitivity, fnr miss rate, fpr fall-out, tnr specificity, ppv precision, fdr false discovery rate, npv negative
-    predictive value, for false omission rate, lr_plus and lr_minus likelihood ratios, dor diagnostic odds ratio.
+    tpr sensitivity, fnr miss rate, fpr fall-out, tnr specificity; ppv precision, fdr false discovery rate, npv negative
+    predictive value, for false omission rate; lr_plus and lr_minus likelihood ratios, dor diagnostic odds ratio.
     """
     tp, fn, fp, tn = (np.asarray(count, np.float64) for count in (tp, fn, fp, tn))
     positives, negatives = tp + fn, fp + tn

@@ -30,10 +30,10 @@ RADIUS = 1.5
 RANGE = 4.0
 """Without ranges, a level of stride s takes boxes whose farthest side is 4 s to 8 s away, as in the paper."""
 
-MIN_BOX = 1.25
+MIN_ASSIGNED_SIDE = 1.25
 """Strides. A thinner box is assigned as if it were this wide, or it might miss every position."""
 
-MIN_CENTERNESS_BOX = 2.0
+MIN_CENTERNESS_SIDE = 2.0
 """Strides. Thinner boxes hold one or two positions, whose centre-ness should not depend on the grid's phase."""
 
 
@@ -163,7 +163,7 @@ def decode_sides(sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:
 
 def centerness(points: Tensor, boxes: Tensor, strides: Tensor) -> Tensor:
     """Return (M,) 1 at a box's centre, falling to 0 at its sides; points (M, 2), boxes (M, 4), strides (M,)."""
-    low, high = _grow(boxes, MIN_CENTERNESS_BOX * strides[:, None])
+    low, high = _grow(boxes, MIN_CENTERNESS_SIDE * strides[:, None])
     before, after = (points - low).clamp(min=0), (high - points).clamp(min=0)
     ratio = torch.minimum(before, after) / torch.maximum(before, after)  # (M, 2)
     return ratio.prod(dim=1).sqrt()
@@ -213,7 +213,7 @@ def _candidates(grid: Grid, boxes: Tensor, ranges: list[float] | None) -> tuple[
     row = (first[..., 1, None] + window)[:, :, :, None].expand(-1, -1, -1, 3)
     point = (torch.stack([column, row], dim=-1) + grid.offset) * stride[:, None, None]  # (G, levels, 3, 3, 2) x, y
 
-    low, high = _grow(boxes[:, None], MIN_BOX * stride)  # (G, levels, 2)
+    low, high = _grow(boxes[:, None], MIN_ASSIGNED_SIDE * stride)  # (G, levels, 2)
     inside = ((point > low[:, :, None, None]) & (point < high[:, :, None, None])).all(dim=-1)
     central = ((point - centre[:, :, None, None]).abs() < RADIUS * stride[:, None, None]).all(dim=-1)
     on_map = (row >= 0) & (row < shape[:, 0, None, None]) & (column >= 0) & (column < shape[:, 1, None, None])

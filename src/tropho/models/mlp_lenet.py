@@ -32,8 +32,8 @@ class MLP(nn.Module):
 class LeNet(nn.Module):
     """LeNet-5 (LeCun et al., 1998) for colour images of any size: uint8 (B, 3, H, W) -> logits (B, num_classes).
 
-    As published but for three input channels, the settings' activation and norm, and an average pool to 5 x 5 before
-    the dense layers (without effect on 28 x 28 pixels).
+    As published but for three input channels and the settings' activation and norm. An average pool to 5 x 5 before the
+    dense layers has no effect on 28 x 28 pixels.
     """
 
     def __init__(self, model: ModelConfig, num_classes: int) -> None:

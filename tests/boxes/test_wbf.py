@@ -92,7 +92,7 @@ limits = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.55, 0.7, 0.95])
 
 @settings(max_examples=60, deadline=None)
 @given(scenes, limits, st.booleans())
-def test_equals_the_definition(models, iou, weighted):
+def test_weighted_box_fusion_equals_definition(models, iou, weighted):
     weights = [1.0 + number for number in range(len(models))] if weighted else [1.0] * len(models)
     found = result(models, iou_thr=iou, weights=weights)
     np.testing.assert_allclose(ordered(found), ordered(slow_fusion(models, iou, weights)), atol=1e-4, rtol=1e-6)
@@ -106,7 +106,7 @@ def test_equals_the_definition(models, iou, weighted):
     st.sampled_from(["avg", "max"]),
     st.sampled_from(["as they are", "equal", "tenths"]),
 )
-def test_equals_ensemble_boxes(models, iou, weighted, confidence, scores):
+def test_weighted_box_fusion_equals_ensemble_boxes(models, iou, weighted, confidence, scores):
     reference = pytest.importorskip("ensemble_boxes").weighted_boxes_fusion
     if scores != "as they are":
         same = (lambda s: np.full(len(s), 0.5)) if scores == "equal" else (lambda s: np.round(s, 1) + 0.1)
@@ -128,31 +128,31 @@ def test_equals_ensemble_boxes(models, iou, weighted, confidence, scores):
 BOX_A, BOX_B = [0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0]
 
 
-def test_two_models_make_one_box_of_their_weighted_mean():
+def test_weighted_box_fusion_mean_by_hand():
     fused = weighted_box_fusion([([BOX_A], [0.9], [3]), ([BOX_B], [0.3], [3])])
     np.testing.assert_allclose(fused.boxes, [[0.25, 0.0, 10.25, 10.0]])
     np.testing.assert_allclose(fused.scores, [0.6], atol=1e-7)
     assert fused.labels.tolist() == [3]
 
 
-def test_a_silent_model_halves_the_confidence():
+def test_weighted_box_fusion_missing_model_halves_score():
     fused = weighted_box_fusion([([BOX_A], [0.8], [0]), ([], [], [])])
     np.testing.assert_allclose(fused.scores, [0.4])
 
 
 @pytest.mark.parametrize("models", [[], [([], [], [])], [([], [], []), ([], [], [])]])
-def test_no_boxes(models):
+def test_weighted_box_fusion_of_no_boxes(models):
     fused = weighted_box_fusion(models)
     assert (fused.boxes.shape, fused.scores.shape, fused.labels.shape) == ((0, 4), (0,), (0,))
 
 
-def test_boxes_that_touch_stay_apart_and_flat_ones_go():
+def test_weighted_box_fusion_touching_and_flat_boxes():
     boxes = [[0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20], [5, 5, 5, 9], [9, 9, 3, 3]]
     fused = weighted_box_fusion([(boxes, [0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5)], iou_thr=0.0)
     assert fused.boxes.tolist() == boxes[:3]
 
 
-def test_scores_of_zero_still_have_a_box():
+def test_weighted_box_fusion_of_zero_scores():
     fused = weighted_box_fusion([([BOX_A], [0.0], [0]), ([BOX_B], [0.0], [0])])
     np.testing.assert_allclose(fused.boxes, [[0.5, 0, 10.5, 10]])
     assert fused.scores.tolist() == [0.0]
@@ -160,7 +160,7 @@ def test_scores_of_zero_still_have_a_box():
 
 @settings(max_examples=40, deadline=None)
 @given(scenes, limits, st.integers(5, 200))
-def test_near_pairs_hold_every_pair_that_could_matter(models, iou, block):
+def test_candidate_pairs_are_complete(models, iou, block):
     boxes = np.concatenate([each[0] for each in models])
     group = np.concatenate([each[2] for each in models]).astype(np.int64)
     before, box_ops.BLOCK = box_ops.BLOCK, block
@@ -192,7 +192,7 @@ def slow_nms(boxes, scores, group, iou):
 
 @settings(max_examples=40, deadline=None)
 @given(scenes, st.sampled_from([0.1, 0.5, 0.7]))
-def test_suppression_equals_its_definition(models, iou):
+def test_nms_equals_definition(models, iou):
     boxes, scores, group = (np.concatenate([each[part] for each in models]) for part in range(3))
     rows, left = nms(boxes, scores, group, iou)
     kept, expected = slow_nms(boxes, scores, group, iou)
@@ -212,7 +212,7 @@ SECOND = table(
 )
 
 
-def test_tables_fuse_by_image_and_class_and_average_the_negative_rows():
+def test_fuse_by_image_and_class():
     fused = fuse([FIRST, SECOND], negative="NEG")
     assert fused[["image_id", "label"]].to_numpy().tolist() == [
         ["a", "X"],
@@ -227,20 +227,20 @@ def test_tables_fuse_by_image_and_class_and_average_the_negative_rows():
     assert fused.dtypes.astype(str).to_dict() == FIRST.dtypes.astype(str).to_dict()
 
 
-def test_weights_count_for_boxes_and_negative_rows():
+def test_fuse_weights():
     fused = fuse([FIRST, SECOND], weights=[3, 1], negative="NEG").set_index(["image_id", "label"])
     assert fused.loc[("b", "NEG"), "score"] == pytest.approx(0.25)
     assert fused.loc[("b", "X"), "xmin"] == pytest.approx(0.3 / 3.0)
 
 
-def test_suppression_of_tables():
+def test_fuse_nms():
     fused = fuse([FIRST, SECOND], iou=0.5, method="nms", negative="NEG")
     mine = fused[(fused["image_id"] == "b") & (fused["label"] == "X")]
     np.testing.assert_allclose(mine["score"], [0.9])
 
 
 @pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_a_limit_by_class_is_that_classes_own(method):
+def test_fuse_threshold_by_class(method):
     tables = [
         table(("a", "X", 0.9, *BOX_A), ("a", "Y", 0.9, *BOX_A)),
         table(("a", "X", 0.5, *BOX_B), ("a", "Y", 0.5, *BOX_B)),
@@ -253,7 +253,7 @@ def test_a_limit_by_class_is_that_classes_own(method):
         assert fused["label"].tolist() == ["Y", "X", "X"]
 
 
-def test_many_images_at_once_equal_one_by_one(monkeypatch):
+def test_fuse_images_together_equal_one_by_one(monkeypatch):
     tables = [
         table(*((f"i{image}", "XY"[label], score, *box) for image in range(6) for box, score, label in
                 zip(*scene(image, 3, 8, "jittered")[model], strict=True)))
@@ -267,7 +267,7 @@ def test_many_images_at_once_equal_one_by_one(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_empty_tables_stay_empty(method):
+def test_fuse_of_empty_tables(method):
     fused = fuse([empty(DETECTIONS), empty(DETECTIONS)], method=method, negative="NEG")
     assert list(fused) == list(DETECTIONS)
     assert len(fused) == 0

@@ -23,7 +23,7 @@ TURNED = {
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
-def test_the_eight_symmetries_are_numpys(symmetry):
+def test_view_images_symmetries_equal_numpy(symmetry):
     image = np.arange(15).reshape(3, 5)
     seen = view_images(torch.from_numpy(image)[None, None], symmetry)
     np.testing.assert_array_equal(seen[0, 0].numpy(), TURNED[symmetry](image))
@@ -44,7 +44,7 @@ def edges(image: torch.Tensor) -> torch.Tensor:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(SYMMETRIES)), st.sampled_from([0.5, 0.8, 1.0, 1.25, 2.0]), st.data())
-def test_boxes_come_back_to_where_they_are(symmetry, scale, data):
+def test_invert_boxes_is_inverse(symmetry, scale, data):
     height, width = (32 * data.draw(st.integers(1, 3)) for _ in range(2))
     xmin, ymin = (data.draw(st.integers(0, side // 2 - 4)) * 2 for side in (width, height))
     xmax = data.draw(st.integers(xmin // 2 + 3, width // 2)) * 2
@@ -58,18 +58,18 @@ def test_boxes_come_back_to_where_they_are(symmetry, scale, data):
     torch.testing.assert_close(found, torch.tensor([[xmin, ymin, xmax, ymax]]).float(), atol=tolerance, rtol=0)
 
 
-def test_what_is_resized_is_padded_at_the_right_and_bottom_before_it_is_turned():
+def test_view_images_pads_before_symmetry():
     seen = view_images(torch.full((1, 3, 32, 64), 200, dtype=torch.uint8), "hflip@1.25", stride=32)
     assert seen.shape == (1, 3, 64, 96)
     assert (seen[..., :40, 16:] == 200).all()
     assert seen.sum() == 3 * 40 * 80 * 200
 
 
-def test_no_boxes_come_back_as_none():
+def test_invert_boxes_of_no_boxes():
     assert invert_boxes(torch.zeros(0, 4), "rot90@1.5", 32, 64).shape == (0, 4)
 
 
-def test_a_view_reads_as_symmetry_and_scale():
+def test_parse_view():
     assert parse_view("rot270") == ("rot270", 1.0)
     assert parse_view("transpose@0.75") == ("transpose", 0.75)
     for wrong in ("mirror", "hflip@", "hflip@x", "@2", "hflip@0.1", "hflip@1.0.0"):

@@ -24,36 +24,36 @@ def merged(left: list[Row], right: list[Row]) -> list[Row]:
     return list(zip(result["boxes"].tolist(), scores, result["labels"].tolist(), strict=True))
 
 
-def test_the_more_confident_of_two_whole_boxes_stays():
+def test_merge_tile_boxes_keeps_higher_score():
     one, other = ([40.0, 20.0, 70.0, 50.0], 0.6, 0), ([41.0, 20.0, 71.0, 50.0], 0.8, 0)
     assert merged([one], [other]) == [other]
 
 
-def test_a_whole_box_takes_the_place_of_a_cut_one_however_confident():
+def test_merge_tile_boxes_prefers_whole_to_truncated():
     whole, cut = ([20.0, 20.0, 50.0, 50.0], 0.3, 0), ([32.0, 20.0, 50.0, 50.0], 0.9, 0)
     assert merged([whole], [cut]) == [whole]
 
 
-def test_a_large_box_may_end_further_from_the_border_that_cuts_it():
+def test_merge_tile_boxes_tolerance_grows_with_box():
     whole, cut = ([44.0, 10.0, 120.0, 80.0], 0.6, 0), ([44.0, 10.0, 91.5, 80.0], 0.9, 0)
     assert merged([cut], [whole]) == [whole]
     small_whole, small = ([78.0, 10.0, 96.0, 30.0], 0.6, 0), ([78.0, 10.0, 91.5, 30.0], 0.9, 0)
     assert merged([small], [small_whole]) == [small]  # 4.5 pixels are far for it: it counts as whole
 
 
-def test_a_small_box_inside_a_cut_one_that_goes_on_stands_for_nothing():
+def test_merge_tile_boxes_joins_parts_around_inner_box():
     """The first tile can't see the end of the object, so no whole box there is of it."""
     inside = ([40.0, 22.0, 88.0, 58.0], 0.05, 0)
     parts = ([10.0, 20.0, 96.0, 60.0], 0.9, 0), ([32.0, 20.0, 110.0, 60.0], 0.8, 0)
     assert merged([parts[0], inside], [parts[1]]) == [([10.0, 20.0, 110.0, 60.0], 0.9, 0), inside]
 
 
-def test_a_cut_box_that_another_tile_says_little_of_stays():
+def test_merge_tile_boxes_keeps_unmatched_truncated_box():
     cut, beside = ([32.0, 30.0, 50.0, 50.0], 0.9, 0), ([20.0, 45.0, 40.0, 80.0], 0.8, 0)
     assert merged([beside], [cut]) == [cut, beside]
 
 
-def test_classes_do_not_meet():
+def test_merge_tile_boxes_separates_classes():
     whole, cut = ([20.0, 20.0, 50.0, 50.0], 0.3, 0), ([32.0, 20.0, 50.0, 50.0], 0.9, 1)
     twin = ([20.0, 20.0, 50.0, 50.0], 0.2, 1)
     assert merged([whole], [cut]) == [cut, whole]
@@ -62,21 +62,21 @@ def test_classes_do_not_meet():
     assert merged([parts[0]], [parts[1]]) == list(parts)
 
 
-def test_boxes_of_one_tile_do_not_meet():
+def test_merge_tile_boxes_does_not_merge_within_tile():
     near = ([40.0, 20.0, 70.0, 50.0], 0.8, 0), ([44.0, 20.0, 74.0, 50.0], 0.6, 0)  # overlap 0.76
     assert merged(list(near), list(near)) == list(near)
 
 
-def test_a_cut_box_is_joined_with_the_best_of_another_tile_and_no_other():
+def test_merge_tile_boxes_joins_best_match_only():
     best, second = ([10.0, 20.0, 96.0, 60.0], 0.9, 0), ([12.0, 20.0, 96.0, 50.0], 0.5, 0)
     other = ([32.0, 21.0, 110.0, 62.0], 0.8, 0)
     assert merged([best, second], [other]) == [([10.0, 20.0, 110.0, 62.0], 0.9, 0), second]
 
 
-def test_an_end_that_the_other_tile_holds_is_no_box_of_its_own():
+def test_merge_tile_boxes_drops_covered_end():
     part, tip = ([0.0, 0.0, 90.0, 30.0], 0.3, 0), ([32.0, 12.0, 40.0, 18.0], 0.9, 0)
     assert merged([part], [tip]) == [part]
 
 
-def test_tiles_without_boxes():
+def test_merge_tile_boxes_without_boxes():
     assert merged([], []) == []

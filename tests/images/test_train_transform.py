@@ -58,5 +58,7 @@ def test_what_decides_samples_is_recorded(made):
     record = made(crop_size=32, mosaic_prob=0.5).to_dict()
     assert record["name"] == "none"
     assert record["augmentations"] == {
-        "copy_paste_prob": 0.0, "copy_paste_negative_prob": 0.0, "mosaic_prob": 0.5, "crop_size": 32, "zoom_range": [1.0, 1.0],
-    }  # fmt: skip
+        **{name: value for name, value in DISABLED.items() if name != "policy"},
+        "mosaic_prob": 0.5,
+        "crop_size": 32,
+    }
