@@ -161,7 +161,8 @@ def test_weight_two_equals_the_image_twice(rng):
     predictions["score"] = rng.permutation(len(predictions)) / len(predictions)  # without ties
     ranking = rank(truth, predictions)
     weights = rng.integers(0, 3, (2, len(ranking.image_ids))).astype(float)
-    for row in weights:
+    precisions = np.stack([ranked.average_precision(weights) for ranked in ranking.classes.values()], axis=1)
+    for row, scores in zip(weights, precisions, strict=True):
         copies = [
             (image, f"{image}#{copy}")
             for image, count in zip(ranking.image_ids, row, strict=True)
@@ -172,8 +173,7 @@ def test_weight_two_equals_the_image_twice(rng):
             names.merge(table, on="image_id").drop(columns="image_id").rename(columns={"copy": "image_id"})
             for table in (truth, predictions)
         ]
-        assert ranking.score(row) == pytest.approx(leaderboard_map(*doubled)["score"], abs=1e-12)
-    np.testing.assert_allclose(ranking.score(weights), [ranking.score(row) for row in weights], atol=1e-12)
+        assert np.nanmean(scores) == pytest.approx(leaderboard_map(*doubled)["score"], abs=1e-12)
 
 
 def test_scoring_loads_no_heavy_library():

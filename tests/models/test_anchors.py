@@ -13,7 +13,6 @@ from tropho.models.anchors import (
     fit_levels,
     fit_ranges,
     fit_to_boxes,
-    share_below,
 )
 
 some_sizes = st.lists(st.tuples(st.floats(2, 600), st.floats(2, 600)), min_size=1, max_size=40).map(np.array)
@@ -67,10 +66,6 @@ def test_every_box_spans_enough_strides_of_its_level(sizes, finest, count):
     spanned = longest / 2.0**level
     assert (spanned[level > levels[0]] > MIN_BOX_STRIDES).all()
     assert (spanned[level < levels[-1]] < 4 * MIN_BOX_STRIDES).all()
-
-
-def test_share_below_by_hand():
-    assert share_below(squares(10, 12, 23, 24, 50), [2, 3, 4]) == [0.2, 0.6, 0.8]
 
 
 @given(some_sizes, some_sizes)

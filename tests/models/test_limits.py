@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.detection.retinanet import RetinaNetHead
 
 from tropho.models import torchvision_detectors, torchvision_networks
-from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ranges, share_below
+from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ranges
 from tropho.models.backbone import resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
 from tropho.models.fcos import CORNER, Grid, assign_points, centerness, decode_sides
@@ -167,7 +167,6 @@ def test_the_loss_of_presence_leaves_out_what_nobody_knows():
 def test_ranges_share_boxes_evenly():
     sizes = np.stack([np.arange(1.0, 91), np.ones(90)], axis=1)
     assert fit_ranges(sizes, [2, 3, 4]) == [31.0, 60.0]
-    assert share_below(np.array([[24.0, 6.0], [12.0, 12.0], [23.0, 6.0]]), [2, 3]) == [pytest.approx(1 / 3), 1.0]
 
 
 def test_levels_go_by_the_root_of_the_area():

@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -134,17 +133,8 @@ def contact_sheet(
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (h, w, 3) uint8 RGB as PNG, atomically."""
-    _write(path, image, "PNG")
-
-
-def write_jpeg(path: Path, image: np.ndarray, quality: int = 90) -> None:
-    """Write (h, w, 3) uint8 RGB as JPEG without colour subsampling, atomically."""
-    _write(path, image, "JPEG", quality=quality, subsampling=0)
-
-
-def _write(path: Path, image: np.ndarray, kind: str, **options: Any) -> None:
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, kind, **options)
+    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG")
     with atomic_path(path) as temporary:
         temporary.write_bytes(stream.getvalue())
 

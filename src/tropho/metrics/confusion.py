@@ -34,28 +34,6 @@ def sums_by(numbers: Classes, size: int, weights: Floats) -> Floats:
     return out
 
 
-def confusion_matrix(gt: Classes, predicted: Classes, classes: int, weights: Floats | None = None) -> Floats:
-    """Count each pair of true class (row) and predicted class (column), (..., C, C).
-
-    Args:
-        gt: (N,) class numbers.
-        predicted: (N,) class numbers.
-        classes: C.
-        weights: (..., N) how often each sample counts; None = once.
-    """
-    weights = np.ones(len(gt)) if weights is None else weights
-    flat = sums_by(gt * classes + predicted, classes * classes, weights)
-    return flat.reshape(*weights.shape[:-1], classes, classes)
-
-
-def one_vs_rest(matrix: Floats) -> Counts:
-    """Return TP, FN, FP, TN, (..., C) each, of a confusion matrix (..., C, C)."""
-    tp = np.diagonal(matrix, axis1=-2, axis2=-1)
-    fn = matrix.sum(axis=-1) - tp
-    fp = matrix.sum(axis=-2) - tp
-    return tp, fn, fp, matrix.sum(axis=(-2, -1))[..., None] - tp - fn - fp
-
-
 def class_counts(gt: Classes, predicted: Classes, classes: int, weights: Floats) -> Counts:
     """Return TP, FN, FP, TN, (..., C) each, for weights (..., N), without making the matrix."""
     is_correct = gt == predicted

@@ -61,12 +61,6 @@ def fit_ranges(sizes: np.ndarray, levels: list[int]) -> list[float]:
     return [float(value) for value in np.clip(np.round(even), lower, 2 * lower - 1)]
 
 
-def share_below(sizes: np.ndarray, levels: list[int]) -> list[float]:
-    """Return the share of boxes (n, 2) whose side, the root of the area, is below MIN_BOX_STRIDES of each level."""
-    sides = _sides(sizes)
-    return [float((sides < MIN_BOX_STRIDES * 2**level).mean()) for level in levels]
-
-
 def fit_anchors(
     sizes: np.ndarray, levels: list[int], n_scales: int, n_ratios: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
