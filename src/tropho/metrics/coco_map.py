@@ -27,18 +27,14 @@ def coco_map(gt: pd.DataFrame, predictions: pd.DataFrame, image_ids: list[str], 
 
     images = {image_id: number for number, image_id in enumerate(image_ids, start=1)}
     numbers = {name: number for number, name in enumerate(classes, start=1)}
+    annotations = [{"id": n, "iscrowd": 0, **row} for n, row in enumerate(_rows(gt, images, numbers), start=1)]
     data = {
         "images": [{"id": number} for number in images.values()],
         "categories": [{"id": number, "name": name} for name, number in numbers.items()],
-        "annotations": [
-            {"id": number, "iscrowd": 0, **row} for number, row in enumerate(_rows(gt, images, numbers), start=1)
-        ],
+        "annotations": annotations,
     }
-    reference = COCO(data, print_function=_silent)
-    rows = _rows(predictions, images, numbers)
-    for row, score in zip(rows, _known(predictions, images, numbers)["score"].tolist(), strict=True):
-        row["score"] = score
-    evaluator = COCOeval_faster(reference, reference.loadRes(rows), "bbox", print_function=_silent)
+    reference, results = COCO(data, print_function=_silent), _rows(predictions, images, numbers)
+    evaluator = COCOeval_faster(reference, reference.loadRes(results), "bbox", print_function=_silent)
     evaluator.params.maxDets = [MAX_DETECTIONS]
     evaluator.evaluate()
     evaluator.accumulate()
@@ -56,20 +52,19 @@ def coco_map(gt: pd.DataFrame, predictions: pd.DataFrame, image_ids: list[str], 
     return result
 
 
-def _known(table: pd.DataFrame, images: dict[str, int], classes: dict[str, int]) -> pd.DataFrame:
-    return table[table["image_id"].isin(images) & table["label"].isin(classes)]
-
-
 def _rows(table: pd.DataFrame, images: dict[str, int], classes: dict[str, int]) -> list[dict[str, Any]]:
-    """Convert boxes to COCO's annotations: numbered image and class, box as x, y, width, height."""
-    known = _known(table, images, classes)
+    """Convert boxes to COCO's rows: numbered image and class, bbox as x, y, width, height, and the score if any."""
+    known = table[table["image_id"].isin(images) & table["label"].isin(classes)]
     boxes = known[BOX].to_numpy(np.float64, copy=True)
     boxes[:, 2:] -= boxes[:, :2]
-    columns = (known["image_id"], known["label"], boxes.tolist(), np.prod(boxes[:, 2:], axis=1).tolist())
-    return [
-        {"image_id": images[image_id], "category_id": classes[label], "bbox": box, "area": area}
-        for image_id, label, box, area in zip(*columns, strict=True)
-    ]
+    columns = {
+        "image_id": known["image_id"].map(images).tolist(),
+        "category_id": known["label"].map(classes).tolist(),
+        "bbox": boxes.tolist(),
+        "area": np.prod(boxes[:, 2:], axis=1).tolist(),
+        **({"score": known["score"].tolist()} if "score" in known else {}),
+    }
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _silent(*_: object) -> None:
