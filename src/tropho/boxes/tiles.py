@@ -60,7 +60,7 @@ def predict_tiled(
     if len(windows) == 1:
         return on_cpu(model(images))
     tiles = [images[..., top:bottom, left:right] for left, top, right, bottom in windows.tolist()]
-    lit = torch.stack([each.amax(dim=(1, 2, 3)) > 0 for each in tiles], dim=1)  # (B, tiles)
+    lit = torch.stack([tile_images.amax(dim=(1, 2, 3)) > 0 for tile_images in tiles], dim=1)  # (B, tiles)
     lit[:, 0] |= ~lit.any(dim=1)
     places = lit.nonzero().tolist()
     outputs: list[list[dict[str, Tensor]]] = [[] for _ in images]
@@ -120,8 +120,8 @@ def merge_tile_boxes(
         The same of the image; "presence" is the highest of the tiles'.
     """
     windows = windows.double()
-    tile = torch.arange(len(tiles)).repeat_interleave(torch.tensor([len(each["scores"]) for each in tiles]))
-    boxes, scores, labels = (torch.cat([each[name] for each in tiles]) for name in ("boxes", "scores", "labels"))
+    tile = torch.arange(len(tiles)).repeat_interleave(torch.tensor([len(output["scores"]) for output in tiles]))
+    boxes, scores, labels = (torch.cat([output[name] for output in tiles]) for name in ("boxes", "scores", "labels"))
     boxes = boxes.double() + windows[tile, :2].repeat(1, 2)  # (n, 4), pixels of the image
     truncated = _is_truncated(boxes, windows[tile], size)
     links, dropped = [torch.zeros(0, 2, dtype=torch.int64)], torch.zeros(len(boxes), dtype=torch.bool)
@@ -143,7 +143,7 @@ def merge_tile_boxes(
         "boxes": merged[order].float(),
         "scores": scores[rows[order]],
         "labels": labels[rows[order]],
-        "presence": torch.stack([each["presence"] for each in tiles]).max(),
+        "presence": torch.stack([output["presence"] for output in tiles]).max(),
     }
 
 

@@ -70,10 +70,10 @@ def is_deep(image: Image.Image, path: Path) -> bool:
         return False
     if image.format == "JPEG2000":
         return _jpeg2000_bits(path) > 8
-    stored = [each for tile in image.tile for each in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]  # type: ignore[attr-defined]
+    stored = [entry for tile in image.tile for entry in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]  # type: ignore[attr-defined]
     if image.format == "PPM":
-        return any(isinstance(each, int) and each > 255 for each in stored)
-    return any(isinstance(each, str) and ";16" in each for each in stored)
+        return any(isinstance(entry, int) and entry > 255 for entry in stored)
+    return any(isinstance(entry, str) and ";16" in entry for entry in stored)
 
 
 def deep_pixels(image: Image.Image, path: Path) -> DeepPixels:

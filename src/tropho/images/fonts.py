@@ -64,9 +64,13 @@ def plain(text: object, length: int = 28) -> str:
 
 def stand_ins(classes: Sequence[str]) -> dict[str, str]:
     """Map the classes that no font can draw to their number in the list: {"日本": "class 2"}."""
-    word = next(each for each in ("class", "label", "class no.") if not any(f"{each} " in name for name in classes))
-    found = {name: f"{word} {place}" for place, name in enumerate(classes, start=1) if not font_for(_line(name))}
-    return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))
+    word = next(
+        candidate
+        for candidate in ("class", "label", "class no.")
+        if not any(f"{candidate} " in name for name in classes)
+    )
+    labels = {name: f"{word} {place}" for place, name in enumerate(classes, start=1) if not font_for(_line(name))}
+    return dict(sorted(labels.items(), key=lambda pair: -len(pair[0])))
 
 
 @contextmanager
@@ -100,14 +104,14 @@ def _letters(path: Path) -> frozenset[int]:
 @cache
 def _machine_fonts() -> list[Path]:
     """Return the machine's upright text fonts by file name."""
-    fonts = {Path(each.fname) for each in fontManager.ttflist if each.style == "normal"}
+    fonts = {Path(font.fname) for font in fontManager.ttflist if font.style == "normal"}
     fit = [path for path in fonts if BUNDLED not in path.parents and not _UNFIT.search(path.name)]
     return sorted(fit, key=lambda path: (path.name, path))
 
 
 def _line(text: str) -> str:
     """Normalize the text (NFC), with a space for each unprintable character."""
-    return "".join(each if each.isprintable() else " " for each in unicodedata.normalize("NFC", text))
+    return "".join(letter if letter.isprintable() else " " for letter in unicodedata.normalize("NFC", text))
 
 
 def _needs_shaping(letter: str) -> bool:
@@ -123,6 +127,7 @@ def _spelled(is_plain: bool, letters: Iterator[str]) -> str:
     if is_plain:
         return "".join(letters)
     names = (
-        re.sub(r".*(LETTER|SYLLABLE|SIGN|IDEOGRAPH)[ -](SMALL )?", "", unicodedata.name(each, "")) for each in letters
+        re.sub(r".*(LETTER|SYLLABLE|SIGN|IDEOGRAPH)[ -](SMALL )?", "", unicodedata.name(letter, ""))
+        for letter in letters
     )
     return f"({' '.join(filter(None, names)).lower() or '?'})"

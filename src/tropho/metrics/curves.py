@@ -92,9 +92,9 @@ def sweep_thresholds(
     tp = np.cumsum(counts * is_positive[order], axis=-1)[..., ends]
     fp = np.cumsum(counts * ~is_positive[order], axis=-1)[..., ends]
     total = counts.sum(axis=-1)
-    found = (counts * is_positive[order]).sum(axis=-1)
-    n_gt = np.asarray(found if positives is None else positives, dtype=np.float64)
-    return ThresholdSweep(scores[order][ends], tp, fp, n_gt, np.asarray(total - found))
+    total_tp = (counts * is_positive[order]).sum(axis=-1)
+    n_gt = np.asarray(total_tp if positives is None else positives, dtype=np.float64)
+    return ThresholdSweep(scores[order][ends], tp, fp, n_gt, np.asarray(total - total_tp))
 
 
 def best_threshold(

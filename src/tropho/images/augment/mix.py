@@ -75,12 +75,12 @@ class DonorSampler:
     @cached_property
     def _separate(self) -> np.ndarray:
         """(n, 3) image, row and label of every object that can be cut out by itself."""
-        found = [np.zeros((0, 3), np.int64)]
+        objects = [np.zeros((0, 3), np.int64)]
         for number in range(len(self._scenes)):
             boxes, labels = self._scenes.targets(number)
             rows = np.flatnonzero(is_separate(boxes, *self._scenes.size_of(number)) & (labels != REGION))
-            found.append(np.column_stack([np.full(len(rows), number), rows, labels[rows]]))
-        return np.concatenate(found)
+            objects.append(np.column_stack([np.full(len(rows), number), rows, labels[rows]]))
+        return np.concatenate(objects)
 
 
 def mosaic(
