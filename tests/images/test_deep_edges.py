@@ -24,6 +24,7 @@ def test_a_reader_reads_below_its_folder(tmp_path):
     (tmp_path / "a").mkdir()
     Image.new("RGB", (7, 5), (1, 2, 3)).save(tmp_path / "a" / "b.png")
     reader = ImageReader(tmp_path)
+    assert reader.size("a/b.png") == (7, 5)
     assert reader.read("a/b.png").tolist() == [[[1, 2, 3]] * 7] * 5
 
 

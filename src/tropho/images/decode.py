@@ -68,6 +68,10 @@ class ImageReader:
         """Return (height, width, 3) uint8 RGB; see `read_image`."""
         return read_image(self.folder / path, min_long_side, self.decoding)
 
+    def size(self, path: str) -> tuple[int, int]:
+        """Return width and height in pixels, upright."""
+        return image_size(self.folder / path)
+
 
 def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding = DECODING) -> np.ndarray:
     """Decode an image into (height, width, 3) uint8 RGB, upright by its EXIF orientation.
