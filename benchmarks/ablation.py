@@ -31,8 +31,7 @@ from tropho.files import fingerprint, read_json, write_json
 from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
 from tropho.inference.fuse_members import postprocess_members
 from tropho.inference.predictor import best_device
-from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals, rank_images, score_gain
-from tropho.metrics.leaderboard_map import Ranking, leaderboard_map
+from tropho.metrics.leaderboard_map import Ranking, leaderboard_intervals, leaderboard_map, rank_images, score_gain
 from tropho.paths import Paths
 from tropho.stages import audit, augment, download, split, train
 from tropho.submission.competition_csv import read_competition_csv

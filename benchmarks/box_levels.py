@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tropho.models.fit_levels import fit_levels, fit_ranges, share_below
+from tropho.models.anchors import MIN_BOX_STRIDES, fit_levels, fit_ranges
 
 PHOTOS = [(1920, 1080), (4032, 3016), (4160, 3120)]
 PACKED = [1024, 1536, 2048]
@@ -46,8 +46,14 @@ def show_levels(sizes: dict[int, np.ndarray]) -> None:
     print("|---" * (3 + len(LEVELS)) + "|")
     for packed, each in sizes.items():
         sides = np.sqrt(each.prod(axis=1))
-        shares = " | ".join(f"{share:.1%}" for share in share_below(each, LEVELS))
+        shares = " | ".join(f"{share:.1%}" for share in shares_below(each))
         print(f"| {packed} px | {np.median(sides):.0f} px | {np.quantile(sides, 0.05):.0f} px | {shares} |")
+
+
+def shares_below(sizes: np.ndarray) -> list[float]:
+    """The share of boxes whose side, the root of the area, is below MIN_BOX_STRIDES of each level."""
+    sides = np.sqrt(sizes.prod(axis=1))
+    return [float((sides < MIN_BOX_STRIDES * 2**level).mean()) for level in LEVELS]
 
 
 def show_fitted(sizes: dict[int, np.ndarray]) -> None:

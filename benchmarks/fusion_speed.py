@@ -67,7 +67,7 @@ if __name__ == "__main__":
         theirs, ours = best_ms(
             [
                 lambda columns=columns: weighted_boxes_fusion(*columns, iou_thr=0.55),
-                lambda models=models: weighted_box_fusion(models, iou=0.55),
+                lambda models=models: weighted_box_fusion(models, iou_thr=0.55),
             ]
         )
         print(f"{name:24}{theirs:13.1f} ms{ours:7.1f} ms{theirs / ours:7.1f}x")

@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
 from boxes.test_seams import merged
+
 from tropho.boxes import wbf
-from tropho.boxes.candidate_pairs import candidate_pairs
-from tropho.boxes.nms import nms
+from tropho.boxes.box_ops import candidate_pairs, nms
 from tropho.boxes.tiles import tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
 from tropho.boxes.wbf import fuse, weighted_box_fusion
@@ -17,27 +16,27 @@ from tropho.tables import DETECTIONS
 WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
 
 
-def test_boxes_that_overlap_by_just_the_limit_stay_apart():
-    fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.5)
+def test_weighted_box_fusion_threshold_is_exclusive():
+    fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou_thr=0.5)
     assert sorted(fused.boxes.tolist()) == sorted([WHOLE, HALF])
-    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou=0.49).boxes) == 1
-    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou=1.0).boxes) == 2
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou_thr=0.49).boxes) == 1
+    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou_thr=1.0).boxes) == 2
     boxes, scores, group = np.array([WHOLE, HALF]), np.array([0.8, 0.9]), np.zeros(2, np.int64)
     assert nms(boxes, scores, group, 0.5)[0].tolist() == [1, 0]
     assert nms(boxes, scores, group, 0.49)[0].tolist() == [1]
 
 
-def test_a_box_of_one_model_alone_keeps_its_score_to_the_bit():
+def test_weighted_box_fusion_keeps_score_of_single_box():
     fused = weighted_box_fusion([([WHOLE], [0.1], [0])])
     assert fused.scores.tolist() == [0.1]
 
 
-def test_boxes_with_just_the_least_score_count():
-    fused = weighted_box_fusion([([WHOLE, HALF], [0.3, 0.2], [0, 1])], score_min=0.3)
+def test_weighted_box_fusion_skip_box_thr_is_inclusive():
+    fused = weighted_box_fusion([([WHOLE, HALF], [0.3, 0.2], [0, 1])], skip_box_thr=0.3)
     assert (fused.scores.tolist(), fused.labels.tolist()) == ([0.3], [0])
 
 
-def test_boxes_too_small_to_have_an_area_are_left_out():
+def test_weighted_box_fusion_drops_boxes_without_area():
     assert len(weighted_box_fusion([([[0.0, 0.0, 1e-200, 1e-200]], [0.9], [0])]).boxes) == 0
 
 
@@ -45,24 +44,24 @@ def table(*rows: tuple) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(DETECTIONS)).astype(DETECTIONS)
 
 
-def test_suppression_scales_scores_by_the_weight_over_the_largest():
+def test_fuse_nms_scales_scores_by_weight():
     fused = fuse([table(("a", "X", 0.8, *WHOLE)), table(("a", "Y", 0.6, *WHOLE))], weights=[4, 2], method="nms")
     assert fused["score"].tolist() == pytest.approx([0.8, 0.3])
 
 
-def test_what_one_table_alone_counts_for_stays_as_it_is():
+def test_fuse_keeps_single_weighted_table():
     first, second = table(("a", "X", 0.8, *WHOLE), ("a", "X", 0.7, *WHOLE)), table(("a", "X", 0.6, *WHOLE))
     pd.testing.assert_frame_equal(fuse([first, second], weights=[2.0, 0.0]), first)
     assert len(fuse([first, second], weights=[2.0, 1.0])) == 1
 
 
-def test_boxes_are_fused_in_goes_that_bound_memory(monkeypatch):
+def test_fuse_blocks_bound_memory(monkeypatch):
     rows = table(*((f"i{number}", "X", 0.8, *WHOLE) for number in range(6)))
     sizes = []
     plain = wbf._fuse_groups
     monkeypatch.setattr(wbf, "_fuse_groups", lambda boxes, *rest: sizes.append(len(boxes)) or plain(boxes, *rest))
     fuse([rows, rows])
-    monkeypatch.setattr(wbf, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(wbf, "MAX_ROWS", 4)
     fuse([rows, rows])
     assert sizes == [12, 4, 4, 4]
 
@@ -82,7 +81,7 @@ def test_boxes_are_fused_in_goes_that_bound_memory(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("axis", [0, 1])
-def test_pairs_that_are_too_far_apart_are_not_near(iou, distance, near, axis):
+def test_candidate_pairs_limits_by_distance_and_overlap(iou, distance, near, axis):
     boxes = np.array([WHOLE, WHOLE, [5e6, 5e6, 5e6 + 1, 5e6 + 1]])
     boxes[1, [axis, axis + 2]] += distance
     later, earlier = candidate_pairs(boxes[:2], np.zeros(2, np.int64), iou)
@@ -93,30 +92,30 @@ def test_pairs_that_are_too_far_apart_are_not_near(iou, distance, near, axis):
     assert len(later) == (3 if iou == 0 else near)
 
 
-def test_no_and_one_box_have_no_neighbours():
+def test_candidate_pairs_of_no_and_one_box():
     for count in (0, 1):
         later, earlier = candidate_pairs(np.array([WHOLE])[:count], np.zeros(count, np.int64), 0.5)
         assert len(later) == len(earlier) == 0
 
 
-def test_a_small_box_that_ends_just_four_pixels_from_a_border_is_cut():
+def test_merge_tile_boxes_truncation_tolerance_is_inclusive():
     cut, whole = ([72.0, 20.0, 92.0, 40.0], 0.9, 0), ([72.0, 20.0, 100.0, 40.0], 0.3, 0)
     assert merged([cut], [whole]) == [whole]
     near = ([72.0, 20.0, 91.5, 40.0], 0.9, 0)
     assert merged([near], [whole]) == [near]
 
 
-def test_whole_boxes_that_overlap_by_just_one_half_stay():
+def test_merge_tile_boxes_keeps_boxes_at_threshold():
     one, other = ([40.0, 20.0, 60.0, 40.0], 0.9, 0), ([40.0, 20.0, 60.0, 30.0], 0.8, 0)
     assert merged([one], [other]) == [one, other]
 
 
-def test_a_cut_box_of_which_just_one_half_is_covered_stays():
+def test_merge_tile_boxes_keeps_half_covered_box():
     whole, cut = ([22.0, 20.0, 42.0, 40.0], 0.9, 0), ([32.0, 20.0, 52.0, 40.0], 0.8, 0)
     assert merged([whole], [cut]) == [whole, cut]
 
 
-def test_cut_boxes_that_agree_by_just_one_half_stay_apart():
+def test_merge_tile_boxes_does_not_join_parts_at_threshold():
     """The right tile sees columns from 32, the left one to 96: of that, one part has twice the height of the other."""
     left, right = ([10.0, 20.0, 96.0, 60.0], 0.9, 0), ([32.0, 20.0, 110.0, 40.0], 0.8, 0)
     assert merged([left], [right]) == [left, right]
@@ -124,14 +123,14 @@ def test_cut_boxes_that_agree_by_just_one_half_stay_apart():
     assert merged([left], [more]) == [([10.0, 20.0, 110.0, 60.0], 0.9, 0)]
 
 
-def test_tiles_by_hand():
+def test_tile_windows_by_hand():
     assert tile_windows(64, 64, 64, 32).tolist() == [[0, 0, 64, 64]]
     assert tile_windows(32, 96, 64, 32).tolist() == [[0, 0, 64, 32], [32, 0, 96, 32]]
     assert tile_windows(96, 64, 64, 0).tolist() == [[0, 0, 64, 64], [0, 32, 64, 96]]
     assert tile_windows(64, 128, 64, 0).tolist() == [[0, 0, 64, 64], [64, 0, 128, 64]]
 
 
-def test_a_scaled_view_by_hand():
+def test_view_images_and_invert_boxes_by_hand():
     seen = view_images(torch.full((1, 1, 3, 5), 9, dtype=torch.uint8), "identity@0.25", stride=4)
     assert seen.shape == (1, 1, 4, 4)  # one pixel by one, padded
     assert seen.sum() == 9

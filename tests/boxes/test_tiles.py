@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxes.blobs import BlobDetector, blobs, painted
-from tropho.boxes.merge_tiles import EDGE, EDGE_SHARE
-from tropho.boxes.tiles import predict_tiled, tile_windows
+from tropho.boxes.tiles import EDGE, EDGE_SHARE, predict_tiled, tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
 from tropho.config.model_config import STRIDE
 from tropho.models import build_model
@@ -44,7 +43,7 @@ def rows(found: dict[str, torch.Tensor], *columns: str) -> list[list[float]]:
 
 @settings(max_examples=200, deadline=None)
 @given(tilings())
-def test_windows_cover_the_image_and_share_the_overlap(tiling):
+def test_tile_windows_cover_image_and_overlap(tiling):
     height, width, tile, overlap = tiling
     windows = tile_windows(height, width, tile, overlap)
     assert not (windows % STRIDE).any()
@@ -62,7 +61,7 @@ def test_windows_cover_the_image_and_share_the_overlap(tiling):
 
 @settings(max_examples=120, deadline=None)
 @given(st.data(), tilings(least_overlap=STRIDE), st.sampled_from(list(SYMMETRIES)))
-def test_objects_of_any_size_are_found_once_and_whole_through_every_view(data, tiling, view):
+def test_predict_tiled_finds_objects_once_and_whole(data, tiling, view):
     height, width, tile, overlap = tiling
     picture = painted(height, width, data.draw(blobs(height, width, 1, max(height, width))))
     (whole,) = BlobDetector()(batch_of(picture))
@@ -73,7 +72,7 @@ def test_objects_of_any_size_are_found_once_and_whole_through_every_view(data, t
 
 @settings(max_examples=120, deadline=None)
 @given(st.data(), tilings(least_overlap=STRIDE))
-def test_objects_that_fit_the_overlap_keep_their_scores(data, tiling):
+def test_predict_tiled_keeps_scores_of_small_objects(data, tiling):
     height, width, tile, overlap = tiling
     fits = (
         int(min(overlap - 2 * EDGE, overlap / (1 + 2 * EDGE_SHARE))) - 1
@@ -87,7 +86,7 @@ def test_objects_that_fit_the_overlap_keep_their_scores(data, tiling):
 
 @settings(max_examples=120, deadline=None)
 @given(st.data(), tilings(least_overlap=2 * STRIDE))
-def test_none_is_lost_or_doubled_by_a_detector_that_errs(data, tiling):
+def test_predict_tiled_tolerates_detector_errors(data, tiling):
     """Sides are off by up to 1.5 pixels, another way in each tile; objects have 16 pixels or more, 7 are not seen."""
     height, width, tile, overlap = tiling
     picture = painted(height, width, data.draw(blobs(height, width, 16, max(16, height, width))))
@@ -101,7 +100,7 @@ def test_none_is_lost_or_doubled_by_a_detector_that_errs(data, tiling):
 
 @settings(max_examples=50, deadline=None)
 @given(st.data(), sides, sides, st.sampled_from(list(SYMMETRIES)))
-def test_a_tile_as_large_as_the_image_is_the_whole_image(data, height, width, view):
+def test_predict_tiled_one_tile_equals_image(data, height, width, view):
     seen = view_images(batch_of(painted(height, width, data.draw(blobs(height, width, 1, 60)))), view)
     tile = max(height, width) + STRIDE * data.draw(st.integers(0, 2))
     detector = BlobDetector()
@@ -111,13 +110,13 @@ def test_a_tile_as_large_as_the_image_is_the_whole_image(data, height, width, vi
         assert torch.equal(tiled[name], value.float())
 
 
-def test_without_overlap_the_parts_of_a_cut_object_are_kept():
+def test_predict_tiled_without_overlap_keeps_parts():
     picture = painted(64, 128, [(40, 10, 60, 30, 1, False)])
     (tiled,) = predict_tiled(BlobDetector(), batch_of(picture), 64, 0, 4, MOST)
     assert rows(tiled) == [[1, 40, 10, 64, 40], [1, 64, 10, 100, 40]]
 
 
-def test_an_object_inside_another_of_its_class_stays():
+def test_predict_tiled_keeps_nested_objects():
     """A ring about a dot lie where two tiles see them whole, where one cuts the ring, and where both do."""
     for left in range(0, 128, 4):
         picture = np.zeros((96, 160, 3), np.uint8)
@@ -128,7 +127,7 @@ def test_an_object_inside_another_of_its_class_stays():
         assert rows(tiled) == [[0, left, 20, left + 32, 52], [0, left + 12, 32, left + 20, 40]]
 
 
-def test_the_model_sees_few_tiles_at_once_and_none_that_is_all_black():
+def test_predict_tiled_batches_and_skips_black_tiles():
     lit = painted(160, 96, [(70, 130, 20, 20, 0, False)])
     black = np.zeros_like(lit)
     detector = BlobDetector()
@@ -139,7 +138,7 @@ def test_the_model_sees_few_tiles_at_once_and_none_that_is_all_black():
     assert len(second["boxes"]) == second["presence"] == 0
 
 
-def test_presence_is_the_highest_of_the_tiles_and_the_best_boxes_are_kept():
+def test_predict_tiled_presence_and_max_detections():
     picture = painted(64, 160, [(2, 2, 20, 20, 0, False), (30, 30, 5, 5, 1, False), (120, 20, 30, 30, 1, False)])
     (all_of_them,) = predict_tiled(BlobDetector(), batch_of(picture), 64, 0, 4, MOST)
     assert all_of_them["presence"] == pytest.approx(30**2 / 64**2, abs=1e-6)
@@ -159,7 +158,7 @@ def fcos(settings):
 
 
 @torch.inference_mode()
-def test_a_real_detector_looks_at_a_tile_as_at_an_image(fcos):
+def test_predict_tiled_one_tile_with_fcos(fcos):
     images = torch.randint(0, 256, (2, 3, 96, 128), dtype=torch.uint8)
     whole, tiled = fcos(images), predict_tiled(fcos, images, 128, 64, 4, 2000)
     for one, other in zip(whole, tiled, strict=True):
@@ -183,7 +182,7 @@ class Near(torch.nn.Module):
 
 
 @torch.inference_mode()
-def test_a_real_detector_finds_the_same_away_from_seams(settings):
+def test_predict_tiled_equals_image_away_from_borders(settings):
     """FCOS without its group norms, which know of the whole picture, on features of near pixels."""
     torch.manual_seed(0)
     changes = {"model.fpn_levels": [3], "model.fpn_channels": 16, "model.score_threshold": 0.12}
@@ -218,7 +217,7 @@ VIEWS = ["identity", "antitranspose", "hflip@1.25", "rot90@0.5", "vflip@2"]
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_task_tiles_what_each_view_shows(settings, view):
+def test_detection_task_tiles_each_view(settings, view):
     task = build_task(settings("smear_demo", **{"predict.tile_size": 96, "predict.tile_overlap": 64}), ["a", "b"])
     wanted = [
         (10, 8, 24, 24, 0, False),
@@ -237,7 +236,7 @@ def test_the_task_tiles_what_each_view_shows(settings, view):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_tiles_of_an_image_do_not_depend_on_its_batch(settings, view):
+def test_detection_task_tiles_do_not_depend_on_batch(settings, view):
     task = build_task(settings("smear_demo", **{"predict.tile_size": 96, "predict.tile_overlap": 32}), ["a", "b"])
     wanted = [(5, 8, 50, 40, 0, False), (70, 5, 50, 110, 1, False), (130, 10, 45, 80, 0, False)]
     wide = painted(120, 185, wanted)
@@ -252,14 +251,14 @@ def test_tiles_of_an_image_do_not_depend_on_its_batch(settings, view):
             assert torch.equal(found[name], value)
 
 
-def test_training_looks_at_whole_images(settings):
+def test_detection_task_without_view_does_not_tile(settings):
     task = build_task(settings("smear_demo", **{"predict.tile_size": 64, "predict.tile_overlap": 32}), ["a", "b"])
     detector = BlobDetector()
     task.predict(detector, task.collate([task.sample(painted(100, 120, []))]))
     assert [tuple(shape[-2:]) for shape in detector.batches] == [(128, 128)]
 
 
-def test_a_presence_member_looks_at_whole_images(settings):
+def test_negative_task_does_not_tile(settings):
     changes = {"model.name": "negative_classifier", "predict.tile_size": 64, "predict.tile_overlap": 32}
     task = build_task(settings("smear_demo", **changes), ["a", "b"])
     detector = BlobDetector()

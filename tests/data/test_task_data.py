@@ -4,7 +4,7 @@ import pandas as pd
 
 from tasks.two_images import truth_of
 from tropho.data.task_data import GroundTruth, read_task_data
-from tropho.images.resized_cache import ResizedCache
+from tropho.images.cache import ImageCache
 from tropho.tables import BOXES, IMAGES, empty
 
 
@@ -19,7 +19,7 @@ def test_read_task_data_by_fold_and_subset(smear_paths):
     assert data.at_size(64) is data
     assert data.at_size(100) is data
     smaller = data.at_size(63)
-    assert isinstance(smaller.cache, ResizedCache)
+    assert isinstance(smaller.cache, ImageCache)
     assert smaller.cache.size == 63
 
 

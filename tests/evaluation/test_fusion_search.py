@@ -17,7 +17,7 @@ from tropho.evaluation.fusion_search import (
     search_fusion,
 )
 from tropho.metrics.bootstrap import FEW_GROUPS
-from tropho.metrics.leaderboard_bootstrap import rank_images
+from tropho.metrics.leaderboard_map import rank_images
 from tropho.tables import BOX
 
 COLUMNS = ["image_id", "label", "score", *BOX]

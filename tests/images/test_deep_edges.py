@@ -10,7 +10,6 @@ from tropho.errors import DataError
 from tropho.images.bit_depth import DeepPixels, _jpeg2000_bits
 from tropho.images.cache import ImageCache, write_cache
 from tropho.images.decode import DECODING, Decoding, ImageReader, image_size, read_deep, read_image
-from tropho.images.resized_cache import ResizedCache
 
 MARKER = b"\xff\x4f\xff\x51"
 
@@ -121,6 +120,6 @@ def test_a_missing_file_is_told_in_plain_words(tmp_path, rng):
         write_cache(images, tmp_path, tmp_path / "pack", 32)
     Image.fromarray(rng.integers(0, 256, (20, 32, 3), dtype=np.uint8)).save(tmp_path / "a.png")
     write_cache(images, tmp_path, tmp_path / "pack", 32)
-    same = ResizedCache(tmp_path / "pack", 32)
+    same = ImageCache(tmp_path / "pack", 32)
     assert np.array_equal(same["a"], ImageCache(tmp_path / "pack")["a"])
-    assert ResizedCache(tmp_path / "pack", 1).size_of("a") == (1, 1)
+    assert ImageCache(tmp_path / "pack", 1).size_of("a") == (1, 1)

@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from tropho.images.annotated import REGION, AnnotatedImage, AnnotatedImages
-from tropho.images.augment.crop import choose_window, cut, zoomed
-from tropho.images.augment.donors import DonorSampler
-from tropho.images.augment.mosaic import mosaic
+from tropho.images.augment.crop import choose_window, crop, zoom
+from tropho.images.augment.mix import DonorSampler, mosaic
 from tropho.images.augment.policies import build_policy
 from tropho.images.augment.train_transform import TrainTransform
 
@@ -70,10 +69,10 @@ def test_each_step_moves_them_with_the_pixels(settings, step, value):
 
 def test_a_sliver_of_a_region_stays_where_an_object_would_go():
     drawn = scene((0, 0, 100, 100), boxes=[(0, 0, 100, 100)], labels=[0])
-    part = cut(drawn, 90, 0, 38, SIZE)
+    part = crop(drawn, 90, 0, 38, SIZE)
     assert part.labels.tolist() == [REGION]
     assert part.boxes.tolist() == [[0, 0, 10, 100]]
-    assert cut(drawn, 100, 0, 28, SIZE).labels.tolist() == []
+    assert crop(drawn, 100, 0, 28, SIZE).labels.tolist() == []
 
 
 def test_a_policy_keeps_the_last_of_a_region_at_the_edge():
@@ -90,7 +89,7 @@ def test_windows_are_laid_around_objects_alone():
     for _ in range(20):
         left, top, width, height = choose_window(drawn, 32, 32, 1.0, rng)
         assert left <= 10 and top <= 10 and left + width >= 20 and top + height >= 20  # noqa: PT018
-    assert zoomed(drawn, 0.5).labels.tolist() == [0, REGION]
+    assert zoom(drawn, 0.5).labels.tolist() == [0, REGION]
     assert REGION in mosaic(drawn, lambda: drawn, 0.0, rng).labels
 
 

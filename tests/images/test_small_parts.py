@@ -116,7 +116,7 @@ def test_an_image_larger_than_all_room_has_it_to_itself():
      (1, 3, ", 3 boxes")],
 )  # fmt: skip
 def test_previews_count_what_is_left(before, after, told):
-    assert preview._counted(before, after) == told
+    assert preview._count(before, after) == told
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_groups_move_together_and_keep_their_number():
 def test_draws_do_not_depend_on_the_block_size(monkeypatch):
     groups = np.arange(10)
     whole = np.concatenate(list(draws_of_groups(groups, draws=20)))
-    monkeypatch.setattr(bootstrap, "WEIGHTS_AT_ONCE", 30)
+    monkeypatch.setattr(bootstrap, "MAX_WEIGHTS", 30)
     np.testing.assert_array_equal(np.concatenate(list(draws_of_groups(groups, draws=20))), whole)
 
 

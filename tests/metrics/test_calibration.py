@@ -6,8 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from tropho.metrics.calibration import (
-    COLDEST,
-    HOTTEST,
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
     calibration_error,
     fit_temperature,
     log_probabilities,
@@ -60,8 +60,8 @@ def test_temperature_calibrates_overconfident_probabilities(rng):
 
 def test_all_right_and_all_wrong_end_at_the_bounds():
     logits = np.array([[3.0, 0.0], [0.0, 2.0]])
-    assert fit_temperature(logits, np.array([0, 1])) == COLDEST
-    assert fit_temperature(logits, np.array([1, 0])) == HOTTEST
+    assert fit_temperature(logits, np.array([0, 1])) == MIN_TEMPERATURE
+    assert fit_temperature(logits, np.array([1, 0])) == MAX_TEMPERATURE
 
 
 def test_certain_probabilities_stay_finite():

@@ -5,9 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from tropho.metrics.calibration import calibration_error, fit_temperature, reliability_bins
-from tropho.metrics.curves import classification_curves
-from tropho.metrics.threshold_sweep import sweep_thresholds
-from tropho.metrics.thresholds import best_threshold
+from tropho.metrics.curves import best_threshold, classification_curves, sweep_thresholds
 
 
 @pytest.mark.parametrize("positives", [1, 3, 9])

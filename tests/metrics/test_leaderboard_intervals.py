@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.metrics import leaderboard_bootstrap
-from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals, rank_images
-from tropho.metrics.leaderboard_map import leaderboard_map
+from tropho.metrics.leaderboard_map import leaderboard_intervals, leaderboard_map, rank_images
 from tropho.tables import BOX, BOXES, DETECTIONS, conform, empty
 
 
@@ -41,7 +39,7 @@ def test_blocks_do_not_change_the_draws(rng, monkeypatch):
     groups = pd.Series(ids, index=ids)
     ranking = rank_images(ids, truth, found, "NEG")
     whole = leaderboard_intervals(ranking, groups, "score", draws=50)
-    monkeypatch.setattr(leaderboard_bootstrap, "WEIGHTS_AT_ONCE", 100)
+    monkeypatch.setattr("tropho.metrics.leaderboard_map.MAX_WEIGHTS", 100)
     pd.testing.assert_frame_equal(leaderboard_intervals(ranking, groups, "score", draws=50), whole)
 
 

@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.boxes import iou_pairs
-from tropho.boxes.iou_pairs import pair_iou, pairs_of_equal_key
-from tropho.metrics import bootstrap, classification_metrics, leaderboard_bootstrap
+from tropho.boxes import box_ops
+from tropho.boxes.box_ops import pair_iou, pairs_of_equal_key
+from tropho.metrics import bootstrap, classification_metrics, leaderboard_map
 from tropho.metrics.bootstrap import draws_of_groups
-from tropho.metrics.calibration import HOTTEST, fit_temperature
+from tropho.metrics.calibration import MAX_TEMPERATURE, fit_temperature
 from tropho.metrics.classification_metrics import classification_intervals
-from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals, score_gain
-from tropho.metrics.leaderboard_map import RankedClass, match_ground_truth, rank
+from tropho.metrics.curves import best_threshold, unreachable_recall
+from tropho.metrics.leaderboard_map import RankedClass, leaderboard_intervals, match_ground_truth, rank, score_gain
 from tropho.metrics.matching import match
-from tropho.metrics.thresholds import best_threshold, unreachable_recall
 from tropho.tables import BOXES, DETECTIONS, conform
 
 
@@ -29,14 +28,14 @@ def boxes(*rows: tuple) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("width", "sizes"), [(1, [3] * 6 + [2]), (15, [2] * 10), (99, [1] * 20)])
 def test_draws_come_in_blocks_that_bound_memory(monkeypatch, width, sizes):
-    monkeypatch.setattr(bootstrap, "WEIGHTS_AT_ONCE", 30)
+    monkeypatch.setattr(bootstrap, "MAX_WEIGHTS", 30)
     assert [len(block) for block in draws_of_groups(np.arange(10), draws=20, width=width)] == sizes
 
 
 def test_pairs_come_in_blocks_that_bound_memory(monkeypatch):
     left, right = np.zeros(6, np.int64), np.zeros(2, np.int64)
     assert len(list(pairs_of_equal_key(left, right))) == 1
-    monkeypatch.setattr(iou_pairs, "PAIRS_AT_ONCE", 4)
+    monkeypatch.setattr(box_ops, "MAX_PAIRS", 4)
     blocks = list(pairs_of_equal_key(left, right))
     assert [len(rows) for rows, _ in blocks] == [2, 4, 4, 2]
     assert np.concatenate([rows for rows, _ in blocks]).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
@@ -49,7 +48,7 @@ def test_precisions_are_found_in_blocks_that_bound_memory(monkeypatch):
     monkeypatch.setattr(
         RankedClass, "average_precision", lambda self, weights: seen.append(len(weights)) or plain(self, weights)
     )
-    monkeypatch.setattr(leaderboard_bootstrap, "WEIGHTS_AT_ONCE", 12)
+    monkeypatch.setattr(leaderboard_map, "MAX_WEIGHTS", 12)
     leaderboard_intervals(ranking, pd.Series(["g", "h"], index=["a", "b"]), "score", draws=10)
     assert seen == [1, 1, *[4, 4, 2] * 2]  # both classes have three detections a draw
 
@@ -62,7 +61,6 @@ def test_a_class_that_is_not_drawn_is_undefined_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         values = {name: each.average_precision(np.eye(2)) for name, each in ranking.classes.items()}
-        assert ranking.score(np.array([[1.0, 0.0], [0.0, 0.0]])).tolist() == [1.0, 0.0]
         nothing = leaderboard_intervals(ranking, pd.Series("g", index=["a", "b"]), "score")
     np.testing.assert_array_equal(values["X"], [1.0, np.nan])
     np.testing.assert_array_equal(values["Y"], [np.nan, 1.0])
@@ -74,7 +72,7 @@ def test_rows_of_unknown_classes_and_images_claim_nothing():
     found = detections(
         ("a", "X", 1, 0, 0, 9, 9), ("b", "other", 1, 0, 0, 9, 9), ("zzz", "X", 1, 0, 0, 9, 9), ("b", "X", 1, 0, 0, 9, 9)
     )
-    assert match_ground_truth(truth, found).claimed.tolist() == [0, -1, -1, 2]
+    assert match_ground_truth(truth, found).best_gt.tolist() == [0, -1, -1, 2]
 
 
 def test_a_gain_has_its_sign():
@@ -85,9 +83,9 @@ def test_a_gain_has_its_sign():
 
 
 def test_a_required_sensitivity_that_is_just_reached_is_reached():
-    choice = best_threshold([True, False, True], [0.9, 0.8, 0.7], sensitivity=0.5)
+    choice = best_threshold([True, False, True], [0.9, 0.8, 0.7], min_recall=0.5)
     assert (choice["threshold"], choice["recall"]) == (0.9, 0.5)
-    assert best_threshold([True, False], [0.9, 0.8], sensitivity=1.0)["threshold"] == 0.9
+    assert best_threshold([True, False], [0.9, 0.8], min_recall=1.0)["threshold"] == 0.9
 
 
 def recalls(count: int) -> dict:
@@ -106,13 +104,13 @@ def test_classes_that_reach_a_required_sensitivity_nowhere_are_named():
 
 @pytest.mark.parametrize(("affordable", "draws"), [(12_000, 300), (1_000, 200), (99_000, 1000)])
 def test_there_are_as_many_draws_as_can_be_afforded(monkeypatch, rng, affordable, draws):
-    monkeypatch.setattr(classification_metrics, "VALUES_RANKED", affordable)
+    monkeypatch.setattr(classification_metrics, "MAX_RANKED", affordable)
     truth, values = rng.integers(0, 2, 20), rng.dirichlet(np.ones(2), 20)
     assert classification_intervals(truth, values, ["a", "b"], np.arange(20))["draws"].max() == draws
 
 
 def test_logits_that_say_nothing_are_taken_for_as_unsure_as_can_be():
-    assert fit_temperature(np.zeros((3, 2)), np.array([0, 1, 1])) == HOTTEST
+    assert fit_temperature(np.zeros((3, 2)), np.array([0, 1, 1])) == MAX_TEMPERATURE
 
 
 def test_boxes_that_do_not_touch_never_match_whatever_overlap_is_asked_for():

@@ -6,7 +6,7 @@ import pytest
 from sklearn import metrics as sk
 
 from tropho.metrics.confusion import quantities_table, threshold_table
-from tropho.metrics.thresholds import best_threshold
+from tropho.metrics.curves import best_threshold
 
 CLASSES = ["a", "b", "c"]
 

@@ -8,7 +8,7 @@ from tropho.config.model_config import BACKBONES
 from tropho.models import build_model
 from tropho.models.backbone import feature_channels, stage_of
 from tropho.models.classifier import negative_loss
-from tropho.models.normalize import MEAN, STD, Normalize
+from tropho.models.layers import MEAN, STD, Normalize
 
 
 def images(count: int, size: int = 64) -> torch.Tensor:
@@ -95,10 +95,10 @@ def test_presence_is_learned_and_comes_without_boxes(settings):
     for _ in range(10):
         losses = network(pixels, targets)
         optimizer.zero_grad()
-        losses["presence"].backward()
+        losses["loss_cls"].backward()
         optimizer.step()
-    assert list(losses) == ["presence"]
-    assert losses["presence"] < 0.3
+    assert list(losses) == ["loss_cls"]
+    assert losses["loss_cls"] < 0.3
     with pytest.raises(ValueError, match="targets"):
         network(pixels)
     found = network.eval()(pixels)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tropho.models import build_model
-from tropho.models.mask_ignored import in_regions
+from tropho.models.losses import in_regions
 
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 
@@ -34,16 +34,16 @@ def test_a_picture_that_is_all_ignored_teaches_no_class(settings, name):
     head = detector.head.layers.classification_head.cls_logits if name != "fcos" else detector.head.class_logits
     assert (head.weight.grad == 0).all()
     taught, _ = losses(settings, images, target([], []), name)
-    assert taught["classification"] > 0
+    assert taught["loss_cls"] > 0
 
 
 def test_a_box_in_a_region_still_teaches(settings):
     images = torch.randint(0, 255, (1, 3, 64, 64), dtype=torch.uint8)
     inside, detector = losses(settings, images, target([[8, 8, 40, 40]], [[0, 0, 64, 64]]))
     plain, _ = losses(settings, images, target([[8, 8, 40, 40]], []))
-    for part in ("box", "centerness"):
+    for part in ("loss_box", "loss_centerness"):
         assert inside[part].item() == pytest.approx(plain[part].item())
-    assert 0 < inside["classification"] < plain["classification"]
+    assert 0 < inside["loss_cls"] < plain["loss_cls"]
     assert (detector.head.class_logits.weight.grad != 0).any()
 
 
@@ -63,7 +63,7 @@ def test_logits_have_no_gradient_in_a_region_and_one_outside(settings):
     head.outputs = watched
     features = [torch.randn(1, 32, 64 // 2**level, 64 // 2**level) for level in head.model.levels]
     found = head(features, torch.tensor([[64, 64]]), [target([[40, 8, 60, 30]], [[0, 0, 32, 64]])])
-    sum(found.losses.values()).backward()
+    sum(found.values()).backward()
     finest = kept[0].grad[0, :64].reshape(8, 8, 2)
     assert (finest[:, :4] == 0).all()
     assert (finest[:, 4:] != 0).all()

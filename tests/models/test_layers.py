@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tropho.models.layers import activation, initialise
+from tropho.models.layers import activation, init_weights
 
 
 def deep(model, depth: int = 20, width: int = 256) -> tuple[nn.Sequential, torch.Tensor]:
@@ -14,7 +14,7 @@ def deep(model, depth: int = 20, width: int = 256) -> tuple[nn.Sequential, torch
     for _ in range(depth):
         layers += [nn.Linear(width, width), activation(model)]
     network = nn.Sequential(*layers)
-    initialise(network, model)
+    init_weights(network, model)
     with torch.no_grad():
         return network, network(torch.randn(64, width)).std()
 
@@ -36,6 +36,6 @@ def test_naive_weights_let_the_signal_vanish(settings):
 @pytest.mark.parametrize(("init", "deviation"), [("kaiming", math.sqrt(2 / 300)), ("xavier", 2 / math.sqrt(700))])
 def test_deviation_follows_the_fans(settings, init, deviation):
     layer = nn.Linear(300, 400)
-    initialise(layer, settings("cells_demo", **{"model.init": init}).model)
+    init_weights(layer, settings("cells_demo", **{"model.init": init}).model)
     assert layer.weight.std().item() == pytest.approx(deviation, rel=0.02)
     assert (layer.bias == 0).all()

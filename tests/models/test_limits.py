@@ -7,22 +7,18 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.models.detection.retinanet import RetinaNetHead
 
-from tropho.models import faster_rcnn, torchvision_weights
-from tropho.models.assign_points import assign_points, centerness
+from tropho.models import torchvision_detectors, torchvision_networks
+from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ranges
 from tropho.models.backbone import resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
-from tropho.models.decode_detections import clip_boxes, decode_detections, has_area
-from tropho.models.distributed import mean_over_processes
-from tropho.models.fcos import decode_sides
-from tropho.models.fit_levels import expected_iou, fit_anchors, fit_levels, fit_ranges, share_below
+from tropho.models.fcos import CORNER, Grid, assign_points, centerness, decode_sides
 from tropho.models.fpn import FeaturePyramid
-from tropho.models.grid import CORNER, Grid
-from tropho.models.heads import flatten_levels, output_conv, prior_bias
-from tropho.models.layers import group_norm
-from tropho.models.mask_ignored import in_regions
-from tropho.models.normalize import MEAN, STD, Normalize
-from tropho.models.retinanet import RetinaNet
+from tropho.models.heads import clip_boxes, decode_detections, flatten_levels, has_area, output_conv, prior_bias
+from tropho.models.layers import MEAN, STD, Normalize, group_norm
+from tropho.models.losses import in_regions, mean_over_processes
+from tropho.models.torchvision_detectors import TorchvisionRetinaNet
 
 
 def grid(*levels: int, size: int = 160) -> Grid:
@@ -148,9 +144,9 @@ def test_boxes_and_scores_just_at_a_limit(settings):
 
 
 def test_the_mean_over_one_process_has_a_least_value():
-    assert mean_over_processes(torch.tensor(0), least=1.0).item() == 1.0
-    assert mean_over_processes(torch.tensor(3), least=1.0).item() == 3.0
-    assert mean_over_processes(torch.tensor(-2.0), least=-5.0).item() == -2.0
+    assert mean_over_processes(torch.tensor(0), min_total=1.0).item() == 1.0
+    assert mean_over_processes(torch.tensor(3), min_total=1.0).item() == 3.0
+    assert mean_over_processes(torch.tensor(-2.0), min_total=-5.0).item() == -2.0
 
 
 def test_the_loss_of_presence_leaves_out_what_nobody_knows():
@@ -171,7 +167,6 @@ def test_the_loss_of_presence_leaves_out_what_nobody_knows():
 def test_ranges_share_boxes_evenly():
     sizes = np.stack([np.arange(1.0, 91), np.ones(90)], axis=1)
     assert fit_ranges(sizes, [2, 3, 4]) == [31.0, 60.0]
-    assert share_below(np.array([[24.0, 6.0], [12.0, 12.0], [23.0, 6.0]]), [2, 3]) == [pytest.approx(1 / 3), 1.0]
 
 
 def test_levels_go_by_the_root_of_the_area():
@@ -198,13 +193,13 @@ def test_anchors_are_in_strides_of_the_level_of_each_box():
 def test_classes_of_faster_rcnn_count_from_nought_again():
     boxes = torch.tensor([[0.0, 0, 10, 10], [90, 90, 99, 99], [5, 5, 80, 80]])
     decoded = ([boxes], [torch.tensor([0.9, 0.8, 0.7])], [torch.tensor([1, 2, 2])])
-    (found,) = faster_rcnn._clipped(decoded, torch.tensor([[60, 70]]))
+    (found,) = torchvision_detectors._clip_detections(decoded, torch.tensor([[60, 70]]))
     assert found["labels"].tolist() == [0, 1]
     assert found["boxes"].tolist() == [[0, 0, 10, 10], [5, 5, 70, 60]]
 
 
 def test_proposals_are_pooled_from_the_level_of_their_size():
-    align = faster_rcnn.pool([2, 3, 4, 5])
+    align = torchvision_detectors.roi_align([2, 3, 4, 5])
     assert align.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
     sides = [50.0, 112.0, 223.0, 224.0, 448.0, 2000.0]
     levels = align.map_levels([torch.tensor([[0.0, 0, side, side] for side in sides])])
@@ -214,11 +209,11 @@ def test_proposals_are_pooled_from_the_level_of_their_size():
 @pytest.mark.parametrize(("ignore", "kept"), [(None, True), ([False, False], True), ([False, True], False)])
 def test_ground_may_be_an_object_where_a_class_is_ignored(ignore, kept):
     target = {} if ignore is None else {"ignore": torch.tensor(ignore)}
-    labels = faster_rcnn._undecided(torch.tensor([1.0, 0.0, -1.0]), target)
+    labels = torchvision_detectors._drop_background(torch.tensor([1.0, 0.0, -1.0]), target)
     assert labels.tolist() == ([1.0, 0.0, -1.0] if kept else [1.0, -1.0, -1.0])
 
 
-class Fixed(RetinaNet):
+class Fixed(TorchvisionRetinaNet):
     """RetinaNet whose outputs are given."""
 
     def anchors(self, features):
@@ -230,7 +225,7 @@ class Fixed(RetinaNet):
 
 def test_anchors_that_are_neither_object_nor_ground_teach_nothing(settings):
     """Of a box the first anchor is an object, the second (overlap 10/22) nothing, the third ground."""
-    head = Fixed(settings("smear_demo").model, 2)
+    head = Fixed(settings("smear_demo").model, 2, RetinaNetHead(256, 1, 91), None)
     targets = [{"boxes": torch.tensor([[0.0, 0, 10, 10]]), "labels": torch.tensor([1])}]
 
     def losses(changed: int | None = None, targets=targets) -> dict[str, float]:
@@ -238,18 +233,18 @@ def test_anchors_that_are_neither_object_nor_ground_teach_nothing(settings):
         if changed is not None:
             logits[0, changed] += 1
             offsets[0, changed] += 1
-        return {name: value.item() for name, value in head((logits, offsets), None, targets).losses.items()}
+        return {name: value.item() for name, value in head((logits, offsets), None, targets).items()}
 
     plain = losses()
-    assert plain["box"] == 0.0
-    assert plain["classification"] == pytest.approx(4 * 0.25 * math.log(2) * np.mean([0.75, 0.25, 0.75, 0.75]))
-    assert losses(0)["box"] == pytest.approx(4.0)
+    assert plain["loss_box"] == 0.0
+    assert plain["loss_cls"] == pytest.approx(4 * 0.25 * math.log(2) * np.mean([0.75, 0.25, 0.75, 0.75]))
+    assert losses(0)["loss_box"] == pytest.approx(4.0)
     assert losses(1) == plain
-    assert losses(2)["box"] == 0.0
-    assert losses(2)["classification"] > plain["classification"]
+    assert losses(2)["loss_box"] == 0.0
+    assert losses(2)["loss_cls"] > plain["loss_cls"]
     nothing = [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}]
-    assert losses(targets=nothing)["classification"] == pytest.approx(6 * 0.25 * math.log(2) * 0.75)
-    assert SimpleNamespace(**losses(targets=nothing)).box == 0.0
+    assert losses(targets=nothing)["loss_cls"] == pytest.approx(6 * 0.25 * math.log(2) * 0.75)
+    assert SimpleNamespace(**losses(targets=nothing)).loss_box == 0.0
     assert isinstance(head, nn.Module)
 
 
@@ -307,21 +302,21 @@ def test_the_last_layer_of_a_classifier_starts_as_the_others_do(settings):
 )
 def test_anchors_by_hand_leave_the_rest_as_published(settings, scales, ratios, sizes, aspects):
     changes = {"model.name": "torchvision_retinanet", "model.scales": scales, "model.ratios": ratios}
-    generator = torchvision_weights._generator(settings("smear_demo", **changes).model)
+    generator = torchvision_networks._anchor_generator(settings("smear_demo", **changes).model)
     assert generator.sizes[0] == pytest.approx(sizes)
     assert generator.sizes[1] == pytest.approx([2 * each for each in generator.sizes[0]])
     assert len(generator.sizes) == len(generator.aspect_ratios) == 5
     assert generator.aspect_ratios[0] == aspects
     plain = settings("smear_demo", **{"model.name": "torchvision_retinanet"}).model
-    assert torchvision_weights._generator(plain) is None
+    assert torchvision_networks._anchor_generator(plain) is None
 
 
 def test_losses_of_more_images_are_means_over_their_objects(settings):
-    head = Fixed(settings("smear_demo").model, 2)
+    head = Fixed(settings("smear_demo").model, 2, RetinaNetHead(256, 1, 91), None)
     target = {"boxes": torch.tensor([[0.0, 0, 10, 10]]), "labels": torch.tensor([1])}
-    found = [head((torch.zeros(n, 3, 2), torch.ones(n, 3, 4)), None, [target] * n).losses for n in (1, 2, 3)]
+    found = [head((torch.zeros(n, 3, 2), torch.ones(n, 3, 4)), None, [target] * n) for n in (1, 2, 3)]
     for losses in found[1:]:
         assert {name: value.item() for name, value in losses.items()} == pytest.approx(
             {name: value.item() for name, value in found[0].items()}
         )
-    assert found[0]["box"].item() == pytest.approx(4.0)
+    assert found[0]["loss_box"].item() == pytest.approx(4.0)

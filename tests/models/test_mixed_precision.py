@@ -7,7 +7,7 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 
 from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model
-from tropho.models.grid import Grid
+from tropho.models.fcos import Grid
 
 WIDTH = 1024
 """Pixels of the images' longer side, at which a bfloat16 is right to 4 pixels."""

@@ -88,7 +88,7 @@ def test_losses_add_up_to_that_of_transformers(model):
         {"boxes": box_convert(each["boxes"], "xyxy", "cxcywh") / 64, "class_labels": each["labels"]} for each in targets
     ]
     reference = theirs.train()(images() / 255, labels=told)
-    torch.testing.assert_close(losses["classification"] + losses["box"], reference.loss)
+    torch.testing.assert_close(losses["loss_cls"] + losses["loss_box"], reference.loss)
 
 
 def test_large_images_have_the_papers_queries(model):

@@ -11,9 +11,8 @@ from torchvision.models.detection.image_list import ImageList
 from tropho.config.model_config import TORCHVISION
 from tropho.errors import ExternalError
 from tropho.models import build_model
-from tropho.models.fcos import decode_sides
-from tropho.models.grid import Grid
-from tropho.models.torchvision_weights import BUILDERS, torchvision_network
+from tropho.models.fcos import Grid, decode_sides
+from tropho.models.torchvision_networks import BUILDERS, torchvision_network
 
 RESNET50 = {"model.backbone": "resnet50"}
 

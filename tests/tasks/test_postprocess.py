@@ -5,8 +5,14 @@ import pandas as pd
 import pytest
 
 from tasks.two_images import Sizes, output
-from tropho.metrics.leaderboard_bootstrap import match_images, rank_images, score_gain
-from tropho.metrics.leaderboard_map import leaderboard_map, match_ground_truth, rank
+from tropho.metrics.leaderboard_map import (
+    leaderboard_map,
+    match_ground_truth,
+    match_images,
+    rank,
+    rank_images,
+    score_gain,
+)
 from tropho.tables import BOX
 from tropho.tasks import build_task
 from tropho.tasks.postprocess import drop_ignored_classes, postprocess_detections
@@ -49,7 +55,7 @@ def test_ranking_with_other_scores(rng: np.random.Generator) -> None:
         expected = leaderboard_map(truth, predictions.assign(score=scores))
         assert float(found.score()) == pytest.approx(expected["score"], abs=1e-12)
         again = rank(truth, predictions.assign(score=scores))
-        assert again.classes["T"].hit.tolist() == found.classes["T"].hit.tolist()
+        assert again.classes["T"].is_tp.tolist() == found.classes["T"].is_tp.tolist()
 
 
 def scene(

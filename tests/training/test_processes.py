@@ -19,7 +19,7 @@ from torch import nn
 from tropho.data.task_data import GroundTruth
 from tropho.images.cache import ImageCache, write_cache
 from tropho.models import build_model
-from tropho.models.distributed import mean_over_processes
+from tropho.models.losses import mean_over_processes
 from tropho.tables import BOXES, conform
 from tropho.tasks import build_task
 from tropho.training.devices import sync_batch_norms
@@ -129,7 +129,7 @@ def test_fit_raises_the_same_error_in_all_processes(together):
 
 def test_mean_over_processes_of_one():
     assert mean_over_processes(torch.tensor(3)) == 3.0
-    assert mean_over_processes(torch.tensor(0), least=1) == 1.0
+    assert mean_over_processes(torch.tensor(0), min_total=1) == 1.0
 
 
 @pytest.mark.parametrize(("count", "device", "shared"), [(2, "cuda", True), (2, "cpu", False), (1, "cuda", False)])

@@ -1,1 +1,1 @@
-"""Boxes as arrays: pairs that overlap, suppression, fusion, tiles, test-time views."""
+"""Operations on boxes: overlap, suppression, fusion, tiles, test-time augmentation."""

@@ -1,4 +1,4 @@
-"""Test-time views: a picture turned, mirrored or resized, and the boxes found there brought back."""
+"""Test-time augmentation: flipped, rotated and scaled views of images, and their boxes mapped back."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,13 @@ from tropho.config.predict_config import parse_view
 from tropho.orientation import SYMMETRIES
 
 TtaView = str
-"""`SYMMETRY` or `SYMMETRY@SCALE`; see tropho.config.predict_config."""
+"""`SYMMETRY` or `SYMMETRY@SCALE`, such as "hflip@1.25"."""
 
 
 def view_images(images: Tensor, view: TtaView, stride: int = 1) -> Tensor:
-    """The batch (B, C, H, W) as seen through a view, its sides padded with black to multiples of `stride`.
+    """Resize a batch (B, C, H, W), pad it at the right and bottom, then flip or rotate it.
 
-    It is resized, padded at the right and bottom, then turned. Without a scale nothing is padded: the batch's own
-    sides are whole strides.
+    A scaled view is padded with black to multiples of `stride` pixels; without a scale nothing is padded.
     """
     symmetry, scale = parse_view(view)
     if scale != 1.0:
@@ -32,7 +31,7 @@ def view_images(images: Tensor, view: TtaView, stride: int = 1) -> Tensor:
 
 
 def invert_boxes(boxes: Tensor, view: TtaView, height: int, width: int, stride: int = 1) -> Tensor:
-    """Boxes (n, 4) xyxy in pixels of a view -> the same in pixels of the batch (height, width) it was made of."""
+    """Map boxes (n, 4) xyxy from pixels of a view to pixels of the batch of `height` x `width`."""
     symmetry, scale = parse_view(view)
     factors = [1.0, 1.0]
     full = [width, height]
@@ -49,17 +48,27 @@ def invert_boxes(boxes: Tensor, view: TtaView, height: int, width: int, stride: 
         ymin, ymax = seen_height - ymax, seen_height - ymin
     if swapped:
         xmin, ymin, xmax, ymax = ymin, xmin, ymax, xmax
-    found = torch.stack([xmin, ymin, xmax, ymax], dim=1)
-    return found if scale == 1.0 else found / found.new_tensor(factors * 2)
+    inverted = torch.stack([xmin, ymin, xmax, ymax], dim=1)
+    return inverted if scale == 1.0 else inverted / inverted.new_tensor(factors * 2)
 
 
 def predict_view(
-    view: TtaView, look: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
+    view: TtaView, detect: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
 ) -> list[dict[str, Tensor]]:
-    """What `look` finds in the images (B, 3, H, W) as seen through a view, its "boxes" brought back to theirs."""
+    """Run a detector on one test-time view and map its boxes back.
+
+    Args:
+        view: flip or rotation with an optional scale.
+        detect: (B, 3, h, w) uint8 -> B outputs with "boxes" (n, 4) xyxy in pixels of the view.
+        images: (B, 3, H, W) uint8.
+        stride: pad a scaled view to multiples of this, pixels.
+
+    Returns:
+        The B outputs, "boxes" in pixels of `images`.
+    """
     height, width = images.shape[2:]
-    outputs = look(view_images(images, view, stride))
-    return [{**each, "boxes": invert_boxes(each["boxes"], view, height, width, stride)} for each in outputs]
+    outputs = detect(view_images(images, view, stride))
+    return [{**output, "boxes": invert_boxes(output["boxes"], view, height, width, stride)} for output in outputs]
 
 
 def _scaled(side: int, scale: float) -> int:

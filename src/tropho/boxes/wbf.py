@@ -1,31 +1,37 @@
-"""Boxes of several models or views for the same images made one: weighted fusion, and suppression.
+"""Weighted box fusion (Solovyev et al., 2021), equal to their `ensemble-boxes` but for boxes in pixels.
 
-Weighted box fusion is that of Solovyev et al. (2021) and equals their `ensemble-boxes`, but for boxes in pixels.
+Fusion is defined box by box: by descending score, each joins the cluster whose fused box it overlaps most, or founds
+one, and the fused box moves. Only near boxes move it, so boxes whose near earlier ones are done are fused together.
+Candidate pairs are enough: a fused box overlaps its newest member by more than the threshold. So does a box that can
+join it.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tropho.boxes.iou_pairs import Floats, Ints
-from tropho.boxes.nms import nms
-from tropho.boxes.wbf_clusters import find_clusters
+from tropho.boxes.box_ops import Floats, Ints, candidate_pairs, nms, stable_order
 from tropho.tables import BOX, DETECTIONS, conform
 
-Confidence = Literal["avg", "max"]
+ConfType = Literal["avg", "max"]
 Method = Literal["wbf", "nms"]
 
 Weight = float | Mapping[str, float]
 """For all classes, or by class."""
 
-ROWS_AT_ONCE = 200_000  # boxes that are fused in one go; bounds memory
+MAX_ROWS = 200_000
+"""Boxes that are fused at once; bounds memory."""
+
+MIN_WEIGHT = 1e-300
+"""Weight of a box of score 0, so that the mean of such boxes is defined."""
 
 
-class Boxes(NamedTuple):
-    """Boxes (N, 4) xyxy, scores (N,) and labels (N,), by falling score."""
+class FusedBoxes(NamedTuple):
+    """Boxes (N, 4) xyxy, scores (N,) descending, and labels (N,)."""
 
     boxes: Floats
     scores: Floats
@@ -34,35 +40,32 @@ class Boxes(NamedTuple):
 
 def weighted_box_fusion(
     models: list[tuple[ArrayLike, ArrayLike, ArrayLike]],
-    iou: float = 0.55,
+    iou_thr: float = 0.55,
     weights: ArrayLike | None = None,
-    score_min: float = 0.0,
-    confidence: Confidence = "avg",
-) -> Boxes:
+    skip_box_thr: float = 0.0,
+    conf_type: ConfType = "avg",
+) -> FusedBoxes:
     """Fuse the boxes of several models for one image, class by class.
 
-    By falling score, each box joins the fused box that it overlaps most, or founds one; a fused box is its members'
-    mean, weighted by score.
-
     Args:
-        models: for each model boxes (n, 4) xyxy in any unit, scores (n,) and integer labels (n,); any may be empty.
-            Boxes without an area are left out.
-        iou: a box joins a fused box if they overlap more than this, 0..1.
-        weights: how much each model counts; None = alike.
-        score_min: boxes with less are left out.
-        confidence: the score of a fused box. avg: the members' mean, less where models are missing; max: the best
-            member's.
+        models: per model boxes (n, 4) xyxy in any unit, scores (n,) and integer labels (n,); boxes without an area
+            are left out.
+        iou_thr: a box joins a fused box if they overlap more than this, 0..1.
+        weights: (models,); None = equal.
+        skip_box_thr: boxes with a lower score are left out.
+        conf_type: score of a fused box. avg: the members' mean, less where models are missing; max: the highest.
     """
-    boxes = np.concatenate([np.asarray(each[0], np.float64).reshape(-1, 4) for each in models] or [np.zeros((0, 4))])
-    scores = np.concatenate([np.asarray(each[1], np.float64).ravel() for each in models] or [np.zeros(0)])
-    labels = np.concatenate([np.asarray(each[2]).ravel() for each in models] or [np.zeros(0)]).astype(np.int64)
-    model = np.repeat(np.arange(len(models)), [np.size(each[1]) for each in models])
+    boxes = np.concatenate([np.asarray(model[0], np.float64).reshape(-1, 4) for model in models] or [np.zeros((0, 4))])
+    scores = np.concatenate([np.asarray(model[1], np.float64).ravel() for model in models] or [np.zeros(0)])
+    labels = np.concatenate([np.asarray(model[2]).ravel() for model in models] or [np.zeros(0)]).astype(np.int64)
+    model_of = np.repeat(np.arange(len(models)), [np.size(model[1]) for model in models])
     weight = np.ones(len(models)) if weights is None else np.asarray(weights, np.float64)
-    keep = scores >= score_min
-    boxes, scores, labels, model = boxes[keep], scores[keep], labels[keep], model[keep]
-    fused, confidences, groups = _fuse_groups(boxes, scores, labels, model, weight, iou, confidence)
-    order = np.argsort(confidences)[::-1]
-    return Boxes(fused[order], confidences[order], groups[order])
+    keep = scores >= skip_box_thr
+    fused, conf, group = _fuse_groups(
+        boxes[keep], scores[keep], labels[keep], model_of[keep], weight, iou_thr, conf_type
+    )
+    order = np.argsort(conf)[::-1]
+    return FusedBoxes(fused[order], conf[order], group[order])
 
 
 def fuse(
@@ -72,34 +75,32 @@ def fuse(
     method: Method = "wbf",
     negative: str | None = None,
 ) -> pd.DataFrame:
-    """Fuse prediction tables (tables.DETECTIONS) of several models or views for the same images.
+    """Fuse the prediction tables of several models or views of the same images.
 
     Args:
-        tables: one a model.
-        iou: overlap above which same-class boxes of an image are one, for all classes or by class; see
-            `weighted_box_fusion` and suppression.py.
-        weights: how much each table counts, for all classes (the negative one included) or by class; None = alike. A
-            table of weight 0 is left out; what is of one table alone stays as it is. For suppression, scores are
-            scaled by weight / largest.
+        tables: tables.DETECTIONS of each model.
+        iou: threshold above which boxes of a class are fused or suppressed, 0..1, for all classes or by class.
+        weights: of the tables, for all classes or by class; None = equal. A table of weight 0 is left out, and a
+            single table stays as it is. With nms, scores are scaled by weight / largest weight.
         method: wbf or nms.
-        negative: the class that says that nothing is there: one row an image, whose scores are averaged over the
-            tables that have it.
+        negative: class of images without objects: one row an image, whose scores are averaged.
 
     Returns:
-        tables.DETECTIONS by image_id, then falling score; the negative row of an image last.
+        tables.DETECTIONS by image_id, then descending score; the negative row of an image last.
     """
     rows = pd.concat([table.assign(model=number) for number, table in enumerate(tables)], ignore_index=True)
-    counts = [1.0] * len(tables) if weights is None else weights
-    alike: dict[tuple[bool, float, tuple[float, ...]], list[str]] = {}  # classes that are fused in one go
+    weights = [1.0] * len(tables) if weights is None else weights
+    classes_by_params: dict[tuple[bool, float, tuple[float, ...]], list[str]] = {}
     for label in rows["label"].unique():
-        absent = label == negative
-        limit = 0.0 if absent else _of(iou, label)
-        alike.setdefault((absent, limit, tuple(_of(each, label) for each in counts)), []).append(label)
+        is_negative = label == negative
+        threshold = 0.0 if is_negative else _for_class(iou, label)
+        key = (is_negative, threshold, tuple(_for_class(weight, label) for weight in weights))
+        classes_by_params.setdefault(key, []).append(label)
     parts = [rows.iloc[:0]]
-    for (absent, limit, shares), labels in sorted(alike.items()):
-        part, weight = _counting(rows[rows["label"].isin(labels)], np.array(shares))
+    for (is_negative, threshold, class_weights), labels in sorted(classes_by_params.items()):
+        part, weight = _drop_unweighted(rows[rows["label"].isin(labels)], np.array(class_weights))
         if len(weight) > 1:
-            part = _mean_scores(part, weight) if absent else _fuse_rows(part, weight, limit, method)
+            part = _mean_scores(part, weight) if is_negative else _fuse_rows(part, weight, threshold, method)
         parts.append(part)
     fused = conform(pd.concat(parts), DETECTIONS)
     fused = fused.assign(last=(fused["label"] == negative).to_numpy(bool) if negative else False)
@@ -107,81 +108,71 @@ def fuse(
     return fused.sort_values(by, ascending=[True, True, False], ignore_index=True).drop(columns="last")
 
 
-def _of(value: Weight, label: str) -> float:
-    """What a value, for all classes or by class, is for this one."""
+def _for_class(value: Weight, label: str) -> float:
     return float(value[label] if isinstance(value, Mapping) else value)
 
 
-def _counting(rows: pd.DataFrame, weight: Floats) -> tuple[pd.DataFrame, Floats]:
-    """The rows of tables with a weight, and those tables' weights; their numbers close up."""
-    counts = weight > 0
-    rows = rows[counts[rows["model"]]]
-    return rows.assign(model=(np.cumsum(counts) - 1)[rows["model"]]), weight[counts]
+def _drop_unweighted(rows: pd.DataFrame, weight: Floats) -> tuple[pd.DataFrame, Floats]:
+    """Drop the tables of weight 0 and renumber the others."""
+    keep = weight > 0
+    rows = rows[keep[rows["model"]]]
+    return rows.assign(model=(np.cumsum(keep) - 1)[rows["model"]]), weight[keep]
 
 
 def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method) -> pd.DataFrame:
-    """Fuse boxes image by image and class by class, many images at once."""
+    """Fuse boxes by image and class, many images at once."""
     groups = rows.groupby(["image_id", "label"], sort=True)
-    number = np.asarray(groups.ngroup(), dtype=np.int64)
-    names = rows[["image_id", "label"]].iloc[np.unique(number, return_index=True)[1]].reset_index(drop=True)
+    group = np.asarray(groups.ngroup(), dtype=np.int64)
+    names = rows[["image_id", "label"]].iloc[np.unique(group, return_index=True)[1]].reset_index(drop=True)
     boxes, scores = rows[BOX].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
-    model = np.asarray(rows["model"], dtype=np.int64)
-    order = np.argsort(number, kind="stable")
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-    blocks = np.split(order, starts[np.flatnonzero(np.diff(starts // ROWS_AT_ONCE)) + 1])
+    model_of = np.asarray(rows["model"], dtype=np.int64)
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     parts = []
-    for block in blocks:
+    for block in np.split(order, starts[np.flatnonzero(np.diff(starts // MAX_ROWS)) + 1]):
         if method == "wbf":
-            part = _fuse_groups(boxes[block], scores[block], number[block], model[block], weight, iou, "avg")
+            part = _fuse_groups(boxes[block], scores[block], group[block], model_of[block], weight, iou, "avg")
         else:
-            scaled = scores[block] * weight[model[block]] / weight.max()
-            kept, scaled = nms(boxes[block], scaled, number[block], iou)
-            part = boxes[block][kept], scaled, number[block][kept]
+            scaled = scores[block] * weight[model_of[block]] / weight.max()
+            keep, scaled = nms(boxes[block], scaled, group[block], iou)
+            part = boxes[block][keep], scaled, group[block][keep]
         parts.append(part)
-    fused, score, group = (np.concatenate(each) for each in zip(*parts, strict=True))
+    fused, conf, group = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     columns = dict(zip(BOX, fused.T, strict=True))
-    return names.iloc[group].reset_index(drop=True).assign(score=score, **columns)
+    return names.iloc[group].reset_index(drop=True).assign(score=conf, **columns)
 
 
 def _mean_scores(rows: pd.DataFrame, weight: Floats) -> pd.DataFrame:
-    """One negative row an image, its score the weighted mean of what the tables say."""
-    share = weight[rows["model"].to_numpy(np.int64)]
-    parts = rows.assign(total=rows["score"] * share, share=share)
-    first = parts.groupby("image_id", sort=True, as_index=False)[["label", *BOX]].first()
-    sums = parts.groupby("image_id", sort=True)[["total", "share"]].sum()
-    return first.assign(score=(sums["total"] / sums["share"]).to_numpy())
+    """Average the negative row of each image, weighted by table."""
+    weight = weight[rows["model"].to_numpy(np.int64)]
+    weighted = rows.assign(total=rows["score"] * weight, weight=weight)
+    first = weighted.groupby("image_id", sort=True, as_index=False)[["label", *BOX]].first()
+    sums = weighted.groupby("image_id", sort=True)[["total", "weight"]].sum()
+    return first.assign(score=(sums["total"] / sums["weight"]).to_numpy())
 
 
 def _fuse_groups(
-    boxes: Floats,
-    scores: Floats,
-    group: Ints,
-    model: Ints,
-    weight: Floats,
-    iou: float,
-    confidence: Confidence,
+    boxes: Floats, scores: Floats, group: Ints, model_of: Ints, weight: Floats, iou: float, conf_type: ConfType
 ) -> tuple[Floats, Floats, Ints]:
-    """Fused boxes, their scores and groups, the groups in order of their first box."""
+    """Return the fused boxes (C, 4), scores (C,) and groups (C,), the groups by their first box."""
     size = boxes[:, 2:] - boxes[:, :2]
-    full = (size > 0).all(axis=1) & (size[:, 0] * size[:, 1] > 0)
-    boxes, group, model = boxes[full], group[full], model[full]
-    scores = scores[full] * weight[model]
+    keep = (size > 0).all(axis=1) & (size[:, 0] * size[:, 1] > 0)
+    boxes, group, model_of = boxes[keep], group[keep], model_of[keep]
+    scores = scores[keep] * weight[model_of]
     if len(boxes) == 0:
         return np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64)
-    order = _by_falling_score(scores, group)
-    boxes, scores, group, model = boxes[order], scores[order], group[order], model[order]
+    order = _by_score(scores, group)
+    boxes, scores, group = boxes[order], scores[order], group[order]
     number = np.cumsum(np.diff(group, prepend=group[0]) != 0)
-    clusters = find_clusters(boxes, scores, number, iou)
-    first = clusters.root[clusters.last]
-    members = np.searchsorted(first, clusters.root)  # the cluster of each box
-    score = _confidences(scores, members, weight, confidence)
-    return clusters.fused[clusters.last], score, group[first]
+    root, last, fused = cluster_boxes(boxes, scores, number, iou)
+    cluster = np.searchsorted(root[last], root)  # (N,)
+    return fused[last], _confidences(scores, cluster, weight, conf_type), group[root[last]]
 
 
-def _by_falling_score(scores: Floats, group: Ints) -> Ints:
-    """Rows group by group, in order of the groups' first rows.
+def _by_score(scores: Floats, group: Ints) -> Ints:
+    """Return rows by group, in order of the groups' first rows, then by descending score.
 
-    Ties go as numpy's default sort leaves them, reversed: the reference takes them so, and their order matters.
+    Ties go as NumPy's default sort leaves them, reversed, since the reference's do.
     """
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=group[order[0]] - 1))
@@ -190,14 +181,91 @@ def _by_falling_score(scores: Floats, group: Ints) -> Ints:
     return np.concatenate([run[np.argsort(scores[run])[::-1]] for run in runs])
 
 
-def _confidences(scores: Floats, cluster: Ints, weight: Floats, confidence: Confidence) -> Floats:
-    """Scores (C,) of the fused boxes from the weighted scores (N,) of their members."""
-    members = np.bincount(cluster)
-    total = np.bincount(cluster, scores)
-    if confidence == "max":
-        best = np.zeros(len(members))
+def _confidences(scores: Floats, cluster: Ints, weight: Floats, conf_type: ConfType) -> Floats:
+    """Return the scores (C,) of the fused boxes from the weighted scores (N,) of their members."""
+    counts = np.bincount(cluster)
+    if conf_type == "max":
+        best = np.zeros(len(counts))
         np.maximum.at(best, cluster, scores)
         return best / weight.max()
-    # Single precision, as in the reference: what is equal but for rounding shall tie.
-    mean = np.where(members > 1, (total / members).astype(np.float32), total / members)
-    return mean * np.minimum(members, len(weight)) / weight.sum()
+    total = np.bincount(cluster, scores)
+    # float32 as in the reference, so that scores that differ by rounding tie.
+    mean = np.where(counts > 1, (total / counts).astype(np.float32), total / counts)
+    return mean * np.minimum(counts, len(weight)) / weight.sum()
+
+
+def cluster_boxes(boxes: Floats, scores: Floats, group: Ints, iou: float) -> tuple[Ints, Ints, Floats]:
+    """Cluster the boxes of each group in their order.
+
+    Args:
+        boxes: (N, 4) xyxy with an area, those of a group by descending score.
+        scores: (N,) weights of the boxes in their cluster's mean.
+        group: (N,) int64 from 0; boxes of different groups are independent.
+        iou: a box joins a cluster if they overlap more than this.
+
+    Returns:
+        root: (N,) first box of each box's cluster.
+        last: (C,) last box of each cluster, by first box.
+        fused: (N, 4) the cluster's box when this box had joined.
+    """
+    n = len(boxes)
+    root, following = np.arange(n), np.full(n, n)  # a cluster is a chain of its members
+    fused = np.array(boxes.T, order="C")  # (4, N): NumPy is fast along the last axis
+    weight = np.maximum(scores, MIN_WEIGHT)
+    sums = np.vstack([fused * weight, weight])  # (5, N), of the cluster up to each box
+    later, earlier, rounds = _rounds(*candidate_pairs(boxes, group, iou), n)
+    joining = fused.take(later, axis=1)
+    for pairs, starts, counts in rounds:
+        new, old = later[pairs], earlier[pairs]
+        overlap = _iou_columns(joining[:, pairs], fused.take(old, axis=1))
+        overlap *= following[old] > new  # else the cluster has moved on from there
+        best = np.maximum.reduceat(overlap, starts)
+        joins = best > iou
+        idx = np.flatnonzero(overlap == np.repeat(np.where(joins, best, -1.0), counts))
+        new, old = new[idx], old[idx]
+        if len(idx) > np.count_nonzero(joins):  # of clusters that a box overlaps equally, the oldest
+            order = np.lexsort((root[old], new))
+            first = order[np.flatnonzero(np.diff(new[order], prepend=-1))]
+            new, old = new[first], old[first]
+        root[new], following[old] = root[old], new
+        merged = sums.take(new, axis=1) + sums.take(old, axis=1)
+        sums[:, new], fused[:, new] = merged, merged[:4] / merged[4]
+    last = np.flatnonzero(following == n)
+    return root, last[np.argsort(root[last])], fused.T
+
+
+def _rounds(later: Ints, earlier: Ints, n: int) -> tuple[Ints, Ints, list[tuple[slice, Ints, Ints]]]:
+    """Order pairs into rounds: a box is in the round after the last of its near, earlier boxes.
+
+    Returns:
+        The pairs by round, then later row; and per round its slice, and the starts and lengths of the later rows' runs.
+    """
+    level = np.zeros(n, np.int64)  # the round of each box
+    open_later, open_earlier, done = later, earlier, 0
+    reached = level[earlier]
+    while len(open_later):
+        level[open_later[np.flatnonzero(reached == done)]] = done + 1
+        reached = level[open_earlier]
+        undone = np.flatnonzero(reached > done)
+        open_later, open_earlier, reached = open_later[undone], open_earlier[undone], reached[undone]
+        done += 1
+    order = stable_order(level[later])
+    later, earlier = later[order], earlier[order]
+    starts = np.flatnonzero(np.diff(later, prepend=-1))
+    counts = np.diff(starts, append=len(later))
+    bounds = np.searchsorted(level[later[starts]], np.arange(1, done + 2))
+    rounds = []
+    for first, end in pairwise(bounds.tolist()):
+        begin, stop = starts[first], starts[end - 1] + counts[end - 1]
+        rounds.append((slice(begin, stop), starts[first:end] - begin, counts[first:end]))
+    return later, earlier, rounds
+
+
+def _iou_columns(boxes: Floats, others: Floats) -> Floats:
+    """Compute intersection over union (P,) of boxes (4, P) that have an area, column by column."""
+    sides = np.minimum(boxes[2:], others[2:])
+    sides -= np.maximum(boxes[:2], others[:2])
+    np.maximum(sides, 0.0, out=sides)
+    inter = sides[0] * sides[1]
+    size, other_size = boxes[2:] - boxes[:2], others[2:] - others[:2]
+    return inter / (size[0] * size[1] + other_size[0] * other_size[1] - inter)

@@ -10,7 +10,6 @@ from tropho.errors import DataError
 from tropho.files import fingerprint, read_json, sha256_of
 from tropho.images.cache import ImageCache
 from tropho.images.decode import DECODING, Decoding
-from tropho.images.resized_cache import ResizedCache
 from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, split_regions
 
@@ -86,7 +85,7 @@ class TaskData:
 
     def at_size(self, size: int) -> "TaskData":
         """The same with images of a longer side of at most `size` pixels."""
-        return self if size >= self.cache.size else replace(self, cache=ResizedCache(self.cache.path, size))
+        return self if size >= self.cache.size else replace(self, cache=ImageCache(self.cache.path, size))
 
 
 def read_task_data(paths: Paths) -> TaskData:

@@ -19,8 +19,7 @@ import numpy as np
 import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
-from tropho.boxes.iou_pairs import Floats
-from tropho.boxes.nms import nms
+from tropho.boxes.box_ops import Floats, nms
 from tropho.evaluation.label_issues import add_corrections, rank_issues, share_above
 from tropho.metrics.matching import close_pairs, match
 from tropho.tables import BOX, GIVEN, SUGGESTED

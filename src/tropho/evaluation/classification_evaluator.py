@@ -16,7 +16,7 @@ from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import fit_temperature, log_probabilities
 from tropho.metrics.classification_metrics import classification_intervals, classification_metrics
 from tropho.metrics.confusion import quantities_table, threshold_table
-from tropho.metrics.thresholds import best_threshold, unreachable_recall
+from tropho.metrics.curves import best_threshold, unreachable_recall
 from tropho.plots.classification_plots import classification_figures
 from tropho.plots.grad_cam import pick_examples, plot_grad_cam
 from tropho.tasks.classification_task import ClassificationTask

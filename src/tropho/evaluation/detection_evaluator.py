@@ -12,9 +12,8 @@ from tropho.evaluation.fusion_search import FusionParams, OofPredictions, search
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.metrics.coco_map import coco_map
-from tropho.metrics.curves import best_confidences
-from tropho.metrics.leaderboard_bootstrap import leaderboard_intervals
-from tropho.metrics.thresholds import unreachable_recall
+from tropho.metrics.curves import best_confidences, unreachable_recall
+from tropho.metrics.leaderboard_map import leaderboard_intervals
 from tropho.plots.detection_plots import detection_figures
 from tropho.tables import DETECTIONS, empty
 from tropho.tasks.detection_task import DetectionTask

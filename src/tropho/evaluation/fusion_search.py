@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.boxes.wbf import Method, fuse
 from tropho.evaluation.cross_fit import group_kfold
 from tropho.log import track
 from tropho.metrics.bootstrap import FEW_GROUPS
-from tropho.metrics.leaderboard_bootstrap import rank_images, score_gain
-from tropho.metrics.leaderboard_map import Ranking
+from tropho.metrics.leaderboard_map import Ranking, rank_images, score_gain
 from tropho.tasks.postprocess import negative_probability, postprocess_detections
 
 IOU_GRID = (0.3, 0.8, 0.05)

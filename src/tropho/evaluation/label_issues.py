@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tropho.boxes.iou_pairs import Floats
+from tropho.boxes.box_ops import Floats
 from tropho.tables import BOX, GIVEN, LABEL_ISSUES, SUGGESTED, conform, empty
 
 ACTIONS: Mapping[str, tuple[str, str, str]] = {  # kind: action, side of the label and side of the box that it names

@@ -1,1 +1,1 @@
-"""From files to the arrays that models learn from: decoding, the pack, augmentation, pictures."""
+"""Decoding, caching, augmenting and drawing images."""

@@ -1,4 +1,4 @@
-"""Packed images with their boxes, by number."""
+"""Cached images with their boxes, by number."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,18 +10,21 @@ from tropho.images.cache import ImageCache
 from tropho.tables import BOX, is_region, split_names
 
 REGION = -1
-"""The label of an ignored region, which moves with the picture as boxes do."""
+"""Label of an ignored region."""
 
 
 class AnnotatedImage(NamedTuple):
-    """A picture and what is labelled in it."""
+    """An image with its boxes.
+
+    Attributes:
+        image: (h, w, 3) uint8 RGB.
+        boxes: (n, 4) float32 xyxy pixels: objects and ignored regions.
+        labels: (n,) int64 class numbers; REGION for an ignored region.
+    """
 
     image: np.ndarray
-    """(h, w, 3) uint8 RGB."""
     boxes: np.ndarray
-    """(n, 4) float32 xyxy, pixels of the image: objects and ignored regions."""
     labels: np.ndarray
-    """(n,) int64, class numbers of the boxes; REGION for an ignored region."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -30,13 +33,13 @@ class AnnotatedImage(NamedTuple):
 
 
 class AnnotatedImages:
-    """The packed images of a table, each with its boxes scaled to it.
+    """The cached images of a table, each with its boxes scaled to it.
 
     Args:
         pack: holds every image.
-        images: column image_id, and ignored (tables.IMAGES) where there are classes that were left unlabelled.
-        boxes: tables.BOXES, ignored regions included, pixels of the original images; None where images have no boxes.
-        classes: names in the order of their numbers; of no use without boxes.
+        images: column image_id, and ignored (tables.IMAGES) if classes are not labelled in some images.
+        boxes: tables.BOXES, ignored regions included, pixels of the original images; None for classification.
+        classes: names in the order of their numbers.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class AnnotatedImages:
         self._pack = pack
         self.image_ids = list(images["image_id"])
         self.ignored = _ignored(images, classes)
-        """(images, classes) bool: what is not labelled in an image, though it may be there."""
+        """(images, classes) bool: classes that are not labelled in an image."""
         numbers = {name: number for number, name in enumerate(classes)}
         self._targets = {
             image_id: (rows[BOX].to_numpy(np.float64), _labels(rows, numbers))
@@ -59,18 +62,18 @@ class AnnotatedImages:
         return AnnotatedImage(self._pack[self.image_ids[number]], *self.targets(number))
 
     def targets(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (n, 4) float32 in pixels of the packed image, and labels (n,), without reading the image."""
+        """Return boxes (n, 4) float32 xyxy, pixels of the cached image, and labels (n,), without reading the image."""
         image_id = self.image_ids[number]
         boxes, labels = self._targets.get(image_id, (np.zeros((0, 4)), np.zeros(0, np.int64)))
         return (boxes * np.tile(self._pack.scale(image_id), 2)).astype(np.float32), labels
 
     def size_of(self, number: int) -> tuple[int, int]:
-        """Width and height of the packed image."""
+        """Return width and height of the cached image."""
         return self._pack.size_of(self.image_ids[number])
 
 
 def _labels(rows: pd.DataFrame, numbers: dict[str, int]) -> np.ndarray:
-    """(n,) int64 class numbers of boxes, REGION for those that are to be ignored."""
+    """Return (n,) int64 class numbers of boxes, REGION for ignored regions."""
     return rows["label"].map(numbers).mask(is_region(rows), REGION).to_numpy(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Pixels of more than 8 bits (16-bit, signed, floating-point), and the one range that brings them to 8 bits."""
+"""Images of more than 8 bits a channel (16-bit, signed, floating-point), and their scaling to 8 bits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tropho.orientation import UPRIGHT, turn_image
 Range = tuple[float, float]
 """The values that become black and white."""
 
-_ROWS = 256  # rows that are converted at once, so that a large image needs no second copy in float64
+_ROWS = 256  # converted at once, so that no second copy in float64 is needed
 _WIDTH, _HEIGHT, _ORIENTATION, _SAMPLE_FORMAT = 256, 257, 274, 339  # tags of TIFF and EXIF
 _SIGNED = 2  # a sample format
 _MIRRORED = 4  # greater orientations lie on their side
@@ -25,27 +25,30 @@ _SIZE_DEPTH = 42  # bytes from there to the depth of the first channel
 
 @dataclass(frozen=True)
 class DeepPixels:
-    """An upright image whose values have no range of their own."""
+    """An upright image whose values have no range of their own.
+
+    Attributes:
+        values: (h, w) or, in colour, (h, w, 3); int32, or floating-point with NaN and infinity.
+        alpha: (h, w) float32, 0 (transparent) to 1.
+    """
 
     values: np.ndarray
-    """(h, w) or, in colour, (h, w, 3); int32 or floating-point, where NaN and infinity may occur."""
     alpha: np.ndarray | None = None
-    """(h, w) float32, 0 (transparent) to 1."""
 
     @property
     def range(self) -> Range | None:
-        """The least and the greatest finite value; None where no value is finite."""
+        """The lowest and the highest finite value; None where no value is finite."""
         finite = self.values[np.isfinite(self.values)]
         return (float(finite.min()), float(finite.max())) if finite.size else None
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Rows, and their values as float64."""
+        """Yield slices of rows and their values as float64."""
         for top in range(0, len(self.values), _ROWS):
             rows = slice(top, top + _ROWS)
             yield rows, self.values[rows].astype("<f8")
 
     def to_rgb(self, value_range: Range) -> np.ndarray:
-        """(h, w, 3) uint8: low to high becomes 0 to 255, values beyond are clipped, NaN and transparency are black."""
+        """Scale low to high to 0 to 255, (h, w, 3) uint8; values beyond are clipped, NaN and transparency are black."""
         low, high = value_range
         shades = np.empty(self.values.shape, np.uint8)
         for rows, values in self.blocks():
@@ -58,7 +61,7 @@ class DeepPixels:
 
 
 def is_deep(image: Image.Image, path: Path) -> bool:
-    """Whether the file holds more than 8 bits a channel, or signed values; to be asked before its pixels are loaded."""
+    """Tell whether a file holds more than 8 bits a channel or signed values; call it before loading the pixels."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return True
     if image.mode == "L":
@@ -67,14 +70,14 @@ def is_deep(image: Image.Image, path: Path) -> bool:
         return False
     if image.format == "JPEG2000":
         return _jpeg2000_bits(path) > 8
-    stored = [each for tile in image.tile for each in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]  # type: ignore[attr-defined]
+    stored = [entry for tile in image.tile for entry in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]  # type: ignore[attr-defined]
     if image.format == "PPM":
-        return any(isinstance(each, int) and each > 255 for each in stored)
-    return any(isinstance(each, str) and ";16" in each for each in stored)
+        return any(isinstance(entry, int) and entry > 255 for entry in stored)
+    return any(isinstance(entry, str) and ";16" in entry for entry in stored)
 
 
 def deep_pixels(image: Image.Image, path: Path) -> DeepPixels:
-    """The upright values of an image that `is_deep`, loaded already (which has proved that it is whole)."""
+    """Return the upright values of a loaded image that `is_deep`."""
     if image.mode in ("RGB", "RGBA", "LA"):  # Pillow has only their upper 8 bits
         return channels(path, _orientation_left(image))
     values = np.asarray(ImageOps.exif_transpose(image))
@@ -84,10 +87,10 @@ def deep_pixels(image: Image.Image, path: Path) -> DeepPixels:
 
 
 def channels(path: Path, orientation: int = 1) -> DeepPixels:
-    """The values of a file as OpenCV reads them, turned upright (it does that for TIFF, for nothing else).
+    """Read the values of a file with OpenCV and rotate them upright by `orientation`, which OpenCV does for TIFF alone.
 
     Raises:
-        DataError: OpenCV can't read it, or it has more channels than a picture.
+        DataError: OpenCV can't read it, or it has more than 4 channels.
     """
     try:
         read = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -106,10 +109,7 @@ def channels(path: Path, orientation: int = 1) -> DeepPixels:
 
 
 def tiff_size(path: Path) -> tuple[int, int] | None:
-    """Width and height, upright, by the header of a TIFF file; None for any other file, or if it has none.
-
-    For kinds that Pillow does not open, such as 64-bit floats or floats in colour.
-    """
+    """Return width and height, upright, from a TIFF file's header; None for any other file."""
     with path.open("rb") as file:
         head = file.read(8)
         if head[:4] not in (b"II*\0", b"MM\0*"):
@@ -130,13 +130,13 @@ def _is_signed(image: Image.Image) -> bool:
 
 
 def _orientation_left(image: Image.Image) -> int:
-    """The EXIF orientation that OpenCV does not see to."""
+    """Return the EXIF orientation that OpenCV does not apply."""
     value = 1 if image.format == "TIFF" else image.getexif().get(_ORIENTATION, 1)
     return value if value in UPRIGHT else 1
 
 
 def _jpeg2000_bits(path: Path) -> int:
-    """Bits of the first channel, by the codestream's header; 8 where there is none."""
+    """Return the bits of the first channel by the codestream's header; 8 without one."""
     with path.open("rb") as file:
         head = file.read(65536)
     place = head.find(_SIZE_MARKER)

@@ -1,8 +1,7 @@
-"""Images decoded and resized once, kept in one memory-mapped file so that epochs cost no decoding.
+"""A cache of decoded, resized images in one memory-mapped file, so that epochs cost no decoding.
 
-A pack is a folder: images.bin holds the images one behind the other, index.parquet where each begins and its
-sizes, cache.json what it was made from and the SHA-256 of both. Threads make the images, but they are written in the
-order of the table, so equal inputs give equal bytes.
+A cache is a folder: images.bin holds the images one after the other, index.parquet their offsets and sizes, and
+cache.json what they were made from and the SHA-256 of both. Equal inputs give equal bytes.
 """
 
 import os
@@ -20,7 +19,9 @@ from tropho.images.decode import DECODING, Decoding, image_size, read_image
 from tropho.images.thread_pool import PixelBudget, in_threads
 from tropho.log import info, track
 
-VERSION = 1  # of the layout and of the way pixels are made; another version repacks
+VERSION = 1
+"""Of the layout and of the way pixels are made; another version is written anew."""
+
 JPEG_QUALITY = 95
 
 FILES = ("images.bin", "index.parquet")
@@ -28,21 +29,16 @@ _INDEX = ["image_id", "offset", "bytes", "width", "height", "original_width", "o
 
 
 def resize_long_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize (h, w, 3) uint8 so that its longer side is `size` pixels, aspect kept to the nearest pixel.
-
-    Shrinks by area averaging. Smaller images are enlarged (bicubic), so that a cell of 50 px and one of 200
-    px reach the model at one scale.
-    """
+    """Resize (h, w, 3) uint8 to a longer side of `size` pixels, by area averaging or, to enlarge, bicubic."""
     height, width = image.shape[:2]
-    longer = max(height, width)
-    if longer == size:
+    if max(height, width) == size:
         return image
-    wanted = (max(1, round(width * size / longer)), max(1, round(height * size / longer)))
-    return cv2.resize(image, wanted, interpolation=cv2.INTER_AREA if longer > size else cv2.INTER_CUBIC)
+    method = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_CUBIC
+    return cv2.resize(image, _resized((width, height), size), interpolation=method)
 
 
 def resize_as_cached(image: np.ndarray, size: int, grey: bool = False) -> np.ndarray:
-    """An image (h, w, 3) uint8 RGB as a pack holds it: longer side `size`, without its colours if `grey`."""
+    """Resize (h, w, 3) uint8 RGB as a cache holds it; with `grey`, its three channels are equal."""
     resized = resize_long_side(image, size)
     return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grey else resized
 
@@ -50,9 +46,10 @@ def resize_as_cached(image: np.ndarray, size: int, grey: bool = False) -> np.nda
 def read_resized(
     path: Path, size: int, grey: bool = False, decoding: Decoding = DECODING
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """An image file as a pack holds it, (h, w, 3) uint8 with longer side `size`, and its own (width, height).
+    """Read an image file as a cache holds it, (h, w, 3) uint8, and its own (width, height).
 
-    Raises DataError as `read_image` does.
+    Raises:
+        DataError: as in `read_image`.
     """
     original = image_size(path)
     return resize_as_cached(read_image(path, size, decoding), size, grey), original
@@ -67,23 +64,23 @@ def write_cache(
     grey: bool = False,
     decoding: Decoding = DECODING,
 ) -> None:
-    """ImageCache images into the folder `to`, whole or not at all; a pack of the same input is left as it is.
+    """Write the cache of a table of images; a complete cache of the same input is left as it is.
 
     Args:
-        images: columns image_id and path (below `raw`); a column sha256, if present, saves hashing the files.
-        raw: folder that the paths start from.
-        to: the pack's folder.
-        size: longer side of a packed image, pixels.
+        images: columns image_id and path; a column sha256, if present, saves hashing the files.
+        raw: folder of the paths.
+        to: folder of the cache.
+        size: longer side of a cached image, pixels.
         encoding: "raw" (uint8, fastest), "png" (lossless) or "jpeg" (quality 95).
-        grey: whether colours are dropped; the three channels are then equal.
-        decoding: how the files become pixels.
+        grey: whether the three channels are made equal.
+        decoding: how files are decoded.
 
     Raises:
-        DataError: an image can't be read (it is named), or two images share an id.
+        DataError: an image can't be read, or two images share an id.
     """
-    doubled = images["image_id"][images["image_id"].duplicated()]
-    if len(doubled):
-        raise DataError(f"image_id '{doubled.iloc[0]}' stands for two images; ids must be unique.")
+    duplicates = images["image_id"][images["image_id"].duplicated()]
+    if len(duplicates):
+        raise DataError(f"image_id '{duplicates.iloc[0]}' stands for two images; ids must be unique.")
     how: dict[str, Any] = {"size": size, "encoding": encoding, "grey": grey}
     if decoding.value_range is not None:
         how["value_range"] = list(decoding.value_range)
@@ -110,9 +107,14 @@ def write_cache(
 
 
 class ImageCache:
-    """Packed images by id. Pickles as its path: a loader's worker maps the same file again."""
+    """Cached images by id; pickles by its arguments, so that a loader's worker maps the same file.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: folder of the cache.
+        size: longer side to which images are shrunk as they are read, pixels; None = as they are cached.
+    """
+
+    def __init__(self, path: Path, size: int | None = None) -> None:
         if not (path / "cache.json").exists():
             raise DataError(f"{path} holds no pack; run the augment stage, or `dvc repro`.")
         self.path = path
@@ -120,15 +122,18 @@ class ImageCache:
         with reading(path / "index.parquet"):
             index = pd.read_parquet(path / "index.parquet", columns=_INDEX)
         self.sha256: dict[str, str] = record["sha256"]
-        """Of the pack's files, by name, as they were written."""
+        """Of the cache's files, by name, as they were written."""
         self._encoding: str = record["encoding"]
-        self.size: int = record["size"]
+        self._cached_size: int = record["size"]
+        if size is not None and size > self._cached_size:
+            raise ValueError(f"a pack of {self._cached_size} pixels can't be shrunk to {size}")
+        self.size = size or self._cached_size
         """Longer side of every image, pixels."""
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
         self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)
         with reading(path / "images.bin"):
-            size = int(index["bytes"].sum())  # an empty file can't be mapped
-            self._bytes = np.memmap(path / "images.bin", np.uint8, "r", shape=size) if size else np.zeros(0, np.uint8)
+            total = int(index["bytes"].sum())  # an empty file can't be mapped
+            self._bytes = np.memmap(path / "images.bin", np.uint8, "r", shape=total) if total else np.zeros(0, np.uint8)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -137,21 +142,20 @@ class ImageCache:
         return image_id in self._row
 
     def __getitem__(self, image_id: str) -> np.ndarray:
-        """The image as a fresh (height, width, 3) uint8 RGB array."""
+        """Return the image as a new (height, width, 3) uint8 RGB array."""
         offset, length, width, height = (int(value) for value in self._entry(image_id)[:4])
         stored = self._bytes[offset : offset + length]
         if self._encoding == "raw":
-            return np.array(stored).reshape(height, width, 3)
-        return cv2.cvtColor(cv2.imdecode(np.asarray(stored), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            image = np.array(stored).reshape(height, width, 3)
+        else:
+            image = cv2.cvtColor(cv2.imdecode(np.asarray(stored), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return image if self.size == self._cached_size else resize_long_side(image, self.size)
 
-    def __getstate__(self) -> Path:
-        return self.path
-
-    def __setstate__(self, path: Path) -> None:
-        self.__init__(path)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, tuple[Path, int]]:
+        return ImageCache, (self.path, self.size)
 
     def check(self) -> None:
-        """Read the whole pack once; raise DataError where it is not as it was written."""
+        """Read the whole cache; raise DataError where it is not as it was written."""
         for name, digest in self.sha256.items():
             if sha256_of(self.path / name) != digest:
                 raise DataError(
@@ -161,29 +165,34 @@ class ImageCache:
 
     @property
     def image_ids(self) -> list[str]:
-        """Every id, in the order of packing."""
+        """Every id, in the order of the table."""
         return list(self._row)
 
     def size_of(self, image_id: str) -> tuple[int, int]:
-        """Width and height of the packed image, pixels."""
-        _, _, width, height, _, _ = self._entry(image_id)
-        return int(width), int(height)
+        """Return width and height of the image as it is read from the cache, pixels."""
+        size = int(self._entry(image_id)[2]), int(self._entry(image_id)[3])
+        return size if self.size == self._cached_size else _resized(size, self.size)
 
     def original_size(self, image_id: str) -> tuple[int, int]:
-        """Width and height of the image as decoded from its file, pixels."""
+        """Return width and height of the image as decoded from its file, pixels."""
         *_, width, height = self._entry(image_id)
         return int(width), int(height)
 
     def scale(self, image_id: str) -> tuple[float, float]:
-        """Packed pixels per original pixel along x and y, which differ a little by rounding."""
-        _, _, width, height, original_width, original_height = self._entry(image_id)
-        return float(width / original_width), float(height / original_height)
+        """Return cached pixels per original pixel along x and y, which differ a little by rounding."""
+        (width, height), (original_width, original_height) = self.size_of(image_id), self.original_size(image_id)
+        return width / original_width, height / original_height
 
     def _entry(self, image_id: str) -> np.ndarray:
         try:
             return self._index[self._row[image_id]]
         except KeyError:
             raise DataError(f"Image '{image_id}' is not in {self.path}; run the augment stage again.") from None
+
+
+def _resized(size: tuple[int, int], longer: int) -> tuple[int, int]:
+    """Return the width and height of an image resized to a longer side, aspect kept to the nearest pixel."""
+    return max(1, round(size[0] * longer / max(size))), max(1, round(size[1] * longer / max(size)))
 
 
 def _made_from(images: pd.DataFrame, raw: Path, how: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +213,7 @@ def _hash(path: Path) -> str:
 
 
 def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
-    """Tell whether the folder holds a pack that was made from the same, and is as it was written."""
+    """Tell whether the folder holds an undamaged cache of the same input."""
     if not to.exists():
         return False
     try:
@@ -221,17 +230,15 @@ def _is_current(to: Path, made_from: dict[str, Any]) -> bool:
 def _encode(image: np.ndarray, encoding: str) -> bytes:
     if encoding == "raw":
         return image.tobytes()
-    options = {
-        "png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
-        "jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-    }[encoding]
+    png, jpeg = [cv2.IMWRITE_PNG_COMPRESSION, 3], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options = {"png": png, "jpeg": jpeg}[encoding]
     _, encoded = cv2.imencode(f".{encoding}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     return encoded.tobytes()
 
 
-def _append(file: BinaryIO, packed: Iterable[tuple[bytes, tuple[int, ...]]]) -> list[tuple[int, ...]]:
+def _append(file: BinaryIO, images: Iterable[tuple[bytes, tuple[int, ...]]]) -> list[tuple[int, ...]]:
     rows, offset = [], 0
-    for content, sizes in packed:
+    for content, sizes in images:
         rows.append((offset, file.write(content), *sizes))
         offset += len(content)
     return rows

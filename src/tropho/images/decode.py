@@ -1,8 +1,4 @@
-"""The one way from a file to pixels: every mode, bit depth and orientation becomes uint8 RGB.
-
-A decoder that forgives is a risk in a data pipeline (OpenCV returns a truncated JPEG half grey, without a
-word), so decoding is strict: whatever is not a whole image of a known format raises DataError.
-"""
+"""Strict decoding of image files to uint8 RGB: what is not a whole image of a known format raises DataError."""
 
 import math
 from collections.abc import Iterator
@@ -18,11 +14,9 @@ from tropho.errors import DataError
 from tropho.images.bit_depth import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
 
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
-"""Formats that are opened. Pillow knows more, but some of them start other programs (EPS).
+"""Formats that are opened; others start programs (EPS). Phones' MPO, a JPEG with a second image, opens as JPEG."""
 
-Phones' MPO (a JPEG with a second picture behind it) opens as JPEG."""
-
-Image.MAX_IMAGE_PIXELS = None  # images that are too large are refused here, by a setting and in words
+Image.MAX_IMAGE_PIXELS = None  # too large images are refused here, by a setting
 _MEGA = 1_000_000
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -36,62 +30,61 @@ _NO_RANGE = (
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files become pixels: in training as in prediction, or the model sees other pictures than it learned."""
+    """How files are decoded, in training as in prediction.
+
+    Attributes:
+        max_megapixels: larger images are refused.
+        value_range: values that become black and white in images of more than 8 bits; None keeps the upper 8 of 16.
+    """
 
     max_megapixels: float = 178.0
-    """Larger images are refused: a file of a few bytes may unpack to fill the memory."""
     value_range: Range | None = None
-    """The values that become black and white in images of more than 8 bits; None keeps the upper 8 of 16 bits."""
 
     @classmethod
     def recorded(cls, summary: dict[str, Any]) -> "Decoding":
-        """As a summary of the audit, or a model's config, says."""
-        found = summary.get("value_range")
+        """Read the record of an audit's summary or a model's config."""
+        value_range = summary.get("value_range")
         limit = summary.get("max_megapixels", cls.max_megapixels)
-        return cls(limit, (found["low"], found["high"]) if found else None)
+        return cls(limit, (value_range["low"], value_range["high"]) if value_range else None)
 
     def record(self) -> dict[str, Any]:
-        """What `recorded` reads."""
-        found = None if self.value_range is None else dict(zip(("low", "high"), self.value_range, strict=True))
-        return {"max_megapixels": self.max_megapixels, "value_range": found}
+        """Return what `recorded` reads."""
+        value_range = self.value_range and dict(zip(("low", "high"), self.value_range, strict=True))
+        return {"max_megapixels": self.max_megapixels, "value_range": value_range}
 
 
 DECODING = Decoding()
-"""For images of which nothing is known."""
+"""Without an audit."""
 
 
 @dataclass(frozen=True)
 class ImageReader:
-    """Reads the images below a folder, all in the same way; raises as `read_image` does."""
+    """Reads the images of a folder; raises as `read_image` does."""
 
     folder: Path
     decoding: Decoding = DECODING
 
     def read(self, path: str, min_long_side: int | None = None) -> np.ndarray:
-        """(height, width, 3) uint8 RGB; the arguments are those of `read_image`."""
+        """Return (height, width, 3) uint8 RGB; see `read_image`."""
         return read_image(self.folder / path, min_long_side, self.decoding)
 
     def size(self, path: str) -> tuple[int, int]:
-        """Width and height in pixels, upright."""
+        """Return width and height in pixels, upright."""
         return image_size(self.folder / path)
 
 
 def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding = DECODING) -> np.ndarray:
     """Decode an image into (height, width, 3) uint8 RGB, upright by its EXIF orientation.
 
-    Greyscale is repeated in the three channels, so a grey file and its RGB copy read alike. Transparency is
-    laid over black, the ground of scans and of cut-out cells. Of an animation or a stack the first frame is read.
+    Grey is repeated in the three channels, transparency is black, and of an animation the first frame is read.
 
     Args:
         path: the file; its ending does not matter.
-        min_long_side: when given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its longer
-            side stays at least this many pixels. For an image that is to be shrunk anyway: 12 MP to 320 px
-            takes 20 ms in place of 155 and, once shrunk, differs by 0.3 grey levels on average (52 dB).
-        decoding: how large an image may be, and how more than 8 bits a channel are scaled.
+        min_long_side: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if its longer side keeps this many pixels.
+        decoding: limit of the size, and range of more than 8 bits a channel.
 
     Raises:
-        DataError: the file is missing, truncated, damaged, not an image or too large, or holds values to which
-            `decoding` gives no range.
+        DataError: the file is missing, truncated, damaged, too large or no image, or `decoding` has no range for it.
     """
     if decoding.value_range is not None:
         deep = read_deep(path, decoding.max_megapixels)
@@ -107,7 +100,7 @@ def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding 
 
 
 def read_deep(path: Path, max_megapixels: float = DECODING.max_megapixels) -> DeepPixels | None:
-    """The unscaled values of an image of more than 8 bits; None for any other; raises as `read_image` does."""
+    """Return the unscaled values of an image of more than 8 bits, None for any other; raises as `read_image` does."""
     try:
         with _opened(path, max_megapixels) as image:
             if not is_deep(image, path):
@@ -119,7 +112,7 @@ def read_deep(path: Path, max_megapixels: float = DECODING.max_megapixels) -> De
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels after EXIF rotation, from the header alone, however many; raises as `read_image`."""
+    """Return width and height, pixels, after EXIF rotation, from the header alone; raises as `read_image` does."""
     try:
         with _opened(path, math.inf) as image:
             width, height = image.size
@@ -131,14 +124,14 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def image_orientation(path: Path) -> int:
-    """The EXIF orientation, 1 (upright as stored) to 8; raises as `read_image` does."""
+    """Return the EXIF orientation, 1 (upright) to 8; raises as `read_image` does."""
     with _opened(path, math.inf) as image:
         return orientation_of(image)
 
 
 @contextmanager
 def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
-    """The image, of which no pixel is decoded yet; whatever goes wrong with it is a DataError."""
+    """Open an image without decoding it; any error becomes a DataError."""
     try:
         # From a name, Pillow maps uncompressed TIFFs into memory by their upright size and scrambles those that lie.
         with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
@@ -157,7 +150,7 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
 
 
 class _OddTiffError(DataError):
-    """A TIFF file of a kind that Pillow does not open, such as 64-bit floats; OpenCV may."""
+    """A TIFF file that Pillow does not open, such as 64-bit floats; OpenCV may."""
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         super().__init__(f"{path} {_NO_RANGE.format('pixels of a kind that is not 8 or 16 bits')}")
@@ -173,7 +166,7 @@ def _check_size(path: Path, size: tuple[int, int], max_megapixels: float) -> Non
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) where the EXIF block is damaged, since the pixels are not."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) where the EXIF block is damaged."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception:
@@ -182,7 +175,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def _few(number: float) -> str:
-    """A number to a whole, or to three digits where it is small."""
+    """Format a number as an integer, or to three digits if it is small."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 

@@ -1,14 +1,10 @@
-"""Boxes, captions and contact sheets on RGB arrays, crisp at any size and without a plotting library.
-
-Scale an image first and draw on it afterwards (`enlarged`), so that lines and letters are not resampled.
-"""
+"""Boxes, captions and contact sheets on RGB arrays; scale an image first (`enlarged`), then draw on it."""
 
 import io
 import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,11 +15,11 @@ from tropho.images.fonts import DEFAULT, drawn, font_for
 
 Colour = tuple[int, int, int]
 
-HIT: Colour = (46, 204, 113)  # a detection that is right
-FALSE: Colour = (226, 37, 43)  # a detection where nothing is
-MISSED: Colour = (255, 176, 0)  # an object that was not found
+HIT: Colour = (46, 204, 113)  # true positive
+FALSE: Colour = (226, 37, 43)  # false positive
+MISSED: Colour = (255, 176, 0)  # false negative
 
-# Okabe and Ito's palette, told apart with any colour vision; those that show best on a stained smear first.
+# Okabe and Ito's palette for any colour vision, by contrast on a stained smear.
 _CLASS_COLOURS: tuple[Colour, ...] = (
     (213, 94, 0),
     (0, 158, 115),
@@ -41,12 +37,12 @@ _TEXT = 14  # pixels; size of captions
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
-    """A colour for each class, the same for the same list; from the eighth on they repeat."""
+    """Return a colour for each class; from the eighth on they repeat."""
     return {name: _CLASS_COLOURS[place % len(_CLASS_COLOURS)] for place, name in enumerate(classes)}
 
 
 def enlarged(image: np.ndarray, width: int) -> tuple[np.ndarray, float]:
-    """Resize (h, w, 3) to this width, or what is very tall to less, pixels kept square; and the factor for boxes."""
+    """Resize (h, w, 3) to this width, very tall images to less; return it and the factor for boxes."""
     factor = min(width / image.shape[1], _TALLEST * width / image.shape[0])
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_NEAREST if factor >= 4 else cv2.INTER_CUBIC
@@ -64,10 +60,10 @@ def draw_boxes(
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        boxes: (n, 4) xmin, ymin, xmax, ymax in pixels, half-open; may be empty or reach over the edge.
+        boxes: (n, 4) xyxy pixels, half-open.
         colours: one a box.
-        captions: one a box, "" for none; written on a tag above the box, or in it where there is no room.
-        thickness: of the lines in pixels; None chooses it by the size of the image.
+        captions: one a box, "" for none; on a tag above the box, or in it where there is no room.
+        thickness: of the lines, pixels; None = by the size of the image.
 
     Returns:
         A new array of the image's shape.
@@ -95,15 +91,15 @@ def contact_sheet(
     title: str = "",
     legend: Sequence[tuple[str, Colour]] = (),
 ) -> np.ndarray:
-    """Lay pictures out in rows, a caption under each, a title and a legend of colours on top.
+    """Lay images out in rows, a caption under each, a title and a legend of colours on top.
 
     Args:
-        tiles: (h, w, 3) uint8 arrays of any size; each is scaled to `tile_width`, see `enlarged`.
-        captions: one a tile; shortened to the tile's width.
+        tiles: (h, w, 3) uint8 arrays, scaled to `tile_width`; see `enlarged`.
+        captions: one a tile; shortened to its width.
         columns: tiles in a row.
         tile_width: pixels.
         title: a line on top, or "".
-        legend: names and their colours, on one line that wraps.
+        legend: names and their colours.
 
     Returns:
         (H, W, 3) uint8 RGB on white.
@@ -137,40 +133,29 @@ def contact_sheet(
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (h, w, 3) uint8 RGB as PNG, atomically."""
-    _write(path, image, "PNG")
-
-
-def write_jpeg(path: Path, image: np.ndarray, quality: int = 90) -> None:
-    """Write (h, w, 3) uint8 RGB as JPEG, atomically; colour is not subsampled, so thin lines stay sharp."""
-    _write(path, image, "JPEG", quality=quality, subsampling=0)
-
-
-def _write(path: Path, image: np.ndarray, kind: str, **options: Any) -> None:
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, kind, **options)
+    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG")
     with atomic_path(path) as temporary:
         temporary.write_bytes(stream.getvalue())
 
 
 def _font(size: int, text: str) -> ImageFont.FreeTypeFont:
-    """The font that draws a text, the default one where none does."""
-    return _loaded(font_for(text) or DEFAULT, size)
+    """Return the font that draws a text, else the default one."""
+    return _truetype(font_for(text) or DEFAULT, size)
 
 
-@cache
-def _loaded(path: Path, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(path, size)
+_truetype = cache(ImageFont.truetype)
 
 
 def _write_line(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, width: int) -> None:
-    """Write a line of text that is at most `width` pixels wide."""
+    """Write a line of text, shortened to `width` pixels."""
     text = drawn(text)
     font = _font(size, text)
     pen.text(place, _shortened(text, font, width), _INK, font)
 
 
 def _pixels(box: np.ndarray) -> tuple[int, int, int, int]:
-    """The outermost pixels that a half-open box covers; a thin box still covers one."""
+    """Return the outermost pixels of a half-open box; a thin box covers one."""
     left, top = math.floor(box[0]), math.floor(box[1])
     return left, top, max(left, math.ceil(box[2]) - 1), max(top, math.ceil(box[3]) - 1)
 
@@ -193,7 +178,7 @@ def _tag(
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The text, or its start and end around an ellipsis, so that it is at most `width` pixels wide."""
+    """Return the text, or its start and end around an ellipsis, at most `width` pixels wide."""
     if font.getlength(text) <= width:
         return text
     for kept in reversed(range(2, len(text))):
@@ -203,12 +188,8 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return "…"
 
 
-def _swatches(
-    legend: Sequence[tuple[str, Colour]],
-    width: int,
-    line: int,
-) -> list[tuple[int, int]]:
-    """Where each entry of the legend stands: x, and y below the legend's top."""
+def _swatches(legend: Sequence[tuple[str, Colour]], width: int, line: int) -> list[tuple[int, int]]:
+    """Return x, and y below the legend's top, of each entry."""
     places, x, y = [], _GAP, 0
     for name, _ in legend:
         needed = 20 + math.ceil(_font(_TEXT, name).getlength(name)) + 18

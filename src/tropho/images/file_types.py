@@ -1,4 +1,4 @@
-"""Which files are images by their names, and which are litter of file managers and tools."""
+"""Names of image files, and of files that systems leave in folders."""
 
 from pathlib import PurePosixPath
 
@@ -17,20 +17,20 @@ FORMATS_BY_ENDING = {
 
 IMAGE_ENDINGS = frozenset(FORMATS_BY_ENDING)
 
-_LITTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir", "icon\r"})
-"""Names in lower case that systems leave in folders and archives, beside all those that begin with a dot."""
+_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir", "icon\r"})
+"""Names in lower case, beside all those that begin with a dot."""
 
 
 def ending_of(path: str) -> str:
-    """The file name's ending in lower case, with its dot; "" where there is none."""
+    """Return the file name's ending in lower case with its dot, or ""."""
     return PurePosixPath(path).suffix.lower()
 
 
 def is_image_name(path: str) -> bool:
-    """Whether the name ends as an image's does, in any case."""
+    """Tell whether the name has an image's ending, in any case."""
     return ending_of(path) in IMAGE_ENDINGS
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is no part of a data set (.DS_Store, Thumbs.db, __MACOSX, ._a.png)."""
-    return name.startswith(".") or name.lower() in _LITTER
+    """Tell whether a file or folder is no part of a data set (.DS_Store, Thumbs.db, __MACOSX, ._a.png)."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES

@@ -1,8 +1,7 @@
-"""Which fonts can draw a text in figures, and what stands in for a name that none of them can draw.
+"""Fonts for the texts of figures, and replacements for class names that no font can draw.
 
-DejaVu Sans, which comes with Matplotlib, draws Latin, Greek and Cyrillic; for other scripts the machine's own fonts are
-looked through. Scripts whose letters join or run from right to left are never drawn: neither library orders them
-everywhere.
+DejaVu Sans draws Latin, Greek and Cyrillic, the machine's fonts other scripts. Scripts with joined letters or from
+right to left are never drawn.
 """
 
 import re
@@ -26,26 +25,25 @@ DEFAULT = BUNDLED / "fonts" / "ttf" / "DejaVuSans.ttf"
 _UNFIT = re.compile(r"emoji|last.?resort|blank|symbol|dingbat", re.IGNORECASE)
 _STAND_INS: ContextVar[dict[str, str] | None] = ContextVar("stand_ins", default=None)
 _used: set[Path] = set()
-"""Fonts other than the default that texts of this process need."""
+"""Fonts other than the default that this process has used."""
 
 
 def font_for(text: str) -> Path | None:
-    """Find one font that draws every letter of a text as it stands; None where there is none."""
+    """Find one font that draws every letter of a text; None without one."""
     letters = frozenset(map(ord, text))
     if any(_needs_shaping(letter) for letter in text):
         return None
     if _letters(DEFAULT).issuperset(letters):
         return DEFAULT
-    found = next((path for path in _machine_fonts() if _letters(path).issuperset(letters)), None)
-    _used.update([found] if found else [])
-    return found
+    font = next((path for path in _machine_fonts() if _letters(path).issuperset(letters)), None)
+    _used.update([font] if font else [])
+    return font
 
 
 def drawn(text: object) -> str:
-    """Convert text from data to one line that figures can draw.
+    """Convert text to one line that figures can draw.
 
-    Names that no font can draw become their stand-ins (see `naming`); what else can't be drawn is spelled out in
-    brackets, by the Unicode names of its letters.
+    Class names become their replacements (see `naming`), other letters that no font draws their Unicode names.
     """
     line = _line(str(text))
     if font_for(line):
@@ -56,10 +54,7 @@ def drawn(text: object) -> str:
 
 
 def plain(text: object, length: int = 28) -> str:
-    r"""Convert text from data to a chart label: drawable, no formulas, shortened in the middle.
-
-    A label that starts with "_" would vanish from legends, and one between dollar signs be parsed as TeX.
-    """
+    r"""Convert text to a chart label: drawable, shortened in the middle, no TeX, no leading "_" (legends drop it)."""
     line = drawn(text)
     if len(line) > length:
         line = f"{line[: length // 2]}…{line[-(length // 2 - 1) :]}"
@@ -68,15 +63,19 @@ def plain(text: object, length: int = 28) -> str:
 
 
 def stand_ins(classes: Sequence[str]) -> dict[str, str]:
-    """Number the classes whose names no font can draw: {"日本": "class 2"}, by their place in the list."""
-    word = next(each for each in ("class", "label", "class no.") if not any(f"{each} " in name for name in classes))
-    found = {name: f"{word} {place}" for place, name in enumerate(classes, start=1) if not font_for(_line(name))}
-    return dict(sorted(found.items(), key=lambda pair: -len(pair[0])))
+    """Map the classes that no font can draw to their number in the list: {"日本": "class 2"}."""
+    word = next(
+        candidate
+        for candidate in ("class", "label", "class no.")
+        if not any(f"{candidate} " in name for name in classes)
+    )
+    labels = {name: f"{word} {place}" for place, name in enumerate(classes, start=1) if not font_for(_line(name))}
+    return dict(sorted(labels.items(), key=lambda pair: -len(pair[0])))
 
 
 @contextmanager
 def naming(classes: Sequence[str]) -> Iterator[None]:
-    """Let figures that are drawn meanwhile use the classes' stand-ins."""
+    """Replace class names that no font can draw in the figures of this context."""
     token = _STAND_INS.set(stand_ins(classes))
     try:
         yield
@@ -85,7 +84,7 @@ def naming(classes: Sequence[str]) -> Iterator[None]:
 
 
 def save_png(figure: Figure, to: Any, **options: Any) -> None:
-    """Write a figure as PNG to a path or stream, with the machine's fonts where its texts need them."""
+    """Write a figure as PNG to a path or stream, with the fonts that its texts need."""
     families = ["DejaVu Sans", *sorted(FT2Font(str(path)).family_name for path in _used)]
     with mpl.rc_context({"font.family": families} if _used else {}):
         for text in figure.findobj(Text) if _used else []:
@@ -95,7 +94,7 @@ def save_png(figure: Figure, to: Any, **options: Any) -> None:
 
 @cache
 def _letters(path: Path) -> frozenset[int]:
-    """Code points that a font file has glyphs for; none where it can't be read."""
+    """Return the code points of a font file's glyphs; none if it can't be read."""
     try:
         return frozenset(FT2Font(str(path)).get_charmap())
     except (OSError, RuntimeError):
@@ -104,15 +103,15 @@ def _letters(path: Path) -> frozenset[int]:
 
 @cache
 def _machine_fonts() -> list[Path]:
-    """Upright fonts of the machine that may have letters of other scripts, by file name."""
-    fonts = {Path(each.fname) for each in fontManager.ttflist if each.style == "normal"}
+    """Return the machine's upright text fonts by file name."""
+    fonts = {Path(font.fname) for font in fontManager.ttflist if font.style == "normal"}
     fit = [path for path in fonts if BUNDLED not in path.parents and not _UNFIT.search(path.name)]
     return sorted(fit, key=lambda path: (path.name, path))
 
 
 def _line(text: str) -> str:
-    """The text in one normal form, a space for what has no shape, such as a line break."""
-    return "".join(each if each.isprintable() else " " for each in unicodedata.normalize("NFC", text))
+    """Normalize the text (NFC), with a space for each unprintable character."""
+    return "".join(letter if letter.isprintable() else " " for letter in unicodedata.normalize("NFC", text))
 
 
 def _needs_shaping(letter: str) -> bool:
@@ -124,10 +123,11 @@ def _is_plain(letter: str) -> bool:
 
 
 def _spelled(is_plain: bool, letters: Iterator[str]) -> str:
-    """A run of letters as it is, or the names of those that can't be drawn, in brackets."""
+    """Return a run of plain letters as it is, or the names of other ones in brackets."""
     if is_plain:
         return "".join(letters)
     names = (
-        re.sub(r".*(LETTER|SYLLABLE|SIGN|IDEOGRAPH)[ -](SMALL )?", "", unicodedata.name(each, "")) for each in letters
+        re.sub(r".*(LETTER|SYLLABLE|SIGN|IDEOGRAPH)[ -](SMALL )?", "", unicodedata.name(letter, ""))
+        for letter in letters
     )
     return f"({' '.join(filter(None, names)).lower() or '?'})"

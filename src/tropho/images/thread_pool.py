@@ -1,4 +1,4 @@
-"""Work on many images at once, by as many threads as memory allows."""
+"""Work on many images in threads, within bounded memory."""
 
 import os
 import threading
@@ -12,19 +12,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MEGAPIXELS_AT_ONCE = 200
-"""Of all images under way; decoding takes about 10 bytes a pixel. A larger image has the memory to itself."""
+"""Of all images that are being decoded, at about 10 bytes a pixel; a larger image waits for all others."""
 
 
 def usable_cpus() -> int:
-    """Count the CPU cores that this process may use, which can be fewer than the machine has."""
+    """Count the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in the order of `items`, by a thread for each core that may be used; decoders and OpenCV release the GIL.
-
-    Few results wait at once, since a decoded photo can take hundreds of megabytes.
-    """
+    """Yield the results in the order of `items`, from a thread for each core; few results wait at once."""
     workers = usable_cpus()
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -41,7 +38,7 @@ def in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 class PixelBudget:
-    """Lets threads decode only as many pixels at once as there is room for."""
+    """Limits the pixels that threads decode at once."""
 
     def __init__(self, megapixels: float = MEGAPIXELS_AT_ONCE) -> None:
         self._all = self._left = megapixels * 1e6
@@ -49,7 +46,7 @@ class PixelBudget:
 
     @contextmanager
     def taking(self, size: tuple[int, int]) -> Iterator[None]:
-        """Wait until there is room for an image of this width and height, and hold it."""
+        """Wait until an image of this width and height fits into the budget, and reserve it."""
         pixels = min(float(size[0] * size[1]), self._all)
         with self._changed:
             self._changed.wait_for(lambda: self._left >= pixels)

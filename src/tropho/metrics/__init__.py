@@ -1,1 +1,1 @@
-"""What predictions are worth: numpy alone where that can be, so that the light commands start fast."""
+"""Metrics of detections and classifications, their curves, thresholds and bootstrap intervals."""

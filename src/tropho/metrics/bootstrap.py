@@ -1,9 +1,4 @@
-"""Bootstrap intervals that resample whole groups (patients, slides), not images.
-
-A statistic is a function of weights: how often each of N samples counts, one row a draw. So all draws are
-computed at once, and two statistics with the same groups and seed see the same draws: their difference is a
-paired one.
-"""
+"""Percentile bootstrap intervals that resample whole groups (patients, slides), not images."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,32 +6,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from tropho.metrics.threshold_sweep import Floats
+from tropho.boxes.box_ops import Floats
 
 Statistic = Callable[[Floats], dict[str, Floats]]
-"""Weights (D, N) -> named values (D,); NaN where one is undefined."""
+"""Sample weights (D, N) of D draws -> values (D,) by name; NaN = undefined."""
 
 FEW_GROUPS = 20
-"""Below so many groups percentile intervals are rough: they cover the true value less often than they say."""
+"""Below so many groups percentile intervals are too narrow."""
 
-WEIGHTS_AT_ONCE = 2_000_000  # bounds memory to some 100 MB
+MAX_WEIGHTS = 2_000_000
+"""Draws x samples at once; bounds memory to some 100 MB."""
 
 
 def draws_of_groups(groups: ArrayLike, draws: int = 1000, seed: int = 0, width: int = 1) -> Iterator[Floats]:
-    """How often each sample is drawn when as many groups as there are get drawn with replacement.
+    """Draw groups with replacement and count how often each sample is drawn.
 
     Args:
-        groups: (N,) the group of each sample.
-        draws: D, in all.
-        seed: the same seed and groups give the same draws.
-        width: values that are computed of each draw; many make smaller blocks, of the same draws.
+        groups: (N,) group of each sample.
+        draws: replicates D.
+        seed: equal seeds and groups give equal draws.
+        width: values computed of each draw; many make smaller blocks of the same draws.
 
     Yields:
-        Blocks (d, N) of the (D, N) weights.
+        Blocks (d, N) float64 of the (D, N) weights.
     """
     codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=False)
     rng = np.random.default_rng(seed)
-    block = max(1, WEIGHTS_AT_ONCE // max(len(codes), width, 1))
+    block = max(1, MAX_WEIGHTS // max(len(codes), width, 1))
     for start in range(0, draws, block):
         shares = np.full(len(names), 1 / len(names))
         yield rng.multinomial(len(names), shares, size=min(block, draws - start))[:, codes].astype(np.float64)
@@ -45,13 +41,18 @@ def draws_of_groups(groups: ArrayLike, draws: int = 1000, seed: int = 0, width: 
 def with_intervals(
     statistic: Statistic, groups: ArrayLike, level: float = 0.95, draws: int = 1000, seed: int = 0, width: int = 1
 ) -> pd.DataFrame:
-    """Values of a statistic with percentile intervals.
+    """Compute percentile bootstrap intervals, resampling whole groups.
 
-    Draws where a value is undefined are left out of its interval. With fewer than two groups there is no
-    interval. `width` is as for `draws_of_groups`.
+    Args:
+        statistic: sample weights (D, N) -> values (D,) by name.
+        groups: (N,) group of each sample.
+        level: coverage, 0..1.
+        draws: replicates D.
+        seed: equal seeds pair draws.
+        width: as in `draws_of_groups`.
 
     Returns:
-        Index: the names; columns value, low, high (NaN = undefined), and draws: how many had a value.
+        Table indexed by name: value, low, high (NaN below 2 groups), and draws, the replicates with a value.
     """
     groups = np.asarray(groups)
     values = {name: value[0] for name, value in statistic(np.ones((1, len(groups)))).items()}

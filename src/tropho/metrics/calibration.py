@@ -1,103 +1,106 @@
-"""Whether a probability of 0.8 is right in 8 of 10 cases, and what to do if not (Guo et al. 2017)."""
+"""Calibration of class probabilities: reliability, expected error, temperature scaling (Guo et al., 2017)."""
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from tropho.metrics.confusion import sums_by
-from tropho.metrics.threshold_sweep import Floats, ratio
-
-Ints = NDArray[np.integer]
+from tropho.boxes.box_ops import Floats
+from tropho.metrics.confusion import Classes, ratio, sums_by
 
 BINS = 15
-COLDEST, HOTTEST = 0.25, 10.0  # temperatures; a few images that are all right don't prove certainty
-BISECTIONS = 50
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
+"""A few correct images do not prove certainty."""
 
 
-def reliability_bins(truth: Ints, probabilities: Floats, bins: int = BINS) -> pd.DataFrame:
-    """How often the likeliest class is right, by how probable it is said to be.
+def reliability_bins(gt: Classes, probabilities: Floats, bins: int = BINS) -> pd.DataFrame:
+    """Bin the top-1 confidence and compute each bin's accuracy.
 
     Args:
-        truth: (N,) class numbers.
+        gt: (N,) class numbers.
         probabilities: (N, C).
-        bins: number of bins of equal width over 0..1; a bin holds its upper edge, the first 0 too.
+        bins: number of bins of equal width over 0..1; a bin holds its upper edge.
 
     Returns:
         One row a bin: low, high, count, confidence (mean) and accuracy; NaN in empty bins.
     """
-    confidence, right, place = _binned(truth, probabilities, bins)
+    confidence, is_correct, bin_idx = _binned(gt, probabilities, bins)
     edges = np.linspace(0, 1, bins + 1)
-    count, said, true = (sums_by(place, bins, each) for each in (np.ones(len(right)), confidence, right))
+    values = np.ones(len(is_correct)), confidence, is_correct
+    count, total, correct = (sums_by(bin_idx, bins, value) for value in values)
     return pd.DataFrame(
         {
             "low": edges[:-1],
             "high": edges[1:],
             "count": count.astype(np.int64),
-            "confidence": ratio(said, count),
-            "accuracy": ratio(true, count),
+            "confidence": ratio(total, count),
+            "accuracy": ratio(correct, count),
         }
     )
 
 
-def calibration_error(truth: Ints, probabilities: Floats, bins: int = BINS, weights: Floats | None = None) -> Floats:
-    """Expected calibration error: mean distance of confidence and accuracy over the bins, by their counts.
+def calibration_error(gt: Classes, probabilities: Floats, bins: int = BINS, weights: Floats | None = None) -> Floats:
+    """Compute the expected calibration error: the mean gap of confidence and accuracy over the bins, by count.
 
-    `weights` (..., N) say how often each sample counts; the result is (...), NaN without samples.
+    Args:
+        gt: (N,) class numbers.
+        probabilities: (N, C).
+        bins: as in `reliability_bins`.
+        weights: (..., N) how often each sample counts; None = once.
+
+    Returns:
+        (...), NaN without samples.
     """
-    confidence, right, place = _binned(truth, probabilities, bins)
-    weights = np.ones(len(right)) if weights is None else weights
-    gaps = np.abs(sums_by(place, bins, weights * (confidence - right))).sum(axis=-1)
+    confidence, is_correct, bin_idx = _binned(gt, probabilities, bins)
+    weights = np.ones(len(is_correct)) if weights is None else weights
+    gaps = np.abs(sums_by(bin_idx, bins, weights * (confidence - is_correct))).sum(axis=-1)
     return ratio(gaps, weights.sum(axis=-1))
 
 
-def fit_temperature(logits: Floats, truth: Ints) -> float:
-    """The temperature T for which softmax(logits / T) has the least cross-entropy.
-
-    The loss is convex in 1 / T, so the zero of its slope is found by bisection, to 1e-13 relative. Logs of
-    probabilities do for logits. Where the best T is no finite one (all right, all wrong), it is COLDEST or
-    HOTTEST; without samples it is 1.
+def fit_temperature(logits: Floats, gt: Classes) -> float:
+    """Fit the temperature T that minimizes the cross-entropy of softmax(logits / T).
 
     Args:
-        logits: (N, C), finite.
-        truth: (N,) class numbers.
+        logits: (N, C), finite; log probabilities serve as well.
+        gt: (N,) class numbers.
+
+    Returns:
+        T within MIN_TEMPERATURE..MAX_TEMPERATURE; 1 without samples.
     """
-    if len(truth) == 0:
+    from scipy.optimize import brentq
+
+    if len(gt) == 0:
         return 1.0
     logits = np.asarray(logits, np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)
-    target = logits[np.arange(len(truth)), truth].mean()
+    target = logits[np.arange(len(gt)), gt].mean()
 
     def slope(inverse: float) -> float:
         weights = np.exp(inverse * logits)
         return float(((weights * logits).sum(axis=1) / weights.sum(axis=1)).mean() - target)
 
-    low, high = 1 / HOTTEST, 1 / COLDEST
+    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     if slope(low) >= 0:
-        return HOTTEST
+        return MAX_TEMPERATURE
     if slope(high) <= 0:
-        return COLDEST
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if slope(middle) > 0 else (middle, high)
-    return 2 / (low + high)
+        return MIN_TEMPERATURE
+    return float(1 / brentq(slope, low, high, xtol=1e-14))  # the loss is convex in 1 / T
 
 
 def with_temperature(probabilities: Floats, temperature: float) -> Floats:
-    """Probabilities (N, C) as they would be with the logits divided by `temperature`."""
+    """Apply a temperature to probabilities (N, C)."""
     weights = np.exp(log_probabilities(probabilities) / temperature)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
 def log_probabilities(probabilities: Floats) -> Floats:
-    """Finite logs, for `fit_temperature`: a probability of 0 counts as the smallest normal double."""
+    """Return finite logs: a probability of 0 counts as the smallest normal double."""
     return np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float64).tiny))
 
 
-def _binned(truth: Ints, probabilities: Floats, bins: int) -> tuple[Floats, Floats, Ints]:
-    """Confidence, whether right (0 or 1), and bin of every sample."""
-    if len(truth) == 0:
+def _binned(gt: Classes, probabilities: Floats, bins: int) -> tuple[Floats, Floats, Classes]:
+    """Return confidence (N,), whether correct (N,) 0 or 1, and bin (N,) of every sample."""
+    if len(gt) == 0:
         return np.zeros(0), np.zeros(0), np.zeros(0, np.int64)
     confidence = probabilities.max(axis=1)
-    right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
-    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
-    return confidence, right, place
+    is_correct = (probabilities.argmax(axis=1) == gt).astype(np.float64)
+    bin_idx = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], confidence, side="left")
+    return confidence, is_correct, bin_idx

@@ -1,24 +1,31 @@
-"""The confusion matrix, and every quantity that is read from one class against the rest of it."""
+"""The confusion matrix and every quantity of one class against the rest."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from tropho.boxes.box_ops import Floats
 from tropho.metrics.bootstrap import with_intervals
-from tropho.metrics.threshold_sweep import Floats, ratio
 
-Ints = NDArray[np.integer]
+Classes = NDArray[np.integer]
 Counts = tuple[Floats, Floats, Floats, Floats]
+"""TP, FN, FP, TN."""
 
-CLASSES_AT_ONCE = 256
-"""Whose quantities are held for all draws: some 50 MB."""
+MAX_CLASSES = 256
+"""Classes whose quantities are held for all draws at once, some 50 MB."""
 
 
-def sums_by(numbers: Ints, size: int, weights: Floats) -> Floats:
-    """Add up weights (..., N) by the number (N,) of their column, 0..size-1, into (..., size)."""
+def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
+    """Divide; where the divisor is 0 the result is NaN (undefined), without a warning."""
+    above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
+    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+
+
+def sums_by(numbers: Classes, size: int, weights: Floats) -> Floats:
+    """Sum weights (..., N) by the number (N,) of their column, 0..size-1, into (..., size)."""
     order = np.argsort(numbers, kind="stable")
     present, starts = np.unique(numbers[order], return_index=True)
     out = np.zeros((*weights.shape[:-1], size))
@@ -27,44 +34,21 @@ def sums_by(numbers: Ints, size: int, weights: Floats) -> Floats:
     return out
 
 
-def confusion_matrix(truth: Ints, predicted: Ints, classes: int, weights: Floats | None = None) -> Floats:
-    """Counts (..., C, C) of true class (row) and predicted class (column).
-
-    Args:
-        truth: (N,) class numbers.
-        predicted: (N,) class numbers.
-        classes: C.
-        weights: (..., N) how often each sample counts; None = once.
-    """
-    weights = np.ones(len(truth)) if weights is None else weights
-    flat = sums_by(truth * classes + predicted, classes * classes, weights)
-    return flat.reshape(*weights.shape[:-1], classes, classes)
-
-
-def one_vs_rest(matrix: Floats) -> Counts:
-    """(TP, FN, FP, TN), each (..., C), of a confusion matrix (..., C, C)."""
-    tp = np.diagonal(matrix, axis1=-2, axis2=-1)
-    fn = matrix.sum(axis=-1) - tp
-    fp = matrix.sum(axis=-2) - tp
-    return tp, fn, fp, matrix.sum(axis=(-2, -1))[..., None] - tp - fn - fp
-
-
-def class_counts(truth: Ints, predicted: Ints, classes: int, weights: Floats) -> Counts:
-    """As `one_vs_rest` of the confusion matrix for weights (..., N), without making the matrix."""
-    right = truth == predicted
-    tp = sums_by(truth[right], classes, weights[..., right])
-    true, found = sums_by(truth, classes, weights), sums_by(predicted, classes, weights)
-    return tp, true - tp, found - tp, weights.sum(axis=-1)[..., None] - true - found + tp
+def class_counts(gt: Classes, predicted: Classes, classes: int, weights: Floats) -> Counts:
+    """Return TP, FN, FP, TN, (..., C) each, for weights (..., N), without making the matrix."""
+    is_correct = gt == predicted
+    tp = sums_by(gt[is_correct], classes, weights[..., is_correct])
+    n_gt, n_pred = sums_by(gt, classes, weights), sums_by(predicted, classes, weights)
+    return tp, n_gt - tp, n_pred - tp, weights.sum(axis=-1)[..., None] - n_gt - n_pred + tp
 
 
 def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0) -> dict[str, Floats]:
-    """Every quantity of the two-by-two table, for counts of one shape; NaN where it is undefined (x / 0).
+    """Compute every quantity of the two-by-two table, for counts of one shape; NaN where it is x / 0.
 
-    The names are the usual abbreviations: tpr sensitivity, fnr miss rate, fpr fall-out, tnr specificity, ppv
-    precision, fdr false discovery rate, npv negative predictive value, for false omission rate, lr_plus and
-    lr_minus likelihood ratios, dor diagnostic odds ratio (tp tn / fp fn).
+    tpr sensitivity, fnr miss rate, fpr fall-out, tnr specificity; ppv precision, fdr false discovery rate, npv negative
+    predictive value, for false omission rate; lr_plus and lr_minus likelihood ratios, dor diagnostic odds ratio.
     """
-    tp, fn, fp, tn = (np.asarray(each, np.float64) for each in (tp, fn, fp, tn))
+    tp, fn, fp, tn = (np.asarray(count, np.float64) for count in (tp, fn, fp, tn))
     positives, negatives = tp + fn, fp + tn
     total = positives + negatives
     tpr, fnr = ratio(tp, positives), ratio(fn, positives)
@@ -72,9 +56,9 @@ def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0
     ppv, fdr = ratio(tp, tp + fp), ratio(fp, tp + fp)
     npv, omission = ratio(tn, tn + fn), ratio(fn, tn + fn)
     beta2 = beta * beta
-    # (sqrt(tpr fpr) - fpr) / (tpr - fpr), shortened so as not to cancel; undefined, like it, at tpr = fpr.
+    # (sqrt(tpr fpr) - fpr) / (tpr - fpr), shortened against cancellation; undefined at tpr = fpr.
     threshold = ratio(np.sqrt(fpr), np.sqrt(tpr) + np.sqrt(fpr))
-    # The square roots one by one: the product of the four sums overflows what a double holds exactly.
+    # Square roots one by one: the product of the four sums exceeds what a double holds exactly.
     spread = np.sqrt(positives) * np.sqrt(negatives) * np.sqrt(tp + fp) * np.sqrt(tn + fn)
     return {
         "tp": tp,
@@ -107,31 +91,31 @@ def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0
 
 
 def quantities_table(
-    truth: Ints, predicted: Ints, classes: list[str], groups: np.ndarray, beta: float = 1.0, seed: int = 0
+    gt: Classes, predicted: Classes, classes: list[str], groups: np.ndarray, beta: float = 1.0, seed: int = 0
 ) -> pd.DataFrame:
-    """Every quantity of every class, against the rest, with its 95 % bootstrap interval, resampled by group (N,).
+    """Compute every quantity of every class against the rest, with 95 % bootstrap intervals by group.
 
     Args:
-        truth: (N,) class numbers.
+        gt: (N,) class numbers.
         predicted: (N,) class numbers.
         classes: C names.
-        groups: (N,) of each sample.
+        groups: (N,) group of each sample.
         beta: of f_beta.
-        seed: of the draws.
+        seed: equal seeds pair draws.
 
     Returns:
-        Columns class, quantity, value, low, high; undefined ones are NaN.
+        Columns class, quantity, value, low, high and draws; NaN = undefined.
     """
 
     def counts(weights: Floats, part: slice) -> Counts:
-        tp, fn, fp, tn = (each[..., part] for each in class_counts(truth, predicted, len(classes), weights))
+        tp, fn, fp, tn = (count[..., part] for count in class_counts(gt, predicted, len(classes), weights))
         return tp, fn, fp, tn
 
     return _table(counts, classes, groups, beta, seed)
 
 
 def threshold_table(
-    truth: Ints,
+    gt: Classes,
     scores: Floats,
     thresholds: Sequence[float | None],
     classes: list[str],
@@ -139,17 +123,24 @@ def threshold_table(
     beta: float = 1.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """As `quantities_table`, each class called where its score (N, C) is at or above its own threshold.
+    """Compute the table of `quantities_table` with each class predicted where its score reaches its threshold.
 
-    A class without a threshold (None) is never called.
+    Args:
+        gt: (N,) class numbers.
+        scores: (N, C).
+        thresholds: C; a class with None is never predicted.
+        classes: C names.
+        groups: (N,) group of each sample.
+        beta: of f_beta.
+        seed: equal seeds pair draws.
     """
-    cuts = np.array([np.inf if each is None else each for each in thresholds], np.float64)
+    limits = np.array([np.inf if value is None else value for value in thresholds], np.float64)
     numbers = np.arange(len(classes))
 
     def counts(weights: Floats, part: slice) -> Counts:
-        called = np.asarray(scores[:, part], np.float64) >= cuts[part]
-        mine = truth[:, None] == numbers[part]
-        tp, fn, fp, tn = (weights @ cell for cell in (mine & called, mine & ~called, ~mine & called, ~mine & ~called))
+        pred = np.asarray(scores[:, part], np.float64) >= limits[part]  # (N, part)
+        true = gt[:, None] == numbers[part]
+        tp, fn, fp, tn = (weights @ cell for cell in (true & pred, true & ~pred, ~true & pred, ~true & ~pred))
         return tp, fn, fp, tn
 
     return _table(counts, classes, groups, beta, seed)
@@ -158,9 +149,9 @@ def threshold_table(
 def _table(
     counts: Callable[[Floats, slice], Counts], classes: list[str], groups: np.ndarray, beta: float, seed: int
 ) -> pd.DataFrame:
-    """The quantities of (TP, FN, FP, TN), each (..., part of C), which `counts` makes of the samples' weights (..., N).
+    """Compute intervals of the quantities, MAX_CLASSES at a time with the same draws.
 
-    Classes are dealt with some at a time, with the same draws, so that memory does not grow with their number.
+    `counts` maps sample weights (..., N) to TP, FN, FP, TN, (..., part of C) each.
     """
     names = list(quantities(*np.zeros((4, 1))))
 
@@ -170,9 +161,9 @@ def _table(
         return {f"{number} {name}": values[name][..., number] for number in several for name in names}
 
     tables = []
-    for start in range(0, len(classes), CLASSES_AT_ONCE):
-        part = slice(start, start + CLASSES_AT_ONCE)
-        width = max(len(classes), len(names) * min(CLASSES_AT_ONCE, len(classes)))
+    for start in range(0, len(classes), MAX_CLASSES):
+        part = slice(start, start + MAX_CLASSES)
+        width = max(len(classes), len(names) * min(MAX_CLASSES, len(classes)))
         tables.append(with_intervals(partial(statistic, part=part), groups, seed=seed, width=width))
     table = pd.concat(tables)
     keys = pd.DataFrame([(label, name) for label in classes for name in names], columns=["class", "quantity"])

@@ -1,8 +1,7 @@
-"""The leaderboard's metric of the Lacuna Malaria Detection Challenge, and its bootstrap-ready parts.
+"""The mean average precision of the Lacuna Malaria Detection Challenge's leaderboard, with bootstrap intervals.
 
-The mean over the classes of the truth (NEG is one) of the all-point average precision (Pascal VOC 2010) at an
-overlap of 0.5. Pixels are inclusive: a box is xmax - xmin + 1 wide, so that NEG's box 0, 0, 0, 0 meets
-itself.
+The mean over the ground truth's classes (NEG is one) of all-point average precision (Pascal VOC 2010) at IoU 0.5.
+Pixels are inclusive: a box is xmax - xmin + 1 wide, so that NEG's box 0, 0, 0, 0 overlaps itself.
 """
 
 from dataclasses import dataclass
@@ -11,145 +10,143 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import Floats, Ints, pair_iou, pairs_of_equal_key
+from tropho.boxes.box_ops import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.errors import DataError
+from tropho.metrics.bootstrap import with_intervals
 from tropho.tables import BOX
 
 IOU = 0.5
-INCLUSIVE = 1.0  # pixels that the last row and column of a box add to its size
+INCLUSIVE = 1.0
+"""Pixels that the last row and column of a box add to its size."""
+
+MAX_WEIGHTS = 2_000_000
+"""Draws x detections at once; bounds memory to some 100 MB."""
+
+_EVERY_IMAGE = ""
 
 
 @dataclass(frozen=True)
 class RankedClass:
-    """Detections of one class by falling confidence, judged against the truth.
+    """Detections of one class by descending score.
 
     Attributes:
         image: (D,) rows of `Ranking.image_ids`.
-        hit: (D,) whether the detection is a true positive.
-        truths: (I,) boxes of the class in each image.
+        is_tp: (D,) whether the detection is a true positive.
+        n_gt: (I,) ground-truth boxes of the class in each image.
     """
 
     image: Ints
-    hit: np.ndarray
-    truths: Ints
+    is_tp: np.ndarray
+    n_gt: Ints
 
     def average_precision(self, weights: Floats | None = None) -> Floats:
-        """All-point average precision.
+        """Compute the all-point average precision.
 
         Args:
-            weights: (..., I) how often each image counts, such as the draws of a bootstrap; None = each once.
+            weights: (..., I) how often each image counts, such as the draws of a bootstrap; None = once.
 
         Returns:
-            (...) values in 0..1; NaN where no box of the class is drawn.
+            (...) in 0..1; NaN where no ground-truth box of the class is drawn.
         """
-        weights = np.ones(len(self.truths)) if weights is None else weights
-        counts = weights[..., self.image]
-        positives = weights @ self.truths
-        found = np.cumsum(counts * self.hit, axis=-1)
+        weights = np.ones(len(self.n_gt)) if weights is None else weights
+        counts = weights[..., self.image]  # (..., D)
+        positives = weights @ self.n_gt  # (...)
+        tp = np.cumsum(counts * self.is_tp, axis=-1)
         seen = np.cumsum(counts, axis=-1)
-        precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+        precision = np.divide(tp, seen, out=np.zeros_like(tp), where=seen > 0)
         envelope = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
-        area = (envelope * counts * self.hit).sum(axis=-1)
+        area = (envelope * counts * self.is_tp).sum(axis=-1)
         return np.divide(area, positives, out=np.full(np.shape(area), np.nan), where=positives > 0)
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Every class of the truth with its judged detections; `image_ids` is sorted."""
+    """Every class of the ground truth with its ranked detections; `image_ids` is sorted."""
 
     image_ids: list[str]
     classes: dict[str, RankedClass]
 
     def score(self, weights: Floats | None = None) -> Floats:
-        """Mean average precision over the classes that are drawn, (...) for weights of (..., I); there must be one."""
-        values = np.stack([ranked.average_precision(weights) for ranked in self.classes.values()])
+        """Compute the mean average precision (...) over the classes drawn with weights (..., I)."""
+        values = np.stack([ranked.average_precision(weights) for ranked in self.classes.values()])  # (C, ...)
         drawn = np.isfinite(values)
         return np.where(drawn, values, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)
 
 
 class Score(TypedDict):
-    """What `leaderboard_map` returns: the mean, and the average precision of each class of the truth."""
+    """The mean, and the average precision of each class of the ground truth."""
 
     score: float
     ap: dict[str, float]
 
 
-def leaderboard_map(truth: pd.DataFrame, predictions: pd.DataFrame) -> Score:
-    """Score predictions as the leaderboard does.
-
-    Args:
-        truth: columns image_id, label, xmin, ymin, xmax, ymax; images without objects have a NEG row.
-        predictions: the same columns and score. Images that the truth does not know are ignored.
-
-    Returns:
-        {"score": mean, "ap": {class: average precision}}; a class that is never predicted has 0.
-
-    Raises:
-        DataError: the truth is empty, or one of its images has no prediction.
-    """
-    ranking = rank(truth, predictions)
-    ap = {label: float(ranked.average_precision()) for label, ranked in ranking.classes.items()}
-    return {"score": float(np.mean(list(ap.values()))), "ap": ap}
-
-
 @dataclass(frozen=True)
 class GtMatches:
-    """The truth box that each of N detections looks at; found once, ranked for any confidences.
+    """The ground-truth box that each of N detections overlaps most, whatever the scores.
 
     Attributes:
         image_ids: sorted.
-        labels: classes of the truth, sorted.
-        truths: (classes, images) number of true boxes.
+        labels: classes of the ground truth, sorted.
+        n_gt: (classes, images) number of ground-truth boxes.
         image: (N,) row of image_ids, -1 = unknown.
         label: (N,) row of labels, -1 = unknown.
-        claimed: (N,) number of the truth box that it overlaps most (the first of equals), -1 = none by IOU or more.
+        best_gt: (N,) row of the ground-truth box with the highest IoU (the first of equals), -1 = none from IOU up.
     """
 
     image_ids: list[str]
     labels: list[str]
-    truths: Ints
+    n_gt: Ints
     image: Ints
     label: Ints
-    claimed: Ints
+    best_gt: Ints
 
     def rank(self, scores: Floats) -> Ranking:
-        """Judge the detections with these confidences (N,).
+        """Rank the detections by scores (N,), ties by image_id, then row.
 
-        Detections of a class go by falling confidence, ties by image_id, then row; one is false if the truth box
-        that it looks at is taken.
+        A detection is a false positive if its box is taken by one that ranks higher.
         """
         known = np.flatnonzero((self.image >= 0) & (self.label >= 0))
         order = known[np.lexsort((self.image[known], -scores[known]))]
-        hit = np.zeros(len(order), dtype=bool)
-        taken, first = np.unique(self.claimed[order], return_index=True)
-        hit[first[taken >= 0]] = True
+        is_tp = np.zeros(len(order), dtype=bool)
+        taken, first = np.unique(self.best_gt[order], return_index=True)
+        is_tp[first[taken >= 0]] = True
         image, label = self.image[order], self.label[order]
         classes = {
-            name: RankedClass(image[label == code], hit[label == code], self.truths[code])
+            name: RankedClass(image[label == code], is_tp[label == code], self.n_gt[code])
             for code, name in enumerate(self.labels)
         }
         return Ranking(self.image_ids, classes)
 
 
-def rank(truth: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
-    """Judge every detection once, so that the score can be had for any weighting of the images.
+def leaderboard_map(gt: pd.DataFrame, predictions: pd.DataFrame) -> Score:
+    """Score predictions as the leaderboard does.
+
+    Args:
+        gt: tables.BOXES, NEG's boxes included.
+        predictions: tables.DETECTIONS; rows of images that are not in `gt` do not count.
+
+    Returns:
+        A class without predictions has an average precision of 0.
 
     Raises:
-        DataError: the truth is empty, or one of its images has no prediction.
+        DataError: the ground truth is empty, or one of its images has no prediction.
     """
-    return match_ground_truth(truth, predictions).rank(predictions["score"].to_numpy(np.float64))
+    ranking = rank(gt, predictions)
+    ap = {label: float(ranked.average_precision()) for label, ranked in ranking.classes.items()}
+    return {"score": float(np.mean(list(ap.values()))), "ap": ap}
 
 
-def match_ground_truth(truth: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches:
-    """Find the truth box, of its class and image, that each detection looks at.
+def rank(gt: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
+    """Rank the detections; arguments and errors as in `leaderboard_map`."""
+    return match_ground_truth(gt, predictions).rank(predictions["score"].to_numpy(np.float64))
 
-    Raises:
-        DataError: the truth is empty, or one of its images has no prediction.
-    """
-    if truth.empty:
+
+def match_ground_truth(gt: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches:
+    """Find each detection's ground-truth box; arguments and errors as in `leaderboard_map`."""
+    if gt.empty:
         raise DataError("The truth has no rows, so there is nothing to score against.")
-    image_ids, truth_image, image = _common_codes(truth["image_id"], predictions["image_id"])
-    labels, truth_label, label = _common_codes(truth["label"], predictions["label"])
+    image_ids, gt_image, image = _common_codes(gt["image_id"], predictions["image_id"])
+    labels, gt_label, label = _common_codes(gt["label"], predictions["label"])
     missing = np.setdiff1d(np.arange(len(image_ids)), image)
     if len(missing):
         raise DataError(
@@ -157,36 +154,126 @@ def match_ground_truth(truth: pd.DataFrame, predictions: pd.DataFrame) -> GtMatc
             f"'{image_ids[missing[0]]}'; give every image at least one row."
         )
     known = np.flatnonzero((image >= 0) & (label >= 0))
-    claimed = np.full(len(predictions), -1)
-    claimed[known] = _claimed(
-        truth_image * len(labels) + truth_label,
-        truth[BOX].to_numpy(np.float64),
+    best_gt = np.full(len(predictions), -1)
+    best_gt[known] = _best_gt(
+        gt_image * len(labels) + gt_label,
+        gt[BOX].to_numpy(np.float64),
         image[known] * len(labels) + label[known],
         predictions[BOX].to_numpy(np.float64)[known],
     )
-    truths = np.zeros((len(labels), len(image_ids)), np.int64)
-    np.add.at(truths, (truth_label, truth_image), 1)
-    return GtMatches(image_ids, labels, truths, image, label, claimed)
+    n_gt = np.zeros((len(labels), len(image_ids)), np.int64)
+    np.add.at(n_gt, (gt_label, gt_image), 1)
+    return GtMatches(image_ids, labels, n_gt, image, label, best_gt)
 
 
-def _common_codes(truth: pd.Series, predicted: pd.Series) -> tuple[list[str], Ints, Ints]:
-    """The truth's values sorted, and both columns as indices into them (-1 = unknown to the truth)."""
-    names = sorted(truth.unique())
+def rank_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str | None) -> Ranking:
+    """Rank the detections of all images, those without any box included.
+
+    Args:
+        image_ids: every image that is scored.
+        gt: tables.BOXES.
+        predictions: tables.DETECTIONS.
+        negative: class of images without objects, if there is one.
+    """
+    if negative:
+        return match_images(image_ids, gt, predictions, negative).rank(predictions["score"].to_numpy(np.float64))
+    # The metric knows only images with rows in both tables; an extra class, left out of the mean, gives each one.
+    extra = _whole_image_rows(image_ids, _EVERY_IMAGE)
+    ranking = rank(pd.concat([gt, extra]), pd.concat([predictions, extra.assign(score=1.0)]))
+    del ranking.classes[_EVERY_IMAGE]
+    return ranking
+
+
+def match_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str) -> GtMatches:
+    """Find each detection's ground-truth box, for scores that are still to be chosen; see `rank_images`."""
+    with_boxes = set(gt["image_id"])
+    empty = [image_id for image_id in image_ids if image_id not in with_boxes]
+    return match_ground_truth(pd.concat([gt, _whole_image_rows(empty, negative)]), predictions)
+
+
+def leaderboard_intervals(
+    ranking: Ranking, groups: pd.Series, score_name: str, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Compute the mean and each class's average precision with 95 % intervals, resampled by group.
+
+    Args:
+        ranking: of all images.
+        groups: group of each image, indexed by image_id.
+        score_name: index of the mean.
+        draws: replicates.
+        seed: equal seeds pair draws.
+
+    Returns:
+        Index: score_name, ap/<class>; columns value, low, high (NaN = undefined) and draws.
+    """
+
+    def statistic(weights: Floats) -> dict[str, Floats]:
+        values = {f"ap/{name}": value for name, value in _average_precisions(ranking, weights).items()}
+        return {score_name: _mean(list(values.values()), len(weights)), **values}
+
+    return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws=draws, seed=seed)
+
+
+def score_gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000, seed: int = 0) -> dict[str, float]:
+    """Compute the paired difference of two rankings of the same images: value, low, high of a 95 % interval.
+
+    low and high are NaN with fewer than two groups.
+    """
+
+    def mean(ranking: Ranking, weights: Floats) -> Floats:
+        return _mean(list(_average_precisions(ranking, weights).values()), len(weights))
+
+    def statistic(weights: Floats) -> dict[str, Floats]:
+        return {"gain": mean(ours, weights) - mean(theirs, weights)}
+
+    table = with_intervals(statistic, groups.loc[ours.image_ids].to_numpy(), draws=draws, seed=seed)
+    return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
+
+
+def _common_codes(gt: pd.Series, predicted: pd.Series) -> tuple[list[str], Ints, Ints]:
+    """Return the ground truth's values sorted, and both columns as rows of them (-1 = unknown)."""
+    names = sorted(gt.unique())
     index = pd.Index(names, dtype=object)
-    first = index.get_indexer(truth.astype(object)).astype(np.int64)
-    return names, first, index.get_indexer(predicted.astype(object)).astype(np.int64)
+    codes = index.get_indexer(gt.astype(object)).astype(np.int64)
+    return names, codes, index.get_indexer(predicted.astype(object)).astype(np.int64)
 
 
-def _claimed(truth_key: Ints, truth_box: Floats, key: Ints, box: Floats) -> Ints:
-    """Number of the truth box that each detection overlaps most, the first of equals; -1 = none by IOU or more."""
-    claimed = np.full(len(key), -1)
-    for rows, columns in pairs_of_equal_key(key, truth_key):
+def _best_gt(gt_key: Ints, gt_boxes: Floats, key: Ints, boxes: Floats) -> Ints:
+    """Return the row of each detection's best ground-truth box of its key, -1 = none with IoU >= IOU."""
+    best_gt = np.full(len(key), -1)
+    for rows, gt_idx in pairs_of_equal_key(key, gt_key):
         if len(rows) == 0:
             continue
-        overlap = pair_iou(box[rows], truth_box[columns], INCLUSIVE)
+        overlap = pair_iou(boxes[rows], gt_boxes[gt_idx], INCLUSIVE)  # (P,)
         starts = np.flatnonzero(np.diff(rows, prepend=-1))
-        best = np.maximum.reduceat(overlap, starts)
+        best = np.maximum.reduceat(overlap, starts)  # one per detection
         is_best = overlap == np.repeat(best, np.diff(starts, append=len(rows)))
-        first_best = np.minimum.reduceat(np.where(is_best, columns, len(truth_key)), starts)
-        claimed[rows[starts]] = np.where(best >= IOU, first_best, -1)
-    return claimed
+        first_best = np.minimum.reduceat(np.where(is_best, gt_idx, len(gt_key)), starts)
+        best_gt[rows[starts]] = np.where(best >= IOU, first_best, -1)
+    return best_gt
+
+
+def _whole_image_rows(image_ids: list[str], label: str) -> pd.DataFrame:
+    """Make a row an image with the box 0, 0, 0, 0, as the metric wants for a label of the whole image."""
+    return pd.DataFrame({"image_id": pd.Series(image_ids, dtype="string"), "label": label, **dict.fromkeys(BOX, 0.0)})
+
+
+def _mean(values: list[Floats], draws: int) -> Floats:
+    """Return the mean (D,) of what is defined over the classes' values (D,), NaN where nothing is."""
+    total, count = np.zeros(draws), np.zeros(draws)
+    for value in values:
+        known = ~np.isnan(value)
+        total[known] += value[known]
+        count += known
+    return np.divide(total, count, out=np.full(draws, np.nan), where=count > 0)
+
+
+def _average_precisions(ranking: Ranking, weights: Floats) -> dict[str, Floats]:
+    """Return the average precision (D,) by class for weights (D, I), in blocks that bound memory."""
+    longest = max((len(ranked.image) for ranked in ranking.classes.values()), default=0)
+    step = max(1, MAX_WEIGHTS // max(longest, 1))
+    blocks = [weights[start : start + step] for start in range(0, len(weights), step)]
+    return {
+        name: np.concatenate([ranked.average_precision(block) for block in blocks])
+        for name, ranked in ranking.classes.items()
+    }

@@ -1,4 +1,4 @@
-"""Networks: the course's MLP and LeNet, a ResNet classifier, and detectors on a ResNet's feature pyramid."""
+"""Networks: MLP, LeNet and ResNet classifiers, and object detectors."""
 
 from torch import nn
 
@@ -9,31 +9,28 @@ from tropho.models.detector import Detector
 from tropho.models.mlp_lenet import MLP, LeNet
 
 
-def build_model(model: ModelConfig, kind: Kind, classes: int, size: int) -> nn.Module:
-    """A new network: fresh weights by torch's global seed, or published ones where `model.pretrained` says so.
-
-    To load a checkpoint, build with `model.model_copy(update={"pretrained": False})`: the same network, and
-    nothing is fetched.
+def build_model(model: ModelConfig, kind: Kind, num_classes: int, size: int) -> nn.Module:
+    """Build a network with random weights by torch's global seed, or with published ones if `pretrained`.
 
     Args:
-        model: the settings.
-        kind: classification -> logits (B, classes); detection -> see `Detector.forward` and `NegativeClassifier`.
-        classes: how many, at least 1.
-        size: pixels of an image's longer side; only networks with a fixed input need it.
+        model: with `pretrained: false`, the same network for a checkpoint's weights.
+        kind: classification: uint8 images (B, 3, H, W) -> logits (B, classes); detection: see `Detector.forward`.
+        num_classes: at least 1.
+        size: longer side of the images, pixels; only the MLP needs it.
 
     Raises:
-        ValueError: anchors are still to be fitted to boxes; see models.fitting.
-        UsageError: settings that no network answers to.
-        OutsideError: published weights that can't be had.
+        ValueError: levels or anchors are still to be fitted; see `anchors.fit_to_boxes`.
+        UsageError: the network needs a package that is not installed.
+        ExternalError: published weights can't be fetched, are damaged, or are another network's.
     """
     match kind, model.name:
         case "classification", "mlp":
-            return MLP(model, classes, size)
+            return MLP(model, num_classes, size)
         case "classification", "lenet":
-            return LeNet(model, classes)
+            return LeNet(model, num_classes)
         case "classification", _:
-            return ResNetClassifier(model, classes)
+            return ResNetClassifier(model, num_classes)
         case "detection", "negative_classifier":
             return NegativeClassifier(model)
         case _:
-            return Detector(model, classes)
+            return Detector(model, num_classes)

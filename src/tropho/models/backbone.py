@@ -1,4 +1,4 @@
-"""torchvision's ResNet family by name: any norm and activation, with or without shortcuts and ImageNet weights."""
+"""torchvision's ResNets as backbones, with any norm and activation, with or without shortcuts."""
 
 import re
 
@@ -9,30 +9,27 @@ from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.imagenet_weights import load_imagenet
-from tropho.models.layers import activation, initialise, norm2d
+from tropho.models.layers import activation, init_weights, norm2d
+from tropho.models.weights import load_weights
 
 
 def resnet(model: ModelConfig) -> ResNet:
-    """A ResNet whose `fc` is the identity: images (B, 3, H, W) -> pooled features (B, C5's channels).
-
-    Convolutions start by Kaiming's initialisation (fan out, ReLU) as torchvision's do, unless the settings name
-    another. `pretrained` loads torchvision's newest ImageNet weights.
+    """Build a ResNet whose `fc` is the identity: images (B, 3, H, W) -> pooled features (B, C5's channels).
 
     Raises:
-        OutsideError: the weights are neither in the cache nor can be fetched.
+        ExternalError: with `pretrained`, the ImageNet weights can't be fetched, are damaged or another network's.
     """
     body: ResNet = torchvision.models.get_model(model.backbone, weights=None, norm_layer=norm2d(model))
     if model.pretrained:
-        load_imagenet(body, model.backbone)
+        load_weights(body, model.backbone, "ImageNet")
     else:
-        _from_scratch(body, model)
+        _customise(body, model)
     body.fc = nn.Identity()
     return body
 
 
 def stages(body: ResNet) -> tuple[nn.Sequential, ...]:
-    """The four stages, whose outputs are C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
+    """Return the four stages, whose outputs are C2, C3, C4, C5 (strides 4, 8, 16, 32)."""
     return body.layer1, body.layer2, body.layer3, body.layer4
 
 
@@ -45,20 +42,20 @@ _STAGE = re.compile(
 
 
 def stage_of(parameter: str) -> int | None:
-    """The backbone's stage that a parameter's (or, with a point behind it, a module's) name is of.
+    """Return the backbone stage of a parameter's name (of a module's, with a point behind it).
 
-    0 is the stem, 4 the last stage; None is no part of a backbone, such as a head or a pyramid.
+    0 is the stem, 4 the last stage; None is outside a backbone, such as a head or a pyramid.
     """
-    found = _STAGE.search(parameter)
-    if not found:
+    match = _STAGE.search(parameter)
+    if not match:
         return None
-    if found["stage"]:
-        return int(found["stage"])
-    return int(found["index"]) + 1 if found["index"] else 0
+    if match["stage"]:
+        return int(match["stage"])
+    return int(match["index"]) + 1 if match["index"] else 0
 
 
 def feature_channels(body: ResNet) -> list[int]:
-    """Channels of C2, C3, C4 and C5."""
+    """Return the channels of C2, C3, C4 and C5."""
     return [_last_conv(stage[-1]).out_channels for stage in stages(body)]
 
 
@@ -74,32 +71,34 @@ class PlainBlock(nn.Sequential):
         super().__init__(*layers)
 
 
-def _from_scratch(body: ResNet, model: ModelConfig) -> None:
+def _customise(body: ResNet, model: ModelConfig) -> None:
+    """Apply the settings' initial weights, activation and shortcuts to an untrained network."""
+    # torchvision's own initialization is Kaiming's for ReLU (fan out).
     if model.init != "kaiming" or model.activation != "relu":
-        initialise(body, model)
+        init_weights(body, model)
     body.relu = activation(model)
     blocks = [block for stage in stages(body) for block in stage]
     for block in blocks:
         block.relu = activation(model)
         if model.residual:
-            _bound(block, len(blocks))
+            _scale_branch(block, len(blocks))
     if not model.residual:
         for stage in stages(body):
             for index, block in enumerate(stage):
                 stage[index] = PlainBlock(block)
 
 
-def _bound(block: nn.Module, blocks: int) -> None:
-    """Scale a block's branch by 1 / sqrt(blocks) where no statistics bound the sum of all branches."""
+def _scale_branch(block: nn.Module, n_blocks: int) -> None:
+    """Scale a block's branch by 1 / sqrt(n_blocks) where no norm statistics bound the sum of all branches."""
     parts = dict(block.named_children())
     norm = parts.get("bn3", parts["bn2"])
     with torch.no_grad():
         if isinstance(norm, FrozenBatchNorm2d):
-            norm.weight.fill_(blocks**-0.5)
+            norm.weight.fill_(n_blocks**-0.5)
         elif isinstance(norm, nn.Identity):
-            _last_conv(block).weight.mul_(blocks**-0.5)
+            _last_conv(block).weight.mul_(n_blocks**-0.5)
 
 
 def _last_conv(block: nn.Module) -> nn.Conv2d:
-    """The last convolution of a block's branch; a shortcut's is no direct child."""
+    """Return the last convolution of a block's branch; a shortcut's is no direct child."""
     return [layer for layer in block.children() if isinstance(layer, nn.Conv2d)][-1]

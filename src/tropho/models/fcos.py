@@ -1,92 +1,238 @@
 """FCOS (Tian et al., 2020): every position in the middle of a box predicts its class and its four sides."""
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.assign_points import assign_points, centerness
-from tropho.models.decode_detections import decode_detections
-from tropho.models.distributed import mean_over_processes
-from tropho.models.grid import MIDDLE, Grid
-from tropho.models.heads import HeadOutput, Targets, Tower, flatten_levels, output_conv, prior_bias
-from tropho.models.mask_ignored import ignored_classes, in_regions, mask_ignored
+from tropho.models.heads import (
+    Detections,
+    Losses,
+    Targets,
+    Tower,
+    decode_detections,
+    flatten_levels,
+    output_conv,
+    prior_bias,
+)
+from tropho.models.losses import ignored_classes, in_regions, mask_ignored, mean_over_processes
+
+MIDDLE, CORNER = 0.5, 0.0
+"""Offset of a position in its cell, in strides: Tropho's, and torchvision's."""
+
+RADIUS = 1.5
+"""Strides around a box's centre within which positions are positive (centre sampling)."""
+
+RANGE = 4.0
+"""Without ranges, a level of stride s takes boxes whose farthest side is 4 s to 8 s away, as in the paper."""
+
+MIN_ASSIGNED_SIDE = 1.25
+"""Strides. A thinner box is assigned as if it were this wide, or it might miss every position."""
+
+MIN_CENTERNESS_SIDE = 2.0
+"""Strides. Thinner boxes hold one or two positions, whose centre-ness should not depend on the grid's phase."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The N positions of all levels, level by level, row by row.
+
+    Attributes:
+        strides: pixels, one a level.
+        shapes: height and width of each level's feature map.
+        device: of the tensors.
+        offset: MIDDLE or CORNER.
+    """
+
+    strides: tuple[int, ...]
+    shapes: tuple[tuple[int, int], ...]
+    device: torch.device
+    offset: float = MIDDLE
+
+    @classmethod
+    def of(cls, features: list[Tensor], levels: list[int], offset: float = MIDDLE) -> "Grid":
+        """Build the grid of feature maps (B, C, h, w), one for each level number."""
+        shapes = tuple((level.shape[2], level.shape[3]) for level in features)
+        return cls(tuple(2**level for level in levels), shapes, features[0].device, offset)
+
+    @property
+    def counts(self) -> list[int]:
+        """Positions of each level."""
+        return [height * width for height, width in self.shapes]
+
+    @cached_property
+    def points(self) -> Tensor:
+        """(N, 2) float32 x and y in pixels."""
+        levels = []
+        for stride, (height, width) in zip(self.strides, self.shapes, strict=True):
+            y = (torch.arange(height, device=self.device, dtype=torch.float32) + self.offset) * stride
+            x = (torch.arange(width, device=self.device, dtype=torch.float32) + self.offset) * stride
+            levels.append(torch.cartesian_prod(y, x).flip(1).reshape(-1, 2))  # (h * w, 2)
+        return torch.cat(levels)
+
+    @cached_property
+    def stride_of(self) -> Tensor:
+        """(N,) float32 stride of each position's level, pixels."""
+        strides = torch.tensor(self.strides, device=self.device, dtype=torch.float32)
+        return strides.repeat_interleave(torch.tensor(self.counts, device=self.device))
 
 
 class FCOS(nn.Module):
-    """Matching, loss and decoding of FCOS, whatever layers make its outputs."""
+    """Target assignment, loss and decoding of FCOS; a subclass gives the layers."""
 
-    def __init__(self, model: ModelConfig, classes: int, offset: float = MIDDLE) -> None:
+    def __init__(self, model: ModelConfig, num_classes: int, offset: float = MIDDLE) -> None:
         super().__init__()
         self.model = model
-        self.classes = classes
+        self.num_classes = num_classes
         self.offset = offset
 
     def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of all levels -> logits (B, N, classes), sides (B, N, 4) in strides, centre-ness (B, N) logits."""
+        """Return logits (B, N, classes), sides (B, N, 4) in strides and centre-ness logits (B, N) of all levels."""
         raise NotImplementedError
 
-    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
-        """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
+    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
+        """Return the losses if there are targets, else the detections, clipped to `sizes` (B, 2) height and width."""
         grid = Grid.of(features, self.model.levels, self.offset)
-        logits, sides, centre = self.outputs(features)
+        logits, sides, centerness_logits = self.outputs(features)
         if targets is not None:
-            return HeadOutput(self._losses(grid, logits, sides, centre, targets), [])
-        scores = (logits.sigmoid() * centre.sigmoid()[..., None]).sqrt()
+            return self._losses(grid, logits, sides, centerness_logits, targets)
+        scores = (logits.sigmoid() * centerness_logits.sigmoid()[..., None]).sqrt()
         boxes = decode_sides(sides, grid.points, grid.stride_of)
-        return HeadOutput({}, decode_detections(scores, boxes, sizes, self.model))
+        return decode_detections(scores, boxes, sizes, self.model)
 
-    def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centre: Tensor, targets: Targets) -> dict[str, Tensor]:
-        row, chosen = assign_points(grid, [each["boxes"] for each in targets], self.model.regression_ranges)
-        unknown = in_regions(grid.points, targets)
-        unknown.view(-1)[row] = False
-        logits = mask_ignored(logits, ignored_classes(targets, self.classes)[:, None] | unknown[..., None])
-        boxes = torch.cat([each["boxes"] for each in targets])[chosen]
-        labels = torch.cat([each["labels"] for each in targets])[chosen]
-        position = row % len(grid.points)
+    def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centerness_logits: Tensor, targets: Targets) -> Losses:
+        point_idx, gt_idx = assign_points(grid, [target["boxes"] for target in targets], self.model.regression_ranges)
+        unknown = in_regions(grid.points, targets)  # (B, N)
+        unknown.view(-1)[point_idx] = False
+        logits = mask_ignored(logits, ignored_classes(targets, self.num_classes)[:, None] | unknown[..., None])
+        boxes = torch.cat([target["boxes"] for target in targets])[gt_idx]  # (M, 4)
+        labels = torch.cat([target["labels"] for target in targets])[gt_idx]  # (M,)
+        position = point_idx % len(grid.points)
         points, strides = grid.points[position], grid.stride_of[position]
-        positives = mean_over_processes(torch.tensor(len(row), device=row.device), least=1)
+        n_pos = mean_over_processes(torch.tensor(len(point_idx), device=point_idx.device), min_total=1)
 
-        wanted = torch.zeros_like(logits).flatten(0, 1)
-        wanted[row, labels] = 1.0
-        predicted = decode_sides(sides.flatten(0, 1)[row], points, strides)
-        centred = functional.binary_cross_entropy_with_logits(
-            centre.flatten()[row], centerness(points, boxes, strides), reduction="sum"
+        gt_classes = torch.zeros_like(logits).flatten(0, 1)  # (B * N, classes)
+        gt_classes[point_idx, labels] = 1.0
+        pred_boxes = decode_sides(sides.flatten(0, 1)[point_idx], points, strides)  # (M, 4)
+        loss_centerness = functional.binary_cross_entropy_with_logits(
+            centerness_logits.flatten()[point_idx], centerness(points, boxes, strides), reduction="sum"
         )
         return {
-            "classification": sigmoid_focal_loss(logits.flatten(0, 1), wanted, reduction="sum") / positives,
-            "box": generalized_box_iou_loss(predicted, boxes, reduction="sum") / positives,
-            "centerness": centred / positives,
+            "loss_cls": sigmoid_focal_loss(logits.flatten(0, 1), gt_classes, reduction="sum") / n_pos,
+            "loss_box": generalized_box_iou_loss(pred_boxes, boxes, reduction="sum") / n_pos,
+            "loss_centerness": loss_centerness / n_pos,
         }
 
 
 class FCOSHead(FCOS):
     """Two towers over all levels: class logits from one, sides and centre-ness from the other."""
 
-    def __init__(self, model: ModelConfig, classes: int) -> None:
-        super().__init__(model, classes)
-        width = model.fpn_channels
-        self.class_tower = Tower(width, model.num_head_convs)
-        self.box_tower = Tower(width, model.num_head_convs)
-        self.class_logits = output_conv(width, classes, prior_bias())
+    def __init__(self, model: ModelConfig, num_classes: int) -> None:
+        super().__init__(model, num_classes)
+        channels = model.fpn_channels
+        self.class_tower = Tower(channels, model.num_head_convs)
+        self.box_tower = Tower(channels, model.num_head_convs)
+        self.class_logits = output_conv(channels, num_classes, prior_bias())
         # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
-        self.sides = output_conv(width, 4, bias=1.0)
-        self.centerness = output_conv(width, 1)
+        self.sides = output_conv(channels, 4, bias=1.0)
+        self.centerness = output_conv(channels, 1)
 
     def outputs(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """See FCOS."""
-        boxed = [self.box_tower(level) for level in features]
-        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.classes)
-        sides = functional.softplus(flatten_levels([self.sides(level) for level in boxed], 4))
-        centre = flatten_levels([self.centerness(level) for level in boxed], 1).squeeze(2)
-        return logits, sides, centre
+        box_features = [self.box_tower(level) for level in features]
+        logits = flatten_levels([self.class_logits(self.class_tower(level)) for level in features], self.num_classes)
+        sides = functional.softplus(flatten_levels([self.sides(level) for level in box_features], 4))
+        centerness_logits = flatten_levels([self.centerness(level) for level in box_features], 1).squeeze(2)  # (B, N)
+        return logits, sides, centerness_logits
 
 
 def decode_sides(sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Distances (..., N, 4) to the left, top, right and bottom side in strides -> xyxy boxes in pixels.
+    """Decode distances (..., N, 4) left, top, right, bottom in strides to boxes (..., N, 4) xyxy in pixels.
 
-    `points` (N, 2) and `strides` (N,) are in pixels.
+    Args:
+        sides: (..., N, 4).
+        points: (N, 2) x and y in pixels.
+        strides: (N,) pixels.
     """
     distance = sides * strides[:, None]
     return torch.cat([points - distance[..., :2], points + distance[..., 2:]], dim=-1)
+
+
+def centerness(points: Tensor, boxes: Tensor, strides: Tensor) -> Tensor:
+    """Return (M,) 1 at a box's centre, falling to 0 at its sides; points (M, 2), boxes (M, 4), strides (M,)."""
+    low, high = _grow(boxes, MIN_CENTERNESS_SIDE * strides[:, None])
+    before, after = (points - low).clamp(min=0), (high - points).clamp(min=0)
+    ratio = torch.minimum(before, after) / torch.maximum(before, after)  # (M, 2)
+    return ratio.prod(dim=1).sqrt()
+
+
+def assign_points(grid: Grid, boxes: list[Tensor], ranges: list[float] | None = None) -> tuple[Tensor, Tensor]:
+    """Assign positions to boxes; of several boxes a position gets the smallest, of equals the first.
+
+    Only the 3 x 3 positions around each centre are tested on a level: memory grows with boxes, not boxes x N.
+
+    Args:
+        grid: the pyramid's N positions.
+        boxes: per image (n, 4) xyxy pixels.
+        ranges: longest side in pixels up to which each level but the last takes a box; None = by RANGE.
+
+    Returns:
+        point_idx: (M,) int64 ascending, image * N + position.
+        gt_idx: (M,) int64, row of torch.cat(boxes).
+    """
+    gt = torch.cat(boxes)  # (G, 4)
+    counts = torch.tensor([len(image_boxes) for image_boxes in boxes], device=grid.device)
+    image = torch.arange(len(boxes), device=grid.device).repeat_interleave(counts)  # (G,)
+    position, valid = _candidates(grid, gt, ranges)
+    gt_idx = torch.arange(len(gt), device=grid.device)[:, None, None, None].expand_as(valid)[valid]
+    point_idx = (image[:, None, None, None] * len(grid.points) + position)[valid]
+    area = (gt[:, 2] - gt[:, 0]) * (gt[:, 3] - gt[:, 1])
+    by_area = area[gt_idx].argsort(stable=True)
+    point_idx, by_point = point_idx[by_area].sort(stable=True)
+    gt_idx = gt_idx[by_area][by_point]
+    is_first = torch.ones_like(point_idx, dtype=torch.bool)
+    is_first[1:] = point_idx[1:] != point_idx[:-1]
+    return point_idx[is_first], gt_idx[is_first]
+
+
+def _candidates(grid: Grid, boxes: Tensor, ranges: list[float] | None) -> tuple[Tensor, Tensor]:
+    """Return positions around the centres of boxes (G, 4), (G, levels, 3, 3), and which are valid, bool alike."""
+    n_levels = len(grid.strides)
+    stride = torch.tensor(grid.strides, device=grid.device, dtype=boxes.dtype)[:, None]
+    shape = torch.tensor(grid.shapes, device=grid.device)  # (levels, 2) height, width
+    counts = shape.prod(dim=1)
+    first_of_level = counts.cumsum(0) - counts
+
+    centre = ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None]  # (G, 1, 2)
+    first = torch.floor(centre / stride - grid.offset - RADIUS).long() + 1  # (G, levels, 2)
+    window = torch.arange(3, device=grid.device)
+    column = (first[..., 0, None] + window)[:, :, None, :].expand(-1, -1, 3, -1)  # (G, levels, 3, 3)
+    row = (first[..., 1, None] + window)[:, :, :, None].expand(-1, -1, -1, 3)
+    point = (torch.stack([column, row], dim=-1) + grid.offset) * stride[:, None, None]  # (G, levels, 3, 3, 2) x, y
+
+    low, high = _grow(boxes[:, None], MIN_ASSIGNED_SIDE * stride)  # (G, levels, 2)
+    inside = ((point > low[:, :, None, None]) & (point < high[:, :, None, None])).all(dim=-1)
+    central = ((point - centre[:, :, None, None]).abs() < RADIUS * stride[:, None, None]).all(dim=-1)
+    on_map = (row >= 0) & (row < shape[:, 0, None, None]) & (column >= 0) & (column < shape[:, 1, None, None])
+    level = torch.arange(n_levels, device=grid.device)[:, None, None]
+    if ranges is None:
+        sides = torch.maximum(point - boxes[:, None, None, None, :2], boxes[:, None, None, None, 2:] - point)
+        lower, upper = RANGE * stride[:, :, None], 2 * RANGE * stride[:, :, None]
+        farthest = sides.amax(dim=-1)
+        in_range = ((farthest > lower) | (level == 0)) & ((farthest <= upper) | (level == n_levels - 1))
+    else:
+        longest = (boxes[:, 2:] - boxes[:, :2]).amax(dim=1)
+        in_range = torch.bucketize(longest, torch.tensor(ranges).to(boxes))[:, None, None, None] == level
+
+    position = first_of_level[:, None, None] + row * shape[:, 1, None, None] + column
+    return position, inside & central & on_map & in_range
+
+
+def _grow(boxes: Tensor, min_side: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the corners (..., 2), (..., 2) of boxes (..., 4) widened to at least `min_side` on both axes."""
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    half = torch.maximum(boxes[..., 2:] - boxes[..., :2], min_side) / 2
+    return centre - half, centre + half

@@ -1,4 +1,4 @@
-"""A feature pyramid on a ResNet (Lin et al., 2017), any consecutive levels of P2 to P7."""
+"""A feature pyramid network (Lin et al., 2017) on a ResNet, any consecutive levels of P2 to P7."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,26 +11,27 @@ TOP = 5
 
 
 class FeaturePyramid(nn.Module):
-    """Normalised images (B, 3, H, W) -> (B, width, H / 2^n, W / 2^n) for each level n, finest first.
+    """Normalised images (B, 3, H, W) -> maps (B, channels, H / 2^n, W / 2^n) of each level n, finest first.
 
-    Context always flows down from C5, also where the levels asked for are finer; only those get an output
-    convolution.
+    The top-down path starts at C5 whatever the levels; only these have an output convolution.
     """
 
     def __init__(self, model: ModelConfig) -> None:
         super().__init__()
         self.levels = model.levels
-        width = model.fpn_channels
+        channels = model.fpn_channels
         self.body = resnet(model)
-        channels = dict(zip(range(2, TOP + 1), feature_channels(self.body), strict=True))
+        in_channels = dict(zip(range(2, TOP + 1), feature_channels(self.body), strict=True))
         self.finest = min(self.levels[0], TOP)
         # Keys are level numbers.
-        self.laterals = nn.ModuleDict({str(n): nn.Conv2d(channels[n], width, 1) for n in range(self.finest, TOP + 1)})
+        self.laterals = nn.ModuleDict(
+            {str(n): nn.Conv2d(in_channels[n], channels, 1) for n in range(self.finest, TOP + 1)}
+        )
         self.outputs = nn.ModuleDict(
-            {str(n): nn.Conv2d(width, width, 3, padding=1) for n in self.levels if n <= TOP},
+            {str(n): nn.Conv2d(channels, channels, 3, padding=1) for n in self.levels if n <= TOP},
         )
         self.extra = nn.ModuleDict(
-            {str(n): nn.Conv2d(width, width, 3, stride=2, padding=1) for n in range(TOP + 1, self.levels[-1] + 1)}
+            {str(n): nn.Conv2d(channels, channels, 3, stride=2, padding=1) for n in range(TOP + 1, self.levels[-1] + 1)}
         )
         for module in (*self.laterals.values(), *self.outputs.values(), *self.extra.values()):
             assert isinstance(module, nn.Conv2d)
@@ -39,7 +40,6 @@ class FeaturePyramid(nn.Module):
             nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images to the levels' maps."""
         merged = self._top_down(self._bottom_up(images))
         pyramid = {n: self.outputs[str(n)](merged[n]) for n in self.levels if n <= TOP}
         coarse = pyramid.get(TOP, merged[TOP])

@@ -1,48 +1,48 @@
-"""What the heads of the detectors share."""
+"""Types and layers that the detectors' heads share, and the step from dense scores to detections."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import batched_nms
 
+from tropho.config.model_config import ModelConfig
 from tropho.models.layers import group_norm
 
 Targets = list[dict[str, Tensor]]
-"""One an image: "boxes" (n, 4) float32 xyxy pixels, "labels" (n,) int64 from 0; where classes are not labelled
-"ignore" (classes,) bool, too; where there are ignored regions "regions" (m, 4), too."""
+"""Per image "boxes" (n, 4) float32 xyxy pixels and "labels" (n,) int64 from 0.
+
+Optional: "ignore" (classes,) bool, classes that are not labelled; "regions" (m, 4) xyxy, ignored regions."""
 
 Detections = list[dict[str, Tensor]]
-"""One an image: "boxes" (n, 4) xyxy pixels, "scores" (n,) falling, "labels" (n,) int64 from 0."""
+"""Per image "boxes" (n, 4) xyxy pixels, "scores" (n,) descending, "labels" (n,) int64 from 0."""
+
+Losses = dict[str, Tensor]
+"""Scalars by name: loss_cls, loss_box, ...; their sum is minimised."""
 
 PRIOR = 0.01
-"""Confidence of an untrained detector (focal loss, Lin et al., 2017)."""
+"""Score of an untrained detector (focal loss, Lin et al., 2017)."""
 
-
-@dataclass(frozen=True)
-class HeadOutput:
-    """`losses` in training, else empty; `detections` in evaluation, else empty."""
-
-    losses: dict[str, Tensor]
-    detections: Detections
+CANDIDATES = 2000
+"""Boxes per image that enter non-maximum suppression."""
 
 
 class Tower(nn.Sequential):
     """`depth` times 3x3 convolution, group norm, ReLU; shared by all levels, hence no batch norm."""
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, channels: int, depth: int) -> None:
         layers: list[nn.Module] = []
         for _ in range(depth):
-            conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
+            conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
-            layers += [conv, group_norm(width), nn.ReLU(inplace=True)]
+            layers += [conv, group_norm(channels), nn.ReLU(inplace=True)]
         super().__init__(*layers)
 
 
-def output_conv(width: int, channels: int, bias: float = 0.0) -> nn.Conv2d:
-    """A 3x3 convolution that starts near the constant `bias`."""
-    conv = nn.Conv2d(width, channels, 3, padding=1)
+def output_conv(in_channels: int, out_channels: int, bias: float = 0.0) -> nn.Conv2d:
+    """Build a 3x3 convolution whose outputs start near the constant `bias`."""
+    conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
     nn.init.normal_(conv.weight, std=0.01)
     assert conv.bias is not None
     nn.init.constant_(conv.bias, bias)
@@ -50,11 +50,48 @@ def output_conv(width: int, channels: int, bias: float = 0.0) -> nn.Conv2d:
 
 
 def prior_bias() -> float:
-    """The bias by which a sigmoid starts at PRIOR."""
+    """Return the bias by which a sigmoid starts at PRIOR."""
     return -math.log((1 - PRIOR) / PRIOR)
 
 
 def flatten_levels(maps: Sequence[Tensor], values: int) -> Tensor:
-    """Maps (B, A * values, h, w) of all levels -> float32 (B, N * A, values), in the grid's order."""
-    rows = [each.permute(0, 2, 3, 1).reshape(each.shape[0], -1, values) for each in maps]
+    """Flatten maps (B, A * values, h, w) of all levels to float32 (B, N * A, values), in the grid's order."""
+    rows = [level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, values) for level in maps]  # (B, h * w * A, values)
     return torch.cat(rows, dim=1).float()
+
+
+def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
+    """Clip boxes (n, 4) xyxy to an image's (2,) height and width."""
+    limit = size.flip(0).repeat(2).to(boxes)
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def has_area(boxes: Tensor) -> Tensor:
+    """Tell which boxes (n, 4) are wider and higher than a hundredth of a pixel, (n,) bool."""
+    return (boxes[:, 2:] - boxes[:, :2] > 0.01).all(dim=1)
+
+
+def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: ModelConfig) -> Detections:
+    """Select each image's detections by score threshold, clipping, class-wise NMS and top k.
+
+    Args:
+        scores: (B, N, classes) in 0..1.
+        boxes: (B, N, 4) xyxy pixels, shared by the classes.
+        sizes: (B, 2) height and width that boxes are clipped to.
+        model: gives score_threshold, nms_iou_threshold and max_detections.
+    """
+    return [_decode_image(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
+
+
+def _decode_image(scores: Tensor, boxes: Tensor, size: Tensor, model: ModelConfig) -> dict[str, Tensor]:
+    num_classes = scores.shape[1]
+    flat = scores.flatten()  # (N * classes,)
+    idx = torch.where(flat >= model.score_threshold)[0]
+    best, order = flat[idx].topk(min(CANDIDATES, len(idx)))
+    idx = idx[order]
+    labels = idx % num_classes
+    boxes = clip_boxes(boxes[idx // num_classes], size)
+    keep = has_area(boxes)
+    boxes, best, labels = boxes[keep], best[keep], labels[keep]
+    keep = batched_nms(boxes, best, labels, model.nms_iou_threshold)[: model.max_detections]
+    return {"boxes": boxes[keep], "scores": best[keep], "labels": labels[keep]}

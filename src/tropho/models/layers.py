@@ -1,9 +1,10 @@
-"""Activations, norm layers and initial weights by their settings."""
+"""Input normalization, activations, norm layers and initial weights by their settings."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from tropho.config.model_config import ModelConfig
@@ -12,12 +13,35 @@ GROUPS = 32
 """Groups of a group norm (Wu and He, 2018)."""
 
 NAIVE_STD = 0.01
+"""Of the initial weights with init: naive."""
+
 NEGATIVE_SLOPE = 0.01
-"""Of leaky_relu, below zero."""
+"""Of leaky_relu."""
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet's channels, in 0..1."""
+
+
+class Normalize(nn.Module):
+    """uint8 RGB images (B, 3, H, W) -> float32 (image / 255 - mean) / std, in the same memory format."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> None:
+        super().__init__()
+        means, stds = (torch.tensor(values).view(1, 3, 1, 1) for values in (mean, std))
+        # Constants are not learned, so they stay out of the state dict.
+        self.register_buffer("scale", 1 / (255 * stds), persistent=False)
+        self.register_buffer("shift", -means / stds, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.to(self.scale.dtype, copy=True).mul_(self.scale).add_(self.shift)
 
 
 def activation(model: ModelConfig) -> nn.Module:
-    """A new activation layer."""
+    """Build an activation layer."""
     match model.activation:
         case "sigmoid":
             return nn.Sigmoid()
@@ -32,16 +56,16 @@ def activation(model: ModelConfig) -> nn.Module:
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """A group norm with 32 groups, or as many as divide `channels` and have two each.
+    """Build a group norm of 32 groups, or of as many as divide `channels` into two or more channels each.
 
-    A group of one channel would have a single value to normalise where the map is 1 x 1.
+    On a 1 x 1 map, a group of one channel would normalise a single value.
     """
     groups = math.gcd(GROUPS, channels)
     return nn.GroupNorm(groups // 2 if 1 < groups == channels else groups, channels)
 
 
 def norm2d(model: ModelConfig) -> Callable[[int], nn.Module]:
-    """What makes the norm layer of maps (B, channels, H, W) from the number of channels."""
+    """Return a function from the number of channels to the norm layer of maps (B, channels, H, W)."""
     match model.norm:
         case "batch":
             return nn.BatchNorm2d
@@ -56,7 +80,7 @@ def norm2d(model: ModelConfig) -> Callable[[int], nn.Module]:
 
 
 def norm1d(model: ModelConfig) -> Callable[[int], nn.Module]:
-    """What makes the norm layer of vectors (B, features) from their number; batch, layer or none."""
+    """Return a function from the number of features to the norm layer of vectors (B, features)."""
     match model.norm:
         case "batch":
             return nn.BatchNorm1d
@@ -67,12 +91,11 @@ def norm1d(model: ModelConfig) -> Callable[[int], nn.Module]:
     raise ValueError(f"norm '{model.norm}' is for maps")
 
 
-def initialise(network: nn.Module, model: ModelConfig) -> None:
-    """Draw the weights of linear and convolution layers anew; biases become zero.
+def init_weights(network: nn.Module, model: ModelConfig) -> None:
+    """Draw initial weights of linear and convolution layers; biases become zero.
 
-    kaiming: normal with deviation gain / sqrt(fan in), the gain by the activation (He et al., 2015). xavier: uniform
-    with gain and both fans (Glorot and Bengio, 2010). naive: normal with one deviation for all layers, by which
-    signals die out or explode with depth.
+    kaiming: normal, std gain / sqrt(fan in), gain by the activation (He et al., 2015). xavier: uniform by both fans
+    (Glorot and Bengio, 2010). naive: normal, NAIVE_STD in every layer.
     """
     gain = _gain(model)
     for layer in network.modules():

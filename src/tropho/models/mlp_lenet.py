@@ -1,19 +1,18 @@
-"""The small networks that a course starts with."""
+"""A multi-layer perceptron and LeNet-5."""
 
 from torch import Tensor, nn
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.layers import activation, initialise, norm1d, norm2d
-from tropho.models.normalize import Normalize
+from tropho.models.layers import Normalize, activation, init_weights, norm1d, norm2d
 
 
 class MLP(nn.Module):
-    """A multi-layer perceptron: uint8 images (B, 3, size, size) -> logits (B, classes).
+    """A multi-layer perceptron: uint8 images (B, 3, size, size) -> logits (B, num_classes).
 
     Each hidden layer is linear, norm, activation, dropout; without any it is logistic regression.
     """
 
-    def __init__(self, model: ModelConfig, classes: int, size: int) -> None:
+    def __init__(self, model: ModelConfig, num_classes: int, size: int) -> None:
         super().__init__()
         self.normalize = Normalize()
         layers: list[nn.Module] = [nn.Flatten()]
@@ -22,23 +21,22 @@ class MLP(nn.Module):
             layers += [nn.Linear(features, units), norm1d(model)(units), activation(model)]
             layers.append(nn.Dropout(model.dropout))
             features = units
-        self.layers = nn.Sequential(*layers, nn.Linear(features, classes))
-        initialise(self, model)
+        self.layers = nn.Sequential(*layers, nn.Linear(features, num_classes))
+        init_weights(self, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images to logits."""
         logits: Tensor = self.layers(self.normalize(images))
         return logits
 
 
 class LeNet(nn.Module):
-    """LeNet-5 (LeCun et al., 1998) for colour images of any size: uint8 (B, 3, H, W) -> logits (B, classes).
+    """LeNet-5 (LeCun et al., 1998) for colour images of any size: uint8 (B, 3, H, W) -> logits (B, num_classes).
 
-    As published but for the input channels, the activation and norm that the settings name, and an average pool to
-    5 x 5 before the dense layers (on 28 x 28 pixels it changes nothing).
+    As published but for three input channels and the settings' activation and norm. An average pool to 5 x 5 before the
+    dense layers has no effect on 28 x 28 pixels.
     """
 
-    def __init__(self, model: ModelConfig, classes: int) -> None:
+    def __init__(self, model: ModelConfig, num_classes: int) -> None:
         super().__init__()
         self.normalize = Normalize()
         self.features = nn.Sequential(
@@ -59,11 +57,10 @@ class LeNet(nn.Module):
             nn.Linear(120, 84),
             activation(model),
             nn.Dropout(model.dropout),
-            nn.Linear(84, classes),
+            nn.Linear(84, num_classes),
         )
-        initialise(self, model)
+        init_weights(self, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images to logits."""
         logits: Tensor = self.dense(self.features(self.normalize(images)))
         return logits

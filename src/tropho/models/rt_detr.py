@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.decode_detections import decode_detections
-from tropho.models.heads import HeadOutput, Targets
-from tropho.models.mask_ignored import ignored_classes, mask_ignored
+from tropho.models.heads import Detections, Losses, Targets, decode_detections
+from tropho.models.losses import ignored_classes, mask_ignored
 from tropho.models.rt_detr_weights import rt_detr_network
 
 QUERIES = 300
@@ -26,9 +25,8 @@ class RTDetrPyramid(nn.Module):
         self.encoder = network.encoder
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Images to the levels' maps."""
         maps = self.body(images, torch.ones_like(images[:, 0]))
-        projected = [project(each) for project, (each, _) in zip(self.projections, maps, strict=True)]
+        projected = [project(level) for project, (level, _) in zip(self.projections, maps, strict=True)]
         return list(self.encoder(projected).last_hidden_state)
 
 
@@ -44,32 +42,32 @@ class RTDetrHead(nn.Module):
         self.model = model
         self.classes = classes
         self.network = network
-        for each in network.model.decoder_input_proj:
-            each.register_forward_hook(_to_float32)
+        for layer in network.model.decoder_input_proj:
+            layer.register_forward_hook(_to_float32)
 
-    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> HeadOutput:
+    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
         """Features of all levels, (B, 2) sizes to clip to, and targets when training."""
         from transformers.modeling_outputs import BaseModelOutput
 
         stride = 2 ** self.model.levels[0]
         height, width = (side * stride for side in features[0].shape[2:])
         extent = torch.tensor([width, height, width, height], dtype=torch.float32, device=features[0].device)
-        labels = None if targets is None else [_as_labels(each, extent) for each in targets]
-        self.network.config.num_queries = min(QUERIES, sum(each.shape[2] * each.shape[3] for each in features))
+        labels = None if targets is None else [_as_labels(target, extent) for target in targets]
+        self.network.config.num_queries = min(QUERIES, sum(level.shape[2] * level.shape[3] for level in features))
         encoded = BaseModelOutput(last_hidden_state=features)
-        found = self.network.model(None, inputs_embeds=features[0], encoder_outputs=encoded, labels=labels)
-        noised = found.denoising_meta_values["dn_num_split"][0] if found.denoising_meta_values else 0
-        logits = found.intermediate_logits[:, -1, noised:].float()
+        out = self.network.model(None, inputs_embeds=features[0], encoder_outputs=encoded, labels=labels)
+        noised = out.denoising_meta_values["dn_num_split"][0] if out.denoising_meta_values else 0
+        logits = out.intermediate_logits[:, -1, noised:].float()
         if targets is not None:
-            return HeadOutput(self._losses(found, labels, targets), [])
-        boxes = box_convert(found.intermediate_reference_points[:, -1].float(), "cxcywh", "xyxy") * extent
-        return HeadOutput({}, decode_detections(logits.sigmoid(), boxes, sizes, self.model))
+            return self._losses(out, labels, targets)
+        boxes = box_convert(out.intermediate_reference_points[:, -1].float(), "cxcywh", "xyxy") * extent
+        return decode_detections(logits.sigmoid(), boxes, sizes, self.model)
 
-    def _losses(self, found: Any, labels: list[dict[str, Tensor]] | None, targets: Targets) -> dict[str, Tensor]:
+    def _losses(self, out: Any, labels: list[dict[str, Tensor]] | None, targets: Targets) -> dict[str, Tensor]:
         """The weighted losses of every layer, added up by kind."""
         ignored = ignored_classes(targets, self.classes)[:, None]
-        logits = mask_ignored(found.intermediate_logits.float(), ignored[:, None])
-        boxes = found.intermediate_reference_points.float()
+        logits = mask_ignored(out.intermediate_logits.float(), ignored[:, None])
+        boxes = out.intermediate_reference_points.float()
         _, parts, _ = self.network.loss_function(
             logits[:, -1],
             labels,
@@ -78,21 +76,21 @@ class RTDetrHead(nn.Module):
             self.network.config,
             logits,
             boxes,
-            enc_topk_logits=mask_ignored(found.enc_topk_logits.float(), ignored),
-            enc_topk_bboxes=found.enc_topk_bboxes.float(),
-            denoising_meta_values=found.denoising_meta_values,
+            enc_topk_logits=mask_ignored(out.enc_topk_logits.float(), ignored),
+            enc_topk_bboxes=out.enc_topk_bboxes.float(),
+            denoising_meta_values=out.denoising_meta_values,
         )
         # A batch without boxes has nothing to denoise; every weight must have a gradient on several devices.
         nothing = self.network.model.denoising_class_embed.weight.sum() * 0.0
-        classification = sum((value for name, value in parts.items() if "vfl" in name), nothing)
-        return {"classification": classification, "box": sum(v for name, v in parts.items() if "vfl" not in name)}
+        loss_cls = sum((value for name, value in parts.items() if "vfl" in name), nothing)
+        return {"loss_cls": loss_cls, "loss_box": sum(v for name, v in parts.items() if "vfl" not in name)}
 
 
 def rt_detr_parts(model: ModelConfig, classes: int) -> tuple[nn.Module, nn.Module]:
     """Build the pyramid and the head of RT-DETR.
 
     Raises:
-        UsageError, OutsideError: see rt_detr_network.
+        UsageError, ExternalError: see rt_detr_network.
     """
     network = rt_detr_network(model, classes)
     pyramid = RTDetrPyramid(network.model)

@@ -71,10 +71,10 @@ def _config(model: ModelConfig, classes: int) -> "RTDetrConfig":
 def _load_coco(config: "RTDetrConfig", repository: str) -> "RTDetrForObjectDetection":
     from transformers import RTDetrForObjectDetection
 
-    network, told = RTDetrForObjectDetection.from_pretrained(
+    network, info = RTDetrForObjectDetection.from_pretrained(
         _fetch(repository), config=config, ignore_mismatched_sizes=True, output_loading_info=True, dtype=torch.float32
     )
-    foreign = {*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"])}
+    foreign = {*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}
     if any(not any(layer in key for layer in OF_CLASSES) for key in foreign):
         raise ExternalError(f"The weights of {repository} are not those of its network; set model.pretrained to false.")
     return network

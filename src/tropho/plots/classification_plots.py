@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from tropho.images.decode import ImageReader
 from tropho.metrics.calibration import calibration_error, reliability_bins
-from tropho.metrics.curves import classification_curves, shown_classes
-from tropho.metrics.threshold_sweep import ThresholdSweep, ratio
+from tropho.metrics.confusion import ratio
+from tropho.metrics.curves import ThresholdSweep, classification_curves, shown_classes
 from tropho.plots import galleries, panels, style
 
 BINS = 10
@@ -97,7 +97,7 @@ def roc(curves: Curves) -> Figure:
     for index, (name, points) in enumerate(curves.items()):
         area = float(points.roc_auc())
         text = f"{style.plain(name)}: {'undefined' if np.isnan(area) else f'AUC {area:.3f}'}"
-        fpr, tpr = np.insert(points.fall_out, 0, 0.0), np.insert(points.recall, 0, 0.0)
+        fpr, tpr = np.insert(points.fpr, 0, 0.0), np.insert(points.recall, 0, 0.0)
         axes.plot(fpr, tpr, style.line_of(index), color=style.colour_of(index), linewidth=2, label=text)
     style.legend(axes, outside=True)
     return figure

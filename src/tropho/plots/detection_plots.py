@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from tropho.images.decode import ImageReader
-from tropho.metrics.curves import detection_curves, shown_classes
+from tropho.metrics.confusion import ratio
+from tropho.metrics.curves import ThresholdSweep, detection_curves, shown_classes
 from tropho.metrics.leaderboard_map import rank
 from tropho.metrics.matching import Matches, match
-from tropho.metrics.threshold_sweep import ThresholdSweep, ratio
 from tropho.plots import galleries, panels, style
 from tropho.tables import BOX
 
@@ -103,9 +103,9 @@ def leaderboard_curves(
         if ranked is None:
             lines[name] = np.empty(0), np.empty(0), float("nan")
             continue
-        tp = np.cumsum(ranked.hit)
+        tp = np.cumsum(ranked.is_tp)
         precision = tp / np.arange(1, len(tp) + 1)
-        lines[name] = tp / ranked.truths.sum(), precision, float(ranked.average_precision())
+        lines[name] = tp / ranked.n_gt.sum(), precision, float(ranked.average_precision())
     return panels.precision_recall(lines)
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from tropho.boxes.box_ops import Floats
 from tropho.images import draw
-from tropho.metrics.threshold_sweep import Floats
 from tropho.plots.galleries import class_caption, evenly_spaced
 
 TILE = 150  # pixels wide, one picture

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tropho.metrics.threshold_sweep import ThresholdSweep
+from tropho.metrics.curves import ThresholdSweep
 from tropho.plots import style
 
 

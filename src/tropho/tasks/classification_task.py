@@ -16,7 +16,7 @@ from tropho.images.augment.policies import build_policy
 from tropho.images.cache import ImageCache
 from tropho.metrics.calibration import with_temperature
 from tropho.models import build_model
-from tropho.models.distributed import mean_over_processes
+from tropho.models.losses import mean_over_processes
 from tropho.tasks.base import Batch
 from tropho.tasks.classification_dataset import ClassificationDataset, Sample
 

@@ -14,11 +14,10 @@ from tropho.config.model_config import STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
-from tropho.metrics.ignored_regions import drop_ignored
-from tropho.metrics.leaderboard_bootstrap import rank_images
-from tropho.metrics.leaderboard_map import Ranking, Score
+from tropho.metrics.leaderboard_map import Ranking, Score, rank_images
+from tropho.metrics.matching import drop_ignored
 from tropho.models import build_model
-from tropho.models.fit_levels import fit_to_boxes
+from tropho.models.anchors import fit_to_boxes
 from tropho.tables import join_names
 from tropho.tasks.base import Batch
 from tropho.tasks.detection_dataset import DetectionDataset, Sample, cached_box_sizes, pad_batch

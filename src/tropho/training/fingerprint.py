@@ -23,7 +23,6 @@ NOT_HASHED = (
     "metrics/classification_metrics.py",
     "metrics/coco_map.py",
     "metrics/curves.py",
-    "metrics/thresholds.py",
 )
 """Modules of those packages that change no weight."""
 HASHED_FILES = (

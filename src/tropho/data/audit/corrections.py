@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.iou_pairs import pair_iou
+from tropho.boxes.box_ops import pair_iou
 from tropho.data.audit.check_boxes import corners_text, within
 from tropho.data.audit.duplicate_boxes import merged_in_place
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, nearest, table_of

@@ -1,1 +1,1 @@
-"""What may happen to a training image, one idea a file, each with its strength in params.yaml (section augment)."""
+"""Augmentation of training images: crops, mosaic, copy-paste, zoom and the named policies."""

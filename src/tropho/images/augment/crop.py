@@ -1,63 +1,95 @@
-"""Windows on a scene: cut out with the boxes that stay visible, laid around objects or away from them."""
+"""The field of view of an image, crops around or away from its objects, and zoom."""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from tropho.images.annotated import REGION, AnnotatedImage
-from tropho.images.augment.field_of_view import field_of_view
 from tropho.images.augment.policies import MIN_VISIBILITY
 
-TRIES = 10
-"""Windows that are looked at for one without objects."""
+MAX_TRIES = 10
+"""Crops that are drawn to find one without objects."""
+
+CELLS = 64
+"""Of a field's map along the longer side; the field is round and large, so a coarse map is enough."""
+
+DARK = 0.25
+"""Of the bright parts' light; darker ground is outside the field, unless it is small, as a nucleus is."""
 
 
-def cut(scene: AnnotatedImage, left: int, top: int, width: int, height: int) -> AnnotatedImage:
-    """The part of a scene in a window that lies inside it.
+@dataclass(frozen=True)
+class Field:
+    """A coarse map of an image: `inside` (rows, columns) bool, a cell of `step` x `step` pixels each."""
 
-    Boxes are cut at the window's edges; those of which less than MIN_VISIBILITY of the area is left go. Of an
-    ignored region every part stays.
+    inside: np.ndarray
+    step: int
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a point (2,) x, y in the field, pixels, uniformly."""
+        row, column = divmod(int(rng.choice(np.flatnonzero(self.inside))), self.inside.shape[1])
+        return (np.array([column, row]) + rng.random(2)) * self.step
+
+    def middles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the middles of the cells, pixels: x (columns,) and y (rows,)."""
+        rows, columns = self.inside.shape
+        return (np.arange(columns) + 0.5) * self.step, (np.arange(rows) + 0.5) * self.step
+
+
+def field_of_view(image: np.ndarray) -> Field:
+    """Find where (h, w, 3) uint8 shows the slide and not the dark around an eyepiece's field."""
+    step = max(1, max(image.shape[:2]) // CELLS)
+    light = image[step // 2 :: step, step // 2 :: step].max(axis=2)  # (rows, columns), one pixel a cell
+    bright = (light > DARK * np.percentile(light, 90)).astype(np.uint8)
+    closed = cv2.morphologyEx(bright, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(bool)
+    return Field(closed if closed.any() else np.ones_like(closed), step)
+
+
+def crop(scene: AnnotatedImage, left: int, top: int, width: int, height: int) -> AnnotatedImage:
+    """Crop a window of pixels; boxes are clipped.
+
+    Objects of which less than MIN_VISIBILITY of the area is left are dropped; of a region every part stays.
     """
     image = scene.image[top : top + height, left : left + width]
     moved = scene.boxes - np.array([left, top, left, top], np.float32)
-    inside = np.clip(moved, 0, np.array([width, height, width, height], np.float32))
-    least = np.where(scene.labels == REGION, 0.0, MIN_VISIBILITY) * _areas(moved)
-    kept = _areas(inside) >= np.maximum(least, np.finfo(np.float32).tiny)
-    return AnnotatedImage(image, inside[kept], scene.labels[kept])
+    clipped = np.clip(moved, 0, np.array([width, height, width, height], np.float32))
+    min_area = np.where(scene.labels == REGION, 0.0, MIN_VISIBILITY) * _areas(moved)
+    keep = _areas(clipped) >= np.maximum(min_area, np.finfo(np.float32).tiny)
+    return AnnotatedImage(image, clipped[keep], scene.labels[keep])
 
 
 def choose_window(
-    scene: AnnotatedImage, width: int, height: int, around: float, rng: np.random.Generator
+    scene: AnnotatedImage, width: int, height: int, object_prob: float, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Lay a window on a scene; sides longer than the scene's are shortened to them.
+    """Draw a window; sides longer than the image's are shortened to them.
 
     Args:
-        scene: with its boxes.
+        scene: the image with its boxes.
         width: pixels.
         height: pixels.
-        around: probability of a window around one of the objects, every object as likely, which lies anywhere
-            in it and whole if it fits. Other windows lie anywhere in the field of view, away from objects
-            where TRIES draws find such a place, else where they show the fewest.
-        rng: decides.
+        object_prob: probability of a window around a random object, whole if it fits. Other windows lie in the field
+            of view, without objects if MAX_TRIES draws find one, else with the fewest.
+        rng: random generator.
 
     Returns:
         left, top, width, height.
     """
-    whole = np.array(scene.size)
-    sides = np.minimum([width, height], whole)
-    room = whole - sides
+    size = np.array(scene.size)
+    sides = np.minimum([width, height], size)
+    room = size - sides
     if not room.any():
         corner = room
-    elif len(objects := scene.boxes[scene.labels != REGION]) and rng.random() < around:
+    elif len(objects := scene.boxes[scene.labels != REGION]) and rng.random() < object_prob:
         box = objects[rng.integers(len(objects))]
         ends = np.sort([box[2:] - sides, box[:2]], axis=0)  # the object is whole between these corners
         corner = np.clip(rng.uniform(*ends).round().astype(int), 0, room)
     else:
-        corner = _away(scene, sides, room, rng)
+        corner = _away_from_objects(scene, sides, room, rng)
     return int(corner[0]), int(corner[1]), int(sides[0]), int(sides[1])
 
 
-def zoomed(scene: AnnotatedImage, factor: float) -> AnnotatedImage:
-    """A scene at `factor` times its size, sides rounded to whole pixels."""
+def zoom(scene: AnnotatedImage, factor: float) -> AnnotatedImage:
+    """Resize an image and its boxes by a factor, sides rounded to whole pixels."""
     width, height = scene.size
     new = max(1, round(width * factor)), max(1, round(height * factor))
     if new == (width, height):
@@ -67,12 +99,14 @@ def zoomed(scene: AnnotatedImage, factor: float) -> AnnotatedImage:
     return AnnotatedImage(image, scene.boxes * scale, scene.labels)
 
 
-def _away(scene: AnnotatedImage, sides: np.ndarray, room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The corner (2,) of the window with the fewest objects' middles of those tried."""
+def _away_from_objects(
+    scene: AnnotatedImage, sides: np.ndarray, room: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the corner (2,) of the window with the fewest objects' middles of those tried."""
     field = field_of_view(scene.image)
     middles = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2
     best, fewest = np.zeros(2, int), np.inf
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         corner = np.clip(np.round(field.draw(rng) - sides / 2).astype(int), 0, room)
         count = ((middles >= corner) & (middles < corner + sides)).all(axis=1).sum()
         if count < fewest:

@@ -1,7 +1,4 @@
-"""Named augmentation policies: what may happen to a training image without changing what is true of it.
-
-Albumentations does the work and is known to this module alone, so that it can be replaced.
-"""
+"""Named augmentation policies; the only module that imports albumentations."""
 
 import os
 import random
@@ -13,14 +10,11 @@ from tropho.errors import UsageError
 from tropho.images.annotated import REGION
 
 MIN_VISIBILITY = 0.3
-"""A box keeps its object while at least this share of its area stays in the image; below, the box goes."""
+"""Share of a box's area below which the box is dropped."""
 
 
 class Policy:
-    """Augments an image and its boxes; equal seeds give equal results.
-
-    One instance is reseeded at every call, so threads need one each. Pickles by its name and settings.
-    """
+    """Augments an image and its boxes by a seed; not for several threads at once. Pickles by name and settings."""
 
     def __init__(self, name: str, size: int, boxed: bool, steps: list[Any]) -> None:
         self.name, self.size, self.boxed = name, size, boxed
@@ -34,65 +28,62 @@ class Policy:
 
         Args:
             image: (h, w, 3) uint8, no side longer than `size`; not changed.
-            boxes: (n, 4) float32 xyxy in pixels of the image; n may be 0. Boxes are clipped to the image.
+            boxes: (n, 4) float32 xyxy pixels; clipped to the image.
             labels: (n,) int64; REGION for an ignored region, of which every part stays.
             seed: 32 bits.
 
         Returns:
-            A new contiguous image (h, w, 3), or (size, size, 3) for a policy without boxes; the boxes still
-            visible, (m, 4) float32, each of positive area and inside the image; their labels, (m,).
+            A new contiguous image (h, w, 3), or (size, size, 3) without `boxed`; the boxes still visible, (m, 4)
+            float32, with an area, inside the image; their labels (m,).
         """
         index = np.arange(len(boxes))
         result = image
         if self._compose is not None:
-            # The row number travels as a fifth column, so that labels need no encoding to follow their boxes.
+            # The row number is a fifth column, by which labels follow their boxes.
             rows = np.column_stack([boxes.reshape(-1, 4), index]).astype(np.float64)
             regions = labels == REGION
             result, moved = _run(self._compose, image, rows[~regions], seed)
             if regions.any():
-                # The library filters all boxes by one visibility: the same draw again, for regions alone.
+                # albumentations has one visibility for all boxes: the same draw again for regions.
                 moved = np.concatenate([moved, _run(self._compose_regions, image, rows[regions], seed)[1]])
             boxes, index = moved[:, :4], moved[:, 4].astype(np.int64)
         if not self.boxed:
             result, boxes = letterbox(result, boxes, self.size)
         boxes = _inside(boxes.astype(np.float32).reshape(-1, 4), result)
-        kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         result = np.ascontiguousarray(result)
         if np.may_share_memory(result, image):
             result = result.copy()
-        return result, boxes[kept], labels[index[kept]]
+        return result, boxes[keep], labels[index[keep]]
 
     def __reduce__(self) -> tuple[Any, tuple[str, int, bool]]:
         return build_policy, (self.name, self.size, self.boxed)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of its steps and their parameters, as JSON can hold them."""
+        """Return all steps and their parameters, for JSON."""
         steps = None if self._compose is None else self._compose.to_dict()
         return {"name": self.name, "size": self.size, "boxed": self.boxed, "albumentations": steps}
 
 
 def build_policy(name: str, size: int, boxed: bool) -> Policy:
-    """A policy by its name in params.yaml.
+    """Build a policy by its name.
 
     Args:
-        name: "none"; "light" (mirror, brightness); "microscopy" (flips, half turns, stain, light, focus;
-            nothing that changes aspect or scale, which tell cells apart); "radiology" (mirror, small turns,
-            shifts and zooms, brightness and contrast; grey stays grey).
-        size: longer side of the packed images, pixels.
-        boxed: True for detection: images keep their shape. False for classification: after all else the
-            image is centred on a black square of `size`.
+        name: "none", "light", "microscopy" (keeps aspect and scale) or "radiology" (keeps grey).
+        size: longer side of the cached images, pixels.
+        boxed: True for detection; False for classification, where the image is centred on a black square of `size`.
 
     Raises:
         UsageError: there is no policy of that name.
     """
-    steps = {"none": _none, "light": _light, "microscopy": _microscopy, "radiology": _radiology}
+    steps = {"none": list, "light": _light, "microscopy": _microscopy, "radiology": _radiology}
     if name not in steps:
         raise UsageError(f"There is no augmentation policy '{name}'; choose one of {', '.join(steps)}.")
     return Policy(name, size, boxed, steps[name]())
 
 
 def letterbox(image: np.ndarray, boxes: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre an image (h, w, 3) on a black square of `size` pixels; boxes (n, 4) xyxy move along."""
+    """Centre an image (h, w, 3) on a black square of `size` pixels, with its boxes (n, 4) xyxy."""
     height, width = image.shape[:2]
     if max(height, width) > size:
         raise ValueError(f"image {width}x{height} is larger than the square of {size} pixels")
@@ -100,10 +91,6 @@ def letterbox(image: np.ndarray, boxes: np.ndarray, size: int) -> tuple[np.ndarr
     square = np.zeros((size, size, 3), image.dtype)
     square[top : top + height, left : left + width] = image
     return square, boxes + np.array([left, top, left, top], boxes.dtype)
-
-
-def _none() -> list[Any]:
-    return []
 
 
 def _light() -> list[Any]:
@@ -148,12 +135,11 @@ def _radiology() -> list[Any]:
 
 
 def _run(compose: Any, image: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The image, and those rows (n, 5) that are left: a box and a number each."""
-    # One stream for all steps: Compose.set_random_seed would give each step the same one, so that "mirror" and
-    # "turn over" with equal odds would always happen together.
+    """Return the image, and the rows (n, 5) that are left: a box and a number each."""
+    # One stream for all steps: with Compose.set_random_seed, steps of equal odds would always happen together.
     compose.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 - nothing secret
-    done = compose(image=image, bboxes=rows)
-    return done["image"], np.asarray(done["bboxes"], np.float64).reshape(-1, 5) if len(done["bboxes"]) else rows[:0]
+    out = compose(image=image, bboxes=rows)
+    return out["image"], np.asarray(out["bboxes"], np.float64).reshape(-1, 5) if len(out["bboxes"]) else rows[:0]
 
 
 def _compose(steps: list[Any], min_visibility: float) -> Any:
@@ -169,7 +155,7 @@ def _compose(steps: list[Any], min_visibility: float) -> Any:
 
 
 def _albumentations() -> Any:
-    """The library, without its question to the network whether a newer one exists."""
+    """Import albumentations without its check for a newer version."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     import albumentations
 
