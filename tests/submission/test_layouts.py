@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.data.formats.image_sizes import read_sizes
+from tropho.data.formats.labels import read_sizes
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of, rows_like, rows_of
 from tropho.submission.sample_file import read_sample

@@ -264,7 +264,7 @@ def test_a_class_in_a_column_that_is_not_recognised_is_not_lost(project, raw):
 @pytest.mark.fault("a table with a repeated column", "refuses it and names both places")
 def test_repeated_headings_are_refused_with_their_positions(project, raw):
     save(raw / "labels.csv", "image,class,x1,y1,x2,y2,class", [["a.png", "WBC", 1, 2, 3, 4, "x"]])
-    assert "'class' twice (columns 2 and 7)" in audit(project, raw, code=1)
+    assert "columns 2 and 7 are both called 'class'" in audit(project, raw, code=1)
     save(raw / "labels.csv", "image,class,x1,x-1,y1,x2,y2", [["a.png", "WBC", 1, 2, 3, 4, 5]])
     assert "'x1' and 'x-1' could both be xmin" in audit(project, raw, code=1)
 

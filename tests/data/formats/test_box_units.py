@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tropho.data.formats.box_units import find_list_form, find_sized_form, find_unit, fitting, to_corners
+from tropho.data.formats.box_units import find_list_form, find_sized_form, find_unit, fit_fraction, to_corners
 from tropho.errors import DataError
 
 SHARE, PIXEL, WHOLE = [0.1, 0.2, 0.5, 1.0], [1, 2, 30, 40], [0, 0, 1, 1]
@@ -56,13 +56,13 @@ def test_corners_by_hand(form, corners):
     ],
 )
 def test_a_box_may_reach_over_its_image_by_rounding(box, unit, fits):
-    assert fitting(np.array([box], float), "corners", np.array([[100.0, 50.0]]), unit) == fits
+    assert fit_fraction(np.array([box], float), "corners", np.array([[100.0, 50.0]]), unit) == fits
 
 
 def test_the_share_of_boxes_that_fit():
     boxes = np.array([[0, 0, 10, 10], [0, 0, 200, 10], [5, 5, 5, 9], [0, 0, 1, 1]], float)
-    assert fitting(boxes, "corners", np.full((4, 2), 100.0), "pixels") == 0.5
-    assert fitting(boxes, "corners", np.full((4, 2), np.inf), "pixels") == 0.75
+    assert fit_fraction(boxes, "corners", np.full((4, 2), 100.0), "pixels") == 0.5
+    assert fit_fraction(boxes, "corners", np.full((4, 2), np.inf), "pixels") == 0.75
 
 
 CORNERS = [60.0, 60, 90, 90]  # no corner and size: that would end at 150

@@ -3,8 +3,7 @@
 import pytest
 
 from tropho.data.formats.image_files import ImageFiles, Match, NamedFiles, same_path
-from tropho.data.formats.name_search import MANY, climb, fold, is_absolute, parts_of, resolved
-from tropho.data.formats.subset_folders import subset_of_path
+from tropho.data.formats.name_search import MANY, climb, fold, is_absolute, parts_of, resolved, subset_of_path
 
 
 @pytest.mark.parametrize(

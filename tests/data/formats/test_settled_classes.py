@@ -3,14 +3,13 @@
 import pandas as pd
 import pytest
 
-from tropho.data.formats.class_map import apply_class_map
+from tropho.data.formats.class_map import apply_class_map, drop_repeated_boxes
 from tropho.data.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     IssueLog,
     Labels,
     files_below,
-    in_several_files,
     named_files,
     nearest,
     table_of,
@@ -177,7 +176,7 @@ def repeated(*files: str | None, xmin: tuple = (1, 1, 1)) -> tuple[pd.DataFrame,
         for file, low in zip(files, xmin, strict=False)
     ]
     log = IssueLog()
-    return in_several_files(table_of(rows, LABELLED_BOXES), log), log.rows
+    return drop_repeated_boxes(table_of(rows, LABELLED_BOXES), log), log.rows
 
 
 def test_a_box_that_several_files_hold_counts_once():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tropho.data.formats import readers
-from tropho.data.formats.voc_xml import read_annotation
+from tropho.data.formats.voc import read_annotation
 from tropho.errors import DataError
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"

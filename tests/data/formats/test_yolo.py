@@ -7,8 +7,8 @@ from PIL import Image
 
 from tropho.data.formats import readers
 from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.yolo import match_label_files
 from tropho.data.formats.yolo_config import YoloConfig, find_entry, is_image_list, read_config
-from tropho.data.formats.yolo_files import LabelFiles
 from tropho.errors import DataError, UsageError
 
 ROW = "1 0.3 0.5 0.4 0.5\n"
@@ -320,10 +320,10 @@ def test_a_list_names_an_image_in_its_first_line(tmp_path, text, is_list):
 )
 def test_the_label_file_of_each_image(images, texts, of, kinds):
     log = IssueLog()
-    files = LabelFiles(dict.fromkeys(images, "train"), set(texts), log)
+    files, disputed = match_label_files(dict.fromkeys(images, "train"), set(texts), log)
     issues = [each["kind"] for each in log.rows]
-    assert files.of == of
+    assert files == of
     assert [each for each in issues if each != "no_image_file" or "labels/a.txt" not in texts] == [
         each for each in kinds if each != "no_image_file" or "labels/a.txt" not in texts
     ]
-    assert files.disputed == (set(images) if "ambiguous_name" in kinds else set())
+    assert disputed == (set(images) if "ambiguous_name" in kinds else set())
