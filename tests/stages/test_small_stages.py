@@ -14,9 +14,8 @@ from tropho.errors import DataError, ExternalError, UsageError
 from tropho.evaluation import register_ensemble
 from tropho.files import sha256_of, write_json
 from tropho.paths import Paths
-from tropho.submission.box_frame import to_stored_frame
+from tropho.submission.layout import audited_labels, to_stored_frame
 from tropho.submission.submission_log import LEDGER, append, record
-from tropho.submission.target import audited_labels
 from tropho.tables import BOX, IMAGES, conform
 
 

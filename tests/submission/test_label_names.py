@@ -5,7 +5,8 @@ import pytest
 
 from tropho.submission.box_layouts import string_groups, string_size
 from tropho.submission.label_names import LabelNames
-from tropho.submission.layout_types import are_probabilities, are_whole, number, written_labels
+from tropho.submission.layout_types import are_probabilities, are_whole, written_labels
+from tropho.tables import parse_number
 
 
 @pytest.mark.parametrize(
@@ -62,16 +63,18 @@ def test_labels_in_the_files_that_became_one_class_name_none():
     names = LabelNames(["x", "y"], {"a": "x", "b": "x", "c": "y", "d": None})
     assert names.match(["a", "c", "d"]) == {"c": "y"}
     assert [names.original(each) for each in ("x", "y", "z")] == ["x", "c", "z"]
-    assert names.namer(["c"])("y") == "c"
-    assert LabelNames(["cat", "dog"]).namer(["CAT", "dog"])("cat") == "CAT"
+    assert names.writer(["c"])("y") == "c"
+    assert LabelNames(["cat", "dog"]).writer(["CAT", "dog"])("cat") == "CAT"
 
 
 def test_labels_as_they_are_written_and_what_is_listed():
     names = LabelNames(["cat", "dog"])
     assert written_labels(["cat", "cow"], names, "it") == (
-        {"cat": "cat", "dog": "dog"}, [("sample_class", "it holds 'cow', which is no class (cat, dog).")]
+        {"cat": "cat", "dog": "dog"}, [("sample_class", "column 'it' holds 'cow', which is no class (cat, dog).")]
     )  # fmt: skip
-    assert written_labels(["?"], names, "it")[1] == [("sample_class", "it holds '?', which is no class (cat, dog).")]
+    assert written_labels(["?"], names, "it")[1] == [
+        ("sample_class", "column 'it' holds '?', which is no class (cat, dog).")
+    ]
     told = written_labels([*"vwxyz", "cat"], names, "it")[1][0][1]
     assert "'z', which" in told
     assert "'y', ..., which" in written_labels([*"uvwxyz", "cat"], names, "it")[1][0][1]
@@ -95,8 +98,8 @@ def test_cells_that_are_whole_numbers_or_probabilities(cells, whole, probable):
 
 
 def test_a_cell_that_is_no_number_is_none():
-    assert np.isnan([number("1_000"), number("x"), number("")]).all()
-    assert number("-1e3") == -1000
+    assert np.isnan([parse_number("1_000"), parse_number("x"), parse_number("")]).all()
+    assert parse_number("-1e3") == -1000
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from tropho.data.formats.labels import read_sizes
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of, rows_like, rows_of
 from tropho.submission.sample_file import read_sample
-from tropho.submission.sample_ids import match_ids, with_matches, without_ending
+from tropho.submission.sample_ids import match_ids, match_sample, without_ending
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_ids_and_the_image_that_each_means_best(ids, images, matched):
 )
 def test_another_column_counts_if_half_of_its_ids_fit(sample, text, column):
     images = pd.DataFrame({"image_id": ["a.png", "b.png"], "path": ["a.png", None]})
-    assert with_matches(sample(text), images)[0].columns.image == column
+    assert match_sample(sample(text), images)[0].columns.image == column
 
 
 @pytest.mark.parametrize(("cell", "words"), [("x", "row 3: width 'x'"), ("12,5", "no table"), ("", None)])

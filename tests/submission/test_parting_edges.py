@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.submission.cv_gap import ENOUGH, cv_gap_warnings, kendall_tau, recorded
+from tropho.submission.cv_gap import MIN_FOR_ORDER, cv_gap_warnings, kendall_tau, recorded
 from tropho.submission.submission_log import LEDGER, append, read_ledger, record
 from tropho.tracking.run_ids import RunIds
 
@@ -64,7 +64,7 @@ def test_the_newest_gap_is_measured_against_the_median_of_the_earlier_ones():
 
 
 def test_orders_that_neither_agree_nor_part_are_no_warning():
-    rows = [(0.5, 0.5, 0, 1)] * ENOUGH
+    rows = [(0.5, 0.5, 0, 1)] * MIN_FOR_ORDER
     assert cv_gap_warnings(ledger_of(*rows)) == []
     assert kendall_tau(np.array([1.0, 2.0]), np.array([1.0, 1.0])) == 0
     assert kendall_tau(np.array([1.0, 2.0, 2.0]), np.array([3.0, 1.0, 2.0])) == pytest.approx(-2 / 3)

@@ -12,7 +12,7 @@ from tropho.submission.label_names import LabelNames
 from tropho.submission.layout import layout_of, rows_of, write_submission
 from tropho.submission.layout_types import Row
 from tropho.submission.sample_file import find_sample, is_sample, read_sample
-from tropho.submission.sample_ids import match_ids, with_matches
+from tropho.submission.sample_ids import match_ids, match_sample
 from tropho.tables import DETECTIONS
 
 
@@ -200,7 +200,7 @@ def test_numbers_count_only_where_the_text_fits_nothing():
 )
 def test_a_column_that_fits_the_images_counts_where_that_of_ids_fits_none(written, text, column, matched):
     images = pd.DataFrame({"image_id": ["a.png", "b.png", "7.png"], "path": ["a.png", "b.png", "7.png"]})
-    sample, found = with_matches(written(text), images)
+    sample, found = match_sample(written(text), images)
     assert sample.columns.image == column
     assert list(found.images) == matched
 
@@ -248,7 +248,7 @@ def test_words_mean_classes(classes, originals, numbered, word, name):
     ],
 )
 def test_classes_are_written_as_the_sample_writes_those_it_shows(classes, originals, numbered, shown, expected):
-    namer = LabelNames(classes, originals, numbered).namer(shown)
+    namer = LabelNames(classes, originals, numbered).writer(shown)
     assert [namer(name) for name in classes] == expected
 
 

@@ -9,7 +9,7 @@ import pytest
 from tropho.data.formats.labels import read_sizes
 from tropho.errors import DataError
 from tropho.submission.competition_csv import write_competition_csv
-from tropho.submission.format_check import Fault, check_submission
+from tropho.submission.format_check import FormatError, check_submission
 from tropho.tables import BOX, DETECTIONS
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax"
@@ -30,7 +30,7 @@ def sample(tmp_path: Path) -> Path:
     return path
 
 
-def faults_of(tmp_path: Path, sample: Path, rows: list[str], header: str = HEADER, sizes=SIZES) -> list[Fault]:
+def faults_of(tmp_path: Path, sample: Path, rows: list[str], header: str = HEADER, sizes=SIZES) -> list[FormatError]:
     path = tmp_path / "submission.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
     return check_submission(path, sample, sizes)
