@@ -137,7 +137,7 @@ class _Reader(LabelCollector):
             columns |= {self.tables[index].name: self.tables[index].facts(unit, form) for index in indices}
         self._refuse_unusable_table()
         self._add_rows()
-        subsets = {item.subset for item in (*self.tables, *self.rows)}
+        subsets = {table.subset for table in self.tables} | {row.subset for row in self.rows}
         if not self.test_is_named and "test" not in subsets:
             self.add_unnamed_tests()
         self._add_notes(columns)
@@ -190,8 +190,8 @@ class _Reader(LabelCollector):
                 kind = "ambiguous_name" if row.match.ambiguous else "bad_row"
                 self.log.add(kind, "quarantined", f"{row.fault}.", **place)
                 continue
-            entry = {"image_id": place["image_id"], "path": path, "subset": row.subset}
-            entry = self.images.setdefault(path, entry)
+            new = {"image_id": place["image_id"], "path": path, "subset": row.subset}
+            entry = self.images.setdefault(path, new)
             if row.fault:
                 self.log.add("bad_row", "quarantined", f"{row.fault}.", **place)
             elif entry["subset"] != row.subset:

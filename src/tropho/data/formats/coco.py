@@ -147,9 +147,9 @@ def _drop_far_images(sources: list[_LabelFile]) -> None:
             nearest[path] = min(distance, nearest.get(path, distance))
     for source, folder, by_path in zip(sources, folders, distances, strict=True):
         least = min(by_path.values(), default=0)
-        for number, path in source.paths.items():
-            if path and by_path[path] > max(least, nearest[path]):
-                source.paths[number] = str(folder / PurePosixPath(path).name)
+        for number, image in source.paths.items():
+            if image and by_path[image] > max(least, nearest[image]):
+                source.paths[number] = str(folder / PurePosixPath(image).name)
 
 
 def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]:

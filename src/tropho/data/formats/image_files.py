@@ -85,9 +85,9 @@ class NamedFiles:
             best = search.best(parts, self._by_name.get(fold(parts[-1]), []))
             if best:
                 return Match(best[0] if len(best) == 1 else "", tuple(best))
-        parts = [part for part in parts_of(name) if part != ".."] or [name]
-        relative = len(parts) > 1 and not is_absolute(name)
-        return Match("/".join(parts if relative else [*search.home, parts[-1]]), ())
+        absent = [part for part in parts_of(name) if part != ".."] or [name]
+        relative = len(absent) > 1 and not is_absolute(name)
+        return Match("/".join(absent if relative else [*search.home, absent[-1]]), ())
 
 
 class ImageFiles(NamedFiles):

@@ -125,9 +125,9 @@ class _Reader(LabelCollector):
             return
         subsets = {path: subset_of_path(path) for path in self.on_disk.paths}
         default = "" if "train" in subsets.values() else "train"
-        for path, subset in subsets.items():
+        for image, subset in subsets.items():
             if (subset or default) in wanted:
-                named[subset or default].append(path)
+                named[subset or default].append(image)
 
     def _images_of(self, path: Path, subset: str) -> list[str]:
         """Return the paths of the images in a folder, or of those that a list names."""

@@ -46,8 +46,8 @@ def read_config(raw: Path) -> YoloConfig:
     top = min((len(path.parts) for path in paths), default=0)
     paths = [path for path in paths if len(path.parts) == top]
     if len(paths) > 1:
-        names = " and ".join(path.relative_to(raw).as_posix() for path in paths[:2])
-        raise DataError(f"{names} both describe the data set; remove one of them.")
+        pair = " and ".join(path.relative_to(raw).as_posix() for path in paths[:2])
+        raise DataError(f"{pair} both describe the data set; remove one of them.")
     if not paths:
         return YoloConfig(_read_name_files(raw))
     content = _load_yaml(paths[0]) if paths[0].suffix != ".data" else _load_darknet(paths[0])
