@@ -156,10 +156,10 @@ def string_size(cells: list[str]) -> int | None:
     """Return the words a box: 6 with a label, 5 without; None where both or neither fit."""
     sizes = []
     for size in (5, 6):
-        boxes = [box for cell in cells for box in string_groups(cell, size)]
-        values = [[parse_number(word) for word in box[size - 5 :]] for box in boxes if len(box) == size]
-        fits = [0 <= score <= 1 and not any(map(math.isnan, corners)) for score, *corners in values]
-        if boxes and len(fits) == len(boxes) and all(fits):
+        boxes = [
+            [parse_number(word) for word in box[size - 5 :]] for cell in cells for box in string_groups(cell, size)
+        ]
+        if boxes and all(len(box) == 5 and 0 <= box[0] <= 1 and not any(map(math.isnan, box)) for box in boxes):
             sizes.append(size)
     return sizes[0] if len(sizes) == 1 else None
 

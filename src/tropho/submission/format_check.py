@@ -7,7 +7,7 @@ image any number of rows if each holds a box.
 import csv
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pandas as pd
 from tropho.errors import DataError
 from tropho.submission.box_layouts import string_groups, string_size
 from tropho.submission.layout_types import are_probabilities, are_whole
-from tropho.submission.sample_file import CORNERS, Columns, Sample, csv_rows, read_sample, repeated
+from tropho.submission.sample_file import CORNERS, Sample, csv_rows, read_sample, repeated
 from tropho.tables import parse_number
 
 NEGATIVE = "NEG"
@@ -68,89 +68,60 @@ def check_submission(
     if not submission.is_file():
         raise DataError(f"{submission} is not there; `tropho submit TASK` writes it.")
     sample = sample if isinstance(sample, Sample) else read_sample(sample)
-    return list(_Check(_rules(sample, sizes, negative, list(labels))).errors(submission))
+    return list(_Check(sample, sizes, negative, list(labels)).errors(submission))
 
 
-@dataclass(frozen=True)
-class _Rules:
-    """What a submission must keep to.
+class _Check:
+    """One pass over a submission; arguments as of `check_submission`.
 
     Attributes:
+        columns: of the sample; `label` is None where the sample shows probabilities, or numbers of either kind.
         images: line of its first row in the sample, by image.
         classes: allowed labels; empty = any.
         whole: labels are whole numbers.
         numbers: columns of numbers, and `probabilities` those of them from 0 to 1.
         words: words of a box in the column of all boxes; None = unknown.
-        sizes: width and height in pixels, by image.
+        first_row, first_negative: line of an image's first row, and of its first negative row.
     """
 
-    header: list[str]
-    delimiter: str
-    columns: Columns
-    images: dict[str, int]
-    classes: list[str]
-    whole: bool
-    numbers: frozenset[str]
-    probabilities: frozenset[str]
-    words: int | None
-    sizes: dict[str, tuple[float, float]]
-    negative: str
-
-
-def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> _Rules:
-    columns = sample.columns
-    single = columns.others[0] if len(columns.others) == 1 and not columns.label and not columns.score else None
-    label = columns.label or single
-    shown = sample.cells(label) if label else []
-    unclear = None  # a column that may hold a label or a probability
-    if label and not columns.sides and not set(labels) & set(shown):
-        are_fractions = are_probabilities(shown) and not are_whole(shown)
-        if are_probabilities(shown) and not all(parse_number(cell).is_integer() for cell in shown):
-            label = None  # a probability under whatever name
-        elif are_fractions or (label == single and not labels and are_whole(shown)):
-            label, unclear = None, label
-    others = [name for name in sample.header if name not in {columns.image, label, *columns.sides.values()}]
-    probabilities = {
-        name for name in others if name != unclear and (name == columns.score or are_probabilities(sample.cells(name)))
-    }
-    distinct = set(shown) if label else set()
-    known = {}
-    if sizes is not None:
-        for image_id, width, height in sizes[["image_id", "width", "height"]].dropna().itertuples(index=False):
-            known[image_id] = (float(width), float(height))
-    return _Rules(
-        header=sample.header,
-        delimiter=sample.delimiter,
-        columns=replace(columns, label=label),
-        images=sample.ids,
-        classes=sorted(distinct | set(labels)) if labels or len(distinct) > 1 else [],
-        whole=are_whole(shown) and label is not None,
-        numbers=frozenset({*probabilities, *columns.sides.values(), *([unclear] if unclear else [])}),
-        probabilities=frozenset(probabilities),
-        words=string_size(sample.cells(columns.strings)) if columns.strings else None,
-        sizes=known,
-        negative=negative,
-    )
-
-
-@dataclass
-class _Check:
-    """One pass over a submission; the first row of every image, and the first negative one, are kept."""
-
-    rules: _Rules
-    first_row: dict[str, int] = field(default_factory=dict)
-    first_negative: dict[str, int] = field(default_factory=dict)
+    def __init__(self, sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> None:
+        columns = sample.columns
+        single = columns.others[0] if len(columns.others) == 1 and not columns.label and not columns.score else None
+        label = columns.label or single
+        shown = sample.cells(label) if label else []
+        unclear = None  # a column that may hold a label or a probability
+        if label and not columns.sides and not set(labels) & set(shown):
+            are_fractions = are_probabilities(shown) and not are_whole(shown)
+            if are_probabilities(shown) and not all(parse_number(cell).is_integer() for cell in shown):
+                label = None  # a probability under whatever name
+            elif are_fractions or (label == single and not labels and are_whole(shown)):
+                label, unclear = None, label
+        others = {*sample.header} - {columns.image, label, unclear, *columns.sides.values()}
+        distinct = set(shown) if label else set()
+        self.sample, self.negative, self.columns = sample, negative, replace(columns, label=label)
+        self.images = sample.ids
+        self.classes = sorted(distinct | set(labels)) if labels or len(distinct) > 1 else []
+        self.whole = are_whole(shown) and label is not None
+        self.probabilities = {name for name in others if name == columns.score or are_probabilities(sample.cells(name))}
+        self.numbers = {*self.probabilities, *columns.sides.values(), unclear}
+        self.words = string_size(sample.cells(columns.strings)) if columns.strings else None
+        self.sizes: dict[str, tuple[float, float]] = {}
+        if sizes is not None:
+            for image_id, width, height in sizes[["image_id", "width", "height"]].dropna().itertuples(index=False):
+                self.sizes[image_id] = (float(width), float(height))
+        self.first_row: dict[str, int] = {}
+        self.first_negative: dict[str, int] = {}
 
     def errors(self, path: Path) -> Errors:
-        rules, line = self.rules, 0
+        line = 0
         try:
-            rows = csv_rows(path, rules.delimiter)
+            rows = csv_rows(path, self.sample.delimiter)
             line, header = next(rows, (0, []))
             if not header:
                 yield FormatError(1, "", "the file is empty.")
                 return
             yield from self._check_header(header)
-            if not set(header) & set(rules.header):
+            if not set(header) & set(self.sample.header):
                 return
             for line, cells in rows:
                 if len(cells) == len(header):
@@ -163,13 +134,13 @@ class _Check:
         except csv.Error as error:
             yield FormatError(line + 1, "", f"from here on the file is not CSV: {error}.")
             return
-        for image, sample_line in rules.images.items() if rules.columns.image in header else []:
+        for image, sample_line in self.images.items() if self.columns.image in header else []:
             if image not in self.first_row:
                 message = f"image '{image}' is missing; it stands in row {sample_line} of the sample."
-                yield FormatError(None, rules.columns.image, message)
+                yield FormatError(None, self.columns.image, message)
 
     def _check_header(self, header: list[str]) -> Errors:
-        expected = self.rules.header
+        expected = self.sample.header
         if header == expected:
             return
         correct = ",".join(expected)
@@ -189,7 +160,7 @@ class _Check:
             yield FormatError(1, "", f"the columns are in another order; it must be {correct}.")
 
     def _check_row(self, line: int, cells: dict[str, str]) -> Errors:
-        rules, columns = self.rules, self.rules.columns
+        columns = self.columns
         numbers: dict[str, float] = {}
         for name, cell in cells.items():
             if cell.strip():
@@ -203,45 +174,45 @@ class _Check:
             yield from self._check_label(line, label)
         if columns.strings and cells.get(columns.strings):
             yield from self._check_strings(line, image, cells[columns.strings], columns.strings)
-        if columns.sides and label == rules.negative:
+        if columns.sides and label == self.negative:
             yield from self._check_negative(line, image, numbers)
         elif columns.sides:
             yield from self._check_box(line, image, self._corners(numbers))
 
     def _check_number(self, line: int, name: str, cell: str, numbers: dict[str, float]) -> Errors:
         """Check a cell of a column of numbers, and add its value to `numbers`."""
-        if name not in self.rules.numbers:
+        if name not in self.numbers:
             return
         value = parse_number(cell)
         if math.isnan(value):
             yield FormatError(line, name, f"'{cell}' is not a finite number.")
             return
         numbers[name] = value
-        if name in self.rules.probabilities and not 0 <= value <= 1:
+        if name in self.probabilities and not 0 <= value <= 1:
             yield FormatError(line, name, f"{cell} is outside 0..1.")
 
     def _check_image(self, line: int, image: str) -> Errors:
-        name, known = self.rules.columns.image, self.rules.images
+        name, known = self.columns.image, self.images
         if image not in known:
             full = next((image + ending for ending in (".jpg", ".png") if image + ending in known), None)
             hint = f"did you mean '{full}'?" if full else "the sample has no such image."
             yield FormatError(line, name, f"unknown image '{image}'; {hint}")
         first = self.first_row.setdefault(image, line)
-        if first != line and not self.rules.columns.sides:
+        if first != line and not self.columns.sides:
             yield FormatError(line, name, f"image '{image}' already stands in row {first}; one row an image.")
 
     def _check_label(self, line: int, label: str) -> Errors:
-        classes, column = self.rules.classes, self.rules.columns.label or ""
+        classes, column = self.classes, self.columns.label or ""
         if classes and label not in classes:
             close = get_close_matches(label, classes, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"the classes are {', '.join(classes)}."
             yield FormatError(line, column, f"unknown class '{label}'; {hint}")
-        elif not classes and self.rules.whole and not are_whole([label]):
+        elif not classes and self.whole and not are_whole([label]):
             yield FormatError(line, column, f"'{label}' is not a whole number, and the sample's labels are.")
 
     def _check_strings(self, line: int, image: str, cell: str, column: str) -> Errors:
         """Check a cell that holds all boxes of an image."""
-        words, classes = self.rules.words, self.rules.classes
+        words, classes = self.words, self.classes
         if words is None:
             return
         for box in string_groups(cell, words):
@@ -262,14 +233,14 @@ class _Check:
 
     def _corners(self, numbers: dict[str, float]) -> dict[str, float]:
         """Return the box's sides by CORNERS, as far as its cells are numbers."""
-        sides = {side: numbers[name] for side, name in self.rules.columns.sides.items() if name in numbers}
-        if "width" not in self.rules.columns.sides:
+        sides = {side: numbers[name] for side, name in self.columns.sides.items() if name in numbers}
+        if "width" not in self.columns.sides:
             return sides
         ends = {"xmin": ["x"], "ymin": ["y"], "xmax": ["x", "width"], "ymax": ["y", "height"]}
         return {side: sum(sides[part] for part in parts) for side, parts in ends.items() if set(parts) <= set(sides)}
 
     def _check_negative(self, line: int, image: str, numbers: dict[str, float]) -> Errors:
-        negative, columns = self.rules.negative, self.rules.columns
+        negative, columns = self.negative, self.columns
         first = self.first_negative.setdefault(image, line)
         if first != line:
             message = f"image '{image}' already has a {negative} row, in row {first}."
@@ -281,8 +252,8 @@ class _Check:
 
     def _check_box(self, line: int, image: str, box: dict[str, float]) -> Errors:
         """Check a box, whose sides are named as in CORNERS; unknown ones are absent."""
-        names = {side: self.rules.columns.sides.get(side, side) for side in CORNERS}
-        width, height = self.rules.sizes.get(image, (math.inf, math.inf))
+        names = {side: self.columns.sides.get(side, side) for side in CORNERS}
+        width, height = self.sizes.get(image, (math.inf, math.inf))
         for axis, size, size_name in (("x", width, "width"), ("y", height, "height")):
             low, high = box.get(f"{axis}min", 0.0), box.get(f"{axis}max", math.inf)
             low_name, high_name = names[f"{axis}min"], names[f"{axis}max"]

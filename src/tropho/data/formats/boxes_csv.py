@@ -22,13 +22,7 @@ from tropho.tables import BOX
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the box tables of `find_tables`.
-
-    The columns are recognised by their headings (box_columns) and by range (box_units); `audit.columns` names
-    what is not. A training row with an image and nothing else means an image without objects. A row that can't be
-    used is quarantined and listed; an image none of whose rows can be used is unlabelled. An image of several
-    subsets belongs to the first of test, validation, train. An image's id is its name in the tables, or its path where
-    two share a name. Without a test table, images in a folder called test are the test set.
+    """Read the box tables of `find_tables`; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: audit.columns names what isn't there, or a column may hold the class.

@@ -33,13 +33,7 @@ class _LabelFile:
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the JSON files that the settings name, or that are named for their subset.
-
-    By default a file whose name (or else folder) contains test is test, train is train, val is the published
-    validation set; a single file of another name is train. Files that `audit.train` names are train, or validation
-    where they are so called. JSON of other layouts is listed and passed over. An image's id is its file name, or its
-    path where two share a name. An annotation without a bbox has the box of its polygons or mask. Crowds are ignored
-    regions. An image none of whose annotations can be used is unlabelled.
+    """Read the JSON files of each subset; docs/label_formats.md has the rules.
 
     Raises:
         DataError: there is no training file, or a file is not COCO.

@@ -14,13 +14,7 @@ NAMES = {name for names in USUAL.values() for name in names}
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read labels from folder names; an image's id is its path below `raw`.
-
-    `audit.train` and `audit.test` name the folders that hold the class folders. By default these are `train` or
-    `training`, `val`, `valid` or `validation`, and `test` or `testing`, in any case. Where there are none, the class
-    folders themselves are for training. Of a training folder called `val`, `valid` or `validation`, images are the
-    published validation set. A folder with no other beside it is entered if it holds folders; loose images there are
-    unlabelled. Test images without a class folder are unlabelled test images.
+    """Read labels from folder names; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: a folder that the settings name is not there.

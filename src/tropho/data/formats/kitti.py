@@ -17,11 +17,7 @@ IGNORED = "DontCare"
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read label_2/*.txt (or labels/*.txt) and the images beside it, in image_2/ or any other folder.
-
-    Folders called training, val and testing (or what `audit.train` and `audit.test` name) tell the subsets; without
-    them all is for training. A training image without a label file is unlabelled, and so is a test image, unless no
-    test image has one. DontCare regions are ignored. An image's id is its file name, or its path where two share one.
+    """Read label files and the images beside them; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: a folder that the settings name is not there.

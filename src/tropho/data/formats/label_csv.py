@@ -28,11 +28,7 @@ ROLES = {
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read train.csv and test.csv, or the only other table; an image's id is its path below `raw`.
-
-    Images of val.csv, valid.csv or validation.csv, or that a column calls so, are the published validation set.
-    Columns are recognised by their headings; `audit.columns` names those that are not. The image may be named by
-    path, by file name, or without its ending. A test table needs no labels.
+    """Read one row an image from the tables of each subset; docs/label_formats.md has the rules.
 
     Raises:
         DataError: there is no table, or it lacks a column for the image or the label.

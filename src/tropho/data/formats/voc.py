@@ -1,8 +1,4 @@
-"""Read Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt; or XML beside each image.
-
-Coordinates are taken as written: the original data count pixels from 1, most tools since from 0, and no file
-says which.
-"""
+"""Read Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt; or XML beside each image."""
 
 import math
 import re
@@ -32,15 +28,7 @@ class _NamedImage(NamedTuple):
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the annotations of the images that the split files name; without split files, every annotation.
-
-    Without a folder Annotations, or where folders called train, val and test have one each, every XML file is an
-    annotation. Where no split file says it, such folders tell an annotation's subset, and all others are for
-    training. `audit.train` and `audit.test` name split files below the folder that holds Annotations/. By default train
-    is trainval.txt, or train.txt and val.txt; those of it that val.txt names are the published validation set, as
-    are those of a file val.txt, valid.txt or validation.txt in `audit.train`. A training image without a readable
-    annotation is unlabelled, and so is a test image, unless the whole test set has none. An image's id is its file
-    name, or its path where two share a name.
+    """Read the annotations of the images that split files or folders name; docs/label_formats.md has the rules.
 
     Raises:
         DataError: there are no XML files, or several folders Annotations.

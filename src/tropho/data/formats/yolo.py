@@ -31,13 +31,7 @@ TOLERANCE = 0.01
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the labels of the images that data.yaml, darknet's .data or lists of images name, or of all images.
-
-    `audit.train` and `audit.test` name folders or lists of images in place of those. Where nothing names
-    subsets, folders called train, val and test do. An image's labels are in labels/ beside images/, beside the
-    image, or in the one text file of its name that no other image has. An image without such a file has no objects
-    and is listed; in a subset in which no image has one, images are unlabelled. An image's id is its file name,
-    or its path where two share a name.
+    """Read the images of each subset and their label files; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: a folder or list that the settings name is not there.
