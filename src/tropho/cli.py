@@ -139,9 +139,9 @@ def check_submission_command(
     ] = None,
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
-    from tropho.data.formats.image_sizes import read_sizes
+    from tropho.data.formats.labels import read_sizes
     from tropho.submission.format_check import check_submission
-    from tropho.submission.target import audited_labels
+    from tropho.submission.layout import audited_labels
 
     known = audited_labels(sample, Path.cwd())
     faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=known)

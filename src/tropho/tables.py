@@ -6,6 +6,7 @@ spelled ("None", "007" and "1e5" are text); only an empty cell is missing.
 
 import csv
 import json
+import math
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -238,3 +239,14 @@ def split_names(cell: str) -> list[str]:
     if not isinstance(names, list):
         raise DataError(f"Column 'ignore_classes' holds '{cell}', which is no JSON list; run the audit stage again.")
     return [str(name) for name in names]
+
+
+def parse_number(text: str, decimal_comma: bool = False) -> float:
+    """Convert a cell to a finite float; NaN for any other text. `decimal_comma` reads "12,5" as 12.5."""
+    if decimal_comma and text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
+    try:
+        value = float(text) if "_" not in text else math.nan  # float() reads 1_000
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan

@@ -5,7 +5,8 @@ import pytest
 
 from tropho.submission.box_layouts import string_groups, string_size
 from tropho.submission.label_names import LabelNames
-from tropho.submission.layout_types import are_probabilities, are_whole, number, written_labels
+from tropho.submission.layout_types import are_probabilities, are_whole, written_labels
+from tropho.tables import parse_number
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from tropho.submission.layout_types import are_probabilities, are_whole, number,
         (["northern", "southern"], "y", "southern"),
     ],
 )
-def test_the_class_that_one_probability_is_of(classes, column, positive):
+def test_positive_class_of_column(classes, column, positive):
     assert LabelNames(classes).positive(column) == positive
 
 
@@ -36,7 +37,7 @@ def test_the_class_that_one_probability_is_of(classes, column, positive):
         (["bird"], {}),
     ],
 )
-def test_a_class_has_one_column_or_none(words, found):
+def test_match_once_one_column_a_class(words, found):
     assert LabelNames(["cat", "dog"]).match_once(words) == found
 
 
@@ -53,25 +54,27 @@ def test_a_class_has_one_column_or_none(words, found):
         (["1", "x"], ""),
     ],
 )
-def test_numbers_are_places_from_0_or_from_1(shown, matched):
+def test_match_numbers_from_0_or_1(shown, matched):
     names = LabelNames(["cat", "dog", "ant"], {}, numbered=True)
     assert list(names.match(shown).values()) == matched.split()
 
 
-def test_labels_in_the_files_that_became_one_class_name_none():
+def test_match_skips_merged_labels():
     names = LabelNames(["x", "y"], {"a": "x", "b": "x", "c": "y", "d": None})
     assert names.match(["a", "c", "d"]) == {"c": "y"}
     assert [names.original(each) for each in ("x", "y", "z")] == ["x", "c", "z"]
-    assert names.namer(["c"])("y") == "c"
-    assert LabelNames(["cat", "dog"]).namer(["CAT", "dog"])("cat") == "CAT"
+    assert names.writer(["c"])("y") == "c"
+    assert LabelNames(["cat", "dog"]).writer(["CAT", "dog"])("cat") == "CAT"
 
 
-def test_labels_as_they_are_written_and_what_is_listed():
+def test_written_labels_and_issues():
     names = LabelNames(["cat", "dog"])
     assert written_labels(["cat", "cow"], names, "it") == (
-        {"cat": "cat", "dog": "dog"}, [("sample_class", "it holds 'cow', which is no class (cat, dog).")]
+        {"cat": "cat", "dog": "dog"}, [("sample_class", "column 'it' holds 'cow', which is no class (cat, dog).")]
     )  # fmt: skip
-    assert written_labels(["?"], names, "it")[1] == [("sample_class", "it holds '?', which is no class (cat, dog).")]
+    assert written_labels(["?"], names, "it")[1] == [
+        ("sample_class", "column 'it' holds '?', which is no class (cat, dog).")
+    ]
     told = written_labels([*"vwxyz", "cat"], names, "it")[1][0][1]
     assert "'z', which" in told
     assert "'y', ..., which" in written_labels([*"uvwxyz", "cat"], names, "it")[1][0][1]
@@ -90,13 +93,13 @@ def test_labels_as_they_are_written_and_what_is_listed():
         ([" 7 "], True, False),
     ],
 )
-def test_cells_that_are_whole_numbers_or_probabilities(cells, whole, probable):
+def test_are_whole_and_are_probabilities(cells, whole, probable):
     assert (are_whole(cells), are_probabilities(cells)) == (whole, probable)
 
 
-def test_a_cell_that_is_no_number_is_none():
-    assert np.isnan([number("1_000"), number("x"), number("")]).all()
-    assert number("-1e3") == -1000
+def test_parse_number_of_other_text():
+    assert np.isnan([parse_number("1_000"), parse_number("x"), parse_number("")]).all()
+    assert parse_number("-1e3") == -1000
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,6 @@ def test_a_cell_that_is_no_number_is_none():
         ([" ".join(["1"] * 30)], None),
     ],
 )
-def test_words_of_each_box(cells, size):
+def test_string_size_and_groups(cells, size):
     assert string_size(cells) == size
     assert string_groups("a b c", 2) == [["a", "b"], ["c"]]

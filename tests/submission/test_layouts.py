@@ -3,11 +3,11 @@
 import pandas as pd
 import pytest
 
-from tropho.data.formats.image_sizes import read_sizes
+from tropho.data.formats.labels import read_sizes
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of, rows_like, rows_of
 from tropho.submission.sample_file import read_sample
-from tropho.submission.sample_ids import match_ids, with_matches, without_ending
+from tropho.submission.sample_ids import match_ids, match_sample, without_ending
 
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def classified(classes: list[str], *rows: tuple) -> pd.DataFrame:
         ("id,la;bel\na,cat\n", ["id", "la;bel"], ["a", "cat"]),
     ],
 )
-def test_what_parts_the_cells_of_a_sample(sample, text, header, cells):
+def test_read_sample_delimiter(sample, text, header, cells):
     found = sample(text)
     assert (found.header, found.rows[0]) == (header, (2, cells))
 
 
-def test_lines_and_ids_of_a_sample(sample):
+def test_read_sample_lines_and_ids(sample):
     found = sample('label,id\n"x\ny",a\n\nz,\nz,b\nz,a\n')
     assert found.ids == {"a": 2, "b": 6}
     assert found.nameless == [5]
@@ -48,7 +48,7 @@ def test_lines_and_ids_of_a_sample(sample):
         sample('label,id\n"x\ny",a\n\nz\n')
 
 
-def test_images_without_predictions_say_least(sample, settings):
+def test_fill_image_without_predictions(sample, settings):
     found = sample("id,label,cat,dog,score,what\nb,cat,0,1,0,k\na,cat,0,1,0,l\n")
     layout = layout_of(found, settings("cells_demo", **{"audit.classes": None}), ["cat", "dog", "ant", "bee"])
     predictions = classified(["cat", "dog", "ant", "bee"], ("a.png", "ant", 0.1, 0.2, 0.6, 0.1))
@@ -68,7 +68,7 @@ def test_images_without_predictions_say_least(sample, settings):
 @pytest.mark.parametrize(
     ("count", "told"), [(10, "'c0' the probability of c0"), (11, "11 columns the probability of a class")]
 )
-def test_many_columns_are_told_by_their_number(sample, settings, count, told):
+def test_sentence_counts_many_columns(sample, settings, count, told):
     names = [f"c{n}" for n in range(count)]
     found = sample(f"id,{','.join(names)}\na,{','.join(['0'] * count)}\n")
     assert told in layout_of(found, settings("cells_demo", **{"audit.classes": None}), names).sentence
@@ -92,7 +92,7 @@ def detections(*rows: tuple) -> pd.DataFrame:
         ("id,PredictionString\na,1 0 0 1 1\n", "holds no label"),
     ],
 )
-def test_samples_of_boxes(sample, settings, text, problem):
+def test_layout_of_box_samples(sample, settings, text, problem):
     task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.missing_labels": "none"})
     layout = layout_of(sample(text), task, ["RBC", "WBC"])
     assert (layout.problem is None) if problem is None else (problem in layout.problem)
@@ -100,7 +100,7 @@ def test_samples_of_boxes(sample, settings, text, problem):
     assert one.problem is None or problem in ("shares of the image", "its columns are")
 
 
-def test_boxes_in_the_order_of_the_sample(sample, settings):
+def test_fill_boxes_in_sample_order(sample, settings):
     task = settings("smear_demo", **{"audit.negative": None, "audit.classes": None, "audit.missing_labels": "none"})
     found = sample("id,x,y,w,h,score,what\nb,0,0,1,1,1,k\na,0,0,1,1,1,l\nc,0,0,1,1,1,m\n")
     layout = layout_of(found, task, ["WBC"])
@@ -111,7 +111,7 @@ def test_boxes_in_the_order_of_the_sample(sample, settings):
     ]  # fmt: skip
 
 
-def test_ids_of_images_that_a_sample_does_not_name(sample):
+def test_rows_like_unknown_images(sample):
     bare, ended = sample("id,label\na,0\n"), None
     names = {"x/a.png": "a", "x/b.png": "", "y/c.jpg": ""}
     assert [row.image for row in rows_like(bare, names)] == ["a", "x/b", "y/c"]
@@ -132,7 +132,7 @@ def test_ids_of_images_that_a_sample_does_not_name(sample):
         (["\u0667"], ["7.png"], {}),
     ],
 )
-def test_ids_and_the_image_that_each_means_best(ids, images, matched):
+def test_match_ids_best_image(ids, images, matched):
     assert match_ids(ids, {each: each for each in images}).images == matched
 
 
@@ -146,13 +146,13 @@ def test_ids_and_the_image_that_each_means_best(ids, images, matched):
         ("id,scan\na,b\nz,a\n", "id"),
     ],
 )
-def test_another_column_counts_if_half_of_its_ids_fit(sample, text, column):
+def test_match_sample_other_column(sample, text, column):
     images = pd.DataFrame({"image_id": ["a.png", "b.png"], "path": ["a.png", None]})
-    assert with_matches(sample(text), images)[0].columns.image == column
+    assert match_sample(sample(text), images)[0].columns.image == column
 
 
 @pytest.mark.parametrize(("cell", "words"), [("x", "row 3: width 'x'"), ("12,5", "no table"), ("", None)])
-def test_sizes_that_are_no_numbers(tmp_path, cell, words):
+def test_read_sizes_refuses_text(tmp_path, cell, words):
     (tmp_path / "s.csv").write_text(f"image_id,width,height\na,1,2\nb,{cell},4\n")
     if words:
         with pytest.raises(DataError, match=words):

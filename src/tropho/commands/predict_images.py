@@ -14,8 +14,7 @@ from tropho.inference.ensemble_members import load_folds, missing_label_findings
 from tropho.inference.predictor import best_device
 from tropho.log import info, track
 from tropho.paths import Paths
-from tropho.submission.layout import write_submission
-from tropho.submission.target import target_of
+from tropho.submission.layout import target_of, write_submission
 from tropho.tables import DECIMALS
 
 

@@ -1,5 +1,6 @@
-"""Submissions of detection: a row a box, or a row an image with all its boxes in one cell."""
+"""Layouts of detection: a row a box, or a row an image with all its boxes in one cell."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,10 @@ from tropho.submission.layout_types import (
     Row,
     UnsupportedLayoutError,
     kept_columns,
-    number,
     written_labels,
 )
 from tropho.submission.sample_file import CORNERS, Sample
-from tropho.tables import BOX, DETECTIONS, conform, empty
+from tropho.tables import BOX, DETECTIONS, conform, empty, parse_number
 
 SUPPORTED = (
     "a row a box with columns for the image, the class, the confidence and xmin, ymin, xmax, ymax (or x, y, width, "
@@ -27,12 +27,22 @@ SUPPORTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class BoxRows(Layout):
-    """A layout of one row a box, best first within an image."""
+    """One row a box, best first within an image.
+
+    An image without boxes gets a negative row of 0.5 or, without a negative class, one box of size and confidence 0,
+    since a leaderboard wants every image. `fill` takes tables.DETECTIONS.
+
+    Attributes:
+        label, score: the columns.
+        sides: column by side of the box (sample_file.CORNERS or CORNER_AND_SIZE).
+        written: label as written by class.
+        negative: the class that says that nothing is there.
+    """
 
     label: str | None
     score: str
     sides: dict[str, str]
-    written: dict[str, str]  # class -> label as it is written
+    written: dict[str, str]
     negative: str | None
 
     @property
@@ -48,11 +58,7 @@ class BoxRows(Layout):
         return f"'{self.image}' the image, {label}'{self.score}' the confidence, {sides} the box in pixels"
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """See Layout; predictions as tables.DETECTIONS.
-
-        An image without any gets a negative row of 0.5 or, where there is no negative class, one box of size and
-        confidence 0: a leaderboard wants every image.
-        """
+        """Make the submission's table."""
         boxes = competition_table(_in_order(predictions, rows, self.negative, next(iter(self.written))))
         columns = {self.image: boxes["Image_ID"], self.score: boxes["confidence"]}
         if self.label:
@@ -69,12 +75,21 @@ class BoxRows(Layout):
 
 @dataclass(frozen=True, kw_only=True)
 class BoxStrings(Layout):
-    """A layout of one row an image, whose boxes are numbers parted by spaces in one cell."""
+    """One row an image, whose boxes are words in one cell.
+
+    An image without boxes gets a negative entry of 0.5 or, without a negative class, an empty cell. `fill` takes
+    tables.DETECTIONS.
+
+    Attributes:
+        strings: the column of boxes.
+        written: label as written by class; None = confidence x y width height, without a label.
+        negative: the class that says that nothing is there, and `negative_box` its four words.
+    """
 
     strings: str
-    written: dict[str, str] | None  # class -> label as it is written; None = confidence x y width height, no label
+    written: dict[str, str] | None
     negative: str | None
-    negative_box: str  # as it is written
+    negative_box: str
 
     @property
     def labels(self) -> list[str]:
@@ -85,14 +100,11 @@ class BoxStrings(Layout):
     def sentence(self) -> str:
         """What the columns will hold."""
         form = "label confidence xmin ymin xmax ymax" if self.written else "confidence x y width height"
-        told = f" with the labels {', '.join(self.labels)}" if self.written else ""
-        return f"'{self.image}' the image, '{self.strings}' {form}{told}, in pixels"
+        labels = f" with the labels {', '.join(self.labels)}" if self.written else ""
+        return f"'{self.image}' the image, '{self.strings}' {form}{labels}, in pixels"
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """See Layout; predictions as tables.DETECTIONS.
-
-        An image without any has a negative entry of 0.5 or, where there is no negative class, an empty cell.
-        """
+        """Make the submission's table."""
         boxes = competition_table(_in_order(predictions, rows, self.negative, None))
         texts: dict[str, list[str]] = {row.image: [] for row in rows}
         for image, name, score, ymin, xmin, ymax, xmax in boxes.itertuples(index=False):
@@ -102,33 +114,31 @@ class BoxStrings(Layout):
                 box = self.negative_box if name == self.negative else f"{xmin} {ymin} {xmax} {ymax}"
                 texts[image].append(f"{self.written[name]} {score} {box}")
         filled = {self.image: [row.image for row in rows], self.strings: [" ".join(texts[row.image]) for row in rows]}
-        table = {name: filled.get(name, [row.cells.get(name, "") for row in rows]) for name in self.header}
-        return pd.DataFrame(table)
+        return pd.DataFrame({name: filled.get(name, [row.cells.get(name, "") for row in rows]) for name in self.header})
 
 
 def box_layout(sample: Sample, names: LabelNames, negative: str | None) -> BoxRows | BoxStrings:
-    """The layout that a sample of a detection asks for.
+    """Return the layout that a sample of a detection asks for.
 
     Raises:
-        UnsupportedLayoutError: it asks for another one than BoxRows and BoxStrings are.
+        UnsupportedLayoutError: it asks for anything but BoxRows and BoxStrings.
     """
     columns = sample.columns
     if columns.strings and not columns.sides:
-        return _strings(sample, names, negative, columns.strings)
-    if not columns.sides or columns.score is None or (columns.label is None and len(names.classes) > 1):
+        return _box_strings(sample, names, negative, columns.strings)
+    label, score = columns.label, columns.score
+    if not columns.sides or score is None or (label is None and len(names.classes) > 1):
         raise UnsupportedLayoutError(f"its columns are {', '.join(sample.header)}, and supported is {SUPPORTED}")
-    cells = [number(cell) for column in columns.sides.values() for cell in sample.cells(column)]
-    if cells and max(cells) <= 1 and any(not each.is_integer() for each in cells):
+    values = [parse_number(cell) for column in columns.sides.values() for cell in sample.cells(column)]
+    if values and max(values) <= 1 and any(not value.is_integer() for value in values):
         raise UnsupportedLayoutError("its boxes are shares of the image, and only pixels can be written")
-    label = columns.label
-    shown = sample.cells(label) if label else []
-    written, issues = written_labels(shown, names, f"column '{label}'")
+    written, issues = written_labels(sample.cells(label) if label else [], names, str(label))
     return BoxRows(
         header=sample.header,
         delimiter=sample.delimiter,
         image=columns.image,
         label=label,
-        score=columns.score,
+        score=score,
         sides=columns.sides,
         written=written,
         negative=negative,
@@ -137,28 +147,24 @@ def box_layout(sample: Sample, names: LabelNames, negative: str | None) -> BoxRo
 
 
 def string_groups(cell: str, size: int) -> list[list[str]]:
-    """The boxes of a cell, `size` words each; the last may be short."""
+    """Split a cell into boxes of `size` words; the last may be short."""
     words = cell.split()
     return [words[start : start + size] for start in range(0, len(words), size)]
 
 
 def string_size(cells: list[str]) -> int | None:
-    """Words a box: 6 with a label and 5 without; None where the cells don't show it."""
-    fitting = []
+    """Return the words a box: 6 with a label, 5 without; None where both or neither fit."""
+    sizes = []
     for size in (5, 6):
-        boxes = [box for cell in cells for box in string_groups(cell, size)]
-        if boxes and all(len(box) == size and all(_fits(box[size - 5 :])) for box in boxes):
-            fitting.append(size)
-    return fitting[0] if len(fitting) == 1 else None
+        boxes = [
+            [parse_number(word) for word in box[size - 5 :]] for cell in cells for box in string_groups(cell, size)
+        ]
+        if boxes and all(len(box) == 5 and 0 <= box[0] <= 1 and not any(map(math.isnan, box)) for box in boxes):
+            sizes.append(size)
+    return sizes[0] if len(sizes) == 1 else None
 
 
-def _fits(words: list[str]) -> list[bool]:
-    """Whether the first word is a confidence and each of the others a number."""
-    values = [number(word) for word in words]
-    return [0 <= values[0] <= 1, *(bool(np.isfinite(value)) for value in values[1:])]
-
-
-def _strings(sample: Sample, names: LabelNames, negative: str | None, column: str) -> BoxStrings:
+def _box_strings(sample: Sample, names: LabelNames, negative: str | None, column: str) -> BoxStrings:
     cells = sample.cells(column)
     size = string_size(cells)
     if size is None:
@@ -169,46 +175,49 @@ def _strings(sample: Sample, names: LabelNames, negative: str | None, column: st
         )
     written: dict[str, str] | None = None
     issues: list[Issue] = []
-    box = "0 0 1 1"
+    negative_box = "0 0 1 1"
     if size == 6:
         boxes = [group for cell in cells for group in string_groups(cell, 6)]
-        written, issues = written_labels([group[0] for group in boxes], names, f"column '{column}'")
+        written, issues = written_labels([label for label, *_ in boxes], names, column)
         if any(len(label.split()) != 1 for label in written.values()):
             raise UnsupportedLayoutError(
                 f"labels with spaces ({', '.join(written.values())}) can't stand in '{column}'"
             )
-        empty_box = (group[2:] for group in boxes if negative and group[0] == written.get(negative))
-        box = " ".join(next(empty_box, ["0", "0", "1", "1"]))
+        shown_boxes = (" ".join(box[2:]) for box in boxes if negative and box[0] == written.get(negative))
+        negative_box = next(shown_boxes, negative_box)
     elif len(names.classes) - bool(negative) > 1:
         raise UnsupportedLayoutError(
             f"column '{column}' holds no label, and the classes are {', '.join(names.classes)}"
         )
-    kept = kept_columns([name for name in sample.header if name not in {column, sample.columns.image}])
+    image = sample.columns.image
     return BoxStrings(
         header=sample.header,
         delimiter=sample.delimiter,
-        image=sample.columns.image,
+        image=image,
         strings=column,
         written=written,
         negative=negative,
-        negative_box=box,
-        issues=issues + kept,
+        negative_box=negative_box,
+        issues=issues + kept_columns([name for name in sample.header if name not in {column, image}]),
     )
 
 
-def _in_order(predictions: pd.DataFrame, rows: list[Row], negative: str | None, stand_in: str | None) -> pd.DataFrame:
-    """Detections in the order of the rows, named as these are, and one of an image without any if there is a class."""
+def _in_order(predictions: pd.DataFrame, rows: list[Row], negative: str | None, default: str | None) -> pd.DataFrame:
+    """Return the detections in the order of the rows, named as these are.
+
+    An image without any gets one of the negative class, or else of the class `default`, if there is one.
+    """
     names = {row.image_id: row.image for row in rows if row.image_id is not None}
     order = {row.image: place for place, row in enumerate(rows)}
-    mine = predictions[predictions["image_id"].isin(names)]
-    mine = mine.assign(image_id=mine["image_id"].map(names))
-    found = set(mine["image_id"])
-    absent = [row.image for row in rows if row.image not in found]
-    label = negative or stand_in
-    if absent and label:
+    table = predictions[predictions["image_id"].isin(names)]
+    table = table.assign(image_id=table["image_id"].map(names))
+    with_boxes = set(table["image_id"])
+    without = [row.image for row in rows if row.image not in with_boxes]
+    label = negative or default
+    if without and label:
         box = dict.fromkeys(BOX, 0.0)
-        more = pd.DataFrame({"image_id": absent, "label": label, "score": 0.5 if negative else 0.0, **box})
-        mine = pd.concat([mine, conform(more, DETECTIONS)])
-    if mine.empty:
+        more = pd.DataFrame({"image_id": without, "label": label, "score": 0.5 if negative else 0.0, **box})
+        table = pd.concat([table, conform(more, DETECTIONS)])
+    if table.empty:
         return empty(DETECTIONS)
-    return mine.iloc[np.argsort(mine["image_id"].map(order).to_numpy(), kind="stable")]
+    return table.iloc[np.argsort(table["image_id"].map(order).to_numpy(), kind="stable")]

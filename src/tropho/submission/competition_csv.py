@@ -1,7 +1,4 @@
-"""The competition's CSV (Zindi): `Image_ID,class,confidence,ymin,xmin,ymax,xmax`, y first, absolute pixels.
-
-Only here and in formats/boxes_csv.py does that order of columns exist.
-"""
+"""Read and write the competition's CSV (Zindi): `Image_ID,class,confidence,ymin,xmin,ymax,xmax`, absolute pixels."""
 
 from pathlib import Path
 
@@ -20,11 +17,11 @@ COLUMNS = {
     "ymax": "ymax",
     "xmax": "xmax",
 }
-"""The competition's columns in its order, and the names that Tropho's tables have for them."""
+"""Names in tables.DETECTIONS of the competition's columns, in its order."""
 
 
 def read_competition_csv(path: Path) -> pd.DataFrame:
-    """Read truth or a submission as a table of detections (tables.DETECTIONS), in the order of the file.
+    """Read ground truth or a submission as tables.DETECTIONS, in the order of the file.
 
     Raises:
         DataError: the file is absent or no CSV, a column is missing, or a cell is empty or no finite number.
@@ -39,25 +36,21 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path} has no column '{missing[0]}'; its header must be {','.join(COLUMNS)}.")
     table = table[list(COLUMNS)].rename(columns=COLUMNS)
-    for name in ["score", *BOX]:
-        table[name] = pd.to_numeric(table[name], errors="coerce")
-    for name in DETECTIONS:
-        good = np.isfinite(table[name]) if name in {"score", *BOX} else table[name].notna()
-        if not good.all():
-            row = int(np.argmin(good.to_numpy()))
-            column = next(theirs for theirs, ours in COLUMNS.items() if ours == name)
+    for column, name in COLUMNS.items():
+        if name in {"score", *BOX}:
+            table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+        valid = np.isfinite(table[name]) if name in {"score", *BOX} else table[name].notna()
+        if not valid.all():
+            row = int(np.argmin(valid.to_numpy()))
             raise DataError(
                 f"{path}, row {row + 2}: {column} is empty or not a finite number; "
                 "`tropho check-submission` lists every such row."
             )
-    return table[list(DETECTIONS)].astype({"score": float, **dict.fromkeys(BOX, float)})
+    return table[list(DETECTIONS)]
 
 
 def competition_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Detections (tables.DETECTIONS) in the competition's columns, one row each, in their order.
-
-    Coordinates are rounded to the nearest integer: the competition's own are integers, and rounding outwards
-    would widen every box by a pixel, which is a fifteenth of the area of a 30-pixel parasite.
+    """Convert tables.DETECTIONS to the competition's columns, coordinates rounded to the nearest integer.
 
     Raises:
         DataError: a score or a coordinate is not finite, or a name is empty.
@@ -67,7 +60,7 @@ def competition_table(table: pd.DataFrame) -> pd.DataFrame:
     if bad.any():
         row = table.iloc[int(np.argmax(bad))]
         raise DataError(f"The detection {row.to_dict()} has an empty or infinite value; it can't be submitted.")
-    out = table.rename(columns={ours: theirs for theirs, ours in COLUMNS.items()})[list(COLUMNS)].copy()
+    out = table.rename(columns={name: column for column, name in COLUMNS.items()})[list(COLUMNS)].copy()
     for name in BOX:
         out[name] = np.rint(out[name].to_numpy(np.float64)).astype(np.int64)
     return out

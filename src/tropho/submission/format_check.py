@@ -1,13 +1,13 @@
-"""Whether a leaderboard will take a submission: every fault, with its row, before it is uploaded.
+"""Check a submission before it is uploaded: every error with its row.
 
-The sample submission is the rule: its header, its images, its classes, and what kind of value each column holds
-(see sample.Columns). Rows may have any order, and an image any number of rows if each holds a box.
+The sample submission is the rule: its header, images, classes, and kinds of values. Rows may have any order, and an
+image any number of rows if each holds a box.
 """
 
 import csv
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,19 +15,20 @@ import pandas as pd
 
 from tropho.errors import DataError
 from tropho.submission.box_layouts import string_groups, string_size
-from tropho.submission.layout_types import are_probabilities, are_whole, number
-from tropho.submission.sample_file import CORNERS, Columns, Sample, csv_rows, read_sample, repeated
+from tropho.submission.layout_types import are_probabilities, are_whole
+from tropho.submission.sample_file import CORNERS, Sample, csv_rows, read_sample, repeated
+from tropho.tables import parse_number
 
 NEGATIVE = "NEG"
 
 
 @dataclass(frozen=True)
-class Fault:
+class FormatError:
     """One reason for refusal.
 
     Attributes:
         row: line of the file, 1-based, header included; None for what is in no line, such as a missing image.
-        column: its column's name; empty where the whole row or file is meant.
+        column: its name; empty where the whole row or file is meant.
         message: what is wrong and what would be right.
     """
 
@@ -41,26 +42,7 @@ class Fault:
         return f"{', '.join(where)}: {self.message}" if where else self.message
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What a submission must keep to."""
-
-    header: list[str]
-    delimiter: str
-    columns: Columns
-    images: dict[str, int]  # the sample's images and the row where each stands first
-    classes: list[str]  # empty: any class will do
-    whole: bool  # labels are whole numbers
-    numbers: frozenset[str]  # columns of numbers
-    shares: frozenset[str]  # those of them from 0 to 1
-    words: int | None  # of a box in the column of all boxes; None = unknown
-    sizes: dict[str, tuple[float, float]]  # width and height of the images that are known, in pixels
-    negative: str
-
-    @property
-    def boxed(self) -> bool:
-        """Whether each row holds a box."""
-        return bool(self.columns.sides)
+Errors = Iterator[FormatError]
 
 
 def check_submission(
@@ -69,221 +51,215 @@ def check_submission(
     sizes: pd.DataFrame | None = None,
     negative: str = NEGATIVE,
     labels: Iterable[str] = (),
-) -> list[Fault]:
-    """Every fault of a submission: those of the rows in their order, then those of the whole.
+) -> list[FormatError]:
+    """List every error of a submission: those of the rows in their order, then those of the whole file.
 
     Args:
         submission: the CSV to be checked.
         sample: the competition's sample submission.
-        sizes: columns image_id, width, height; boxes must lie within (xmax <= width). None = sizes unknown.
+        sizes: columns image_id, width, height (pixels); boxes must lie within (xmax <= width). None = unknown.
         negative: the class that says that nothing is there: one row an image, with the box 0, 0, 0, 0.
-        labels: labels that are allowed beside those that the sample shows; without them, a sample that shows a
-            single one allows any.
+        labels: labels that are allowed beside those of the sample; without them, a sample that shows a single one
+            allows any.
 
     Raises:
         DataError: a file is absent, or the sample can't be used.
     """
     if not submission.is_file():
         raise DataError(f"{submission} is not there; `tropho submit TASK` writes it.")
-    known = sample if isinstance(sample, Sample) else read_sample(sample)
-    return list(_Check(_rules(known, sizes, negative, list(labels))).faults(submission))
+    sample = sample if isinstance(sample, Sample) else read_sample(sample)
+    return list(_Check(sample, sizes, negative, list(labels)).errors(submission))
 
 
-def _rules(sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> Rules:
-    columns = sample.columns
-    single = columns.others[0] if len(columns.others) == 1 and not columns.label and not columns.score else None
-    value = columns.label or single
-    shown = sample.cells(value) if value else []
-    free = None  # the column that may hold a label or a probability, as far as the sample tells
-    if value and not columns.sides and not set(labels) & set(shown):
-        if are_probabilities(shown) and not all(number(cell).is_integer() for cell in shown):
-            value = None  # a probability under whatever name
-        elif (value == single and not labels and are_whole(shown)) or (
-            are_probabilities(shown) and not are_whole(shown)
-        ):
-            value, free = None, value
-    others = [name for name in sample.header if name not in {columns.image, value, *columns.sides.values()}]
-    shares = {
-        name for name in others if name != free and (name == columns.score or are_probabilities(sample.cells(name)))
-    }
-    distinct = set(shown) if value else set()
-    known = {}
-    if sizes is not None:
-        complete = sizes.dropna(subset=["width", "height"])
-        pairs = zip(complete["width"].astype(float), complete["height"].astype(float), strict=True)
-        known = dict(zip(complete["image_id"], pairs, strict=True))
-    return Rules(
-        header=sample.header,
-        delimiter=sample.delimiter,
-        columns=replace(columns, label=value),
-        images=sample.ids,
-        classes=sorted(distinct | set(labels)) if labels or len(distinct) > 1 else [],
-        whole=are_whole(shown) and value is not None,
-        numbers=frozenset({*shares, *columns.sides.values(), *([free] if free else [])}),
-        shares=frozenset(shares),
-        words=string_size(sample.cells(columns.strings)) if columns.strings else None,
-        sizes=known,
-        negative=negative,
-    )
-
-
-@dataclass
 class _Check:
-    """One pass over a submission."""
+    """One pass over a submission; arguments as of `check_submission`.
 
-    rules: Rules
-    first_row: dict[str, int] = field(default_factory=dict)  # of every image
-    first_negative: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        columns: of the sample; `label` is None where the sample shows probabilities, or numbers of either kind.
+        images: line of its first row in the sample, by image.
+        classes: allowed labels; empty = any.
+        whole: labels are whole numbers.
+        numbers: columns of numbers, and `probabilities` those of them from 0 to 1.
+        words: words of a box in the column of all boxes; None = unknown.
+        first_row, first_negative: line of an image's first row, and of its first negative row.
+    """
 
-    def faults(self, path: Path) -> Iterator[Fault]:
+    def __init__(self, sample: Sample, sizes: pd.DataFrame | None, negative: str, labels: list[str]) -> None:
+        columns = sample.columns
+        single = columns.others[0] if len(columns.others) == 1 and not columns.label and not columns.score else None
+        label = columns.label or single
+        shown = sample.cells(label) if label else []
+        unclear = None  # a column that may hold a label or a probability
+        if label and not columns.sides and not set(labels) & set(shown):
+            are_fractions = are_probabilities(shown) and not are_whole(shown)
+            if are_probabilities(shown) and not all(parse_number(cell).is_integer() for cell in shown):
+                label = None  # a probability under whatever name
+            elif are_fractions or (label == single and not labels and are_whole(shown)):
+                label, unclear = None, label
+        others = {*sample.header} - {columns.image, label, unclear, *columns.sides.values()}
+        distinct = set(shown) if label else set()
+        self.sample, self.negative, self.columns = sample, negative, replace(columns, label=label)
+        self.images = sample.ids
+        self.classes = sorted(distinct | set(labels)) if labels or len(distinct) > 1 else []
+        self.whole = are_whole(shown) and label is not None
+        self.probabilities = {name for name in others if name == columns.score or are_probabilities(sample.cells(name))}
+        self.numbers = {*self.probabilities, *columns.sides.values(), unclear}
+        self.words = string_size(sample.cells(columns.strings)) if columns.strings else None
+        self.sizes: dict[str, tuple[float, float]] = {}
+        if sizes is not None:
+            for image_id, width, height in sizes[["image_id", "width", "height"]].dropna().itertuples(index=False):
+                self.sizes[image_id] = (float(width), float(height))
+        self.first_row: dict[str, int] = {}
+        self.first_negative: dict[str, int] = {}
+
+    def errors(self, path: Path) -> Errors:
         line = 0
         try:
-            rows = csv_rows(path, self.rules.delimiter)
+            rows = csv_rows(path, self.sample.delimiter)
             line, header = next(rows, (0, []))
             if not header:
-                yield Fault(1, "", "the file is empty.")
+                yield FormatError(1, "", "the file is empty.")
                 return
-            yield from self._header(header)
-            if not set(header) & set(self.rules.header):
+            yield from self._check_header(header)
+            if not set(header) & set(self.sample.header):
                 return
             for line, cells in rows:
                 if len(cells) == len(header):
-                    yield from self._row(line, dict(zip(header, cells, strict=True)))
+                    yield from self._check_row(line, dict(zip(header, cells, strict=True)))
                 else:
-                    yield Fault(line, "", f"it has {len(cells)} cells where the header has {len(header)}.")
+                    yield FormatError(line, "", f"it has {len(cells)} cells where the header has {len(header)}.")
         except UnicodeDecodeError:
-            yield Fault(line + 1, "", "from here on the file is not UTF-8 text; save it as CSV in UTF-8.")
+            yield FormatError(line + 1, "", "from here on the file is not UTF-8 text; save it as CSV in UTF-8.")
             return
         except csv.Error as error:
-            yield Fault(line + 1, "", f"from here on the file is not CSV: {error}.")
+            yield FormatError(line + 1, "", f"from here on the file is not CSV: {error}.")
             return
-        if self.rules.columns.image in header:
-            yield from self._missing()
+        for image, sample_line in self.images.items() if self.columns.image in header else []:
+            if image not in self.first_row:
+                message = f"image '{image}' is missing; it stands in row {sample_line} of the sample."
+                yield FormatError(None, self.columns.image, message)
 
-    def _header(self, header: list[str]) -> Iterator[Fault]:
-        expected = self.rules.header
+    def _check_header(self, header: list[str]) -> Errors:
+        expected = self.sample.header
         if header == expected:
             return
-        right = ",".join(expected)
+        correct = ",".join(expected)
         if not set(header) & set(expected):
-            sign = next((f" (are its cells parted by {each!r}?)" for each in ";\t|" if each in header[0]), "")
-            yield Fault(1, "", f"the file has no header, or is not CSV{sign}; it must begin with {right}.")
+            hint = next((f" (are its cells parted by {char!r}?)" for char in ";\t|" if char in header[0]), "")
+            yield FormatError(1, "", f"the file has no header, or is not CSV{hint}; it must begin with {correct}.")
             return
-        for name in sorted(set(expected) - set(header), key=expected.index):
-            near = get_close_matches(name.lower(), [each.lower() for each in set(header) - set(expected)], 1, 0.5)
-            hint = f"; is it what is called '{near[0]}'?" if near else "."
-            yield Fault(1, name, f"the column is missing{hint}")
-        for name in sorted(set(header) - set(expected), key=header.index):
-            yield Fault(1, name, f"no such column is wanted; the header must be {right}.")
-        twice = repeated(header)
-        if twice:
-            yield Fault(1, "", f"{twice}.")
+        for name in [name for name in expected if name not in header]:
+            close = get_close_matches(name.lower(), [extra.lower() for extra in set(header) - set(expected)], 1, 0.5)
+            hint = f"; is it what is called '{close[0]}'?" if close else "."
+            yield FormatError(1, name, f"the column is missing{hint}")
+        for name in dict.fromkeys(name for name in header if name not in expected):
+            yield FormatError(1, name, f"no such column is wanted; the header must be {correct}.")
+        if twice := repeated(header):
+            yield FormatError(1, "", f"{twice}.")
         if sorted(header) == sorted(expected):
-            yield Fault(1, "", f"the columns are in another order; it must be {right}.")
+            yield FormatError(1, "", f"the columns are in another order; it must be {correct}.")
 
-    def _row(self, line: int, cells: dict[str, str]) -> Iterator[Fault]:
-        rules, columns = self.rules, self.rules.columns
+    def _check_row(self, line: int, cells: dict[str, str]) -> Errors:
+        columns = self.columns
         numbers: dict[str, float] = {}
         for name, cell in cells.items():
             if cell.strip():
-                yield from self._number(line, name, cell, numbers)
+                yield from self._check_number(line, name, cell, numbers)
             elif name != columns.strings:  # an image without boxes
-                yield Fault(line, name, "the cell is empty.")
+                yield FormatError(line, name, "the cell is empty.")
         image, label = cells.get(columns.image, ""), cells.get(columns.label or "", "")
         if image.strip():
-            yield from self._image(line, image)
+            yield from self._check_image(line, image)
         if label.strip():
-            yield from self._label(line, label)
+            yield from self._check_label(line, label)
         if columns.strings and cells.get(columns.strings):
-            yield from self._strings(line, image, cells[columns.strings])
-        if rules.boxed:
-            box = self._corners(numbers)
-            yield from self._negative(line, image, numbers) if label == rules.negative else self._box(line, image, box)
+            yield from self._check_strings(line, image, cells[columns.strings], columns.strings)
+        if columns.sides and label == self.negative:
+            yield from self._check_negative(line, image, numbers)
+        elif columns.sides:
+            yield from self._check_box(line, image, self._corners(numbers))
 
-    def _number(self, line: int, name: str, cell: str, numbers: dict[str, float]) -> Iterator[Fault]:
-        """Faults of a cell that must be a number; a number goes into `numbers`."""
-        if name not in self.rules.numbers:
+    def _check_number(self, line: int, name: str, cell: str, numbers: dict[str, float]) -> Errors:
+        """Check a cell of a column of numbers, and add its value to `numbers`."""
+        if name not in self.numbers:
             return
-        value = number(cell)
-        if not math.isfinite(value):
-            yield Fault(line, name, f"'{cell}' is not a finite number.")
+        value = parse_number(cell)
+        if math.isnan(value):
+            yield FormatError(line, name, f"'{cell}' is not a finite number.")
             return
         numbers[name] = value
-        if name in self.rules.shares and not 0 <= value <= 1:
-            yield Fault(line, name, f"{cell} is outside 0..1.")
+        if name in self.probabilities and not 0 <= value <= 1:
+            yield FormatError(line, name, f"{cell} is outside 0..1.")
 
-    def _label(self, line: int, label: str) -> Iterator[Fault]:
-        classes, column = self.rules.classes, self.rules.columns.label or ""
+    def _check_image(self, line: int, image: str) -> Errors:
+        name, known = self.columns.image, self.images
+        if image not in known:
+            full = next((image + ending for ending in (".jpg", ".png") if image + ending in known), None)
+            hint = f"did you mean '{full}'?" if full else "the sample has no such image."
+            yield FormatError(line, name, f"unknown image '{image}'; {hint}")
+        first = self.first_row.setdefault(image, line)
+        if first != line and not self.columns.sides:
+            yield FormatError(line, name, f"image '{image}' already stands in row {first}; one row an image.")
+
+    def _check_label(self, line: int, label: str) -> Errors:
+        classes, column = self.classes, self.columns.label or ""
         if classes and label not in classes:
-            near = get_close_matches(label, classes, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"the classes are {', '.join(classes)}."
-            yield Fault(line, column, f"unknown class '{label}'; {hint}")
-        elif not classes and self.rules.whole and not are_whole([label]):
-            yield Fault(line, column, f"'{label}' is not a whole number, and the sample's labels are.")
+            close = get_close_matches(label, classes, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"the classes are {', '.join(classes)}."
+            yield FormatError(line, column, f"unknown class '{label}'; {hint}")
+        elif not classes and self.whole and not are_whole([label]):
+            yield FormatError(line, column, f"'{label}' is not a whole number, and the sample's labels are.")
 
-    def _strings(self, line: int, image: str, cell: str) -> Iterator[Fault]:
-        """Faults of a cell that holds all boxes of an image."""
-        column, words = self.rules.columns.strings or "", self.rules.words
+    def _check_strings(self, line: int, image: str, cell: str, column: str) -> Errors:
+        """Check a cell that holds all boxes of an image."""
+        words, classes = self.words, self.classes
         if words is None:
             return
         for box in string_groups(cell, words):
-            values = [number(word) for word in box[words - 5 :]]
-            if len(box) < words or not all(map(math.isfinite, values)):
-                yield Fault(line, column, f"'{' '.join(box)}' is not a box of {words} words, all but a label numbers.")
+            values = [parse_number(word) for word in box[words - 5 :]]
+            if len(box) < words or any(map(math.isnan, values)):
+                message = f"'{' '.join(box)}' is not a box of {words} words, all but a label numbers."
+                yield FormatError(line, column, message)
                 return
-            if words == 6 and self.rules.classes and box[0] not in self.rules.classes:
-                yield Fault(line, column, f"unknown class '{box[0]}'; they are {', '.join(self.rules.classes)}.")
-            if not 0 <= values[0] <= 1:
-                yield Fault(line, column, f"the confidence {box[words - 5]} is outside 0..1.")
-            x, y, right, bottom = values[1:]
-            size = (0.0, 0.0) if words == 6 else (x, y)
-            corners = dict(zip(CORNERS, (x, y, right + size[0], bottom + size[1]), strict=True))
-            yield from (replace(fault, column=column) for fault in self._box(line, image, corners))
+            if words == 6 and classes and box[0] not in classes:
+                yield FormatError(line, column, f"unknown class '{box[0]}'; they are {', '.join(classes)}.")
+            score, x, y, right, bottom = values
+            if not 0 <= score <= 1:
+                yield FormatError(line, column, f"the confidence {box[words - 5]} is outside 0..1.")
+            if words == 5:
+                right, bottom = x + right, y + bottom  # of x, y, width, height
+            corners = dict(zip(CORNERS, (x, y, right, bottom), strict=True))
+            yield from (replace(error, column=column) for error in self._check_box(line, image, corners))
 
     def _corners(self, numbers: dict[str, float]) -> dict[str, float]:
-        """The box's sides by CORNERS, as far as its cells are numbers."""
-        sides = {side: numbers[name] for side, name in self.rules.columns.sides.items() if name in numbers}
-        if "width" not in self.rules.columns.sides:
+        """Return the box's sides by CORNERS, as far as its cells are numbers."""
+        sides = {side: numbers[name] for side, name in self.columns.sides.items() if name in numbers}
+        if "width" not in self.columns.sides:
             return sides
         ends = {"xmin": ["x"], "ymin": ["y"], "xmax": ["x", "width"], "ymax": ["y", "height"]}
-        return {side: sum(sides[each] for each in parts) for side, parts in ends.items() if set(parts) <= set(sides)}
+        return {side: sum(sides[part] for part in parts) for side, parts in ends.items() if set(parts) <= set(sides)}
 
-    def _image(self, line: int, image: str) -> Iterator[Fault]:
-        name = self.rules.columns.image
-        if image not in self.rules.images:
-            hint = next((f"; did you mean '{image}{end}'?" for end in (".jpg", ".png") if image + end in
-                         self.rules.images), "; the sample has no such image.")  # fmt: skip
-            yield Fault(line, name, f"unknown image '{image}'{hint}")
-        first = self.first_row.setdefault(image, line)
-        if first != line and not self.rules.boxed:
-            yield Fault(line, name, f"image '{image}' already stands in row {first}; one row an image.")
-
-    def _negative(self, line: int, image: str, numbers: dict[str, float]) -> Iterator[Fault]:
-        negative = self.rules.negative
+    def _check_negative(self, line: int, image: str, numbers: dict[str, float]) -> Errors:
+        negative, columns = self.negative, self.columns
         first = self.first_negative.setdefault(image, line)
         if first != line:
-            column = self.rules.columns.label or ""
-            yield Fault(line, column, f"image '{image}' already has a {negative} row, in row {first}.")
-        for name in self.rules.columns.sides.values():
+            message = f"image '{image}' already has a {negative} row, in row {first}."
+            yield FormatError(line, columns.label or "", message)
+        for name in columns.sides.values():
             if numbers.get(name, 0.0) != 0:
-                yield Fault(line, name, f"it is {numbers[name]:g} in a {negative} row; its box must be 0,0,0,0.")
+                message = f"it is {numbers[name]:g} in a {negative} row; its box must be 0,0,0,0."
+                yield FormatError(line, name, message)
 
-    def _box(self, line: int, image: str, box: dict[str, float]) -> Iterator[Fault]:
-        """Faults of a box, whose sides are named as in CORNERS; unknown ones are absent."""
-        names = {side: self.rules.columns.sides.get(side, side) for side in CORNERS}
-        width, height = self.rules.sizes.get(image, (math.inf, math.inf))
-        for axis, size, long_side in (("x", width, "width"), ("y", height, "height")):
+    def _check_box(self, line: int, image: str, box: dict[str, float]) -> Errors:
+        """Check a box, whose sides are named as in CORNERS; unknown ones are absent."""
+        names = {side: self.columns.sides.get(side, side) for side in CORNERS}
+        width, height = self.sizes.get(image, (math.inf, math.inf))
+        for axis, size, size_name in (("x", width, "width"), ("y", height, "height")):
             low, high = box.get(f"{axis}min", 0.0), box.get(f"{axis}max", math.inf)
-            least, most = names[f"{axis}min"], names[f"{axis}max"]
+            low_name, high_name = names[f"{axis}min"], names[f"{axis}max"]
             if low > high:
-                yield Fault(line, least, f"{least} {low:g} is above {most} {high:g}.")
+                yield FormatError(line, low_name, f"{low_name} {low:g} is above {high_name} {high:g}.")
             if low < 0:
-                yield Fault(line, least, f"{low:g} is outside the image; it begins at 0.")
+                yield FormatError(line, low_name, f"{low:g} is outside the image; it begins at 0.")
             if size < high < math.inf:
-                yield Fault(line, most, f"{high:g} is outside the image; its {long_side} is {size:g}.")
-
-    def _missing(self) -> Iterator[Fault]:
-        for image, line in self.rules.images.items():
-            if image not in self.first_row:
-                message = f"image '{image}' is missing; it stands in row {line} of the sample."
-                yield Fault(None, self.rules.columns.image, message)
+                yield FormatError(line, high_name, f"{high:g} is outside the image; its {size_name} is {size:g}.")

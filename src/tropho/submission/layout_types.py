@@ -1,4 +1,4 @@
-"""What every layout of a submission is made of."""
+"""The base class of submission layouts, and what the layouts share."""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from tropho.submission.label_names import LabelNames
+from tropho.tables import parse_number
 
 Issue = tuple[str, str]
 """Kind and detail, as in tables.ISSUES."""
@@ -31,7 +32,7 @@ class Layout(ABC):
 
     Attributes:
         header: the columns in order.
-        delimiter: what parts the cells.
+        delimiter: of the cells.
         image: the column of image ids.
         issues: (kind, detail) of what the sample asks for and predictions don't have, or the other way round.
         problem: why the sample is not followed; None = it is, or there is none.
@@ -55,27 +56,19 @@ class Layout(ABC):
 
     @abstractmethod
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """The submission's table, with its own column names.
+        """Make the submission's table, with its own column names.
 
         Args:
-            predictions: what Task.submission gave; numbers are rounded already.
-            rows: the images in order. An image without predictions gets what says least.
+            predictions: result of Task.submission, numbers rounded.
+            rows: the images in order; one without predictions gets the least that the layout can say.
         """
 
 
 def kept_columns(columns: list[str]) -> list[Issue]:
-    """Issues for columns that nothing is known for."""
+    """Return issues for columns that the predictions can't fill."""
     return [
         ("sample_column", f"Nothing is known for column '{name}'; it keeps the sample's cells.") for name in columns
     ]
-
-
-def number(text: str) -> float:
-    """The cell's value; NaN where it is no number (float() would take 1_000)."""
-    try:
-        return float(text) if "_" not in text else math.nan
-    except ValueError:
-        return math.nan
 
 
 def are_whole(cells: list[str]) -> bool:
@@ -85,30 +78,35 @@ def are_whole(cells: list[str]) -> bool:
 
 def are_probabilities(cells: list[str]) -> bool:
     """Whether all cells are numbers from 0 to 1; False if there are none."""
-    return bool(cells) and all(0 <= number(cell) <= 1 for cell in cells)
+    return bool(cells) and all(0 <= parse_number(cell) <= 1 for cell in cells)
 
 
-def written_labels(shown: list[str], names: LabelNames, where: str) -> tuple[dict[str, str], list[Issue]]:
-    """How each class is written where a sample shows these labels, and what is to be listed.
+def written_labels(cells: list[str], names: LabelNames, column: str) -> tuple[dict[str, str], list[Issue]]:
+    """Return how each class is written in a column of labels, and the labels that are no class as issues.
+
+    Args:
+        cells: of the sample.
+        names: the classes.
+        column: of the sample, for messages.
 
     Raises:
-        UnsupportedLayoutError: none of the labels is a class, and so the classes' names can't be what is wanted.
+        UnsupportedLayoutError: none of the labels is a class, so the column wants something else.
     """
-    distinct = list(dict.fromkeys(shown))
+    distinct = list(dict.fromkeys(cells))
     matched = names.match(distinct)
-    known = ", ".join(names.classes)
-    strange = [word for word in distinct if word not in matched]
-    told = ", ".join(f"'{word}'" for word in strange[:5]) + (", ..." if len(strange) > 5 else "")
-    if strange and not matched:
-        if all(not math.isnan(number(word)) for word in strange):
+    classes = ", ".join(names.classes)
+    unknown = [word for word in distinct if word not in matched]
+    shown = ", ".join(f"'{word}'" for word in unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+    if unknown and not matched:
+        if all(not math.isnan(parse_number(word)) for word in unknown):
             raise UnsupportedLayoutError(
-                f"{where} holds numbers ({told}) and the classes have names ({known}): list these in audit.classes "
-                "in the order of their numbers"
+                f"column '{column}' holds numbers ({shown}) and the classes have names ({classes}): list these in "
+                "audit.classes in the order of their numbers"
             )
-        if len(strange) > 1:
+        if len(unknown) > 1:
             raise UnsupportedLayoutError(
-                f"{where} holds {told}, none of the classes {known}; audit.class_map renames classes"
+                f"column '{column}' holds {shown}, none of the classes {classes}; audit.class_map renames classes"
             )
-    issues = [("sample_class", f"{where} holds {told}, which is no class ({known}).")] if strange else []
-    namer = names.namer(shown)
-    return {name: namer(name) for name in names.classes}, issues
+    issues = [("sample_class", f"column '{column}' holds {shown}, which is no class ({classes}).")] if unknown else []
+    write = names.writer(cells)
+    return {name: write(name) for name in names.classes}, issues

@@ -1,4 +1,4 @@
-"""The competition's sample submission: found under its usual names, and read as text."""
+"""Find and read the competition's sample submission as text."""
 
 import csv
 import os
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tropho.errors import DataError, UsageError
+from tropho.images.file_types import is_hidden
 
 ID_NAMES = frozenset(
     "imageid image images imagename img imgid imgname imageindex picture photo id ids idcode uid uuid file fileid "  # noqa: SIM905
@@ -37,65 +38,79 @@ _NAME = re.compile(r"(sample|example)submission|submission(format|sample|templat
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a sample hold, as far as the sample alone tells; each is a name of its header."""
+    """The columns of a sample by what their names say.
+
+    Attributes:
+        sides: column by side of the box (CORNERS or CORNER_AND_SIZE); {} = no boxes.
+        strings: the column with all boxes of an image in one cell.
+        others: columns without a known name.
+    """
 
     image: str
     label: str | None
     score: str | None
-    sides: dict[str, str]  # side of the box (CORNERS or CORNER_AND_SIZE) -> column; {} = no boxes
-    strings: str | None  # all boxes of an image in one cell
+    sides: dict[str, str]
+    strings: str | None
     others: list[str]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample submission; every cell is text as it stands in the file."""
+    """A sample submission; every cell is text as it stands in the file.
+
+    Attributes:
+        rows: (line of the file, 1-based; as many cells as the header has).
+        id_column: index of the column of image ids.
+    """
 
     path: Path
     header: list[str]
-    rows: list[tuple[int, list[str]]]  # line of the file, 1-based, and as many cells as the header has
+    rows: list[tuple[int, list[str]]]
     delimiter: str
     id_column: int
 
     @property
     def ids(self) -> dict[str, int]:
-        """Each image's id, in the order of the file, and the line where it stands first."""
-        found: dict[str, int] = {}
+        """Map each image id, in the order of the file, to the line of its first row."""
+        lines: dict[str, int] = {}
         for line, cells in self.rows:
             if cells[self.id_column].strip():
-                found.setdefault(cells[self.id_column], line)
-        return found
+                lines.setdefault(cells[self.id_column], line)
+        return lines
 
     @property
     def nameless(self) -> list[int]:
-        """Lines whose cell of the image is blank; no image can be meant by them."""
+        """Lines without an image id."""
         return [line for line, cells in self.rows if not cells[self.id_column].strip()]
 
     def cells(self, column: str) -> list[str]:
-        """The cells of a column that are not blank, in the order of the rows."""
+        """Return the cells of a column that are not blank."""
         index = self.header.index(column)
         return [cells[index] for _, cells in self.rows if cells[index].strip()]
 
     @property
     def columns(self) -> Columns:
-        """What the columns hold, by their names; see Columns."""
+        """The columns by their names."""
         image = self.header[self.id_column]
-        rest = {name: fold(name) for name in self.header if name != image}
+        folded = {name: fold(name) for name in self.header if name != image}
         by_side: dict[str, str] = {}
-        for name, folded in rest.items():
-            if folded in SIDES:
-                by_side.setdefault(SIDES[folded], name)
+        for name, text in folded.items():
+            if text in SIDES:
+                by_side.setdefault(SIDES[text], name)
         sides = next((form for form in (CORNERS, CORNER_AND_SIZE) if set(form) <= set(by_side)), ())
-        taken = {side: by_side[side] for side in sides}
-        strings = next((name for name, folded in rest.items() if folded in {"predictionstring", "predictions"}), None)
-        label = next((name for name, folded in rest.items() if folded in LABEL_NAMES), None)
-        score = next((name for name, folded in rest.items() if folded in SCORE_NAMES), None)
-        known = {label, score, strings, *taken.values()}
-        return Columns(image, label, score, taken, strings, [name for name in rest if name not in known])
+
+        def first(names: frozenset[str]) -> str | None:
+            return next((name for name, text in folded.items() if text in names), None)
+
+        strings = first(frozenset({"predictionstring", "predictions"}))
+        label, score = first(LABEL_NAMES), first(SCORE_NAMES)
+        box = {side: by_side[side] for side in sides}
+        known = {label, score, strings, *box.values()}
+        return Columns(image, label, score, box, strings, [name for name in folded if name not in known])
 
 
 def fold(text: str) -> str:
-    """The text without case, spaces, underscores and hyphens, in Unicode's composed form."""
+    """Normalize a name for comparison: no case, spaces, underscores and hyphens, Unicode's composed form."""
     return re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", text).casefold())
 
 
@@ -106,36 +121,31 @@ def is_sample(name: str) -> bool:
 
 
 def find_sample(raw: Path, named: str | None = None) -> Path | None:
-    """The sample submission in `raw` or any folder of it; None if there is none.
+    """Find the sample submission in `raw` or any folder of it; None if there is none.
 
     Args:
         raw: folder of the task's files.
-        named: its path below `raw`, where the settings name it.
+        named: audit.sample, its path below `raw`; None looks for the usual names.
 
     Raises:
-        UsageError: there is no file of the name that the settings give.
+        UsageError: there is no file of that name.
         DataError: there are several, and they differ.
     """
     if named is not None:
         if not (raw / named).is_file():
             raise UsageError(f"audit.sample: there is no file '{named}' in {raw}.")
         return raw / named
-    found = sorted(
-        (path for path in raw.rglob("*.[cC][sS][vV]") if is_sample(path.name) and not _hidden(path.relative_to(raw))),
-        key=lambda path: (len(path.parts), path),
-    )
-    if len({path.read_bytes() for path in found}) > 1:
-        names = " and ".join(path.relative_to(raw).as_posix() for path in found)
+    paths = [path for path in raw.rglob("*.[cC][sS][vV]") if is_sample(path.name)]
+    paths = [path for path in paths if not any(map(is_hidden, path.relative_to(raw).parts))]
+    paths.sort(key=lambda path: (len(path.parts), path))
+    if len({path.read_bytes() for path in paths}) > 1:
+        names = " and ".join(path.relative_to(raw).as_posix() for path in paths)
         raise DataError(f"{raw} holds several sample submissions, {names}; name the right one in audit.sample.")
-    return found[0] if found else None
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return paths[0] if paths else None
 
 
 def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every row that is not blank; raises csv.Error or UnicodeDecodeError."""
+    """Yield the first line and the cells of every row that is not blank; raise csv.Error or UnicodeDecodeError."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True, delimiter=delimiter)
         line = 1
@@ -149,36 +159,30 @@ def read_sample(path: Path) -> Sample:
     """Read a sample submission.
 
     Raises:
-        DataError: it can't be read as CSV, has no rows, two equal columns, or a row with too many or few cells.
+        DataError: it is no CSV, has no rows, two equal columns, or a row with too many or few cells.
     """
     try:
-        delimiter = _delimiter(path)
+        first = next(csv_rows(path), (0, [""]))[1]
+        delimiter = next((char for char in ";\t" if len(first) == 1 and char in first[0]), ",")
         rows = list(csv_rows(path, delimiter))
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"The sample {path} can't be read: {error}.") from error
     if len(rows) < 2:
         raise DataError(f"The sample {path} has no rows; give the competition's own sample submission.")
     header = rows[0][1]
-    twice = repeated(header)
-    if twice:
+    if twice := repeated(header):
         raise DataError(f"The sample {path}: {twice}; give the competition's own sample submission.")
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise DataError(f"The sample {path}, row {line}: {len(cells)} cells under {len(header)} columns; mend it.")
-    named = [index for index, name in enumerate(header) if fold(name) in ID_NAMES]
-    return Sample(path, header, rows[1:], delimiter, named[0] if named else 0)
+    id_columns = [index for index, name in enumerate(header) if fold(name) in ID_NAMES]
+    return Sample(path, header, rows[1:], delimiter, id_columns[0] if id_columns else 0)
 
 
 def repeated(header: list[str]) -> str | None:
-    """A clause that names the first column whose name stands there twice; None if there is none."""
+    """Return a clause on the first column name that stands there twice; None if there is none."""
     for name in header:
-        places = [str(place) for place, each in enumerate(header, 1) if each == name]
+        places = [str(place) for place, other in enumerate(header, 1) if other == name]
         if len(places) > 1:
             return f"columns {' and '.join(places)} are both called '{name}'"
     return None
-
-
-def _delimiter(path: Path) -> str:
-    """The comma, unless the first line has none and is parted by semicolons or tabs."""
-    first = next(csv_rows(path), (0, [""]))[1]
-    return next((each for each in ";\t" if len(first) == 1 and each in first[0]), ",")

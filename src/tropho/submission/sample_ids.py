@@ -1,4 +1,4 @@
-"""Which image an id of the sample submission means, with or without its folder and ending."""
+"""Match the ids of a sample submission to images, with or without folder and ending."""
 
 import unicodedata
 from collections import defaultdict
@@ -11,49 +11,51 @@ import pandas as pd
 from tropho.images.file_types import IMAGE_ENDINGS
 from tropho.submission.sample_file import Sample
 
-Keys = dict[str, set[str]]
-
 
 @dataclass
 class Matches:
-    """Ids of a sample that mean one image each, and those that several images answer to."""
+    """Ids of a sample and the images that they mean.
 
-    images: dict[str, str] = field(default_factory=dict)  # id of the sample -> image_id
-    several: dict[str, list[str]] = field(default_factory=dict)  # id of the sample -> image_ids
+    Attributes:
+        images: image_id by sample id, where it means one image.
+        several: image_ids by sample id, where it fits several equally well.
+    """
+
+    images: dict[str, str] = field(default_factory=dict)
+    several: dict[str, list[str]] = field(default_factory=dict)
 
 
 def match_ids(ids: Iterable[str], images: dict[str, str]) -> Matches:
     """Match ids to images: by the whole name, then without folder or ending, in any case, and last as a number.
 
-    An id that fits several images equally well is matched to none; so is one whose image another id fits better.
+    An id that fits several images equally well matches none; nor does one whose image another id fits better.
 
     Args:
         ids: distinct ids, as a sample spells them.
-        images: path of each image below the data set, by image_id.
+        images: path below the data set by image_id.
     """
     index = _Index(images)
-    found: dict[str, tuple[int, str]] = {}
     matches = Matches()
-    for each in ids:
-        level, candidates = index.find(each)
+    levels: dict[str, int] = {}
+    claims: dict[str, list[str]] = defaultdict(list)  # image_id -> sample ids
+    for sample_id in ids:
+        levels[sample_id], candidates = index.find(sample_id)
         if len(candidates) == 1:
-            found[each] = level, next(iter(candidates))
+            claims[next(iter(candidates))].append(sample_id)
         elif candidates:
-            matches.several[each] = sorted(candidates)
-    claims: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for each, (level, image_id) in found.items():
-        claims[image_id].append((level, each))
+            matches.several[sample_id] = sorted(candidates)
+    images_of = {}
     for image_id, claimants in claims.items():
-        best = min(level for level, _ in claimants)
-        closest = [each for level, each in claimants if level == best]
-        if len(closest) == 1:
-            matches.images[closest[0]] = image_id
-    matches.images = {each: matches.images[each] for each in found if each in matches.images}
+        least = min(levels[sample_id] for sample_id in claimants)
+        best = [sample_id for sample_id in claimants if levels[sample_id] == least]
+        if len(best) == 1:
+            images_of[best[0]] = image_id
+    matches.images = {sample_id: images_of[sample_id] for sample_id in levels if sample_id in images_of}
     return matches
 
 
-def with_matches(sample: Sample, images: pd.DataFrame) -> tuple[Sample, Matches]:
-    """The sample and its matches; where its column of ids fits no image, a column that fits most of them counts.
+def match_sample(sample: Sample, images: pd.DataFrame) -> tuple[Sample, Matches]:
+    """Match a sample's ids; where its id column fits no image, use a column that fits most of them.
 
     Args:
         sample: the sample submission.
@@ -70,7 +72,7 @@ def with_matches(sample: Sample, images: pd.DataFrame) -> tuple[Sample, Matches]
 
 
 def without_ending(name: str) -> str:
-    """The name without its ending, if that is an image's."""
+    """Return the name without its ending, if that is an image's."""
     ending = PurePosixPath(name).suffix
     return name[: -len(ending)] if ending.lower() in IMAGE_ENDINGS else name
 
@@ -79,31 +81,30 @@ class _Index:
     """Images by every name that an id may have for them."""
 
     def __init__(self, images: dict[str, str]) -> None:
-        self.exact: Keys = {image_id: {image_id} for image_id in images}
-        self.names: Keys = defaultdict(set)
-        self.loose: Keys = defaultdict(set)
-        self.numbers: Keys = defaultdict(set)
+        self.exact = {image_id: {image_id} for image_id in images}
+        self.names: dict[str, set[str]] = defaultdict(set)
+        self.loose: dict[str, set[str]] = defaultdict(set)
+        self.numbers: dict[str, set[str]] = defaultdict(set)
         for image_id, path in images.items():
-            for text in {_plain(image_id), _plain(path)}:
+            for text in {_normalize(image_id), _normalize(path)}:
                 parts = text.split("/")
                 for tail in ("/".join(parts[start:]) for start in range(len(parts))):
                     for key in {tail, without_ending(tail)} - {""}:
                         self.names[key].add(image_id)
                         self.loose[key.casefold()].add(image_id)
-                number = _number(text)
-                if number:
+                if number := _number(text):
                     self.numbers[number].add(image_id)
 
     def find(self, text: str) -> tuple[int, set[str]]:
-        """How far-fetched the best name is, from 0 on, and the images that have it; none = an empty set."""
-        plain = _plain(text)
-        last = plain.rpartition("/")[2]
-        names = [plain, without_ending(plain), last, without_ending(last)]
+        """Return the level of the best name, 0 = exact, and the images that have it; none = an empty set."""
+        whole = _normalize(text)
+        last = whole.rpartition("/")[2]
+        names = [whole, without_ending(whole), last, without_ending(last)]
         tries = [
             (self.exact, text),
             *((self.names, name) for name in names),
             *((self.loose, name.casefold()) for name in names),
-            (self.numbers, _number(plain)),
+            (self.numbers, _number(whole)),
         ]
         for level, (keys, key) in enumerate(tries):
             if key in keys:
@@ -111,11 +112,11 @@ class _Index:
         return len(tries), set()
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip()).replace("\\", "/").removeprefix("./")
 
 
 def _number(text: str) -> str:
-    """The file's name as a whole number without leading zeros; empty if it is none."""
+    """Return the file's name as a whole number without leading zeros; empty if it is none."""
     digits = without_ending(text.rpartition("/")[2])
     return str(int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 4000 else ""

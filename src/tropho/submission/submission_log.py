@@ -1,7 +1,7 @@
-"""The ledger of submissions: what was sent to a leaderboard, where it came from, and what it scored there.
+"""Keep the log of submissions: what was sent to a leaderboard, where it came from, and what it scored there.
 
-One CSV a task, kept in git. A second copy outside git takes back what a checkout of an older state, or
-`dvc exp apply`, would otherwise drop.
+One CSV a task, kept in git. A second copy outside git restores rows that a checkout of an older state, or
+`dvc exp apply`, drops.
 """
 
 import datetime
@@ -30,30 +30,30 @@ LEDGER = {
     "score": "float64",  # cross-validated
     "low": "float64",  # its 95 % interval; empty where none could be had
     "high": "float64",
-    "public": "float64",  # what the leaderboard said, once recorded
+    "public": "float64",  # the leaderboard's score, once recorded
     "private": "float64",
     "recorded": "string",  # when that was recorded, UTC
 }
 
 
 def read_ledger(path: Path, copy: Path) -> pd.DataFrame:
-    """The rows (LEDGER) of both copies, each file once, oldest first; no rows where there is neither.
+    """Read the rows (LEDGER) of both copies, each submission once, oldest first; no rows where there is no file.
 
     Raises:
-        DataError: one of them is damaged; the sentence says how to restore it, since nothing else knows what it holds.
+        DataError: one of them is damaged; the message says how to restore it.
     """
-    tables = [_read(each, other) for each, other in ((copy, path), (path, copy)) if each.exists()]
+    tables = [_read(file, other) for file, other in ((copy, path), (path, copy)) if file.exists()]
     if not tables:
         return empty(LEDGER)
     rows = pd.concat(tables, ignore_index=True)
-    # Of two versions of a row the later recorded one counts, cell by cell.
+    # of two versions of a row the later recorded one counts, cell by cell
     rows = rows.sort_values("recorded", na_position="first", kind="stable")
     merged = rows.groupby(["task", "sha256"], sort=False, as_index=False).last()
     return conform(merged.sort_values(["written", "sha256"], ignore_index=True), LEDGER)
 
 
 def append(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame:
-    """Add a submission and return the whole ledger; None, or a file that is known already, changes nothing."""
+    """Add a submission and return the whole log; None, or a file that is known already, changes nothing."""
     with _locked(copy):
         ledger = read_ledger(path, copy)
         if entry and entry["sha256"] not in set(ledger["sha256"]):
@@ -66,24 +66,24 @@ def append(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame
 def record(
     path: Path, copy: Path, public: float, private: float | None = None, sha256: str | None = None
 ) -> pd.DataFrame:
-    """Note what the leaderboard said of a submission; returns its row.
+    """Record the leaderboard's score of a submission; return its row.
 
     Args:
-        path: the ledger.
+        path: the log.
         copy: its copy outside git.
-        public: the public score.
-        private: the private score, once it is known.
+        public: the public score, 0..1.
+        private: the private score, 0..1; None = not known yet.
         sha256: the first digits of the file's hash; None = the newest submission.
 
     Raises:
-        UsageError: a score outside 0..1, an empty ledger, or a hash that fits no row, or several.
+        UsageError: a score outside 0..1, an empty log, or a hash that fits no row, or several.
     """
     for score in (public, private):
         if score is not None and not 0 <= score <= 1:
             raise UsageError(f"{score:g} is no score between 0 and 1; write 91.3 % as 0.913.")
     with _locked(copy):
         ledger = read_ledger(path, copy)
-        row = _row_of(ledger, sha256)
+        row = _find_row(ledger, sha256)
         ledger.loc[row, "public"] = public
         if private is not None:
             ledger.loc[row, "private"] = private
@@ -93,24 +93,24 @@ def record(
 
 
 def keep_file(submission: Path, copy: Path) -> None:
-    """Keep a submission's bytes, gzipped, as `copy`: stages overwrite the file itself."""
+    """Copy a submission, gzipped, to `copy`, unless it is there; stages overwrite the file itself."""
     if copy.exists():
         return
     with atomic_path(copy) as temporary:
         temporary.write_bytes(gzip.compress(submission.read_bytes(), mtime=0))
 
 
-def _row_of(ledger: pd.DataFrame, sha256: str | None) -> int:
+def _find_row(ledger: pd.DataFrame, sha256: str | None) -> int:
     if ledger.empty:
-        raise UsageError("There is no submission in the ledger to record a score for; run `tropho submit TASK`.")
+        raise UsageError("There is no submission in the log to record a score for; run `tropho submit TASK`.")
     if sha256 is None:
         return int(ledger.index[-1])
-    fitting = ledger.index[ledger["sha256"].str.startswith(sha256.lower())]
-    if len(fitting) != 1:
-        many = "no submission" if fitting.empty else f"{len(fitting)} submissions"
+    rows = ledger.index[ledger["sha256"].str.startswith(sha256.lower())]
+    if len(rows) != 1:
+        many = "no submission" if rows.empty else f"{len(rows)} submissions"
         known = ", ".join(ledger["sha256"].str[:8].tail(5))
-        raise UsageError(f"The hash '{sha256}' fits {many} in the ledger; the newest are {known}.")
-    return int(fitting[0])
+        raise UsageError(f"The hash '{sha256}' fits {many} in the log; the newest are {known}.")
+    return int(rows[0])
 
 
 def _read(path: Path, other: Path) -> pd.DataFrame:
@@ -128,12 +128,12 @@ def _read(path: Path, other: Path) -> pd.DataFrame:
 
 @contextmanager
 def _locked(copy: Path) -> Iterator[None]:
-    """Keep other processes from changing the ledger meanwhile."""
+    """Lock the log against other processes."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(copy.with_suffix(".lock")):
         yield
 
 
 def _write(ledger: pd.DataFrame, path: Path, copy: Path) -> None:
-    for each in (copy, path):
-        write_table(ledger, each, LEDGER)
+    for file in (copy, path):
+        write_table(ledger, file, LEDGER)

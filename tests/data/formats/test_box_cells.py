@@ -1,11 +1,13 @@
 """One cell that holds a box, several, or none; and which heading says what."""
 
+import math
+
 import pytest
 
-from tropho.data.formats.box_cells import boxes_in, boxes_of, label_in
+from tropho.data.formats.box_cells import parse_cell, parse_label, parse_row
 from tropho.data.formats.box_columns import implied_header, recognise
-from tropho.data.formats.csv_table import number
 from tropho.errors import DataError, UsageError
+from tropho.tables import parse_number
 
 
 @pytest.mark.parametrize(
@@ -35,13 +37,13 @@ from tropho.errors import DataError, UsageError
         (" [ ] ", []),
     ],
 )
-def test_boxes_of_a_cell(cell, boxes):
-    assert [(box.form, box.values, box.label) for box in boxes_in(cell)] == boxes
+def test_parse_cell_forms(cell, boxes):
+    assert [(box.form, box.values, box.label) for box in parse_cell(cell)] == boxes
 
 
 @pytest.mark.parametrize(("form", "told"), [("", "list"), ("xyxy", "corners"), ("xywh", "xywh"), ("cxcywh", "cxcywh")])
-def test_the_heading_may_say_how_four_numbers_are_meant(form, told):
-    assert boxes_in("[1, 2, 3, 4]", form)[0].form == told
+def test_parse_cell_takes_form_of_heading(form, told):
+    assert parse_cell("[1, 2, 3, 4]", form)[0].form == told
 
 
 @pytest.mark.parametrize(
@@ -61,9 +63,9 @@ def test_the_heading_may_say_how_four_numbers_are_meant(form, told):
         ('{"x1": 1, "y1": 2, "x2": 3, "y2": 4, "x3": 5, "y3": 6, "x4": 7, "y4": 8}', "which is no box"),
     ],
 )
-def test_why_a_cell_holds_no_box(cell, words):
+def test_parse_cell_names_reason(cell, words):
     with pytest.raises(ValueError, match=f"^{words}"):
-        boxes_in(cell)
+        parse_cell(cell)
 
 
 @pytest.mark.parametrize(
@@ -77,32 +79,32 @@ def test_why_a_cell_holds_no_box(cell, words):
         ("{[1]}", "{[1]}"),
     ],
 )
-def test_a_class_that_a_dictionary_names_or_not(cell, label):
-    assert label_in(cell) == label
+def test_parse_label_of_dictionary(cell, label):
+    assert parse_label(cell) == label
 
 
 def columns(header: str, **given: str):
     return recognise(header.split(","), given, "t.csv")
 
 
-def test_boxes_of_the_cells_of_a_row():
+def test_parse_row_layouts():
     four = columns("image,x1,y1,x2,y2,x3,y3,x4,y4")
-    (box,) = boxes_of(["a", "9", "1", "12", "3", "8", "9", "5", "7"], four, False)
+    (box,) = parse_row(["a", "9", "1", "12", "3", "8", "9", "5", "7"], four, False)
     assert (box.form, box.values) == ("corners", (5, 1, 12, 9))
     sides = columns("image,xmin,ymin,xmax,ymax")
-    assert boxes_of(["a", "", "", "", ""], sides, False) == []
-    assert boxes_of(["a"], columns("image,label"), False) == []
+    assert parse_row(["a", "", "", "", ""], sides, False) == []
+    assert parse_row(["a"], columns("image,label"), False) == []
     with pytest.raises(ValueError, match="The cell xmax is empty"):
-        boxes_of(["a", "1", "2", "", "4"], sides, False)
+        parse_row(["a", "1", "2", "", "4"], sides, False)
     with pytest.raises(ValueError, match="The cell ymin holds '2,5', not a number"):
-        boxes_of(["a", "1", "2,5", "3", "4"], sides, False)
-    assert boxes_of(["a", "1", "2,5", "3", "4"], sides, True)[0].values == (1, 2.5, 3, 4)
+        parse_row(["a", "1", "2,5", "3", "4"], sides, False)
+    assert parse_row(["a", "1", "2,5", "3", "4"], sides, True)[0].values == (1, 2.5, 3, 4)
 
 
 @pytest.mark.parametrize(("length", "shown"), [(40, "x" * 40), (41, f"{'x' * 40}...")])
-def test_a_long_cell_is_shown_by_its_beginning(length, shown):
+def test_parse_row_shortens_cell_in_message(length, shown):
     with pytest.raises(ValueError, match=f"The cell bbox holds '{shown}', which"):
-        boxes_of(["a", "x" * length], columns("image,bbox"), False)
+        parse_row(["a", "x" * length], columns("image,bbox"), False)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_long_cell_is_shown_by_its_beginning(length, shown):
         ("class,Class.,id", [2], [0]),
     ],
 )
-def test_columns_that_may_hold_the_image_and_the_class(header, images, labels):
+def test_recognise_image_and_label(header, images, labels):
     found = columns(header)
     assert (found.images, found.labels) == (images, labels)
 
@@ -135,7 +137,7 @@ def test_columns_that_may_hold_the_image_and_the_class(header, images, labels):
         ("id,x,y,w", {}, "", []),
     ],
 )
-def test_columns_that_hold_the_box(header, given, layout, at):
+def test_recognise_box(header, given, layout, at):
     found = columns(header, **given)
     assert found.layout == layout
     assert [found.at[role] for role in list(found.at)[: len(at)]] == at
@@ -144,7 +146,7 @@ def test_columns_that_hold_the_box(header, given, layout, at):
 @pytest.mark.parametrize(
     ("header", "form"), [("id,bbox_xywh", "xywh"), ("id,xyxy", "xyxy"), ("id,bbox", ""), ("id,x1,y1,x2,y2", "")]
 )
-def test_a_heading_may_say_the_form_of_a_cell(header, form):
+def test_recognise_form_of_cell(header, form):
     assert columns(header).cell_form == form
     assert columns("id,a", bbox_cxcywh="a").cell_form == "cxcywh"
 
@@ -159,13 +161,13 @@ def test_a_heading_may_say_the_form_of_a_cell(header, form):
         ("id,x,y,width,height", (None, None), False),
     ],
 )
-def test_columns_of_the_images_size(header, size, maybe):
+def test_recognise_image_size(header, size, maybe):
     found = columns(header)
     assert (found.at.get("image_width"), found.at.get("image_height")) == size
     assert bool(found.maybe_image_size) == maybe
 
 
-def test_the_settings_name_columns_of_any_role():
+def test_recognise_given_columns():
     found = columns("id,part,a,b,x1,y1,x2,y2,what", subset="part", image_width="a", image_height="b", label="what")
     assert (found.at["subset"], found.at["image_width"], found.at["image_height"], found.labels) == (1, 2, 3, [8])
     assert columns("id,split,x1,y1,x2,y2").at["subset"] == 1
@@ -191,7 +193,7 @@ def test_the_settings_name_columns_of_any_role():
         (",image", None),
     ],
 )
-def test_the_header_that_a_first_row_implies(row, header):
+def test_implied_header_of_first_row(row, header):
     assert implied_header(row.split(",")) == (header and header.split())
 
 
@@ -199,13 +201,13 @@ def test_the_header_that_a_first_row_implies(row, header):
     ("cell", "comma", "value"),
     [
         ("1,5", True, 1.5),
-        ("1,500,000", True, None),
-        ("1,5.0", True, None),
-        ("1,5", False, None),
+        ("1,500,000", True, math.nan),
+        ("1,5.0", True, math.nan),
+        ("1,5", False, math.nan),
         ("-1e3", False, -1000),
-        ("nan", False, None),
-        ("", False, None),
+        ("nan", False, math.nan),
+        ("", False, math.nan),
     ],
 )
-def test_numbers_with_a_point_or_a_comma(cell, comma, value):
-    assert number(cell, comma) == value
+def test_parse_number_decimal_comma(cell, comma, value):
+    assert parse_number(cell, comma) == pytest.approx(value, nan_ok=True)

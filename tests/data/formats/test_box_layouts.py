@@ -1,5 +1,6 @@
 """Boxes written in any layout are read as the same boxes; cells, columns and units in detail."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,10 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tropho.data.formats import box_columns, readers
-from tropho.data.formats.box_cells import boxes_in, label_in
+from tropho.data.formats.box_cells import parse_cell, parse_label
 from tropho.data.formats.box_units import find_list_form, find_unit, to_corners
-from tropho.data.formats.csv_table import number, read_csv
+from tropho.data.formats.csv_table import read_csv
 from tropho.errors import DataError, UsageError
+from tropho.tables import parse_number
 
 Box = tuple[int, int, int, int]
 WIDTH, HEIGHT = 64, 48
@@ -40,7 +42,7 @@ sides = st.tuples(st.integers(0, WIDTH - 3), st.integers(0, HEIGHT - 3)).flatmap
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(boxes=st.lists(sides, min_size=1, max_size=5, unique=True))
 @hypothesis_settings(max_examples=15, deadline=None)
-def test_boxes_survive_any_layout(settings, tmp_path_factory, layout, boxes: list[Box]):
+def test_read_keeps_boxes_in_any_layout(settings, tmp_path_factory, layout, boxes: list[Box]):
     raw = tmp_path_factory.mktemp("raw")
     cells = ([f"{place}.png", "WBC", *LAYOUTS[layout](*box)] for place, box in enumerate(boxes))
     lines = [f"image;class;{layout.replace(',', ';')}", *(";".join(map(str, row)) for row in cells)]
@@ -68,45 +70,47 @@ def test_boxes_survive_any_layout(settings, tmp_path_factory, layout, boxes: lis
         ('{"name": "circle", "cx": 5, "cy": 6, "r": 2}', (3, 4, 7, 8)),
     ],
 )
-def test_one_box_in_a_cell(cell, values):
-    (box,) = boxes_in(cell)
+def test_parse_cell_one_box(cell, values):
+    (box,) = parse_cell(cell)
     assert box.values == values
 
 
-def test_several_boxes_and_none_in_a_cell():
-    assert [box.values for box in boxes_in("[[1, 2, 3, 4], [5, 6, 7, 8]]")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
-    boxes = boxes_in("[{'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'a'}, {'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'b'}]")
+def test_parse_cell_several_boxes():
+    assert [box.values for box in parse_cell("[[1, 2, 3, 4], [5, 6, 7, 8]]")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    boxes = parse_cell(
+        "[{'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'a'}, {'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'b'}]"
+    )
     assert [(box.form, box.label) for box in boxes] == [("xywh", "a"), ("xywh", "b")]
-    assert [box.values for box in boxes_in("1 2 3 4;5 6 7 8;")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
-    assert boxes_in("no_box") == []
-    assert boxes_in("[]") == boxes_in("{}") == boxes_in("") == []
+    assert [box.values for box in parse_cell("1 2 3 4;5 6 7 8;")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    assert parse_cell("no_box") == []
+    assert parse_cell("[]") == parse_cell("{}") == parse_cell("") == []
 
 
 @pytest.mark.parametrize(
     "cell", ["1 2 3", "[1, 2, 3, x]", "[1, 2, nan, 4]", "{'name': 'point', 'cx': 1}", "[1, 2", "a"]
 )
-def test_cells_that_hold_no_box_say_so(cell):
+def test_parse_cell_refuses_no_box(cell):
     with pytest.raises(ValueError, match=r"^(which|in which)"):
-        boxes_in(cell)
+        parse_cell(cell)
 
 
-def test_class_of_a_dictionary():
-    assert label_in('{"type": "WBC", "note": "x"}') == "WBC"
-    assert label_in('{"anything": "WBC"}') == "WBC"
-    assert label_in('{"type": {"WBC": true, "RBC": false}}') == "WBC"
-    assert label_in("{}") == ""
-    assert label_in("plain") == "plain"
-    assert label_in("{odd") == "{odd"
+def test_parse_label_forms():
+    assert parse_label('{"type": "WBC", "note": "x"}') == "WBC"
+    assert parse_label('{"anything": "WBC"}') == "WBC"
+    assert parse_label('{"type": {"WBC": true, "RBC": false}}') == "WBC"
+    assert parse_label("{}") == ""
+    assert parse_label("plain") == "plain"
+    assert parse_label("{odd") == "{odd"
 
 
-def test_units_are_told_by_range():
+def test_find_unit_by_range():
     assert find_unit(np.array([[0.1, 0.2, 0.5, 1.0]]))[0] == "shares"
     assert find_unit(np.array([[0, 0, 1, 1], [3, 4, 50, 60]]))[0] == "pixels"
     with pytest.raises(DataError, match="one unit"):
         find_unit(np.array([[0.1, 0.2, 0.5, 1.0], [1, 2, 30, 40]]))
 
 
-def test_four_numbers_are_told_by_what_fits_the_image():
+def test_find_list_form_by_image_size():
     sizes = np.full((2, 2), 100.0)
     assert find_list_form(np.array([[60.0, 60, 90, 90], [5, 5, 20, 20]]), sizes, "pixels") == "corners"
     assert find_list_form(np.array([[60.0, 60, 30, 30], [5, 5, 20, 20]]), sizes, "pixels") == "xywh"
@@ -117,7 +121,7 @@ def test_four_numbers_are_told_by_what_fits_the_image():
     assert to_corners(np.array([[10.0, 20, 4, 6]]), "cxcywh").tolist() == [[8, 17, 12, 23]]
 
 
-def test_columns_by_their_headings():
+def test_recognise_headings():
     found = box_columns.recognise(["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"], {}, "t")
     assert (found.layout, found.at["image_width"], found.at["image_height"]) == ("corners", 1, 2)
     found = box_columns.recognise(["id", "x", "y", "width", "height", "label"], {}, "t")
@@ -130,7 +134,7 @@ def test_columns_by_their_headings():
         box_columns.recognise(["scan"], {"image": "skan"}, "t")
 
 
-def test_headerless_tables_are_known_by_their_first_row():
+def test_implied_header_of_tools():
     assert box_columns.implied_header(["a.png", "1", "2", "3", "4", "WBC"]) is not None
     assert box_columns.implied_header(["a.png", "", "", "", "", ""]) is not None
     assert box_columns.implied_header(["image", "x1", "y1", "x2", "y2", "class"]) is None
@@ -138,13 +142,8 @@ def test_headerless_tables_are_known_by_their_first_row():
         box_columns.implied_header(["a.png", "1", "2"])
 
 
-def test_numbers_and_files(tmp_path):
-    assert (number("1e2"), number("12,5", True), number("12,5"), number("1_000"), number("inf")) == (
-        100,
-        12.5,
-        None,
-        None,
-        None,
-    )
+def test_parse_number_and_read_csv(tmp_path):
+    assert (parse_number("1e2"), parse_number("12,5", True)) == (100, 12.5)
+    assert all(math.isnan(parse_number(text)) for text in ("12,5", "1_000", "inf"))
     (tmp_path / "a.csv").write_text('sep=;\na;b\n1,5;"x;y"\n\n2;z\n')
     assert read_csv(tmp_path / "a.csv", "a.csv").rows == [(2, ["a", "b"]), (3, ["1,5", "x;y"]), (5, ["2", "z"])]

@@ -44,7 +44,7 @@ def issues(labels) -> list[tuple]:
     return [(kind, row) for kind, row in zip(labels.issues["kind"], labels.issues["row"].fillna(0), strict=True)]
 
 
-def test_rows_that_name_an_image_and_nothing_else(read):
+def test_read_logs_rows_with_image_only(read):
     rows = ["a.png,WBC,1,2,3,4", "a.png,,,,,", "b.png,,,,,", "c.png,,,,,", "c.png,WBC,1,2,3,x", "d.png,WBC,1,2,x,4"]
     labels = read({"train.csv": table(*rows)})
     assert column(labels, "status") == {"a.png": "ok", "b.png": "ok", "c.png": "unlabelled", "d.png": "unlabelled"}
@@ -58,14 +58,14 @@ def test_rows_that_name_an_image_and_nothing_else(read):
     assert boxes(labels) == [("a.png", "WBC", 1, 2, 3, 4)]
 
 
-def test_test_rows_that_name_an_image_alone_are_no_issue(read):
+def test_read_accepts_test_rows_with_image_only(read):
     labels = read({"train.csv": table("a.png,WBC,1,2,3,4"), "test.csv": "image\nt.png\n"})
     assert column(labels, "subset") == {"t.png": "test", "a.png": "train"}
     assert column(labels, "status") == {"t.png": "ok", "a.png": "ok"}
     assert labels.issues.empty
 
 
-def test_a_column_of_subsets(read):
+def test_read_subset_column(read):
     head = f"{HEAD},split"
     rows = ["a.png,WBC,1,2,3,4,Train", "b.png,WBC,1,2,3,4,val", "c.png,WBC,1,2,3,4,testing", "d.png,WBC,1,2,3,4,"]
     labels = read({"labels.csv": table(*rows, head=head)})
@@ -79,7 +79,7 @@ def test_a_column_of_subsets(read):
     assert column(given, "subset")["e.png"] == "train"
 
 
-def test_an_image_of_two_subsets_is_of_the_first(read):
+def test_read_image_of_two_subsets_takes_first(read):
     rows = ["a.png,WBC,1,2,3,4,train", "a.png,WBC,5,6,7,8,val", "b.png,WBC,1,2,3,4,train"]
     labels = read({"labels.csv": table(*rows, head=f"{HEAD},split")})
     assert column(labels, "subset") == {"a.png": "validation", "b.png": "train"}
@@ -95,20 +95,20 @@ def test_an_image_of_two_subsets_is_of_the_first(read):
         ('"a.png,WBC,1,2,3,4\nb.png,WBC,1,2,3,4', "1 cells under 6 columns, from line 3 on: a quotation mark"),
     ],
 )
-def test_rows_of_too_many_or_too_few_cells(read, row, words):
+def test_read_logs_wrong_number_of_cells(read, row, words):
     labels = read({"train.csv": table("c.png,WBC,1,2,3,4", row)})
     assert labels.issues["detail"][0].startswith(words)
     assert labels.issues["kind"][0] == "bad_row"
 
 
-def test_cells_beyond_the_header_may_be_empty_and_semicolons_take_decimal_commas(read):
+def test_read_ignores_empty_cells_beyond_header(read):
     text = table("a.png,WBC,1,2,3,4,,").replace(",", ";").replace("3", "3,5")
     assert boxes(read({"train.csv": text})) == [("a.png", "WBC", 1, 2, 3.5, 4)]
     labels = read({"train.csv": text + "a.png;WBC;1;2;3;4;5\n"})
     assert labels.issues["detail"].tolist() == ["7 cells under 6 columns."]
 
 
-def test_an_empty_class_is_a_fault_unless_no_column_names_it(read):
+def test_read_logs_empty_class(read):
     labels = read({"train.csv": table("a.png,,1,2,3,4", "a.png,WBC,1,2,3,4")})
     assert labels.issues["detail"].tolist() == ["The cell class is empty."]
     plain = {"train.csv": table("a.png,1,2,3,4", "b.png,5,6,7,8", head="image,x1,y1,x2,y2")}
@@ -118,7 +118,7 @@ def test_an_empty_class_is_a_fault_unless_no_column_names_it(read):
     assert read(plain, classes=["cell"]).classes == ["cell"]
 
 
-def test_two_classes_of_the_settings_do_not_name_boxes_without_one(read):
+def test_read_ignores_two_classes_for_boxes_without_one(read):
     files = {"train.csv": table("a.png,1,2,3,4", head="image,x1,y1,x2,y2")}
     with pytest.raises(UsageError, match=r"audit\.classes: no label is called"):
         read(files, classes=["cell", "dust"])
@@ -135,7 +135,7 @@ def test_two_classes_of_the_settings_do_not_name_boxes_without_one(read):
         (["1,5", "1,5", "2,5", "2,5"], False),
     ],
 )
-def test_a_column_of_few_texts_may_be_the_class(read, values, asked):
+def test_read_asks_about_column_of_few_texts(read, values, asked):
     rows = [f"{number}.png;1;2;3;4;{value}" for number, value in enumerate(values)]
     files = {"train.csv": table(*rows, head="image;x1;y1;x2;y2;finding")}
     if asked:
@@ -145,7 +145,7 @@ def test_a_column_of_few_texts_may_be_the_class(read, values, asked):
         assert read(files).classes == ["object"]
 
 
-def test_the_class_is_the_column_of_text_or_else_the_first_that_is_filled(read):
+def test_read_prefers_label_column_of_text(read):
     head = "image,class_id,label,category,x1,y1,x2,y2"
     labels = read({"train.csv": table("a.png,3,,WBC,1,2,3,4", "b.png,4,,RBC,1,2,3,4", head=head)})
     assert labels.columns["train.csv"]["label"] == "category"
@@ -158,7 +158,7 @@ def test_the_class_is_the_column_of_text_or_else_the_first_that_is_filled(read):
     assert labels.classes == ["WBC"]
 
 
-def test_the_image_is_the_column_that_finds_most_files(read):
+def test_read_prefers_image_column_with_files(read):
     head = "image_id,filename,class,x1,y1,x2,y2"
     files = {"p/a.png": "", "p/b.png": ""}
     labels = read({**files, "train.csv": table("a,x1,WBC,1,2,3,4", "b,a,WBC,1,2,3,4", head=head)})
@@ -166,7 +166,7 @@ def test_the_image_is_the_column_that_finds_most_files(read):
     assert "not read: filename" in labels.notes[0]
 
 
-def test_names_that_mean_several_files_and_ids_of_equal_names(read):
+def test_read_ambiguous_names_and_ids(read):
     files = {
         "x/a.png": "",
         "y/a.png": "",
@@ -184,14 +184,14 @@ def test_names_that_mean_several_files_and_ids_of_equal_names(read):
     assert boxes(labels) == [("x/a.png", "WBC", 1, 2, 3, 4), ("y/a.png", "RBC", 1, 2, 3, 4)]
 
 
-def test_a_table_none_of_whose_rows_can_be_used_is_refused(read):
+def test_read_refuses_table_without_usable_row(read):
     with pytest.raises(DataError, match=r"None of the 2 rows of train\.csv can be used; row 2: The cell x1 holds 'p'"):
         read({"train.csv": table("a.png,WBC,p,2,3,4", "b.png,WBC,q,2,3,4")})
     labels = read({"train.csv": table("a.png,WBC,1,2,3,4"), "test.csv": table("t.png,WBC,p,2,3,4")})
     assert column(labels, "subset") == {"t.png": "test", "a.png": "train"}
 
 
-def test_rows_of_one_class_without_any_box_are_told(read):
+def test_read_notes_class_without_box(read):
     rows = ["a.png,WBC,1,2,3,4", "b.png,nothing,,,,", "c.png,WBC,,,,"]
     labels = read({"train.csv": table(*rows)})
     told = [note for note in labels.notes if "has a box" in note]
@@ -201,7 +201,7 @@ def test_rows_of_one_class_without_any_box_are_told(read):
     assert not [note for note in read({}, negative="nothing").notes if "has a box" in note]
 
 
-def test_images_in_a_folder_called_test_are_the_test_set_where_no_table_names_one(read):
+def test_read_unnamed_test_folder(read):
     files = {"p/a.png": "", "test/t.png": "", "train.csv": table("a.png,WBC,1,2,3,4")}
     assert column(read(files), "subset") == {"a.png": "train", "t.png": "test"}
     assert column(read({}, test=[]), "subset") == {"a.png": "train"}
@@ -211,7 +211,7 @@ def test_images_in_a_folder_called_test_are_the_test_set_where_no_table_names_on
 SHARES = ["a.png,WBC,0.1,0.2,0.5,1", "a.png,WBC,0,0,1,1"]
 
 
-def test_shares_are_of_the_file_or_of_the_size_that_the_table_states(read):
+def test_read_shares_by_file_or_stated_size(read):
     labels = read({"p/a.png": "", "train.csv": table(*SHARES)})
     assert [box[2:] for box in boxes(labels)] == [(10, 10, 50, 50), (0, 0, 100, 50)]
     rows = [f"{row},{size}" for row, size in zip(SHARES, ("200,20", "0,0.5"), strict=True)]
@@ -221,12 +221,12 @@ def test_shares_are_of_the_file_or_of_the_size_that_the_table_states(read):
     assert labels.columns["train.csv"]["unit"] == "shares"
 
 
-def test_a_share_of_an_image_that_is_not_there_is_no_box(read):
+def test_read_drops_share_of_missing_image(read):
     labels = read({"p/a.png": "", "train.csv": table(*SHARES, "gone.png,WBC,0.1,0.2,0.5,1")})
     assert {box[0] for box in boxes(labels)} == {"a.png"}
 
 
-def test_pixels_among_shares_are_a_fault(read):
+def test_read_logs_pixels_among_shares(read):
     rows = SHARES[:1] * 10 + ["a.png,WBC,10,20,30,40"]
     labels = read({"p/a.png": "", "train.csv": table(*rows)})
     assert len(labels.boxes) == 10
@@ -248,14 +248,14 @@ WIDE = "image,class,x1,y1,x2,y2,width,height"
         (["20,20", "100,50"], True),
     ],
 )
-def test_width_and_height_beside_corners_are_of_the_box_or_of_the_image(read, sizes, stated):
+def test_read_width_and_height_beside_corners(read, sizes, stated):
     rows = ["a.png,WBC,10,10,30,30", "b.png,WBC,0,0,10,30"]
     labels = read({"train.csv": table(*(f"{row},{size}" for row, size in zip(rows, sizes, strict=True)), head=WIDE)})
     assert labels.images["stated_width"].notna().all() == stated
     assert ("image_width" in labels.columns["train.csv"]) == stated
 
 
-def test_x_and_y_beside_a_size_may_be_the_centre(read):
+def test_read_x_and_y_as_centre(read):
     head = "image,class,x,y,width,height"
     near = ["a.png,WBC,0.9,0.9,0.2,0.2"]
     labels = read({"p/a.png": "", "train.csv": table(*near, head=head)})
@@ -267,7 +267,7 @@ def test_x_and_y_beside_a_size_may_be_the_centre(read):
     assert boxes(labels) == [("a.png", "WBC", 90, 45, 110, 55)]
 
 
-def test_four_numbers_in_a_cell_are_told_by_what_fits(read):
+def test_read_list_form_by_fit(read):
     cell = "image,class,bbox"
     labels = read({"p/a.png": "", "train.csv": table("a.png,WBC,60 20 90 40", "a.png,WBC,5 5 20 20", head=cell)})
     assert [box[2:] for box in boxes(labels)] == [(60, 20, 90, 40), (5, 5, 20, 20)]
@@ -278,7 +278,7 @@ def test_four_numbers_in_a_cell_are_told_by_what_fits(read):
     assert [box[2:] for box in boxes(labels)][:1] == [(5, 5, 25, 25)]
 
 
-def test_forms_of_a_column_may_differ_by_cell(read):
+def test_read_forms_differ_by_cell(read):
     cells = ["a.png,WBC,\"{'x': 1, 'y': 2, 'w': 3, 'h': 4}\"", "a.png,WBC,\"{'x1': 1, 'y1': 2, 'x2': 3, 'y2': 4}\""]
     labels = read({"p/a.png": "", "train.csv": table(*cells, head="image,class,bbox")})
     assert [box[2:] for box in boxes(labels)] == [(1, 2, 4, 6), (1, 2, 3, 4)]
@@ -298,12 +298,12 @@ def test_forms_of_a_column_may_differ_by_cell(read):
         (["train.csv", "val.csv"], {"a": "train", "b": "validation"}),
     ],
 )
-def test_the_tables_of_each_subset(read, names, subsets):
+def test_find_tables_by_name(read, names, subsets):
     files = {name: table(f"{letter},WBC,1,2,3,4") for name, letter in zip(names, "abc", strict=False)}
     assert column(read(files), "subset") == subsets
 
 
-def test_tables_of_the_settings(read):
+def test_find_tables_of_settings(read):
     files = {
         name: table(f"{letter},WBC,1,2,3,4")
         for name, letter in zip(("p.csv", "val.csv", "test.csv"), "abc", strict=True)
@@ -312,6 +312,6 @@ def test_tables_of_the_settings(read):
     assert column(read({}, train=["p.csv", "val.csv"], test=[]), "subset") == {"a": "train", "b": "validation"}
 
 
-def test_two_tables_named_for_no_subset_are_refused(read):
+def test_find_tables_refuses_two_unnamed(read):
     with pytest.raises(DataError, match=r"no Train\.csv in .* \(tables: one\.csv, two\.csv\)"):
         read({name: table("a,WBC,1,2,3,4") for name in ("one.csv", "two.csv", "test.csv")})

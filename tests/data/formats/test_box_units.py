@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tropho.data.formats.box_units import find_list_form, find_sized_form, find_unit, fitting, to_corners
+from tropho.data.formats.box_units import find_list_form, find_sized_form, find_unit, fit_fraction, to_corners
 from tropho.errors import DataError
 
 SHARE, PIXEL, WHOLE = [0.1, 0.2, 0.5, 1.0], [1, 2, 30, 40], [0, 0, 1, 1]
@@ -21,13 +21,13 @@ SHARE, PIXEL, WHOLE = [0.1, 0.2, 0.5, 1.0], [1, 2, 30, 40], [0, 0, 1, 1]
         ([PIXEL] * 10 + [SHARE], "pixels", [False] * 11),
     ],
 )
-def test_the_unit_and_the_rows_of_another(rows, unit, wrong):
+def test_find_unit_and_wrong_rows(rows, unit, wrong):
     found, bad = find_unit(np.array(rows, float))
     assert (found, bad.tolist()) == (unit, wrong)
 
 
 @pytest.mark.parametrize("rows", [[SHARE] * 9 + [PIXEL], [PIXEL] * 9 + [SHARE]])
-def test_more_than_a_tenth_of_the_other_unit_can_not_be_told(rows):
+def test_find_unit_refuses_mixed_units(rows):
     with pytest.raises(DataError, match="write all of them in one unit"):
         find_unit(np.array(rows, float))
 
@@ -35,7 +35,7 @@ def test_more_than_a_tenth_of_the_other_unit_can_not_be_told(rows):
 @pytest.mark.parametrize(
     ("form", "corners"), [("corners", [10, 20, 4, 6]), ("xywh", [10, 20, 14, 26]), ("cxcywh", [8, 17, 12, 23])]
 )
-def test_corners_by_hand(form, corners):
+def test_to_corners_by_hand(form, corners):
     assert to_corners(np.array([[10.0, 20, 4, 6]]), form).tolist() == [corners]
 
 
@@ -55,14 +55,14 @@ def test_corners_by_hand(form, corners):
         ((0, 0, 100.006, 50), "shares", 0),
     ],
 )
-def test_a_box_may_reach_over_its_image_by_rounding(box, unit, fits):
-    assert fitting(np.array([box], float), "corners", np.array([[100.0, 50.0]]), unit) == fits
+def test_fit_fraction_tolerance(box, unit, fits):
+    assert fit_fraction(np.array([box], float), "corners", np.array([[100.0, 50.0]]), unit) == fits
 
 
-def test_the_share_of_boxes_that_fit():
+def test_fit_fraction_by_hand():
     boxes = np.array([[0, 0, 10, 10], [0, 0, 200, 10], [5, 5, 5, 9], [0, 0, 1, 1]], float)
-    assert fitting(boxes, "corners", np.full((4, 2), 100.0), "pixels") == 0.5
-    assert fitting(boxes, "corners", np.full((4, 2), np.inf), "pixels") == 0.75
+    assert fit_fraction(boxes, "corners", np.full((4, 2), 100.0), "pixels") == 0.5
+    assert fit_fraction(boxes, "corners", np.full((4, 2), np.inf), "pixels") == 0.75
 
 
 CORNERS = [60.0, 60, 90, 90]  # no corner and size: that would end at 150
@@ -80,7 +80,7 @@ SIZED = [60.0, 60, 30, 30]  # no corners: they would be the wrong way round
         ([CORNERS] * 6 + [EITHER] * 13 + [SIZED], "corners"),  # 95 % against 70 %
     ],
 )
-def test_four_numbers_are_what_fits(boxes, form):
+def test_find_list_form_that_fits(boxes, form):
     assert find_list_form(np.array(boxes), np.full((len(boxes), 2), 100.0), "pixels") == form
 
 
@@ -93,12 +93,12 @@ def test_four_numbers_are_what_fits(boxes, form):
         [CORNERS, SIZED],
     ],
 )
-def test_four_numbers_that_may_be_either_are_refused(boxes):
+def test_find_list_form_refuses_ambiguity(boxes):
     with pytest.raises(DataError, match=r"can't be told how .*% of the boxes fit as"):
         find_list_form(np.array(boxes), np.full((len(boxes), 2), 100.0), "pixels")
 
 
-def test_centres_are_looked_for_among_shares_alone():
+def test_find_list_form_centres_among_shares_only():
     centre = np.array([[0.9, 0.5, 0.2, 0.9], [0.5, 0.5, 0.2, 0.2]])
     assert find_list_form(centre, np.ones((2, 2)), "shares") == "cxcywh"
     with pytest.raises(DataError, match="fit as"):
@@ -116,13 +116,13 @@ def test_centres_are_looked_for_among_shares_alone():
         ((90, 90, 90, 90), "pixels", "xywh"),
     ],
 )
-def test_x_and_y_beside_a_size(box, unit, form):
+def test_find_sized_form_corner_or_centre(box, unit, form):
     sizes = np.full((1, 2), 100.0 if unit == "pixels" else 1.0)
     assert find_sized_form(np.array([box], float), sizes, unit) == form
 
 
 @pytest.mark.parametrize(("box", "unit"), [((0.5, 0.5, 0.2, 0.2), "shares"), ((90, 90, 20, 20), "pixels")])
-def test_x_and_y_that_may_be_either_are_refused(box, unit):
+def test_find_sized_form_refuses_ambiguity(box, unit):
     sizes = np.full((1, 2), 100.0 if unit == "pixels" else 1.0)
     with pytest.raises(DataError, match="upper left corner or its centre"):
         find_sized_form(np.array([box], float), sizes, unit)

@@ -33,7 +33,7 @@ def status(labels) -> dict[str, str]:
     return dict(zip(labels.images["image_id"], labels.images["status"], strict=True))
 
 
-def test_y_first_columns_become_x_first_boxes(task, tmp_path):
+def test_read_converts_y_first_to_x_first(task, tmp_path):
     labels = readers.read(task, write(tmp_path, GOOD, "t.jpg,,,,,,\n"))
     box = labels.boxes.set_index("image_id").loc["a.jpg"]
     assert [box["xmin"], box["ymin"], box["xmax"], box["ymax"]] == [20, 10, 60, 30]
@@ -48,7 +48,7 @@ def test_y_first_columns_become_x_first_boxes(task, tmp_path):
     assert labels.issues.empty
 
 
-def test_negative_image_has_no_box_and_stays_usable(task, tmp_path):
+def test_read_negative_image_has_no_box(task, tmp_path):
     labels = readers.read(task, write(tmp_path, GOOD))
     assert "c.jpg" not in set(labels.boxes["image_id"])
     assert status(labels)["c.jpg"] == "ok"
@@ -67,7 +67,7 @@ def test_negative_image_has_no_box_and_stays_usable(task, tmp_path):
         ("a.jpg,Trophozoite,1.0,,,,\n", "without a box"),
     ],
 )
-def test_bad_row_is_quarantined_with_line_and_reason(task, tmp_path, row, words):
+def test_read_quarantines_bad_row(task, tmp_path, row, words):
     labels = readers.read(task, write(tmp_path, GOOD + row))
     bad = faults(labels, "bad_row")
     assert list(bad["row"]) == [5]
@@ -77,19 +77,19 @@ def test_bad_row_is_quarantined_with_line_and_reason(task, tmp_path, row, words)
     assert len(labels.boxes) == 2
 
 
-def test_image_with_only_bad_rows_is_unlabelled_not_negative(task, tmp_path):
+def test_read_image_with_bad_rows_only_is_unlabelled(task, tmp_path):
     labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,1,2,3,oops\n"))
     assert status(labels)["d.jpg"] == "unlabelled"
 
 
-def test_corners_the_wrong_way_round_are_swapped_and_listed(task, tmp_path):
+def test_read_swaps_corners(task, tmp_path):
     labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,9,2,3,4\n"))
     box = labels.boxes.set_index("image_id").loc["d.jpg"]
     assert (box["ymin"], box["ymax"]) == (3, 9)
     assert list(faults(labels, "swapped_box")["row"]) == [5]
 
 
-def test_negative_rows_that_contradict_are_listed(task, tmp_path):
+def test_read_logs_contradicting_negative_rows(task, tmp_path):
     rows = "a.jpg,NEG,1.0,0,0,0,0\nd.jpg,NEG,1.0,5,5,9,9\nc.jpg,NEG,1.0,0,0,0,0\n"
     labels = readers.read(task, write(tmp_path, GOOD + rows))
     assert list(faults(labels, "negative_with_objects")["row"]) == [5]
@@ -100,13 +100,13 @@ def test_negative_rows_that_contradict_are_listed(task, tmp_path):
     assert list(labels.boxes.loc[labels.boxes["image_id"] == "a.jpg", "label"]) == ["Trophozoite"]
 
 
-def test_unknown_class_is_quarantined(task, tmp_path):
+def test_read_quarantines_unknown_class(task, tmp_path):
     labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,Platelet,1.0,1,2,3,4\n"))
     assert list(faults(labels, "unknown_class")["row"]) == [5]
     assert status(labels)["d.jpg"] == "unlabelled"
 
 
-def test_image_of_both_tables_stays_in_test(task, tmp_path):
+def test_read_image_of_both_tables_stays_in_test(task, tmp_path):
     labels = readers.read(task, write(tmp_path, GOOD, "a.jpg,,,,,,\n"))
     assert list(faults(labels, "absent_class")["detail"].str.contains("Trophozoite")) == [True]
     assert list(labels.images.loc[labels.images["image_id"] == "a.jpg", "subset"]) == ["test"]
@@ -114,7 +114,7 @@ def test_image_of_both_tables_stays_in_test(task, tmp_path):
     assert len(faults(labels, "in_both_subsets")) == 1
 
 
-def test_missing_column_and_missing_table_are_refused(task, tmp_path):
+def test_read_refuses_missing_column_or_table(task, tmp_path):
     with pytest.raises(DataError, match=r"no Train\.csv"):
         readers.read(task, tmp_path)
     write(tmp_path, "a.jpg,WBC\n", header="Image_ID,class\n")
@@ -122,13 +122,13 @@ def test_missing_column_and_missing_table_are_refused(task, tmp_path):
         readers.read(task, tmp_path)
 
 
-def test_a_table_that_is_not_text_is_refused(task, tmp_path):
+def test_read_refuses_binary_table(task, tmp_path):
     (tmp_path / "Train.csv").write_bytes(b"\x89PNG\r\n\xff\xfe\x00")
     with pytest.raises(DataError):
         readers.read(task, tmp_path)
 
 
-def test_byte_order_mark_quotes_and_blank_lines_do_not_disturb(task, tmp_path):
+def test_read_accepts_byte_order_mark_quotes_and_blank_lines(task, tmp_path):
     rows = '"a.jpg","Trophozoite",1.0,10,20,30,60\n\nb.jpg,WBC,1.0,1,2,3,oops\nb.jpg,WBC,1.0,1,2,3,4\n'
     (tmp_path / "Train.csv").write_bytes(("\ufeff" + HEADER + rows).encode())
     labels = readers.read(task, tmp_path)
@@ -136,7 +136,7 @@ def test_byte_order_mark_quotes_and_blank_lines_do_not_disturb(task, tmp_path):
     assert list(faults(labels, "bad_row")["row"]) == [4]
 
 
-def test_images_are_found_wherever_they_are(task, tmp_path):
+def test_read_finds_images_in_any_folder(task, tmp_path):
     (tmp_path / "images" / "deep").mkdir(parents=True)
     (tmp_path / "images" / "deep" / "a.jpg").touch()
     labels = readers.read(task, write(tmp_path, GOOD))
@@ -145,7 +145,7 @@ def test_images_are_found_wherever_they_are(task, tmp_path):
     assert paths["b.jpg"] == "images/b.jpg"
 
 
-def test_an_id_can_not_lead_out_of_the_folder(task, tmp_path):
+def test_read_keeps_ids_inside_folder(task, tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     (tmp_path / "secret.jpg").touch()
@@ -154,13 +154,13 @@ def test_an_id_can_not_lead_out_of_the_folder(task, tmp_path):
     assert path not in ImageFiles(raw)
 
 
-def test_format_must_suit_the_kind(settings, tmp_path):
+def test_read_refuses_format_of_other_kind(settings, tmp_path):
     with pytest.raises(UsageError, match="does not suit detection"):
         readers.read(settings("smear_demo", **{"audit.format": "image_folder"}), tmp_path)
 
 
 @pytest.mark.real
-def test_real_competition_tables(settings, real_data):
+def test_read_real_competition_tables(settings, real_data):
     labels = readers.read(settings("malaria"), real_data / "lacuna")
     counts = labels.boxes["label"].value_counts().to_dict()
     assert counts == {"Trophozoite": 15838, "WBC": 7004}

@@ -16,7 +16,7 @@ def folders(tmp_path):
     return tmp_path
 
 
-def test_rename_merge_and_drop(settings, folders):
+def test_class_map_renames_merges_and_drops(settings, folders):
     class_map = {"1-none": "none", "2-glioma": "tumor", "3-meningioma": "tumor"}
     merged = readers.read(settings("cells_demo", **{"audit.class_map": class_map}), folders)
     assert merged.classes == ["none", "tumor"]
@@ -29,7 +29,7 @@ def test_rename_merge_and_drop(settings, folders):
     assert "2 images" in dropped.issues["detail"].iloc[0]
 
 
-def test_names_can_be_swapped(settings, folders):
+def test_class_map_swaps_names(settings, folders):
     plain = readers.read(settings("cells_demo"), folders).images.set_index("image_id")["label"]
     class_map = {"1-none": "2-glioma", "2-glioma": "1-none"}
     swapped = readers.read(settings("cells_demo", **{"audit.class_map": class_map}), folders)
@@ -37,7 +37,7 @@ def test_names_can_be_swapped(settings, folders):
         assert label == class_map.get(plain[image_id], plain[image_id])
 
 
-def test_order_is_the_settings_or_sorted(settings, folders):
+def test_class_map_order_of_classes(settings, folders):
     assert readers.read(settings("cells_demo"), folders).classes == ["1-none", "2-glioma", "3-meningioma"]
     order = ["3-meningioma", "1-none", "2-glioma"]
     assert readers.read(settings("cells_demo", **{"audit.classes": order}), folders).classes == order
@@ -47,18 +47,18 @@ def test_order_is_the_settings_or_sorted(settings, folders):
     ("key", "value"),
     [("audit.class_map", {"2-gliomas": "glioma"}), ("audit.classes", ["1-none", "2-glioma", "3-menigioma"])],
 )
-def test_unknown_name_is_refused_with_the_nearest(settings, folders, key, value):
+def test_class_map_suggests_nearest_name(settings, folders, key, value):
     with pytest.raises(UsageError, match=r"did you mean '(2-glioma|3-meningioma)'"):
         readers.read(settings("cells_demo", **{key: value}), folders)
 
 
-def test_a_class_that_is_not_listed_is_quarantined(settings, folders):
+def test_class_map_quarantines_unlisted_class(settings, folders):
     labels = readers.read(settings("cells_demo", **{"audit.classes": ["1-none", "2-glioma"]}), folders)
     assert list(labels.issues["kind"]) == ["unknown_class"] * 2
     assert labels.images["label"].notna().sum() == 4
 
 
-def test_negative_in_another_spelling_is_refused(settings, tmp_path):
+def test_class_map_refuses_misspelt_negative(settings, tmp_path):
     rows = "Image_ID,class,confidence,ymin,xmin,ymax,xmax\na.jpg,WBC,1,1,1,5,5\nb.jpg,Neg,1,0,0,0,0\n"
     (tmp_path / "Train.csv").write_text(rows)
     task = settings("smear_demo", **{"audit.classes": None})
@@ -66,13 +66,13 @@ def test_negative_in_another_spelling_is_refused(settings, tmp_path):
         readers.read(task, tmp_path)
 
 
-def test_no_labels_at_all_is_refused(settings, tmp_path):
+def test_class_map_refuses_no_labels(settings, tmp_path):
     (tmp_path / "Train.csv").write_text("Image_ID,class,confidence,ymin,xmin,ymax,xmax\n")
     with pytest.raises(DataError, match="No label could be read"):
         readers.read(settings("smear_demo"), tmp_path)
 
 
-def test_dropping_a_class_leaves_a_true_negative(settings, tmp_path):
+def test_class_map_dropped_class_leaves_negative(settings, tmp_path):
     rows = "a.jpg,WBC,1,1,1,5,5\nb.jpg,Trophozoite,1,1,1,5,5\n"
     (tmp_path / "Train.csv").write_text("Image_ID,class,confidence,ymin,xmin,ymax,xmax\n" + rows)
     task = settings("smear_demo", **{"audit.classes": None, "audit.class_map": {"WBC": None}})

@@ -66,7 +66,7 @@ def kinds(labels) -> list[str]:
         ("train mine", {"train": ["train.json"], "test": ["mine.json"]}, {"b": "test", "a": "train"}),
     ],
 )
-def test_the_subset_of_each_file(read, names, audit, subsets):
+def test_read_subset_of_each_file(read, names, audit, subsets):
     files = {f"{name}.json": coco(letter) for name, letter in zip(names.split(), "abc", strict=False)}
     labels = read(files, **audit)
     assert column(labels, "subset") == subsets
@@ -75,12 +75,12 @@ def test_the_subset_of_each_file(read, names, audit, subsets):
 
 
 @pytest.mark.parametrize("names", ["mine other", "test"])
-def test_no_file_for_training_is_refused(read, names):
+def test_read_refuses_no_training_file(read, names):
     with pytest.raises(DataError, match=r"is named for training \(there are .*json\)"):
         read({f"{name}.json": coco("a") for name in names.split()})
 
 
-def test_files_of_another_layout_are_passed_over_unless_there_is_nothing_else(read):
+def test_read_skips_other_json(read):
     labels = read({"train.json": coco("a"), "config.json": {"x": 1}})
     assert labels.issues[["kind", "file"]].to_numpy().tolist() == [["other_file", "config.json"]]
 
@@ -93,17 +93,17 @@ def test_files_of_another_layout_are_passed_over_unless_there_is_nothing_else(re
         ({"categories": []}, "annotations but no list 'categories'"),
     ],
 )
-def test_a_training_file_of_another_layout_is_refused(read, change, words):
+def test_read_refuses_training_file_of_other_layout(read, change, words):
     with pytest.raises(DataError, match=words):
         read({"train.json": {**coco("a"), **change}})
 
 
-def test_a_file_without_annotations_needs_no_categories(read):
+def test_read_file_without_annotations(read):
     labels = read({"train.json": coco("a"), "test.json": {"images": [{"id": 1, "file_name": "t"}]}})
     assert column(labels, "status") == {"t": "ok", "a": "ok"}
 
 
-def test_ids_are_one_whether_numbers_or_text(read):
+def test_read_compares_ids_as_text(read):
     content = coco({7: "a", "8": "b", 9.0: "c", 9.5: "d"}, *({"image_id": each} for each in ("7", 8.0, " 9", "9.5")))
     labels = read({"train.json": content})
     assert sorted(labels.boxes["image_id"]) == ["a", "b", "c", "d"]
@@ -113,12 +113,12 @@ def test_ids_are_one_whether_numbers_or_text(read):
 @pytest.mark.parametrize(
     ("stated", "kept"), [("64", 64), (64.0, 64), (0, None), ("x", None), (None, None), (1e999, None)]
 )
-def test_stated_sizes(read, stated, kept):
+def test_read_stated_sizes(read, stated, kept):
     found = read({"train.json": coco({1: "a"}, {"image_id": 1}, width=stated)}).images["stated_width"][0]
     assert found == kept or (kept is None and found is not None and str(found) == "<NA>")
 
 
-def test_numbers_and_names_that_stand_for_two_images_are_not_used(read):
+def test_read_drops_ambiguous_ids_and_names(read):
     images = {"p/a.png": "", "p/b.png": "", "p/c.png": "", "x/d.png": "", "y/d.png": "", "x/e.png": "", "y/e.png": ""}
     content = coco({1: "a.png", 2: "c.png", 3: "p/c.png", 4: "d.png", 5: "e.png", 6: "b.png"})
     content["images"].append({"id": 1, "file_name": "b.png"})
@@ -132,7 +132,7 @@ def test_numbers_and_names_that_stand_for_two_images_are_not_used(read):
     assert "The id 1 is that of p/a.png and p/b.png; its labels are used for neither." in told
 
 
-def test_an_image_none_of_whose_annotations_can_be_used_is_unlabelled(read):
+def test_read_marks_image_without_usable_annotation(read):
     annotations = [{"image_id": 1}, {"image_id": 1, "category_id": 8}, {"image_id": 2, "bbox": None}, {"image_id": 9}]
     labels = read({"train.json": coco({1: "a", 2: "b", 3: "c"}, *annotations)})
     assert column(labels, "status") == {"a": "ok", "b": "unlabelled", "c": "ok"}
@@ -145,13 +145,13 @@ def test_an_image_none_of_whose_annotations_can_be_used_is_unlabelled(read):
 
 
 @pytest.mark.parametrize(("flag", "ignored"), [(1, True), ("1.0", True), (True, True), (0, False), (None, False)])
-def test_crowds_are_ignored_regions(read, flag, ignored):
+def test_read_ignores_crowds(read, flag, ignored):
     labels = read({"train.json": coco({1: "a"}, {"image_id": 1}, {"image_id": 1, "iscrowd": flag})})
     assert sorted(labels.boxes["ignore"]) == [False, ignored]
     assert kinds(labels) == ["crowd"] * ignored
 
 
-def test_an_image_that_one_of_two_jobs_lacks_is_not_the_others(read):
+def test_read_image_missing_in_one_of_two_jobs(read):
     """job2 names 1.png and 2.png and holds 1.png alone: its 2.png is missing, not job1's."""
     images = {"job1/images/1.png": "", "job1/images/2.png": "", "job2/images/1.png": ""}
     files = {f"job{job}/annotations/train.json": coco("1.png 2.png") for job in (1, 2)}
@@ -165,7 +165,7 @@ def test_an_image_that_one_of_two_jobs_lacks_is_not_the_others(read):
     assert len(labels.boxes) == 4
 
 
-def test_images_that_lie_far_off_alike_are_shared(read):
+def test_read_shares_images_far_from_all_files(read):
     files = {f"job{job}/train.json": coco("1.png 2.png") for job in (1, 2)}
     labels = read({"images/1.png": "", "images/2.png": "", **files})
     assert sorted(labels.images["path"]) == ["images/1.png", "images/2.png"]
@@ -184,6 +184,6 @@ def test_images_that_lie_far_off_alike_are_shared(read):
         ([1, 2, 3], None, None),
     ],
 )
-def test_a_box_without_area_counts_only_where_there_is_no_outline(bbox, outline, corners):
+def test_box_of_bbox_without_area(bbox, outline, corners):
     found = box_of({"bbox": bbox, "segmentation": outline})
     assert (found and tuple(found.values())) == corners

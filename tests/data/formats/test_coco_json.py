@@ -30,7 +30,7 @@ def write(path: Path, value: dict) -> None:
     path.write_text(json.dumps(value))
 
 
-def test_width_and_height_become_corners(task, tmp_path):
+def test_read_converts_width_and_height_to_corners(task, tmp_path):
     write(
         tmp_path / "annotations/instances_train2017.json",
         content(["a.jpg"], [{"image_id": 10, "bbox": [1, 2, 30, 40]}]),
@@ -42,7 +42,7 @@ def test_width_and_height_become_corners(task, tmp_path):
     assert labels.images.iloc[0]["stated_width"] == 64
 
 
-def test_usual_files(task, tmp_path):
+def test_read_usual_files(task, tmp_path):
     box = [{"image_id": 10, "bbox": [1, 2, 30, 40]}]
     for subset in ("train", "val", "test"):
         write(tmp_path / f"annotations/instances_{subset}.json", content([f"{subset}.jpg"], box))
@@ -51,7 +51,7 @@ def test_usual_files(task, tmp_path):
     assert subsets == {"train.jpg": "train", "val.jpg": "validation", "test.jpg": "test"}
 
 
-def test_validation_files_by_name_and_by_setting(settings, task, tmp_path):
+def test_read_validation_by_name_or_setting(settings, task, tmp_path):
     box = [{"image_id": 10, "bbox": [1, 2, 30, 40]}]
     write(tmp_path / "annotations/instances_train2017.json", content(["a.jpg", "b.jpg"], box))
     write(tmp_path / "annotations/instances_val2017.json", content(["b.jpg", "c.jpg"], box))
@@ -64,7 +64,7 @@ def test_validation_files_by_name_and_by_setting(settings, task, tmp_path):
         assert list(labels.issues["kind"]) == ["in_both_subsets"]
 
 
-def test_names_shared_by_two_folders_become_paths(task, tmp_path):
+def test_read_ids_of_shared_names_are_paths(task, tmp_path):
     box = [{"image_id": 10, "bbox": [1, 2, 30, 40]}]
     for subset in ("train", "test"):
         write(tmp_path / subset / "_annotations.coco.json", content(["1.jpg", f"{subset}.jpg"], box))
@@ -77,7 +77,7 @@ def test_names_shared_by_two_folders_become_paths(task, tmp_path):
     assert set(labels.boxes["image_id"]) == {"train/1.jpg", "test/1.jpg"}
 
 
-def test_faults_are_listed(task, tmp_path):
+def test_read_logs_issues(task, tmp_path):
     annotations = [
         {"image_id": 10, "bbox": [1, 2, 30, 40]},
         {"image_id": 10, "bbox": [1, 2, None, 40]},
@@ -92,7 +92,7 @@ def test_faults_are_listed(task, tmp_path):
     assert list(labels.boxes["ignore"]) == [False, True]
 
 
-def test_image_without_annotations_is_negative(task, tmp_path):
+def test_read_image_without_annotation_is_negative(task, tmp_path):
     write(tmp_path / "labels.json", content(["a.jpg", "b.jpg"], [{"image_id": 10, "bbox": [1, 2, 30, 40]}]))
     labels = readers.read(task, tmp_path)
     assert list(labels.images["status"]) == ["ok", "ok"]
@@ -100,13 +100,13 @@ def test_image_without_annotations_is_negative(task, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"images": 3}', '{"images": [{"id": 1}]}', '{"images": [3]}'])
-def test_other_json_is_refused_by_name(task, tmp_path, text):
+def test_read_refuses_other_json(task, tmp_path, text):
     (tmp_path / "train.json").write_text(text)
     with pytest.raises(DataError, match=r"train\.json"):
         readers.read(task, tmp_path)
 
 
-def test_no_training_file_is_refused(task, tmp_path):
+def test_read_refuses_no_file_for_training(task, tmp_path):
     write(tmp_path / "test.json", content(["a.jpg"], []))
     with pytest.raises(DataError, match=r"audit\.train"):
         readers.read(task, tmp_path)
@@ -145,12 +145,12 @@ def mask(counts):
         ({}, None),
     ],
 )
-def test_the_box_of_an_annotation(annotation, corners):
+def test_box_of_annotation(annotation, corners):
     found = box_of(annotation)
     assert (found and tuple(found.values())) == corners
 
 
-def test_compressed_masks_have_the_box_of_their_pixels(rng):
+def test_box_of_compressed_mask(rng):
     from faster_coco_eval.core import mask as codec
 
     for _ in range(20):

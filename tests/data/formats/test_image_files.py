@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from tropho.data.formats.image_files import ImageFiles, NamedFiles, subset_of, unique_ids
+from tropho.data.formats.image_files import ImageFiles, NamedFiles, unique_ids
+from tropho.data.formats.name_search import subset_of
 
 
 def files_of(folder, *paths):
@@ -56,7 +57,7 @@ PETS = ("images/cat_1.jpg", "annotations/trimaps/cat_1.png", "annotations/trimap
         (("x\\a.png", "x/a.png"), "x\\a.png", "", "", "x\\a.png"),
     ],
 )
-def test_the_file_that_a_name_means(tmp_path, paths, name, folder, subset, meant):
+def test_find_file_of_name(tmp_path, paths, name, folder, subset, meant):
     match = files_of(tmp_path, *paths).find(name, folder, subset)
     assert (match.path, match.found, match.ambiguous) == (meant, True, False)
 
@@ -70,7 +71,7 @@ def test_the_file_that_a_name_means(tmp_path, paths, name, folder, subset, meant
         (("a/img/x.png", "b/img/x.png"), "D:\\img\\x.png"),
     ],
 )
-def test_two_files_that_answer_alike_are_both_named(tmp_path, paths, name):
+def test_find_ambiguous_name(tmp_path, paths, name):
     match = files_of(tmp_path, *paths).find(name)
     assert match.ambiguous
     assert not match.found
@@ -78,18 +79,18 @@ def test_two_files_that_answer_alike_are_both_named(tmp_path, paths, name):
     assert all(path in match.detail(name) for path in paths)
 
 
-def test_an_image_that_its_subset_lacks_is_not_another_subsets(tmp_path):
+def test_find_ignores_other_subset(tmp_path):
     files = files_of(tmp_path, "train/0.png", "train/1.png", "val/0.png")
     assert files.find("1.png", "annotations", "validation") == ("val/1.png", ())
     assert files.find("1.png", "annotations", "train").path == "train/1.png"
 
 
-def test_a_subset_without_folders_may_share_anothers(tmp_path):
+def test_find_shares_subset_without_folder(tmp_path):
     files = files_of(tmp_path, "train/0.png", "train/1.png", "test/2.png")
     assert files.find("1.png", "annotations", "validation").path == "train/1.png"
 
 
-def test_an_absent_file_gets_a_place(tmp_path):
+def test_find_places_missing_file(tmp_path):
     files = files_of(tmp_path, "train/0.png")
     assert files.find("x.png").path == "images/x.png"
     assert files.find("a/x.png").path == "a/x.png"
@@ -108,11 +109,11 @@ def test_an_absent_file_gets_a_place(tmp_path):
         ("images", ""),
     ],
 )
-def test_subsets_by_whole_words(name, subset):
+def test_subset_of_whole_words(name, subset):
     assert subset_of(name) == subset
 
 
-def test_ids_are_names_where_unique():
+def test_unique_ids_are_names_where_unique():
     assert unique_ids(["a/1.png", "b/1.png", "b/2.png"]) == {
         "a/1.png": "a/1.png",
         "b/1.png": "b/1.png",
@@ -120,7 +121,7 @@ def test_ids_are_names_where_unique():
     }
 
 
-def test_litter_is_no_part_of_the_data(tmp_path):
+def test_image_files_skip_litter(tmp_path):
     litter = (".DS_Store", "Thumbs.db", "__MACOSX/a.png", ".ipynb_checkpoints/a.png", "._a.png", "desktop.ini")
     files = files_of(tmp_path, "a.JPE", "b.jfif", "c.pgm", "d.Jp2", "e.dcm", "f", *litter)
     assert files.paths == ["a.JPE", "b.jfif", "c.pgm", "d.Jp2"]
@@ -145,7 +146,7 @@ fast = options(max_examples=150, deadline=None, suppress_health_check=[HealthChe
 
 @fast
 @given(st.sets(PATHS, min_size=1, max_size=8), SUBSETS)
-def test_every_path_finds_itself(paths, subset):
+def test_find_every_path(paths, subset):
     files = NamedFiles(paths)
     for path in paths:
         if subset and "/" not in path:
@@ -170,7 +171,7 @@ def test_every_path_finds_itself(paths, subset):
         ]
     ),
 )
-def test_other_spellings_find_the_same_or_name_both(paths, data, spell):
+def test_find_other_spellings(paths, data, spell):
     path = data.draw(st.sampled_from(sorted(paths)))
     match = NamedFiles(paths).find(spell(path))
     assert match.candidates
@@ -183,7 +184,7 @@ def test_other_spellings_find_the_same_or_name_both(paths, data, spell):
 
 @fast
 @given(st.sets(PATHS, min_size=1, max_size=8), st.data(), SUBSETS.filter(bool), st.sampled_from(["", "annotations"]))
-def test_a_bare_name_is_never_of_another_subset(paths, data, subset, folder):
+def test_find_bare_name_in_own_subset(paths, data, subset, folder):
     own = [path for path in paths if _subset(path) == subset]
     assume(own)
     name = PurePosixPath(data.draw(st.sampled_from(sorted(paths)))).name

@@ -28,7 +28,7 @@ def rows(labels) -> dict[str, tuple]:
 
 @pytest.mark.parametrize("train", ["train", "Training", "TRAIN"])
 @pytest.mark.parametrize("top", ["", "brain/scans/"])
-def test_usual_folders_in_any_case_and_depth(task, tmp_path, train, top):
+def test_read_usual_folders_in_any_case(task, tmp_path, train, top):
     raw = place(
         tmp_path,
         f"{top}{train}/a/1.png",
@@ -46,7 +46,7 @@ def test_usual_folders_in_any_case_and_depth(task, tmp_path, train, top):
 
 @pytest.mark.parametrize("name", ["val", "Valid", "validation"])
 @pytest.mark.parametrize("named", [None, ["fit", "{name}"]])
-def test_every_name_of_a_validation_folder(settings, tmp_path, name, named):
+def test_read_validation_folder_names(settings, tmp_path, name, named):
     train = "fit" if named else "train"
     raw = place(tmp_path, f"{train}/a/1.png", f"{train}/b/2.png", f"{name}/b/3.png", f"{name}/loose.png")
     folders = named and [each.format(name=name) for each in named]
@@ -56,7 +56,7 @@ def test_every_name_of_a_validation_folder(settings, tmp_path, name, named):
     assert list(labels.issues["image_id"]) == [f"{name}/loose.png"]
 
 
-def test_class_folders_at_the_top_are_all_for_training(task, tmp_path):
+def test_read_class_folders_at_top_for_training(task, tmp_path):
     raw = place(tmp_path, "Parasitized/1.png", "Uninfected/slide/2.png")
     assert rows(readers.read(task, raw)) == {
         "Parasitized/1.png": ("train", "Parasitized"),
@@ -64,7 +64,7 @@ def test_class_folders_at_the_top_are_all_for_training(task, tmp_path):
     }
 
 
-def test_unlabelled_test_images_are_usable_and_loose_training_images_are_not(task, tmp_path):
+def test_read_loose_images(task, tmp_path):
     raw = place(tmp_path, "train/a/1.png", "train/b/2.png", "train/loose.png", "test/3.png")
     labels = readers.read(task, raw)
     status = dict(zip(labels.images["image_id"], labels.images["status"], strict=True))
@@ -73,12 +73,12 @@ def test_unlabelled_test_images_are_usable_and_loose_training_images_are_not(tas
     assert list(labels.issues["image_id"]) == ["train/loose.png"]
 
 
-def test_hidden_files_and_archive_litter_are_not_images(task, tmp_path):
+def test_read_skips_hidden_files(task, tmp_path):
     raw = place(tmp_path, "train/a/1.png", "train/b/2.png", "train/a/._1.png", "__MACOSX/train/a/1.png", ".x/a/1.png")
     assert len(rows(readers.read(task, raw))) == 2
 
 
-def test_named_folders(settings, tmp_path):
+def test_read_named_folders(settings, tmp_path):
     raw = place(tmp_path, "fold1/a/1.png", "fold2/b/2.png", "fold3/a/3.png", "fold4/a/4.png")
     named = {"audit.train": ["fold1", "fold2"], "audit.test": ["fold3/"]}
     assert {key: value[0] for key, value in rows(readers.read(settings("cells_demo", **named), raw)).items()} == {
@@ -90,19 +90,19 @@ def test_named_folders(settings, tmp_path):
         readers.read(settings("cells_demo", **{"audit.train": ["Fold_1"]}), raw)
 
 
-def test_a_test_folder_alone_is_refused(task, tmp_path):
+def test_read_refuses_test_folder_only(task, tmp_path):
     with pytest.raises(DataError, match=r"name it in audit\.train"):
         readers.read(task, place(tmp_path, "test/a/1.png", "other/a/2.png"))
 
 
-def test_no_images_is_refused(task, tmp_path):
+def test_read_refuses_no_images(task, tmp_path):
     with pytest.raises(DataError, match="no images"):
         readers.read(task, tmp_path)
     with pytest.raises(DataError, match="no class folders"):
         readers.read(task, place(tmp_path, "1.png"))
 
 
-def test_links_that_run_in_circles_end(task, tmp_path):
+def test_read_follows_circular_links_once(task, tmp_path):
     raw = place(tmp_path, "a/1.png", "b/2.png")
     (raw / "a" / "loop").symlink_to(raw, target_is_directory=True)
     assert len(rows(readers.read(task, raw))) == 2

@@ -35,7 +35,7 @@ def column(labels, name: str) -> dict[str, str]:
     return dict(zip(labels.images["image_id"], labels.images[name], strict=True))
 
 
-def test_rows_become_boxes_and_faults_are_listed_with_their_line(read):
+def test_read_rows_and_issues(read):
     rows = [ROW, "", ROW.replace("WBC", "dontcare"), f"{ROW} 0.9", "WBC 0 0 0 1 2 3 4", f"{ROW} 0.9 1"]
     rows.append(ROW.replace("10.5", "x"))
     labels = read("image_2/a.png image_2/b.png", {"label_2/a.txt": "\n".join(rows), "label_2/b.txt": "WBC 1 2\n"})
@@ -52,13 +52,13 @@ def test_rows_become_boxes_and_faults_are_listed_with_their_line(read):
     assert column(labels, "status") == {"a.png": "ok", "b.png": "unlabelled"}
 
 
-def test_an_empty_label_file_says_that_there_are_no_objects(read):
+def test_read_empty_label_file(read):
     labels = read("image_2/a.png image_2/b.png", {"label_2/a.txt": ROW, "label_2/b.txt": "\n"})
     assert column(labels, "status") == {"a.png": "ok", "b.png": "ok"}
     assert labels.issues.empty
 
 
-def test_a_label_file_that_is_no_text_is_listed(read, tmp_path):
+def test_read_logs_binary_label_file(read, tmp_path):
     place(tmp_path / "label_2/b.txt", "")
     (tmp_path / "label_2/b.txt").write_bytes(b"\xff\xfe\x00")
     labels = read("image_2/a.png image_2/b.png", {"label_2/a.txt": ROW})
@@ -77,7 +77,7 @@ def test_a_label_file_that_is_no_text_is_listed(read, tmp_path):
         ("val/label/v.txt", {"0.png": "unlabelled", "1.png": "unlabelled", "v.png": "ok", "t.png": "ok"}),
     ],
 )
-def test_an_image_without_a_label_file_is_unlabelled_but_for_an_unlabelled_test_set(read, texts, statuses):
+def test_read_image_without_label_file(read, texts, statuses):
     images = "training/image_2/0.png training/image_2/1.png val/image_2/v.png testing/image_2/t.png "
     images += "testing/image_2/u.png" * ("u.png" in statuses)
     labels = read(images, dict.fromkeys(texts.split(), ROW))
@@ -86,12 +86,12 @@ def test_an_image_without_a_label_file_is_unlabelled_but_for_an_unlabelled_test_
     assert sorted(labels.issues["image_id"]) == unlabelled
 
 
-def test_labels_of_the_test_images_alone_are_refused(read):
+def test_read_refuses_labels_of_test_images_only(read):
     with pytest.raises(DataError, match="no label_2"):
         read("training/image_2/0.png testing/image_2/t.png", {"testing/label_2/t.txt": ROW})
 
 
-def test_label_files_of_no_image_of_two_images_and_two_of_one_image(read):
+def test_read_matches_label_files_to_images(read):
     texts = {"label_2/0.txt": ROW, "label_2/9.txt": ROW, "label_2/2.txt": ROW, "notes/1.txt": "no labels"}
     labels = read("a/0.png b/2.png c/2.png a/1.png", texts)
     kinds = dict(zip(labels.issues["file"].fillna(""), labels.issues["kind"], strict=True))
@@ -116,17 +116,17 @@ TEXTS = {"training/label_2/a.txt": ROW, "first/labels/b.txt": ROW, "val/labels/c
         ({"test": ["first"]}, {"b.png": "test", "c.png": "validation", "a.png": "train"}),
     ],
 )
-def test_subsets_by_folders_or_by_the_settings(read, audit, subsets):
+def test_read_subsets_by_folder_or_setting(read, audit, subsets):
     labels = read(IMAGES, TEXTS, **audit)
     assert column(labels, "subset") == subsets
     assert list(labels.images["subset"]) == sorted(subsets.values(), key=("test", "validation", "train").index)
 
 
-def test_without_a_folder_for_training_all_others_are_for_training(read):
+def test_read_all_for_training_without_folder(read):
     labels = read("x/a.png testing/t.png", {"x/labels/a.txt": ROW})
     assert column(labels, "subset") == {"t.png": "test", "a.png": "train"}
 
 
-def test_a_folder_of_the_settings_without_images_is_refused(read):
+def test_read_refuses_folder_without_images(read):
     with pytest.raises(UsageError, match=r"audit\.train: no images in a folder 'frist'; did you mean 'first'"):
         read(IMAGES, TEXTS, train=["frist"])

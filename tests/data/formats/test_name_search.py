@@ -3,8 +3,7 @@
 import pytest
 
 from tropho.data.formats.image_files import ImageFiles, Match, NamedFiles, same_path
-from tropho.data.formats.name_search import MANY, climb, fold, is_absolute, parts_of, resolved
-from tropho.data.formats.subset_folders import subset_of_path
+from tropho.data.formats.name_search import MANY, climb, fold, is_absolute, parts_of, resolved, subset_of_path
 
 
 @pytest.mark.parametrize(
@@ -42,13 +41,13 @@ from tropho.data.formats.subset_folders import subset_of_path
         ("pool/val/x.png pool/labels/x.png val/x.png", "y.png", "pool/labels", "validation", "pool/val/y.png"),
     ],
 )
-def test_the_file_that_is_nearest_to_what_a_name_says(paths, name, folder, subset, meant):
+def test_find_nearest_file(paths, name, folder, subset, meant):
     assert NamedFiles(paths.split()).find(name, folder, subset).path == meant
 
 
 @pytest.mark.parametrize("folder", ["", "d7", "d7/labels", "labels"])
 @pytest.mark.parametrize("count", [MANY - 1, MANY, MANY + 1])
-def test_many_files_of_one_name_are_told_apart_as_few_are(folder, count):
+def test_find_among_many_files(folder, count):
     files = NamedFiles([f"d{n}/images/x.png" for n in range(count)])
     assert files.find("d7/images/x.png", folder).path == "d7/images/x.png"
     assert files.find("d3\\images\\X.PNG", "").path == "d3/images/x.png"
@@ -57,14 +56,14 @@ def test_many_files_of_one_name_are_told_apart_as_few_are(folder, count):
     assert files.find("x.png", "d7/labels").path == "d7/images/x.png"
 
 
-def test_an_ambiguous_name_tells_two_files_and_how_many_more():
+def test_match_detail_of_ambiguous_name():
     assert Match("", ("a", "b")).detail("x").startswith("'x' may mean a or b; its")
     assert Match("", ("a", "b", "c")).detail("x").startswith("'x' may mean a or b (and 1 more); its")
     assert [Match("", tuple("abc"[:n])).found for n in range(3)] == [False, True, False]
     assert [Match("", tuple("abc"[:n])).ambiguous for n in range(3)] == [False, False, True]
 
 
-def test_paths_and_their_parts():
+def test_parts_of_paths():
     assert parts_of("file:///C:/a/./b//c.png") == ("a", "b", "c.png")
     assert parts_of(" D:\\a\\b.png ") == ("a", "b.png")
     assert [is_absolute(each) for each in ("/a", "\\a", "C:\\a", "file:a", "a/b", "C:a")] == [True] * 4 + [False] * 2
@@ -80,7 +79,7 @@ def test_paths_and_their_parts():
     assert same_path("a/b", ["a/b", "a/B"]) == ["a/b"]
 
 
-def test_images_and_what_is_left_aside(tmp_path):
+def test_image_files_left_aside(tmp_path):
     for name in ("a.png", "b.txt", ".c.png", "d/.e/f.png", "g/h.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -39,7 +39,7 @@ def subsets(labels) -> dict[str, str]:
     return dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
 
 
-def test_boxes_lines_sizes_and_ids(task, tmp_path):
+def test_read_boxes_lines_sizes_and_ids(task, tmp_path):
     annotate(tmp_path, "a", ("RBC", (1, 2, 30, 40)), ("WBC", (5, 6, 7, 8)))
     labels = readers.read(task, tmp_path)
     assert labels.classes == ["RBC", "WBC"]
@@ -54,7 +54,7 @@ def test_boxes_lines_sizes_and_ids(task, tmp_path):
     assert (image["stated_width"], image["stated_height"]) == (64, 48)
 
 
-def test_usual_splits(task, tmp_path):
+def test_read_usual_splits(task, tmp_path):
     root = tmp_path / "VOCdevkit"
     for stem in "abcde":
         annotate(root, stem, ("RBC", (1, 2, 30, 40)))
@@ -65,7 +65,7 @@ def test_usual_splits(task, tmp_path):
     assert subsets(readers.read(task, tmp_path)) == {**expected, "d.png": "train"}
 
 
-def test_named_splits(task, settings, tmp_path):
+def test_read_named_splits(task, settings, tmp_path):
     for stem in "abc":
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a"], val=["b"], test=["c"])
@@ -80,7 +80,7 @@ def test_named_splits(task, settings, tmp_path):
         readers.read(settings("smear_demo", **named), tmp_path)
 
 
-def test_image_of_both_splits_stays_in_test(task, tmp_path):
+def test_read_image_of_both_splits_stays_in_test(task, tmp_path):
     for stem in "ab":
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a", "b"], test=["b"])
@@ -90,7 +90,7 @@ def test_image_of_both_splits_stays_in_test(task, tmp_path):
     assert len(labels.boxes) == 2
 
 
-def test_image_of_training_and_validation_is_validated_on(task, settings, tmp_path):
+def test_read_image_of_train_and_val_is_validation(task, settings, tmp_path):
     for stem in "abc":
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a", "b"], val=["b", "c"])
@@ -106,7 +106,7 @@ def test_image_of_training_and_validation_is_validated_on(task, settings, tmp_pa
     assert subsets(readers.read(named, tmp_path)) == expected
 
 
-def test_faults_quarantine_what_they_touch(task, tmp_path):
+def test_read_quarantines_issues(task, tmp_path):
     annotate(tmp_path, "good", ("RBC", (1, 2, 30, 40)))
     annotate(tmp_path, "part", ("RBC", (1, 2, "x", 40)), ("WBC", (1, 2, 3, 4)))
     annotate(tmp_path, "none", ("", (1, 2, 3, 4)))
@@ -123,7 +123,7 @@ def test_faults_quarantine_what_they_touch(task, tmp_path):
     assert bad["row"].notna().all()
 
 
-def test_unlabelled_test_split_is_usable(task, tmp_path):
+def test_read_unlabelled_test_split(task, tmp_path):
     annotate(tmp_path, "a", ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a"], test=["t"])
     (tmp_path / "JPEGImages/t.png").touch()
@@ -131,7 +131,7 @@ def test_unlabelled_test_split_is_usable(task, tmp_path):
     assert images.loc["t.png", "status"] == "ok"
 
 
-def test_annotations_must_be_one_folder(task, tmp_path):
+def test_read_refuses_several_annotation_folders(task, tmp_path):
     with pytest.raises(DataError, match="no XML files"):
         readers.read(task, tmp_path)
     for name in ("VOC2007", "VOC2012"):
@@ -141,7 +141,7 @@ def test_annotations_must_be_one_folder(task, tmp_path):
 
 
 @pytest.mark.real
-def test_real_blood_cells(task, real_data):
+def test_read_real_blood_cells(task, real_data):
     labels = readers.read(task, real_data / "bccd")
     assert labels.images["subset"].value_counts().to_dict() == {"train": 205, "validation": 87, "test": 72}
     assert labels.boxes["label"].value_counts().to_dict() == {"RBC": 4155, "WBC": 372, "Platelets": 361}

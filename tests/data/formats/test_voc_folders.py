@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tropho.data.formats import readers
-from tropho.data.formats.voc_xml import read_annotation
+from tropho.data.formats.voc import read_annotation
 from tropho.errors import DataError
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax></bndbox>"
@@ -55,7 +55,7 @@ def kinds(labels) -> list[str]:
         ("Annotations/a.xml a.png annotations/readme.txt", {"a.png": "train"}),
     ],
 )  # fmt: skip
-def test_folders_tell_the_subsets(read, names, subsets):
+def test_read_subsets_by_folder(read, names, subsets):
     labels = read(names)
     assert column(labels, "subset") == subsets
     assert set(column(labels, "status").values()) == {"ok"}
@@ -69,12 +69,12 @@ def test_folders_tell_the_subsets(read, names, subsets):
         "train/annotations/a.xml training/annotations/b.xml",
     ],
 )
-def test_folders_of_annotations_that_tell_no_subset_are_refused(read, names):
+def test_read_refuses_annotation_folders_without_subset(read, names):
     with pytest.raises(DataError, match="must hold one folder Annotations"):
         read(names)
 
 
-def test_a_test_list_of_the_settings_beside_folders(read):
+def test_read_test_list_beside_folders(read):
     names = "a.xml b.xml c.xml a.png b.png c.png test/d.png test/d.xml"
     labels = read(names, {"exam.txt": "b\n"}, test=["exam.txt"])
     assert column(labels, "subset") == {"b.png": "test", "a.png": "train", "c.png": "train", "d.png": "train"}
@@ -98,7 +98,7 @@ LISTED = "a.xml b.xml c.xml d.xml a.png b.png c.png d.png"
         ({"train": "a", "test": "c"}, {"test": []}, {"a": "train"}),
     ],
 )
-def test_split_files_name_the_images(read, lists, audit, subsets):
+def test_read_split_files(read, lists, audit, subsets):
     home = "ImageSets/Main"
     texts = {f"{home}/{name}.txt": "\n".join(stems.split()) for name, stems in lists.items()}
     audit = {key: [f"{home}/{name}.txt" for name in names] for key, names in audit.items()}
@@ -107,12 +107,12 @@ def test_split_files_name_the_images(read, lists, audit, subsets):
     assert set(kinds(labels)) <= {"in_both_subsets"}
 
 
-def test_split_files_of_the_settings_need_no_folder(read):
+def test_read_split_files_of_settings(read):
     labels = read(LISTED, {"mine.txt": "a\nc\n", "val.txt": "d\n"}, train=["mine.txt", "val.txt"])
     assert column(labels, "subset") == {"d.png": "validation", "a.png": "train", "c.png": "train"}
 
 
-def test_split_files_that_name_no_training_image_are_refused(read):
+def test_read_refuses_split_files_without_training_image(read):
     with pytest.raises(DataError, match="names no training images"):
         read(LISTED, {"ImageSets/Main/train.txt": "\n", "ImageSets/Main/test.txt": "a\n"})
 
@@ -126,7 +126,7 @@ def test_split_files_that_name_no_training_image_are_refused(read):
         ("a.xml a.png", "a.png\nsub\\a.png\na.xml\n", ["a.png"]),
     ],
 )
-def test_flags_behind_names_are_no_part_of_them(read, names, lines, images, tmp_path):
+def test_read_strips_flags(read, names, lines, images, tmp_path):
     if not lines:  # names that end as a flag does
         for name in ("a 1.xml", "a 1.png", "b 1.xml", "b 1.png"):
             (tmp_path / name).write_text(xml() if name.endswith("xml") else "")
@@ -135,20 +135,20 @@ def test_flags_behind_names_are_no_part_of_them(read, names, lines, images, tmp_
     assert list(labels.images["image_id"]) == images
 
 
-def test_the_image_of_an_annotation_may_be_told_by_its_content(read):
+def test_read_image_by_content_of_annotation(read):
     texts = {"Annotations/1.xml": xml("<filename>cell.png</filename>", OBJECT)}
     assert column(read("JPEGImages/cell.png", texts), "path") == {"cell.png": "JPEGImages/cell.png"}
     texts["Annotations/1.xml"] = xml("<filename>other.png</filename>", OBJECT)
     assert list(read("", texts).images["image_id"]) == ["1"]
 
 
-def test_an_annotation_beside_its_image_is_no_other_images(read):
+def test_read_annotation_beside_its_image(read):
     labels = read("x/a.png x/a.xml y/a.png y/a.xml y/b.png y/b.xml")
     assert column(labels, "path") == {"x/a.png": "x/a.png", "y/a.png": "y/a.png", "b.png": "y/b.png"}
     assert sorted(labels.boxes["file"]) == ["x/a.xml", "y/a.xml", "y/b.xml"]
 
 
-def test_names_of_several_images_and_images_of_several_annotations(read):
+def test_read_ambiguous_images_and_annotations(read):
     texts = {"ImageSets/Main/train.txt": "a\nb\nc\n"}
     files = "x/a.png y/a.png Annotations/a.xml Annotations/b.xml b.png"
     labels = read(f"{files} Annotations/c.xml Annotations/d/c.xml c.png", texts)
@@ -159,7 +159,7 @@ def test_names_of_several_images_and_images_of_several_annotations(read):
     assert kinds(labels).count("repeated_image") <= 1
 
 
-def test_test_images_are_unlabelled_only_if_others_of_them_are_labelled(read):
+def test_read_unlabelled_test_images(read):
     texts = {"ImageSets/Main/train.txt": "a\n", "ImageSets/Main/test.txt": "b\nc\n"}
     labels = read("Annotations/a.xml a.png b.png c.png", texts)
     assert column(labels, "status") == {"b.png": "ok", "c.png": "ok", "a.png": "ok"}
@@ -180,7 +180,7 @@ def test_test_images_are_unlabelled_only_if_others_of_them_are_labelled(read):
         (("<size/>",), "ok", 0, 0),
     ],
 )
-def test_objects_that_can_be_used_and_those_that_can_not(read, objects, status, boxes, faults):
+def test_read_usable_objects(read, objects, status, boxes, faults):
     labels = read("good.xml good.png a.png", {"a.xml": xml(*objects)})
     assert column(labels, "status") == {"a.png": status, "good.png": "ok"}
     assert (len(labels.boxes), kinds(labels).count("bad_row")) == (boxes + 1, faults)
@@ -199,7 +199,7 @@ def test_objects_that_can_be_used_and_those_that_can_not(read, objects, status, 
         ("", None),
     ],
 )
-def test_the_corners_of_an_object(tmp_path, text, corners):
+def test_read_annotation_corners(tmp_path, text, corners):
     path = tmp_path / "a.xml"
     path.write_text(
         f"<annotation>\n<size><width>64</width><height>0</height></size>\n<object>{text}</object></annotation>"
@@ -214,14 +214,14 @@ def test_the_corners_of_an_object(tmp_path, text, corners):
     ("text", "words"),
     [("<annotation>", "Not readable as XML"), ("<svg/>", "its element is <svg>"), ("<ANNOTATION/>", "")],
 )
-def test_what_is_no_annotation(tmp_path, text, words):
+def test_read_annotation_refuses_other_xml(tmp_path, text, words):
     (tmp_path / "a.xml").write_text(text)
     fault = read_annotation(tmp_path / "a.xml").fault
     assert words in fault
     assert bool(words) == bool(fault)
 
 
-def test_lines_of_objects_are_told_only_where_all_are(tmp_path):
+def test_read_annotation_lines(tmp_path):
     (tmp_path / "a.xml").write_text("<annotation>\n<object></object>\n<!-- <object> --></annotation>")
     assert [each.line for each in read_annotation(tmp_path / "a.xml").objects] == [None]
     (tmp_path / "b.xml").write_text("<annotation><object>\n</object>\n<object\n/></annotation>")

@@ -7,8 +7,8 @@ from PIL import Image
 
 from tropho.data.formats import readers
 from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.yolo import match_label_files
 from tropho.data.formats.yolo_config import YoloConfig, find_entry, is_image_list, read_config
-from tropho.data.formats.yolo_files import LabelFiles
 from tropho.errors import DataError, UsageError
 
 ROW = "1 0.3 0.5 0.4 0.5\n"
@@ -63,7 +63,7 @@ def kinds(labels) -> list[str]:
         ("1 0.5 0.5 1 1", ("WBC", 0, 0, 100, 80)),
     ],
 )
-def test_one_row_is_one_box_in_pixels(read, row, box):
+def test_read_row_as_box(read, row, box):
     labels = read({"data.yaml": f"train: images\n{YAML}", "images/a.png": "", "labels/a.txt": row})
     assert boxes(labels) == [box]
     assert list(labels.boxes["row"]) == [1]
@@ -85,7 +85,7 @@ def test_one_row_is_one_box_in_pixels(read, row, box):
         ("1 0.5 0.5 0.1 0", "the width 0.1 and the height 0"),
     ],
 )
-def test_a_row_that_is_no_box_is_listed_with_its_line(read, row, words):
+def test_read_logs_bad_row(read, row, words):
     files = {"data.yaml": f"train: images\n{YAML}", "images/a.png": "", "images/b.png": ""}
     labels = read({**files, "labels/a.txt": f"{ROW}\n{row}\n", "labels/b.txt": row})
     assert boxes(labels) == [("WBC", 10, 20, 50, 60)]
@@ -96,19 +96,19 @@ def test_a_row_that_is_no_box_is_listed_with_its_line(read, row, words):
     assert kinds(labels).count("unlabelled") == 1
 
 
-def test_key_points_behind_a_box_are_passed_over(read):
+def test_read_skips_key_points(read):
     files = {"data.yaml": f"train: images\nkpt_shape: [2, 3]\n{YAML}", "images/a.png": ""}
     labels = read({**files, "labels/a.txt": f"{ROW.strip()} 0.1 0.9 2 0.9 0.9 2\n{ROW}"})
     assert boxes(labels) == [("WBC", 10, 20, 50, 60)] * 2
 
 
-def test_no_usable_row_in_any_file_is_refused(read):
+def test_read_refuses_no_usable_row(read):
     files = {"images/a.png": "", "images/b.png": "", "labels/a.txt": "1 2 3\n", "labels/b.txt": "1 50 40 20 20\n"}
     with pytest.raises(DataError, match=r"None of the 2 rows can be used; labels/a\.txt, row 1: 3 numbers"):
         read(files)
 
 
-def test_files_that_can_not_be_read_are_unlabelled(read, tmp_path):
+def test_read_unreadable_files_are_unlabelled(read, tmp_path):
     files = {"images/a.png": "", "labels/a.txt": ROW, "images/b.png": "", "labels/c.txt": ROW}
     place_at(tmp_path, files)
     (tmp_path / "labels/b.txt").write_bytes(b"\xff\xfe\x00")
@@ -120,7 +120,7 @@ def test_files_that_can_not_be_read_are_unlabelled(read, tmp_path):
     assert "classes are called by their numbers" in " ".join(labels.notes)
 
 
-def test_an_image_without_a_label_file_is_empty_where_others_of_its_subset_have_one(read):
+def test_read_image_without_label_file_is_empty(read):
     files = {f"images/{name}.png": "" for name in ("train/a", "train/b", "val/c", "test/d")}
     labels = read({**files, "labels/train/a.txt": ROW, "classes.txt": "RBC\nWBC\n"})
     assert column(labels, "subset") == {"a.png": "train", "b.png": "train", "c.png": "validation", "d.png": "test"}
@@ -133,24 +133,24 @@ def test_an_image_without_a_label_file_is_empty_where_others_of_its_subset_have_
     assert labels.classes == ["WBC"]
 
 
-def test_an_image_that_is_only_listed_is_not_called_empty(read):
+def test_read_listed_image_without_file(read):
     files = {"train.txt": "images/a.png\nimages/gone.png\n", "images/a.png": "", "labels/a.txt": ROW}
     labels = read(files)
     assert column(labels, "path") == {"a.png": "images/a.png", "gone.png": "images/gone.png"}
     assert kinds(labels) == []
 
 
-def test_no_label_file_at_all_is_refused(read):
+def test_read_refuses_no_label_file(read):
     with pytest.raises(DataError, match="any of the 2 training images"):
         read({"images/a.png": "", "images/b.png": "", "images/test/c.png": "", "labels/c.txt": ROW})
 
 
-def test_images_outside_the_folder_train_are_of_no_subset(read):
+def test_read_skips_images_outside_train(read):
     files = {"train/a.png": "", "train/a.txt": ROW, "more/b.png": "", "test/t.png": ""}
     assert column(read(files), "subset") == {"a.png": "train", "t.png": "test"}
 
 
-def test_an_image_of_two_lists_is_of_the_first_of_test_validation_train(read):
+def test_read_image_of_two_lists(read):
     files = {f"img/{name}.png": "" for name in "abc"} | {"img/a.txt": ROW}
     lists = {"train.txt": "img/a.png\nimg/b.png\n", "val.txt": "img/b.png\nimg/c.png\n", "test.txt": "img/c.png\n"}
     labels = read({**files, **lists})
@@ -158,14 +158,14 @@ def test_an_image_of_two_lists_is_of_the_first_of_test_validation_train(read):
     assert kinds(labels).count("in_both_subsets") == 2
 
 
-def test_training_and_validation_of_the_same_images_are_training_alone(read):
+def test_read_equal_train_and_val(read):
     files = {"data.yaml": f"train: images\nval: images\n{YAML}", "images/a.png": "", "labels/a.txt": ROW}
     labels = read(files)
     assert column(labels, "subset") == {"a.png": "train"}
     assert "train and val name the same images; they are used for training alone." in labels.notes
 
 
-def test_a_folder_that_the_configuration_names_and_is_absent(read):
+def test_read_missing_configured_folder(read):
     files = {"images/a.png": "", "labels/a.txt": ROW}
     labels = read({**files, "data.yaml": f"train: images\nval: nothing/val\n{YAML}"})
     assert list(zip(kinds(labels), labels.issues["file"], strict=True)) == [("absent_folder", "data.yaml")]
@@ -187,23 +187,23 @@ FOLDERS = {f"{folder}/{folder}.png": "" for folder in ("first", "val", "exam")} 
     ],
 )
 @pytest.mark.parametrize("config", ["", "train: exam\nval: val\n"])
-def test_folders_of_the_settings_count_in_place_of_all_others(read, audit, subsets, config):
+def test_read_folders_of_settings(read, audit, subsets, config):
     labels = read({**FOLDERS, **({"data.yaml": f"{config}{YAML}"} if config else {})}, **audit)
     assert column(labels, "subset") == subsets
 
 
-def test_a_list_of_the_settings_may_be_the_validation(read):
+def test_read_list_as_validation(read):
     lists = {"lists/fit.txt": "first.png\n", "lists/valid.txt": "val.png\n"}
     labels = read({**FOLDERS, **lists}, train=["lists/fit.txt", "lists/valid.txt"])
     assert column(labels, "subset") == {"val.png": "validation", "first.png": "train"}
 
 
-def test_a_test_folder_of_the_settings_leaves_the_usual_one_alone(read):
+def test_read_test_folder_of_settings(read):
     files = {"train/a.png": "", "train/a.txt": ROW, "test/t.png": "", "exam/e.png": ""}
     assert column(read(files, test=["exam"]), "subset") == {"e.png": "test", "a.png": "train"}
 
 
-def test_a_folder_of_the_settings_that_is_absent_is_refused(read):
+def test_read_refuses_missing_folder_of_settings(read):
     with pytest.raises(UsageError, match=r"audit\.train: .*'frist'; did you mean 'first'"):
         read(FOLDERS, train=["frist"])
     with pytest.raises(DataError, match="names no training images"):
@@ -218,17 +218,17 @@ def test_a_folder_of_the_settings_that_is_absent_is_refused(read):
         ("train: x\nnc: 1\n", {}),
     ],
 )
-def test_class_names_of_a_yaml_file(tmp_path, text, names):
+def test_read_config_names(tmp_path, text, names):
     config = read_config(place_at(tmp_path, {"set/my.yml": text}))
     assert (config.names, config.file) == (names, "set/my.yml")
 
 
 @pytest.mark.parametrize("text", ["train: x\n", "nc: 2\n", "- a\n"])
-def test_other_yaml_files_are_not_the_configuration(tmp_path, text):
+def test_read_config_skips_other_yaml(tmp_path, text):
     assert read_config(place_at(tmp_path, {"hyp.yaml": text, "classes.txt": "a\nb\n"})) == YoloConfig({0: "a", 1: "b"})
 
 
-def test_the_configuration_nearest_the_top_counts(tmp_path):
+def test_read_config_nearest_top(tmp_path):
     place_at(tmp_path, {"data.yaml": f"train: a\n{YAML}", "old/data.yaml": f"train: b\n{YAML}"})
     assert read_config(tmp_path).entries == {"train": ["a"]}
     place_at(tmp_path, {"obj.data": "train = c\n"})
@@ -236,13 +236,13 @@ def test_the_configuration_nearest_the_top_counts(tmp_path):
         read_config(tmp_path)
 
 
-def test_darknets_configuration_and_its_names(tmp_path):
+def test_read_config_darknet(tmp_path):
     text = "classes = 2\ntrain = t.txt\nvalid= v.txt\nnames = data/obj.names\nbackup\n"
     config = read_config(place_at(tmp_path, {"x.data": text, "data/obj.names": "a\n\nb\n"}))
     assert config == YoloConfig({0: "a", 1: "b"}, "x.data", {"train": ["t.txt"], "validation": ["v.txt"]})
 
 
-def test_what_the_yaml_file_says_of_root_and_key_points(tmp_path):
+def test_read_config_root_and_key_points(tmp_path):
     place_at(tmp_path, {"d.yaml": f"path: ../x\ntrain: [a, b]\nkpt_shape: [17, 3]\n{YAML}"})
     config = read_config(tmp_path)
     assert (config.root, config.entries, config.keypoints) == ("../x", {"train": ["a", "b"]}, 51)
@@ -253,17 +253,17 @@ def test_what_the_yaml_file_says_of_root_and_key_points(tmp_path):
 @pytest.mark.parametrize(
     "files", [{"classes.txt": "a\n", "x.names": "b\n"}, {"classes.txt": "a\n", "d/names.txt": "a\nb"}]
 )
-def test_files_of_class_names_must_agree(tmp_path, files):
+def test_read_config_refuses_conflicting_names(tmp_path, files):
     with pytest.raises(DataError, match="give different class names"):
         read_config(place_at(tmp_path, files))
 
 
-def test_equal_files_of_class_names_are_one(tmp_path):
+def test_read_config_accepts_equal_names(tmp_path):
     assert read_config(place_at(tmp_path, {"classes.txt": "a\n", "d/Classes.txt": "a\n\n"})).names == {0: "a"}
 
 
 @pytest.mark.parametrize("text", ["names: [a\n", "names: {x: a}\n"])
-def test_a_broken_configuration_is_refused(tmp_path, text):
+def test_read_config_refuses_broken_file(tmp_path, text):
     with pytest.raises(DataError, match=r"d\.yaml"):
         read_config(place_at(tmp_path, {"d.yaml": text}))
 
@@ -289,7 +289,7 @@ def test_a_broken_configuration_is_refused(tmp_path, text):
         ("..", "", None),
     ],
 )
-def test_the_folder_or_list_that_an_entry_means(tmp_path, entry, root, found):
+def test_find_entry_folder_or_list(tmp_path, entry, root, found):
     place_at(tmp_path, {"set/images/train/a.png": "", "set/list.txt": "", "top.txt": "", "set/note.md": ""})
     config = YoloConfig(file="set/data.yaml", root=root)
     assert find_entry(tmp_path, config, entry) == (found and tmp_path / found)
@@ -298,7 +298,7 @@ def test_the_folder_or_list_that_an_entry_means(tmp_path, entry, root, found):
 @pytest.mark.parametrize(
     ("text", "is_list"), [("", False), ("\n\n", False), ("a.png\n", True), ("0 0.5 0.5 1 1\n", False)]
 )
-def test_a_list_names_an_image_in_its_first_line(tmp_path, text, is_list):
+def test_is_image_list_by_first_line(tmp_path, text, is_list):
     assert is_image_list(place_at(tmp_path, {"t.txt": text}) / "t.txt") == is_list
 
 
@@ -318,12 +318,12 @@ def test_a_list_names_an_image_in_its_first_line(tmp_path, text, is_list):
         (["x/a.png", "y/a.png"], ["x/a.txt"], {"x/a.png": "x/a.txt"}, []),
     ],
 )
-def test_the_label_file_of_each_image(images, texts, of, kinds):
+def test_match_label_files_cases(images, texts, of, kinds):
     log = IssueLog()
-    files = LabelFiles(dict.fromkeys(images, "train"), set(texts), log)
+    files, disputed = match_label_files(dict.fromkeys(images, "train"), set(texts), log)
     issues = [each["kind"] for each in log.rows]
-    assert files.of == of
+    assert files == of
     assert [each for each in issues if each != "no_image_file" or "labels/a.txt" not in texts] == [
         each for each in kinds if each != "no_image_file" or "labels/a.txt" not in texts
     ]
-    assert files.disputed == (set(images) if "ambiguous_name" in kinds else set())
+    assert disputed == (set(images) if "ambiguous_name" in kinds else set())

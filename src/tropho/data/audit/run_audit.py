@@ -24,8 +24,7 @@ from tropho.data.audit.slides import Slides
 from tropho.data.audit.unused_files import list_classes_without_images, list_other_files
 from tropho.data.formats import readers
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.image_sizes import read_sizes
-from tropho.data.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, table_of
+from tropho.data.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, read_sizes, table_of
 from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
 from tropho.tables import BOXES, IMAGES, conform, nfc

@@ -12,7 +12,7 @@ from tropho.errors import DataError
 from tropho.submission.layout import layout_of
 from tropho.submission.layout_types import Layout
 from tropho.submission.sample_file import Sample, find_sample, read_sample
-from tropho.submission.sample_ids import Matches, match_ids, with_matches
+from tropho.submission.sample_ids import Matches, match_ids, match_sample
 
 FIRST = 5
 
@@ -27,12 +27,12 @@ def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path)
     """Labelled images (labels.LABELLED_IMAGES) and, as test images, the others on disk that the sample names."""
     if sample is None:
         return labelled
-    sample, matches = with_matches(sample, labelled.loc[labelled["subset"] == "test", ["image_id", "path"]])
+    sample, matches = match_sample(sample, labelled.loc[labelled["subset"] == "test", ["image_id", "path"]])
     left = [each for each in sample.ids if each not in matches.images and each not in matches.several]
     taken = {*labelled["path"], *labelled["image_id"]}
     strange = [path for path in ImageFiles(raw).paths if path not in taken] if left else []
     if not matches.images:
-        found = with_matches(sample, pd.DataFrame({"image_id": strange, "path": strange}))[1]
+        found = match_sample(sample, pd.DataFrame({"image_id": strange, "path": strange}))[1]
     else:
         found = match_ids(left, {path: path for path in strange})
     paths = found.images.values()
@@ -59,7 +59,7 @@ def check_sample(
     if sample is None:
         return None, []
     tests = images.loc[images["subset"] == "test", ["image_id", "path"]]
-    sample, matches = with_matches(sample, tests)
+    sample, matches = match_sample(sample, tests)
     file = sample.path.relative_to(raw).as_posix()
     if not matches.images:
         raise DataError(_no_match(sample, matches, file, list(tests["path"].dropna())))

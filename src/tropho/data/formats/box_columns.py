@@ -1,13 +1,14 @@
-"""Which column of a box table holds what, by the headings that competitions and labelling tools use."""
+"""Recognise the columns of a box table by the headings that competitions and labelling tools use."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tropho.data.formats.csv_table import check_headings, number
 from tropho.data.formats.labels import nearest
 from tropho.errors import DataError, UsageError
 from tropho.images.file_types import is_image_name
+from tropho.tables import check_columns, parse_number
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -51,16 +52,23 @@ SIZES = [("w", "h"), ("width", "height")]
 IMAGE_SIZES = [
     *map(_words, ("imagewidth imageheight", "imgwidth imgheight", "imagew imageh", "originalwidth originalheight"))
 ]
-QUADRILATERAL = _words("x1 y1 x2 y2 x3 y3 x4 y4")
 
 BOX_ROLES = {
     "corners": ("xmin", "ymin", "xmax", "ymax"),
     "xywh": ("x", "y", "width", "height"),
     "cxcywh": ("xcenter", "ycenter", "width", "height"),
-    "quadrilateral": QUADRILATERAL,
+    "quadrilateral": _words("x1 y1 x2 y2 x3 y3 x4 y4"),
     "cell": ("bbox",),
 }
-"""The roles of the columns that a box is made of, by layout."""
+"""Roles of the columns that a box is made of, by layout."""
+_LAYOUTS: dict[str, list[tuple[str, ...]]] = {
+    "quadrilateral": [BOX_ROLES["quadrilateral"]],
+    "corners": CORNERS,
+    "xywh": [(*origin, *size) for origin in ORIGINS for size in SIZES],
+    "cxcywh": [(*centre, *size) for centre in CENTRES for size in SIZES],
+    "cell": [(word,) for word in (*CELL, *CELL_FORMS)],
+}
+"""Headings of each layout, in the order in which they are tried."""
 _PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|roi|bb)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
 _HEADERLESS = {  # of tools that write no header; i = an image's name, t = other text, n = number, e = empty
@@ -73,15 +81,16 @@ _HEADERLESS = {  # of tools that write no header; i = an image's name, t = other
 
 @dataclass(frozen=True)
 class Columns:
-    """Where each role stands in a table.
+    """Positions of a table's columns, from 0.
 
     Attributes:
         header: the headings.
-        images, labels: positions of the columns that may hold them, the likeliest first.
+        images, labels: columns that may hold them, the likeliest first.
         layout: a key of BOX_ROLES; empty where no column holds boxes.
-        at: position by role, from 0: the roles of the box, subset, image_width and image_height.
+        at: position by role: the roles of the box, subset, image_width and image_height.
         given: the roles that audit.columns names.
         cell_form: xywh, xyxy or cxcywh, where the heading or audit.columns says how a box cell is written.
+        maybe_image_size: columns width and height, which are the image's unless they fit the boxes.
     """
 
     header: list[str]
@@ -92,16 +101,15 @@ class Columns:
     given: frozenset[str] = frozenset()
     cell_form: str = ""
     maybe_image_size: dict[str, int] = field(default_factory=dict)
-    """Positions of plain columns width and height, which are the image's unless they fit the boxes."""
 
 
 def squeeze(heading: str) -> str:
-    """A heading without case, spaces and signs: "Bbox X-min" is "bboxxmin"."""
+    """Reduce a heading to lower-case letters and digits: "Bbox X-min" is "bboxxmin"."""
     return re.sub(r"[^a-z0-9]+", "", heading.lower())
 
 
 def implied_header(cells: list[str]) -> list[str] | None:
-    """The headings that a table without a header row lacks, from its first row; None where the row is a header.
+    """Return the headings that a table without a header row lacks, by its first row; None if the row is a header.
 
     Raises:
         DataError: the row is no header (it holds a number), but of no layout that is known.
@@ -118,7 +126,7 @@ def implied_header(cells: list[str]) -> list[str] | None:
 def _kind(cell: str) -> str:
     if not cell:
         return "e"
-    if number(cell) is not None:
+    if not math.isnan(parse_number(cell)):
         return "n"
     return "i" if is_image_name(cell) else "t"
 
@@ -128,31 +136,31 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
 
     Args:
         header: headings of a table.
-        given: audit.columns, {role: heading}; what it names is not looked for.
+        given: audit.columns, {role: heading}; these roles are not searched.
         name: of the table, for messages.
         strict: a heading in `given` that isn't in the table is refused; otherwise its role is recognised by name.
 
     Raises:
-        UsageError: `given` names a heading that there isn't.
+        UsageError: `given` names a heading that isn't there.
         DataError: a heading is there twice, or two headings could be the same side of the box.
     """
-    check_headings(header, name)
+    check_columns(header, name)
     fixed = fixed_columns(header, given, name, strict)
     free = {place: heading for place, heading in enumerate(header) if place not in fixed.values()}
     cell_form = ""
     for form in ("xywh", "xyxy", "cxcywh"):
         if f"bbox_{form}" in fixed:
             fixed["bbox"], cell_form = fixed.pop(f"bbox_{form}"), form
-    layout, at = _box(free, fixed, name)
+    layout, at = _find_box(free, fixed, name)
     if layout == "cell":
         cell_form = cell_form or CELL_FORMS.get(squeeze(header[at["bbox"]]), "")
     free = {place: heading for place, heading in free.items() if place not in at.values()}
-    images = [fixed["image"]] if "image" in fixed else _named(free, IMAGE)
-    labels = [fixed["label"]] if "label" in fixed else _named(free, LABEL)
+    images = [fixed["image"]] if "image" in fixed else columns_named(free, IMAGE)
+    labels = [fixed["label"]] if "label" in fixed else columns_named(free, LABEL)
     if len(images) > 1 and labels == images[-1:]:  # a column called "name", beside one for the image
         images = images[:-1]
-    labels = [place for place in labels if place != images[0]] if images else labels
-    if subsets := _named(free, SUBSET):
+    labels = [place for place in labels if place not in images[:1]]
+    if subsets := columns_named(free, SUBSET):
         at["subset"] = subsets[0]
     sizes = _image_size(free, layout)
     maybe = sizes if sizes and "width" in {squeeze(header[place]) for place in sizes.values()} else {}
@@ -161,23 +169,15 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
 
 
 def box_of_keys(keys: Iterable[str]) -> tuple[str, dict[str, int]]:
-    """The layout that the keys of a dictionary spell, and the key's position by role; ("", {}) where none."""
-    return _box(dict(enumerate(keys)), {}, "")
+    """Return the layout of a dictionary's keys and the key's position by role; ("", {}) for no box."""
+    return _find_box(dict(enumerate(keys)), {}, "")
 
 
 def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: bool) -> dict[str, int]:
-    """Find the columns that the settings name.
-
-    Args:
-        header: headings of a table.
-        given: audit.columns, {role: heading}.
-        name: of the table, for messages.
-        strict: a heading that isn't in the table is refused; otherwise it is left out.
-
-    Returns: position by role, from 0.
+    """Return the position of each role that audit.columns names; arguments as of `recognise`.
 
     Raises:
-        UsageError: a heading isn't in the table.
+        UsageError: a heading isn't in the table, and `strict` is set.
     """
     fixed = {}
     for role, heading in given.items():
@@ -188,28 +188,21 @@ def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: b
     return fixed
 
 
-def _named(free: dict[int, str], names: Sequence[str]) -> list[int]:
-    """Positions of the columns that bear one of the names, in the order of the names."""
+def columns_named(free: dict[int, str], names: Sequence[str]) -> list[int]:
+    """Return the positions of the columns with one of the names (as of `squeeze`), in the order of the names."""
     by_name = {squeeze(heading): place for place, heading in reversed(free.items())}
-    return [by_name[name] for name in names if name in by_name]
+    return list(dict.fromkeys(by_name[name] for name in names if name in by_name))
 
 
-def _box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, dict[str, int]]:
-    """The first layout of which every column is there, and the position of each of its roles."""
+def _find_box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, dict[str, int]]:
+    """Return the first layout whose columns are all there, and the position of each of its roles."""
     places = _places(free)
-    named = set(fixed) & {role for roles in BOX_ROLES.values() for role in roles}
-    for layout, families in (
-        ("quadrilateral", [QUADRILATERAL]),
-        ("corners", CORNERS),
-        ("xywh", [(*origin, *size) for origin in ORIGINS for size in SIZES]),
-        ("cxcywh", [(*centre, *size) for centre in CENTRES for size in SIZES]),
-        ("cell", [(word,) for word in (*CELL, *CELL_FORMS)]),
-    ):
+    given = set(fixed) & {role for roles in BOX_ROLES.values() for role in roles}
+    for layout, families in _LAYOUTS.items():
         roles = BOX_ROLES[layout]
-        if not named <= set(roles):  # the settings name a column of another layout
+        if not given <= set(roles):  # the settings name a column of another layout
             continue
         for family in families:
-            at = {role: fixed.get(role, 0) for role in roles}
             wanted = {role: word for role, word in zip(roles, family, strict=True) if role not in fixed}
             if any(word not in places for word in wanted.values()):
                 continue
@@ -217,13 +210,12 @@ def _box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, d
                 if len(places[word]) > 1:
                     both = " and ".join(f"'{free[place]}'" for place in places[word])
                     raise DataError(f"{name}: {both} could both be {role}; name the right one in audit.columns.")
-                at[role] = places[word][0]
-            return layout, at
+            return layout, {role: fixed[role] if role in fixed else places[wanted[role]][0] for role in roles}
     return "", {}
 
 
 def _places(free: dict[int, str]) -> dict[str, list[int]]:
-    """Positions by squeezed heading. bbox_width counts as width, before a plain width; xmin_px as xmin, after one."""
+    """Return positions by squeezed heading: bbox_width also as width, before a plain one; xmin_px as xmin, after."""
     places: dict[str, list[int]] = {}
     prefixed: dict[str, list[int]] = {}
     for place, heading in free.items():
@@ -239,9 +231,9 @@ def _places(free: dict[int, str]) -> dict[str, list[int]]:
 
 
 def _image_size(free: dict[int, str], layout: str) -> dict[str, int]:
-    """Positions of the image's width and height; plain width and height count where the box has no need of them."""
+    """Return the positions of the image's width and height; plain width and height count where the box needs none."""
     for pair in (*IMAGE_SIZES, *([("width", "height")] if layout else [])):
-        both = [_named(free, (word,)) for word in pair]
-        if all(both):
-            return {"image_width": both[0][0], "image_height": both[1][0]}
+        places = columns_named(free, pair)
+        if len(places) == 2:
+            return {"image_width": places[0], "image_height": places[1]}
     return {}

@@ -1,4 +1,4 @@
-"""One box table: its columns, recognised, and its rows as images, classes and boxes."""
+"""Read one box table: recognise its columns, and parse its rows into images, classes and boxes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tropho.data.formats import box_columns
-from tropho.data.formats.box_cells import CellBox, boxes_of, label_in
-from tropho.data.formats.box_columns import Columns
-from tropho.data.formats.csv_table import NAMES_OF_DELIMITERS, CsvTable, number, read_csv
-from tropho.data.formats.image_files import SUBSET_WORDS, Match, subset_of
-from tropho.data.formats.subset_folders import subset_of_path
+from tropho.data.formats.box_cells import CellBox, parse_label, parse_row
+from tropho.data.formats.box_columns import implied_header, recognise
+from tropho.data.formats.csv_table import DELIMITERS, read_csv
+from tropho.data.formats.image_files import Match
+from tropho.data.formats.name_search import SUBSET_WORDS, subset_of, subset_of_path
 from tropho.errors import DataError, UsageError
+from tropho.tables import parse_number
 
 NO_MATCH = Match("", ())
 SAMPLE = 300
@@ -22,15 +22,16 @@ SAMPLE = 300
 
 @dataclass(eq=False)
 class Row:
-    """What one line says.
+    """One line of a table.
 
     Attributes:
         table: index of its table.
+        line: 1-based.
         subset: train | validation | test.
-        searched: the subset whose images are meant; empty where nothing but the lack of another word says train.
-        image: how it calls the image; empty where the cell is.
-        label: the class; empty where none is named.
-        boxes: none where the cells are empty.
+        image: name of the image; empty where the cell is.
+        searched: the subset whose folders are searched for the image; empty where the file names none.
+        label: the class; empty where there is none.
+        boxes: empty where the cells are.
         size: width and height of the image in pixels, where the row states them.
         fault: why it can't be used; empty if it can.
         match: the file that `image` means.
@@ -41,11 +42,11 @@ class Row:
     line: int
     subset: str
     image: str
+    searched: str
     label: str = ""
     boxes: list[CellBox] = field(default_factory=list)
     size: tuple[float, float] | None = None
     fault: str = ""
-    searched: str = ""
     match: Match = NO_MATCH
     corners: np.ndarray | None = None
 
@@ -57,97 +58,92 @@ class BoxTable:
         path, name: the file, and its path below data/raw/T.
         subset: train | validation | test, of rows that do not say otherwise.
         given: audit.columns.
-        known: whether there is an image that a label file in the same folder calls so.
+        is_image: whether a name, in a label file of the same folder, means an image.
 
     Raises:
         UsageError: `given` names what isn't there.
         DataError: the file is no table, or a column that is needed is not recognised.
     """
 
-    def __init__(self, path: Path, name: str, subset: str, given: dict[str, str], known: Callable[[str], bool]) -> None:
-        self.csv: CsvTable = read_csv(path, name)
-        self.name, self.subset = name, subset
+    def __init__(
+        self, path: Path, name: str, subset: str, given: dict[str, str], is_image: Callable[[str], bool]
+    ) -> None:
+        table = read_csv(path, name)
+        self.name, self.subset, self.delimiter = name, subset, table.delimiter
         self.searched = subset if subset != "train" else subset_of(path.stem) or subset_of_path(name)
-        rows = self.csv.rows
+        first = table.rows[0][1] if table.rows else []
         try:
-            implied = box_columns.implied_header(rows[0][1]) if rows else None
+            implied = implied_header(first)
         except DataError as error:
             raise DataError(f"{name}: {error}.") from None
-        header = implied or (rows[0][1] if rows else [])
-        self.rows = rows if implied else rows[1:]
-        self.columns: Columns = box_columns.recognise(header, given, name, strict=subset != "test")
-        self.decimal_comma = self.csv.delimiter != ","
-        self.image = self._image_column(known)
+        header = implied or first
+        self.rows = table.rows if implied else table.rows[1:]
+        self.columns = recognise(header, given, name, strict=subset != "test")
+        self.decimal_comma = self.delimiter != ","
+        self.image = self._image_column(is_image)
         self.label = self._label_column()
-        self.subset_at = self._subset_column()
+        self._drop_guessed_subset()
         if not self.columns.layout and subset != "test":
-            missing = next(
-                (side for side in ("xmin", "ymin", "xmax", "ymax") if side not in map(str.lower, header)), ""
-            )
+            lower = {heading.lower() for heading in header}
+            missing = next((side for side in ("xmin", "ymin", "xmax", "ymax") if side not in lower), "")
             raise DataError(
                 f"{name} has no column '{missing}', nor x, y, width, height or bbox; its headings are "
                 f"{', '.join(header)}; say in audit.columns which of them hold the box."
             )
 
-    def parsed(self, index: int) -> Iterator[Row]:
-        """Every row, those that can't be used with their fault.
-
-        Args:
-            index: of the table, which each row keeps.
-        """
+    def parse(self, index: int) -> Iterator[Row]:
+        """Yield every row, with its fault if it can't be used; `index` is the table's, which each row keeps."""
         width = len(self.columns.header)
         before = 1
         for line, cells in self.rows:
             if not any(cells[width:]):  # some programs end each row with a delimiter
                 del cells[width:]
+            image = cells[self.image] if len(cells) > self.image else ""
+            row = Row(index, line, self.subset, image, self.searched)
             if len(cells) == width:
-                yield self._row(Row(index, line, self.subset, cells[self.image], searched=self.searched), cells)
+                self._parse(row, cells)
             else:
-                image = cells[self.image] if len(cells) > self.image else ""
-                yield Row(
-                    index, line, self.subset, image, searched=self.searched, fault=self._miscount(cells, before, line)
-                )
+                row.fault = self._miscount(cells, before, line)
+            yield row
             before = line
 
     def facts(self, unit: str, form: str) -> dict[str, Any]:
-        """What was recognised, for the summary."""
+        """Return what was recognised, for the summary."""
         columns, header = self.columns, self.columns.header
         at = {"image": self.image, **({} if self.label is None else {"label": self.label}), **columns.at}
-        named = {role: header[place] for role, place in at.items()}
+        headings = {role: header[place] for role, place in at.items()}
         boxes = {"boxes": form, "unit": unit} if columns.layout else {}
-        return {"delimiter": NAMES_OF_DELIMITERS[self.csv.delimiter], **boxes, **named}
+        return {"delimiter": DELIMITERS[self.delimiter], **boxes, **headings}
 
     def unused(self) -> list[str]:
-        """Headings of the columns that are not read."""
+        """Return the headings of the columns that are not read."""
         used = {self.image, self.label, *self.columns.at.values()}
         return [heading for place, heading in enumerate(self.columns.header) if place not in used and heading]
 
-    def drop_image_size(self) -> None:
-        """Forget the columns width and height: they turned out to be the boxes'."""
-        for role in self.columns.maybe_image_size:
-            self.columns.at.pop(role, None)
+    def values(self, place: int) -> list[str]:
+        """Return the cells of a column."""
+        return [cells[place] for _, cells in self.rows if len(cells) > place]
 
-    def _row(self, row: Row, cells: list[str]) -> Row:
+    def _parse(self, row: Row, cells: list[str]) -> None:
+        at = self.columns.at
         if not row.image:
             row.fault = f"The cell {self.columns.header[self.image]} is empty"
-            return row
-        if self.subset_at is not None and cells[self.subset_at]:
-            row.subset = SUBSET_WORDS.get(cells[self.subset_at].lower(), "")
-            if not row.subset:
-                row.subset = self.subset
-                row.fault = f"'{cells[self.subset_at]}' is neither train, validation nor test"
-                return row
-            row.searched = row.subset
-        row.label = label_in(cells[self.label]) if self.label is not None else ""
-        sides = [self.columns.at.get(f"image_{side}") for side in ("width", "height")]
-        size = [number(cells[place], self.decimal_comma) if place is not None else None for place in sides]
-        if size[0] and size[1] and min(size[0], size[1]) >= 1:
-            row.size = size[0], size[1]
+            return
+        subset = cells[at["subset"]] if "subset" in at else ""
+        if subset and subset.lower() not in SUBSET_WORDS:
+            row.fault = f"'{subset}' is neither train, validation nor test"
+            return
+        if subset:
+            row.subset = row.searched = SUBSET_WORDS[subset.lower()]
+        row.label = parse_label(cells[self.label]) if self.label is not None else ""
+        if "image_width" in at and "image_height" in at:
+            places = at["image_width"], at["image_height"]
+            width, height = (parse_number(cells[place], self.decimal_comma) for place in places)
+            row.size = (width, height) if width >= 1 and height >= 1 else None
         try:
-            row.boxes = boxes_of(cells, self.columns, self.decimal_comma)
+            row.boxes = parse_row(cells, self.columns, self.decimal_comma)
         except ValueError as error:
             row.fault = str(error)
-        return row
 
     def _miscount(self, cells: list[str], before: int, line: int) -> str:
         fault = f"{len(cells)} cells under {len(self.columns.header)} columns"
@@ -157,7 +153,7 @@ class BoxTable:
             return f"{fault}; a comma in a number or a name belongs in quotation marks, or separate the cells by ;"
         return fault
 
-    def _image_column(self, known: Callable[[str], bool]) -> int:
+    def _image_column(self, is_image: Callable[[str], bool]) -> int:
         places = self.columns.images
         if not places:
             raise DataError(
@@ -166,39 +162,34 @@ class BoxTable:
             )
         if len(places) == 1:
             return places[0]
-        found = {place: sum(map(known, self.values(place)[:SAMPLE])) for place in places}
-        return max(places, key=lambda place: found[place])
+        n_images = {place: sum(map(is_image, self.values(place)[:SAMPLE])) for place in places}
+        return max(places, key=lambda place: n_images[place])
 
     def _label_column(self) -> int | None:
-        """The first column that may name the class and holds text; else the first that holds anything."""
+        """Return the first column that may name the class and holds text; else the first that holds anything."""
         places = [place for place in self.columns.labels if place not in {self.image, *self.columns.at.values()}]
-        places = [place for place in places if not _all_empty_dictionaries(self.values(place))]
+        # VIA's region_attributes may be dictionaries that never name a class
+        places = [place for place in places if not any(self.values(place)) or any(map(parse_label, self.values(place)))]
         filled = [place for place in places if any(self.values(place))]
-        texts = [place for place in filled if any(cell and number(cell) is None for cell in self.values(place))]
+        texts = [place for place in filled if texts_in(self.values(place))]
         return next(iter([*texts, *filled, *places]), None)
 
-    def _subset_column(self) -> int | None:
-        """The column of subsets; one that was only guessed must hold nothing but names of subsets."""
+    def _drop_guessed_subset(self) -> None:
+        """Drop a column of subsets that was only guessed, unless it holds nothing but names of subsets."""
         place = self.columns.at.get("subset")
         if place is None or "subset" in self.columns.given:
-            return place
+            return
         if {cell.lower() for cell in self.values(place)} - set(SUBSET_WORDS) - {""}:
             del self.columns.at["subset"]
-            return None
-        return place
-
-    def values(self, place: int) -> list[str]:
-        """The cells of a column."""
-        return [cells[place] for _, cells in self.rows if len(cells) > place]
 
 
-def _all_empty_dictionaries(cells: list[str]) -> bool:
-    """Whether a column of dictionaries (VIA's region_attributes) never names a class."""
-    return any(cells) and not any(label_in(cell) for cell in cells)
+def texts_in(cells: list[str], decimal_comma: bool = False) -> set[str]:
+    """Return the distinct cells that are neither empty nor a number."""
+    return {cell for cell in cells if cell and np.isnan(parse_number(cell, decimal_comma))}
 
 
 def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
-    """The class of every box of tables that have no column for it; empty where they have one.
+    """Return the class of every box of tables that have no column for it; empty where they have one.
 
     Raises:
         UsageError: a column of text that was not recognised may hold the class.
@@ -211,8 +202,7 @@ def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
     for table in without:
         for heading in table.unused():
             cells = table.values(table.columns.header.index(heading))
-            texts = {cell for cell in cells if cell and number(cell, True) is None}
-            if 1 < len(texts) <= len(cells) / 2:
+            if 1 < len(texts_in(cells, True)) <= len(cells) / 2:
                 raise UsageError(
                     f"{table.name} has no column that is recognised as the class; is it '{heading}'? Then set "
                     f"audit.columns: {{label: {heading}}}; if all boxes are of one class, name it in audit.classes."

@@ -1,16 +1,64 @@
-"""What the numbers of a box table mean where no heading says it: pixels or shares, corners or a corner and a size."""
+"""Decide from all rows what the numbers of a box table mean: pixels or fractions, corners or centre and size."""
+
+import math
+from collections.abc import Callable
 
 import numpy as np
 
+from tropho.data.formats.box_cells import CellBox
+from tropho.data.formats.box_table import BoxTable, Row
 from tropho.errors import DataError
 
 TOLERANCE = {"pixels": 1.5, "shares": 0.005}
-"""How far a box may reach over its image and still count as inside."""
-_MIXED = 0.1  # a tenth of the rows in the other unit is an accident; more can't be told
+"""How far a box may reach over its image and still count as inside, in the unit."""
+MAX_OTHER_UNIT = 0.1
+"""Largest ratio of rows in the other unit that count as accidents."""
+FileSize = Callable[[str], tuple[float, float] | None]
+Boxed = list[tuple[Row, CellBox]]
+
+
+def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> tuple[str, str]:
+    """Set `corners` of every row that has boxes, and `fault` of rows whose numbers are of another unit.
+
+    Args:
+        rows: of the tables.
+        tables: tables with one header.
+        file_size: path -> width and height in pixels, for images whose size the tables don't state; None = unknown.
+
+    Returns: the unit (pixels | shares) and the form (a layout, or what a cell's four numbers are).
+
+    Raises:
+        DataError: unit or form can't be decided.
+    """
+    form = {"cell": "one cell"}.get(tables[0].columns.layout, tables[0].columns.layout)
+    boxed = [(row, box) for row in rows if not row.fault for box in row.boxes]
+    if not boxed:
+        return "pixels", form
+    try:
+        unit, wrong = find_unit(_values(boxed))
+    except DataError as error:
+        raise DataError(f"{tables[0].name}: {error}.") from None
+    for (row, box), is_wrong in zip(boxed, wrong, strict=True):
+        if is_wrong:
+            row.fault = f"It holds {', '.join(f'{value:g}' for value in box.values)}, where others hold shares"
+    boxed = [(row, box) for row, box in boxed if not row.fault]
+    _check_image_size(boxed, rows, tables)
+    forms, form = _decide_forms(boxed, tables[0], unit, file_size, form)
+    values, corners = _values(boxed), np.empty((len(boxed), 4))  # (N, 4)
+    for name in set(forms.tolist()):
+        corners[forms == name] = to_corners(values[forms == name], name)
+    if unit == "shares":
+        sizes = _sizes([row for row, _ in boxed], file_size, math.nan)  # (N, 2)
+        corners = np.round(corners * np.tile(sizes, 2), 6)
+    first = 0
+    for row in dict.fromkeys(row for row, _ in boxed):
+        row.corners = corners[first : first + len(row.boxes)]
+        first += len(row.boxes)
+    return unit, form
 
 
 def find_unit(values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Tell pixels from shares of the image by range.
+    """Tell pixels from fractions of the image by range.
 
     Args:
         values: (N, 4) float64, the numbers of each box.
@@ -18,13 +66,13 @@ def find_unit(values: np.ndarray) -> tuple[str, np.ndarray]:
     Returns: "pixels" or "shares", and (N,) bool: the rows that can't be of that unit.
 
     Raises:
-        DataError: some rows hold shares and some pixels; the text is the end of a sentence.
+        DataError: some rows hold fractions and some pixels; the text has no full stop.
     """
-    small = (np.abs(values) <= 1.5).all(axis=1)
+    small = (np.abs(values) <= 1.5).all(axis=1)  # (N,)
     n_shares, n_pixels = int((small & (values % 1 != 0).any(axis=1)).sum()), int((~small).sum())
-    if n_shares and n_pixels <= _MIXED * n_shares:
+    if n_shares and n_pixels <= MAX_OTHER_UNIT * n_shares:
         return "shares", ~small
-    if n_shares <= _MIXED * n_pixels:
+    if n_shares <= MAX_OTHER_UNIT * n_pixels:
         return "pixels", np.zeros(len(values), bool)
     raise DataError(
         f"{n_shares:,} boxes hold shares of the image (0 to 1) and {n_pixels:,} pixels; write all of them in one unit"
@@ -41,8 +89,8 @@ def to_corners(values: np.ndarray, form: str) -> np.ndarray:
     return values
 
 
-def fitting(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) -> float:
-    """Share of the boxes that, read in this form, have an area and lie within their image.
+def fit_fraction(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) -> float:
+    """Return the fraction of boxes that, read in this form, have an area and lie within their image.
 
     Args:
         values: (N, 4) float64.
@@ -56,32 +104,84 @@ def fitting(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) -> floa
 
 
 def find_list_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
-    """Tell what four numbers in one cell are: corners, xywh, or (shares alone) cxcywh. Arguments as of `fitting`.
+    """Decide whether four numbers in one cell are corners, xywh, or (fractions alone) cxcywh.
+
+    Arguments as of `fit_fraction`.
 
     Raises:
-        DataError: several forms fit, or none; the text is the end of a sentence.
+        DataError: several forms fit, or none; the text has no full stop.
     """
     forms = ["corners", "xywh", *(["cxcywh"] if unit == "shares" else [])]
-    shares = {form: fitting(values, form, sizes, unit) for form in forms}
-    ranked = sorted(forms, key=lambda form: -shares[form])
-    best, second = shares[ranked[0]], shares[ranked[1]]
+    fractions = {form: fit_fraction(values, form, sizes, unit) for form in forms}
+    ranked = sorted(forms, key=lambda form: -fractions[form])
+    best, second = fractions[ranked[0]], fractions[ranked[1]]
     if (best == 1 and second < 1) or (best >= 0.95 and second <= 0.7):
         return ranked[0]
-    counts = ", ".join(f"{shares[form]:.0%} of the boxes fit as {form}" for form in ranked)
+    counts = ", ".join(f"{fractions[form]:.0%} of the boxes fit as {form}" for form in ranked)
     raise DataError(f"it can't be told how its four numbers are meant ({counts})")
 
 
 def find_sized_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
-    """Tell whether x and y of x, y, width, height are the upper left corner (xywh) or, as some write it, the centre.
+    """Decide whether x and y of x, y, width, height are the upper left corner (xywh) or the centre (cxcywh).
 
-    Pixels are taken as corners unless they do not fit and centres do. Arguments as of `fitting`.
+    Pixels are taken as corners unless they do not fit and centres do. Arguments as of `fit_fraction`.
 
     Raises:
-        DataError: it can't be told; the text is the end of a sentence.
+        DataError: both fit, or pixels fit as centres alone; the text has no full stop.
     """
-    corner, centre = (fitting(values, form, sizes, unit) == 1 for form in ("xywh", "cxcywh"))
+    corner, centre = (fit_fraction(values, form, sizes, unit) == 1 for form in ("xywh", "cxcywh"))
     if unit == "shares" and centre and not corner:
         return "cxcywh"
     if (unit == "shares" and corner and centre) or (unit == "pixels" and centre and not corner):
         raise DataError("it can't be told whether x and y are a box's upper left corner or its centre")
     return "xywh"
+
+
+def _decide_forms(boxed: Boxed, table: BoxTable, unit: str, file_size: FileSize, form: str) -> tuple[np.ndarray, str]:
+    """Return the form of each box, (N,) of str, and the form of the table; raise DataError where it is unclear."""
+    forms = np.array([box.form for _, box in boxed], dtype=object)
+    by_name = table.columns.layout == "xywh" and not {"x", "y"} & table.columns.given
+    for unclear, decide in (("list", find_list_form), ("xywh", find_sized_form)):
+        mask = forms == unclear
+        if mask.any() and (unclear == "list" or by_name):
+            rows = [row for (row, _), is_unclear in zip(boxed, mask, strict=True) if is_unclear]
+            sizes = np.ones((len(rows), 2)) if unit == "shares" else _sizes(rows, file_size, math.inf)
+            try:
+                forms[mask] = form = decide(_values(boxed)[mask], sizes, unit)
+            except DataError as error:
+                raise DataError(f"{table.name}: {error}; {_remedy(table)}.") from None
+    return forms, form
+
+
+def _values(boxed: Boxed) -> np.ndarray:
+    return np.array([box.values for _, box in boxed], np.float64).reshape(-1, 4)  # (N, 4)
+
+
+def _sizes(rows: list[Row], file_size: FileSize, unknown: float) -> np.ndarray:
+    """Return (N, 2) width and height of each row's image in pixels, as stated or of the file."""
+    return np.array([row.size or file_size(row.match.path) or (unknown, unknown) for row in rows], np.float64)
+
+
+def _check_image_size(boxed: Boxed, rows: list[Row], tables: list[BoxTable]) -> None:
+    """Drop the columns width and height beside corners if they are the size of the boxes, not of the image."""
+    sized = [(row, box) for row, box in boxed if row.size and box.form == "corners"]
+    if not sized or not all(table.columns.maybe_image_size for table in tables):
+        return
+    values = _values(sized)
+    differences = np.abs(values[:, 2:] - values[:, :2] - np.array([row.size for row, _ in sized], np.float64))
+    if (differences <= 1.5).all(axis=1).mean() >= 0.95:
+        for table in tables:
+            for role in table.columns.maybe_image_size:
+                table.columns.at.pop(role, None)
+        for row in rows:
+            row.size = None
+
+
+def _remedy(table: BoxTable) -> str:
+    """Return what to set where the form of the boxes is unclear."""
+    header, at = table.columns.header, table.columns.at
+    if table.columns.layout == "cell":
+        heading = header[at["bbox"]]
+        return f"set audit.columns to {{bbox_xywh: {heading}}}, {{bbox_xyxy: {heading}}} or {{bbox_cxcywh: {heading}}}"
+    x, y = header[at["x"]], header[at["y"]]
+    return f"set audit.columns to {{x: {x}, y: {y}}} (corner) or {{xcenter: {x}, ycenter: {y}}} (centre)"

@@ -1,74 +1,124 @@
-"""Tables of boxes, as competitions and labelling tools write them; Zindi's Train.csv and Test.csv among them."""
+"""Read tables of boxes, as competitions and labelling tools write them; Zindi's Train.csv and Test.csv among them."""
 
 import math
 from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.box_pixels import to_pixels
+from tropho.data.formats.box_columns import implied_header, recognise
 from tropho.data.formats.box_table import BoxTable, Row, only_class
-from tropho.data.formats.image_files import ImageFiles, Match
-from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, SUBSETS, IssueLog, Labels, in_both, table_of
-from tropho.data.formats.subset_folders import unnamed_test_images
-from tropho.data.formats.table_files import find_tables
+from tropho.data.formats.box_units import to_pixels
+from tropho.data.formats.csv_table import read_csv
+from tropho.data.formats.image_files import Match
+from tropho.data.formats.labels import SUBSETS, VALIDATION, LabelCollector, Labels, in_both, named_files, parent_of
+from tropho.data.formats.name_search import subset_of
 from tropho.errors import DataError
 from tropho.images.decode import image_size
+from tropho.images.file_types import is_hidden
 from tropho.tables import BOX
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the labels of the tables that `table_files.find_tables` finds.
-
-    What the columns hold is recognised by their headings (box_columns) and by range (box_units); `audit.columns`
-    names what is not. A training row that names an image and nothing else says that it has no objects. A row
-    that can't be used is quarantined and listed; an image none of whose rows can be used is unlabelled. An image
-    of several subsets belongs to the first of test, validation, train. An image's id is what the tables call it, or
-    its path where they call two so. Without a test table, images in a folder called test are the test set.
+    """Read the box tables of `find_tables`; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: audit.columns names what isn't there, or a column may hold the class.
         DataError: there is no table for training, it lacks a column, or no row of it can be used.
     """
-    on_disk = ImageFiles(raw)
-    tables = []
-    for subset, paths in find_tables(settings, raw).items():
-        for path in paths:
-            name = path.relative_to(raw).as_posix()
-            folder = _folder(name)
-
-            def known(text: str, folder: str = folder) -> bool:
-                return bool(text) and bool(on_disk.find(text, folder).candidates)
-
-            tables.append(BoxTable(path, name, subset, settings.audit.columns, known))
-    return _Reader(settings, raw, on_disk, tables).labels()
+    return _Reader(settings, raw).read()
 
 
-def _folder(name: str) -> str:
-    folder = str(PurePosixPath(name).parent)
-    return "" if folder == "." else folder
+def find_tables(settings: TaskConfig, raw: Path) -> dict[str, list[Path]]:
+    """Find the box tables of each subset: {"test": [...], "validation": [...], "train": [...]}.
+
+    Those that `audit.train` and `audit.test` name; of the others train.csv, val.csv and test.csv nearest the top.
+    Without a train.csv, tables of boxes count whose name or folder contains a subset (test_labels.csv,
+    valid/_annotations.csv); a single one of another name is train.
+
+    Raises:
+        UsageError: a file that the settings name is not there.
+        DataError: no table for training is found, or it is unclear which one is meant.
+    """
+    audit = settings.audit
+    tables = {
+        "test": named_files(raw, audit.test, {"test.csv"}, "audit.test"),
+        "validation": named_files(raw, None, {f"{name}.csv" for name in VALIDATION}, "audit.train"),
+        "train": named_files(raw, audit.train, {"train.csv"}, "audit.train"),
+    }
+    if audit.train is not None:
+        tables["validation"] = [path for path in tables["train"] if _subset(path, raw) == "validation"]
+        tables["train"] = [path for path in tables["train"] if path not in tables["validation"]]
+        return tables
+    return tables if tables["train"] else _tables_by_words(settings, raw, tables["test"])
 
 
-class _Reader:
-    """Turns the rows of all tables into one entry an image and one row a box."""
+def _tables_by_words(settings: TaskConfig, raw: Path, tests: list[Path]) -> dict[str, list[Path]]:
+    paths = [
+        path
+        for path in sorted(raw.rglob("*"))
+        if path.suffix.lower() in {".csv", ".tsv"}
+        and path.is_file()
+        and path not in tests
+        and not any(map(is_hidden, path.relative_to(raw).parts))
+        and not any(word in path.name.lower() for word in ("sample", "submission"))
+    ]
+    tables: dict[str, list[Path]] = {"test": [], "validation": [], "train": [], "": []}
+    for path in paths:
+        if len(paths) == 1 or _holds_boxes(path, settings):
+            tables[_subset(path, raw)].append(path)
+    others = tables.pop("")
+    tables["test"] = tests or ([] if settings.audit.test is not None else tables["test"])
+    if not tables["train"] and len(others) == 1:
+        tables["train"] = others
+    if not tables["train"] and not tables["validation"]:
+        names = ", ".join(path.relative_to(raw).as_posix() for path in paths if path not in tables["test"])
+        remedy = f"name the table of boxes in audit.train (tables: {names})" if names else "place it there"
+        raise DataError(f"There is no Train.csv in {raw}; {remedy}.")
+    return tables
 
-    def __init__(self, settings: TaskConfig, raw: Path, on_disk: ImageFiles, tables: list[BoxTable]) -> None:
-        self.raw, self.on_disk, self.tables = raw, on_disk, tables
-        self.negative = settings.audit.negative
-        self.find_tests = settings.audit.test is None
-        self.log = IssueLog()
-        self.notes: list[str] = []
-        self.only_class = only_class(tables, settings.audit.classes)
-        order = {subset: place for place, subset in enumerate(SUBSETS)}
-        self.rows = [row for index, table in enumerate(tables) for row in table.parsed(index)]
-        self.rows.sort(key=lambda row: order[row.subset])
-        self.found: dict[tuple[str, str, str], Match] = {}
+
+def _subset(path: Path, raw: Path) -> str:
+    """Return the subset in a file's name, or else in a folder of it, the nearest first; "" if there is none."""
+    relative = path.relative_to(raw)
+    return next(filter(None, map(subset_of, [relative.stem, *reversed(relative.parent.parts)])), "")
+
+
+def _holds_boxes(path: Path, settings: TaskConfig) -> bool:
+    """Whether the table has columns for an image and a box."""
+    try:
+        first = next(iter(read_csv(path, path.name).rows), (0, []))[1]
+        columns = recognise(implied_header(first) or first, settings.audit.columns, path.name, strict=False)
+    except DataError:
+        return False
+    return bool(columns.images and columns.layout)
+
+
+class _Reader(LabelCollector):
+    """Read the rows of all tables into one entry an image and one row a box."""
+
+    def __init__(self, settings: TaskConfig, raw: Path) -> None:
+        super().__init__(raw)
+        self.negative, self.test_is_named = settings.audit.negative, settings.audit.test is not None
+        self.tables: list[BoxTable] = []
+        for subset, paths in find_tables(settings, raw).items():
+            for path in paths:
+                name = path.relative_to(raw).as_posix()
+
+                def is_image(text: str, folder: str = parent_of(name)) -> bool:
+                    return bool(text) and bool(self.on_disk.find(text, folder).candidates)
+
+                self.tables.append(BoxTable(path, name, subset, settings.audit.columns, is_image))
+        self.only_class = only_class(self.tables, settings.audit.classes)
+        self.rows = [row for index, table in enumerate(self.tables) for row in table.parse(index)]
+        self.rows.sort(key=lambda row: SUBSETS.index(row.subset))
+        self.matches: dict[tuple[str, str, str], Match] = {}
         self.sizes: dict[str, tuple[float, float] | None] = {}
 
-    def labels(self) -> Labels:
-        """The labels of all tables."""
+    def read(self) -> Labels:
+        """Read the labels of all tables."""
         for row in self.rows:
             self._check(row)
         columns: dict[str, dict[str, Any]] = {}
@@ -79,14 +129,16 @@ class _Reader:
             rows = [row for row in self.rows if row.table in indices]
             unit, form = to_pixels(rows, [self.tables[index] for index in indices], self._file_size)
             columns |= {self.tables[index].name: self.tables[index].facts(unit, form) for index in indices}
-        self._refuse_if_nothing_is_left()
-        images, boxes = self._entries()
-        self._tell(columns)
-        image_table, box_table = table_of(images, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES)
-        return Labels(image_table, box_table, self.log.table(), [], self.notes, columns)
+        self._refuse_unusable_table()
+        self._add_rows()
+        subsets = {table.subset for table in self.tables} | {row.subset for row in self.rows}
+        if not self.test_is_named and "test" not in subsets:
+            self.add_unnamed_tests()
+        self._add_notes(columns)
+        return self.labels(columns)
 
     def _file_size(self, path: str) -> tuple[float, float] | None:
-        """Width and height of an image in pixels, upright, from its file; None where that can't be read."""
+        """Return the width and height of an upright image in pixels, from its file; None where unreadable."""
         if path not in self.sizes:
             try:
                 self.sizes[path] = image_size(self.raw / path) if path in self.on_disk else None
@@ -95,12 +147,12 @@ class _Reader:
         return self.sizes[path]
 
     def _check(self, row: Row) -> None:
-        """Find the file that a row means, and what is wrong with the row: an ambiguous name, a box without a class."""
+        """Find the image of a row, and set its fault for an ambiguous name or a box without a class."""
         table = self.tables[row.table]
-        key = (row.image, _folder(table.name), row.searched)
-        if key not in self.found:
-            self.found[key] = self.on_disk.find(*key)
-        row.match = self.found[key]
+        key = (row.image, parent_of(table.name), row.searched)
+        if key not in self.matches:
+            self.matches[key] = self.on_disk.find(*key)
+        row.match = self.matches[key]
         if row.match.ambiguous and not row.fault:
             row.fault = row.match.detail(row.image).removesuffix(".")
         if row.fault:
@@ -111,8 +163,8 @@ class _Reader:
             heading = "class" if table.label is None else table.columns.header[table.label]
             row.fault = f"The cell {heading} is empty"
 
-    def _refuse_if_nothing_is_left(self) -> None:
-        """Stop where every row of a training table is bad: the reason is the same for all."""
+    def _refuse_unusable_table(self) -> None:
+        """Raise DataError where every row of a training table is bad, which has one reason."""
         for index, table in enumerate(self.tables):
             rows = [row for row in self.rows if row.table == index]
             if table.subset != "test" and rows and all(row.fault for row in rows):
@@ -121,22 +173,19 @@ class _Reader:
                     f"None of the {len(rows):,} rows of {table.name} can be used; row {first.line}: {first.fault}."
                 )
 
-    def _entries(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """One entry an image (labels.LABELLED_IMAGES) and one row a box (labels.LABELLED_BOXES)."""
+    def _add_rows(self) -> None:
+        """Add the image and the boxes of every row, then the status of each image."""
         ids = self._ids()
-        images: dict[str, dict[str, Any]] = {}
-        boxes: list[dict[str, Any]] = []
-        said: dict[str, dict[str, list[Row]]] = defaultdict(lambda: {"labelled": [], "empty": [], "bad": []})
+        kinds: dict[str, dict[str, list[Row]]] = defaultdict(lambda: {"labelled": [], "empty": [], "bad": []})
         for row in self.rows:
-            match = row.match
-            place = {"image_id": ids.get(match.path, row.image), "file": self.tables[row.table].name, "row": row.line}
-            if not row.image or match.ambiguous:
-                kind = "ambiguous_name" if match.ambiguous else "bad_row"
+            path = row.match.path
+            place = {"image_id": ids.get(path, row.image), "file": self.tables[row.table].name, "row": row.line}
+            if not row.image or row.match.ambiguous:
+                kind = "ambiguous_name" if row.match.ambiguous else "bad_row"
                 self.log.add(kind, "quarantined", f"{row.fault}.", **place)
                 continue
-            entry = images.setdefault(
-                match.path, {"image_id": place["image_id"], "path": match.path, "subset": row.subset}
-            )
+            new = {"image_id": place["image_id"], "path": path, "subset": row.subset}
+            entry = self.images.setdefault(path, new)
             if row.fault:
                 self.log.add("bad_row", "quarantined", f"{row.fault}.", **place)
             elif entry["subset"] != row.subset:
@@ -144,34 +193,26 @@ class _Reader:
                 continue
             if row.size:
                 entry["stated_width"], entry["stated_height"] = map(round, row.size)
-            empty = not row.label and not row.boxes
-            said[match.path]["bad" if row.fault else "empty" if empty else "labelled"].append(row)
-            if not row.fault and not empty:
-                boxes += [{**place, **box} for box in _boxes(row)]
-        for path, entry in images.items():
-            entry["status"] = self._status(entry, **said[path])
-        if self.find_tests and not any(
-            "test" in (each.subset for each in several) for several in (self.tables, self.rows)
-        ):
-            tests, self.notes = unnamed_test_images(self.on_disk, images)
-            images |= {test["path"]: test for test in tests}
-        return [*images.values()], boxes
+            kind = "bad" if row.fault else "labelled" if row.label or row.boxes else "empty"
+            kinds[path][kind].append(row)
+            if kind == "labelled":
+                self.boxes += [{**place, **box} for box in _boxes(row)]
+        for path, entry in self.images.items():
+            self._set_status(entry, **kinds[path])
 
-    def _status(self, entry: dict[str, Any], labelled: list[Row], empty: list[Row], bad: list[Row]) -> str:
-        """Whether an image's labels are known; lists what it was decided by."""
-        image_id = entry["image_id"]
-        if empty and entry["subset"] != "test":
-            where = (image_id, self.tables[empty[0].table].name, empty[0].line)
-            kept = "it has boxes in other rows, which are kept" if labelled else "it is read as one without objects"
-            if labelled or not bad:
-                self.log.add("empty_row", "listed", f"The row names an image and nothing else; {kept}.", *where)
-        if labelled or (empty and not bad):
-            return "ok"
-        self.log.add("unlabelled", "quarantined", "None of its rows can be used.", image_id)
-        return "unlabelled"
+    def _set_status(self, entry: dict[str, Any], labelled: list[Row], empty: list[Row], bad: list[Row]) -> None:
+        """Set whether an image's labels are known, and log empty rows."""
+        entry["status"] = "ok"
+        if empty and entry["subset"] != "test" and (labelled or not bad):
+            reading = "it has boxes in other rows, which are kept" if labelled else "it is read as one without objects"
+            detail = f"The row names an image and nothing else; {reading}."
+            file = self.tables[empty[0].table].name
+            self.log.add("empty_row", "listed", detail, entry["image_id"], file, empty[0].line)
+        if not labelled and (bad or not empty):
+            self.mark_unlabelled(entry, "None of its rows can be used.")
 
     def _ids(self) -> dict[str, str]:
-        """Path -> image_id: what the tables call the image first, or its path where they call two images so."""
+        """Map paths to image_ids: the first name in the tables, or the path where two images share the name."""
         names: dict[str, str] = {}
         for row in self.rows:
             if row.image and not row.match.ambiguous:
@@ -181,37 +222,33 @@ class _Reader:
             paths[name].append(path)
         return {path: name if len(paths[name]) == 1 else path for path, name in names.items()}
 
-    def _tell(self, columns: dict[str, dict[str, Any]]) -> None:
-        """Put into words what was recognised, once for tables that are alike."""
+    def _add_notes(self, columns: dict[str, dict[str, Any]]) -> None:
+        """Add notes on what was recognised, one for tables that are alike."""
         alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
-        for name, recognised in columns.items():
-            alike[tuple(recognised.items())].append(name)
+        for name, facts in columns.items():
+            alike[tuple(facts.items())].append(name)
         unused = {table.name: table.unused() for table in self.tables}
-        for facts, names in alike.items():
-            said = dict(facts)
-            roles = [
-                f"{role} '{heading}'" for role, heading in said.items() if role not in {"delimiter", "boxes", "unit"}
-            ]
-            how = f"; boxes are {said['boxes']} in {said['unit']}" if "boxes" in said else ""
+        for items, names in alike.items():
+            facts = dict(items)
+            roles = [f"{role} '{text}'" for role, text in items if role not in {"delimiter", "boxes", "unit"}]
+            boxes = f"; boxes are {facts['boxes']} in {facts['unit']}" if "boxes" in facts else ""
             rest = f"; not read: {', '.join(unused[names[0]])}" if unused[names[0]] else ""
-            self.notes.append(f"Columns of {', '.join(names)}: {', '.join(roles)}{how}{rest}.")
+            self.notes.append(f"Columns of {', '.join(names)}: {', '.join(roles)}{boxes}{rest}.")
         if self.only_class and any(not box.label for row in self.rows for box in row.boxes):
             self.notes.append(f"No column names the class; every box is called '{self.only_class}'.")
-        boxless = {row.label for row in self.rows if row.label and not row.boxes and not row.fault}
-        boxless -= {row.label for row in self.rows if row.boxes} | {self.negative or ""}
-        for label in sorted(boxless):
+        without_box = {row.label for row in self.rows if row.label and not row.boxes and not row.fault}
+        for label in sorted(without_box - {row.label for row in self.rows if row.boxes} - {self.negative}):
             self.notes.append(
                 f"No row of class '{label}' has a box; if it says that nothing is there, set audit.negative."
             )
 
 
 def _boxes(row: Row) -> list[dict[str, Any]]:
-    """Class and corners of a row's boxes; a class without a box has corners of NaN."""
+    """Return class and corners of a row's boxes; a class without a box has corners of NaN."""
     if row.corners is None:
         return [{"label": row.label, **dict.fromkeys(BOX, math.nan)}]
-    boxes = zip(row.boxes, row.corners, strict=True)
     return [
         {"label": box.label or row.label, **dict(zip(BOX, corners, strict=True))}
-        for box, corners in boxes
-        if np.isfinite(corners).all()  # shares of an image whose size is unknown, since its file can't be read
+        for box, corners in zip(row.boxes, row.corners, strict=True)
+        if np.isfinite(corners).all()  # fractions of an image whose size is unknown, since its file is unreadable
     ]

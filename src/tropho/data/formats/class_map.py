@@ -1,38 +1,41 @@
-"""Class names: renamed, merged and dropped as the settings say; the negative class; names nobody knows."""
+"""Apply audit.class_map, audit.classes and audit.negative to labels as read."""
+
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 
 from tropho.config.data_config import AuditConfig
-from tropho.data.formats.labels import IssueLog, Labels, in_several_files, nearest
+from tropho.data.formats.labels import IssueLog, Labels, nearest
 from tropho.errors import DataError, UsageError
 from tropho.tables import BOX, nfc, spellings
 
 
 def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
-    """Labels as read -> labels with the settings' class names, the negative class gone from the boxes.
+    """Rename, merge and drop classes, and remove the boxes of the negative class.
 
-    A name that only test images have is no class: no model can learn it. Unless the settings list it, those labels
-    are dropped, and the images stay test images.
+    A name that only test images have is no class, since no model can learn it. Unless the settings list it, those
+    labels are dropped, and the images stay test images.
 
     Raises:
         UsageError: class_map, classes or negative name a class that the data doesn't have.
         DataError: no label is left.
     """
     log = IssueLog()
-    boxes, images, settings = _one_spelling(labels, settings, log)
-    boxes = in_several_files(_straightened(boxes.fillna({"ignore": False}), log), log)
-    boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # what a region is called makes no class
-    found = set(boxes["label"].dropna()) | set(images["label"].dropna())
-    if not found:
-        raise DataError(f"No label could be read; check audit.format and the label files.{_first_issue(labels.issues)}")
-    classes = _class_names(found, _learnable(images, boxes), settings, log)
-    boxes, images = _mapped(boxes, images, settings, log)
-    boxes, images = _without_test_only(boxes, images, {*classes, settings.negative}, log)
+    boxes, images, settings = _unify_spellings(labels, settings, log)
+    boxes = drop_repeated_boxes(_swap_corners(boxes.fillna({"ignore": False}), log), log)
+    boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # the name of a region makes no class
+    names = set(boxes["label"].dropna()) | set(images["label"].dropna())
+    if not names:
+        hint = _first_issue(labels.issues)
+        raise DataError(f"No label could be read; check audit.format and the label files.{hint}")
+    classes = _class_names(names, _trained_names(images, boxes), settings, log)
+    boxes, images = _rename(boxes, images, settings, log)
+    boxes, images = _drop_test_only(boxes, images, {*classes, settings.negative}, log)
     with_row = set(boxes["image_id"])
-    boxes = _known_boxes(boxes, classes, settings.negative, log)
-    images = _known_images(images, classes, log)
-    boxes, positive = _without_negatives(boxes, settings.negative, log)
-    lost = images["image_id"].isin(with_row - positive)
+    boxes, images = _drop_unknown(boxes, images, classes, settings.negative, log)
+    boxes, with_usable_row = _drop_negatives(boxes, settings.negative, log)
+    lost = images["image_id"].isin(with_row - with_usable_row)
     images.loc[lost, "status"] = "unlabelled"
     for image_id in images.loc[lost, "image_id"]:
         log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
@@ -41,52 +44,75 @@ def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
     return Labels(images, boxes, issues, classes, labels.notes, labels.columns)
 
 
-def _one_spelling(
+def drop_repeated_boxes(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
+    """Keep the first of equal boxes in several label files, as COCO's files of persons repeat those of all objects.
+
+    Args:
+        boxes: LABELLED_BOXES.
+        log: gets an issue for every file that repeats others.
+    """
+    if boxes["file"].nunique() < 2:
+        return boxes
+    first = boxes.groupby(["image_id", "label", *BOX, "ignore"], dropna=False)["file"].transform("first")
+    repeated = boxes["file"].notna() & (boxes["file"] != first)
+    for file, count in boxes.loc[repeated, "file"].value_counts().items():
+        detail = f"{count:,} of its boxes stand in {first[repeated & (boxes['file'] == file)].iloc[0]} too."
+        log.add("repeated_boxes", "dropped", detail, None, file)
+    return boxes[~repeated]
+
+
+def _log_boxes(log: IssueLog, boxes: pd.DataFrame, kind: str, action: str, detail: Callable[[Any], str]) -> None:
+    """Log an issue for each box."""
+    for box in boxes.itertuples():
+        log.add(kind, action, detail(box), box.image_id, box.file, box.row)
+
+
+def _relabel(table: pd.DataFrame, names: dict[str, Any]) -> pd.DataFrame:
+    return table.assign(label=table["label"].map(lambda name: names.get(name, name)).astype("string"))
+
+
+def _unify_spellings(
     labels: Labels, settings: AuditConfig, log: IssueLog
 ) -> tuple[pd.DataFrame, pd.DataFrame, AuditConfig]:
-    """Boxes, images and settings in which classes of equal normal form are spelled alike: as the labels first do."""
-    given = [name for column in (labels.boxes["label"], labels.images["label"]) for name in column.dropna().unique()]
-    known = spellings([*given, *(settings.classes or []), *filter(None, settings.class_map.values())])
+    """Spell classes of equal Unicode normal form as the labels first do, in boxes, images and settings."""
+    names = [name for table in (labels.boxes, labels.images) for name in table["label"].dropna().unique()]
+    known = spellings([*names, *(settings.classes or []), *filter(None, settings.class_map.values())])
 
-    def spelled(name: str) -> str:
+    def spell(name: str) -> str:
         return known.get(nfc(name), name)
 
-    for name in dict.fromkeys(given):
-        if name != spelled(name):
-            detail = f"'{name}' is spelled in two ways that Unicode holds equal; they are one class."
-            log.add("class_spelling", "merged", detail)
-    names = {name: spelled(name) for name in given}
-    boxes, images = (
-        table.assign(label=table["label"].map(names).astype("string")) for table in (labels.boxes, labels.images)
-    )
-    changed = {
-        "classes": settings.classes and [spelled(name) for name in settings.classes],
-        "class_map": {spelled(name): target and spelled(target) for name, target in settings.class_map.items()},
-        "negative": settings.negative and spelled(settings.negative),
+    changed = {name: spell(name) for name in dict.fromkeys(names) if name != spell(name)}
+    for name in changed:
+        detail = f"'{name}' is spelled in two ways that Unicode holds equal; they are one class."
+        log.add("class_spelling", "merged", detail)
+    update = {
+        "classes": settings.classes and [spell(name) for name in settings.classes],
+        "class_map": {spell(name): target and spell(target) for name, target in settings.class_map.items()},
+        "negative": settings.negative and spell(settings.negative),
     }
-    return boxes, images, settings.model_copy(update=changed)
+    settings = settings.model_copy(update=update)
+    return _relabel(labels.boxes, changed), _relabel(labels.images, changed), settings
 
 
-def _learnable(images: pd.DataFrame, boxes: pd.DataFrame) -> set[str]:
-    """Labels of images, and of boxes of single objects, that are not the test's."""
-    learned = images[images["subset"] != "test"]
-    objects = boxes[~boxes["ignore"] & boxes["image_id"].isin(learned["image_id"])]
-    return set(objects["label"].dropna()) | set(learned["label"].dropna())
+def _trained_names(images: pd.DataFrame, boxes: pd.DataFrame) -> set[str]:
+    """Return the labels of images and boxes outside the test set."""
+    trained = images[images["subset"] != "test"]
+    objects = boxes[~boxes["ignore"] & boxes["image_id"].isin(trained["image_id"])]
+    return set(objects["label"].dropna()) | set(trained["label"].dropna())
 
 
-def _class_names(found: set[str], learnable: set[str], settings: AuditConfig, log: IssueLog) -> list[str]:
-    """The classes in order; raise UsageError for a setting that names a class the data doesn't have."""
+def _class_names(names: set[str], trained_names: set[str], settings: AuditConfig, log: IssueLog) -> list[str]:
+    """Return the classes in order; raise UsageError for a setting that names a class the data doesn't have."""
     for name in settings.class_map:
-        if name not in found:
-            raise UsageError(f"audit.class_map: no label is called '{name}'{nearest(name, found)}.")
-    mapped = {settings.class_map.get(name, name) for name in found}
-    left = {name for name in mapped if name is not None}
+        if name not in names:
+            raise UsageError(f"audit.class_map: no label is called '{name}'{nearest(name, names)}.")
+    left = {target for target in (settings.class_map.get(name, name) for name in names) if target is not None}
     negative = settings.negative
     alike = {name for name in left if negative and name.lower() == negative.lower()}
     if alike and negative not in alike:
         raise UsageError(f"audit.negative: no label is called '{negative}'; did you mean '{min(alike)}'?")
     left -= alike
-    trained = left & {settings.class_map.get(name, name) for name in learnable}
+    trained = left & {settings.class_map.get(name, name) for name in trained_names}
     if settings.classes is None:
         if not trained:
             raise DataError("No training label is left once audit.class_map and audit.negative have been applied.")
@@ -100,64 +126,58 @@ def _class_names(found: set[str], learnable: set[str], settings: AuditConfig, lo
     return list(settings.classes)
 
 
-def _mapped(
+def _rename(
     boxes: pd.DataFrame, images: pd.DataFrame, settings: AuditConfig, log: IssueLog
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rename, merge and drop classes; an image whose class is dropped is no longer used."""
+    """Rename, merge and drop classes; an image whose class is dropped becomes unlabelled."""
     for name, target in settings.class_map.items():
         if target is None:
             in_boxes, in_images = boxes["label"] == name, (images["label"] == name).fillna(False)
             images.loc[in_images, "status"] = "unlabelled"
             boxes = boxes[~in_boxes]
-            what = f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
-            log.add("dropped_class", "dropped", f"Class '{name}' is dropped by class_map with {what}.")
-    names = dict(settings.class_map)
-    boxes, images = (
-        table.assign(label=table["label"].map(lambda name: names.get(name, name)).astype("string"))
-        for table in (boxes, images)
-    )
-    return boxes, images
+            detail = f"Class '{name}' is dropped by class_map with {_count(in_boxes, in_images)}."
+            log.add("dropped_class", "dropped", detail)
+    return _relabel(boxes, settings.class_map), _relabel(images, settings.class_map)
 
 
-def _without_test_only(
+def _count(in_boxes: pd.Series, in_images: pd.Series) -> str:
+    return f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
+
+
+def _drop_test_only(
     boxes: pd.DataFrame, images: pd.DataFrame, known: set[str | None], log: IssueLog
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop labels that only test images have; one issue a name."""
-    names = (set(images["label"].dropna()) | set(boxes["label"].dropna())) - _learnable(images, boxes) - known
+    names = (set(images["label"].dropna()) | set(boxes["label"].dropna())) - _trained_names(images, boxes) - known
     for name in sorted(names):
         in_images, in_boxes = (images["label"] == name).fillna(False), boxes["label"] == name
-        held = f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
-        detail = f"Class '{name}' is in the test set alone ({held}), so it can't be learned: it is no class."
+        count = _count(in_boxes, in_images)
         left = "the boxes are dropped" if in_boxes.any() else "they are test images without a label"
-        log.add("test_only_class", "dropped", f"{detail[:-1]}; {left}.")
+        detail = f"Class '{name}' is in the test set alone ({count}), so it can't be learned: it is no class; {left}."
+        log.add("test_only_class", "dropped", detail)
         images.loc[in_images, "label"] = pd.NA
         boxes = boxes[~in_boxes]
     return boxes, images
 
 
-def _known_boxes(boxes: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog) -> pd.DataFrame:
-    """Boxes of the classes and the negative class; the others are listed."""
+def _drop_unknown(
+    boxes: pd.DataFrame, images: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop labels that are neither a class nor the negative class; test images without them stay test images."""
+    hint = f"is not one of {', '.join(classes)}; add it to audit.classes or class_map."
     known = boxes["label"].isin([*classes, *([negative] if negative else [])])
-    for box in boxes[~known].itertuples():
-        detail = f"Class '{box.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
-        log.add("unknown_class", "quarantined", detail, box.image_id, box.file, box.row)
-    return boxes[known]
-
-
-def _known_images(images: pd.DataFrame, classes: list[str], log: IssueLog) -> pd.DataFrame:
-    """Images (classification) whose label is not a class lose it and are listed; those of the test stay test images."""
-    strange = images["label"].notna() & ~images["label"].isin(classes)
-    for image in images[strange & (images["status"] == "ok")].itertuples():
-        detail = f"Class '{image.label}' is not one of {', '.join(classes)}; add it to audit.classes or class_map."
+    _log_boxes(log, boxes[~known], "unknown_class", "quarantined", lambda box: f"Class '{box.label}' {hint}")
+    unknown = images["label"].notna() & ~images["label"].isin(classes)
+    for image in images[unknown & (images["status"] == "ok")].itertuples():
         action = "dropped" if image.subset == "test" else "quarantined"
-        log.add("unknown_class", action, detail, image.image_id, image.path)
-    images.loc[strange & (images["subset"] != "test"), "status"] = "unlabelled"
-    images.loc[strange, "label"] = pd.NA
-    return images
+        log.add("unknown_class", action, f"Class '{image.label}' {hint}", image.image_id, image.path)
+    images.loc[unknown & (images["subset"] != "test"), "status"] = "unlabelled"
+    images.loc[unknown, "label"] = pd.NA
+    return boxes[known], images
 
 
-def _straightened(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
-    """Boxes whose corners are the wrong way round, turned; each is listed."""
+def _swap_corners(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
+    """Swap and log corners that are the wrong way round."""
     for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
         wrong = boxes[low] > boxes[high]
         for box in boxes[wrong].itertuples():
@@ -167,29 +187,27 @@ def _straightened(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
     return boxes
 
 
-def _without_negatives(boxes: pd.DataFrame, negative: str | None, log: IssueLog) -> tuple[pd.DataFrame, set[str]]:
-    """Boxes without those of the negative class, and the images that any usable row speaks of."""
+def _drop_negatives(boxes: pd.DataFrame, negative: str | None, log: IssueLog) -> tuple[pd.DataFrame, set[str]]:
+    """Remove boxes of the negative class and rows without a box; return also the images with any usable row."""
     is_negative = boxes["label"] == negative if negative else pd.Series(False, index=boxes.index)
     empty = boxes[BOX].isna().any(axis=1) & ~is_negative
-    for box in boxes[empty].itertuples():
-        detail = f"A row of class '{box.label}' without a box."
-        log.add("bad_row", "quarantined", detail, box.image_id, box.file, box.row)
+    _log_boxes(log, boxes[empty], "bad_row", "quarantined", lambda box: f"A row of class '{box.label}' without a box.")
     negatives, boxes = boxes[is_negative], boxes[~is_negative & ~empty]
     with_objects = negatives["image_id"].isin(boxes["image_id"])
-    for box in negatives[with_objects].itertuples():
-        detail = f"The image is called {negative} and has boxes too; the boxes are kept."
-        log.add("negative_with_objects", "dropped", detail, box.image_id, box.file, box.row)
+    detail = f"The image is called {negative} and has boxes too; the boxes are kept."
+    _log_boxes(log, negatives[with_objects], "negative_with_objects", "dropped", lambda _: detail)
     with_box = ~with_objects & (negatives[BOX].fillna(0) != 0).any(axis=1)
     for box in negatives[with_box].itertuples():
-        detail = f"{negative} with the box {box.xmin:g},{box.ymin:g},{box.xmax:g},{box.ymax:g}; it has none."
+        corners = f"{box.xmin:g},{box.ymin:g},{box.xmax:g},{box.ymax:g}"
+        detail = f"{negative} with the box {corners}; it has none."
         log.add("negative_with_box", "repaired", detail, box.image_id, box.file, box.row)
-    for box in negatives[~with_objects & negatives["image_id"].duplicated()].itertuples():
-        log.add("repeated_row", "dropped", f"A second {negative} row.", box.image_id, box.file, box.row)
+    second = negatives[~with_objects & negatives["image_id"].duplicated()]
+    _log_boxes(log, second, "repeated_row", "dropped", lambda _: f"A second {negative} row.")
     return boxes, set(negatives["image_id"]) | set(boxes["image_id"])
 
 
 def _first_issue(issues: pd.DataFrame) -> str:
-    """The first fault of the label files in a sentence of its own, if there is one."""
+    """Return the first issue of the label files as a sentence, if there is one."""
     if issues.empty:
         return ""
     first = issues.iloc[0]

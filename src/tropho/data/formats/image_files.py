@@ -1,15 +1,4 @@
-"""The image files of a data set, found by the names that label files give them.
-
-How readers use it:
-
-    files = ImageFiles(raw)
-    match = files.find("frame_1.png", folder="job2/annotations", subset="validation")
-    if match.ambiguous:
-        log.add("ambiguous_name", "quarantined", match.detail("frame_1.png"), None, file, row)
-    else:
-        image = {"path": match.path, ...}  # where the file should be if match.found is False
-    ids = unique_ids(paths)  # path -> image_id
-"""
+"""Find the image files of a data set by the names that label files give them."""
 
 import os
 from collections import Counter, defaultdict
@@ -18,53 +7,34 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from tropho.data.formats.name_search import (
-    SUBSET_WORDS,
-    Search,
-    climb,
-    fold,
-    is_absolute,
-    parts_of,
-    resolved,
-    subset_of,
-    words_of,
-)
+from tropho.data.formats.name_search import Search, fold, is_absolute, parts_of, resolved
 from tropho.files import PROVENANCE
 from tropho.images.file_types import is_hidden, is_image_name
 
-__all__ = [
-    "SUBSET_WORDS",
-    "ImageFiles",
-    "Match",
-    "NamedFiles",
-    "climb",
-    "same_path",
-    "subset_of",
-    "unique_ids",
-    "words_of",
-]
-
 
 class Match(NamedTuple):
-    """The file that a name means."""
+    """The file that a name means.
+
+    Attributes:
+        path: posix path below the data set: of the file, or of where it should be if there is none.
+        candidates: files that fit the name equally well; several mean that the name is ambiguous.
+    """
 
     path: str
-    """Posix path below the data set: of the file, or of where it should be if there is none."""
     candidates: tuple[str, ...]
-    """Files that answer to the name equally well: none, the one, or several (then none of them is meant for sure)."""
 
     @property
     def found(self) -> bool:
-        """Whether there is such a file, and one alone."""
+        """Whether exactly one file fits."""
         return len(self.candidates) == 1
 
     @property
     def ambiguous(self) -> bool:
-        """Whether several files answer to the name equally well; labels of that name must not be used."""
+        """Whether several files fit equally well, so that labels of the name must not be used."""
         return len(self.candidates) > 1
 
     def detail(self, name: str) -> str:
-        """What is wrong with an ambiguous name, in a sentence that names two of the files."""
+        """Describe an ambiguous name, with two of its files."""
         first, second, *more = self.candidates
         others = f" (and {len(more):,} more)" if more else ""
         return (
@@ -73,11 +43,14 @@ class Match(NamedTuple):
 
 
 class NamedFiles:
-    """Files of a data set, found by path or by name."""
+    """Files of a data set, found by path or by name.
+
+    Args:
+        paths: posix paths below the data set.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.paths: list[str] = sorted(paths)
-        """Posix paths below the data set."""
+        self.paths = sorted(paths)
         self._known = set(self.paths)
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
@@ -90,18 +63,16 @@ class NamedFiles:
         return path in self._known
 
     def find(self, name: str, folder: str = "", subset: str = "") -> Match:
-        """The file that a label file calls `name`.
+        """Find the file that a label file calls `name`.
 
-        Names may be paths of other machines, with either kind of slash, in another case or Unicode form, without
-        their ending; percent-encoded ones are decoded where nothing is called so literally. A path in full comes
-        first, then what lies nearest to the label file, in folders of its subset (train/, images/train, val2017),
-        then what shares most folders with the name, then what is spelled alike, then folders called images. Files
-        of another subset are not meant where the label file's own subset has folders of images.
+        Names may be paths of other machines, with either slash, in another case or Unicode form, percent-encoded,
+        or without their ending. `Search` ranks the candidates; files of another subset don't count where the label
+        file's subset has folders of its own.
 
         Args:
             name: as the label file has it.
-            folder: posix path below the data set of the folder that the label file lies in; "" is the top.
-            subset: train | validation | test where the label file (or its row) says so; "" where it does not.
+            folder: posix path of the label file's folder below the data set; "" is the top.
+            subset: train | validation | test where the label file (or its row) says so, else "".
         """
         if "/" in name and name in self._known and not PurePosixPath(folder).parts:
             return Match(name, (name,))
@@ -109,44 +80,47 @@ class NamedFiles:
         if search is None:
             search = self._searches[folder, subset] = Search(self._folders, folder, subset)
         literal = tuple(name.split("/"))  # on Linux, a backslash may belong to a file's name
-        spellings = dict.fromkeys((*([literal] if "\\" in name else []), parts_of(name), parts_of(unquote(name))))
-        for parts in filter(None, (resolved(parts, folder) for parts in spellings)):
+        variants = dict.fromkeys((*([literal] if "\\" in name else []), parts_of(name), parts_of(unquote(name))))
+        for parts in filter(None, (resolved(parts, folder) for parts in variants)):
             best = search.best(parts, self._by_name.get(fold(parts[-1]), []))
             if best:
                 return Match(best[0] if len(best) == 1 else "", tuple(best))
-        rest = [part for part in parts_of(name) if part != ".."] or [name]
-        relative = len(rest) > 1 and not is_absolute(name)
-        return Match("/".join(rest if relative else [*search.home, rest[-1]]), ())
+        absent = [part for part in parts_of(name) if part != ".."] or [name]
+        relative = len(absent) > 1 and not is_absolute(name)
+        return Match("/".join(absent if relative else [*search.home, absent[-1]]), ())
 
 
 class ImageFiles(NamedFiles):
-    """The image files below the folder `raw`; hidden ones and litter are left out."""
+    """The image files below `raw`, without hidden ones.
+
+    Attributes:
+        folders: posix paths of every folder below `raw`.
+        left_aside: posix paths of the files that are not images by their endings, sorted.
+    """
 
     def __init__(self, raw: Path) -> None:
         self.folders: list[str] = []
-        """Posix paths of every folder below `raw`."""
         files = sorted(_walk(raw, self.folders))
         self.left_aside = [path for path in files if not is_image_name(path) and path != PROVENANCE]
-        """Posix paths of the files that are not images by their endings, sorted."""
         super().__init__(path for path in files if is_image_name(path))
 
 
 def unique_ids(paths: Iterable[str]) -> dict[str, str]:
-    """Path -> image_id: the file name, or the path where several paths share a name."""
+    """Map each path to its image_id: the file name, or the path where several paths share a name."""
     paths = set(paths)
     counts = Counter(PurePosixPath(path).name for path in paths)
     return {path: path if counts[PurePosixPath(path).name] > 1 else PurePosixPath(path).name for path in paths}
 
 
 def same_path(name: str, paths: Iterable[str]) -> list[str]:
-    """The paths that a name from the settings spells in full: as it is, or else in any case and with any slash."""
+    """List the paths equal to `name`, or else those equal to it in any case and with either slash."""
     paths = list(paths)
     exact = [path for path in paths if path == name]
     return exact or [path for path in paths if tuple(map(fold, parts_of(path))) == tuple(map(fold, parts_of(name)))]
 
 
-def _walk(raw: Path, into: list[str]) -> Iterator[str]:
-    """Posix paths of the files below `raw`, hidden ones left out; the folders' paths go to `into`."""
+def _walk(raw: Path, all_folders: list[str]) -> Iterator[str]:
+    """Yield posix paths of the files below `raw`, without hidden ones; append folders to `all_folders`."""
     seen = set()
     for folder, folders, files in os.walk(raw, followlinks=True):
         real = os.path.realpath(folder)
@@ -156,5 +130,5 @@ def _walk(raw: Path, into: list[str]) -> Iterator[str]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         below = Path(folder).relative_to(raw)
-        into += [(below / name).as_posix() for name in folders]
+        all_folders += [(below / name).as_posix() for name in folders]
         yield from ((below / name).as_posix() for name in files if not is_hidden(name))

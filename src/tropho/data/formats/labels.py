@@ -1,23 +1,24 @@
-"""What every reader of labels gives and uses: the tables, the log of faults, the image files on disk."""
+"""The tables, the issue log and the collector that every label reader uses."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
-from tropho.data.formats.image_files import same_path
-from tropho.errors import UsageError
+from tropho.data.formats.image_files import ImageFiles, Match, same_path, unique_ids
+from tropho.data.formats.name_search import subset_of_path
+from tropho.errors import DataError, UsageError
 from tropho.files import PROVENANCE
 from tropho.images.file_types import is_hidden
-from tropho.tables import BOX, BOXES, ISSUES, unicode_only
+from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})
 """Names, in lower case, of a published validation split: of a folder, a file or a cell."""
 SUBSETS = ("test", "validation", "train")
-"""Of an image in several splits, the first of these counts: what is judged on is not trained on."""
+"""An image that is named in several subsets belongs to the first of these."""
 
 LABELLED_IMAGES = {
     "image_id": "string",
@@ -28,15 +29,22 @@ LABELLED_IMAGES = {
     "stated_width": "Int64",  # pixels, where the label file states them
     "stated_height": "Int64",
 }
-LABELLED_BOXES = {**BOXES, "file": "string", "row": "Int64"}  # file and line that the box stands in
+LABELLED_BOXES = {**BOXES, "file": "string", "row": "Int64"}  # label file and line of the box
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels as read: `images` as LABELLED_IMAGES, `boxes` as LABELLED_BOXES, `issues` as tables.ISSUES.
+    """Labels as read.
 
-    Until `classes.settle` has seen them, labels bear the names of the files, and an image without objects may
-    have a box of the negative class.
+    Before `apply_class_map`, labels have the names of the files, and an image may have a box of the negative class.
+
+    Attributes:
+        images: LABELLED_IMAGES.
+        boxes: LABELLED_BOXES, corners in pixels.
+        issues: tables.ISSUES.
+        classes: class names in order.
+        notes: sentences on what the reader decided by itself.
+        columns: role -> heading by table, for formats of tables.
     """
 
     images: pd.DataFrame
@@ -44,85 +52,182 @@ class Labels:
     issues: pd.DataFrame
     classes: list[str]
     notes: list[str] = field(default_factory=list)
-    """What the reader decided by itself, in sentences."""
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What the columns of each table were recognised as."""
 
 
 @dataclass
 class IssueLog:
-    """Faults in the order they are met."""
+    """Issues in the order they are found."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, kind: str, action: str, detail: str, image_id: Any = None, file: Any = None, row: Any = None) -> None:
-        """List one fault; the fields are those of tables.ISSUES."""
-        fault = {"kind": kind, "image_id": image_id or None, "file": file or None, "row": row}
-        self.rows.append({**fault, "action": action, "detail": detail})
+        """Add one issue; the arguments are the columns of tables.ISSUES."""
+        place = {"image_id": image_id or None, "file": file or None, "row": row}
+        self.rows.append({"kind": kind, **place, "action": action, "detail": detail})
 
     def table(self) -> pd.DataFrame:
-        """The faults as tables.ISSUES."""
+        """Return the issues as tables.ISSUES."""
         return table_of(self.rows, ISSUES)
 
 
+class LabelCollector:
+    """Collect images and boxes while label files are read.
+
+    Args:
+        raw: folder of the data set.
+
+    Attributes:
+        images: entry of LABELLED_IMAGES by path of the image.
+        boxes: rows of LABELLED_BOXES.
+    """
+
+    def __init__(self, raw: Path) -> None:
+        self.raw, self.on_disk, self.log = raw, ImageFiles(raw), IssueLog()
+        self.images: dict[str, dict[str, Any]] = {}
+        self.boxes: list[dict[str, Any]] = []
+        self.notes: list[str] = []
+
+    def find_image(self, name: str, folder: str, subset: str, file: str | None = None, row: int | None = None) -> Match:
+        """Find an image as `ImageFiles.find` does, and log an ambiguous name at `file` and `row`."""
+        match = self.on_disk.find(name, folder, subset)
+        if match.ambiguous:
+            self.log.add("ambiguous_name", "quarantined", match.detail(name), name, file, row)
+        return match
+
+    def add_image(
+        self, image_id: str, path: str, subset: str, file: str | None = None, **columns: Any
+    ) -> dict[str, Any] | None:
+        """Add an image; return its entry, or None and log an issue if it is in another subset already."""
+        entry = {"image_id": image_id, "path": path, "subset": subset, "status": "ok", **columns}
+        entry = self.images.setdefault(path, entry)
+        if entry["subset"] == subset:
+            return entry
+        self.log.add("in_both_subsets", "dropped", in_both(entry["subset"]), image_id, file)
+        return None
+
+    def mark_unlabelled(self, entry: dict[str, Any], detail: str, kind: str = "unlabelled", file: Any = None) -> None:
+        """Mark an image as unlabelled and log why."""
+        entry["status"] = "unlabelled"
+        self.log.add(kind, "quarantined", detail, entry["image_id"], file)
+
+    def add_text_rows(self, entry: dict[str, Any], file: str, parse: Callable[[list[str]], dict[str, Any]]) -> None:
+        """Add the boxes of a text file that has one object a line.
+
+        Args:
+            entry: the image; marked as unlabelled if the file has lines and none can be used.
+            file: path of the text file below the data set.
+            parse: words of a line -> label and corners in pixels; raises ValueError with the reason.
+        """
+        try:
+            lines = (self.raw / file).read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            self.mark_unlabelled(entry, "The label file is not text in UTF-8.", "bad_annotation", file)
+            return
+        n_boxes, n_bad = len(self.boxes), 0
+        for line, text in enumerate(lines, start=1):
+            if not text.strip():
+                continue
+            place = {"image_id": entry["image_id"], "file": file, "row": line}
+            try:
+                self.boxes.append({**place, **parse(text.split())})
+            except ValueError as error:
+                n_bad += 1
+                self.log.add("bad_row", "quarantined", f"{error}.", **place)
+        if n_bad and len(self.boxes) == n_boxes:
+            self.mark_unlabelled(entry, "None of its rows can be used.", file=file)
+
+    def add_unnamed_tests(self) -> None:
+        """Add images in folders called test, for data sets whose label files name no test images."""
+        paths = [path for path in self.on_disk.paths if path not in self.images and subset_of_path(path) == "test"]
+        ids = unique_ids([*self.images, *paths])
+        for path in paths:
+            self.add_image(ids[path], path, "test")
+        if paths:
+            self.notes.append(
+                f"No label file names test images; {len(paths):,} in a folder called test are the test set."
+            )
+
+    def labels(self, columns: dict[str, dict[str, Any]] | None = None) -> Labels:
+        """Return everything that was collected."""
+        images, boxes = table_of(self.images.values(), LABELLED_IMAGES), table_of(self.boxes, LABELLED_BOXES)
+        return Labels(images, boxes, self.log.table(), [], self.notes, columns or {})
+
+
 def table_of(rows: Iterable[dict[str, Any]], schema: dict[str, str]) -> pd.DataFrame:
-    """Rows -> a table of the schema; absent keys are empty cells."""
+    """Make a table of the schema; absent keys become empty cells."""
     with unicode_only("A label file or a file name"):
         return pd.DataFrame(list(rows), columns=list(schema), dtype=object).astype(schema)
 
 
-def in_both(kept: str) -> str:
-    """What is said of an image that another split also names."""
-    return f"The image is in the {kept} split too; it is kept for {kept} alone."
+def in_both(subset: str) -> str:
+    """Describe that an image is named in two subsets."""
+    return f"The image is in the {subset} split too; it is kept for {subset} alone."
 
 
-def in_several_files(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
-    """Keep each box once that several label files hold, as COCO's files of persons repeat those of all objects.
+def read_sizes(path: Path) -> pd.DataFrame:
+    """Read a CSV with the columns image_id, width and height (pixels), for images whose files are not here.
 
-    Args:
-        boxes: LABELLED_BOXES.
-        log: gets an issue for every file that repeats others.
+    Raises:
+        DataError: a column is missing or there twice, or a size is not a number.
     """
-    if boxes["file"].nunique() < 2:
-        return boxes
-    first = boxes.groupby(["image_id", "label", *BOX, "ignore"], dropna=False)["file"].transform("first")
-    repeated = boxes["file"].notna() & (boxes["file"] != first)
-    for file, count in boxes.loc[repeated, "file"].value_counts().items():
-        detail = f"{count:,} of its boxes stand in {first[repeated & (boxes['file'] == file)].iloc[0]} too."
-        log.add("repeated_boxes", "dropped", detail, None, file)
-    return boxes[~repeated]
+    columns = ["image_id", "width", "height"]
+    try:
+        table = read_csv(path, {"image_id": "string"})[columns]
+    except (KeyError, ValueError, OSError) as error:
+        raise DataError(f"{path} is no table with the columns {', '.join(columns)}: {error}.") from error
+    for side in ("width", "height"):
+        values = pd.to_numeric(table[side], errors="coerce")
+        if (wrong := values.isna() & table[side].notna()).any():
+            row = int(wrong.to_numpy().argmax())
+            cell = table[side].iloc[row]
+            raise DataError(f"{path}, row {row + 2}: {side} '{cell}' is no number; write 12.5, not 12,5.")
+        table[side] = values
+    return table
 
 
 def files_below(raw: Path, pattern: str = "*") -> list[Path]:
-    """Files below `raw` that may hold labels, sorted; hidden ones and what the stage download writes are left out."""
-    found = sorted(path for path in raw.rglob(pattern) if path.is_file() and path != raw / PROVENANCE)
-    return [path for path in found if not any(map(is_hidden, path.relative_to(raw).parts))]
+    """List the files below `raw` that may hold labels, sorted, without hidden ones and provenance.json."""
+    paths = sorted(path for path in raw.rglob(pattern) if path.is_file() and path != raw / PROVENANCE)
+    return [path for path in paths if not any(map(is_hidden, path.relative_to(raw).parts))]
 
 
-def named_files(raw: Path, given: list[str] | None, usual: set[str], key: str) -> list[Path]:
-    """The label files that the setting `key` names, or those with a usual (lower-case) name nearest the top.
+def parent_of(path: str) -> str:
+    """Return the folder of a posix path; "" for the top."""
+    parent = str(PurePosixPath(path).parent)
+    return "" if parent == "." else parent
+
+
+def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[Path]:
+    """Find the label files that a setting names, or those with a usual name that lie nearest to the top.
+
+    Args:
+        raw: folder of the data set.
+        names: value of the setting; None looks for the usual names.
+        usual: file names in lower case.
+        key: name of the setting, for messages.
 
     Raises:
-        UsageError: a file that the setting names is not there.
+        UsageError: a file that the setting names is not there, or its name fits two files.
     """
-    if given is None:
-        found = [path for path in files_below(raw) if path.name.lower() in usual]
-        top = min((len(path.parts) for path in found), default=0)
-        return [path for path in found if len(path.parts) == top]
-    there = [path.relative_to(raw).as_posix() for path in files_below(raw)] if given else []
-    found = []
-    for name in given:
-        match = [name] if (raw / name).is_file() else same_path(name, there)
-        if len(match) > 1:
-            raise UsageError(f"{key}: '{name}' may mean {match[0]} or {match[1]}; write it as the file is called.")
-        if not match:
-            raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, there)}.")
-        found.append(raw / match[0])
-    return found
+    if names is None:
+        paths = [path for path in files_below(raw) if path.name.lower() in usual]
+        top = min((len(path.parts) for path in paths), default=0)
+        return [path for path in paths if len(path.parts) == top]
+    known = [path.relative_to(raw).as_posix() for path in files_below(raw)] if names else []
+    paths = []
+    for name in names:
+        matches = [name] if (raw / name).is_file() else same_path(name, known)
+        if len(matches) > 1:
+            raise UsageError(f"{key}: '{name}' may mean {matches[0]} or {matches[1]}; write it as the file is called.")
+        if not matches:
+            raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, known)}.")
+        paths.append(raw / matches[0])
+    return paths
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause that names the known word most like `name`, or some of the known words."""
+    """Return a clause that suggests the known name most like `name`, or lists some of the known names."""
     words = sorted(map(str, known))
     by_lower = {word.lower(): word for word in words}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Which of several files a label file means by a name: by folders, subset and spelling."""
+"""Rank the files that a name in a label file may mean, by folders, subset and spelling."""
 
 import re
 import unicodedata
@@ -13,62 +13,73 @@ SUBSET_WORDS = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""Words of folder and file names, in lower case -> the subset that they name."""
+"""Words of folder and file names, in lower case -> subset."""
 _IMAGE_WORDS = frozenset({"images", "image", "imgs", "img", "jpegimages", "frames", "photos", "pictures"})
 _LABEL_WORDS = frozenset({"annotations", "annotation", "labels", "label", "anns", "ann", "xml", "xmls", "json"})
 _MASK_WORDS = _LABEL_WORDS | {"masks", "mask", "segmentation", "trimaps", "thumbnails", "thumbs", "preview", "previews"}
+MANY = 50
+"""From this many candidates on, they are ranked in pools by distance, which is faster."""
 
 
 def subset_of(name: str) -> str:
-    """The subset that a file's or folder's name speaks of (instances_val2017 -> validation); "" for none or several."""
-    named = {SUBSET_WORDS[word] for word in words_of(name) if word in SUBSET_WORDS}
-    return named.pop() if len(named) == 1 else ""
+    """Return the subset that a file's or folder's name contains (instances_val2017 -> validation), else ""."""
+    subsets = {SUBSET_WORDS[word] for word in words_of(name) if word in SUBSET_WORDS}
+    return subsets.pop() if len(subsets) == 1 else ""
+
+
+def subset_of_path(path: str) -> str:
+    """Return the subset that a folder of a path names, the nearest to the file first, else ""."""
+    return next(filter(None, map(subset_of, reversed(PurePosixPath(path).parent.parts))), "")
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name, in lower case: instances_val2017 -> instances, val; TrainImages -> train, images."""
+    """Split a name into lower-case words: instances_val2017 -> instances, val; TrainImages -> train, images."""
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
 def climb(folder: str, path: str) -> int:
-    """How many folders to climb from `folder` to one below which the file at `path` lies too."""
+    """Count the folders to climb from `folder` until the file at `path` lies below."""
     parts = PurePosixPath(folder).parts
-    return len(parts) - _shared(parts[::-1], PurePosixPath(path).parent.parts[::-1])
+    return len(parts) - _common_suffix(parts[::-1], PurePosixPath(path).parent.parts[::-1])
 
 
-MANY = 50
-"""Files of one name that are looked through at once; more of them are parted by how far off they lie."""
+class _FolderRank(NamedTuple):
+    """How a folder of images lies to a label file; less is nearer.
 
-
-class _Place(NamedTuple):
-    """How a folder of images lies to a label file; less is nearer."""
+    Attributes:
+        up: folders to climb from the label file's folder to one that holds both.
+        other_subset: 0: of the label file's subset, 1: of none, 2: of another.
+        subset_depth: the part that names a subset, counted from the end, 1 = the last; 0 = none.
+        unlike: minus the parts that both folders end with, as labels/train and images/train do.
+    """
 
     up: int
-    """Folders to climb from the label file's folder to one that holds both."""
     other_subset: int
-    """0: of the label file's subset, 1: of none, 2: of another."""
     subset_depth: int
-    """The folder's part that names a subset, counted from its end, 1 = the last; 0 where none does."""
     unlike: int
-    """Minus the parts that both folders end with, as labels/train and images/train do."""
     is_mask: bool
     is_image: bool
 
 
 class Search:
-    """Ranks files for the names of one label file."""
+    """Rank files for the names of one label file.
+
+    Args:
+        folders: parts of the folders that hold files.
+        folder: the label file's folder.
+        subset: of the label file; "" = unknown.
+    """
 
     def __init__(self, folders: Iterable[tuple[str, ...]], folder: str, subset: str) -> None:
-        """Get ready for a label file of `subset` ("": unknown) in `folder`; `folders` are those that hold files."""
         self.folder = PurePosixPath(folder).parts
         self.subset = subset
-        self._places: dict[tuple[str, ...], _Place] = {}
-        own = [each for each in folders if _named_subset(each)[1] == subset] if subset else []
-        self.own_up = min((self._place(each).up for each in own), default=None)
-        self.home = min(own, key=lambda each: self._place(each).up, default=("images",))
+        self._ranks: dict[tuple[str, ...], _FolderRank] = {}
+        own = [parts for parts in folders if _named_subset(parts)[1] == subset] if subset else []
+        self.own_up = min((self._folder_rank(parts).up for parts in own), default=None)
+        self.home = min(own, key=lambda parts: self._folder_rank(parts).up, default=("images",))
 
     def best(self, parts: tuple[str, ...], candidates: list[str]) -> list[str]:
-        """The candidates that answer best to the parts of a name, sorted."""
+        """Return the best candidates for a name, given by its parts; sorted."""
         for pool in self._pools(parts, candidates):
             ranked = defaultdict(list)
             for path in pool:
@@ -80,39 +91,39 @@ class Search:
         return []
 
     def _pools(self, parts: tuple[str, ...], candidates: list[str]) -> Iterator[list[str]]:
-        """The candidates in pools, of which each holds only such as rank before those of the next."""
+        """Yield pools of candidates; those of one pool rank before those of the next."""
         if len(candidates) < MANY:
             yield candidates
             return
         if len(parts) > 1:
-            yield [path for path in candidates if self._is_whole(parts, PurePosixPath(path))]
+            yield [path for path in candidates if self._is_full_path(parts, PurePosixPath(path))]
         start = 1 if self.folder and self.folder[-1].lower() in _LABEL_WORDS else 0
         for up in range(start, len(self.folder) + 1):
             above = "/".join(self.folder[: len(self.folder) - up])
             yield [path for path in candidates if not above or path.startswith(f"{above}/")]
 
-    def _is_whole(self, parts: tuple[str, ...], path: PurePosixPath) -> bool:
-        """Whether a name is the file's path in full, from the top or from the label file's folder."""
+    def _is_full_path(self, parts: tuple[str, ...], path: PurePosixPath) -> bool:
+        """Whether a name is the file's full path, from the top or from the label file's folder."""
         last = path.name if fold(path.name) == fold(parts[-1]) else path.stem
         folded = tuple(map(fold, (*path.parts[:-1], last)))
         return folded in (tuple(map(fold, parts)), tuple(map(fold, (*self.folder, *parts))))
 
     def _rank(self, parts: tuple[str, ...], path: PurePosixPath) -> tuple[int, ...] | None:
-        """How well a file answers, less is better; None if it is another subset's."""
-        place = self._place(path.parent.parts)
-        shared = _shared(tuple(map(fold, parts[:-1])), tuple(map(fold, path.parent.parts)))
-        named_so = 0 < place.subset_depth <= shared
-        if place.other_subset == 2 and not named_so and self.own_up is not None and self.own_up <= place.up:
+        """Rank a file, less is better; None if it belongs to another subset."""
+        place = self._folder_rank(path.parent.parts)
+        shared = _common_suffix(tuple(map(fold, parts[:-1])), tuple(map(fold, path.parent.parts)))
+        names_subset = 0 < place.subset_depth <= shared
+        if place.other_subset == 2 and not names_subset and self.own_up is not None and self.own_up <= place.up:
             return None
         without_ending = fold(path.name) != fold(parts[-1])
         last = path.stem if without_ending else path.name
-        spelled = (*path.parts[len(path.parts) - 1 - shared : -1], last)
-        spelling = 3 * without_ending + _difference(spelled, parts[len(parts) - 1 - shared :])
+        same = (*path.parts[len(path.parts) - 1 - shared : -1], last)
+        spelling = 3 * without_ending + _difference(same, parts[len(parts) - 1 - shared :])
         direct = tuple(map(fold, (*path.parts[:-1], last))) == tuple(map(fold, (*self.folder, *parts)))
         return (
-            not (len(parts) > 1 and self._is_whole(parts, path)),
+            not (len(parts) > 1 and self._is_full_path(parts, path)),
             place.up,
-            0 if named_so else place.other_subset,
+            0 if names_subset else place.other_subset,
             -shared,
             place.unlike,
             place.is_mask,
@@ -121,37 +132,36 @@ class Search:
             not place.is_image,
         )
 
-    def _place(self, folder: tuple[str, ...]) -> _Place:
-        known = self._places.get(folder)
-        if known is not None:
-            return known
-        common = _shared(self.folder[::-1], folder[::-1])
+    def _folder_rank(self, folder: tuple[str, ...]) -> _FolderRank:
+        if folder in self._ranks:
+            return self._ranks[folder]
+        common = _common_suffix(self.folder[::-1], folder[::-1])
         up = len(self.folder) - common
         if up == 0 and len(folder) > common and self.folder and self.folder[-1].lower() in _LABEL_WORDS:
-            up = 1  # pictures in a folder below annotations/ are no nearer than images/ beside it
-        depth, named = _named_subset(folder)
-        other = 1 if not named or not self.subset else 0 if named == self.subset else 2
+            up = 1  # images in a folder below annotations/ are no nearer than images/ beside it
+        depth, subset = _named_subset(folder)
+        other = 1 if not subset or not self.subset else 0 if subset == self.subset else 2
         words = {part.lower() for part in folder}
-        unlike = -_shared(self.folder[common:], folder[common:])
-        self._places[folder] = _Place(up, other, depth, unlike, bool(words & _MASK_WORDS), bool(words & _IMAGE_WORDS))
-        return self._places[folder]
+        unlike = -_common_suffix(self.folder[common:], folder[common:])
+        rank = _FolderRank(up, other, depth, unlike, bool(words & _MASK_WORDS), bool(words & _IMAGE_WORDS))
+        return self._ranks.setdefault(folder, rank)
 
 
 @lru_cache(maxsize=65_536)
 def _named_subset(folder: tuple[str, ...]) -> tuple[int, str]:
-    """The subset that a folder's parts speak of, the last that does, and its place counted from the end; or (0, "")."""
+    """Return the last part of a folder that names a subset, counted from the end, and the subset; or (0, "")."""
     subsets = ((depth, subset_of(part)) for depth, part in enumerate(reversed(folder), start=1))
     return next(((depth, name) for depth, name in subsets if name), (0, ""))
 
 
 @lru_cache(maxsize=65_536)
 def fold(text: str) -> str:
-    """Text as it is compared: without case and outer blanks, which tables lose, and in one Unicode form."""
+    """Normalize text for comparison: no case, no outer blanks, one Unicode form."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold()).strip()
 
 
 def parts_of(name: str) -> tuple[str, ...]:
-    """The folders and the file of a path of any system: with either slash, with a drive or file:// in front."""
+    """Split a path of any system into its parts, without a drive or file:// in front."""
     bare = re.sub(r"^(file:/*)?([A-Za-z]:(?=[\\/]))?", "", name.strip(), flags=re.IGNORECASE)
     return tuple(part for part in bare.replace("\\", "/").split("/") if part not in ("", "."))
 
@@ -162,7 +172,7 @@ def is_absolute(name: str) -> bool:
 
 
 def resolved(parts: tuple[str, ...], folder: str) -> tuple[str, ...]:
-    """Parts without `..`, which count from the label file's folder."""
+    """Remove `..` from the parts of a path; a leading one counts from the label file's folder."""
     if ".." not in parts:
         return parts
     out: list[str] = list(PurePosixPath(folder).parts) if parts[0] == ".." else []
@@ -174,15 +184,15 @@ def resolved(parts: tuple[str, ...], folder: str) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """How many parts both end with."""
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return next((count for count, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+def _common_suffix(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    """Count the parts that both end with."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
 
 
-def _difference(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """0: spelled alike, 1: in another Unicode form, 2: in another case."""
-    if one == other:
+def _difference(first: tuple[str, ...], second: tuple[str, ...]) -> int:
+    """Return 0 for equal spelling, 1 for another Unicode form, 2 for another case."""
+    if first == second:
         return 0
-    normal = [[unicodedata.normalize("NFC", part) for part in each] for each in (one, other)]
+    normal = [[unicodedata.normalize("NFC", part) for part in parts] for parts in (first, second)]
     return 1 if normal[0] == normal[1] else 2

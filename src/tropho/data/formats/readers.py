@@ -1,4 +1,4 @@
-"""How labels are read, whatever their format."""
+"""Read labels of any format and apply the class map."""
 
 from pathlib import Path
 
@@ -18,22 +18,22 @@ _READERS = {
     "label_csv": label_csv.read,
 }
 _TABLES = ("boxes_csv", "label_csv")
-_WHOLE_IMAGE = {"image_folder", "label_csv"}
+_CLASSIFICATION = {"image_folder", "label_csv"}
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the labels in `raw` in the settings' format, with class names settled and faults listed.
+    """Read the labels in `raw` in the settings' format, with the class map applied and issues logged.
 
     Raises:
         UsageError: the format doesn't suit the kind of task, or a setting names what isn't there.
         DataError: the label files are missing or nothing in them can be used.
     """
-    form = settings.audit.format
-    if (form in _WHOLE_IMAGE) != (settings.kind == "classification"):
-        wanted = sorted(_WHOLE_IMAGE) if settings.kind == "classification" else sorted(set(_READERS) - _WHOLE_IMAGE)
-        raise UsageError(f"audit.format '{form}' does not suit {settings.kind}; use {' or '.join(wanted)}.")
-    if settings.audit.columns and form not in _TABLES:
-        raise UsageError(f"audit.columns has no meaning with audit.format '{form}'; it is of {' and '.join(_TABLES)}.")
+    name = settings.audit.format
+    if (name in _CLASSIFICATION) != (settings.kind == "classification"):
+        wanted = _CLASSIFICATION if settings.kind == "classification" else set(_READERS) - _CLASSIFICATION
+        raise UsageError(f"audit.format '{name}' does not suit {settings.kind}; use {' or '.join(sorted(wanted))}.")
+    if settings.audit.columns and name not in _TABLES:
+        raise UsageError(f"audit.columns has no meaning with audit.format '{name}'; it is of {' and '.join(_TABLES)}.")
     if not raw.is_dir():
         raise DataError(f"{raw} is not there; run `tropho download {settings.name}` first.")
-    return apply_class_map(_READERS[form](settings, raw), settings.audit)
+    return apply_class_map(_READERS[name](settings, raw), settings.audit)

@@ -1,37 +1,26 @@
-"""Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/{train,val,trainval,test}.txt; or XML beside each image.
+"""Read Pascal VOC: Annotations/*.xml, JPEGImages/, ImageSets/Main/*.txt; or XML beside each image."""
 
-Coordinates are taken as written: the original data count pixels from 1, most tools since from 0, and no file
-says which.
-"""
-
+import math
 import re
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles, Match, NamedFiles, unique_ids
-from tropho.data.formats.labels import (
-    LABELLED_BOXES,
-    LABELLED_IMAGES,
-    VALIDATION,
-    IssueLog,
-    Labels,
-    files_below,
-    in_both,
-    named_files,
-    table_of,
-)
-from tropho.data.formats.subset_folders import subset_of_path, unnamed_test_images
-from tropho.data.formats.voc_xml import Annotation, read_annotation
+from tropho.data.formats.image_files import Match, NamedFiles, unique_ids
+from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, files_below, named_files
+from tropho.data.formats.name_search import subset_of_path
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
+from tropho.tables import BOX, parse_number
 
 _XML = "*.[xX][mM][lL]"
 _FLAG = re.compile(r"\s+-?[01]$")
-"""What per-class split files have behind each image's name: whether the class is in it."""
+"""In split files of one class, whether the class is in the image, behind the image's name."""
 
 
-class _Named(NamedTuple):
+class _NamedImage(NamedTuple):
     """An image that a split file names, and its annotation."""
 
     image: Match
@@ -39,181 +28,218 @@ class _Named(NamedTuple):
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Labels of the images that the split files name; without split files, of every annotation.
-
-    Without a folder Annotations, or where folders called train, val and test have one each, every XML file is an
-    annotation. Where no split file says it, such folders tell an annotation's subset, and all others are for
-    training. `audit.train` and `audit.test` name split files below the folder that holds Annotations/. By default train
-    is trainval.txt, or train.txt and val.txt; those of it that val.txt names are the published validation set, as
-    are those of a file val.txt, valid.txt or validation.txt in `audit.train`. A training image without a readable
-    annotation is unlabelled, and so is a test image, unless the whole test set has none. An image's id is its file
-    name, or its path where two share a name.
+    """Read the annotations of the images that split files or folders name; docs/label_formats.md has the rules.
 
     Raises:
         DataError: there are no XML files, or several folders Annotations.
     """
     reader = _Reader(raw)
-    named = {subset: reader.resolve(names, subset) for subset, names in _subsets(settings, reader).items()}
-    ids = unique_ids(each.image.path for several in named.values() for each in several)
-    for subset, several in named.items():
-        labelled = subset != "test" or any(each.xml.candidates for each in several)
-        for each in several:
-            reader.take(each, ids[each.image.path], subset, labelled)
-    tests: list[dict[str, Any]] = []
-    notes: list[str] = []
+    named = {subset: reader.find_all(names, subset) for subset, names in _subsets(settings, reader).items()}
+    ids = unique_ids(item.image.path for items in named.values() for item in items)
+    for subset, items in named.items():
+        is_labelled = subset != "test" or any(item.xml.candidates for item in items)
+        for item in items:
+            reader.add(item, ids[item.image.path], subset, is_labelled)
     if settings.audit.test is None and not named["test"]:
-        tests, notes = unnamed_test_images(reader.on_disk, reader.images)
-    images = table_of([*reader.images.values(), *tests], LABELLED_IMAGES)
-    return Labels(images, table_of(reader.boxes, LABELLED_BOXES), reader.log.table(), [], notes)
+        reader.add_unnamed_tests()
+    return reader.labels()
 
 
-class _Reader:
-    """Images and boxes of one image after another; an image is known by its path."""
+class _Reader(LabelCollector):
+    """Read one annotation after another."""
 
     def __init__(self, raw: Path) -> None:
-        annotations, self.root = _annotations(raw)
-        self.raw, self.log = raw, IssueLog()
-        self.on_disk = ImageFiles(raw)
+        super().__init__(raw)
+        annotations, self.root = _annotation_folder(raw)
         xmls = files_below(annotations, _XML)
         self.xmls = NamedFiles(path.relative_to(raw).as_posix() for path in xmls)
         self.home = annotations.relative_to(raw).as_posix()
-        self.images: dict[str, dict[str, Any]] = {}
-        self.boxes: list[dict[str, Any]] = []
 
     def is_known(self, name: str) -> bool:
-        """Whether an image or an annotation answers to the name."""
-        return bool(self.on_disk.find(name, self.home).candidates or self.xmls.find(_bare(name), self.home).candidates)
+        """Whether there is an image or an annotation of the name."""
+        return bool(self.on_disk.find(name, self.home).candidates or self.xmls.find(_stem(name), self.home).candidates)
 
-    def resolve(self, names: list[str], subset: str) -> list[_Named]:
-        """The images that a subset's split files name; ambiguous names are quarantined."""
-        searched = subset if subset == "test" else ""
-        found = []
+    def find_all(self, names: list[str], subset: str) -> list[_NamedImage]:
+        """Find the images that a subset's split files name; log ambiguous names."""
+        items = []
         for name in names:
-            each = self.find(name, searched)
-            for match in each:
-                if match.ambiguous:
-                    self.log.add("ambiguous_name", "quarantined", match.detail(name), name)
-            if not each.image.ambiguous and not each.xml.ambiguous:
-                found.append(each)
-        return found
+            item = self.find(name, subset if subset == "test" else "")
+            ambiguous = [match for match in item if match.ambiguous]
+            for match in ambiguous:
+                self.log.add("ambiguous_name", "quarantined", match.detail(name), name)
+            if not ambiguous:
+                items.append(item)
+        return items
 
-    def find(self, name: str, subset: str) -> _Named:
-        """The image and the annotation of a name; the image may be found by the name that its annotation states."""
+    def find(self, name: str, subset: str) -> _NamedImage:
+        """Find the image and the annotation of a name; the image also by the file name in its annotation."""
         own = self.xmls.find(name) if name in self.xmls else None
         folder = str(PurePosixPath(name).parent) if own else self.home
-        image = self.on_disk.find(_bare(name) if own else name, folder, subset)
+        image = self.on_disk.find(_stem(name) if own else name, folder, subset)
         beside = str(PurePosixPath(image.path).parent) if image.found else self.home
-        xml = own or self.xmls.find(PurePosixPath(image.path).stem if image.found else _bare(name), beside)
+        xml = own or self.xmls.find(PurePosixPath(image.path).stem if image.found else _stem(name), beside)
         if xml.found and not image.found:
             stated = read_annotation(self.raw / xml.path).filename
             by_content = self.on_disk.find(stated, folder, subset) if stated else image
             image = by_content if by_content.found else image
-        return _Named(image, xml)
+        return _NamedImage(image, xml)
 
-    def take(self, each: _Named, image_id: str, subset: str, labelled: bool) -> None:
+    def add(self, item: _NamedImage, image_id: str, subset: str, is_labelled: bool) -> None:
         """Add an image and, if its subset is labelled, the boxes of its annotation."""
-        kept = self.images.get(each.image.path)
-        if kept is not None:
-            if kept["subset"] != subset:
-                self.log.add("in_both_subsets", "dropped", in_both(kept["subset"]), image_id)
-            elif kept["xml"] != each.xml.path:
-                detail = f"The image has its labels from {kept['xml']}; those of this file are not used."
-                self.log.add("repeated_image", "dropped", detail, image_id, each.xml.path)
+        is_known = item.image.path in self.images
+        entry = self.add_image(image_id, item.image.path, subset, xml=item.xml.path)
+        if entry is None:
             return
-        entry: dict[str, Any] = {"image_id": image_id, "path": each.image.path, "subset": subset, "status": "ok"}
-        entry["xml"] = each.xml.path
-        self.images[each.image.path] = entry
-        if not labelled:
-            return
-        if not each.xml.found:
-            detail = "The image is in a split, but has no annotation."
-            self.log.add("no_annotation", "quarantined", detail, image_id)
-            entry["status"] = "unlabelled"
-            return
-        annotation = read_annotation(self.raw / each.xml.path)
-        entry["status"] = self._add_boxes(annotation, image_id, each.xml.path)
+        if is_known:
+            if entry["xml"] != item.xml.path:
+                detail = f"The image has its labels from {entry['xml']}; those of this file are not used."
+                self.log.add("repeated_image", "dropped", detail, image_id, item.xml.path)
+        elif is_labelled and not item.xml.found:
+            self.mark_unlabelled(entry, "The image is in a split, but has no annotation.", "no_annotation")
+        elif is_labelled:
+            self._add_boxes(entry, item.xml.path)
+
+    def _add_boxes(self, entry: dict[str, Any], file: str) -> None:
+        annotation = read_annotation(self.raw / file)
         entry |= {"stated_width": annotation.width, "stated_height": annotation.height}
-
-    def _add_boxes(self, annotation: Annotation, image_id: str, file: str) -> str:
-        """Add what can be used; return the image's status."""
         if annotation.fault:
-            self.log.add("bad_annotation", "quarantined", annotation.fault, image_id, file)
-            return "unlabelled"
-        usable = [each for each in annotation.objects if each.label and each.corners]
-        for each in annotation.objects:
-            if not each.label or not each.corners:
-                self.log.add("bad_row", "quarantined", "An object without a name or a box.", image_id, file, each.line)
-                continue
-            place = {"image_id": image_id, "file": file, "row": each.line}
-            self.boxes.append({**place, "label": each.label, **each.corners})
-        return "unlabelled" if annotation.objects and not usable else "ok"
+            self.mark_unlabelled(entry, annotation.fault, "bad_annotation", file)
+            return
+        n_boxes = len(self.boxes)
+        for item in annotation.objects:
+            place = {"image_id": entry["image_id"], "file": file, "row": item.line}
+            if item.label and item.corners:
+                self.boxes.append({**place, "label": item.label, **item.corners})
+            else:
+                self.log.add("bad_row", "quarantined", "An object without a name or a box.", **place)
+        if annotation.objects and len(self.boxes) == n_boxes:
+            entry["status"] = "unlabelled"
 
 
-def _bare(name: str) -> str:
-    """The last part of a name, without the ending of an image or an annotation."""
+def _stem(name: str) -> str:
+    """Return the last part of a name, without the ending of an image or an annotation."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     return str(PurePosixPath(last).with_suffix("")) if is_image_name(last) or last.lower().endswith(".xml") else last
 
 
-def _annotations(raw: Path) -> tuple[Path, Path]:
-    """The folder that holds the annotations, and the one that split files lie below."""
-    found = sorted(path for path in raw.rglob("*") if path.name.lower() == "annotations" and path.is_dir())
-    with_files = [path for path in found if any(files_below(path, _XML))]
-    if len(with_files) == 1:
-        return with_files[0], with_files[0].parent
-    if not with_files and not any(files_below(raw, _XML)):
+def _annotation_folder(raw: Path) -> tuple[Path, Path]:
+    """Return the folder that holds the annotations, and the one that split files lie below."""
+    folders = sorted(path for path in raw.rglob("*") if path.name.lower() == "annotations" and path.is_dir())
+    folders = [path for path in folders if any(files_below(path, _XML))]
+    if len(folders) == 1:
+        return folders[0], folders[0].parent
+    if not folders and not any(files_below(raw, _XML)):
         raise DataError(f"{raw} holds no XML files, neither in a folder Annotations nor beside the images.")
-    subsets = [subset_of_path(path.relative_to(raw).as_posix()) for path in with_files]
+    subsets = [subset_of_path(path.relative_to(raw).as_posix()) for path in folders]
     if "" in subsets or len(set(subsets)) < len(subsets):
-        which = ", ".join(str(path.parent.relative_to(raw)) for path in with_files)
-        raise DataError(f"{raw} must hold one folder Annotations; found in: {which}.")
+        names = ", ".join(str(path.parent.relative_to(raw)) for path in folders)
+        raise DataError(f"{raw} must hold one folder Annotations; found in: {names}.")
     return raw, raw
 
 
-def _by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
-    """Annotations by the subset that a folder of theirs, or of their image, speaks of; `tests` are named already."""
+def _subsets_by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
+    """List annotations by the subset in a folder of theirs, or of their image; `tests` are named already."""
     taken = {reader.find(name, "test").xml.path for name in tests}
     named: dict[str, list[str]] = {"test": [*tests], "validation": [], "train": []}
-    for path in reader.xmls.paths:
-        if path not in taken:
-            subset = subset_of_path(path) or subset_of_path(reader.find(path, "").image.path) or "train"
-            named["train" if subset == "test" and tests else subset].append(path)
-    if not named["train"] and not named["validation"]:
-        return {"test": [*tests], "train": [path for path in reader.xmls.paths if path not in taken]}
-    return named
+    paths = [path for path in reader.xmls.paths if path not in taken]
+    for path in paths:
+        subset = subset_of_path(path) or subset_of_path(reader.find(path, "").image.path) or "train"
+        named["train" if subset == "test" and tests else subset].append(path)
+    return named if named["train"] or named["validation"] else {"test": [*tests], "train": paths}
 
 
 def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
-    """Names of the images by subset, test and validation first, in the order of the split files."""
+    """List the names of the images by subset, test and validation first, in the order of the split files."""
     train, test = settings.audit.train, settings.audit.test
     root, main = reader.root, reader.root / "ImageSets/Main"
     if train is None and not main.is_dir():
         tests = named_files(root, test or [], set(), "audit.test")
-        return _by_folder(reader, [name for path in tests for name in _names(path, reader)])
+        return _subsets_by_folder(reader, [name for path in tests for name in _read_names(path, reader)])
     usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
     home = main if main.is_dir() else root
-    tests = named_files(root if test else home, test, {"test.txt"}, "audit.test")
-    named = named_files(root if train else home, train, usual, "audit.train")
-    validation = [name for path in named if path.stem.lower() in VALIDATION for name in _names(path, reader)]
-    learned = [name for path in named if path.stem.lower() not in VALIDATION for name in _names(path, reader)]
+    named: dict[str, list[str]] = {"test": [], "validation": [], "train": []}
+    for path in named_files(root if test else home, test, {"test.txt"}, "audit.test"):
+        named["test"] += _read_names(path, reader)
+    for path in named_files(root if train else home, train, usual, "audit.train"):
+        named["validation" if path.stem.lower() in VALIDATION else "train"] += _read_names(path, reader)
     if train is None and usual == {"trainval.txt"} and (main / "val.txt").exists():
-        both = set(_names(main / "val.txt", reader))
-        validation, learned = [each for each in learned if each in both], [each for each in learned if each not in both]
-    if not learned and not validation:
+        in_val = set(_read_names(main / "val.txt", reader))
+        named["validation"] = [name for name in named["train"] if name in in_val]
+        named["train"] = [name for name in named["train"] if name not in in_val]
+    if not named["train"] and not named["validation"]:
         raise DataError(f"{home} names no training images; it needs trainval.txt or train.txt.")
-    return {
-        "test": [name for path in tests for name in _names(path, reader)],
-        "validation": validation,
-        "train": learned,
-    }
+    return named
 
 
-def _names(path: Path, reader: _Reader) -> list[str]:
-    """The names on a split file's lines, without the flags (1, 0, -1) that per-class files have behind them."""
+def _read_names(path: Path, reader: _Reader) -> list[str]:
+    """Read the names on a split file's lines, without the flags (1, 0, -1) of files of one class."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     bare = [_FLAG.sub("", line) for line in lines]
-    if all(line != name for line, name in zip(lines, bare, strict=True)) and all(map(reader.is_known, bare)):
+    pairs = list(zip(lines, bare, strict=True))
+    if all(line != name for line, name in pairs) and all(map(reader.is_known, bare)):
         return bare
-    return [
-        name if line != name and not reader.is_known(line) else line for line, name in zip(lines, bare, strict=True)
+    return [name if line != name and not reader.is_known(line) else line for line, name in pairs]
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """An object of an annotation.
+
+    Attributes:
+        label: class; "" where there is none.
+        corners: by tables.BOX, in pixels; None where there are none.
+        line: 1-based line on which it begins, if known.
+    """
+
+    label: str
+    corners: dict[str, float] | None
+    line: int | None
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """An annotation file; `fault` says why it can't be read, width and height are in pixels where stated."""
+
+    fault: str = ""
+    filename: str = ""
+    width: int | None = None
+    height: int | None = None
+    objects: list[AnnotatedObject] = field(default_factory=list)
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Read an XML file; the box of an object without one is that of its polygon."""
+    content = path.read_bytes()
+    try:
+        tree = ElementTree.fromstring(content)  # noqa: S314 - expat bounds entity expansion since 2.4.1
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        return Annotation(fault=f"Not readable as XML: {error}.")
+    if tree.tag.lower() != "annotation":
+        return Annotation(fault=f"Not in Pascal VOC's layout: its element is <{tree.tag}>, not <annotation>.")
+    elements = tree.findall("object")
+    numbered = enumerate(content.splitlines(), start=1)
+    lines: list[int | None] = [n for n, line in numbered for _ in re.findall(rb"<object[\s>]", line + b" ")]
+    if len(lines) != len(elements):
+        lines = [None] * len(elements)
+    objects = [
+        AnnotatedObject(_text(element, "name"), _corners(element), line)
+        for line, element in zip(lines, elements, strict=True)
     ]
+    sizes = [parse_number(_text(tree, f"size/{side}")) for side in ("width", "height")]
+    width, height = (int(value) if value > 0 else None for value in sizes)
+    return Annotation("", _text(tree, "filename"), width, height, objects)
+
+
+def _text(element: ElementTree.Element, path: str) -> str:
+    return (element.findtext(path) or "").strip()
+
+
+def _corners(element: ElementTree.Element) -> dict[str, float] | None:
+    corners = [parse_number(_text(element, f"bndbox/{side}")) for side in BOX]
+    polygon = element.find("polygon")
+    if any(map(math.isnan, corners)) and polygon is not None:  # as <x1>, <y1>, ... or as <pt><x/><y/></pt>
+        nodes = list(polygon.iter())
+        x, y = ([parse_number(node.text or "") for node in nodes if node.tag.startswith(axis)] for axis in "xy")
+        if len(x) == len(y) >= 3 and not any(map(math.isnan, x + y)):
+            corners = [min(x), min(y), max(x), max(y)]
+    return None if any(map(math.isnan, corners)) else dict(zip(BOX, corners, strict=True))

@@ -1,6 +1,6 @@
-"""YOLO: a text file an image, a row an object: class cx cy w h (or a polygon) in shares of the image."""
+"""Read YOLO: a text file an image, a row an object: class cx cy w h (or a polygon) as fractions of the image."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -8,248 +8,235 @@ import numpy as np
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_units import to_corners
-from tropho.data.formats.csv_table import number
-from tropho.data.formats.image_files import ImageFiles, unique_ids
+from tropho.data.formats.image_files import NamedFiles, unique_ids
 from tropho.data.formats.labels import (
-    LABELLED_BOXES,
-    LABELLED_IMAGES,
     SUBSETS,
+    VALIDATION,
     IssueLog,
+    LabelCollector,
     Labels,
     files_below,
-    in_both,
     named_files,
     nearest,
-    table_of,
+    parent_of,
 )
-from tropho.data.formats.subset_folders import subset_of_path, unnamed_test_images
+from tropho.data.formats.name_search import subset_of_path
 from tropho.data.formats.yolo_config import NAME_FILES, YoloConfig, find_entry, is_image_list, read_config, read_lines
-from tropho.data.formats.yolo_files import LabelFiles
 from tropho.errors import DataError, UsageError
 from tropho.images.decode import image_size
-from tropho.tables import BOX
+from tropho.tables import BOX, parse_number
 
-SLACK = 0.01
-"""How far, in shares of the image, a number may lie outside 0..1 by rounding."""
+TOLERANCE = 0.01
+"""How far, as a fraction of the image, a number may lie outside 0..1 by rounding."""
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the labels of the images that data.yaml, darknet's .data or lists of images name, or of all images.
-
-    `audit.train` and `audit.test` name folders or lists of images in place of those. Where nothing names
-    subsets, folders called train, val and test do. An image's labels are in labels/ beside images/, beside the
-    image, or in the one text file of its name that no other image has. An image without such a file is one without
-    objects, as YOLO has it, and listed; of a subset in which no image has one, the labels are unknown. An image's id
-    is its file name, or its path where two share a name.
+    """Read the images of each subset and their label files; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: a folder or list that the settings name is not there.
         DataError: there are no training images or no labels, or the configuration can't be read.
     """
-    reader = _Reader(raw, read_config(raw))
-    for subset, paths in _subsets(settings, reader).items():
-        for path in paths:
-            reader.take(path, subset)
-    return reader.labels()
+    return _Reader(settings, raw).read()
 
 
-def _subsets(settings: TaskConfig, reader: "_Reader") -> dict[str, list[str]]:
-    """Paths of the images by subset."""
-    audit, config = settings.audit, reader.config
-    named: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
-    given = {"train": audit.train, "test": audit.test}
-    for subset, entries in given.items():
-        for entry in entries or []:
-            path = reader.raw / entry.strip("/")
-            if not path.exists():
-                near = nearest(entry, reader.on_disk.folders)
-                raise UsageError(f"audit.{subset}: there is no folder or list '{entry}'{near}.")
-            called = subset_of_path(f"{path.relative_to(reader.raw).as_posix()}/x") if path.is_dir() else path.stem
-            held_back = subset == "train" and called in {"validation", "val", "valid"}
-            named["validation" if held_back else subset] += reader.images_of(path, subset)
-    if audit.train is None and config.entries:
-        _add_entries(named, reader, wanted=[each for each in SUBSETS if given.get(each) is None])
-    elif audit.train is None:
-        _add_usual(named, reader, wanted=[each for each in SUBSETS if given.get(each) is None])
-    if not named["train"]:
-        raise DataError(f"{reader.raw} names no training images; name their folder in audit.train.")
-    if set(named["validation"]) == set(named["train"]):
-        reader.notes.append("train and val name the same images; they are used for training alone.")
-        named["validation"] = []
-    return named
+class _Reader(LabelCollector):
+    """Read the images of every subset, then the label files."""
 
-
-def _add_entries(named: dict[str, list[str]], reader: "_Reader", wanted: list[str]) -> None:
-    """Add the images that the configuration names."""
-    for subset in wanted:
-        for entry in reader.config.entries.get(subset, []):
-            path = find_entry(reader.raw, reader.config, entry)
-            if path is None and subset == "train":
-                raise DataError(f"{reader.config.file}: there is no folder or list '{entry}' of training images.")
-            if path is None:
-                detail = f"There is no folder or list '{entry}', which should hold {subset} images."
-                reader.log.add("absent_folder", "listed", detail, None, reader.config.file)
-                continue
-            named[subset] += reader.images_of(path, subset)
-
-
-def _add_usual(named: dict[str, list[str]], reader: "_Reader", wanted: list[str]) -> None:
-    """Add the images of train.txt, val.txt and test.txt, or else of folders called so, or else all for training."""
-    lists = {
-        subset: [path for path in named_files(reader.raw, None, names, "") if is_image_list(path)]
-        for subset, names in (
-            ("train", {"train.txt"}),
-            ("validation", {"val.txt", "valid.txt"}),
-            ("test", {"test.txt"}),
-        )
-    }
-    if lists["train"]:
-        for subset in wanted:
-            for each in lists[subset]:
-                named[subset] += reader.images_of(each, subset)
-        return
-    subsets = {path: subset_of_path(path) for path in reader.on_disk.paths}
-    rest = "" if "train" in subsets.values() else "train"
-    for path, subset in subsets.items():
-        if (subset or rest) in wanted:
-            named[subset or rest].append(path)
-
-
-class _Reader:
-    """Images and boxes of one image after another."""
-
-    def __init__(self, raw: Path, config: YoloConfig) -> None:
-        self.raw, self.config, self.log = raw, config, IssueLog()
-        self.notes: list[str] = []
-        self.on_disk = ImageFiles(raw)
+    def __init__(self, settings: TaskConfig, raw: Path) -> None:
+        super().__init__(raw)
+        self.config = read_config(raw)
+        self.given = {"train": settings.audit.train, "test": settings.audit.test}
         self.texts = {
             path.relative_to(raw).as_posix()
             for path in files_below(raw, "*.[tT][xX][tT]")
             if path.name.lower() not in NAME_FILES
         }
-        self.images: dict[str, str] = {}  # path -> subset
-        self.boxes: list[dict[str, Any]] = []
 
-    def images_of(self, path: Path, subset: str) -> list[str]:
-        """Paths of the images in a folder, or of those that a list names."""
-        below = path.relative_to(self.raw).as_posix()
-        if path.is_dir():
-            return [each for each in self.on_disk.paths if below == "." or each.startswith(f"{below}/")]
-        self.texts.discard(below)
-        home = str(PurePosixPath(below).parent)
-        found = []
-        for line in read_lines(path):
-            match = self.on_disk.find(line, "" if home == "." else home, subset)
-            if match.ambiguous:
-                self.log.add("ambiguous_name", "quarantined", match.detail(line), line, below)
-            else:
-                found.append(match.path)
-        return found
-
-    def take(self, path: str, subset: str) -> None:
-        """Add an image; one that is in several subsets belongs to the first."""
-        kept = self.images.setdefault(path, subset)
-        if kept != subset:
-            self.log.add("in_both_subsets", "dropped", in_both(kept), PurePosixPath(path).name, path)
-
-    def labels(self) -> Labels:
-        """Read the label files of all images."""
-        ids = unique_ids(self.images)
-        files = LabelFiles(self.images, self.texts, self.log)
-        rows = self._rows(ids, files)
-        self._refuse_if_nothing_is_left()
+    def read(self) -> Labels:
+        """Read everything; raise DataError if no training image has a label file, or no row can be used."""
+        named = self._subsets()
+        ids = unique_ids(path for paths in named.values() for path in paths)
+        for subset, paths in named.items():
+            for path in paths:
+                self.add_image(ids[path], path, subset, path)
+        self._read_label_files()
+        bad_rows = [issue for issue in self.log.rows if issue["kind"] == "bad_row"]
+        if bad_rows and not self.boxes:
+            where = f"{bad_rows[0]['file']}, row {bad_rows[0]['row']}"
+            raise DataError(f"None of the {len(bad_rows):,} rows can be used; {where}: {bad_rows[0]['detail']}")
         if not self.config.names:
             self.notes.append("No file gives the class names; classes are called by their numbers (audit.class_map).")
-        if "test" not in self.images.values():
-            tests, notes = unnamed_test_images(self.on_disk, self.images)
-            rows, self.notes = rows + tests, self.notes + notes
-        image_table, box_table = table_of(rows, LABELLED_IMAGES), table_of(self.boxes, LABELLED_BOXES)
-        return Labels(image_table, box_table, self.log.table(), [], self.notes)
+        if not any(entry["subset"] == "test" for entry in self.images.values()):
+            self.add_unnamed_tests()
+        return self.labels()
 
-    def _rows(self, ids: dict[str, str], files: LabelFiles) -> list[dict[str, Any]]:
-        """One entry an image (labels.LABELLED_IMAGES); raise DataError if no training image has a label file."""
-        total, labelled = Counter(self.images.values()), Counter(self.images[path] for path in files.of)
+    def _subsets(self) -> dict[str, list[str]]:
+        """Return the paths of the images by subset."""
+        named: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
+        for subset, entries in self.given.items():
+            for entry in entries or []:
+                path = self.raw / entry.strip("/")
+                if not path.exists():
+                    hint = nearest(entry, self.on_disk.folders)
+                    raise UsageError(f"audit.{subset}: there is no folder or list '{entry}'{hint}.")
+                is_folder = path.is_dir()
+                name = subset_of_path(f"{path.relative_to(self.raw).as_posix()}/x") if is_folder else path.stem
+                is_validation = subset == "train" and name in VALIDATION
+                named["validation" if is_validation else subset] += self._images_of(path, subset)
+        wanted = [subset for subset in SUBSETS if self.given.get(subset) is None]
+        if self.given["train"] is None:
+            self._add_configured(named, wanted) if self.config.entries else self._add_usual(named, wanted)
+        if not named["train"]:
+            raise DataError(f"{self.raw} names no training images; name their folder in audit.train.")
+        if set(named["validation"]) == set(named["train"]):
+            self.notes.append("train and val name the same images; they are used for training alone.")
+            named["validation"] = []
+        return named
+
+    def _add_configured(self, named: dict[str, list[str]], wanted: list[str]) -> None:
+        """Add the images that the configuration names."""
+        for subset in wanted:
+            for entry in self.config.entries.get(subset, []):
+                path = find_entry(self.raw, self.config, entry)
+                if path is not None:
+                    named[subset] += self._images_of(path, subset)
+                elif subset == "train":
+                    raise DataError(f"{self.config.file}: there is no folder or list '{entry}' of training images.")
+                else:
+                    detail = f"There is no folder or list '{entry}', which should hold {subset} images."
+                    self.log.add("absent_folder", "listed", detail, None, self.config.file)
+
+    def _add_usual(self, named: dict[str, list[str]], wanted: list[str]) -> None:
+        """Add the images of train.txt, val.txt and test.txt, or else of folders called so, or else all for training."""
+        names = {"train": {"train.txt"}, "validation": {"val.txt", "valid.txt"}, "test": {"test.txt"}}
+        lists = {key: [path for path in named_files(self.raw, None, names[key], "") if is_image_list(path)]
+                 for key in names}  # fmt: skip
+        if lists["train"]:
+            for subset in wanted:
+                for path in lists[subset]:
+                    named[subset] += self._images_of(path, subset)
+            return
+        subsets = {path: subset_of_path(path) for path in self.on_disk.paths}
+        default = "" if "train" in subsets.values() else "train"
+        for image, subset in subsets.items():
+            if (subset or default) in wanted:
+                named[subset or default].append(image)
+
+    def _images_of(self, path: Path, subset: str) -> list[str]:
+        """Return the paths of the images in a folder, or of those that a list names."""
+        below = path.relative_to(self.raw).as_posix()
+        if path.is_dir():
+            return [image for image in self.on_disk.paths if below == "." or image.startswith(f"{below}/")]
+        self.texts.discard(below)
+        matches = [self.find_image(line, parent_of(below), subset, below) for line in read_lines(path)]
+        return [match.path for match in matches if not match.ambiguous]
+
+    def _read_label_files(self) -> None:
+        subsets = {path: entry["subset"] for path, entry in self.images.items()}
+        files, disputed = match_label_files(subsets, self.texts, self.log)
+        total, labelled = Counter(subsets.values()), Counter(subsets[path] for path in files)
         if not labelled["train"]:
             raise DataError(
                 f"No label file belongs to any of the {total['train']:,} training images; labels are looked for in "
                 "labels/ beside images/ and beside each image, as a .txt of the image's name."
             )
-        rows, without = [], 0
-        for path, subset in self.images.items():
-            row = {"image_id": ids[path], "path": path, "subset": subset, "status": "ok"}
-            rows.append(row)
-            if path in files.of:
-                row["status"] = self._read(files.of[path], path, ids[path])
-            elif path in files.disputed or (not labelled[subset] and subset != "test"):
-                row["status"] = "unlabelled"
-                self.log.add("unlabelled", "quarantined", "It has no label file of its own.", ids[path], path)
+        n_without = 0
+        for path, entry in self.images.items():
+            subset = entry["subset"]
+            if path in files:
+                self._read_boxes(entry, files[path])
+            elif path in disputed or (not labelled[subset] and subset != "test"):
+                self.mark_unlabelled(entry, "It has no label file of its own.", file=path)
             elif labelled[subset] and path in self.on_disk:
-                without += 1
+                n_without += 1
                 detail = "It has no label file, so it is read as an image without objects."
-                self.log.add("no_label_file", "listed", detail, ids[path], path)
-        if without:
-            self.notes.append(f"{without:,} images have no label file and are read as images without objects.")
-        return rows
+                self.log.add("no_label_file", "listed", detail, entry["image_id"], path)
+        if n_without:
+            self.notes.append(f"{n_without:,} images have no label file and are read as images without objects.")
 
-    def _refuse_if_nothing_is_left(self) -> None:
-        """Stop where no row of any file can be used: the reason is the same for all."""
-        faults = [each for each in self.log.rows if each["kind"] == "bad_row"]
-        if faults and not self.boxes:
-            where = f"{faults[0]['file']}, row {faults[0]['row']}"
-            raise DataError(f"None of the {len(faults):,} rows can be used; {where}: {faults[0]['detail']}")
-
-    def _read(self, file: str, path: str, image_id: str) -> str:
-        """Add the boxes of a label file; return the image's status."""
+    def _read_boxes(self, entry: dict[str, Any], file: str) -> None:
         try:
-            lines = (self.raw / file).read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            self.log.add("bad_annotation", "quarantined", "The label file is not text in UTF-8.", image_id, file)
-            return "unlabelled"
-        try:
-            size = image_size(self.raw / path)
+            size = image_size(self.raw / entry["path"])
         except DataError:
-            return "unlabelled"  # the audit says why
-        usable = bad = 0
-        for line, text in enumerate(lines, start=1):
-            if not text.strip():
-                continue
-            try:
-                label, corners = _object(text.split(), self.config)
-            except ValueError as error:
-                bad += 1
-                self.log.add("bad_row", "quarantined", f"{error}.", image_id, file, line)
-                continue
-            usable += 1
-            box = dict(zip(BOX, np.round(corners * np.tile(size, 2), 6).tolist(), strict=True))
-            self.boxes.append({"image_id": image_id, "label": label, "file": file, "row": line, **box})
-        if bad and not usable:
-            self.log.add("unlabelled", "quarantined", "None of its rows can be used.", image_id, file)
-            return "unlabelled"
-        return "ok"
+            entry["status"] = "unlabelled"  # the audit says why
+            return
+
+        def parse(cells: list[str]) -> dict[str, Any]:
+            label, corners = _parse_row(cells, self.config)
+            return {"label": label, **dict(zip(BOX, np.round(corners * np.tile(size, 2), 6).tolist(), strict=True))}
+
+        self.add_text_rows(entry, file, parse)
 
 
-def _object(cells: list[str], config: YoloConfig) -> tuple[str, np.ndarray]:
-    """One row -> class and corners (4,) in shares; raise ValueError with the reason why it can't be used."""
-    values = [number(cell) for cell in cells]
-    if any(value is None for value in values):
+def match_label_files(images: dict[str, str], texts: set[str], log: IssueLog) -> tuple[dict[str, str], set[str]]:
+    """Find the label file of each image: in its usual place, or else the one free file of its name.
+
+    Args:
+        images: subset by path of the image.
+        texts: paths of the text files that may hold labels.
+        log: gets an issue for each ambiguous name and each label file that belongs to no image.
+
+    Returns: label file by path of the image, and the images whose label file is ambiguous.
+    """
+    disputed: set[str] = set()
+    claims: dict[str, list[str]] = defaultdict(list)  # label file -> images
+    for path in images:
+        file = next((place for place in _usual_places(path) if place in texts), None)
+        if file:
+            claims[file].append(path)
+    matched = {path for paths in claims.values() for path in paths}
+    free = NamedFiles(texts - set(claims))
+    for path in [path for path in images if path not in matched]:
+        name = f"{PurePosixPath(path).stem}.txt"
+        match = free.find(name, str(PurePosixPath(path).parent), images[path])
+        if match.ambiguous:
+            disputed.add(path)
+            log.add("ambiguous_name", "quarantined", match.detail(name), None, path)
+        elif match.found:
+            claims[match.path].append(path)
+    for file, paths in claims.items():
+        if len(paths) > 1:
+            disputed.update(paths)
+            detail = f"{paths[0]} and {paths[1]} have this label file in common; it is used for neither."
+            log.add("ambiguous_name", "quarantined", detail, None, file)
+    for file in sorted(texts - set(claims)):
+        if "labels" in PurePosixPath(file).parts:
+            log.add("no_image_file", "quarantined", "No image belongs to this label file.", None, file)
+    return {paths[0]: file for file, paths in claims.items() if len(paths) == 1}, disputed
+
+
+def _usual_places(path: str) -> list[str]:
+    """Return where YOLO tools keep an image's labels: labels/ in the place of the last images/, or beside it."""
+    parts = list(PurePosixPath(path).with_suffix(".txt").parts)
+    beside = "/".join(parts)
+    places = [place for place, part in enumerate(parts[:-1]) if part.lower() == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    return ["/".join(parts), beside]
+
+
+def _parse_row(cells: list[str], config: YoloConfig) -> tuple[str, np.ndarray]:
+    """Parse one row into the class and corners (4,) as fractions; raise ValueError with the reason."""
+    values = np.array([parse_number(cell) for cell in cells])  # (5,), or (1 + 2 points,)
+    if np.isnan(values).any():
         raise ValueError(f"'{' '.join(cells)[:60]}' holds what is not a number")
-    numbers = np.array(values, np.float64)
-    if config.keypoints and len(numbers) == 5 + config.keypoints:
-        numbers = numbers[:5]
-    if len(numbers) < 5 or (len(numbers) > 6 and len(numbers) % 2 == 0):
-        raise ValueError(f"{len(numbers)} numbers are neither class cx cy w h nor a class and a polygon")
-    if numbers[0] < 0 or numbers[0] % 1:
+    if config.keypoints and len(values) == 5 + config.keypoints:
+        values = values[:5]
+    if len(values) < 5 or (len(values) > 6 and len(values) % 2 == 0):
+        raise ValueError(f"{len(values)} numbers are neither class cx cy w h nor a class and a polygon")
+    if values[0] < 0 or values[0] % 1:
         raise ValueError(f"The class number is {cells[0]}")
-    label = config.names.get(int(numbers[0])) if config.names else str(int(numbers[0]))
+    label = config.names.get(int(values[0])) if config.names else str(int(values[0]))
     if label is None:
         raise ValueError(f"Class {cells[0]} is not among the {len(config.names)} class names, which begin at 0")
-    shares = numbers[1:5] if len(numbers) <= 6 else numbers[1:]  # a sixth number is the confidence of a prediction
-    outside = shares[(shares < -SLACK) | (shares > 1 + SLACK)]
+    box = values[1:5] if len(values) <= 6 else values[1:]  # a sixth number is the confidence of a prediction
+    outside = box[(box < -TOLERANCE) | (box > 1 + TOLERANCE)]
     if len(outside):
         raise ValueError(f"{outside[0]:g} is not a share of the image from 0 to 1")
-    if len(numbers) > 6:
-        points = shares.reshape(-1, 2)
+    if len(values) > 6:
+        points = box.reshape(-1, 2)  # (points, 2)
         return label, np.concatenate([points.min(axis=0), points.max(axis=0)])
-    if not (shares[2:] > 0).all():
-        raise ValueError(f"The box has the width {shares[2]:g} and the height {shares[3]:g}")
-    return label, to_corners(shares[None], "cxcywh")[0]
+    if not (box[2:] > 0).all():
+        raise ValueError(f"The box has the width {box[2]:g} and the height {box[3]:g}")
+    return label, to_corners(box[None], "cxcywh")[0]

@@ -3,14 +3,13 @@
 import pandas as pd
 import pytest
 
-from tropho.data.formats.class_map import apply_class_map
+from tropho.data.formats.class_map import apply_class_map, drop_repeated_boxes
 from tropho.data.formats.labels import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     IssueLog,
     Labels,
     files_below,
-    in_several_files,
     named_files,
     nearest,
     table_of,
@@ -52,7 +51,7 @@ def left(labels: Labels) -> list[tuple]:
     return list(zip(labels.boxes["image_id"], labels.boxes["label"], strict=True))
 
 
-def test_two_spellings_that_unicode_holds_equal_are_one_class(settled):
+def test_apply_class_map_unifies_unicode_forms(settled):
     images = {"a": f"train {NFC}", "b": f"train {NFD}", "c": "train dog"}
     labels = settled(images)
     assert labels.classes == [NFC, "dog"]
@@ -65,7 +64,7 @@ def test_two_spellings_that_unicode_holds_equal_are_one_class(settled):
     assert settled({"a": "train", "b": "train"}, boxes, negative=NFD).classes == ["dog"]
 
 
-def test_a_class_that_only_test_images_have_is_none(settled):
+def test_apply_class_map_drops_test_only_classes(settled):
     images = {"a": "train cat", "b": "test cow", "c": "test cat", "d": "validation dog"}
     labels = settled(images)
     assert labels.classes == ["cat", "dog"]
@@ -83,7 +82,7 @@ def test_a_class_that_only_test_images_have_is_none(settled):
     assert len(settled({"a": "train", "b": "test"}, boxes, classes=["cat", "cow"]).boxes) == 4
 
 
-def test_labels_that_the_settings_do_not_list(settled):
+def test_apply_class_map_drops_unlisted_labels(settled):
     images = {"a": "train cat", "b": "train cow", "c": "test cow"}
     labels = settled(images, classes=["cat"])
     assert kinds(labels) == [("unknown_class", "quarantined", "b"), ("unknown_class", "dropped", "c")]
@@ -95,7 +94,7 @@ def test_labels_that_the_settings_do_not_list(settled):
     assert kinds(labels) == [("unknown_class", "quarantined", "b"), ("unlabelled", "quarantined", "b")]
 
 
-def test_dropped_renamed_and_misspelt_classes(settled):
+def test_apply_class_map_dropped_renamed_misspelt(settled):
     images = {"a": "train", "b": "train"}
     boxes = [("a", "cat", 1, 1, 2, 2), ("a", "cow", 1, 1, 2, 2), ("b", "cow", 1, 1, 2, 2)]
     labels = settled(images, boxes, class_map={"cow": None})
@@ -109,7 +108,7 @@ def test_dropped_renamed_and_misspelt_classes(settled):
         settled(images, boxes, class_map={"cow": None, "cat": None})
 
 
-def test_a_listed_class_without_a_label_is_rare_if_no_other_label_is_left_over(settled):
+def test_apply_class_map_keeps_rare_listed_class(settled):
     images = {"a": "train cat", "b": "test dog"}
     labels = settled(images, classes=["cat", "dog", "ant"])
     assert labels.classes == ["cat", "dog", "ant"]
@@ -120,7 +119,7 @@ def test_a_listed_class_without_a_label_is_rare_if_no_other_label_is_left_over(s
         settled(images, classes=["cat", "ant"])
 
 
-def test_negatives(settled):
+def test_apply_class_map_negatives(settled):
     boxes = [
         ("a", "cat", 1, 1, 2, 2),
         ("a", "NEG", 5, 5, 6, 6),
@@ -147,19 +146,19 @@ def test_negatives(settled):
     ("box", "turned", "count"),
     [((5, 6, 1, 2), (1, 2, 5, 6), 2), ((5, 2, 1, 6), (1, 2, 5, 6), 1), ((5, 2, 5, 2), (5, 2, 5, 2), 0)],
 )
-def test_corners_the_wrong_way_round(settled, box, turned, count):
+def test_apply_class_map_swaps_corners(settled, box, turned, count):
     labels = settled({"a": "train"}, [("a", "cat", *box)])
     assert tuple(labels.boxes[BOX].iloc[0]) == turned
     assert [kind for kind, *_ in kinds(labels)] == ["swapped_box"] * count
 
 
-def test_ignored_regions_make_no_class_and_stay(settled):
+def test_apply_class_map_keeps_ignored_regions(settled):
     labels = settled({"a": "train", "b": "train"}, [("a", "cat", 1, 1, 2, 2), ("b", "crowd", 1, 1, 2, 2)])
     assert (labels.classes, left(labels)) == (["cat"], [("a", "cat"), ("b", "crowd")])
     assert list(labels.images["status"]) == ["ok", "ok"]
 
 
-def test_no_labels_name_the_first_issue(settings):
+def test_apply_class_map_names_first_issue(settings):
     log = IssueLog()
     log.add("bad_row", "quarantined", "It is odd.", "a", "t.csv", 7)
     labels = Labels(table_of([], LABELLED_IMAGES), table_of([], LABELLED_BOXES), log.table(), [])
@@ -177,10 +176,10 @@ def repeated(*files: str | None, xmin: tuple = (1, 1, 1)) -> tuple[pd.DataFrame,
         for file, low in zip(files, xmin, strict=False)
     ]
     log = IssueLog()
-    return in_several_files(table_of(rows, LABELLED_BOXES), log), log.rows
+    return drop_repeated_boxes(table_of(rows, LABELLED_BOXES), log), log.rows
 
 
-def test_a_box_that_several_files_hold_counts_once():
+def test_drop_repeated_boxes_of_several_files():
     boxes, issues = repeated("x", "y", "y")
     assert list(boxes["file"]) == ["x"]
     assert [(each["file"], each["detail"]) for each in issues] == [("y", "2 of its boxes stand in x too.")]
@@ -190,7 +189,7 @@ def test_a_box_that_several_files_hold_counts_once():
     assert (len(boxes), len(issues)) == (1, 2)
 
 
-def test_label_files_by_setting_or_by_their_usual_names(tmp_path):
+def test_named_files_by_setting_or_usual_name(tmp_path):
     for name in ("Train.csv", "deep/train.csv", ".x/train.csv", "b.CSV", "B.csv", "deep/one.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -217,5 +216,5 @@ def test_label_files_by_setting_or_by_their_usual_names(tmp_path):
         (["Weather", "a"], "; did you mean 'Weather'?"),
     ],
 )
-def test_the_nearest_word_or_ten_of_those_known(known, clause):
+def test_nearest_suggests_or_lists(known, clause):
     assert nearest("wether", known) == clause

@@ -29,7 +29,7 @@ def ledger_of(*rows):
     return table.astype(LEDGER)
 
 
-def test_a_file_is_entered_once(places):
+def test_append_once(places):
     append(*places, entry("a"))
     append(*places, entry("b", 0.8, "2026-01-02T00:00:00"))
     again = append(*places, entry("a", written="2026-01-03T00:00:00"))
@@ -39,7 +39,7 @@ def test_a_file_is_entered_once(places):
     assert kept["written"].tolist() == ["2026-01-01T00:00:00", "2026-01-02T00:00:00"]
 
 
-def test_scores_are_recorded_for_the_newest_or_a_named_file(places):
+def test_record_newest_or_named(places):
     append(*places, entry("a"))
     append(*places, entry("b", written="2026-01-02T00:00:00"))
     assert record(*places, 0.91)["sha256"].iloc[0] == "b" * 64
@@ -55,7 +55,7 @@ def test_scores_are_recorded_for_the_newest_or_a_named_file(places):
     ("public", "digest", "message"),
     [(91.3, None, "0.913"), (0.9, "c", "fits no submission"), (0.9, "", "fits 2 submissions")],
 )
-def test_what_can_t_be_recorded_is_wrong_usage(places, public, digest, message):
+def test_record_refuses_wrong_usage(places, public, digest, message):
     append(*places, entry("a"))
     append(*places, entry("b"))
     with pytest.raises(UsageError, match=message):
@@ -63,12 +63,12 @@ def test_what_can_t_be_recorded_is_wrong_usage(places, public, digest, message):
     assert read_ledger(*places)["public"].isna().all()
 
 
-def test_nothing_to_record_for(places):
+def test_record_refuses_empty_log(places):
     with pytest.raises(UsageError, match="tropho submit"):
         record(*places, 0.9)
 
 
-def test_an_older_checkout_drops_nothing(places):
+def test_read_ledger_restores_dropped_rows(places):
     append(*places, entry("a"))
     older = places[0].read_text()
     append(*places, entry("b", written="2026-01-02T00:00:00"))
@@ -80,7 +80,7 @@ def test_an_older_checkout_drops_nothing(places):
     assert kept["public"].iloc[0] == 0.91
 
 
-def test_a_later_score_replaces_an_earlier_one(places):
+def test_read_ledger_keeps_later_score(places):
     append(*places, entry("a"))
     record(*places, 0.5)
     earlier = places[0].read_text()
@@ -89,7 +89,7 @@ def test_a_later_score_replaces_an_earlier_one(places):
     assert read_ledger(*places)["public"].tolist() == [0.6]
 
 
-def test_entries_at_once_are_all_kept(places):
+def test_append_from_several_threads(places):
     threads = [
         threading.Thread(target=append, args=(*places, entry(digest, written=f"2026-01-01T00:00:0{digest}")))
         for digest in "0123456789"
@@ -101,14 +101,14 @@ def test_entries_at_once_are_all_kept(places):
     assert sorted(read_ledger(*places)["sha256"].str[0]) == list("0123456789")
 
 
-def test_the_file_is_kept_byte_by_byte(tmp_path):
+def test_keep_file_copies_bytes(tmp_path):
     file, copy = tmp_path / "s.csv", tmp_path / "archive" / "12345678.csv.gz"
     file.write_bytes(b"a,b\r\n1,2\n")
     keep_file(file, copy)
     assert gzip.decompress(copy.read_bytes()) == b"a,b\r\n1,2\n"
 
 
-def test_the_lock_stands_for_the_stages_named(tmp_path):
+def test_stages_lock_of_named_stages(tmp_path):
     lock = tmp_path / "dvc.lock"
     assert stages_lock(tmp_path, "t", ("train",)) is None
     text = "stages:\n  train@t: {{cmd: x, md5: {}}}\n  submit@t: {{cmd: y, md5: {}}}\n"
@@ -121,7 +121,7 @@ def test_the_lock_stands_for_the_stages_named(tmp_path):
     assert stages_lock(tmp_path, "u", ("train", "tune")) is None
 
 
-def test_tau_counts_pairs():
+def test_kendall_tau_by_hand():
     assert kendall_tau(np.array([1.0, 2, 3]), np.array([1.0, 2, 3])) == 1.0
     assert kendall_tau(np.array([1.0, 2, 3]), np.array([1.0, 3, 2])) == pytest.approx(1 / 3)
     assert kendall_tau(np.array([1.0, 1.0]), np.array([1.0, 2.0])) == 0.0
@@ -140,7 +140,7 @@ def test_tau_counts_pairs():
         ([(0.90, 0.88), (0.901, 0.879), (0.902, 0.878)], []),  # too few to compare their order
     ],
 )
-def test_partings(rows, words):
+def test_cv_gap_warnings_cases(rows, words):
     found = cv_gap_warnings(ledger_of(*rows))
     assert len(found) == len(words)
     for sentence, word in zip(found, words, strict=True):

@@ -18,7 +18,7 @@ def table(boxes: list[list[float]], scores: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"image_id": "NA", "label": "WBC", "score": scores, **columns}).astype(DETECTIONS)
 
 
-def test_y_stands_first_in_the_file_and_x_in_the_table(tmp_path):
+def test_competition_csv_order_of_coordinates(tmp_path):
     path = tmp_path / "out.csv"
     write_competition_csv(table([[1.4, 2.6, 30, 40]], [0.25]), path)
     assert path.read_text().splitlines() == [HEADER, "NA,WBC,0.25,3,1,40,30"]
@@ -29,7 +29,7 @@ def test_y_stands_first_in_the_file_and_x_in_the_table(tmp_path):
 @given(
     st.lists(st.tuples(st.floats(0, 1), *[st.integers(0, 5000)] * 4), max_size=20),
 )
-def test_round_trip_keeps_scores_to_the_bit(tmp_path_factory, rows):
+def test_competition_csv_round_trip_keeps_scores(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("round") / "out.csv"
     original = table([list(row[1:]) for row in rows], [row[0] for row in rows])
     write_competition_csv(original, path)
@@ -37,7 +37,7 @@ def test_round_trip_keeps_scores_to_the_bit(tmp_path_factory, rows):
     pd.testing.assert_frame_equal(again, original, check_exact=True)
 
 
-def test_writing_refuses_what_is_not_finite(tmp_path):
+def test_write_competition_csv_refuses_infinite_values(tmp_path):
     with pytest.raises(DataError, match="can't be submitted"):
         write_competition_csv(table([[0, 0, 1, np.nan]], [0.5]), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
@@ -54,14 +54,14 @@ def test_writing_refuses_what_is_not_finite(tmp_path):
         (HEADER + "\n,WBC,1,0,0,0,0\n", "row 2: Image_ID"),
     ],
 )
-def test_reading_names_what_is_wrong(tmp_path, text, words):
+def test_read_competition_csv_names_bad_cell(tmp_path, text, words):
     path = tmp_path / "in.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=words):
         read_competition_csv(path)
 
 
-def test_reading_what_is_absent_or_no_text_is_an_error(tmp_path):
+def test_read_competition_csv_refuses_missing_file(tmp_path):
     with pytest.raises(DataError, match="is not there"):
         read_competition_csv(tmp_path / "none.csv")
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\xff\xfe\x00")

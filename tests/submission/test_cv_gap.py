@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.submission.cv_gap import ENOUGH, cv_gap_warnings, kendall_tau, recorded
+from tropho.submission.cv_gap import MIN_FOR_ORDER, cv_gap_warnings, kendall_tau, recorded
 from tropho.submission.submission_log import LEDGER, append, read_ledger, record
 from tropho.tracking.runs import RunIds
 
@@ -23,26 +23,26 @@ def ledger_of(*rows):
     return table.reindex(columns=list(LEDGER)).astype(LEDGER)
 
 
-def test_submissions_count_once_both_scores_are_known():
+def test_recorded_needs_both_scores():
     ledger = ledger_of((0.5, 0.5, 0.4, 0.6), (np.nan, 0.6, 0, 1), (0.7, np.nan, 0, 1), (0.8, 0.9, 0, 1))
     assert recorded(ledger)["score"].tolist() == [0.5, 0.8]
     assert recorded(ledger).index.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("public", "told"), [(0.25, False), (0.75, False), (0.24, True), (0.76, True), (0.5, False)])
-def test_the_ends_of_the_interval_lie_inside(public, told):
+def test_cv_gap_warnings_include_interval_ends(public, told):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = cv_gap_warnings(ledger_of((0.5, public, 0.25, 0.75)))
     assert [f"{public:.4f} lies outside" in each for each in found] == [True] * told
 
 
-def test_without_an_interval_nothing_is_outside():
+def test_cv_gap_warnings_without_interval():
     assert cv_gap_warnings(ledger_of((0.5, 0.1, np.nan, np.nan))) == []
     assert cv_gap_warnings(ledger_of((0.5, 0.5, np.nan, np.nan), (0.5, 0.1, np.nan, np.nan))) == []
 
 
-def test_a_gap_may_differ_by_the_yardstick():
+def test_cv_gap_warnings_tolerance():
     same = (0.5, 0.5, 0.25, 0.75)
     assert cv_gap_warnings(ledger_of(same, (0.5, 0.75, 0.25, 0.75))) == []
     (told,) = cv_gap_warnings(ledger_of(same, (0.5, 0.76, 0.25, 0.75)))
@@ -51,7 +51,7 @@ def test_a_gap_may_differ_by_the_yardstick():
     assert "-0.2600 from" in told
 
 
-def test_the_newest_gap_is_measured_against_the_median_of_the_earlier_ones():
+def test_cv_gap_warnings_use_median_gap():
     wide = (0.25, 0.75)
     earlier = [(0.5, 0.5, *wide), (0.5, 0.625, *wide), (0.5, 0.75, *wide)]
     (told,) = cv_gap_warnings(ledger_of(*earlier, (0.5, 1.0, *wide)))
@@ -63,8 +63,8 @@ def test_the_newest_gap_is_measured_against_the_median_of_the_earlier_ones():
     assert cv_gap_warnings(ledger_of(*narrow, (0.5, 0.875, *wide))) == []
 
 
-def test_orders_that_neither_agree_nor_part_are_no_warning():
-    rows = [(0.5, 0.5, 0, 1)] * ENOUGH
+def test_cv_gap_warnings_zero_tau():
+    rows = [(0.5, 0.5, 0, 1)] * MIN_FOR_ORDER
     assert cv_gap_warnings(ledger_of(*rows)) == []
     assert kendall_tau(np.array([1.0, 2.0]), np.array([1.0, 1.0])) == 0
     assert kendall_tau(np.array([1.0, 2.0, 2.0]), np.array([3.0, 1.0, 2.0])) == pytest.approx(-2 / 3)
@@ -72,20 +72,20 @@ def test_orders_that_neither_agree_nor_part_are_no_warning():
 
 
 @pytest.mark.parametrize("score", [0.0, 1.0])
-def test_perfect_and_worthless_scores_can_be_recorded(places, score):
+def test_record_accepts_0_and_1(places, score):
     append(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
     row = record(*places, score, score)
     assert (row["public"].item(), row["private"].item()) == (score, score)
 
 
 @pytest.mark.parametrize(("public", "private"), [(-0.01, None), (1.01, None), (0.5, 1.5), (0.5, -1.0)])
-def test_other_scores_are_no_scores(places, public, private):
+def test_record_refuses_scores_outside_0_to_1(places, public, private):
     append(*places, {"task": "t", "sha256": "a" * 64, "written": "2026-01-01"})
     with pytest.raises(UsageError, match="between 0 and 1"):
         record(*places, public, private)
 
 
-def test_the_newest_of_three_is_the_third(places):
+def test_record_newest_of_three(places):
     for day, digest in enumerate("abc", start=1):
         append(*places, {"task": "t", "sha256": digest * 64, "written": f"2026-01-0{day}"})
     assert record(*places, 0.5)["sha256"].item() == "c" * 64
@@ -93,7 +93,7 @@ def test_the_newest_of_three_is_the_third(places):
     assert len(read_ledger(*places)) == 3
 
 
-def test_a_run_s_id_is_kept_when_the_server_gives_none(tmp_path):
+def test_read_ledger_keeps_run_id(tmp_path):
     ids = RunIds(tmp_path / "runs.json")
     assert ids["train"] is None
     ids["train"] = None

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.data.formats.image_sizes import read_sizes
+from tropho.data.formats.labels import read_sizes
 from tropho.errors import DataError
 from tropho.submission.competition_csv import write_competition_csv
-from tropho.submission.format_check import Fault, check_submission
+from tropho.submission.format_check import FormatError, check_submission
 from tropho.tables import BOX, DETECTIONS
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax"
@@ -30,17 +30,17 @@ def sample(tmp_path: Path) -> Path:
     return path
 
 
-def faults_of(tmp_path: Path, sample: Path, rows: list[str], header: str = HEADER, sizes=SIZES) -> list[Fault]:
+def faults_of(tmp_path: Path, sample: Path, rows: list[str], header: str = HEADER, sizes=SIZES) -> list[FormatError]:
     path = tmp_path / "submission.csv"
     path.write_text("\n".join([header, *rows]) + "\n")
     return check_submission(path, sample, sizes)
 
 
-def test_good_submission_has_no_faults(tmp_path, sample):
+def test_check_submission_accepts_good_file(tmp_path, sample):
     assert faults_of(tmp_path, sample, GOOD) == []
 
 
-def test_byte_order_mark_windows_lines_and_blank_end_are_fine(tmp_path, sample):
+def test_check_submission_accepts_windows_text(tmp_path, sample):
     path = tmp_path / "submission.csv"
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([HEADER, *GOOD, "", ""]).encode())
     assert check_submission(path, sample) == []
@@ -71,37 +71,37 @@ def test_byte_order_mark_windows_lines_and_blank_end_are_fine(tmp_path, sample):
         ("a.jpg,WBC,0.9,1,2,3", "", "6 cells where the header has 7"),
     ],
 )
-def test_one_bad_row_is_the_one_fault(tmp_path, sample, row, column, words):
+def test_check_submission_one_bad_row(tmp_path, sample, row, column, words):
     faults = faults_of(tmp_path, sample, [*GOOD, row])
     assert [(fault.row, fault.column) for fault in faults] == [(6, column)]
     assert words in faults[0].message
     assert str(faults[0]).startswith("row 6")
 
 
-def test_negative_row_with_a_box_names_each_side(tmp_path, sample):
+def test_check_submission_negative_row_with_box(tmp_path, sample):
     faults = faults_of(tmp_path, sample, ["a.jpg,NEG,0.5,0,0,7,8", *GOOD[1:]])
     assert [(fault.row, fault.column) for fault in faults] == [(2, "xmax"), (2, "ymax")]
 
 
-def test_without_sizes_only_negative_coordinates_are_outside(tmp_path, sample):
+def test_check_submission_without_sizes(tmp_path, sample):
     rows = [*GOOD, "a.jpg,WBC,0.9,1,2,9000,9000", "a.jpg,WBC,0.9,1,-2,3,4"]
     assert [fault.row for fault in faults_of(tmp_path, sample, rows, sizes=None)] == [7]
 
 
-def test_missing_image_comes_last_and_without_a_row(tmp_path, sample):
+def test_check_submission_missing_image_is_last(tmp_path, sample):
     faults = faults_of(tmp_path, sample, [*GOOD[:2], "a.jpg,WBC,2,1,2,3,4"])
     assert [fault.row for fault in faults] == [4, None]
     assert "'b.jpg' is missing; it stands in row 5 of the sample" in str(faults[1])
 
 
-def test_every_fault_of_every_row_is_reported(tmp_path, sample):
+def test_check_submission_reports_every_error(tmp_path, sample):
     rows = ["x.jpg,wbc,7,9,9,1,1"] * 50
     faults = faults_of(tmp_path, sample, rows)
     assert len(faults) == 50 * 5 + 2
     assert [fault.row for fault in faults[:-2]] == sorted(fault.row for fault in faults[:-2])
 
 
-def test_line_numbers_survive_quoted_line_breaks(tmp_path, sample):
+def test_check_submission_lines_after_quoted_breaks(tmp_path, sample):
     faults = faults_of(tmp_path, sample, ['"x\ny",WBC,0.9,1,2,3,4', *GOOD, "a.jpg,WBC,7,1,2,3,4"])
     assert [fault.row for fault in faults] == [2, 8]
 
@@ -118,7 +118,7 @@ def test_line_numbers_survive_quoted_line_breaks(tmp_path, sample):
         ("Image_ID,class,confidence,xmin,ymin,xmax,ymax", [("", "another order")]),
     ],
 )
-def test_wrong_header_is_a_fault_of_row_one(tmp_path, sample, header, expected):
+def test_check_submission_wrong_header(tmp_path, sample, header, expected):
     rows = [row + ",1" if header.endswith("extra") else row for row in GOOD]
     faults = [fault for fault in faults_of(tmp_path, sample, rows, header, None) if fault.row == 1]
     assert [fault.column for fault in faults] == [column for column, _ in expected]
@@ -126,7 +126,7 @@ def test_wrong_header_is_a_fault_of_row_one(tmp_path, sample, header, expected):
         assert words in fault.message
 
 
-def test_missing_column_does_not_hide_faults_of_the_others(tmp_path, sample):
+def test_check_submission_missing_column(tmp_path, sample):
     rows = ["a.jpg,WBC,10,20,30,10", "b.jpg,NEG,0,0,0,0"]
     faults = faults_of(tmp_path, sample, rows, "Image_ID,class,ymin,xmin,ymax,xmax")
     assert [(fault.row, fault.column) for fault in faults] == [(1, "confidence"), (2, "xmin")]
@@ -145,7 +145,7 @@ def test_missing_column_does_not_hide_faults_of_the_others(tmp_path, sample):
         (b"a.jpg,NEG,0.25,0,0,0,0\n", "no header"),
     ],
 )
-def test_what_is_no_csv_is_refused_with_a_row(tmp_path, sample, content, words):
+def test_check_submission_no_csv(tmp_path, sample, content, words):
     path = tmp_path / "submission.csv"
     path.write_bytes(content)
     faults = check_submission(path, sample)
@@ -154,7 +154,7 @@ def test_what_is_no_csv_is_refused_with_a_row(tmp_path, sample, content, words):
     assert words in faults[0].message
 
 
-def test_text_that_breaks_off_into_bytes_keeps_the_rows_before(tmp_path, sample):
+def test_check_submission_broken_text(tmp_path, sample):
     path = tmp_path / "submission.csv"
     path.write_bytes("\n".join([HEADER, "a.jpg,WBC,7,1,2,3,4", '"a.jpg"x,WBC,1,1,2,3,4']).encode())
     faults = check_submission(path, sample)
@@ -162,11 +162,11 @@ def test_text_that_breaks_off_into_bytes_keeps_the_rows_before(tmp_path, sample)
     assert "not CSV" in faults[1].message
 
 
-def test_header_alone_misses_every_image(tmp_path, sample):
+def test_check_submission_header_only(tmp_path, sample):
     assert [fault.row for fault in faults_of(tmp_path, sample, [])] == [None, None]
 
 
-def test_missing_files_and_useless_samples_are_errors(tmp_path, sample):
+def test_check_submission_refuses_missing_files(tmp_path, sample):
     with pytest.raises(DataError, match="is not there"):
         check_submission(tmp_path / "none.csv", sample)
     with pytest.raises(DataError, match="is not there"):
@@ -179,7 +179,7 @@ def test_missing_files_and_useless_samples_are_errors(tmp_path, sample):
         check_submission(sample, empty)
 
 
-def test_classification_sample_wants_one_row_an_image(tmp_path):
+def test_check_submission_one_row_an_image(tmp_path):
     sample = tmp_path / "sample.csv"
     sample.write_text("image_id,label,p_cat,p_dog\n1.png,cat,0.5,0.5\n2.png,dog,0.5,0.5\n")
     path = tmp_path / "submission.csv"
@@ -193,7 +193,7 @@ def test_classification_sample_wants_one_row_an_image(tmp_path):
     ]
 
 
-def test_sizes_are_read_and_gaps_left_unknown(tmp_path, sample):
+def test_read_sizes_keeps_gaps(tmp_path, sample):
     path = tmp_path / "images.csv"
     path.write_text("image_id,path,width,height\na.jpg,x,10,10\nb.jpg,y,,\n")
     sizes = read_sizes(path)
@@ -204,7 +204,7 @@ def test_sizes_are_read_and_gaps_left_unknown(tmp_path, sample):
 
 
 @pytest.mark.real
-def test_submission_for_the_real_ids_passes(real_data, tmp_path, rng):
+def test_check_submission_real_ids(real_data, tmp_path, rng):
     folder = real_data / "lacuna"
     ids = pd.read_csv(folder / "Test.csv")["Image_ID"].tolist()
     low = rng.uniform(0, 1000, (len(ids), 2))

@@ -12,7 +12,7 @@ from tropho.submission.label_names import LabelNames
 from tropho.submission.layout import layout_of, rows_of, write_submission
 from tropho.submission.layout_types import Row
 from tropho.submission.sample_file import find_sample, is_sample, read_sample
-from tropho.submission.sample_ids import match_ids, with_matches
+from tropho.submission.sample_ids import match_ids, match_sample
 from tropho.tables import DETECTIONS
 
 
@@ -79,7 +79,7 @@ def filled(sample, settings, classes, predictions, matches=None):
         "submission_sample.csv",
     ],
 )
-def test_a_sample_is_found_under_its_usual_names_in_any_folder(tmp_path, name):
+def test_find_sample_usual_names(tmp_path, name):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / name).write_text("id,label\na,0\n")
     for litter in ("__MACOSX", ".hidden"):
@@ -90,11 +90,11 @@ def test_a_sample_is_found_under_its_usual_names_in_any_folder(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["train.csv", "samples.csv", "submission.csv", "sample_submission.txt", "sample.csv"])
-def test_other_tables_are_no_samples(name):
+def test_is_sample_refuses_other_tables(name):
     assert not is_sample(name)
 
 
-def test_two_samples_are_refused_unless_equal_and_one_may_be_named(tmp_path):
+def test_find_sample_refuses_several(tmp_path):
     (tmp_path / "sub").mkdir()
     for path in (tmp_path / "sample_submission.csv", tmp_path / "sub" / "SampleSubmission.csv"):
         path.write_text("id,label\na,0\n")
@@ -117,18 +117,18 @@ def test_two_samples_are_refused_unless_equal_and_one_may_be_named(tmp_path):
         ('id,label\n"a"x,0\n', "can't be read"),
     ],
 )
-def test_a_sample_that_is_none_is_refused(written, text, words):
+def test_read_sample_refuses_other_files(written, text, words):
     with pytest.raises(DataError, match=words):
         written(text)
 
 
-def test_a_sample_that_is_no_text_is_refused(tmp_path):
+def test_read_sample_refuses_binary_file(tmp_path):
     (tmp_path / "s.csv").write_bytes(b"PK\x03\xff\xfe,\n")
     with pytest.raises(DataError, match="can't be read"):
         read_sample(tmp_path / "s.csv")
 
 
-def test_cells_stay_text(written):
+def test_read_sample_keeps_text(written):
     sample = written('id,label\n007,NA\n1e5,TRUE\nNA,null\n0010,=1\n"a\nb",x\n')
     assert list(sample.ids) == ["007", "1e5", "NA", "0010", "a\nb"]
     assert sample.cells("label") == ["NA", "TRUE", "null", "=1", "x"]
@@ -144,7 +144,7 @@ def test_cells_stay_text(written):
         ("what,x\na,0\n", "what"),
     ],
 )
-def test_the_column_of_images_is_known_by_its_name_or_is_the_first(written, text, column):
+def test_read_sample_id_column(written, text, column):
     sample = written(text)
     assert sample.columns.image == column
 
@@ -169,21 +169,21 @@ def test_the_column_of_images_is_known_by_its_name_or_is_the_first(written, text
         ("name with (brackets).1", "name with (brackets).1.tif"),
     ],
 )
-def test_an_id_means_an_image_with_or_without_folder_and_ending(text, image):
+def test_match_ids_without_folder_or_ending(text, image):
     assert match_ids([text], {image: image, "other/zz.png": "other/zz.png"}).images == {text: image}
 
 
-def test_an_id_may_be_that_of_the_path():
+def test_match_ids_by_path():
     assert match_ids(["images/a"], {"A": "raw/images/a.png"}).images == {"images/a": "A"}
 
 
-def test_an_id_that_fits_several_images_means_none():
+def test_match_ids_ambiguous():
     found = match_ids(["1", "a/2"], {name: name for name in ("a/1.png", "b/1.png", "a/2.png", "b/2.png")})
     assert found.images == {"a/2": "a/2.png"}
     assert found.several == {"1": ["a/1.png", "b/1.png"]}
 
 
-def test_numbers_count_only_where_the_text_fits_nothing():
+def test_match_ids_number_last():
     assert match_ids(["7", "07"], {"7.png": "", "007.png": ""}).images == {"7": "7.png"}
     assert match_ids(["7", "07"], {"7.png": ""}).images == {"7": "7.png"}
     assert match_ids(["7", "07"], {"007.png": ""}).images == {}
@@ -198,9 +198,9 @@ def test_numbers_count_only_where_the_text_fits_nothing():
         ("id,label\n,0\na,0\n", "id", ["a"]),
     ],
 )
-def test_a_column_that_fits_the_images_counts_where_that_of_ids_fits_none(written, text, column, matched):
+def test_match_sample_column_that_fits(written, text, column, matched):
     images = pd.DataFrame({"image_id": ["a.png", "b.png", "7.png"], "path": ["a.png", "b.png", "7.png"]})
-    sample, found = with_matches(written(text), images)
+    sample, found = match_sample(written(text), images)
     assert sample.columns.image == column
     assert list(found.images) == matched
 
@@ -227,7 +227,7 @@ def test_a_column_that_fits_the_images_counts_where_that_of_ids_fits_none(writte
         (["None", "NA"], {}, False, "NA", "NA"),
     ],
 )
-def test_words_mean_classes(classes, originals, numbered, word, name):
+def test_match_words(classes, originals, numbered, word, name):
     assert LabelNames(classes, originals, numbered).match([word]).get(word) == name
 
 
@@ -247,8 +247,8 @@ def test_words_mean_classes(classes, originals, numbered, word, name):
         (["cat", "dog", "ant"], {}, True, ["3"], ["1", "2", "3"]),
     ],
 )
-def test_classes_are_written_as_the_sample_writes_those_it_shows(classes, originals, numbered, shown, expected):
-    namer = LabelNames(classes, originals, numbered).namer(shown)
+def test_writer_follows_sample(classes, originals, numbered, shown, expected):
+    namer = LabelNames(classes, originals, numbered).writer(shown)
     assert [namer(name) for name in classes] == expected
 
 
@@ -264,24 +264,24 @@ def test_classes_are_written_as_the_sample_writes_those_it_shows(classes, origin
         (["NEG", "POS"], "y", "POS"),
     ],
 )
-def test_one_probability_is_that_of_the_positive_class(classes, column, positive):
+def test_layout_of_one_probability(classes, column, positive):
     assert LabelNames(classes).positive(column) == positive
 
 
-def test_label_column_in_the_sample_s_order(written, classifying):
+def test_layout_of_label_column(written, classifying):
     sample = written("id,label\nb,0\na,0\nc,0\n")
     predictions = shares(["0", "1", "2"], {"test/a.png": [0, 1, 0], "test/b.png": [0, 0, 1], "x.png": [1, 0, 0]})
     assert filled(sample, classifying(), ["0", "1", "2"], predictions) == ["id,label", "b,2", "a,1", "c,0"]
 
 
-def test_text_labels_and_ids_stay_as_they_are(written, classifying):
+def test_layout_of_text_labels(written, classifying):
     sample = written("Id,Class\n007,NA\n1e5,TRUE\nNA,NA\n")
     ids = {"007.png": [1, 0], "1e5.png": [0, 1], "NA.png": [0, 1]}
     lines = filled(sample, classifying(), ["NA", "TRUE"], shares(["NA", "TRUE"], ids))
     assert lines == ["Id,Class", "007,NA", "1e5,TRUE", "NA,TRUE"]
 
 
-def test_a_probability_a_class_whatever_the_order_and_case_of_columns(written, classifying):
+def test_layout_of_probability_columns(written, classifying):
     sample = written("image,No Tumor,Glioma\na,0.5,0.5\nb,0.5,0.5\n")
     predictions = shares(["glioma", "no_tumor"], {"a.png": [0.25, 0.75]})
     assert filled(sample, classifying(), ["glioma", "no_tumor"], predictions) == [
@@ -291,7 +291,7 @@ def test_a_probability_a_class_whatever_the_order_and_case_of_columns(written, c
     ]
 
 
-def test_numbered_columns_and_columns_of_what_is_unknown(written, classifying):
+def test_layout_of_numbered_columns(written, classifying):
     sample = written("id,0,1,bird,Usage\na,0.3,0.3,0.4,Public\n")
     settings = classifying(classes=["Parasitized", "Uninfected"])
     layout = layout_of(sample, settings, ["Parasitized", "Uninfected"])
@@ -325,9 +325,7 @@ def test_numbered_columns_and_columns_of_what_is_unknown(written, classifying):
         ("id,label", "0.0", ["0.0", "1.0"], "1.0"),
     ],
 )
-def test_a_single_value_is_a_label_or_a_probability_as_its_cells_say(
-    written, classifying, header, cell, classes, value
-):
+def test_layout_of_single_value(written, classifying, header, cell, classes, value):
     sample = written(f"{header}\na,{cell}\n")
     assert filled(sample, classifying(), classes, shares(classes, {"a": [*[0.0] * (len(classes) - 2), 0.1, 0.9]})) == [
         header,
@@ -346,13 +344,13 @@ def test_a_single_value_is_a_label_or_a_probability_as_its_cells_say(
         ("id\na\n", ["cat", "dog"], "one column"),
     ],
 )
-def test_what_a_sample_can_t_be_given_is_said(written, classifying, text, classes, words):
+def test_layout_of_unsupported_sample(written, classifying, text, classes, words):
     layout = layout_of(written(text), classifying(), classes)
     assert words in layout.problem
     assert layout.header == ["image_id", "label", *(f"p_{name}" for name in classes)]
 
 
-def test_a_placeholder_and_unknown_labels_are_listed_and_the_others_written(written, classifying):
+def test_layout_of_placeholder_labels(written, classifying):
     layout = layout_of(written("id,label\na,?\n"), classifying(), ["cat", "dog"])
     assert layout.issues == [("sample_class", "column 'label' holds '?', which is no class (cat, dog).")]
     sample = written("id,label\na,cat\nb,bird\n")
@@ -363,7 +361,7 @@ def test_a_placeholder_and_unknown_labels_are_listed_and_the_others_written(writ
     ]
 
 
-def test_semicolons_stay(written, classifying):
+def test_write_submission_keeps_semicolons(written, classifying):
     sample = written("id;label\na;0\n")
     assert filled(sample, classifying(), ["0", "1"], shares(["0", "1"], {"a": [0, 1]})) == ["id;label", "a;1"]
 
@@ -377,7 +375,7 @@ FOUND = detections(
 )
 
 
-def test_boxes_in_the_sample_s_columns(written, detecting):
+def test_fill_boxes_by_corners(written, detecting):
     sample = written("id,xmin,ymin,xmax,ymax,label,score\nb,0,0,0,0,NEG,0.5\na,0,0,0,0,WBC,0.5\nc,0,0,0,0,NEG,0.5\n")
     assert filled(sample, detecting(), ["Trophozoite", "WBC"], FOUND) == [
         "id,xmin,ymin,xmax,ymax,label,score",
@@ -388,13 +386,13 @@ def test_boxes_in_the_sample_s_columns(written, detecting):
     ]
 
 
-def test_boxes_by_corner_and_size(written, detecting):
+def test_fill_boxes_by_corner_and_size(written, detecting):
     sample = written("image_id,x,y,w,h,confidence\na.png,0,0,1,1,0.5\nb.png,0,0,1,1,0.5\n")
     lines = filled(sample, detecting(negative=None), ["WBC"], FOUND[FOUND["label"] == "WBC"])
     assert lines[1:] == ["a.png,10,20,20,41,0.9", "b.png,0,0,0,0,0.0"]
 
 
-def test_boxes_in_one_cell_with_labels(written, detecting):
+def test_fill_box_strings_with_labels(written, detecting):
     sample = written("image_id,PredictionString\nb,2 1 0 0 1 1\na,2 1 0 0 1 1\nc,2 1 0 0 1 1\n")
     lines = filled(sample, detecting(classes=["Trophozoite", "WBC"]), ["Trophozoite", "WBC"], FOUND)
     assert lines == [
@@ -408,7 +406,7 @@ def test_boxes_in_one_cell_with_labels(written, detecting):
     assert lines[1:] == ["a,WBC 0.9 10 20 30 61", "b,"]
 
 
-def test_boxes_in_one_cell_without_labels(written, detecting):
+def test_fill_box_strings_without_labels(written, detecting):
     sample = written("image_id,PredictionString\na,1.0 0 0 50 50\nb,1.0 0 0 50 50\n")
     lines = filled(sample, detecting(negative=None), ["WBC"], FOUND[FOUND["label"] == "WBC"])
     assert lines == ["image_id,PredictionString", "a,0.9 10 20 20 41", "b,"]
@@ -425,11 +423,11 @@ def test_boxes_in_one_cell_without_labels(written, detecting):
         ("id,class,conf,xmin,ymin,xmax,ymax\na,WBC,1,0.1,0.1,0.9,0.9\n", "shares of the image"),
     ],
 )
-def test_samples_of_boxes_that_are_not_supported_are_named(written, detecting, text, words):
+def test_layout_of_unsupported_box_sample(written, detecting, text, words):
     assert words in layout_of(written(text), detecting(negative=None), ["Trophozoite", "WBC"]).problem
 
 
-def test_without_a_sample_the_layout_is_our_own(settings, detecting):
+def test_layout_of_no_sample(settings, detecting):
     zindi = layout_of(None, detecting(), ["WBC"], {"Train.csv": {"image": "Image_ID", "unit": "pixels"}})
     rows = [Row("a.png", "a.png", {})]
     assert list(zindi.fill(FOUND, rows)) == ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
@@ -439,7 +437,7 @@ def test_without_a_sample_the_layout_is_our_own(settings, detecting):
 
 
 @pytest.mark.parametrize("text", ["image_id,PredictionString\na,1.0 0 0 5 5\n", "id,confidence,x,y,w,h\na,1,0,0,0,0\n"])
-def test_held_back_predictions_leave_the_header_alone(written, detecting, text):
+def test_fill_no_rows(written, detecting, text):
     layout = layout_of(written(text), detecting(negative=None), ["WBC"])
     table = layout.fill(FOUND.iloc[:0], [])
     assert list(table) == layout.header
@@ -472,14 +470,14 @@ def faults(tmp_path: Path, sample: str, rows: str, labels=()) -> list[str]:
         ("id,PredictionString\na,x 1 0 0 1 1\n", "id,PredictionString\na,y 1 5 0 1 1\n", "xmin 5 is above xmax 1"),
     ],
 )
-def test_a_submission_is_checked_by_the_sample_s_own_layout(tmp_path, sample, rows, words):
+def test_check_submission_accepts_filled_layout(tmp_path, sample, rows, words):
     found = faults(tmp_path, sample, rows)
     assert (words is None) == (not found), found
     if words:
         assert words in found[0]
 
 
-def test_labels_that_the_audit_knows_are_allowed_and_no_others(tmp_path):
+def test_check_submission_allows_given_labels(tmp_path):
     sample, rows = "id,label\na,0\nb,1\n", "id,label\na,2\nb,7\n"
     assert faults(tmp_path, sample, rows, ["0", "1", "2"]) == [
         "row 3, label: unknown class '7'; the classes are 0, 1, 2."

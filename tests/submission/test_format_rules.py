@@ -46,7 +46,7 @@ CORNERS = "id,label,score,xmin,ymin,xmax,ymax"
         (XYWH, "a,WBC,1,0,0,1,1", "a,WBC,1,10,10,90,40", ()),
     ],
 )
-def test_what_is_allowed(check, header, shown, rows, labels):
+def test_check_submission_allows(check, header, shown, rows, labels):
     assert check(header, shown, rows, labels) == []
 
 
@@ -114,11 +114,11 @@ def test_what_is_allowed(check, header, shown, rows, labels):
         ),
     ],
 )
-def test_what_is_refused(check, header, shown, rows, labels, told):
+def test_check_submission_refuses(check, header, shown, rows, labels, told):
     assert check(header, shown, rows, labels) == told
 
 
-def test_a_column_that_is_missing_hides_no_other_fault(check):
+def test_check_submission_missing_column_hides_nothing(check):
     faults = check("id,label", "a,x b,y", "q r", own_header="label")
     assert faults == [
         "row 1, id: the column is missing.",
@@ -129,7 +129,7 @@ def test_a_column_that_is_missing_hides_no_other_fault(check):
     assert faults == ["row 1, PredictionString: the column is missing."]
 
 
-def test_more_columns_than_wanted_are_not_in_another_order(check):
+def test_check_submission_extra_columns(check):
     assert check("id,label", "a,x", "a,x,1", own_header="id,label,more") == [
         "row 1, more: no such column is wanted; the header must be id,label."
     ]

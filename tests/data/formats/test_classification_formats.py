@@ -43,18 +43,18 @@ def rows(labels) -> dict[str, str]:
         ("train/a/1.png test/b/2.png", {"test": []}, {"train/a/1.png": "train a ok"}),
     ],
 )  # fmt: skip
-def test_folders_of_classes(read, names, audit, found):
+def test_read_class_folders(read, names, audit, found):
     assert rows(read("image_folder", names, **audit)) == found
 
 
-def test_class_folders_without_an_image_are_listed(read):
+def test_read_logs_class_folder_without_image(read):
     labels = read("image_folder", "train/a/1.png train/b/2.txt train/b/3.txt train/c/d/4.png", {}, train=["train"])
     assert labels.issues[["kind", "detail"]].to_numpy().tolist() == [
         ["empty_class", "The class folder train/b has no image: none of its 2 files ends as an image's does."]
     ]
 
 
-def test_an_empty_class_folder_is_listed(read, tmp_path):
+def test_read_logs_empty_class_folder(read, tmp_path):
     (tmp_path / "a").mkdir()
     labels = read("image_folder", "b/x/1.png c/2.png")
     assert [(each.file, each.detail) for each in labels.issues.itertuples()] == [
@@ -64,13 +64,13 @@ def test_an_empty_class_folder_is_listed(read, tmp_path):
     assert len(read("image_folder").issues) == 1
 
 
-def test_a_subset_folder_without_an_image_is_no_class(read, tmp_path):
+def test_read_skips_subset_folder_without_image(read, tmp_path):
     (tmp_path / "train/b").mkdir(parents=True)
     labels = read("image_folder", "train/a/1.png test/a/2.png")
     assert list(labels.issues["file"]) == ["train/b"]
 
 
-def test_folders_without_any_image_are_refused(read):
+def test_read_refuses_folders_without_image(read):
     with pytest.raises(DataError, match=r"its files are 2 with \.txt, 1 with no ending, none of them an image"):
         read("image_folder", "a/1.txt b/2.txt LICENSE")
     with pytest.raises(UsageError, match=r"audit\.test: no images in a folder 'exam'; did you mean 'exams'"):
@@ -110,11 +110,11 @@ IMAGES = "x/1.png x/2.png x/3.png test/4.png"
         ({"train.csv": "image_id,id,label\n1,7,a\n"}, {}, {"x/1.png": "train a ok"}),
     ],
 )  # fmt: skip
-def test_tables_of_labels(read, texts, audit, found):
+def test_read_label_tables(read, texts, audit, found):
     assert rows(read("label_csv", IMAGES, texts, **audit)) == found
 
 
-def test_rows_that_repeat_or_contradict_others(read):
+def test_read_logs_repeated_and_conflicting_rows(read):
     text = "id,label,split\n1,a,\n1,a,\n2,a,\n2,b,\n3,a,train\n3,a,val\nx,,train\n,a,train\n4,a,no\n"
     labels = read("label_csv", IMAGES, {"train.csv": text})
     assert rows(labels) == {
@@ -134,12 +134,12 @@ def test_rows_that_repeat_or_contradict_others(read):
     ]
 
 
-def test_a_repeated_row_without_a_label_is_equal(read):
+def test_read_repeated_row_without_label(read):
     labels = read("label_csv", "1.png 2.png", {"test.csv": "id\n2\n2\n", "train.csv": "id,label\n1,a\n"})
     assert list(labels.issues["kind"]) == ["repeated_row"]
 
 
-def test_names_that_mean_several_images_are_listed(read):
+def test_read_logs_ambiguous_names(read):
     labels = read("label_csv", "x/1.png y/1.png 2.png", {"train.csv": "id,label\n1,a\n2,a\n"})
     assert rows(labels) == {"2.png": "train a ok"}
     assert labels.issues[["kind", "row"]].to_numpy().tolist() == [["ambiguous_name", 2]]
@@ -155,7 +155,7 @@ def test_names_that_mean_several_images_are_listed(read):
         ({"test.csv": "id,label\n"}, r"\(found: none\)"),
     ],
 )
-def test_tables_that_do_not_say_what_they_hold_are_refused(read, texts, words):
+def test_read_refuses_unclear_tables(read, texts, words):
     with pytest.raises(DataError, match=words):
         read("label_csv", IMAGES, texts)
     with pytest.raises(UsageError, match="does not suit classification"):
