@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from stages.split_inputs import NO_BOXES, images_of, knobs
-from tropho.data.split.class_coverage import gaps
+from tropho.data.split.split_summary import gaps
 from tropho.errors import DataError
 from tropho.stages.split import run, split
 from tropho.tables import BOX, BOXES, IMAGES, conform, write_table

@@ -1,4 +1,4 @@
-"""What is known of a task's images: tables, folds, test images, the image cache."""
+"""Read what audit, split and augment wrote of a task: tables, folds, test images, the image cache."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -16,22 +16,22 @@ from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, split_region
 
 
 class ImageSizes(Protocol):
-    """Whatever knows how large an image was, as (width, height) in pixels; a ImageCache does."""
+    """Sizes of images before and after resizing; an ImageCache has them."""
 
     def original_size(self, image_id: str) -> tuple[int, int]:
-        """Before resizing."""
+        """Return width and height of the file's image, pixels."""
 
     def scale(self, image_id: str) -> tuple[float, float]:
-        """Packed size over original size, (x, y)."""
+        """Return resized over original size, (x, y)."""
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What is known of some images.
+    """Labels of some images.
 
     Attributes:
         images: tables.IMAGES.
-        boxes: tables.BOXES, of objects alone; empty for classes.
+        boxes: tables.BOXES, objects only; empty in classification.
         regions: tables.BOXES, ignored regions: what lies in them is neither learned from nor scored.
     """
 
@@ -41,19 +41,19 @@ class GroundTruth:
 
     @property
     def ignored(self) -> pd.Series | None:
-        """Classes that annotators left out of an image (tables.join_names), by image_id; None where unknown."""
+        """Return the classes left out of each image (tables.join_names), by image_id; None where unknown."""
         return self.images.set_index("image_id")["ignored"] if "ignored" in self.images else None
 
     @property
     def labelled(self) -> "GroundTruth":
-        """The part that can be scored against: images with a label or, if there are boxes, with labels that count."""
+        """Return the part that can be scored: images with a label, or in detection with usable labels."""
         known = pd.Series(True, index=self.images.index) if len(self.boxes) else self.images["label"].notna()
         if "status" in self.images:
             known &= self.images["status"] != "unlabelled"
         return replace(self, images=self.images[known].reset_index(drop=True))
 
     def of(self, image_ids: Iterable[str]) -> "GroundTruth":
-        """The part that concerns these images, in their order."""
+        """Return the part of these images, in their order."""
         ids = list(image_ids)
         boxes, regions = (
             table[table["image_id"].isin(ids)].reset_index(drop=True) for table in (self.boxes, self.regions)
@@ -63,57 +63,67 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's data, ready to train on."""
+    """A task's data, ready to train on.
+
+    Attributes:
+        truth: labels of all images.
+        folds: image ids by fold number.
+        test: image ids.
+        pack: the image cache.
+        classes: names in order.
+        data_hash: of the tables and the cache.
+        decoding: how files became the cache's pixels.
+    """
 
     truth: GroundTruth
     folds: dict[int, list[str]]
-    """Image ids by fold number."""
     test: list[str]
     pack: ImageCache
     classes: list[str]
     data_hash: str
     decoding: Decoding = DECODING
-    """How files became the pack's pixels."""
 
     def fold(self, number: int) -> tuple[GroundTruth, GroundTruth]:
-        """(training truth, validation truth) of a fold."""
-        train = [each for fold, ids in self.folds.items() if fold != number for each in ids]
+        """Return the labels of a fold's training and validation images."""
+        train = [image_id for fold, ids in self.folds.items() if fold != number for image_id in ids]
         return self.truth.of(train), self.truth.of(self.folds[number])
 
     @property
     def fold_of(self) -> dict[str, int]:
-        """The fold that each training image is validated in."""
+        """Return the fold that each training image is validated in."""
         return {image_id: number for number, ids in self.folds.items() for image_id in ids}
 
     def at(self, size: int) -> "TaskData":
-        """The same with images of a longer side of at most `size` pixels."""
+        """Return the same data with images of a longer side of at most `size` pixels."""
         return self if size >= self.pack.size else replace(self, pack=ResizedCache(self.pack.path, size))
 
 
 def read_task_data(paths: Paths) -> TaskData:
-    """Read what audit, split and augment wrote; raise DataError where it is missing, empty or damaged."""
-    images = read_table(paths.audit / "images.csv", IMAGES)
-    boxes = read_table(paths.audit / "boxes.csv", BOXES)
+    """Read what audit, split and augment wrote.
+
+    Raises:
+        DataError: it is missing, empty or damaged.
+    """
+    images_csv, boxes_csv = paths.audit / "images.csv", paths.audit / "boxes.csv"
+    images, boxes = read_table(images_csv, IMAGES), read_table(boxes_csv, BOXES)
     splits = read_table(paths.splits, SPLITS)
     train = splits[splits["subset"] == "train"]
     if train.empty:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
-    folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
     pack = ImageCache(paths.augmented / "cache")
     pack.check()
-    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return TaskData(
         truth=GroundTruth(images, *split_regions(boxes)),
-        folds=folds,
+        folds={int(str(fold)): list(part["image_id"]) for fold, part in train.groupby("fold")},
         test=list(splits.loc[splits["subset"] == "test", "image_id"]),
         pack=pack,
         classes=summary["classes"],
-        data_hash=fingerprint([*map(sha256_of, files), pack.sha256]),
+        data_hash=fingerprint([*map(sha256_of, (images_csv, boxes_csv, paths.splits)), pack.sha256]),
         decoding=Decoding.recorded(summary),
     )
 
 
 def rows_of(truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
-    """The predictions for the images of `truth`."""
+    """Return the predictions for the images of `truth`."""
     return predictions[predictions["image_id"].isin(truth.images["image_id"])].reset_index(drop=True)

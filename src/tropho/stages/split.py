@@ -11,10 +11,16 @@ import pandas as pd
 from tropho import tables
 from tropho.config.data_config import SplitConfig
 from tropho.config.task_config import TaskConfig
-from tropho.data.split.class_coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
-from tropho.data.split.folds import assign_folds
-from tropho.data.split.split_summary import FINEST, summarise
-from tropho.data.split.stratification import stratification_targets
+from tropho.data.split.folds import assign_folds, stratification_targets
+from tropho.data.split.split_summary import (
+    MAX_PARTS,
+    gap_notes,
+    gaps,
+    groups_by_class,
+    most_folds,
+    shortage,
+    summarise,
+)
 from tropho.errors import DataError, UsageError
 from tropho.files import write_json
 from tropho.log import info
@@ -217,7 +223,7 @@ def _taken_in(subset: np.ndarray) -> np.ndarray:
 
 def _held_out(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """Whether each image is set aside for test, (N,) bool: whole groups, as near the share as parts allow."""
-    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
+    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(MAX_PARTS, images["group"].nunique())))
     if not share:
         return np.zeros(len(images), dtype=bool)
     if share == 1:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tropho.data.audit import audit_figures
-from tropho.data.audit.run_audit import AuditResult, audit
+from tropho.data.audit.run_audit import AuditResult, audit, figures
 from tropho.stages.audit import run
 from tropho.tables import BOXES, IMAGES, ISSUES
 
@@ -199,7 +198,7 @@ def test_stage_writes_tables_that_read_back(settings, smears, tmp_path_factory, 
 
 def test_figures_without_anything_to_show(settings, folders, tmp_path_factory):
     to = tmp_path_factory.mktemp("figures")
-    audit_figures(audit(settings("cells_demo", **{"audit.group_pattern": None}), folders), folders, to)
+    figures(audit(settings("cells_demo", **{"audit.group_pattern": None}), folders), folders, to)
     assert {path.name for path in to.iterdir()} == {"class_counts.png", "image_sizes.png"}
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tropho.data.audit import slides
-from tropho.data.audit.run_audit import _in_shares, _with_sizes
+from tropho.data.audit.run_audit import _add_sizes, _relative_boxes
 from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, Labels, table_of
 from tropho.tables import ISSUES
 
@@ -15,10 +15,10 @@ def test_sizes_of_a_table_stand_in_where_the_labels_state_none(tmp_path):
     rows = [{"image_id": name, "path": name} for name in "acd"]
     rows.append({"image_id": "b", "path": "b", "stated_width": 7, "stated_height": 8})
     labelled = table_of(rows, LABELLED_IMAGES)
-    found = _with_sizes(labelled, "s.csv", tmp_path)
+    found = _add_sizes(labelled, "s.csv", tmp_path)
     assert found["stated_width"].fillna(0).tolist() == [10, 0, 5, 7]
     assert found["stated_height"].fillna(0).tolist() == [20, 0, 0, 8]
-    assert _with_sizes(labelled, None, tmp_path).equals(labelled)
+    assert _add_sizes(labelled, None, tmp_path).equals(labelled)
 
 
 @pytest.mark.parametrize(("form", "unit", "found"), [("boxes_csv", "shares", {"a"}), ("boxes_csv", "pixels", set()),
@@ -29,16 +29,16 @@ def test_boxes_in_shares_are_of_tables_of_shares_or_of_yolo(settings, form, unit
     columns = {"False.csv": {"unit": unit}, "True.csv": {"unit": "pixels"}} if unit else {}
     tables = table_of(images, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), table_of([], ISSUES)
     labels = Labels(*tables, ["x"], columns=columns)
-    assert _in_shares(labels, settings("smear_demo", **{"audit.format": form}).audit) == found
+    assert _relative_boxes(labels, settings("smear_demo", **{"audit.format": form}).audit) == found
 
 
 def test_the_chance_that_images_without_slides_look_so(rng, monkeypatch):
     """The data are one of the ten data sets among which they rank: first with slides, anywhere without."""
-    monkeypatch.setattr(slides, "REFERENCES", 9)
+    monkeypatch.setattr(slides, "NULL_SETS", 9)
     alone = rng.normal(size=(60, 4))
     together = np.repeat(rng.normal(0, 5, (15, 4)), 4, axis=0) + rng.normal(size=(60, 4))
     strata = np.zeros(60)
-    assert slides._chance(together, strata, rng) == pytest.approx(0.1)
-    chances = [slides._chance(rng.permuted(alone, axis=0), strata, rng) for _ in range(3)]
+    assert slides._p_value(together, strata, rng) == pytest.approx(0.1)
+    chances = [slides._p_value(rng.permuted(alone, axis=0), strata, rng) for _ in range(3)]
     assert max(chances) > 0.1
     assert all(pd.Series(chances).between(0.1, 1.0))

@@ -1,12 +1,11 @@
 """Boxes outside their image, or without area."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tropho.data.audit.check_boxes import box_iou, clip_boxes
+from tropho.data.audit.box_repairs import clip_boxes
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.tables import BOX
 
@@ -46,7 +45,7 @@ def table(*boxes: tuple, image_id: str = "sized", label: str = "WBC") -> pd.Data
 )
 def test_each_fault_has_its_kind_and_row(box, kind, left):
     log = IssueLog()
-    kept = clip_boxes(table(box), SIZES, 1.0, log)
+    kept = clip_boxes(table(box), SIZES, log)
     assert [tuple(values) for values in kept[BOX].to_numpy()] == ([left] if left else [])
     issues = log.table()
     assert (list(issues["kind"])[-1:] or [None]) == [kind]
@@ -56,7 +55,7 @@ def test_each_fault_has_its_kind_and_row(box, kind, left):
 
 def test_without_a_size_boxes_stay_as_they_are():
     log = IssueLog()
-    kept = clip_boxes(table((-5, 10, 2000, 60), (1, 1, 1, 9), image_id="missing"), SIZES, 1.0, log)
+    kept = clip_boxes(table((-5, 10, 2000, 60), (1, 1, 1, 9), image_id="missing"), SIZES, log)
     assert kept[BOX].to_numpy().tolist() == [[-5, 10, 2000, 60]]
     assert list(log.table()["kind"]) == ["zero_area"]
 
@@ -68,7 +67,7 @@ corner = st.floats(-50, 150, allow_nan=False)
 @given(st.lists(st.tuples(corner, corner, corner, corner), max_size=20))
 def test_what_is_kept_lies_inside_and_nothing_is_lost_silently(boxes):
     log = IssueLog()
-    kept = clip_boxes(table(*boxes), SIZES, 1.0, log)
+    kept = clip_boxes(table(*boxes), SIZES, log)
     assert (kept[["xmin", "ymin"]] >= 0).all(axis=None)
     assert (kept["xmax"] <= 100).all()
     assert (kept["ymax"] <= 50).all()
@@ -78,16 +77,5 @@ def test_what_is_kept_lies_inside_and_nothing_is_lost_silently(boxes):
     issues = log.table()
     assert dropped == set(issues.loc[issues["action"] == "dropped", "row"])
     again = IssueLog()
-    assert clip_boxes(kept, SIZES, 1.0, again)[BOX].equals(kept[BOX])
+    assert clip_boxes(kept, SIZES, again)[BOX].equals(kept[BOX])
     assert again.rows == []
-
-
-@given(st.lists(st.tuples(corner, corner, st.floats(0, 30), st.floats(0, 30)), min_size=1, max_size=8))
-def test_iou_is_symmetric_bounded_and_one_with_itself(boxes):
-    corners = np.array([(x, y, x + w, y + h) for x, y, w, h in boxes])
-    iou = box_iou(corners)
-    assert np.array_equal(iou, iou.T)
-    assert ((iou >= 0) & (iou <= 1 + 1e-9)).all()
-    area = (corners[:, 2:] - corners[:, :2]).prod(axis=1)
-    assert np.allclose(np.diag(iou)[area > 1e-6], 1)
-    assert (np.diag(iou)[area == 0] == 0).all()

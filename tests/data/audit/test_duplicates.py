@@ -4,7 +4,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tropho.data.audit.linked_images import connected_ids, exact_duplicate_links
+from tropho.data.audit.grouping import connected_ids, exact_duplicate_links
 
 
 def test_components_join_chains_and_take_the_first_name():

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.data.audit.group_names import copied_pictures, matched_shares, pattern_keys
+from tropho.data.audit.grouping import augmentation_sources, matched_shares, pattern_keys
 from tropho.errors import UsageError
 
 CHEST = "(person[0-9]+)_|(NORMAL2-IM-[0-9]+)-|(IM-[0-9]+)-"
@@ -79,6 +79,6 @@ def test_copies_by_roboflow_are_of_one_picture():
         ("train/a/x.jpg", "a"),
         ("train/a/x_jpg.rf.short.jpg", "a"),
     )
-    keys = copied_pictures(images)
+    keys = augmentation_sources(images)
     assert keys.isna().tolist() == [False, False, False, True, True]
     assert keys[0] == keys[1] != keys[2]

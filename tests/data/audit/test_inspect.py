@@ -85,5 +85,5 @@ def test_device_and_time_by_exif(tmp_path, picture):
 def test_signatures_are_computed_when_asked_for(tmp_path, picture):
     picture.save(tmp_path / "a.png")
     assert inspect_images(tmp_path, ["a.png"])["a.png"].signature is None
-    signed = inspect_images(tmp_path, ["a.png"], signed=True)["a.png"].signature
+    signed = inspect_images(tmp_path, ["a.png"], with_signature=True)["a.png"].signature
     assert np.array_equal(signed, signature(np.array(picture)))

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tropho.data.audit import near_duplicates
+from tropho.data.audit.grouping import connected_ids
 from tropho.data.audit.inspect_images import THUMB, thumbnail
-from tropho.data.audit.linked_images import connected_ids
 from tropho.data.audit.near_duplicates import find_near_duplicates
 from tropho.images import thread_pool
 
@@ -112,7 +112,7 @@ def test_a_pair_is_found_among_thousands(rng):
 
 
 def test_no_more_threads_work_than_may(monkeypatch):
-    """Nothing but images.threads starts threads, and it counts the cores that this process may use."""
+    """Nothing but images.thread_pool starts threads, and it counts the cores that this process may use."""
     started = []
 
     class Pool(thread_pool.ThreadPoolExecutor):
@@ -126,4 +126,4 @@ def test_no_more_threads_work_than_may(monkeypatch):
     assert set(started) == {1}
     package = Path(thread_pool.__file__).parent.parent
     starting = {str(each.relative_to(package)) for each in package.rglob("*.py") if "PoolExecutor" in each.read_text()}
-    assert starting == {"images/threads.py"}
+    assert starting == {"images/thread_pool.py"}

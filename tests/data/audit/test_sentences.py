@@ -4,11 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.data.audit.audit_summary import summarise
-from tropho.data.audit.depth_notes import depth_notes
+from tropho.data.audit.audit_summary import depth_notes, summarise
 from tropho.data.audit.inspect_images import ImageInfo
-from tropho.data.audit.unused_files import list_classes_without_images, list_other_files
-from tropho.data.audit.usable import check_usable
+from tropho.data.audit.unused_data import check_usable, list_classes_without_images, list_other_files
 from tropho.data.formats.labels import IssueLog
 from tropho.errors import DataError
 from tropho.images.decode import Decoding
@@ -60,7 +58,7 @@ def test_counts_of_a_detection(told):
         "3 of 5 images can be used.",
         "1 of 5 images are missing.",
         "Images without a usable label: 1.",
-        "Same-class boxes drawn twice: 3 pairs in 2 images.",
+        "Pairs of same-class boxes drawn twice, in 2 images: 3.",
     ]
 
 
@@ -83,9 +81,10 @@ def test_duplicates_across_subsets(told):
         "train_images_in_validation": 3,
     }  # fmt: skip
     assert summary["notes"][1:] == [
-        "Repeated images: 1 exactly, 2 nearly.",
-        "Training images that are also in the published test set, exactly or nearly: 2.",
-        "Training images that are also in the published validation set, exactly or nearly: 3.",
+        "Images that repeat another exactly: 1.",
+        "Images that repeat another nearly: 2.",
+        "Training images that are also in the published test set: 2.",
+        "Training images that are also in the published validation set: 3.",
         "Duplicates labelled otherwise than the image they repeat: 1.",
     ]
     assert told(images_of({}))["duplicates"]["biggest_set"] == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from tropho.data.audit.group_test import group_size_exact_test
+from tropho.data.audit.missing_labels import group_size_exact_test
 
 
 def counts(*groups: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,11 +10,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from smear_generator.smear import Photo, photos
-from tropho.data.audit import audit_figures
-from tropho.data.audit.run_audit import AuditResult, audit
+from tropho.data.audit.run_audit import AuditResult, audit, figures
 from tropho.data.audit.slide_features import COLOURED, PARTS, signature
-from tropho.data.audit.slide_pairs import SOON, best_cut
-from tropho.data.audit.slides import FEWEST, Slides, cluster_slides
+from tropho.data.audit.slides import BURST, MIN_IMAGES, Slides, cluster_slides, fit_threshold
 from tropho.images.decode import read_image
 from tropho.stages.split import split
 
@@ -76,7 +74,7 @@ def test_grey_images_are_not_told_apart(rng):
 
 
 def test_few_and_no_images_are_too_few(rng):
-    assert "too few" in find(made_up(rng, 4, FEWEST // 4 - 1)[0], ["a"] * (FEWEST - 4)).reason
+    assert "too few" in find(made_up(rng, 4, MIN_IMAGES // 4 - 1)[0], ["a"] * (MIN_IMAGES - 4)).reason
     assert find(np.zeros((0, len(PARTS))), []).sentence.startswith("No slides")
     different = find(made_up(rng, 10, 10)[0], [f"{number}" for number in range(100)])
     assert different.count == 0
@@ -118,8 +116,8 @@ def test_photos_taken_soon_after_each_other_are_more_likely_of_one_slide(rng):
     signatures, truth = made_up(rng, 40, 6, apart=1.6)
     strata = ["a"] * len(truth)
     without = find(signatures, strata)
-    timed = find(signatures, strata, truth // 2 * 100 * SOON + rng.uniform(0, SOON / 2, len(truth)))
-    far = find(signatures, strata, np.arange(len(truth)) * 100 * SOON)
+    timed = find(signatures, strata, truth // 2 * 100 * BURST + rng.uniform(0, BURST / 2, len(truth)))
+    far = find(signatures, strata, np.arange(len(truth)) * 100 * BURST)
     assert scores(timed, truth)[0] > 0.9
     assert scores(timed, truth)[1] > scores(without, truth)[1] + 0.2
     assert np.array_equal(far.groups, without.groups)
@@ -129,11 +127,11 @@ def test_the_cut_is_where_both_populations_are_equally_dense(rng):
     """Normal(2, 0.5) for a tenth of the pairs, normal(6, 1) for the rest: 0.1 f1 = 0.9 f0 at 3.205."""
     chance = rng.normal(6, 1, 200_000)
     both = np.concatenate([rng.normal(2, 0.5, 20_000), rng.normal(6, 1, 180_000)])
-    cut = best_cut(both, chance, len(both))
-    assert cut.threshold == pytest.approx(3.205, abs=0.15)
+    cut = fit_threshold(both, chance, len(both))
+    assert cut.value == pytest.approx(3.205, abs=0.15)
     assert cut.gain == pytest.approx(20_000 * 0.992 - 180_000 * 0.0026, rel=0.03)
-    assert cut.wrong == pytest.approx(0.023, abs=0.01)
-    assert best_cut(np.empty(0), chance, 0).gain == 0
+    assert cut.false_share == pytest.approx(0.023, abs=0.01)
+    assert fit_threshold(np.empty(0), chance, 0).gain == 0
 
 
 @pytest.mark.parametrize("seed", [20, 34])
@@ -183,7 +181,7 @@ def test_the_audit_groups_slides_and_folds_keep_them(settings, smears, tmp_path)
     splits = split(settings("smear_demo").split, result.images, result.boxes)
     assert (splits.groupby("group")["fold"].nunique() == 1).all()
     assert (splits.groupby("group")["subset"].nunique() == 1).all()
-    audit_figures(result, folder, tmp_path)
+    figures(result, folder, tmp_path)
     for name in ("same_slide_distances.png", "same_slide_groups.png"):
         assert min(Image.open(tmp_path / name).size) > 300
 
@@ -193,7 +191,7 @@ def test_slides_are_not_looked_for_unless_asked(settings, smears, tmp_path):
     result = audit(settings("smear_demo", **{"audit.cluster_slides": False}), folder)
     assert result.images["group"].is_unique
     assert "same_slide" not in result.summary
-    audit_figures(result, folder, tmp_path)
+    figures(result, folder, tmp_path)
     assert not list(tmp_path.glob("same_slide*"))
 
 

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from tropho.data.audit import near_duplicates, slide_metric, slide_pairs, slides
+from tropho.data.audit import near_duplicates, slide_metric, slides
 from tropho.data.audit.slide_features import NAMES
-from tropho.data.audit.slide_pairs import DistanceThreshold, best_cut
+from tropho.data.audit.slides import DistanceThreshold, fit_threshold
 
 FEATURES = [name for names in NAMES.values() for name in names]
 
 
 def test_features_in_robust_deviations_from_their_stratums_median():
-    values, varied = slide_metric.centred(
+    values, varied = slide_metric.standardize(
         np.array([[0, 7.0], [2, 7], [4, 7], [10, 7], [12, 7], [20, 7], [99, 7]]), np.array(list("aaabbbb"))
     )
     # medians 2 and 16: -2, 0, 2, -6, -4, 4, 83, of which 4 is the median size
@@ -19,25 +19,10 @@ def test_features_in_robust_deviations_from_their_stratums_median():
     assert values[:, 0] == pytest.approx(np.array([-2, 0, 2, -6, -4, 4, np.inf]).clip(-35.5824, 35.5824) / (1.4826 * 4))
 
 
-def test_mutual_nearest_neighbours():
-    points = np.array([[0.0], [1], [5], [5.5], [6.1], [100]])
-    first, second = slide_metric.nearest_pairs(points, np.array(list("aaaaaa")))
-    assert (first.tolist(), second.tolist()) == ([0, 2], [1, 3])
-    first, second = slide_metric.nearest_pairs(points, np.array(list("ababac")))
-    assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (2, 4)]
-
-
-def test_blocks_of_distances_give_the_same_neighbours(rng, monkeypatch):
-    points, strata = rng.normal(size=(40, 2)), np.zeros(40)
-    whole = slide_metric.nearest_pairs(points, strata)
-    monkeypatch.setattr(slide_metric, "_BLOCK", 130)
-    assert [each.tolist() for each in slide_metric.nearest_pairs(points, strata)] == [each.tolist() for each in whole]
-
-
 def test_features_that_agree_in_neighbours_by_the_others(rng):
     slide, noise = np.repeat(rng.normal(size=60), 2), rng.normal(size=120)
     values = np.stack([slide, 5 * slide + rng.normal(0, 0.05, 120), noise, 0.9 * slide + 0.4 * noise], axis=1)
-    agree = slide_metric.agreeing(values[:, :3], np.array(["a", "b", "c"]), np.zeros(120))
+    agree = slide_metric.agreeing_features(values[:, :3], np.array(["a", "b", "c"]), np.zeros(120))
     assert agree.tolist() == [True, True, False]
 
 
@@ -48,9 +33,9 @@ def test_the_metric_of_one_feature():
     assert slide_metric.refined_metric(values, np.array([0, 0, 1, 2])) is None
     pairs = np.array([[0.0], [1], [10], [12], [20], [23]])
     within, total = (1 + 4 + 9) / 6, pairs.var(ddof=1)
-    assert slide_metric.first_metric(pairs, np.zeros(6)) ** 2 == pytest.approx(1 / within - 1 / total)
+    assert slide_metric.initial_metric(pairs, np.zeros(6)) ** 2 == pytest.approx(1 / within - 1 / total)
     alone = np.array([[0.0], [3], [7]])
-    assert slide_metric.first_metric(alone, np.array(list("abc"))) == pytest.approx(1 / alone.std())
+    assert slide_metric.initial_metric(alone, np.array(list("abc"))) == pytest.approx(1 / alone.std())
 
 
 def test_the_metric_of_two_features_shrinks_what_they_share():
@@ -75,21 +60,23 @@ def test_the_cut_of_a_few_distances():
     distances = np.array([1, 2, 3, 4, 5, 6, 20, 21, 22, 23, 24, 25.0])
     chance = np.array([3.5, 20, 21, 22, 23, 24])
     # Beyond the median of 21.5 lie 4 of 12: 2 / 3 of the pairs are wide. At 6: 1/2 are below, 2/3 of 1/6 wrongly.
-    cut = best_cut(distances, chance, 24)
-    assert cut.threshold == 6
+    cut = fit_threshold(distances, chance, 24)
+    assert cut.value == 6
     assert cut.gain == pytest.approx(24 * (1 / 2 - 2 / 9))
-    assert cut.wrong == pytest.approx((1 / 9) / (1 / 2))
+    assert cut.false_share == pytest.approx((1 / 9) / (1 / 2))
     assert (
-        best_cut(distances, np.array([]), 24) == best_cut(np.array([]), chance, 24) == DistanceThreshold(0.0, 0.0, 0.0)
+        fit_threshold(distances, np.array([]), 24)
+        == fit_threshold(np.array([]), chance, 24)
+        == DistanceThreshold(0.0, 0.0, 0.0)
     )
-    far = best_cut(np.array([9.0, 9, 9]), np.array([1.0, 2, 3]), 3)
+    far = fit_threshold(np.array([9.0, 9, 9]), np.array([1.0, 2, 3]), 3)
     assert far.gain == -3  # all are wide, and all of chance lies below
 
 
 def test_groups_join_while_they_are_near_on_average():
     strata = np.array(list("abaabcb"))
     places = np.array([[0.0], [0], [1], [9], [5], [0], [5.5]])
-    groups = slide_pairs._linked(slide_metric.pair_distances(places, strata), strata, 2.0)
+    groups = slides._average_linkage(slide_metric.pair_distances(places, strata), strata, 2.0)
     assert len(set(groups)) == 5
     assert groups[0] == groups[2] != groups[3]
     assert groups[4] == groups[6] != groups[1]
@@ -117,7 +104,9 @@ def test_groups_that_are_not_to_be_trusted(groups, cut, words):
 
 
 def test_what_is_said_of_slides():
-    found = slides.Slides(list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), cut=DistanceThreshold(1.2345, 9, 0.1), p=0.01)
+    found = slides.Slides(
+        list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), threshold=DistanceThreshold(1.2345, 9, 0.1), p=0.01
+    )
     assert found.sizes.tolist() == [3, 2]
     assert found.sentence == (
         "5 of 6 images look as if from 2 slides of 2 to 3 images; of pairs so near, 10% are so by chance."

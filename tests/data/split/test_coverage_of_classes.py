@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.data.split.class_coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
+from tropho.data.split.split_summary import gap_notes, gaps, groups_by_class, most_folds, shortage
 from tropho.tables import BOXES, conform, empty
 
 
@@ -80,15 +80,15 @@ MISSING = {"a": ["fold 0", "test"], "b": ["fold 1"], "c": ["test"]}
 def test_gaps_of_folds_and_hold_out_in_words():
     assert gap_notes(MISSING, published=False, test_published=False, remedy="Do so.") == [
         "Some folds can't score every class: 'a' is not in fold 0; 'b' is not in fold 1. Do so.",
-        "The hold-out has no image of 'a', 'c', so the test says nothing about that; raise split.test_fraction, or set "
-        "it to 0 and go by the score out of fold.",
+        "The test set has no image of 'a', 'c', so the test says nothing about that; raise split.test_fraction, or set "
+        "it to 0.",
     ]
 
 
 def test_gaps_of_published_sets_in_words():
     assert gap_notes(MISSING, published=True, test_published=True, remedy="Do so.") == [
         "The published validation set has no image of 'a', so no score of it says anything about that; set "
-        "split.published_val to merged.",
+        "split.published_val to merge.",
         "The published test set has no image of 'a', 'c', so the test says nothing about that; the score out of fold "
         "does.",
     ]

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from tropho.data.split.folds import assign_folds
-from tropho.data.split.stratification import stratification_targets
+from tropho.data.split.folds import assign_folds, stratification_targets
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def slides(rng):
 
 
 def furthest(traits, part) -> float:
-    return float(traits.unevenness(part).abs().to_numpy().max())
+    return float(traits.imbalance(part).abs().to_numpy().max())
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")

@@ -13,7 +13,14 @@ Row = tuple[str, int, str, str]
 
 def told(rows: list[Row], labels: str | None = None, **chosen) -> dict:
     """The summary of images i0, i1, ... of equal size, labelled "a" unless `labels` has a letter for each."""
-    options = {"validation": "merged", "folds": 2, "holdout": 0.0, "grouped": True, "test_overlap": "keep", "seed": 0}
+    options = {
+        "published_val": "merge",
+        "n_folds": 2,
+        "test_fraction": 0.0,
+        "grouped": True,
+        "test_overlap": "keep",
+        "seed": 0,
+    }
     settings = SplitConfig(**{**options, **chosen})
     subset, fold, group, published = zip(*rows, strict=True)
     ids = [f"i{number}" for number in range(len(rows))]
@@ -54,30 +61,30 @@ def test_images_are_counted_by_what_they_are_for():
 
 def test_a_published_validation_set_is_fold_0_and_the_rest_trains():
     rows = [train(0, "g0", "validation"), train(1, "g1"), train(1, "g2"), held_out("g3", "test")]
-    summary = told(rows, validation="published")
+    summary = told(rows, published_val="keep")
     assert summary["notes"] == [
         "2 training images (fold 1, never validated), 1 of the published validation set (fold 0), 1 for test."
     ]
     assert summary["test_published"]
     assert summary["validation_published"]
-    assert summary["unevenness"] == {}
+    assert summary["imbalance"] == {}
 
 
 def test_an_empty_validation_set_is_not_spoken_of():
-    (note,) = told([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], validation="published")["notes"]
+    (note,) = told([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], published_val="keep")["notes"]
     assert note == "2 training images in 1 folds, 1 for test; where train.n_folds is 1, the 0 of fold 0 alone judge."
 
 
 @pytest.mark.parametrize(
-    ("overlap", "validation", "why"),
+    ("overlap", "published_val", "why"),
     [
-        ("drop_duplicates", "merged", "the test set has them, exactly or nearly."),
-        ("drop_groups", "merged", "the test set has images of their group (patient, slide or picture)."),
-        ("drop_duplicates", "published", "the test or the validation set has them, exactly or nearly."),
+        ("drop_duplicates", "merge", "the test set has them, exactly or nearly."),
+        ("drop_groups", "merge", "the test set has images of their group (patient, slide or picture)."),
+        ("drop_duplicates", "keep", "the test or the validation set has them, exactly or nearly."),
     ],
 )
-def test_why_images_are_kept_out(overlap, validation, why):
-    notes = told([*FOUR, ("excluded", -1, "g6", "train")], validation=validation, test_overlap=overlap)["notes"]
+def test_why_images_are_kept_out(overlap, published_val, why):
+    notes = told([*FOUR, ("excluded", -1, "g6", "train")], published_val=published_val, test_overlap=overlap)["notes"]
     assert notes[1] == f"1 training images are kept out, since {why}"
 
 
@@ -85,7 +92,7 @@ def holdout_note(asked: float, out: int, of: int, excluded: int = 0) -> list[str
     rows = [train(number % 2, f"g{number}") for number in range(of - out - excluded)]
     rows += [held_out(f"t{number}") for number in range(out)]
     rows += [("excluded", -1, f"x{number}", "train") for number in range(excluded)]
-    return [note for note in told(rows, holdout=asked)["notes"] if note.startswith("split.test_fraction")]
+    return [note for note in told(rows, test_fraction=asked)["notes"] if note.startswith("split.test_fraction")]
 
 
 def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_asked():
@@ -102,7 +109,7 @@ def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_as
 
 def test_nothing_is_said_of_a_hold_out_that_nobody_asked_for_or_that_is_published():
     assert holdout_note(0.0, 0, 4) == []
-    assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], holdout=0.9)["notes"])
+    assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], test_fraction=0.9)["notes"])
 
 
 WANT = (
@@ -125,13 +132,15 @@ WANT = (
 )
 def test_a_hold_out_beside_a_published_validation_set_takes_groups_that_this_has_none_of(free, said):
     rows = [train(0, "g0", "validation"), train(1, "g0"), *(train(1, f"free{number}") for number in range(free))]
-    assert said in told(rows, validation="published", holdout=0.2)["notes"]
+    assert said in told(rows, published_val="keep", test_fraction=0.2)["notes"]
 
 
 def test_a_hold_out_that_took_one_group_is_no_want_of_groups():
     rows = [train(0, "g0", "validation"), train(1, "g1"), held_out("g2"), held_out("g2")]
-    assert not any("Nothing is held out" in note for note in told(rows, validation="published", holdout=0.2)["notes"])
-    assert not any("Nothing is held out" in note for note in told(FOUR, holdout=0.2)["notes"])
+    assert not any(
+        "Nothing is held out" in note for note in told(rows, published_val="keep", test_fraction=0.2)["notes"]
+    )
+    assert not any("Nothing is held out" in note for note in told(FOUR, test_fraction=0.2)["notes"])
 
 
 def sharing(rows: list[Row], **chosen) -> list[str]:
@@ -154,17 +163,17 @@ def test_groups_that_training_shares_with_the_test_set_are_counted():
 
 def test_groups_that_training_shares_with_a_published_validation_set_are_counted():
     rows = [train(0, "g0", "validation"), train(1, "g0"), train(1, "g1"), held_out("g2", "test")]
-    assert sharing(rows, validation="published") == [
+    assert sharing(rows, published_val="keep") == [
         "1 training image share 1 group with the published validation set, so its score flatters."
     ]
-    summary = told(rows, validation="published")
+    summary = told(rows, published_val="keep")
     assert (summary["shared_groups"], summary["train_images_in_validation_groups"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
     ("folds", "uneven", "said"),
     [
-        ([0, 0, 1, 1], 0.0, "The folds have the same of every trait."),
+        ([0, 0, 1, 1], 0.0, "The folds have the same of every target."),
         ([0, 0, 0, 1], 0.5, "furthest from it is fold 0 with 50.0% more images."),
         ([0, 0, 1, 1, 2, 2, 3], 0.4286, "furthest from it is fold 3 with 42.9% fewer images."),
     ],
@@ -172,6 +181,6 @@ def test_groups_that_training_shares_with_a_published_validation_set_are_counted
 def test_the_fold_that_is_furthest_from_the_mean(folds, uneven, said):
     summary = told([train(fold, f"g{number}") for number, fold in enumerate(folds)])
     assert summary["notes"][-1].endswith(said)
-    assert summary["unevenness"]["images"] == pytest.approx(uneven, abs=1e-9)
+    assert summary["imbalance"]["images"] == pytest.approx(uneven, abs=1e-9)
     if uneven:
-        assert summary["notes"][-1].startswith(f"Folds are within {uneven:.1%} of their mean in every trait; ")
+        assert summary["notes"][-1].startswith(f"Folds are within {uneven:.1%} of their mean in every target; ")

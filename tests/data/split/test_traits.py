@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tropho.data.split.stratification import OTHER, StratificationTargets, back_off, sizes_of, stratification_targets
+from tropho.data.split.folds import OTHER, StratificationTargets, back_off, sizes_of, stratification_targets
 
 
 def photos(widths, label=pd.NA) -> pd.DataFrame:
@@ -66,14 +66,14 @@ def test_unevenness_by_hand_leaves_out_what_can_not_be_everywhere():
     amounts = pd.DataFrame(
         {"images": [1.0, 1.0, 1.0, 1.0], "boxes": [6.0, 1.0, 1.0, 0.0], "rare": [0.0, 0.0, 0.0, 9.0]}
     )
-    uneven = StratificationTargets(amounts, np.full(4, "", dtype=object)).unevenness(np.array([0, 1, 1, 1]))
+    uneven = StratificationTargets(amounts, np.full(4, "", dtype=object)).imbalance(np.array([0, 1, 1, 1]))
     assert list(uneven) == ["images", "boxes"]
     np.testing.assert_allclose(uneven.to_numpy(), [[-0.5, 0.5], [0.5, -0.5]], atol=1e-12)
 
 
 def test_a_trait_of_just_as_many_images_as_parts_can_be_in_each():
     amounts = pd.DataFrame({"images": [1.0, 1.0, 1.0], "two": [4.0, 0.0, 1.0], "one": [0.0, 2.0, 0.0]})
-    assert StratificationTargets(amounts, np.full(3, "", dtype=object)).enough(2).tolist() == [True, True, False]
+    assert StratificationTargets(amounts, np.full(3, "", dtype=object)).is_splittable(2).tolist() == [True, True, False]
 
 
 def test_a_resolution_of_just_a_twentieth_of_the_images_is_one_of_its_own():

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.boxes.iou_pairs import pair_iou
-from tropho.data.audit.box_issues import averaged_duplicates, clip_corners, corners_text
+from tropho.data.audit.box_repairs import averaged_duplicates, clip_corners, corners_text
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, nearest, table_of
 from tropho.errors import DataError, UsageError
 from tropho.tables import BOX, check_columns, nfc, spellings
