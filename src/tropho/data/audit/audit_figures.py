@@ -110,18 +110,18 @@ def issue_counts(issues: pd.DataFrame, to: Path) -> None:
 
 def duplicate_pairs(images: pd.DataFrame, reader: ImageReader, to: Path) -> None:
     """Draw the first image of some sets of duplicates beside another one, of unequal bytes if there is one."""
-    known = images[images["duplicate"].notna()].set_index("image_id", drop=False)
-    later = known[(known["duplicate"] != known["image_id"]) & known["duplicate"].isin(known.index)]
-    same_bytes = later["sha256"].to_numpy() == known.loc[later["duplicate"], "sha256"].to_numpy()
-    later = later.iloc[np.argsort(same_bytes.astype(bool), kind="stable")].drop_duplicates("duplicate")[:MAX_PAIRS]
-    pairs = [(known.loc[first], known.loc[second]) for second, first in later["duplicate"].items()]
+    later = images[images["duplicate"].notna() & (images["duplicate"] != images["image_id"])]
+    pairs = later.merge(images, left_on="duplicate", right_on="image_id", suffixes=("_later", ""))
+    pairs = pairs.assign(same_bytes=pairs["sha256"] == pairs["sha256_later"])
+    pairs = pairs.sort_values("same_bytes", kind="stable").drop_duplicates("image_id")[:MAX_PAIRS]
     across = min(len(pairs), 3)
     down = -(-len(pairs) // across)
     figure, grid = _new_grid(down, across, (4.2 * across, 2.7 * down))
-    for axes, (first, second) in zip(grid.ravel(), pairs, strict=False):
-        axes.imshow(np.hstack([_tile(reader, first["path"]), _tile(reader, second["path"])]))
-        titles = (f"{image['subset']}: {plain(image['image_id'], 58)}" for image in (first, second))
-        axes.set_title("\n".join(titles), fontsize=7, loc="left")
+    pair: Any
+    for axes, pair in zip(grid.ravel(), pairs.itertuples(), strict=False):
+        axes.imshow(np.hstack([_tile(reader, pair.path), _tile(reader, pair.path_later)]))
+        title = f"{pair.subset}: {plain(pair.image_id, 58)}\n{pair.subset_later}: {plain(pair.image_id_later, 58)}"
+        axes.set_title(title, fontsize=7, loc="left")
     figure.suptitle("Images that show the same (left: named first)")
     _save(figure, to)
 

@@ -43,26 +43,23 @@ def summarise(
     Returns:
         JSON-safe counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
     """
-    kinds, regions = issues["kind"], boxes["ignore"]
+    counts, status, regions = _counts(issues["kind"]), _counts(images["status"]), boxes["ignore"]
     summary: dict[str, Any] = {
         "notes": [],
         "images": len(images),
-        "usable": int((images["status"] == "ok").sum()),
-        "missing": int((images["status"] == "missing").sum()),
+        "usable": status.get("ok", 0),
+        "missing": status.get("missing", 0),
         "classes": classes,
         "negative": settings.negative,
         "test_labelled": _is_test_labelled(images, boxes),
-        "status": _counts(images["status"]),
+        "status": status,
         "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
         "boxes": int((~regions).sum()),
         "ignored_regions": int(regions.sum()),
         "doubles": dict(zip(("pairs", "images"), duplicate_boxes, strict=True)),
         "left_out": findings,
-        "corrections": {
-            "applied": int((kinds == "correction").sum()),
-            "quarantined": int((kinds == "bad_correction").sum()),
-        },
-        "issues": _counts(kinds),
+        "corrections": {"applied": counts.get("correction", 0), "quarantined": counts.get("bad_correction", 0)},
+        "issues": counts,
         "sizes": _sizes(images),
         **_colour_modes(images, infos),
         "duplicates": _duplicates(images, issues),

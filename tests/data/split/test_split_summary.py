@@ -1,13 +1,15 @@
-"""What is said of a split: how many images are for what, the hold-out's share, shared groups, the furthest fold."""
+"""What is said of a split, and which parts of it lack a class."""
 
 import pandas as pd
 import pytest
 
 from tropho.config.data_config import SplitConfig
-from tropho.data.split.split_summary import summarise
-from tropho.tables import BOXES, empty
+from tropho.data.split.split_summary import gap_notes, gaps, groups_by_class, most_folds, shortage, summarise
+from tropho.tables import BOXES, conform, empty
 
 Row = tuple[str, int, str, str]
+
+
 """Subset, fold, group, and subset as published."""
 
 
@@ -40,7 +42,7 @@ def held_out(group: str, published: str = "train") -> Row:
 FOUR = [train(0, "g0"), train(0, "g1"), train(1, "g2"), train(1, "g3")]
 
 
-def test_images_are_counted_by_what_they_are_for():
+def test_summarise_counts_by_subset():
     summary = told([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
     counted, excluded, _ = summary["notes"]
     assert counted == "5 training images in 2 folds, 1 for test; where train.n_folds is 1, the 3 of fold 0 alone judge."
@@ -59,7 +61,7 @@ def test_images_are_counted_by_what_they_are_for():
     assert not summary["validation_published"]
 
 
-def test_a_published_validation_set_is_fold_0_and_the_rest_trains():
+def test_summarise_published_validation():
     rows = [train(0, "g0", "validation"), train(1, "g1"), train(1, "g2"), held_out("g3", "test")]
     summary = told(rows, published_val="keep")
     assert summary["notes"] == [
@@ -70,7 +72,7 @@ def test_a_published_validation_set_is_fold_0_and_the_rest_trains():
     assert summary["imbalance"] == {}
 
 
-def test_an_empty_validation_set_is_not_spoken_of():
+def test_summarise_empty_validation():
     (note,) = told([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], published_val="keep")["notes"]
     assert note == "2 training images in 1 folds, 1 for test; where train.n_folds is 1, the 0 of fold 0 alone judge."
 
@@ -83,7 +85,7 @@ def test_an_empty_validation_set_is_not_spoken_of():
         ("drop_duplicates", "keep", "the test or the validation set has them, exactly or nearly."),
     ],
 )
-def test_why_images_are_kept_out(overlap, published_val, why):
+def test_summarise_says_why_images_are_excluded(overlap, published_val, why):
     notes = told([*FOUR, ("excluded", -1, "g6", "train")], published_val=published_val, test_overlap=overlap)["notes"]
     assert notes[1] == f"1 training images are kept out, since {why}"
 
@@ -95,7 +97,7 @@ def holdout_note(asked: float, out: int, of: int, excluded: int = 0) -> list[str
     return [note for note in told(rows, test_fraction=asked)["notes"] if note.startswith("split.test_fraction")]
 
 
-def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_asked():
+def test_summarise_notes_test_shares_off_by_a_tenth():
     """Of what is asked for, 0.5, a tenth is 0.05."""
     assert holdout_note(0.5, 9, 19) == []
     assert holdout_note(0.5, 10, 19) == []
@@ -107,7 +109,7 @@ def test_a_hold_out_is_told_where_it_differs_by_more_than_a_tenth_of_what_was_as
     assert holdout_note(0.25, 5, 20, excluded=5) == []  # those that are kept out are images too
 
 
-def test_nothing_is_said_of_a_hold_out_that_nobody_asked_for_or_that_is_published():
+def test_summarise_is_silent_on_test_shares_not_asked_for():
     assert holdout_note(0.0, 0, 4) == []
     assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], test_fraction=0.9)["notes"])
 
@@ -130,12 +132,12 @@ WANT = (
         ),
     ],
 )
-def test_a_hold_out_beside_a_published_validation_set_takes_groups_that_this_has_none_of(free, said):
+def test_summarise_test_share_beside_published_validation(free, said):
     rows = [train(0, "g0", "validation"), train(1, "g0"), *(train(1, f"free{number}") for number in range(free))]
     assert said in told(rows, published_val="keep", test_fraction=0.2)["notes"]
 
 
-def test_a_hold_out_that_took_one_group_is_no_want_of_groups():
+def test_summarise_test_share_of_one_group():
     rows = [train(0, "g0", "validation"), train(1, "g1"), held_out("g2"), held_out("g2")]
     assert not any(
         "Nothing is held out" in note for note in told(rows, published_val="keep", test_fraction=0.2)["notes"]
@@ -147,7 +149,7 @@ def sharing(rows: list[Row], **chosen) -> list[str]:
     return [note for note in told(rows, **chosen)["notes"] if "share" in note]
 
 
-def test_groups_that_training_shares_with_the_test_set_are_counted():
+def test_summarise_groups_shared_with_test():
     assert sharing(FOUR) == []
     assert sharing([*FOUR, held_out("g3")]) == [
         "1 training image share 1 group with the test set, so its score flatters."
@@ -161,7 +163,7 @@ def test_groups_that_training_shares_with_the_test_set_are_counted():
     assert summary["train_images_in_validation_groups"] == 0
 
 
-def test_groups_that_training_shares_with_a_published_validation_set_are_counted():
+def test_summarise_groups_shared_with_validation():
     rows = [train(0, "g0", "validation"), train(1, "g0"), train(1, "g1"), held_out("g2", "test")]
     assert sharing(rows, published_val="keep") == [
         "1 training image share 1 group with the published validation set, so its score flatters."
@@ -178,9 +180,104 @@ def test_groups_that_training_shares_with_a_published_validation_set_are_counted
         ([0, 0, 1, 1, 2, 2, 3], 0.4286, "furthest from it is fold 3 with 42.9% fewer images."),
     ],
 )
-def test_the_fold_that_is_furthest_from_the_mean(folds, uneven, said):
+def test_summarise_names_the_most_imbalanced_fold(folds, uneven, said):
     summary = told([train(fold, f"g{number}") for number, fold in enumerate(folds)])
     assert summary["notes"][-1].endswith(said)
     assert summary["imbalance"]["images"] == pytest.approx(uneven, abs=1e-9)
     if uneven:
         assert summary["notes"][-1].startswith(f"Folds are within {uneven:.1%} of their mean in every target; ")
+
+
+def images_of(labels: str, groups: str | None = None) -> pd.DataFrame:
+    """Training images, one a letter; "-" is none."""
+    rows = {
+        "label": [None if each == "-" else each for each in labels],
+        "group": list(groups or "0123456789"[: len(labels)]),
+    }
+    ids = [f"i{number}" for number in range(len(labels))]
+    return pd.DataFrame({"image_id": ids, "subset": "train", "status": "ok", **rows})
+
+
+def test_groups_by_class():
+    train = images_of("aaab-", "00123")
+    assert groups_by_class(train, "abc").to_dict() == {"a": 2, "b": 1, "c": 0}
+    assert most_folds(train, "ab") == 1
+    assert most_folds(train, "a") == 2
+    assert most_folds(train, "") == 4
+
+
+def said(labels: str, classes: str, folds: int, groups: str | None = None) -> str:
+    train = images_of(labels, groups)
+    return shortage(train, list(classes), folds, train)
+
+
+def test_shortage_names_the_rarest_first():
+    assert said("aaabbc", "abc", 3) == "Class 'c' has 1 group of training images for 3 folds; too few have also 'b' 2."
+    assert said("aaabb", "ab", 3) == "Class 'b' has 2 groups of training images for 3 folds."  # a has just enough
+    assert said("aab", "abcd", 1) == ("No training image is of class 'c', 'd', which the published validation set has.")
+
+
+def test_shortage_of_groups_counts_images_by_status():
+    train = images_of("aab", "001")
+    images = pd.concat([train, train.assign(status="too_small"), train.assign(subset="test", status="gone")])
+    assert shortage(train, ["a", "b"], 3, images) == (
+        "2 groups of usable training images can't be dealt into 3 folds; training images by status: 3 ok, 3 too_small; "
+        "issues.csv of the audit says why."
+    )
+    assert shortage(train, ["a"], 3, images.iloc[:0]).endswith(
+        "by status: none at all; issues.csv of the audit says why."
+    )
+    assert said("---", "", 3).startswith("3 groups of usable training images can't be dealt into 3 folds")
+    assert said("aab", "ab", 3).startswith("Class 'b' has 1 group")  # as many groups as folds
+
+
+def split_of(*rows: tuple[str, int]) -> pd.DataFrame:
+    ids = [f"i{number}" for number in range(len(rows))]
+    return pd.DataFrame({"image_id": ids, "subset": [row[0] for row in rows], "fold": [row[1] for row in rows]})
+
+
+PARTS = [("train", 0), ("train", 1), ("test", -1), ("excluded", -1)]
+
+
+def test_gaps_by_class():
+    splits = split_of(*PARTS, ("train", 1))
+    found = gaps(splits, images_of("aabcb"), empty(BOXES))
+    assert found == {"a": ["test"], "b": ["fold 0"]}  # c is in no part
+
+
+def test_gaps_skip_an_unlabelled_test_set():
+    assert gaps(split_of(*PARTS[:3]), images_of("ab-"), empty(BOXES)) == {"a": ["fold 1"], "b": ["fold 0"]}
+
+
+def test_gaps_skip_ignored_regions():
+    rows = [["i0", "a", False], ["i1", "a", False], ["i1", "b", False], ["i0", "b", True], ["i3", "b", False]]
+    boxes = pd.DataFrame(rows, columns=["image_id", "label", "ignore"]).assign(xmin=0, ymin=0, xmax=1, ymax=1)
+    assert gaps(split_of(*PARTS), images_of("----"), conform(boxes, BOXES)) == {"b": ["fold 0"]}
+
+
+MISSING = {"a": ["fold 0", "test"], "b": ["fold 1"], "c": ["test"]}
+
+
+def test_gap_notes_of_folds_and_test():
+    assert gap_notes(MISSING, published=False, test_published=False, remedy="Do so.") == [
+        "Some folds can't score every class: 'a' is not in fold 0; 'b' is not in fold 1. Do so.",
+        "The test set has no image of 'a', 'c', so the test says nothing about that; raise split.test_fraction, or set "
+        "it to 0.",
+    ]
+
+
+def test_gap_notes_of_published_sets():
+    assert gap_notes(MISSING, published=True, test_published=True, remedy="Do so.") == [
+        "The published validation set has no image of 'a', so no score of it says anything about that; set "
+        "split.published_val to merge.",
+        "The published test set has no image of 'a', 'c', so the test says nothing about that; the score out of fold "
+        "does.",
+    ]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_gap_notes_without_gaps(published):
+    assert gap_notes({}, published, published, "Do so.") == []
+    notes = gap_notes({"b": ["fold 1"]}, published, published, "Do so.")  # fold 1 trains, beside a published set
+    assert notes == ([] if published else ["Some folds can't score every class: 'b' is not in fold 1. Do so."])
+    assert len(gap_notes({"c": ["test"]}, published, published, "Do so.")) == 1

@@ -1,16 +1,17 @@
-"""The metric, the cut and the groups of slides, and near duplicates, on numbers worked by hand."""
+"""Metric, threshold and groups of slides on numbers worked by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tropho.data.audit import near_duplicates, slide_metric, slides
+from tropho.data.audit import slide_metric, slides
 from tropho.data.audit.slide_features import NAMES
 from tropho.data.audit.slides import DistanceThreshold, fit_threshold
 
 FEATURES = [name for names in NAMES.values() for name in names]
 
 
-def test_features_in_robust_deviations_from_their_stratums_median():
+def test_standardize_by_hand():
     values, varied = slide_metric.standardize(
         np.array([[0, 7.0], [2, 7], [4, 7], [10, 7], [12, 7], [20, 7], [99, 7]]), np.array(list("aaabbbb"))
     )
@@ -19,14 +20,22 @@ def test_features_in_robust_deviations_from_their_stratums_median():
     assert values[:, 0] == pytest.approx(np.array([-2, 0, 2, -6, -4, 4, np.inf]).clip(-35.5824, 35.5824) / (1.4826 * 4))
 
 
-def test_features_that_agree_in_neighbours_by_the_others(rng):
+def test_mutual_neighbours_by_hand():
+    points = np.array([[0.0], [1], [5], [5.5], [6.1], [100]])
+    first, second = slide_metric.mutual_neighbours(points, np.array(list("aaaaaa")))
+    assert (first.tolist(), second.tolist()) == ([0, 2], [1, 3])
+    first, second = slide_metric.mutual_neighbours(points, np.array(list("ababac")))
+    assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (2, 4)]
+
+
+def test_agreeing_features_by_hand(rng):
     slide, noise = np.repeat(rng.normal(size=60), 2), rng.normal(size=120)
     values = np.stack([slide, 5 * slide + rng.normal(0, 0.05, 120), noise, 0.9 * slide + 0.4 * noise], axis=1)
     agree = slide_metric.agreeing_features(values[:, :3], np.array(["a", "b", "c"]), np.zeros(120))
     assert agree.tolist() == [True, True, False]
 
 
-def test_the_metric_of_one_feature():
+def test_metrics_of_one_feature_by_hand():
     values = np.array([[0.0], [2], [10], [12]])
     # within: 4 squares of 1 by 4 - 2 degrees of freedom; in all: 104 / 3
     assert slide_metric.refined_metric(values, np.array([0, 0, 1, 1])) ** 2 == pytest.approx(1 / 2 - 3 / 104)
@@ -38,7 +47,7 @@ def test_the_metric_of_one_feature():
     assert slide_metric.initial_metric(alone, np.array(list("abc"))) == pytest.approx(1 / alone.std())
 
 
-def test_the_metric_of_two_features_shrinks_what_they_share():
+def test_refined_metric_shrinks_correlation():
     values = np.array([[0.0, 0], [1, 2], [2, 1], [6, 9], [7, 7], [9, 8]])
     labels = np.array([0, 0, 0, 1, 1, 1])
     factor = slide_metric.refined_metric(values, labels)
@@ -49,14 +58,14 @@ def test_the_metric_of_two_features_shrinks_what_they_share():
     assert factor @ factor.T == pytest.approx(vectors @ np.diag(weight.clip(0)) @ vectors.T, rel=1e-5)
 
 
-def test_images_that_never_were_have_the_values_of_those_that_are(rng):
+def test_null_features_permute_values(rng):
     values = rng.normal(5, 2, (30, 1))
     dealt = slide_metric.null_features(values, rng)
     assert np.sort(dealt, axis=0) == pytest.approx(np.sort(values, axis=0))
     assert not np.allclose(dealt, values)
 
 
-def test_the_cut_of_a_few_distances():
+def test_fit_threshold_by_hand():
     distances = np.array([1, 2, 3, 4, 5, 6, 20, 21, 22, 23, 24, 25.0])
     chance = np.array([3.5, 20, 21, 22, 23, 24])
     # Beyond the median of 21.5 lie 4 of 12: 2 / 3 of the pairs are wide. At 6: 1/2 are below, 2/3 of 1/6 wrongly.
@@ -73,7 +82,7 @@ def test_the_cut_of_a_few_distances():
     assert far.gain == -3  # all are wide, and all of chance lies below
 
 
-def test_groups_join_while_they_are_near_on_average():
+def test_average_linkage_by_hand():
     strata = np.array(list("abaabcb"))
     places = np.array([[0.0], [0], [1], [9], [5], [0], [5.5]])
     groups = slides._average_linkage(slide_metric.pair_distances(places, strata), strata, 2.0)
@@ -97,13 +106,13 @@ def test_groups_join_while_they_are_near_on_average():
         ([0, 0, 0, 1], DistanceThreshold(1, 4.0, 0.0), "more than half"),
     ],
 )
-def test_groups_that_are_not_to_be_trusted(groups, cut, words):
+def test_doubt_names_the_reason(groups, cut, words):
     doubt = slides._doubt(np.array(groups), cut)
     assert doubt.startswith(words) or words in doubt
     assert bool(doubt) == bool(words)
 
 
-def test_what_is_said_of_slides():
+def test_slides_in_facts_and_words():
     found = slides.Slides(
         list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), threshold=DistanceThreshold(1.2345, 9, 0.1), p=0.01
     )
@@ -121,7 +130,7 @@ def test_what_is_said_of_slides():
 
 
 @pytest.mark.parametrize(("count", "few"), [(59, True), (60, False)])
-def test_sixty_images_are_enough_to_learn_from(count, few):
+def test_cluster_slides_needs_sixty_images(count, few):
     found = slides.cluster_slides(
         [str(n) for n in range(count)], np.zeros((count, len(FEATURES))), np.zeros(count), np.zeros(count)
     )
@@ -129,55 +138,13 @@ def test_sixty_images_are_enough_to_learn_from(count, few):
     assert found.groups.tolist() == list(range(count))
 
 
-def test_maps_about_the_centre_of_a_thumbnail():
-    distance = near_duplicates._from_centre(4)
-    assert distance[0] == pytest.approx(
-        [np.hypot(0.75, 0.75), np.hypot(0.25, 0.75), np.hypot(0.25, 0.75), np.hypot(0.75, 0.75)]
-    )
-    assert distance == pytest.approx(distance.T)
-    quarter = np.array([[0.0, -1], [1, 0]])
-    assert near_duplicates._about_centre(quarter, 5) @ [2, 2, 1] == pytest.approx([2, 2])
-    assert near_duplicates._about_centre(quarter, 5) @ [4, 2, 1] == pytest.approx([2, 4])
-    maps = near_duplicates._linear_maps()
-    assert len(maps) == 15
-    assert maps[0] == pytest.approx(np.eye(2))
-    assert {round(float(np.rad2deg(np.arctan2(each[1, 0], each[0, 0]))), 6) for each in maps[::3]} == {
-        -14,
-        -7,
-        0,
-        7,
-        14,
-    }
-    assert maps[1] == pytest.approx(np.array([[1, -0.14], [-0.14, 1]]))
-
-
-@pytest.mark.parametrize(
-    ("linear", "shift", "small"),
-    [
-        ([[1, 0], [0, 1]], (0, 0), True),
-        ([[1, 0], [0, 1]], (-12, 12), True),
-        ([[1, 0], [0, 1]], (12.1, 0), False),
-        ([[1, 0], [0, 1]], (0, -12.1), False),
-        ([[1.5, 0], [0, 0.5]], (0, 0), True),
-        ([[1, -0.51], [0, 1]], (0, 0), False),
-        ([[0.49, 0], [0, 1]], (0, 0), False),
-    ],
-)
-def test_copies_turn_and_move_a_little_only(linear, shift, small):
-    centre = np.full(2, 49.5)
-    change = np.column_stack([linear, centre - np.array(linear) @ centre + shift])
-    assert near_duplicates._is_small(change, 100) == small
-
-
-def described(*rows: list[float]) -> np.ndarray:
-    """Descriptors of images whose copies of every warp are alike."""
-    return np.repeat(np.array(rows, np.float32)[:, None], len(near_duplicates._WARPS), axis=1)
-
-
-def test_candidates_are_as_like_as_their_descriptors():
-    near, far = np.sqrt(1 - 0.86**2), np.sqrt(1 - 0.84**2)
-    found = list(near_duplicates._candidates(described([1, 0, 0], [0, 0, 1], [0.86, near, 0], [0.84, -far, 0])))
-    assert [pair[:2] for pair in found] == [(0, 2)]
-    many = list(near_duplicates._candidates(described(*[[1.0, 0]] * 19)))
-    assert [pair[1] for pair in many if pair[0] == 0] == list(range(1, 17))
-    assert [pair[:2] for pair in many if pair[0] > 15] == [(16, 17), (16, 18), (17, 18)]
+def test_p_value_ranks_the_data_among_null_sets(rng, monkeypatch):
+    """The data are one of the ten data sets among which they rank: first with slides, anywhere without."""
+    monkeypatch.setattr(slides, "NULL_SETS", 9)
+    alone = rng.normal(size=(60, 4))
+    together = np.repeat(rng.normal(0, 5, (15, 4)), 4, axis=0) + rng.normal(size=(60, 4))
+    strata = np.zeros(60)
+    assert slides._p_value(together, strata, rng) == pytest.approx(0.1)
+    chances = [slides._p_value(rng.permuted(alone, axis=0), strata, rng) for _ in range(3)]
+    assert max(chances) > 0.1
+    assert all(pd.Series(chances).between(0.1, 1.0))

@@ -1,11 +1,72 @@
-"""Signatures of pictures whose light, colours and grain are known."""
+"""Slide features of images whose light, colours and grain are known."""
 
+import cv2
 import numpy as np
 import pytest
 
 from tropho.data.audit.slide_features import NAMES, signature
 
 FEATURES = [name for names in NAMES.values() for name in names]
+
+
+def smear(rng: np.random.Generator, width: int = 400, height: int = 300, tint: float = 0.0) -> np.ndarray:
+    """A lilac ground, lit evenly, with dark blue blobs."""
+    coarse = rng.normal(0, 0.03, (8, 10)).astype(np.float32)
+    mottle = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    picture = np.stack([170 * (1 + mottle), 140 * (1 + 2 * mottle), (190 - 60 * tint) * (1 + mottle)], axis=-1)
+    for _ in range(20):
+        place = int(rng.integers(20, width - 20)), int(rng.integers(20, height - 20))
+        cv2.circle(picture, place, 4, (50, 40, 120), -1)
+    return picture.clip(0, 255).astype(np.uint8)
+
+
+def told(picture: np.ndarray) -> dict[str, float]:
+    return dict(zip(FEATURES, signature(picture).tolist(), strict=True))
+
+
+def test_signature_colours_do_not_depend_on_light(rng):
+    picture = smear(rng)
+    bright, dim = told(picture), told((picture * 0.7).astype(np.uint8))
+    for name in ("red_low", "red_median", "red_high", "blue_median", "stain_red", "stain_blue", "red_blue"):
+        assert dim[name] == pytest.approx(bright[name], abs=0.03), name
+    assert dim["level"] - bright["level"] == pytest.approx(-np.log10(0.7), abs=0.01)
+
+
+def test_signature_colours_depend_on_stain(rng):
+    lilac, brown = told(smear(rng)), told(smear(rng, tint=1.0))
+    assert brown["blue_median"] - lilac["blue_median"] == pytest.approx(np.log10(190 / 130), abs=0.02)
+
+
+def test_signature_hardly_depends_on_size(rng):
+    picture = smear(rng, 800, 600)
+    half = cv2.resize(picture, (400, 300), interpolation=cv2.INTER_AREA)
+    assert np.abs(signature(picture) - signature(half)).max() < 0.1
+
+
+def test_signature_divides_out_a_slope_of_light(rng):
+    picture = smear(rng)
+    ramp = 10 ** (-0.15 * np.linspace(-1, 1, 400))[None, :, None]
+    even, sloped = told(picture), told((picture * ramp).clip(0, 255).astype(np.uint8))
+    assert sloped["slope_x"] - even["slope_x"] == pytest.approx(0.15, abs=0.02)  # density rises to the right
+    assert sloped["level_spread"] == pytest.approx(even["level_spread"], abs=0.2)
+
+
+def test_signature_finds_the_round_field(rng):
+    picture = smear(rng)
+    y, x = np.mgrid[:300, :400]
+    inside = np.hypot(x - 150, y - 150) < 120
+    whole, round_field = told(picture), told(np.where(inside[..., None], picture, 4).astype(np.uint8))
+    assert (whole["field_x"], whole["field_y"], whole["field_area"]) == (0, 0, 1)
+    assert round_field["field_x"] == pytest.approx((150 - 200) / 200, abs=0.02)
+    assert round_field["field_y"] == pytest.approx(0, abs=0.02)
+    assert 0.6 * inside.mean() < round_field["field_area"] < inside.mean()  # a rim is left out
+    assert round_field["blue_median"] == pytest.approx(whole["blue_median"], abs=0.03)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 7), (50, 50), (40, 900)])
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_signature_of_plain_and_tiny_images_is_finite(shape, value):
+    assert np.isfinite(signature(np.full((*shape, 3), value, np.uint8))).all()
 
 
 def picture(
@@ -23,12 +84,8 @@ def axes(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     return (x + 0.5 - width / 2) / half, (y + 0.5 - height / 2) / half
 
 
-def told(pixels: np.ndarray) -> dict[str, float]:
-    return dict(zip(FEATURES, signature(pixels).tolist(), strict=True))
-
-
 @pytest.mark.parametrize(("width", "height"), [(96, 48), (192, 96), (384, 192), (48, 96)])
-def test_a_signature_tells_light_and_colour(width, height):
+def test_signature_light_and_colour_by_hand(width, height):
     x, y = axes(width, height)
     level = 0.3 + 0.05 * x + 0.1 * y + 0.08 * (x * x + y * y)
     found = told(picture(width, height, level - 0.02, 0.1, -0.04))
@@ -42,7 +99,7 @@ def test_a_signature_tells_light_and_colour(width, height):
     assert (found["field_x"], found["field_y"], found["field_area"]) == (0, 0, 1)
 
 
-def test_a_signature_tells_how_colours_vary_together(rng):
+def test_signature_correlations_by_hand(rng):
     sign = np.where(rng.random((96, 192)) < 0.5, 1.0, -1.0)
     red, blue = 0.1 + 0.05 * sign, -0.05 - 0.04 * sign
     level = 0.3 + rng.normal(0, 0.01, (96, 192))
@@ -53,7 +110,7 @@ def test_a_signature_tells_how_colours_vary_together(rng):
     assert (found["red_low"], found["red_high"]) == (pytest.approx(0.05, abs=0.01), pytest.approx(0.15, abs=0.01))
 
 
-def test_a_signature_tells_the_grain(rng):
+def test_signature_grain_by_hand(rng):
     """A wave of 8 pixels and 0.1 of density: blurred by 0.5, 1 and 3 it keeps 0.926, 0.735 and 0.062 of that."""
     x = np.broadcast_to(np.arange(192), (96, 192))
     found = told(picture(192, 96, 0.4 + 0.1 * np.cos(np.pi * x / 4), 0.0, 0.0))
@@ -64,7 +121,7 @@ def test_a_signature_tells_the_grain(rng):
     assert half["grain"] == pytest.approx(-5.4, abs=0.2)  # a blur of 0.25 leaves a wave as it is, 0.5 takes a 16th
 
 
-def test_a_signature_tells_the_stain():
+def test_signature_stain_by_hand():
     level = np.full((96, 192), 0.2)
     dots = np.zeros((96, 192))
     dots[20:80:20, 20:180:20] = dots[21:81:20, 20:180:20] = dots[20:80:20, 21:181:20] = dots[22:82:20, 20:180:20] = 1.0
@@ -74,7 +131,7 @@ def test_a_signature_tells_the_stain():
     assert found["stain_blue"] == pytest.approx(0, abs=0.05)
 
 
-def test_a_signature_tells_the_lit_part():
+def test_signature_field_by_hand():
     """Half of 96 columns are lit; the rim takes 4 of them, for the picture is half as large as the usual 192."""
     pixels = np.zeros((48, 96, 3), np.uint8)
     pixels[:, :48] = 200

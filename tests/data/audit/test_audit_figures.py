@@ -112,13 +112,20 @@ def test_duplicate_pairs(shown, sets, across, down):
     assert figure.axes[0].images[0].get_array().shape == (220, 440, 3)
 
 
+def test_tile_letterboxes_an_image():
+    tile = figures._tile(Pictures(), "a")
+    rows, columns = np.nonzero((tile == 0).all(axis=2))
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (56, 163, 2, 217)
+    assert (figures._tile(Pictures(), "torn") == 255).all()
+
+
 def slides(groups: list[int], threshold: DistanceThreshold | None = None) -> Slides:
     names = [f"{number:02d}" for number in range(len(groups))]
     distances, null_distances = np.array([0.0, 1, 1, 4, 4, 4]), np.array([4.0, 4, 4])
     return Slides(names, np.array(groups), threshold=threshold, distances=distances, null_distances=null_distances)
 
 
-def test_distances_of_pairs(shown, tmp_path):
+def test_slide_distances(shown, tmp_path):
     figure = shown(figures.slide_distances, slides([0, 0], DistanceThreshold(2.0, 1.0, 0.0)))
     (axes,) = figure.axes
     for stairs, last in zip(axes.patches, (3 / 6, 1.0), strict=True):
@@ -131,7 +138,7 @@ def test_distances_of_pairs(shown, tmp_path):
     assert not (tmp_path / "none.png").exists()
 
 
-def test_groups_from_the_largest_to_the_smallest(shown):
+def test_slide_groups_from_the_largest_to_the_smallest(shown):
     groups = [0] + [1] * 2 + [2] * 10 + [3] * 3
     found = slides(groups)
     images = pd.DataFrame({"image_id": list(found.ids), "path": list(found.ids)})
