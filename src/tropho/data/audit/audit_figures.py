@@ -18,12 +18,9 @@ from tropho.images.fonts import plain, save_png
 
 SUBSET_COLOURS = {"train": "#3b6fb6", "validation": "#4a9d6e", "test": "#e08a3c"}
 CLASS_COLOURS = ["#3b6fb6", "#e08a3c", "#4a9d6e", "#b8527a", "#7a63b8", "#8a6f4e", "#4fa3b5", "#777777"]
-MAX_PAIRS = 6
-"""Sets of duplicates that are pictured."""
-ROWS, COLUMNS = 6, 8
-"""Groups on the contact sheet of slides, and images of each."""
-TILE = 220
-"""Pixels; side of a pictured image."""
+MAX_PAIRS = 6  # sets of duplicates that are pictured
+ROWS, COLUMNS = 6, 8  # groups on the contact sheet of slides, and images of each
+TILE = 220  # pixels; side of a pictured image
 
 
 def class_counts(summary: dict[str, Any], to: Path) -> None:

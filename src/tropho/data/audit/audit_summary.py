@@ -11,8 +11,7 @@ from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.audit.missing_labels import Finding, sentence
 from tropho.images.decode import Decoding
 
-MAX_SIZES = 20
-"""Sizes that are counted apart."""
+MAX_SIZES = 20  # that are counted apart
 QUOTED = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames")
 """Kinds of issue whose first is quoted in the notes."""
 _UINT16_MAX = 65_535

@@ -33,8 +33,6 @@ class _Photo:
     """A decoded image and what its labels say of it.
 
     Attributes:
-        image_id: of the image.
-        path: of its file.
         upright: size as it is shown.
         turn: name in SYMMETRIES of the turn from the stored picture to the upright one.
         stated: size by the labels.

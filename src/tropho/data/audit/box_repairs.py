@@ -10,8 +10,7 @@ from tropho.boxes.iou_pairs import pair_iou
 from tropho.data.formats.labels import IssueLog
 from tropho.tables import BOX
 
-MIN_BOX_SIZE = 1.0
-"""Pixels; thinner boxes are dropped and listed."""
+MIN_BOX_SIZE = 1.0  # pixels; thinner boxes are dropped and listed
 
 
 def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:

@@ -32,8 +32,7 @@ from tropho.tables import BOX, check_columns, nfc, spellings
 COLUMNS = ["image_id", "action", "label", *BOX, "reason"]
 BOX_ACTIONS = ("add", "drop", "move", "relabel")
 ACTIONS = (*BOX_ACTIONS, "exclude image", "set label")
-MIN_IOU = 0.5
-"""Least IoU of a correction's box with the box that it means."""
+MIN_IOU = 0.5  # of a correction's box with the box that it means
 
 
 @dataclass(frozen=True)

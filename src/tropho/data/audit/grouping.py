@@ -49,8 +49,10 @@ def group(
     copies = exact + [(first, second) for first, second, _ in near]
     duplicate = ids.map(connected_ids(list(ids), copies)).astype("string")
     images = images.assign(duplicate=duplicate.where(duplicate.duplicated(keep=False)))
-    hashes = readable["path"].map({path: info.sha256 for path, info in infos.items()}).set_axis(readable["image_id"])
-    _list_duplicates(images.set_index("image_id"), hashes.to_dict(), exact, near, log)
+    hashes = {
+        str(image_id): infos[path].sha256 for image_id, path in zip(ids, images["path"], strict=True) if path in infos
+    }
+    _list_duplicates(images.set_index("image_id"), hashes, exact, near, log)
     keys = pattern_keys(ids, settings.group_pattern)
     links = exact_duplicate_links(ids, keys) + _augmented_copies(images, log)
     slides, slide_links = _slides(images, infos, log) if settings.cluster_slides else (None, [])

@@ -21,8 +21,7 @@ from tropho.images.file_types import FORMATS_BY_ENDING, ending_of
 from tropho.images.thread_pool import PixelBudget, in_threads
 from tropho.log import track
 
-THUMB = 64
-"""Pixels; side of the thumbnails in which near-duplicates are looked for."""
+THUMB = 64  # pixels; side of the thumbnails in which near-duplicates are looked for
 _MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132  # EXIF tags
 _PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
 
@@ -33,14 +32,11 @@ class ImageInfo:
 
     Attributes:
         path: below the folder of the images.
-        sha256: of the file.
         fault: why it can't be decoded; empty if it can.
-        width: pixels, upright.
-        height: pixels, upright.
+        width, height: pixels, upright.
         pixels: hash of the pixels as RGB, of more than 8 bits as they are stored.
         thumb: (THUMB, THUMB) uint8, grey.
         mode: colour mode of the file, such as L, RGB, CMYK.
-        format: Pillow's name of it.
         frames: pictures in the file (animation, stack, pyramid), of which the first is read.
         orientation: by EXIF, 1 to 8.
         depth: integer | floating-point where the file holds more than 8 bits a channel, or signed values.

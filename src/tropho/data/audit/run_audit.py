@@ -1,6 +1,5 @@
 """Audit a data set: read labels, inspect images, list and repair what is wrong, group and summarise."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -155,16 +154,12 @@ def _inspect(
         status[mistyped & (images["subset"] != "test")] = "mistyped"
     for image in images.itertuples():
         _list_file_issues(image, infos.get(str(image.path)), config, log)
-
-    def column(infos: dict[str, ImageInfo], value: Callable[[ImageInfo], Any], dtype: str) -> pd.Series:
-        return path.map({name: value(info) for name, info in infos.items()}).astype(dtype)
-
     images = images.assign(
         status=status,
-        width=column(readable, lambda info: info.width, "Int64"),
-        height=column(readable, lambda info: info.height, "Int64"),
-        device=column(readable, lambda info: info.device or None, "string"),
-        sha256=column(infos, lambda info: info.sha256, "string"),
+        width=path.map({name: info.width for name, info in readable.items()}).astype("Int64"),
+        height=path.map({name: info.height for name, info in readable.items()}).astype("Int64"),
+        device=path.map({name: info.device or None for name, info in readable.items()}).astype("string"),
+        sha256=path.map({name: info.sha256 for name, info in infos.items()}).astype("string"),
     )
     return images, infos, decoding
 

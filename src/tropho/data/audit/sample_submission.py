@@ -14,8 +14,7 @@ from tropho.submission.layout_types import Layout
 from tropho.submission.sample_file import Sample, find_sample, read_sample
 from tropho.submission.sample_ids import Matches, match_ids, with_matches
 
-MAX_NAMES = 5
-"""Ids that a note names."""
+MAX_NAMES = 5  # ids that a note names
 
 
 def task_sample(settings: TaskConfig, raw: Path) -> Sample | None:

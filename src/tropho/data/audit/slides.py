@@ -21,20 +21,13 @@ from tropho.data.audit.slide_metric import (
     standardize,
 )
 
-MIN_IMAGES = 60
-"""Images that a distance can be learned from."""
-MAX_IMAGES = 10_000
-"""Images of one size and device whose pairs fit into memory: 400 MB."""
-NULL_SETS = 99
-"""Data sets without slides that the data must surpass; p is 0.01 then."""
-MIN_NEIGHBOURS = 1.0
-"""Least mean number of other images of its slide that an image has; without slides up to 0.5 were seen."""
-MAX_FALSE_SHARE = 1 / 3
-"""Most of the pairs below the threshold that may be there by chance."""
-MAX_CLUSTER_SHARE = 0.5
-"""Most of the images that one group may take."""
-BURST = 600.0
-"""Seconds; photos of one device within so short a time have a more lenient threshold."""
+MIN_IMAGES = 60  # that a distance can be learned from
+MAX_IMAGES = 10_000  # of one size and device, so that their pairs fit into memory: 400 MB
+NULL_SETS = 99  # data sets without slides that the data must surpass, so that p is 0.01
+MIN_NEIGHBOURS = 1.0  # least mean number of other images of its slide; without slides up to 0.5 were seen
+MAX_FALSE_SHARE = 1 / 3  # of the pairs below the threshold, that may be there by chance
+MAX_CLUSTER_SHARE = 0.5  # of the images, that one group may take
+BURST = 600.0  # seconds; photos of one device within so short a time have a more lenient threshold
 _MIN_BURST_PAIRS = 200
 _MAX_PAIRS = 1_000_000  # distances that a threshold is learned from
 _MAX_DRAWS = 20  # null sets that a threshold is learned from

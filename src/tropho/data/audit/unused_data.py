@@ -89,15 +89,15 @@ def check_usable(images: pd.DataFrame, issues: pd.DataFrame, raw: str, listed_in
 
 
 def _reason(training: pd.DataFrame, issues: pd.DataFrame, raw: str) -> str:
-    first = training.drop_duplicates("status").set_index("status")
-    if "missing" in first.index:
-        named = f"the first that the labels name is '{first.loc['missing', 'path']}'"
-        if "unlabelled" in first.index:
-            path = first.loc["unlabelled", "path"]
+    first = {str(image.status): image for image in training.drop_duplicates("status").itertuples()}
+    if "missing" in first:
+        named = f"the first that the labels name is '{first['missing'].path}'"
+        if "unlabelled" in first:
+            path = first["unlabelled"].path
             return f"{named}, the first file that they don't name is '{path}'; make the two agree."
         return f"{named}, but {raw} has no such file; are the pictures unpacked and in download.path?"
     status = str(training["status"].value_counts().idxmax())
-    image_id = first.loc[status, "image_id"]
+    image_id = first[status].image_id
     own = issues[(issues["image_id"] == image_id) & issues["action"].isin(["quarantined", "dropped"])]
     own = own.sort_values("kind", key=lambda kinds: kinds == "unlabelled", kind="stable")  # which gives no reason
     why = str(own["detail"].iloc[0]) if len(own) else f"its status is '{status}'."

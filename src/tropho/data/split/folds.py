@@ -10,19 +10,13 @@ import pandas as pd
 
 from tropho.tables import join_names
 
-MAX_ORDERS = 50
-"""Shuffled orders of the groups that are tried."""
-MAX_WORK = 500_000
-"""Groups times orders, at most; many groups come out even at the first try."""
-STRATA_WEIGHT = 0.2
-"""Weight of all strata together; that of all targets is 1."""
-JITTER = 0.5
-"""Deviation of the logarithm by which the order of groups, large ones first, is shuffled."""
-MIN_SIZE_SHARE = 1 / 20
-"""Share of the images that makes a resolution one of its own."""
+MAX_ORDERS = 50  # shuffled orders of the groups that are tried
+MAX_WORK = 500_000  # groups times orders; many groups come out even at the first try
+STRATA_WEIGHT = 0.2  # of all strata together; that of all targets is 1
+JITTER = 0.5  # deviation of the logarithm by which the order of groups, large ones first, is shuffled
+MIN_SIZE_SHARE = 1 / 20  # of the images, that makes a resolution one of its own
 OTHER = "other sizes"
-COUNT_BINS = 4
-"""Quantile bins of the number of objects."""
+COUNT_BINS = 4  # quantile bins of the number of objects
 
 
 @dataclass(frozen=True)

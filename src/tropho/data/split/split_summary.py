@@ -9,10 +9,8 @@ import pandas as pd
 from tropho.config.data_config import SplitConfig
 from tropho.data.split.folds import objects, stratification_targets
 
-MAX_PARTS = 20
-"""A test share is a number of parts of 1 / MAX_PARTS or larger."""
-TOLERANCE = 0.1
-"""A test share that differs by more than this part of what was asked for is noted."""
+MAX_PARTS = 20  # a test share is a number of parts of 1 / MAX_PARTS or larger
+TOLERANCE = 0.1  # a test share that differs by more than this part of what was asked for is noted
 
 
 def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitConfig) -> dict[str, Any]:
@@ -164,14 +162,7 @@ def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bo
 
 
 def _test_fraction_notes(asked: float, share: float, n_free: int, keeps_val: bool) -> list[str]:
-    """Say where the test share is not what was asked for.
-
-    Args:
-        asked: share of the images asked for.
-        share: share held out.
-        n_free: groups of training images without an image in the published validation set.
-        keeps_val: whether a published validation set is kept.
-    """
+    """Say where the test share is not what was asked for; `n_free` groups have no published validation image."""
     if keeps_val and share == 0 and n_free < 2:
         return [
             "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in "
