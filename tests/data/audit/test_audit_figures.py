@@ -140,9 +140,9 @@ def test_slide_distances(shown, tmp_path):
 
 def test_slide_groups_from_the_largest_to_the_smallest(shown):
     groups = [0] + [1] * 2 + [2] * 10 + [3] * 3
-    found = slides(groups)
-    images = pd.DataFrame({"image_id": list(found.ids), "path": list(found.ids)})
-    figure = shown(figures.slide_groups, found, images, Pictures())
+    clustered = slides(groups)
+    images = pd.DataFrame({"image_id": list(clustered.ids), "path": list(clustered.ids)})
+    figure = shown(figures.slide_groups, clustered, images, Pictures())
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert titles == ["10 images: 03 ...", "3 images: 13 ...", "2 images: 01 ..."]
     assert sum(bool(axes.images) for axes in figure.axes) == 8 + 3 + 2

@@ -19,11 +19,11 @@ def settled(size, orientation, boxes, stated=None, shares=False, subset="train")
         row |= {"stated_width": stated[0], "stated_height": stated[1]}
     rows = [{"image_id": "a", "label": "cell", **dict(zip(BOX, box, strict=True))} for box in boxes]
     log = IssueLog()
-    look = ImageInfo("a.jpg", "", width=size[0], height=size[1], orientation=orientation)
-    images, found, _ = resolve_box_frames(
-        table_of([row], LABELLED_IMAGES), table_of(rows, LABELLED_BOXES), {"a.jpg": look}, log, {"a"} if shares else ()
+    info = ImageInfo("a.jpg", "", width=size[0], height=size[1], orientation=orientation)
+    images, upright, _ = resolve_box_frames(
+        table_of([row], LABELLED_IMAGES), table_of(rows, LABELLED_BOXES), {"a.jpg": info}, log, {"a"} if shares else ()
     )
-    return found[BOX].to_numpy("float64"), images["status"].iloc[0], [each["kind"] for each in log.rows]
+    return upright[BOX].to_numpy("float64"), images["status"].iloc[0], [each["kind"] for each in log.rows]
 
 
 @given(
@@ -46,8 +46,8 @@ def test_resolve_box_frames_from_any_stated_frame(orientation, size, corner, fra
         drawn = drawn / np.tile(own, 2) * np.tile(size, 2)
     else:
         drawn = drawn * scale
-    found, status, kinds = settled(size, orientation, drawn, stated, shares)
-    np.testing.assert_allclose(found, right, atol=1e-6)
+    upright, status, kinds = settled(size, orientation, drawn, stated, shares)
+    np.testing.assert_allclose(upright, right, atol=1e-6)
     assert status == "ok"
     assert kinds == (["turned_boxes"] if frame == "stored" else ["scaled_boxes"] if scale > 1 and not shares else [])
 
@@ -78,7 +78,7 @@ def test_small_overhang_does_not_tell_the_frame() -> None:
 
 def resolved(*photos: dict):
     """Boxes by image, statuses and kinds of issue; a photo is upright 96 x 160 and turned unless it says otherwise."""
-    rows, boxes, looks, shares, log = [], [], {}, set(), IssueLog()
+    rows, boxes, infos, shares, log = [], [], {}, set(), IssueLog()
     for number, photo in enumerate(photos):
         name, stated = f"{number}", photo.get("stated", (None, None))
         row = {"image_id": name, "path": name, "subset": "train", "status": photo.get("status", "ok")}
@@ -86,12 +86,12 @@ def resolved(*photos: dict):
         held = [photo["box"]] if "box" in photo else []
         boxes += [{"image_id": name, "label": "x", **dict(zip(BOX, box, strict=True))} for box in held]
         width, height = photo.get("size", (96, 160))
-        looks[name] = ImageInfo(name, "", photo.get("fault", ""), width, height, orientation=photo.get("turn", 6))
+        infos[name] = ImageInfo(name, "", photo.get("fault", ""), width, height, orientation=photo.get("turn", 6))
         shares |= {name} if photo.get("shares") else set()
-    images, found, frame = resolve_box_frames(
-        table_of(rows, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), looks, log, shares
+    images, upright, frame = resolve_box_frames(
+        table_of(rows, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), infos, log, shares
     )
-    corners = [tuple(np.round(values, 4)) for values in found[BOX].to_numpy("float64")]
+    corners = [tuple(np.round(values, 4)) for values in upright[BOX].to_numpy("float64")]
     return corners, list(images["status"]), [each["kind"] for each in log.rows], frame
 
 
@@ -153,8 +153,8 @@ def test_other_photos_decide_where_they_agree():
     ],
 )  # fmt: skip
 def test_stated_sizes_decide_frame_and_scale(photo, kinds, box):
-    corners, status, found, _ = resolved(photo)
-    assert found == kinds
+    corners, status, listed, _ = resolved(photo)
+    assert listed == kinds
     assert corners == [box]
     assert status == ["unlabelled" if set(kinds) & {"size_mismatch", "unknown_frame"} else "ok"]
 

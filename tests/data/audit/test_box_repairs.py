@@ -168,8 +168,8 @@ near = st.tuples(st.floats(0, 40), st.floats(0, 40), st.floats(4, 20), st.floats
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(near, min_size=1, max_size=12))
-def test_resolve_duplicate_boxes_leaves_one_box_an_object(found):
-    boxes = boxes_of(*((x, y, x + w, y + h) for x, y, w, h in found))
+def test_resolve_duplicate_boxes_leaves_one_box_an_object(rectangles):
+    boxes = boxes_of(*((x, y, x + w, y + h) for x, y, w, h in rectangles))
     log = IssueLog()
     kept, (pairs, _) = resolve_duplicate_boxes(boxes, 0.5, merge=True, log=log)
     assert len(log.rows) == pairs

@@ -102,14 +102,14 @@ def test_corrector_refuses_other_files(tmp_path):
         corrector.apply(tmp_path / "other.csv")
 
 
-def audited(settings, tmp_path, *lines: str, **knobs) -> AuditResult:
+def audited(settings, tmp_path, *lines: str, **overrides) -> AuditResult:
     """The audit of two images without files, with these corrections."""
     (tmp_path / "raw").mkdir()
     (tmp_path / "corrections").mkdir()
     rows = "a.jpg,WBC,1,0,0,10,10\na.jpg,WBC,1,0,0,10,9\nb.jpg,WBC,1,5,5,5,9\n"
     (tmp_path / "raw/Train.csv").write_text("Image_ID,class,confidence,ymin,xmin,ymax,xmax\n" + rows)
     (tmp_path / "corrections/fix.csv").write_text(HEADER + "".join(f"{line}\n" for line in lines))
-    task = settings("smear_demo", **{"audit.corrections": "corrections/fix.csv", "audit.classes": None, **knobs})
+    task = settings("smear_demo", **{"audit.corrections": "corrections/fix.csv", "audit.classes": None, **overrides})
     return audit(task, tmp_path / "raw", tmp_path)
 
 
@@ -133,8 +133,8 @@ def test_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
     ],
 )
 def test_corrector_changes_all_duplicates_of_a_mean(settings, tmp_path, line, after):
-    knobs = {"audit.merge_duplicate_boxes": True, "audit.classes": ["Trophozoite", "WBC"]}
-    result = audited(settings, tmp_path, line, **knobs)
+    overrides = {"audit.merge_duplicate_boxes": True, "audit.classes": ["Trophozoite", "WBC"]}
+    result = audited(settings, tmp_path, line, **overrides)
     assert rows_of(result.boxes) == after
     assert result.summary["corrections"] == {"applied": 1, "quarantined": 0}
 

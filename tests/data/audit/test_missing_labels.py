@@ -55,16 +55,16 @@ def boxes_of(labelled: dict[str, tuple]) -> pd.DataFrame:
 
 def test_find_missing_labels_by_hand():
     images, boxes = two_sizes([True] * 12 + [False] * 2, [False] * 6)
-    (found,) = find_missing_labels(images, boxes, CLASSES, 0.05)
+    (finding,) = find_missing_labels(images, boxes, CLASSES, 0.05)
     # No WBC among 6 of 20 images, 12 of which have one. Two tests: the other size could show 6 in 14, p = 0.02.
-    assert found["p"] == pytest.approx(2 * comb(8, 6) / comb(20, 6), rel=5e-3)
-    assert {key: found[key] for key in ("class", "attribute", "value")} == {
+    assert finding["p"] == pytest.approx(2 * comb(8, 6) / comb(20, 6), rel=5e-3)
+    assert {key: finding[key] for key in ("class", "attribute", "value")} == {
         "class": "WBC",
         "attribute": "size",
         "value": "200x50",
     }
-    assert [found[key] for key in ("images", "labelled", "images_elsewhere", "labelled_elsewhere")] == [6, 0, 14, 12]
-    assert find_missing_labels(images, boxes, CLASSES, found["p"] / 2) == []
+    assert [finding[key] for key in ("images", "labelled", "images_elsewhere", "labelled_elsewhere")] == [6, 0, 14, 12]
+    assert find_missing_labels(images, boxes, CLASSES, finding["p"] / 2) == []
 
 
 def test_find_missing_labels_counts_groups():
@@ -78,7 +78,7 @@ def test_find_missing_labels_needs_hardly_any_label():
     few = two_sizes([True] * 400 + [False] * 100, [True] * 30 + [False] * 170)  # 15 % against 80 %: other slides
     assert find_missing_labels(*few, CLASSES, 1e-3) == []
     one = two_sizes([True] * 400 + [False] * 100, [True] * 2 + [False] * 198)
-    assert [found["labelled"] for found in find_missing_labels(*one, CLASSES, 1e-3)] == [2]
+    assert [finding["labelled"] for finding in find_missing_labels(*one, CLASSES, 1e-3)] == [2]
 
 
 def test_find_missing_labels_needs_another_class():
@@ -95,9 +95,9 @@ def test_find_missing_labels_by_device():
     ]
     images, boxes = tables(rows, {f"{n}": "Trophozoite" if n < 20 else "Trophozoite+WBC" for n in range(60)})
     assert set(attributes(images)["size"]) == {"40x30"}
-    found = find_missing_labels(images, boxes, CLASSES, 1e-3)
-    assert [(each["attribute"], each["value"]) for each in found] == [("device", "b")]
-    names = ignored(images, [*found, {**found[0], "class": "Trophozoite"}])
+    findings = find_missing_labels(images, boxes, CLASSES, 1e-3)
+    assert [(each["attribute"], each["value"]) for each in findings] == [("device", "b")]
+    names = ignored(images, [*findings, {**findings[0], "class": "Trophozoite"}])
     assert names[:20].eq('["Trophozoite", "WBC"]').all()
     assert names[20:].isna().all()
     assert ignored(images, []).isna().all()
@@ -108,9 +108,9 @@ def test_find_missing_labels_of_the_generator(monkeypatch, seed, count):
     photos, images = drawn(monkeypatch, seed, count)
     images["group"] = images["image_id"]  # as an audit without slides sees them
     boxes = boxes_of({each.image_id: each.labelled for each in photos})
-    found = find_missing_labels(images, boxes, CLASSES, 1e-3)
-    assert [(each["class"], each["value"], each["labelled"]) for each in found] == [("WBC", "832x624", 0)]
-    assert (ignored(images, found) == '["WBC"]').sum() == sum(not each.camera.labels_white_cells for each in photos)
+    findings = find_missing_labels(images, boxes, CLASSES, 1e-3)
+    assert [(each["class"], each["value"], each["labelled"]) for each in findings] == [("WBC", "832x624", 0)]
+    assert (ignored(images, findings) == '["WBC"]').sum() == sum(not each.camera.labels_white_cells for each in photos)
     everything = boxes_of({each.image_id: each.boxes for each in photos})
     assert find_missing_labels(images, everything, CLASSES, 1e-3) == []
 
@@ -118,7 +118,7 @@ def test_find_missing_labels_of_the_generator(monkeypatch, seed, count):
 def test_find_missing_labels_allows_for_slides():
     """25 worlds of 40 slides, each with its own share of both classes, U-shaped for the white cells."""
     rng = np.random.default_rng(0)
-    found = []
+    findings = []
     for _ in range(25):
         rows, labels = [], {}
         for slide in range(40):
@@ -129,8 +129,8 @@ def test_find_missing_labels_allows_for_slides():
                 rows.append({"image_id": name, "width": width, "height": 1080, "group": f"{slide}"})
                 shown = [label for label, share in (("WBC", white), ("Trophozoite", parasites)) if rng.random() < share]
                 labels[name] = "+".join(shown)
-        found += find_missing_labels(*tables(rows, labels), CLASSES, 0.05)
-    assert found == []
+        findings += find_missing_labels(*tables(rows, labels), CLASSES, 0.05)
+    assert findings == []
 
 
 @pytest.mark.parametrize(("protocol", "ignoring"), [("detect", True), ("list", False), ("none", False)])
@@ -147,10 +147,10 @@ def test_audit_ignores_missing_labels_as_set(settings, tmp_path, protocol, ignor
     (tmp_path / "Test.csv").write_text("Image_ID\nl99.jpg\ns99.jpg\n")
     names = [f"{size}{n}.jpg,{80 if size == 's' else 90},60" for size in "sl" for n in [*range(30), 99]]
     (tmp_path / "corrections/sizes.csv").write_text("image_id,width,height\n" + "\n".join(names))
-    knobs = {"audit.image_sizes_csv": "corrections/sizes.csv", "audit.missing_labels": protocol}
-    result = audit(settings("smear_demo", **knobs), tmp_path, tmp_path)
-    told = result.issues[result.issues["kind"] == "left_out_class"]
-    assert list(told["action"]) == {"detect": ["ignored"], "list": ["listed"], "none": []}[protocol]
+    overrides = {"audit.image_sizes_csv": "corrections/sizes.csv", "audit.missing_labels": protocol}
+    result = audit(settings("smear_demo", **overrides), tmp_path, tmp_path)
+    listed = result.issues[result.issues["kind"] == "left_out_class"]
+    assert list(listed["action"]) == {"detect": ["ignored"], "list": ["listed"], "none": []}[protocol]
     assert [each["value"] for each in result.summary["left_out"]] == (["90x60"] if protocol != "none" else [])
     large = result.images["image_id"].str.startswith("l")
     assert (result.images["ignored"] == '["WBC"]').fillna(False).tolist() == (large & ignoring).tolist()
@@ -168,10 +168,10 @@ def test_the_competitions_white_cells_are_missing_at_4160(settings, real_data, t
     sizes.to_csv(tmp_path / "corrections/sizes.csv", index=False)
     task = settings("malaria", **{"audit.image_sizes_csv": "corrections/sizes.csv"})
     result = audit(task, real_data / "lacuna", tmp_path)
-    (found,) = result.summary["left_out"]
-    assert (found["class"], found["value"], found["labelled"], found["images"]) == ("WBC", "4160x3120", 0, 40)
-    assert (found["labelled_elsewhere"], found["images_elsewhere"]) == (1542, 1978)
-    assert found["p"] < 1e-20
+    (finding,) = result.summary["left_out"]
+    assert (finding["class"], finding["value"], finding["labelled"], finding["images"]) == ("WBC", "4160x3120", 0, 40)
+    assert (finding["labelled_elsewhere"], finding["images_elsewhere"]) == (1542, 1978)
+    assert finding["p"] < 1e-20
     assert set(result.images.loc[result.images["ignored"] == '["WBC"]', "image_id"]) == set(large)
 
 
@@ -184,16 +184,16 @@ def test_attributes_put_the_long_side_first():
     assert attributes(images)["device"].isna().tolist() == [False, True, True, False]
 
 
-@pytest.mark.parametrize(("labelled", "found"), [(10, True), (11, False)])
-def test_find_missing_labels_needs_a_tenth_of_the_share_elsewhere(labelled, found):
+@pytest.mark.parametrize(("labelled", "expected"), [(10, True), (11, False)])
+def test_find_missing_labels_needs_a_tenth_of_the_share_elsewhere(labelled, expected):
     """All of 100 images elsewhere show it, and of 100 images here 10 or 11."""
     rows = [{"image_id": f"{n}", "subset": "train", "width": 10 + n // 100, "height": 5, "device": "", "group": f"{n}"}
             for n in range(200)]  # fmt: skip
     shows = [n < labelled or n >= 100 for n in range(200)]
     boxes = [(f"{n}", "other") for n in range(200)] + [(f"{n}", "x") for n in range(200) if shows[n]]
     images = pd.DataFrame(rows)
-    told_of = find_missing_labels(images, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01)
-    assert [each["value"] for each in told_of] == (["10x5"] if found else [])
+    findings = find_missing_labels(images, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01)
+    assert [each["value"] for each in findings] == (["10x5"] if expected else [])
     test = images.assign(subset="test")
     assert find_missing_labels(test, pd.DataFrame(boxes, columns=["image_id", "label"]), ["x"], 0.01) == []
 
@@ -265,24 +265,24 @@ def of(size: int):
 )
 def test_group_size_exact_test_holds_its_level(rng, k, here, elsewhere, rates):
     """Nothing is left out; slides differ in rate, and sizes hang on the value. 1,000 worlds, 20 groups elsewhere."""
-    found = []
+    p_values = []
     for _ in range(1000):
         sizes, others, rate = here(rng, k), elsewhere(rng, 20), rates(rng, k + 20)
-        found.append(
+        p_values.append(
             group_size_exact_test(sizes, rng.binomial(sizes, rate[:k]), others, rng.binomial(others, rate[k:]))[0]
         )
     for level in (0.2, 0.05, 0.01):
-        assert np.mean(np.array(found) <= level) <= level
+        assert np.mean(np.array(p_values) <= level) <= level
 
 
 def test_group_size_exact_test_holds_its_level_at_mixed_sizes(rng):
     """Which slides are without the class is drawn anew each time; how many are is fixed, as the test takes it."""
     sizes, others = np.array([9, 7, 5, 3]), np.full(20, 10)
-    found = []
+    p_values = []
     for _ in range(2000):
         shows = rng.permutation(24) >= 6
-        found.append(group_size_exact_test(sizes, sizes * shows[:4], others, others * shows[4:])[0])
-    attained, times = np.unique(found, return_counts=True)
+        p_values.append(group_size_exact_test(sizes, sizes * shows[:4], others, others * shows[4:])[0])
+    attained, times = np.unique(p_values, return_counts=True)
     allowed = attained * 2000
     assert (np.cumsum(times) <= allowed + 4 * np.sqrt(allowed)).all()
     assert attained[0] == pytest.approx(comb(6, 4) / comb(24, 4), rel=1e-9)

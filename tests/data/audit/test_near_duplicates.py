@@ -56,15 +56,15 @@ def test_find_near_duplicates_of_changed_copies(degrees, shear, light, border):
     rng = np.random.default_rng(3)
     pictures = [photo(rng, 160) for _ in range(20)]
     copies = [np.uint8(np.clip(turned(each, degrees, shear, border) * light, 0, 255)) for each in pictures]
-    found = pairs_of(pictures + copies)
-    assert sum((number, number + 20) in found for number in range(20)) >= 18
-    assert all(second - first == 20 for first, second in found)
+    pairs = pairs_of(pictures + copies)
+    assert sum((number, number + 20) in pairs for number in range(20)) >= 18
+    assert all(second - first == 20 for first, second in pairs)
 
 
 def test_find_near_duplicates_that_are_not_square(rng):
     pictures = [photo(rng, 240)[:150] for _ in range(10)]
-    found = pairs_of(pictures + [turned(each, 13) for each in pictures])
-    assert found == {(number, number + 10) for number in range(10)}
+    pairs = pairs_of(pictures + [turned(each, 13) for each in pictures])
+    assert pairs == {(number, number + 10) for number in range(10)}
 
 
 def test_find_near_duplicates_keeps_other_pictures_apart(rng):
@@ -83,19 +83,19 @@ def test_find_near_duplicates_keeps_plain_pictures_apart(rng):
         picture = np.full((50, 50), 120, np.uint8)
         cv2.circle(picture, tuple(int(v) for v in rng.integers(10, 40, 2)), int(rng.integers(2, 5)), 200, -1)
         plain.append(picture)
-    found = pairs_of(plain + [np.zeros((50, 50), np.uint8)] * 3 + [np.full((50, 50), 255, np.uint8)])
-    assert not any(second >= len(plain) for _, second in found)
-    groups = connected_ids([str(i) for i in range(40)], [(str(i), str(j)) for i, j in found])
+    pairs = pairs_of(plain + [np.zeros((50, 50), np.uint8)] * 3 + [np.full((50, 50), 255, np.uint8)])
+    assert not any(second >= len(plain) for _, second in pairs)
+    groups = connected_ids([str(i) for i in range(40)], [(str(i), str(j)) for i, j in pairs])
     assert pd.Series(groups).value_counts().max() <= 3  # dots of one size in one place
 
 
 def test_find_near_duplicates_does_not_depend_on_blocks(rng, monkeypatch):
     thumbs = np.stack([thumbnail(photo(rng)) for _ in range(30)])
     thumbs = np.concatenate([thumbs, np.uint8(thumbs * 0.9)])
-    whole = find_near_duplicates(thumbs)
+    expected = find_near_duplicates(thumbs)
     monkeypatch.setattr(near_duplicates, "_BLOCK", 700)
-    assert find_near_duplicates(thumbs) == whole
-    assert len(whole) == 30
+    assert find_near_duplicates(thumbs) == expected
+    assert len(expected) == 30
 
 
 def test_find_near_duplicates_of_none_and_one(rng):
@@ -176,8 +176,8 @@ def described(*rows: list[float]) -> np.ndarray:
 
 def test_candidates_by_descriptor():
     near, far = np.sqrt(1 - 0.86**2), np.sqrt(1 - 0.84**2)
-    found = list(near_duplicates._candidates(described([1, 0, 0], [0, 0, 1], [0.86, near, 0], [0.84, -far, 0])))
-    assert [pair[:2] for pair in found] == [(0, 2)]
+    pairs = list(near_duplicates._candidates(described([1, 0, 0], [0, 0, 1], [0.86, near, 0], [0.84, -far, 0])))
+    assert [pair[:2] for pair in pairs] == [(0, 2)]
     many = list(near_duplicates._candidates(described(*[[1.0, 0]] * 19)))
     assert [pair[1] for pair in many if pair[0] == 0] == list(range(1, 17))
     assert [pair[:2] for pair in many if pair[0] > 15] == [(16, 17), (16, 18), (17, 18)]

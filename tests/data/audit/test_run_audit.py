@@ -249,18 +249,18 @@ def test_add_sizes_fills_in_what_labels_do_not_state(tmp_path):
     rows = [{"image_id": name, "path": name} for name in "acd"]
     rows.append({"image_id": "b", "path": "b", "stated_width": 7, "stated_height": 8})
     labelled = table_of(rows, LABELLED_IMAGES)
-    found = _add_sizes(labelled, "s.csv", tmp_path)
-    assert found["stated_width"].fillna(0).tolist() == [10, 0, 5, 7]
-    assert found["stated_height"].fillna(0).tolist() == [20, 0, 0, 8]
+    sized = _add_sizes(labelled, "s.csv", tmp_path)
+    assert sized["stated_width"].fillna(0).tolist() == [10, 0, 5, 7]
+    assert sized["stated_height"].fillna(0).tolist() == [20, 0, 0, 8]
     assert _add_sizes(labelled, None, tmp_path).equals(labelled)
 
 
-@pytest.mark.parametrize(("form", "unit", "found"), [("boxes_csv", "shares", {"a"}), ("boxes_csv", "pixels", set()),
+@pytest.mark.parametrize(("form", "unit", "expected"), [("boxes_csv", "shares", {"a"}), ("boxes_csv", "pixels", set()),
                                                      ("yolo", None, {"a", "b"})])  # fmt: skip
-def test_relative_boxes_are_of_share_columns_or_yolo(settings, form, unit, found):
+def test_relative_boxes_are_of_share_columns_or_yolo(settings, form, unit, expected):
     images = [{"image_id": name, "stated_width": 9 if name == "c" else None} for name in "abc"]
     boxes = [{"image_id": name, "label": "x", "file": f"{name == 'b'}.csv"} for name in "abc"]
     columns = {"False.csv": {"unit": unit}, "True.csv": {"unit": "pixels"}} if unit else {}
     tables = table_of(images, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), table_of([], ISSUES)
     labels = Labels(*tables, ["x"], columns=columns)
-    assert _relative_boxes(labels, settings("smear_demo", **{"audit.format": form}).audit) == found
+    assert _relative_boxes(labels, settings("smear_demo", **{"audit.format": form}).audit) == expected

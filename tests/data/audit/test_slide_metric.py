@@ -113,14 +113,14 @@ def test_doubt_names_the_reason(groups, cut, words):
 
 
 def test_slides_in_facts_and_words():
-    found = slides.Slides(
+    result = slides.Slides(
         list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), threshold=DistanceThreshold(1.2345, 9, 0.1), p=0.01
     )
-    assert found.sizes.tolist() == [3, 2]
-    assert found.sentence == (
+    assert result.sizes.tolist() == [3, 2]
+    assert result.sentence == (
         "5 of 6 images look as if from 2 slides of 2 to 3 images; of pairs so near, 10% are so by chance."
     )
-    assert found.facts == {
+    assert result.facts == {
         "images": 6, "groups": 2, "grouped_images": 5, "largest": 3, "p": 0.01, "threshold": 1.234,
         "pairs_by_chance": 0.1,
     }  # fmt: skip
@@ -131,11 +131,11 @@ def test_slides_in_facts_and_words():
 
 @pytest.mark.parametrize(("count", "few"), [(59, True), (60, False)])
 def test_cluster_slides_needs_sixty_images(count, few):
-    found = slides.cluster_slides(
+    result = slides.cluster_slides(
         [str(n) for n in range(count)], np.zeros((count, len(FEATURES))), np.zeros(count), np.zeros(count)
     )
-    assert ("too few" in found.reason) == few
-    assert found.groups.tolist() == list(range(count))
+    assert ("too few" in result.reason) == few
+    assert result.groups.tolist() == list(range(count))
 
 
 def test_p_value_ranks_the_data_among_null_sets(rng, monkeypatch):

@@ -1,4 +1,4 @@
-"""Slides found by content: in photos whose slides are known, and not where there are none."""
+"""Slides slides by content: in photos whose slides are known, and not where there are none."""
 
 import io
 
@@ -42,22 +42,22 @@ def made_up(rng: np.random.Generator, slides: int, each: int, apart: float = 4.0
 
 def test_cluster_slides_of_generated_photos(smears):
     drawn, _ = smears
-    found = find(np.array([signature(pixels_of(each)) for each in drawn]), [f"{each.camera.width}" for each in drawn])
-    precision, recall, index = scores(found, [each.slide for each in drawn])
-    assert found.reason == ""
+    slides = find(np.array([signature(pixels_of(each)) for each in drawn]), [f"{each.camera.width}" for each in drawn])
+    precision, recall, index = scores(slides, [each.slide for each in drawn])
+    assert slides.reason == ""
     assert precision > 0.65
     assert recall > 0.55
     assert index > 0.6
-    assert found.sizes[0] <= 20  # of 3 to 10 photos a slide: no group swallows the data
+    assert slides.sizes[0] <= 20  # of 3 to 10 photos a slide: no group swallows the data
 
 
 def test_cluster_slides_groups_nothing_without_slides(rng):
     for _ in range(3):
         tilted = rng.normal(size=(120, len(PARTS))) @ rng.normal(size=(len(PARTS), len(PARTS)))
-        found = find(tilted, ["a"] * 120)
-        assert found.count == 0
-        assert found.reason
-        assert len(set(found.groups)) == 120
+        slides = find(tilted, ["a"] * 120)
+        assert slides.count == 0
+        assert slides.reason
+        assert len(set(slides.groups)) == 120
 
 
 def test_cluster_slides_does_not_cut_one_slide(rng):
@@ -66,8 +66,8 @@ def test_cluster_slides_does_not_cut_one_slide(rng):
 
 def test_cluster_slides_needs_colour(rng):
     signatures, _ = made_up(rng, 20, 8)
-    found = find(np.where(COLOURED, 0.0, signatures), ["a"] * 160)
-    assert "colour" in found.reason
+    slides = find(np.where(COLOURED, 0.0, signatures), ["a"] * 160)
+    assert "colour" in slides.reason
     assert find(signatures, ["a"] * 160).count == 20
 
 
@@ -88,18 +88,18 @@ def test_cluster_slides_drops_noisy_features(rng):
 def test_cluster_slides_keeps_strata_apart(rng):
     signatures, truth = made_up(rng, 20, 10)
     strata = np.where(np.arange(len(truth)) % 2, "4032x3016 A", "4032x3016 B")
-    found = find(signatures, strata)
-    assert found.count == 40
-    for number in range(found.groups.max() + 1):
-        assert len(set(strata[found.groups == number])) == 1
+    slides = find(signatures, strata)
+    assert slides.count == 40
+    for number in range(slides.groups.max() + 1):
+        assert len(set(strata[slides.groups == number])) == 1
 
 
 def test_cluster_slides_keeps_chains_apart(rng):
     """Slides on a line, each as near to the next as its own photos nearly are: a group holds few of them."""
     truth = np.repeat(np.arange(60), 5)
     signatures = truth[:, None] * 0.8 + rng.normal(0, 1, (len(truth), len(PARTS)))
-    found = find(signatures, ["a"] * len(truth))
-    assert found.sizes.max(initial=0) <= 60
+    slides = find(signatures, ["a"] * len(truth))
+    assert slides.sizes.max(initial=0) <= 60
 
 
 def test_cluster_slides_does_not_depend_on_order(rng):
@@ -172,8 +172,8 @@ def test_audit_groups_slides_and_folds_keep_them(settings, smears, tmp_path):
     slide = {photo.image_id: photo.slide for photo in drawn}
     images = result.images.set_index("image_id")
     assert adjusted_rand_score([slide[name] for name in images.index], images["group"]) > 0.6
-    (told,) = result.issues.loc[result.issues["kind"] == "same_slide", "detail"]
-    assert told in result.summary["notes"]
+    (note,) = result.issues.loc[result.issues["kind"] == "same_slide", "detail"]
+    assert note in result.summary["notes"]
     assert result.summary["same_slide"]["groups"] == (images["group"].value_counts() > 1).sum()
     assert result.summary["same_slide"]["largest"] == images["group"].value_counts().max()
     assert result.summary["same_slide"]["threshold"] > 0
@@ -199,6 +199,6 @@ def test_signature_of_a_real_photo(real_data):
 @pytest.mark.real
 def test_cluster_slides_of_real_grey_cells(real_data):
     paths = sorted((real_data / "nih_cells").rglob("*.png"))[::20]
-    found = find(np.array([signature(read_image(path)) for path in paths]), ["50x50"] * len(paths))
-    assert found.count == 0
-    assert "colour" in found.reason
+    slides = find(np.array([signature(read_image(path)) for path in paths]), ["50x50"] * len(paths))
+    assert slides.count == 0
+    assert "colour" in slides.reason

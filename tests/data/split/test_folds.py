@@ -31,22 +31,22 @@ def slides(rng):
     )
 
 
-def furthest(traits, part) -> float:
-    return float(traits.imbalance(part).abs().to_numpy().max())
+def max_imbalance(targets, part) -> float:
+    return float(targets.imbalance(part).abs().to_numpy().max())
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")
 @pytest.mark.parametrize("parts", [2, 5])
 def test_assign_folds_beats_stratified_group_kfold(slides, parts):
     images, boxes = slides
-    traits = stratification_targets(images, boxes, parts)
-    part = assign_folds(images["group"], traits, parts, seed=0)
-    theirs = np.zeros(len(images), np.int64)
+    targets = stratification_targets(images, boxes, parts)
+    part = assign_folds(images["group"], targets, parts, seed=0)
+    baseline = np.zeros(len(images), np.int64)
     folds = StratifiedGroupKFold(parts, shuffle=True, random_state=0)
-    for number, (_, members) in enumerate(folds.split(images, traits.strata, images["group"])):
-        theirs[members] = number
-    assert furthest(traits, part) < 0.15
-    assert furthest(traits, part) < furthest(traits, theirs) / 2
+    for number, (_, members) in enumerate(folds.split(images, targets.strata, images["group"])):
+        baseline[members] = number
+    assert max_imbalance(targets, part) < 0.15
+    assert max_imbalance(targets, part) < max_imbalance(targets, baseline) / 2
 
 
 def test_assign_folds_keeps_groups_whole(rng):
@@ -60,8 +60,8 @@ def test_assign_folds_keeps_groups_whole(rng):
 
 def test_assign_folds_depends_on_the_seed(slides):
     images, boxes = slides
-    traits = stratification_targets(images, boxes, 5)
-    first, again, other = (assign_folds(images["group"], traits, 5, seed) for seed in (0, 0, 1))
+    targets = stratification_targets(images, boxes, 5)
+    first, again, other = (assign_folds(images["group"], targets, 5, seed) for seed in (0, 0, 1))
     assert (first == again).all()
     pairs = [part[:, None] == part for part in (first, other)]  # whatever the parts are called
     assert (pairs[0] != pairs[1]).any()
@@ -70,8 +70,8 @@ def test_assign_folds_depends_on_the_seed(slides):
 def test_assign_folds_permutes_fold_numbers():
     group = pd.Series([0] * 10 + list(range(1, 11)))
     images = pd.DataFrame({"image_id": group.index.astype(str), "width": 9, "height": 9, "label": "a"})
-    traits = stratification_targets(images, pd.DataFrame(), 2)
-    assert len({assign_folds(group, traits, 2, seed)[0] for seed in range(10)}) == 2
+    targets = stratification_targets(images, pd.DataFrame(), 2)
+    assert len({assign_folds(group, targets, 2, seed)[0] for seed in range(10)}) == 2
 
 
 def test_assign_folds_spreads_rare_classes(rng):
@@ -110,21 +110,21 @@ def uneven_photos(seed: int) -> tuple[pd.Series, StratificationTargets]:
     return groups, StratificationTargets(pd.DataFrame({"images": np.ones(len(groups))}), strata)
 
 
-def quality(groups: pd.Series, traits: StratificationTargets, part: np.ndarray, parts: int) -> tuple[float, float]:
+def quality(groups: pd.Series, targets: StratificationTargets, part: np.ndarray, parts: int) -> tuple[float, float]:
     """Largest deviation of a part from the mean, and the sum of squared amounts."""
-    held = folds._group_loads(np.arange(len(groups)), traits, parts)
+    held = folds._group_loads(np.arange(len(groups)), targets, parts)
     totals = np.stack([held[part == number].sum(axis=0) for number in range(parts)])
-    return round(float(traits.imbalance(part).abs().to_numpy().max()), 6), round(float((totals**2).sum()), 6)
+    return round(float(targets.imbalance(part).abs().to_numpy().max()), 6), round(float((totals**2).sum()), 6)
 
 
 def test_assign_folds_takes_the_best_order(monkeypatch):
     for seed in range(6):
-        groups, traits = uneven_photos(seed)
-        found = []
+        groups, targets = uneven_photos(seed)
+        qualities = []
         for tries in range(1, 9):
             monkeypatch.setattr(folds, "MAX_ORDERS", tries)
-            found.append(quality(groups, traits, assign_folds(groups, traits, 3, seed), 3))
-        assert found == sorted(found, reverse=True)
+            qualities.append(quality(groups, targets, assign_folds(groups, targets, 3, seed), 3))
+        assert qualities == sorted(qualities, reverse=True)
 
 
 def together(part: np.ndarray) -> list[list[bool]]:
@@ -134,20 +134,20 @@ def together(part: np.ndarray) -> list[list[bool]]:
 
 def test_assign_folds_keeps_the_first_of_equal_orders(monkeypatch):
     groups = pd.Series(range(9))
-    traits = StratificationTargets(pd.DataFrame({"images": np.ones(9)}), np.full(9, "x"))
-    many = assign_folds(groups, traits, 3, seed=0)
+    targets = StratificationTargets(pd.DataFrame({"images": np.ones(9)}), np.full(9, "x"))
+    many = assign_folds(groups, targets, 3, seed=0)
     monkeypatch.setattr(folds, "MAX_ORDERS", 1)
-    assert together(assign_folds(groups, traits, 3, seed=0)) == together(many)
+    assert together(assign_folds(groups, targets, 3, seed=0)) == together(many)
 
 
 @pytest.mark.parametrize(("work", "tries"), [(12, 1), (35, 2), (36, 3), (0, 1)])
 def test_assign_folds_limits_work(monkeypatch, work, tries):
-    groups, traits = uneven_photos(3)
+    groups, targets = uneven_photos(3)
     drawn = []
     plain = folds._assign_greedy
     monkeypatch.setattr(folds, "_assign_greedy", lambda *given: drawn.append(1) or plain(*given))
     monkeypatch.setattr(folds, "MAX_WORK", work)
-    assign_folds(groups, traits, 3, seed=0)
+    assign_folds(groups, targets, 3, seed=0)
     assert len(drawn) == tries
 
 
@@ -164,8 +164,8 @@ def boxes_of(counts: dict[str, list[int]]) -> pd.DataFrame:
 
 def test_stratification_targets_of_boxes():
     images = photos([100, 100, 200, 200])
-    traits = stratification_targets(images, boxes_of({"WBC": [1, 0, 3, 0], "Trophozoite": [2, 0, 0, 0]}), 2)
-    assert {name: list(values) for name, values in traits.amounts.items()} == {
+    targets = stratification_targets(images, boxes_of({"WBC": [1, 0, 3, 0], "Trophozoite": [2, 0, 0, 0]}), 2)
+    assert {name: list(values) for name, values in targets.amounts.items()} == {
         "images": [1, 1, 1, 1],
         "Trophozoite boxes": [2, 0, 0, 0],
         "WBC boxes": [1, 0, 3, 0],
@@ -179,8 +179,8 @@ def test_stratification_targets_coarsen_rare_strata():
     # Ten images of each kind: few and many WBC at two sizes; three alike but for the size; one with both classes.
     widths = [100] * 20 + [200] * 20 + [100] * 2 + [200] + [100]
     wbc = [1] * 10 + [8] * 10 + [1] * 10 + [8] * 10 + [0] * 3 + [1]
-    traits = stratification_targets(photos(widths), boxes_of({"WBC": wbc, "Trophozoite": [0] * 43 + [1]}), 3)
-    kinds = pd.Series(traits.strata)
+    targets = stratification_targets(photos(widths), boxes_of({"WBC": wbc, "Trophozoite": [0] * 43 + [1]}), 3)
+    kinds = pd.Series(targets.strata)
     assert kinds[:40].nunique() == 4
     assert all(kinds[start : start + 9].nunique() == 1 for start in range(0, 40, 10))
     assert list(kinds[40:]) == ["nothing", "nothing", "nothing", ""]
@@ -196,10 +196,10 @@ def test_back_off_drops_the_finest_part_first():
 
 
 def test_stratification_targets_of_classes():
-    traits = stratification_targets(photos([100] * 4, label=["a", "b", "b", pd.NA]), boxes_of({}), 1)
-    assert list(traits.amounts) == ["images", "a images", "b images"]
-    assert traits.amounts.sum().tolist() == [4, 1, 2]
-    assert list(traits.strata) == ["a 100x100", "b 100x100", "b 100x100", ""]
+    targets = stratification_targets(photos([100] * 4, label=["a", "b", "b", pd.NA]), boxes_of({}), 1)
+    assert list(targets.amounts) == ["images", "a images", "b images"]
+    assert targets.amounts.sum().tolist() == [4, 1, 2]
+    assert list(targets.strata) == ["a 100x100", "b 100x100", "b 100x100", ""]
 
 
 def test_sizes_of_joins_rare_sizes():
@@ -227,21 +227,21 @@ def test_sizes_of_limit_is_a_twentieth():
 
 
 def test_stratification_targets_leave_out_empty_ones():
-    traits = stratification_targets(photos([100, 100]), boxes_of({"WBC": [1, 2]}), 2)
-    assert list(traits.amounts) == ["images", "WBC boxes"]
+    targets = stratification_targets(photos([100, 100]), boxes_of({"WBC": [1, 2]}), 2)
+    assert list(targets.amounts) == ["images", "WBC boxes"]
 
 
 def test_stratification_targets_skip_ignored_regions():
     boxes = boxes_of({"WBC": [2, 0], "Trophozoite": [0, 1]})
     boxes = boxes.assign(ignore=boxes["label"] == "Trophozoite")
-    traits = stratification_targets(photos([100, 100]), boxes, 1)
-    assert traits.amounts["WBC boxes"].tolist() == [2, 0]
-    assert traits.amounts["images without boxes"].tolist() == [0, 1]
-    assert "Trophozoite boxes" not in traits.amounts
+    targets = stratification_targets(photos([100, 100]), boxes, 1)
+    assert targets.amounts["WBC boxes"].tolist() == [2, 0]
+    assert targets.amounts["images without boxes"].tolist() == [0, 1]
+    assert "Trophozoite boxes" not in targets.amounts
 
 
 def test_stratification_targets_bin_object_counts():
     """Of 1, 2, ... 8 objects two images each fall into a quarter; images without any are one kind."""
-    traits = stratification_targets(photos([100] * 10), boxes_of({"WBC": [*range(1, 9), 0, 0]}), 2)
-    kinds = pd.factorize(traits.strata)[0]
+    targets = stratification_targets(photos([100] * 10), boxes_of({"WBC": [*range(1, 9), 0, 0]}), 2)
+    kinds = pd.factorize(targets.strata)[0]
     assert kinds.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]

@@ -1,4 +1,4 @@
-"""What is said of a split, and which parts of it lack a class."""
+"""Notes and counts of a split, and which parts of it lack a class."""
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ Row = tuple[str, int, str, str]
 """Subset, fold, group, and subset as published."""
 
 
-def told(rows: list[Row], labels: str | None = None, **chosen) -> dict:
+def summary_of(rows: list[Row], labels: str | None = None, **overrides) -> dict:
     """The summary of images i0, i1, ... of equal size, labelled "a" unless `labels` has a letter for each."""
     options = {
         "published_val": "merge",
@@ -23,7 +23,7 @@ def told(rows: list[Row], labels: str | None = None, **chosen) -> dict:
         "test_overlap": "keep",
         "seed": 0,
     }
-    settings = SplitConfig(**{**options, **chosen})
+    settings = SplitConfig(**{**options, **overrides})
     subset, fold, group, published = zip(*rows, strict=True)
     ids = [f"i{number}" for number in range(len(rows))]
     splits = pd.DataFrame({"image_id": ids, "subset": subset, "fold": fold, "group": group})
@@ -43,7 +43,7 @@ FOUR = [train(0, "g0"), train(0, "g1"), train(1, "g2"), train(1, "g3")]
 
 
 def test_summarise_counts_by_subset():
-    summary = told([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
+    summary = summary_of([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
     counted, excluded, _ = summary["notes"]
     assert counted == "5 training images in 2 folds, 1 for test; where train.n_folds is 1, the 3 of fold 0 alone judge."
     assert excluded == "1 training images are kept out, since the test set has them, exactly or nearly."
@@ -63,7 +63,7 @@ def test_summarise_counts_by_subset():
 
 def test_summarise_published_validation():
     rows = [train(0, "g0", "validation"), train(1, "g1"), train(1, "g2"), held_out("g3", "test")]
-    summary = told(rows, published_val="keep")
+    summary = summary_of(rows, published_val="keep")
     assert summary["notes"] == [
         "2 training images (fold 1, never validated), 1 of the published validation set (fold 0), 1 for test."
     ]
@@ -73,7 +73,7 @@ def test_summarise_published_validation():
 
 
 def test_summarise_empty_validation():
-    (note,) = told([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], published_val="keep")["notes"]
+    (note,) = summary_of([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], published_val="keep")["notes"]
     assert note == "2 training images in 1 folds, 1 for test; where train.n_folds is 1, the 0 of fold 0 alone judge."
 
 
@@ -86,7 +86,9 @@ def test_summarise_empty_validation():
     ],
 )
 def test_summarise_says_why_images_are_excluded(overlap, published_val, why):
-    notes = told([*FOUR, ("excluded", -1, "g6", "train")], published_val=published_val, test_overlap=overlap)["notes"]
+    notes = summary_of([*FOUR, ("excluded", -1, "g6", "train")], published_val=published_val, test_overlap=overlap)[
+        "notes"
+    ]
     assert notes[1] == f"1 training images are kept out, since {why}"
 
 
@@ -94,7 +96,7 @@ def holdout_note(asked: float, out: int, of: int, excluded: int = 0) -> list[str
     rows = [train(number % 2, f"g{number}") for number in range(of - out - excluded)]
     rows += [held_out(f"t{number}") for number in range(out)]
     rows += [("excluded", -1, f"x{number}", "train") for number in range(excluded)]
-    return [note for note in told(rows, test_fraction=asked)["notes"] if note.startswith("split.test_fraction")]
+    return [note for note in summary_of(rows, test_fraction=asked)["notes"] if note.startswith("split.test_fraction")]
 
 
 def test_summarise_notes_test_shares_off_by_a_tenth():
@@ -111,7 +113,9 @@ def test_summarise_notes_test_shares_off_by_a_tenth():
 
 def test_summarise_is_silent_on_test_shares_not_asked_for():
     assert holdout_note(0.0, 0, 4) == []
-    assert not any("holdout" in note for note in told([*FOUR, held_out("g5", "test")], test_fraction=0.9)["notes"])
+    assert not any(
+        "holdout" in note for note in summary_of([*FOUR, held_out("g5", "test")], test_fraction=0.9)["notes"]
+    )
 
 
 WANT = (
@@ -121,7 +125,7 @@ WANT = (
 
 
 @pytest.mark.parametrize(
-    ("free", "said"),
+    ("free", "note"),
     [
         (0, f"{WANT} validation set, and there are 0."),
         (1, f"{WANT} validation set, and there are 1."),
@@ -132,21 +136,21 @@ WANT = (
         ),
     ],
 )
-def test_summarise_test_share_beside_published_validation(free, said):
+def test_summarise_test_share_beside_published_validation(free, note):
     rows = [train(0, "g0", "validation"), train(1, "g0"), *(train(1, f"free{number}") for number in range(free))]
-    assert said in told(rows, published_val="keep", test_fraction=0.2)["notes"]
+    assert note in summary_of(rows, published_val="keep", test_fraction=0.2)["notes"]
 
 
 def test_summarise_test_share_of_one_group():
     rows = [train(0, "g0", "validation"), train(1, "g1"), held_out("g2"), held_out("g2")]
     assert not any(
-        "Nothing is held out" in note for note in told(rows, published_val="keep", test_fraction=0.2)["notes"]
+        "Nothing is held out" in note for note in summary_of(rows, published_val="keep", test_fraction=0.2)["notes"]
     )
-    assert not any("Nothing is held out" in note for note in told(FOUR, test_fraction=0.2)["notes"])
+    assert not any("Nothing is held out" in note for note in summary_of(FOUR, test_fraction=0.2)["notes"])
 
 
-def sharing(rows: list[Row], **chosen) -> list[str]:
-    return [note for note in told(rows, **chosen)["notes"] if "share" in note]
+def sharing(rows: list[Row], **overrides) -> list[str]:
+    return [note for note in summary_of(rows, **overrides)["notes"] if "share" in note]
 
 
 def test_summarise_groups_shared_with_test():
@@ -158,7 +162,7 @@ def test_summarise_groups_shared_with_test():
         "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is "
         "1, 1 of them train)."
     ]
-    summary = told([*FOUR, train(1, "g3"), held_out("g3")])
+    summary = summary_of([*FOUR, train(1, "g3"), held_out("g3")])
     assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
     assert summary["train_images_in_validation_groups"] == 0
 
@@ -168,21 +172,21 @@ def test_summarise_groups_shared_with_validation():
     assert sharing(rows, published_val="keep") == [
         "1 training image share 1 group with the published validation set, so its score flatters."
     ]
-    summary = told(rows, published_val="keep")
+    summary = summary_of(rows, published_val="keep")
     assert (summary["shared_groups"], summary["train_images_in_validation_groups"]) == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("folds", "uneven", "said"),
+    ("folds", "uneven", "note"),
     [
         ([0, 0, 1, 1], 0.0, "The folds have the same of every target."),
         ([0, 0, 0, 1], 0.5, "furthest from it is fold 0 with 50.0% more images."),
         ([0, 0, 1, 1, 2, 2, 3], 0.4286, "furthest from it is fold 3 with 42.9% fewer images."),
     ],
 )
-def test_summarise_names_the_most_imbalanced_fold(folds, uneven, said):
-    summary = told([train(fold, f"g{number}") for number, fold in enumerate(folds)])
-    assert summary["notes"][-1].endswith(said)
+def test_summarise_names_the_most_imbalanced_fold(folds, uneven, note):
+    summary = summary_of([train(fold, f"g{number}") for number, fold in enumerate(folds)])
+    assert summary["notes"][-1].endswith(note)
     assert summary["imbalance"]["images"] == pytest.approx(uneven, abs=1e-9)
     if uneven:
         assert summary["notes"][-1].startswith(f"Folds are within {uneven:.1%} of their mean in every target; ")
@@ -206,15 +210,22 @@ def test_groups_by_class():
     assert most_folds(train, "") == 4
 
 
-def said(labels: str, classes: str, folds: int, groups: str | None = None) -> str:
+def shortage_of(labels: str, classes: str, folds: int, groups: str | None = None) -> str:
     train = images_of(labels, groups)
     return shortage(train, list(classes), folds, train)
 
 
 def test_shortage_names_the_rarest_first():
-    assert said("aaabbc", "abc", 3) == "Class 'c' has 1 group of training images for 3 folds; too few have also 'b' 2."
-    assert said("aaabb", "ab", 3) == "Class 'b' has 2 groups of training images for 3 folds."  # a has just enough
-    assert said("aab", "abcd", 1) == ("No training image is of class 'c', 'd', which the published validation set has.")
+    assert (
+        shortage_of("aaabbc", "abc", 3)
+        == "Class 'c' has 1 group of training images for 3 folds; too few have also 'b' 2."
+    )
+    assert (
+        shortage_of("aaabb", "ab", 3) == "Class 'b' has 2 groups of training images for 3 folds."
+    )  # a has just enough
+    assert shortage_of("aab", "abcd", 1) == (
+        "No training image is of class 'c', 'd', which the published validation set has."
+    )
 
 
 def test_shortage_of_groups_counts_images_by_status():
@@ -227,8 +238,8 @@ def test_shortage_of_groups_counts_images_by_status():
     assert shortage(train, ["a"], 3, images.iloc[:0]).endswith(
         "by status: none at all; issues.csv of the audit says why."
     )
-    assert said("---", "", 3).startswith("3 groups of usable training images can't be dealt into 3 folds")
-    assert said("aab", "ab", 3).startswith("Class 'b' has 1 group")  # as many groups as folds
+    assert shortage_of("---", "", 3).startswith("3 groups of usable training images can't be dealt into 3 folds")
+    assert shortage_of("aab", "ab", 3).startswith("Class 'b' has 1 group")  # as many groups as folds
 
 
 def split_of(*rows: tuple[str, int]) -> pd.DataFrame:
@@ -241,8 +252,8 @@ PARTS = [("train", 0), ("train", 1), ("test", -1), ("excluded", -1)]
 
 def test_gaps_by_class():
     splits = split_of(*PARTS, ("train", 1))
-    found = gaps(splits, images_of("aabcb"), empty(BOXES))
-    assert found == {"a": ["test"], "b": ["fold 0"]}  # c is in no part
+    missing = gaps(splits, images_of("aabcb"), empty(BOXES))
+    assert missing == {"a": ["test"], "b": ["fold 0"]}  # c is in no part
 
 
 def test_gaps_skip_an_unlabelled_test_set():

@@ -84,7 +84,7 @@ def depth_notes(images: pd.DataFrame, infos: dict[str, ImageInfo], decoding: Dec
     is_uint16 = depths == {"integer"} and low >= 0 and high <= _UINT16_MAX
     name = "16-bit" if is_uint16 else " and ".join(sorted(depths)).replace("integer", "32-bit or signed")
     if low == high:
-        return [f"All {name} training images hold the one value {low:g}: there is nothing to be told from them."]
+        return [f"All {name} training images hold the one value {low:g}: nothing can be learned from them."]
     training = set(images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "path"])
     shades = [info.shades for path, info in deep.items() if path in training and info.shades is not None]
     levels = int(np.any(shades, axis=0).sum()) if shades else 0
