@@ -26,6 +26,7 @@ def test_mutual_neighbours_by_hand():
     assert (first.tolist(), second.tolist()) == ([0, 2], [1, 3])
     first, second = slide_metric.mutual_neighbours(points, np.array(list("ababac")))
     assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (2, 4)]
+    assert slide_metric.mutual_neighbours(points[:, :0], np.zeros(6))[0].size == 0
 
 
 def test_agreeing_features_by_hand(rng):

@@ -1,5 +1,6 @@
 """Repair boxes: clip those that leave their image, drop those without area, list or merge those drawn twice."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -115,12 +116,17 @@ def _overlapping_pairs(boxes: pd.DataFrame, iou: float) -> list[tuple[int, int, 
     is_object = ~boxes["ignore"].fillna(False).to_numpy(bool) if "ignore" in boxes else np.ones(len(boxes), bool)
     objects = np.flatnonzero(is_object)
     pairs = []
-    for members in boxes.iloc[objects].groupby(["image_id", "label"]).indices.values():
-        rows = objects[np.asarray(members)]
-        first, second = rows[np.array(np.triu_indices(len(rows), 1))]  # (n,) -> (2, n (n - 1) / 2)
+    for _, first, second in _pairs_by_class(boxes, objects):
         overlap = pair_iou(corners[first], corners[second])
         pairs += [(int(first[k]), int(second[k]), float(overlap[k])) for k in np.flatnonzero(overlap >= iou)]
     return pairs
+
+
+def _pairs_by_class(boxes: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield rows of an image and class, (n,), with the first and second row of every pair, (n (n - 1) / 2,) each."""
+    for members in boxes.iloc[rows].groupby(["image_id", "label"]).indices.values():
+        own = rows[np.asarray(members)]
+        yield own, *own[np.array(np.triu_indices(len(own), 1))]
 
 
 def _clusters(boxes: pd.DataFrame, pairs: list[tuple[int, int, float]], iou: float) -> np.ndarray:
@@ -128,9 +134,7 @@ def _clusters(boxes: pd.DataFrame, pairs: list[tuple[int, int, float]], iou: flo
     corners = boxes[BOX].to_numpy("float64")
     first_of = np.arange(len(boxes))
     duplicated = np.array(sorted({row for first, second, _ in pairs for row in (first, second)}), dtype=np.int64)
-    for members in boxes.iloc[duplicated].groupby(["image_id", "label"]).indices.values():
-        rows = duplicated[np.asarray(members)]
-        first, second = rows[np.array(np.triu_indices(len(rows), 1))]
+    for rows, first, second in _pairs_by_class(boxes, duplicated):
         distance = 1 - pair_iou(corners[first], corners[second])
         labels = fcluster(linkage(distance, "complete"), 1 - iou + 1e-12, "distance")
         for label in np.unique(labels):

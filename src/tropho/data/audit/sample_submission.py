@@ -110,10 +110,9 @@ def _no_match(sample: Sample, matches: Matches, file: str, paths: list[str]) -> 
 
 
 def _notes(file: str, layout: Layout, absent: list[str], unasked: list[str]) -> list[str]:
+    notes = [f"The submission will follow {file}: {layout.sentence}."]
     if layout.problem:
         notes = [f"The submission can't follow {file}: {layout.problem}. Its columns will be {layout.sentence}."]
-    else:
-        notes = [f"The submission will follow {file}: {layout.sentence}."]
     if absent:
         notes.append(f"Images of {file} that can't be predicted: {len(absent):,} ({_first(absent)}).")
     if unasked:

@@ -42,10 +42,10 @@ def agreeing_features(values: np.ndarray, parts: np.ndarray, strata: np.ndarray)
 
 
 def mutual_neighbours(points: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the images of a stratum that are each other's nearest: two (M,) int64 of rows."""
+    """Find the images of a stratum that are each other's nearest: two (M,) int64 of rows; none without features."""
     nearest = np.arange(len(points))
     for rows in rows_by_stratum(strata):
-        if len(rows) > 1:
+        if len(rows) > 1 and points.shape[1]:
             first, second = cKDTree(points[rows]).query(points[rows], k=2)[1].T
             nearest[rows] = rows[np.where(first == np.arange(len(rows)), second, first)]
     number = np.arange(len(points))
