@@ -2,14 +2,14 @@
 
 Columns: image_id, action, label, xmin, ymin, xmax, ymax (pixels, x first), reason; others are for the reader.
 
-| action | what it does | which box it means |
-|---|---|---|
-| add | a new box of `label` | |
-| drop | the box of `label` goes | that which overlaps most, with IoU of at least 0.5 |
-| move | a box of `label` takes the given place | that which overlaps most |
-| relabel | a box gets `label` | that of another class which overlaps most, with IoU of at least 0.5 |
-| exclude image | the image is left out | |
-| set label | the image's class is `label`; for boxes, the negative name: nothing is in it | |
+Actions:
+
+- add: add a box of `label`.
+- drop: drop the box of `label` that overlaps most, with an IoU of at least 0.5.
+- move: move the box of `label` that overlaps most.
+- relabel: give `label` to the box of another class that overlaps most, with an IoU of at least 0.5.
+- exclude image: leave the image out.
+- set label: set the image's class; in detection to the negative name, which drops its boxes.
 
 Boxes are compared as far as they lie in the image. Where duplicates are merged afterwards, their mean is a box too: a
 line that means it changes all of them, and `move` always does.

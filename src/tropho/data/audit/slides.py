@@ -144,8 +144,8 @@ def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarra
 def fit_threshold(distances: np.ndarray, null_distances: np.ndarray, n_pairs: int) -> DistanceThreshold:
     """Find the threshold of fewest errors between pairs of one slide and other pairs.
 
-    With F and F0 the distributions of both arguments and w the share of other pairs (all beyond the median of F0 are),
-    a threshold joins F - w F0 of the pairs rightly and w F0 wrongly. F - 2 w F0 is maximised.
+    F and F0 are the distributions of both arguments, w the share of other pairs: twice what is beyond the median of F0.
+    A threshold joins F - w F0 of the pairs rightly and w F0 wrongly; F - 2 w F0 is maximised.
 
     Args:
         distances: (M,) float64 of pairs, or of a sample.
