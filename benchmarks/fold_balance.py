@@ -17,8 +17,7 @@ import pandas as pd
 from box_levels import PHOTOS, longer_sides
 from sklearn.model_selection import StratifiedGroupKFold
 
-from tropho.data.split.folds import assign_folds
-from tropho.data.split.stratification import stratification_targets
+from tropho.data.split.folds import assign_folds, stratification_targets
 from tropho.tables import BOXES, IMAGES, read_table
 
 FOLDS = 5
@@ -70,7 +69,7 @@ def main(sources: list[str]) -> None:
                 ("theirs", stratified(groups.astype(str), traits.strata, seed)),
                 ("ours", assign_folds(groups, traits, FOLDS, seed)),
             ):
-                found[name].append(traits.unevenness(part).abs().to_numpy().max())
+                found[name].append(traits.imbalance(part).abs().to_numpy().max())
         told = " | ".join(f"{min(each):.1%} to {max(each):.1%}" for each in found.values())
         print(f"| {source.parent.name}/{source.name} | {len(images):,} | {groups.nunique():,} | {told} |")
 

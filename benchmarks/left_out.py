@@ -18,7 +18,6 @@ from scipy.stats import hypergeom
 
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.data.audit import missing_labels
-from tropho.data.audit.group_test import group_size_exact_test
 from tropho.data.audit.run_audit import audit
 from tropho.data.sources.generator import fetch
 
@@ -69,7 +68,7 @@ WORLDS: dict[str, tuple[int, Draw, int, Draw, Draw]] = {
     "four slides, U-shaped shares": (4, of(8), 35, mixed, lambda rng, count: rng.beta(0.4, 0.4, count)),
     "twelve slides, mostly low shares": (12, mixed, 25, mixed, lambda rng, count: rng.beta(0.3, 2, count)),
 }
-TESTS = {"Fisher on groups": fisher, "beta-binomial": beta_binomial, "Tropho": group_size_exact_test}
+TESTS = {"Fisher on groups": fisher, "beta-binomial": beta_binomial, "Tropho": missing_labels.group_size_exact_test}
 
 
 def false_alarms(world: tuple[int, Draw, int, Draw, Draw]) -> list[float]:
@@ -81,7 +80,7 @@ def false_alarms(world: tuple[int, Draw, int, Draw, Draw]) -> list[float]:
         here, others = sizes_here(rng, count), sizes_elsewhere(rng, count_elsewhere)
         rate = shares(rng, count + count_elsewhere)
         shown, others_shown = rng.binomial(here, rate[:count]), rng.binomial(others, rate[count:])
-        if shown.sum() / here.sum() <= missing_labels.RARE * others_shown.sum() / others.sum():
+        if shown.sum() / here.sum() <= missing_labels.MAX_RELATIVE_SHARE * others_shown.sum() / others.sum():
             alarms += [test(here, shown, others, others_shown)[0] <= LEVEL for test in TESTS.values()]
     return list(alarms / TABLES / LEVEL)
 

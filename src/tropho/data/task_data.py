@@ -1,4 +1,4 @@
-"""What is known of a task's images: tables, folds, test images, the image cache."""
+"""Read what audit, split and augment wrote of a task: tables, folds, test images, the image cache."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -15,22 +15,22 @@ from tropho.tables import BOXES, IMAGES, SPLITS, empty, read_table, split_region
 
 
 class ImageSizes(Protocol):
-    """Whatever knows how large an image was, as (width, height) in pixels; a ImageCache does."""
+    """Sizes of images before and after resizing; an ImageCache has them."""
 
     def original_size(self, image_id: str) -> tuple[int, int]:
-        """Before resizing."""
+        """Return width and height of the file's image, pixels."""
 
     def scale(self, image_id: str) -> tuple[float, float]:
-        """Packed size over original size, (x, y)."""
+        """Return resized over original size, (x, y)."""
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What is known of some images.
+    """Labels of some images.
 
     Attributes:
         images: tables.IMAGES.
-        boxes: tables.BOXES, of objects alone; empty for classes.
+        boxes: tables.BOXES, objects only; empty in classification.
         regions: tables.BOXES, ignored regions: what lies in them is neither learned from nor scored.
     """
 
@@ -61,7 +61,17 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's data, ready to train on."""
+    """A task's data, ready to train on.
+
+    Attributes:
+        truth: labels of all images.
+        folds: image ids by fold number.
+        test: image ids.
+        pack: the image cache.
+        classes: names in order.
+        data_hash: of the tables and the cache.
+        decoding: how files became the cache's pixels.
+    """
 
     gt: GroundTruth
     folds: dict[int, list[str]]
@@ -80,7 +90,7 @@ class TaskData:
 
     @property
     def fold_of(self) -> dict[str, int]:
-        """The fold that each training image is validated in."""
+        """Return the fold that each training image is validated in."""
         return {image_id: number for number, ids in self.folds.items() for image_id in ids}
 
     def at_size(self, size: int) -> "TaskData":
@@ -89,29 +99,31 @@ class TaskData:
 
 
 def read_task_data(paths: Paths) -> TaskData:
-    """Read what audit, split and augment wrote; raise DataError where it is missing, empty or damaged."""
-    images = read_table(paths.audit / "images.csv", IMAGES)
-    boxes = read_table(paths.audit / "boxes.csv", BOXES)
+    """Read what audit, split and augment wrote.
+
+    Raises:
+        DataError: it is missing, empty or damaged.
+    """
+    images_csv, boxes_csv = paths.audit / "images.csv", paths.audit / "boxes.csv"
+    images, boxes = read_table(images_csv, IMAGES), read_table(boxes_csv, BOXES)
     splits = read_table(paths.splits, SPLITS)
     train = splits[splits["subset"] == "train"]
     if train.empty:
         raise DataError(f"{paths.splits} holds no training image; see {paths.audit / 'issues.csv'} for why.")
-    folds = {int(fold): list(train.loc[train["fold"] == fold, "image_id"]) for fold in sorted(train["fold"].unique())}
     summary = read_json(paths.audit / "summary.json")
     cache = ImageCache(paths.augmented / "cache")
     cache.check()
-    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     return TaskData(
         gt=GroundTruth(images, *split_regions(boxes)),
-        folds=folds,
+        folds={int(str(fold)): list(part["image_id"]) for fold, part in train.groupby("fold")},
         test_ids=list(splits.loc[splits["subset"] == "test", "image_id"]),
         cache=cache,
         classes=summary["classes"],
-        data_hash=fingerprint([*map(sha256_of, files), cache.sha256]),
+        data_hash=fingerprint([*map(sha256_of, (images_csv, boxes_csv, paths.splits)), cache.sha256]),
         decoding=Decoding.recorded(summary),
     )
 
 
 def rows_of(truth: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
-    """The predictions for the images of `truth`."""
+    """Return the predictions for the images of `truth`."""
     return predictions[predictions["image_id"].isin(truth.images["image_id"])].reset_index(drop=True)

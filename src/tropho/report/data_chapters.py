@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.data.split.stratification import sizes_of
+from tropho.data.split.folds import sizes_of
 from tropho.plots.format_numbers import as_number, count, format_value, humanize
 from tropho.report.blocks import (
     Block,

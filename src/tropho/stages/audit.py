@@ -5,7 +5,7 @@ from pathlib import Path
 from tropho import tables
 from tropho.config.task_config import TaskConfig
 from tropho.data.audit.run_audit import AuditResult, audit, figures
-from tropho.data.audit.usable import check_usable
+from tropho.data.audit.unused_data import check_usable
 from tropho.files import atomic_folder, write_json
 from tropho.log import info
 from tropho.paths import Paths

@@ -9,8 +9,7 @@ import numpy as np
 
 from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
-from tropho.data.split.folds import assign_folds
-from tropho.data.split.stratification import stratification_targets
+from tropho.data.split.folds import assign_folds, stratification_targets
 from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint

@@ -10,6 +10,8 @@ from tropho.errors import DataError, UsageError
 from tropho.tables import BOX
 
 HEADER = "image_id,action,label,xmin,ymin,xmax,ymax,reason\n"
+
+
 BOXES = [("a", "WBC", 0, 0, 10, 10), ("a", "WBC", 50, 50, 60, 60), ("a", "Trophozoite", 20, 0, 30, 10)]
 
 
@@ -42,7 +44,7 @@ def rows_of(boxes: pd.DataFrame) -> list[tuple]:
         ("a,set label,NEG,,,,,debris", []),
     ],
 )
-def test_actions_on_boxes(tmp_path, line, after):
+def test_corrector_actions_on_boxes(tmp_path, line, after):
     _, boxes, issues = corrected(tmp_path, line)
     assert rows_of(boxes) == after
     assert list(issues[["kind", "action", "file", "row"]].iloc[0]) == [
@@ -71,7 +73,7 @@ def test_actions_on_boxes(tmp_path, line, after):
         ("a,set label,WBC,,,,,", "not a label that 'set label' can use"),
     ],
 )
-def test_lines_that_match_nothing_are_quarantined_with_file_and_row(tmp_path, line, words):
+def test_corrector_quarantines_unusable_lines(tmp_path, line, words):
     images, boxes, issues = corrected(tmp_path, "a,drop,Trophozoite,20,0,30,10,first", line)
     assert rows_of(boxes) == BOXES[:2]
     assert list(images["status"]) == ["ok", "unlabelled"]
@@ -80,7 +82,7 @@ def test_lines_that_match_nothing_are_quarantined_with_file_and_row(tmp_path, li
     assert words in issues["detail"].iloc[1]
 
 
-def test_images_are_excluded_labelled_and_brought_back(tmp_path):
+def test_corrector_actions_on_images(tmp_path):
     images, _, _ = corrected(tmp_path, "a,exclude image,,,,,,blurred", "b,add,WBC,1,1,5,5,", boxed=True)
     assert list(images["status"]) == ["excluded", "ok"]
     images, _, issues = corrected(tmp_path, "a,set_label,Trophozoite,,,,,", "b,set label,WBC,,,,,", boxed=False)
@@ -91,7 +93,7 @@ def test_images_are_excluded_labelled_and_brought_back(tmp_path):
     assert "this task has none" in issues["detail"].iloc[0]
 
 
-def test_files_that_are_no_corrections_are_refused(tmp_path):
+def test_corrector_refuses_other_files(tmp_path):
     corrector = Corrector(pd.DataFrame(), table_of([], LABELLED_BOXES), [], None, True, "f", IssueLog())
     with pytest.raises(UsageError, match="no file"):
         corrector.apply(tmp_path / "none.csv")
@@ -100,18 +102,18 @@ def test_files_that_are_no_corrections_are_refused(tmp_path):
         corrector.apply(tmp_path / "other.csv")
 
 
-def audited(settings, tmp_path, *lines: str, **knobs) -> AuditResult:
+def audited(settings, tmp_path, *lines: str, **overrides) -> AuditResult:
     """The audit of two images without files, with these corrections."""
     (tmp_path / "raw").mkdir()
     (tmp_path / "corrections").mkdir()
     rows = "a.jpg,WBC,1,0,0,10,10\na.jpg,WBC,1,0,0,10,9\nb.jpg,WBC,1,5,5,5,9\n"
     (tmp_path / "raw/Train.csv").write_text("Image_ID,class,confidence,ymin,xmin,ymax,xmax\n" + rows)
     (tmp_path / "corrections/fix.csv").write_text(HEADER + "".join(f"{line}\n" for line in lines))
-    task = settings("smear_demo", **{"audit.corrections": "corrections/fix.csv", "audit.classes": None, **knobs})
+    task = settings("smear_demo", **{"audit.corrections": "corrections/fix.csv", "audit.classes": None, **overrides})
     return audit(task, tmp_path / "raw", tmp_path)
 
 
-def test_the_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
+def test_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
     lines = ("b.jpg,add,WBC,3,3,9,9,its box is flat", "a.jpg,add,WBC,4,4,4.5,9,thin", "z.jpg,drop,WBC,0,0,1,1,")
     result = audited(settings, tmp_path, *lines, **{"audit.merge_duplicate_boxes": True})
     assert rows_of(result.boxes) == [("a.jpg", "WBC", 0, 0, 9.5, 10), ("b.jpg", "WBC", 3, 3, 9, 9)]
@@ -130,14 +132,14 @@ def test_the_audit_checks_and_merges_corrected_boxes(settings, tmp_path):
         ("a.jpg,drop,WBC,0,0,10,10,as drawn", [("a.jpg", "WBC", 0, 0, 9, 10)]),
     ],
 )
-def test_a_line_that_names_the_mean_of_doubles_changes_them_all(settings, tmp_path, line, after):
-    knobs = {"audit.merge_duplicate_boxes": True, "audit.classes": ["Trophozoite", "WBC"]}
-    result = audited(settings, tmp_path, line, **knobs)
+def test_corrector_changes_all_duplicates_of_a_mean(settings, tmp_path, line, after):
+    overrides = {"audit.merge_duplicate_boxes": True, "audit.classes": ["Trophozoite", "WBC"]}
+    result = audited(settings, tmp_path, line, **overrides)
     assert rows_of(result.boxes) == after
     assert result.summary["corrections"] == {"applied": 1, "quarantined": 0}
 
 
-def test_boxes_are_compared_within_their_image(tmp_path):
+def test_corrector_compares_clipped_boxes(tmp_path):
     """The audit cuts a box to its image afterwards, and label_issues.csv names what is left of it."""
     added = "a,add,WBC,90,0,150,10,"  # a sixth of it lies in the image
     for line in ("a,drop,WBC,90,0,100,10,as cut", "a,drop,WBC,90,0,150,10,as drawn"):
@@ -146,12 +148,12 @@ def test_boxes_are_compared_within_their_image(tmp_path):
         assert list(issues["kind"]) == ["correction", "correction"]
 
 
-def test_corrections_must_lie_where_changes_are_seen(settings):
+def test_corrections_must_lie_in_their_folder(settings):
     with pytest.raises(UsageError, match="must be a CSV file in corrections/"):
         settings("smear_demo", **{"audit.corrections": "fix.csv"})
 
 
-def test_an_ignored_region_is_not_the_box_that_a_line_means(tmp_path):
+def test_corrector_skips_ignored_regions(tmp_path):
     path = tmp_path / "fix.csv"
     path.write_text(HEADER + "a,drop,WBC,0,0,10,10,\n")
     images = pd.DataFrame({"image_id": ["a"], "label": [None], "status": ["ok"], "width": [100], "height": [80]})
@@ -161,3 +163,31 @@ def test_an_ignored_region_is_not_the_box_that_a_line_means(tmp_path):
     _, boxes = Corrector(images, boxes, ["WBC"], "NEG", True, "corrections/fix.csv", log).apply(path)
     assert len(boxes) == 1
     assert list(log.table()["kind"]) == ["bad_correction"]
+
+
+@pytest.mark.parametrize(
+    ("line", "done"),
+    [
+        ("a,drop,x,0,0,10,5,", True),  # an IoU of one half
+        ("a,drop,x,0,0,10,4.9,", False),
+        ("a,move,x,9.9,0,20,10,", True),
+        ("a,move,x,10,0,20,10,", False),
+        ("a,relabel,y,0,0,10,5,", True),
+        ("a,add,x,1,2,3,2,", False),
+        ("a,add,x,1,2,1,3,", False),
+        ("a,set label,NEG,x,,,,", True),
+        ("a,exclude image,what,,,,,", True),
+        ("b,add,x,1,2,3,4,", True),
+    ],
+)
+def test_corrector_iou_limits(tmp_path, line, done):
+    path = tmp_path / "fix.csv"
+    path.write_text(f"image_id,action,label,xmin,ymin,xmax,ymax,reason\n{line}\n")
+    images = pd.DataFrame(
+        {"image_id": ["a", "b"], "label": None, "status": ["ok", "missing"], "width": 50, "height": 50}
+    )
+    log = IssueLog()
+    boxes = table_of([{"image_id": "a", "label": "x", **dict(zip(BOX, (0, 0, 10, 10), strict=True))}], LABELLED_BOXES)
+    images, _ = Corrector(images, boxes, ["x", "y"], "NEG", True, "fix.csv", log).apply(path)
+    assert [each["kind"] for each in log.rows] == ["correction" if done else "bad_correction"]
+    assert images["status"].iloc[1] == "missing"

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from data.split.split_inputs import NO_BOXES, images_of, knobs
-from tropho.data.split.class_coverage import gaps
 from tropho.data.split.split_images import split
+from tropho.data.split.split_summary import gaps
 from tropho.errors import DataError
 from tropho.stages.split import run
 from tropho.tables import BOX, BOXES, IMAGES, conform, write_table
@@ -149,12 +149,12 @@ def test_a_hold_out_without_a_class_is_told(settings, tmp_path, capsys):
     images = images_of(200, label=["a"] * 120 + ["b"] * 80)
     images.loc[120:, "group"] = ["p"] * 40 + ["q"] * 40
     told = told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
-    assert "The hold-out has no image of 'b', so the test says nothing about that; raise split.test_fraction" in told
+    assert "The test set has no image of 'b', so the test says nothing about that; raise split.test_fraction" in told
     images = images.assign(group=images["image_id"])
-    assert "The hold-out has no" not in told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
+    assert "The test set has no" not in told_of(settings, tmp_path, capsys, images, test_fraction=0.05, n_folds=2)
     images.loc[120:, "group"] = [f"p{number % 4}" for number in range(80)]
     raised = told_of(settings, tmp_path, capsys, images, test_fraction=0.25, n_folds=2)
-    assert "The hold-out has no" not in raised
+    assert "The test set has no" not in raised
 
 
 def test_gaps_name_the_parts_without_a_class():

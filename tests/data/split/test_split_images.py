@@ -105,7 +105,7 @@ def test_folds_of_grouped_photos_are_alike_and_the_summary_says_how_far():
         totals = pd.Series(amount.astype(float)).groupby(fold).sum()
         expected[trait] = (totals / totals.mean() - 1).abs().max()
     summary = summarise(splits, images, boxes, knobs(test_fraction=0.0))
-    assert summary["unevenness"] == pytest.approx(expected, abs=1e-4)
+    assert summary["imbalance"] == pytest.approx(expected, abs=1e-4)
     assert max(expected.values()) < 0.1
     trait = max(expected, key=expected.get)
     assert re.search(

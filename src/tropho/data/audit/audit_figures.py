@@ -1,6 +1,6 @@
-"""The audit in pictures."""
+"""Draw the audit's figures: classes, sizes, issues, duplicates and slides."""
 
-from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,31 +10,32 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tropho.data.audit.slides import Slides
 from tropho.errors import DataError
 from tropho.files import atomic_path
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import plain, save_png
 
-COLOURS = {"train": "#3b6fb6", "validation": "#4a9d6e", "test": "#e08a3c"}
+SUBSET_COLOURS = {"train": "#3b6fb6", "validation": "#4a9d6e", "test": "#e08a3c"}
 CLASS_COLOURS = ["#3b6fb6", "#e08a3c", "#4a9d6e", "#b8527a", "#7a63b8", "#8a6f4e", "#4fa3b5", "#777777"]
-PAIRS = 6  # duplicates that are pictured
-TILE = 220  # pixels; side of a pictured duplicate
+MAX_PAIRS = 6  # sets of duplicates that are pictured
+ROWS, COLUMNS = 6, 8  # groups on the contact sheet of slides, and images of each
+TILE = 220  # pixels; side of a pictured image
 
 
 def class_counts(summary: dict[str, Any], to: Path) -> None:
-    """Bars: boxes (or images) of each class, by subset."""
+    """Draw bars of the boxes, or else images, of each class by subset."""
     classes, unit = summary["classes"], "boxes" if summary["boxes"] else "images"
     subsets = {
-        name: {each: counts[unit] for each, counts in subset["classes"].items()}
+        name: [subset["classes"][label][unit] for label in classes]
         for name, subset in summary["subsets"].items()
         if name != "test" or summary["test_labelled"]
     }
-    figure, axes = new_figure(6.4, 1.6 + 0.45 * len(classes) * len(subsets))
+    figure, axes = _new_figure(6.4, 1.6 + 0.45 * len(classes) * len(subsets))
     height = 0.8 / max(1, len(subsets))
-    for number, (name, subset) in enumerate(subsets.items()):
-        counts = [subset[each] for each in classes]
+    for number, (name, counts) in enumerate(subsets.items()):
         places = np.arange(len(classes)) + (number - (len(subsets) - 1) / 2) * height
-        bars = axes.barh(places, counts, height, label=name, color=COLOURS.get(name))
+        bars = axes.barh(places, counts, height, label=name, color=SUBSET_COLOURS.get(name))
         axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
     axes.set_yticks(range(len(classes)), [plain(name) for name in classes])
     axes.invert_yaxis()
@@ -42,31 +43,31 @@ def class_counts(summary: dict[str, Any], to: Path) -> None:
     axes.set(title=f"{unit.capitalize()} of each class", xlabel=unit)
     if len(subsets) > 1:
         axes.legend(frameon=False)
-    save(figure, to)
+    _save(figure, to)
 
 
 def image_sizes(images: pd.DataFrame, to: Path) -> None:
-    """Dots: width and height of the images, larger where many are alike."""
+    """Draw a dot at each width and height, larger where many images have it."""
     known = images.dropna(subset=["width", "height"])
-    figure, axes = new_figure(6.4, 4.6)
+    figure, axes = _new_figure(6.4, 4.6)
     for name, part in known.groupby("subset", sort=False):
         sizes = part.groupby(["width", "height"]).size().reset_index(name="count")
         area = 12 + 400 * sizes["count"] / len(known)
         label = f"{name} ({len(part):,})"
-        axes.scatter(sizes["width"], sizes["height"], area, COLOURS.get(str(name)), alpha=0.6, label=label)
+        axes.scatter(sizes["width"], sizes["height"], area, SUBSET_COLOURS.get(str(name)), alpha=0.6, label=label)
     axes.set(title="Image sizes", xlabel="width (pixels)", ylabel="height (pixels)")
     axes.set_xlim(0, float(known["width"].max()) * 1.1)
     axes.set_ylim(0, float(known["height"].max()) * 1.1)
     axes.legend(frameon=False, markerscale=0.5, loc="upper left")
-    save(figure, to)
+    _save(figure, to)
 
 
-def box_sizes(boxes: pd.DataFrame, classes: Sequence[str], to: Path) -> None:
-    """Histograms: side of the square with a box's area, by class, on a logarithmic scale."""
+def box_sizes(boxes: pd.DataFrame, classes: list[str], to: Path) -> None:
+    """Draw histograms of the square root of the boxes' area by class, on a logarithmic scale."""
     side = np.sqrt((boxes["xmax"] - boxes["xmin"]) * (boxes["ymax"] - boxes["ymin"]))
     edges = np.geomspace(max(1.0, side.min()), side.max() * 1.01, 41).tolist()
-    figure, axes = new_figure(6.4, 3.8)
-    for name, colour in zip(classes, _colours(len(classes)), strict=True):
+    figure, axes = _new_figure(6.4, 3.8)
+    for name, colour in zip(classes, islice(cycle(CLASS_COLOURS), len(classes)), strict=True):
         of_class = side[boxes["label"] == name]
         if len(of_class):
             label = f"{plain(name)}: {len(of_class):,}, median {of_class.median():.0f} px"
@@ -75,68 +76,98 @@ def box_sizes(boxes: pd.DataFrame, classes: Sequence[str], to: Path) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set(title="Box sizes", xlabel="square root of area (pixels of the original image)", ylabel="boxes")
     axes.legend(frameon=False)
-    save(figure, to)
+    _save(figure, to)
 
 
 def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> None:
-    """Histogram: boxes an image, images without any included."""
+    """Draw a histogram of boxes an image, with images without any, of the subsets that have boxes."""
     labelled = images.loc[images["image_id"].isin(boxes["image_id"]), "subset"]
-    with_boxes = images[images["subset"].isin(labelled)]  # a test set without any boxes has no truth
-    counts = with_boxes["image_id"].map(boxes["image_id"].value_counts()).fillna(0)
-    figure, axes = new_figure(6.4, 3.4)
-    axes.hist(counts, bins=(np.arange(counts.max() + 2) - 0.5).tolist(), color=COLOURS["train"])
+    counts = images.loc[images["subset"].isin(labelled), "image_id"].map(boxes["image_id"].value_counts()).fillna(0)
+    figure, axes = _new_figure(6.4, 3.4)
+    axes.hist(counts, bins=(np.arange(counts.max() + 2) - 0.5).tolist(), color=SUBSET_COLOURS["train"])
     axes.set(title="Objects in an image", xlabel="boxes", ylabel="images")
     none = int((counts == 0).sum())
     note = f"{none:,} images without boxes, median {counts.median():g}, at most {counts.max():g}"
     axes.annotate(note, (0.98, 0.94), xycoords="axes fraction", ha="right", va="top", fontsize=9)
-    save(figure, to)
+    _save(figure, to)
 
 
 def issue_counts(issues: pd.DataFrame, to: Path) -> None:
-    """Bars: issues of each kind and what was done about them."""
+    """Draw bars of the issues by kind and action."""
     counts = issues.groupby(["kind", "action"]).size().sort_values()
-    figure, axes = new_figure(6.4, 1.4 + 0.32 * len(counts))
+    figure, axes = _new_figure(6.4, 1.4 + 0.32 * len(counts))
     names = [f"{str(kind).replace('_', ' ')} ({action})" for kind, action in counts.index]
-    bars = axes.barh(names, counts.to_numpy(), color=COLOURS["train"])
+    bars = axes.barh(names, counts.to_numpy(), color=SUBSET_COLOURS["train"])
     axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
     axes.set_xscale("symlog", linthresh=1)
     axes.margins(x=0.15)
     axes.set(title="Issues", xlabel="cases (logarithmic)")
-    save(figure, to)
+    _save(figure, to)
 
 
 def duplicate_pairs(images: pd.DataFrame, reader: ImageReader, to: Path) -> None:
-    """Pictures: the first image of some sets of duplicates beside another of it, unequal bytes preferred."""
-    known = images[images["duplicate"].notna()].set_index("image_id")
-    rows = []
-    for image_id, image in known.iterrows():
-        if image["duplicate"] != image_id and image["duplicate"] in known.index:
-            first = known.loc[str(image["duplicate"])]
-            rows.append((first["sha256"] == image["sha256"], first, image))
-    rows.sort(key=lambda row: row[0])
-    seen: dict[str, Any] = {}
-    for _, first, second in rows:
-        seen.setdefault(str(first.name), (first, second))
-    pairs = list(seen.values())[:PAIRS]
+    """Draw the first image of some sets of duplicates beside another one, of unequal bytes if there is one."""
+    later = images[images["duplicate"].notna() & (images["duplicate"] != images["image_id"])]
+    pairs = later.merge(images, left_on="duplicate", right_on="image_id", suffixes=("_later", ""))
+    pairs = pairs.assign(same_bytes=pairs["sha256"] == pairs["sha256_later"])
+    pairs = pairs.sort_values("same_bytes", kind="stable").drop_duplicates("image_id")[:MAX_PAIRS]
     across = min(len(pairs), 3)
     down = -(-len(pairs) // across)
-    figure = Figure(figsize=(4.2 * across, 2.7 * down), dpi=110, layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False).ravel()
-    for axes in grid:
-        axes.axis("off")
-    for axes, (first, second) in zip(grid, pairs, strict=False):
-        axes.imshow(np.hstack([tile(reader, first["path"]), tile(reader, second["path"])]))
-        axes.set_title(f"{_short(first)}\n{_short(second)}", fontsize=7, loc="left")
+    figure, grid = _new_grid(down, across, (4.2 * across, 2.7 * down))
+    pair: Any
+    for axes, pair in zip(grid.ravel(), pairs.itertuples(), strict=False):
+        axes.imshow(np.hstack([_tile(reader, pair.path), _tile(reader, pair.path_later)]))
+        title = f"{pair.subset}: {plain(pair.image_id, 58)}\n{pair.subset_later}: {plain(pair.image_id_later, 58)}"
+        axes.set_title(title, fontsize=7, loc="left")
     figure.suptitle("Images that show the same (left: named first)")
-    save(figure, to)
+    _save(figure, to)
 
 
-def _short(image: pd.Series) -> str:
-    return f"{image['subset']}: {plain(image.name, 58)}"
+def slide_distances(slides: Slides, to: Path) -> None:
+    """Draw histograms of pair distances and of those expected of different slides; nothing without a threshold."""
+    if slides.threshold is None:
+        return
+    figure, axes = _new_figure(6.4, 3.8)
+    known, threshold = slides.distances[slides.distances > 0], slides.threshold.value
+    edges = np.geomspace(np.quantile(known, 1e-4), known.max(), 81)
+    for values, label, name in (
+        (slides.distances, "pairs of images", "train"),
+        (slides.null_distances, "pairs of different slides (expected)", "test"),
+    ):
+        share, colour = np.histogram(values, edges)[0] / len(values), SUBSET_COLOURS[name]
+        axes.stairs(share, edges, label=label, color=colour, fill=name == "train", alpha=0.6, linewidth=1.5)
+    axes.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.2f}")
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+    xlabel = "distance of two images of equal size and device"
+    axes.set(title="Likeness of photos", xlabel=xlabel, ylabel="share of pairs")
+    axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    _save(figure, to)
 
 
-def tile(reader: ImageReader, path: str) -> np.ndarray:
-    """An image letterboxed to TILE x TILE."""
+def slide_groups(slides: Slides, images: pd.DataFrame, reader: ImageReader, to: Path) -> None:
+    """Draw some images of the largest group, the smallest, and groups between; one row a group."""
+    sizes = np.bincount(slides.groups)
+    several = np.flatnonzero(sizes > 1)
+    ranked = several[np.argsort(-sizes[several], kind="stable")]
+    shown = ranked[np.unique(np.linspace(0, len(ranked) - 1, ROWS).round().astype(int))]
+    paths = images.set_index("image_id")["path"]
+    names = np.array(slides.ids, dtype=object)
+    figure, grid = _new_grid(len(shown), COLUMNS, (1.35 * COLUMNS, 1.5 * len(shown)))
+    for row, number in zip(grid, shown, strict=True):
+        members = names[slides.groups == number]
+        row[0].set_title(f"{len(members)} images: {plain(members[0], 58)} ...", fontsize=7, loc="left")
+        for axes, name in zip(row, members, strict=False):
+            axes.imshow(_tile(reader, paths[name]))
+    figure.suptitle("Groups that were taken for slides")
+    _save(figure, to)
+
+
+def _tile(reader: ImageReader, path: str) -> np.ndarray:
+    """Letterbox an image to (TILE, TILE, 3) uint8; white where it can't be read."""
     tile = np.full((TILE, TILE, 3), 255, dtype=np.uint8)
     try:
         pixels = reader.read(path)
@@ -144,25 +175,27 @@ def tile(reader: ImageReader, path: str) -> np.ndarray:
         return tile
     scale = (TILE - 4) / max(pixels.shape[:2])
     width, height = (max(1, round(side * scale)) for side in pixels.shape[1::-1])
-    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     top, left = (TILE - height) // 2, (TILE - width) // 2
-    tile[top : top + height, left : left + width] = small
+    tile[top : top + height, left : left + width] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
     return tile
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of its own (no pyplot state) with one plot; sizes in inches."""
+def _new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Create a figure, in inches, with one plot and without pyplot's state."""
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _colours(number: int) -> list[str]:
-    return [CLASS_COLOURS[index % len(CLASS_COLOURS)] for index in range(number)]
+def _new_grid(down: int, across: int, size: tuple[float, float]) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.ravel():
+        axes.axis("off")
+    return figure, grid
 
 
-def save(figure: Figure, to: Path) -> None:
-    """Write a figure as a PNG, whole or not at all."""
+def _save(figure: Figure, to: Path) -> None:
     with atomic_path(to) as temporary:
         save_png(figure, temporary)

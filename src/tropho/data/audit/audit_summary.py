@@ -1,17 +1,20 @@
-"""The audit in numbers and sentences."""
+"""Summarise the audit in numbers and sentences."""
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tropho.config.data_config import AuditConfig
-from tropho.data.audit.group_names import matched_shares, pattern_keys
+from tropho.data.audit.grouping import matched_shares, pattern_keys
 from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.audit.missing_labels import Finding, sentence
+from tropho.images.decode import Decoding
 
-MANY_SIZES = 20
-PASSED_OVER = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames")
-"""Kinds of issue whose first is told in full."""
+MAX_SIZES = 20  # that are counted apart
+QUOTED = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames")
+"""Kinds of issue whose first is quoted in the notes."""
+_UINT16_MAX = 65_535
 
 
 def summarise(
@@ -19,60 +22,95 @@ def summarise(
     boxes: pd.DataFrame,
     issues: pd.DataFrame,
     classes: list[str],
-    looks: dict[str, ImageInfo],
-    doubles: tuple[int, int],
-    left_out: list[Finding],
+    infos: dict[str, ImageInfo],
+    duplicate_boxes: tuple[int, int],
+    findings: list[Finding],
     settings: AuditConfig,
 ) -> dict[str, Any]:
-    """Counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
+    """Summarise the audited tables.
 
-    Ignored regions count apart, and an image that holds them alone is not one without boxes.
+    Args:
+        images: tables.IMAGES.
+        boxes: tables.BOXES; ignored regions count apart.
+        issues: tables.ISSUES.
+        classes: names in order.
+        infos: by path.
+        duplicate_boxes: counts (pairs, images).
+        findings: results of missing_labels.find_missing_labels.
+        settings: section `audit`.
+
+    Returns:
+        JSON-safe counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
     """
+    counts, status, regions = _counts(issues["kind"]), _counts(images["status"]), boxes["ignore"]
     summary: dict[str, Any] = {
         "notes": [],
         "images": len(images),
-        "usable": int((images["status"] == "ok").sum()),
-        "missing": int((images["status"] == "missing").sum()),
+        "usable": status.get("ok", 0),
+        "missing": status.get("missing", 0),
         "classes": classes,
         "negative": settings.negative,
-        "test_labelled": _test_labelled(images, boxes),
-        "status": _counts(images["status"]),
+        "test_labelled": _is_test_labelled(images, boxes),
+        "status": status,
         "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
-        "boxes": int((~boxes["ignore"]).sum()),
-        "ignored_regions": int(boxes["ignore"].sum()),
-        "doubles": {"pairs": doubles[0], "images": doubles[1]},
-        "missing_labels": left_out,
-        "corrections": {
-            "applied": int(issues["kind"].eq("correction").sum()),
-            "quarantined": int(issues["kind"].eq("bad_correction").sum()),
-        },
-        "issues": _counts(issues["kind"]),
+        "boxes": int((~regions).sum()),
+        "ignored_regions": int(regions.sum()),
+        "doubles": dict(zip(("pairs", "images"), duplicate_boxes, strict=True)),
+        "missing_labels": findings,
+        "corrections": {"applied": counts.get("correction", 0), "quarantined": counts.get("bad_correction", 0)},
+        "issues": counts,
         "sizes": _sizes(images),
-        "colour_modes": _colour_modes(images, looks),
+        **_colour_modes(images, infos),
         "duplicates": _duplicates(images, issues),
         "groups": _groups(images, boxes, settings),
     }
-    modes = _colour_mode_tells(images, looks)
-    if modes:
-        summary["colour_mode_tells"] = modes
-    summary["notes"] = _notes(summary) + _passed_over(issues)
+    summary["notes"] = _notes(summary) + _quotes(issues)
     return summary
 
 
+def depth_notes(images: pd.DataFrame, infos: dict[str, ImageInfo], decoding: Decoding) -> list[str]:
+    """Say by which range images of more than 8 bits are scaled, and how many grey levels are left.
+
+    Args:
+        images: path, status, subset.
+        infos: by path.
+        decoding: with the range, if any training image is deep.
+    """
+    deep = {path: info for path, info in infos.items() if info.depth}
+    if decoding.value_range is None or not deep:
+        return []
+    low, high = decoding.value_range
+    depths = {info.depth for info in deep.values()}
+    is_uint16 = depths == {"integer"} and low >= 0 and high <= _UINT16_MAX
+    name = "16-bit" if is_uint16 else " and ".join(sorted(depths)).replace("integer", "32-bit or signed")
+    if low == high:
+        return [f"All {name} training images hold the one value {low:g}: nothing can be learned from them."]
+    training = set(images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "path"])
+    shades = [info.shades for path, info in deep.items() if path in training and info.shades is not None]
+    levels = int(np.any(shades, axis=0).sum()) if shades else 0
+    share = f"{100 * (high - low) / _UINT16_MAX:.1f} %" if is_uint16 else "a part"
+    note = f"{name[0].upper()}{name[1:]} images use {share} of their range ({low:g} to {high:g}); they are scaled by it"
+    notes = [f"{note}, to {levels} distinct grey levels." if 0 < levels < 256 else f"{note}."]
+    rest = sum(not info.fault for info in infos.values()) - len(deep)
+    if rest > 0:
+        notes.append(f"{len(deep):,} images have more than 8 bits and are scaled; {rest:,} have 8 and are not.")
+    return notes
+
+
 def _subset(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    regions = boxes[boxes["image_id"].isin(images["image_id"])]
-    inside = regions[~regions["ignore"]]
+    own = boxes[boxes["image_id"].isin(images["image_id"])]
+    objects = own[~own["ignore"]]
     by_class: dict[str, dict[str, int]] = {}
     for name in classes:
-        of_class = inside[inside["label"] == name]
+        of_class = objects[objects["label"] == name]
         labelled = int((images["label"] == name).sum())
         by_class[name] = {"images": labelled or int(of_class["image_id"].nunique()), "boxes": len(of_class)}
-    without = int((~images["image_id"].isin(regions["image_id"])).sum())
+    without = int((~images["image_id"].isin(own["image_id"])).sum())
     counts = {"images": len(images), "usable": int((images["status"] == "ok").sum())}
-    return {**counts, "boxes": len(inside), "without_boxes": without, "classes": by_class}
+    return {**counts, "boxes": len(objects), "without_boxes": without, "classes": by_class}
 
 
-def _test_labelled(images: pd.DataFrame, boxes: pd.DataFrame) -> bool:
+def _is_test_labelled(images: pd.DataFrame, boxes: pd.DataFrame) -> bool:
     test = images[images["subset"] == "test"]
     return bool(test["label"].notna().any() or (boxes["image_id"].isin(test["image_id"]) & ~boxes["ignore"]).any())
 
@@ -82,61 +120,52 @@ def _counts(values: pd.Series) -> dict[str, int]:
 
 
 def _sizes(images: pd.DataFrame) -> dict[str, int]:
-    """Images by size, the commonest first; the many rare sizes in one number."""
+    """Count images by size, the commonest first; rarer sizes together."""
     known = images.dropna(subset=["width", "height"])
     counts = (known["width"].astype(str) + "x" + known["height"].astype(str)).value_counts()
-    sizes = {str(size): int(number) for size, number in counts.head(MANY_SIZES).items()}
-    rest = int(counts.iloc[MANY_SIZES:].sum())
-    return {**sizes, f"{len(counts) - MANY_SIZES} other sizes": rest} if rest else sizes
+    sizes = {str(size): int(number) for size, number in counts.head(MAX_SIZES).items()}
+    rest = int(counts.iloc[MAX_SIZES:].sum())
+    return {**sizes, f"{len(counts) - MAX_SIZES} other sizes": rest} if rest else sizes
 
 
-def _modes(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> pd.Series:
-    """The colour mode of each image; empty where it can't be read."""
-    return images["path"].map({path: look.mode for path, look in looks.items() if not look.fault})
-
-
-def _colour_modes(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> dict[str, dict[str, float]]:
-    """Share of each colour mode among the images of a class (of all, for detection)."""
-    modes = _modes(images, looks)
-    names = images["label"].astype("object").where(images["label"].notna(), "unlabelled")
+def _colour_modes(images: pd.DataFrame, infos: dict[str, ImageInfo]) -> dict[str, Any]:
+    """Return shares of colour modes by class ("all" in detection), and how well they predict the class."""
+    modes = images["path"].map({path: info.mode for path, info in infos.items() if not info.fault})
+    labels = images["label"].astype("object").where(images["label"].notna(), "unlabelled")
     if images["label"].isna().all():
-        names = pd.Series("all", index=images.index)
-    shares = {
-        str(name): {
-            str(mode): round(float(share), 4) for mode, share in modes[part.index].value_counts(normalize=True).items()
+        labels = pd.Series("all", index=images.index)
+    shares = {str(name): part.value_counts(normalize=True) for name, part in modes.groupby(labels)}
+    summary: dict[str, Any] = {
+        "colour_modes": {
+            name: {str(mode): round(float(share), 4) for mode, share in part.items()}
+            for name, part in shares.items()
+            if len(part)
         }
-        for name, part in names.groupby(names)
     }
-    return {name: share for name, share in shares.items() if share}
-
-
-def _colour_mode_tells(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> dict[str, float] | None:
-    """How often a guess of the class from the colour mode alone is right, beside a guess from nothing."""
-    table = pd.crosstab(_modes(images, looks), images["label"])
-    if table.empty or len(table) < 2:
-        return None
-    total = float(table.to_numpy().sum())
-    return {
-        "accuracy_from_mode": round(float(table.max(axis=1).sum()) / total, 4),
-        "accuracy_from_nothing": round(float(table.sum(axis=0).max()) / total, 4),
-    }
+    table = pd.crosstab(modes, images["label"])
+    if len(table) > 1 and not table.empty:
+        total = float(table.to_numpy().sum())
+        summary["colour_mode_tells"] = {
+            "accuracy_from_mode": round(float(table.max(axis=1).sum()) / total, 4),
+            "accuracy_from_nothing": round(float(table.sum(axis=0).max()) / total, 4),
+        }
+    return summary
 
 
 def _duplicates(images: pd.DataFrame, issues: pd.DataFrame) -> dict[str, int]:
     known = images[images["duplicate"].notna()]
-    in_test = known.loc[known["subset"] == "test", "duplicate"]
-    in_validation = known.loc[known["subset"] == "validation", "duplicate"]
-    train = known[known["subset"] == "train"]
+    train, validation, test = (known["subset"] == name for name in ("train", "validation", "test"))
     sizes = known["duplicate"].value_counts()
-    kinds = issues["kind"].value_counts()
+    in_test = known["duplicate"].isin(known.loc[test, "duplicate"])
+    in_validation = known["duplicate"].isin(known.loc[validation, "duplicate"])
     return {
-        "exact": int(kinds.get("duplicate_image", 0)),
-        "near": int(kinds.get("near_duplicate", 0)),
-        "label_conflicts": int((issues["kind"].eq("label_conflict") & issues["action"].eq("listed")).sum()),
+        "exact": int((issues["kind"] == "duplicate_image").sum()),
+        "near": int((issues["kind"] == "near_duplicate").sum()),
+        "label_conflicts": int(((issues["kind"] == "label_conflict") & (issues["action"] == "listed")).sum()),
         "sets": len(sizes),
         "biggest_set": int(sizes.max()) if len(sizes) else 0,
-        "train_images_in_test": int(known.loc[known["subset"] != "test", "duplicate"].isin(in_test).sum()),
-        "train_images_in_validation": int(train["duplicate"].isin(in_validation).sum()),
+        "train_images_in_test": int((~test & in_test).sum()),
+        "train_images_in_validation": int((train & in_validation).sum()),
     }
 
 
@@ -144,69 +173,49 @@ def _groups(images: pd.DataFrame, boxes: pd.DataFrame, settings: AuditConfig) ->
     sizes = images["group"].value_counts()
     if sizes.empty:
         return {"count": 0}
-    found: dict[str, Any] = {
-        "count": len(sizes),
-        "biggest": int(sizes.iloc[0]),
-        "biggest_name": str(sizes.index[0]),
-    }
+    facts: dict[str, Any] = {"count": len(sizes), "biggest": int(sizes.iloc[0]), "biggest_name": str(sizes.index[0])}
     if settings.group_pattern:
         rest = images.loc[pattern_keys(images["image_id"], settings.group_pattern).isna(), "image_id"]
-        found["not_matched"] = len(rest)
-        found["not_matched_example"] = str(rest.iloc[0]) if len(rest) else None
+        facts |= {"not_matched": len(rest), "not_matched_example": str(rest.iloc[0]) if len(rest) else None}
         shares = matched_shares(images, boxes, settings.group_pattern)
-        found["matched"] = {name: round(share, 4) for name, share in shares.items()}
-    return found
+        facts["matched"] = {name: round(share, 4) for name, share in shares.items()}
+    return facts
 
 
 def _notes(summary: dict[str, Any]) -> list[str]:
-    """What a person should know first, in sentences."""
+    """Say what a person should know first."""
     total, issues, status = summary["images"], summary["issues"], summary["status"]
-    doubles, duplicates = summary["doubles"], summary["duplicates"]
+    boxes, copies = summary["doubles"], summary["duplicates"]
     dropped = sum(issues.get(kind, 0) for kind in ("zero_area", "outside", "too_small"))
     rows = sum(issues.get(kind, 0) for kind in ("bad_row", "bad_annotation", "unknown_class"))
-    pairs, copies = duplicates["train_images_in_test"], duplicates["exact"] + duplicates["near"]
-    held = duplicates["train_images_in_validation"]
-    notes = [
-        (total, f"{summary['usable']:,} of {total:,} images can be used."),
-        (summary["missing"], f"{summary['missing']:,} of {total:,} images are missing."),
-        (status.get("unreadable"), f"Images that can't be read: {status.get('unreadable', 0):,}."),
-        (status.get("unlabelled"), f"Images without a usable label: {status.get('unlabelled', 0):,}."),
-        (rows, f"Rows of labels that can't be used: {rows:,}."),
-        (issues.get("turned_boxes"), f"Photos whose boxes were turned with them: {issues.get('turned_boxes', 0):,}."),
-        (issues.get("scaled_boxes"), f"Images whose boxes were scaled to them: {issues.get('scaled_boxes', 0):,}."),
-        (
-            issues.get("unknown_frame"),
-            "Photos that EXIF turns, though nothing tells whether their boxes were drawn before or after the turn: "
-            f"{issues.get('unknown_frame', 0):,}.",
-        ),
-        (dropped, f"Boxes dropped for want of area inside their image: {dropped:,}."),
-        (
-            doubles["pairs"],
-            f"Same-class boxes drawn twice: {doubles['pairs']:,} pairs in {doubles['images']:,} images.",
-        ),
-        (
-            copies,
-            f"Repeated images: {duplicates['exact']:,} exactly, {duplicates['near']:,} nearly.",
-        ),
-        (
-            issues.get("augmented_copies"),
-            f"Augmented copies of a picture, by their names (.rf.), grouped: {issues.get('augmented_copies', 0):,}.",
-        ),
-        (pairs, f"Training images that are also in the published test set, exactly or nearly: {pairs:,}."),
-        (held, f"Training images that are also in the published validation set, exactly or nearly: {held:,}."),
-        (
-            duplicates["label_conflicts"],
-            f"Duplicates labelled otherwise than the image they repeat: {duplicates['label_conflicts']:,}.",
-        ),
-    ]
-    left_out = [f"Left out by annotators: {sentence(finding)}." for finding in summary["missing_labels"]]
-    return [text for number, text in notes if number] + left_out + _warnings(summary)
+    turn = "Photos that EXIF turns, though nothing tells whether their boxes were drawn before or after the turn"
+    counted = {
+        "Images that can't be read": status.get("unreadable"),
+        "Images without a usable label": status.get("unlabelled"),
+        "Rows of labels that can't be used": rows,
+        "Photos whose boxes were turned with them": issues.get("turned_boxes"),
+        "Images whose boxes were scaled to them": issues.get("scaled_boxes"),
+        turn: issues.get("unknown_frame"),
+        "Boxes dropped for want of area inside their image": dropped,
+        f"Pairs of same-class boxes drawn twice, in {boxes['images']:,} images": boxes["pairs"],
+        "Images that repeat another exactly": copies["exact"],
+        "Images that repeat another nearly": copies["near"],
+        "Augmented copies of a picture, by their names (.rf.), grouped": issues.get("augmented_copies"),
+        "Training images that are also in the published test set": copies["train_images_in_test"],
+        "Training images that are also in the published validation set": copies["train_images_in_validation"],
+        "Duplicates labelled otherwise than the image they repeat": copies["label_conflicts"],
+    }
+    notes = [f"{summary['usable']:,} of {total:,} images can be used."] if total else []
+    notes += [f"{summary['missing']:,} of {total:,} images are missing."] if summary["missing"] else []
+    notes += [f"{what}: {count:,}." for what, count in counted.items() if count]
+    notes += [f"Left out by annotators: {sentence(finding)}." for finding in summary["missing_labels"]]
+    return notes + _warnings(summary)
 
 
-def _passed_over(issues: pd.DataFrame) -> list[str]:
-    """What was not read, or not as it was labelled: the first of each kind, in its own words."""
+def _quotes(issues: pd.DataFrame) -> list[str]:
+    """Quote the first issue of each kind that says what was not read as it was labelled."""
     notes = []
-    for kind in PASSED_OVER:
+    for kind in QUOTED:
         details = issues.loc[issues["kind"] == kind, "detail"]
         if len(details):
             more = f" (the first of {len(details):,})" if len(details) > 1 else ""
@@ -220,16 +229,16 @@ def _percent(share: float) -> str:
 
 
 def _warnings(summary: dict[str, Any]) -> list[str]:
-    """What makes scores look better than they are, or groups useless."""
+    """Warn of what makes scores look better than they are, or groups useless."""
     warnings = []
     groups = summary["groups"]
     if groups["count"] and groups["biggest"] > max(20, 0.2 * summary["images"]):
         warnings.append(f"The biggest group, {groups['biggest_name']}, has {groups['biggest']:,} images: check it.")
     if groups.get("not_matched"):
         shares = [f"{_percent(share)} of {name}" for name, share in groups["matched"].items() if name != "all"]
-        told = ", ".join(shares[:-1]) + " and " + shares[-1] if shares[1:] else _percent(groups["matched"]["all"])
+        share = ", ".join(shares[:-1]) + " and " + shares[-1] if shares[1:] else _percent(groups["matched"]["all"])
         warnings.append(
-            f"audit.group_pattern matches {told} images; it leaves {groups['not_matched']:,} alone, such as "
+            f"audit.group_pattern matches {share} images; it leaves {groups['not_matched']:,} alone, such as "
             f"'{groups['not_matched_example']}', so those of one patient or slide may lie on both sides of the split. "
             "Add an alternative for their names, such as (first[0-9]+)_|(second[0-9]+)_."
         )

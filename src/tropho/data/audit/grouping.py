@@ -1,64 +1,164 @@
-"""Which images belong together: the same patient or slide by name, the same picture or slide by content."""
+"""Group images that belong together: one patient or slide by name, one picture or slide by content."""
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tropho.config.data_config import AuditConfig
-from tropho.data.audit.group_names import copied_pictures, pattern_keys
 from tropho.data.audit.inspect_images import ImageInfo
-from tropho.data.audit.linked_images import connected_ids, exact_duplicate_links
 from tropho.data.audit.missing_labels import attributes
 from tropho.data.audit.near_duplicates import find_near_duplicates
 from tropho.data.audit.slides import Slides, cluster_slides
 from tropho.data.formats.labels import IssueLog
+from tropho.errors import UsageError
+
+_ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9A-Za-z]{16,}")
+"""Names of augmented copies by Roboflow, such as person12_jpg.rf.0123456789abcdef0123456789abcdef."""
+Links = list[tuple[str, str]]
+"""Pairs of image ids."""
 
 
 def group(
-    images: pd.DataFrame, looks: dict[str, ImageInfo], settings: AuditConfig, log: IssueLog
+    images: pd.DataFrame, infos: dict[str, ImageInfo], settings: AuditConfig, log: IssueLog
 ) -> tuple[pd.DataFrame, Slides | None]:
-    """Images with the columns `duplicate` and `group` filled in, and the slides found, if asked for.
+    """Fill in the columns `duplicate` and `group` of tables.IMAGES, and list why images are grouped.
 
-    `duplicate` names the first of the images that show the same (equal bytes or pixels, or nearly equal
-    pictures), and is empty for an image like no other. `group` joins these with the images that
-    `group_pattern` puts together, with augmented copies of one picture and with those that look as if from one
-    slide, and is never empty: alone, an image is its own group.
+    Args:
+        images: tables.IMAGES without the two columns.
+        infos: by path.
+        settings: group_pattern and cluster_slides.
+        log: gets an issue for every duplicate, augmented copy and conflict of labels.
+
+    Returns:
+        The images, and the slides if settings.cluster_slides. `duplicate` is the first id of those that show the same
+        picture, empty for unique images; `group` is never empty: an image alone is its own group.
 
     Raises:
-        UsageError: the pattern is no regular expression, or names no group.
+        UsageError: as `pattern_keys`.
     """
-    seen = images[images["path"].isin([path for path, look in looks.items() if not look.fault])]
-    pixels = seen["path"].map({path: look.pixels for path, look in looks.items()})
-    equal = exact_duplicate_links(seen["image_id"], pixels)
-    near = _near(seen.loc[~pixels.duplicated()], looks)
-    same = connected_ids(list(images["image_id"]), equal + [(first, second) for first, second, _ in near])
-    duplicate = images["image_id"].map(same).astype("string")
+    ids = images["image_id"]
+    readable = images[images["path"].isin([path for path, info in infos.items() if not info.fault])]
+    pixels = readable["path"].map({path: info.pixels for path, info in infos.items()})
+    exact = exact_duplicate_links(readable["image_id"], pixels)
+    near = _near_duplicates(readable.loc[~pixels.duplicated()], infos)
+    copies = exact + [(first, second) for first, second, _ in near]
+    duplicate = ids.map(connected_ids(list(ids), copies)).astype("string")
     images = images.assign(duplicate=duplicate.where(duplicate.duplicated(keep=False)))
-    by_id = {image_id: looks[path] for image_id, path in zip(seen["image_id"], seen["path"], strict=True)}
-    _list_duplicates(images.set_index("image_id"), by_id, equal, near, log)
-    keys = pattern_keys(images["image_id"], settings.group_pattern)
-    named = exact_duplicate_links(images["image_id"], keys)
-    slides, alike = _slides(images, looks, log) if settings.cluster_slides else (None, [])
-    links = named + _copies(images, log) + alike + equal + [(first, second) for first, second, _ in near]
-    whole = connected_ids(list(images["image_id"]), links)
-    group = images["image_id"].map(whole)
-    if settings.group_pattern:  # a patient's or slide's name tells more than that of its first image
-        group = group.map(keys.groupby(group).min()).fillna(group)
-    return images.assign(group=group.astype("string")), slides
+    hashes = {
+        str(image_id): infos[path].sha256 for image_id, path in zip(ids, images["path"], strict=True) if path in infos
+    }
+    _list_duplicates(images.set_index("image_id"), hashes, exact, near, log)
+    keys = pattern_keys(ids, settings.group_pattern)
+    links = exact_duplicate_links(ids, keys) + _augmented_copies(images, log)
+    slides, slide_links = _slides(images, infos, log) if settings.cluster_slides else (None, [])
+    groups = ids.map(connected_ids(list(ids), links + slide_links + copies))
+    if settings.group_pattern:  # the name of a patient or slide says more than that of its first image
+        groups = groups.map(keys.groupby(groups).min()).fillna(groups)
+    return images.assign(group=groups.astype("string")), slides
 
 
-def _near(images: pd.DataFrame, looks: dict[str, ImageInfo]) -> list[tuple[str, str, float]]:
-    """Near-duplicates among images of different pixels: (id, id, likeness)."""
+def connected_ids(names: Sequence[str], links: Links) -> dict[str, str]:
+    """Map each name to the first, in sorting order, of those that it is linked with, directly or not."""
+    order = sorted(names)
+    number = {name: idx for idx, name in enumerate(order)}
+    ends = np.array([(number[a], number[b]) for a, b in links], dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(len(order),) * 2)
+    component = connected_components(graph, directed=False)[1].tolist()
+    first: dict[int, str] = {}
+    for name, idx in zip(order, component, strict=True):
+        first.setdefault(idx, name)
+    return {name: first[idx] for name, idx in zip(order, component, strict=True)}
+
+
+def exact_duplicate_links(names: pd.Series, keys: pd.Series) -> Links:
+    """Link each name to the first of those with its key; empty keys link nothing."""
+    named = pd.DataFrame({"name": names, "key": keys}).dropna().sort_values("name")
+    first = named.groupby("key")["name"].transform("first")
+    linked = named["name"] != first
+    return list(zip(first[linked], named.loc[linked, "name"], strict=True))
+
+
+def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
+    """Find the patient or slide that a pattern names in each image id.
+
+    Args:
+        image_ids: (N,) str.
+        pattern: regular expression with one group or more; None finds nothing.
+
+    Returns:
+        (N,) string: text of the first group that took part in the match; empty where nothing matched.
+
+    Raises:
+        UsageError: the pattern is no regular expression, has no group, matches nothing, or finds an empty name.
+    """
+    if pattern is None:
+        return pd.Series(pd.NA, index=image_ids.index, dtype="string")
+    where = f"audit.group_pattern '{pattern}'"
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"{where} is not a regular expression: {error}.") from None
+    if compiled.groups == 0:
+        raise UsageError(f"{where} needs a group in round brackets that names the group.")
+    if compiled.search(""):
+        raise UsageError(f"{where} matches the empty string, so it names nothing; require at least a character (+).")
+    keys = image_ids.map(lambda image_id: _first_group(compiled.search(image_id))).astype("string")
+    empty = image_ids[keys == ""]
+    if len(empty):
+        raise UsageError(f"{where} finds an empty name in '{empty.iloc[0]}'; require at least a character (+).")
+    if len(image_ids) and not keys.notna().any():
+        raise UsageError(f"{where} matches no image, such as '{image_ids.iloc[0]}'.")
+    return keys
+
+
+def matched_shares(images: pd.DataFrame, boxes: pd.DataFrame, pattern: str) -> dict[str, float]:
+    """Compute which share of the images of each class a pattern matches.
+
+    Args:
+        images: columns image_id and label; images without a label have the classes of their boxes.
+        boxes: columns image_id and label.
+        pattern: as in `pattern_keys`.
+
+    Returns:
+        Share (0..1) by class, then of images without a class ("no class"), then "all".
+    """
+    matched = pattern_keys(images["image_id"], pattern).notna().set_axis(images["image_id"])
+    pairs = pd.concat([images[["image_id", "label"]], boxes[["image_id", "label"]]]).dropna().drop_duplicates()
+    pairs = pairs[pairs["image_id"].isin(matched.index)]
+    by_class = pairs["image_id"].map(matched).astype(float).groupby(pairs["label"]).mean()
+    shares = {str(name): float(share) for name, share in by_class.items()}
+    rest = matched[~matched.index.isin(pairs["image_id"])]
+    if len(rest):
+        shares["no class"] = float(rest.mean())
+    return {**shares, "all": float(matched.mean())}
+
+
+def augmentation_sources(images: pd.DataFrame) -> pd.Series:
+    """Name the picture that each image is an augmented copy of, by class and Roboflow's file name; else empty."""
+    matches = images["image_id"].map(lambda image_id: _ROBOFLOW.match(PurePosixPath(image_id).name))
+    keys = matches.map(lambda match: match[1] if match else None).astype("string")
+    return images["label"].astype("string").fillna("") + "/" + keys
+
+
+def _first_group(match: re.Match[str] | None) -> str | None:
+    return next((text for text in match.groups() if text is not None), None) if match else None
+
+
+def _near_duplicates(images: pd.DataFrame, infos: dict[str, ImageInfo]) -> list[tuple[str, str, float]]:
+    """Find near duplicates among images of different pixels: (id, id, correlation)."""
     ordered = images.sort_values("image_id")
-    thumbs = [thumb for path in ordered["path"] if (thumb := looks[path].thumb) is not None]
-    if not thumbs:
-        return []
+    thumbs = [thumb for path in ordered["path"] if (thumb := infos[path].thumb) is not None]
     ids = list(ordered["image_id"])
-    return [(ids[i], ids[j], likeness) for i, j, likeness in find_near_duplicates(np.stack(thumbs))]
+    return [(ids[i], ids[j], corr) for i, j, corr in find_near_duplicates(np.stack(thumbs))] if thumbs else []
 
 
-def _copies(images: pd.DataFrame, log: IssueLog) -> list[tuple[str, str]]:
-    """Links between the augmented copies of one picture, told by the log."""
-    links = exact_duplicate_links(images["image_id"], copied_pictures(images))
+def _augmented_copies(images: pd.DataFrame, log: IssueLog) -> Links:
+    links = exact_duplicate_links(images["image_id"], augmentation_sources(images))
     path = images.set_index("image_id")["path"].to_dict()
     for first, second in links:
         detail = f"By its name (.rf.) an augmented copy of the picture of {first}."
@@ -66,51 +166,42 @@ def _copies(images: pd.DataFrame, log: IssueLog) -> list[tuple[str, str]]:
     return links
 
 
-def _slides(images: pd.DataFrame, looks: dict[str, ImageInfo], log: IssueLog) -> tuple[Slides, list[tuple[str, str]]]:
-    """Slides among images that repeat no other, told by the log, and the links that they make."""
-    first = images["duplicate"].isna() | (images["duplicate"] == images["image_id"])
-    signed = [path for path, look in looks.items() if look.signature is not None]
-    own = images[first & images["path"].isin(signed)].sort_values("image_id")
-    found = [looks[path] for path in own["path"]]
-    known = attributes(own)
+def _slides(images: pd.DataFrame, infos: dict[str, ImageInfo], log: IssueLog) -> tuple[Slides, Links]:
+    """Cluster the slides of images that repeat no other."""
+    unique = images["duplicate"].isna() | (images["duplicate"] == images["image_id"])
+    signed = [path for path, info in infos.items() if info.signature is not None]
+    own = images[unique & images["path"].isin(signed)].sort_values("image_id")
+    own_infos, known = [infos[path] for path in own["path"]], attributes(own)
     slides = cluster_slides(
         own["image_id"].tolist(),
-        np.array([look.signature for look in found]),
+        np.array([info.signature for info in own_infos]),
         (known["size"] + " " + known["device"].fillna("")).to_numpy(dtype=str),
-        np.array([look.taken for look in found]),
+        np.array([info.taken for info in own_infos]),
     )
     if slides.count:
         log.add("same_slide", "grouped", slides.sentence)
-    keys = pd.Series(slides.groups, index=own.index)
-    return slides, exact_duplicate_links(own["image_id"], keys)
+    return slides, exact_duplicate_links(own["image_id"], pd.Series(slides.groups, index=own.index))
 
 
 def _list_duplicates(
-    images: pd.DataFrame,
-    looks: dict[str, ImageInfo],
-    equal: list[tuple[str, str]],
-    near: list[tuple[str, str, float]],
-    log: IssueLog,
+    images: pd.DataFrame, hashes: dict[str, str], exact: Links, near: list[tuple[str, str, float]], log: IssueLog
 ) -> None:
-    """List each duplicate once, beside the image it repeats, and every disagreement of labels."""
+    """List each duplicate once, beside the image that it repeats, and every conflict of labels."""
     subset, label, path = (images[column].to_dict() for column in ("subset", "label", "path"))
 
     def where(first: str, second: str) -> str:
-        across = subset[first] != subset[second]
-        return f" ({subset[first]}), across the published split" if across else ""
+        return f" ({subset[first]}), across the published split" if subset[first] != subset[second] else ""
 
-    for first, second in equal:
-        what = "Same bytes" if looks[first].sha256 == looks[second].sha256 else "Same pixels, stored otherwise,"
-        detail = f"{what} as {first}{where(first, second)}."
-        log.add("duplicate_image", "grouped", detail, second, path[second])
-    listed = set()
-    for first, second, likeness in near:
-        if second not in listed:
-            listed.add(second)
-            detail = f"Looks like {first}{where(first, second)}; once aligned, the two correlate to {likeness:.2f}."
-            log.add("near_duplicate", "grouped", detail, second, path[second])
-    pairs = [(*pair, "is the same picture") for pair in equal] + [(a, b, "looks like it") for a, b, _ in near]
-    for first, second, what in pairs:
+    for first, second in exact:
+        same = "Same bytes" if hashes[first] == hashes[second] else "Same pixels, stored otherwise,"
+        log.add("duplicate_image", "grouped", f"{same} as {first}{where(first, second)}.", second, path[second])
+    first_near = {second: (first, corr) for first, second, corr in reversed(near)}
+    for second in dict.fromkeys(second for _, second, _ in near):
+        first, corr = first_near[second]
+        detail = f"Looks like {first}{where(first, second)}; once aligned, the two correlate to {corr:.2f}."
+        log.add("near_duplicate", "grouped", detail, second, path[second])
+    pairs = [(*pair, "is the same picture") for pair in exact] + [(a, b, "looks like it") for a, b, _ in near]
+    for first, second, relation in pairs:
         if pd.notna(label[first]) and pd.notna(label[second]) and label[first] != label[second]:
-            detail = f"Labelled '{label[second]}', while {first}, which {what}, is labelled '{label[first]}'."
+            detail = f"Labelled '{label[second]}', while {first}, which {relation}, is labelled '{label[first]}'."
             log.add("label_conflict", "listed", detail, second, path[second])

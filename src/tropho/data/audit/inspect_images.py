@@ -1,4 +1,4 @@
-"""Every image decoded once: can it be read, how large is it, what does it show."""
+"""Decode every image once: whether it can be read, how large it is, what it shows."""
 
 import hashlib
 import math
@@ -22,14 +22,29 @@ from tropho.images.thread_pool import PixelBudget, in_threads
 from tropho.log import track
 
 THUMB = 64  # pixels; side of the thumbnails in which near-duplicates are looked for
-
 _MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132  # EXIF tags
 _PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What one file holds; only `sha256` and `fault` are set where it can't be decoded."""
+    """What one file holds; only `sha256` and `fault` are set where it can't be decoded.
+
+    Attributes:
+        path: below the folder of the images.
+        fault: why it can't be decoded; empty if it can.
+        width, height: pixels, upright.
+        pixels: hash of the pixels as RGB, of more than 8 bits as they are stored.
+        thumb: (THUMB, THUMB) uint8, grey.
+        mode: colour mode of the file, such as L, RGB, CMYK.
+        frames: pictures in the file (animation, stack, pyramid), of which the first is read.
+        orientation: by EXIF, 1 to 8.
+        depth: integer | floating-point where the file holds more than 8 bits a channel, or signed values.
+        shades: (256,) bool, of an image with a depth: the grey levels that occur once it is scaled.
+        device: maker and model of the camera, by EXIF.
+        taken: seconds by the camera's clock (EXIF); NaN where unknown.
+        signature: result of slide_features.signature, where it was asked for.
+    """
 
     path: str
     sha256: str
@@ -37,44 +52,36 @@ class ImageInfo:
     width: int = 0
     height: int = 0
     pixels: str = ""
-    """Hash of the pixels as RGB, of more than 8 bits as they are: equal for one picture stored in two ways."""
     thumb: np.ndarray | None = None
-    """(THUMB, THUMB) uint8, grey."""
     mode: str = ""
-    """Colour mode of the file, such as L, RGB, CMYK."""
     format: str = ""
     frames: int = 1
-    """Pictures in the file, of which the first is read: of an animation, a stack or a pyramid."""
     orientation: int = 1
-    """By EXIF, 1 to 8: how the stored picture is to be turned."""
     depth: str = ""
-    """integer | floating-point where the file holds more than 8 bits a channel, or signed values."""
     shades: np.ndarray | None = None
-    """(256,) bool, where there is a depth: the grey levels that occur once it is scaled."""
     device: str = ""
-    """Maker and model of the camera, by EXIF."""
     taken: float = math.nan
-    """Seconds, by the camera's clock (EXIF); NaN where the file does not say."""
     signature: np.ndarray | None = None
-    """What photos of one slide share (signature.signature), where it was asked for."""
 
     @property
     def mistyped(self) -> bool:
-        """Whether the file's ending is that of another format."""
+        """Tell whether the file's ending is that of another format."""
         return self.format not in FORMATS_BY_ENDING.get(ending_of(self.path), {self.format})
 
 
 def inspect_images(
-    raw: Path, paths: Iterable[str], signed: bool = False, decoding: Decoding = DECODING
+    raw: Path, paths: Iterable[str], with_signature: bool = False, decoding: Decoding = DECODING
 ) -> dict[str, ImageInfo]:
-    """Decode each file below `raw`, on every core; the result is keyed by path, with signatures if asked for."""
+    """Decode each file below `raw`, on every core; return what they hold, by path."""
     paths, budget = list(paths), PixelBudget()
-    looks = in_threads(lambda path: _look(raw, path, signed, decoding, budget), track(paths, "Reading images"))
-    return dict(zip(paths, looks, strict=True))
+    infos = in_threads(
+        lambda path: _inspect(raw, path, with_signature, decoding, budget), track(paths, "Reading images")
+    )
+    return dict(zip(paths, infos, strict=True))
 
 
 def value_range(raw: Path, paths: Iterable[str], max_megapixels: float) -> Range | None:
-    """The least and greatest finite value of the images of more than 8 bits among these; None if none is."""
+    """Find the least and greatest finite value of the images of more than 8 bits; None if none is."""
     budget = PixelBudget()
 
     def measure(path: str) -> Range | None:
@@ -82,95 +89,21 @@ def value_range(raw: Path, paths: Iterable[str], max_megapixels: float) -> Range
             with budget.taking(image_size(raw / path)):
                 deep = read_deep(raw / path, max_megapixels)
                 return deep.range if deep else None
-        except (DataError, OSError):  # listed when the file is looked at
+        except (DataError, OSError):  # listed when the image is inspected
             return None
 
-    found = [each for each in in_threads(measure, list(paths)) if each is not None]
-    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
-
-
-def _look(raw: Path, path: str, signed: bool, decoding: Decoding, budget: PixelBudget) -> ImageInfo:
-    file = raw / path
-    try:
-        digest = sha256_of(file)
-        size = image_size(file)
-        facts = _facts(file)
-        with budget.taking(size):
-            return ImageInfo(path, digest, **facts, **_seen(file, signed, decoding))
-    except DataError as error:
-        return ImageInfo(path, digest, fault=str(error).replace(f"{file}", "the file"))
-    except OSError as error:
-        return ImageInfo(path, "", fault=f"the file can't be opened ({error.strerror}).")
-
-
-def _facts(file: Path) -> dict[str, Any]:
-    """Fields of a ImageInfo that stand in the header."""
-    try:
-        with Image.open(file) as header:
-            return {
-                "mode": header.mode,
-                "format": header.format or "",
-                "frames": _frames(header),
-                "orientation": orientation_of(header),
-                "device": device_of(header),
-                "taken": taken_at(header),
-            }
-    except UnidentifiedImageError:  # a kind of TIFF that Pillow does not open, but OpenCV does
-        return {"mode": "TIFF", "format": "TIFF"}
-
-
-def _frames(header: Image.Image) -> int:
-    """How many pictures a file holds, previews beside a JPEG (MPO) not counted; 1 where that can't be told."""
-    try:
-        return 1 if header.format == "MPO" else int(getattr(header, "n_frames", 1))
-    except Exception:  # as Pillow's plugins have on damaged files
-        return 1
-
-
-def _seen(file: Path, signed: bool, decoding: Decoding) -> dict[str, Any]:
-    """Fields of a ImageInfo that take its pixels."""
-    deep = None if decoding.value_range is None else read_deep(file, decoding.max_megapixels)
-    known: dict[str, Any] = {}
-    if deep is None or decoding.value_range is None:
-        pixels = read_image(file, decoding=decoding)
-    else:
-        pixels = deep.to_rgb(decoding.value_range)
-        known["depth"] = "floating-point" if deep.values.dtype.kind == "f" else "integer"
-        known["shades"] = np.bincount(pixels.ravel(), minlength=256) > 0
-    height, width = pixels.shape[:2]
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    thumb = thumbnail(grey)
-    return {
-        **known,
-        "width": width,
-        "height": height,
-        "pixels": _hash(pixels, deep),
-        "thumb": thumb,
-        "signature": signature(pixels) if signed else None,
-    }
-
-
-def _hash(pixels: np.ndarray, deep: DeepPixels | None) -> str:
-    """Of the values as they were stored, which scaling may make equal."""
-    seen = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
-    if deep is None:
-        seen.update(np.ascontiguousarray(pixels).data)
-        return seen.hexdigest()
-    for _, block in deep.blocks():
-        seen.update(np.ascontiguousarray(block).data)
-    if deep.alpha is not None:
-        seen.update(np.ascontiguousarray(deep.alpha).data)
-    return seen.hexdigest()
+    ranges = [limits for limits in in_threads(measure, list(paths)) if limits is not None]
+    return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
 
 
 def thumbnail(grey: np.ndarray) -> np.ndarray:
-    """Scale a grey picture to (THUMB, THUMB)."""
+    """Scale a grey image to (THUMB, THUMB)."""
     shrinking = min(grey.shape) >= THUMB
     return cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
 
 
 def device_of(header: Image.Image) -> str:
-    """Maker and model as EXIF states them; empty where it states none, or is damaged (the pixels are not)."""
+    """Return maker and model by EXIF; empty where it states none or is damaged."""
     try:
         exif = header.getexif()
         words = [str(exif.get(tag, "")).replace("\0", "") for tag in (_MAKE, _MODEL)]
@@ -179,11 +112,76 @@ def device_of(header: Image.Image) -> str:
     return " ".join(" ".join(words).split())
 
 
-def taken_at(header: Image.Image) -> float:
-    """When the photo was taken (failing that, last changed), seconds of its camera's clock; NaN if EXIF is silent."""
+def _taken_at(header: Image.Image) -> float:
+    """Return when the photo was taken, or else last changed, in seconds of its camera's clock; NaN where unknown."""
     try:
         exif = header.getexif()
         text = str(exif.get_ifd(_PHOTO).get(_TAKEN) or exif.get(_CHANGED, ""))
         return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
-    except Exception:  # clocks never set ("0000:00:00 ...") and damaged blocks, like those in device_of
+    except Exception:  # clocks never set ("0000:00:00 ...") and damaged blocks
         return math.nan
+
+
+def _inspect(raw: Path, path: str, with_signature: bool, decoding: Decoding, budget: PixelBudget) -> ImageInfo:
+    file, digest = raw / path, ""
+    try:
+        digest = sha256_of(file)
+        size = image_size(file)
+        facts = _header_facts(file)
+        with budget.taking(size):
+            return ImageInfo(path, digest, **facts, **_pixel_facts(file, with_signature, decoding))
+    except DataError as error:
+        return ImageInfo(path, digest, fault=str(error).replace(f"{file}", "the file"))
+    except OSError as error:
+        return ImageInfo(path, "", fault=f"the file can't be opened ({error.strerror}).")
+
+
+def _header_facts(file: Path) -> dict[str, Any]:
+    """Return the fields of ImageInfo that stand in the header."""
+    try:
+        with Image.open(file) as header:
+            return {
+                "mode": header.mode,
+                "format": header.format or "",
+                "frames": _frames(header),
+                "orientation": orientation_of(header),
+                "device": device_of(header),
+                "taken": _taken_at(header),
+            }
+    except UnidentifiedImageError:  # a kind of TIFF that Pillow does not open, but OpenCV does
+        return {"mode": "TIFF", "format": "TIFF"}
+
+
+def _frames(header: Image.Image) -> int:
+    """Count the pictures in a file, without previews beside a JPEG (MPO); 1 where that can't be told."""
+    try:
+        return 1 if header.format == "MPO" else int(getattr(header, "n_frames", 1))
+    except Exception:  # as Pillow's plugins have on damaged files
+        return 1
+
+
+def _pixel_facts(file: Path, with_signature: bool, decoding: Decoding) -> dict[str, Any]:
+    """Return the fields of ImageInfo that take its pixels."""
+    deep = None if decoding.value_range is None else read_deep(file, decoding.max_megapixels)
+    facts: dict[str, Any] = {}
+    if deep is None or decoding.value_range is None:
+        pixels = read_image(file, decoding=decoding)
+    else:
+        pixels = deep.to_rgb(decoding.value_range)
+        facts["depth"] = "floating-point" if deep.values.dtype.kind == "f" else "integer"
+        facts["shades"] = np.bincount(pixels.ravel(), minlength=256) > 0
+    facts["height"], facts["width"] = pixels.shape[:2]
+    facts["pixels"] = _pixel_hash(pixels, deep)
+    facts["thumb"] = thumbnail(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    return {**facts, "signature": signature(pixels) if with_signature else None}
+
+
+def _pixel_hash(pixels: np.ndarray, deep: DeepPixels | None) -> str:
+    """Hash the values as they were stored, which scaling may make equal."""
+    digest = hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}".encode())
+    blocks = [pixels] if deep is None else (block for _, block in deep.blocks())
+    for block in blocks:
+        digest.update(np.ascontiguousarray(block).data)
+    if deep is not None and deep.alpha is not None:
+        digest.update(np.ascontiguousarray(deep.alpha).data)
+    return digest.hexdigest()

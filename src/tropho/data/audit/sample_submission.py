@@ -1,4 +1,4 @@
-"""Whether the competition's sample submission can be followed, which is to be known before anything is trained."""
+"""Check before training whether the competition's sample submission can be followed."""
 
 from pathlib import Path
 from typing import Any
@@ -14,47 +14,49 @@ from tropho.submission.layout_types import Layout
 from tropho.submission.sample_file import Sample, find_sample, read_sample
 from tropho.submission.sample_ids import Matches, match_ids, match_sample
 
-FIRST = 5
+MAX_NAMES = 5  # ids that a note names
 
 
 def task_sample(settings: TaskConfig, raw: Path) -> Sample | None:
-    """The sample submission in `raw`; None if there is none. Raises as find_sample and read_sample do."""
+    """Read the sample submission in `raw`; None if there is none. Raises as find_sample and read_sample do."""
     path = find_sample(raw, settings.audit.sample)
     return None if path is None else read_sample(path)
 
 
 def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path) -> pd.DataFrame:
-    """Labelled images (labels.LABELLED_IMAGES) and, as test images, the others on disk that the sample names."""
+    """Add the other images on disk that the sample names, as test images, to formats.labels.LABELLED_IMAGES."""
     if sample is None:
         return labelled
     sample, matches = match_sample(sample, labelled.loc[labelled["subset"] == "test", ["image_id", "path"]])
-    left = [each for each in sample.ids if each not in matches.images and each not in matches.several]
-    taken = {*labelled["path"], *labelled["image_id"]}
-    strange = [path for path in ImageFiles(raw).paths if path not in taken] if left else []
-    if not matches.images:
-        found = match_sample(sample, pd.DataFrame({"image_id": strange, "path": strange}))[1]
+    left = [name for name in sample.ids if name not in matches.images and name not in matches.several]
+    known = {*labelled["path"], *labelled["image_id"]}
+    unknown = [path for path in ImageFiles(raw).paths if path not in known] if left else []
+    if matches.images:
+        new = match_ids(left, {path: path for path in unknown})
     else:
-        found = match_ids(left, {path: path for path in strange})
-    paths = found.images.values()
-    rows = ({"image_id": path, "path": path, "subset": "test", "status": "ok"} for path in paths)
+        new = match_sample(sample, pd.DataFrame({"image_id": unknown, "path": unknown}))[1]
+    rows = ({"image_id": path, "path": path, "subset": "test", "status": "ok"} for path in new.images.values())
     return pd.concat([labelled, table_of(rows, LABELLED_IMAGES)], ignore_index=True)
 
 
 def check_sample(
     sample: Sample | None, settings: TaskConfig, labels: Labels, images: pd.DataFrame, log: IssueLog, raw: Path
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """List what the sample asks for and can't be given; returns a summary that JSON can hold, and notes.
+    """List what the sample asks for and can't be given.
 
     Args:
         sample: the sample submission; None gives None and no notes.
-        settings: what the sample's labels mean, see layout.layout_of.
+        settings: what the sample's labels mean, see submission.layout.layout_of.
         labels: whose classes, in order, and columns count.
         images: every image with image_id, path and subset.
-        log: takes the issues.
+        log: gets the issues.
         raw: folder that the sample's path is shown below.
 
+    Returns:
+        JSON-safe facts, and notes in words.
+
     Raises:
-        DataError: none of its ids is a test image, so that nothing could be submitted.
+        DataError: none of its ids is a test image.
     """
     if sample is None:
         return None, []
@@ -64,7 +66,7 @@ def check_sample(
     if not matches.images:
         raise DataError(_no_match(sample, matches, file, list(tests["path"].dropna())))
     layout = layout_of(sample, settings, labels.classes, labels.columns)
-    absent = _list_ids(sample, matches, file, log)
+    absent = _list_absent(sample, matches, file, log)
     unasked = list(tests.loc[~tests["image_id"].isin(matches.images.values()), "image_id"].astype(str))
     for image_id in unasked:
         log.add("not_in_sample", "listed", f"{file} does not name this test image; it is not submitted.", image_id)
@@ -80,44 +82,43 @@ def check_sample(
         "problem": layout.problem,
         "ids": len(sample.ids),
         "matched": len(matches.images),
-        "not_matched": absent[:FIRST],
+        "not_matched": absent[:MAX_NAMES],
         "not_in_sample": len(unasked),
     }
     return facts, _notes(file, layout, absent, unasked)
 
 
-def _list_ids(sample: Sample, matches: Matches, file: str, log: IssueLog) -> list[str]:
-    """The sample's ids that are no test image, each listed."""
+def _list_absent(sample: Sample, matches: Matches, file: str, log: IssueLog) -> list[str]:
+    """List the sample's ids that are no test image, and return them."""
     for line in sample.nameless:
         log.add("sample_id", "listed", "The image's cell is empty; the row is left out.", None, file, line)
-    absent = [each for each in sample.ids if each not in matches.images]
-    for each in absent:
-        several = matches.several.get(each)
+    absent = [name for name in sample.ids if name not in matches.images]
+    for name in absent:
+        several = matches.several.get(name)
         why = f"the test images {' and '.join(several[:2])} answer to it" if several else "it is no test image"
-        log.add("sample_id", "listed", f"'{each}' can't be predicted: {why}.", None, file, sample.ids[each])
+        log.add("sample_id", "listed", f"'{name}' can't be predicted: {why}.", None, file, sample.ids[name])
     return absent
 
 
 def _no_match(sample: Sample, matches: Matches, file: str, paths: list[str]) -> str:
-    asked = ", ".join(f"'{each}'" for each in list(sample.ids)[:3])
+    ids = ", ".join(f"'{name}'" for name in list(sample.ids)[:3])
     several = next(iter(matches.several.values()), None)
     if several:
-        return f"{file} asks for {asked}, and several test images answer to an id ({' and '.join(several[:2])})."
+        return f"{file} asks for {ids}, and several test images answer to an id ({' and '.join(several[:2])})."
     tests = f"the test images are {', '.join(paths[:3])}, ..." if paths else "there is no test image"
-    return f"{file} asks for {asked}, ..., and {tests}: place the images that it names, or remove it from the data."
+    return f"{file} asks for {ids}, ..., and {tests}: place the images that it names, or remove it from the data."
 
 
 def _notes(file: str, layout: Layout, absent: list[str], unasked: list[str]) -> list[str]:
+    notes = [f"The submission will follow {file}: {layout.sentence}."]
     if layout.problem:
         notes = [f"The submission can't follow {file}: {layout.problem}. Its columns will be {layout.sentence}."]
-    else:
-        notes = [f"The submission will follow {file}: {layout.sentence}."]
     if absent:
         notes.append(f"Images of {file} that can't be predicted: {len(absent):,} ({_first(absent)}).")
     if unasked:
         notes.append(f"Test images that {file} does not name: {len(unasked):,} ({_first(unasked)}).")
-    return [*notes, *(f"{file}: {detail}" for _, detail in layout.issues[:FIRST])]
+    return [*notes, *(f"{file}: {detail}" for _, detail in layout.issues[:MAX_NAMES])]
 
 
 def _first(names: list[str]) -> str:
-    return ", ".join(names[:FIRST]) + (", ..." if len(names) > FIRST else "")
+    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")

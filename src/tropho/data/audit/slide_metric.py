@@ -1,108 +1,84 @@
-"""A distance of signatures in which photos of one slide are near, learned without knowing the slides.
+"""Learn a distance in which photos of one slide are near, without knowing the slides.
 
-Signatures are compared within a stratum only (photos of one size and device), and centred there.
+Shapes: N images, F features; strata are (N,), and only images of one stratum (size and device) are compared.
 """
 
 import numpy as np
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
 
-AGREEMENT = 0.4
-"""Least share of a feature's variance that nearest neighbours by the other features have in common; features below
-it tell slides no better than chance, and would only blur the distance. On generated slides, colours and textures are
-at 0.5 to 0.9, what differs from photo to photo at 0.3 or below."""
-_FLAT = 1e-4  # features that vary less than this say nothing
-_FAR = 6.0  # robust deviations at which outliers are cut
-_SHRINK = 0.1  # of covariances towards their diagonal
-_BLOCK = 4_000_000  # distances computed at once: 32 MB
-_ROUNDS = 3
+MIN_AGREEMENT = 0.4
+"""Least share of a feature's variance that nearest neighbours by the other features have in common."""
+_MIN_SPREAD = 1e-4  # features that vary less are left out
+_MAX_DEVIATION = 6.0  # robust deviations at which outliers are clipped
+_SHRINKAGE = 0.1  # of covariances towards their diagonal
 
 
-def centred(signatures: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) signatures -> less their stratum's median, in robust deviations; and (D,) bool, whether one varies.
+def rows_by_stratum(strata: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each stratum, (n,) int64 each."""
+    return [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
 
-    Features that don't vary are left out of the first.
-    """
+
+def standardize(signatures: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre features on their stratum's median, in robust deviations; also return (D,) bool of those that vary."""
     values = signatures.astype(np.float64)
-    for stratum in np.unique(strata):
-        values[strata == stratum] -= np.median(values[strata == stratum], axis=0)
+    for rows in rows_by_stratum(strata):
+        values[rows] -= np.median(values[rows], axis=0)
     spread = 1.4826 * np.median(np.abs(values), axis=0)
-    varied = spread > _FLAT
-    return np.clip(values[:, varied] / spread[varied], -_FAR, _FAR), varied
+    varied = spread > _MIN_SPREAD
+    return np.clip(values[:, varied] / spread[varied], -_MAX_DEVIATION, _MAX_DEVIATION), varied
 
 
-def agreeing(values: np.ndarray, parts: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """(D,) bool: whether each feature agrees in images that are nearest to each other by the other parts.
-
-    Args:
-        values: (N, D) features.
-        parts: (D,) the part of the signature that each is of; features of a part are not independent.
-        strata: (N,) of images that may be compared.
-    """
+def agreeing_features(values: np.ndarray, parts: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Tell which features agree in images that are nearest by the other parts' features, (D,) bool."""
     scaled = values / values.std(axis=0)
     shared = np.zeros(values.shape[1])
     for part in np.unique(parts):
         own = parts == part
-        first, second = nearest_pairs(scaled[:, ~own], strata)
+        first, second = mutual_neighbours(scaled[:, ~own], strata)
         if len(first):
             shared[own] = 1 - np.square(scaled[first][:, own] - scaled[second][:, own]).mean(axis=0) / 2
-    return shared > AGREEMENT
+    return shared > MIN_AGREEMENT
 
 
-def nearest_pairs(points: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Images of a stratum that are each other's nearest: their positions, (M,) and (M,)."""
+def mutual_neighbours(points: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the images of a stratum that are each other's nearest: two (M,) int64 of rows; none without features."""
     nearest = np.arange(len(points))
-    for stratum in np.unique(strata):
-        own = np.flatnonzero(strata == stratum)
-        if len(own) > 1:
-            nearest[own] = own[_nearest(points[own])]
+    for rows in rows_by_stratum(strata):
+        if len(rows) > 1 and points.shape[1]:
+            first, second = cKDTree(points[rows]).query(points[rows], k=2)[1].T
+            nearest[rows] = rows[np.where(first == np.arange(len(rows)), second, first)]
     number = np.arange(len(points))
     mutual = (nearest[nearest] == number) & (number < nearest)
     return number[mutual], nearest[mutual]
 
 
-def _nearest(points: np.ndarray) -> np.ndarray:
-    step = max(1, _BLOCK // len(points))
-    found = []
-    for start in range(0, len(points), step):
-        apart = cdist(points[start : start + step], points)
-        row = np.arange(len(apart))
-        apart[row, row + start] = np.inf
-        found.append(apart.argmin(axis=1))
-    return np.concatenate(found)
-
-
-def first_metric(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """(D, D) factor of the metric, points = values @ factor, learned from mutual nearest neighbours.
-
-    These are of one slide more often than not, if slides show at all; the metric that they teach finds better ones.
-    """
-    factor = np.diag(1 / values.std(axis=0))
-    for _ in range(_ROUNDS):
-        first, second = nearest_pairs(values @ factor, strata)
+def initial_metric(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Learn a metric from mutual nearest neighbours: (F, F) float64, points = values @ metric."""
+    metric = np.diag(1 / values.std(axis=0))
+    for _ in range(3):
+        first, second = mutual_neighbours(values @ metric, strata)
         if len(first) < values.shape[1]:
             break
-        apart = values[first] - values[second]
-        factor = _metric(apart.T @ apart / (2 * len(apart)), values)
-    return factor
+        difference = values[first] - values[second]
+        metric = _likelihood_ratio_metric(difference.T @ difference / (2 * len(difference)), values)
+    return metric
 
 
-def refined_metric(values: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
-    """The metric learned from groups; None where these hold too few images to say."""
-    sizes = np.bincount(labels)
+def refined_metric(values: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
+    """Learn a metric from groups, (F, F) float64; None where these hold too few images."""
+    sizes = np.bincount(groups)
     freedom = len(values) - np.count_nonzero(sizes)
     if freedom < 2 * values.shape[1]:
         return None
     sums = np.zeros((len(sizes), values.shape[1]))
-    np.add.at(sums, labels, values)
-    rest = values - (sums / np.maximum(sizes, 1)[:, None])[labels]
-    return _metric(rest.T @ rest / freedom, values)
+    np.add.at(sums, groups, values)
+    rest = values - (sums / np.maximum(sizes, 1)[:, None])[groups]
+    return _likelihood_ratio_metric(rest.T @ rest / freedom, values)
 
 
-def _metric(within: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The log-likelihood ratio of "one slide" to "any two" for normal differences: (within⁻¹ - total⁻¹), factored.
-
-    Source: Köstinger et al., "Large scale metric learning from equivalence constraints", CVPR 2012.
-    """
+def _likelihood_ratio_metric(within: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Factor within⁻¹ - total⁻¹, the log-likelihood ratio of "one slide" to "any two" (Köstinger et al., 2012)."""
     inverse, total = (np.linalg.inv(_shrunk(each)) for each in (within, np.atleast_2d(np.cov(values.T))))
     weight, axes = np.linalg.eigh(inverse - total)
     return axes * np.sqrt(np.clip(weight, 0, None))
@@ -110,20 +86,16 @@ def _metric(within: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _shrunk(covariance: np.ndarray) -> np.ndarray:
     diagonal = np.diag(np.diag(covariance)) + 1e-9 * np.eye(len(covariance))
-    return (1 - _SHRINK) * covariance + _SHRINK * diagonal
+    return (1 - _SHRINKAGE) * covariance + _SHRINKAGE * diagonal
 
 
 def null_features(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(N, D) features of images that never were: each principal component dealt anew among the images.
-
-    Spread and correlation stay; what made some images agree in everything goes. Source: the reference of Tibshirani
-    et al., "Estimating the number of clusters via the gap statistic", 2001, with the data's own marginals.
-    """
+    """Permute each principal component among the images: spread and correlation stay, slides go, (N, F)."""
     mean = values.mean(axis=0)
     _, _, axes = np.linalg.svd(values - mean, full_matrices=False)
     return rng.permuted((values - mean) @ axes.T, axis=0) @ axes + mean
 
 
 def pair_distances(points: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """(M,) distances of all pairs within strata, stratum by stratum as scipy's pdist has them."""
-    return np.concatenate([pdist(points[strata == each]) for each in np.unique(strata)])
+    """Compute the distances of all pairs within strata, stratum by stratum in scipy's condensed form, (M,)."""
+    return np.concatenate([pdist(points[rows]) for rows in rows_by_stratum(strata)])

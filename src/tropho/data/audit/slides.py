@@ -1,6 +1,6 @@
-"""Images that look as if they were taken from one slide, through one eyepiece, found without any name or number.
+"""Group photos that look as if they were taken of one slide, by a distance and a threshold learned from the photos.
 
-A threshold between "one slide" and "two slides" is learned from the data, or found not to be there.
+docs/design.md (Slides) says how and why; features come from slide_features.py.
 """
 
 from collections.abc import Sequence
@@ -8,147 +8,235 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from tropho.data.audit.slide_features import COLOURED, PARTS
 from tropho.data.audit.slide_metric import (
-    agreeing,
-    centred,
-    first_metric,
+    agreeing_features,
+    initial_metric,
     null_features,
     pair_distances,
     refined_metric,
+    rows_by_stratum,
+    standardize,
 )
-from tropho.data.audit.slide_pairs import DistanceThreshold, best_cut, group_by
 
-FEWEST = 60
-"""Images that a distance can be learned from."""
-REFERENCES = 99
-"""Data sets without slides that the data must surpass, so that p is 0.01."""
-PARTNERS = 1.0
-"""Least number of others of its slide that an image has on average, by the cut. Generated images of which no two are
-of one slide had up to 0.5, slides of 3 to 10 fields over 2."""
-MIXED = 1 / 3
-"""Most of the pairs below the threshold that may be there by chance."""
-MAX_CLUSTER_SHARE = 0.5
-"""Most of the images that one group may take."""
-LARGEST = 10_000
-"""Images of one size and device that can be compared, each with each: 400 MB."""
-_TESTED = 600  # images that the test looks at, drawn at random
-_REFINED = 2  # times that the groups teach the metric
+MIN_IMAGES = 60  # that a distance can be learned from
+MAX_IMAGES = 10_000  # of one size and device, so that their pairs fit into memory: 400 MB
+NULL_SETS = 99  # data sets without slides that the data must surpass, so that p is 0.01
+MIN_NEIGHBOURS = 1.0  # least mean number of other images of its slide; without slides up to 0.5 were seen
+MAX_FALSE_SHARE = 1 / 3  # of the pairs below the threshold, that may be there by chance
+MAX_CLUSTER_SHARE = 0.5  # of the images, that one group may take
+BURST = 600.0  # seconds; photos of one device within so short a time have a more lenient threshold
+_MIN_BURST_PAIRS = 200
+_MAX_PAIRS = 1_000_000  # distances that a threshold is learned from
+_MAX_DRAWS = 20  # null sets that a threshold is learned from
+_TEST_IMAGES = 600  # images, drawn at random, that the test for slides looks at
+
+
+@dataclass(frozen=True)
+class DistanceThreshold:
+    """Distance below which a pair of images counts as one slide's.
+
+    Attributes:
+        value: the distance.
+        gain: pairs below it less twice those that are there by chance.
+        false_share: share of the pairs below it that are there by chance, 0..1.
+    """
+
+    value: float
+    gain: float
+    false_share: float
 
 
 @dataclass(frozen=True)
 class Slides:
-    """What was found among the images `ids`; `groups` numbers their groups, (N,), an image like no other its own."""
+    """Groups of images, and how they were found.
+
+    Attributes:
+        ids: N image ids.
+        groups: (N,) int64 group numbers; an image like no other has one of its own.
+        reason: why no image was grouped; empty if some were.
+        p: probability that images without slides show groups as plainly; None where it was not tested.
+        threshold: the one that groups were made with, if any.
+        distances: (M,) float64 of a sample of pairs.
+        null_distances: (K,) float64 of a sample of pairs of images without slides.
+    """
 
     ids: Sequence[str]
     groups: np.ndarray
     reason: str = ""
-    """Why no image was grouped; empty if some were."""
     p: float | None = None
-    """Probability that images without slides would show groups as plainly; None where it was not asked."""
-    cut: DistanceThreshold | None = None
+    threshold: DistanceThreshold | None = None
     distances: np.ndarray = field(default_factory=lambda: np.empty(0))
-    """Distances of pairs of images, and of pairs of which none is of one slide (`chance`); both are samples."""
-    chance: np.ndarray = field(default_factory=lambda: np.empty(0))
+    null_distances: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property
     def sizes(self) -> np.ndarray:
-        """Images of each group of several, the largest first."""
+        """Count the images of each group of several, the largest first."""
         sizes = np.bincount(self.groups) if len(self.groups) else np.empty(0, np.int64)
         return np.sort(sizes[sizes > 1])[::-1]
 
     @property
     def count(self) -> int:
-        """Number of groups of several images."""
+        """Count the groups of several images."""
         return len(self.sizes)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What summary.json keeps."""
-        known: dict[str, Any] = {
-            "images": len(self.ids),
-            "groups": self.count,
-            "grouped_images": int(self.sizes.sum()),
-            "largest": int(self.sizes.max(initial=0)),
-        }
+        """Return what summary.json keeps."""
+        facts: dict[str, Any] = {"images": len(self.ids), "groups": self.count}
+        facts |= {"grouped_images": int(self.sizes.sum()), "largest": int(self.sizes.max(initial=0))}
         if self.p is not None:
-            known |= {"p": round(self.p, 4)}
-        if self.cut:
-            known |= {"threshold": round(self.cut.threshold, 3), "pairs_by_chance": round(self.cut.wrong, 3)}
-        return {**known, "reason": self.reason} if self.reason else known
+            facts["p"] = round(self.p, 4)
+        if self.threshold:
+            facts["threshold"] = round(self.threshold.value, 3)
+            facts["pairs_by_chance"] = round(self.threshold.false_share, 3)
+        return {**facts, "reason": self.reason} if self.reason else facts
 
     @property
     def sentence(self) -> str:
-        """The gist in words."""
+        """Return the result in words."""
         if not self.count:
             return f"No slides were told apart by content: {self.reason}."
-        by_chance = f"; of pairs so near, {self.cut.wrong:.0%} are so by chance" if self.cut else ""
+        share = f"; of pairs so near, {self.threshold.false_share:.0%} are so by chance" if self.threshold else ""
         return (
             f"{self.sizes.sum():,} of {len(self.ids):,} images look as if from {self.count:,} slides of "
-            f"{self.sizes.min()} to {self.sizes.max()} images{by_chance}."
+            f"{self.sizes.min()} to {self.sizes.max()} images{share}."
         )
 
 
 def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray, times: np.ndarray) -> Slides:
-    """Group images by their signatures.
+    """Group images by their slide features.
 
     Args:
-        ids: N names of images; none may repeat another.
-        signatures: (N, D) of signature.signature.
-        strata: (N,) text; only images of equal text can be of one slide (size and device).
-        times: (N,) seconds, NaN where unknown.
+        ids: N image ids; no image repeats another.
+        signatures: (N, D) float32, results of slide_features.signature.
+        strata: (N,) text; only images of equal text (size and device) can be of one slide.
+        times: (N,) float64, seconds; NaN where unknown.
 
     Returns:
-        The groups. All images are alone where the data show no two populations of pairs: where no colours agree,
-        images look no more alike than images without slides (a Monte Carlo test), or groups would be small, mixed
-        or swallow the data.
+        The groups; all images are alone, with a reason, where slides do not show.
     """
     alone = np.arange(len(ids))
-    if len(ids) < FEWEST:
+    if len(ids) < MIN_IMAGES:
         return Slides(ids, alone, f"{len(ids):,} images are too few to learn from")
-    if np.unique(strata, return_counts=True)[1].max() > LARGEST:
-        return Slides(ids, alone, f"over {LARGEST:,} images of one size and device are too many to compare")
+    if np.unique(strata, return_counts=True)[1].max() > MAX_IMAGES:
+        return Slides(ids, alone, f"over {MAX_IMAGES:,} images of one size and device are too many to compare")
     rng = np.random.default_rng(0)
-    values, varied = centred(signatures, strata)
-    agree = agreeing(values, np.array(PARTS)[varied], strata) if values.size else np.zeros(0, bool)
+    values, varied = standardize(signatures, strata)
+    agree = agreeing_features(values, np.array(PARTS)[varied], strata) if values.size else np.zeros(0, bool)
     if not agree[np.array(COLOURED)[varied]].any():  # what else cells or scans share is not a slide's stain
         return Slides(ids, alone, "images that are alike otherwise are no more alike in colour")
-    values = values[:, agree]
-    p = _chance(values, strata, rng)
-    if p > 1 / (1 + REFERENCES):
+    values = values[:, agree]  # (N, D) -> (N, F)
+    p = _p_value(values, strata, rng)
+    if p > 1 / (1 + NULL_SETS):
         return Slides(ids, alone, f"the images look no more alike than images without slides would (p = {p:.2g})", p)
-    factor = first_metric(values, strata)
-    for _ in range(_REFINED):
-        better = refined_metric(values, group_by(values, factor, strata, rng).groups)
-        factor = factor if better is None else better
-    found = group_by(values, factor, strata, rng, times)
-    reason = _doubt(found.groups, found.cut)
-    groups = alone if reason else found.groups
-    return Slides(ids, groups, reason, p, found.cut, found.distances, found.chance)
+    metric = initial_metric(values, strata)
+    for _ in range(2):
+        refined = refined_metric(values, _cluster(values, metric, strata, rng)[0])
+        metric = metric if refined is None else refined
+    groups, threshold, distances, null_distances = _cluster(values, metric, strata, rng, times)
+    reason = _doubt(groups, threshold)
+    return Slides(ids, alone if reason else groups, reason, p, threshold, distances, null_distances)
 
 
-def _doubt(groups: np.ndarray, cut: DistanceThreshold) -> str:
-    """Why groups are not to be trusted; empty if they are."""
-    if cut.gain < PARTNERS * len(groups):
-        return f"an image has {cut.gain / len(groups):.1f} look-alikes beyond chance on average, under {PARTNERS:g}"
-    if cut.wrong > MIXED:
-        return f"of the pairs that look alike, {cut.wrong:.0%} do so by chance"
+def fit_threshold(distances: np.ndarray, null_distances: np.ndarray, n_pairs: int) -> DistanceThreshold:
+    """Find the threshold of fewest errors between pairs of one slide and other pairs.
+
+    F and F0 are the distributions of both arguments, w the share of other pairs: twice what is beyond the median of F0.
+    A threshold joins F - w F0 of the pairs rightly and w F0 wrongly; F - 2 w F0 is maximised.
+
+    Args:
+        distances: (M,) float64 of pairs, or of a sample.
+        null_distances: (K,) float64 of pairs of different slides.
+        n_pairs: number of all pairs.
+
+    Returns:
+        The threshold; 0, joining none, where either argument is empty.
+    """
+    if not len(distances) or not len(null_distances):
+        return DistanceThreshold(0.0, 0.0, 0.0)
+    distances, null_distances = np.sort(distances), np.sort(null_distances)
+    other = min(1.0, 2 * float((distances > np.median(null_distances)).mean()))
+    below = np.arange(1, len(distances) + 1) / len(distances)
+    false = other * np.searchsorted(null_distances, distances, side="right") / len(null_distances)
+    best = int(np.argmax(below - 2 * false))
+    gain = float(below[best] - 2 * false[best]) * n_pairs
+    return DistanceThreshold(float(distances[best]), gain, float(false[best] / below[best]))
+
+
+def _cluster(
+    values: np.ndarray,
+    metric: np.ndarray,
+    strata: np.ndarray,
+    rng: np.random.Generator,
+    times: np.ndarray | None = None,
+) -> tuple[np.ndarray, DistanceThreshold, np.ndarray, np.ndarray]:
+    """Group images; return (N,) group numbers, the threshold, and samples of distances and of null distances."""
+    distances = pair_distances(values @ metric, strata)
+    sample = _sampled(distances, rng)
+    draws = min(_MAX_DRAWS, 1 + _MAX_PAIRS // max(1, len(distances)))
+    null = [pair_distances(null_features(values, rng) @ metric, strata) for _ in range(draws)]
+    null_sample = _sampled(np.concatenate(null), rng)
+    threshold = fit_threshold(sample, null_sample, len(distances))
+    if times is not None and np.isfinite(times).any():
+        distances = _shorten_bursts(distances, strata, times, null_sample, threshold.value)
+    return _average_linkage(distances, strata, threshold.value), threshold, sample, null_sample
+
+
+def _doubt(groups: np.ndarray, threshold: DistanceThreshold) -> str:
+    """Say why groups are not to be trusted; empty if they are."""
+    if threshold.gain < MIN_NEIGHBOURS * len(groups):
+        mean = threshold.gain / len(groups)
+        return f"an image has {mean:.1f} look-alikes beyond chance on average, under {MIN_NEIGHBOURS:g}"
+    if threshold.false_share > MAX_FALSE_SHARE:
+        return f"of the pairs that look alike, {threshold.false_share:.0%} do so by chance"
     if np.bincount(groups).max() > MAX_CLUSTER_SHARE * len(groups):
         return "one group would take more than half of all images"
     return ""
 
 
-def _chance(values: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> float:
-    """Share of data sets without slides that show groups as plainly as the data do; the data are one of them."""
-    drawn = np.sort(rng.permutation(len(values))[:_TESTED])
+def _p_value(values: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -> float:
+    """Test by Monte Carlo whether null data sets show groups as plainly as the data do."""
+    drawn = np.sort(rng.permutation(len(values))[:_TEST_IMAGES])
     values, strata = values[drawn], strata[drawn]
 
-    def plainness(own: np.ndarray) -> float:
-        factor = first_metric(own, strata)
-        distances = pair_distances(own @ factor, strata)
-        return best_cut(distances, pair_distances(null_features(own, rng) @ factor, strata), len(distances)).gain
+    def gain(own: np.ndarray) -> float:
+        metric = initial_metric(own, strata)
+        distances = pair_distances(own @ metric, strata)
+        null = pair_distances(null_features(own, rng) @ metric, strata)
+        return fit_threshold(distances, null, len(distances)).gain
 
-    seen = plainness(values)
-    surpassed = sum(plainness(null_features(values, rng)) >= seen for _ in range(REFERENCES))
-    return (1 + surpassed) / (1 + REFERENCES)
+    observed = gain(values)
+    n_as_plain = sum(gain(null_features(values, rng)) >= observed for _ in range(NULL_SETS))
+    return (1 + n_as_plain) / (1 + NULL_SETS)
+
+
+def _sampled(distances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return distances if len(distances) <= _MAX_PAIRS else rng.choice(distances, _MAX_PAIRS)
+
+
+def _shorten_bursts(
+    distances: np.ndarray, strata: np.ndarray, times: np.ndarray, null_distances: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Divide the distances of photos taken within BURST by how much more lenient a threshold of their own is."""
+    burst = pair_distances(times[:, None], strata) <= BURST
+    if burst.sum() < _MIN_BURST_PAIRS:
+        return distances
+    own = fit_threshold(distances[burst], null_distances, int(burst.sum())).value
+    own = max(threshold, min(own, float(np.median(null_distances))))  # beyond the median, pairs look like any two
+    return np.where(burst, distances * (threshold / own), distances)
+
+
+def _average_linkage(distances: np.ndarray, strata: np.ndarray, threshold: float) -> np.ndarray:
+    """Join groups while their images are nearer than the threshold on average: (N,) int64 group numbers."""
+    groups = np.zeros(len(strata), dtype=np.int64)
+    start = n_groups = 0
+    for rows in rows_by_stratum(strata):
+        n_pairs = len(rows) * (len(rows) - 1) // 2
+        groups[rows] = n_groups
+        if n_pairs:
+            groups[rows] += fcluster(linkage(distances[start : start + n_pairs], "average"), threshold, "distance") - 1
+        start, n_groups = start + n_pairs, groups[rows].max() + 1
+    return groups

@@ -1,1 +1,1 @@
-"""Dealing images into parts that are alike, groups whole."""
+"""Assign images to stratified folds of whole groups, and summarise the split."""

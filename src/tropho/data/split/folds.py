@@ -1,64 +1,168 @@
-"""Groups dealt into parts of even traits.
+"""Assign groups of images to folds that are alike in classes, resolutions and numbers of objects.
 
-scikit-learn's StratifiedGroupKFold evens out one label an image and takes groups in an order that hardly depends on the
-seed; with grouped photos of several resolutions it leaves parts a multiple further apart (docs/design.md).
+docs/design.md says why scikit-learn's StratifiedGroupKFold is not enough.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tropho.data.split.stratification import StratificationTargets
+from tropho.tables import join_names
 
-SHUFFLES = 50
-WORK = 500_000  # groups times shuffles, at most: many groups come out even at the first try
-JOINT = 0.2  # what joint kinds count for beside the traits by themselves
+MAX_ORDERS = 50  # shuffled orders of the groups that are tried
+MAX_WORK = 500_000  # groups times orders; many groups come out even at the first try
+STRATA_WEIGHT = 0.2  # of all strata together; that of all targets is 1
 JITTER = 0.5  # deviation of the logarithm by which the order of groups, large ones first, is shuffled
+MIN_SIZE_SHARE = 1 / 20  # of the images, that makes a resolution one of its own
+OTHER = "other sizes"
+COUNT_BINS = 4  # quantile bins of the number of objects
 
 
-def assign_folds(groups: pd.Series, traits: StratificationTargets, parts: int, seed: int) -> np.ndarray:
-    """Part of each image, (N,) int, 0 to `parts` - 1: groups whole, traits as even as they allow.
+@dataclass(frozen=True)
+class StratificationTargets:
+    """What is kept even over folds.
 
-    Large groups go first, each into the part that has least of what the group holds (the least sum of squared
-    amounts). Of several shuffled orders the one counts whose largest deviation from the mean, over parts and traits, is
-    least, then the one of the least sum. The parts' numbers are drawn too, so that none is always that of the largest
-    group.
+    Attributes:
+        amounts: (N, T) float64, how much of each target an image has, such as its boxes of a class; columns in words.
+        strata: (N,) str, the joint stratum of each image.
+    """
+
+    amounts: pd.DataFrame
+    strata: np.ndarray
+
+    def is_splittable(self, n_folds: int) -> np.ndarray:
+        """Tell whether at least as many images as folds have a target, (T,) bool."""
+        return ((self.amounts > 0).sum() >= n_folds).to_numpy()
+
+    def imbalance(self, fold: np.ndarray) -> pd.DataFrame:
+        """Compute how far each fold is from the mean fold, as a share of it, by fold and splittable target.
+
+        Args:
+            fold: (N,) int.
+        """
+        totals = self.amounts.loc[:, self.is_splittable(len(np.unique(fold)))].groupby(fold).sum()
+        return totals / totals.mean() - 1
+
+
+def assign_folds(groups: pd.Series, targets: StratificationTargets, n_folds: int, seed: int) -> np.ndarray:
+    """Assign each image to a fold; never split a group; balance the stratification targets.
+
+    Greedy, largest group first, into the fold that has least of what the group holds. Of several shuffled orders the
+    one of the smallest maximum imbalance counts, then the one of the smallest sum of squares.
 
     Args:
-        groups: (N,) names; no fewer of them than parts.
-        traits: of the same images.
-        parts: how many.
-        seed: of the orders and numbers.
+        groups: (N,) names, at least `n_folds` distinct.
+        targets: of the same images.
+        n_folds: how many.
+        seed: of the orders and fold numbers.
+
+    Returns:
+        (N,) int64 in 0..n_folds-1.
     """
     _, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
-    held, judged = _held(codes, traits, parts), np.flatnonzero(traits.enough(parts))
+    loads, splittable = _group_loads(codes, targets, n_folds), np.flatnonzero(targets.is_splittable(n_folds))
     rng = np.random.default_rng(seed)
-    best, chosen = (np.inf, np.inf), np.zeros(len(held), np.int64)
-    for _ in range(int(np.clip(WORK // len(held), 1, SHUFFLES))):
-        order = np.argsort(-held.max(axis=1) * rng.lognormal(sigma=JITTER, size=len(held)), kind="stable")
-        part, totals = _fill(held, order, parts)
-        apart = np.abs(totals / totals.mean(axis=0) - 1)[:, judged].max()
+    best, best_folds = (np.inf, np.inf), np.zeros(len(loads), np.int64)
+    for _ in range(int(np.clip(MAX_WORK // len(loads), 1, MAX_ORDERS))):
+        order = np.argsort(-loads.max(axis=1) * rng.lognormal(sigma=JITTER, size=len(loads)), kind="stable")
+        folds, totals = _assign_greedy(loads, order, n_folds)
+        imbalance = np.abs(totals / totals.mean(axis=0) - 1)[:, splittable].max()
         # Rounded, so that the order of summation decides nothing.
-        quality = round(float(apart), 9), round(float((totals**2).sum()), 9)
+        quality = round(float(imbalance), 9), round(float((totals**2).sum()), 9)
         if quality < best:
-            best, chosen = quality, part
-    return rng.permutation(parts)[chosen][codes]
+            best, best_folds = quality, folds
+    return rng.permutation(n_folds)[best_folds][codes]  # (groups,) -> (N,)
 
 
-def _held(codes: np.ndarray, traits: StratificationTargets, parts: int) -> np.ndarray:
-    """What each group holds, (G, T + S), as shares of what a part should: traits alike, joint kinds by their size."""
-    groups = codes.max() + 1
-    amounts = np.stack([np.bincount(codes, column) for column in traits.amounts.to_numpy().T], axis=1)
-    _, kinds, sizes = np.unique(traits.strata.astype(str), return_inverse=True, return_counts=True)
-    joint = np.bincount(codes * len(sizes) + kinds, minlength=groups * len(sizes)).reshape(groups, len(sizes))
+def stratification_targets(images: pd.DataFrame, boxes: pd.DataFrame, n_folds: int) -> StratificationTargets:
+    """Compute what folds of these images should have alike.
+
+    A stratum is the classes of an image, its resolution and the quarter of its number of objects. Where fewer images
+    than folds share one, the number is left out, then the resolution, at last all.
+
+    Args:
+        images: tables.IMAGES, N rows.
+        boxes: tables.BOXES; of other images too.
+        n_folds: how many.
+    """
+    images, boxes = images.reset_index(drop=True), objects(boxes)
+    sizes = sizes_of(images)
+    if images["label"].notna().any():
+        classes = images["label"].astype("object")
+        amounts = pd.get_dummies(classes).add_suffix(" images")
+        finest = []
+    else:
+        counts = pd.crosstab(boxes["image_id"], boxes["label"]).reindex(images["image_id"], fill_value=0)
+        counts = counts.reset_index(drop=True)
+        classes = _class_names(counts)
+        n_objects = counts.sum(axis=1)
+        amounts = counts.add_suffix(" boxes").assign(**{"images without boxes": n_objects == 0})
+        finest = [classes + " " + sizes + " " + _quarters(n_objects)]
+    amounts = pd.DataFrame({"images": 1.0}, index=images.index).join(amounts.astype(np.float64))
+    if sizes.nunique() > 1:
+        by_size = pd.get_dummies(sizes).add_prefix("images of ").astype(np.float64)
+        amounts = amounts.join(by_size.drop(columns=f"images of {OTHER}", errors="ignore"))
+    amounts = amounts.loc[:, amounts.sum() > 0]
+    return StratificationTargets(amounts, back_off([*finest, classes + " " + sizes, classes], n_folds))
+
+
+def objects(boxes: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the ignored regions."""
+    return boxes[~boxes["ignore"]] if "ignore" in boxes else boxes
+
+
+def sizes_of(images: pd.DataFrame) -> pd.Series:
+    """Return the resolution of each image as "1920x1080", (N,); rare ones together as OTHER."""
+    sizes = (images["width"].astype("string") + "x" + images["height"].astype("string")).astype("object")
+    return sizes.where(sizes.map(sizes.value_counts()) >= len(images) * MIN_SIZE_SHARE, OTHER)
+
+
+def back_off(levels: list[pd.Series], min_images: int) -> np.ndarray:
+    """Give each image the finest name that enough images share, (N,) str; "" where there is none.
+
+    Args:
+        levels: (N,) names each, the finest first; images named by one are not counted by the next.
+        min_images: how many images make a name.
+    """
+    names = np.full(len(levels[0]), "", dtype=object)
+    for level in levels:
+        left = names == ""
+        common = left & (level.map(level[left].value_counts()) >= min_images).to_numpy()
+        names[common] = level[common]
+    return names
+
+
+def _group_loads(codes: np.ndarray, targets: StratificationTargets, n_folds: int) -> np.ndarray:
+    """Compute what each group holds of targets and strata, as shares of a fold's, (G, T + S) float64, weighted."""
+    n_groups = codes.max() + 1
+    amounts = np.stack([np.bincount(codes, column) for column in targets.amounts.to_numpy().T], axis=1)  # (G, T)
+    _, strata, sizes = np.unique(targets.strata.astype(str), return_inverse=True, return_counts=True)
+    joint = np.bincount(codes * len(sizes) + strata, minlength=n_groups * len(sizes)).reshape(n_groups, len(sizes))
     alike = np.sqrt(1 / amounts.shape[1]) * amounts / amounts.sum(axis=0)
-    return parts * np.hstack([alike, np.sqrt(JOINT * sizes / len(codes)) * joint / sizes])
+    return n_folds * np.hstack([alike, np.sqrt(STRATA_WEIGHT * sizes / len(codes)) * joint / sizes])
 
 
-def _fill(held: np.ndarray, order: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Part of each group (G,), and what the parts hold then, (parts, columns)."""
-    totals, part = np.zeros((parts, held.shape[1])), np.zeros(len(held), np.int64)
+def _assign_greedy(loads: np.ndarray, order: np.ndarray, n_folds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the fold of each group, (G,), and the folds' loads, (n_folds, T + S)."""
+    totals, folds = np.zeros((n_folds, loads.shape[1])), np.zeros(len(loads), np.int64)
     for group in order:
         # (t + h)^2 - t^2 = 2th + h^2, and h^2 is the same wherever the group goes.
-        part[group] = (totals @ held[group]).argmin()
-        totals[part[group]] += held[group]
-    return part, totals
+        folds[group] = (totals @ loads[group]).argmin()
+        totals[folds[group]] += loads[group]
+    return folds, totals
+
+
+def _class_names(counts: pd.DataFrame) -> pd.Series:
+    """Join the classes of each image into one name (tables.join_names), (N,), from its boxes by class, (N, C)."""
+    names = counts.columns.to_numpy(dtype=object)
+    return pd.Series(
+        [join_names(names[row]) if row.any() else "nothing" for row in counts.to_numpy() > 0], dtype=object
+    )
+
+
+def _quarters(n_objects: pd.Series) -> pd.Series:
+    """Bin the number of objects by quarters of the images with objects, (N,) "0" to "3"; none is in "0"."""
+    some = n_objects[n_objects > 0]
+    borders = np.quantile(some, np.arange(1, COUNT_BINS) / COUNT_BINS) if len(some) else []
+    return pd.Series(np.searchsorted(borders, n_objects, side="left"), index=n_objects.index).astype(str).astype(object)

@@ -9,10 +9,8 @@ import pandas as pd
 
 from tropho import tables
 from tropho.config.data_config import SplitConfig
-from tropho.data.split.class_coverage import gap_notes, gaps, groups_by_class, most_folds, shortage
-from tropho.data.split.folds import assign_folds
-from tropho.data.split.split_summary import FINEST
-from tropho.data.split.stratification import stratification_targets
+from tropho.data.split.folds import assign_folds, stratification_targets
+from tropho.data.split.split_summary import MAX_PARTS, gap_notes, gaps, groups_by_class, most_folds, shortage
 from tropho.errors import DataError, UsageError
 
 
@@ -190,7 +188,7 @@ def _merge_validation(subset: np.ndarray) -> np.ndarray:
 
 def _test_mask(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
     """Choose whole groups for the test set, as near `split.test_fraction` as they allow; (N,) bool."""
-    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(FINEST, images["group"].nunique())))
+    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(MAX_PARTS, images["group"].nunique())))
     if not share:
         return np.zeros(len(images), dtype=bool)
     if share == 1:

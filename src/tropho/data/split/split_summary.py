@@ -1,141 +1,234 @@
-"""What a split holds, in counts and in words."""
+"""Say what a split holds, in counts and in words, and which parts of it lack a class."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tropho.config.data_config import SplitConfig
-from tropho.data.split.stratification import objects, stratification_targets
+from tropho.data.split.folds import objects, stratification_targets
 
-FINEST = 20  # a hold-out is a number of parts of at most so many
-TOLD = 0.1  # a hold-out that differs by more than this part of what was asked for is told
+MAX_PARTS = 20  # a test share is a number of parts of 1 / MAX_PARTS or larger
+TOLERANCE = 0.1  # a test share that differs by more than this part of what was asked for is noted
 
 
 def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitConfig) -> dict[str, Any]:
-    """Counts by subset and fold, what training shares with test and validation images, and `notes` in words.
+    """Summarise a split.
 
-    Where the settings keep a published validation set, it is fold 0; such folds are as uneven as they were published.
+    Args:
+        splits: tables.SPLITS; where published_val is "keep", fold 0 is the published validation set.
+        images: tables.IMAGES.
+        boxes: tables.BOXES.
+        settings: section `split`.
+
+    Returns:
+        JSON-safe counts by subset and fold, what training shares with test and validation images, and `notes` in words.
     """
-    validation = settings.published_val == "keep"
+    keeps_val = settings.published_val == "keep"
     table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
-    kept = (train["fold"] == 0) & validation
-    held, learned = train[kept], train[~kept]  # no model is trained on the published validation set
-    shared, known = (learned[learned["group"].isin(judged["group"])] for judged in (test, held))
-    excluded = int((table["subset"] == "excluded").sum())
-    published = bool((test["subset_published"] == "test").any())
-    notes = _counted(train, held, test)
-    if excluded:
-        notes.append(_kept_out(excluded, validation, settings.test_overlap))
+    is_val = (train["fold"] == 0) & keeps_val
+    val, learned = train[is_val], train[~is_val]
+    in_test, in_val = (learned[learned["group"].isin(part["group"])] for part in (test, val))
+    n_excluded = int((table["subset"] == "excluded").sum())
+    test_published = bool((test["subset_published"] == "test").any())
+    notes = [_count_note(train, val, test)]
+    if n_excluded:
+        notes.append(_excluded_note(n_excluded, keeps_val, settings.test_overlap))
     if settings.test_fraction > 0 and not (images["subset"] == "test").any():
-        free = learned.loc[~learned["group"].isin(held["group"]), "group"].nunique()
-        share = len(test) / max(1, len(test) + len(learned) + excluded)
-        notes += _test_fraction_notes(settings.test_fraction, share, free, validation)
-    for sharing, name in ((shared, f"{'published ' if published else ''}test"), (known, "published validation")):
-        if len(sharing):
-            many, groups = _count(len(sharing), "training image"), _count(sharing["group"].nunique(), "group")
-            notes.append(f"{many} share {groups} with the {name} set, so its score flatters{_outside(sharing)}.")
-    uneven = pd.DataFrame() if validation else _unevenness(train, images, boxes)
-    if not validation:
-        notes.append(_furthest(uneven))
+        n_free = learned.loc[~learned["group"].isin(val["group"]), "group"].nunique()
+        share = len(test) / max(1, len(test) + len(learned) + n_excluded)
+        notes += _test_fraction_notes(settings.test_fraction, share, n_free, keeps_val)
+    test_name = "published test" if test_published else "test"
+    for shared, name in ((in_test, test_name), (in_val, "published validation")):
+        if len(shared):
+            counts = _count(len(shared), "training image"), _count(shared["group"].nunique(), "group")
+            notes.append(f"{counts[0]} share {counts[1]} with the {name} set, so its score flatters{_outside(shared)}.")
+    imbalance = pd.DataFrame() if keeps_val else _imbalance(train, images, boxes)
+    if not keeps_val:
+        notes.append(_imbalance_note(imbalance))
     return {
         "notes": notes,
         "train": len(train),
         "test": len(test),
-        "excluded": excluded,
-        "test_published": published,
-        "validation_published": validation,
+        "excluded": n_excluded,
+        "test_published": test_published,
+        "validation_published": keeps_val,
         "groups": int(train["group"].nunique()),
-        "shared_groups": int(shared["group"].nunique()),
-        "train_images_in_shared_groups": len(shared),
-        "train_images_in_validation_groups": len(known),
+        "shared_groups": int(in_test["group"].nunique()),
+        "train_images_in_shared_groups": len(in_test),
+        "train_images_in_validation_groups": len(in_val),
         "folds": [_content(part, boxes) for _, part in train.groupby("fold")],
         "test_content": _content(test, boxes),
-        "unevenness": {str(trait): round(float(value), 4) for trait, value in uneven.abs().max().items()},
+        "imbalance": {str(name): round(float(value), 4) for name, value in imbalance.abs().max().items()},
     }
 
 
-def _test_fraction_notes(asked: float, share: float, free: int, validation: bool) -> list[str]:
-    """Say where the hold-out is not what was asked for.
+def groups_by_class(train: pd.DataFrame, classes: Iterable[str]) -> pd.Series:
+    """Count the groups of training images of each class, by class; 0 where there are none."""
+    counts = train.dropna(subset=["label"]).groupby("label")["group"].nunique()
+    return counts.reindex(list(classes), fill_value=0).astype(int)
+
+
+def most_folds(train: pd.DataFrame, classes: Iterable[str]) -> int:
+    """Count the folds that training images can be split into so that each has every class.
 
     Args:
-        asked: share of the images asked for.
-        share: share held out.
-        free: groups of training images without an image in the published validation set.
-        validation: whether a published validation set is kept.
+        train: columns label and group; labels are empty in detection.
+        classes: that every fold must have; none in detection.
     """
-    if validation and share == 0 and free < 2:
+    return int(min([train["group"].nunique(), *groups_by_class(train, classes).to_list()]))
+
+
+def shortage(train: pd.DataFrame, classes: list[str], n_folds: int, images: pd.DataFrame) -> str:
+    """Say why training images can't be split into folds.
+
+    Args:
+        train: columns label and group of the images to split.
+        classes: that every fold must have.
+        n_folds: how many.
+        images: tables.IMAGES, for what became of the others.
+    """
+    counts = groups_by_class(train, classes)
+    short = counts[counts < n_folds].sort_values(kind="stable")
+    if train["group"].nunique() < n_folds or short.empty:
+        status = images.loc[images["subset"] != "test", "status"].value_counts()
+        by_status = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
+        return (
+            f"{train['group'].nunique():,} groups of usable training images can't be dealt into {n_folds} folds; "
+            f"training images by status: {by_status}; issues.csv of the audit says why."
+        )
+    if n_folds == 1:
+        names = ", ".join(f"'{name}'" for name in short.index)
+        return f"No training image is of class {names}, which the published validation set has."
+    first = f"Class '{short.index[0]}' has {_count(int(short.iloc[0]), 'group')} of training images for {n_folds} folds"
+    rest = ", ".join(f"'{name}' {number}" for name, number in short.iloc[1:].items())
+    return f"{first}; too few have also {rest}." if rest else f"{first}."
+
+
+def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, list[str]]:
+    """Find the parts of a split that lack a class.
+
+    Args:
+        splits: tables.SPLITS.
+        images: tables.IMAGES.
+        boxes: tables.BOXES.
+
+    Returns:
+        By class, sorted, the parts without an image of it: "fold 0" ..., "test"; a test set without labels has no gaps.
+    """
+    table = splits[splits["subset"] != "excluded"].set_index("image_id")
+    part = table["subset"].where(table["subset"] != "train", "fold " + table["fold"].astype("string"))
+    labelled = pd.concat([images[["image_id", "label"]], objects(boxes)[["image_id", "label"]]]).dropna()
+    labelled = labelled.assign(part=labelled["image_id"].map(part.to_dict())).dropna(subset=["part"])
+    parts = sorted({str(name) for name in part})
+    if not (labelled["part"] == "test").any():
+        parts = [name for name in parts if name != "test"]
+    lacking = {
+        str(label): [name for name in parts if name not in set(present)]
+        for label, present in labelled.groupby("label")["part"].unique().items()
+    }
+    return {label: names for label, names in lacking.items() if names}
+
+
+def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bool, remedy: str) -> list[str]:
+    """Say which parts lack which classes, and what to do.
+
+    Args:
+        missing: result of `gaps`.
+        published: whether fold 0 is the published validation set.
+        test_published: whether the test set is published.
+        remedy: sentence on folds that lack a class, where the validation set is not published.
+    """
+    notes = []
+    folds = {name: [part for part in parts if part != "test"] for name, parts in missing.items()}
+    folds = {name: parts for name, parts in folds.items() if parts}
+    not_in_val = ", ".join(f"'{name}'" for name, parts in folds.items() if "fold 0" in parts)
+    not_in_test = ", ".join(f"'{name}'" for name, parts in missing.items() if "test" in parts)
+    if published and not_in_val:
+        notes.append(
+            f"The published validation set has no image of {not_in_val}, so no score of it says anything about that; "
+            "set split.published_val to merge."
+        )
+    if folds and not published:
+        where = "; ".join(f"'{name}' is not in {', '.join(parts)}" for name, parts in folds.items())
+        notes.append(f"Some folds can't score every class: {where}. {remedy}")
+    if not_in_test:
+        name = "published test set" if test_published else "test set"
+        hint = "the score out of fold does" if test_published else "raise split.test_fraction, or set it to 0"
+        notes.append(f"The {name} has no image of {not_in_test}, so the test says nothing about that; {hint}.")
+    return notes
+
+
+def _test_fraction_notes(asked: float, share: float, n_free: int, keeps_val: bool) -> list[str]:
+    """Say where the test share is not what was asked for; `n_free` groups have no published validation image."""
+    if keeps_val and share == 0 and n_free < 2:
         return [
             "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in "
-            f"the published validation set, and there are {free}."
+            f"the published validation set, and there are {n_free}."
         ]
-    if abs(share - asked) <= TOLD * asked:
+    if abs(share - asked) <= TOLERANCE * asked:
         return []
     return [
         f"split.test_fraction asks for {asked:.1%} of the images, and {share:.1%} are held out for test: it takes "
-        f"whole groups{' that the published validation set has none of' if validation else ''}, in parts of "
-        f"1/{FINEST} or larger."
+        f"whole groups{' that the published validation set has none of' if keeps_val else ''}, in parts of "
+        f"1/{MAX_PARTS} or larger."
     ]
 
 
-def _counted(train: pd.DataFrame, held: pd.DataFrame, test: pd.DataFrame) -> list[str]:
-    """How many images are for what; `held` are those of the published validation set, if it is kept."""
-    if len(held):
-        told = (
-            f"{len(train) - len(held):,} training images (fold 1, never validated), {len(held):,} of the published "
+def _count_note(train: pd.DataFrame, val: pd.DataFrame, test: pd.DataFrame) -> str:
+    if len(val):
+        return (
+            f"{len(train) - len(val):,} training images (fold 1, never validated), {len(val):,} of the published "
             f"validation set (fold 0), {len(test):,} for test."
         )
-    else:
-        told = (
-            f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test; where "
-            f"train.n_folds is 1, the {int((train['fold'] == 0).sum()):,} of fold 0 alone judge."
-        )
-    return [told]
-
-
-def _kept_out(excluded: int, validation: bool, overlap: str) -> str:
-    """How many training images are kept out, and why."""
-    judged = "test or the validation set has" if validation else "test set has"
-    why = f"{judged} them, exactly or nearly"
-    if overlap == "drop_groups":
-        why = f"{judged} images of their group (patient, slide or picture)"
-    return f"{excluded:,} training images are kept out, since the {why}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _outside(sharing: pd.DataFrame) -> str:
-    """How many of these training images one model alone is trained on, if that is not all."""
-    outside = int((sharing["fold"] != 0).sum())
-    return "" if outside == len(sharing) else f" (where train.n_folds is 1, {outside:,} of them train)"
-
-
-def _unevenness(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Deviation from the mean over folds by fold and trait."""
-    known = images.set_index("image_id").loc[train["image_id"]].reset_index()
-    return stratification_targets(known, boxes, train["fold"].nunique()).unevenness(train["fold"].to_numpy(np.int64))
-
-
-def _furthest(uneven: pd.DataFrame) -> str:
-    """The largest deviation in words."""
-    values = uneven.to_numpy()
-    fold, trait = np.unravel_index(np.abs(values).argmax(), values.shape)
-    value = values[fold, trait]
-    if not value:
-        return "The folds have the same of every trait."
     return (
-        f"Folds are within {abs(value):.1%} of their mean in every trait; furthest from it is fold {fold} with "
-        f"{abs(value):.1%} {'more' if value > 0 else 'fewer'} {uneven.columns[trait]}."
+        f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test; where "
+        f"train.n_folds is 1, the {int((train['fold'] == 0).sum()):,} of fold 0 alone judge."
+    )
+
+
+def _excluded_note(n_excluded: int, keeps_val: bool, overlap: str) -> str:
+    why = f"the test {'or the validation ' if keeps_val else ''}set has"
+    what = (
+        "images of their group (patient, slide or picture)" if overlap == "drop_groups" else "them, exactly or nearly"
+    )
+    return f"{n_excluded:,} training images are kept out, since {why} {what}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _outside(shared: pd.DataFrame) -> str:
+    """Say how many of these training images a single fold's model is trained on, if that is not all."""
+    outside = int((shared["fold"] != 0).sum())
+    return "" if outside == len(shared) else f" (where train.n_folds is 1, {outside:,} of them train)"
+
+
+def _imbalance(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    known = images.set_index("image_id").loc[train["image_id"]].reset_index()
+    targets = stratification_targets(known, boxes, train["fold"].nunique())
+    return targets.imbalance(train["fold"].to_numpy(np.int64))
+
+
+def _imbalance_note(imbalance: pd.DataFrame) -> str:
+    values = imbalance.to_numpy()
+    fold, target = np.unravel_index(np.abs(values).argmax(), values.shape)
+    value = values[fold, target]
+    if not value:
+        return "The folds have the same of every target."
+    return (
+        f"Folds are within {abs(value):.1%} of their mean in every target; furthest from it is fold {fold} with "
+        f"{abs(value):.1%} {'more' if value > 0 else 'fewer'} {imbalance.columns[target]}."
     )
 
 
 def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
-    """Images, groups and, by class, images (or boxes) of a part."""
+    """Count images, groups and, by class, images (or boxes) of a part."""
     inside = objects(boxes)
     inside = inside[inside["image_id"].isin(part["image_id"])]
-    counts = part["label"].value_counts() if part["label"].notna().any() else inside["label"].value_counts()
-    classes = {str(name): int(number) for name, number in counts.sort_index().items()}
+    labels = part["label"] if part["label"].notna().any() else inside["label"]
+    classes = {str(name): int(number) for name, number in labels.value_counts().sort_index().items()}
     return {"images": len(part), "groups": int(part["group"].nunique()), "classes": classes}

@@ -1,26 +1,20 @@
 """What the audit's figures show: bars, bins, sizes and words of the figure itself."""
 
-from importlib import import_module
-
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from tropho.data.audit import slide_figures
-from tropho.data.audit.slide_pairs import DistanceThreshold
-from tropho.data.audit.slides import Slides
+from tropho.data.audit import audit_figures as figures
+from tropho.data.audit.slides import DistanceThreshold, Slides
 from tropho.errors import DataError
-
-figures = import_module("tropho.data.audit.audit_figures")  # the package has a function of this name
 
 
 @pytest.fixture
 def shown(monkeypatch, tmp_path):
     """Function (draw, arguments) -> the figure that would have been saved."""
     kept: list[Figure] = []
-    for module in (figures, slide_figures):
-        monkeypatch.setattr(module, "save", lambda figure, to: kept.append(figure))
+    monkeypatch.setattr(figures, "_save", lambda figure, to: kept.append(figure))
 
     def draw(function, *arguments) -> Figure:
         function(*arguments, tmp_path / "x.png")
@@ -118,25 +112,21 @@ def test_duplicate_pairs(shown, sets, across, down):
     assert figure.axes[0].images[0].get_array().shape == (220, 440, 3)
 
 
-def test_a_tile_is_the_picture_in_the_middle_of_a_white_square():
-    tile = figures.tile(Pictures(), "a")
+def test_tile_letterboxes_an_image():
+    tile = figures._tile(Pictures(), "a")
     rows, columns = np.nonzero((tile == 0).all(axis=2))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (56, 163, 2, 217)
-    assert (figures.tile(Pictures(), "torn") == 255).all()
+    assert (figures._tile(Pictures(), "torn") == 255).all()
 
 
-def test_colours_begin_anew_after_the_last():
-    assert figures._colours(9)[8] == figures._colours(9)[0] != figures._colours(9)[1]
-
-
-def slides(groups: list[int], cut: DistanceThreshold | None = None) -> Slides:
+def slides(groups: list[int], threshold: DistanceThreshold | None = None) -> Slides:
     names = [f"{number:02d}" for number in range(len(groups))]
-    distances, chance = np.array([0.0, 1, 1, 4, 4, 4]), np.array([4.0, 4, 4])
-    return Slides(names, np.array(groups), cut=cut, distances=distances, chance=chance)
+    distances, null_distances = np.array([0.0, 1, 1, 4, 4, 4]), np.array([4.0, 4, 4])
+    return Slides(names, np.array(groups), threshold=threshold, distances=distances, null_distances=null_distances)
 
 
-def test_distances_of_pairs(shown, tmp_path):
-    figure = shown(slide_figures.distances, slides([0, 0], DistanceThreshold(2.0, 1.0, 0.0)))
+def test_slide_distances(shown, tmp_path):
+    figure = shown(figures.slide_distances, slides([0, 0], DistanceThreshold(2.0, 1.0, 0.0)))
     (axes,) = figure.axes
     for stairs, last in zip(axes.patches, (3 / 6, 1.0), strict=True):
         values, edges, _ = stairs.get_data()
@@ -144,20 +134,20 @@ def test_distances_of_pairs(shown, tmp_path):
         assert (edges[0], edges[-1]) == (pytest.approx(1, rel=1e-3), pytest.approx(4))
         assert values[-1] == pytest.approx(last)
     assert axes.lines[0].get_xdata()[0] == 2.0
-    slide_figures.distances(slides([0, 0]), tmp_path / "none.png")
+    figures.slide_distances(slides([0, 0]), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 
-def test_groups_from_the_largest_to_the_smallest(shown):
+def test_slide_groups_from_the_largest_to_the_smallest(shown):
     groups = [0] + [1] * 2 + [2] * 10 + [3] * 3
-    found = slides(groups)
-    images = pd.DataFrame({"image_id": list(found.ids), "path": list(found.ids)})
-    figure = shown(slide_figures.contact_sheet, found, images, Pictures())
+    clustered = slides(groups)
+    images = pd.DataFrame({"image_id": list(clustered.ids), "path": list(clustered.ids)})
+    figure = shown(figures.slide_groups, clustered, images, Pictures())
     titles = [axes.get_title(loc="left") for axes in figure.axes if axes.get_title(loc="left")]
     assert titles == ["10 images: 03 ...", "3 images: 13 ...", "2 images: 01 ..."]
     assert sum(bool(axes.images) for axes in figure.axes) == 8 + 3 + 2
     assert tuple(figure.get_size_inches()) == pytest.approx((1.35 * 8, 1.5 * 3))
     many = slides([number // 2 for number in range(26)])
     images = pd.DataFrame({"image_id": list(many.ids), "path": list(many.ids)})
-    titles = [axes.get_title(loc="left") for axes in shown(slide_figures.contact_sheet, many, images, Pictures()).axes]
+    titles = [axes.get_title(loc="left") for axes in shown(figures.slide_groups, many, images, Pictures()).axes]
     assert [title[10:12] for title in titles if title] == ["00", "04", "10", "14", "20", "24"]

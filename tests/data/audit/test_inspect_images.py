@@ -16,16 +16,16 @@ def picture(rng) -> Image.Image:
     return Image.fromarray(rng.integers(0, 255, (40, 60, 3), dtype=np.uint8))
 
 
-def test_a_readable_file(tmp_path, picture):
+def test_inspect_images_of_a_readable_file(tmp_path, picture):
     picture.save(tmp_path / "a.png")
-    look = inspect_images(tmp_path, ["a.png"])["a.png"]
-    assert (look.width, look.height, look.mode, look.format) == (60, 40, "RGB", "PNG")
-    assert not look.fault
-    assert not look.mistyped
-    assert len(look.sha256) == 64
+    info = inspect_images(tmp_path, ["a.png"])["a.png"]
+    assert (info.width, info.height, info.mode, info.format) == (60, 40, "RGB", "PNG")
+    assert not info.fault
+    assert not info.mistyped
+    assert len(info.sha256) == 64
 
 
-def test_truncated_empty_and_foreign_files_are_faults(tmp_path, picture):
+def test_inspect_images_names_faults(tmp_path, picture):
     picture.save(tmp_path / "whole.jpg")
     data = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "torn.jpg").write_bytes(data[: len(data) // 2])
@@ -33,33 +33,33 @@ def test_truncated_empty_and_foreign_files_are_faults(tmp_path, picture):
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere")
     names = ["torn.jpg", "empty.png", "text.jpg", "dangling.jpg"]
-    looks = inspect_images(tmp_path, names)
-    assert all(looks[name].fault for name in names)
-    assert not any(str(tmp_path) in look.fault for look in looks.values())
+    infos = inspect_images(tmp_path, names)
+    assert all(infos[name].fault for name in names)
+    assert not any(str(tmp_path) in info.fault for info in infos.values())
 
 
-def test_an_ending_that_lies_is_read_and_told(tmp_path, picture):
+def test_inspect_images_reads_mistyped_files(tmp_path, picture):
     picture.save(tmp_path / "a.jpg", format="PNG")
-    look = inspect_images(tmp_path, ["a.jpg"])["a.jpg"]
-    assert look.mistyped
-    assert not look.fault
+    info = inspect_images(tmp_path, ["a.jpg"])["a.jpg"]
+    assert info.mistyped
+    assert not info.fault
 
 
-def test_same_pixels_in_grey_and_rgb_are_equal_but_for_their_bytes(tmp_path, picture):
+def test_pixel_hash_is_equal_in_grey_and_rgb(tmp_path, picture):
     grey = picture.convert("L")
     grey.save(tmp_path / "grey.png")
     grey.convert("RGB").save(tmp_path / "rgb.png")
-    looks = inspect_images(tmp_path, ["grey.png", "rgb.png"])
-    assert looks["grey.png"].pixels == looks["rgb.png"].pixels
-    assert looks["grey.png"].sha256 != looks["rgb.png"].sha256
-    assert (looks["grey.png"].mode, looks["rgb.png"].mode) == ("L", "RGB")
+    infos = inspect_images(tmp_path, ["grey.png", "rgb.png"])
+    assert infos["grey.png"].pixels == infos["rgb.png"].pixels
+    assert infos["grey.png"].sha256 != infos["rgb.png"].sha256
+    assert (infos["grey.png"].mode, infos["rgb.png"].mode) == ("L", "RGB")
 
 
-def test_equal_pixels_in_another_shape_are_not_equal(tmp_path):
+def test_pixel_hash_depends_on_shape(tmp_path):
     for name, size in (("wide.png", (60, 40)), ("tall.png", (40, 60))):
         Image.new("L", size, 7).save(tmp_path / name)
-    looks = inspect_images(tmp_path, ["wide.png", "tall.png"])
-    assert looks["wide.png"].pixels != looks["tall.png"].pixels
+    infos = inspect_images(tmp_path, ["wide.png", "tall.png"])
+    assert infos["wide.png"].pixels != infos["tall.png"].pixels
 
 
 def exif(picture: Image.Image, path: Path, photo: dict[int, str], image: dict[int, str]) -> None:
@@ -70,20 +70,20 @@ def exif(picture: Image.Image, path: Path, photo: dict[int, str], image: dict[in
     picture.save(path, exif=tags)
 
 
-def test_device_and_time_by_exif(tmp_path, picture):
+def test_inspect_images_reads_device_and_time(tmp_path, picture):
     exif(picture, tmp_path / "a.jpg", {0x9003: "2024:05:01 10:20:30"}, {0x010F: "Maker", 0x0110: "One"})
     exif(picture, tmp_path / "b.jpg", {}, {0x0132: "2024:05:01 10:22:30"})
     exif(picture, tmp_path / "unset.jpg", {0x9003: "0000:00:00 00:00:00"}, {})
     picture.save(tmp_path / "none.jpg")
-    looks = inspect_images(tmp_path, ["a.jpg", "b.jpg", "unset.jpg", "none.jpg"])
-    assert looks["a.jpg"].device == "Maker One"
-    assert looks["b.jpg"].taken - looks["a.jpg"].taken == 120
-    assert math.isnan(looks["unset.jpg"].taken)
-    assert math.isnan(looks["none.jpg"].taken)
+    infos = inspect_images(tmp_path, ["a.jpg", "b.jpg", "unset.jpg", "none.jpg"])
+    assert infos["a.jpg"].device == "Maker One"
+    assert infos["b.jpg"].taken - infos["a.jpg"].taken == 120
+    assert math.isnan(infos["unset.jpg"].taken)
+    assert math.isnan(infos["none.jpg"].taken)
 
 
-def test_signatures_are_computed_when_asked_for(tmp_path, picture):
+def test_inspect_images_computes_signatures_when_asked(tmp_path, picture):
     picture.save(tmp_path / "a.png")
     assert inspect_images(tmp_path, ["a.png"])["a.png"].signature is None
-    signed = inspect_images(tmp_path, ["a.png"], signed=True)["a.png"].signature
+    signed = inspect_images(tmp_path, ["a.png"], with_signature=True)["a.png"].signature
     assert np.array_equal(signed, signature(np.array(picture)))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tropho.data.audit import audit_figures
-from tropho.data.audit.run_audit import AuditResult, audit
+from tropho.data.audit.run_audit import AuditResult, _add_sizes, _relative_boxes, audit, figures
+from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, Labels, table_of
 from tropho.stages.audit import run
 from tropho.tables import BOXES, IMAGES, ISSUES
 
@@ -58,16 +58,17 @@ def smears(tmp_path, rng) -> Path:
     return tmp_path
 
 
-def test_clean_folders_have_no_issues(settings, folders):
+def test_audit_lists_nothing_of_clean_folders(settings, folders):
     result = audit(settings("cells_demo", **{"audit.group_pattern": None}), folders)
     assert result.issues.empty
+    assert "same_slide" not in result.summary  # audit.cluster_slides is false
     assert (result.images["status"] == "ok").all()
     assert result.images["group"].nunique() == len(result.images) == 16
     assert list(result.images.columns) == list(IMAGES)
     assert result.summary["subsets"]["train"]["classes"]["a"]["images"] == 4
 
 
-def test_copies_are_grouped_across_subsets_and_conflicts_told(settings, folders):
+def test_audit_groups_copies_across_subsets(settings, folders):
     shutil.copy(folders / "test/a/0.png", folders / "train/a/copy.png")
     Image.open(folders / "test/b/1.png").save(folders / "train/a/again.bmp")
     Image.open(folders / "train/b/2.png").save(folders / "train/b/near.jpg", quality=85)
@@ -84,7 +85,7 @@ def test_copies_are_grouped_across_subsets_and_conflicts_told(settings, folders)
     assert result.summary["duplicates"]["train_images_in_test"] == 2
 
 
-def test_patterns_join_with_duplicates(settings, folders):
+def test_audit_joins_pattern_groups_with_duplicates(settings, folders):
     shutil.copy(folders / "train/a/0.png", folders / "train/b/copy.png")
     task = settings("cells_demo", **{"audit.group_pattern": "(train/[ab]/[0-3])"})
     result = audit(task, folders)
@@ -99,7 +100,7 @@ def test_patterns_join_with_duplicates(settings, folders):
     assert subfolders.images.set_index("image_id")["group"]["train/b/3.png"] == "train/a"
 
 
-def test_missing_and_torn_images(settings, smears):
+def test_audit_lists_missing_and_torn_images(settings, smears):
     result = audit(settings("smear_demo"), smears)
     status = result.images.set_index("image_id")["status"].to_dict()
     assert status == {"a.jpg": "ok", "b.jpg": "ok", "c.jpg": "ok", "d.jpg": "missing", "e.jpg": "unreadable"}
@@ -110,7 +111,7 @@ def test_missing_and_torn_images(settings, smears):
     assert set(result.boxes["image_id"]) == {"a.jpg", "b.jpg", "d.jpg"}
 
 
-def test_boxes_are_clipped_where_sizes_are_known(settings, smears):
+def test_audit_clips_boxes_of_known_sizes(settings, smears):
     result = audit(settings("smear_demo"), smears)
     assert about(result, "clipped") == ["a.jpg"]
     clipped = result.boxes[(result.boxes["image_id"] == "a.jpg") & (result.boxes["label"] == "Trophozoite")]
@@ -120,14 +121,14 @@ def test_boxes_are_clipped_where_sizes_are_known(settings, smears):
     assert result.summary["doubles"] == {"pairs": 1, "images": 1}
 
 
-def test_an_image_that_loses_all_its_boxes_is_not_negative(settings, smears):
+def test_audit_calls_an_image_without_usable_boxes_unlabelled(settings, smears):
     with (smears / "Train.csv").open("a") as file:
         file.write("c.jpg,WBC,1,20,20,20,40\n")
     result = audit(settings("smear_demo"), smears)
     assert result.images.set_index("image_id").loc["c.jpg", "status"] == "unlabelled"
 
 
-def test_mistyped_and_unlabelled_files_are_listed(settings, smears, rng):
+def test_audit_lists_mistyped_and_unlabelled_files(settings, smears, rng):
     photo(rng).save(smears / "images/a.jpg", format="PNG")
     photo(rng).save(smears / "images/stray.jpg")
     result = audit(settings("smear_demo"), smears)
@@ -136,7 +137,7 @@ def test_mistyped_and_unlabelled_files_are_listed(settings, smears, rng):
     assert result.images.set_index("image_id").loc["images/stray.jpg", "status"] == "unlabelled"
 
 
-def test_mistyped_images_are_kept_unless_the_settings_say_otherwise(settings, smears, rng):
+def test_audit_keeps_mistyped_images_unless_told(settings, smears, rng):
     photo(rng).save(smears / "images/a.jpg", format="PNG")
     strict = audit(settings("smear_demo", **{"audit.extension_mismatch": "quarantine"}), smears)
     kept = audit(settings("smear_demo"), smears)
@@ -146,7 +147,7 @@ def test_mistyped_images_are_kept_unless_the_settings_say_otherwise(settings, sm
     assert actions == ["quarantined", "listed"]
 
 
-def test_stated_sizes_are_compared_and_strays_get_ids_of_their_own(settings, tmp_path, rng):
+def test_audit_compares_stated_sizes(settings, tmp_path, rng):
     for folder in ("Annotations", "JPEGImages"):
         (tmp_path / folder).mkdir()
     photo(rng).save(tmp_path / "JPEGImages/a.png")
@@ -161,7 +162,7 @@ def test_stated_sizes_are_compared_and_strays_get_ids_of_their_own(settings, tmp
     assert list(result.images["image_id"]) == ["a.png", "a.png (unlabelled)"]
 
 
-def test_colour_mode_that_tells_the_class_is_told(settings, folders):
+def test_audit_warns_of_colour_modes_that_predict_the_class(settings, folders):
     for path in (folders / "train/a").iterdir():
         Image.open(path).convert("L").save(path)
     summary = audit(settings("cells_demo", **{"audit.group_pattern": None}), folders).summary
@@ -171,7 +172,7 @@ def test_colour_mode_that_tells_the_class_is_told(settings, folders):
     assert any("colour mode" in note for note in summary["notes"])
 
 
-def test_the_result_does_not_depend_on_threads(settings, folders):
+def test_audit_repeats_itself(settings, folders):
     first, second = (audit(settings("cells_demo", **{"audit.group_pattern": None}), folders) for _ in range(2))
     assert first.images.equals(second.images)
     assert first.summary == second.summary
@@ -197,9 +198,9 @@ def test_stage_writes_tables_that_read_back(settings, smears, tmp_path_factory, 
     assert names == expected
 
 
-def test_figures_without_anything_to_show(settings, folders, tmp_path_factory):
+def test_figures_leave_out_what_is_empty(settings, folders, tmp_path_factory):
     to = tmp_path_factory.mktemp("figures")
-    audit_figures(audit(settings("cells_demo", **{"audit.group_pattern": None}), folders), folders, to)
+    figures(audit(settings("cells_demo", **{"audit.group_pattern": None}), folders), folders, to)
     assert {path.name for path in to.iterdir()} == {"class_counts.png", "image_sizes.png"}
 
 
@@ -241,3 +242,25 @@ def test_real_blood_cells(settings, real_data):
     assert about(result, "zero_area") == ["BloodImage_00338.jpg", "BloodImage_00343.jpg"]
     assert (result.images["status"] == "ok").all()
     assert len(result.boxes) == 4886
+
+
+def test_add_sizes_fills_in_what_labels_do_not_state(tmp_path):
+    (tmp_path / "s.csv").write_text("image_id,width,height\na,10,20\na,1,1\nb,30,40\nd,5,\n")
+    rows = [{"image_id": name, "path": name} for name in "acd"]
+    rows.append({"image_id": "b", "path": "b", "stated_width": 7, "stated_height": 8})
+    labelled = table_of(rows, LABELLED_IMAGES)
+    sized = _add_sizes(labelled, "s.csv", tmp_path)
+    assert sized["stated_width"].fillna(0).tolist() == [10, 0, 5, 7]
+    assert sized["stated_height"].fillna(0).tolist() == [20, 0, 0, 8]
+    assert _add_sizes(labelled, None, tmp_path).equals(labelled)
+
+
+@pytest.mark.parametrize(("form", "unit", "expected"), [("boxes_csv", "shares", {"a"}), ("boxes_csv", "pixels", set()),
+                                                     ("yolo", None, {"a", "b"})])  # fmt: skip
+def test_relative_boxes_are_of_share_columns_or_yolo(settings, form, unit, expected):
+    images = [{"image_id": name, "stated_width": 9 if name == "c" else None} for name in "abc"]
+    boxes = [{"image_id": name, "label": "x", "file": f"{name == 'b'}.csv"} for name in "abc"]
+    columns = {"False.csv": {"unit": unit}, "True.csv": {"unit": "pixels"}} if unit else {}
+    tables = table_of(images, LABELLED_IMAGES), table_of(boxes, LABELLED_BOXES), table_of([], ISSUES)
+    labels = Labels(*tables, ["x"], columns=columns)
+    assert _relative_boxes(labels, settings("smear_demo", **{"audit.format": form}).audit) == expected

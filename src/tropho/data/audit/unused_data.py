@@ -1,0 +1,112 @@
+"""List what training can't use: files of other kinds, classes without an image; stop where nothing is left."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from tropho.data.formats.labels import IssueLog
+from tropho.errors import DataError
+from tropho.images.decode import image_size
+from tropho.images.file_types import ending_of
+
+_TEXT = frozenset({"", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
+_TEXT |= {".cfg", ".ini", ".log", ".md", ".rst", ".html", ".py", ".ipynb"}
+"""Endings of label files and of what people write about them; "" is none, as of LICENSE."""
+_ARCHIVES = frozenset({".rar", ".7z", ".zst", ".z01", ".z02", ".001", ".002"})
+"""Endings of archives, or parts of them, that the stage download does not unpack."""
+MAX_LISTED = 20
+"""Endings that get an issue of their own."""
+
+
+def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str, int]:
+    """List the files that are neither images nor text by their endings, and images without an ending.
+
+    Args:
+        raw: folder that the paths are below.
+        paths: posix paths of the files that are not images by their endings.
+        log: gets an issue an ending, the commonest first, for at most MAX_LISTED of them.
+
+    Returns:
+        Count of files by ending in lower case, text too; "none" for files without one.
+    """
+    by_ending: dict[str, list[str]] = {}
+    for path in paths:
+        by_ending.setdefault(ending_of(path), []).append(path)
+    counts = Counter({ending: len(files) for ending, files in by_ending.items()})
+    bare = [path for path in by_ending.get("", []) if _is_image(raw / path)]
+    archives = [ending for ending in counts if ending in _ARCHIVES]
+    unread = [ending for ending, _ in counts.most_common() if ending not in _TEXT | _ARCHIVES]
+    for ending in archives + unread[:MAX_LISTED]:
+        remedy = "they are not read as images (if they are, convert them to PNG or JPEG)"
+        if ending in _ARCHIVES:
+            remedy = "unpack them, or pack them as .zip"
+        first = by_ending[ending][0]
+        detail = f"{counts[ending]:,} files end in {ending}, such as {first}; {remedy}."
+        log.add("other_files", "listed", detail, None, first)
+    if bare:
+        detail = f"{len(bare):,} images have no ending in their names, such as {bare[0]}; they are not read"
+        log.add("other_files", "listed", f"{detail} (call them {bare[0]}.png or the like).", None, bare[0])
+    if len(unread) > MAX_LISTED:
+        rest = sum(counts[ending] for ending in unread[MAX_LISTED:])
+        more = len(unread) - MAX_LISTED
+        log.add("other_files", "listed", f"{rest:,} files more have one of {more:,} further endings.")
+    return {ending or "none": number for ending, number in counts.most_common()}
+
+
+def list_classes_without_images(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], log: IssueLog) -> None:
+    """List the classes that no usable training image shows, where there are such images."""
+    usable = images[(images["status"] == "ok") & (images["subset"] != "test")]
+    boxed = boxes.loc[~boxes["ignore"] & boxes["image_id"].isin(usable["image_id"]), "label"]
+    shown = {*usable["label"].dropna(), *boxed}
+    for name in classes if len(usable) else []:
+        if name not in shown:
+            log.add("empty_class", "listed", f"No usable training image shows the class '{name}'.")
+
+
+def check_usable(images: pd.DataFrame, issues: pd.DataFrame, raw: str, listed_in: str) -> None:
+    """Check that at least one training image can be used.
+
+    Args:
+        images: tables.IMAGES.
+        issues: tables.ISSUES.
+        raw: folder of the images, for the message.
+        listed_in: file of all issues, for the message.
+
+    Raises:
+        DataError: none can; names the images by status and the commonest reason with its first example.
+    """
+    training = images[images["subset"] != "test"]
+    if (training["status"] == "ok").any():
+        return
+    if training.empty:
+        count = f"{len(images):,} test images" if len(images) else "none at all"
+        raise DataError(f"{raw} has no training images ({count}); name the files of their labels in audit.train.")
+    counts = ", ".join(f"{number:,} {status}" for status, number in training["status"].value_counts().items())
+    reason = _reason(training, issues, raw)
+    raise DataError(f"No training image can be used ({counts}): {reason} All issues are in {listed_in}.")
+
+
+def _reason(training: pd.DataFrame, issues: pd.DataFrame, raw: str) -> str:
+    first = {str(image.status): image for image in training.drop_duplicates("status").itertuples()}
+    if "missing" in first:
+        named = f"the first that the labels name is '{first['missing'].path}'"
+        if "unlabelled" in first:
+            path = first["unlabelled"].path
+            return f"{named}, the first file that they don't name is '{path}'; make the two agree."
+        return f"{named}, but {raw} has no such file; are the pictures unpacked and in download.path?"
+    status = str(training["status"].value_counts().idxmax())
+    image_id = first[status].image_id
+    own = issues[(issues["image_id"] == image_id) & issues["action"].isin(["quarantined", "dropped"])]
+    own = own.sort_values("kind", key=lambda kinds: kinds == "unlabelled", kind="stable")  # which gives no reason
+    why = str(own["detail"].iloc[0]) if len(own) else f"its status is '{status}'."
+    return f"of '{image_id}', the first, it is said: {why}"
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        image_size(path)
+    except DataError:
+        return False
+    return True

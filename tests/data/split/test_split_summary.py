@@ -1,0 +1,294 @@
+"""Notes and counts of a split, and which parts of it lack a class."""
+
+import pandas as pd
+import pytest
+
+from tropho.config.data_config import SplitConfig
+from tropho.data.split.split_summary import gap_notes, gaps, groups_by_class, most_folds, shortage, summarise
+from tropho.tables import BOXES, conform, empty
+
+Row = tuple[str, int, str, str]
+
+
+"""Subset, fold, group, and subset as published."""
+
+
+def summary_of(rows: list[Row], labels: str | None = None, **overrides) -> dict:
+    """The summary of images i0, i1, ... of equal size, labelled "a" unless `labels` has a letter for each."""
+    options = {
+        "published_val": "merge",
+        "n_folds": 2,
+        "test_fraction": 0.0,
+        "grouped": True,
+        "test_overlap": "keep",
+        "seed": 0,
+    }
+    settings = SplitConfig(**{**options, **overrides})
+    subset, fold, group, published = zip(*rows, strict=True)
+    ids = [f"i{number}" for number in range(len(rows))]
+    splits = pd.DataFrame({"image_id": ids, "subset": subset, "fold": fold, "group": group})
+    images = pd.DataFrame({"image_id": ids, "label": list(labels or "a" * len(rows)), "subset": published})
+    return summarise(splits, images.assign(width=9, height=9), empty(BOXES), settings)
+
+
+def train(fold: int, group: str, published: str = "train") -> Row:
+    return "train", fold, group, published
+
+
+def held_out(group: str, published: str = "train") -> Row:
+    return "test", -1, group, published
+
+
+FOUR = [train(0, "g0"), train(0, "g1"), train(1, "g2"), train(1, "g3")]
+
+
+def test_summarise_counts_by_subset():
+    summary = summary_of([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
+    counted, excluded, _ = summary["notes"]
+    assert counted == "5 training images in 2 folds, 1 for test; where train.n_folds is 1, the 3 of fold 0 alone judge."
+    assert excluded == "1 training images are kept out, since the test set has them, exactly or nearly."
+    assert {name: summary[name] for name in ("train", "test", "excluded", "groups")} == {
+        "train": 5,
+        "test": 1,
+        "excluded": 1,
+        "groups": 5,
+    }
+    assert summary["folds"] == [
+        {"images": 3, "groups": 3, "classes": {"a": 3}},
+        {"images": 2, "groups": 2, "classes": {"a": 2}},
+    ]
+    assert not summary["test_published"]
+    assert not summary["validation_published"]
+
+
+def test_summarise_published_validation():
+    rows = [train(0, "g0", "validation"), train(1, "g1"), train(1, "g2"), held_out("g3", "test")]
+    summary = summary_of(rows, published_val="keep")
+    assert summary["notes"] == [
+        "2 training images (fold 1, never validated), 1 of the published validation set (fold 0), 1 for test."
+    ]
+    assert summary["test_published"]
+    assert summary["validation_published"]
+    assert summary["imbalance"] == {}
+
+
+def test_summarise_empty_validation():
+    (note,) = summary_of([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], published_val="keep")["notes"]
+    assert note == "2 training images in 1 folds, 1 for test; where train.n_folds is 1, the 0 of fold 0 alone judge."
+
+
+@pytest.mark.parametrize(
+    ("overlap", "published_val", "why"),
+    [
+        ("drop_duplicates", "merge", "the test set has them, exactly or nearly."),
+        ("drop_groups", "merge", "the test set has images of their group (patient, slide or picture)."),
+        ("drop_duplicates", "keep", "the test or the validation set has them, exactly or nearly."),
+    ],
+)
+def test_summarise_says_why_images_are_excluded(overlap, published_val, why):
+    notes = summary_of([*FOUR, ("excluded", -1, "g6", "train")], published_val=published_val, test_overlap=overlap)[
+        "notes"
+    ]
+    assert notes[1] == f"1 training images are kept out, since {why}"
+
+
+def holdout_note(asked: float, out: int, of: int, excluded: int = 0) -> list[str]:
+    rows = [train(number % 2, f"g{number}") for number in range(of - out - excluded)]
+    rows += [held_out(f"t{number}") for number in range(out)]
+    rows += [("excluded", -1, f"x{number}", "train") for number in range(excluded)]
+    return [note for note in summary_of(rows, test_fraction=asked)["notes"] if note.startswith("split.test_fraction")]
+
+
+def test_summarise_notes_test_shares_off_by_a_tenth():
+    """Of what is asked for, 0.5, a tenth is 0.05."""
+    assert holdout_note(0.5, 9, 19) == []
+    assert holdout_note(0.5, 10, 19) == []
+    assert holdout_note(0.5, 12, 20) == [
+        "split.test_fraction asks for 50.0% of the images, and 60.0% are held out for test: it takes whole groups, in "
+        "parts of 1/20 or larger."
+    ]
+    assert len(holdout_note(0.5, 8, 20)) == 1
+    assert holdout_note(0.25, 5, 20, excluded=5) == []  # those that are kept out are images too
+
+
+def test_summarise_is_silent_on_test_shares_not_asked_for():
+    assert holdout_note(0.0, 0, 4) == []
+    assert not any(
+        "holdout" in note for note in summary_of([*FOUR, held_out("g5", "test")], test_fraction=0.9)["notes"]
+    )
+
+
+WANT = (
+    "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in the "
+    "published"
+)
+
+
+@pytest.mark.parametrize(
+    ("free", "note"),
+    [
+        (0, f"{WANT} validation set, and there are 0."),
+        (1, f"{WANT} validation set, and there are 1."),
+        (
+            2,
+            "split.test_fraction asks for 20.0% of the images, and 0.0% are held out for test: it takes whole groups "
+            "that the published validation set has none of, in parts of 1/20 or larger.",
+        ),
+    ],
+)
+def test_summarise_test_share_beside_published_validation(free, note):
+    rows = [train(0, "g0", "validation"), train(1, "g0"), *(train(1, f"free{number}") for number in range(free))]
+    assert note in summary_of(rows, published_val="keep", test_fraction=0.2)["notes"]
+
+
+def test_summarise_test_share_of_one_group():
+    rows = [train(0, "g0", "validation"), train(1, "g1"), held_out("g2"), held_out("g2")]
+    assert not any(
+        "Nothing is held out" in note for note in summary_of(rows, published_val="keep", test_fraction=0.2)["notes"]
+    )
+    assert not any("Nothing is held out" in note for note in summary_of(FOUR, test_fraction=0.2)["notes"])
+
+
+def sharing(rows: list[Row], **overrides) -> list[str]:
+    return [note for note in summary_of(rows, **overrides)["notes"] if "share" in note]
+
+
+def test_summarise_groups_shared_with_test():
+    assert sharing(FOUR) == []
+    assert sharing([*FOUR, held_out("g3")]) == [
+        "1 training image share 1 group with the test set, so its score flatters."
+    ]  # it is in fold 1, which always trains
+    assert sharing([*FOUR, held_out("g0", "test"), held_out("g3", "test")]) == [
+        "2 training images share 2 groups with the published test set, so its score flatters (where train.n_folds is "
+        "1, 1 of them train)."
+    ]
+    summary = summary_of([*FOUR, train(1, "g3"), held_out("g3")])
+    assert (summary["shared_groups"], summary["train_images_in_shared_groups"]) == (1, 2)
+    assert summary["train_images_in_validation_groups"] == 0
+
+
+def test_summarise_groups_shared_with_validation():
+    rows = [train(0, "g0", "validation"), train(1, "g0"), train(1, "g1"), held_out("g2", "test")]
+    assert sharing(rows, published_val="keep") == [
+        "1 training image share 1 group with the published validation set, so its score flatters."
+    ]
+    summary = summary_of(rows, published_val="keep")
+    assert (summary["shared_groups"], summary["train_images_in_validation_groups"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("folds", "uneven", "note"),
+    [
+        ([0, 0, 1, 1], 0.0, "The folds have the same of every target."),
+        ([0, 0, 0, 1], 0.5, "furthest from it is fold 0 with 50.0% more images."),
+        ([0, 0, 1, 1, 2, 2, 3], 0.4286, "furthest from it is fold 3 with 42.9% fewer images."),
+    ],
+)
+def test_summarise_names_the_most_imbalanced_fold(folds, uneven, note):
+    summary = summary_of([train(fold, f"g{number}") for number, fold in enumerate(folds)])
+    assert summary["notes"][-1].endswith(note)
+    assert summary["imbalance"]["images"] == pytest.approx(uneven, abs=1e-9)
+    if uneven:
+        assert summary["notes"][-1].startswith(f"Folds are within {uneven:.1%} of their mean in every target; ")
+
+
+def images_of(labels: str, groups: str | None = None) -> pd.DataFrame:
+    """Training images, one a letter; "-" is none."""
+    rows = {
+        "label": [None if each == "-" else each for each in labels],
+        "group": list(groups or "0123456789"[: len(labels)]),
+    }
+    ids = [f"i{number}" for number in range(len(labels))]
+    return pd.DataFrame({"image_id": ids, "subset": "train", "status": "ok", **rows})
+
+
+def test_groups_by_class():
+    train = images_of("aaab-", "00123")
+    assert groups_by_class(train, "abc").to_dict() == {"a": 2, "b": 1, "c": 0}
+    assert most_folds(train, "ab") == 1
+    assert most_folds(train, "a") == 2
+    assert most_folds(train, "") == 4
+
+
+def shortage_of(labels: str, classes: str, folds: int, groups: str | None = None) -> str:
+    train = images_of(labels, groups)
+    return shortage(train, list(classes), folds, train)
+
+
+def test_shortage_names_the_rarest_first():
+    assert (
+        shortage_of("aaabbc", "abc", 3)
+        == "Class 'c' has 1 group of training images for 3 folds; too few have also 'b' 2."
+    )
+    assert (
+        shortage_of("aaabb", "ab", 3) == "Class 'b' has 2 groups of training images for 3 folds."
+    )  # a has just enough
+    assert shortage_of("aab", "abcd", 1) == (
+        "No training image is of class 'c', 'd', which the published validation set has."
+    )
+
+
+def test_shortage_of_groups_counts_images_by_status():
+    train = images_of("aab", "001")
+    images = pd.concat([train, train.assign(status="too_small"), train.assign(subset="test", status="gone")])
+    assert shortage(train, ["a", "b"], 3, images) == (
+        "2 groups of usable training images can't be dealt into 3 folds; training images by status: 3 ok, 3 too_small; "
+        "issues.csv of the audit says why."
+    )
+    assert shortage(train, ["a"], 3, images.iloc[:0]).endswith(
+        "by status: none at all; issues.csv of the audit says why."
+    )
+    assert shortage_of("---", "", 3).startswith("3 groups of usable training images can't be dealt into 3 folds")
+    assert shortage_of("aab", "ab", 3).startswith("Class 'b' has 1 group")  # as many groups as folds
+
+
+def split_of(*rows: tuple[str, int]) -> pd.DataFrame:
+    ids = [f"i{number}" for number in range(len(rows))]
+    return pd.DataFrame({"image_id": ids, "subset": [row[0] for row in rows], "fold": [row[1] for row in rows]})
+
+
+PARTS = [("train", 0), ("train", 1), ("test", -1), ("excluded", -1)]
+
+
+def test_gaps_by_class():
+    splits = split_of(*PARTS, ("train", 1))
+    missing = gaps(splits, images_of("aabcb"), empty(BOXES))
+    assert missing == {"a": ["test"], "b": ["fold 0"]}  # c is in no part
+
+
+def test_gaps_skip_an_unlabelled_test_set():
+    assert gaps(split_of(*PARTS[:3]), images_of("ab-"), empty(BOXES)) == {"a": ["fold 1"], "b": ["fold 0"]}
+
+
+def test_gaps_skip_ignored_regions():
+    rows = [["i0", "a", False], ["i1", "a", False], ["i1", "b", False], ["i0", "b", True], ["i3", "b", False]]
+    boxes = pd.DataFrame(rows, columns=["image_id", "label", "ignore"]).assign(xmin=0, ymin=0, xmax=1, ymax=1)
+    assert gaps(split_of(*PARTS), images_of("----"), conform(boxes, BOXES)) == {"b": ["fold 0"]}
+
+
+MISSING = {"a": ["fold 0", "test"], "b": ["fold 1"], "c": ["test"]}
+
+
+def test_gap_notes_of_folds_and_test():
+    assert gap_notes(MISSING, published=False, test_published=False, remedy="Do so.") == [
+        "Some folds can't score every class: 'a' is not in fold 0; 'b' is not in fold 1. Do so.",
+        "The test set has no image of 'a', 'c', so the test says nothing about that; raise split.test_fraction, or set "
+        "it to 0.",
+    ]
+
+
+def test_gap_notes_of_published_sets():
+    assert gap_notes(MISSING, published=True, test_published=True, remedy="Do so.") == [
+        "The published validation set has no image of 'a', so no score of it says anything about that; set "
+        "split.published_val to merge.",
+        "The published test set has no image of 'a', 'c', so the test says nothing about that; the score out of fold "
+        "does.",
+    ]
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_gap_notes_without_gaps(published):
+    assert gap_notes({}, published, published, "Do so.") == []
+    notes = gap_notes({"b": ["fold 1"]}, published, published, "Do so.")  # fold 1 trains, beside a published set
+    assert notes == ([] if published else ["Some folds can't score every class: 'b' is not in fold 1. Do so."])
+    assert len(gap_notes({"c": ["test"]}, published, published, "Do so.")) == 1
