@@ -2,14 +2,12 @@ import cv2
 import numpy as np
 import pytest
 
-from smear_generator import look_alikes
-from smear_generator.canvas import Canvas, stamp, tight_box
-from smear_generator.field import Disc, new_look
-from smear_generator.parasites import trophozoite
-from smear_generator.stains import mix_stains
-from smear_generator.white_cells import white_cell
+from smear_generator import objects
+from smear_generator.field import Canvas, Disc, new_look, stamp, tight_box
+from smear_generator.objects import trophozoite, white_cell
+from smear_generator.strokes import mix_stains
 
-DRAWN = [trophozoite, white_cell, *look_alikes.SMALL, look_alikes.clump, look_alikes.bubble]
+DRAWN = [trophozoite, white_cell, *objects.SMALL, objects.clump, objects.bubble]
 
 
 @pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__name__)

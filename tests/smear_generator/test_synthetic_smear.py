@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 
 from smear_generator import annotations
-from smear_generator.cameras import OTHER, ROTA
-from smear_generator.canvas import Box
 from smear_generator.crops import cells
+from smear_generator.field import CAMERAS, OTHER, Box
 from smear_generator.smear import photos
 
 
@@ -59,7 +58,7 @@ def test_only_one_camera_lacks_white_cell_labels_though_they_are_drawn():
         if photo.camera is OTHER and any(box.label == "WBC" for box in photo.boxes)
     )
     assert {box.label for box in photo.labelled} == {"Trophozoite"}
-    assert [camera.labels_white_cells for camera in set(ROTA)].count(False) == 1
+    assert [camera.labels_white_cells for camera in set(CAMERAS)].count(False) == 1
 
 
 def test_boxes_lie_on_dark_things_inside_the_picture(drawn):
@@ -75,7 +74,7 @@ def test_boxes_lie_on_dark_things_inside_the_picture(drawn):
 
 
 def test_the_field_is_round_and_its_surround_dark(drawn):
-    photo = next(photo for photo in drawn if photo.camera is ROTA[0])
+    photo = next(photo for photo in drawn if photo.camera is CAMERAS[0])
     grey = cv2.imdecode(np.frombuffer(photo.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
     corners = [grey[:8, :8], grey[:8, -8:], grey[-8:, :8], grey[-8:, -8:]]
     assert min(corner.mean() for corner in corners) < 15

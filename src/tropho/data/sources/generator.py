@@ -14,9 +14,8 @@ import cv2
 import pandas as pd
 
 from smear_generator.annotations import plant_faults, sample_table, shuffled, test_table, truth_table
-from smear_generator.cameras import ROTA
-from smear_generator.canvas import Box
 from smear_generator.crops import cells
+from smear_generator.field import CAMERAS, Box
 from smear_generator.smear import Photo, photos
 from tropho.config.data_config import DownloadConfig
 from tropho.config.task_config import TaskConfig
@@ -71,7 +70,7 @@ def _smear(download: DownloadConfig, to: Path, truth: Path) -> dict[str, Any]:
     _write_csv(test_table(list(ids["Image_ID"])), to / "Test.csv")
     _write_csv(sample_table(list(ids["Image_ID"])), to / "SampleSubmission.csv")
     _write_csv(held_back.sort_values("Image_ID", kind="stable"), truth)
-    unlabelled = next(camera for camera in ROTA if not camera.labels_white_cells)
+    unlabelled = next(camera for camera in CAMERAS if not camera.labels_white_cells)
     return {
         "images": {"train": len(train), "test": len(test)},
         "rows": {"train": _counts(table["class"]), "test": _counts(held_back["class"])},
