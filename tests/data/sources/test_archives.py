@@ -133,7 +133,7 @@ def test_doubled_members_are_refused(tmp_path):
 
 
 def test_bombs_and_full_disks_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("tropho.data.sources.archive_members.RATIO_FREE_BYTES", 10_000)
+    monkeypatch.setattr("tropho.data.sources.archives.RATIO_FREE_BYTES", 10_000)
     zeros = {"zeros.bin": bytes(2_000_000)}
     refused(make_zip(tmp_path / "x.zip", zeros), "no honest data set")
     refused(make_tar(tmp_path / "x.tar.gz", zeros), "no honest data set")

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from tropho.data.sources import fetch
-from tropho.data.sources.copy_files import copy_folder, list_files
+from tropho.data.sources.local import copy_folder, list_files
 from tropho.errors import DataError, UsageError
 from tropho.stages import download
 
@@ -49,7 +49,7 @@ def test_links_are_copied_as_what_they_lead_to(tmp_path):
 
 def test_links_in_circles_or_nowhere_and_devices_are_named(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="loop is a link to a folder that it lies in"):
+    with pytest.raises(DataError, match="loop is a link to a folder that contains it"):
         list_files(tmp_path)
     (tmp_path / "loop").unlink()
     (tmp_path / "broken").symlink_to(tmp_path / "absent")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tropho.data.sources import fetch
-from tropho.data.sources.nested_archives import MAX_DEPTH, unpack_archives
+from tropho.data.sources.archives import MAX_DEPTH, unpack_archives
 from tropho.errors import DataError
 
 
@@ -136,7 +136,7 @@ def test_endless_nesting_is_refused(tmp_path):
     for _ in range(MAX_DEPTH):
         content = packed({"inner.zip": content})
     write(tmp_path, {"outer.zip": content, "x.csv": b""})
-    with pytest.raises(DataError, match=f"lies in {MAX_DEPTH} archives"):
+    with pytest.raises(DataError, match=f"lies in {MAX_DEPTH} nested archives"):
         unpack_archives(tmp_path, "mine")
 
 

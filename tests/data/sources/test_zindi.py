@@ -233,7 +233,7 @@ def test_the_command_needs_a_submission_and_a_challenge(remote, written):
 
 def test_tables_may_be_zipped_and_images_in_archives_of_any_name(settings, tmp_path, incoming):
     (incoming / "Train.csv").unlink()
-    with pytest.raises(ExternalError, match=r"^Place Train\.csv and images\.zip"):
+    with pytest.raises(ExternalError, match=r"^Place Train\.csv, images\.zip"):
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     with zipfile.ZipFile(incoming / "Train.csv.zip", "w") as packed:
         packed.writestr("Train.csv", CSV)
