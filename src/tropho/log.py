@@ -13,6 +13,8 @@ def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[
     """Pass `items` through, with a transient progress bar if standard error is a terminal.
 
     Args:
+        items: anything to iterate over.
+        label: text before the bar.
         total: number of items; None takes the length of `items`, if it has one.
     """
     if not sys.stderr.isatty():

@@ -1,19 +1,27 @@
 """Sources that a task's files come from, one module each, all behind `fetch`."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
+from tropho.data.sources import generator, huggingface, kaggle, local, zindi
 from tropho.files import PROVENANCE, atomic_folder, write_json
 from tropho.tables import unicode_only
+
+FETCHERS = {
+    "local": local.fetch,
+    "generator": generator.fetch,
+    "zindi": zindi.fetch,
+    "huggingface": huggingface.fetch,
+    "kaggle": kaggle.fetch,
+}
 
 
 def fetch(settings: TaskConfig, raw: Path, root: Path) -> dict[str, Any]:
     """Fill `raw` with a task's files as published, all or nothing, and note where they came from.
 
     Args:
-        settings: of the task; `download.source` names the module.
+        settings: of the task; `download.source` names the source.
         raw: data/raw/TASK; its old content is replaced once the new is complete.
         root: the repository, which paths in the settings are relative to.
 
@@ -23,9 +31,8 @@ def fetch(settings: TaskConfig, raw: Path, root: Path) -> dict[str, Any]:
     Raises:
         UsageError, DataError, ExternalError: as the source says.
     """
-    source = importlib.import_module(f"tropho.data.sources.{settings.download.source}")
     with atomic_folder(raw) as folder:
-        provenance: dict[str, Any] = source.fetch(settings, folder, root)
+        provenance = FETCHERS[settings.download.source](settings, folder, root)
         if not provenance.get("archives"):
             provenance.pop("archives", None)
         for path in folder.rglob("*"):

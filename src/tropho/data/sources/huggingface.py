@@ -91,12 +91,12 @@ def _tables_of_card(tables: list[str], data_files: Any) -> dict[str, str]:
     """Resolve a card's `data_files`: a pattern, a list of patterns, or a list of {split, path}."""
     splits: dict[str, str] = {}
     for entry in data_files if isinstance(data_files, list) else [data_files]:
-        entry = entry if isinstance(entry, dict) else {"path": entry}
-        patterns = entry.get("path", [])
+        fields = entry if isinstance(entry, dict) else {"path": entry}
+        patterns = fields.get("path", [])
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             for path in tables:
                 if fnmatchcase(path, pattern.replace("**/", "*")):
-                    splits[path] = entry.get("split") or split_of(path)
+                    splits[path] = fields.get("split") or split_of(path)
     return splits
 
 
