@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from conftest import ROOT
-from tropho.commands import leaderboard, record_score, status, summary, upload
+from tropho.commands import leaderboard, status, submissions
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.evaluation import register_ensemble
 from tropho.files import sha256_of, write_json
@@ -24,7 +24,7 @@ from tropho.tables import BOX, IMAGES, conform
 def sent(monkeypatch):
     """What is uploaded, instead of an upload."""
     calls = []
-    monkeypatch.setattr(upload.zindi, "submit", lambda *call: calls.append(call) or "id7")
+    monkeypatch.setattr(submissions.zindi, "submit", lambda *call: calls.append(call) or "id7")
     return calls
 
 
@@ -43,7 +43,7 @@ def checked(tmp_path, settings):
 @pytest.mark.parametrize("comment", [None, "mine"])
 def test_a_checked_submission_is_uploaded(checked, sent, tmp_path, comment):
     made, path = checked
-    told = upload.upload(made, tmp_path, comment)
+    told = submissions.upload(made, tmp_path, comment)
     digest = sha256_of(path)[:8]
     assert sent == [("a-challenge", path, comment or f"map 0.5124 out of fold, {digest}")]
     assert f"({digest}) to 'a-challenge' as id7" in told
@@ -54,76 +54,77 @@ def test_what_is_not_checked_is_not_uploaded(checked, sent, tmp_path, settings):
     whole = json.loads(path.with_suffix(".json").read_text())
     write_json(path.with_suffix(".json"), {**whole, "checked": False})
     with pytest.raises(DataError, match="is not a file that"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     write_json(path.with_suffix(".json"), whole)
     path.write_text("a,c\n")
     with pytest.raises(DataError, match="is not a file that"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     path.with_suffix(".json").unlink()
     with pytest.raises(DataError, match="is not there"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     path.unlink()
     write_json(path.with_suffix(".json"), whole)
     with pytest.raises(DataError, match="is not there"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     for changes in ({"download.source": "zindi", "download.repo": None}, {"download.repo": "a-challenge"}):
         download = made.download.model_copy(update={"source": "generate", "repo": None})
         download = download.model_copy(update={key.partition(".")[2]: value for key, value in changes.items()})
         with pytest.raises(UsageError, match="names no Zindi challenge"):
-            upload.upload(made.model_copy(update={"download": download}), tmp_path, None)
+            submissions.upload(made.model_copy(update={"download": download}), tmp_path, None)
     assert sent == []
 
 
-def test_states_follow_the_lock(tmp_path):
+def test_stage_states_follow_the_lock(tmp_path):
     (tmp_path / "there").touch()
     params = {"tasks": {"t": {"train": {"epochs": 3}}}}
 
-    def told(outs, **recorded):
-        entry = {"outs": [{"path": each} for each in outs], "params": {"params.yaml": recorded}}
-        return status._state(entry, params, tmp_path)
+    def state(entry):
+        return status.stage_states("t", {} if entry is None else {"train@t": entry}, params, tmp_path)["train"]
 
-    assert status._state(None, params, tmp_path) == "-"
-    assert status._state({}, params, tmp_path) == "done"
-    assert told(["there"], **{"tasks.t.train": {"epochs": 3}}) == "done"
-    assert told(["there"], **{"tasks.t.train": {"epochs": 3}, "tasks.t.train.epochs": 4}) == "changed"
-    assert told(["there"], **{"tasks.t.other.key": 1}) == "changed"
-    assert told(["there", "gone"], **{"tasks.t.train": {"epochs": 3}}) == "lost"
+    def state_of(outs, **recorded):
+        return state({"outs": [{"path": out} for out in outs], "params": {"params.yaml": recorded}})
+
+    assert state(None) == "-"
+    assert state({}) == "done"
+    assert state_of(["there"], **{"tasks.t.train": {"epochs": 3}}) == "done"
+    assert state_of(["there"], **{"tasks.t.train": {"epochs": 3}, "tasks.t.train.epochs": 4}) == "changed"
+    assert state_of(["there"], **{"tasks.t.other.key": 1}) == "changed"
+    assert state_of(["there", "gone"], **{"tasks.t.train": {"epochs": 3}}) == "lost"
 
 
 @pytest.mark.parametrize("active", [["cells_demo"], []])
-def test_active_tasks_are_bold(tmp_path, capsys, monkeypatch, active):
+def test_print_status_prints_active_tasks_bold(tmp_path, capsys, monkeypatch, active):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": active}))
-    status.print_tasks(tmp_path)
+    status.print_status(tmp_path)
     printed = capsys.readouterr().out
     assert ("\x1b[1mcells_demo" in printed) == bool(active)
     assert "\x1b[1msmear_demo" not in printed
-    rows = summary.summarise(tmp_path)
-    assert [row["task"] for row in rows] == active
+    assert "submission" not in printed
+    status.print_status(tmp_path, "malaria")
+    printed = capsys.readouterr().out
+    assert "malaria" in printed
+    assert "smear_demo" not in printed
 
 
-def test_a_summary_has_what_has_run(tmp_path):
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+def test_results_of_show_what_has_run(tmp_path):
     paths = Paths(tmp_path, "smear_demo")
-    rows = {row["task"]: row for row in summary.summarise(tmp_path)}
-    assert set(rows["smear_demo"].values()) == {"smear_demo", "-"}
+    assert set(status.results_of(paths).values()) == {"smear_demo", "-"}
     write_json(paths.evaluate / "metrics.json", {"headline": {"name": "map", "on": "oof", "value": None}})
     paths.submission.parent.mkdir()
     paths.submission.write_text("x")
     paths.report.touch()
-    row = {row["task"]: row for row in summary.summarise(tmp_path)}["smear_demo"]
-    assert (row["score"], row["on"], row["value"], row["leaderboard"]) == ("map", "oof", "undefined", "-")
+    row = status.results_of(paths)
+    assert (row["score"], row["subset"], row["value"], row["leaderboard"]) == ("map", "oof", "undefined", "-")
     assert row["submission"] == "submissions/smear_demo.csv"
     assert row["report"] == "reports/smear_demo/index.html"
-    assert summary._number(0.5) == "0.5000"
     competition = "Image_ID,class,confidence,ymin,xmin,ymax,xmax\na,WBC,0.9,0,0,10,10\n"
     paths.submission.write_text(competition)
     paths.held_out.parent.mkdir(parents=True)
     paths.held_out.write_text(competition)
-    row = {row["task"]: row for row in summary.summarise(tmp_path)}["smear_demo"]
-    assert row["leaderboard"] == "1.0000"
+    assert status.results_of(paths)["leaderboard"] == "1.0000"
 
 
 def test_labels_are_those_that_the_audit_found(tmp_path):
@@ -180,61 +181,53 @@ def recorded(tmp_path):
 
 
 def test_public_scores_are_by_run(recorded):
-    assert record_score.public_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
-    assert record_score.public_scores(recorded, "smear_demo") == {}
-    assert len(record_score.submissions(recorded, None)) == 2
-    assert record_score.submissions(recorded, "smear_demo").empty
+    assert submissions.leaderboard_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
+    assert submissions.leaderboard_scores(recorded, "smear_demo") == {}
+    assert len(submissions.list_submissions(recorded, None)) == 2
+    assert submissions.list_submissions(recorded, "smear_demo").empty
     paths = Paths(recorded, "cells_demo")
     lost = {"task": "cells_demo", "sha256": "c" * 64, "written": "2026-01-03", "score": 0.9}
     append(paths.ledger, paths.ledger_copy, lost)
     record(paths.ledger, paths.ledger_copy, 0.5)
-    assert set(record_score.public_scores(recorded, "cells_demo")) == {"ra"}
+    assert set(submissions.leaderboard_scores(recorded, "cells_demo")) == {"ra"}
 
 
 def test_a_score_is_recorded_for_the_file_that_is_there(recorded):
     paths = Paths(recorded, "cells_demo")
-    told = record_score.record_score(recorded, "cells_demo", 0.7, None, None)
+    told = submissions.record_score(recorded, "cells_demo", 0.7, None, None)
     assert "submission bbbbbbbb of 2026-01-02T10:00" in told
     paths.submission.write_text("not in the ledger")
-    assert "submission bbbbbbbb" in record_score.record_score(recorded, "cells_demo", 0.71, None, None)
+    assert "submission bbbbbbbb" in submissions.record_score(recorded, "cells_demo", 0.71, None, None)
     entry = {"task": "cells_demo", "sha256": sha256_of(paths.submission), "written": "2025-01-01", "score": 0.5}
     append(paths.ledger, paths.ledger_copy, entry)
-    told = record_score.record_score(recorded, "cells_demo", 0.6, None, None)
+    told = submissions.record_score(recorded, "cells_demo", 0.6, None, None)
     assert f"submission {sha256_of(paths.submission)[:8]}" in told
-    assert "submission aaaaaaaa" in record_score.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
+    assert "submission aaaaaaaa" in submissions.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
     assert paths.leaderboard.exists()
 
 
 def test_cells_of_submissions():
     row = pd.Series(dict.fromkeys(LEDGER, float("nan")), dtype=object)
     row[["task", "sha256", "written", "score_name", "score"]] = ["t", "f" * 64, "2026-01-02T03:04:05", "m", 0.5]
-    assert record_score._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
+    assert submissions._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
     row[["low", "high", "public", "private"]] = [0.25, 0.75, 0.5, 1.0]
     for dirty, commit in (("true", "abcdef12+"), ("false", "abcdef12"), (pd.NA, "abcdef12")):
         row[["git_commit", "git_dirty"]] = ["abcdef123456", dirty]
-        assert record_score._cells(row) == [
+        assert submissions._cells(row) == [
             *("t", "ffffffff", "2026-01-02 03:04", "m", "0.5000", "0.2500 to 0.7500", "0.5000", "1.0000"),
             commit,
         ]
 
 
-def test_cells_of_runs():
-    run = pd.Series(
-        {"score": 0.5, "score_name": "m", "epochs": 3, "seconds": 90.0, "started": pd.Timestamp("2026-01-02 03:04"),
-         "git_commit": "abcdef123456", "id": "0123456789", "differs": "a=1"},
-        dtype=object,
-    )  # fmt: skip
-    cells = leaderboard._cells(run, 0.25, float("nan"))
-    assert cells == ["0.5000", "0.2500", "-", "m", "3", "1.5", "2026-01-02 03:04", "abcdef12", "01234567", "a=1"]
-    empty = {
-        "score_name": None,
-        "epochs": pd.NA,
-        "seconds": float("nan"),
-        "started": pd.NaT,
-        "git_commit": float("nan"),
-    }
-    cells = leaderboard._cells(pd.Series({**run, **empty, "differs": ""}), 0.25, 0.5)
-    assert cells == ["0.5000", "0.2500", "0.5000", "-", "-", "-", "-", "-", "01234567", "-"]
+def test_table_of_runs_has_dashes_for_what_is_unknown():
+    run = {"score": 0.5, "epochs": 3, "seconds": 90.0, "started": pd.Timestamp("2026-01-02 03:04"),
+           "git_commit": "abcdef123456", "id": "0123456789", "record_id": None, "parameters": {"a": "1"}}  # fmt: skip
+    nothing = {"epochs": pd.NA, "seconds": float("nan"), "started": pd.NaT, "git_commit": float("nan")}
+    runs = pd.DataFrame([run, {**run, **nothing, "id": "9876543210"}], dtype=object)
+    table = leaderboard._table_of_runs(runs, {"0123456789": (0.25, float("nan"))}, {"a": "2"})
+    first, second = zip(*(column.cells for column in table.columns), strict=True)
+    assert first == ("1", "0.5000", "0.2500", "3", "1.5", "2026-01-02 03:04", "abcdef12", "01234567", "a=1")
+    assert second == ("2", "0.5000", "-", "-", "-", "-", "-", "98765432", "a=1")
 
 
 def test_a_leaderboard_of_no_task_is_wrong_usage(tmp_path, capsys, monkeypatch):

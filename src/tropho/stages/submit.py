@@ -1,6 +1,7 @@
 """Submit: the file that a leaderboard accepts, checked, and entered in the ledger with where it came from."""
 
 import datetime
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import copy_results
 from tropho.log import info
 from tropho.paths import Paths
+from tropho.stages import STAGES
 from tropho.submission.box_frame import to_stored_frame
 from tropho.submission.format_check import NEGATIVE, check_submission
 from tropho.submission.layout import write_submission
@@ -25,7 +27,7 @@ from tropho.tasks.base import Task
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.provenance import stages_lock
 
-BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
+BEFORE = tuple(itertools.takewhile("submit".__ne__, STAGES))
 FIRST = 5  # names of images in messages
 
 
