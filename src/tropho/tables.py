@@ -36,7 +36,7 @@ IMAGES = {
     "label": "string",  # classification; empty for detection and for unlabelled test images
     "ignored": "string",  # classes that annotators left out of such images, see join_names; empty where none
     "subset": "string",  # train | validation | test, as published
-    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; see usable_images
+    "status": "string",  # ok | missing | unreadable | unlabelled | excluded; see usable_images
 }
 OPTIONAL_COLUMNS = frozenset({"device", "ignored", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""

@@ -49,12 +49,9 @@ class AuditConfig(Section):
     test: list[str] | None
     sample: str | None
     group_pattern: str | None
-    extension_mismatch: Literal["quarantine", "keep"]
     max_megapixels: Positive
-    duplicate_box_iou: Positive
     merge_duplicate_boxes: bool
     missing_labels: Literal["detect", "list", "none"]
-    missing_labels_alpha: Annotated[float, Field(gt=0, lt=1)]
     cluster_slides: bool
     corrections: str | None
     image_sizes_csv: str | None

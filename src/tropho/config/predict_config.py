@@ -3,13 +3,15 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from tropho.config.model_config import STRIDE
 from tropho.config.types import AtLeastOne, NotNegative, Section, Share
 from tropho.orientation import SYMMETRIES
 
 SCALE_LIMITS = 0.25, 4.0
+TILE_OVERLAP = 64
+"""Pixels; small tiles share less."""
 
 _VIEW = re.compile(rf"({'|'.join(SYMMETRIES)})(?:@([0-9]+(?:\.[0-9]+)?))?")
 
@@ -46,17 +48,15 @@ class PredictConfig(Section):
     tta: Annotated[list[View], Field(min_length=1), AfterValidator(_check_distinct)]
     batch_size: AtLeastOne
     tile_size: Annotated[int, Field(ge=STRIDE, le=16_384, multiple_of=STRIDE)] | None
-    tile_overlap: Annotated[int, Field(ge=0, multiple_of=STRIDE)]
     ensemble_method: Literal["wbf", "nms"]
     wbf_iou_threshold: Share | dict[str, Share]
     member_weights: Literal["equal", "fitted"] | dict[str, NotNegative]
     negative_members: Annotated[list[str], Field(min_length=1)] | None
 
-    @model_validator(mode="after")
-    def _tiles_get_on(self) -> "PredictConfig":
-        if self.tile_size is not None and self.tile_overlap >= self.tile_size:
-            raise ValueError(f"tile_overlap must be less than tile_size, {self.tile_size}, not {self.tile_overlap}")
-        return self
+    @property
+    def tile_overlap(self) -> int:
+        """Return the pixels that neighbouring tiles share; an object of this size is complete in one of them."""
+        return min(TILE_OVERLAP, (self.tile_size or TILE_OVERLAP) - STRIDE)
 
     @property
     def scaled(self) -> bool:

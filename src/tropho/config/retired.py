@@ -8,6 +8,8 @@ from tropho.config.task_config import SECTIONS
 from tropho.errors import UsageError
 
 CONSTANT = "is a constant now; remove it"
+READ_BY_CONTENT = "is gone: images are read by their content, whatever their ending; remove it"
+PASTED_BESIDE_OBJECTS = "is gone: objects are pasted only into images that have some; remove it"
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,16 @@ class Retired:
 
 
 RETIRED: dict[str, Retired] = {
-    "audit.double_iou": Retired("duplicate_box_iou"),
+    "audit.double_iou": Retired(),
+    "audit.duplicate_box_iou": Retired(),
+    "audit.extension_mismatch": Retired(because=READ_BY_CONTENT),
     "audit.merge_doubles": Retired("merge_duplicate_boxes"),
     "audit.min_box": Retired(),
-    "audit.mistyped": Retired("extension_mismatch"),
+    "audit.mistyped": Retired(because=READ_BY_CONTENT),
+    "audit.missing_labels_alpha": Retired(),
     "audit.near_duplicate_bits": Retired(because="is gone: images are aligned and compared; remove it"),
     "audit.protocol": Retired("missing_labels"),
-    "audit.protocol_level": Retired("missing_labels_alpha"),
+    "audit.protocol_level": Retired(),
     "audit.same_slide": Retired("cluster_slides", {"detect": True, "none": False}),
     "audit.sizes": Retired("image_sizes_csv"),
     "split.drop_test_duplicates": Retired("test_overlap", {True: "drop_duplicates", False: "keep"}),
@@ -38,7 +43,8 @@ RETIRED: dict[str, Retired] = {
     "split.holdout": Retired("test_fraction"),
     "split.validation": Retired("published_val", {"merged": "merge", "published": "keep"}),
     "augment.copy_paste": Retired("copy_paste_prob"),
-    "augment.copy_paste_negatives": Retired("copy_paste_negative_prob"),
+    "augment.copy_paste_negative_prob": Retired(because=PASTED_BESIDE_OBJECTS),
+    "augment.copy_paste_negatives": Retired(because=PASTED_BESIDE_OBJECTS),
     "augment.crop": Retired("crop_size"),
     "augment.crop_objects": Retired(),
     "augment.encoding": Retired("cache_format"),
@@ -77,6 +83,7 @@ RETIRED: dict[str, Retired] = {
     "predict.merge_iou": Retired("wbf_iou_threshold"),
     "predict.negative_from": Retired("negative_members"),
     "predict.tile": Retired("tile_size"),
+    "predict.tile_overlap": Retired(),
     "predict.weights": Retired("member_weights"),
     "evaluate.fusion_trials": Retired("postprocess_trials"),
     "evaluate.gallery": Retired("gallery_images"),

@@ -41,7 +41,6 @@ class AugmentConfig(Section):
     grayscale: bool
     policy: Literal["none", "light", "microscopy", "radiology"]
     copy_paste_prob: Share
-    copy_paste_negative_prob: Share
     mosaic_prob: Share
     crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
     zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
@@ -203,7 +202,6 @@ class TaskConfig(Section):
         chosen = self.augment
         boxed = {
             "copy_paste_prob": bool(chosen.copy_paste_prob),
-            "copy_paste_negative_prob": bool(chosen.copy_paste_negative_prob),
             "mosaic_prob": bool(chosen.mosaic_prob),
             "crop_size": chosen.crop_size is not None,
             "zoom_range": chosen.zoom_range != [1.0, 1.0],

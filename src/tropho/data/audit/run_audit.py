@@ -30,6 +30,11 @@ from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
 from tropho.tables import BOXES, IMAGES, conform, nfc
 
+DUPLICATE_BOX_IOU = 0.5
+"""Same-class boxes of an image that overlap this much are duplicates."""
+MISSING_LABELS_SIGNIFICANCE = 0.01
+"""Probability of finding a class that annotators left out where none was left out."""
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -71,9 +76,7 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     images.loc[emptied, "status"] = "unlabelled"  # to call it an image without objects would be a guess
     for image_id in images.loc[emptied, "image_id"]:
         log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
-    boxes, doubles = resolve_duplicate_boxes(
-        boxes, settings.audit.duplicate_box_iou, settings.audit.merge_duplicate_boxes, log
-    )
+    boxes, doubles = resolve_duplicate_boxes(boxes, DUPLICATE_BOX_IOU, settings.audit.merge_duplicate_boxes, log)
     images, slides = group(images, looks, settings.audit, log)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     left_out = _left_out(images, boxes[~boxes["ignore"]], labels.classes, settings.audit, log)
@@ -133,14 +136,11 @@ def _seen_images(
     decoding = _decoding(images, raw, paths, settings)
     looks = inspect_images(raw, paths, settings.cluster_slides, decoding)
     for image in images.itertuples():
-        _list_faults(image, looks.get(str(image.path)), settings, log)
+        _list_faults(image, looks.get(str(image.path)), log)
     missing = ~images["path"].isin(looks)
     unreadable = images["path"].isin([path for path, look in looks.items() if look.fault])
     images.loc[missing, "status"] = "missing"
     images.loc[unreadable, "status"] = "unreadable"
-    if settings.extension_mismatch == "quarantine":  # of a test image, whatever it is called, a prediction is wanted
-        mistyped = images["path"].isin([path for path, look in looks.items() if look.mistyped and not look.fault])
-        images.loc[mistyped & (images["subset"] != "test"), "status"] = "mistyped"
     good = {path: look for path, look in looks.items() if not look.fault}
     return (
         images.assign(
@@ -193,7 +193,7 @@ def _corrected(
     if path is None:
         return images, labels.boxes
     boxed = settings.kind == "detection"
-    double_iou = settings.audit.duplicate_box_iou if settings.audit.merge_duplicate_boxes else None
+    double_iou = DUPLICATE_BOX_IOU if settings.audit.merge_duplicate_boxes else None
     corrector = Corrector(images, labels.boxes, labels.classes, settings.audit.negative, boxed, path, log, double_iou)
     return corrector.apply(root / path)
 
@@ -204,12 +204,12 @@ def _left_out(
     """Classes that annotators left out of some images, listed; none where the settings don't ask."""
     if settings.missing_labels == "none":
         return []
-    findings = find_missing_labels(images, boxes, classes, settings.missing_labels_alpha)
+    findings = find_missing_labels(images, boxes, classes, MISSING_LABELS_SIGNIFICANCE)
     list_findings(findings, settings.missing_labels == "detect", log)
     return findings
 
 
-def _list_faults(image: Any, look: ImageInfo | None, settings: AuditConfig, log: IssueLog) -> None:
+def _list_faults(image: Any, look: ImageInfo | None, log: IssueLog) -> None:
     """List what is wrong with one image's file."""
     if look is None:
         log.add("missing", "quarantined", "There is no such file.", image.image_id, image.path)
@@ -221,10 +221,8 @@ def _list_faults(image: Any, look: ImageInfo | None, settings: AuditConfig, log:
         detail = f"The file holds {look.frames:,} pictures (an animation or a stack); the first alone is read."
         log.add("further_frames", "listed", detail, image.image_id, image.path)
     if look.mistyped:
-        kept = settings.extension_mismatch == "keep" or image.subset == "test"
-        remedy = "it is read all the same" if kept else "rename it, or set audit.extension_mismatch to keep"
-        detail = f"The file holds {look.format}, not what its ending says; {remedy}."
-        log.add("mistyped", "listed" if kept else "quarantined", detail, image.image_id, image.path)
+        detail = f"The file holds {look.format}, not what its ending says; it is read all the same."
+        log.add("mistyped", "listed", detail, image.image_id, image.path)
 
 
 def _ids(images: pd.DataFrame, *statuses: str) -> pd.Series:

@@ -15,7 +15,6 @@ from tropho.images.augment.policies import build_policy
 DISABLED: dict[str, Any] = {
     "policy": "none",
     "copy_paste_prob": 0.0,
-    "copy_paste_negative_prob": 0.0,
     "mosaic_prob": 0.0,
     "crop_size": None,
     "zoom_range": [1.0, 1.0],
@@ -57,9 +56,7 @@ class TrainTransform:
     @property
     def adds(self) -> bool:
         """Whether a sample may have more boxes than its image."""
-        return bool(
-            self.settings.copy_paste_prob or self.settings.copy_paste_negative_prob or self.settings.mosaic_prob
-        )
+        return bool(self.settings.copy_paste_prob or self.settings.mosaic_prob)
 
     def to_dict(self) -> dict[str, Any]:
         """All that decides what samples look like, as JSON can hold it."""
@@ -70,7 +67,7 @@ class TrainTransform:
         """Move objects: crop, mosaic, copy-paste, zoom."""
         chosen, scene = self.settings, self.scenes[number]
         zoom = float(np.exp(_stream(seed, "zoom").uniform(*np.log(chosen.zoom_range))))
-        pasting = chosen.copy_paste_prob if len(scene.boxes) else chosen.copy_paste_negative_prob
+        pasting = chosen.copy_paste_prob if len(scene.boxes) else 0.0
         if chosen.crop_size is not None:
             side = int(chosen.crop_size / zoom)
             scene = cut(scene, *choose_window(scene, side, side, CROP_OBJECT_PROB, _stream(seed, "crop")))
