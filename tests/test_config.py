@@ -262,7 +262,7 @@ def test_overrides_are_validated(settings):
         ({"predict.member_weights": {"base": 0.0, "empty": 1.0}}, "no member that finds boxes"),
         (
             {"predict.member_weights": {"base": 1.0, "empty": 0.0}, "predict.negative_members": ["empty"]},
-            "are 0 for all that",
+            "are 0 for all",
         ),
         (
             {"audit.negative": None, "train.ensemble": {}, "predict.negative_members": ["base"]},
