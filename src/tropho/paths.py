@@ -1,4 +1,4 @@
-"""Where each stage keeps its files. Stages are the only code that knows these paths."""
+"""Paths of the files that stages read and write."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,26 +15,26 @@ class Paths:
 
     @property
     def fingerprint(self) -> Path:
-        """JSON that changes with the files at the source."""
+        """JSON with the hash of the files at the source."""
         return self.root / "data" / "fingerprints" / f"{self.task}.json"
 
     @property
     def stamps(self) -> Path:
-        """JSON of those files' sizes, times and hashes, which saves reading them again; not an output."""
+        """JSON of those files' sizes, times and hashes; not an output."""
         return self.root / ".cache" / "fingerprints" / f"{self.task}.json"
 
     def lock(self, stage: str) -> Path:
-        """File that the process of a stage keeps locked; it holds the process's id."""
+        """Lock file of a stage; it holds the id of the running process."""
         return self.root / ".cache" / "locks" / f"{self.task}.{stage}"
 
     @property
     def raw(self) -> Path:
-        """Folder of files as they came."""
+        """Folder of the downloaded files."""
         return self.root / "data" / "raw" / self.task
 
     @property
     def held_out(self) -> Path:
-        """Test truth that a generator keeps aside, as a leaderboard would; no stage reads it."""
+        """Test truth that a generator holds out; no stage reads it."""
         return self.root / "data" / "held_out" / self.task / "Truth.csv"
 
     @property
@@ -44,17 +44,17 @@ class Paths:
 
     @property
     def splits(self) -> Path:
-        """Table of folds; a summary stands beside it as JSON."""
+        """Table of folds; a JSON beside it holds the summary."""
         return self.root / "data" / "splits" / f"{self.task}.csv"
 
     @property
     def augmented(self) -> Path:
-        """Folder of the pack, policy.json and previews."""
+        """Folder of the image cache, policy.json and previews."""
         return self.root / "data" / "augmented" / self.task
 
     @property
     def choice(self) -> Path:
-        """YAML of dotted keys that the search chose."""
+        """YAML of the settings that the search chose, by dotted key."""
         return self.root / "data" / "tuned" / f"{self.task}.yaml"
 
     @property
@@ -64,12 +64,12 @@ class Paths:
 
     @property
     def runs(self) -> Path:
-        """Folder of everything trained, by fingerprint; not an output, and that of the main checkout in experiments."""
+        """Folder of everything trained, by fingerprint, in the main checkout; not an output."""
         return home_of(self.root) / "runs" / self.task
 
     @property
     def models(self) -> Path:
-        """Folder of fold*/, a folder of fold*/ for each further member and for a random fold, and run.json."""
+        """Folder of run.json, fold*/, and a folder of fold*/ for each further ensemble member."""
         return self.root / "models" / self.task
 
     def fold(self, number: int, member: str = BASE) -> Path:
@@ -93,27 +93,27 @@ class Paths:
 
     @property
     def report(self) -> Path:
-        """The page."""
+        """The report page."""
         return self.root / "reports" / self.task / "index.html"
 
     @property
     def submission(self) -> Path:
-        """The file to upload; where it came from stands beside it as JSON."""
+        """The file to upload; a JSON beside it holds its origin."""
         return self.root / "submissions" / f"{self.task}.csv"
 
     @property
     def ledger(self) -> Path:
-        """Table of every submission; kept in git."""
+        """Log of every submission; kept in git."""
         return self.root / "submissions" / f"{self.task}.ledger.csv"
 
     @property
     def archive(self) -> Path:
-        """Folder of every submission's bytes and a copy of the ledger; not an output, and never cleared."""
+        """Folder of every submitted file and a copy of the log; not an output."""
         return self.root / "submissions" / "archive" / self.task
 
     @property
     def ledger_copy(self) -> Path:
-        """The ledger again, out of reach of git and DVC."""
+        """Copy of the log, out of reach of git and DVC."""
         return self.archive / "ledger.csv"
 
     @property
@@ -123,9 +123,9 @@ class Paths:
 
 
 def home_of(root: Path) -> Path:
-    """The repository that databases live in, absolute: `root`, or the one that `dvc exp run --temp` copied.
+    """Return the absolute path of the main checkout, which holds databases and runs/.
 
-    Experiments of `--temp` and `--queue` run in `.dvc/tmp/exps/NAME`, which DVC deletes afterwards.
+    Experiments of `dvc exp run --temp` and `--queue` run in its `.dvc/tmp/exps/NAME`, which DVC deletes afterwards.
     """
     root = root.resolve()
     parts = root.parts

@@ -14,7 +14,7 @@ from tropho.images.thread_pool import usable_cpus
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 4
 EXTRAS = {"kaggle": "kagglehub", "rtdetr": "transformers", "zindi": "zindi"}
-CREDENTIALS = {
+CREDENTIALS: dict[str, list[tuple[str, ...]]] = {
     "Hugging Face": [("HF_TOKEN",)],
     "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
 }

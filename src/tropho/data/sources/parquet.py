@@ -73,7 +73,7 @@ def columns_of(schema: Any, name: str, card: Path) -> Columns:
     image = "image" if "image" in images else images[0]
     if not any(isinstance(kind, datasets.ClassLabel) for kind in features.values()):
         infos = DatasetInfosDict.from_directory(str(card)).values()
-        noted = next((info.features for info in infos if info.features), {})
+        noted: dict[str, Any] = next((info.features for info in infos if info.features), {})
         features |= {key: kind for key, kind in noted.items() if key in features}
     numbered = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     if numbered:
