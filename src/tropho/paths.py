@@ -27,6 +27,7 @@ class Paths:
     fingerprint = TaskPath("data/fingerprints/{task}.json")  # hash of the files at the source
     stamps = TaskPath(".cache/fingerprints/{task}.json")  # sizes, times and hashes of those files; not an output
     raw = TaskPath("data/raw/{task}")  # folder of the downloaded files
+    incoming = TaskPath("data/incoming/{task}")  # folder in which a user places a competition's files
     held_out = TaskPath("data/held_out/{task}/Truth.csv")  # test truth of a generator; no stage reads it
     audit = TaskPath("data/audit/{task}")  # folder of images.csv, boxes.csv, issues.csv, summary.json and figures
     splits = TaskPath("data/splits/{task}.csv")  # table of folds; a JSON beside it holds the summary

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tropho.images.thread_pool import usable_cpus
+from tropho.paths import Paths
 
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 4
@@ -64,7 +65,7 @@ def examine(root: Path) -> Iterator[Finding]:
     install = "none in reports; `pip install --no-deps grad-cam ttach` if you want them"
     yield Finding("heat maps", "grad-cam is installed" if is_there else install)
     yield from _credentials()
-    folder = root / "data" / "incoming" / "malaria"
+    folder = Paths(root, "malaria").incoming
     files = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ""
     hint = "nothing yet; `tropho download malaria` says which files to place where"
     yield Finding("competition files", files or hint)

@@ -7,8 +7,8 @@ import pytest
 
 from tropho.data.formats import readers
 from tropho.data.sources import fetch
-from tropho.data.sources.generator import held_out
 from tropho.metrics.leaderboard_map import leaderboard_map
+from tropho.paths import Paths
 from tropho.submission.competition_csv import read_competition_csv
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax"
@@ -78,7 +78,7 @@ def test_the_faults_it_reports_are_in_the_table(smear):
 
 def test_the_truth_is_held_out_and_scores_itself_perfectly(smear):
     task, root, raw, _ = smear
-    path = held_out(task.name, root)
+    path = Paths(root, task.name).held_out
     assert raw not in path.parents
     truth = read_competition_csv(path)
     assert set(truth["image_id"]) == set(pd.read_csv(raw / "Test.csv")["Image_ID"])
@@ -97,7 +97,7 @@ def test_the_same_settings_give_the_same_bytes(smear, tmp_path):
     again = tmp_path / "data" / "raw" / task.name
     assert fetch(task, again, tmp_path) == provenance
     assert digests(again) == digests(raw)
-    assert held_out(task.name, tmp_path).read_bytes() == held_out(task.name, root).read_bytes()
+    assert Paths(tmp_path, task.name).held_out.read_bytes() == Paths(root, task.name).held_out.read_bytes()
     assert [path.name for path in again.parent.iterdir()] == [task.name], "nothing temporary stays"
 
 

@@ -20,17 +20,13 @@ from tropho.config.task_config import TaskConfig
 from tropho.errors import ExternalError
 from tropho.files import atomic_path
 from tropho.log import track
-
-
-def held_out(task: str, root: Path) -> Path:
-    """Return the file that keeps the truth of a generated task's test photos."""
-    return root / "data" / "held_out" / task / "Truth.csv"
+from tropho.paths import Paths
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Draw a task's data; the same settings give the same bytes.
 
-    Scene "smear" writes Train.csv, Test.csv, SampleSubmission.csv and images/, and the test truth to `held_out`.
+    Scene "smear" writes Train.csv, Test.csv, SampleSubmission.csv and images/, and the test truth to paths.held_out.
     Scene "cells" writes {train,test}/{Parasitized,Uninfected}/*.png.
 
     Returns: settings, counts, and for "smear" the planted faults.
@@ -39,7 +35,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     used = {"source": "generator", "scene": download.scene, "seed": download.seed, "difficulty": download.difficulty}
     if download.scene == "cells":
         return {**used, "images": {subset: _write_cells(download, subset, to) for subset in ("train", "test")}}
-    return {**used, **_write_smear(download, to, held_out(settings.name, root))}
+    return {**used, **_write_smear(download, to, Paths(root, settings.name).held_out)}
 
 
 def _write_smear(download: DownloadConfig, to: Path, truth: Path) -> dict[str, Any]:

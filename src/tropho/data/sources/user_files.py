@@ -5,9 +5,9 @@ from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.local import check_apart, list_files, source_path
-from tropho.data.sources.zindi import incoming_folder
 from tropho.files import fingerprint, sha256_of
 from tropho.log import track
+from tropho.paths import Paths
 
 Stamps = dict[str, list[Any]]
 """Posix path of a file -> size in bytes, modification and status change in ns, and SHA-256."""
@@ -17,7 +17,7 @@ def placed_files(settings: TaskConfig, root: Path) -> Path | None:
     """Return the folder or archive that holds the user's files; None if the source has none."""
     if settings.download.source == "local":
         return source_path(settings, root)
-    return incoming_folder(settings, root) if settings.download.source == "zindi" else None
+    return Paths(root, settings.name).incoming if settings.download.source == "zindi" else None
 
 
 def stamp_files(place: Path, known: Stamps, raw: Path) -> Stamps:

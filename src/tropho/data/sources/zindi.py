@@ -18,14 +18,10 @@ from tropho.data.sources.local import copy_folder
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import copy_file, sha256_of, temporary_folder
 from tropho.log import quiet_stderr
+from tropho.paths import Paths
 
 TABLES = ("Train.csv", "Test.csv", "SampleSubmission.csv")
 IMAGES = "images"
-
-
-def incoming_folder(settings: TaskConfig, root: Path) -> Path:
-    """Return the folder in which a user places a competition's files."""
-    return root / "data" / "incoming" / settings.name
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
@@ -38,7 +34,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
         ExternalError: files are missing; the sentence says which, and where to place them.
         DataError: an archive is damaged.
     """
-    incoming = incoming_folder(settings, root)
+    incoming = Paths(root, settings.name).incoming
     if _missing(incoming) and settings.download.repo and _can_sign_in():
         _download(settings.download.repo, incoming)
     if missing := _missing(incoming):
