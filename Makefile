@@ -10,8 +10,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 .PHONY: help setup repository demo test test-slow lint bench mutants reliability soak
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s
-", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Create .venv and install Tropho with exact versions
 
@@ -32,7 +31,7 @@ repository:
 
 demo: repository $(READY) ## Run both demo tasks from raw files to submission and report (under 10 minutes on 2 cores)
 	$(BIN)/dvc repro
-	@$(BIN)/tropho summary
+	@$(BIN)/tropho status
 
 # One thread a process: torch's threads wait for each other by spinning when there are more of them than cores.
 # A file's tests go to one worker, which makes what they share once; conftest.py puts the longest files first.

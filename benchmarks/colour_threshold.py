@@ -17,8 +17,8 @@ import pandas as pd
 
 from tropho.config.load import load_task
 from tropho.data.sources import fetch
-from tropho.data.sources.generator import held_out
 from tropho.metrics.leaderboard_map import leaderboard_map
+from tropho.paths import Paths
 from tropho.submission.competition_csv import read_competition_csv
 
 LONG_SIDE = 640  # pixels; photos are compared at one size
@@ -105,7 +105,7 @@ def smear(root: Path) -> dict:
     raw = root / "data" / "raw" / settings.name
     fetch(settings, raw, root)
     train = read_competition_csv(raw / "Train.csv")
-    test = read_competition_csv(held_out(settings.name, root))
+    test = read_competition_csv(Paths(root, settings.name).held_out)
 
     def photos(truth: pd.DataFrame) -> dict:
         return {name: flat_density(raw / "images" / name) for name in sorted(truth["image_id"].unique())}

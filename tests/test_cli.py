@@ -46,7 +46,7 @@ def test_help_lists_every_stage_and_tool(tropho):
     assert shown.returncode == 0
     for name in ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report"):
         assert name in shown.stdout
-    for name in ("tasks", "doctor", "score", "check-submission", "summary", "predict", "upload", "leaderboard"):
+    for name in ("status", "doctor", "score", "check-submission", "predict", "upload", "leaderboard", "record-score"):
         assert name in shown.stdout
 
 
@@ -63,7 +63,7 @@ def test_an_unknown_command_is_wrong_usage(tropho):
 def test_a_folder_without_params_is_wrong_usage(tropho, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    done = tropho("tasks", cwd=empty)
+    done = tropho("status", cwd=empty)
     assert done.returncode == 2
     assert "params.yaml" in one_sentence(done)
 
@@ -145,8 +145,8 @@ def test_check_submission_lists_faults_by_row(tropho, tmp_path):
     assert len(done.stdout.strip().splitlines()) >= 3
 
 
-def test_tasks_lists_all_seven(tropho):
-    done = tropho("tasks")
+def test_status_lists_all_seven_tasks(tropho):
+    done = tropho("status")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()[1:8]] == [
         "smear_demo",
@@ -210,9 +210,3 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 130
     assert one_sentence(done) == "tropho: stopped; run the same command to go on."
-
-
-def test_a_score_is_recorded_for_one_task_alone(tropho):
-    done = tropho("leaderboard", "smear_demo", "--record", "malaria", "0.9")
-    assert done.returncode == 2
-    assert "'malaria'" in one_sentence(done)

@@ -13,9 +13,10 @@ CODE = ROOT / "src" / "tropho"
 LEFT_OUT = {
     "__init__.py": "the package's name and version",
     "cli.py": "starts a stage",
+    "stages/__init__.py": "names the stages",
     **dict.fromkeys(
-        [f"config/{name}.py" for name in ["load", "presets", "retired", "new_names", "types"]]
-        + [f"config/{section}_config.py" for section in ["data", "evaluate", "predict", "task"]],
+        [f"config/{name}.py" for name in ["load", "retired", "new_names", "types"]]
+        + [f"config/{section}_config.py" for section in ["data", "predict", "task"]],
         "checks settings, whose values DVC watches itself",
     ),
     "errors.py": "sentences on the screen",

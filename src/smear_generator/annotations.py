@@ -1,12 +1,12 @@
-"""The competition's tables for drawn photos, with the faults that the competition's own tables have."""
+"""Label tables of drawn photos in the competition's format, with faults like those of the competition's tables."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from smear_generator.canvas import Box
-from smear_generator.drawing_seeds import generator
+from smear_generator.field import Box
+from smear_generator.strokes import generator
 
 HEADER = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]
 CLASSES = ("NEG", "Trophozoite", "WBC")
@@ -15,7 +15,10 @@ DOUBLED_SHARE = 0.03  # of the images with boxes, as in the competition
 
 
 def truth_table(labelled: Iterable[tuple[str, tuple[Box, ...]]]) -> pd.DataFrame:
-    """One row a box, and one NEG row with box 0,0,0,0 for an image without boxes; integer pixels."""
+    """Build the label table: a row per box; a NEG row with box 0,0,0,0 for an image without boxes.
+
+    Returns: columns HEADER; coordinates are integer pixels.
+    """
     rows: list[tuple[object, ...]] = []
     for image_id, boxes in labelled:
         rows += [(image_id, box.label, 1.0, box.ymin, box.xmin, box.ymax, box.xmax) for box in boxes]
@@ -25,27 +28,29 @@ def truth_table(labelled: Iterable[tuple[str, tuple[Box, ...]]]) -> pd.DataFrame
 
 
 def test_table(image_ids: list[str]) -> pd.DataFrame:
-    """The ids to predict; every other cell is empty."""
+    """Build Test.csv: the ids to predict, every other cell empty."""
     return pd.DataFrame({"Image_ID": image_ids}).reindex(columns=HEADER)
 
 
 def sample_table(image_ids: list[str]) -> pd.DataFrame:
-    """The format of a submission: three rows an image, of no meaning."""
+    """Build SampleSubmission.csv: three placeholder rows per image."""
     ids = np.repeat(sorted(image_ids), len(CLASSES))
     table = pd.DataFrame({"Image_ID": ids, "class": list(CLASSES) * len(image_ids), "confidence": 0.5})
     return table.assign(ymin=100, xmin=100, ymax=100, xmax=100)
 
 
 def shuffled(table: pd.DataFrame, seed: int, subset: str) -> pd.DataFrame:
-    """The rows in an order that says nothing about slides."""
+    """Shuffle the rows, so that their order does not reveal slides."""
     order = generator(seed, subset, ORDER).permutation(len(table))
     return table.iloc[order].reset_index(drop=True)
 
 
 def plant_faults(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str, list[str]]]:
-    """Append one zero-height box, and second boxes (IoU >= 0.5) on a few objects; say in which images.
+    """Append one zero-height box, and duplicate boxes (IoU >= 0.5) of a few objects.
 
-    A second box is up to an eighth tighter on two sides, as if another annotator had marked the object.
+    A duplicate is up to an eighth tighter on two sides, as another annotator might draw it.
+
+    Returns: the longer table, and image ids by fault: zero_height, doubled.
     """
     rng = generator(seed, "train", FAULTS)
     parasites = table.index[table["class"] == "Trophozoite"].to_numpy()
@@ -54,10 +59,12 @@ def plant_faults(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str
     flat = table.loc[[rng.choice(parasites)]].assign(ymax=lambda row: row["ymin"])
     boxed = table[table["class"] != "NEG"]
     images = np.sort(boxed["Image_ID"].unique())
-    chosen = rng.choice(images, max(1, round(DOUBLED_SHARE * len(images))), replace=False)
-    again = [_tighter(rng, boxed[boxed["Image_ID"] == image].sample(frac=0.5, random_state=rng)) for image in chosen]
-    faults = {"zero_height": flat["Image_ID"].tolist(), "doubled": [str(image) for image in np.sort(chosen)]}
-    return pd.concat([table, flat, *again], ignore_index=True), faults
+    picked = rng.choice(images, max(1, round(DOUBLED_SHARE * len(images))), replace=False)
+    duplicates = [
+        _tighter(rng, boxed[boxed["Image_ID"] == image].sample(frac=0.5, random_state=rng)) for image in picked
+    ]
+    faults = {"zero_height": flat["Image_ID"].tolist(), "doubled": [str(image) for image in np.sort(picked)]}
+    return pd.concat([table, flat, *duplicates], ignore_index=True), faults
 
 
 def _tighter(rng: np.random.Generator, boxes: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Single red cells of a thin film, with or without a parasite, drawn with the same strokes as the photos."""
+"""Crops of single red cells of a thin film, with or without a parasite."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,15 +6,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from smear_generator.canvas import stamp
-from smear_generator.drawing_seeds import generator
-from smear_generator.field import Look, new_look
-from smear_generator.look_alikes import SMALL
-from smear_generator.parasites import trophozoite
-from smear_generator.shapes import Array, band, disc, grain, grid, mottle, wobble
-from smear_generator.stains import paint
+from smear_generator.field import Look, new_look, stamp
+from smear_generator.objects import SMALL, trophozoite
+from smear_generator.strokes import Array, band, disc, generator, grain, grid, mottle, paint, wobble
 
-CELLS = 4  # first key of a random generator: what it is for
+CELLS = 4  # first key of a random generator
 TEST_SLIDES = 5000  # test slides are numbered from here, training slides from 0
 LOOK_ALIKE_SHARES = (0.28, 0.42, 0.22, 0.08)  # many bare dots: a dark pixel must not give a parasite away
 INFECTED, CLEAN = "Parasitized", "Uninfected"
@@ -22,7 +18,7 @@ INFECTED, CLEAN = "Parasitized", "Uninfected"
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its file name, which starts with its slide's; its class; RGB uint8 (height, width, 3)."""
+    """One cell: file name (starts with its slide's), class, and picture (h, w, 3) uint8 RGB."""
 
     name: str
     label: str
@@ -30,7 +26,7 @@ class Cell:
 
 
 def cells(seed: int, count: int, subset: str, difficulty: float) -> Iterator[Cell]:
-    """Draw `count` cells of subset "train" or "test", 16 to 32 a slide, every other one with a parasite."""
+    """Draw `count` cells of subset "train" or "test": 16 to 32 per slide, every other one with a parasite."""
     slide = drawn = 0
     first = TEST_SLIDES if subset == "test" else 0
     while drawn < count:
@@ -71,7 +67,7 @@ def _picture(rng: np.random.Generator, look: Look, infected: bool, difficulty: f
 
 
 def _red_cell(rng: np.random.Generator, size: float, eosin: float, look: Look) -> Array:
-    """Density (3, side, side) of a red cell `size` pixels across: a salmon disc, paler in the middle."""
+    """Draw a red cell `size` pixels wide: a salmon disc, paler in the centre."""
     on = grid(0.62 * size, stretch=rng.uniform(0.9, 1.12), turn=rng.uniform(0, np.pi))
     outline = 0.5 * size * wobble(on.angle, rng, 0.05)
     amount = disc(on.distance, outline, 2.0)

@@ -1,18 +1,40 @@
-"""The field of view: mottled ground, uneven light, a round edge, and the phone that pictures it."""
+"""The field of view: camera, mottled ground, uneven light, the canvas that objects are placed on, and the photo."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from smear_generator.cameras import Camera
-from smear_generator.shapes import Array, mottle
-from smear_generator.stains import Stains, mix_stains
+from smear_generator.strokes import Array, Stains, mix_stains, mottle
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A phone at an eyepiece; picture sizes have the competition's proportions."""
+
+    width: int  # pixels
+    height: int
+    reach: tuple[float, float]  # least and greatest radius of the round field, share of half the diagonal
+    offset: float  # deviation of the field's centre from the picture's, share of the width
+    tint: tuple[float, float, float]  # white balance: red, green, blue
+    blur: float  # Gaussian sigma of the lens, pixels of a picture 640 wide
+    noise: float  # grey levels
+    quality: tuple[int, int]  # least and greatest JPEG quality
+    labels_white_cells: bool
+
+
+# The competition's 1920x1080, 4032x3016, and 4160x3120, whose white cells were never labelled.
+VIDEO = Camera(640, 360, (0.62, 0.82), 0.05, (1.0, 0.99, 0.97), 0.45, 3.0, (84, 92), True)
+PHONE = Camera(806, 603, (0.80, 1.05), 0.07, (1.02, 0.98, 0.90), 0.6, 2.2, (86, 93), True)
+OTHER = Camera(832, 624, (0.60, 0.68), 0.02, (0.94, 1.0, 1.05), 0.8, 3.6, (80, 86), False)
+
+CAMERAS = (VIDEO, PHONE, VIDEO, OTHER, VIDEO, PHONE, VIDEO, PHONE, VIDEO, PHONE)
+"""Camera of slide 0, 1, 2, ...: half are video, as in the competition, and a tenth have no white cell labels."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What all photos of a slide share: stain, thickness, light."""
+    """Appearance shared by all photos of a slide: stain, thickness, light."""
 
     stains: Stains
     blood: float  # mean density units of brown ground
@@ -25,7 +47,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Disc:
-    """The round field on the picture: middle and radius, pixels."""
+    """The round field of view: centre and radius, pixels."""
 
     x: float
     y: float
@@ -33,7 +55,7 @@ class Disc:
 
 
 def new_look(rng: np.random.Generator, difficulty: float) -> Look:
-    """The look of a new slide; slides differ more, and are less sharp, as `difficulty` goes from 0 to 1."""
+    """Draw the appearance of a slide; slides differ more and are less sharp as `difficulty` goes from 0 to 1."""
     variation = 0.35 + 0.65 * difficulty
     warm = rng.uniform(-1, 1)
     brown = rng.beta(1.2, 1.2)  # 1: brown ground, 0: lilac ground
@@ -50,14 +72,14 @@ def new_look(rng: np.random.Generator, difficulty: float) -> Look:
 
 
 def place_disc(rng: np.random.Generator, camera: Camera) -> Disc:
-    """Where the round field lies on this photo."""
+    """Draw the position of the round field in a photo."""
     half = np.hypot(camera.width, camera.height) / 2
     x, y = rng.normal(0, camera.offset * camera.width, 2)
     return Disc(camera.width / 2 + x, camera.height / 2 + 0.5 * y, half * rng.uniform(*camera.reach))
 
 
 def ground(rng: np.random.Generator, camera: Camera, look: Look) -> Array:
-    """Density (3, height, width) of the film itself, without cells."""
+    """Draw the density (3, height, width) of the film without cells."""
     shape = (camera.height // 2, camera.width // 2)  # soft, so half the pixels do
     patchy = np.float32(look.patchy)
     thick = np.clip(1 + patchy * mottle(rng, shape, 4, 6), 0.25, 2.2)
@@ -79,7 +101,7 @@ def ground(rng: np.random.Generator, camera: Camera, look: Look) -> Array:
 
 
 def _light(rng: np.random.Generator, camera: Camera, look: Look, disc: Disc) -> Array:
-    """Light (3, height, width), 0 to 1, that reaches the phone through an empty slide; 0 around the field."""
+    """Draw the light (3, height, width), 0..1, through an empty slide; 0 outside the field."""
     x = (np.arange(camera.width, dtype=np.float32) - np.float32(disc.x)) / np.float32(disc.radius)
     y = (np.arange(camera.height, dtype=np.float32) - np.float32(disc.y)) / np.float32(disc.radius)
     turn, slope, fall = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.2), rng.uniform(0.12, 0.38)
@@ -107,7 +129,7 @@ def _light(rng: np.random.Generator, camera: Camera, look: Look, disc: Disc) -> 
 
 
 def photograph(rng: np.random.Generator, density: Array, camera: Camera, look: Look, disc: Disc) -> Array:
-    """The photo of a density (3, height, width): uint8 (height, width, 3), RGB."""
+    """Take the photo of a density (3, height, width); returns (height, width, 3) uint8 RGB."""
     sigma = np.hypot(camera.blur, look.focus * rng.uniform(0.8, 1.25)) * camera.width / 640
     light = _light(rng, camera, look, disc)
     dark = 255 * np.array([0.020, 0.014, 0.018]) * rng.uniform(0.5, 2.0)
@@ -125,3 +147,61 @@ def photograph(rng: np.random.Generator, density: Array, camera: Camera, look: L
         plane += np.float32(glow)
         planes.append(np.clip(plane, 0, 255, out=plane).astype(np.uint8))
     return cv2.merge(planes)
+
+
+VISIBLE = 0.1  # optical density from which a stroke counts as part of its object
+
+
+@dataclass(frozen=True)
+class Box:
+    """Class and place of an object: integer pixels, half-open."""
+
+    label: str
+    xmin: int
+    ymin: int
+    xmax: int
+    ymax: int
+
+
+def stamp(density: Array, patch: Array, x: int, y: int) -> None:
+    """Add a patch (3, side, side) to a density (3, height, width), centred on (x, y) and clipped."""
+    height, width = density.shape[1:]
+    top, left = y - patch.shape[1] // 2, x - patch.shape[2] // 2
+    rows = slice(max(0, top), min(height, top + patch.shape[1]))
+    columns = slice(max(0, left), min(width, left + patch.shape[2]))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        density[:, rows, columns] += patch[
+            :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ]
+
+
+def tight_box(label: str, density: Array, patch: Array, x: int, y: int) -> Box:
+    """Return the box of the patch's visible part where `stamp` puts it, clipped to the picture."""
+    height, width = density.shape[1:]
+    top, left = y - patch.shape[1] // 2, x - patch.shape[2] // 2
+    rows, columns = np.nonzero(patch.max(axis=0) > VISIBLE)
+    return Box(
+        label,
+        max(0, left + int(columns.min())),
+        max(0, top + int(rows.min())),
+        min(width, left + int(columns.max()) + 1),
+        min(height, top + int(rows.max()) + 1),
+    )
+
+
+class Canvas:
+    """Density of a field of view, and the places on it that are occupied."""
+
+    def __init__(self, rng: np.random.Generator, disc: Disc, density: Array) -> None:
+        self.rng, self.disc, self.density = rng, disc, density
+        self._taken: list[tuple[float, float, float]] = []
+
+    def place(self, radius: float, tries: int) -> tuple[int, int] | None:
+        """Occupy a free place (x, y) of this radius; None if no try finds one."""
+        height, width = self.density.shape[1:]
+        for x, y in self.rng.uniform((radius, radius), (width - radius, height - radius), (tries, 2)):
+            inside = np.hypot(x - self.disc.x, y - self.disc.y) < 0.93 * self.disc.radius - radius
+            if inside and all(np.hypot(x - a, y - b) > radius + r for a, b, r in self._taken):
+                self._taken.append((x, y, radius))
+                return int(x), int(y)
+        return None

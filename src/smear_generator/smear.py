@@ -1,4 +1,4 @@
-"""Thick-smear photos: slides of several fields each, with the boxes of what is drawn on them."""
+"""Thick-smear photos of slides with several fields each, and the boxes of the objects on them."""
 
 import string
 from collections.abc import Iterator
@@ -7,22 +7,30 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from smear_generator.cameras import ROTA, Camera
-from smear_generator.canvas import Box, Canvas, stamp, tight_box
-from smear_generator.drawing_seeds import generator
-from smear_generator.field import Look, ground, new_look, photograph, place_disc
-from smear_generator.look_alikes import SMALL, SMALL_SHARES, Draw, blot, bubble, clump
-from smear_generator.parasites import trophozoite
-from smear_generator.white_cells import white_cell
+from smear_generator.field import (
+    CAMERAS,
+    Box,
+    Camera,
+    Canvas,
+    Look,
+    ground,
+    new_look,
+    photograph,
+    place_disc,
+    stamp,
+    tight_box,
+)
+from smear_generator.objects import SMALL, SMALL_SHARES, Draw, blot, bubble, clump, trophozoite, white_cell
+from smear_generator.strokes import generator
 
-SLIDE, NEGATIVES = 0, 1  # first key of a random generator: what it is for
+SLIDE, NEGATIVES = 0, 1  # first key of a random generator
 ID_LETTERS = list(string.ascii_lowercase + string.digits)
 WHITE_CELL_SIZE = 1.95  # of a trophozoite's, as in the competition's boxes
 
 
 @dataclass(frozen=True)
 class Photo:
-    """One field of one slide; `boxes` holds everything drawn, also what the competition leaves unlabelled."""
+    """One field of one slide; `boxes` includes objects that the competition leaves unlabelled."""
 
     image_id: str
     slide: int
@@ -32,14 +40,14 @@ class Photo:
 
     @property
     def labelled(self) -> tuple[Box, ...]:
-        """The boxes that annotators gave photos of this camera."""
-        keep_all = self.camera.labels_white_cells
-        return tuple(box for box in self.boxes if keep_all or box.label != "WBC")
+        """Return the boxes that the annotators of this camera's photos drew."""
+        all_labelled = self.camera.labels_white_cells
+        return tuple(box for box in self.boxes if all_labelled or box.label != "WBC")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many of each thing a photo gets."""
+    """Number of objects of each kind in a photo."""
 
     parasites: int
     white_cells: int
@@ -69,7 +77,7 @@ def photos(seed: int, count: int, subset: str, difficulty: float) -> Iterator[Ph
 
 def _photo(rng: np.random.Generator, slide: int, look: Look, negative: bool, burden: float, difficulty: float) -> Photo:
     image_id = f"id_{''.join(rng.choice(ID_LETTERS, 10))}.jpg"
-    camera = ROTA[slide % len(ROTA)]
+    camera = CAMERAS[slide % len(CAMERAS)]
     disc = place_disc(rng, camera)
     plan = _plan(rng, camera, negative, burden, difficulty)
     canvas = Canvas(rng, disc, ground(rng, camera, look))
@@ -82,17 +90,17 @@ def _photo(rng: np.random.Generator, slide: int, look: Look, negative: bool, bur
 
 
 def _plan(rng: np.random.Generator, camera: Camera, negative: bool, burden: float, difficulty: float) -> Plan:
-    """`burden` is about the parasites a field of the slide has; a negative photo has neither class."""
+    """Draw the numbers of objects; `burden` is the mean number of parasites, and a negative photo has no boxes."""
     kind = rng.random()
     parasites = int(np.clip(1 + rng.poisson(burden), 2, 12))
     white_cells = int(rng.integers(1, 7))
     more = 0.5 + difficulty
     look_alikes = int(more * rng.integers(7, 17))
     clumps = int(rng.binomial(3, 0.4 * more))
-    # Look-alikes stand in for what is left out: the number of dark things must not give the answer away.
+    # Look-alikes replace the missing objects, so that the number of dark objects does not reveal the class.
     if negative or kind < 0.22:
         clumps, white_cells = clumps + white_cells // 2, 0
-    without_parasites = 0.22 <= kind < 0.30 and camera.labels_white_cells  # else no label would be left
+    without_parasites = 0.22 <= kind < 0.30 and camera.labels_white_cells  # else the photo would have no label
     if negative or without_parasites:
         look_alikes, parasites = look_alikes + parasites, 0
     return Plan(
@@ -106,7 +114,7 @@ def _plan(rng: np.random.Generator, camera: Camera, negative: bool, burden: floa
 
 
 def _draw(canvas: Canvas, plan: Plan, camera: Camera, look: Look, difficulty: float) -> tuple[Box, ...]:
-    """Put the plan on the canvas, the labelled things first, since they must find room."""
+    """Place the planned objects on the canvas, labelled ones first, while there is room."""
     rng = canvas.rng
     zoom = camera.width / 640
     unit = camera.width * (0.043 - 0.021 * difficulty)  # usual width of a trophozoite, pixels
@@ -116,18 +124,18 @@ def _draw(canvas: Canvas, plan: Plan, camera: Camera, look: Look, difficulty: fl
         ("Trophozoite", trophozoite, plan.parasites),
     ):
         for size in unit * rng.normal(1, 0.11, count).clip(0.75, 1.3):
-            whole = float(size) * (WHITE_CELL_SIZE if label == "WBC" else 1)
-            if (place := canvas.place(0.62 * whole, tries=60)) is not None:
-                patch = draw(rng, whole, look.stains, zoom * rng.uniform(0.8, 1.5))
+            width = float(size) * (WHITE_CELL_SIZE if label == "WBC" else 1)
+            if (place := canvas.place(0.62 * width, tries=60)) is not None:
+                patch = draw(rng, width, look.stains, zoom * rng.uniform(0.8, 1.5))
                 stamp(canvas.density, patch, *place)
                 boxes.append(tight_box(label, canvas.density, patch, *place))
     for size in unit * rng.uniform(1.4, 2.4, plan.clumps):
-        _litter(canvas, clump, size, look, zoom)
+        _add_look_alike(canvas, clump, size, look, zoom)
     kinds = rng.choice(len(SMALL), plan.look_alikes, p=SMALL_SHARES)
     for kind, size in zip(kinds, unit * rng.normal(0.95, 0.15, len(kinds)).clip(0.6, 1.4), strict=True):
-        _litter(canvas, SMALL[kind], size, look, zoom)
+        _add_look_alike(canvas, SMALL[kind], size, look, zoom)
     for size in unit * rng.uniform(0.8, 2.0, plan.bubbles):
-        _litter(canvas, bubble, size, look, zoom)
+        _add_look_alike(canvas, bubble, size, look, zoom)
     faint = look.stains.scaled(0.3)
     for size in unit * rng.uniform(0.5, 1.4, plan.blots):  # stained ground, under and over everything
         x, y = rng.integers(0, (camera.width, camera.height))
@@ -135,7 +143,7 @@ def _draw(canvas: Canvas, plan: Plan, camera: Camera, look: Look, difficulty: fl
     return tuple(boxes)
 
 
-def _litter(canvas: Canvas, draw: Draw, size: float, look: Look, zoom: float) -> None:
+def _add_look_alike(canvas: Canvas, draw: Draw, size: float, look: Look, zoom: float) -> None:
     if (place := canvas.place(0.5 * size, tries=12)) is not None:
         patch = draw(canvas.rng, float(size), look.stains, zoom * canvas.rng.uniform(0.8, 1.6))
         stamp(canvas.density, patch, *place)

@@ -1,4 +1,4 @@
-"""The command line: one command a stage, and the tools around them.
+"""The command line: one command per stage, and the tools around them.
 
 Exit codes: 0 done, 1 the data or the submission is wrong, 2 wrong usage or settings, 3 something outside failed.
 """
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from tropho.errors import StoppedError, TrophoError
+from tropho.stages import STAGES
 
 app = typer.Typer(
     name="tropho",
@@ -21,18 +22,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-STAGES = {
-    "download": "Fetch the task's files, or check those that you placed.",
-    "audit": "List what is wrong with the data and write one clean table.",
-    "split": "Deal the training images into folds, keeping groups together.",
-    "augment": "Pack the images at training size; prove and picture the augmentation policy.",
-    "tune": "Search settings with Optuna.",
-    "train": "Train one model a fold.",
-    "evaluate": "Measure out-of-fold and test predictions and draw every figure.",
-    "submit": "Write the submission, check it, and record where it came from.",
-    "report": "Write the page.",
-}
-
 TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK")]
 
 
@@ -41,7 +30,7 @@ def _run_stage(stage: str, task: str) -> None:
     from tropho.config.load import load_task
 
     settings = load_task(task)
-    _say_if_no_repository(Path.cwd())
+    _warn_without_repository(Path.cwd())
     try:
         with running(settings, stage, Path.cwd()):
             importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
@@ -49,8 +38,8 @@ def _run_stage(stage: str, task: str) -> None:
         raise StoppedError("stopped; run the same command to go on.") from None
 
 
-def _say_if_no_repository(root: Path) -> None:
-    """Say how to make the folder of the pipeline a git repository if it is none, as one unpacked from a ZIP."""
+def _warn_without_repository(root: Path) -> None:
+    """Say how to start git if the project is no repository, as one unpacked from a ZIP."""
     if (root / "dvc.yaml").exists() and not any((folder / ".git").exists() for folder in (root, *root.parents)):
         typer.echo(
             "tropho: this folder is no git repository, so `dvc repro` refuses to work and no run is tied to its code; "
@@ -75,24 +64,15 @@ _add_stage("fingerprint", "Note which files you placed, so that `dvc repro` fetc
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Options of every command."""
-    # main() reads --debug from the arguments, since it must also hold when parsing them fails.
+    """Options of every command; main() reads --debug itself, since it must hold when parsing fails."""
 
 
 @app.command()
-def tasks() -> None:
-    """List the tasks: kind, and the state of each stage."""
-    from tropho.commands.status import print_tasks
+def status(task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None) -> None:
+    """Show the tasks: kind, state of each stage, scores, submissions, reports, and what to do next."""
+    from tropho.commands.status import print_status
 
-    print_tasks(Path.cwd())
-
-
-@app.command()
-def summary() -> None:
-    """Show what the active tasks have to show: scores, submissions, reports."""
-    from tropho.commands.summary import print_summary
-
-    print_summary(Path.cwd())
+    print_status(Path.cwd(), task)
 
 
 @app.command("new-names")
@@ -110,7 +90,7 @@ def new_names(
 
 @app.command()
 def doctor() -> None:
-    """Say what this machine has and lacks, and what to do about it."""
+    """Show what this machine has and lacks, and what to do about it."""
     from tropho.commands.doctor import print_findings
 
     print_findings(Path.cwd())
@@ -130,7 +110,7 @@ def score(
 
 
 @app.command("check-submission")
-def check_submission_command(
+def check_submission(
     submission: Annotated[Path, typer.Argument(help="The file to check.", metavar="SUB.csv")],
     sample: Annotated[Path, typer.Option(help="The competition's sample submission.")],
     sizes: Annotated[
@@ -140,11 +120,11 @@ def check_submission_command(
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
     from tropho.data.formats.labels import read_sizes
-    from tropho.submission.format_check import check_submission
+    from tropho.submission import format_check
     from tropho.submission.layout import audited_labels
 
-    known = audited_labels(sample, Path.cwd())
-    faults = check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=known)
+    labels = audited_labels(sample, Path.cwd())
+    faults = format_check.check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=labels)
     for fault in faults:
         typer.echo(str(fault))
     if faults:
@@ -159,10 +139,10 @@ def upload(
     comment: Annotated[str | None, typer.Option(help="Shown beside it on Zindi; else its score and hash.")] = None,
 ) -> None:
     """Upload a task's checked submission to Zindi (needs ZINDI_USERNAME and ZINDI_PASSWORD)."""
-    from tropho.commands.upload import upload as upload_submission
+    from tropho.commands import submissions
     from tropho.config.load import load_task
 
-    typer.echo(upload_submission(load_task(task), Path.cwd(), comment))
+    typer.echo(submissions.upload(load_task(task), Path.cwd(), comment))
 
 
 @app.command()
@@ -185,30 +165,28 @@ def predict(
 @app.command()
 def leaderboard(
     task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None,
-    record: Annotated[
-        tuple[str, float] | None,
-        typer.Option(help="Note the public score of a task's submission, such as malaria 0.913.", metavar="TASK SCORE"),
-    ] = None,
-    private: Annotated[float | None, typer.Option(help="With --record: the private score, once it is known.")] = None,
+) -> None:
+    """Rank the tracked training runs by cross-validated score, and list every submission."""
+    from tropho.commands.leaderboard import print_leaderboard
+
+    print_leaderboard(Path.cwd(), task)
+
+
+@app.command("record-score")
+def record_score(
+    task: TaskName,
+    score: Annotated[float, typer.Argument(help="What the public leaderboard says.", metavar="SCORE")],
+    private: Annotated[float | None, typer.Option(help="The private score, once it is known.")] = None,
     file: Annotated[
         str | None,
-        typer.Option(help="With --record: first digits of the file's SHA-256; else the present file.", metavar="HASH"),
+        typer.Option(help="First digits of the submission's SHA-256; else the present file.", metavar="HASH"),
     ] = None,
 ) -> None:
-    """Rank the tracked training runs by cross-validated score, list the submissions, or record a public score."""
-    from tropho.commands.leaderboard import print_leaderboard
-    from tropho.commands.record_score import print_partings, record_score
-    from tropho.errors import UsageError
+    """Record what the leaderboard said of a submission, and warn where it differs from cross-validation."""
+    from tropho.commands import submissions
 
-    if record is not None and task not in (None, record[0]):
-        raise UsageError(f"--record names '{record[0]}', but the task given is '{task}'; leave one of them out.")
-    if record is not None:
-        typer.echo(record_score(Path.cwd(), *record, private, file))
-        print_partings(Path.cwd(), record[0])
-    elif private is not None or file is not None:
-        raise UsageError("--private and --file go with --record TASK SCORE.")
-    else:
-        print_leaderboard(Path.cwd(), task)
+    typer.echo(submissions.record_score(Path.cwd(), task, score, private, file))
+    submissions.print_cv_gaps(Path.cwd(), task)
 
 
 def main() -> None:

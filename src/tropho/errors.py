@@ -1,4 +1,4 @@
-"""Errors meant for people: one sentence that says what is wrong, where, and what to do."""
+"""Expected errors: one sentence that says what is wrong, where, and what to do."""
 
 
 class TrophoError(Exception):

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: hashes, JSON, and writes that a crash can't leave half done."""
+"""Hashes, JSON and YAML, and atomic writes: a file is complete or absent."""
 
 import errno
 import hashlib
@@ -22,29 +22,26 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 PROVENANCE = "provenance.json"
-"""Name of the file in data/raw/TASK in which the stage download says where the data came from."""
+"""Name of the file in data/raw/TASK that says where the data came from."""
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(value: Any) -> str:
-    """Sixteen hex digits that change when `value` (anything JSON can hold) changes; key order does not count."""
+    """Hash a JSON-like value to 16 hex digits; key order does not count."""
     text = json.dumps(value, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success flush it to disk and rename it, else remove it.
-
-    An OSError that names no file, as that of a full disk, names `path`.
-    """
+    """Yield a temporary path beside `path`; on success flush and rename it, else remove it."""
     with naming(path), temporary_folder(path) as folder:
         temporary = folder / path.name
         temporary.touch()
@@ -56,18 +53,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Give an OSError that names no file, as that of a full disk, the name of the file that was written."""
+    """Add the path to an OSError that names no file, such as that of a full disk."""
     try:
         yield
     except OSError as error:
-        if error.errno in OF_THE_DISK:
+        if error.errno in DISK_ERRORS:
             error.filename = error.filename or str(path)
         raise
 
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`, removed at the end; those that killed processes left are removed first."""
+    """Yield an empty folder beside `path`, removed at the end; folders of killed processes are removed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for name in _names_of_temporaries(path):
         with suppress(OSError), _locked(path.with_name(name)):
@@ -81,7 +78,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 
 def _new_folder(path: Path, stack: ExitStack) -> Path:
-    """Make a folder beside `path`, locked until `stack` is closed, so that nobody takes it for an abandoned one."""
+    """Make a folder beside `path`, locked until `stack` is closed, so that no process takes it for an abandoned one."""
     while True:
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
         try:
@@ -101,7 +98,7 @@ def _names_of_temporaries(path: Path) -> list[str]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with the process; raise OSError where another process has it."""
+    """Hold the folder's lock, which ends with the process; raise OSError if another process has it."""
     if fcntl is None:
         raise OSError(errno.ENOTSUP, "no locks on this system")
     handle = os.open(folder, os.O_RDONLY)
@@ -114,10 +111,10 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; on success it takes the place of `path`, else it is removed.
+    """Yield an empty folder beside `path`; on success it replaces `path`, else it is removed.
 
-    The old content is moved aside and removed only when the new is in place. Where a crash came between the two,
-    the next call puts the old content back first. A symbolic link stays, and what it leads to is replaced.
+    The old content is moved aside and removed once the new is in place; after a crash in between, the next call puts it
+    back. A symbolic link stays, and its target is replaced.
     """
     path = path.resolve() if path.is_symlink() else path
     aside = path.with_name(f".{path.name}.replaced")
@@ -138,7 +135,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file, by a clone that takes no room (reflink) where the file system has them; never by a hard link."""
+    """Copy a file, as a reflink if the file system has them; never as a hard link."""
     from dvc_objects.fs.system import reflink
 
     try:
@@ -154,21 +151,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 def without_nan(value: Any) -> Any:
-    """A value that JSON can hold: NaN and infinity, for which it has no word, become null."""
+    """Replace NaN and infinity, which JSON lacks, by None."""
     if isinstance(value, dict):
-        return {key: without_nan(each) for key, each in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nan(each) for each in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON atomically; NaN and infinity are refused, since other readers refuse them."""
+    """Write indented JSON atomically; raise ValueError at NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 class Record(dict[str, Any]):
-    """What a file of Tropho's own holds by key; a key that it lacks is a DataError that names the file."""
+    """Content of one of Tropho's files; a missing key raises DataError that names the file."""
 
     def __init__(self, path: Path, values: dict[str, Any]) -> None:
         super().__init__(values)
@@ -179,12 +176,12 @@ class Record(dict[str, Any]):
 
 
 def read_json(path: Path) -> Record:
-    """Read a JSON object; raise DataError where it is missing or damaged."""
+    """Read a JSON object; raise DataError if it is missing or damaged."""
     return _read(path, json.loads)
 
 
 def read_yaml(path: Path) -> Record:
-    """Read a YAML mapping; raise DataError where it is missing or damaged."""
+    """Read a YAML mapping; raise DataError if it is missing or damaged."""
     return _read(path, yaml.safe_load)
 
 
@@ -198,7 +195,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Record:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn the errors of reading a file of Tropho's own, which is missing or damaged, into a DataError."""
+    """Turn the errors of reading a missing or damaged file of Tropho's into DataError."""
     if not path.exists():
         raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
     try:

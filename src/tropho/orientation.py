@@ -1,4 +1,4 @@
-"""The eight symmetries of the square, on pictures and on boxes: a smear has no up, down, left or right."""
+"""The eight symmetries of the square, applied to images and boxes."""
 
 import numpy as np
 
@@ -12,9 +12,7 @@ SYMMETRIES: dict[str, tuple[bool, bool, bool]] = {
     "rot90": (True, False, True),
     "antitranspose": (True, True, True),
 }
-"""By name: whether rows and columns are swapped, then columns reversed, then rows reversed.
-
-Turns are counter-clockwise, as NumPy's and torch's are."""
+"""By name: swap rows and columns, then reverse columns, then reverse rows. Rotations are counter-clockwise."""
 
 UPRIGHT: dict[int, str] = {
     1: "identity",
@@ -26,21 +24,37 @@ UPRIGHT: dict[int, str] = {
     7: "antitranspose",
     8: "rot90",
 }
-"""By EXIF orientation: what turns the stored picture upright."""
+"""By EXIF orientation: the symmetry that turns the stored image upright."""
 
 STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}
-"""By EXIF orientation: what turns the upright picture back."""
+"""By EXIF orientation: the inverse of UPRIGHT."""
 
 
 def turn_image(image: np.ndarray, name: str) -> np.ndarray:
-    """A view of (h, w, ...) through a symmetry; (w, h, ...) where rows and columns are swapped."""
+    """Apply a symmetry to an image; returns a NumPy view.
+
+    Args:
+        image: (h, w, ...).
+        name: key of SYMMETRIES.
+
+    Returns: (h, w, ...), or (w, h, ...) if rows and columns are swapped.
+    """
     swapped, columns, rows = SYMMETRIES[name]
     turned = image.swapaxes(0, 1) if swapped else image
     return turned[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
 def turn_boxes(boxes: np.ndarray, name: str, width: int, height: int) -> np.ndarray:
-    """Boxes (n, 4) xyxy of a picture of that width and height, before turning -> where `turn_image` puts them."""
+    """Move boxes as `turn_image` moves their image.
+
+    Args:
+        boxes: (n, 4) xyxy, pixels.
+        name: key of SYMMETRIES.
+        width: of the image before turning, pixels.
+        height: likewise.
+
+    Returns: (n, 4) xyxy, pixels of the turned image.
+    """
     swapped, columns, rows = SYMMETRIES[name]
     xmin, ymin, xmax, ymax = boxes.T
     if swapped:
@@ -50,4 +64,4 @@ def turn_boxes(boxes: np.ndarray, name: str, width: int, height: int) -> np.ndar
         xmin, xmax = width - xmax, width - xmin
     if rows:
         ymin, ymax = height - ymax, height - ymin
-    return np.stack([xmin, ymin, xmax, ymax], axis=1)
+    return np.stack([xmin, ymin, xmax, ymax], axis=1)  # (n, 4)

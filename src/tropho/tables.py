@@ -1,4 +1,4 @@
-"""The tables that stages hand to each other: their columns, and how they are read and written.
+"""Tables that stages exchange: columns, types, reading and writing.
 
 Boxes are absolute pixels of the decoded image, x first, half-open floats: width = xmax - xmin. Text is kept as it is
 spelled ("None", "007" and "1e5" are text); only an empty cell is missing.
@@ -23,7 +23,7 @@ from tropho.files import atomic_path, reading
 BOX = ["xmin", "ymin", "xmax", "ymax"]
 GIVEN, SUGGESTED = ([f"{which}_{side}" for side in BOX] for which in ("given", "suggested"))
 DECIMALS = 6
-"""Of confidences and probabilities in a submission."""
+"""Decimals of confidences and probabilities in a submission."""
 
 IMAGES = {
     "image_id": "string",  # unique; for Zindi the file name, for folders the path below the data set
@@ -37,7 +37,7 @@ IMAGES = {
     "label": "string",  # classification; empty for detection and for unlabelled test images
     "ignore_classes": "string",  # classes that annotators left out of such images, see join_names; empty where none
     "subset": "string",  # train | validation | test, as published
-    "status": "string",  # ok | missing | unreadable | mistyped | unlabelled | excluded; see usable_images
+    "status": "string",  # ok | missing | unreadable | unlabelled | excluded; see usable_images
 }
 OPTIONAL_COLUMNS = frozenset({"device", "ignore_classes", "ignore"})
 """Columns that tables from elsewhere may lack; they are empty then."""
@@ -62,7 +62,7 @@ SPLITS = {
     "group": "string",
 }
 GRADIENT, MEAN, STD, IDLE = "grad_norm/", "output_mean/", "output_std/", "idle/"
-"""Columns of a fold's history.csv where layers are logged, each followed by a layer's name."""
+"""Prefixes of the columns of history.csv with statistics of layers; a layer's name follows."""
 DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}
 
 LABEL_ISSUES = {
@@ -82,21 +82,21 @@ LABEL_ISSUES = {
 
 
 def usable_images(images: pd.DataFrame) -> pd.DataFrame:
-    """Rows of IMAGES that stages after the audit use: those that are ok, and test images whose labels can't be used.
+    """Select the rows of IMAGES that stages after the audit use.
 
-    Of a test image that can be read, a prediction is wanted whatever is wrong with its labels.
+    Those are images that are ok, and readable test images, which are predicted whatever is wrong with their labels.
     """
-    wanted = (images["subset"] == "test") & (images["status"] == "unlabelled") & images["width"].notna()
-    return images[(images["status"] == "ok") | wanted]
+    is_readable_test = (images["subset"] == "test") & (images["status"] == "unlabelled") & images["width"].notna()
+    return images[(images["status"] == "ok") | is_readable_test]
 
 
 def empty(schema: dict[str, str]) -> pd.DataFrame:
-    """A table without rows that has the schema's columns and types."""
+    """Make a table without rows that has the schema's columns and types."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in schema.items()})
 
 
 def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") -> pd.DataFrame:
-    """Convert a table to the schema's columns, order and types; other columns go, and empty text becomes missing.
+    """Convert a table to the schema's columns, order and types; other columns are dropped, empty text becomes missing.
 
     Raises:
         DataError: a column is missing; the sentence names it.
@@ -111,7 +111,7 @@ def conform(table: pd.DataFrame, schema: dict[str, str], name: str = "table") ->
 
 
 def is_region(boxes: pd.DataFrame) -> np.ndarray:
-    """Whether each of the boxes (tables.BOXES) is an ignored region, (N,) bool."""
+    """Return whether each of the boxes (BOXES) is an ignored region, (n,) bool."""
     if "ignore" not in boxes:
         return np.zeros(len(boxes), bool)
     return boxes["ignore"].astype("boolean").fillna(value=False).to_numpy(bool)
@@ -121,10 +121,9 @@ def split_regions(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Separate boxes of objects from ignored regions.
 
     Args:
-        boxes: BOXES, in which the column `ignore` may lack.
+        boxes: BOXES; the column `ignore` may be missing.
 
-    Returns:
-        The rows of objects, and those of ignored regions, each numbered from 0.
+    Returns: rows of objects and rows of ignored regions, each indexed from 0.
     """
     region = is_region(boxes)
     return boxes[~region].reset_index(drop=True), boxes[region].reset_index(drop=True)
@@ -148,7 +147,7 @@ def write_table(table: pd.DataFrame, path: Path, schema: dict[str, str] | None =
 
 @contextmanager
 def unicode_only(where: str) -> Iterator[None]:
-    """Turn the error at a text that UTF-8 can't hold, such as a file name in another encoding, into a DataError."""
+    """Turn the error at text that is no valid Unicode, such as a file name in another encoding, into DataError."""
     try:
         yield
     except UnicodeEncodeError as error:
@@ -158,7 +157,7 @@ def unicode_only(where: str) -> Iterator[None]:
 
 
 def _quoting(table: pd.DataFrame) -> Literal[0, 2]:
-    """The csv module's style: as few quotes as needed; it forgets that a carriage return needs them."""
+    """Choose the csv module's quoting style: minimal, which forgets that a carriage return needs quotes."""
     texts = [table[column] for column in table.columns[~table.dtypes.map(pd.api.types.is_numeric_dtype)]]
     cells = (cell for column in (table.columns, *texts) for cell in column if isinstance(cell, str))
     return csv.QUOTE_NONNUMERIC if any("\r" in cell for cell in cells) else csv.QUOTE_MINIMAL
@@ -186,14 +185,14 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def read_csv(path: Path, dtype: Mapping[str, str]) -> pd.DataFrame:
-    """Read a CSV file in UTF-8 of which only the empty cells are missing.
+    """Read a CSV file in UTF-8; only empty cells are missing values.
 
     Args:
         path: the file.
-        dtype: types by column; the types of other columns are inferred.
+        dtype: types by column; others are inferred.
 
     Raises:
-        DataError: a column stands there twice.
+        DataError: two columns have the same name.
         ValueError, OSError: the file can't be read as CSV.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -204,7 +203,7 @@ def read_csv(path: Path, dtype: Mapping[str, str]) -> pd.DataFrame:
 
 
 def check_columns(columns: Iterable[str], file: Path | str) -> None:
-    """Raise DataError, naming both places, where two columns of a table have one name (nameless ones may)."""
+    """Raise DataError, naming both places, if two columns of a table have the same non-empty name."""
     first: dict[str, int] = {}
     for place, name in enumerate(columns, start=1):
         known = first.setdefault(nfc(name), place)
@@ -213,25 +212,25 @@ def check_columns(columns: Iterable[str], file: Path | str) -> None:
 
 
 def nfc(text: str) -> str:
-    """Text in the normal form in which names are compared (NFC); what is written keeps its own spelling."""
+    """Normalize text to NFC, in which names are compared; written names keep their spelling."""
     return unicodedata.normalize("NFC", text)
 
 
 def spellings(names: Iterable[str]) -> dict[str, str]:
-    """Index the first spelling of each name by its normal form, to look other spellings up in."""
-    found: dict[str, str] = {}
+    """Index the first spelling of each name by its normal form."""
+    by_normal_form: dict[str, str] = {}
     for name in names:
-        found.setdefault(nfc(name), name)
-    return found
+        by_normal_form.setdefault(nfc(name), name)
+    return by_normal_form
 
 
 def join_names(names: Iterable[str]) -> str:
-    """Names of classes as one cell: a JSON list in sorted order, each name once."""
+    """Join class names to one cell: a sorted JSON list without duplicates."""
     return json.dumps(sorted(set(names)), ensure_ascii=False)
 
 
 def split_names(cell: str) -> list[str]:
-    """The names in a cell that `join_names` made; raise DataError where it is none."""
+    """Split a cell that `join_names` made; raise DataError if it is none."""
     try:
         names = json.loads(cell)
     except ValueError:

@@ -218,7 +218,7 @@ VIEWS = ["identity", "antitranspose", "hflip@1.25", "rot90@0.5", "vflip@2"]
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_detection_task_tiles_each_view(settings, view):
-    task = build_task(settings("smear_demo", **{"predict.tile_size": 96, "predict.tile_overlap": 64}), ["a", "b"])
+    task = build_task(settings("smear_demo", **{"predict.tile_size": 96}), ["a", "b"])
     wanted = [
         (10, 8, 24, 24, 0, False),
         (84, 70, 28, 20, 1, True),
@@ -237,7 +237,7 @@ def test_detection_task_tiles_each_view(settings, view):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_detection_task_tiles_do_not_depend_on_batch(settings, view):
-    task = build_task(settings("smear_demo", **{"predict.tile_size": 96, "predict.tile_overlap": 32}), ["a", "b"])
+    task = build_task(settings("smear_demo", **{"predict.tile_size": 96}), ["a", "b"])
     wanted = [(5, 8, 50, 40, 0, False), (70, 5, 50, 110, 1, False), (130, 10, 45, 80, 0, False)]
     wide = painted(120, 185, wanted)
     tall, small = np.ascontiguousarray(wide.transpose(1, 0, 2)), painted(70, 100, wanted)
@@ -252,14 +252,14 @@ def test_detection_task_tiles_do_not_depend_on_batch(settings, view):
 
 
 def test_detection_task_without_view_does_not_tile(settings):
-    task = build_task(settings("smear_demo", **{"predict.tile_size": 64, "predict.tile_overlap": 32}), ["a", "b"])
+    task = build_task(settings("smear_demo", **{"predict.tile_size": 64}), ["a", "b"])
     detector = BlobDetector()
     task.predict(detector, task.collate([task.sample(painted(100, 120, []))]))
     assert [tuple(shape[-2:]) for shape in detector.batches] == [(128, 128)]
 
 
 def test_negative_task_does_not_tile(settings):
-    changes = {"model.name": "negative_classifier", "predict.tile_size": 64, "predict.tile_overlap": 32}
+    changes = {"model.name": "negative_classifier", "predict.tile_size": 64}
     task = build_task(settings("smear_demo", **changes), ["a", "b"])
     detector = BlobDetector()
     task.predict(detector, task.collate([task.sample(painted(100, 120, []))]), "hflip")

@@ -67,8 +67,8 @@ def start(project):
 
 @pytest.mark.fault("a stage started twice", "refuses the second and names the process of the first")
 def test_a_second_process_is_refused_and_told_which_one_runs(project, start, monkeypatch):
-    monkeypatch.setattr(stage_lock, "WAIT", 0.0)
-    monkeypatch.setattr(stage_lock, "LOOK", 0.01)
+    monkeypatch.setattr(stage_lock, "LOCK_TIMEOUT", 0.0)
+    monkeypatch.setattr(stage_lock, "POLL_INTERVAL", 0.01)
     process, _ = start(STAGE)
     told = project.tropho("split", "cells_demo", code=2).stderr
     assert f"tropho split cells_demo is already running (process {process.pid})" in told
@@ -107,7 +107,7 @@ def test_an_interrupt_that_python_drops_stops_the_stage(start):
 
 
 def test_several_processes_may_search_in_a_shared_database(project, start, monkeypatch, settings):
-    monkeypatch.setattr(stage_lock, "WAIT", 0.0)
+    monkeypatch.setattr(stage_lock, "LOCK_TIMEOUT", 0.0)
     shared = settings("smear_demo", **{"tune.storage": "journal:optuna.log"})
     with stage_lock.running(shared, "tune", project.root):
         assert not (project.root / ".cache" / "locks").exists()

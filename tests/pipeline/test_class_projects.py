@@ -11,7 +11,7 @@ from pipeline.conftest import Checkout, new_checkout
 from pipeline.hub_projects import BRAIN, CHEST, OCT, REPOSITORY, brain, chest, oct_archive
 from pipeline.reduce import Changes
 from project import Project
-from tropho.commands.status import STAGES
+from tropho.stages import STAGES
 
 pytestmark = pytest.mark.pipeline
 

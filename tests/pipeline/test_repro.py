@@ -10,8 +10,8 @@ import time
 import pandas as pd
 import pytest
 
-from tropho.commands.status import STAGES
 from tropho.files import sha256_of
+from tropho.stages import STAGES
 from tropho.stages.submit import BEFORE
 from tropho.tracking.provenance import stages_lock
 
@@ -108,11 +108,11 @@ def test_the_ledger_names_the_submission_and_takes_its_score(checkout):
 
 
 def test_tasks_and_summary_say_how_far_it_went(built):
-    rows = [line.split() for line in built.run("tropho", "tasks").stdout.splitlines()]
+    rows = [line.split() for line in built.run("tropho", "status").stdout.splitlines()]
     states = {row[0]: row[2:] for row in rows if len(row) == 2 + len(STAGES)}
     assert states["smear_demo"] == ["done"] * len(STAGES)
     assert states["malaria"] == ["-"] * len(STAGES)
-    assert "reports/cells_demo/index.html" in built.run("tropho", "summary").stdout
+    assert "reports/cells_demo/index.html" in built.run("tropho", "status").stdout
 
 
 def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):

@@ -39,7 +39,7 @@ def test_leaderboard_lists_warns_and_plots(cells_reader):
     assert isinstance(plot, Pictures)
     assert warning.warn
     assert [row[0] for row in table.rows] == ["cccccccc", "bbbbbbbb", "aaaaaaaa"]
-    assert "tropho leaderboard --record cells_demo" in table.note
+    assert "tropho record-score cells_demo" in table.note
 
 
 def test_leaderboard_is_shown_for_a_competition_or_public_scores(tmp_path, settings):

@@ -2,19 +2,17 @@ import cv2
 import numpy as np
 import pytest
 
-from smear_generator import look_alikes
-from smear_generator.canvas import Canvas, stamp, tight_box
-from smear_generator.field import Disc, new_look
-from smear_generator.parasites import trophozoite
-from smear_generator.stains import mix_stains
-from smear_generator.white_cells import white_cell
+from smear_generator import objects
+from smear_generator.field import Canvas, Disc, new_look, stamp, tight_box
+from smear_generator.objects import trophozoite, white_cell
+from smear_generator.strokes import mix_stains
 
-DRAWN = [trophozoite, white_cell, *look_alikes.SMALL, look_alikes.clump, look_alikes.bubble]
+DRAWN = [trophozoite, white_cell, *objects.SMALL, objects.clump, objects.bubble]
 
 
 @pytest.mark.parametrize("draw", DRAWN, ids=lambda draw: draw.__name__)
 @pytest.mark.parametrize("size", [8.0, 27.5, 60.0])
-def test_every_stroke_is_a_finite_square_that_fades_before_its_rim(draw, size):
+def test_objects_fade_before_the_patch_border(draw, size):
     for seed in range(12):
         rng = np.random.default_rng(seed)
         patch = draw(rng, size, mix_stains(rng, 0.5), 1.0)
@@ -28,7 +26,7 @@ def test_every_stroke_is_a_finite_square_that_fades_before_its_rim(draw, size):
 
 
 @pytest.mark.parametrize(("draw", "ratio"), [(trophozoite, 1.0), (white_cell, 1.0)])
-def test_size_is_the_width_of_what_is_seen(draw, ratio):
+def test_objects_have_the_given_size(draw, ratio):
     sides = []
     for seed in range(80):
         rng = np.random.default_rng(seed)
@@ -38,7 +36,7 @@ def test_size_is_the_width_of_what_is_seen(draw, ratio):
     assert np.median(sides) == pytest.approx(40.0 * ratio, rel=0.12)
 
 
-def test_a_parasite_has_a_dark_dot_and_a_paler_body():
+def test_trophozoite_has_dark_dot_and_paler_body():
     for seed in range(40):
         rng = np.random.default_rng(seed)
         density = trophozoite(rng, 40.0, mix_stains(rng, 0.0), 1.0).max(axis=0)
@@ -47,7 +45,7 @@ def test_a_parasite_has_a_dark_dot_and_a_paler_body():
         assert cv2.connectedComponents(dot.astype(np.uint8))[0] - 1 <= 3
 
 
-def test_a_box_is_tight_around_what_is_stamped():
+def test_tight_box_encloses_stamped_patch():
     density = np.zeros((3, 40, 60), np.float32)
     patch = np.zeros((3, 9, 9), np.float32)
     patch[:, 2:5, 3:8] = 0.5
@@ -59,7 +57,7 @@ def test_a_box_is_tight_around_what_is_stamped():
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (59, 39), (-3, 20), (30, 43), (500, 500)])
-def test_a_stamp_over_the_edge_is_cut_off(x, y):
+def test_stamp_clips_at_the_border(x, y):
     density = np.zeros((3, 40, 60), np.float32)
     patch = np.ones((3, 9, 9), np.float32)
     stamp(density, patch, x, y)
@@ -67,7 +65,7 @@ def test_a_stamp_over_the_edge_is_cut_off(x, y):
     assert density.sum() == 3 * seen
 
 
-def test_places_keep_apart_and_inside_the_field(rng):
+def test_canvas_places_are_apart_and_inside_the_field(rng):
     disc = Disc(100, 80, 70)
     canvas = Canvas(rng, disc, np.zeros((3, 160, 200), np.float32))
     places = [place for _ in range(40) if (place := canvas.place(8, tries=50)) is not None]
@@ -77,7 +75,7 @@ def test_places_keep_apart_and_inside_the_field(rng):
         assert all(np.hypot(x - a, y - b) > 14 for a, b in places[:index])
 
 
-def test_slides_differ_more_where_it_is_harder():
+def test_new_look_varies_more_with_difficulty():
     def spread(difficulty: float) -> float:
         looks = [new_look(np.random.default_rng(seed), difficulty) for seed in range(60)]
         return float(np.std([look.stains.azure for look in looks], axis=0).mean())

@@ -43,13 +43,13 @@ READERS = {
     "metrics/T.json": [],
     "reports/T/evaluate/manifest.json": ["submit", "predict"],
     "reports/T/evaluate/postprocess.json": ["submit", "predict"],
-    "reports/T/evaluate/metrics.json": ["submit", "summary"],
+    "reports/T/evaluate/metrics.json": ["submit", "status"],
     "reports/T/evaluate/test.parquet": ["submit"],
     "reports/T/evaluate/oof.parquet": [],
     "submissions/T.json": [],
     "submissions/T.ledger.csv": ["submit", "leaderboard", "record"],
     "submissions/archive/T/ledger.csv": ["submit", "leaderboard", "record"],
-    "dvc.lock": ["tasks", "submit"],
+    "dvc.lock": ["status", "submit"],
     "optuna.db": ["tune"],
     "mlflow.db": ["tune", "train", "evaluate", "submit", "leaderboard"],
 }
@@ -101,9 +101,8 @@ def words(command, project):
     image = next((project.root / "data" / "raw" / TASK).rglob("*.png"))
     return {
         "predict": ["predict", TASK, image, "--out", "out.csv"],
-        "record": ["leaderboard", "--record", TASK, "0.5"],
-        "tasks": ["tasks"],
-        "summary": ["summary"],
+        "record": ["record-score", TASK, "0.5"],
+        "status": ["status"],
         "leaderboard": ["leaderboard"],
     }.get(command, [command, TASK])
 

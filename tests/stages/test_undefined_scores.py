@@ -107,7 +107,7 @@ def test_a_fold_without_objects_keeps_the_last_epoch_and_says_so(project):
     assert metrics["oof"]["leaderboard_map"] is None
     notes = read(project, "reports", "t", "evaluate", "notes.json")
     assert "None of these 4 images has an object, so the score is undefined." in notes["oof"]
-    assert "undefined" in project.tropho("summary").text
+    assert "undefined" in project.tropho("status").text
     page = (project.root / "reports" / "t" / "index.html").read_text()
     assert "Nothing has been measured" not in page
     assert "undefined" in page

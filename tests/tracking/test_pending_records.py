@@ -299,6 +299,6 @@ def test_doctor_records_pending(root, mend):
     assert waiting.remedy
     client = mend()
     (recorded,) = _pending_records(root)
-    assert (recorded.found, recorded.remedy) == ("1 processes did not reach it; 1 recorded now", "")
+    assert (recorded.state, recorded.remedy) == ("1 processes did not reach it; 1 recorded now", "")
     assert runs_of(client)[1] == 2
     assert list(_pending_records(root)) == []

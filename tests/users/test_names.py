@@ -280,7 +280,7 @@ def test_every_ending_is_read_and_the_rest_is_counted(audited, project, tmp_path
     for litter in (".DS_Store", "Thumbs.db", "train/a/._0.png", "__MACOSX/train/a/0.png", ".ipynb_checkpoints/a.png"):
         (data / litter).parent.mkdir(parents=True, exist_ok=True)
         (data / litter).write_bytes(b"litter")
-    said = audited(data, "classification", extension_mismatch="quarantine")
+    said = audited(data, "classification")
     images = project.table("t", "images").set_index("path")["status"]
     assert len(images) == len(endings) + 1
     assert list(images[images != "ok"].index) == ["train/d/broken.png"]

@@ -1,4 +1,4 @@
-"""What this machine has and lacks for Tropho, and what to do about it."""
+"""Report of what this machine has and lacks for Tropho, and what to do about it."""
 
 import importlib.util
 import os
@@ -6,54 +6,69 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tropho.images.thread_pool import usable_cpus
+from tropho.paths import Paths
 
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 4
+EXTRAS = {"kaggle": "kagglehub", "rtdetr": "transformers", "zindi": "zindi"}
+CREDENTIALS: dict[str, list[tuple[str, ...]]] = {
+    "Hugging Face": [("HF_TOKEN",)],
+    "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
+}
+"""By site: the sets of variables that sign in, one of which is enough."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's report; `remedy` is empty where all is well."""
+class Finding(NamedTuple):
+    """One line of the report; `remedy` is empty if all is well."""
 
-    what: str
-    found: str
+    item: str
+    state: str
     remedy: str = ""
 
 
-def examine(root: Path) -> Iterator[Finding]:
-    """Every finding, cheap ones first; nothing is changed, and nothing sent but what MLflow has missed, to MLflow."""
-    yield _python()
-    yield _git(root)
-    yield _pipeline(root)
-    yield _disk(root)
-    yield _memory()
-    yield from _torch()
-    yield _tracking(root)
-    yield from _pending_records(root)
-    yield from _extras()
-    yield _heat_maps()
-    yield from _credentials()
-    yield _incoming(root)
-
-
 def print_findings(root: Path) -> None:
-    """Print the findings as a table; what needs doing stands in the last column."""
+    """Print every finding as a table; the last column says what to do."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table("", "what", "found", "what to do", box=None, header_style="bold")
     for finding in examine(root):
-        mark = "[yellow]![/yellow]" if finding.remedy else "[green]ok[/green]"
-        table.add_row(mark, finding.what, finding.found, finding.remedy)
+        table.add_row("[yellow]![/yellow]" if finding.remedy else "[green]ok[/green]", *finding)
     Console(width=None if Console().is_terminal else 160).print(table)
 
 
-def _python() -> Finding:
-    return Finding("Python", f"{platform.python_version()}, {usable_cpus()} of {os.cpu_count()} cores may be used")
+def examine(root: Path) -> Iterator[Finding]:
+    """Yield every finding, cheap ones first; nothing is changed or sent but pending records, to MLflow."""
+    yield Finding("Python", f"{platform.python_version()}, {usable_cpus()} of {os.cpu_count()} cores may be used")
+    yield _git(root)
+    missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not (root / name).exists()]
+    remedy = "run tropho in a checkout of the project" if missing else ""
+    yield Finding("pipeline", f"missing: {', '.join(missing)}" if missing else "params.yaml, dvc.yaml, .dvc", remedy)
+    free = shutil.disk_usage(root).free / 1e9
+    remedy = "" if free > MIN_DISK_GB else f"free some: the competition needs about {MIN_DISK_GB} GB"
+    yield Finding("disk", f"{free:.0f} GB free", remedy)
+    yield _memory()
+    yield from _torch()
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    server = f"the server that MLFLOW_TRACKING_URI names ({uri.split('@')[-1]})" if uri else ""
+    yield Finding("MLflow", server or f"sqlite in {root / 'mlflow.db'}")
+    yield from _pending_records(root)
+    for extra, module in EXTRAS.items():
+        is_there = importlib.util.find_spec(module) is not None
+        state = "installed" if is_there else f"not installed; `pip install 'tropho[{extra}]'` if you need it"
+        yield Finding(f"extra '{extra}'", state)
+    is_there = importlib.util.find_spec("pytorch_grad_cam") is not None
+    install = "none in reports; `pip install --no-deps grad-cam ttach` if you want them"
+    yield Finding("heat maps", "grad-cam is installed" if is_there else install)
+    yield from _credentials()
+    folder = Paths(root, "malaria").incoming
+    files = ", ".join(sorted(path.name for path in folder.iterdir())) if folder.is_dir() else ""
+    hint = "nothing yet; `tropho download malaria` says which files to place where"
+    yield Finding("competition files", files or hint)
 
 
 def _git(root: Path) -> Finding:
@@ -66,19 +81,6 @@ def _git(root: Path) -> Finding:
     if done.returncode:
         return Finding("git", "this folder has no commit", "run `git init && git add -A && git commit -m start`")
     return Finding("git", f"commit {done.stdout.strip()}")
-
-
-def _pipeline(root: Path) -> Finding:
-    lacking = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not (root / name).exists()]
-    if lacking:
-        return Finding("pipeline", f"{', '.join(lacking)} not here", "run tropho in a checkout of the project")
-    return Finding("pipeline", "params.yaml, dvc.yaml and .dvc are here")
-
-
-def _disk(root: Path) -> Finding:
-    free = shutil.disk_usage(root).free / 1e9
-    remedy = "" if free > MIN_DISK_GB else f"free some: the competition needs about {MIN_DISK_GB} GB"
-    return Finding("disk", f"{free:.0f} GB free", remedy)
 
 
 def _memory() -> Finding:
@@ -98,23 +100,15 @@ def _torch() -> Iterator[Finding]:
         yield Finding("torch", f"does not import: {error}", "run `make setup`")
         return
     yield Finding("torch", f"{torch.__version__}, torchvision {torchvision.__version__}")
+    gpu = "none; training runs on the CPU, which the demo tasks are made for"
     if torch.cuda.is_available():
         names = {torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())}
-        yield Finding("GPU", f"{torch.cuda.device_count()} x {', '.join(sorted(names))}")
+        gpu = f"{torch.cuda.device_count()} x {', '.join(sorted(names))}"
     elif torch.backends.mps.is_available():
-        yield Finding("GPU", "Apple silicon")
-    else:
-        yield Finding("GPU", "none; training runs on the CPU, which the demo tasks are made for")
-    weights = list((Path(torch.hub.get_dir()) / "checkpoints").glob("resnet*"))
-    found = ", ".join(sorted(each.name for each in weights)) or "none kept yet; fetched when a task asks for them"
-    yield Finding("pretrained weights", found)
-
-
-def _tracking(root: Path) -> Finding:
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
-    if uri is None:
-        return Finding("MLflow", f"sqlite in {root / 'mlflow.db'}")
-    return Finding("MLflow", f"the server that MLFLOW_TRACKING_URI names ({uri.split('@')[-1]})")
+        gpu = "Apple silicon"
+    yield Finding("GPU", gpu)
+    weights = sorted(path.name for path in (Path(torch.hub.get_dir()) / "checkpoints").glob("resnet*"))
+    yield Finding("pretrained weights", ", ".join(weights) or "none kept yet; fetched when a task asks for them")
 
 
 def _pending_records(root: Path) -> Iterator[Finding]:
@@ -122,45 +116,19 @@ def _pending_records(root: Path) -> Iterator[Finding]:
     from tropho.tracking import open_tracker
     from tropho.tracking.store import pending_folder
 
-    def waiting() -> int:
+    def count_pending() -> int:
         return len(list(pending_folder(root).glob("*.jsonl")))
 
-    before = waiting()
+    before = count_pending()
     if before:
         open_tracker(root).record_pending()
-        left = waiting()
-        remedy = "start the server or mend its database; the next stage, or this command, records them" if left else ""
+        left = count_pending()
+        remedy = "start the server or repair its database, then run this command or a stage" if left else ""
         yield Finding("MLflow records", f"{before} processes did not reach it; {before - left} recorded now", remedy)
 
 
-def _extras() -> Iterator[Finding]:
-    extras = {"kaggle": "kagglehub", "rtdetr": "transformers", "zindi": "zindi"}
-    for extra, module in extras.items():
-        if importlib.util.find_spec(module):
-            yield Finding(f"extra '{extra}'", "installed")
-        else:
-            yield Finding(f"extra '{extra}'", f"not installed; `pip install 'tropho[{extra}]'` if you need it")
-
-
-def _heat_maps() -> Finding:
-    if importlib.util.find_spec("pytorch_grad_cam"):
-        return Finding("heat maps", "grad-cam is installed")
-    return Finding("heat maps", "none in reports; `pip install --no-deps grad-cam ttach` if you want them")
-
-
 def _credentials() -> Iterator[Finding]:
-    ways: dict[str, list[tuple[str, ...]]] = {
-        "Hugging Face": [("HF_TOKEN",)],
-        "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
-    }
-    for what, any_of in ways.items():
-        names = ", or ".join(" and ".join(way) for way in any_of)
-        is_set = any(all(os.environ.get(name) for name in way) for way in any_of)
-        yield Finding(f"{what} credentials", f"{names} {'set' if is_set else 'not set; only private data needs it'}")
-
-
-def _incoming(root: Path) -> Finding:
-    folder = root / "data" / "incoming" / "malaria"
-    files = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-    found = ", ".join(files) or "nothing yet; `tropho download malaria` says which files to place where"
-    return Finding("competition files", found)
+    for site, alternatives in CREDENTIALS.items():
+        names = ", or ".join(" and ".join(variables) for variables in alternatives)
+        is_set = any(all(os.environ.get(name) for name in variables) for variables in alternatives)
+        yield Finding(f"{site} credentials", f"{names} {'set' if is_set else 'not set; only private data needs it'}")

@@ -1,4 +1,4 @@
-"""Predictions for any image files, by all the models that a task has trained."""
+"""Predictions for any image files by all models that a task has trained."""
 
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from tropho.tables import DECIMALS
 
 
 def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
-    """Predict image files and write a CSV in the layout of the task's submission; returns a sentence of how many.
+    """Predict image files, write a CSV in the layout of the task's submission, and return a sentence.
 
-    Images are named by their files, without the ending where a sample submission names them so.
-    Images that can't be read are named on standard error and left out.
+    Images are named by their files, without the ending if a sample submission names them so. Unreadable images are
+    named on standard error and left out.
 
     Raises:
         DataError: the task has no trained model, models or settings have changed since they were evaluated, or no image
@@ -38,8 +38,8 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     folds = load_folds(settings, paths, trained, best_device())
     members = {name: list(each.values()) for name, each in folds.items()}
     ensemble = Ensemble(members, fitted, missing_label_findings(settings, paths), settings.audit.max_megapixels)
-    kind, names, tables = ensemble.task, _names(images), {}
-    for name, image in track(list(names.items()), "predict"):
+    files, tables = _image_ids(images), {}
+    for name, image in track(list(files.items()), "Predicting"):
         try:
             tables[name] = ensemble.predict_file(image, name)
         except DataError as error:
@@ -47,28 +47,28 @@ def predict_files(task: str, images: list[Path], out: Path, root: Path) -> str:
     if not tables:
         raise DataError(f"None of the {len(images)} images can be read.")
     predicted = list(tables)
-    table = ensemble.postprocess(list(tables.values()), ignored_in(names, ensemble.findings))
-    target = target_of(paths, settings, kind.classes)
+    table = ensemble.postprocess(list(tables.values()), ignored_in(files, ensemble.findings))
+    target = target_of(paths, settings, ensemble.task.classes)
     scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
     table = table.round(dict.fromkeys(scores, DECIMALS))
     rows = target.rows_of_files(predicted)
-    submission = target.layout.fill(kind.to_submission(table, predicted), rows)
+    submission = target.layout.fill(ensemble.task.to_submission(table, predicted), rows)
     write_submission(submission, target.layout, out)
     return f"{len(tables)} of {len(images)} images predicted; {len(submission)} rows in {out}."
 
 
 def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
-    """What evaluate learned of these models; None if nothing has been evaluated."""
-    finish = paths.evaluate / "postprocess.json"
-    if not finish.exists():
+    """Read what `evaluate` fitted for these models; None if nothing has been evaluated."""
+    postprocess = paths.evaluate / "postprocess.json"
+    if not postprocess.exists():
         return None
     check_manifest(paths, record, settings)
-    fitted: dict[str, Any] = read_json(finish)
+    fitted: dict[str, Any] = read_json(postprocess)
     return fitted
 
 
-def _names(images: list[Path]) -> dict[str, Path]:
-    """Ids of the files: their names, or their paths where two have one name."""
+def _image_ids(images: list[Path]) -> dict[str, Path]:
+    """Index the files by name, or by path if two have the same name."""
     names = [image.name for image in images]
     unique = len(set(names)) == len(names)
     return {image.name if unique else image.as_posix(): image for image in images}

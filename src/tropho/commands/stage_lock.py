@@ -1,4 +1,4 @@
-"""One process a stage: a second one is refused, and one whose DVC is gone ends, so that two never do the same work."""
+"""Lock of a stage: a second process is refused, and one whose DVC is gone ends, so that no work is done twice."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-WAIT = 15.0
-"""Seconds that a stage waits for one that is ending, as after DVC was killed."""
-AGAIN = 0.1
-"""Seconds after which an interrupt that Python has dropped is sent again."""
-LOOK = 0.5
-"""Seconds between two looks at the lock, or at the parent."""
+LOCK_TIMEOUT = 15.0
+"""Seconds to wait for a process that is ending, as after DVC was killed."""
+RESEND_DELAY = 0.1
+"""Seconds until an interrupt that Python has dropped is sent again."""
+POLL_INTERVAL = 0.5
+"""Seconds between two looks at the lock, or at the parent process."""
 
 
 @contextmanager
@@ -37,9 +37,9 @@ def running(settings: TaskConfig, stage: str, root: Path) -> Iterator[None]:
         UsageError: another process is running the stage; the sentence names it.
     """
     storage = settings.tune.storage or "sqlite:"
-    several = os.environ.get("RANK", "0") != "0" or (stage == "tune" and not storage.startswith("sqlite:"))
+    is_shared = os.environ.get("RANK", "0") != "0" or (stage == "tune" and not storage.startswith("sqlite:"))
     path = Paths(root, settings.name).lock(stage)
-    with _ending_with_dvc(), nullcontext() if several else _locked(path, f"{stage} {settings.name}"):
+    with _ending_with_dvc(), nullcontext() if is_shared else _locked(path, f"{stage} {settings.name}"):
         yield
 
 
@@ -55,8 +55,8 @@ def _locked(path: Path, what: str) -> Iterator[None]:
 
 
 def _acquire(file: IO[str], what: str) -> None:
-    """Lock a file, which ends with the process and is not inherited by its workers; a system without locks has none."""
-    deadline = time.monotonic() + WAIT
+    """Lock a file until the process ends; workers don't inherit the lock, and systems without locks have none."""
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while fcntl is not None:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +68,7 @@ def _acquire(file: IO[str], what: str) -> None:
                     f"tropho {what} is already running (process {process}); wait for it, or stop it with "
                     f"`kill {process}`, then run this again."
                 ) from None
-            time.sleep(LOOK)
+            time.sleep(POLL_INTERVAL)
         except OSError:  # a file system without locks
             return
         else:
@@ -98,14 +98,14 @@ def _ending_with_dvc() -> Iterator[None]:
 def _send_again(dropped: "sys.UnraisableHookArgs") -> None:
     """Interrupt again where Python dropped an interrupt, as it does in destructors and in what the collector calls."""
     if issubclass(dropped.exc_type, KeyboardInterrupt):
-        again = threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM))
-        again.daemon = True
-        again.start()
+        timer = threading.Timer(RESEND_DELAY, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.daemon = True
+        timer.start()
     else:
         sys.__unraisablehook__(dropped)
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(LOOK)
+        time.sleep(POLL_INTERVAL)
     os.kill(os.getpid(), signal.SIGTERM)

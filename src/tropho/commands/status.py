@@ -1,35 +1,68 @@
-"""How far each task has come, read from dvc.lock and the files that are there."""
+"""State of each task: its stages by dvc.lock, its scores, submission and report."""
 
 from pathlib import Path
 from typing import Any
 
 from tropho.config.load import load_params, task_settings
+from tropho.errors import DataError
+from tropho.files import read_json
+from tropho.paths import Paths
+from tropho.stages import STAGES
 from tropho.tracking.provenance import read_lock
 
-STAGES = ("download", "audit", "split", "augment", "tune", "train", "evaluate", "submit", "report")
+WIDTH = 160
+"""Columns of the tables if the output is no terminal."""
+RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
+NEXT_STEPS = """
+Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.
+Next (after `source .venv/bin/activate`):
+  open the reports in a browser
+  mlflow ui --backend-store-uri sqlite:///mlflow.db    compare the runs
+  dvc exp run -S ++tasks.cells_demo.train.epochs=20    try a change"""
 
 
-def stage_states(root: Path) -> dict[str, dict[str, str]]:
-    """By task and stage: "done", "changed" (its settings have changed since), "lost" (outputs gone) or "-" (never run).
+def print_status(root: Path, task: str | None = None) -> None:
+    """Print the stages of each task (or of one), the results of those that have any, and what to do next."""
+    from rich.console import Console
+    from rich.table import Table
 
-    Only settings and outputs are looked at; `dvc status` also compares data and code.
-    """
     params = load_params(root / "params.yaml")
-    locked = read_lock(root)
-    return {
-        task: {stage: _state(locked.get(f"{stage}@{task}"), params, root) for stage in STAGES}
-        for task in params["tasks"]
-    }
+    tasks = [task_settings(name, params) for name in ([task] if task is not None else params["tasks"])]
+    lock = read_lock(root)
+    stages = Table("task", "kind", *STAGES, box=None, header_style="bold")
+    results = Table(*RESULTS, box=None, header_style="bold")
+    for settings in tasks:
+        name = f"[bold]{settings.name}[/bold]" if settings.name in params["active"] else settings.name
+        stages.add_row(name, settings.kind, *stage_states(settings.name, lock, params, root).values())
+        cells = results_of(Paths(root, settings.name))
+        if set(cells.values()) != {settings.name, "-"}:
+            results.add_row(*cells.values())
+    console = Console(width=None if Console().is_terminal else WIDTH)
+    console.print(stages)
+    if results.row_count:
+        console.print()
+        console.print(results)
+    console.print(NEXT_STEPS, highlight=False)
 
 
-def _state(entry: dict[str, Any] | None, params: dict[str, Any], root: Path) -> str:
-    if entry is None:
-        return "-"
-    if not all((root / out["path"]).exists() for out in entry.get("outs", [])):
-        return "lost"
-    recorded = entry.get("params", {}).get("params.yaml", {})
-    same = all(_lookup(params, key) == value for key, value in recorded.items())
-    return "done" if same else "changed"
+def stage_states(task: str, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, str]:
+    """Compare each stage's entry of dvc.lock with the settings and outputs; `dvc status` also compares data and code.
+
+    Returns: stage -> "done", "changed" (its settings have changed since), "lost" (an output is gone) or "-" (never
+        run).
+    """
+    states = {}
+    for stage in STAGES:
+        entry = lock.get(f"{stage}@{task}")
+        recorded = ((entry or {}).get("params") or {}).get("params.yaml", {})
+        if entry is None:
+            states[stage] = "-"
+        elif not all((root / out["path"]).exists() for out in entry.get("outs", [])):
+            states[stage] = "lost"
+        else:
+            same = all(_lookup(params, key) == value for key, value in recorded.items())
+            states[stage] = "done" if same else "changed"
+    return states
 
 
 def _lookup(params: dict[str, Any], key: str) -> Any:
@@ -39,18 +72,36 @@ def _lookup(params: dict[str, Any], key: str) -> Any:
     return value
 
 
-def print_tasks(root: Path) -> None:
-    """Print a table of tasks: active or not, kind, and the state of each stage."""
-    from rich.console import Console
-    from rich.table import Table
+def results_of(paths: Paths) -> dict[str, str]:
+    """Collect a task's cells of the table of results; "-" for stages that have not run.
 
-    params = load_params(root / "params.yaml")
-    active = set(params["active"])
-    table = Table("task", "kind", *STAGES, box=None, header_style="bold")
-    for task, states in stage_states(root).items():
-        kind = task_settings(task, params).kind
-        name = f"[bold]{task}[/bold]" if task in active else task
-        table.add_row(name, kind, *(states[stage] for stage in STAGES))
-    console = Console(width=None if Console().is_terminal else 140)
-    console.print(table)
-    console.print("\nActive tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.")
+    "leaderboard" is the submission's score by the test truth that a generator holds out, if there is one.
+    """
+    cells = dict.fromkeys(RESULTS, "-") | {"task": paths.task}
+    metrics = paths.evaluate / "metrics.json"
+    if metrics.exists():
+        headline = read_json(metrics)["headline"]
+        cells |= {"score": headline["name"], "subset": headline["on"], "value": _number(headline["value"])}
+    if paths.submission.exists():
+        cells["submission"] = str(paths.submission.relative_to(paths.root))
+        cells["leaderboard"] = _held_out_score(paths)
+    if paths.report.exists():
+        cells["report"] = str(paths.report.relative_to(paths.root))
+    return cells
+
+
+def _held_out_score(paths: Paths) -> str:
+    if not paths.held_out.exists():
+        return "-"
+    from tropho.metrics.leaderboard_map import leaderboard_map
+    from tropho.submission.competition_csv import read_competition_csv
+
+    try:
+        result = leaderboard_map(read_competition_csv(paths.held_out), read_competition_csv(paths.submission))
+    except DataError:  # the truth is of other photos, drawn with other settings since
+        return "-"
+    return _number(result["score"])
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

@@ -1,4 +1,4 @@
-"""The settings of what happens to data before a model sees it: where it comes from, how it is read, how it is split."""
+"""The sections `download`, `audit` and `split` of params.yaml."""
 
 import difflib
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from tropho.config.types import AtLeastOne, Positive, Section, Seed, Share
 
 
 class DownloadConfig(Section):
-    """Where the bytes come from."""
+    """The source of the data."""
 
     source: Literal["local", "generator", "zindi", "huggingface", "kaggle"]
     path: str | None
@@ -34,11 +34,11 @@ COLUMN_ROLES = (
     *("image", "label", "subset", "xmin", "ymin", "xmax", "ymax", "x", "y", "width", "height", "xcenter", "ycenter"),
     *("bbox", "bbox_xywh", "bbox_xyxy", "bbox_cxcywh", "image_width", "image_height"),
 )
-"""What a column of a table may be; the keys of audit.columns."""
+"""Roles of a table's columns; the keys of audit.columns."""
 
 
 class AuditConfig(Section):
-    """How labels are read and what is counted as wrong with them."""
+    """How labels are read, and which faults are looked for."""
 
     format: Literal["boxes_csv", "coco", "voc", "yolo", "kitti", "image_folder", "label_csv"]
     columns: dict[str, str]
@@ -49,12 +49,9 @@ class AuditConfig(Section):
     test: list[str] | None
     sample: str | None
     group_pattern: str | None
-    extension_mismatch: Literal["quarantine", "keep"]
     max_megapixels: Positive
-    duplicate_box_iou: Positive
     merge_duplicate_boxes: bool
     missing_labels: Literal["detect", "list", "none"]
-    missing_labels_alpha: Annotated[float, Field(gt=0, lt=1)]
     cluster_slides: bool
     corrections: str | None
     image_sizes_csv: str | None
@@ -73,9 +70,11 @@ class AuditConfig(Section):
 
     @model_validator(mode="after")
     def _negative_is_no_class(self) -> "AuditConfig":
-        if self.negative is not None and not self.negative.strip():
+        if self.negative is None:
+            return self
+        if not self.negative.strip():
             raise ValueError("negative is an empty name; null says that there is no such class")
-        if self.negative is not None and self.negative in (self.classes or []):
+        if self.negative in (self.classes or []):
             raise ValueError(
                 f"negative '{self.negative}' says that an image shows none of the classes; leave it out of classes"
             )

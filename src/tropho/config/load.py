@@ -1,6 +1,7 @@
-"""params.yaml -> frozen, validated settings, refused before any work when something is wrong with them."""
+"""Read params.yaml into frozen, validated settings; whatever is wrong is refused before any work."""
 
 import datetime
+import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tropho.config.model_config import NEGATIVE_CLASSIFIER
-from tropho.config.presets import check_keys, chosen_preset, nearest
 from tropho.config.retired import is_retired, refuse_retired, sentence
 from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
 from tropho.errors import UsageError
@@ -18,22 +18,34 @@ from tropho.tables import nfc
 
 PARAMS = Path("params.yaml")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
-MEMBERS_OWN = ("model", "train", "augment")
-SHARED_BY_MEMBERS = (
-    "train.ensemble",
-    "train.n_folds",
-    "train.precision",
-    "augment.cache_format",
-    "augment.grayscale",
-)
-
+SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
+NO_PRESETS = "none"
+"""As a task's presets: not even those of its kind."""
+SET_BY_MEMBERS = ("model", "train", "augment")
+SHARED_BY_MEMBERS = {
+    *("train.ensemble", "train.n_folds", "train.precision"),
+    *("augment.cache_format", "augment.grayscale"),
+}
 WHOLE_IMAGES: dict[str, Any] = {"crop_size": None, "mosaic_prob": 0.0, "zoom_range": [1.0, 1.0]}
-"""Values of the settings of `augment` that show parts of images in training, where whole images are shown."""
+"""Settings of `augment` that show parts of images, at the values that show whole ones."""
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses duplicate keys, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Check the keys as they are written, then build the mapping."""
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            name, line = nfc(key.value), key.start_mark.line + 1
+            if name in lines:
+                raise UsageError(f"params.yaml, lines {lines[name]} and {line}: '{name}' stands twice; remove one.")
+            lines[name] = line
+        return super().construct_mapping(node, deep)
 
 
 def load_params(path: Path = PARAMS) -> dict[str, Any]:
-    """Read params.yaml and check its outline; raise UsageError naming the key that is wrong."""
+    """Read params.yaml and check its outline; raise UsageError that names the wrong key."""
     try:
         params = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a safe loader
     except FileNotFoundError:
@@ -58,7 +70,6 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
 
 
 def _check_choices(params: dict[str, Any]) -> None:
-    """Raise UsageError if `active` or `preset` are not what they must be."""
     active, preset = params.get("active"), params.get("preset")
     if not isinstance(active, list) or not all(isinstance(task, str) for task in active):
         raise UsageError(f"active must be a list of names of tasks, such as [smear_demo], not {active!r}.")
@@ -70,22 +81,20 @@ def _check_choices(params: dict[str, Any]) -> None:
             raise UsageError(f"active: there is no task '{task}'{nearest(task, params['tasks'])}.")
 
 
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice in one section: YAML would keep the last in silence."""
+def check_keys(section: dict[str, Any], known: Iterable[str], where: str) -> None:
+    """Raise UsageError at an unknown key of a section; `where` is the section's place with its full stop."""
+    for key in section:
+        if key not in known:
+            raise UsageError(f"{where}{key} is not a known key{nearest(str(key), known)}.")
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Check the keys as they are written, then build the mapping."""
-        lines: dict[str, int] = {}
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            name, line = nfc(key.value), key.start_mark.line + 1
-            if name in lines:
-                raise UsageError(f"params.yaml, lines {lines[name]} and {line}: '{name}' stands twice; remove one.")
-            lines[name] = line
-        return super().construct_mapping(node, deep)
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Name the known word most like a wrong one, or list them all."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'" if close else f"; known are {', '.join(sorted(known))}"
 
 
 def _check_names(names: Iterable[Any]) -> None:
-    """Raise UsageError if a task's name is not one that files, folders and shell commands can bear."""
     for name in names:
         if not isinstance(name, str) or not TASK_NAME.fullmatch(name):
             raise UsageError(
@@ -95,51 +104,72 @@ def _check_names(names: Iterable[Any]) -> None:
 
 
 def load_task(task: str, path: Path = PARAMS) -> TaskConfig:
-    """One task's settings with the defaults filled in; raise UsageError naming the key that is wrong."""
+    """Read one task's settings, defaults filled in; raise UsageError that names the wrong key."""
     return task_settings(task, load_params(path))
 
 
 def task_settings(task: str, params: dict[str, Any]) -> TaskConfig:
-    """Settings of a task in an already read params.yaml, validated.
+    """Validate the settings of a task in an already read params.yaml.
 
-    What the task's own sections say wins over its preset of the name `preset`, that over its kind's, that over
-    `defaults`.
+    The task's own sections override its presets, those override the presets of its kind, and those `defaults`.
     """
     if task not in params["tasks"]:
         raise UsageError(f"There is no task '{task}' in params.yaml{nearest(task, params['tasks'])}.")
-    entry = params["tasks"][task]
-    where = f"tasks.{task}"
+    entry, where = params["tasks"][task], f"tasks.{task}"
     if not isinstance(entry, dict):
         raise UsageError(
             f"{where} must be a section with the keys kind, description, presets and {', '.join(SECTIONS)}."
         )
     check_keys(entry, ["kind", "description", "presets", *SECTIONS], f"{where}.")
-    refuse_retired(params["defaults"], "defaults")
-    refuse_retired(params.get("presets"), "presets")
-    refuse_retired(entry, where)
-    preset = chosen_preset(entry, params, where)
-    merged: dict[str, Any] = {
-        "name": task,
-        "kind": entry.get("kind"),
-        "description": entry.get("description", ""),
-    }
+    for tree, place in ((params["defaults"], "defaults"), (params.get("presets"), "presets"), (entry, where)):
+        refuse_retired(tree, place)
+    preset = _preset_of(entry, params, where)
+    merged = {"name": task, "kind": entry.get("kind"), "description": entry.get("description", "")}
     for section in SECTIONS:
-        differs = entry.get(section)
-        if not isinstance(differs, dict):
+        own = entry.get(section)
+        if not isinstance(own, dict):
             raise UsageError(f"{where}.{section} must be a section; write `{section}: {{}}` if nothing differs.")
-        merged[section] = {**(params["defaults"].get(section) or {}), **preset.get(section, {}), **differs}
+        merged[section] = {**(params["defaults"].get(section) or {}), **preset.get(section, {}), **own}
     settings = _validated(merged, where)
     member_settings(settings)
     _check_space(settings, where)
     return settings
 
 
+def _preset_of(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """Return section -> key -> value of the chosen preset: those of the task's kind, overridden by the task's own."""
+    if entry.get("presets") == NO_PRESETS:
+        return {}
+    kind, preset = entry.get("kind"), params.get("preset")
+    shared, own = params.get("presets", {}).get(kind, {}), entry.get("presets")
+    known = [f"{section}.{key}" for section in SET_BY_PRESETS for key in params["defaults"].get(section) or {}]
+    for presets, place in ((shared, f"presets.{kind}"), (own, f"{where}.presets")):
+        if not isinstance(presets, dict) or not all(isinstance(changes, dict) for changes in presets.values()):
+            raise UsageError(
+                f"{place} must hold sections by name; write `presets: {{}}` to take those of the task's kind, or "
+                f"`presets: {NO_PRESETS}`."
+            )
+        for name, changes in presets.items():
+            check_keys(changes, known, f"{place}.{name}: ")
+    assert isinstance(own, dict)
+    names = {*shared, *own}
+    if names and preset not in names:
+        raise UsageError(f"preset is '{preset}', which {where}.presets has not{nearest(str(preset), names)}.")
+    values: dict[str, dict[str, Any]] = {}
+    for key, value in {**shared.get(preset, {}), **own.get(preset, {})}.items():
+        section, _, field = key.partition(".")
+        values.setdefault(section, {})[field] = value
+    return values
+
+
 def _check_space(settings: TaskConfig, where: str) -> None:
-    """Raise UsageError if the search may come to a value that no training takes, before anything is searched."""
+    """Raise UsageError if the search space has a value that no training takes."""
     for key, spec in settings.tune.space.items() if settings.tune.trials else ():
-        ends = [spec[end] for end in ("low", "high") if end in spec] if isinstance(spec, dict) else []
-        choices = spec.get("choices") if isinstance(spec, dict) else None
-        for value in [*ends, *(choices if isinstance(choices, list) else [])]:
+        if not isinstance(spec, dict):
+            continue
+        choices = spec.get("choices")
+        bounds = [spec[bound] for bound in ("low", "high") if bound in spec]
+        for value in [*bounds, *(choices if isinstance(choices, list) else [])]:
             try:
                 with_overrides(settings, {key: value})
             except UsageError as error:
@@ -147,11 +177,10 @@ def _check_space(settings: TaskConfig, where: str) -> None:
 
 
 def member_settings(settings: TaskConfig) -> dict[str, TaskConfig]:
-    """Settings of every model of a task's ensemble: its own as `base`, then train.ensemble, which have none themselves.
+    """Return the settings of every ensemble member: the task's own model as `base`, then those of train.ensemble.
 
     Raises:
-        UsageError: a member changes what members can't, or to what can't be, or the task's own model finds no boxes;
-            the sentence names it.
+        UsageError: a member changes a shared setting or has a wrong value, or the task's own model finds no boxes.
     """
     if settings.model.name == NEGATIVE_CLASSIFIER:
         raise UsageError(
@@ -170,22 +199,22 @@ def member_settings(settings: TaskConfig) -> dict[str, TaskConfig]:
 def _member(base: TaskConfig, name: str, changes: dict[str, Any]) -> TaskConfig:
     where = f"tasks.{base.name}.train.ensemble.{name}"
     for key in changes:
-        if key.partition(".")[0] not in MEMBERS_OWN or key in SHARED_BY_MEMBERS:
+        if key.partition(".")[0] not in SET_BY_MEMBERS or key in SHARED_BY_MEMBERS:
             raise UsageError(
                 f"{where} can't change '{key}': members share it; they differ in model, train and augment."
             )
-    classifies = changes.get("model.name") == NEGATIVE_CLASSIFIER
-    if classifies:  # it judges whole images
+    is_negative = changes.get("model.name") == NEGATIVE_CLASSIFIER
+    if is_negative:
         base = base.model_copy(update={"augment": base.augment.model_copy(update=WHOLE_IMAGES)})
     try:
         member = with_overrides(base, changes)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-    partial = [key for key, off in WHOLE_IMAGES.items() if classifies and getattr(member.augment, key) != off]
+    partial = [key for key, off in WHOLE_IMAGES.items() if is_negative and getattr(member.augment, key) != off]
     if partial:
         raise UsageError(
-            f"{where} can't set augment.{partial[0]}: model '{NEGATIVE_CLASSIFIER}' says whether there is anything in "
-            "an image, so that it is trained on whole images; remove it."
+            f"{where} can't set augment.{partial[0]}: model '{NEGATIVE_CLASSIFIER}' is trained on whole images; "
+            "remove it."
         )
     if member.augment.image_size > base.augment.image_size:
         raise UsageError(
@@ -196,14 +225,14 @@ def _member(base: TaskConfig, name: str, changes: dict[str, Any]) -> TaskConfig:
 
 
 def with_overrides(settings: TaskConfig, overrides: dict[str, Any]) -> TaskConfig:
-    """Settings with dotted keys changed, such as {"train.lr": 1e-3}; validated anew."""
+    """Change dotted keys, such as {"train.lr": 1e-3}, and validate the settings again."""
     merged = settings.model_dump()
     for key, value in overrides.items():
         section, _, field = key.partition(".")
         if section not in SECTIONS or field not in merged[section]:
             if is_retired(key, value):
                 raise UsageError(sentence(key, key))
-            known = [f"{name}.{each}" for name in SECTIONS for each in merged[name]]
+            known = [f"{section}.{field}" for section in SECTIONS for field in merged[section]]
             raise UsageError(f"There is no setting '{key}'{nearest(key, known)}.")
         merged[section][field] = value
     return _validated(merged, f"tasks.{settings.name}")
@@ -215,26 +244,24 @@ def _validated(merged: dict[str, Any], where: str) -> TaskConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([where, *(str(part) for part in first["loc"])])
-        raise UsageError(_sentence(key, first)) from None
+        raise UsageError(_describe(key, first)) from None
 
 
-def _sentence(key: str, error: Any) -> str:
-    value = error["input"]
-    if error["type"] == "extra_forbidden":
-        parent, _, name = key.rpartition(".")
-        section = parent.rpartition(".")[2]
-        return f"{key} is not a known setting{nearest(name, _fields_of(section))}."
-    if error["type"] == "missing":
+def _describe(key: str, error: Any) -> str:
+    """Turn pydantic's error at a key into a sentence."""
+    value, kind, name = error["input"], error["type"], key.removesuffix(".[key]")
+    if kind == "extra_forbidden":
+        *_, section, field = key.split(".")
+        return f"{key} is not a known setting{nearest(field, _fields_of(section))}."
+    if kind == "missing":
         return f"{key} is missing; add it to that section or to defaults."
-    if error["type"] == "string_type" and isinstance(value, (bool, int, float, datetime.date)):
-        return (
-            f"{key.removesuffix('.[key]')} is read by YAML as {value!r}, not as text; put it in quotes, such as 'no'."
-        )
-    if error["type"] == "string_type" and value is None and key.endswith(".[key]"):
-        return f"{key.removesuffix('.[key]')} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
+    if kind == "string_type" and isinstance(value, (bool, int, float, datetime.date)):
+        return f"{name} is read by YAML as {value!r}, not as text; put it in quotes, such as 'no'."
+    if kind == "string_type" and value is None and name != key:
+        return f"{name} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
     message = error["msg"].removeprefix("Value error, ")
-    if isinstance(value, str) and _reads_as_number(value):
-        return f"{key} is the text '{value}', not a number; write it as {_plain(float(value))}."
+    if isinstance(value, str) and _is_number(value):
+        return f"{key} is the text '{value}', not a number; write it as {_as_yaml(float(value))}."
     if isinstance(value, dict):
         return f"{key}: {message}."
     return f"{key} is {value!r}: {message[0].lower()}{message[1:]}."
@@ -246,7 +273,7 @@ def _fields_of(section: str) -> list[str]:
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
 
 
-def _reads_as_number(text: str) -> bool:
+def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -254,7 +281,7 @@ def _reads_as_number(text: str) -> bool:
     return True
 
 
-def _plain(number: float) -> str:
-    """A number as YAML 1.1 reads it: 1.0e-3, with a point and without padding."""
+def _as_yaml(number: float) -> str:
+    """Format a number as YAML 1.1 reads it, such as 1.0e-3."""
     mantissa, _, exponent = f"{number:.1e}".partition("e")
     return f"{mantissa}e{int(exponent):+d}"

@@ -1,4 +1,4 @@
-"""The section `model` of params.yaml; see settings.py."""
+"""The section `model` of params.yaml, and what published weights fix of it."""
 
 import sys
 from difflib import get_close_matches
@@ -10,7 +10,7 @@ from tropho.config.types import Positive, Section, Share
 
 
 class Published(NamedTuple):
-    """What the published weights of a detector of torchvision's fix."""
+    """Properties of a torchvision detector that its published weights fix."""
 
     levels: list[int]
     scales: list[float]
@@ -20,7 +20,7 @@ class Published(NamedTuple):
 
     @property
     def anchors(self) -> int:
-        """At every position."""
+        """Return the number of anchors at a position."""
         return len(self.scales) * len(self.ratios)
 
 
@@ -31,11 +31,11 @@ TORCHVISION = {
 }
 
 STRIDE = 32
-"""Pixels. The sides of what a detector looks at are multiples of this: every level up to P5 divides them evenly."""
+"""Pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly."""
 
 RT_DETR_LEVELS = [3, 4, 5]
 RT_DETR_BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
-"""ResNets in their variant vd: three convolutions for the first, averages in the shortcuts."""
+"""ResNets of variant vd: a stem of three convolutions, average pooling in the shortcuts."""
 
 BACKBONES = (
     *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
@@ -46,10 +46,10 @@ BACKBONES = (
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
 NEGATIVE_CLASSIFIER = "negative_classifier"
-"""A detection model that finds no boxes: it says whether there are any."""
+"""A detection model without boxes: it classifies whether there are any."""
 
 IGNORES_REGIONS = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
-"""Detection models whose loss leaves ignored regions out."""
+"""Detection models whose loss leaves out ignored regions."""
 
 
 class ModelConfig(Section):
@@ -96,17 +96,17 @@ class ModelConfig(Section):
 
     @property
     def has_backbone(self) -> bool:
-        """Whether there is a ResNet in the network."""
+        """Return whether the network contains a ResNet."""
         return self.name not in ("mlp", "lenet")
 
     @property
     def has_own_levels(self) -> bool:
-        """Whether the pyramid has the levels that `fpn_levels` names."""
-        return self.name in ("fcos", "retinanet", "faster_rcnn")
+        """Return whether `fpn_levels` sets the levels of the pyramid."""
+        return self.name == "fcos"
 
     @property
     def batch_norm_side(self) -> int | None:
-        """Pixels; images up to this side leave one position to the last batch norm. None: that can't happen."""
+        """Return the image side in pixels up to which the last batch norm has one position; None if it never has."""
         has_its_own = self.name in ("torchvision_faster_rcnn", "rt_detr")
         if (self.norm != "batch" and not has_its_own) or self.name == "lenet":
             return None
@@ -116,7 +116,7 @@ class ModelConfig(Section):
 
     @property
     def batch_norm_remedy(self) -> str:
-        """What to do where batch norm has one value to average."""
+        """Say what to do if batch norm has one value to average."""
         others = {"mlp": "layer or none", "torchvision_faster_rcnn": "", "rt_detr": ""}.get(
             self.name, "layer, group, frozen or none"
         )
@@ -124,7 +124,7 @@ class ModelConfig(Section):
 
     @property
     def levels(self) -> list[int]:
-        """The pyramid's levels, once it is settled what they are."""
+        """Return the levels of the pyramid; ValueError if they are not fitted yet."""
         if self.name in TORCHVISION:
             return TORCHVISION[self.name].levels
         if self.name == "rt_detr":

@@ -1,4 +1,4 @@
-"""Rewrite retired settings in a params.yaml, or in an entry of it, keeping every comment."""
+"""Rewrite retired settings in a params.yaml, or in an entry of one, keeping every comment."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tropho.files import write_text
 
 
 class Edit(NamedTuple):
-    """Put `text` in the place of the characters from `start` to `end`."""
+    """Replacement of the characters from `start` to `end` by `text`."""
 
     start: int
     end: int
@@ -23,10 +23,10 @@ class Edit(NamedTuple):
 def rewrite_file(path: Path) -> list[str]:
     """Rewrite the retired settings of a file in place.
 
-    Returns: a line for each setting that was changed; empty if there was none, and then the file is not touched.
+    Returns: a line for each changed setting; empty if the file stays as it is.
 
     Raises:
-        UsageError: the file is missing, is no YAML, or holds a setting under both its names.
+        UsageError: the file is missing or no YAML, or holds a setting under both names.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -82,44 +82,44 @@ def _rename(
     text: str,
     edits: list[Edit],
 ) -> str:
-    """Add the edits that rename a key and its values; returns the new key and, where it changed, the new value."""
+    """Add the edits that rename a key and its values; returns the new key, and the new value if it changed."""
     section = key.value.partition(".")[0]
     new = f"{section}.{retired.key}" if is_dotted else str(retired.key)
     if new in names and new != key.value:
         line = key.start_mark.line + 1
         raise UsageError(f"Line {line}: '{key.value}' is now '{new}', which stands there too; remove one of them.")
     edits.append(Edit(key.start_mark.index, key.end_mark.index, new))
-    told, grown = new, len(new) - (key.end_mark.index - key.start_mark.index)
+    change, growth = new, len(new) - (key.end_mark.index - key.start_mark.index)
     for scalar in _scalars(value):
         for old, put in retired.values.items():
             if scalar.value.lower() == str(old).lower():
                 edits.append(Edit(scalar.start_mark.index, scalar.end_mark.index, _plain(put)))
-                told = f"{new}: {_plain(put)}"
-                grown += len(_plain(put)) - len(scalar.value)
-    edits += _comment_stays(text, value.end_mark.index, grown)
-    return told
+                change = f"{new}: {_plain(put)}"
+                growth += len(_plain(put)) - len(scalar.value)
+    edits += _align_comment(text, value.end_mark.index, growth)
+    return change
 
 
-def _comment_stays(text: str, end: int, grown: int) -> Iterator[Edit]:
-    """Keep the comment of a line that has grown, or shrunk, in its column, as far as two spaces are left."""
+def _align_comment(text: str, end: int, growth: int) -> Iterator[Edit]:
+    """Keep the comment of an edited line in its column, if two spaces remain."""
     gap = re.compile(r" {2,}(?=#)").match(text, end)
     if gap:
-        yield Edit(gap.start(), gap.end(), " " * max(2, len(gap[0]) - grown))
+        yield Edit(gap.start(), gap.end(), " " * max(2, len(gap[0]) - growth))
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
     if isinstance(node, yaml.ScalarNode):
         yield node
     elif isinstance(node, yaml.SequenceNode):
-        for each in node.value:
-            yield from _scalars(each)
+        for item in node.value:
+            yield from _scalars(item)
     elif isinstance(node, yaml.MappingNode):
-        for _, each in node.value:
-            yield from _scalars(each)
+        for _, item in node.value:
+            yield from _scalars(item)
 
 
 def _removals(node: yaml.MappingNode, removed: list[int], text: str) -> Iterator[Edit]:
-    """The edits that take pairs out of a mapping, each with its comment where it has lines of its own."""
+    """Yield the edits that remove pairs from a mapping, with their comments if they have lines of their own."""
     pairs = node.value
     if removed and len(removed) == len(pairs):
         end = pairs[-1][1].end_mark.index

@@ -1,4 +1,4 @@
-"""Settings of earlier versions: what each is called now, and how a file that holds old ones is rewritten."""
+"""Table of retired settings: the present name of each, or why it is gone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,14 +8,16 @@ from tropho.config.task_config import SECTIONS
 from tropho.errors import UsageError
 
 CONSTANT = "is a constant now; remove it"
+READ_BY_CONTENT = "is gone: images are read by their content, whatever their ending; remove it"
+PASTED_BESIDE_OBJECTS = "is gone: objects are pasted only into images that have some; remove it"
 
 
 @dataclass(frozen=True)
 class Retired:
-    """What became of a setting, or of some of its values.
+    """Present name of a retired setting, or of retired values.
 
-    `key` is its name now, in the same section; None: there is none, for the reason `because`.
-    `values` are the values that changed with it, old -> new.
+    `key` is the present name in the same section; None if there is none, for the reason `because`.
+    `values` are the changed values, old -> new.
     """
 
     key: str | None = None
@@ -24,13 +26,16 @@ class Retired:
 
 
 RETIRED: dict[str, Retired] = {
-    "audit.double_iou": Retired("duplicate_box_iou"),
+    "audit.double_iou": Retired(),
+    "audit.duplicate_box_iou": Retired(),
+    "audit.extension_mismatch": Retired(because=READ_BY_CONTENT),
     "audit.merge_doubles": Retired("merge_duplicate_boxes"),
     "audit.min_box": Retired(),
-    "audit.mistyped": Retired("extension_mismatch"),
+    "audit.mistyped": Retired(because=READ_BY_CONTENT),
+    "audit.missing_labels_alpha": Retired(),
     "audit.near_duplicate_bits": Retired(because="is gone: images are aligned and compared; remove it"),
     "audit.protocol": Retired("missing_labels"),
-    "audit.protocol_level": Retired("missing_labels_alpha"),
+    "audit.protocol_level": Retired(),
     "audit.same_slide": Retired("cluster_slides", {"detect": True, "none": False}),
     "audit.sizes": Retired("image_sizes_csv"),
     "split.drop_test_duplicates": Retired("test_overlap", {True: "drop_duplicates", False: "keep"}),
@@ -38,7 +43,8 @@ RETIRED: dict[str, Retired] = {
     "split.holdout": Retired("test_fraction"),
     "split.validation": Retired("published_val", {"merged": "merge", "published": "keep"}),
     "augment.copy_paste": Retired("copy_paste_prob"),
-    "augment.copy_paste_negatives": Retired("copy_paste_negative_prob"),
+    "augment.copy_paste_negative_prob": Retired(because=PASTED_BESIDE_OBJECTS),
+    "augment.copy_paste_negatives": Retired(because=PASTED_BESIDE_OBJECTS),
     "augment.crop": Retired("crop_size"),
     "augment.crop_objects": Retired(),
     "augment.encoding": Retired("cache_format"),
@@ -77,6 +83,7 @@ RETIRED: dict[str, Retired] = {
     "predict.merge_iou": Retired("wbf_iou_threshold"),
     "predict.negative_from": Retired("negative_members"),
     "predict.tile": Retired("tile_size"),
+    "predict.tile_overlap": Retired(),
     "predict.weights": Retired("member_weights"),
     "evaluate.fusion_trials": Retired("postprocess_trials"),
     "evaluate.gallery": Retired("gallery_images"),
@@ -91,25 +98,25 @@ RETIRED: dict[str, Retired] = {
     "submit.decimals": Retired(),
     "report.title": Retired(),
 }
-"""By section and key, as they stood."""
+"""By old section and key."""
 
 
 def sentence(dotted: str, where: str) -> str:
-    """Say what a retired setting is called now; `where` is its place in params.yaml."""
+    """Give the present name of a retired setting in a sentence; `where` is its place in params.yaml."""
     retired, (section, _, key) = RETIRED[dotted], dotted.partition(".")
     if retired.key is None:
         return f"{where} {retired.because}."
     values = " and ".join(f"{_yaml(old)} is {_yaml(new)}" for old, new in retired.values.items())
     new = f"{section}.{retired.key}"
-    told = f"has new values: {values}" if retired.key == key else f"is now {new}{f' ({values})' if values else ''}"
-    return f"{where} {told}; `tropho new-names params.yaml` rewrites the file."
+    change = f"has new values: {values}" if retired.key == key else f"is now {new}{f' ({values})' if values else ''}"
+    return f"{where} {change}; `tropho new-names params.yaml` rewrites the file."
 
 
 def refuse_retired(tree: Any, where: str) -> None:
-    """Raise UsageError with the first retired setting below a part of params.yaml, and its new name.
+    """Raise UsageError with the present name of the first retired setting in a part of params.yaml.
 
     Args:
-        tree: what the part holds, such as an entry of `tasks`.
+        tree: content of the part, such as an entry of `tasks`.
         where: its place, such as "tasks.malaria".
     """
     for dotted, place in _find(tree, where):
@@ -117,7 +124,7 @@ def refuse_retired(tree: Any, where: str) -> None:
 
 
 def is_retired(dotted: str, value: Any) -> bool:
-    """Whether a setting of this section and key is refused, whatever its value or with this one."""
+    """Return whether a setting is retired, or this value of it."""
     retired = RETIRED.get(dotted)
     if retired is None:
         return False
@@ -135,12 +142,12 @@ def _find(tree: Any, where: str, section: str | None = None) -> Iterator[tuple[s
 
 
 def dotted_key(section: str | None, key: str) -> str:
-    """A setting's section and key: in a section its keys stand alone, elsewhere (presets, members) they are dotted."""
+    """Return a setting's section and key; in presets and members (section None) keys are dotted already."""
     return key if section is None else f"{section}.{key}"
 
 
 def section_of(key: str) -> str | None:
-    """The section that the values below a key are of, if any."""
+    """Return the section that a key opens, if any."""
     return key if key in SECTIONS else None
 
 

@@ -1,6 +1,6 @@
-"""Every setting of params.yaml as a frozen, validated type, one class a section.
+"""Settings of params.yaml as frozen, validated types, one class per section.
 
-The defaults and the meaning of each setting stand in params.yaml and nowhere else; here are its type and its bounds.
+Defaults and comments stand in params.yaml alone; here are types and bounds.
 """
 
 import re
@@ -9,18 +9,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from tropho.config.data_config import AuditConfig, DownloadConfig, SplitConfig
-from tropho.config.evaluate_config import EvaluateConfig
 from tropho.config.model_config import CLASSIFIERS, NEGATIVE_CLASSIFIER, STRIDE, ModelConfig
-from tropho.config.predict_config import PredictConfig, parse_view
+from tropho.config.predict_config import EvaluateConfig, PredictConfig, parse_view
 from tropho.config.types import AtLeastOne, Count, Epochs, NotNegative, Pixels, Positive, Section, Seed, Share
 
 Kind = Literal["classification", "detection"]
 
 BASE = "base"
-"""The task's own model among the members of its ensemble."""
-LENET_SIDE = 12
-"""Pixels; of smaller images LeNet's layers leave nothing."""
-MOST_WEIGHTS = 2_000_000_000
+"""Name of the task's own model among the members of its ensemble."""
+MIN_LENET_SIDE = 12
+"""Pixels; LeNet's layers reduce smaller images to nothing."""
+MAX_WEIGHTS = 2_000_000_000
 """Of one layer."""
 
 
@@ -34,14 +33,13 @@ MemberName = Annotated[str, AfterValidator(_check_member)]
 
 
 class AugmentConfig(Section):
-    """The pack of images at training size, and what may happen to them in training."""
+    """The cache of images at training size, and their augmentation."""
 
     image_size: Pixels
     cache_format: Literal["raw", "png", "jpeg"]
     grayscale: bool
     policy: Literal["none", "light", "microscopy", "radiology"]
     copy_paste_prob: Share
-    copy_paste_negative_prob: Share
     mosaic_prob: Share
     crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
     zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
@@ -63,7 +61,7 @@ class AugmentConfig(Section):
 
     @property
     def shortest(self) -> int:
-        """Pixels of the longer side of the smallest sample of an image that is packed at full size."""
+        """Return the longer side of the smallest training sample, in pixels."""
         zoomed = int(self.image_size * self.zoom_range[0])
         return zoomed if self.crop_size is None else min(self.crop_size, zoomed)
 
@@ -147,26 +145,28 @@ class TaskConfig(Section):
         side = self.model.batch_norm_side
         if side is None or self.augment.shortest > side:
             return self
-        few = self.train.batch_size == 1, bool(self.tune.trials) and self.tune.max_train_images == 1
-        if any(few):
-            key = "train.batch_size" if few[0] else "tune.max_train_images"
-            remedy = self.model.batch_norm_remedy.replace("train.batch_size", key)
-            raise ValueError(f"{key} 1 leaves batch norm one value a channel to average; {remedy}")
+        sizes = {"train.batch_size": self.train.batch_size}
+        if self.tune.trials:
+            sizes["tune.max_train_images"] = self.tune.max_train_images or 0
+        for key, size in sizes.items():
+            if size == 1:
+                remedy = self.model.batch_norm_remedy.replace("train.batch_size", key)
+                raise ValueError(f"{key} 1 leaves batch norm one value a channel to average; {remedy}")
         return self
 
     @model_validator(mode="after")
     def _network_fits_size(self) -> "TaskConfig":
         model, size = self.model, self.augment.image_size
-        least = min(1.0, *(parse_view(view)[1] for view in self.predict.tta))
-        if model.name == "lenet" and round(size * least) < LENET_SIDE:
+        scale = min(1.0, *(parse_view(view)[1] for view in self.predict.tta))
+        if model.name == "lenet" and round(size * scale) < MIN_LENET_SIDE:
             raise ValueError(
-                f"lenet needs images of {LENET_SIDE} pixels, and predict.tta shows it {round(size * least)}; "
+                f"lenet needs images of {MIN_LENET_SIDE} pixels, and predict.tta shows it {round(size * scale)}; "
                 "raise augment.image_size or the view's scale"
             )
-        if model.name == "mlp" and model.hidden_units and 3 * size * size * model.hidden_units[0] > MOST_WEIGHTS:
+        if model.name == "mlp" and model.hidden_units and 3 * size * size * model.hidden_units[0] > MAX_WEIGHTS:
             raise ValueError(
                 f"an mlp of {model.hidden_units[0]} units on {size} x {size} pixels has more than "
-                f"{MOST_WEIGHTS:,} weights; lower augment.image_size or model.hidden_units"
+                f"{MAX_WEIGHTS:,} weights; lower augment.image_size or model.hidden_units"
             )
         return self
 
@@ -200,32 +200,26 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _augmentations_fit_kind(self) -> "TaskConfig":
-        chosen = self.augment
-        boxed = {
-            "copy_paste_prob": bool(chosen.copy_paste_prob),
-            "copy_paste_negative_prob": bool(chosen.copy_paste_negative_prob),
-            "mosaic_prob": bool(chosen.mosaic_prob),
-            "crop_size": chosen.crop_size is not None,
-            "zoom_range": chosen.zoom_range != [1.0, 1.0],
-        }
-        if self.kind == "classification" and (used := [name for name, on in boxed.items() if on]):
+        off = {"copy_paste_prob": 0.0, "mosaic_prob": 0.0, "crop_size": None, "zoom_range": [1.0, 1.0]}
+        used = [name for name, value in off.items() if getattr(self.augment, name) != value]
+        if self.kind == "classification" and used:
             raise ValueError(f"augment.{used[0]} is for detection; leave it at its default for {self.kind}")
         return self
 
     @model_validator(mode="after")
-    def _negative_is_of_boxes(self) -> "TaskConfig":
+    def _negative_is_for_detection(self) -> "TaskConfig":
         if self.kind == "classification" and self.audit.negative is not None:
             raise ValueError("audit.negative is for detection; in classification an image without findings has a class")
         return self
 
     @model_validator(mode="after")
-    def _finishing_has_a_negative(self) -> "TaskConfig":
+    def _negative_members_need_a_negative(self) -> "TaskConfig":
         if self.predict.negative_members and not self.audit.negative:
             raise ValueError("predict.negative_members needs audit.negative, the class of empty images")
         return self
 
     @model_validator(mode="after")
-    def _members_are_fitted_as_fits_kind(self) -> "TaskConfig":
+    def _fitting_fits_kind(self) -> "TaskConfig":
         if self.kind == "detection" and self.predict.member_weights == "fitted":
             raise ValueError(
                 "predict.member_weights 'fitted' is for classification; detection has evaluate.postprocess_trials"
@@ -238,14 +232,13 @@ class TaskConfig(Section):
 
     @property
     def boxless(self) -> list[str]:
-        """Members of the ensemble that find no boxes."""
-        return [
-            name for name, changes in self.train.ensemble.items() if changes.get("model.name") == NEGATIVE_CLASSIFIER
-        ]
+        """Return the members of the ensemble that find no boxes."""
+        members = self.train.ensemble.items()
+        return [name for name, changes in members if changes.get("model.name") == NEGATIVE_CLASSIFIER]
 
     @model_validator(mode="after")
     def _prediction_fits_task(self) -> "TaskConfig":
-        if self.predict.scaled and self.model.name == "mlp":
+        if self.predict.has_scaled_view and self.model.name == "mlp":
             raise ValueError("an mlp sees images of one size only; leave scales out of predict.tta")
         if self.predict.tile_size is not None and self.kind == "classification":
             raise ValueError("predict.tile_size is for detection; leave it null for classification")

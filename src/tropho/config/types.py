@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of."""
+"""Base class and bounded types of the sections of params.yaml."""
 
 from typing import Annotated
 
@@ -10,11 +10,11 @@ NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
 Pictures = Annotated[int, Field(ge=0, le=1000)]
-"""On a sheet, which is one image."""
+"""In one figure."""
 Pixels = Annotated[int, Field(ge=16, le=16_384)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-"""What is added to it, a fold's or an epoch's share, must not leave the 32 bits that NumPy takes."""
+"""Below the 32 bits that NumPy takes, since folds and epochs add to it."""
 
 
 class Section(BaseModel):

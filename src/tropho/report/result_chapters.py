@@ -215,7 +215,7 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
         for _, row in ledger.tail(MAX_SUBMISSIONS)[::-1].iterrows()
     ]
     columns = ["file", "written", "cross-validated", "95 % interval", "public", "private"]
-    note = f"Record a public score with `tropho leaderboard --record {reader.task.name} SCORE`."
+    note = f"Record a public score with `tropho record-score {reader.task.name} SCORE`."
     plot = plot_cv_vs_leaderboard(ledger)
     return [
         *(Text(warning, warn=True) for warning in cv_gap_warnings(ledger)),

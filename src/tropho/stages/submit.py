@@ -1,6 +1,7 @@
 """Submit: write the submission of the test predictions, check it, and log where it came from."""
 
 import datetime
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import copy_results
 from tropho.log import info
 from tropho.paths import Paths
+from tropho.stages import STAGES
 from tropho.submission.format_check import NEGATIVE, check_submission
 from tropho.submission.layout import Target, target_of, to_stored_frame, write_submission
 from tropho.submission.submission_log import append, keep_file
@@ -23,9 +25,8 @@ from tropho.tasks.base import Task
 from tropho.tracking import code_version, open_tracker
 from tropho.tracking.provenance import stages_lock
 
-BEFORE = ("download", "audit", "split", "augment", "tune", "train", "evaluate")
-MAX_NAMES = 5
-"""Images that a message names."""
+BEFORE = tuple(itertools.takewhile("submit".__ne__, STAGES))
+MAX_NAMES = 5  # images that a message names
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:

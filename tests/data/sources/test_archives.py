@@ -57,7 +57,7 @@ def refused(archive: Path, match: str, error: type[Exception] = DataError) -> No
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz", "x.tgz", "x.tar.xz", "x.tar.bz2"])
-def test_files_come_out_byte_for_byte(tmp_path, name):
+def test_unpack_keeps_bytes(tmp_path, name):
     make: Callable[[Path, dict[str, bytes]], Path] = make_zip if name.endswith("zip") else make_tar
     archive = make(tmp_path / name, FILES)
     assert unpack(archive, tmp_path / "out") == 3
@@ -66,14 +66,14 @@ def test_files_come_out_byte_for_byte(tmp_path, name):
 
 @pytest.mark.parametrize("make", [make_zip, make_tar])
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "..\\evil", "a/\x01b", "./.."])
-def test_paths_that_lead_out_are_refused(tmp_path, make, name):
+def test_unpack_refuses_paths_outside(tmp_path, make, name):
     archive = make(tmp_path / ("x.zip" if make is make_zip else "x.tar"), {"good.jpg": b"1", name: b"2"})
     refused(archive, "would be written outside its folder")
     assert not (tmp_path.parent / "evil").exists()
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "b", "c:", "\\", "…", " "]), min_size=1, max_size=6))
-def test_no_name_leads_out(tmp_path_factory, parts):
+def test_unpack_never_writes_outside(tmp_path_factory, parts):
     folder = tmp_path_factory.mktemp("x")
     archive = make_zip(folder / "x.zip", {"/".join(parts) or "a": b"content"})
     try:
@@ -86,7 +86,7 @@ def test_no_name_leads_out(tmp_path_factory, parts):
     assert {path.name for path in folder.glob("in/*")} <= {"out"}
 
 
-def test_links_inside_a_tar_become_copies(tmp_path):
+def test_unpack_copies_links_inside_a_tar(tmp_path):
     archive = make_tar(
         tmp_path / "x.tar",
         {"a/real.jpg": b"bytes"},
@@ -109,11 +109,11 @@ def test_links_inside_a_tar_become_copies(tmp_path):
         (tarfile.LNKTYPE, "../evil"),
     ],
 )
-def test_links_that_lead_out_in_circles_or_nowhere_are_refused(tmp_path, kind, target):
+def test_unpack_refuses_links_outside_circular_and_broken(tmp_path, kind, target):
     refused(make_tar(tmp_path / "x.tar", FILES, special("link", kind, target)), "'link' leads out")
 
 
-def test_devices_and_zipped_links_are_refused(tmp_path):
+def test_unpack_refuses_devices_and_zipped_links(tmp_path):
     for number, kind in enumerate((tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)):
         refused(make_tar(tmp_path / f"{number}.tar", FILES, special("dev", kind)), "'dev' is a device")
     info = zipfile.ZipInfo("link")
@@ -124,7 +124,7 @@ def test_devices_and_zipped_links_are_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_doubled_members_are_refused(tmp_path):
+def test_unpack_refuses_duplicate_members(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
         packed.writestr("a/1.jpg", b"1")
         packed.writestr("./a//1.jpg", b"2")
@@ -132,8 +132,8 @@ def test_doubled_members_are_refused(tmp_path):
     refused(make_zip(tmp_path / "y.zip", {"a": b"file", "a/1.jpg": b"1"}), "both as a file and as a folder")
 
 
-def test_bombs_and_full_disks_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("tropho.data.sources.archive_members.RATIO_FREE_BYTES", 10_000)
+def test_unpack_refuses_bombs_and_full_disks(tmp_path, monkeypatch):
+    monkeypatch.setattr("tropho.data.sources.archives.RATIO_FREE_BYTES", 10_000)
     zeros = {"zeros.bin": bytes(2_000_000)}
     refused(make_zip(tmp_path / "x.zip", zeros), "no honest data set")
     refused(make_tar(tmp_path / "x.tar.gz", zeros), "no honest data set")
@@ -142,20 +142,20 @@ def test_bombs_and_full_disks_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])
-def test_no_truncated_archive_passes(tmp_path, name):
+def test_unpack_refuses_truncated_archives(tmp_path, name):
     whole = (make_zip if name == "x.zip" else make_tar)(tmp_path / name, FILES).read_bytes()
     for share in (0, 0.1, 0.3):  # a whole tar ends in more zeros than it needs
         (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
         refused(tmp_path / name, "fetch it again")
 
 
-def test_tar_cut_between_members_is_refused(tmp_path):
+def test_unpack_refuses_tar_without_end_mark(tmp_path):
     whole = make_tar(tmp_path / "x.tar", FILES).read_bytes()
     (tmp_path / "x.tar").write_bytes(whole[: 512 + 1536])  # the first header and its content
     refused(tmp_path / "x.tar", "its end mark is missing")
 
 
-def test_flipped_byte_names_its_member(tmp_path):
+def test_unpack_names_corrupt_member(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
         packed.writestr("good.jpg", b"good")
         packed.writestr("bad.jpg", b"fragile bytes")
@@ -165,19 +165,19 @@ def test_flipped_byte_names_its_member(tmp_path):
     refused(tmp_path / "x.zip", "'bad.jpg' is corrupt")
 
 
-def test_junk_of_macos_is_left_out_and_windows_paths_are_read(tmp_path):
+def test_unpack_skips_hidden_files_and_reads_windows_paths(tmp_path):
     files = {"__MACOSX/a/._1.jpg": b"", "a/.DS_Store": b"", "a/._1.jpg": b"", "a\\1.jpg": b"1", "b\\": b""}
     assert unpack(make_zip(tmp_path / "x.zip", files), tmp_path / "out") == 1
     assert contents(tmp_path / "out") == {"a/1.jpg": b"1"}
 
 
-def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):
+def test_unpack_reads_tar_that_ends_with_a_zip(tmp_path):
     inner = make_zip(tmp_path / "inner.zip", {"wrong.txt": b""}).read_bytes()
     unpack(make_tar(tmp_path / "x.tar", {"right.txt": b"", "inner.zip": inner}), tmp_path / "out")
     assert set(contents(tmp_path / "out")) == {"right.txt", "inner.zip"}
 
 
-def test_what_is_there_is_not_overwritten(tmp_path):
+def test_unpack_overwrites_nothing(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     with pytest.raises(FileExistsError):
@@ -187,7 +187,7 @@ def test_what_is_there_is_not_overwritten(tmp_path):
 @pytest.mark.parametrize(
     ("name", "stem"), [("a/train.tar.gz", "train"), ("b.zip", "b"), ("c.d.tgz", "c.d"), ("plain.jpg", None)]
 )
-def test_archive_names(name, stem):
+def test_stem_of_strips_archive_endings(name, stem):
     assert is_archive(name) == (stem is not None)
     if stem is not None:
         assert stem_of(name) == stem

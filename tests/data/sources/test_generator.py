@@ -7,8 +7,8 @@ import pytest
 
 from tropho.data.formats import readers
 from tropho.data.sources import fetch
-from tropho.data.sources.generator import held_out
 from tropho.metrics.leaderboard_map import leaderboard_map
+from tropho.paths import Paths
 from tropho.submission.competition_csv import read_competition_csv
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax"
@@ -29,7 +29,7 @@ def smear(settings, tmp_path_factory):
     return task, root, root / "data" / "raw" / task.name, fetch(task, root / "data" / "raw" / task.name, root)
 
 
-def test_raw_holds_the_competitions_files_and_no_truth(smear):
+def test_fetch_writes_competition_files_without_truth(smear):
     _, _, raw, _ = smear
     assert {path.name for path in raw.iterdir()} >= {
         "Train.csv",
@@ -48,7 +48,7 @@ def test_raw_holds_the_competitions_files_and_no_truth(smear):
     assert pictures == set(train["Image_ID"]) | set(test["Image_ID"])
 
 
-def test_the_sample_has_three_rows_an_image(smear):
+def test_sample_has_three_rows_per_image(smear):
     _, _, raw, _ = smear
     lines = (raw / "SampleSubmission.csv").read_text().splitlines()[1:]
     first = lines[0].split(",")[0]
@@ -56,7 +56,7 @@ def test_the_sample_has_three_rows_an_image(smear):
     assert len(lines) == 36
 
 
-def test_negative_rows_are_zero_and_alone(smear):
+def test_negative_rows_have_zero_boxes(smear):
     _, _, raw, _ = smear
     train = pd.read_csv(raw / "Train.csv")
     negative = train[train["class"] == "NEG"]
@@ -66,7 +66,7 @@ def test_negative_rows_are_zero_and_alone(smear):
     assert train[["ymin", "xmin", "ymax", "xmax"]].dtypes.eq(np.int64).all()
 
 
-def test_the_faults_it_reports_are_in_the_table(smear):
+def test_reported_faults_are_in_the_table(smear):
     _, _, raw, provenance = smear
     train = pd.read_csv(raw / "Train.csv")
     flat = train[(train["class"] != "NEG") & (train["ymax"] == train["ymin"])]
@@ -76,32 +76,32 @@ def test_the_faults_it_reports_are_in_the_table(smear):
     assert provenance["rows"]["train"] == train["class"].value_counts().sort_index().to_dict()
 
 
-def test_the_truth_is_held_out_and_scores_itself_perfectly(smear):
+def test_held_out_truth_scores_itself_perfectly(smear):
     task, root, raw, _ = smear
-    path = held_out(task.name, root)
+    path = Paths(root, task.name).held_out
     assert raw not in path.parents
     truth = read_competition_csv(path)
     assert set(truth["image_id"]) == set(pd.read_csv(raw / "Test.csv")["Image_ID"])
     assert leaderboard_map(truth, truth)["score"] == pytest.approx(1.0)
 
 
-def test_its_own_format_reads_it(smear):
+def test_boxes_csv_reads_generated_table(smear):
     task, _, raw, _ = smear
     labels = readers.read(task, raw)
     assert len(labels.images) == 40
     assert set(labels.boxes["label"]) == {"Trophozoite", "WBC"}
 
 
-def test_the_same_settings_give_the_same_bytes(smear, tmp_path):
+def test_fetch_is_deterministic(smear, tmp_path):
     task, root, raw, provenance = smear
     again = tmp_path / "data" / "raw" / task.name
     assert fetch(task, again, tmp_path) == provenance
     assert digests(again) == digests(raw)
-    assert held_out(task.name, tmp_path).read_bytes() == held_out(task.name, root).read_bytes()
+    assert Paths(tmp_path, task.name).held_out.read_bytes() == Paths(root, task.name).held_out.read_bytes()
     assert [path.name for path in again.parent.iterdir()] == [task.name], "nothing temporary stays"
 
 
-def test_cells_fill_class_folders(settings, tmp_path):
+def test_fetch_writes_cells_to_class_folders(settings, tmp_path):
     task = settings("cells_demo", **{"download.images": 20, "download.test_images": 10})
     provenance = fetch(task, tmp_path / "raw", tmp_path)
     counts = {

@@ -66,7 +66,7 @@ def chest(picture):
     return HubRepo({"main": main, "refs/convert/parquet": {**parquet, **mini}})
 
 
-def test_image_folders_land_as_published(hub, settings, tmp_path, brain):
+def test_fetch_keeps_image_folders_as_published(hub, settings, tmp_path, brain):
     hub.repos[BRAIN] = HubRepo({"main": brain})
     provenance = fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     images = {path: content for path, content in brain.items() if path.endswith(".jpg")}
@@ -79,7 +79,7 @@ def test_image_folders_land_as_published(hub, settings, tmp_path, brain):
     assert json.loads((tmp_path / "raw" / "provenance.json").read_text()) == provenance
 
 
-def test_script_data_set_is_read_from_its_parquet_branch_by_class_name(hub, settings, tmp_path, chest, picture):
+def test_fetch_reads_script_set_from_parquet_branch(hub, settings, tmp_path, chest, picture):
     hub.repos[CHEST] = chest
     provenance = fetch(settings("chest_xray"), tmp_path / "raw", tmp_path)
     assert tree(tmp_path / "raw") == {
@@ -95,7 +95,7 @@ def test_script_data_set_is_read_from_its_parquet_branch_by_class_name(hub, sett
     assert not provenance["partial"]
 
 
-def test_archive_with_wrapper_and_junk_is_unpacked_to_splits(hub, settings, tmp_path, picture):
+def test_fetch_unpacks_archive_to_splits(hub, settings, tmp_path, picture):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:
         packed.writestr("OCT2017/train/CNV/CNV-1016042-1.jpeg", picture(1))
@@ -119,7 +119,7 @@ def test_archive_with_wrapper_and_junk_is_unpacked_to_splits(hub, settings, tmp_
         ({"part1.zip": "CNV/a.jpg", "part2.zip": "CNV/b.jpg"}, {"CNV/a.jpg", "CNV/b.jpg"}),
     ],
 )
-def test_archive_names_count_where_they_name_split_or_class(hub, settings, tmp_path, picture, archives, expected):
+def test_fetch_keeps_archive_names_of_splits_and_classes(hub, settings, tmp_path, picture, archives, expected):
     files = {}
     for number, (name, inner) in enumerate(archives.items()):
         buffer = io.BytesIO()
@@ -131,7 +131,7 @@ def test_archive_names_count_where_they_name_split_or_class(hub, settings, tmp_p
     assert set(tree(tmp_path / "raw")) == expected
 
 
-def test_repository_with_label_files_keeps_its_paths(hub, settings, tmp_path, picture):
+def test_fetch_keeps_paths_beside_label_files(hub, settings, tmp_path, picture):
     files = {"set/images/a.jpg": picture(1), "set/annotations/train.json": b"{}", "README.md": b""}
     hub.repos["some/coco"] = HubRepo({"main": files})
     task = settings("brain_tumor", **{"download.repo": "some/coco"})
@@ -147,7 +147,7 @@ def archived(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def test_archives_beside_label_files_are_unpacked_where_they_lie(hub, settings, tmp_path, picture):
+def test_fetch_unpacks_archives_beside_label_files_in_place(hub, settings, tmp_path, picture):
     files = {
         "train.zip": archived({"0.jpg": picture(1)}),
         "test.zip": archived({"test/0.jpg": picture(2)}),
@@ -161,7 +161,7 @@ def test_archives_beside_label_files_are_unpacked_where_they_lie(hub, settings, 
     assert provenance["files"] == len(wanted)
 
 
-def test_an_archive_in_an_archive_is_unpacked(hub, settings, tmp_path, picture):
+def test_fetch_unpacks_nested_archives(hub, settings, tmp_path, picture):
     splits = {
         f"{split}.zip": archived({"CNV/1.jpg": picture(number)}) for number, split in enumerate(("train", "test"))
     }
@@ -170,7 +170,7 @@ def test_an_archive_in_an_archive_is_unpacked(hub, settings, tmp_path, picture):
     assert set(tree(tmp_path / "raw")) == {"train/CNV/1.jpg", "test/CNV/1.jpg"}
 
 
-def test_names_endings_and_bad_rows_of_a_table(hub, settings, tmp_path, picture):
+def test_fetch_names_images_of_a_table_and_quarantines_bad_rows(hub, settings, tmp_path, picture):
     rows = [
         (picture(1), None, "yes"),
         (picture(2, "PNG"), None, "no/never"),
@@ -193,7 +193,7 @@ def test_names_endings_and_bad_rows_of_a_table(hub, settings, tmp_path, picture)
     assert [row["row"] for row in provenance["quarantined"]] == [5, 6, 7]
 
 
-def test_class_names_come_from_the_card_where_the_table_has_none(hub, settings, tmp_path, picture):
+def test_fetch_takes_class_names_from_card(hub, settings, tmp_path, picture):
     card = """---
 dataset_info:
   features:
@@ -218,7 +218,7 @@ dataset_info:
               tmp_path / "bare", tmp_path)  # fmt: skip
 
 
-def test_download_that_broke_off_goes_on(hub, settings, tmp_path, brain, waits):
+def test_fetch_continues_broken_download(hub, settings, tmp_path, brain, waits):
     hub.repos[BRAIN] = HubRepo({"main": brain}, breaks_at="Testing/1-notumor/Te_0000.jpg")
     with pytest.raises(ExternalError, match="broke off; run again"):
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
@@ -238,7 +238,7 @@ def test_download_that_broke_off_goes_on(hub, settings, tmp_path, brain, waits):
     ("busy", "busy_on"),
     [(3, ""), (3, "/tree/" + str(HubRepo({"main": {}}).commit("main"))), (8, "Te_0000.jpg")],
 )
-def test_rate_limit_is_waited_for_as_long_as_asked(hub, settings, tmp_path, brain, waits, busy, busy_on):
+def test_fetch_waits_at_rate_limit(hub, settings, tmp_path, brain, waits, busy, busy_on):
     hub.repos[BRAIN] = HubRepo({"main": brain}, busy=busy, busy_on=busy_on)
     fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     assert len(tree(tmp_path / "raw")) == 12
@@ -246,7 +246,7 @@ def test_rate_limit_is_waited_for_as_long_as_asked(hub, settings, tmp_path, brai
     assert set(waits) == {8.0}, "Retry-After: 7, and one more for good measure"
 
 
-def test_rate_limit_without_end_gives_up(hub, settings, tmp_path, brain, waits):
+def test_fetch_gives_up_at_endless_rate_limit(hub, settings, tmp_path, brain, waits):
     hub.repos[BRAIN] = HubRepo({"main": brain}, busy=10**6)
     with pytest.raises(ExternalError, match="gets no more answers for now") as caught:
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
@@ -264,7 +264,7 @@ def test_rate_limit_without_end_gives_up(hub, settings, tmp_path, brain, waits):
         ((410, ""), "fails with status 410"),
     ],
 )
-def test_refusals_say_what_to_do(hub, settings, tmp_path, error, sentence):
+def test_fetch_explains_refusals(hub, settings, tmp_path, error, sentence):
     hub.repos[BRAIN] = HubRepo({"main": {}}, error=error)
     with pytest.raises(ExternalError, match=sentence) as caught:
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
@@ -272,7 +272,7 @@ def test_refusals_say_what_to_do(hub, settings, tmp_path, error, sentence):
     assert BRAIN in str(caught.value)
 
 
-def test_unknown_revision_and_config_are_refused(hub, settings, tmp_path, chest):
+def test_fetch_refuses_unknown_revision_and_config(hub, settings, tmp_path, chest):
     hub.repos[CHEST] = chest
     with pytest.raises(ExternalError, match="has no revision 'v9'"):
         fetch(settings("chest_xray", **{"download.revision": "v9"}), tmp_path / "raw", tmp_path)
@@ -282,7 +282,7 @@ def test_unknown_revision_and_config_are_refused(hub, settings, tmp_path, chest)
         fetch(settings("chest_xray", **{"download.config": "ful"}), tmp_path / "raw", tmp_path)
 
 
-def test_without_network_the_whole_cache_answers_and_a_part_does_not(hub, settings, tmp_path, brain, monkeypatch):
+def test_fetch_reads_complete_cache_without_network(hub, settings, tmp_path, brain, monkeypatch):
     hub.repos[BRAIN] = HubRepo({"main": brain})
     online = fetch(settings("brain_tumor"), tmp_path / "online", tmp_path)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -293,7 +293,7 @@ def test_without_network_the_whole_cache_answers_and_a_part_does_not(hub, settin
         fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
 
 
-def test_token_comes_from_the_environment_alone(hub, settings, tmp_path, brain, monkeypatch):
+def test_fetch_takes_token_from_environment_alone(hub, settings, tmp_path, brain, monkeypatch):
     hub.repos[BRAIN] = HubRepo({"main": brain})
     fetch(settings("brain_tumor"), tmp_path / "raw", tmp_path)
     assert hub.tokens == {None}
@@ -303,9 +303,7 @@ def test_token_comes_from_the_environment_alone(hub, settings, tmp_path, brain, 
     assert "hf_secret" not in json.dumps(provenance)
 
 
-def test_token_is_neither_printed_nor_logged_nor_stored(
-    hub, settings, tmp_path, brain, waits, monkeypatch, caplog, capfd
-):
+def test_fetch_never_shows_token(hub, settings, tmp_path, brain, waits, monkeypatch, caplog, capfd):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     caplog.set_level("DEBUG")
     hub.repos[BRAIN] = HubRepo({"main": brain}, busy=1)
@@ -329,11 +327,11 @@ def test_token_is_neither_printed_nor_logged_nor_stored(
         ("everything.parquet", "train"),
     ],
 )
-def test_split_of_a_table(path, split):
+def test_split_of_reads_folder_and_file_name(path, split):
     assert split_of(path) == split
 
 
-def test_card_patterns_choose_tables():
+def test_choose_tables_follows_card_patterns():
     tables = ["full/tr-0.parquet", "full/te-0.parquet", "mini/tr-0.parquet"]
     card = {
         "full": [{"split": "train", "path": "full/tr-*"}, {"split": "test", "path": ["full/te-*"]}],

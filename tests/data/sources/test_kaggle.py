@@ -68,7 +68,7 @@ def refused(task, tmp_path, kind=ExternalError) -> str:
     return sentence
 
 
-def test_newest_version_arrives_with_its_number(kaggle, leaves, task, tmp_path, picture, caplog):
+def test_fetch_records_newest_version(kaggle, leaves, task, tmp_path, picture, caplog):
     import kagglehub  # drops the handlers of its logger
 
     logger = logging.getLogger(kagglehub.__name__)
@@ -85,7 +85,7 @@ def test_newest_version_arrives_with_its_number(kaggle, leaves, task, tmp_path, 
     assert caplog.messages == [], "the client logs on standard output"
 
 
-def test_archives_in_the_set_are_unpacked(kaggle, task, tmp_path, picture):
+def test_fetch_unpacks_archives(kaggle, task, tmp_path, picture):
     inner = {"train.zip": zipped({"rust/1.jpg": picture(1)}), "train.csv.zip": zipped({"train.csv": b"t"})}
     kaggle.sets[REPO] = KaggleSet({1: zipped(inner)})
     provenance = fetch(task(), tmp_path / "raw", tmp_path)
@@ -93,7 +93,7 @@ def test_archives_in_the_set_are_unpacked(kaggle, task, tmp_path, picture):
     assert provenance["archives"] == {"train.csv.zip": 1, "train.zip": 1}
 
 
-def test_pinned_version_is_fetched_once(kaggle, leaves, task, tmp_path, picture):
+def test_fetch_caches_pinned_version(kaggle, leaves, task, tmp_path, picture):
     pinned = task(**{"download.revision": "1"})
     provenance = fetch(pinned, tmp_path / "raw", tmp_path)
     assert provenance["version"] == "1"
@@ -103,7 +103,7 @@ def test_pinned_version_is_fetched_once(kaggle, leaves, task, tmp_path, picture)
     assert len(kaggle.requests) == 2, "the cache has it"
 
 
-def test_private_set_needs_the_token_which_is_kept_nowhere(kaggle, leaves, task, tmp_path, monkeypatch):
+def test_fetch_never_stores_token(kaggle, leaves, task, tmp_path, monkeypatch):
     leaves.token = "kg_secret"
     assert "set KAGGLE_API_TOKEN" in refused(task(), tmp_path)
     monkeypatch.setenv("KAGGLE_API_TOKEN", "kg_secret")
@@ -124,24 +124,24 @@ def test_private_set_needs_the_token_which_is_kept_nowhere(kaggle, leaves, task,
         (503, "fails with status 503"),
     ],
 )
-def test_refusals_say_what_to_do(leaves, task, tmp_path, path, status, sentence):
+def test_fetch_explains_refusals(leaves, task, tmp_path, path, status, sentence):
     leaves.error, leaves.error_on = status, path
     found = refused(task(), tmp_path)
     assert sentence in found
     assert REPO in found
 
 
-def test_unknown_set_and_version_are_told(leaves, task, tmp_path):
+def test_fetch_explains_unknown_set_and_version(leaves, task, tmp_path):
     assert "no data set 'owner/roots'" in refused(task(**{"download.repo": "owner/roots"}), tmp_path)
     assert "or no such version" in refused(task(**{"download.revision": "9"}), tmp_path)
 
 
-def test_unreachable_server_is_told(kaggle, task, tmp_path):
+def test_fetch_explains_unreachable_server(kaggle, task, tmp_path):
     kaggle.__exit__()
     assert "can't be reached" in refused(task(), tmp_path)
 
 
-def test_download_that_broke_off_goes_on(kaggle, leaves, task, tmp_path, picture):
+def test_fetch_continues_broken_download(kaggle, leaves, task, tmp_path, picture):
     megabyte = 2**20  # the client writes so much at a time, and loses what came of the next
     content = picture(2) + bytes(3 * megabyte)
     leaves.versions[2] = zipped({"train/rust/1.jpg": content})
@@ -153,7 +153,7 @@ def test_download_that_broke_off_goes_on(kaggle, leaves, task, tmp_path, picture
     assert kaggle.requests[-1] == f"GET 2 bytes={megabyte}-"
 
 
-def test_altered_archive_is_fetched_anew(kaggle, leaves, task, tmp_path):
+def test_fetch_downloads_altered_archive_again(kaggle, leaves, task, tmp_path):
     leaves.altered = True
     assert "damaged on the way; run again" in refused(task(), tmp_path)
     leaves.altered = False
@@ -161,7 +161,7 @@ def test_altered_archive_is_fetched_anew(kaggle, leaves, task, tmp_path):
 
 
 @pytest.mark.parametrize("archive", [b"no archive", zipped({"a.jpg": b"1" * 99}).replace(b"1" * 99, b"2" * 99)])
-def test_damaged_archive_is_told_with_a_remedy_that_helps(kaggle, task, tmp_path, archive):
+def test_fetch_explains_damaged_archive(kaggle, task, tmp_path, archive):
     kaggle.sets[REPO] = KaggleSet({1: archive})
     assert f"remove datasets/{REPO} from Kaggle's cache" in refused(task(), tmp_path, DataError)
     shutil.rmtree(tmp_path / "kagglehub_cache" / "datasets" / REPO)
@@ -170,13 +170,13 @@ def test_damaged_archive_is_told_with_a_remedy_that_helps(kaggle, task, tmp_path
 
 
 @pytest.mark.parametrize("name", ["../../../../../raw/escape.jpg", "/../../../../../../raw/escape.jpg"])
-def test_tar_that_leads_out_is_refused(kaggle, task, tmp_path, name):
+def test_fetch_refuses_tar_with_paths_outside(kaggle, task, tmp_path, name):
     kaggle.sets[REPO] = KaggleSet({1: tarred(name)})
     assert "escape.jpg' outside its folder" in refused(task(), tmp_path, DataError)
     assert not list(tmp_path.rglob("escape.jpg"))
 
 
-def test_zip_that_leads_out_stays_inside(kaggle, task, tmp_path):
+def test_fetch_keeps_zip_inside_its_folder(kaggle, task, tmp_path):
     kaggle.sets[REPO] = KaggleSet({1: zipped({"../../../../../raw/escape.jpg": b"1", "../../a.jpg": b"2"})})
     fetch(task(), tmp_path / "data" / "raw", tmp_path)
     cache = tmp_path / "kagglehub_cache" / "datasets" / "owner" / "leaves" / "versions" / "1"
@@ -184,18 +184,18 @@ def test_zip_that_leads_out_stays_inside(kaggle, task, tmp_path):
     assert set(tmp_path.rglob("escape.jpg")) == expected
 
 
-def test_set_without_files_is_refused(kaggle, task, tmp_path):
+def test_fetch_refuses_empty_set(kaggle, task, tmp_path):
     kaggle.sets[REPO] = KaggleSet({1: zipped({})})
     assert "holds no files" in refused(task(), tmp_path, DataError)
 
 
-def test_credentials_file_that_is_no_json_is_told(leaves, task, tmp_path, monkeypatch):
+def test_fetch_explains_damaged_credentials_file(leaves, task, tmp_path, monkeypatch):
     (tmp_path / "kaggle.json").write_text("kg_secret")
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
     assert "check the network and ~/.kaggle" in refused(task(), tmp_path)
 
 
-def test_cache_that_takes_nothing_is_told(leaves, task, tmp_path, monkeypatch):
+def test_fetch_explains_unusable_cache(leaves, task, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "file"))
     assert "set KAGGLEHUB_CACHE" in refused(task(), tmp_path)
@@ -205,11 +205,11 @@ def test_cache_that_takes_nothing_is_told(leaves, task, tmp_path, monkeypatch):
     ("key", "value", "sentence"),
     [("repo", "noowner", "owner/name"), ("revision", "v3", "download.revision is 'v3'")],
 )
-def test_bad_names_are_usage_errors(kaggle, task, tmp_path, key, value, sentence):
+def test_fetch_refuses_bad_names(kaggle, task, tmp_path, key, value, sentence):
     assert sentence in refused(task(**{f"download.{key}": value}), tmp_path, UsageError)
     assert kaggle.requests == []
 
 
-def test_missing_client_is_a_usage_error(task, tmp_path, monkeypatch):
+def test_fetch_explains_missing_client(task, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     assert "pip install 'tropho[kaggle]'" in refused(task(), tmp_path, UsageError)

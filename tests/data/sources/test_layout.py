@@ -21,21 +21,21 @@ PATHS = st.lists(st.tuples(st.lists(PARTS, max_size=4), st.sampled_from(["1.jpg"
         ("train/1.jpg", "train/1.jpg"),
     ],
 )
-def test_wrappers_fall_away(path, place):
+def test_arrange_drops_wrapping_folders(path, place):
     assert arrange([path]) == {path: place}
 
 
-def test_pictures_outside_the_splits_get_no_place():
+def test_arrange_skips_images_outside_splits():
     assert arrange(["logo.png", "docs/figure.png", "x/train/a/1.jpg"]) == {"x/train/a/1.jpg": "train/a/1.jpg"}
 
 
-def test_same_place_twice_is_refused():
+def test_arrange_refuses_duplicate_places():
     with pytest.raises(DataError, match=r"are both train/a/1\.jpg"):
         arrange(["one/train/a/1.jpg", "two/train/a/1.jpg"])
 
 
 @given(PATHS)
-def test_places_are_unique_and_end_like_their_paths(paths):
+def test_arrange_gives_unique_places(paths):
     listed = sorted({"/".join([*folders, name]) for folders, name in paths})
     try:
         places = arrange(listed)
@@ -48,12 +48,12 @@ def test_places_are_unique_and_end_like_their_paths(paths):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000", "PPM"])
-def test_endings_by_first_bytes(picture, kind):
+def test_suffix_of_reads_first_bytes(picture, kind):
     expected = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".pgm"}.get(kind, f".{kind.lower()}")
     assert suffix_of(picture(1, kind)) == expected
     assert suffix_of(b"no image") is None
 
 
-def test_yolos_list_of_classes_is_an_annotation_and_other_settings_are_not():
+def test_is_annotation_accepts_yolo_class_list():
     assert is_annotation("set/data.yaml")
     assert not is_annotation("set/.pre-commit-config.yaml")

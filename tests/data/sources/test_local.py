@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from tropho.data.sources import fetch
-from tropho.data.sources.copy_files import copy_folder, list_files
+from tropho.data.sources.local import copy_folder, list_files
 from tropho.errors import DataError, UsageError
 from tropho.stages import download
 
@@ -16,7 +16,7 @@ def local(settings):
     return lambda path: settings("brain_tumor", **{"download.source": "local", "download.path": path})
 
 
-def test_folder_is_copied_not_linked(local, tmp_path):
+def test_fetch_copies_folder_without_links(local, tmp_path):
     original = tmp_path / "mine" / "train" / "a" / "1.jpg"
     original.parent.mkdir(parents=True)
     original.write_bytes(b"content")
@@ -35,7 +35,7 @@ def test_folder_is_copied_not_linked(local, tmp_path):
     assert provenance == {"source": "local", "path": "mine", "files": 1}
 
 
-def test_links_are_copied_as_what_they_lead_to(tmp_path):
+def test_copy_folder_follows_links(tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "1.jpg").write_bytes(b"1")
     (tmp_path / "mine").mkdir()
@@ -47,9 +47,9 @@ def test_links_are_copied_as_what_they_lead_to(tmp_path):
     assert not any(path.is_symlink() for path in (tmp_path / "copy").rglob("*"))
 
 
-def test_links_in_circles_or_nowhere_and_devices_are_named(tmp_path):
+def test_list_files_refuses_circular_and_broken_links_and_devices(tmp_path):
     (tmp_path / "loop").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="loop is a link to a folder that it lies in"):
+    with pytest.raises(DataError, match="loop is a link to a folder that contains it"):
         list_files(tmp_path)
     (tmp_path / "loop").unlink()
     (tmp_path / "broken").symlink_to(tmp_path / "absent")
@@ -61,7 +61,7 @@ def test_links_in_circles_or_nowhere_and_devices_are_named(tmp_path):
         list_files(tmp_path)
 
 
-def test_archive_lands_without_its_wrapper(local, tmp_path):
+def test_fetch_drops_wrapping_folder(local, tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed:
         packed.writestr("my set/train/a/1.jpg", b"1")
         packed.writestr("my set/test/a/2.jpg", b"2")
@@ -71,14 +71,14 @@ def test_archive_lands_without_its_wrapper(local, tmp_path):
     assert len(provenance["sha256"]) == 64
 
 
-def test_folder_named_like_a_split_is_no_wrapper(local, tmp_path):
+def test_fetch_keeps_folder_named_like_a_split(local, tmp_path):
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as packed:
         packed.writestr("train/a/1.jpg", b"1")
     fetch(local("set.zip"), tmp_path / "raw", tmp_path)
     assert (tmp_path / "raw" / "train" / "a" / "1.jpg").exists()
 
 
-def test_failure_keeps_what_was_there(local, tmp_path):
+def test_fetch_keeps_old_data_on_failure(local, tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     (raw / "old").write_text("old")
@@ -89,7 +89,7 @@ def test_failure_keeps_what_was_there(local, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.zip", "raw"]
 
 
-def test_wrong_paths_are_refused_with_the_key(local, tmp_path):
+def test_fetch_refuses_wrong_paths(local, tmp_path):
     with pytest.raises(UsageError, match=r"tasks\.brain_tumor\.download\.path: there is no 'absent'"):
         fetch(local("absent"), tmp_path / "raw", tmp_path)
     (tmp_path / "a.txt").touch()

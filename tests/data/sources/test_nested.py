@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tropho.data.sources import fetch
-from tropho.data.sources.nested_archives import MAX_DEPTH, unpack_archives
+from tropho.data.sources.archives import MAX_DEPTH, unpack_archives
 from tropho.errors import DataError
 
 
@@ -103,20 +103,20 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_archives_become_what_they_hold(tmp_path, case):
+def test_unpack_archives_replaces_archives_by_content(tmp_path, case):
     files, wanted = CASES[case]
     write(tmp_path, files)
     unpack_archives(tmp_path, "mine")
     assert names(tmp_path) == wanted
 
 
-def test_another_file_of_the_same_name_is_refused_and_both_are_named(tmp_path):
+def test_unpack_archives_refuses_another_file_of_the_same_name(tmp_path):
     write(tmp_path, {"train.zip": packed(PNG), "train/1.png": b"other"})
     with pytest.raises(DataError, match=r"mine/train\.zip holds '1\.png', which differs from the mine/train/1\.png"):
         unpack_archives(tmp_path, "mine")
 
 
-def test_two_archives_of_one_stem_are_one_folder_or_refused(tmp_path):
+def test_unpack_archives_joins_archives_of_one_stem(tmp_path):
     write(tmp_path, {"train.zip": packed({"1.png": b"1"}), "train.tar.gz": tarred({"2.png": b"2"}), "x.csv": b""})
     assert unpack_archives(tmp_path, "mine") == {"train.tar.gz": 1, "train.zip": 1}
     assert names(tmp_path) == {"train/1.png", "train/2.png", "x.csv"}
@@ -125,22 +125,22 @@ def test_two_archives_of_one_stem_are_one_folder_or_refused(tmp_path):
         unpack_archives(tmp_path, "mine")
 
 
-def test_a_file_where_the_folder_should_be_is_refused(tmp_path):
+def test_unpack_archives_refuses_a_file_named_like_the_folder(tmp_path):
     write(tmp_path, {"train.zip": packed(PNG), "train": b"a file"})
     with pytest.raises(DataError, match=r"mine/train\.zip holds '1\.png'"):
         unpack_archives(tmp_path, "mine")
 
 
-def test_endless_nesting_is_refused(tmp_path):
+def test_unpack_archives_refuses_deep_nesting(tmp_path):
     content = packed(PNG)
     for _ in range(MAX_DEPTH):
         content = packed({"inner.zip": content})
     write(tmp_path, {"outer.zip": content, "x.csv": b""})
-    with pytest.raises(DataError, match=f"lies in {MAX_DEPTH} archives"):
+    with pytest.raises(DataError, match=f"lies in {MAX_DEPTH} nested archives"):
         unpack_archives(tmp_path, "mine")
 
 
-def test_a_damaged_or_unsafe_archive_is_named_as_the_user_knows_it(settings, tmp_path):
+def test_fetch_names_unsafe_archive_by_its_original_path(settings, tmp_path):
     local = settings("brain_tumor", **{"download.source": "local", "download.path": "mine"})
     for content in (packed(PNG)[:-30], packed({"../1.png": b"1"})):
         write(tmp_path / "mine", {"a/train.zip": content})
@@ -149,7 +149,7 @@ def test_a_damaged_or_unsafe_archive_is_named_as_the_user_knows_it(settings, tmp
         assert not (tmp_path / "raw").exists()
 
 
-def test_provenance_counts_what_came_out(settings, tmp_path):
+def test_fetch_counts_files_of_archives(settings, tmp_path):
     local = settings("brain_tumor", **{"download.source": "local", "download.path": "mine"})
     write(tmp_path / "mine", {"train.zip": packed(PNG), "train.csv": b"t"})
     provenance = fetch(local, tmp_path / "raw", tmp_path)
@@ -158,7 +158,7 @@ def test_provenance_counts_what_came_out(settings, tmp_path):
     assert names(tmp_path / "raw") == {"train/1.png", "train/2.png", "train.csv", "provenance.json"}
 
 
-def test_archives_in_an_archive_that_is_the_data_set(settings, tmp_path):
+def test_fetch_unpacks_archives_in_an_archive(settings, tmp_path):
     local = settings("brain_tumor", **{"download.source": "local", "download.path": "set.zip"})
     write(tmp_path, {"set.zip": packed({"set/train.zip": packed(PNG), "set/train.csv": b"t"})})
     fetch(local, tmp_path / "raw", tmp_path)

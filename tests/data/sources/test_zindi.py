@@ -39,7 +39,7 @@ def zipped(path: Path, *members: str) -> None:
             packed.writestr(name, b"image")
 
 
-def test_plain_clone_is_told_what_to_place_where(settings, tmp_path, monkeypatch):
+def test_fetch_says_which_files_to_place(settings, tmp_path, monkeypatch):
     monkeypatch.delenv("ZINDI_USERNAME", raising=False)
     with pytest.raises(ExternalError) as caught:
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
@@ -53,14 +53,14 @@ def test_plain_clone_is_told_what_to_place_where(settings, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     "members", [["a.jpg", "b.jpg"], ["images/a.jpg", "images/b.jpg"], ["x/images/a.jpg", "x/images/b.jpg"]]
 )
-def test_images_lie_in_images_however_they_were_zipped(settings, tmp_path, incoming, members):
+def test_fetch_puts_images_in_images(settings, tmp_path, incoming, members):
     zipped(incoming / "images.zip", *members, "__MACOSX/images/._a.jpg")
     provenance = fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     assert names(tmp_path / "raw") == {*zindi.TABLES, "images/a.jpg", "images/b.jpg", "provenance.json"}
     assert provenance["images"] == 2
 
 
-def test_folder_of_images_may_be_incomplete_but_no_table_may(settings, tmp_path, incoming):
+def test_fetch_accepts_missing_images_but_no_missing_table(settings, tmp_path, incoming):
     (incoming / "images").mkdir()
     (incoming / "images" / "a.jpg").write_bytes(b"image")
     fetch(settings("malaria"), tmp_path / "raw", tmp_path)
@@ -70,7 +70,7 @@ def test_folder_of_images_may_be_incomplete_but_no_table_may(settings, tmp_path,
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
 
 
-def test_damaged_images_leave_nothing(settings, tmp_path, incoming):
+def test_fetch_leaves_nothing_of_damaged_images(settings, tmp_path, incoming):
     zipped(incoming / "images.zip", "a.jpg")
     (incoming / "images.zip").write_bytes((incoming / "images.zip").read_bytes()[:-30])
     with pytest.raises(DataError, match=r"images\.zip is cut short"):
@@ -140,7 +140,7 @@ def remote(monkeypatch, tmp_path):
     return server
 
 
-def test_client_downloads_what_is_absent_and_keeps_what_is_there(settings, tmp_path, remote, capfd):
+def test_fetch_downloads_missing_files(settings, tmp_path, remote, capfd):
     incoming = tmp_path / "data" / "incoming" / "malaria"
     incoming.mkdir(parents=True)
     (incoming / "Train.csv").write_bytes(CSV + b"mine")
@@ -153,7 +153,7 @@ def test_client_downloads_what_is_absent_and_keeps_what_is_there(settings, tmp_p
     assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_refused_password_is_never_repeated(settings, tmp_path, remote, monkeypatch, capfd):
+def test_fetch_never_shows_password(settings, tmp_path, remote, monkeypatch, capfd):
     remote.password = "another"
     with pytest.raises(ExternalError, match="ZINDI_USERNAME and ZINDI_PASSWORD") as caught:
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
@@ -161,12 +161,12 @@ def test_refused_password_is_never_repeated(settings, tmp_path, remote, monkeypa
     assert PASSWORD not in str(caught.value) + "".join(capfd.readouterr())
 
 
-def test_unknown_challenge_is_named(settings, tmp_path, remote):
+def test_fetch_names_unknown_challenge(settings, tmp_path, remote):
     with pytest.raises(ExternalError, match="no challenge 'other'"):
         fetch(settings("malaria", **{"download.repo": "other"}), tmp_path / "raw", tmp_path)
 
 
-def test_submission_is_uploaded(remote, tmp_path, monkeypatch):
+def test_submit_uploads_submission(remote, tmp_path, monkeypatch):
     (tmp_path / "s.csv").write_bytes(CSV)
     monkeypatch.setattr("zindi.platform_api.upload", lambda url, **_: remote.post(url))
     assert zindi.submit("lacuna-malaria-detection-challenge", tmp_path / "s.csv", "first") == "sub-1"
@@ -193,7 +193,7 @@ def written(tmp_path, monkeypatch):
     return write
 
 
-def test_the_command_uploads_what_was_checked(remote, written, monkeypatch):
+def test_upload_sends_checked_file(remote, written, monkeypatch):
     sent = {}
 
     def upload(url, **given):
@@ -214,7 +214,7 @@ def test_the_command_uploads_what_was_checked(remote, written, monkeypatch):
 
 
 @pytest.mark.parametrize("changes", [{"checked": False}, {"sha256": "0" * 64}])
-def test_the_command_refuses_a_file_that_was_not_checked(remote, written, changes):
+def test_upload_refuses_unchecked_file(remote, written, changes):
     written(**changes)
     done = CliRunner().invoke(app, ["upload", "malaria"])
     assert isinstance(done.exception, DataError)
@@ -222,7 +222,7 @@ def test_the_command_refuses_a_file_that_was_not_checked(remote, written, change
     assert remote.submitted == []
 
 
-def test_the_command_needs_a_submission_and_a_challenge(remote, written):
+def test_upload_needs_submission_and_challenge(remote, written):
     written()
     Path("submissions/malaria.csv").unlink()
     assert "run `dvc repro submit@malaria`" in str(CliRunner().invoke(app, ["upload", "malaria"]).exception)
@@ -231,9 +231,9 @@ def test_the_command_needs_a_submission_and_a_challenge(remote, written):
     assert "names no Zindi challenge" in str(refused)
 
 
-def test_tables_may_be_zipped_and_images_in_archives_of_any_name(settings, tmp_path, incoming):
+def test_fetch_accepts_zipped_tables_and_any_image_archive(settings, tmp_path, incoming):
     (incoming / "Train.csv").unlink()
-    with pytest.raises(ExternalError, match=r"^Place Train\.csv and images\.zip"):
+    with pytest.raises(ExternalError, match=r"^Place Train\.csv, images\.zip"):
         fetch(settings("malaria"), tmp_path / "raw", tmp_path)
     with zipfile.ZipFile(incoming / "Train.csv.zip", "w") as packed:
         packed.writestr("Train.csv", CSV)
@@ -246,7 +246,7 @@ def test_tables_may_be_zipped_and_images_in_archives_of_any_name(settings, tmp_p
     assert provenance["archives"] == {"Train.csv.zip": 1, "test.zip": 1, "train.zip": 1}
 
 
-def test_an_archive_without_its_table_is_named(settings, tmp_path, incoming):
+def test_fetch_names_archive_without_its_table(settings, tmp_path, incoming):
     (incoming / "Train.csv").unlink()
     zipped(incoming / "Train.csv.zip", "other.txt")
     zipped(incoming / "images.zip", "a.jpg")

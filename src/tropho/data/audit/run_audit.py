@@ -26,6 +26,11 @@ from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
 from tropho.tables import BOXES, IMAGES, conform, nfc
 
+DUPLICATE_BOX_IOU = 0.5
+"""Same-class boxes of an image that overlap this much are duplicates."""
+MISSING_LABELS_SIGNIFICANCE = 0.01
+"""Probability of finding a class that annotators left out where none was left out."""
+
 
 @dataclass(frozen=True)
 class AuditResult:
@@ -69,12 +74,12 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     images, boxes, frame = resolve_box_frames(images, labels.boxes, infos, log, _relative_boxes(labels, config))
     images, boxes = _correct(images, replace(labels, boxes=boxes), settings, root, log)
     images, boxes = _clip(images, boxes, log)
-    boxes, duplicate_boxes = resolve_duplicate_boxes(boxes, config.duplicate_box_iou, config.merge_duplicate_boxes, log)
+    boxes, duplicate_boxes = resolve_duplicate_boxes(boxes, DUPLICATE_BOX_IOU, config.merge_duplicate_boxes, log)
     images, slides = group(images, infos, config, log)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     findings, ignore = [], config.missing_labels == "detect"
     if config.missing_labels != "none":
-        findings = find_missing_labels(images, boxes[~boxes["ignore"]], labels.classes, config.missing_labels_alpha)
+        findings = find_missing_labels(images, boxes[~boxes["ignore"]], labels.classes, MISSING_LABELS_SIGNIFICANCE)
         list_findings(findings, ignore, log)
     images["ignore_classes"] = ignored(images, findings if ignore else [])
     other_files = list_other_files(raw, ImageFiles(raw).left_aside, log)
@@ -148,11 +153,8 @@ def _inspect(
     path, status = images["path"], images["status"].copy()
     status[~path.isin(infos)] = "missing"
     status[path.isin(infos) & ~path.isin(readable)] = "unreadable"
-    if config.extension_mismatch == "quarantine":  # of a test image, whatever it is called, a prediction is wanted
-        mistyped = path.isin([name for name, info in readable.items() if info.mistyped])
-        status[mistyped & (images["subset"] != "test")] = "mistyped"
     for image in images.itertuples():
-        _list_file_issues(image, infos.get(str(image.path)), config, log)
+        _list_file_issues(image, infos.get(str(image.path)), log)
     images = images.assign(
         status=status,
         width=path.map({name: info.width for name, info in readable.items()}).astype("Int64"),
@@ -170,7 +172,7 @@ def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], limit: float) -
     return Decoding(limit, known or value_range(raw, [path for path in paths if path not in training], limit))
 
 
-def _list_file_issues(image: Any, info: ImageInfo | None, config: AuditConfig, log: IssueLog) -> None:
+def _list_file_issues(image: Any, info: ImageInfo | None, log: IssueLog) -> None:
     """List what is wrong with one image's file."""
     if info is None:
         log.add("missing", "quarantined", "There is no such file.", image.image_id, image.path)
@@ -182,10 +184,8 @@ def _list_file_issues(image: Any, info: ImageInfo | None, config: AuditConfig, l
         detail = f"The file holds {info.frames:,} pictures (an animation or a stack); the first alone is read."
         log.add("further_frames", "listed", detail, image.image_id, image.path)
     if info.mistyped:
-        is_used = config.extension_mismatch == "keep" or image.subset == "test"
-        remedy = "it is read all the same" if is_used else "rename it, or set audit.extension_mismatch to keep"
-        detail = f"The file holds {info.format}, not what its ending says; {remedy}."
-        log.add("mistyped", "listed" if is_used else "quarantined", detail, image.image_id, image.path)
+        detail = f"The file holds {info.format}, not what its ending says; it is read all the same."
+        log.add("mistyped", "listed", detail, image.image_id, image.path)
 
 
 def _relative_boxes(labels: Labels, config: AuditConfig) -> set[str]:
@@ -203,7 +203,7 @@ def _correct(
     config, path = settings.audit, settings.audit.corrections
     if path is None:
         return images, labels.boxes
-    iou = config.duplicate_box_iou if config.merge_duplicate_boxes else None
+    iou = DUPLICATE_BOX_IOU if config.merge_duplicate_boxes else None
     is_detection = settings.kind == "detection"
     corrector = Corrector(images, labels.boxes, labels.classes, config.negative, is_detection, path, log, iou)
     return corrector.apply(root / path)

@@ -1,102 +1,288 @@
-"""Unpack archives from outside: all members are verified before the first is written; all or nothing."""
+"""Unpack zip and tar archives from outside, and those inside a data set, all or nothing."""
 
+import filecmp
+import io
+import lzma
+import re
 import shutil
-from pathlib import Path
-from typing import IO
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
 
-from tropho.data.sources.archive_members import CHUNK_BYTES, CORRUPT, Member, check_ratio, members_of, words
-from tropho.data.sources.download_progress import progress_bar
+from tropho.data.sources.image_layout import SPLITS, is_annotation, unwrap
 from tropho.errors import DataError, ExternalError
 from tropho.files import atomic_folder
+from tropho.images.file_types import is_hidden, is_image_name
+from tropho.log import track
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl"})
+MAX_RATIO = 200
+"""Unpacked over packed bytes: photos stay below 2, label tables below 50, bombs start at 1000."""
+RATIO_FREE_BYTES = 100 * 2**20
+"""Archives that unpack to less are harmless at any ratio."""
 DISK_MARGIN_BYTES = 256 * 2**20
+CHUNK_BYTES = 2**20
+MAX_DEPTH = 3
+"""Of archives inside archives; published data sets have two at most."""
+CORRUPT = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, OSError, KeyError, NotImplementedError, RuntimeError),
+)
+"""Errors of zipfile and tarfile for damaged, encrypted and unknown content."""
+
+
+class Member(NamedTuple):
+    """A regular file in an archive: its name as stored, its size in bytes, and how to open it."""
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes] | None]
 
 
 def is_archive(name: str) -> bool:
-    """Whether `name` ends like an archive that `unpack` can read."""
+    """Return whether the file name ends like an archive that `unpack` reads."""
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def stem_of(name: str) -> str:
-    """The file name without its archive ending: `data/train.tar.gz` -> `train`."""
+    """Return the file name without its archive ending: `data/train.tar.gz` -> `train`."""
     base = name.rpartition("/")[2]
     endings = [ending for ending in ARCHIVE_SUFFIXES if base.lower().endswith(ending)]
     return base[: -len(max(endings, key=len))] if endings else base
 
 
 def unpack(archive: Path, to: Path) -> int:
-    """Unpack a zip or tar (plain, gz, bz2, xz) into the new folder `to`; return the number of files.
+    """Unpack a zip or tar (plain, gz, bz2, xz) into the new folder `to`.
 
-    Refused before anything is written: absolute paths, `..`, links that lead out, devices, encrypted or
-    doubled members, and more bytes than the disk or a sane packing ratio allows. Links inside a tar become
-    copies, since later stages move folders. What file managers and tools add (`file_types.is_hidden`) is left out.
+    Links inside a tar become copies, since later stages move folders. Hidden files are left out.
+
+    Returns: number of files.
 
     Raises:
-        DataError: naming archive and member, if something is refused, corrupt or cut short.
-        ExternalError: if the disk is too full.
-        FileExistsError: if `to` holds something.
+        DataError: the archive is damaged or unsafe; nothing was written. The sentence names archive and member.
+        ExternalError: the disk is too full.
+        FileExistsError: `to` is not empty.
     """
     if to.exists() and any(to.iterdir()):
         raise FileExistsError(f"{to} is not empty")
-    with members_of(archive) as members:
+    with open_archive(archive) as members:
         if not members:
             raise DataError(f"{archive} holds no files; fetch it again.")
-        _check_places(archive, members)
-        _check_sizes(archive, members, to)
+        total = sum(member.size for member in members.values())
+        _check_ratio(archive, total)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(to.parent).free
+        if total + DISK_MARGIN_BYTES > free:
+            raise ExternalError(f"{archive} needs {total:,} bytes, {free:,} are free; make room and run again.")
         with atomic_folder(to) as folder:
-            _write_all(archive, members, folder)
+            for path, member in track(list(members.items()), f"Unpacking {archive.name}"):
+                _write(archive, member, folder / path)
     return len(members)
 
 
-def _check_places(archive: Path, members: list[Member]) -> None:
-    taken: set[str] = set()
+@contextmanager
+def open_archive(archive: Path) -> Iterator[dict[str, Member]]:
+    """Open a zip or tar and check every member; yields members by path below the destination, hidden ones left out.
+
+    Raises:
+        DataError: not an archive, cut short, or a member is unsafe (path outside, device, encrypted, doubled).
+    """
+    if not archive.is_file():
+        raise DataError(f"{archive} is not there.")
+    with ExitStack() as stack:
+        try:
+            with archive.open("rb") as file:
+                is_zip = file.read(2) == b"PK"  # the end is no guide: a tar may end with a zip
+            if is_zip:
+                members = _zip_members(archive, stack.enter_context(zipfile.ZipFile(archive)))
+            else:
+                members = _tar_members(archive, stack.enter_context(tarfile.open(archive)))
+        except CORRUPT as error:
+            raise DataError(f"{archive} is cut short or no archive ({_text_of(error)}); fetch it again.") from error
+        yield _by_path(archive, members)
+
+
+def _zip_members(archive: Path, packed: zipfile.ZipFile) -> list[Member]:
+    members = []
+    for info in packed.infolist():
+        if info.filename.endswith(("/", "\\")) or _is_hidden(info.filename):
+            continue
+        if info.flag_bits & 0x1:
+            raise DataError(f"{archive}: '{info.filename}' is encrypted; unpack the archive by hand.")
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise DataError(f"{archive}: '{info.filename}' is a link or a device, which a data set must not hold.")
+        members.append(Member(info.filename, info.file_size, partial(packed.open, info)))
+    return members
+
+
+def _tar_members(archive: Path, packed: tarfile.TarFile) -> list[Member]:
+    infos, total = [], 0
+    for info in packed:
+        if info.isdir() or _is_hidden(info.name):
+            continue
+        if not (info.isreg() or info.issym() or info.islnk()):
+            raise DataError(f"{archive}: '{info.name}' is a device, which a data set must not hold.")
+        total += info.size
+        _check_ratio(archive, total)  # before the loop decompresses that many bytes to reach the next header
+        infos.append(info)
+    _check_tar_end(archive, packed)
+    return [Member(info.name, _tar_size(archive, packed, info), partial(packed.extractfile, info)) for info in infos]
+
+
+def _tar_size(archive: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) -> int:
+    """Return the bytes of a member; of a link, those of the member in the same archive that it leads to."""
+    if info.isreg():
+        return info.size
+    try:
+        target = packed.extractfile(info)
+    except (KeyError, RecursionError):
+        target = None
+    if target is None:
+        raise DataError(f"{archive}: the link '{info.name}' leads out of the archive or to no file in it.")
+    return target.seek(0, io.SEEK_END)
+
+
+def _check_tar_end(archive: Path, packed: tarfile.TarFile) -> None:
+    """Read to the end mark, a block of zeros, and to the checksum of a compressed tar; tarfile checks neither."""
+    stream = packed.fileobj
+    assert stream is not None
+    stream.seek(packed.offset)
+    if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise DataError(f"{archive} is cut short: its end mark is missing; fetch it again.")
+    total = packed.offset
+    while chunk := stream.read(CHUNK_BYTES):
+        total += len(chunk)
+        _check_ratio(archive, total)
+
+
+def _by_path(archive: Path, members: list[Member]) -> dict[str, Member]:
+    by_path: dict[str, Member] = {}
     for member in members:
-        if member.path in taken:
-            raise DataError(f"{archive} holds '{member.path}' twice; which one counts can't be told.")
-        taken.add(member.path)
-    for path in taken:
-        parent = path.rpartition("/")[0]
-        while parent:
-            if parent in taken:
+        path = _safe_path(archive, member.name)
+        if path in by_path:
+            raise DataError(f"{archive} holds '{path}' twice; remove one of them.")
+        by_path[path] = member
+    for path in by_path:
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in by_path:
                 raise DataError(f"{archive} holds '{parent}' both as a file and as a folder.")
-            parent = parent.rpartition("/")[0]
+    return by_path
 
 
-def _check_sizes(archive: Path, members: list[Member], to: Path) -> None:
-    total = sum(member.size for member in members)
-    check_ratio(archive, total)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(to.parent).free
-    if total + DISK_MARGIN_BYTES > free:
-        raise ExternalError(f"{archive} needs {total:,} bytes unpacked, {free:,} are free; make room and run again.")
+def _safe_path(archive: Path, name: str) -> str:
+    posix = name.replace("\\", "/")
+    parts = [part for part in posix.split("/") if part not in ("", ".")]
+    absolute = posix.startswith("/") or re.match(r"[A-Za-z]:", posix)
+    if absolute or ".." in parts or not parts or any(ord(letter) < 32 for letter in posix):
+        raise DataError(f"{archive}: {name!r} would be written outside its folder; the archive is not safe.")
+    return "/".join(parts)
 
 
-def _write_all(archive: Path, members: list[Member], folder: Path) -> None:
-    with progress_bar(f"Unpacking {archive.name}", len(members)) as bar:
-        for member in members:
-            _write(archive, member, folder / member.path)
-            bar.advance(bar.task_ids[0])
+def _is_hidden(name: str) -> bool:
+    parts = name.replace("\\", "/").split("/")
+    return any(is_hidden(part) for part in parts if part not in (".", ".."))  # `_safe_path` refuses the latter
+
+
+def _check_ratio(archive: Path, total: int) -> None:
+    packed = max(archive.stat().st_size, 1)
+    if total > RATIO_FREE_BYTES and total > MAX_RATIO * packed:
+        raise DataError(f"{archive} of {packed:,} bytes unpacks to {total:,} or more; that is no honest data set.")
+
+
+def _text_of(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _write(archive: Path, member: Member, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as source, target.open("xb") as file:
-            written = _copy_at_most(source, file, member.size)
-    except OSError as error:
-        if error.errno is None:  # the archive's fault, not the disk's
-            raise DataError(f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again.") from error
-        raise ExternalError(f"{target} can't be written ({error.strerror}); mend that and run again.") from error
+        source = member.open()
+        assert source is not None
+        with source, target.open("xb") as file:
+            shutil.copyfileobj(source, file, CHUNK_BYTES)
     except CORRUPT as error:
-        raise DataError(f"{archive}: '{member.name}' is corrupt ({words(error)}); fetch it again.") from error
-    if written != member.size:
-        raise DataError(f"{archive}: '{member.name}' unpacks to {written} bytes, not to {member.size} as declared.")
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
+            raise
+        raise DataError(f"{archive}: '{member.name}' is corrupt ({_text_of(error)}); fetch it again.") from error
 
 
-def _copy_at_most(source: IO[bytes], target: IO[bytes], size: int) -> int:
-    """Copy to the end of `source`, but stop once more than `size` bytes came; return the bytes written."""
-    written = 0
-    while written <= size and (chunk := source.read(CHUNK_BYTES)):
-        written += target.write(chunk)
-    return written
+def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
+    """Replace every archive below `folder` by its content.
+
+    `train.zip` becomes the folder `train`, without folders that only wrap the content, and `train.csv.zip` becomes
+    `train.csv`. A single archive with no data beside it becomes the data set itself.
+
+    Args:
+        folder: a copy that may be changed.
+        shown: name of the original in messages.
+
+    Returns: number of files by path of the archive below `folder`.
+
+    Raises:
+        DataError: an archive is damaged or unsafe, holds another file than the one that is there under its name, or is
+            nested more than `MAX_DEPTH` deep.
+        ExternalError: the disk is too full.
+    """
+    counts: dict[str, int] = {}
+    for _ in range(MAX_DEPTH):
+        files = _files_below(folder)
+        archives = [path for path in files if is_archive(path.name)]
+        if not archives:
+            return counts
+        alone = len(archives) == 1 and not any(is_image_name(path.name) or is_annotation(path.name) for path in files)
+        for archive in archives:
+            try:
+                counts[archive.relative_to(folder).as_posix()] = _replace(archive, alone and not counts)
+            except (DataError, ExternalError) as error:
+                raise type(error)(str(error).replace(str(folder), shown)) from error
+    for path in _files_below(folder):
+        if is_archive(path.name):
+            inner = path.relative_to(folder).as_posix()
+            raise DataError(f"{shown}/{inner} lies in {MAX_DEPTH} nested archives; unpack the outer ones by hand.")
+    return counts
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
+def _replace(archive: Path, alone: bool) -> int:
+    unpacked = archive.with_name(f".{archive.name}.unpacked")
+    count = unpack(archive, unpacked)
+    stem = stem_of(archive.name)
+    content = unwrap(unpacked, stem)
+    files = _files_below(content)
+    is_table = files[0].parent == unpacked and files[0].suffix.lower() in TABLE_SUFFIXES
+    if len(files) == 1 and (files[0].name == stem or is_table):
+        content, to = files[0].parent, archive.parent
+    elif alone and stem.lower() not in SPLITS:
+        to = archive.parent
+    else:
+        to = archive.parent / (content.name if content.name.lower() == stem.lower() else stem)
+    for file in files:
+        _move(file, to / file.relative_to(content), archive)
+    shutil.rmtree(unpacked)
+    archive.unlink()
+    return count
+
+
+def _move(file: Path, target: Path, archive: Path) -> None:
+    if target.is_file() and filecmp.cmp(file, target, shallow=False):
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            file.rename(target)
+            return
+    except (FileExistsError, NotADirectoryError):  # a file has the name of the folder
+        pass
+    raise DataError(
+        f"{archive} holds '{file.name}', which differs from the {target} that is there; remove one of them."
+    )

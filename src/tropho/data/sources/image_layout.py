@@ -1,4 +1,4 @@
-"""Where images lie in a published data set: splits, classes, and the folders wrapped around them."""
+"""Layout of images in a published data set: splits, classes, and the folders that wrap them."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -23,14 +23,14 @@ _MAGIC = (
 
 
 def suffix_of(content: bytes) -> str | None:
-    """The file name ending that an image's first bytes call for; None if they are no known image's."""
+    """Return the file name ending of an image by its first bytes; None if they are no known image's."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return ".webp"
     return next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), None)
 
 
 def is_annotation(path: str) -> bool:
-    """Whether the name ends like a table of labels; read-me files do not count."""
+    """Return whether the name ends like a table of labels and is no read-me."""
     name = PurePosixPath(path)
     if name.name.lower() in YOLO_NAMES:
         return True
@@ -38,28 +38,25 @@ def is_annotation(path: str) -> bool:
 
 
 def arrange(paths: Iterable[str]) -> dict[str, str]:
-    """Place images of class folders as SPLIT/CLASS/file, or CLASS/file where no split is named.
+    """Place images of class folders as SPLIT/CLASS/file, or CLASS/file if no split is named.
 
-    Folders around the splits, such as an archive's own name, fall away; names of splits, classes and files
-    stay. Pictures outside the splits, or outside any folder where no split is named, illustrate the data
-    set's page and get no place.
+    Folders around the splits are dropped; names stay. Images outside the splits (without splits: outside any
+    folder) illustrate the data set's page and get no place.
 
     Args:
         paths: posix paths of images below the data set.
 
-    Returns:
-        The new place of every path that has one.
+    Returns: path -> place, for every path that has one.
 
     Raises:
-        DataError: if two images would get the same place.
+        DataError: two images would get the same place.
     """
-    foldered = [path for path in paths if "/" in path]
-    bare = {path: _unwrapped(PurePosixPath(path).parts) for path in foldered}
-    in_splits = {path: parts for path, parts in bare.items() if parts[0].lower() in SPLITS and len(parts) > 1}
-    if not in_splits:
-        common = _common_folders(list(bare.values()))
-        in_splits = {path: parts[common:] for path, parts in bare.items()}
-    places = {path: "/".join(parts) for path, parts in in_splits.items()}
+    parts_of = {path: _unwrapped(PurePosixPath(path).parts) for path in paths if "/" in path}
+    placed = {path: parts for path, parts in parts_of.items() if parts[0].lower() in SPLITS and len(parts) > 1}
+    if not placed:
+        common = _common_folders(list(parts_of.values()))
+        placed = {path: parts[common:] for path, parts in parts_of.items()}
+    places = {path: "/".join(parts) for path, parts in placed.items()}
     taken: dict[str, str] = {}
     for path, place in places.items():
         if place in taken:
@@ -79,27 +76,27 @@ def _unwrapped(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts[start:]
 
 
-def _common_folders(all_parts: list[tuple[str, ...]]) -> int:
-    """How many leading folders all images share, leaving each at least one folder: its class."""
-    depth = min((len(parts) - 2 for parts in all_parts), default=0)
+def _common_folders(paths: list[tuple[str, ...]]) -> int:
+    """Count the leading folders that all images share; each image keeps at least one folder, its class."""
+    depth = min((len(parts) - 2 for parts in paths), default=0)
     count = 0
-    while count < depth and len({parts[count] for parts in all_parts}) == 1:
+    while count < depth and len({parts[count] for parts in paths}) == 1:
         count += 1
     return count
 
 
 def unwrap(folder: Path, stem: str = "") -> Path:
-    """The folder inside that holds the data set: skips folders that hold one folder and nothing else.
+    """Return the inner folder that holds the data set, skipping folders that hold nothing but one folder.
 
-    A folder named like a split is never skipped, nor is one that holds files alone; one named like the archive,
-    whose name without ending is `stem`, always is.
+    A folder named like a split, or one that holds files alone, is skipped only if it is named like the archive,
+    whose name without ending is `stem`.
     """
     while True:
         entries = list(folder.iterdir())
         if len(entries) != 1 or not entries[0].is_dir():
             return folder
         inner = entries[0]
-        may_count = inner.name.lower() in SPLITS or not any(entry.is_dir() for entry in inner.iterdir())
-        if may_count and inner.name.lower() != stem.lower():
+        is_data = inner.name.lower() in SPLITS or not any(entry.is_dir() for entry in inner.iterdir())
+        if is_data and inner.name.lower() != stem.lower():
             return folder
         folder = inner

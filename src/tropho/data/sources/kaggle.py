@@ -1,4 +1,4 @@
-"""Data sets on Kaggle, through its own client (extra `kaggle`)."""
+"""Data sets on Kaggle, fetched by its own client (extra `kaggle`)."""
 
 import logging
 import lzma
@@ -10,29 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.sources.copy_files import copy_folder
-from tropho.data.sources.download_progress import quiet_stderr
-from tropho.data.sources.nested_archives import archives_in
+from tropho.data.sources.archives import unpack_archives
+from tropho.data.sources.local import copy_folder
 from tropho.errors import DataError, ExternalError, UsageError
+from tropho.log import quiet_stderr
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
-"""What unpacking raises; the client's other errors are not the archive's fault."""
-
 UNKNOWN_ARCHIVE = "Unsupported archive type."
 """What the client says, as a bare ValueError, of a file that is neither zip nor tar."""
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
-    """Fetch the data set `download.repo`, at version `download.revision` if given, into the folder `to`.
+    """Fetch the data set `download.repo`, at version `download.revision` if given.
 
-    The client keeps what it has fetched and unpacked in its cache (KAGGLEHUB_CACHE) and goes on with a broken
-    download. It reads credentials from KAGGLE_API_TOKEN, else from KAGGLE_USERNAME and KAGGLE_KEY, else from its
-    files in ~/.kaggle; public sets need none.
+    The client keeps files in its cache (KAGGLEHUB_CACHE) and continues a broken download. It reads credentials from
+    KAGGLE_API_TOKEN, else KAGGLE_USERNAME and KAGGLE_KEY, else ~/.kaggle; public sets need none.
 
     Raises:
-        UsageError: if the client is not installed, `repo` is not owner/name or `revision` is not a number.
-        ExternalError: if the data can't be had.
-        DataError: if the archive is damaged, leads out of its folder or holds no files.
+        UsageError: the client is not installed, `repo` is not owner/name or `revision` is not a number.
+        ExternalError: Kaggle can't be reached or refuses.
+        DataError: the archive is damaged, unsafe or empty.
     """
     repo, version = settings.download.repo, settings.download.revision
     key = f"tasks.{settings.name}.download"
@@ -44,7 +41,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
         import kagglehub
     except ImportError:
         raise UsageError("The Kaggle source needs its client: pip install 'tropho[kaggle]'.") from None
-    logging.getLogger("kagglehub").setLevel(logging.WARNING)  # what it does otherwise goes to standard output
+    logging.getLogger("kagglehub").setLevel(logging.WARNING)  # it logs to standard output
     try:
         with quiet_stderr():
             folder = Path(kagglehub.dataset_download(f"{repo}/versions/{version}" if version else repo))
@@ -53,20 +50,20 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     files = copy_folder(folder, to)
     if files == 0:
         raise DataError(f"Kaggle's '{repo}' holds no files; correct {key}.")
-    found = folder.name if folder.parent.name == "versions" else version
-    unpacked = archives_in(to, f"Kaggle's {repo}")
-    return {"source": "kaggle", "repo": repo, "version": found, "files": files, **unpacked}
+    fetched = folder.name if folder.parent.name == "versions" else version
+    archives = unpack_archives(to, f"Kaggle's {repo}")
+    return {"source": "kaggle", "repo": repo, "version": fetched, "files": files, "archives": archives}
 
 
 def _failure(repo: str, error: Exception) -> DataError | ExternalError:
-    """What went wrong in the client, as far as its kind of error tells."""
+    """Turn an error of the client into a sentence with a remedy."""
     from kagglehub.exceptions import DataCorruptionError
     from requests.exceptions import ChunkedEncodingError, RequestException
 
     response = getattr(error, "response", None)
-    if response is not None:
-        return ExternalError(_refusal(repo, response.status_code))
     match error:
+        case _ if response is not None:
+            return ExternalError(_refusal(repo, response.status_code))
         case ChunkedEncodingError():
             return ExternalError(f"The download of '{repo}' broke off; run again and it goes on from there.")
         case RequestException():
@@ -74,23 +71,18 @@ def _failure(repo: str, error: Exception) -> DataError | ExternalError:
         case DataCorruptionError():
             return ExternalError(f"The archive of '{repo}' was damaged on the way; run again.")
         case OSError() if error.errno:
-            return ExternalError(
-                f"Kaggle's client can't use {error.filename or 'its cache'} for '{repo}' ({error.strerror}); mend "
-                "that, or set KAGGLEHUB_CACHE if it is in the cache."
-            )
+            place = f"{error.filename or 'its cache'} for '{repo}' ({error.strerror})"
+            return ExternalError(f"Kaggle's client can't use {place}; correct that, or set KAGGLEHUB_CACHE.")
         case tarfile.FilterError():
-            return DataError(
-                f"The archive of '{repo}' puts '{error.tarinfo.name}' outside its folder; use another set."
-            )
+            name = error.tarinfo.name
+            return DataError(f"The archive of '{repo}' puts '{name}' outside its folder; use another set.")
         case _ if isinstance(error, DAMAGED) or str(error) == UNKNOWN_ARCHIVE:
             return DataError(
                 f"The archive of '{repo}' is damaged or of an unknown kind; remove datasets/{repo} from Kaggle's cache "
                 "(KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."
             )
-        case _:
-            return ExternalError(
-                f"Kaggle's client fails on '{repo}' ({type(error).__name__}); check the network and ~/.kaggle."
-            )
+    kind = type(error).__name__
+    return ExternalError(f"Kaggle's client fails on '{repo}' ({kind}); check the network and ~/.kaggle.")
 
 
 def _refusal(repo: str, status: int) -> str:

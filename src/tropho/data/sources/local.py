@@ -1,61 +1,101 @@
-"""A folder or an archive that the user has: copied or unpacked, never touched."""
+"""Data sets on this machine: a folder is copied, an archive unpacked; the user's own files are never changed."""
 
+import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.sources.archives import is_archive, stem_of, unpack
-from tropho.data.sources.copy_files import copy_folder
+from tropho.data.sources.archives import is_archive, stem_of, unpack, unpack_archives
 from tropho.data.sources.image_layout import SPLITS, unwrap
-from tropho.data.sources.nested_archives import archives_in
 from tropho.errors import DataError, UsageError
-from tropho.files import sha256_of
+from tropho.files import copy_file, sha256_of
+from tropho.images.file_types import is_hidden
+from tropho.log import track
 
 
 def source_path(settings: TaskConfig, root: Path) -> Path:
-    """Return where `download.path` leads, from `root`."""
-    assert settings.download.path is not None, "settings.py asks for it"
+    """Return the file or folder that `download.path` names, relative to `root`."""
+    assert settings.download.path is not None, "download.path is required for source local"
     return root / Path(settings.download.path).expanduser()
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
-    """Copy the folder, or unpack the archive, at `download.path` (from `root`) into the empty folder `to`.
-
-    Archives among its files are unpacked too.
+    """Copy the folder, or unpack the archive, at `download.path`; archives inside are unpacked too.
 
     Raises:
-        UsageError: if nothing is there, or it is neither a folder nor an archive.
-        DataError: if it is empty or damaged.
+        UsageError: nothing is there, or it is neither a folder nor an archive.
+        DataError: it is empty or damaged.
     """
-    key = f"tasks.{settings.name}.download.path"
-    path = settings.download.path
+    key, path = f"tasks.{settings.name}.download.path", settings.download.path
     source = source_path(settings, root)
     if source.is_dir():
-        files = copy_folder(source, to)
-        if files == 0:
+        record: dict[str, Any] = {"files": copy_folder(source, to)}
+        if not record["files"]:
             raise DataError(f"{source} ({key}) holds no files; put the data set there.")
-        return {"source": "local", "path": path, "files": files, **archives_in(to, str(source))}
-    if not source.is_file():
+    elif not source.is_file():
         raise UsageError(f"{key}: there is no '{path}' ({source}); put the data set there or correct the path.")
-    if not is_archive(source.name):
+    elif not is_archive(source.name):
         raise UsageError(f"{key}: '{path}' must be a folder or an archive (.zip, .tar, .tar.gz).")
-    files = unpack_unwrapped(source, to)
-    return {
-        "source": "local",
-        "path": path,
-        "files": files,
-        "sha256": sha256_of(source),
-        **archives_in(to, str(source)),
-    }
+    else:
+        record = {"files": _unpack_unwrapped(source, to), "sha256": sha256_of(source)}
+    return {"source": "local", "path": path, **record, "archives": unpack_archives(to, str(source))}
 
 
-def unpack_unwrapped(archive: Path, to: Path) -> int:
-    """Unpack into the folder `to` without folders that merely wrap the whole; return the number of files."""
+def _unpack_unwrapped(archive: Path, to: Path) -> int:
+    """Unpack without folders that only wrap the content; returns the number of files."""
     unpacked = to / ".unpacked"
-    files = unpack(archive, unpacked)
+    count = unpack(archive, unpacked)
     stem = stem_of(archive.name)
     for entry in unwrap(unpacked, "" if stem.lower() in SPLITS else stem).iterdir():
         entry.rename(to / entry.name)
     shutil.rmtree(unpacked)
+    return count
+
+
+def copy_folder(source: Path, to: Path) -> int:
+    """Copy the files of a folder below `to`, links as copies of their targets; returns the number of files.
+
+    Raises:
+        DataError, UsageError: as `list_files` and `check_apart`.
+    """
+    check_apart(source, to)
+    files = list_files(source)
+    for file in track(files, f"Copying {source.name}"):
+        (to / file).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source / file, to / file)
+    return len(files)
+
+
+def check_apart(source: Path, to: Path) -> None:
+    """Raise UsageError if `to` lies inside `source`, which would copy the copy."""
+    if to.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
+
+
+def list_files(folder: Path, below: Path = Path(), parents: tuple[Path, ...] = ()) -> list[Path]:
+    """List the files below a folder as sorted relative paths; links are followed, hidden files left out.
+
+    Raises:
+        DataError: a link is broken or circular, or an entry is a device.
+    """
+    files: list[Path] = []
+    parents = (*parents, (folder / below).resolve())
+    for entry in sorted(os.scandir(folder / below), key=lambda entry: entry.name):
+        path = below / entry.name
+        if is_hidden(entry.name):
+            continue
+        try:
+            mode = entry.stat().st_mode
+        except OSError as error:
+            raise DataError(f"{folder / path} is a broken link ({error.strerror}); remove or correct it.") from error
+        if stat.S_ISREG(mode):
+            files.append(path)
+        elif not stat.S_ISDIR(mode):
+            raise DataError(f"{folder / path} is neither a file nor a folder; remove it.")
+        elif (folder / path).resolve() in parents:
+            raise DataError(f"{folder / path} is a link to a folder that contains it; remove it.")
+        else:
+            files += list_files(folder, path, parents)
     return files

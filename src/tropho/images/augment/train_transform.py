@@ -13,7 +13,6 @@ from tropho.images.augment.policies import build_policy
 DISABLED: dict[str, Any] = {
     "policy": "none",
     "copy_paste_prob": 0.0,
-    "copy_paste_negative_prob": 0.0,
     "mosaic_prob": 0.0,
     "crop_size": None,
     "zoom_range": [1.0, 1.0],
@@ -60,7 +59,7 @@ class TrainTransform:
     def adds(self) -> bool:
         """Whether a sample may have more boxes than its image."""
         settings = self.settings
-        return bool(settings.copy_paste_prob or settings.copy_paste_negative_prob or settings.mosaic_prob)
+        return bool(settings.copy_paste_prob or settings.mosaic_prob)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that decides what samples look like, for JSON."""
@@ -71,7 +70,7 @@ class TrainTransform:
         """Apply crop, mosaic, copy-paste and zoom."""
         settings, scene = self.settings, self.scenes[number]
         factor = float(np.exp(_stream(seed, "zoom").uniform(*np.log(settings.zoom_range))))
-        paste_prob = settings.copy_paste_prob if len(scene.boxes) else settings.copy_paste_negative_prob
+        paste_prob = settings.copy_paste_prob if len(scene.boxes) else 0.0
         if settings.crop_size is not None:
             side = int(settings.crop_size / factor)
             scene = crop(scene, *choose_window(scene, side, side, CROP_OBJECT_PROB, _stream(seed, "crop")))
