@@ -43,9 +43,10 @@ test: $(READY) ## Run the tests, on all cores
 test-slow: $(READY) ## Run the tests marked slow, which `make test` leaves out
 	$(PYTEST) -m slow
 
-lint: $(READY) ## Check format, style, docstrings, complexity and types
+lint: $(READY) ## Check format, style, docstrings, complexity, words and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -q tests/test_words.py tests/test_docs.py tests/test_structure.py
 	$(BIN)/mypy
 
 bench: $(READY) ## Measure speed (see benchmarks/)

@@ -7,15 +7,8 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
-LAYERS = (
-    "smear_generator",
-    "tropho.errors tropho.log tropho.seeds tropho.files tropho.tables tropho.orientation tropho.config tropho.paths",
-    "tropho.images tropho.boxes tropho.metrics tropho.models",
-    "tropho.submission tropho.data tropho.plots tropho.tracking",
-    "tropho.tasks tropho.inference tropho.training tropho.tuning tropho.evaluation tropho.report",
-    "tropho.stages tropho.commands tropho.cli",
-)
-ORDER = " ".join(LAYERS).split()
+DESIGN = SOURCE.parent / "docs" / "design.md"
+ORDER = DESIGN.read_text(encoding="utf-8").split("```layers")[1].split("```")[0].split()
 FILES = sorted(SOURCE.rglob("*.py"))
 MAX_LINES, MAX_FUNCTION = 300, 50
 
