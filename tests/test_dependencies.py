@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.training.fingerprint import training_code
+from tropho.training.training_fingerprint import training_code
 
 CODE = ROOT / "src" / "tropho"
 LEFT_OUT = {
@@ -90,7 +90,7 @@ def test_a_stage_depends_on_the_code_that_it_runs(stage):
 
 
 def test_a_training_s_fingerprint_covers_the_code_that_it_runs():
-    used = closure(["training/loop.py", "training/fingerprint.py"], LEFT_OUT)
+    used = closure(["training/loop.py", "training/training_fingerprint.py"], LEFT_OUT)
     covered = training_code()
     assert used - set(covered) == set()
     without_words = {each for each in covered if len(ast.parse((CODE / each).read_text(encoding="utf-8")).body) > 1}

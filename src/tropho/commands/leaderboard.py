@@ -49,7 +49,7 @@ def print_leaderboard(root: Path, task: str | None) -> None:
 
 def _present_settings(task: str, params: dict[str, Any], root: Path) -> dict[str, str]:
     """Return the task's settings as tracked, with those that the search chose; empty if it has none now."""
-    from tropho.training.fingerprint import tuned
+    from tropho.training.training_fingerprint import tuned
 
     try:
         settings = tuned(task_settings(task, params), Paths(root, task))

@@ -12,7 +12,7 @@ from tropho.inference.ensemble_members import member_records, missing_label_find
 from tropho.log import info
 from tropho.paths import Paths
 from tropho.tracking import Run, best_runs
-from tropho.training.fingerprint import code_hash
+from tropho.training.training_fingerprint import code_hash
 
 VALIDATION_HASH = "validation_hash"
 """Tag of a training's run; scores of equal hashes are of the same images, folds, classes and metric."""

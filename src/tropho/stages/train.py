@@ -35,8 +35,8 @@ from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.runs import RunIds
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator, this_process
-from tropho.training.fingerprint import fitted_settings, training_fingerprint, tuned
 from tropho.training.loop import Trainer
+from tropho.training.training_fingerprint import fitted_settings, training_fingerprint, tuned
 
 
 @dataclass(frozen=True)

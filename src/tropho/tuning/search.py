@@ -17,8 +17,8 @@ from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
 from tropho.training.devices import this_process
-from tropho.training.fingerprint import check_trainable, fitted_settings, training_fingerprint
 from tropho.training.loop import Trainer
+from tropho.training.training_fingerprint import check_trainable, fitted_settings, training_fingerprint
 from tropho.tuning.study import Search, TrialReporter
 
 N_PARTS = 5

@@ -9,7 +9,7 @@ from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError, UsageError
 from tropho.images.decode import DECODING
 from tropho.tables import BOX, BOXES, conform, empty
-from tropho.training import fingerprint as reading
+from tropho.training import training_fingerprint as reading
 
 
 class Sizes:
