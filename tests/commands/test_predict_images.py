@@ -140,8 +140,8 @@ def test_predict_files_uses_fitted_weights(ensemble, settings, blank, tmp_path):
 
 
 def test_predict_files_names_by_path_where_names_repeat():
-    assert predict_images._names([Path("x/a.png"), Path("y/b.png")]) == {
+    assert predict_images._image_ids([Path("x/a.png"), Path("y/b.png")]) == {
         "a.png": Path("x/a.png"),
         "b.png": Path("y/b.png"),
     }
-    assert list(predict_images._names([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]
+    assert list(predict_images._image_ids([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]

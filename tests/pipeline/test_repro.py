@@ -98,7 +98,7 @@ def test_the_ledger_names_the_submission_and_takes_its_score(checkout):
     assert before["stages_lock"] == locked
     assert before["git_dirty"] is False
 
-    copy.run("tropho", "leaderboard", "--record", "smear_demo", "0.5")
+    copy.run("tropho", "record-score", "smear_demo", "0.5")
     assert stages_run(copy.run("dvc", "repro").stdout) == ["submit@smear_demo", "report@smear_demo"]
     (after,) = pd.read_csv(ledger).to_dict("records")
     assert after["public"] == 0.5
@@ -107,7 +107,7 @@ def test_the_ledger_names_the_submission_and_takes_its_score(checkout):
     assert stages_run(copy.run("dvc", "repro").stdout) == []
 
 
-def test_tasks_and_summary_say_how_far_it_went(built):
+def test_status_says_how_far_it_went(built):
     rows = [line.split() for line in built.run("tropho", "status").stdout.splitlines()]
     states = {row[0]: row[2:] for row in rows if len(row) == 2 + len(STAGES)}
     assert states["smear_demo"] == ["done"] * len(STAGES)

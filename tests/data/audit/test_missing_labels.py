@@ -151,9 +151,9 @@ def test_audit_ignores_missing_labels_as_set(settings, tmp_path, protocol, ignor
     result = audit(settings("smear_demo", **overrides), tmp_path, tmp_path)
     listed = result.issues[result.issues["kind"] == "left_out_class"]
     assert list(listed["action"]) == {"detect": ["ignored"], "list": ["listed"], "none": []}[protocol]
-    assert [each["value"] for each in result.summary["left_out"]] == (["90x60"] if protocol != "none" else [])
+    assert [each["value"] for each in result.summary["missing_labels"]] == (["90x60"] if protocol != "none" else [])
     large = result.images["image_id"].str.startswith("l")
-    assert (result.images["ignored"] == '["WBC"]').fillna(False).tolist() == (large & ignoring).tolist()
+    assert (result.images["ignore_classes"] == '["WBC"]').fillna(False).tolist() == (large & ignoring).tolist()
 
 
 @pytest.mark.real
@@ -168,11 +168,11 @@ def test_the_competitions_white_cells_are_missing_at_4160(settings, real_data, t
     sizes.to_csv(tmp_path / "corrections/sizes.csv", index=False)
     task = settings("malaria", **{"audit.image_sizes_csv": "corrections/sizes.csv"})
     result = audit(task, real_data / "lacuna", tmp_path)
-    (finding,) = result.summary["left_out"]
+    (finding,) = result.summary["missing_labels"]
     assert (finding["class"], finding["value"], finding["labelled"], finding["images"]) == ("WBC", "4160x3120", 0, 40)
     assert (finding["labelled_elsewhere"], finding["images_elsewhere"]) == (1542, 1978)
     assert finding["p"] < 1e-20
-    assert set(result.images.loc[result.images["ignored"] == '["WBC"]', "image_id"]) == set(large)
+    assert set(result.images.loc[result.images["ignore_classes"] == '["WBC"]', "image_id"]) == set(large)
 
 
 def test_attributes_put_the_long_side_first():
