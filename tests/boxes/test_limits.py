@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from boxes.test_seams import merged
 
+from boxes.test_merge_tiles import merged
 from tropho.boxes import wbf
 from tropho.boxes.box_ops import candidate_pairs, nms
 from tropho.boxes.tiles import tile_windows

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from tropho.commands import record_score
+from tropho.commands import submissions
 from tropho.files import sha256_of
 from tropho.paths import Paths
 from tropho.submission.submission_log import LEDGER, append, record
@@ -23,39 +23,39 @@ def recorded(tmp_path):
 
 
 def test_public_scores_by_run(recorded):
-    assert record_score.public_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
-    assert record_score.public_scores(recorded, "smear_demo") == {}
-    assert len(record_score.submissions(recorded, None)) == 2
-    assert record_score.submissions(recorded, "smear_demo").empty
+    assert submissions.leaderboard_scores(recorded, "cells_demo") == {"ra": (0.85, 0.84)}
+    assert submissions.leaderboard_scores(recorded, "smear_demo") == {}
+    assert len(submissions.list_submissions(recorded, None)) == 2
+    assert submissions.list_submissions(recorded, "smear_demo").empty
     paths = Paths(recorded, "cells_demo")
     lost = {"task": "cells_demo", "sha256": "c" * 64, "written": "2026-01-03", "score": 0.9}
     append(paths.ledger, paths.ledger_copy, lost)
     record(paths.ledger, paths.ledger_copy, 0.5)
-    assert set(record_score.public_scores(recorded, "cells_demo")) == {"ra"}
+    assert set(submissions.leaderboard_scores(recorded, "cells_demo")) == {"ra"}
 
 
 def test_record_score_for_the_present_file(recorded):
     paths = Paths(recorded, "cells_demo")
-    told = record_score.record_score(recorded, "cells_demo", 0.7, None, None)
+    told = submissions.record_score(recorded, "cells_demo", 0.7, None, None)
     assert "submission bbbbbbbb of 2026-01-02T10:00" in told
     paths.submission.write_text("not in the ledger")
-    assert "submission bbbbbbbb" in record_score.record_score(recorded, "cells_demo", 0.71, None, None)
+    assert "submission bbbbbbbb" in submissions.record_score(recorded, "cells_demo", 0.71, None, None)
     entry = {"task": "cells_demo", "sha256": sha256_of(paths.submission), "written": "2025-01-01", "score": 0.5}
     append(paths.ledger, paths.ledger_copy, entry)
-    told = record_score.record_score(recorded, "cells_demo", 0.6, None, None)
+    told = submissions.record_score(recorded, "cells_demo", 0.6, None, None)
     assert f"submission {sha256_of(paths.submission)[:8]}" in told
-    assert "submission aaaaaaaa" in record_score.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
+    assert "submission aaaaaaaa" in submissions.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
     assert paths.leaderboard.exists()
 
 
 def test_cells_of_submissions():
     row = pd.Series(dict.fromkeys(LEDGER, float("nan")), dtype=object)
     row[["task", "sha256", "written", "score_name", "score"]] = ["t", "f" * 64, "2026-01-02T03:04:05", "m", 0.5]
-    assert record_score._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
+    assert submissions._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
     row[["low", "high", "public", "private"]] = [0.25, 0.75, 0.5, 1.0]
     for dirty, commit in (("true", "abcdef12+"), ("false", "abcdef12"), (pd.NA, "abcdef12")):
         row[["git_commit", "git_dirty"]] = ["abcdef123456", dirty]
-        assert record_score._cells(row) == [
+        assert submissions._cells(row) == [
             *("t", "ffffffff", "2026-01-02 03:04", "m", "0.5000", "0.2500 to 0.7500", "0.5000", "1.0000"),
             commit,
         ]

@@ -1,51 +1,62 @@
-"""State of each stage, and the list of tasks."""
+"""State of each stage, results of each task, and how both are printed."""
 
 import pytest
 import yaml
 
 from conftest import ROOT
-from tropho.commands import status, summary
+from tropho.commands import status
+from tropho.files import write_json
 from tropho.paths import Paths
-from tropho.submission.submission_log import append, record
 
 
-def test_state_follows_the_lock(tmp_path):
+def test_stage_states_follow_the_lock(tmp_path):
     (tmp_path / "there").touch()
     params = {"tasks": {"t": {"train": {"epochs": 3}}}}
 
-    def told(outs, **recorded):
-        entry = {"outs": [{"path": each} for each in outs], "params": {"params.yaml": recorded}}
-        return status._state(entry, params, tmp_path)
+    def state(entry):
+        return status.stage_states("t", {} if entry is None else {"train@t": entry}, params, tmp_path)["train"]
 
-    assert status._state(None, params, tmp_path) == "-"
-    assert status._state({}, params, tmp_path) == "done"
-    assert told(["there"], **{"tasks.t.train": {"epochs": 3}}) == "done"
-    assert told(["there"], **{"tasks.t.train": {"epochs": 3}, "tasks.t.train.epochs": 4}) == "changed"
-    assert told(["there"], **{"tasks.t.other.key": 1}) == "changed"
-    assert told(["there", "gone"], **{"tasks.t.train": {"epochs": 3}}) == "lost"
+    def state_of(outs, **recorded):
+        return state({"outs": [{"path": out} for out in outs], "params": {"params.yaml": recorded}})
+
+    assert state(None) == "-"
+    assert state({}) == "done"
+    assert state_of(["there"], **{"tasks.t.train": {"epochs": 3}}) == "done"
+    assert state_of(["there"], **{"tasks.t.train": {"epochs": 3}, "tasks.t.train.epochs": 4}) == "changed"
+    assert state_of(["there"], **{"tasks.t.other.key": 1}) == "changed"
+    assert state_of(["there", "gone"], **{"tasks.t.train": {"epochs": 3}}) == "lost"
 
 
 @pytest.mark.parametrize("active", [["cells_demo"], []])
-def test_print_tasks_marks_active_tasks(tmp_path, capsys, monkeypatch, active):
+def test_print_status_prints_active_tasks_bold(tmp_path, capsys, monkeypatch, active):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": active}))
-    status.print_tasks(tmp_path)
+    status.print_status(tmp_path)
     printed = capsys.readouterr().out
     assert ("\x1b[1mcells_demo" in printed) == bool(active)
     assert "\x1b[1msmear_demo" not in printed
-    rows = summary.summarise(tmp_path)
-    assert [row["task"] for row in rows] == active
+    assert "submission" not in printed
+    status.print_status(tmp_path, "malaria")
+    printed = capsys.readouterr().out
+    assert "malaria" in printed
+    assert "smear_demo" not in printed
 
 
-@pytest.fixture
-def recorded(tmp_path):
-    """A root with two submissions of cells_demo in the ledger, the first of them scored."""
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    paths = Paths(tmp_path, "cells_demo")
-    for day, digest in enumerate("ab", start=1):
-        entry = {"task": "cells_demo", "sha256": digest * 64, "written": f"2026-01-0{day}T10:00:00", "score": 0.9}
-        append(paths.ledger, paths.ledger_copy, {**entry, "score_name": "m", "run_id": f"r{digest}"})
-    record(paths.ledger, paths.ledger_copy, 0.85, 0.84, "aaa")
-    return tmp_path
+def test_results_of_show_what_has_run(tmp_path):
+    paths = Paths(tmp_path, "smear_demo")
+    assert set(status.results_of(paths).values()) == {"smear_demo", "-"}
+    write_json(paths.evaluate / "metrics.json", {"headline": {"name": "map", "subset": "oof", "value": None}})
+    paths.submission.parent.mkdir()
+    paths.submission.write_text("x")
+    paths.report.touch()
+    row = status.results_of(paths)
+    assert (row["score"], row["subset"], row["value"], row["leaderboard"]) == ("map", "oof", "undefined", "-")
+    assert row["submission"] == "submissions/smear_demo.csv"
+    assert row["report"] == "reports/smear_demo/index.html"
+    competition = "Image_ID,class,confidence,ymin,xmin,ymax,xmax\na,WBC,0.9,0,0,10,10\n"
+    paths.submission.write_text(competition)
+    paths.held_out.parent.mkdir(parents=True)
+    paths.held_out.write_text(competition)
+    assert status.results_of(paths)["leaderboard"] == "1.0000"

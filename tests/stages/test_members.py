@@ -67,13 +67,13 @@ def paths(tmp_path, rng):
 def fits(monkeypatch):
     """The names of what is trained, as they are."""
     trained = []
-    fit = train.fit
 
-    def counted(task, pack, *rest, **options):
-        trained.append((task.settings.model.name, pack.size, options["seed"]))
-        return fit(task, pack, *rest, **options)
+    class Counted(train.Trainer):
+        def __init__(self, task, cache, *rest, **options):
+            trained.append((task.settings.model.name, cache.size, options["seed"]))
+            super().__init__(task, cache, *rest, **options)
 
-    monkeypatch.setattr(train, "fit", counted)
+    monkeypatch.setattr(train, "Trainer", Counted)
     return trained
 
 

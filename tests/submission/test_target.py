@@ -1,9 +1,8 @@
 """Labels and layout of a submission."""
 
-from tropho.submission.target import audited_labels
-
 from tropho.files import write_json
 from tropho.paths import Paths
+from tropho.submission.layout import audited_labels
 
 
 def test_labels_are_those_that_the_audit_found(tmp_path):

@@ -56,7 +56,7 @@ def test_fit_resumes_while_frozen(settings, data, tmp_path) -> None:
 
 
 def test_param_groups_scale_lower_stages(settings) -> None:
-    model = build_task(settings("cells_demo"), ["a", "b"]).model()
+    model = build_task(settings("cells_demo"), ["a", "b"]).build_model()
     groups = param_groups(model, 0.1, layer_decay=0.5)
     shares = {id(each): group["lr_scale"] for group in groups for each in group["params"]}
     assert len(shares) == len(list(model.parameters()))

@@ -36,7 +36,7 @@ class Line(nn.Module):
 def task_of(parts=lambda value: {"only": value}, **train):
     config = SimpleNamespace(**{"freeze_backbone_epochs": 0, "clip_grad_norm": None, "epochs": 9, **train})
     return SimpleNamespace(
-        settings=SimpleNamespace(train=config), loss=lambda model, batch: parts(model(torch.tensor([[batch]])))
+        settings=SimpleNamespace(train=config), compute_loss=lambda model, batch: parts(model(torch.tensor([[batch]])))
     )
 
 

@@ -176,7 +176,7 @@ def test_train_state_finds_scores_and_the_best_epoch():
 def test_fit_prints_device_dtype_and_parameters(settings, data, capsys):
     pack, truth = data
     made = settings("cells_demo", **MAKE, **{"train.epochs": 1, "train.precision": "bf16"})
-    n_parameters = sum(each.numel() for each in build_task(made, ["a", "b"]).model().parameters())
+    n_parameters = sum(each.numel() for each in build_task(made, ["a", "b"]).build_model().parameters())
     Trainer(build_task(made, ["a", "b"]), pack, truth, truth, 0, name="fold3").fit()
     line = capsys.readouterr().err.splitlines()[0]
     device = make_accelerator(made.train).device

@@ -81,7 +81,7 @@ def results_of(paths: Paths) -> dict[str, str]:
     metrics = paths.evaluate / "metrics.json"
     if metrics.exists():
         headline = read_json(metrics)["headline"]
-        cells |= {"score": headline["name"], "subset": headline["on"], "value": _number(headline["value"])}
+        cells |= {"score": headline["name"], "subset": headline["subset"], "value": _number(headline["value"])}
     if paths.submission.exists():
         cells["submission"] = str(paths.submission.relative_to(paths.root))
         cells["leaderboard"] = _held_out_score(paths)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tropho.boxes.iou_pairs import pair_iou
 
+from tropho.boxes.box_ops import pair_iou
 from tropho.data.audit.box_repairs import clip_boxes, clip_corners, resolve_duplicate_boxes
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.tables import BOX

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tropho.commands import upload
+from tropho.commands import submissions
 from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of, write_json
 from tropho.paths import Paths
@@ -12,9 +12,9 @@ from tropho.paths import Paths
 
 @pytest.fixture
 def sent(monkeypatch):
-    """What is uploaded, instead of an upload."""
+    """What is uploaded, instead of an submissions."""
     calls = []
-    monkeypatch.setattr(upload.zindi, "submit", lambda *call: calls.append(call) or "id7")
+    monkeypatch.setattr(submissions.zindi, "submit", lambda *call: calls.append(call) or "id7")
     return calls
 
 
@@ -33,7 +33,7 @@ def checked(tmp_path, settings):
 @pytest.mark.parametrize("comment", [None, "mine"])
 def test_upload_a_checked_submission(checked, sent, tmp_path, comment):
     made, path = checked
-    told = upload.upload(made, tmp_path, comment)
+    told = submissions.upload(made, tmp_path, comment)
     digest = sha256_of(path)[:8]
     assert sent == [("a-challenge", path, comment or f"map 0.5124 out of fold, {digest}")]
     assert f"({digest}) to 'a-challenge' as id7" in told
@@ -44,21 +44,21 @@ def test_upload_refuses_an_unchecked_file(checked, sent, tmp_path, settings):
     whole = json.loads(path.with_suffix(".json").read_text())
     write_json(path.with_suffix(".json"), {**whole, "checked": False})
     with pytest.raises(DataError, match="is not a file that"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     write_json(path.with_suffix(".json"), whole)
     path.write_text("a,c\n")
     with pytest.raises(DataError, match="is not a file that"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     path.with_suffix(".json").unlink()
     with pytest.raises(DataError, match="is not there"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     path.unlink()
     write_json(path.with_suffix(".json"), whole)
     with pytest.raises(DataError, match="is not there"):
-        upload.upload(made, tmp_path, None)
+        submissions.upload(made, tmp_path, None)
     for changes in ({"download.source": "zindi", "download.repo": None}, {"download.repo": "a-challenge"}):
         download = made.download.model_copy(update={"source": "generate", "repo": None})
         download = download.model_copy(update={key.partition(".")[2]: value for key, value in changes.items()})
         with pytest.raises(UsageError, match="names no Zindi challenge"):
-            upload.upload(made.model_copy(update={"download": download}), tmp_path, None)
+            submissions.upload(made.model_copy(update={"download": download}), tmp_path, None)
     assert sent == []

@@ -2,8 +2,8 @@
 
 import pandas as pd
 from PIL import Image
-from tropho.submission.box_frame import to_stored_frame
 
+from tropho.submission.layout import to_stored_frame
 from tropho.tables import BOX, IMAGES, conform
 
 
