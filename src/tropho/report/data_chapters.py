@@ -35,7 +35,7 @@ TITLES = {
     "colour_modes": "share of images by colour mode",
     "colour_mode_tells": "accuracy of guessing the class from the colour mode",
     "duplicates": "repeated images",
-    "left_out": "labels that are missing",
+    "missing_labels": "labels that are missing",
     "columns": "columns of the tables",
     "sample": "sample submission",
     "box_frame": "frame of the boxes",
