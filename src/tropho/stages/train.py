@@ -190,10 +190,12 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
-            if is_main:
+            if is_main and trainer.resumed_epoch == row["epoch"]:
+                info(f"{name}  goes on after epoch {trainer.resumed_epoch}, from its checkpoint")
+            elif is_main:
                 info(_epoch_line(name, row, settings.train.epochs))
 
-        trained = Trainer(
+        trainer = Trainer(
             task,
             data.cache,
             *data.train_val(fold),
@@ -201,7 +203,8 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             checkpoint=checkpoint,
             on_epoch=on_epoch,
             name=name,
-        ).fit()
+        )
+        trained = trainer.fit()
         state = trained.state
         record = {
             "fold": fold,
