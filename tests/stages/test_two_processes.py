@@ -36,7 +36,7 @@ def run(paths, stage: str, code: int = 0, **changes):  # noqa: F811
     for key, value in {**PLAIN, **changes}.items():
         section, _, name = key.partition(".")
         sections.setdefault(section, {})[name] = value
-    reduce(paths.root / "params.yaml", {"cells_demo": {"presets": {}, **sections}})
+    reduce(paths.root / "params.yaml", {"cells_demo": sections})
     command = "from tropho.cli import main; main()"
     return run_together(["--no-python", sys.executable, "-c", command, stage, "cells_demo"], paths.root, code)
 
