@@ -24,7 +24,7 @@ WEIGHTS = f"models/{TASK}/fold0/weights.safetensors"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A small checkout in which nothing has run; the tests of this module use it one after the other."""
-    tiny = {**TINY_CELLS, "train": {**TINY_CELLS["train"], "epochs": 3, "lr": 0.001}, "tune": {"trials": 0}}
+    tiny = {**TINY_CELLS, "train": {**TINY_CELLS["train"], "epochs": 40, "lr": 0.001}, "tune": {"trials": 0}}
     return new_checkout(tmp_path_factory.mktemp("experiments") / "tropho", {TASK: tiny}, [TASK])
 
 
@@ -63,9 +63,9 @@ def test_a_first_training_that_is_killed_goes_on(project):
     process.wait()
 
     done = experiment(project)
-    assert "epoch 3/3" in done.stdout + done.stderr
+    assert "epoch 40/40" in done.stdout + done.stderr
     assert "goes on after epoch" in done.stdout + done.stderr
-    assert "epoch 1/3" not in done.stdout + done.stderr
+    assert "epoch 1/40" not in done.stdout + done.stderr
     project.commit("trained")
     assert trained(project) == {0.001: sha256_of(project.path / WEIGHTS)}
     assert not list((project.path / "runs").rglob("state.pt"))
@@ -103,6 +103,6 @@ def test_a_task_taken_out_of_active_comes_back_without_training(project):
     done = experiment(project)
     assert "fold0  taken from" in done.stdout + done.stderr
     assert "goes on after epoch" in done.stdout + done.stderr
-    assert "epoch 1/3" not in done.stdout + done.stderr
+    assert "epoch 1/40" not in done.stdout + done.stderr
     assert sha256_of(project.path / WEIGHTS) == before[0.001]
     assert read_json(project.path / f"models/{TASK}/run.json")["folds"] == record["folds"]
