@@ -30,7 +30,7 @@ REPOSITORIES = {name: f"PekingU/rtdetr_r{name.removeprefix('resnet')}vd" for nam
 """Where their authors publish the weights (Apache-2.0)."""
 
 OF_CLASSES = ("class_embed", "enc_score_head", "denoising_class_embed")
-"""The layers whose shape goes by the classes; they always start anew."""
+"""Layers whose shape depends on the number of classes; they always start from new weights."""
 
 
 def rt_detr_network(model: ModelConfig, classes: int) -> "RTDetrForObjectDetection":

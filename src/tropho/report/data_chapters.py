@@ -61,7 +61,7 @@ def data(reader: Reader) -> Section:
 
 
 def _more(summary: dict[str, Any]) -> dict[str, Any]:
-    """What the chapter has not shown, under readable titles; empty values and counts of 0 are left out."""
+    """Collect the rest of the summary under readable titles; empty values and counts of 0 are left out."""
     classes = summary.get("classes")
     names = set(map(str, classes)) if isinstance(classes, list) else set()
 

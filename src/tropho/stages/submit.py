@@ -71,7 +71,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
 
 
 def _provenance(task: str, paths: Paths, record: dict[str, Any]) -> dict[str, Any]:
-    """Say what the submission is of: file, score, training, stages, code."""
+    """Record where the submission comes from: file, score, training, stages, code."""
     metrics, name = read_json(paths.evaluate / "metrics.json"), record["score_name"]
     return {
         "task": task,

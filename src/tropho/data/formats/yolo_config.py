@@ -1,4 +1,4 @@
-"""Read what a YOLO data set says of itself: data.yaml, darknet's obj.data, classes.txt, lists of images."""
+"""Read the files that describe a YOLO data set: data.yaml, darknet's obj.data, classes.txt, lists of images."""
 
 import re
 from dataclasses import dataclass, field
