@@ -1,6 +1,5 @@
 """Parts of the stage train, without a training."""
 
-import math
 from types import SimpleNamespace
 
 import pytest
@@ -29,13 +28,6 @@ def test_fold_numbers_are_the_first(settings, asked, numbers):
     assert train.fold_numbers(settings("cells_demo", **{"train.n_folds": asked}), data) == numbers
     with pytest.raises(UsageError, match=r"train\.n_folds is 4, but split\.n_folds made only 3"):
         train.fold_numbers(settings("cells_demo", **{"train.n_folds": 4}), data)
-
-
-def test_epoch_line():
-    row = {"epoch": 2.0, "loss": 0.5, "seconds": 12.4}
-    assert train._epoch_line("fold0", row, 9) == "fold0  epoch 2/9  loss 0.5000  12 s"
-    assert train._epoch_line("fold0", {**row, "score": 0.25}, 9) == "fold0  epoch 2/9  loss 0.5000  score 0.2500  12 s"
-    assert "score undefined  12 s" in train._epoch_line("fold0", {**row, "score": math.nan}, 9)
 
 
 def test_member_records_and_labels():

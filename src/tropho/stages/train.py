@@ -190,12 +190,8 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
-            if is_main and trainer.resumed_epoch == row["epoch"]:
-                info(f"{name}  goes on after epoch {trainer.resumed_epoch}, from its checkpoint")
-            elif is_main:
-                info(_epoch_line(name, row, settings.train.epochs))
 
-        trainer = Trainer(
+        trained = Trainer(
             task,
             data.cache,
             *data.train_val(fold),
@@ -203,8 +199,7 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             checkpoint=checkpoint,
             on_epoch=on_epoch,
             name=name,
-        )
-        trained = trainer.fit()
+        ).fit()
         state = trained.state
         record = {
             "fold": fold,
@@ -228,12 +223,6 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             f"last epoch, {state.best_epoch}, is kept, and means over folds leave this fold out"
         )
     return record
-
-
-def _epoch_line(fold: str, row: dict[str, float], epochs: int) -> str:
-    value = row.get("score", 0.0)
-    score = f"  score {'undefined' if math.isnan(value) else f'{value:.4f}'}" if "score" in row else ""
-    return f"{fold}  epoch {int(row['epoch'])}/{epochs}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s"
 
 
 def mean_score(folds: list[dict[str, Any]]) -> float | None:

@@ -60,7 +60,6 @@ class Trainer:
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
         self.config = task.settings.train
         self.state, self.best_weights = TrainState(), Weights()
-        self.resumed_epoch = 0  # the last one of the checkpoint; 0 = trained from the start
         self.accelerator = make_accelerator(self.config)
         self.log = StepLog(name, self.accelerator)
         set_seed(seed)
@@ -97,6 +96,7 @@ class Trainer:
                 self.state.finished = self._should_stop_early()
                 self._save()
                 self.on_epoch(row)
+                self.log.epoch(row, self.config.epochs)
             return TrainedFold(self.best_weights, self.state)
         finally:
             self.accelerator.free_memory()
@@ -224,7 +224,7 @@ class Trainer:
         if not (self.checkpoint and (saved := self.checkpoint.load())):
             return
         self.state, parts = saved
-        self.resumed_epoch = len(self.state.history)
+        self.log.resumed(len(self.state.history))
         for name, part in self._stateful().items():
             if part is not None:
                 part.load_state_dict(parts[name])

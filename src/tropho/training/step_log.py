@@ -1,5 +1,6 @@
 """Lines that a training prints to standard error."""
 
+import math
 import sys
 from shutil import get_terminal_size
 
@@ -36,6 +37,19 @@ class StepLog:
         dtype = {"no": "float32", "fp16": "float16", "bf16": "bfloat16"}[self._accelerator.mixed_precision]
         n_parameters = sum(parameter.numel() for parameter in model.parameters())
         info(f"{self._name}  device {device} ({reason})  dtype {dtype} (train.precision)  {n_parameters:,} parameters")
+
+    def resumed(self, epoch: int) -> None:
+        """Say that the training goes on after an epoch that its checkpoint holds."""
+        if self._enabled:
+            info(f"{self._name}  goes on after epoch {epoch}, from its checkpoint")
+
+    def epoch(self, row: dict[str, float], n_epochs: int) -> None:
+        """Print what an epoch came to, from its row of the history."""
+        if self._enabled:
+            value = row.get("score", 0.0)
+            score = f"  score {'undefined' if math.isnan(value) else f'{value:.4f}'}" if "score" in row else ""
+            place = f"{self._name}  epoch {int(row['epoch'])}/{n_epochs}"
+            info(f"{place}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s")
 
     def step(self, place: str, loss: Tensor, lr: float, seconds: tuple[float, float], is_due: bool) -> None:
         """Print loss, rate, the seconds (for the batch, for the whole step) and peak memory of a step."""
