@@ -29,8 +29,8 @@ from reliability_page import table, write_section
 ROOT = Path(__file__).resolve().parent.parent
 COMBINATIONS = [(target, name) for target in ("stage", "all", "dvc") for name in ("KILL", "TERM", "INT")]
 TARGETS = {"stage": "the stage", "all": "all processes", "dvc": "DVC alone"}
-FULL = [("stage", "KILL"), ("all", "TERM"), ("dvc", "INT")]
-"""The kills at full size."""
+FULL = [("stage", "TERM"), ("all", "INT"), ("dvc", "KILL")]
+"""The kills at full size; DVC ignores INT while a stage runs."""
 ENDING = 10.0
 """Seconds after which a `dvc repro` that a signal has not ended is said to go on."""
 FAILURES = 3
