@@ -14,10 +14,11 @@ from typing import Any
 
 NOT_COMPARED = (".git/", ".dvc/", "mlartifacts/", "mlflow.db", "optuna.db", "dvc.lock", ".cache/fingerprints/")
 """Beginnings of paths: databases and DVC's files are compared by what they say, not byte by byte."""
-OF_THE_RUN = {"run_id", "seconds", "started", "written", "stages_lock", "dvc_lock", "history.csv"}
+OF_THE_RUN = {"run_id", "seconds", "started", "written", "stages_lock", "dvc_lock", "history.csv", "checksum"}
 """Keys and columns that differ between two undisturbed runs: ids of MLflow runs, times, and hashes of files with those.
 
-"history.csv" is the key of that file's SHA-256 in models/T/run.json; the file has a column of seconds.
+"history.csv" is the key of that file's SHA-256 in fold.json and run.json; the file has a column of seconds. "checksum"
+is that of fold.json itself, which `tropho train` checks whenever it reads the file.
 """
 MASKED = (
     r"\b[0-9a-f]{32}\b",  # ids of MLflow runs
@@ -67,6 +68,8 @@ def content(path: Path, root: Path) -> Any:
 def _without_run(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_run(each) for key, each in value.items() if key not in OF_THE_RUN}
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value):
+        return "the id of an MLflow run"
     return [_without_run(each) for each in value] if isinstance(value, list) else value
 
 
