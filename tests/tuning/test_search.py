@@ -13,7 +13,7 @@ import pytest
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.tracking import PrunedRunError
 from tropho.tuning import Search
-from tropho.tuning.storage import open_storage, storage_address
+from tropho.tuning.storage import RETRIES, open_storage, retry_running, storage_address
 
 ROOT = Path(__file__).resolve().parents[2]
 LR = {"train.lr": {"low": 1.0e-4, "high": 1.0e-2, "log": True}}
@@ -159,6 +159,30 @@ def test_run_retries_an_interrupted_trial(search):
     assert study.choice["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
 
 
+def test_run_retries_a_trial_that_is_interrupted_often(search):
+    def interrupted(settings, report):
+        raise KeyboardInterrupt
+
+    for _ in range(RETRIES + 3):
+        with pytest.raises(KeyboardInterrupt):
+            search(storage=None, trials=2).run(interrupted)
+    study = search(storage=None, trials=2)
+    study.run(by_lr)
+    assert study.choice["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
+
+
+def test_run_gives_up_a_trial_whose_process_is_always_killed(search):
+    for attempt in range(RETRIES + 1):
+        study = search(storage=None, trials=2).study
+        retry_running(study)
+        if not attempt:
+            study.enqueue_trial({"train.lr": 0.001})
+        assert study.ask().suggest_float("train.lr", 1e-4, 1e-2, log=True) == 0.001
+    study = search(storage=None, trials=2)
+    study.run(by_lr)
+    assert study.choice["trials"] == {"complete": 1, "pruned": 0, "failed": 1}
+
+
 @pytest.mark.fault("a search is killed in the middle of a trial", "tries what an undisturbed search tries, each once")
 def test_write_is_the_same_after_kills(search, tmp_path):
     """Trials 0 and 2 are cut off, the last of them twice; then table, choice and figures are the same."""
@@ -188,7 +212,7 @@ def test_write_is_the_same_after_kills(search, tmp_path):
 
 
 def test_run_gives_up_parameters_that_always_crash(search):
-    for _ in range(3):
+    for _ in range(RETRIES + 1):
         with pytest.raises(RuntimeError):
             search(trials=2).run(lambda settings, report: (_ for _ in ()).throw(RuntimeError("a crash")))
     study = search(trials=2)

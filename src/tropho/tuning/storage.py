@@ -17,8 +17,8 @@ HEARTBEAT = 30
 """Seconds between two heartbeats."""
 GRACE = 120
 """Seconds without a heartbeat after which another machine's trial counts as killed."""
-RETRIES = 2
-"""Retries of the same parameters if the process is killed each time."""
+RETRIES = 5
+"""Retries of the same parameters if their process crashes or is killed each time, as it is when memory runs out."""
 REASON = "reason"
 """User attribute of a trial that failed by its own settings."""
 
@@ -66,16 +66,17 @@ def open_storage(address: str) -> optuna.storages.BaseStorage:
         raise ExternalError(f"tune.storage '{public}' can't be opened: {_first_line(error)}.") from error
 
 
-def retry(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue the parameters of an interrupted trial again, at most RETRIES times."""
-    _retry_callback()(study, trial)
+def retry(study: optuna.Study, trial: FrozenTrial, error: BaseException) -> None:
+    """Queue a trial's parameters again: always after Ctrl-C or an outage, at most RETRIES times after a crash."""
+    is_crash = isinstance(error, Exception) and not isinstance(error, ExternalError)
+    _retry_callback(RETRIES if is_crash else None)(study, trial)
 
 
 def retry_running(study: optuna.Study) -> None:
-    """Fail and retry every running trial of a study that no other process works on."""
+    """Fail every running trial of a study that no other process works on, and retry each at most RETRIES times."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        retry(study, trial)
+        _retry_callback()(study, trial)
 
 
 def first_attempt(trial: FrozenTrial) -> int:
@@ -89,10 +90,10 @@ def merged_number(trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
     return len({n for n in map(first_attempt, trials) if n < first})
 
 
-def _retry_callback() -> RetryHeartbeatStaleTrialCallback:
+def _retry_callback(max_retry: int | None = RETRIES) -> RetryHeartbeatStaleTrialCallback:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+        return RetryHeartbeatStaleTrialCallback(max_retry=max_retry)
 
 
 def _without_password(address: str) -> str:

@@ -199,8 +199,8 @@ class Search:
             raise
         except optuna.TrialPruned:
             raise
-        except BaseException:  # Ctrl-C or an outage says nothing of these parameters
-            retry(self.study, self.study.get_trials(deepcopy=False)[trial.number])
+        except BaseException as error:  # Ctrl-C or an outage says nothing of these parameters
+            retry(self.study, self.study.get_trials(deepcopy=False)[trial.number], error)
             raise
         return score
 
