@@ -56,6 +56,17 @@ def write_csv(path: Path, rows: Iterable[Iterable[object]]) -> None:
         csv.writer(file).writerows(rows)
 
 
+def place_at(raw: Path, files: dict[str, str]) -> Path:
+    """Write files; an image of 100 x 80 pixels is drawn where the name ends in .png."""
+    for name, text in files.items():
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(".png"):
+            Image.new("L", (100, 80)).save(raw / name)
+        else:
+            (raw / name).write_text(text, encoding="utf-8")
+    return raw
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,8 @@
 """Expected errors: one sentence that says what is wrong, where, and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class TrophoError(Exception):
     """An expected failure, shown without a traceback; `exit_code` is the command's exit status."""
@@ -27,3 +30,13 @@ class StoppedError(TrophoError):
     """The user stopped the command with Ctrl-C."""
 
     exit_code = 130
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a clause that suggests the known name most like `name`, or lists some of the known names."""
+    words = sorted(map(str, known))
+    by_lower = {word.lower(): word for word in words}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{by_lower[close[0]]}'"
+    return f"; known are {', '.join(words[:10])}{', ...' if len(words) > 10 else ''}" if words else ""

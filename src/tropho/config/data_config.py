@@ -1,11 +1,11 @@
 """The sections `download`, `audit` and `split` of params.yaml."""
 
-import difflib
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from tropho.config.types import AtLeastOne, Positive, Section, Seed, Share
+from tropho.errors import suggestion
 
 
 class DownloadConfig(Section):
@@ -85,9 +85,7 @@ class AuditConfig(Section):
     def _are_known(cls, columns: dict[str, str]) -> dict[str, str]:
         for role in columns:
             if role not in COLUMN_ROLES:
-                near = difflib.get_close_matches(role, COLUMN_ROLES, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(COLUMN_ROLES)}"
-                raise ValueError(f"'{role}' is not a known key; {hint}")
+                raise ValueError(f"'{role}' is not a known key{suggestion(role, COLUMN_ROLES)}")
         return columns
 
     @field_validator("corrections", "image_sizes_csv")

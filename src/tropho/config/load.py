@@ -1,7 +1,6 @@
 """Read params.yaml into frozen, validated settings; whatever is wrong is refused before any work."""
 
 import datetime
-import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.retired import is_retired, refuse_retired, sentence
 from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
-from tropho.errors import UsageError
+from tropho.errors import UsageError, suggestion
 from tropho.tables import nfc
 
 PARAMS = Path("params.yaml")
@@ -78,20 +77,14 @@ def _check_choices(params: dict[str, Any]) -> None:
         raise UsageError(f"preset must be the name of one preset, such as laptop, not {preset!r}.")
     for task in active:
         if task not in params["tasks"]:
-            raise UsageError(f"active: there is no task '{task}'{nearest(task, params['tasks'])}.")
+            raise UsageError(f"active: there is no task '{task}'{suggestion(task, params['tasks'])}.")
 
 
 def check_keys(section: dict[str, Any], known: Iterable[str], where: str) -> None:
     """Raise UsageError at an unknown key of a section; `where` is the section's place with its full stop."""
     for key in section:
         if key not in known:
-            raise UsageError(f"{where}{key} is not a known key{nearest(str(key), known)}.")
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Name the known word most like a wrong one, or list them all."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'" if close else f"; known are {', '.join(sorted(known))}"
+            raise UsageError(f"{where}{key} is not a known key{suggestion(str(key), known)}.")
 
 
 def _check_names(names: Iterable[Any]) -> None:
@@ -114,7 +107,7 @@ def task_settings(task: str, params: dict[str, Any]) -> TaskConfig:
     The task's own sections override its presets, those override the presets of its kind, and those `defaults`.
     """
     if task not in params["tasks"]:
-        raise UsageError(f"There is no task '{task}' in params.yaml{nearest(task, params['tasks'])}.")
+        raise UsageError(f"There is no task '{task}' in params.yaml{suggestion(task, params['tasks'])}.")
     entry, where = params["tasks"][task], f"tasks.{task}"
     if not isinstance(entry, dict):
         raise UsageError(
@@ -154,7 +147,7 @@ def _preset_of(entry: dict[str, Any], params: dict[str, Any], where: str) -> dic
     assert isinstance(own, dict)
     names = {*shared, *own}
     if names and preset not in names:
-        raise UsageError(f"preset is '{preset}', which {where}.presets has not{nearest(str(preset), names)}.")
+        raise UsageError(f"preset is '{preset}', which {where}.presets has not{suggestion(str(preset), names)}.")
     values: dict[str, dict[str, Any]] = {}
     for key, value in {**shared.get(preset, {}), **own.get(preset, {})}.items():
         section, _, field = key.partition(".")
@@ -233,7 +226,7 @@ def with_overrides(settings: TaskConfig, overrides: dict[str, Any]) -> TaskConfi
             if is_retired(key, value):
                 raise UsageError(sentence(key, key))
             known = [f"{section}.{field}" for section in SECTIONS for field in merged[section]]
-            raise UsageError(f"There is no setting '{key}'{nearest(key, known)}.")
+            raise UsageError(f"There is no setting '{key}'{suggestion(key, known)}.")
         merged[section][field] = value
     return _validated(merged, f"tasks.{settings.name}")
 
@@ -252,7 +245,7 @@ def _describe(key: str, error: Any) -> str:
     value, kind, name = error["input"], error["type"], key.removesuffix(".[key]")
     if kind == "extra_forbidden":
         *_, section, field = key.split(".")
-        return f"{key} is not a known setting{nearest(field, _fields_of(section))}."
+        return f"{key} is not a known setting{suggestion(field, _fields_of(section))}."
     if kind == "missing":
         return f"{key} is missing; add it to that section or to defaults."
     if kind == "string_type" and isinstance(value, (bool, int, float, datetime.date)):

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from tropho.data.formats.box_cells import parse_cell, parse_label, parse_row
-from tropho.data.formats.box_columns import implied_header, recognise
+from tropho.data.formats.box_cells import parse_cell, parse_row
+from tropho.data.formats.box_columns import recognise
 from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 
@@ -20,17 +20,8 @@ from tropho.tables import parse_number
         ("WBC 1 2 3 4", [("list", (1, 2, 3, 4), "WBC")]),
         ("7 1 2 3 4 1.01 5 6 7 8", [("list", (1, 2, 3, 4), "7"), ("list", (5, 6, 7, 8), "1.01")]),
         ("WBC 1 2 3 4 0.5 5 6 7 8", [("list", (1, 2, 3, 4), "WBC"), ("list", (5, 6, 7, 8), "0.5")]),
-        ("1;2;3;4", [("list", (1, 2, 3, 4), "")]),
         ("1,2,3,4;5,6,7,8", [("list", (1, 2, 3, 4), ""), ("list", (5, 6, 7, 8), "")]),
-        ("[[1, 2], [3, 1]]", [("corners", (1, 1, 3, 2), "")]),
-        (
-            "[[[1, 2], [3, 4]], [[5, 6], [7, 8], [9, 5]]]",
-            [("corners", (1, 2, 3, 4), ""), ("corners", (5, 5, 9, 8), "")],
-        ),
         ("[[1, 2, 3, 4], []]", [("list", (1, 2, 3, 4), "")]),
-        ('{"name": "ellipse", "cx": 5, "cy": 6, "rx": 2, "ry": 1}', [("corners", (3, 5, 7, 7), "")]),
-        ('{"all_points_x": [3, 1], "all_points_y": [2, 4]}', [("corners", (1, 2, 3, 4), "")]),
-        ('{"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}', [("xywh", (1, 2, 3, 4), "")]),
         ('{"x1": 1, "y1": 2, "x2": 3, "y2": 4, "class": "WBC"}', [("corners", (1, 2, 3, 4), "WBC")]),
         ('{"cx": 1, "cy": 2, "w": 3, "h": 4}', [("cxcywh", (1, 2, 3, 4), "")]),
         ("No_Box", []),
@@ -55,10 +46,9 @@ def test_parse_cell_takes_form_of_heading(form, told):
         ("WBC 1 2 x 4", "which is not four numbers"),
         ("[1, 2, 3]", "which is not four numbers"),
         ("[[1, 2]]", "which is not four numbers"),
+        ("[[1, 2], [3, 4]]", "which is not four numbers"),
         ("[1, 2, 3, x]", "which is neither numbers nor JSON"),
         ("[1, 2, 3, null]", "in which a number is missing"),
-        ('{"all_points_x": [1, 2]}', "which is no box"),
-        ('{"all_points_x": [1], "all_points_y": [2]}', "which has too few points"),
         ('{"x1": 1, "y1": 2}', "which is no box"),
         ('{"x1": 1, "y1": 2, "x2": 3, "y2": 4, "x3": 5, "y3": 6, "x4": 7, "y4": 8}', "which is no box"),
     ],
@@ -68,29 +58,11 @@ def test_parse_cell_names_reason(cell, words):
         parse_cell(cell)
 
 
-@pytest.mark.parametrize(
-    ("cell", "label"),
-    [
-        ('{"x": "1", "y": "2"}', ""),
-        ('{"type": {"WBC": true, "RBC": true}}', ""),
-        ('{"type": {"WBC": false}}', ""),
-        ('{"type": null, "x": 1}', ""),
-        ('{"Type": " WBC "}', "WBC"),
-        ("{[1]}", "{[1]}"),
-    ],
-)
-def test_parse_label_of_dictionary(cell, label):
-    assert parse_label(cell) == label
-
-
 def columns(header: str, **given: str):
     return recognise(header.split(","), given, "t.csv")
 
 
 def test_parse_row_layouts():
-    four = columns("image,x1,y1,x2,y2,x3,y3,x4,y4")
-    (box,) = parse_row(["a", "9", "1", "12", "3", "8", "9", "5", "7"], four, False)
-    assert (box.form, box.values) == ("corners", (5, 1, 12, 9))
     sides = columns("image,xmin,ymin,xmax,ymax")
     assert parse_row(["a", "", "", "", ""], sides, False) == []
     assert parse_row(["a"], columns("image,label"), False) == []
@@ -176,25 +148,6 @@ def test_recognise_given_columns():
         recognise(["id"], {"label": "gone"}, "t")
     with pytest.raises(DataError, match="'x1' and 'x 1' could both be xmin"):
         columns("id,x1,x 1,y1,x2,y2")
-
-
-@pytest.mark.parametrize(
-    ("row", "header"),
-    [
-        ("a.png,1,2,3,4,WBC", "path x1 y1 x2 y2 class"),
-        ("a,1,2,3,4,", "path x1 y1 x2 y2 class"),
-        ("a.png,1,2,3,4,WBC,64,48", "image_name x1 y1 x2 y2 class image_width image_height"),
-        (
-            "WBC,1,2,3,4,a.png,64,48",
-            "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",
-        ),
-        ("TRAIN,a.png,WBC,0.1,0.2,,,0.3,0.4,,", "set path label xmin ymin a b xmax ymax c d"),
-        ("image,x1", None),
-        (",image", None),
-    ],
-)
-def test_implied_header_of_first_row(row, header):
-    assert implied_header(row.split(",")) == (header and header.split())
 
 
 @pytest.mark.parametrize(

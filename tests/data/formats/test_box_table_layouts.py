@@ -1,7 +1,6 @@
 """Tables of boxes as competitions and tools write them give the same boxes."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,11 +59,6 @@ def boxes_of(labels: Labels) -> dict[str, list[tuple[Any, ...]]]:
     return boxes
 
 
-def via(name: str, label: str, x1: int, y1: int, x2: int, y2: int, *_: int) -> list[Any]:
-    shape = {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1}
-    return [name, 1, "{}", 1, 0, json.dumps(shape), json.dumps({"type": label})]
-
-
 # name of the layout: (header, row of a box, row of an image without objects or None)
 LAYOUTS = {
     "zindi": (
@@ -76,16 +70,6 @@ LAYOUTS = {
         "filename,width,height,class,xmin,ymin,xmax,ymax",
         lambda n, c, x1, y1, x2, y2, w, h: [n, w, h, c, x1, y1, x2, y2],
         lambda n: [n, 100, 50, *[""] * 5],
-    ),
-    "keras_retinanet": (
-        "",
-        lambda n, c, x1, y1, x2, y2, w, h: [f"images/{n}", x1, y1, x2, y2, c],
-        lambda n: [f"images/{n}", *[""] * 5],
-    ),
-    "makesense": (
-        "",
-        lambda n, c, x1, y1, x2, y2, w, h: [c, x1, y1, x2 - x1, y2 - y1, n, w, h],
-        None,
     ),
     "open_images": (
         "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded",
@@ -123,11 +107,6 @@ LAYOUTS = {
         "image,label,annotations",
         lambda n, c, x1, y1, x2, y2, w, h: [n, c, f"[{{'x':{x1},'y':{y1},'width':{x2 - x1},'height':{y2 - y1}}}]"],
         lambda n: [n, "", "[]"],
-    ),
-    "via": (
-        "#filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes",
-        via,
-        lambda n: [n, 1, "{}", 0, 0, "{}", "{}"],
     ),
     "x_y_w_h": (
         "File Name,category,bbox_x,bbox_y,bbox_width,bbox_height,image_width,image_height",
@@ -171,24 +150,6 @@ LAYOUTS = {
         lambda n, c, x1, y1, x2, y2, w, h: [n, c, x1, y1, x2 - x1, y2 - y1, "", "", ""],
         None,
     ),
-    "sku110k": ("", lambda n, c, x1, y1, x2, y2, w, h: [n, x1, y1, x2, y2, c, w, h], None),
-    "automl_in_shares": (
-        "",
-        lambda n, c, x1, y1, x2, y2, w, h: [
-            "UNASSIGNED", f"gs://b/{n}", c, x1 / w, y1 / h, "", "", x2 / w, y2 / h, "", ""
-        ],
-        None,
-    ),
-    "polygons": (
-        "id,image_id,geometry,class",
-        lambda n, c, x1, y1, x2, y2, w, h: [1, n, f"[({x1}, {y1}), ({x2}, {y1}), ({x2}, {y2}), ({x1}, {y1})]", c],
-        None,
-    ),
-    "four_corners": (
-        "image,class,x1,y1,x2,y2,x3,y3,x4,y4",
-        lambda n, c, x1, y1, x2, y2, w, h: [n, c, x1, y1, x2, y1, x2, y2, x1, y2],
-        None,
-    ),
 }  # fmt: skip
 
 
@@ -206,6 +167,12 @@ def test_read_gives_equal_boxes_for_any_layout(read, tmp_path, layout):
     assert {"image", "label", "boxes", "unit", "delimiter"} <= set(columns)
     assert columns["unit"] == ("shares" if "shares" in layout or layout == "open_images" else "pixels")
     assert "Columns of labels.csv" in labels.notes[0]
+
+
+def test_read_asks_for_a_header(read, tmp_path):
+    save(tmp_path, "", rows_of(lambda n, c, x1, y1, x2, y2, w, h: [n, x1, y1, x2, y2, c]))
+    with pytest.raises(DataError, match=r"labels.csv has no header .* write one, such as image,class"):
+        read()
 
 
 def test_read_maps_columns_of_the_settings(read, tmp_path):

@@ -94,7 +94,7 @@ def test_find_list_form_that_fits(boxes, form):
     ],
 )
 def test_find_list_form_refuses_ambiguity(boxes):
-    with pytest.raises(DataError, match=r"can't be told how .*% of the boxes fit as"):
+    with pytest.raises(DataError, match=r"is unclear how .*% of the boxes fit as"):
         find_list_form(np.array(boxes), np.full((len(boxes), 2), 100.0), "pixels")
 
 

@@ -11,10 +11,9 @@ from tropho.data.formats.labels import (
     Labels,
     files_below,
     named_files,
-    nearest,
     table_of,
 )
-from tropho.errors import DataError, UsageError
+from tropho.errors import DataError, UsageError, suggestion
 from tropho.tables import BOX, ISSUES
 
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -213,8 +212,8 @@ def test_named_files_by_setting_or_usual_name(tmp_path):
         (["b", "a"], "; known are a, b"),
         (list("abcdefghij"), "; known are a, b, c, d, e, f, g, h, i, j"),
         (list("abcdefghijk"), "; known are a, b, c, d, e, f, g, h, i, j, ..."),
-        (["Weather", "a"], "; did you mean 'Weather'?"),
+        (["Weather", "a"], "; did you mean 'Weather'"),
     ],
 )
-def test_nearest_suggests_or_lists(known, clause):
-    assert nearest("wether", known) == clause
+def test_suggestion_names_or_lists(known, clause):
+    assert suggestion("wether", known) == clause

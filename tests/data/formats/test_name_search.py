@@ -3,7 +3,7 @@
 import pytest
 
 from tropho.data.formats.image_files import ImageFiles, Match, NamedFiles, same_path
-from tropho.data.formats.name_search import MANY, climb, fold, is_absolute, parts_of, resolved, subset_of_path
+from tropho.data.formats.name_search import climb, fold, is_absolute, parts_of, resolved, subset_of_path
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,8 @@ def test_find_nearest_file(paths, name, folder, subset, meant):
 
 
 @pytest.mark.parametrize("folder", ["", "d7", "d7/labels", "labels"])
-@pytest.mark.parametrize("count", [MANY - 1, MANY, MANY + 1])
-def test_find_among_many_files(folder, count):
-    files = NamedFiles([f"d{n}/images/x.png" for n in range(count)])
+def test_find_among_many_files(folder):
+    files = NamedFiles([f"d{n}/images/x.png" for n in range(50)])
     assert files.find("d7/images/x.png", folder).path == "d7/images/x.png"
     assert files.find("d3\\images\\X.PNG", "").path == "d3/images/x.png"
     assert files.find("x.png", "").ambiguous

@@ -58,7 +58,7 @@ def test_read_usual_splits(task, tmp_path):
     root = tmp_path / "VOCdevkit"
     for stem in "abcde":
         annotate(root, stem, ("RBC", (1, 2, 30, 40)))
-    split(root, train=["a"], val=["b  1"], test=["c"])
+    split(root, train=["a"], val=["b"], test=["c"])
     expected = {"a.png": "train", "b.png": "validation", "c.png": "test"}
     assert subsets(readers.read(task, tmp_path)) == expected
     split(root, trainval=["a", "b", "d"])

@@ -1,10 +1,8 @@
 """YOLO's text files: rows, which image they belong to, and what the configuration says."""
 
-from pathlib import Path
-
 import pytest
-from PIL import Image
 
+from label_writers import place_at
 from tropho.data.formats import readers
 from tropho.data.formats.labels import IssueLog
 from tropho.data.formats.yolo import match_label_files
@@ -14,17 +12,6 @@ from tropho.errors import DataError, UsageError
 ROW = "1 0.3 0.5 0.4 0.5\n"
 """Of an image of 100 x 80 pixels: 30 +- 20 and 40 +- 20."""
 YAML = "names: [RBC, WBC]\nnc: 2\n"
-
-
-def place_at(raw: Path, files: dict[str, str]) -> Path:
-    """Write files; an image is drawn where the name ends in .png."""
-    for name, text in files.items():
-        (raw / name).parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith(".png"):
-            Image.new("L", (100, 80)).save(raw / name)
-        else:
-            (raw / name).write_text(text, encoding="utf-8")
-    return raw
 
 
 @pytest.fixture
@@ -231,15 +218,9 @@ def test_read_config_skips_other_yaml(tmp_path, text):
 def test_read_config_nearest_top(tmp_path):
     place_at(tmp_path, {"data.yaml": f"train: a\n{YAML}", "old/data.yaml": f"train: b\n{YAML}"})
     assert read_config(tmp_path).entries == {"train": ["a"]}
-    place_at(tmp_path, {"obj.data": "train = c\n"})
-    with pytest.raises(DataError, match=r"data\.yaml and obj\.data both describe"):
+    place_at(tmp_path, {"set.yaml": f"train: c\n{YAML}"})
+    with pytest.raises(DataError, match=r"data\.yaml and set\.yaml both describe"):
         read_config(tmp_path)
-
-
-def test_read_config_darknet(tmp_path):
-    text = "classes = 2\ntrain = t.txt\nvalid= v.txt\nnames = data/obj.names\nbackup\n"
-    config = read_config(place_at(tmp_path, {"x.data": text, "data/obj.names": "a\n\nb\n"}))
-    assert config == YoloConfig({0: "a", 1: "b"}, "x.data", {"train": ["t.txt"], "validation": ["v.txt"]})
 
 
 def test_read_config_root_and_key_points(tmp_path):

@@ -1,24 +1,12 @@
 """YOLO's folders as tools write them give the same images and boxes."""
 
-from pathlib import Path
-
 import pytest
-from PIL import Image
 
+from label_writers import place_at
 from tropho.data.formats import readers
 
 BOX = ("WBC", 10, 20, 50, 60)
 ROW = "1 0.3 0.5 0.4 0.5\n"
-
-
-def place_at(raw: Path, files: dict[str, str]) -> None:
-    """Write files; an image of 100 x 80 pixels is drawn where the name ends in .png."""
-    for name, text in files.items():
-        (raw / name).parent.mkdir(parents=True, exist_ok=True)
-        if name.endswith(".png"):
-            Image.new("L", (100, 80)).save(raw / name)
-        else:
-            (raw / name).write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
@@ -42,7 +30,7 @@ TRIO = ("train", "val", "test")
 
 
 def listed(template: str) -> str:
-    """data.yaml or a darknet file with the template filled in for each subset."""
+    """data.yaml with the template filled in for each subset."""
     return "\n".join(template.format(subset) for subset in TRIO) + "\n"
 
 
@@ -52,7 +40,6 @@ def lists(template: str, prefix: str = "") -> dict[str, str]:
 
 
 NAMES = "Trophozoite\nWBC\n"
-DARKNET = {"obj.data": f"classes = 2\n{listed('{0} = data/{0}.txt')}names = data/obj.names\n", "data/obj.names": NAMES}
 OTHER_MACHINE = {"d/data.yaml": f"path: /content/drive\n{listed('{0}: /x/{0}/images')}{YAML}"}
 BY_NUMBER = {"data.yaml": listed("{0}: {0}") + "names: {0: Trophozoite, 1: WBC}\n"}
 LAYOUTS: dict[str, tuple[str, str, dict[str, str]]] = {  # folders of a subset's images and labels; other files
@@ -65,7 +52,11 @@ LAYOUTS: dict[str, tuple[str, str, dict[str, str]]] = {  # folders of a subset's
     "beside": ("data/{}", "data/{}", {"classes.names": NAMES}),
     "lists": ("img", "txt", {"data.yaml": listed("{0}: {0}.txt") + YAML, **lists("./img/")}),
     "lists_alone": ("img", "txt", {"classes.txt": NAMES, **lists("D:\\y\\img\\")}),
-    "darknet": ("data/obj", "data/obj", {**DARKNET, **lists("data/obj/", "data/")}),
+    "cvat": (
+        "obj_train_data",
+        "obj_train_data",
+        {"obj.data": "train = data/train.txt\n", "obj.names": NAMES, **lists("data/obj_train_data/")},
+    ),
 }
 
 

@@ -44,18 +44,16 @@ def parse_row(cells: list[str], columns: Columns, decimal_comma: bool) -> list[C
             raise ValueError(f"The cell {heading} holds '{_shorten(cells[places[0]])}', {error}") from None
     if not any(cells[place] for place in places):
         return []
-    values = []
     for place in places:
-        value = parse_number(cells[place], decimal_comma)
-        if math.isnan(value):
+        if math.isnan(parse_number(cells[place], decimal_comma)):
             reason = f"holds '{_shorten(cells[place])}', not a number" if cells[place] else "is empty"
             raise ValueError(f"The cell {columns.header[place]} {reason}")
-        values.append(value)
-    return [_hull(values) if columns.layout == "quadrilateral" else CellBox(columns.layout, _numbers(values))]
+    xmin, ymin, xmax, ymax = (parse_number(cells[place], decimal_comma) for place in places)
+    return [CellBox(columns.layout, (xmin, ymin, xmax, ymax))]
 
 
 def parse_cell(cell: str, form: str = "") -> list[CellBox]:
-    """Parse "[x, y, w, h]", "x y x y", {"x": ..., "width": ...}, a polygon, or a list of these.
+    """Parse "[x, y, w, h]", "x y x y", {"x": ..., "width": ...}, or a list of these.
 
     Also "class confidence x y x y class ..." and "confidence x y w h ...", as competitions write all boxes of an image;
     the class or the confidence may be absent.
@@ -72,12 +70,10 @@ def parse_cell(cell: str, form: str = "") -> list[CellBox]:
         return []
     if not re.search(r"[{\[(]", text):
         parts = [part.replace(",", " ").split() for part in text.split(";") if part.strip()]
-        words = [word for part in parts for word in part]
-        if len(parts) == 1 and (boxes := _parse_words(words)):
-            return boxes
-        return [_parse_numbers(part, form) for part in ([words] if len(words) == 4 else parts)]
+        boxes = _parse_words(parts[0]) if len(parts) == 1 else []
+        return boxes or [_parse_numbers(part, form) for part in parts]
     content = _parse_literal(text)
-    if not _is_list_of(content, (dict, list, tuple)) or _is_points(content):
+    if not all(isinstance(item, (dict, list, tuple)) for item in content) or isinstance(content, dict):
         content = [content]
     return [
         _parse_dictionary(item) if isinstance(item, dict) else _parse_numbers(item, form) for item in content if item
@@ -100,60 +96,31 @@ def _parse_words(words: list[str]) -> list[CellBox]:
     return []
 
 
-def parse_label(cell: str) -> str:
-    """Return the class in a cell: its text, or the class in a dictionary (VIA's region_attributes)."""
-    if not cell.startswith("{"):
-        return cell
-    try:
-        content = _parse_literal(cell)
-    except ValueError:
-        return cell
-    if not isinstance(content, dict):
-        return cell
-    by_name = {squeeze(str(key)): value for key, value in content.items()}
-    value = next((by_name[name] for name in LABEL if name in by_name), None)
-    if value is None and len(content) == 1:
-        value = next(iter(content.values()))
-    if isinstance(value, dict):  # VIA's checkboxes: {"cell": true}
-        checked = [key for key, is_checked in value.items() if is_checked]
-        value = checked[0] if len(checked) == 1 else ""
-    return "" if value is None else str(value).strip()
-
-
 def _parse_literal(text: str) -> Any:
     """Parse JSON, or lists and dictionaries as Python or numpy write them."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        words = re.split(r"[,;\s]+", text.strip("[]() "))  # numpy's "[ 1.  2. 30. 40.]"
-        if any(math.isnan(parse_number(word)) for word in words):
-            raise ValueError("which is neither numbers nor JSON") from None
-        return words
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            content = parse(text)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(content, (dict, list, tuple)):
+            return content
+    words = re.split(r"[,;\s]+", text.strip("[]() "))  # numpy's "[ 1.  2. 30. 40.]"
+    if any(math.isnan(parse_number(word)) for word in words):
+        raise ValueError("which is neither numbers nor JSON")
+    return words
 
 
 def _parse_dictionary(content: dict[str, Any]) -> CellBox:
-    xs, ys = content.get("all_points_x"), content.get("all_points_y")
-    if isinstance(xs, list) and isinstance(ys, list):  # VIA's polygons
-        return _hull([value for point in zip(xs, ys, strict=False) for value in point])
-    label = next((str(value) for key, value in content.items() if squeeze(key) in LABEL and key != "name"), "")
-    if content.get("name") in {"circle", "ellipse"}:
-        names = ("cx", "cy", "r", "r") if content["name"] == "circle" else ("cx", "cy", "rx", "ry")
-        cx, cy, rx, ry = _numbers([content.get(name) for name in names])
-        return CellBox("corners", (cx - rx, cy - ry, cx + rx, cy + ry), label)
     layout, at = box_of_keys(content)
     if layout not in {"corners", "xywh", "cxcywh"}:
         raise ValueError("which is no box")
     values = list(content.values())
+    label = next((str(value) for key, value in content.items() if squeeze(key) in LABEL), "")
     return CellBox(layout, _numbers([values[at[role]] for role in BOX_ROLES[layout]]), label)
 
 
 def _parse_numbers(content: Any, form: str) -> CellBox:
-    if _is_points(content):
-        return _hull([value for point in content for value in point])
     if not isinstance(content, Sequence) or len(content) != 4:
         raise ValueError("which is not four numbers")
     return CellBox({"xyxy": "corners"}.get(form, form) or "list", _numbers(content))
@@ -165,24 +132,6 @@ def _numbers(values: Sequence[Any]) -> Any:
     if any(map(math.isnan, numbers)):
         raise ValueError("in which a number is missing")
     return numbers
-
-
-def _hull(values: Sequence[Any]) -> CellBox:
-    """Return the box around a polygon x1, y1, x2, y2, ..."""
-    numbers = _numbers(values)
-    if len(numbers) < 4:
-        raise ValueError("which has too few points for a box")
-    xs, ys = numbers[::2], numbers[1::2]
-    return CellBox("corners", (min(xs), min(ys), max(xs), max(ys)))
-
-
-def _is_list_of(content: Any, kinds: tuple[type, ...]) -> bool:
-    return isinstance(content, list | tuple) and all(isinstance(item, kinds) for item in content)
-
-
-def _is_points(content: Any) -> bool:
-    """Whether it is a list of points: [[x, y], [x, y], ...]."""
-    return _is_list_of(content, (list, tuple)) and len(content) > 1 and all(len(item) == 2 for item in content)
 
 
 def _shorten(cell: str) -> str:

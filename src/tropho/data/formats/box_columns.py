@@ -1,14 +1,11 @@
 """Recognise the columns of a box table by the headings that competitions and labelling tools use."""
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tropho.data.formats.labels import nearest
-from tropho.errors import DataError, UsageError
-from tropho.images.file_types import is_image_name
-from tropho.tables import check_columns, parse_number
+from tropho.errors import DataError, UsageError, suggestion
+from tropho.tables import check_columns
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -20,17 +17,16 @@ IMAGE = _words(
     "picture frame imageid imgid imageindex id patientid name"
 )
 LABEL = _words(
-    "classname labelname categoryname class label category regionlabel regionattributes objectclass objectname "
+    "classname labelname categoryname class label category regionlabel objectclass objectname "
     "object species labels classes type findinglabel annotationtag target tag cls name classid categoryid labelid "
     "classindex findinglabels diagnosis dx"
 )
 SUBSET = _words("subset split set usage partition")
 CELL = _words(
-    "bbox bboxes boundingbox boundingboxes box boxes boxesstring regionshapeattributes rectangle rect coordinates "
-    "coords annotation annotations geometry polygon predictionstring predictions"
+    "bbox bboxes boundingbox boundingboxes box boxes boxesstring rectangle rect coordinates "
+    "coords annotation annotations predictionstring predictions bboxxywh xywh bboxxyxy xyxy"
 )
 """Headings as `squeeze` leaves them, the likeliest first."""
-CELL_FORMS = {"bboxxywh": "xywh", "xywh": "xywh", "bboxxyxy": "xyxy", "xyxy": "xyxy"}
 CORNERS = [
     _words(names)
     for names in (
@@ -42,11 +38,9 @@ CORNERS = [
         "xtl ytl xbr ybr",
         "startx starty endx endy",
         "topleftx toplefty bottomrightx bottomrighty",
-        "tlx tly brx bry",
-        "upperleftcornerx upperleftcornery lowerrightcornerx lowerrightcornery",
     )
 ]
-ORIGINS = [*map(_words, ("x y", "left top", "topleftx toplefty", "topx topy")), *(names[:2] for names in CORNERS)]
+ORIGINS = [("x", "y"), *(names[:2] for names in CORNERS)]
 CENTRES = [*map(_words, ("xcenter ycenter", "xcentre ycentre", "centerx centery", "centrex centrey", "cx cy", "xc yc"))]
 SIZES = [("w", "h"), ("width", "height")]
 IMAGE_SIZES = [
@@ -57,26 +51,18 @@ BOX_ROLES = {
     "corners": ("xmin", "ymin", "xmax", "ymax"),
     "xywh": ("x", "y", "width", "height"),
     "cxcywh": ("xcenter", "ycenter", "width", "height"),
-    "quadrilateral": _words("x1 y1 x2 y2 x3 y3 x4 y4"),
     "cell": ("bbox",),
 }
 """Roles of the columns that a box is made of, by layout."""
 _LAYOUTS: dict[str, list[tuple[str, ...]]] = {
-    "quadrilateral": [BOX_ROLES["quadrilateral"]],
     "corners": CORNERS,
     "xywh": [(*origin, *size) for origin in ORIGINS for size in SIZES],
     "cxcywh": [(*centre, *size) for centre in CENTRES for size in SIZES],
-    "cell": [(word,) for word in (*CELL, *CELL_FORMS)],
+    "cell": [(word,) for word in CELL],
 }
 """Headings of each layout, in the order in which they are tried."""
 _PREFIX = re.compile(r"^(bbox|bndbox|boundingbox|box|rect|roi|bb)(?=.)")
 _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
-_HEADERLESS = {  # of tools that write no header; i = an image's name, t = other text, n = number, e = empty
-    r"[it](nnnn|eeee)[tne]": "path x1 y1 x2 y2 class",  # keras-retinanet
-    r"innnn[tn]nn": "image_name x1 y1 x2 y2 class image_width image_height",  # SKU-110K
-    r"[tn]nnnninn": "label_name bbox_x bbox_y bbox_width bbox_height image_name image_width image_height",  # makesense
-    r"titnn[ne]{2}nn[ne]{2}": "set path label xmin ymin a b xmax ymax c d",  # AutoML Vision
-}
 
 
 @dataclass(frozen=True)
@@ -108,29 +94,6 @@ def squeeze(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", heading.lower())
 
 
-def implied_header(cells: list[str]) -> list[str] | None:
-    """Return the headings that a table without a header row lacks, by its first row; None if the row is a header.
-
-    Raises:
-        DataError: the row is no header (it holds a number), but of no layout that is known.
-    """
-    kinds = "".join(map(_kind, cells))
-    for pattern, headings in _HEADERLESS.items():
-        if re.fullmatch(pattern, kinds):
-            return headings.split()
-    if "n" in kinds:
-        raise DataError(f"its first row ({', '.join(cells)}) is no header; write one, such as image,class,x1,y1,x2,y2")
-    return None
-
-
-def _kind(cell: str) -> str:
-    if not cell:
-        return "e"
-    if not math.isnan(parse_number(cell)):
-        return "n"
-    return "i" if is_image_name(cell) else "t"
-
-
 def recognise(header: list[str], given: dict[str, str], name: str, strict: bool = True) -> Columns:
     """Find the columns of the image, the class, the box, the subset and the image's size.
 
@@ -147,13 +110,13 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
     check_columns(header, name)
     fixed = fixed_columns(header, given, name, strict)
     free = {place: heading for place, heading in enumerate(header) if place not in fixed.values()}
-    cell_form = ""
-    for form in ("xywh", "xyxy", "cxcywh"):
-        if f"bbox_{form}" in fixed:
-            fixed["bbox"], cell_form = fixed.pop(f"bbox_{form}"), form
+    cell_form = next((form for form in ("xywh", "xyxy", "cxcywh") if f"bbox_{form}" in fixed), "")
+    if cell_form:
+        fixed["bbox"] = fixed.pop(f"bbox_{cell_form}")
     layout, at = _find_box(free, fixed, name)
-    if layout == "cell":
-        cell_form = cell_form or CELL_FORMS.get(squeeze(header[at["bbox"]]), "")
+    if layout == "cell" and not cell_form:
+        heading = squeeze(header[at["bbox"]])
+        cell_form = next((form for form in ("xywh", "xyxy") if heading.endswith(form)), "")
     free = {place: heading for place, heading in free.items() if place not in at.values()}
     images = [fixed["image"]] if "image" in fixed else columns_named(free, IMAGE)
     labels = [fixed["label"]] if "label" in fixed else columns_named(free, LABEL)
@@ -179,13 +142,10 @@ def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: b
     Raises:
         UsageError: a heading isn't in the table, and `strict` is set.
     """
-    fixed = {}
     for role, heading in given.items():
-        if heading in header:
-            fixed[role] = header.index(heading)
-        elif strict:
-            raise UsageError(f"audit.columns.{role}: {name} has no heading '{heading}'{nearest(heading, header)}.")
-    return fixed
+        if strict and heading not in header:
+            raise UsageError(f"audit.columns.{role}: {name} has no heading '{heading}'{suggestion(heading, header)}.")
+    return {role: header.index(heading) for role, heading in given.items() if heading in header}
 
 
 def columns_named(free: dict[int, str], names: Sequence[str]) -> list[int]:
@@ -197,6 +157,8 @@ def columns_named(free: dict[int, str], names: Sequence[str]) -> list[int]:
 def _find_box(free: dict[int, str], fixed: dict[str, int], name: str) -> tuple[str, dict[str, int]]:
     """Return the first layout whose columns are all there, and the position of each of its roles."""
     places = _places(free)
+    if {"x3", "y3"} <= set(places):  # a quadrilateral, of which x1, y1, x2, y2 are one side
+        return "", {}
     given = set(fixed) & {role for roles in BOX_ROLES.values() for role in roles}
     for layout, families in _LAYOUTS.items():
         roles = BOX_ROLES[layout]

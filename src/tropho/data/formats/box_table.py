@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tropho.data.formats.box_cells import CellBox, parse_label, parse_row
-from tropho.data.formats.box_columns import implied_header, recognise
+from tropho.data.formats.box_cells import CellBox, parse_row
+from tropho.data.formats.box_columns import recognise
 from tropho.data.formats.csv_table import DELIMITERS, read_csv
 from tropho.data.formats.image_files import Match
 from tropho.data.formats.name_search import SUBSET_WORDS, subset_of, subset_of_path
@@ -25,7 +25,7 @@ class Row:
     """One line of a table.
 
     Attributes:
-        table: index of its table.
+        table: of the line.
         line: 1-based.
         subset: train | validation | test.
         image: name of the image; empty where the cell is.
@@ -38,7 +38,7 @@ class Row:
         corners: (n, 4) float64 xmin, ymin, xmax, ymax in pixels of `boxes`; NaN where the image's size is unknown.
     """
 
-    table: int
+    table: "BoxTable"
     line: int
     subset: str
     image: str
@@ -71,13 +71,10 @@ class BoxTable:
         table = read_csv(path, name)
         self.name, self.subset, self.delimiter = name, subset, table.delimiter
         self.searched = subset if subset != "train" else subset_of(path.stem) or subset_of_path(name)
-        first = table.rows[0][1] if table.rows else []
-        try:
-            implied = implied_header(first)
-        except DataError as error:
-            raise DataError(f"{name}: {error}.") from None
-        header = implied or first
-        self.rows = table.rows if implied else table.rows[1:]
+        header = table.header
+        if any(not np.isnan(parse_number(cell)) for cell in header):
+            raise DataError(f"{name} has no header ({', '.join(header)}); write one, such as image,class,x1,y1,x2,y2.")
+        self.rows = table.rows[1:]
         self.columns = recognise(header, given, name, strict=subset != "test")
         self.decimal_comma = self.delimiter != ","
         self.image = self._image_column(is_image)
@@ -91,21 +88,23 @@ class BoxTable:
                 f"{', '.join(header)}; say in audit.columns which of them hold the box."
             )
 
-    def parse(self, index: int) -> Iterator[Row]:
-        """Yield every row, with its fault if it can't be used; `index` is the table's, which each row keeps."""
+    def parse(self) -> Iterator[Row]:
+        """Yield every row, with its fault if it can't be used."""
         width = len(self.columns.header)
-        before = 1
         for line, cells in self.rows:
             if not any(cells[width:]):  # some programs end each row with a delimiter
                 del cells[width:]
             image = cells[self.image] if len(cells) > self.image else ""
-            row = Row(index, line, self.subset, image, self.searched)
+            row = Row(self, line, self.subset, image, self.searched)
             if len(cells) == width:
                 self._parse(row, cells)
             else:
-                row.fault = self._miscount(cells, before, line)
+                row.fault = f"{len(cells)} cells under {width} columns"
+                if len(cells) > width and not self.decimal_comma:
+                    row.fault += (
+                        "; a comma in a number or a name belongs in quotation marks, or separate the cells by ;"
+                    )
             yield row
-            before = line
 
     def facts(self, unit: str, form: str) -> dict[str, Any]:
         """Return what was recognised, for the summary."""
@@ -135,7 +134,7 @@ class BoxTable:
             return
         if subset:
             row.subset = row.searched = SUBSET_WORDS[subset.lower()]
-        row.label = parse_label(cells[self.label]) if self.label is not None else ""
+        row.label = cells[self.label] if self.label is not None else ""
         if "image_width" in at and "image_height" in at:
             places = at["image_width"], at["image_height"]
             width, height = (parse_number(cells[place], self.decimal_comma) for place in places)
@@ -144,14 +143,6 @@ class BoxTable:
             row.boxes = parse_row(cells, self.columns, self.decimal_comma)
         except ValueError as error:
             row.fault = str(error)
-
-    def _miscount(self, cells: list[str], before: int, line: int) -> str:
-        fault = f"{len(cells)} cells under {len(self.columns.header)} columns"
-        if line > before + 1 and any("\n" in cell for cell in cells):
-            return f"{fault}, from line {before + 1} on: a quotation mark is not closed"
-        if len(cells) > len(self.columns.header) and not self.decimal_comma:
-            return f"{fault}; a comma in a number or a name belongs in quotation marks, or separate the cells by ;"
-        return fault
 
     def _image_column(self, is_image: Callable[[str], bool]) -> int:
         places = self.columns.images
@@ -168,10 +159,8 @@ class BoxTable:
     def _label_column(self) -> int | None:
         """Return the first column that may name the class and holds text; else the first that holds anything."""
         places = [place for place in self.columns.labels if place not in {self.image, *self.columns.at.values()}]
-        # VIA's region_attributes may be dictionaries that never name a class
-        places = [place for place in places if not any(self.values(place)) or any(map(parse_label, self.values(place)))]
         filled = [place for place in places if any(self.values(place))]
-        texts = [place for place in filled if texts_in(self.values(place))]
+        texts = [place for place in filled if any(np.isnan(parse_number(cell)) for cell in self.values(place) if cell)]
         return next(iter([*texts, *filled, *places]), None)
 
     def _drop_guessed_subset(self) -> None:
@@ -183,11 +172,6 @@ class BoxTable:
             del self.columns.at["subset"]
 
 
-def texts_in(cells: list[str], decimal_comma: bool = False) -> set[str]:
-    """Return the distinct cells that are neither empty nor a number."""
-    return {cell for cell in cells if cell and np.isnan(parse_number(cell, decimal_comma))}
-
-
 def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
     """Return the class of every box of tables that have no column for it; empty where they have one.
 
@@ -195,16 +179,14 @@ def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
         UsageError: a column of text that was not recognised may hold the class.
     """
     without = [table for table in tables if table.label is None and table.subset != "test"]
-    if not without:
-        return ""
-    if classes is not None and len(classes) == 1:
+    if without and classes is not None and len(classes) == 1:
         return classes[0]
     for table in without:
         for heading in table.unused():
             cells = table.values(table.columns.header.index(heading))
-            if 1 < len(texts_in(cells, True)) <= len(cells) / 2:
+            if 1 < len({cell for cell in cells if cell and np.isnan(parse_number(cell, True))}) <= len(cells) / 2:
                 raise UsageError(
                     f"{table.name} has no column that is recognised as the class; is it '{heading}'? Then set "
                     f"audit.columns: {{label: {heading}}}; if all boxes are of one class, name it in audit.classes."
                 )
-    return "object"
+    return "object" if without else ""

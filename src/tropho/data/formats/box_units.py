@@ -118,7 +118,7 @@ def find_list_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
     if (best == 1 and second < 1) or (best >= 0.95 and second <= 0.7):
         return ranked[0]
     counts = ", ".join(f"{fractions[form]:.0%} of the boxes fit as {form}" for form in ranked)
-    raise DataError(f"it can't be told how its four numbers are meant ({counts})")
+    raise DataError(f"it is unclear how its four numbers are meant ({counts})")
 
 
 def find_sized_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
@@ -133,7 +133,7 @@ def find_sized_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
     if unit == "shares" and centre and not corner:
         return "cxcywh"
     if (unit == "shares" and corner and centre) or (unit == "pixels" and centre and not corner):
-        raise DataError("it can't be told whether x and y are a box's upper left corner or its centre")
+        raise DataError("it is unclear whether x and y are a box's upper left corner or its centre")
     return "xywh"
 
 

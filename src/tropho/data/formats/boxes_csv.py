@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.box_columns import implied_header, recognise
+from tropho.data.formats.box_columns import recognise
 from tropho.data.formats.box_table import BoxTable, Row, only_class
 from tropho.data.formats.box_units import to_pixels
 from tropho.data.formats.csv_table import read_csv
@@ -89,8 +89,7 @@ def _subset(path: Path, raw: Path) -> str:
 def _holds_boxes(path: Path, settings: TaskConfig) -> bool:
     """Whether the table has columns for an image and a box."""
     try:
-        first = next(iter(read_csv(path, path.name).rows), (0, []))[1]
-        columns = recognise(implied_header(first) or first, settings.audit.columns, path.name, strict=False)
+        columns = recognise(read_csv(path, path.name).header, settings.audit.columns, path.name, strict=False)
     except DataError:
         return False
     return bool(columns.images and columns.layout)
@@ -112,7 +111,7 @@ class _Reader(LabelCollector):
 
                 self.tables.append(BoxTable(path, name, subset, settings.audit.columns, is_image))
         self.only_class = only_class(self.tables, settings.audit.classes)
-        self.rows = [row for index, table in enumerate(self.tables) for row in table.parse(index)]
+        self.rows = [row for table in self.tables for row in table.parse()]
         self.rows.sort(key=lambda row: SUBSETS.index(row.subset))
         self.matches: dict[tuple[str, str, str], Match] = {}
         self.sizes: dict[str, tuple[float, float] | None] = {}
@@ -122,13 +121,12 @@ class _Reader(LabelCollector):
         for row in self.rows:
             self._check(row)
         columns: dict[str, dict[str, Any]] = {}
-        by_header: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, table in enumerate(self.tables):
-            by_header[tuple(table.columns.header)].append(index)
-        for indices in by_header.values():
-            rows = [row for row in self.rows if row.table in indices]
-            unit, form = to_pixels(rows, [self.tables[index] for index in indices], self._file_size)
-            columns |= {self.tables[index].name: self.tables[index].facts(unit, form) for index in indices}
+        by_header: dict[tuple[str, ...], list[BoxTable]] = defaultdict(list)
+        for table in self.tables:
+            by_header[tuple(table.columns.header)].append(table)
+        for tables in by_header.values():
+            unit, form = to_pixels([row for row in self.rows if row.table in tables], tables, self._file_size)
+            columns |= {table.name: table.facts(unit, form) for table in tables}
         self._refuse_unusable_table()
         self._add_rows()
         subsets = {table.subset for table in self.tables} | {row.subset for row in self.rows}
@@ -148,7 +146,7 @@ class _Reader(LabelCollector):
 
     def _check(self, row: Row) -> None:
         """Find the image of a row, and set its fault for an ambiguous name or a box without a class."""
-        table = self.tables[row.table]
+        table = row.table
         key = (row.image, parent_of(table.name), row.searched)
         if key not in self.matches:
             self.matches[key] = self.on_disk.find(*key)
@@ -165,8 +163,8 @@ class _Reader(LabelCollector):
 
     def _refuse_unusable_table(self) -> None:
         """Raise DataError where every row of a training table is bad, which has one reason."""
-        for index, table in enumerate(self.tables):
-            rows = [row for row in self.rows if row.table == index]
+        for table in self.tables:
+            rows = [row for row in self.rows if row.table is table]
             if table.subset != "test" and rows and all(row.fault for row in rows):
                 first = min(rows, key=lambda row: row.line)
                 raise DataError(
@@ -179,7 +177,7 @@ class _Reader(LabelCollector):
         kinds: dict[str, dict[str, list[Row]]] = defaultdict(lambda: {"labelled": [], "empty": [], "bad": []})
         for row in self.rows:
             path = row.match.path
-            place = {"image_id": ids.get(path, row.image), "file": self.tables[row.table].name, "row": row.line}
+            place = {"image_id": ids.get(path, row.image), "file": row.table.name, "row": row.line}
             if not row.image or row.match.ambiguous:
                 kind = "ambiguous_name" if row.match.ambiguous else "bad_row"
                 self.log.add(kind, "quarantined", f"{row.fault}.", **place)
@@ -206,8 +204,7 @@ class _Reader(LabelCollector):
         if empty and entry["subset"] != "test" and (labelled or not bad):
             reading = "it has boxes in other rows, which are kept" if labelled else "it is read as one without objects"
             detail = f"The row names an image and nothing else; {reading}."
-            file = self.tables[empty[0].table].name
-            self.log.add("empty_row", "listed", detail, entry["image_id"], file, empty[0].line)
+            self.log.add("empty_row", "listed", detail, entry["image_id"], empty[0].table.name, empty[0].line)
         if not labelled and (bad or not empty):
             self.mark_unlabelled(entry, "None of its rows can be used.")
 

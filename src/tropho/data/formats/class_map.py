@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.data_config import AuditConfig
-from tropho.data.formats.labels import IssueLog, Labels, nearest
-from tropho.errors import DataError, UsageError
+from tropho.data.formats.labels import IssueLog, Labels
+from tropho.errors import DataError, UsageError, suggestion
 from tropho.tables import BOX, nfc, spellings
 
 
@@ -105,7 +105,7 @@ def _class_names(names: set[str], trained_names: set[str], settings: AuditConfig
     """Return the classes in order; raise UsageError for a setting that names a class the data doesn't have."""
     for name in settings.class_map:
         if name not in names:
-            raise UsageError(f"audit.class_map: no label is called '{name}'{nearest(name, names)}.")
+            raise UsageError(f"audit.class_map: no label is called '{name}'{suggestion(name, names)}.")
     left = {target for target in (settings.class_map.get(name, name) for name in names) if target is not None}
     negative = settings.negative
     alike = {name for name in left if negative and name.lower() == negative.lower()}
@@ -120,7 +120,7 @@ def _class_names(names: set[str], trained_names: set[str], settings: AuditConfig
     unlisted = left - set(settings.classes)
     for name in settings.classes:
         if name not in left and unlisted:  # with every label listed, the class is rare, not misspelt
-            raise UsageError(f"audit.classes: no label is called '{name}'{nearest(name, unlisted)}.")
+            raise UsageError(f"audit.classes: no label is called '{name}'{suggestion(name, unlisted)}.")
         if name not in trained:
             log.add("absent_class", "listed", f"No training label is called '{name}', which audit.classes names.")
     return list(settings.classes)

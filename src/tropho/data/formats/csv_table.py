@@ -25,6 +25,11 @@ class CsvTable:
     delimiter: str
     rows: list[tuple[int, list[str]]]
 
+    @property
+    def header(self) -> list[str]:
+        """The cells of the first row."""
+        return self.rows[0][1] if self.rows else []
+
 
 def read_csv(path: Path, name: str) -> CsvTable:
     """Read every row as text, parted by the delimiter that divides the first row into most cells.

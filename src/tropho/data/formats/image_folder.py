@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles, same_path
-from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, nearest
-from tropho.errors import DataError, UsageError
+from tropho.data.formats.image_files import ImageFiles
+from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, named_folders
+from tropho.errors import DataError
 from tropho.images.file_types import ending_of
 
 USUAL = {"test": {"test", "testing"}, "validation": VALIDATION, "train": {"train", "training"}}
@@ -63,17 +63,10 @@ def _subset_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]
     top, names = _top_folder(on_disk.paths)
     train = settings.audit.train
     given = {"test": settings.audit.test, "validation": None if train is None else [], "train": train}
-    folders = {}
+    folders = named_folders(settings, on_disk)
     for subset, usual in USUAL.items():
         if given[subset] is None:
             folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
-        for name in given[subset] or []:
-            matches = same_path(name.strip("/"), on_disk.folders)
-            prefix = f"{matches[0] if len(matches) == 1 else name.strip('/')}/"
-            if not any(path.startswith(prefix) for path in on_disk.paths):
-                raise UsageError(f"audit.{subset}: no images in a folder '{name}'{nearest(name, names)}.")
-            is_validation = subset == "train" and PurePosixPath(prefix).name.lower() in VALIDATION
-            folders[prefix] = "validation" if is_validation else subset
     if not {"train", "validation"} & set(folders.values()):
         if folders:
             raise DataError("There is a test folder but no training folder; name it in audit.train.")

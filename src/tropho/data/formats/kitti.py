@@ -6,9 +6,9 @@ from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles, unique_ids
-from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, files_below, nearest
-from tropho.data.formats.name_search import subset_of, subset_of_path
-from tropho.errors import DataError, UsageError
+from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, files_below, named_folders
+from tropho.data.formats.name_search import subset_of_path
+from tropho.errors import DataError
 from tropho.tables import BOX, parse_number
 
 LABEL_FOLDERS = frozenset({"label_2", "label_02", "labels", "label"})
@@ -42,14 +42,7 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
 def _subsets(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
     """Map image paths to subsets; images in none of the folders that the settings name are left out."""
     given = {"train": settings.audit.train, "test": settings.audit.test}
-    prefixes = {}
-    for subset, folders in given.items():
-        for folder in folders or []:
-            prefix = f"{folder.strip('/')}/"
-            if not any(path.startswith(prefix) for path in on_disk.paths):
-                raise UsageError(f"audit.{subset}: no images in a folder '{folder}'{nearest(folder, on_disk.folders)}.")
-            is_validation = subset == "train" and subset_of(folder) == "validation"
-            prefixes[prefix] = "validation" if is_validation else subset
+    prefixes = named_folders(settings, on_disk)
     by_folder = {path: subset_of_path(path) for path in on_disk.paths}
     default = "" if "train" in by_folder.values() else "train"
     subsets = {}

@@ -70,7 +70,7 @@ class _Reader(LabelCollector):
     def add_table(self, path: Path, file: str, subset: str, given: dict[str, str]) -> dict[str, str]:
         """Add the images of a table; return its headings by role. Rows are of `subset` unless a column says more."""
         table = read_csv(path, file)
-        header = table.rows[0][1] if table.rows else []
+        header = table.header
         at = _find_columns(header, file, subset, given)
         for line, cells in table.rows[1:]:
             if any(cells[len(header) :]):

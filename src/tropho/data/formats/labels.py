@@ -1,6 +1,5 @@
 """The tables, the issue log and the collector that every label reader uses."""
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -8,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles, Match, same_path, unique_ids
-from tropho.data.formats.name_search import subset_of_path
-from tropho.errors import DataError, UsageError
+from tropho.data.formats.name_search import subset_of, subset_of_path
+from tropho.errors import DataError, UsageError, suggestion
 from tropho.files import PROVENANCE
 from tropho.images.file_types import is_hidden
 from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
@@ -186,10 +186,37 @@ def read_sizes(path: Path) -> pd.DataFrame:
     return table
 
 
+def read_lines(path: Path) -> list[str]:
+    """Return the stripped lines of a text file without blank ones; raise DataError if it is not UTF-8."""
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text in UTF-8; save it as UTF-8.") from None
+
+
 def files_below(raw: Path, pattern: str = "*") -> list[Path]:
     """List the files below `raw` that may hold labels, sorted, without hidden ones and provenance.json."""
     paths = sorted(path for path in raw.rglob(pattern) if path.is_file() and path != raw / PROVENANCE)
     return [path for path in paths if not any(map(is_hidden, path.relative_to(raw).parts))]
+
+
+def named_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
+    """Map the folders that audit.train and audit.test name, as prefixes of paths, to train, validation or test.
+
+    Raises:
+        UsageError: a folder holds no images.
+    """
+    prefixes = {}
+    for subset, names in (("train", settings.audit.train), ("test", settings.audit.test)):
+        for name in names or []:
+            matches = same_path(name.strip("/"), on_disk.folders)
+            prefix = f"{matches[0] if len(matches) == 1 else name.strip('/')}/"
+            if not any(path.startswith(prefix) for path in on_disk.paths):
+                hint = suggestion(name, on_disk.folders)
+                raise UsageError(f"audit.{subset}: no images in a folder '{name}'{hint}.")
+            is_validation = subset == "train" and subset_of(PurePosixPath(prefix).name) == "validation"
+            prefixes[prefix] = "validation" if is_validation else subset
+    return prefixes
 
 
 def parent_of(path: str) -> str:
@@ -221,16 +248,6 @@ def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -
         if len(matches) > 1:
             raise UsageError(f"{key}: '{name}' may mean {matches[0]} or {matches[1]}; write it as the file is called.")
         if not matches:
-            raise UsageError(f"{key}: there is no file '{name}' in {raw}{nearest(name, known)}.")
+            raise UsageError(f"{key}: there is no file '{name}' in {raw}{suggestion(name, known)}.")
         paths.append(raw / matches[0])
     return paths
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a clause that suggests the known name most like `name`, or lists some of the known names."""
-    words = sorted(map(str, known))
-    by_lower = {word.lower(): word for word in words}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean '{by_lower[close[0]]}'?"
-    return f"; known are {', '.join(words[:10])}{', ...' if len(words) > 10 else ''}" if words else ""

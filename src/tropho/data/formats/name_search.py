@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -17,8 +17,6 @@ SUBSET_WORDS = {
 _IMAGE_WORDS = frozenset({"images", "image", "imgs", "img", "jpegimages", "frames", "photos", "pictures"})
 _LABEL_WORDS = frozenset({"annotations", "annotation", "labels", "label", "anns", "ann", "xml", "xmls", "json"})
 _MASK_WORDS = _LABEL_WORDS | {"masks", "mask", "segmentation", "trimaps", "thumbnails", "thumbs", "preview", "previews"}
-MANY = 50
-"""From this many candidates on, they are ranked in pools by distance, which is faster."""
 
 
 def subset_of(name: str) -> str:
@@ -80,27 +78,12 @@ class Search:
 
     def best(self, parts: tuple[str, ...], candidates: list[str]) -> list[str]:
         """Return the best candidates for a name, given by its parts; sorted."""
-        for pool in self._pools(parts, candidates):
-            ranked = defaultdict(list)
-            for path in pool:
-                rank = self._rank(parts, PurePosixPath(path))
-                if rank is not None:
-                    ranked[rank].append(path)
-            if ranked:
-                return sorted(ranked[min(ranked)])
-        return []
-
-    def _pools(self, parts: tuple[str, ...], candidates: list[str]) -> Iterator[list[str]]:
-        """Yield pools of candidates; those of one pool rank before those of the next."""
-        if len(candidates) < MANY:
-            yield candidates
-            return
-        if len(parts) > 1:
-            yield [path for path in candidates if self._is_full_path(parts, PurePosixPath(path))]
-        start = 1 if self.folder and self.folder[-1].lower() in _LABEL_WORDS else 0
-        for up in range(start, len(self.folder) + 1):
-            above = "/".join(self.folder[: len(self.folder) - up])
-            yield [path for path in candidates if not above or path.startswith(f"{above}/")]
+        ranked = defaultdict(list)
+        for path in candidates:
+            rank = self._rank(parts, PurePosixPath(path))
+            if rank is not None:
+                ranked[rank].append(path)
+        return sorted(ranked[min(ranked)]) if ranked else []
 
     def _is_full_path(self, parts: tuple[str, ...], path: PurePosixPath) -> bool:
         """Whether a name is the file's full path, from the top or from the label file's folder."""

@@ -9,15 +9,13 @@ from xml.etree import ElementTree
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import Match, NamedFiles, unique_ids
-from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, files_below, named_files
+from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, files_below, named_files, read_lines
 from tropho.data.formats.name_search import subset_of_path
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
 from tropho.tables import BOX, parse_number
 
 _XML = "*.[xX][mM][lL]"
-_FLAG = re.compile(r"\s+-?[01]$")
-"""In split files of one class, whether the class is in the image, behind the image's name."""
 
 
 class _NamedImage(NamedTuple):
@@ -54,10 +52,6 @@ class _Reader(LabelCollector):
         xmls = files_below(annotations, _XML)
         self.xmls = NamedFiles(path.relative_to(raw).as_posix() for path in xmls)
         self.home = annotations.relative_to(raw).as_posix()
-
-    def is_known(self, name: str) -> bool:
-        """Whether there is an image or an annotation of the name."""
-        return bool(self.on_disk.find(name, self.home).candidates or self.xmls.find(_stem(name), self.home).candidates)
 
     def find_all(self, names: list[str], subset: str) -> list[_NamedImage]:
         """Find the images that a subset's split files name; log ambiguous names."""
@@ -138,7 +132,7 @@ def _annotation_folder(raw: Path) -> tuple[Path, Path]:
 
 
 def _subsets_by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
-    """List annotations by the subset in a folder of theirs, or of their image; `tests` are named already."""
+    """List each annotation by the subset in a folder of it, or of its image; `tests` are named already."""
     taken = {reader.find(name, "test").xml.path for name in tests}
     named: dict[str, list[str]] = {"test": [*tests], "validation": [], "train": []}
     paths = [path for path in reader.xmls.paths if path not in taken]
@@ -154,31 +148,21 @@ def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
     root, main = reader.root, reader.root / "ImageSets/Main"
     if train is None and not main.is_dir():
         tests = named_files(root, test or [], set(), "audit.test")
-        return _subsets_by_folder(reader, [name for path in tests for name in _read_names(path, reader)])
+        return _subsets_by_folder(reader, [name for path in tests for name in read_lines(path)])
     usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
     home = main if main.is_dir() else root
     named: dict[str, list[str]] = {"test": [], "validation": [], "train": []}
     for path in named_files(root if test else home, test, {"test.txt"}, "audit.test"):
-        named["test"] += _read_names(path, reader)
+        named["test"] += read_lines(path)
     for path in named_files(root if train else home, train, usual, "audit.train"):
-        named["validation" if path.stem.lower() in VALIDATION else "train"] += _read_names(path, reader)
+        named["validation" if path.stem.lower() in VALIDATION else "train"] += read_lines(path)
     if train is None and usual == {"trainval.txt"} and (main / "val.txt").exists():
-        in_val = set(_read_names(main / "val.txt", reader))
+        in_val = set(read_lines(main / "val.txt"))
         named["validation"] = [name for name in named["train"] if name in in_val]
         named["train"] = [name for name in named["train"] if name not in in_val]
     if not named["train"] and not named["validation"]:
         raise DataError(f"{home} names no training images; it needs trainval.txt or train.txt.")
     return named
-
-
-def _read_names(path: Path, reader: _Reader) -> list[str]:
-    """Read the names on a split file's lines, without the flags (1, 0, -1) of files of one class."""
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    bare = [_FLAG.sub("", line) for line in lines]
-    pairs = list(zip(lines, bare, strict=True))
-    if all(line != name for line, name in pairs) and all(map(reader.is_known, bare)):
-        return bare
-    return [name if line != name and not reader.is_known(line) else line for line, name in pairs]
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from tropho.data.formats.labels import (
     Labels,
     files_below,
     named_files,
-    nearest,
     parent_of,
+    read_lines,
 )
 from tropho.data.formats.name_search import subset_of_path
-from tropho.data.formats.yolo_config import NAME_FILES, YoloConfig, find_entry, is_image_list, read_config, read_lines
-from tropho.errors import DataError, UsageError
+from tropho.data.formats.yolo_config import NAME_FILES, YoloConfig, find_entry, is_image_list, read_config
+from tropho.errors import DataError, UsageError, suggestion
 from tropho.images.decode import image_size
 from tropho.tables import BOX, parse_number
 
@@ -78,7 +78,7 @@ class _Reader(LabelCollector):
             for entry in entries or []:
                 path = self.raw / entry.strip("/")
                 if not path.exists():
-                    hint = nearest(entry, self.on_disk.folders)
+                    hint = suggestion(entry, self.on_disk.folders)
                     raise UsageError(f"audit.{subset}: there is no folder or list '{entry}'{hint}.")
                 is_folder = path.is_dir()
                 name = subset_of_path(f"{path.relative_to(self.raw).as_posix()}/x") if is_folder else path.stem

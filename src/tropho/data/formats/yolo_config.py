@@ -1,4 +1,4 @@
-"""Read the files that describe a YOLO data set: data.yaml, darknet's obj.data, classes.txt, lists of images."""
+"""Read the files that describe a YOLO data set: data.yaml, classes.txt, lists of images."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tropho.data.formats.labels import files_below
+from tropho.data.formats.labels import files_below, read_lines
 from tropho.data.formats.name_search import subset_of
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
@@ -37,12 +37,12 @@ class YoloConfig:
 
 
 def read_config(raw: Path) -> YoloConfig:
-    """Read data.yaml (or another YAML file with `names` and `train`), or darknet's .data file, and the class names.
+    """Read data.yaml (or another YAML file with `names` and `train`) and the class names.
 
     Raises:
         DataError: a file can't be read, or two of them contradict each other.
     """
-    paths = [*_yaml_files(raw), *files_below(raw, "*.data")]
+    paths = _yaml_files(raw)
     top = min((len(path.parts) for path in paths), default=0)
     paths = [path for path in paths if len(path.parts) == top]
     if len(paths) > 1:
@@ -50,7 +50,7 @@ def read_config(raw: Path) -> YoloConfig:
         raise DataError(f"{pair} both describe the data set; remove one of them.")
     if not paths:
         return YoloConfig(_read_name_files(raw))
-    content = _load_yaml(paths[0]) if paths[0].suffix != ".data" else _load_darknet(paths[0])
+    content = _load_yaml(paths[0])
     file = paths[0].relative_to(raw).as_posix()
     entries: dict[str, list[str]] = {}
     for key, subset in SUBSET_KEYS.items():
@@ -86,14 +86,6 @@ def is_image_list(path: Path) -> bool:
     return bool(lines) and is_image_name(lines[0])
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the stripped lines of a text file without blank ones; raise DataError if it is not UTF-8."""
-    try:
-        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not text in UTF-8; save it as UTF-8.") from None
-
-
 def _yaml_files(raw: Path) -> list[Path]:
     paths = [path for path in files_below(raw) if path.suffix.lower() in {".yaml", ".yml"}]
     contents = {path: _load_yaml(path) for path in paths}
@@ -107,13 +99,6 @@ def _load_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     return content if isinstance(content, dict) else {}
-
-
-def _load_darknet(path: Path) -> dict[str, Any]:
-    pairs = (line.partition("=") for line in read_lines(path) if "=" in line)
-    content: dict[str, Any] = {key.strip(): value.strip() for key, _, value in pairs}
-    content.pop("names", None)  # the path of a file, which is found by its name
-    return content
 
 
 def _number_names(names: list[Any] | dict[str, Any], file: str) -> dict[int, str]:
