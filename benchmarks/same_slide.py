@@ -27,7 +27,7 @@ SLIDE = r"(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"
 def slides_of(names: list[str], pictures: list[np.ndarray]) -> Slides:
     sizes = np.array(["{}x{}".format(*picture.shape) for picture in pictures])
     signatures = np.array([signature(picture) for picture in pictures])
-    return cluster_slides(names, signatures, sizes, np.full(len(names), np.nan))
+    return cluster_slides(names, signatures, sizes)
 
 
 def show(name: str, found: Slides, truth: list[int] | list[str]) -> None:

@@ -215,7 +215,7 @@ def test_archives_that_are_not_unpacked_are_told_so(audited, project, mine):
     coco(mine / "train.json", [{"image_id": 0, "bbox": BOX}])
     write_text(mine / "more.rar", "Rar!")
     audited(format="coco")
-    assert "unpack them, or pack them as .zip" in issues(project, "other_files")["detail"].iloc[0]
+    assert "pack archives as .zip" in issues(project, "other_files")["detail"].iloc[0]
 
 
 def test_an_audit_of_nothing_usable_gives_the_images_own_reason(audited, tmp_path):

@@ -64,10 +64,10 @@ class TaskData:
     """A task's data, ready to train on.
 
     Attributes:
-        truth: labels of all images.
+        gt: labels of all images.
         folds: image ids by fold number.
-        test: image ids.
-        pack: the image cache.
+        test_ids: image ids.
+        cache: the images at training size.
         classes: names in order.
         data_hash: of the tables and the cache.
         decoding: how files became the cache's pixels.
@@ -75,13 +75,11 @@ class TaskData:
 
     gt: GroundTruth
     folds: dict[int, list[str]]
-    """Image ids by fold number."""
     test_ids: list[str]
     cache: ImageCache
     classes: list[str]
     data_hash: str
     decoding: Decoding = DECODING
-    """How files became the cache's pixels."""
 
     def train_val(self, fold: int) -> tuple[GroundTruth, GroundTruth]:
         """Split the ground truth into training and validation part of one fold."""

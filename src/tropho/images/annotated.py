@@ -36,16 +36,16 @@ class AnnotatedImages:
     """The cached images of a table, each with its boxes scaled to it.
 
     Args:
-        pack: holds every image.
+        cache: holds every image.
         images: column image_id, and ignored (tables.IMAGES) if classes are not labelled in some images.
         boxes: tables.BOXES, ignored regions included, pixels of the original images; None for classification.
         classes: names in the order of their numbers.
     """
 
     def __init__(
-        self, pack: ImageCache, images: pd.DataFrame, boxes: pd.DataFrame | None = None, classes: Sequence[str] = ()
+        self, cache: ImageCache, images: pd.DataFrame, boxes: pd.DataFrame | None = None, classes: Sequence[str] = ()
     ) -> None:
-        self._pack = pack
+        self._cache = cache
         self.image_ids = list(images["image_id"])
         self.ignored = _ignored(images, classes)
         """(images, classes) bool: classes that are not labelled in an image."""
@@ -59,17 +59,17 @@ class AnnotatedImages:
         return len(self.image_ids)
 
     def __getitem__(self, number: int) -> AnnotatedImage:
-        return AnnotatedImage(self._pack[self.image_ids[number]], *self.targets(number))
+        return AnnotatedImage(self._cache[self.image_ids[number]], *self.targets(number))
 
     def targets(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return boxes (n, 4) float32 xyxy, pixels of the cached image, and labels (n,), without reading the image."""
         image_id = self.image_ids[number]
         boxes, labels = self._targets.get(image_id, (np.zeros((0, 4)), np.zeros(0, np.int64)))
-        return (boxes * np.tile(self._pack.scale(image_id), 2)).astype(np.float32), labels
+        return (boxes * np.tile(self._cache.scale(image_id), 2)).astype(np.float32), labels
 
     def size_of(self, number: int) -> tuple[int, int]:
         """Return width and height of the cached image."""
-        return self._pack.size_of(self.image_ids[number])
+        return self._cache.size_of(self.image_ids[number])
 
 
 def _labels(rows: pd.DataFrame, numbers: dict[str, int]) -> np.ndarray:

@@ -4,22 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.audit.audit_inputs import boxes_of, images_of
 from tropho.data.audit.audit_summary import depth_notes, summarise
 from tropho.data.audit.inspect_images import ImageInfo
 from tropho.images.decode import Decoding
-
-COLUMNS = ["image_id", "path", "subset", "label", "status", "width", "height", "duplicate", "group"]
-
-
-def images_of(*rows: dict) -> pd.DataFrame:
-    made = [{"image_id": f"{n}", "path": f"{n}", "subset": "train", "status": "ok", "group": f"{n}", **row}
-            for n, row in enumerate(rows)]  # fmt: skip
-    return pd.DataFrame(made, columns=COLUMNS)
-
-
-def boxes_of(*rows: tuple) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=["image_id", "label", "ignore"])
-    return table.astype({"ignore": bool})
 
 
 def issues_of(*rows: tuple) -> pd.DataFrame:

@@ -1,8 +1,5 @@
 """Files looked at once: what they hold and what is wrong with them."""
 
-import math
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,24 +59,13 @@ def test_pixel_hash_depends_on_shape(tmp_path):
     assert infos["wide.png"].pixels != infos["tall.png"].pixels
 
 
-def exif(picture: Image.Image, path: Path, photo: dict[int, str], image: dict[int, str]) -> None:
-    """Save a JPEG with tags of the photo's block and of the image's."""
+def test_inspect_images_reads_device(tmp_path, picture):
     tags = Image.Exif()
-    tags.update(image)
-    tags.get_ifd(0x8769).update(photo)
-    picture.save(path, exif=tags)
-
-
-def test_inspect_images_reads_device_and_time(tmp_path, picture):
-    exif(picture, tmp_path / "a.jpg", {0x9003: "2024:05:01 10:20:30"}, {0x010F: "Maker", 0x0110: "One"})
-    exif(picture, tmp_path / "b.jpg", {}, {0x0132: "2024:05:01 10:22:30"})
-    exif(picture, tmp_path / "unset.jpg", {0x9003: "0000:00:00 00:00:00"}, {})
+    tags.update({0x010F: "Maker", 0x0110: "One"})
+    picture.save(tmp_path / "a.jpg", exif=tags)
     picture.save(tmp_path / "none.jpg")
-    infos = inspect_images(tmp_path, ["a.jpg", "b.jpg", "unset.jpg", "none.jpg"])
-    assert infos["a.jpg"].device == "Maker One"
-    assert infos["b.jpg"].taken - infos["a.jpg"].taken == 120
-    assert math.isnan(infos["unset.jpg"].taken)
-    assert math.isnan(infos["none.jpg"].taken)
+    infos = inspect_images(tmp_path, ["a.jpg", "none.jpg"])
+    assert (infos["a.jpg"].device, infos["none.jpg"].device) == ("Maker One", "")
 
 
 def test_inspect_images_computes_signatures_when_asked(tmp_path, picture):

@@ -61,9 +61,9 @@ def test_refined_metric_shrinks_correlation():
 
 def test_null_features_permute_values(rng):
     values = rng.normal(5, 2, (30, 1))
-    dealt = slide_metric.null_features(values, rng)
-    assert np.sort(dealt, axis=0) == pytest.approx(np.sort(values, axis=0))
-    assert not np.allclose(dealt, values)
+    null = slide_metric.null_features(values, rng)
+    assert np.sort(null, axis=0) == pytest.approx(np.sort(values, axis=0))
+    assert not np.allclose(null, values)
 
 
 def test_fit_threshold_by_hand():
@@ -132,9 +132,7 @@ def test_slides_in_facts_and_words():
 
 @pytest.mark.parametrize(("count", "few"), [(59, True), (60, False)])
 def test_cluster_slides_needs_sixty_images(count, few):
-    result = slides.cluster_slides(
-        [str(n) for n in range(count)], np.zeros((count, len(FEATURES))), np.zeros(count), np.zeros(count)
-    )
+    result = slides.cluster_slides([str(n) for n in range(count)], np.zeros((count, len(FEATURES))), np.zeros(count))
     assert ("too few" in result.reason) == few
     assert result.groups.tolist() == list(range(count))
 

@@ -13,7 +13,7 @@ from smear_generator.smear import Photo, photos
 from tropho.data.audit import slides as slides_module
 from tropho.data.audit.run_audit import AuditResult, audit, figures
 from tropho.data.audit.slide_features import COLOURED, PARTS, signature
-from tropho.data.audit.slides import BURST, MIN_IMAGES, Slides, cluster_slides, fit_threshold
+from tropho.data.audit.slides import MIN_IMAGES, Slides, cluster_slides, fit_threshold
 from tropho.data.split.split_images import split
 from tropho.images.decode import read_image
 
@@ -22,9 +22,9 @@ def pixels_of(photo: Photo) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(photo.jpeg)))
 
 
-def find(signatures: np.ndarray, strata: list[str] | np.ndarray, times: np.ndarray | None = None) -> Slides:
+def find(signatures: np.ndarray, strata: list[str] | np.ndarray) -> Slides:
     names = [f"{number:04d}" for number in range(len(signatures))]
-    return cluster_slides(names, signatures, np.array(strata), np.full(len(names), np.nan) if times is None else times)
+    return cluster_slides(names, signatures, np.array(strata))
 
 
 def scores(slides: Slides, truth: list[int] | np.ndarray) -> tuple[float, float, float]:
@@ -107,18 +107,6 @@ def test_cluster_slides_does_not_depend_on_order(rng):
     order = rng.permutation(len(truth))
     first, second = find(signatures, ["a"] * len(truth)), find(signatures[order], ["a"] * len(truth))
     assert adjusted_rand_score(first.groups[order], second.groups) == 1
-
-
-def test_cluster_slides_uses_bursts(rng):
-    """Hardly unlike slides, two in the same ten minutes: their times alone do not say which photo is of which."""
-    signatures, truth = made_up(rng, 40, 6, apart=1.6)
-    strata = ["a"] * len(truth)
-    without = find(signatures, strata)
-    timed = find(signatures, strata, truth // 2 * 100 * BURST + rng.uniform(0, BURST / 2, len(truth)))
-    far = find(signatures, strata, np.arange(len(truth)) * 100 * BURST)
-    assert scores(timed, truth)[0] > 0.9
-    assert scores(timed, truth)[1] > scores(without, truth)[1] + 0.2
-    assert np.array_equal(far.groups, without.groups)
 
 
 def test_fit_threshold_of_two_normals(rng):

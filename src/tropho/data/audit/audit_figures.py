@@ -142,7 +142,7 @@ def slide_distances(slides: Slides, to: Path) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     xlabel = "distance of two images of equal size and device"
-    axes.set(title="Likeness of photos", xlabel=xlabel, ylabel="share of pairs")
+    axes.set(title="Similarity of photos", xlabel=xlabel, ylabel="share of pairs")
     axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     _save(figure, to)

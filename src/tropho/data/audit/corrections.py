@@ -15,7 +15,6 @@ Boxes are compared as far as they lie in the image. Where duplicates are merged 
 line that means it changes all of them, and `move` always does.
 """
 
-import csv
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,10 @@ import pandas as pd
 
 from tropho.boxes.box_ops import pair_iou
 from tropho.data.audit.box_repairs import averaged_duplicates, clip_corners, corners_text
-from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, nearest, table_of
-from tropho.errors import DataError, UsageError
-from tropho.tables import BOX, check_columns, nfc, spellings
+from tropho.data.formats.csv_table import read_csv
+from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
+from tropho.errors import DataError, UsageError, suggestion
+from tropho.tables import BOX, check_columns, nfc, parse_number, spellings
 
 COLUMNS = ["image_id", "action", "label", *BOX, "reason"]
 BOX_ACTIONS = ("add", "drop", "move", "relabel")
@@ -95,15 +95,15 @@ class Corrector:
         """Return the correction of a line, or why it can't be used."""
         action, image_id, label = cells.get("action", "").lower().replace("_", " "), cells["image_id"], cells["label"]
         if action not in ACTIONS:
-            return f"There is no action '{action}'{nearest(action, ACTIONS)}."
+            return f"There is no action '{action}'{suggestion(action, ACTIONS)}."
         if not (self.images["image_id"] == image_id).any():
-            return f"There is no image '{image_id}'{nearest(image_id, self.images['image_id'])}."
+            return f"There is no image '{image_id}'{suggestion(image_id, self.images['image_id'])}."
         if action in BOX_ACTIONS and not self.is_detection:
             return f"The action '{action}' is for boxes, and this task has none."
         known = [self.negative] if action == "set label" and self.is_detection else self.classes
         if action != "exclude image" and label not in known:
-            return f"'{label}' is not a label that '{action}' can use{nearest(label, filter(None, known))}."
-        box = tuple(_number(cells.get(side, "")) for side in BOX)
+            return f"'{label}' is not a label that '{action}' can use{suggestion(label, filter(None, known))}."
+        box = tuple(parse_number(cells.get(side, "")) for side in BOX)
         if action in BOX_ACTIONS:
             wrong = [side for side, value in zip(BOX, box, strict=True) if cells.get(side) and math.isnan(value)]
             if wrong:
@@ -180,28 +180,11 @@ class Corrector:
 
 def _records(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Read the lines of the table, numbered from 1 with the header, and their cells."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = [(name or "").strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            check_columns(columns, path)
-            absent = [name for name in COLUMNS[:3] if name not in columns]
-            if absent:
-                raise DataError(f"{path} has no column '{absent[0]}'; it needs {', '.join(COLUMNS)}.")
-            return [
-                (reader.line_num, {name: cell.strip() for name, cell in row.items() if name and isinstance(cell, str)})
-                for row in reader
-            ]
-    except FileNotFoundError:
-        raise UsageError(f"audit.corrections: there is no file {path}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8 ({error}).") from None
-
-
-def _number(cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
+    if not path.is_file():
+        raise UsageError(f"audit.corrections: there is no file {path}.")
+    table = read_csv(path, str(path))
+    check_columns(table.header, path)
+    absent = [name for name in COLUMNS[:3] if name not in table.header]
+    if absent:
+        raise DataError(f"{path} has no column '{absent[0]}'; it needs {', '.join(COLUMNS)}.")
+    return [(line, dict(zip(table.header, cells, strict=False))) for line, cells in table.rows[1:]]

@@ -171,12 +171,11 @@ def _slides(images: pd.DataFrame, infos: dict[str, ImageInfo], log: IssueLog) ->
     unique = images["duplicate"].isna() | (images["duplicate"] == images["image_id"])
     signed = [path for path, info in infos.items() if info.signature is not None]
     own = images[unique & images["path"].isin(signed)].sort_values("image_id")
-    own_infos, known = [infos[path] for path in own["path"]], attributes(own)
+    known = attributes(own)
     slides = cluster_slides(
         own["image_id"].tolist(),
-        np.array([info.signature for info in own_infos]),
+        np.array([infos[path].signature for path in own["path"]]),
         (known["size"] + " " + known["device"].fillna("")).to_numpy(dtype=str),
-        np.array([info.taken for info in own_infos]),
     )
     if slides.count:
         log.add("same_slide", "grouped", slides.sentence)

@@ -1,10 +1,8 @@
 """Decode every image once: whether it can be read, how large it is, what it shows."""
 
 import hashlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +20,7 @@ from tropho.images.thread_pool import PixelBudget, in_threads
 from tropho.log import track
 
 THUMB = 64  # pixels; side of the thumbnails in which near-duplicates are looked for
-_MAKE, _MODEL, _CHANGED = 0x010F, 0x0110, 0x0132  # EXIF tags
-_PHOTO, _TAKEN = 0x8769, 0x9003  # the block on the photo, and its tag
+_MAKE, _MODEL = 0x010F, 0x0110  # EXIF tags
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,6 @@ class ImageInfo:
         depth: integer | floating-point where the file holds more than 8 bits a channel, or signed values.
         shades: (256,) bool, of an image with a depth: the grey levels that occur once it is scaled.
         device: maker and model of the camera, by EXIF.
-        taken: seconds by the camera's clock (EXIF); NaN where unknown.
         signature: result of slide_features.signature, where it was asked for.
     """
 
@@ -60,7 +56,6 @@ class ImageInfo:
     depth: str = ""
     shades: np.ndarray | None = None
     device: str = ""
-    taken: float = math.nan
     signature: np.ndarray | None = None
 
     @property
@@ -112,16 +107,6 @@ def device_of(header: Image.Image) -> str:
     return " ".join(" ".join(words).split())
 
 
-def _taken_at(header: Image.Image) -> float:
-    """Return when the photo was taken, or else last changed, in seconds of its camera's clock; NaN where unknown."""
-    try:
-        exif = header.getexif()
-        text = str(exif.get_ifd(_PHOTO).get(_TAKEN) or exif.get(_CHANGED, ""))
-        return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
-    except Exception:  # clocks never set ("0000:00:00 ...") and damaged blocks
-        return math.nan
-
-
 def _inspect(raw: Path, path: str, with_signature: bool, decoding: Decoding, budget: PixelBudget) -> ImageInfo:
     file, digest = raw / path, ""
     try:
@@ -146,14 +131,13 @@ def _header_facts(file: Path) -> dict[str, Any]:
                 "frames": _frames(header),
                 "orientation": orientation_of(header),
                 "device": device_of(header),
-                "taken": _taken_at(header),
             }
     except UnidentifiedImageError:  # a kind of TIFF that Pillow does not open, but OpenCV does
         return {"mode": "TIFF", "format": "TIFF"}
 
 
 def _frames(header: Image.Image) -> int:
-    """Count the pictures in a file, without previews beside a JPEG (MPO); 1 where that can't be told."""
+    """Count the pictures in a file, without previews beside a JPEG (MPO); 1 where that is unknown."""
     try:
         return 1 if header.format == "MPO" else int(getattr(header, "n_frames", 1))
     except Exception:  # as Pillow's plugins have on damaged files

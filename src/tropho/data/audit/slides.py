@@ -27,8 +27,6 @@ NULL_SETS = 99  # data sets without slides that the data must surpass, so that p
 MIN_NEIGHBOURS = 1.0  # least mean number of other images of its slide; without slides up to 0.5 were seen
 MAX_FALSE_SHARE = 1 / 3  # of the pairs below the threshold, that may be there by chance
 MAX_CLUSTER_SHARE = 0.5  # of the images, that one group may take
-BURST = 600.0  # seconds; photos of one device within so short a time have a more lenient threshold
-_MIN_BURST_PAIRS = 200
 _MAX_PAIRS = 1_000_000  # distances that a threshold is learned from
 _MAX_DRAWS = 20  # null sets that a threshold is learned from
 _TEST_IMAGES = 600  # images, drawn at random, that the test for slides looks at
@@ -98,7 +96,7 @@ class Slides:
     def sentence(self) -> str:
         """Return the result in words."""
         if not self.count:
-            return f"No slides were told apart by content: {self.reason}."
+            return f"No slides were found by content: {self.reason}."
         share = f"; of pairs so near, {self.threshold.false_share:.0%} are so by chance" if self.threshold else ""
         return (
             f"{self.sizes.sum():,} of {len(self.ids):,} images look as if from {self.count:,} slides of "
@@ -106,14 +104,13 @@ class Slides:
         )
 
 
-def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray, times: np.ndarray) -> Slides:
+def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray) -> Slides:
     """Group images by their slide features.
 
     Args:
         ids: N image ids; no image repeats another.
         signatures: (N, D) float32, results of slide_features.signature.
         strata: (N,) text; only images of equal text (size and device) can be of one slide.
-        times: (N,) float64, seconds; NaN where unknown.
 
     Returns:
         The groups; all images are alone, with a reason, where slides do not show.
@@ -136,7 +133,7 @@ def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarra
     for _ in range(2):
         refined = refined_metric(values, _cluster(values, metric, strata, rng)[0])
         metric = metric if refined is None else refined
-    groups, threshold, distances, null_distances = _cluster(values, metric, strata, rng, times)
+    groups, threshold, distances, null_distances = _cluster(values, metric, strata, rng)
     reason = _doubt(groups, threshold)
     return Slides(ids, alone if reason else groups, reason, p, threshold, distances, null_distances)
 
@@ -167,11 +164,7 @@ def fit_threshold(distances: np.ndarray, null_distances: np.ndarray, n_pairs: in
 
 
 def _cluster(
-    values: np.ndarray,
-    metric: np.ndarray,
-    strata: np.ndarray,
-    rng: np.random.Generator,
-    times: np.ndarray | None = None,
+    values: np.ndarray, metric: np.ndarray, strata: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, DistanceThreshold, np.ndarray, np.ndarray]:
     """Group images; return (N,) group numbers, the threshold, and samples of distances and of null distances."""
     distances = pair_distances(values @ metric, strata)
@@ -180,8 +173,6 @@ def _cluster(
     null = [pair_distances(null_features(values, rng) @ metric, strata) for _ in range(draws)]
     null_sample = _sampled(np.concatenate(null), rng)
     threshold = fit_threshold(sample, null_sample, len(distances))
-    if times is not None and np.isfinite(times).any():
-        distances = _shorten_bursts(distances, strata, times, null_sample, threshold.value)
     return _average_linkage(distances, strata, threshold.value), threshold, sample, null_sample
 
 
@@ -215,18 +206,6 @@ def _p_value(values: np.ndarray, strata: np.ndarray, rng: np.random.Generator) -
 
 def _sampled(distances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return distances if len(distances) <= _MAX_PAIRS else rng.choice(distances, _MAX_PAIRS)
-
-
-def _shorten_bursts(
-    distances: np.ndarray, strata: np.ndarray, times: np.ndarray, null_distances: np.ndarray, threshold: float
-) -> np.ndarray:
-    """Divide the distances of photos taken within BURST by how much more lenient a threshold of their own is."""
-    burst = pair_distances(times[:, None], strata) <= BURST
-    if burst.sum() < _MIN_BURST_PAIRS:
-        return distances
-    own = fit_threshold(distances[burst], null_distances, int(burst.sum())).value
-    own = max(threshold, min(own, float(np.median(null_distances))))  # beyond the median, pairs look like any two
-    return np.where(burst, distances * (threshold / own), distances)
 
 
 def _average_linkage(distances: np.ndarray, strata: np.ndarray, threshold: float) -> np.ndarray:

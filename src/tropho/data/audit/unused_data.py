@@ -14,10 +14,6 @@ from tropho.images.file_types import ending_of
 _TEXT = frozenset({"", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt", ".yaml", ".yml", ".names", ".data"})
 _TEXT |= {".cfg", ".ini", ".log", ".md", ".rst", ".html", ".py", ".ipynb"}
 """Endings of label files and of what people write about them; "" is none, as of LICENSE."""
-_ARCHIVES = frozenset({".rar", ".7z", ".zst", ".z01", ".z02", ".001", ".002"})
-"""Endings of archives, or parts of them, that the stage download does not unpack."""
-MAX_LISTED = 20
-"""Endings that get an issue of their own."""
 
 
 def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str, int]:
@@ -26,7 +22,7 @@ def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str
     Args:
         raw: folder that the paths are below.
         paths: posix paths of the files that are not images by their endings.
-        log: gets an issue an ending, the commonest first, for at most MAX_LISTED of them.
+        log: gets an issue an ending, the commonest first.
 
     Returns:
         Count of files by ending in lower case, text too; "none" for files without one.
@@ -34,25 +30,14 @@ def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str
     by_ending: dict[str, list[str]] = {}
     for path in paths:
         by_ending.setdefault(ending_of(path), []).append(path)
-    counts = Counter({ending: len(files) for ending, files in by_ending.items()})
-    bare = [path for path in by_ending.get("", []) if _is_image(raw / path)]
-    archives = [ending for ending in counts if ending in _ARCHIVES]
-    unread = [ending for ending, _ in counts.most_common() if ending not in _TEXT | _ARCHIVES]
-    for ending in archives + unread[:MAX_LISTED]:
-        remedy = "they are not read as images (if they are, convert them to PNG or JPEG)"
-        if ending in _ARCHIVES:
-            remedy = "unpack them, or pack them as .zip"
-        first = by_ending[ending][0]
-        detail = f"{counts[ending]:,} files end in {ending}, such as {first}; {remedy}."
-        log.add("other_files", "listed", detail, None, first)
-    if bare:
-        detail = f"{len(bare):,} images have no ending in their names, such as {bare[0]}; they are not read"
-        log.add("other_files", "listed", f"{detail} (call them {bare[0]}.png or the like).", None, bare[0])
-    if len(unread) > MAX_LISTED:
-        rest = sum(counts[ending] for ending in unread[MAX_LISTED:])
-        more = len(unread) - MAX_LISTED
-        log.add("other_files", "listed", f"{rest:,} files more have one of {more:,} further endings.")
-    return {ending or "none": number for ending, number in counts.most_common()}
+    for ending, files in sorted(by_ending.items(), key=lambda item: -len(item[1])):
+        unread = files if ending not in _TEXT else [] if ending else [path for path in files if _is_image(raw / path)]
+        if unread:
+            what = f"files end in {ending}" if ending else "images have no ending"
+            remedy = "they are not read (save images as .png or .jpg, and pack archives as .zip)"
+            detail = f"{len(unread):,} {what}, such as {unread[0]}; {remedy}."
+            log.add("other_files", "listed", detail, None, unread[0])
+    return {ending or "none": number for ending, number in Counter(map(ending_of, paths)).most_common()}
 
 
 def list_classes_without_images(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], log: IssueLog) -> None:
