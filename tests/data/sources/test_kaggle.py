@@ -132,8 +132,8 @@ def test_fetch_explains_refusals(leaves, task, tmp_path, path, status, sentence)
 
 
 def test_fetch_explains_unknown_set_and_version(leaves, task, tmp_path):
-    assert "no data set 'owner/roots'" in refused(task(**{"download.repo": "owner/roots"}), tmp_path)
-    assert "or no such version" in refused(task(**{"download.revision": "9"}), tmp_path)
+    assert "'owner/roots'; correct download.repo" in refused(task(**{"download.repo": "owner/roots"}), tmp_path)
+    assert "or download.revision" in refused(task(**{"download.revision": "9"}), tmp_path)
 
 
 def test_fetch_explains_unreachable_server(kaggle, task, tmp_path):
@@ -146,7 +146,7 @@ def test_fetch_continues_broken_download(kaggle, leaves, task, tmp_path, picture
     content = picture(2) + bytes(3 * megabyte)
     leaves.versions[2] = zipped({"train/rust/1.jpg": content})
     leaves.breaks = True
-    assert "broke off; run again" in refused(task(), tmp_path)
+    assert "broke off or was damaged; run again" in refused(task(), tmp_path)
     leaves.breaks = False
     fetch(task(), tmp_path / "raw", tmp_path)
     assert files_below(tmp_path / "raw")["train/rust/1.jpg"] == content
@@ -155,7 +155,7 @@ def test_fetch_continues_broken_download(kaggle, leaves, task, tmp_path, picture
 
 def test_fetch_downloads_altered_archive_again(kaggle, leaves, task, tmp_path):
     leaves.altered = True
-    assert "damaged on the way; run again" in refused(task(), tmp_path)
+    assert "was damaged; run again" in refused(task(), tmp_path)
     leaves.altered = False
     assert fetch(task(), tmp_path / "raw", tmp_path)["files"] == 1
 
@@ -192,7 +192,7 @@ def test_fetch_refuses_empty_set(kaggle, task, tmp_path):
 def test_fetch_explains_damaged_credentials_file(leaves, task, tmp_path, monkeypatch):
     (tmp_path / "kaggle.json").write_text("kg_secret")
     monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
-    assert "check the network and ~/.kaggle" in refused(task(), tmp_path)
+    assert "check the network, ~/.kaggle" in refused(task(), tmp_path)
 
 
 def test_fetch_explains_unusable_cache(leaves, task, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def test_arrange_gives_unique_places(paths):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000", "PPM"])
 def test_suffix_of_reads_first_bytes(picture, kind):
-    expected = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".pgm"}.get(kind, f".{kind.lower()}")
+    expected = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2", "PPM": ".ppm"}.get(kind, f".{kind.lower()}")
     assert suffix_of(picture(1, kind)) == expected
     assert suffix_of(b"no image") is None
 

@@ -92,7 +92,7 @@ def open_archive(archive: Path) -> Iterator[dict[str, Member]]:
     """Open a zip or tar and check every member; yields members by path below the destination, hidden ones left out.
 
     Raises:
-        DataError: not an archive, cut short, or a member is unsafe (path outside, device, encrypted, doubled).
+        DataError: not an archive, cut short, or a member is unsafe (path outside, device, encrypted, repeated).
     """
     if not archive.is_file():
         raise DataError(f"{archive} is not there.")

@@ -1,32 +1,29 @@
 """Layout of images in a published data set: splits, classes, and the folders that wrap them."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from PIL import Image, UnidentifiedImageError
+
 from tropho.errors import DataError
+from tropho.images.file_types import FORMATS_BY_ENDING
 
 ANNOTATION_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt"})
 YOLO_NAMES = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"})
 SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 
-_MAGIC = (
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"GIF8", ".gif"),
-    (b"BM", ".bmp"),
-    (b"II*\x00", ".tif"),
-    (b"MM\x00*", ".tif"),
-    (b"\x00\x00\x00\x0cjP  ", ".jp2"),
-    (b"P5", ".pgm"),
-    (b"P6", ".ppm"),
-)
+_ENDINGS = {name: ending for ending, names in reversed(FORMATS_BY_ENDING.items()) for name in sorted(names)}
+"""Ending by Pillow's name of the format."""
 
 
 def suffix_of(content: bytes) -> str | None:
     """Return the file name ending of an image by its first bytes; None if they are no known image's."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return ".webp"
-    return next((suffix for magic, suffix in _MAGIC if content.startswith(magic)), None)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return _ENDINGS.get(image.format or "")
+    except (UnidentifiedImageError, ValueError, OSError):
+        return None
 
 
 def is_annotation(path: str) -> bool:

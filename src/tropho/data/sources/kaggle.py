@@ -16,6 +16,12 @@ from tropho.errors import DataError, ExternalError, UsageError
 from tropho.log import quiet_stderr
 
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
+REMEDIES = {
+    **dict.fromkeys((401, 403), "check its name, accept its terms on its page and set KAGGLE_API_TOKEN"),
+    404: "correct download.repo or download.revision",
+    429: "run again in some minutes",
+}
+"""By status of the answer."""
 UNKNOWN_ARCHIVE = "Unsupported archive type."
 """What the client says, as a bare ValueError, of a file that is neither zip nor tar."""
 
@@ -61,37 +67,23 @@ def _failure(repo: str, error: Exception) -> DataError | ExternalError:
     from requests.exceptions import ChunkedEncodingError, RequestException
 
     response = getattr(error, "response", None)
-    match error:
-        case _ if response is not None:
-            return ExternalError(_refusal(repo, response.status_code))
-        case ChunkedEncodingError():
-            return ExternalError(f"The download of '{repo}' broke off; run again and it goes on from there.")
-        case RequestException():
-            return ExternalError(f"Kaggle can't be reached for '{repo}' ({type(error).__name__}); check the network.")
-        case DataCorruptionError():
-            return ExternalError(f"The archive of '{repo}' was damaged on the way; run again.")
-        case OSError() if error.errno:
-            place = f"{error.filename or 'its cache'} for '{repo}' ({error.strerror})"
-            return ExternalError(f"Kaggle's client can't use {place}; correct that, or set KAGGLEHUB_CACHE.")
-        case tarfile.FilterError():
-            name = error.tarinfo.name
-            return DataError(f"The archive of '{repo}' puts '{name}' outside its folder; use another set.")
-        case _ if isinstance(error, DAMAGED) or str(error) == UNKNOWN_ARCHIVE:
-            return DataError(
-                f"The archive of '{repo}' is damaged or of an unknown kind; remove datasets/{repo} from Kaggle's cache "
-                "(KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."
-            )
-    kind = type(error).__name__
-    return ExternalError(f"Kaggle's client fails on '{repo}' ({kind}); check the network and ~/.kaggle.")
-
-
-def _refusal(repo: str, status: int) -> str:
-    match status:
-        case 401 | 403:
-            return f"Kaggle refuses '{repo}'; check its name, accept its terms on its page and set KAGGLE_API_TOKEN."
-        case 404:
-            return f"Kaggle has no data set '{repo}' or no such version; correct download.repo or download.revision."
-        case 429:
-            return f"Kaggle answers no more requests for '{repo}' for now; run again in some minutes."
-        case _:
-            return f"Kaggle fails with status {status} for '{repo}'; run again later."
+    if response is not None:
+        status = int(response.status_code)
+        remedy = REMEDIES.get(status, "run again later")
+        return ExternalError(f"Kaggle fails with status {status} for '{repo}'; {remedy}.")
+    if isinstance(error, ChunkedEncodingError | DataCorruptionError):
+        return ExternalError(f"The download of '{repo}' broke off or was damaged; run again and it goes on from there.")
+    if isinstance(error, RequestException):
+        return ExternalError(f"Kaggle can't be reached for '{repo}' ({type(error).__name__}); check the network.")
+    if isinstance(error, tarfile.FilterError):
+        name = error.tarinfo.name
+        return DataError(f"The archive of '{repo}' puts '{name}' outside its folder; use another set.")
+    if isinstance(error, DAMAGED) or str(error) == UNKNOWN_ARCHIVE:
+        return DataError(
+            f"The archive of '{repo}' is damaged or of an unknown kind; remove datasets/{repo} from Kaggle's cache "
+            "(KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."
+        )
+    return ExternalError(
+        f"Kaggle's client fails on '{repo}' ({type(error).__name__}); check the network, ~/.kaggle and its cache (set "
+        "KAGGLEHUB_CACHE)."
+    )

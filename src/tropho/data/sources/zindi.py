@@ -7,13 +7,12 @@ and ZINDI_USERNAME and ZINDI_PASSWORD are set; neither is printed, kept, or pass
 import contextlib
 import importlib.util
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.sources.archives import is_archive, unpack, unpack_archives
+from tropho.data.sources.archives import is_archive, unpack_archives
 from tropho.data.sources.local import copy_folder
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import copy_file, sha256_of, temporary_folder
@@ -39,21 +38,22 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
         _download(settings.download.repo, incoming)
     if missing := _missing(incoming):
         raise ExternalError(_what_to_place(missing, settings))
-    count = _copy_images(incoming, to / IMAGES)
+    has_folder = (incoming / IMAGES).is_dir()
+    if has_folder:
+        copy_folder(incoming / IMAGES, to / IMAGES)
     for path in sorted(incoming.iterdir()):
-        if is_archive(path.name) and path.name != f"{IMAGES}.zip":
+        if is_archive(path.name) and not (has_folder and path.name == f"{IMAGES}.zip"):
             copy_file(path, to / path.name)
+    for table in filter(lambda table: (incoming / table).is_file(), TABLES):
+        copy_file(incoming / table, to / table)
     archives = unpack_archives(to, str(incoming))
-    for table in TABLES:
-        if (incoming / table).is_file():
-            copy_file(incoming / table, to / table)
-        elif not (to / table).is_file():
-            raise DataError(f"The archive of {table} in {incoming} holds no {table}; place the table itself.")
+    if absent := [table for table in TABLES if not (to / table).is_file()]:
+        raise DataError(f"The archive of {absent[0]} in {incoming} holds no {absent[0]}; place the table itself.")
     return {
         "source": "zindi",
         "challenge": settings.download.repo,
         "tables": {table: sha256_of(to / table) for table in TABLES},
-        "images": count,
+        "images": sum(path.is_file() for path in (to / IMAGES).rglob("*")),
         "archives": archives,
     }
 
@@ -94,22 +94,6 @@ def _what_to_place(missing: list[str], settings: TaskConfig) -> str:
         page = f"https://zindi.africa/competitions/{challenge}/data"
         client = ", or pip install 'tropho[zindi]' and set ZINDI_USERNAME and ZINDI_PASSWORD"
     return f"Place {', '.join(missing)} from {page} in data/incoming/{settings.name}/{client}, then run again."
-
-
-def _copy_images(incoming: Path, to: Path) -> int:
-    """Copy images/, else unpack images.zip without the folders around the images; returns their number."""
-    if (incoming / IMAGES).is_dir():
-        return copy_folder(incoming / IMAGES, to)
-    if not (incoming / f"{IMAGES}.zip").is_file():
-        return 0
-    unpacked = to.with_name(f".{IMAGES}")
-    count = unpack(incoming / f"{IMAGES}.zip", unpacked)
-    inner = unpacked
-    while len(entries := list(inner.iterdir())) == 1 and entries[0].is_dir():
-        inner = entries[0]
-    inner.rename(to)
-    shutil.rmtree(unpacked, ignore_errors=True)
-    return count
 
 
 def _can_sign_in() -> bool:
