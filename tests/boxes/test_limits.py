@@ -1,4 +1,4 @@
-"""Just at a limit: which boxes are near, are one, or are cut; which gains are kept; how groups are dealt."""
+"""Just at a limit: which boxes are near, are one, or are cut; which gains are kept; how groups are assigned."""
 
 import numpy as np
 import pandas as pd

@@ -88,8 +88,8 @@ def test_one_group_alone_is_refused_with_a_remedy(project, tmp_path, rng):
     source = pictures(tmp_path / "source", rng, a=8, b=8)
     prepared(project, source, audit={"group_pattern": "([ab])[0-9]"})
     told = project.tropho("split", "t", code=1).text
-    assert "2 groups of usable training images can't be dealt into 5 folds" in told
-    assert "let audit.group_pattern tell more groups apart" in told
+    assert "2 groups of usable training images can't be split into 5 folds" in told
+    assert "let audit.group_pattern find more groups" in told
     prepared(project, source, audit={"group_pattern": "([ab][0-9]+)"})
     project.run("t", "split")
     prepared(project, source, audit={"group_pattern": "([ab])[0-9]"}, split={"grouped": False})
@@ -99,7 +99,7 @@ def test_one_group_alone_is_refused_with_a_remedy(project, tmp_path, rng):
 @pytest.mark.parametrize(("groups", "folds"), [(4, 3), (3, 2), (2, 2)])
 def test_fewer_groups_than_folds_are_told_how_many_work(groups, folds):
     images = images_of(60, group=[f"g{number % groups}" for number in range(60)], label=pd.NA)
-    with pytest.raises(DataError, match=rf"can't be dealt into 5 folds.*To go on, set split\.n_folds to {folds}\."):
+    with pytest.raises(DataError, match=rf"can't be split into 5 folds.*To go on, set split\.n_folds to {folds}\."):
         split(knobs(), images, NO_BOXES)
     assert set(split(knobs(n_folds=folds), images, NO_BOXES)["fold"]) >= set(range(folds))
 

@@ -129,7 +129,7 @@ def _changes(
         kept = images.assign(status=images["status"].where(~images["label"].isin(rare), "unlabelled"))
         yield [f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}"], {}, kept
     yield ["set split.test_overlap to keep"], {"test_overlap": "keep"}, images
-    words = "let audit.group_pattern tell more groups apart (or set split.grouped to false, which flatters the score)"
+    words = "let audit.group_pattern find more groups (or set split.grouped to false, which makes the score optimistic)"
     yield [words], {"grouped": False}, images
 
 

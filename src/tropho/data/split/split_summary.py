@@ -37,14 +37,13 @@ def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, s
     if n_excluded:
         notes.append(_excluded_note(n_excluded, keeps_val, settings.test_overlap))
     if settings.test_fraction > 0 and not (images["subset"] == "test").any():
-        n_free = learned.loc[~learned["group"].isin(val["group"]), "group"].nunique()
         share = len(test) / max(1, len(test) + len(learned) + n_excluded)
-        notes += _test_fraction_notes(settings.test_fraction, share, n_free, keeps_val)
+        notes += _test_fraction_notes(settings.test_fraction, share, keeps_val)
     test_name = "published test" if test_published else "test"
     for shared, name in ((in_test, test_name), (in_val, "published validation")):
         if len(shared):
             counts = _count(len(shared), "training image"), _count(shared["group"].nunique(), "group")
-            notes.append(f"{counts[0]} share {counts[1]} with the {name} set, so its score flatters{_outside(shared)}.")
+            notes.append(f"{counts[0]} share {counts[1]} with the {name} set, so its score is optimistic.")
     imbalance = pd.DataFrame() if keeps_val else _imbalance(train, images, boxes)
     if not keeps_val:
         notes.append(_imbalance_note(imbalance))
@@ -96,7 +95,7 @@ def shortage(train: pd.DataFrame, classes: list[str], n_folds: int, images: pd.D
         status = images.loc[images["subset"] != "test", "status"].value_counts()
         by_status = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
         return (
-            f"{train['group'].nunique():,} groups of usable training images can't be dealt into {n_folds} folds; "
+            f"{train['group'].nunique():,} groups of usable training images can't be split into {n_folds} folds; "
             f"training images by status: {by_status}; issues.csv of the audit says why."
         )
     if n_folds == 1:
@@ -161,13 +160,8 @@ def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bo
     return notes
 
 
-def _test_fraction_notes(asked: float, share: float, n_free: int, keeps_val: bool) -> list[str]:
-    """Say where the test share is not what was asked for; `n_free` groups have no published validation image."""
-    if keeps_val and share == 0 and n_free < 2:
-        return [
-            "Nothing is held out for test: split.test_fraction needs two groups of training images without an image in "
-            f"the published validation set, and there are {n_free}."
-        ]
+def _test_fraction_notes(asked: float, share: float, keeps_val: bool) -> list[str]:
+    """Say where the test share is not what was asked for."""
     if abs(share - asked) <= TOLERANCE * asked:
         return []
     return [
@@ -199,12 +193,6 @@ def _excluded_note(n_excluded: int, keeps_val: bool, overlap: str) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _outside(shared: pd.DataFrame) -> str:
-    """Say how many of these training images a single fold's model is trained on, if that is not all."""
-    outside = int((shared["fold"] != 0).sum())
-    return "" if outside == len(shared) else f" (where train.n_folds is 1, {outside:,} of them train)"
 
 
 def _imbalance(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
