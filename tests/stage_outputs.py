@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tropho.submission.submission_log import LEDGER
+from tropho.submission.submission_log import SUBMISSIONS
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, ISSUES, LABEL_ISSUES, SPLITS, conform, write_table
 
 HOSTILE = "<script>alert('x')</script> $\\frac{1}{ & _cls"
@@ -215,7 +215,7 @@ def label_issues(*rows: tuple) -> pd.DataFrame:
     return conform(pd.DataFrame(table).reindex(columns=list(LABEL_ISSUES)), LABEL_ISSUES)
 
 
-def submission_ledger() -> pd.DataFrame:
+def submission_rows() -> pd.DataFrame:
     """Make the log of three submissions; two have a public score."""
     rows = {
         "task": "t",
@@ -228,4 +228,4 @@ def submission_ledger() -> pd.DataFrame:
         "public": [0.88, None, 0.95],
         "private": [0.87, None, None],
     }
-    return pd.DataFrame(rows).reindex(columns=list(LEDGER)).astype(LEDGER)
+    return pd.DataFrame(rows).reindex(columns=list(SUBMISSIONS)).astype(SUBMISSIONS)

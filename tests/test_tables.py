@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tropho.errors import DataError
-from tropho.submission.submission_log import LEDGER
+from tropho.submission.submission_log import SUBMISSIONS
 from tropho.tables import (
     BOX,
     BOXES,
@@ -63,7 +63,7 @@ def test_a_missing_file_says_what_to_run(tmp_path):
 
 
 SCHEMAS = {"images": IMAGES, "boxes": BOXES, "issues": ISSUES, "splits": SPLITS, "detections": DETECTIONS}
-SCHEMAS |= {"suspects": LABEL_ISSUES, "ledger": LEDGER}
+SCHEMAS |= {"suspects": LABEL_ISSUES, "ledger": SUBMISSIONS}
 NASTY = ["None", "NA", "null", "nan", "007", "1e5", "TRUE", "inf", "=1+1", '"', ",", "\n", "\r", "a\r\nb", "\t", " x "]
 NASTY += ["", "'", "#", "\\", "\0", "\ufeff", "\u2028", "\x85", "\x1a", "cafe\u0301", "caf\u00e9", "日本", "<NA>", "-"]
 TEXTS = st.none() | st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]))

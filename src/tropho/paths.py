@@ -41,9 +41,9 @@ class Paths:
     report = TaskPath("reports/{task}/index.html")  # the report page
     leaderboard = TaskPath("reports/{task}/leaderboard.png")  # chart of cross-validated against public scores
     submission = TaskPath("submissions/{task}.csv")  # the file to upload; a JSON beside it holds its origin
-    ledger = TaskPath("submissions/{task}.ledger.csv")  # log of every submission; kept in git
+    submission_log = TaskPath("submissions/{task}.ledger.csv")  # log of every submission; kept in git
     archive = TaskPath("submissions/archive/{task}")  # folder of every submitted file; not an output
-    ledger_copy = TaskPath("submissions/archive/{task}/ledger.csv")  # copy of the log, out of reach of git and DVC
+    log_copy = TaskPath("submissions/archive/{task}/ledger.csv")  # copy of the log, out of reach of git and DVC
 
     @property
     def runs(self) -> Path:

@@ -7,18 +7,18 @@ from conftest import ROOT
 from tropho.commands import submissions
 from tropho.files import sha256_of
 from tropho.paths import Paths
-from tropho.submission.submission_log import LEDGER, append, record
+from tropho.submission.submission_log import SUBMISSIONS, append, record
 
 
 @pytest.fixture
 def recorded(tmp_path):
-    """A root with two submissions of cells_demo in the ledger, the first of them scored."""
+    """A root with two submissions of cells_demo in the log, the first of them scored."""
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     paths = Paths(tmp_path, "cells_demo")
     for day, digest in enumerate("ab", start=1):
         entry = {"task": "cells_demo", "sha256": digest * 64, "written": f"2026-01-0{day}T10:00:00", "score": 0.9}
-        append(paths.ledger, paths.ledger_copy, {**entry, "score_name": "m", "run_id": f"r{digest}"})
-    record(paths.ledger, paths.ledger_copy, 0.85, 0.84, "aaa")
+        append(paths.submission_log, paths.log_copy, {**entry, "score_name": "m", "run_id": f"r{digest}"})
+    record(paths.submission_log, paths.log_copy, 0.85, 0.84, "aaa")
     return tmp_path
 
 
@@ -29,8 +29,8 @@ def test_public_scores_by_run(recorded):
     assert submissions.list_submissions(recorded, "smear_demo").empty
     paths = Paths(recorded, "cells_demo")
     lost = {"task": "cells_demo", "sha256": "c" * 64, "written": "2026-01-03", "score": 0.9}
-    append(paths.ledger, paths.ledger_copy, lost)
-    record(paths.ledger, paths.ledger_copy, 0.5)
+    append(paths.submission_log, paths.log_copy, lost)
+    record(paths.submission_log, paths.log_copy, 0.5)
     assert set(submissions.leaderboard_scores(recorded, "cells_demo")) == {"ra"}
 
 
@@ -38,10 +38,10 @@ def test_record_score_for_the_present_file(recorded):
     paths = Paths(recorded, "cells_demo")
     told = submissions.record_score(recorded, "cells_demo", 0.7, None, None)
     assert "submission bbbbbbbb of 2026-01-02T10:00" in told
-    paths.submission.write_text("not in the ledger")
+    paths.submission.write_text("not in the log")
     assert "submission bbbbbbbb" in submissions.record_score(recorded, "cells_demo", 0.71, None, None)
     entry = {"task": "cells_demo", "sha256": sha256_of(paths.submission), "written": "2025-01-01", "score": 0.5}
-    append(paths.ledger, paths.ledger_copy, entry)
+    append(paths.submission_log, paths.log_copy, entry)
     told = submissions.record_score(recorded, "cells_demo", 0.6, None, None)
     assert f"submission {sha256_of(paths.submission)[:8]}" in told
     assert "submission aaaaaaaa" in submissions.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
@@ -49,7 +49,7 @@ def test_record_score_for_the_present_file(recorded):
 
 
 def test_cells_of_submissions():
-    row = pd.Series(dict.fromkeys(LEDGER, float("nan")), dtype=object)
+    row = pd.Series(dict.fromkeys(SUBMISSIONS, float("nan")), dtype=object)
     row[["task", "sha256", "written", "score_name", "score"]] = ["t", "f" * 64, "2026-01-02T03:04:05", "m", 0.5]
     assert submissions._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
     row[["low", "high", "public", "private"]] = [0.25, 0.75, 0.5, 1.0]

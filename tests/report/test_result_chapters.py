@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from stage_outputs import draw_photo, label_issues, submission_ledger
+from stage_outputs import draw_photo, label_issues, submission_rows
 from tropho.files import sha256_of
 from tropho.paths import Paths
 from tropho.report import result_chapters
@@ -33,9 +33,9 @@ def test_submission_warns_of_another_file_than_its_record(cells_reader):
 
 
 def test_leaderboard_lists_warns_and_plots(cells_reader):
-    ledger = submission_ledger()
-    ledger["low"], ledger["high"] = ledger["score"] - 0.01, ledger["score"] + 0.01
-    warning, table, plot = result_chapters.leaderboard(ledger, cells_reader)
+    log = submission_rows()
+    log["low"], log["high"] = log["score"] - 0.01, log["score"] + 0.01
+    warning, table, plot = result_chapters.leaderboard(log, cells_reader)
     assert isinstance(plot, Pictures)
     assert warning.warn
     assert [row[0] for row in table.rows] == ["cccccccc", "bbbbbbbb", "aaaaaaaa"]
@@ -43,9 +43,9 @@ def test_leaderboard_lists_warns_and_plots(cells_reader):
 
 
 def test_leaderboard_is_shown_for_a_competition_or_public_scores(tmp_path, settings):
-    ledger = submission_ledger().assign(public=float("nan"))
+    log = submission_rows().assign(public=float("nan"))
     for task, kinds in (("cells_demo", []), ("malaria", ["Table"])):
-        blocks = result_chapters.leaderboard(ledger, Reader(settings(task), Paths(tmp_path, task)))
+        blocks = result_chapters.leaderboard(log, Reader(settings(task), Paths(tmp_path, task)))
         assert [block.kind for block in blocks] == kinds
     assert result_chapters.leaderboard(None, Reader(settings("malaria"), Paths(tmp_path, "malaria"))) == []
 

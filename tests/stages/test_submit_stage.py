@@ -1,4 +1,4 @@
-"""Submissions of a small task, their ledger, and recorded scores, through the commands."""
+"""Submissions of a small task, their log, and recorded scores, through the commands."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
 from tropho.paths import Paths
 from tropho.stages import submit
-from tropho.submission.submission_log import read_ledger
+from tropho.submission.submission_log import read_log
 from tropho.tables import IMAGES, SPLITS, write_table
 from tropho.tasks import build_task
 
@@ -72,10 +72,10 @@ def test_submit_twice_keeps_both(small):
     assert submit.run(made, root)["sha256"] == first["sha256"]
     evaluated(paths, 0.95)
     second = submit.run(made, root)
-    ledger = read_ledger(paths.ledger, paths.ledger_copy)
-    assert ledger["sha256"].tolist() == [first["sha256"], second["sha256"]]
-    assert ledger["score"].tolist() == [0.9, 0.95]
-    assert ledger["run_id"].tolist() == ["r1", "r1"]
+    log = read_log(paths.submission_log, paths.log_copy)
+    assert log["sha256"].tolist() == [first["sha256"], second["sha256"]]
+    assert log["score"].tolist() == [0.9, 0.95]
+    assert log["run_id"].tolist() == ["r1", "r1"]
     assert json.loads(paths.submission.with_suffix(".json").read_text())["sha256"] == second["sha256"]
     kept = pd.read_csv(paths.archive / f"{first['sha256'][:8]}.csv.gz")
     assert len(kept) == 4
@@ -84,9 +84,9 @@ def test_submit_twice_keeps_both(small):
     assert told.exit_code == 0, told.output
     assert first["sha256"][:8] in told.output
     record_score("cells_demo", "0.80", "--private", "0.79")
-    ledger = read_ledger(paths.ledger, paths.ledger_copy)
-    assert ledger["public"].tolist() == [0.89, 0.80]
-    assert ledger["private"].tolist()[1] == 0.79
+    log = read_log(paths.submission_log, paths.log_copy)
+    assert log["public"].tolist() == [0.89, 0.80]
+    assert log["private"].tolist()[1] == 0.79
     assert paths.leaderboard.stat().st_size > 0
     shown = CliRunner().invoke(app, ["leaderboard", "cells_demo"]).output
     assert second["sha256"][:8] in shown
@@ -102,7 +102,7 @@ def test_a_score_goes_to_the_file_that_is_there(small):
     evaluated(paths, 0.9)
     assert submit.run(made, root)["sha256"] == first["sha256"]
     record_score("cells_demo", "0.7")
-    assert read_ledger(paths.ledger, paths.ledger_copy)["public"].tolist()[0] == 0.7
+    assert read_log(paths.submission_log, paths.log_copy)["public"].tolist()[0] == 0.7
 
 
 def test_a_task_without_submissions_is_wrong_usage(small):
@@ -120,11 +120,11 @@ def test_submit_without_test_images_logs_nothing(small, settings):
     record = read_json(paths.models / "run.json")
     write_manifest(paths.evaluate, record, held_back)
     assert submit.run(held_back, root)["rows"] == 0
-    assert read_ledger(paths.ledger, paths.ledger_copy).empty
-    assert paths.ledger.exists()  # an output of the stage
+    assert read_log(paths.submission_log, paths.log_copy).empty
+    assert paths.submission_log.exists()  # an output of the stage
     write_manifest(paths.evaluate, record, made)
     submit.run(made, root)
-    assert len(read_ledger(paths.ledger, paths.ledger_copy)) == 1
+    assert len(read_log(paths.submission_log, paths.log_copy)) == 1
 
 
 def test_submit_refuses_an_evaluation_without_manifest(small):

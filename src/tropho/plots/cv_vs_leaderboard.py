@@ -15,7 +15,7 @@ def plot_cv_vs_leaderboard(ledger: pd.DataFrame) -> Figure | None:
     """Draw one point a submission, its cross-validation interval as a bar; None if no public score is recorded.
 
     Args:
-        ledger: submission_log.LEDGER, rows of one task. The newest six submissions are named by their hash.
+        ledger: submission_log.SUBMISSIONS, rows of one task. The newest six submissions are named by their hash.
     """
     known = recorded(ledger)
     if known.empty:

@@ -12,10 +12,10 @@ from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.paths import Paths
-from tropho.submission.submission_log import LEDGER
+from tropho.submission.submission_log import SUBMISSIONS
 from tropho.tables import BOXES, IMAGES, ISSUES, LABEL_ISSUES, SPLITS, read_csv
 
-SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, LABEL_ISSUES, LEDGER)
+SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, LABEL_ISSUES, SUBMISSIONS)
 TEXT_COLUMNS = dict.fromkeys(("class", "quantity", "metric"), "string")
 TEXT_COLUMNS |= {name: dtype for schema in SCHEMAS for name, dtype in schema.items() if dtype == "string"}
 """Columns that are text in every table, so that a class called "007" stays text."""

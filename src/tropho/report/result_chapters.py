@@ -42,7 +42,7 @@ from tropho.report.metric_tables import (
 from tropho.report.reader import Reader
 from tropho.report.run_chapters import folds_of
 from tropho.submission.cv_gap import cv_gap_warnings
-from tropho.submission.submission_log import LEDGER
+from tropho.submission.submission_log import SUBMISSIONS
 from tropho.tables import conform
 
 PACKAGES = ("tropho", "torch", "torchvision", "albumentations", "opencv-python-headless", "scikit-learn", "numpy")
@@ -185,7 +185,7 @@ def submission(reader: Reader) -> Section:
         blocks.append(Text("`tropho check-submission` found no fault when the file was written."))
     elif record.get("checked") is False:
         blocks.append(Text("The file was not checked: there is no sample submission, or it has no rows."))
-    blocks.extend(leaderboard(reader.table(reader.paths.ledger), reader))
+    blocks.extend(leaderboard(reader.table(reader.paths.submission_log), reader))
     return Section("submission", "Submission", blocks)
 
 
@@ -194,7 +194,7 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
     if table is None or table.empty:
         return []
     try:
-        ledger = conform(table, LEDGER).dropna(subset=["sha256", "written"])
+        ledger = conform(table, SUBMISSIONS).dropna(subset=["sha256", "written"])
     except (DataError, ValueError):
         return [Text("The log of submissions has other columns than this version of Tropho writes.", warn=True)]
     if reader.task.download.source not in {"zindi", "kaggle"} and ledger["public"].isna().all():

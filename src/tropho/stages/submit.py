@@ -93,7 +93,7 @@ def _publish(paths: Paths, summary: dict[str, Any], has_rows: bool) -> None:
     if has_rows:
         keep_file(paths.submission, paths.archive / f"{summary['sha256'][:8]}.csv.gz")
     entry = {**summary, "score_name": summary["score"]["name"], "score": summary["score"]["oof"]}
-    append(paths.ledger, paths.ledger_copy, entry if has_rows else None)
+    append(paths.submission_log, paths.log_copy, entry if has_rows else None)
     copy_results(paths, {"submission.csv": paths.submission, "submission.json": record_json})
     with open_tracker(paths.root).run(f"train {paths.task}", paths.task, run_id=summary["run_id"]) as tracked:
         tracked.log_artifact(paths.submission, "submission")

@@ -23,7 +23,7 @@ def cv_gap_warnings(submissions: pd.DataFrame) -> list[str]:
     - From `MIN_FOR_ORDER` on: higher cross-validated scores go with lower public ones (Kendall's tau below 0).
 
     Args:
-        submissions: submission_log.LEDGER, rows of one task.
+        submissions: submission_log.SUBMISSIONS, rows of one task.
     """
     known = recorded(submissions)
     if known.empty:
@@ -44,23 +44,10 @@ def cv_gap_warnings(submissions: pd.DataFrame) -> list[str]:
             f"{np.median(gaps[:-1]):+.4f} is usual: what changed helps one and not the other; "
             "trust the score that rests on more images."
         )
-    tau = kendall_tau(known["score"].to_numpy(np.float64), known["public"].to_numpy(np.float64))
-    if len(known) >= MIN_FOR_ORDER and tau < 0:
+    tau = known["score"].corr(known["public"], method="kendall") if len(known) >= MIN_FOR_ORDER else 0.0
+    if tau < 0:
         warnings.append(
             f"Over {len(known)} submissions, those that do better in cross-validation do worse on the leaderboard "
             f"(Kendall's tau {tau:.2f}); choose by neither until the folds are understood."
         )
     return warnings
-
-
-def kendall_tau(first: np.ndarray, second: np.ndarray) -> float:
-    """Compute tau-a, pairs in the same order minus pairs in opposite order over all pairs; 0 for a single value.
-
-    Args:
-        first: (n,) float64.
-        second: (n,) float64.
-    """
-    rows, columns = np.triu_indices(len(first), 1)  # (pairs,)
-    if len(rows) == 0:
-        return 0.0
-    return float(np.mean(np.sign(first[rows] - first[columns]) * np.sign(second[rows] - second[columns])))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tropho.errors import DataError, UsageError
 from tropho.images.file_types import is_hidden
+from tropho.tables import check_columns
 
 ID_NAMES = frozenset(
     "imageid image images imagename img imgid imgname imageindex picture photo id ids idcode uid uuid file fileid "  # noqa: SIM905
@@ -170,19 +171,9 @@ def read_sample(path: Path) -> Sample:
     if len(rows) < 2:
         raise DataError(f"The sample {path} has no rows; give the competition's own sample submission.")
     header = rows[0][1]
-    if twice := repeated(header):
-        raise DataError(f"The sample {path}: {twice}; give the competition's own sample submission.")
+    check_columns(header, f"The sample {path}")
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise DataError(f"The sample {path}, row {line}: {len(cells)} cells under {len(header)} columns; mend it.")
     id_columns = [index for index, name in enumerate(header) if fold(name) in ID_NAMES]
     return Sample(path, header, rows[1:], delimiter, id_columns[0] if id_columns else 0)
-
-
-def repeated(header: list[str]) -> str | None:
-    """Return a clause on the first column name that stands there twice; None if there is none."""
-    for name in header:
-        places = [str(place) for place, other in enumerate(header, 1) if other == name]
-        if len(places) > 1:
-            return f"columns {' and '.join(places)} are both called '{name}'"
-    return None

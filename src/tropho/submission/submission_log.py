@@ -18,7 +18,7 @@ from tropho.errors import DataError, UsageError
 from tropho.files import atomic_path, reading
 from tropho.tables import conform, empty, read_csv, write_table
 
-LEDGER = {
+SUBMISSIONS = {
     "task": "string",
     "sha256": "string",  # of the submission file; one row a file
     "written": "string",  # when the file was first made, UTC
@@ -36,31 +36,31 @@ LEDGER = {
 }
 
 
-def read_ledger(path: Path, copy: Path) -> pd.DataFrame:
-    """Read the rows (LEDGER) of both copies, each submission once, oldest first; no rows where there is no file.
+def read_log(path: Path, copy: Path) -> pd.DataFrame:
+    """Read the rows (SUBMISSIONS) of both copies, each submission once, oldest first; no rows where there is no file.
 
     Raises:
         DataError: one of them is damaged; the message says how to restore it.
     """
     tables = [_read(file, other) for file, other in ((copy, path), (path, copy)) if file.exists()]
     if not tables:
-        return empty(LEDGER)
+        return empty(SUBMISSIONS)
     rows = pd.concat(tables, ignore_index=True)
     # of two versions of a row the later recorded one counts, cell by cell
     rows = rows.sort_values("recorded", na_position="first", kind="stable")
     merged = rows.groupby(["task", "sha256"], sort=False, as_index=False).last()
-    return conform(merged.sort_values(["written", "sha256"], ignore_index=True), LEDGER)
+    return conform(merged.sort_values(["written", "sha256"], ignore_index=True), SUBMISSIONS)
 
 
 def append(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame:
     """Add a submission and return the whole log; None, or a file that is known already, changes nothing."""
     with _locked(copy):
-        ledger = read_ledger(path, copy)
-        if entry and entry["sha256"] not in set(ledger["sha256"]):
-            row = pd.DataFrame([entry]).reindex(columns=list(LEDGER)).astype(LEDGER)
-            ledger = row if ledger.empty else pd.concat([ledger, row], ignore_index=True)
-        _write(ledger, path, copy)
-    return ledger
+        log = read_log(path, copy)
+        if entry and entry["sha256"] not in set(log["sha256"]):
+            row = pd.DataFrame([entry]).reindex(columns=list(SUBMISSIONS)).astype(SUBMISSIONS)
+            log = row if log.empty else pd.concat([log, row], ignore_index=True)
+        _write(log, path, copy)
+    return log
 
 
 def record(
@@ -82,14 +82,14 @@ def record(
         if score is not None and not 0 <= score <= 1:
             raise UsageError(f"{score:g} is no score between 0 and 1; write 91.3 % as 0.913.")
     with _locked(copy):
-        ledger = read_ledger(path, copy)
-        row = _find_row(ledger, sha256)
-        ledger.loc[row, "public"] = public
+        log = read_log(path, copy)
+        row = _find_row(log, sha256)
+        log.loc[row, "public"] = public
         if private is not None:
-            ledger.loc[row, "private"] = private
-        ledger.loc[row, "recorded"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-        _write(ledger, path, copy)
-    return ledger.loc[[row]]
+            log.loc[row, "private"] = private
+        log.loc[row, "recorded"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+        _write(log, path, copy)
+    return log.loc[[row]]
 
 
 def keep_file(submission: Path, copy: Path) -> None:
@@ -100,15 +100,15 @@ def keep_file(submission: Path, copy: Path) -> None:
         temporary.write_bytes(gzip.compress(submission.read_bytes(), mtime=0))
 
 
-def _find_row(ledger: pd.DataFrame, sha256: str | None) -> int:
-    if ledger.empty:
+def _find_row(log: pd.DataFrame, sha256: str | None) -> int:
+    if log.empty:
         raise UsageError("There is no submission in the log to record a score for; run `tropho submit TASK`.")
     if sha256 is None:
-        return int(ledger.index[-1])
-    rows = ledger.index[ledger["sha256"].str.startswith(sha256.lower())]
+        return int(log.index[-1])
+    rows = log.index[log["sha256"].str.startswith(sha256.lower())]
     if len(rows) != 1:
         many = "no submission" if rows.empty else f"{len(rows)} submissions"
-        known = ", ".join(ledger["sha256"].str[:8].tail(5))
+        known = ", ".join(log["sha256"].str[:8].tail(5))
         raise UsageError(f"The hash '{sha256}' fits {many} in the log; the newest are {known}.")
     return int(rows[0])
 
@@ -116,7 +116,7 @@ def _find_row(ledger: pd.DataFrame, sha256: str | None) -> int:
 def _read(path: Path, other: Path) -> pd.DataFrame:
     try:
         with reading(path):
-            table = conform(read_csv(path, LEDGER), LEDGER, path.name)
+            table = conform(read_csv(path, SUBMISSIONS), SUBMISSIONS, path.name)
             if table[["task", "sha256", "written"]].isna().any(axis=None):
                 raise ValueError("a row lacks its first columns")
             return table
@@ -134,6 +134,6 @@ def _locked(copy: Path) -> Iterator[None]:
         yield
 
 
-def _write(ledger: pd.DataFrame, path: Path, copy: Path) -> None:
+def _write(log: pd.DataFrame, path: Path, copy: Path) -> None:
     for file in (copy, path):
-        write_table(ledger, file, LEDGER)
+        write_table(log, file, SUBMISSIONS)
