@@ -17,7 +17,7 @@ OLD_NAMES = {"retired.py", "new_names.py", "style.md"}
 """Files that have to name what is gone."""
 LONGEST = 30
 """Words of a sentence."""
-STILL_LONG = {"docs": 0, "docstrings": 18}
+STILL_LONG = {"docs": 0, "docstrings": 1}
 """Sentences that are longer yet; lower these numbers as they are mended, never raise them."""
 
 

@@ -61,7 +61,7 @@ SPLITS = {
     "fold": "Int64",  # 0..k-1 for train, -1 otherwise; beside a published validation set, 0 is that set and 1 the rest
     "group": "string",
 }
-GRADIENT, MEAN, STD, IDLE = "grad_norm/", "output_mean/", "output_std/", "idle/"
+GRADIENT, MEAN, STD, DEAD = "grad_norm/", "output_mean/", "output_std/", "dead_fraction/"
 """Prefixes of the columns of history.csv with statistics of layers; a layer's name follows."""
 DETECTIONS = {"image_id": "string", "label": "string", "score": "float64", **dict.fromkeys(BOX, "float64")}
 

@@ -36,7 +36,7 @@ def test_a_grey_pack_keeps_brightness_and_no_colour(tmp_path: Path, encoding: st
     tint = np.zeros((60, 80, 3), np.uint8)
     tint[:, :40] = 90, 30, 200
     Image.fromarray(tint).save(tmp_path / images["path"][0])
-    write_cache(images, tmp_path, tmp_path / "pack", 40, encoding, grey=True)
+    write_cache(images, tmp_path, tmp_path / "pack", 40, encoding, grayscale=True)
     packed = ImageCache(tmp_path / "pack")["id_0.png"].astype(int)
     assert np.ptp(packed, axis=2).max() == 0
     luma = round(0.299 * 90 + 0.587 * 30 + 0.114 * 200)
@@ -47,7 +47,7 @@ def test_a_grey_pack_keeps_brightness_and_no_colour(tmp_path: Path, encoding: st
 def test_dropping_colours_makes_another_pack(tmp_path: Path) -> None:
     images = folder_of_images(tmp_path, SIZES[:1])
     for grey in (False, True):
-        write_cache(images, tmp_path, tmp_path / "pack", 32, grey=grey)
+        write_cache(images, tmp_path, tmp_path / "pack", 32, grayscale=grey)
         flat = np.ptp(ImageCache(tmp_path / "pack")["id_0.png"].astype(int), axis=2).max() == 0
         assert flat == grey
 
@@ -151,7 +151,7 @@ def test_a_damaged_pack_is_noticed_and_packed_again(tmp_path: Path, file: str, h
     path.unlink()
     if harm != "gone":
         path.write_bytes({"flip": flipped, "cut": whole[: len(whole) // 2], "empty": b""}[harm])
-    with pytest.raises(DataError, match=r"is damaged|no pack|is not there"):
+    with pytest.raises(DataError, match=r"is damaged|no image cache|is not there"):
         ImageCache(tmp_path / "pack").check()
     write_cache(images, tmp_path, tmp_path / "pack", 32)
     assert path.read_bytes() == whole
@@ -196,7 +196,7 @@ def test_missing_file_double_id_and_missing_pack_are_refused(tmp_path: Path) -> 
     (tmp_path / "images" / "2.png").unlink()
     with pytest.raises(DataError, match=r"2\.png"):
         write_cache(images, tmp_path, tmp_path / "pack", 32)
-    with pytest.raises(DataError, match="holds no pack"):
+    with pytest.raises(DataError, match="holds no image cache"):
         ImageCache(tmp_path / "pack")
 
 

@@ -48,18 +48,18 @@ def layer_history(epochs):
             "grad_norm": 3.0,
             **{f"grad_norm/layers.{layer}": 0.1**layer for layer in range(4)},
             **{f"output_std/layers.{layer}": 1.0 for layer in range(4)},
-            **{f"idle/act.{layer}": 0.5 for layer in range(3)},
+            **{f"dead_fraction/act.{layer}": 0.5 for layer in range(3)},
         }
     )
 
 
 def test_plot_layer_stats_draws_three_epochs():
     figure = plot_layer_stats({"fold 0": layer_history(9)})
-    gradients, outputs, idle = figure.axes
+    gradients, outputs, dead = figure.axes
     assert [line.get_label() for line in gradients.lines] == ["epoch 1", "epoch 5", "epoch 9"]
     assert gradients.lines[0].get_ydata().tolist() == [0.1**layer for layer in range(4)]
     assert gradients.get_yscale() == "log"
-    assert [len(axes.lines[0].get_xdata()) for axes in (outputs, idle)] == [4, 3]
+    assert [len(axes.lines[0].get_xdata()) for axes in (outputs, dead)] == [4, 3]
 
 
 def test_plot_layer_stats_takes_first_fold_that_has_any():

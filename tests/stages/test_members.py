@@ -77,7 +77,7 @@ def fits(monkeypatch):
     return trained
 
 
-@pytest.mark.parametrize("change", [{"grey": True}, {"encoding": "jpeg"}])
+@pytest.mark.parametrize("change", [{"grayscale": True}, {"encoding": "jpeg"}])
 def test_train_again_on_other_pixels(chosen, paths, fits, change):
     train.run(chosen(), paths.root)
     images = pd.read_csv(paths.audit / "images.csv")[["image_id", "path"]]

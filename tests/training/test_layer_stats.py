@@ -19,10 +19,10 @@ def test_layer_stats_of_gradients_and_outputs() -> None:
     log.after_backward(2.0)
     found = log.finish()
     assert found["grad_norm/0"] == pytest.approx(2 * model[0].weight.grad.norm().item())
-    assert found["idle/1"] == pytest.approx((hidden <= 0).float().mean().item())
+    assert found["dead_fraction/1"] == pytest.approx((hidden <= 0).float().mean().item())
     assert set(found) == {
         *(f"{kind}/{layer}" for kind in ("grad_norm", "output_mean", "output_std") for layer in "02"),
-        "idle/1",
+        "dead_fraction/1",
     }
     assert not model[0]._forward_hooks
 
@@ -81,9 +81,9 @@ def test_layer_stats_show_vanishing_gradients(settings) -> None:
 
 def test_layer_stats_show_dead_outputs(settings) -> None:
     found = deep(settings, "relu", "kaiming")
-    idle = [value for name, value in found.items() if name.startswith("idle/")]
-    assert len(idle) == 8
-    assert all(0.2 < value < 0.8 for value in idle)  # about half of a ReLU's outputs are zero
+    dead = [value for name, value in found.items() if name.startswith("dead_fraction/")]
+    assert len(dead) == 8
+    assert all(0.2 < value < 0.8 for value in dead)  # about half of a ReLU's outputs are zero
     assert DEAD_SLOPE < 0.2
 
 
@@ -122,4 +122,4 @@ def test_relative_slope_at_the_limits() -> None:
     log = LayerStats(model)
     log.start()
     model(-torch.ones(4, 1))
-    assert log.finish()["idle/1"] == 0.0  # as steep as the limit is not below it
+    assert log.finish()["dead_fraction/1"] == 0.0  # as steep as the limit is not below it

@@ -351,7 +351,7 @@ def test_eight_bit_packs_know_no_range(project, rng):
     project.run("t", "download", "audit", "split", "augment")
     assert summary(project)["value_range"] is None
     pack = json.loads((project.root / "data" / "augmented" / "t" / "cache" / "cache.json").read_text())
-    assert set(pack) == {"version", "size", "encoding", "grey", "images", "fingerprint", "sha256"}
+    assert set(pack) == {"version", "size", "encoding", "grayscale", "images", "fingerprint", "sha256"}
 
 
 def test_mixed_depths_are_told_and_constant_ones_do_not_divide_by_zero(project, rng):

@@ -37,14 +37,14 @@ def resize_long_side(image: np.ndarray, size: int) -> np.ndarray:
     return cv2.resize(image, _resized((width, height), size), interpolation=method)
 
 
-def resize_as_cached(image: np.ndarray, size: int, grey: bool = False) -> np.ndarray:
-    """Resize (h, w, 3) uint8 RGB as a cache holds it; with `grey`, its three channels are equal."""
+def resize_as_cached(image: np.ndarray, size: int, grayscale: bool = False) -> np.ndarray:
+    """Resize (h, w, 3) uint8 RGB as a cache holds it; with `grayscale`, its three channels are equal."""
     resized = resize_long_side(image, size)
-    return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grey else resized
+    return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grayscale else resized
 
 
 def read_resized(
-    path: Path, size: int, grey: bool = False, decoding: Decoding = DECODING
+    path: Path, size: int, grayscale: bool = False, decoding: Decoding = DECODING
 ) -> tuple[np.ndarray, tuple[int, int]]:
     """Read an image file as a cache holds it, (h, w, 3) uint8, and its own (width, height).
 
@@ -52,7 +52,7 @@ def read_resized(
         DataError: as in `read_image`.
     """
     original = image_size(path)
-    return resize_as_cached(read_image(path, size, decoding), size, grey), original
+    return resize_as_cached(read_image(path, size, decoding), size, grayscale), original
 
 
 def write_cache(
@@ -61,7 +61,7 @@ def write_cache(
     to: Path,
     size: int,
     encoding: str = "raw",
-    grey: bool = False,
+    grayscale: bool = False,
     decoding: Decoding = DECODING,
 ) -> None:
     """Write the cache of a table of images; a complete cache of the same input is left as it is.
@@ -72,7 +72,7 @@ def write_cache(
         to: folder of the cache.
         size: longer side of a cached image, pixels.
         encoding: "raw" (uint8, fastest), "png" (lossless) or "jpeg" (quality 95).
-        grey: whether the three channels are made equal.
+        grayscale: whether the three channels are made equal.
         decoding: how files are decoded.
 
     Raises:
@@ -81,7 +81,7 @@ def write_cache(
     duplicates = images["image_id"][images["image_id"].duplicated()]
     if len(duplicates):
         raise DataError(f"image_id '{duplicates.iloc[0]}' stands for two images; ids must be unique.")
-    how: dict[str, Any] = {"size": size, "encoding": encoding, "grey": grey}
+    how: dict[str, Any] = {"size": size, "encoding": encoding, "grayscale": grayscale}
     if decoding.value_range is not None:
         how["value_range"] = list(decoding.value_range)
     made_from = _made_from(images, raw, how)
@@ -93,7 +93,7 @@ def write_cache(
 
         def prepare(path: Path) -> tuple[bytes, tuple[int, ...]]:
             with budget.taking(image_size(path)):
-                image, original = read_resized(path, size, grey, decoding)
+                image, original = read_resized(path, size, grayscale, decoding)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
         with (folder / "images.bin").open("wb") as file:
@@ -116,7 +116,7 @@ class ImageCache:
 
     def __init__(self, path: Path, size: int | None = None) -> None:
         if not (path / "cache.json").exists():
-            raise DataError(f"{path} holds no pack; run the augment stage, or `dvc repro`.")
+            raise DataError(f"{path} holds no image cache; run the augment stage, or `dvc repro`.")
         self.path = path
         record = read_json(path / "cache.json")
         with reading(path / "index.parquet"):
@@ -126,7 +126,7 @@ class ImageCache:
         self._encoding: str = record["encoding"]
         self._cached_size: int = record["size"]
         if size is not None and size > self._cached_size:
-            raise ValueError(f"a pack of {self._cached_size} pixels can't be shrunk to {size}")
+            raise ValueError(f"a cache of {self._cached_size} pixels can't be shrunk to {size}")
         self.size = size or self._cached_size
         """Longer side of every image, pixels."""
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}

@@ -8,14 +8,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from tropho.plots import style
-from tropho.tables import GRADIENT, IDLE, STD
+from tropho.tables import DEAD, GRADIENT, STD
 
 Histories = Mapping[str, pd.DataFrame]
 
 LAYER_STATS = {
     GRADIENT: "Gradient norm of the weights",
     STD: "Standard deviation of outputs",
-    IDLE: "Fraction of inactive units",
+    DEAD: "Fraction of inactive units",
 }
 
 
@@ -104,7 +104,7 @@ def plot_layer_stats(histories: Histories) -> Figure | None:
         style.title(axes, title)
         axes.set_xlabel("layer, from the input on", fontsize=10)
         style.whole_numbers(axes.xaxis)
-        if prefix == IDLE:
+        if prefix == DEAD:
             axes.set_ylim(-0.02, 1.02)
         else:
             axes.set_yscale("log")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tropho.tables import GRADIENT, IDLE, MEAN, STD
+from tropho.tables import DEAD, GRADIENT, MEAN, STD
 
 N_STEPS = 8
 """Steps at the start of each epoch that are measured."""
@@ -82,7 +82,7 @@ class LayerStats:
 
     def _dead_hook(self, name: str) -> Any:
         def hook(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            self._add(IDLE + name, (relative_slope(layer, output.detach().float()) < DEAD_SLOPE).float().mean())
+            self._add(DEAD + name, (relative_slope(layer, output.detach().float()) < DEAD_SLOPE).float().mean())
 
         return hook
 

@@ -166,7 +166,9 @@ class Trainer:
         self.optimizer.step()
         if self.ema:
             self.ema.update_parameters(self.raw_model)
-        parts = {f"loss/{name}": value for name, value in losses.items()} if len(losses) > 1 else {}
+        parts = (
+            {f"loss/{name.removeprefix('loss_')}": value for name, value in losses.items()} if len(losses) > 1 else {}
+        )
         return {name: value.detach() for name, value in {"loss": loss, "grad_norm": norm, **parts}.items()}
 
     def validate(self) -> float:

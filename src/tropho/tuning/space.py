@@ -14,9 +14,9 @@ from tropho.errors import UsageError
 
 SEARCHABLE = ("model", "train", "augment")
 FIXED = {
-    "augment.image_size": "the pack is made for one size",
-    "augment.cache_format": "the pack is made before the search",
-    "augment.grayscale": "the pack is made before the search",
+    "augment.image_size": "the image cache is made for one size",
+    "augment.cache_format": "the image cache is made before the search",
+    "augment.grayscale": "the image cache is made before the search",
     "train.epochs": "a trial lasts tune.epochs",
     "train.n_folds": "a trial trains on the first fold's training images",
     "train.precision": "evaluation and members share it",
