@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from member_predictions import cells, detecting, without_negative  # noqa: F401 - fixtures
 from tropho.tables import BOX, BOXES, DETECTIONS, conform
 
 SIDE = {"Trophozoite": 30.0, "WBC": 60.0}  # pixels

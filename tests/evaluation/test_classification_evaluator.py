@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from tropho.data.task_data import GroundTruth
+from member_predictions import CLASSES, labelled, says
 from tropho.evaluation.classification_evaluator import mixture_weights
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
 
 
@@ -50,25 +49,6 @@ def test_mixture_weights_without_images():
     assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
 
 
-CELLS = ["cat", "dog"]
-
-
-@pytest.fixture
-def cells(settings):
-    """Makes a classification task of two classes with changed settings."""
-    return lambda **changes: build_task(settings("cells_demo", **changes), CELLS)
-
-
-def labelled(*labels: str | None) -> GroundTruth:
-    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
-    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
-
-
-def says(task, *rows: list[float]) -> pd.DataFrame:
-    outputs = [{"probabilities": torch.tensor(row)} for row in rows]
-    return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
-
-
 def test_fit_fusion_only_for_several_members(cells):
     truth = labelled("cat", "dog")
     task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": "fitted"})
@@ -86,14 +66,6 @@ def test_comments_on_a_single_class(cells):
     assert evaluator.comments(labelled("dog", "cat"), {}) == []
 
 
-CLASSES = ["cat", "dog", "emu"]
-
-
-def truth_of(labels):
-    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
-    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
-
-
 @pytest.fixture
 def task(settings):
     return build_task(settings("cells_demo"), CLASSES)
@@ -105,7 +77,7 @@ def table(task, probabilities):
 
 
 def test_thresholds_by_class(task):
-    truth = truth_of(["cat", "dog", "cat", "dog"])
+    truth = labelled(*["cat", "dog", "cat", "dog"])
     predictions = table(task, [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.3, 0.7, 0.0]])
     chosen = build_evaluator(task).thresholds(truth, predictions)
     assert 0.3 < chosen["cat"]["threshold"] <= 0.6 + 1e-6
@@ -119,7 +91,7 @@ def test_metrics_match_predictions_by_image_id(settings):
     )
     evaluator = build_evaluator(task)
     rng = np.random.default_rng(3)
-    truth = truth_of([CLASSES[number % 3] for number in range(30)])
+    truth = labelled(*[CLASSES[number % 3] for number in range(30)])
     truth.images["group"] = [str(number // 2) for number in range(30)]
     values = rng.dirichlet([1, 1, 1], (2, 30)) + 0.8 * np.eye(3)[np.arange(30) % 3]
     first, second = (table(task, each / each.sum(axis=1, keepdims=True)) for each in values)

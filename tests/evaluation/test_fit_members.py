@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from member_predictions import found_in
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members, group_kfold
 from tropho.evaluation.evaluator import build_evaluator
@@ -67,29 +68,6 @@ def test_cross_fit_weights_do_not_use_own_labels(classifying):
     assert not np.allclose(finished[task.columns], other[task.columns])
 
 
-@pytest.fixture
-def detecting(settings, rng):
-    """A task with fitted fusion, its truth of 25 images, and two detectors: one sees, one adds what is not there."""
-    task = build_task(
-        settings("smear_demo", **{"evaluate.postprocess_trials": 12, "train.ensemble": {"bad": {"train.seed": 1}}}),
-        ["Trophozoite", "WBC"],
-    )
-    ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
-    rows = [[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids[5:]]
-    boxes = conform(pd.DataFrame(rows, columns=list(BOXES)[:-1]), BOXES)
-    truth = GroundTruth(
-        conform(pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES)), IMAGES), boxes
-    )
-
-    def detected(box, least, most):
-        rows = [[each, "WBC", rng.uniform(least, most), *box] for each in ids]
-        rows += [[each, "NEG", 0.6 if number < 5 else 0.4, 0, 0, 0, 0] for number, each in enumerate(ids)]
-        return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
-
-    good, bad = detected([11.0, 10.0, 41.0, 40.0], 0.2, 0.4), detected([60.0, 60.0, 90.0, 90.0], 0.7, 0.9)
-    return task, truth, stack_members({"base": good, "bad": bad}), pd.Series(ids, index=ids)
-
-
 def test_fit_members_fits_fusion_by_class(detecting):
     task, truth, stacked, groups = detecting
     fitted = fit_members(build_evaluator(task), truth, stacked, groups)
@@ -115,22 +93,6 @@ def test_fit_members_without_trials(detecting, settings):
     _, truth, stacked, groups = detecting
     task = build_task(settings("smear_demo", **{"train.ensemble": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
     assert fit_members(build_evaluator(task), truth, stacked, groups) == {}
-
-
-@pytest.fixture
-def without_negative(settings):
-    """A task whose images have no negative row, with fitted fusion, and its truth: one box in each of 20 images."""
-    chosen = {"audit.negative": None, "evaluate.postprocess_trials": 2, "train.ensemble": {"other": {"train.seed": 1}}}
-    task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
-    ids = [f"i{number:02d}" for number in range(20)]
-    boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES)[:-1])
-    images = pd.DataFrame({"image_id": ids, "group": ids}).reindex(columns=list(IMAGES))
-    return task, GroundTruth(conform(images, IMAGES), conform(boxes, BOXES))
-
-
-def found_in(image_ids: list[str], score: float) -> pd.DataFrame:
-    rows = [[each, "WBC", score, 10.0, 10.0, 40.0, 40.0] for each in image_ids]
-    return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS) if rows else empty(DETECTIONS)
 
 
 def test_fit_members_counts_a_member_without_detections(without_negative):

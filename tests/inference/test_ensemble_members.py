@@ -22,16 +22,6 @@ def folds(*scores):
     return [{"fold": number, "score": score} for number, score in enumerate(scores)]
 
 
-@pytest.fixture
-def fold(tmp_path):
-    """A trained fold's folder, and its entry in run.json."""
-    folder = tmp_path / "fold0"
-    folder.mkdir()
-    for file in FILES:
-        (folder / file).write_text("epoch,loss\n1,0.5\n")
-    return folder, {"fold": 0, "sha256": {file: sha256_of(folder / file) for file in FILES}}
-
-
 def test_load_member_folds_checks_config(fold, settings, monkeypatch):
     folder, entry = fold
     monkeypatch.setattr(ensemble_members, "load_predictor", lambda *_: "model")

@@ -5,9 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tropho.errors import UsageError
-from tropho.files import sha256_of
 from tropho.inference import ensemble_members
-from tropho.inference.trained_folds import FILES
 from tropho.paths import BASE
 from tropho.stages import train
 
@@ -46,13 +44,3 @@ def test_check_machine_divides_the_batch(settings, monkeypatch, batch, processes
         return
     with pytest.raises(UsageError, match=r"train\.batch_size 5 of base can't be divided among 2"):
         train._check_machine([model])
-
-
-@pytest.fixture
-def fold(tmp_path):
-    """A trained fold's folder, and its entry in run.json."""
-    folder = tmp_path / "fold0"
-    folder.mkdir()
-    for file in FILES:
-        (folder / file).write_text("epoch,loss\n1,0.5\n")
-    return folder, {"fold": 0, "sha256": {file: sha256_of(folder / file) for file in FILES}}

@@ -1,34 +1,14 @@
 """Classification task."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.nn import functional
 
-from tropho.data.task_data import GroundTruth
+from member_predictions import CLASSES, labelled, says
 from tropho.errors import DataError
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.tables import BOXES, IMAGES, empty
 from tropho.tasks import build_task
-
-CELLS = ["cat", "dog"]
-
-
-@pytest.fixture
-def cells(settings):
-    """Makes a classification task of two classes with changed settings."""
-    return lambda **changes: build_task(settings("cells_demo", **changes), CELLS)
-
-
-def labelled(*labels: str | None) -> GroundTruth:
-    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
-    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
-
-
-def says(task, *rows: list[float]) -> pd.DataFrame:
-    outputs = [{"probabilities": torch.tensor(row)} for row in rows]
-    return task.to_table(outputs, [str(number) for number in range(len(rows))], None)
 
 
 def test_fuse_members_by_set_or_fitted_weights(cells):
@@ -46,14 +26,6 @@ def test_score_is_nan_without_images(cells):
 
 def test_to_submission_gives_equal_probabilities_without_prediction(cells):
     assert cells().to_submission(says(cells(), [0.9, 0.1]), ["x"])["p_dog"].tolist() == [0.5]
-
-
-CLASSES = ["cat", "dog", "emu"]
-
-
-def truth_of(labels):
-    images = pd.DataFrame({"image_id": [str(number) for number in range(len(labels))], "label": labels})
-    return GroundTruth(images.reindex(columns=list(IMAGES)).astype(IMAGES), empty(BOXES))
 
 
 @pytest.fixture
@@ -79,7 +51,7 @@ def test_fuse_views_averages_probabilities(task):
 
 
 def test_score_is_the_mean_recall_of_present_classes(task):
-    truth = truth_of(["cat", "cat", "cat", "dog"])
+    truth = labelled(*["cat", "cat", "cat", "dog"])
     predictions = table(task, [[1, 0, 0.0], [1, 0, 0.0], [0, 0, 1.0], [0, 1, 0.0]])
     assert task.score(truth, predictions) == pytest.approx((2 / 3 + 1) / 2, abs=1e-12)
     assert build_evaluator(task).metrics(truth, predictions)["balanced_accuracy"] == pytest.approx(
@@ -122,4 +94,4 @@ def test_sample_is_padded_to_a_square(task):
 def test_score_refuses_predictions_of_other_images(task, ids, says, what):
     predictions = table(task, [[0.2, 0.5, 0.3]] * len(ids)).assign(image_id=ids)
     with pytest.raises(DataError, match=says):
-        getattr(task if what == "score" else build_evaluator(task), what)(truth_of(["cat", "dog", "emu"]), predictions)
+        getattr(task if what == "score" else build_evaluator(task), what)(labelled(*["cat", "dog", "emu"]), predictions)

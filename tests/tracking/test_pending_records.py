@@ -18,18 +18,7 @@ from tropho.tracking.pending_records import PendingRecords
 from tropho.tracking.recorder import is_outage
 from tropho.tracking.store import connect, pending_folder
 
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch):
-    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def fresh_store(tmp_path_factory):
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}")
-    return path
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 @pytest.fixture

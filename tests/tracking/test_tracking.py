@@ -17,19 +17,7 @@ from tropho.tracking import DummyTracker, PrunedRunError, best_runs, flatten, op
 from tropho.tracking.mlflow_run import FIRST_PAUSE, CircuitBreaker, mlflow_name
 from tropho.tracking.store import connect
 
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch):
-    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def fresh_store(tmp_path_factory):
-    """A store without runs; setting one up takes seconds, copying it does not."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    connect(f"sqlite:///{path}")
-    return path
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 @pytest.fixture

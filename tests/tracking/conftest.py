@@ -1,0 +1,20 @@
+"""A tracking store that is set up once."""
+
+import pytest
+
+from tropho.tracking.store import connect
+
+
+@pytest.fixture
+def own_environment(monkeypatch):
+    """No variable of the environment names a store or turns tracking off."""
+    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory):
+    """A store without runs; setting one up takes seconds, copying it does not."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    connect(f"sqlite:///{path}")
+    return path
