@@ -58,7 +58,7 @@ def test_read_usual_splits(task, tmp_path):
     root = tmp_path / "VOCdevkit"
     for stem in "abcde":
         annotate(root, stem, ("RBC", (1, 2, 30, 40)))
-    split(root, train=["a"], val=["b"], test=["c"])
+    split(root, train=["a"], val=["b  1"], test=["c"])
     expected = {"a.png": "train", "b.png": "validation", "c.png": "test"}
     assert subsets(readers.read(task, tmp_path)) == expected
     split(root, trainval=["a", "b", "d"])
@@ -68,7 +68,7 @@ def test_read_usual_splits(task, tmp_path):
 def test_read_named_splits(task, settings, tmp_path):
     for stem in "abc":
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
-    split(tmp_path, train=["a"], val=["b"], test=["c"])
+    split(tmp_path, train=["a"], val=["b  1"], test=["c"])
     named = {"audit.format": "voc", "audit.classes": None, "audit.negative": None}
     named |= {"audit.train": ["ImageSets/Main/train.txt"], "audit.test": ["ImageSets/Main/val.txt"]}
     assert subsets(readers.read(settings("smear_demo", **named), tmp_path)) == {

@@ -117,6 +117,24 @@ def test_read_refuses_split_files_without_training_image(read):
         read(LISTED, {"ImageSets/Main/train.txt": "\n", "ImageSets/Main/test.txt": "a\n"})
 
 
+@pytest.mark.parametrize(
+    ("names", "lines", "images"),
+    [
+        ("a.xml a.png b.xml b.png", "a 1\nb -1\n", ["a.png", "b.png"]),
+        ("a.xml a.png b.xml b.png", "a  0\nb\n", ["a.png", "b.png"]),
+        ("", "", []),
+        ("a.xml a.png", "a.png\nsub\\a.png\na.xml\n", ["a.png"]),
+    ],
+)
+def test_read_strips_flags(read, names, lines, images, tmp_path):
+    if not lines:  # names that end as a flag does
+        for name in ("a 1.xml", "a 1.png", "b 1.xml", "b 1.png"):
+            (tmp_path / name).write_text(xml() if name.endswith("xml") else "")
+        lines, names, images = "a 1\nb 1\n", "", ["a 1.png", "b 1.png"]
+    labels = read(names, {"ImageSets/Main/train.txt": lines})
+    assert list(labels.images["image_id"]) == images
+
+
 def test_read_image_by_content_of_annotation(read):
     texts = {"Annotations/1.xml": xml("<filename>cell.png</filename>", OBJECT)}
     assert column(read("JPEGImages/cell.png", texts), "path") == {"cell.png": "JPEGImages/cell.png"}

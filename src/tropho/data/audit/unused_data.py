@@ -30,7 +30,7 @@ def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str
     by_ending: dict[str, list[str]] = {}
     for path in paths:
         by_ending.setdefault(ending_of(path), []).append(path)
-    for ending, files in sorted(by_ending.items(), key=lambda item: -len(item[1])):
+    for ending, files in sorted(by_ending.items(), key=lambda item: (not item[0], -len(item[1]))):
         unread = files if ending not in _TEXT else [] if ending else [path for path in files if _is_image(raw / path)]
         if unread:
             what = f"files end in {ending}" if ending else "images have no ending"

@@ -16,6 +16,7 @@ from tropho.images.file_types import is_image_name
 from tropho.tables import BOX, parse_number
 
 _XML = "*.[xX][mM][lL]"
+_FLAG = re.compile(r"\s+-?[01]$")  # in split files of one class: whether the class is in the image
 
 
 class _NamedImage(NamedTuple):
@@ -52,6 +53,15 @@ class _Reader(LabelCollector):
         xmls = files_below(annotations, _XML)
         self.xmls = NamedFiles(path.relative_to(raw).as_posix() for path in xmls)
         self.home = annotations.relative_to(raw).as_posix()
+
+    def names_in(self, path: Path) -> list[str]:
+        """Read the names on a split file's lines, without the flags of files of one class."""
+        pairs = ((line, _FLAG.sub("", line)) for line in read_lines(path))
+        return [line if line == bare or self._is_known(line) else bare for line, bare in pairs]
+
+    def _is_known(self, name: str) -> bool:
+        """Whether there is an image or an annotation of the name."""
+        return bool(self.on_disk.find(name, self.home).candidates or self.xmls.find(_stem(name), self.home).candidates)
 
     def find_all(self, names: list[str], subset: str) -> list[_NamedImage]:
         """Find the images that a subset's split files name; log ambiguous names."""
@@ -148,16 +158,16 @@ def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
     root, main = reader.root, reader.root / "ImageSets/Main"
     if train is None and not main.is_dir():
         tests = named_files(root, test or [], set(), "audit.test")
-        return _subsets_by_folder(reader, [name for path in tests for name in read_lines(path)])
+        return _subsets_by_folder(reader, [name for path in tests for name in reader.names_in(path)])
     usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
     home = main if main.is_dir() else root
     named: dict[str, list[str]] = {"test": [], "validation": [], "train": []}
     for path in named_files(root if test else home, test, {"test.txt"}, "audit.test"):
-        named["test"] += read_lines(path)
+        named["test"] += reader.names_in(path)
     for path in named_files(root if train else home, train, usual, "audit.train"):
-        named["validation" if path.stem.lower() in VALIDATION else "train"] += read_lines(path)
+        named["validation" if path.stem.lower() in VALIDATION else "train"] += reader.names_in(path)
     if train is None and usual == {"trainval.txt"} and (main / "val.txt").exists():
-        in_val = set(read_lines(main / "val.txt"))
+        in_val = set(reader.names_in(main / "val.txt"))
         named["validation"] = [name for name in named["train"] if name in in_val]
         named["train"] = [name for name in named["train"] if name not in in_val]
     if not named["train"] and not named["validation"]:
@@ -167,17 +177,11 @@ def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class AnnotatedObject:
-    """An object of an annotation.
+    """An object of an annotation."""
 
-    Attributes:
-        label: class; "" where there is none.
-        corners: by tables.BOX, in pixels; None where there are none.
-        line: 1-based line on which it begins, if known.
-    """
-
-    label: str
-    corners: dict[str, float] | None
-    line: int | None
+    label: str  # class; "" where there is none
+    corners: dict[str, float] | None  # by tables.BOX, in pixels; None where there are none
+    line: int | None  # 1-based line on which it begins, if known
 
 
 @dataclass(frozen=True)
