@@ -26,16 +26,11 @@ class ImageSizes(Protocol):
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """Labels of some images.
+    """Labels of some images."""
 
-    Attributes:
-        images: tables.IMAGES.
-        boxes: tables.BOXES, objects only; empty in classification.
-        regions: tables.BOXES, ignored regions: what lies in them is neither learned from nor scored.
-    """
-
-    images: pd.DataFrame
-    boxes: pd.DataFrame
+    images: pd.DataFrame  # tables.IMAGES
+    boxes: pd.DataFrame  # tables.BOXES, objects only; empty in classification
+    # tables.BOXES, ignored regions: what lies in them is neither learned from nor scored
     regions: pd.DataFrame = field(default_factory=lambda: empty(BOXES))
 
     @property
@@ -61,25 +56,15 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class TaskData:
-    """A task's data, ready to train on.
+    """A task's data, ready to train on."""
 
-    Attributes:
-        gt: labels of all images.
-        folds: image ids by fold number.
-        test_ids: image ids.
-        cache: the images at training size.
-        classes: names in order.
-        data_hash: of the tables and the cache.
-        decoding: how files became the cache's pixels.
-    """
-
-    gt: GroundTruth
-    folds: dict[int, list[str]]
-    test_ids: list[str]
-    cache: ImageCache
-    classes: list[str]
-    data_hash: str
-    decoding: Decoding = DECODING
+    gt: GroundTruth  # labels of all images
+    folds: dict[int, list[str]]  # image ids by fold number
+    test_ids: list[str]  # image ids
+    cache: ImageCache  # the images at training size
+    classes: list[str]  # names in order
+    data_hash: str  # of the tables and the cache
+    decoding: Decoding = DECODING  # how files became the cache's pixels
 
     def train_val(self, fold: int) -> tuple[GroundTruth, GroundTruth]:
         """Split the ground truth into training and validation part of one fold."""

@@ -9,22 +9,15 @@ import pandas as pd
 from tropho.images.cache import ImageCache
 from tropho.tables import BOX, is_region, split_names
 
-REGION = -1
-"""Label of an ignored region."""
+REGION = -1  # label of an ignored region
 
 
 class AnnotatedImage(NamedTuple):
-    """An image with its boxes.
+    """An image with its boxes."""
 
-    Attributes:
-        image: (h, w, 3) uint8 RGB.
-        boxes: (n, 4) float32 xyxy pixels: objects and ignored regions.
-        labels: (n,) int64 class numbers; REGION for an ignored region.
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
+    image: np.ndarray  # (h, w, 3) uint8 RGB
+    boxes: np.ndarray  # (n, 4) float32 xyxy pixels: objects and ignored regions
+    labels: np.ndarray  # (n,) int64 class numbers; REGION for an ignored region
 
     @property
     def size(self) -> tuple[int, int]:

@@ -12,8 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tropho.errors import DataError
 from tropho.orientation import UPRIGHT, turn_image
 
-Range = tuple[float, float]
-"""The values that become black and white."""
+Range = tuple[float, float]  # the values that become black and white
 
 _ROWS = 256  # converted at once, so that no second copy in float64 is needed
 _WIDTH, _HEIGHT, _ORIENTATION, _SAMPLE_FORMAT = 256, 257, 274, 339  # tags of TIFF and EXIF
@@ -25,15 +24,10 @@ _SIZE_DEPTH = 42  # bytes from there to the depth of the first channel
 
 @dataclass(frozen=True)
 class DeepPixels:
-    """An upright image whose values have no range of their own.
+    """An upright image whose values have no range of their own."""
 
-    Attributes:
-        values: (h, w) or, in colour, (h, w, 3); int32, or floating-point with NaN and infinity.
-        alpha: (h, w) float32, 0 (transparent) to 1.
-    """
-
-    values: np.ndarray
-    alpha: np.ndarray | None = None
+    values: np.ndarray  # (h, w) or, in colour, (h, w, 3); int32, or floating-point with NaN and infinity
+    alpha: np.ndarray | None = None  # (h, w) float32, 0 (transparent) to 1
 
     @property
     def range(self) -> Range | None:

@@ -19,8 +19,7 @@ from tropho.images.decode import DECODING, Decoding, image_size, read_image
 from tropho.images.thread_pool import PixelBudget, in_threads
 from tropho.log import info, track
 
-VERSION = 1
-"""Of the layout and of the way pixels are made; another version is written anew."""
+VERSION = 1  # of the layout and of the way pixels are made; another version is written anew
 
 JPEG_QUALITY = 95
 

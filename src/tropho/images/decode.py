@@ -30,14 +30,10 @@ _NO_RANGE = (
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files are decoded, in training as in prediction.
+    """How files are decoded, in training as in prediction."""
 
-    Attributes:
-        max_megapixels: larger images are refused.
-        value_range: values that become black and white in images of more than 8 bits; None keeps the upper 8 of 16.
-    """
-
-    max_megapixels: float = 178.0
+    max_megapixels: float = 178.0  # larger images are refused
+    # values that become black and white in images of more than 8 bits; None keeps the upper 8 of 16
     value_range: Range | None = None
 
     @classmethod
@@ -53,8 +49,7 @@ class Decoding:
         return {"max_megapixels": self.max_megapixels, "value_range": value_range}
 
 
-DECODING = Decoding()
-"""Without an audit."""
+DECODING = Decoding()  # without an audit
 
 
 @dataclass(frozen=True)

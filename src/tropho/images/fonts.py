@@ -24,8 +24,7 @@ BUNDLED = Path(mpl.get_data_path())
 DEFAULT = BUNDLED / "fonts" / "ttf" / "DejaVuSans.ttf"
 _UNFIT = re.compile(r"emoji|last.?resort|blank|symbol|dingbat", re.IGNORECASE)
 _STAND_INS: ContextVar[dict[str, str] | None] = ContextVar("stand_ins", default=None)
-_used: set[Path] = set()
-"""Fonts other than the default that this process has used."""
+_used: set[Path] = set()  # fonts other than the default that this process has used
 
 
 def font_for(text: str) -> Path | None:

@@ -11,11 +11,9 @@ from tropho.boxes.box_ops import Floats
 Statistic = Callable[[Floats], dict[str, Floats]]
 """Sample weights (D, N) of D draws -> values (D,) by name; NaN = undefined."""
 
-FEW_GROUPS = 20
-"""Below so many groups percentile intervals are too narrow."""
+FEW_GROUPS = 20  # below so many groups percentile intervals are too narrow
 
-MAX_WEIGHTS = 2_000_000
-"""Draws x samples at once; bounds memory to some 100 MB."""
+MAX_WEIGHTS = 2_000_000  # draws x samples at once; bounds memory to some 100 MB
 
 
 def draws_of_groups(groups: ArrayLike, draws: int = 1000, seed: int = 0, width: int = 1) -> Iterator[Floats]:

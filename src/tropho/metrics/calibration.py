@@ -7,8 +7,7 @@ from tropho.boxes.box_ops import Floats
 from tropho.metrics.confusion import Classes, ratio, sums_by
 
 BINS = 15
-MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0
-"""A few correct images do not prove certainty."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0  # A few correct images do not prove certainty
 
 
 def reliability_bins(gt: Classes, probabilities: Floats, bins: int = BINS) -> pd.DataFrame:

@@ -12,8 +12,7 @@ from tropho.metrics.calibration import calibration_error
 from tropho.metrics.confusion import Classes, class_counts, ratio
 from tropho.metrics.curves import sweep_thresholds
 
-MAX_RANKED = 2_000_000_000
-"""Images x classes x draws for the areas under curves by class: some minutes."""
+MAX_RANKED = 2_000_000_000  # images x classes x draws for the areas under curves by class: some minutes
 
 MIN_DRAWS = 200
 

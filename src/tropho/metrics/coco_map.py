@@ -7,8 +7,7 @@ import pandas as pd
 
 from tropho.tables import BOX
 
-MAX_DETECTIONS = 100
-"""Of an image and class, as in COCO."""
+MAX_DETECTIONS = 100  # of an image and class, as in COCO
 
 
 def coco_map(gt: pd.DataFrame, predictions: pd.DataFrame, image_ids: list[str], classes: list[str]) -> dict[str, float]:

@@ -11,11 +11,9 @@ from tropho.boxes.box_ops import Floats
 from tropho.metrics.bootstrap import with_intervals
 
 Classes = NDArray[np.integer]
-Counts = tuple[Floats, Floats, Floats, Floats]
-"""TP, FN, FP, TN."""
+Counts = tuple[Floats, Floats, Floats, Floats]  # TP, FN, FP, TN
 
-MAX_CLASSES = 256
-"""Classes whose quantities are held for all draws at once, some 50 MB."""
+MAX_CLASSES = 256  # classes whose quantities are held for all draws at once, some 50 MB
 
 
 def ratio(above: ArrayLike, below: ArrayLike) -> Floats:

@@ -14,8 +14,7 @@ from tropho.boxes.box_ops import Floats
 from tropho.metrics.confusion import ratio
 from tropho.metrics.matching import match
 
-MOST_SHOWN = 20
-"""Classes in a figure or a sentence."""
+MOST_SHOWN = 20  # classes in a figure or a sentence
 
 Choice = dict[str, float | None]
 """threshold, precision, recall and f_beta there; None = undefined, so that JSON can hold it."""
@@ -23,21 +22,13 @@ Choice = dict[str, float | None]
 
 @dataclass(frozen=True)
 class ThresholdSweep:
-    """Counts at `score >= threshold` for K descending thresholds; leading axes are bootstrap draws, if any.
+    """Counts at `score >= threshold` for K descending thresholds; leading axes are bootstrap draws, if any."""
 
-    Attributes:
-        threshold: (K,) the distinct scores, descending.
-        tp: (..., K) true positives.
-        fp: (..., K) false positives.
-        positives: (...) ground truth.
-        negatives: (...); meaningless for detections.
-    """
-
-    threshold: Floats
-    tp: Floats
-    fp: Floats
-    positives: Floats
-    negatives: Floats
+    threshold: Floats  # (K,) the distinct scores, descending
+    tp: Floats  # (..., K) true positives
+    fp: Floats  # (..., K) false positives
+    positives: Floats  # (...) ground truth
+    negatives: Floats  # (...); meaningless for detections
 
     @cached_property
     def precision(self) -> Floats:

@@ -16,28 +16,20 @@ from tropho.metrics.bootstrap import with_intervals
 from tropho.tables import BOX
 
 IOU = 0.5
-INCLUSIVE = 1.0
-"""Pixels that the last row and column of a box add to its size."""
+INCLUSIVE = 1.0  # pixels that the last row and column of a box add to its size
 
-MAX_WEIGHTS = 2_000_000
-"""Draws x detections at once; bounds memory to some 100 MB."""
+MAX_WEIGHTS = 2_000_000  # draws x detections at once; bounds memory to some 100 MB
 
 _EVERY_IMAGE = ""
 
 
 @dataclass(frozen=True)
 class RankedClass:
-    """Detections of one class by descending score.
+    """Detections of one class by descending score."""
 
-    Attributes:
-        image: (D,) rows of `Ranking.image_ids`.
-        is_tp: (D,) whether the detection is a true positive.
-        n_gt: (I,) ground-truth boxes of the class in each image.
-    """
-
-    image: Ints
-    is_tp: np.ndarray
-    n_gt: Ints
+    image: Ints  # (D,) rows of `Ranking.image_ids`
+    is_tp: np.ndarray  # (D,) whether the detection is a true positive
+    n_gt: Ints  # (I,) ground-truth boxes of the class in each image
 
     def average_precision(self, weights: Floats | None = None) -> Floats:
         """Compute the all-point average precision.
@@ -82,23 +74,14 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class GtMatches:
-    """The ground-truth box that each of N detections overlaps most, whatever the scores.
+    """The ground-truth box that each of N detections overlaps most, whatever the scores."""
 
-    Attributes:
-        image_ids: sorted.
-        labels: classes of the ground truth, sorted.
-        n_gt: (classes, images) number of ground-truth boxes.
-        image: (N,) row of image_ids, -1 = unknown.
-        label: (N,) row of labels, -1 = unknown.
-        best_gt: (N,) row of the ground-truth box with the highest IoU (the first of equals), -1 = none from IOU up.
-    """
-
-    image_ids: list[str]
-    labels: list[str]
-    n_gt: Ints
-    image: Ints
-    label: Ints
-    best_gt: Ints
+    image_ids: list[str]  # sorted
+    labels: list[str]  # classes of the ground truth, sorted
+    n_gt: Ints  # (classes, images) number of ground-truth boxes
+    image: Ints  # (N,) row of image_ids, -1 = unknown
+    label: Ints  # (N,) row of labels, -1 = unknown
+    best_gt: Ints  # (N,) row of the ground-truth box with the highest IoU (the first of equals), -1 = none from IOU up
 
     def rank(self, scores: Floats) -> Ranking:
         """Rank the detections by scores (N,), ties by image_id, then row.

@@ -8,21 +8,16 @@ import pandas as pd
 from tropho.boxes.box_ops import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.tables import BOX
 
-MIN_REGION_SHARE = 0.5
-"""Share of a detection's area that puts it into an ignored region (COCO's rule for crowds)."""
+MIN_REGION_SHARE = 0.5  # share of a detection's area that puts it into an ignored region (COCO's rule for crowds)
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Both tables with the match of each row.
+    """Both tables with the match of each row."""
 
-    Attributes:
-        detections: the predictions (index 0..n-1) with `hit` (bool), `truth_row` (-1 = none) and `overlap` (0..1).
-        truths: the ground truth (index 0..m-1) with `hit` (bool) and `detection_row` (-1 = none).
-    """
-
+    # the predictions (index 0..n-1) with `hit` (bool), `truth_row` (-1 = none) and `overlap` (0..1)
     detections: pd.DataFrame
-    truths: pd.DataFrame
+    truths: pd.DataFrame  # the ground truth (index 0..m-1) with `hit` (bool) and `detection_row` (-1 = none)
 
 
 def match(gt: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> Matches:

@@ -31,19 +31,13 @@ class BoxRows(Layout):
 
     An image without boxes gets a negative row of 0.5 or, without a negative class, one box of size and confidence 0,
     since a leaderboard wants every image. `fill` takes tables.DETECTIONS.
-
-    Attributes:
-        label, score: the columns.
-        sides: column by side of the box (sample_file.CORNERS or CORNER_AND_SIZE).
-        written: label as written by class.
-        negative: the class that says that nothing is there.
     """
 
-    label: str | None
+    label: str | None  # the columns
     score: str
-    sides: dict[str, str]
-    written: dict[str, str]
-    negative: str | None
+    sides: dict[str, str]  # column by side of the box (sample_file.CORNERS or CORNER_AND_SIZE)
+    written: dict[str, str]  # label as written by class
+    negative: str | None  # the class that says that nothing is there
 
     @property
     def labels(self) -> list[str]:
@@ -79,16 +73,11 @@ class BoxStrings(Layout):
 
     An image without boxes gets a negative entry of 0.5 or, without a negative class, an empty cell. `fill` takes
     tables.DETECTIONS.
-
-    Attributes:
-        strings: the column of boxes.
-        written: label as written by class; None = confidence x y width height, without a label.
-        negative: the class that says that nothing is there, and `negative_box` its four words.
     """
 
-    strings: str
-    written: dict[str, str] | None
-    negative: str | None
+    strings: str  # the column of boxes
+    written: dict[str, str] | None  # label as written by class; None = confidence x y width height, without a label
+    negative: str | None  # the class that says that nothing is there, and `negative_box` its four words
     negative_box: str
 
     @property

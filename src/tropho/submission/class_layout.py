@@ -17,8 +17,7 @@ from tropho.submission.layout_types import (
 )
 from tropho.submission.sample_file import LABEL_NAMES, SCORE_NAMES, Sample, fold
 
-MAX_NAMED_COLUMNS = 10
-"""Columns of probabilities that a sentence names one by one."""
+MAX_NAMED_COLUMNS = 10  # columns of probabilities that a sentence names one by one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +25,14 @@ class ClassColumns(Layout):
     """One row an image; columns that nothing fills keep the sample's cells.
 
     `fill` takes image_id, label and p_<class>; without them all classes are equally probable.
-
-    Attributes:
-        label: column of labels, and `written` the label as written by class.
-        probabilities: class by column of its probability.
-        zeros: columns of classes that no training image has.
-        best: column of the label's own probability.
     """
 
     classes: list[str]
-    label: str | None = None
+    label: str | None = None  # column of labels, and `written` the label as written by class
     written: dict[str, str] = field(default_factory=dict)
-    probabilities: dict[str, str] = field(default_factory=dict)
-    zeros: list[str] = field(default_factory=list)
-    best: str | None = None
+    probabilities: dict[str, str] = field(default_factory=dict)  # class by column of its probability
+    zeros: list[str] = field(default_factory=list)  # columns of classes that no training image has
+    best: str | None = None  # column of the label's own probability
 
     @property
     def labels(self) -> list[str]:
@@ -92,7 +85,11 @@ def class_layout(sample: Sample, names: LabelNames) -> ClassColumns:
         [name for name in others if name in names.classes or fold(name) not in LABEL_NAMES | SCORE_NAMES]
     )
     columns = {name: matched[name] for name in others if name in matched}
-    columns = {name: label for name, label in columns.items() if _may_hold_probabilities(sample.cells(name))}
+    columns = {
+        name: label
+        for name, label in columns.items()
+        if not sample.cells(name) or are_probabilities(sample.cells(name))
+    }
     left = [name for name in others if name not in columns]
     if not columns:
         return _one_column(sample, layout, names, left)
@@ -139,7 +136,3 @@ def _one_column(sample: Sample, layout: ClassColumns, names: LabelNames, left: l
 def are_fractions(cells: list[str]) -> bool:
     """Whether the cells are probabilities, written with a decimal point or an exponent."""
     return are_probabilities(cells) and not are_whole(cells)
-
-
-def _may_hold_probabilities(cells: list[str]) -> bool:
-    return not cells or are_probabilities(cells)

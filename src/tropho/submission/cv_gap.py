@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-MIN_FOR_ORDER = 4
-"""Recorded submissions from which their order is compared."""
+MIN_FOR_ORDER = 4  # recorded submissions from which their order is compared
 
 
 def recorded(submissions: pd.DataFrame) -> pd.DataFrame:

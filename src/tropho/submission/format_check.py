@@ -24,17 +24,11 @@ NEGATIVE = "NEG"
 
 @dataclass(frozen=True)
 class FormatError:
-    """One reason for refusal.
+    """One reason for refusal."""
 
-    Attributes:
-        row: line of the file, 1-based, header included; None for what is in no line, such as a missing image.
-        column: its name; empty where the whole row or file is meant.
-        message: what is wrong and what would be right.
-    """
-
-    row: int | None
-    column: str
-    message: str
+    row: int | None  # line of the file, 1-based, header included; None for what is in no line, such as a missing image
+    column: str  # its name; empty where the whole row or file is meant
+    message: str  # what is wrong and what would be right
 
     def __str__(self) -> str:
         where = [f"row {self.row}"] if self.row is not None else []

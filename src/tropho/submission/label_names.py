@@ -19,17 +19,11 @@ _NEGATIVE = frozenset(
 
 @dataclass(frozen=True)
 class LabelNames:
-    """The classes of a task by every name that a sample may have for them.
+    """The classes of a task by every name that a sample may have for them."""
 
-    Attributes:
-        classes: class names; in order, the negative class of a detection task last.
-        originals: audit.class_map, {label in the files: class}.
-        numbered: whether the user gave the order of the classes, so that a number means a place in it.
-    """
-
-    classes: list[str]
-    originals: dict[str, str | None] = field(default_factory=dict)
-    numbered: bool = False
+    classes: list[str]  # class names; in order, the negative class of a detection task last
+    originals: dict[str, str | None] = field(default_factory=dict)  # audit.class_map, {label in the files: class}
+    numbered: bool = False  # whether the user gave the order of the classes, so that a number means a place in it
 
     def match(self, words: Iterable[str]) -> dict[str, str]:
         """Return the class of each word that names one: exactly, as in the files, loosely, or by its number."""
@@ -135,25 +129,10 @@ def _number(word: str) -> str | None:
     return str(float(word)) if re.fullmatch(r"\d{1,15}(\.\d+)?", word.strip()) else None
 
 
-def _spaced(text: str) -> str:
-    return text.replace("_", " ")
-
-
-def _underscored(text: str) -> str:
-    return re.sub(r"[\s-]", "_", text)
-
-
 _STYLES: list[Writer] = [
-    str,
-    str.lower,
-    str.upper,
-    str.capitalize,
-    str.title,
-    _spaced,
-    lambda text: _spaced(text).capitalize(),
-    lambda text: _spaced(text).title(),
-    _underscored,
-    lambda text: _underscored(text).lower(),
+    *(str, str.lower, str.upper, str.capitalize, str.title),
+    *(lambda text, case=case: case(text.replace("_", " ")) for case in (str, str.capitalize, str.title)),
+    *(lambda text, case=case: case(re.sub(r"[\s-]", "_", text)) for case in (str, str.lower)),
     lambda text: str(float(int(text))),
     lambda text: str(int(float(text))),
     *(lambda text, width=width: f"{int(text):0{width}d}" for width in (2, 3, 4, 5)),

@@ -10,8 +10,7 @@ import pandas as pd
 from tropho.submission.label_names import LabelNames
 from tropho.tables import parse_number
 
-Issue = tuple[str, str]
-"""Kind and detail, as in tables.ISSUES."""
+Issue = tuple[str, str]  # kind and detail, as in tables.ISSUES
 
 
 class UnsupportedLayoutError(Exception):
@@ -28,21 +27,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(ABC):
-    """How predictions are written.
+    """How predictions are written."""
 
-    Attributes:
-        header: the columns in order.
-        delimiter: of the cells.
-        image: the column of image ids.
-        issues: (kind, detail) of what the sample asks for and predictions don't have, or the other way round.
-        problem: why the sample is not followed; None = it is, or there is none.
-    """
-
-    header: list[str]
-    delimiter: str = ","
-    image: str = "image_id"
+    header: list[str]  # the columns in order
+    delimiter: str = ","  # of the cells
+    image: str = "image_id"  # the column of image ids
+    # (kind, detail) of what the sample asks for and predictions don't have, or the other way round
     issues: list[Issue] = field(default_factory=list)
-    problem: str | None = None
+    problem: str | None = None  # why the sample is not followed; None = it is, or there is none
 
     @property
     def labels(self) -> list[str]:

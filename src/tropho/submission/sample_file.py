@@ -39,36 +39,25 @@ _NAME = re.compile(r"(sample|example)submission|submission(format|sample|templat
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a sample by what their names say.
-
-    Attributes:
-        sides: column by side of the box (CORNERS or CORNER_AND_SIZE); {} = no boxes.
-        strings: the column with all boxes of an image in one cell.
-        others: columns without a known name.
-    """
+    """The columns of a sample by what their names say."""
 
     image: str
     label: str | None
     score: str | None
-    sides: dict[str, str]
-    strings: str | None
-    others: list[str]
+    sides: dict[str, str]  # column by side of the box (CORNERS or CORNER_AND_SIZE); {} = no boxes
+    strings: str | None  # the column with all boxes of an image in one cell
+    others: list[str]  # columns without a known name
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample submission; every cell is text as it stands in the file.
-
-    Attributes:
-        rows: (line of the file, 1-based; as many cells as the header has).
-        id_column: index of the column of image ids.
-    """
+    """A sample submission; every cell is text as it stands in the file."""
 
     path: Path
     header: list[str]
-    rows: list[tuple[int, list[str]]]
+    rows: list[tuple[int, list[str]]]  # (line of the file, 1-based; as many cells as the header has)
     delimiter: str
-    id_column: int
+    id_column: int  # index of the column of image ids
 
     @property
     def ids(self) -> dict[str, int]:

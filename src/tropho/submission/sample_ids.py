@@ -14,14 +14,10 @@ from tropho.submission.sample_file import Sample
 
 @dataclass
 class Matches:
-    """Ids of a sample and the images that they mean.
+    """Ids of a sample and the images that they mean."""
 
-    Attributes:
-        images: image_id by sample id, where it means one image.
-        several: image_ids by sample id, where it fits several equally well.
-    """
-
-    images: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)  # image_id by sample id, where it means one image
+    # image_ids by sample id, where it fits several equally well
     several: dict[str, list[str]] = field(default_factory=dict)
 
 

@@ -17,10 +17,8 @@ from tropho.tracking.recorder import Recorder, is_outage
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
 from tropho.tracking.tracker import PrunedRunError, Run, Tracker
 
-FIRST_PAUSE = 30.0
-"""Seconds without calls after a failure; each further failure in a row doubles them."""
-MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000
-"""MLflow's limits, characters."""
+FIRST_PAUSE = 30.0  # seconds without calls after a failure; each further failure in a row doubles them
+MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000  # MLflow's limits, characters
 _REFUSED = re.compile(r"[^\w\-./ :]", re.ASCII)
 
 

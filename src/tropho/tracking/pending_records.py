@@ -16,8 +16,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-Record = dict[str, Any]
-"""Something to record: `do` and what it takes (see `Recorder.apply`), `run` (key of the run)."""
+Record = dict[str, Any]  # something to record: `do` and what it takes (see `Recorder.apply`), `run` (key of the run)
 
 
 class PendingRecords:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 BATCH_PARAMS = 100
-BATCH_METRICS = 800
-"""MLflow's limits for one call: 100 params, 100 tags, 1000 entries in all."""
+BATCH_METRICS = 800  # MLflow's limits for one call: 100 params, 100 tags, 1000 entries in all
 REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 """MLflow's error codes for a call that it will never accept."""
 

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(tropho.__file__).parent
 SCRIPT = PACKAGE / "inference" / "mlflow_model.py"
-CONTENT = "content"
-"""Tag of a version: the hash of its content."""
+CONTENT = "content"  # tag of a version: the hash of its content
 
 
 def register(

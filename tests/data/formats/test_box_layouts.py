@@ -1,19 +1,15 @@
-"""Boxes written in any layout are read as the same boxes; cells, columns and units in detail."""
+"""Boxes written in any layout are read as the same boxes."""
 
 import math
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tropho.data.formats import box_columns, readers
-from tropho.data.formats.box_cells import parse_cell
-from tropho.data.formats.box_units import find_list_form, find_unit, to_corners
+from tropho.data.formats import readers
 from tropho.data.formats.csv_table import read_csv
-from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 
 Box = tuple[int, int, int, int]
@@ -53,72 +49,6 @@ def test_read_keeps_boxes_in_any_layout(settings, tmp_path_factory, layout, boxe
     labels = readers.read(task, raw)
     found = [tuple(row) for row in labels.boxes[["xmin", "ymin", "xmax", "ymax"]].to_numpy()]
     assert found == boxes
-
-
-@pytest.mark.parametrize(
-    ("cell", "values"),
-    [
-        ("[1, 2, 3, 4]", (1, 2, 3, 4)),
-        ("1 2 3 4", (1, 2, 3, 4)),
-        ("(1.5,2,3,4)", (1.5, 2, 3, 4)),
-        ("[ 1.  2. 30. 40.]", (1, 2, 30, 40)),
-        ('{"x": 1, "y": 2, "width": 3, "height": 4}', (1, 2, 3, 4)),
-        ("{'xmin': 1, 'ymin': 2, 'xmax': 3, 'ymax': 4}", (1, 2, 3, 4)),
-    ],
-)
-def test_parse_cell_one_box(cell, values):
-    (box,) = parse_cell(cell)
-    assert box.values == values
-
-
-def test_parse_cell_several_boxes():
-    assert [box.values for box in parse_cell("[[1, 2, 3, 4], [5, 6, 7, 8]]")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
-    boxes = parse_cell(
-        "[{'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'a'}, {'x': 1, 'y': 2, 'w': 3, 'h': 4, 'label': 'b'}]"
-    )
-    assert [(box.form, box.label) for box in boxes] == [("xywh", "a"), ("xywh", "b")]
-    assert [box.values for box in parse_cell("1 2 3 4;5 6 7 8;")] == [(1, 2, 3, 4), (5, 6, 7, 8)]
-    assert parse_cell("no_box") == []
-    assert parse_cell("[]") == parse_cell("{}") == parse_cell("") == []
-
-
-@pytest.mark.parametrize(
-    "cell", ["1 2 3", "[1, 2, 3, x]", "[1, 2, nan, 4]", "{'name': 'point', 'cx': 1}", "[1, 2", "a"]
-)
-def test_parse_cell_refuses_no_box(cell):
-    with pytest.raises(ValueError, match=r"^(which|in which)"):
-        parse_cell(cell)
-
-
-def test_find_unit_by_range():
-    assert find_unit(np.array([[0.1, 0.2, 0.5, 1.0]]))[0] == "shares"
-    assert find_unit(np.array([[0, 0, 1, 1], [3, 4, 50, 60]]))[0] == "pixels"
-    with pytest.raises(DataError, match="one unit"):
-        find_unit(np.array([[0.1, 0.2, 0.5, 1.0], [1, 2, 30, 40]]))
-
-
-def test_find_list_form_by_image_size():
-    sizes = np.full((2, 2), 100.0)
-    assert find_list_form(np.array([[60.0, 60, 90, 90], [5, 5, 20, 20]]), sizes, "pixels") == "corners"
-    assert find_list_form(np.array([[60.0, 60, 30, 30], [5, 5, 20, 20]]), sizes, "pixels") == "xywh"
-    shares = np.array([[0.9, 0.5, 0.2, 0.9], [0.5, 0.5, 0.2, 0.2]])
-    assert find_list_form(shares, np.ones((2, 2)), "shares") == "cxcywh"
-    with pytest.raises(DataError, match="is unclear"):
-        find_list_form(np.array([[10.0, 10, 20, 20]]), sizes[:1], "pixels")
-    assert to_corners(np.array([[10.0, 20, 4, 6]]), "cxcywh").tolist() == [[8, 17, 12, 23]]
-
-
-def test_recognise_headings():
-    found = box_columns.recognise(["filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax"], {}, "t")
-    assert (found.layout, found.at["image_width"], found.at["image_height"]) == ("corners", 1, 2)
-    found = box_columns.recognise(["id", "x", "y", "width", "height", "label"], {}, "t")
-    assert (found.layout, found.at["width"], "image_width" in found.at) == ("xywh", 3, False)
-    found = box_columns.recognise(["img", "w", "h", "bbox_x", "bbox_y", "bbox_w", "bbox_h"], {}, "t")
-    assert (found.at["x"], found.at["width"]) == (3, 5)
-    found = box_columns.recognise(["image_id", "xmin_px", "ymin_px", "xmax_px", "ymax_px"], {}, "t")
-    assert found.layout == "corners"
-    with pytest.raises(UsageError, match="did you mean 'scan'"):
-        box_columns.recognise(["scan"], {"image": "skan"}, "t")
 
 
 def test_parse_number_and_read_csv(tmp_path):

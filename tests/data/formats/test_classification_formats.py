@@ -41,6 +41,10 @@ def rows(labels) -> dict[str, str]:
         ("p/a/1.png val/b/2.png", {"train": ["P"], "test": ["val"]},
          {"p/a/1.png": "train a ok", "val/b/2.png": "test - ok"}),
         ("train/a/1.png test/b/2.png", {"test": []}, {"train/a/1.png": "train a ok"}),
+        ("data/a/1.png data/test/b/2.png", {"train": ["data"], "test": ["data/test"]},
+         {"data/a/1.png": "train a ok", "data/test/b/2.png": "test - ok"}),
+        ("data/a/1.png data/test/b/2.png", {"train": ["data"]},
+         {"data/a/1.png": "train a ok", "data/test/b/2.png": "test - ok"}),
     ],
 )  # fmt: skip
 def test_read_class_folders(read, names, audit, found):

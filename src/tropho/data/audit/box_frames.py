@@ -24,29 +24,20 @@ _UNKNOWN = (
     "EXIF turns the picture, and nothing tells whether its boxes were drawn before or after the turn; turn the pixels "
     "and remove the tag, or state the images' sizes (audit.image_sizes_csv)."
 )
-Size = tuple[int, int]
-"""Width and height, pixels."""
+Size = tuple[int, int]  # width and height, pixels
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """A decoded image and what its labels say of it.
-
-    Attributes:
-        upright: size as it is shown.
-        turn: name in SYMMETRIES of the turn from the stored picture to the upright one.
-        stated: size by the labels.
-        boxes: (n, 4) float64 xyxy.
-        is_relative: whether the labels hold shares of the picture, which the reader took of the upright one.
-    """
+    """A decoded image and what its labels say of it."""
 
     image_id: str
     path: str
-    upright: Size
-    turn: str
-    stated: Size | None
-    boxes: np.ndarray
-    is_relative: bool
+    upright: Size  # size as it is shown
+    turn: str  # name in SYMMETRIES of the turn from the stored picture to the upright one
+    stated: Size | None  # size by the labels
+    boxes: np.ndarray  # (n, 4) float64 xyxy
+    is_relative: bool  # whether the labels hold shares of the picture, which the reader took of the upright one
 
     @property
     def stored(self) -> Size:

@@ -35,41 +35,18 @@ ACTIONS = (*BOX_ACTIONS, "exclude image", "set label")
 MIN_IOU = 0.5  # of a correction's box with the box that it means
 
 
-@dataclass(frozen=True)
-class Correction:
-    """One usable line of the table; `box` is NaN where the action needs none."""
-
-    line: int
-    image_id: str
-    action: str
-    label: str
-    box: tuple[float, ...]
-    reason: str
-
-
 @dataclass
 class Corrector:
-    """Apply corrections to an audit's tables, one after the other, and list each.
+    """Apply corrections to an audit's tables, one after the other, and list each."""
 
-    Attributes:
-        images: with image_id, label, status, width, height.
-        boxes: formats.labels.LABELLED_BOXES.
-        classes: names that a label may have.
-        negative: name of images without objects, if there is one.
-        is_detection: whether labels are boxes or classes of images.
-        file: name under which the corrections are listed.
-        log: gets an issue for every line of the table.
-        duplicate_iou: least overlap of boxes that are merged afterwards; None where none are.
-    """
-
-    images: pd.DataFrame
-    boxes: pd.DataFrame
-    classes: list[str]
-    negative: str | None
-    is_detection: bool
-    file: str
-    log: IssueLog
-    duplicate_iou: float | None = None
+    images: pd.DataFrame  # with image_id, label, status, width, height
+    boxes: pd.DataFrame  # formats.labels.LABELLED_BOXES
+    classes: list[str]  # names that a label may have
+    negative: str | None  # name of images without objects, if there is one
+    is_detection: bool  # whether labels are boxes or classes of images
+    file: str  # name under which the corrections are listed
+    log: IssueLog  # gets an issue for every line of the table
+    duplicate_iou: float | None = None  # least overlap of boxes that are merged afterwards; None where none are
 
     def apply(self, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return images and boxes with the corrections of a CSV file; lines that can't be used are quarantined.
@@ -85,15 +62,15 @@ class Corrector:
         for line, cells in records:
             cells["image_id"] = image_ids.get(nfc(cells.get("image_id", "")), cells.get("image_id", ""))
             cells["label"] = names.get(nfc(cells.get("label", "")), cells.get("label", ""))
-            row = self._parse(line, cells)
-            fault = row if isinstance(row, str) else self._apply_line(row)
-            if fault:
+            cells["action"] = cells.get("action", "").lower().replace("_", " ")
+            box = [parse_number(cells.get(side, "")) for side in BOX]
+            if fault := self._fault(cells, box) or self._apply_line(line, cells, box):
                 self.log.add("bad_correction", "quarantined", fault, cells["image_id"], self.file, line)
         return self.images, self.boxes
 
-    def _parse(self, line: int, cells: dict[str, str]) -> Correction | str:
-        """Return the correction of a line, or why it can't be used."""
-        action, image_id, label = cells.get("action", "").lower().replace("_", " "), cells["image_id"], cells["label"]
+    def _fault(self, cells: dict[str, str], box: list[float]) -> str:
+        """Return why a line can't be used, or nothing."""
+        action, image_id, label = cells["action"], cells["image_id"], cells["label"]
         if action not in ACTIONS:
             return f"There is no action '{action}'{suggestion(action, ACTIONS)}."
         if not (self.images["image_id"] == image_id).any():
@@ -103,51 +80,51 @@ class Corrector:
         known = [self.negative] if action == "set label" and self.is_detection else self.classes
         if action != "exclude image" and label not in known:
             return f"'{label}' is not a label that '{action}' can use{suggestion(label, filter(None, known))}."
-        box = tuple(parse_number(cells.get(side, "")) for side in BOX)
-        if action in BOX_ACTIONS:
-            wrong = [side for side, value in zip(BOX, box, strict=True) if cells.get(side) and math.isnan(value)]
-            if wrong:
-                return f"{wrong[0]} is '{cells[wrong[0]]}', which is no number; decimals take a point, not a comma."
-            if not (box[2] > box[0] and box[3] > box[1]):
-                return f"The action '{action}' needs a box with xmin < xmax and ymin < ymax."
-        return Correction(line, image_id, action, label, box, cells.get("reason", ""))
+        if action not in BOX_ACTIONS:
+            return ""
+        wrong = [side for side, value in zip(BOX, box, strict=True) if cells.get(side) and math.isnan(value)]
+        if wrong:
+            return f"{wrong[0]} is '{cells[wrong[0]]}', which is no number; decimals take a point, not a comma."
+        if box[2] > box[0] and box[3] > box[1]:
+            return ""
+        return f"The action '{action}' needs a box with xmin < xmax and ymin < ymax."
 
-    def _apply_line(self, row: Correction) -> str:
+    def _apply_line(self, line: int, cells: dict[str, str], box: list[float]) -> str:
         """Apply one correction; return why it could not be, or nothing."""
-        mask = self.images["image_id"] == row.image_id
-        if row.action == "exclude image":
+        action, image_id, label, reason = (cells.get(key, "") for key in ("action", "image_id", "label", "reason"))
+        mask = self.images["image_id"] == image_id
+        if action == "exclude image":
             self.images.loc[mask, "status"] = "excluded"
             done = "The image is left out"
-        elif row.action == "set label":
+        elif action == "set label":
             before = self.images.loc[mask, "label"].iloc[0]
-            self.boxes = self.boxes[self.boxes["image_id"] != row.image_id].reset_index(drop=True)
+            self.boxes = self.boxes[self.boxes["image_id"] != image_id].reset_index(drop=True)
             if not self.is_detection:
-                self.images.loc[mask, "label"] = row.label
-            done = f"The image is labelled '{row.label}'" + (f", not '{before}'" if pd.notna(before) else "")
-        elif row.action == "add":
-            box = {"image_id": row.image_id, "label": row.label, "file": self.file, "row": row.line}
-            added = table_of([{**box, **dict(zip(BOX, row.box, strict=True))}], LABELLED_BOXES)
-            self.boxes = pd.concat([self.boxes, added], ignore_index=True)
-            done = f"A {row.label} box is added at {corners_text(list(row.box))}"
+                self.images.loc[mask, "label"] = label
+            done = f"The image is labelled '{label}'" + (f", not '{before}'" if pd.notna(before) else "")
+        elif action == "add":
+            corners = dict(zip(BOX, box, strict=True))
+            row = {"image_id": image_id, "label": label, "file": self.file, "row": line, **corners}
+            self.boxes = pd.concat([self.boxes, table_of([row], LABELLED_BOXES)], ignore_index=True)
+            done = f"A {label} box is added at {corners_text(box)}"
+        elif rows := self._find_boxes(action, image_id, label, box):
+            done = self._change_boxes(action, label, box, rows)
         else:
-            rows = self._find_boxes(row)
-            if not rows:
-                return f"No box of the image is the one to {row.action} at {corners_text(list(row.box))}."
-            done = self._change_boxes(row, rows)
-        if row.action in ("add", "set label"):  # now its labels are known
+            return f"No box of the image is the one to {action} at {corners_text(box)}."
+        if action in ("add", "set label"):  # now its labels are known
             self.images.loc[mask & (self.images["status"] == "unlabelled"), "status"] = "ok"
-        detail = f"{done.rstrip('.')}{f': {row.reason}'.rstrip('.') if row.reason else ''}."
-        self.log.add("correction", "corrected", detail, row.image_id, self.file, row.line)
+        detail = f"{done}{f': {reason}'.rstrip('.') if reason else ''}."
+        self.log.add("correction", "corrected", detail, image_id, self.file, line)
         return ""
 
-    def _find_boxes(self, row: Correction) -> list[int]:
+    def _find_boxes(self, action: str, image_id: str, label: str, target: list[float]) -> list[int]:
         """Find the index of the box that a line means, and of its duplicates if it means their mean."""
-        own = self.boxes[self.boxes["image_id"] == row.image_id]
+        own = self.boxes[self.boxes["image_id"] == image_id]
         own = own[~own["ignore"].fillna(False).astype(bool)]  # an ignored region is no box of an object
-        own = own[(own["label"] == row.label) == (row.action != "relabel")]
+        own = own[(own["label"] == label) == (action != "relabel")]
         if own.empty:
             return []
-        size = self.images.loc[self.images["image_id"] == row.image_id, ["width", "height"]]
+        size = self.images.loc[self.images["image_id"] == image_id, ["width", "height"]]
         limit = size.to_numpy("float64", na_value=np.inf)[:1]
         corners = clip_corners(own[BOX].to_numpy("float64"), np.repeat(limit, len(own), axis=0))
         own = own.assign(**dict(zip(BOX, corners.T, strict=True)))
@@ -155,27 +132,27 @@ class Corrector:
         if self.duplicate_iou is not None:
             means, first = averaged_duplicates(own, self.duplicate_iou)
         # Among duplicates, the place that a box is to take can lie nearer to one of them than to the mean.
-        candidates = means if row.action == "move" else pd.concat([means, own])
-        box = clip_corners(np.array([row.box]), limit)
+        candidates = means if action == "move" else pd.concat([means, own])
+        box = clip_corners(np.array([target]), limit)
         iou = pair_iou(candidates[BOX].to_numpy("float64"), np.repeat(box, len(candidates), axis=0))
         best = int(iou.argmax())
-        if not (iou[best] > 0 if row.action == "move" else iou[best] >= MIN_IOU):
+        if not (iou[best] > 0 if action == "move" else iou[best] >= MIN_IOU):
             return []
         mask = first == first[best] if best < len(own) else np.arange(len(own)) == best - len(own)
         return [int(idx) for idx in own.index[mask]]
 
-    def _change_boxes(self, row: Correction, rows: list[int]) -> str:
+    def _change_boxes(self, action: str, new: str, target: list[float], rows: list[int]) -> str:
         """Drop, move or relabel one box or its duplicates; return what was done."""
         label = str(self.boxes.loc[rows[0], "label"])
         corners = corners_text(self.boxes.loc[rows, BOX].mean().to_list())
-        if row.action == "drop":
+        if action == "drop":
             self.boxes = self.boxes.drop(index=rows).reset_index(drop=True)
             return f"The {label} box {corners} is dropped"
-        if row.action == "relabel":
-            self.boxes.loc[rows, "label"] = row.label
-            return f"The box {corners} is labelled '{row.label}', not '{label}'"
-        self.boxes.loc[rows, BOX] = list(row.box)
-        return f"The {label} box {corners} is moved to {corners_text(list(row.box))}"
+        if action == "relabel":
+            self.boxes.loc[rows, "label"] = new
+            return f"The box {corners} is labelled '{new}', not '{label}'"
+        self.boxes.loc[rows, BOX] = target
+        return f"The {label} box {corners} is moved to {corners_text(target)}"
 
 
 def _records(path: Path) -> list[tuple[int, dict[str, str]]]:

@@ -19,8 +19,7 @@ from tropho.errors import UsageError
 
 _ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9A-Za-z]{16,}")
 """Names of augmented copies by Roboflow, such as person12_jpg.rf.0123456789abcdef0123456789abcdef."""
-Links = list[tuple[str, str]]
-"""Pairs of image ids."""
+Links = list[tuple[str, str]]  # pairs of image ids
 
 
 def group(

@@ -25,38 +25,24 @@ _MAKE, _MODEL = 0x010F, 0x0110  # EXIF tags
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What one file holds; only `sha256` and `fault` are set where it can't be decoded.
+    """What one file holds; only `sha256` and `fault` are set where it can't be decoded."""
 
-    Attributes:
-        path: below the folder of the images.
-        fault: why it can't be decoded; empty if it can.
-        width, height: pixels, upright.
-        pixels: hash of the pixels as RGB, of more than 8 bits as they are stored.
-        thumb: (THUMB, THUMB) uint8, grey.
-        mode: colour mode of the file, such as L, RGB, CMYK.
-        frames: pictures in the file (animation, stack, pyramid), of which the first is read.
-        orientation: by EXIF, 1 to 8.
-        depth: integer | floating-point where the file holds more than 8 bits a channel, or signed values.
-        shades: (256,) bool, of an image with a depth: the grey levels that occur once it is scaled.
-        device: maker and model of the camera, by EXIF.
-        signature: result of slide_features.signature, where it was asked for.
-    """
-
-    path: str
+    path: str  # below the folder of the images
     sha256: str
-    fault: str = ""
-    width: int = 0
+    fault: str = ""  # why it can't be decoded; empty if it can
+    width: int = 0  # pixels, upright
     height: int = 0
-    pixels: str = ""
-    thumb: np.ndarray | None = None
-    mode: str = ""
+    pixels: str = ""  # hash of the pixels as RGB, of more than 8 bits as they are stored
+    thumb: np.ndarray | None = None  # (THUMB, THUMB) uint8, grey
+    mode: str = ""  # colour mode of the file, such as L, RGB, CMYK
     format: str = ""
-    frames: int = 1
-    orientation: int = 1
-    depth: str = ""
+    frames: int = 1  # pictures in the file (animation, stack, pyramid), of which the first is read
+    orientation: int = 1  # by EXIF, 1 to 8
+    depth: str = ""  # integer | floating-point where the file holds more than 8 bits a channel, or signed values
+    # (256,) bool, of an image with a depth: the grey levels that occur once it is scaled
     shades: np.ndarray | None = None
-    device: str = ""
-    signature: np.ndarray | None = None
+    device: str = ""  # maker and model of the camera, by EXIF
+    signature: np.ndarray | None = None  # result of slide_features.signature, where it was asked for
 
     @property
     def mistyped(self) -> bool:

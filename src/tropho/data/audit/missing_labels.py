@@ -16,10 +16,8 @@ from tropho.data.audit.inspect_images import device_of
 from tropho.data.formats.labels import IssueLog
 from tropho.tables import join_names
 
-MAX_RELATIVE_SHARE = 0.1
-"""A class is left out only where its share is at most this part of its share elsewhere."""
-LARGE_GROUPS = 1 / 3
-"""No more images of a group count than this share of the groups elsewhere have."""
+MAX_RELATIVE_SHARE = 0.1  # a class is left out only where its share is at most this part of its share elsewhere
+LARGE_GROUPS = 1 / 3  # no more images of a group count than this share of the groups elsewhere have
 _DIGITS = 9  # to which sums of fractions are right
 
 Finding = dict[str, Any]

@@ -13,8 +13,7 @@ import numpy as np
 
 from tropho.images.thread_pool import in_threads
 
-MIN_CORRELATION = 0.94
-"""Least correlation of two normalised thumbnails, once aligned, of one picture."""
+MIN_CORRELATION = 0.94  # least correlation of two normalised thumbnails, once aligned, of one picture
 _MIN_DESCRIPTOR_CORRELATION = 0.85  # of a candidate pair
 _MAX_CANDIDATES = 16  # of an image
 _BLOCK = 8_000_000  # pairs of descriptors compared at once: 32 MB

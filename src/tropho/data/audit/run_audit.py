@@ -26,31 +26,20 @@ from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
 from tropho.tables import BOXES, IMAGES, conform, nfc
 
-DUPLICATE_BOX_IOU = 0.5
-"""Same-class boxes of an image that overlap this much are duplicates."""
-MISSING_LABELS_SIGNIFICANCE = 0.01
-"""Probability of finding a class that annotators left out where none was left out."""
+DUPLICATE_BOX_IOU = 0.5  # same-class boxes of an image that overlap this much are duplicates
+MISSING_LABELS_SIGNIFICANCE = 0.01  # probability of finding a class that annotators left out where none was left out
 
 
 @dataclass(frozen=True)
 class AuditResult:
-    """The audited data.
+    """The audited data."""
 
-    Attributes:
-        images: tables.IMAGES; training images in the order of the label files, then validation, then test.
-        boxes: tables.BOXES.
-        issues: tables.ISSUES.
-        summary: JSON-safe; see audit_summary.summarise.
-        slides: those found where audit.cluster_slides asks for it.
-        decoding: how files become pixels.
-    """
-
-    images: pd.DataFrame
-    boxes: pd.DataFrame
-    issues: pd.DataFrame
-    summary: dict[str, Any]
-    slides: Slides | None = None
-    decoding: Decoding = DECODING
+    images: pd.DataFrame  # tables.IMAGES; training images in the order of the label files, then validation, then test
+    boxes: pd.DataFrame  # tables.BOXES
+    issues: pd.DataFrame  # tables.ISSUES
+    summary: dict[str, Any]  # JSON-safe; see audit_summary.summarise
+    slides: Slides | None = None  # those found where audit.cluster_slides asks for it
+    decoding: Decoding = DECODING  # how files become pixels
 
 
 def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:

@@ -8,8 +8,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-SIDE = 192
-"""Pixels of the longer side that features are computed at; smaller images are not enlarged."""
+SIDE = 192  # pixels of the longer side that features are computed at; smaller images are not enlarged
 NAMES = {
     "ground": ("red_low", "red_median", "red_high", "blue_low", "blue_median", "blue_high", "level", "level_low"),
     "spread": ("red_spread", "blue_spread", "level_spread", "red_blue", "red_level", "blue_level"),
@@ -19,8 +18,7 @@ NAMES = {
     "field": ("field_x", "field_y", "field_area"),
 }
 """Features by part, in order."""
-PARTS = tuple(part for part, names in NAMES.items() for _ in names)
-"""Part of each feature, (D,)."""
+PARTS = tuple(part for part, names in NAMES.items() for _ in names)  # part of each feature, (D,)
 COLOURED = tuple(name.startswith(("red", "blue", "stain")) for names in NAMES.values() for name in names)
 """Whether each feature is of colour, (D,); those of grey images do not vary."""
 _MIN_SPREAD = 1e-3  # density; smaller spreads are noise of 8 bits

@@ -7,8 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
-MIN_AGREEMENT = 0.4
-"""Least share of a feature's variance that nearest neighbours by the other features have in common."""
+MIN_AGREEMENT = 0.4  # least share of a feature's variance that nearest neighbours by the other features have in common
 _MIN_SPREAD = 1e-4  # features that vary less are left out
 _MAX_DEVIATION = 6.0  # robust deviations at which outliers are clipped
 _SHRINKAGE = 0.1  # of covariances towards their diagonal

@@ -34,39 +34,25 @@ _TEST_IMAGES = 600  # images, drawn at random, that the test for slides looks at
 
 @dataclass(frozen=True)
 class DistanceThreshold:
-    """Distance below which a pair of images counts as one slide's.
+    """Distance below which a pair of images counts as one slide's."""
 
-    Attributes:
-        value: the distance.
-        gain: pairs below it less twice those that are there by chance.
-        false_share: share of the pairs below it that are there by chance, 0..1.
-    """
-
-    value: float
-    gain: float
-    false_share: float
+    value: float  # the distance
+    gain: float  # pairs below it less twice those that are there by chance
+    false_share: float  # share of the pairs below it that are there by chance, 0..1
 
 
 @dataclass(frozen=True)
 class Slides:
-    """Groups of images, and how they were found.
+    """Groups of images, and how they were found."""
 
-    Attributes:
-        ids: N image ids.
-        groups: (N,) int64 group numbers; an image like no other has one of its own.
-        reason: why no image was grouped; empty if some were.
-        p: probability that images without slides show groups as plainly; None where it was not tested.
-        threshold: the one that groups were made with, if any.
-        distances: (M,) float64 of a sample of pairs.
-        null_distances: (K,) float64 of a sample of pairs of images without slides.
-    """
-
-    ids: Sequence[str]
-    groups: np.ndarray
-    reason: str = ""
+    ids: Sequence[str]  # N image ids
+    groups: np.ndarray  # (N,) int64 group numbers; an image like no other has one of its own
+    reason: str = ""  # why no image was grouped; empty if some were
+    # probability that images without slides show groups as plainly; None where it was not tested
     p: float | None = None
-    threshold: DistanceThreshold | None = None
-    distances: np.ndarray = field(default_factory=lambda: np.empty(0))
+    threshold: DistanceThreshold | None = None  # the one that groups were made with, if any
+    distances: np.ndarray = field(default_factory=lambda: np.empty(0))  # (M,) float64 of a sample of pairs
+    # (K,) float64 of a sample of pairs of images without slides
     null_distances: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @property

@@ -14,17 +14,11 @@ from tropho.tables import parse_number
 
 @dataclass(frozen=True)
 class CellBox:
-    """Four numbers as they stand in a table.
+    """Four numbers as they stand in a table."""
 
-    Attributes:
-        form: corners | xywh | cxcywh | list (four numbers without names).
-        values: of the form; pixels or fractions of the image.
-        label: the class in the cell itself; empty where there is none.
-    """
-
-    form: str
-    values: tuple[float, float, float, float]
-    label: str = ""
+    form: str  # corners | xywh | cxcywh | list (four numbers without names)
+    values: tuple[float, float, float, float]  # of the form; pixels or fractions of the image
+    label: str = ""  # the class in the cell itself; empty where there is none
 
 
 def parse_row(cells: list[str], columns: Columns, decimal_comma: bool) -> list[CellBox]:

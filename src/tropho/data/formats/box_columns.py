@@ -67,25 +67,16 @@ _SUFFIX = re.compile(r"(?<=.)(px|pixels?|norm|normali[sz]ed|rel|abs)$")
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions of a table's columns, from 0.
+    """Positions of a table's columns, from 0."""
 
-    Attributes:
-        header: the headings.
-        images, labels: columns that may hold them, the likeliest first.
-        layout: a key of BOX_ROLES; empty where no column holds boxes.
-        at: position by role: the roles of the box, subset, image_width and image_height.
-        given: the roles that audit.columns names.
-        cell_form: xywh, xyxy or cxcywh, where the heading or audit.columns says how a box cell is written.
-        maybe_image_size: columns width and height, which are the image's unless they fit the boxes.
-    """
-
-    header: list[str]
-    images: list[int]
+    header: list[str]  # the headings
+    images: list[int]  # columns that may hold them, the likeliest first
     labels: list[int]
-    layout: str
-    at: dict[str, int]
-    given: frozenset[str] = frozenset()
-    cell_form: str = ""
+    layout: str  # a key of BOX_ROLES; empty where no column holds boxes
+    at: dict[str, int]  # position by role: the roles of the box, subset, image_width and image_height
+    given: frozenset[str] = frozenset()  # the roles that audit.columns names
+    cell_form: str = ""  # xywh, xyxy or cxcywh, where the heading or audit.columns says how a box cell is written
+    # columns width and height, which are the image's unless they fit the boxes
     maybe_image_size: dict[str, int] = field(default_factory=dict)
 
 

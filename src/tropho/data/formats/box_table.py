@@ -16,38 +16,24 @@ from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 
 NO_MATCH = Match("", ())
-SAMPLE = 300
-"""Rows by which the column of the image is chosen where several may hold it."""
+SAMPLE = 300  # rows by which the column of the image is chosen where several may hold it
 
 
 @dataclass(eq=False)
 class Row:
-    """One line of a table.
+    """One line of a table."""
 
-    Attributes:
-        table: of the line.
-        line: 1-based.
-        subset: train | validation | test.
-        image: name of the image; empty where the cell is.
-        searched: the subset whose folders are searched for the image; empty where the file names none.
-        label: the class; empty where there is none.
-        boxes: empty where the cells are.
-        size: width and height of the image in pixels, where the row states them.
-        fault: why it can't be used; empty if it can.
-        match: the file that `image` means.
-        corners: (n, 4) float64 xmin, ymin, xmax, ymax in pixels of `boxes`; NaN where the image's size is unknown.
-    """
-
-    table: "BoxTable"
-    line: int
-    subset: str
-    image: str
-    searched: str
-    label: str = ""
-    boxes: list[CellBox] = field(default_factory=list)
-    size: tuple[float, float] | None = None
-    fault: str = ""
-    match: Match = NO_MATCH
+    table: "BoxTable"  # of the line
+    line: int  # 1-based
+    subset: str  # train | validation | test
+    image: str  # name of the image; empty where the cell is
+    searched: str  # the subset whose folders are searched for the image; empty where the file names none
+    label: str = ""  # the class; empty where there is none
+    boxes: list[CellBox] = field(default_factory=list)  # empty where the cells are
+    size: tuple[float, float] | None = None  # width and height of the image in pixels, where the row states them
+    fault: str = ""  # why it can't be used; empty if it can
+    match: Match = NO_MATCH  # the file that `image` means
+    # (n, 4) float64 xmin, ymin, xmax, ymax in pixels of `boxes`; NaN where the image's size is unknown
     corners: np.ndarray | None = None
 
 

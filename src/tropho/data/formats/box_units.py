@@ -11,8 +11,7 @@ from tropho.errors import DataError
 
 TOLERANCE = {"pixels": 1.5, "shares": 0.005}
 """How far a box may reach over its image and still count as inside, in the unit."""
-MAX_OTHER_UNIT = 0.1
-"""Largest ratio of rows in the other unit that count as accidents."""
+MAX_OTHER_UNIT = 0.1  # largest ratio of rows in the other unit that count as accidents
 FileSize = Callable[[str], tuple[float, float] | None]
 Boxed = list[tuple[Row, CellBox]]
 

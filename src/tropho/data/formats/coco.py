@@ -15,20 +15,13 @@ from tropho.errors import DataError
 
 @dataclass
 class _LabelFile:
-    """A COCO file.
+    """A COCO file."""
 
-    Attributes:
-        subset: train | validation | test.
-        file: posix path below the data set.
-        content: the JSON.
-        searched: the subset whose folders are searched first for the images; "" where the file names none.
-        paths: path of the image by COCO's image id, as text; None where it is ambiguous.
-    """
-
-    subset: str
-    file: str
-    content: dict[str, Any]
-    searched: str
+    subset: str  # train | validation | test
+    file: str  # posix path below the data set
+    content: dict[str, Any]  # the JSON
+    searched: str  # the subset whose folders are searched first for the images; "" where the file names none
+    # path of the image by COCO's image id, as text; None where it is ambiguous
     paths: dict[str, str | None] = field(default_factory=dict)
 
 

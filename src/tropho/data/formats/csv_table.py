@@ -13,17 +13,11 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The cells of a CSV file.
+    """The cells of a CSV file."""
 
-    Attributes:
-        name: path of the file below data/raw/T, for messages.
-        delimiter: a key of DELIMITERS.
-        rows: (last line of the row, 1-based; stripped cells) of every row that is not blank.
-    """
-
-    name: str
-    delimiter: str
-    rows: list[tuple[int, list[str]]]
+    name: str  # path of the file below data/raw/T, for messages
+    delimiter: str  # a key of DELIMITERS
+    rows: list[tuple[int, list[str]]]  # (last line of the row, 1-based; stripped cells) of every row that is not blank
 
     @property
     def header(self) -> list[str]:

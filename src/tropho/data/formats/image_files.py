@@ -13,15 +13,10 @@ from tropho.images.file_types import is_hidden, is_image_name
 
 
 class Match(NamedTuple):
-    """The file that a name means.
+    """The file that a name means."""
 
-    Attributes:
-        path: posix path below the data set: of the file, or of where it should be if there is none.
-        candidates: files that fit the name equally well; several mean that the name is ambiguous.
-    """
-
-    path: str
-    candidates: tuple[str, ...]
+    path: str  # posix path below the data set: of the file, or of where it should be if there is none
+    candidates: tuple[str, ...]  # files that fit the name equally well; several mean that the name is ambiguous
 
     @property
     def found(self) -> bool:

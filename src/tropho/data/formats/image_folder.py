@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, named_folders
+from tropho.data.formats.labels import SUBSETS, VALIDATION, LabelCollector, Labels, named_folders
 from tropho.errors import DataError
 from tropho.images.file_types import ending_of
 
@@ -67,6 +67,7 @@ def _subset_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]
     for subset, usual in USUAL.items():
         if given[subset] is None:
             folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
+    folders = dict(sorted(folders.items(), key=lambda item: SUBSETS.index(item[1])))  # the first that fits counts
     if not {"train", "validation"} & set(folders.values()):
         if folders:
             raise DataError("There is a test folder but no training folder; name it in audit.train.")

@@ -12,8 +12,7 @@ from tropho.errors import DataError
 from tropho.tables import BOX, parse_number
 
 LABEL_FOLDERS = frozenset({"label_2", "label_02", "labels", "label"})
-IGNORED = "DontCare"
-"""The type of regions that are neither labelled nor to be scored."""
+IGNORED = "DontCare"  # the type of regions that are neither labelled nor to be scored
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:

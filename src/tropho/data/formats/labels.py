@@ -17,8 +17,7 @@ from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})
 """Names, in lower case, of a published validation split: of a folder, a file or a cell."""
-SUBSETS = ("test", "validation", "train")
-"""An image that is named in several subsets belongs to the first of these."""
+SUBSETS = ("test", "validation", "train")  # an image that is named in several subsets belongs to the first of these
 
 LABELLED_IMAGES = {
     "image_id": "string",
@@ -37,22 +36,14 @@ class Labels:
     """Labels as read.
 
     Before `apply_class_map`, labels have the names of the files, and an image may have a box of the negative class.
-
-    Attributes:
-        images: LABELLED_IMAGES.
-        boxes: LABELLED_BOXES, corners in pixels.
-        issues: tables.ISSUES.
-        classes: class names in order.
-        notes: sentences on what the reader decided by itself.
-        columns: role -> heading by table, for formats of tables.
     """
 
-    images: pd.DataFrame
-    boxes: pd.DataFrame
-    issues: pd.DataFrame
-    classes: list[str]
-    notes: list[str] = field(default_factory=list)
-    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    images: pd.DataFrame  # LABELLED_IMAGES
+    boxes: pd.DataFrame  # LABELLED_BOXES, corners in pixels
+    issues: pd.DataFrame  # tables.ISSUES
+    classes: list[str]  # class names in order
+    notes: list[str] = field(default_factory=list)  # sentences on what the reader decided by itself
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)  # role -> heading by table, for formats of tables
 
 
 @dataclass
@@ -207,7 +198,7 @@ def named_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
         UsageError: a folder holds no images.
     """
     prefixes = {}
-    for subset, names in (("train", settings.audit.train), ("test", settings.audit.test)):
+    for subset, names in (("test", settings.audit.test), ("train", settings.audit.train)):
         for name in names or []:
             matches = same_path(name.strip("/"), on_disk.folders)
             prefix = f"{matches[0] if len(matches) == 1 else name.strip('/')}/"

@@ -42,19 +42,12 @@ def climb(folder: str, path: str) -> int:
 
 
 class _FolderRank(NamedTuple):
-    """How a folder of images lies to a label file; less is nearer.
+    """How a folder of images lies to a label file; less is nearer."""
 
-    Attributes:
-        up: folders to climb from the label file's folder to one that holds both.
-        other_subset: 0: of the label file's subset, 1: of none, 2: of another.
-        subset_depth: the part that names a subset, counted from the end, 1 = the last; 0 = none.
-        unlike: minus the parts that both folders end with, as labels/train and images/train do.
-    """
-
-    up: int
-    other_subset: int
-    subset_depth: int
-    unlike: int
+    up: int  # folders to climb from the label file's folder to one that holds both
+    other_subset: int  # 0: of the label file's subset, 1: of none, 2: of another
+    subset_depth: int  # the part that names a subset, counted from the end, 1 = the last; 0 = none
+    unlike: int  # minus the parts that both folders end with, as labels/train and images/train do
     is_mask: bool
     is_image: bool
 

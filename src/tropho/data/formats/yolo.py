@@ -26,8 +26,7 @@ from tropho.errors import DataError, UsageError, suggestion
 from tropho.images.decode import image_size
 from tropho.tables import BOX, parse_number
 
-TOLERANCE = 0.01
-"""How far, as a fraction of the image, a number may lie outside 0..1 by rounding."""
+TOLERANCE = 0.01  # how far, as a fraction of the image, a number may lie outside 0..1 by rounding
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:

@@ -19,21 +19,14 @@ SUBSET_KEYS = {"train": "train", "val": "validation", "valid": "validation", "va
 
 @dataclass(frozen=True)
 class YoloConfig:
-    """The configuration files of a data set.
+    """The configuration files of a data set."""
 
-    Attributes:
-        names: class name by number; empty where no file gives them.
-        file: the configuration file below data/raw/T; empty where there is none.
-        entries: folders, or lists of images, by subset (train | validation | test), as they are written.
-        root: `path` of data.yaml.
-        keypoints: numbers of keypoints behind the box of each row.
-    """
-
-    names: dict[int, str] = field(default_factory=dict)
-    file: str = ""
+    names: dict[int, str] = field(default_factory=dict)  # class name by number; empty where no file gives them
+    file: str = ""  # the configuration file below data/raw/T; empty where there is none
+    # folders, or lists of images, by subset (train | validation | test), as they are written
     entries: dict[str, list[str]] = field(default_factory=dict)
-    root: str = ""
-    keypoints: int = 0
+    root: str = ""  # `path` of data.yaml
+    keypoints: int = 0  # numbers of keypoints behind the box of each row
 
 
 def read_config(raw: Path) -> YoloConfig:

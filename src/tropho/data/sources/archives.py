@@ -23,14 +23,11 @@ from tropho.log import track
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl"})
-MAX_RATIO = 200
-"""Unpacked over packed bytes: photos stay below 2, label tables below 50, bombs start at 1000."""
-RATIO_FREE_BYTES = 100 * 2**20
-"""Archives that unpack to less are harmless at any ratio."""
+MAX_RATIO = 200  # unpacked over packed bytes: photos stay below 2, label tables below 50, bombs start at 1000
+RATIO_FREE_BYTES = 100 * 2**20  # archives that unpack to less are harmless at any ratio
 DISK_MARGIN_BYTES = 256 * 2**20
 CHUNK_BYTES = 2**20
-MAX_DEPTH = 3
-"""Of archives inside archives; published data sets have two at most."""
+MAX_DEPTH = 3  # of archives inside archives; published data sets have two at most
 CORRUPT = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(EOFError, OSError, KeyError, NotImplementedError, RuntimeError),

@@ -21,15 +21,11 @@ COUNT_BINS = 4  # quantile bins of the number of objects
 
 @dataclass(frozen=True)
 class StratificationTargets:
-    """What is kept even over folds.
+    """What is kept even over folds."""
 
-    Attributes:
-        amounts: (N, T) float64, how much of each target an image has, such as its boxes of a class; columns in words.
-        strata: (N,) str, the joint stratum of each image.
-    """
-
+    # (N, T) float64, how much of each target an image has, such as its boxes of a class; columns in words
     amounts: pd.DataFrame
-    strata: np.ndarray
+    strata: np.ndarray  # (N,) str, the joint stratum of each image
 
     def is_splittable(self, n_folds: int) -> np.ndarray:
         """Tell whether at least as many images as folds have a target, (T,) bool."""

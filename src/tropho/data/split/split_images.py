@@ -16,19 +16,12 @@ from tropho.errors import DataError, UsageError
 
 @dataclass(frozen=True)
 class _Subsets:
-    """Subset of each image before folds are assigned.
+    """Subset of each image before folds are assigned."""
 
-    Attributes:
-        images: (N,) usable images, sorted by id, their groups as the settings want them.
-        subset: (N,) "train", "validation" (a published one that is kept), "test" or "excluded".
-        classes: of the training and validation images before any is held out or excluded; empty in detection.
-        n_folds: number of folds to assign.
-    """
-
-    images: pd.DataFrame
-    subset: np.ndarray
-    classes: list[str]
-    n_folds: int
+    images: pd.DataFrame  # (N,) usable images, sorted by id, their groups as the settings want them
+    subset: np.ndarray  # (N,) "train", "validation" (a published one that is kept), "test" or "excluded"
+    classes: list[str]  # of the training and validation images before any is held out or excluded; empty in detection
+    n_folds: int  # number of folds to assign
 
     @property
     def train(self) -> pd.DataFrame:

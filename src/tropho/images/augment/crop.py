@@ -8,14 +8,11 @@ import numpy as np
 from tropho.images.annotated import REGION, AnnotatedImage
 from tropho.images.augment.policies import MIN_VISIBILITY
 
-MAX_TRIES = 10
-"""Crops that are drawn to find one without objects."""
+MAX_TRIES = 10  # crops that are drawn to find one without objects
 
-CELLS = 64
-"""Of a field's map along the longer side; the field is round and large, so a coarse map is enough."""
+CELLS = 64  # of a field's map along the longer side; the field is round and large, so a coarse map is enough
 
-DARK = 0.25
-"""Of the bright parts' light; darker ground is outside the field, unless it is small, as a nucleus is."""
+DARK = 0.25  # of the bright parts' light; darker ground is outside the field, unless it is small, as a nucleus is
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,13 @@ from tropho.images.annotated import REGION, AnnotatedImage, AnnotatedImages
 from tropho.images.augment.crop import Field, choose_window, crop, field_of_view
 from tropho.orientation import SYMMETRIES, turn_boxes, turn_image
 
-MOSAIC_MARGIN = 0.25
-"""Share of a side by which the point where a mosaic's pieces meet keeps away from the edges."""
+MOSAIC_MARGIN = 0.25  # share of a side by which the point where a mosaic's pieces meet keeps away from the edges
 
-MAX_PASTED = 6
-"""Objects that an image receives at most."""
+MAX_PASTED = 6  # objects that an image receives at most
 
-MAX_PLACES = 8
-"""Places that are tried for each object."""
+MAX_PLACES = 8  # places that are tried for each object
 
-EVEN_LIGHT = 0.8
-"""Of a place's median light, which all but the darkest twentieth of its pixels must reach."""
+EVEN_LIGHT = 0.8  # of a place's median light, which all but the darkest twentieth of its pixels must reach
 
 GAIN_LIMITS = (0.6, 1.6)
 """Lowest and highest factor by which an object's colours are fitted to the light and stain of its new ground."""

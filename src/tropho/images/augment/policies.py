@@ -9,8 +9,7 @@ import numpy as np
 from tropho.errors import UsageError
 from tropho.images.annotated import REGION
 
-MIN_VISIBILITY = 0.3
-"""Share of a box's area below which the box is dropped."""
+MIN_VISIBILITY = 0.3  # share of a box's area below which the box is dropped
 
 
 class Policy:

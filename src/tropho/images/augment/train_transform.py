@@ -19,8 +19,7 @@ DISABLED: dict[str, Any] = {
 }
 """Settings that each switch a step on, and their values when it is off."""
 
-CROP_OBJECT_PROB = 0.5
-"""Share of crops and mosaic pieces around an object; the others are away from them."""
+CROP_OBJECT_PROB = 0.5  # share of crops and mosaic pieces around an object; the others are away from them
 
 _STEPS = ("zoom", "crop", "mosaic", "copy_paste")
 
