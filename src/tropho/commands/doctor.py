@@ -1,6 +1,7 @@
 """Report of what this machine has and lacks for Tropho, and what to do about it."""
 
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -48,6 +49,7 @@ def examine(root: Path) -> Iterator[Finding]:
     missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not (root / name).exists()]
     remedy = "run tropho in a checkout of the project" if missing else ""
     yield Finding("pipeline", f"missing: {', '.join(missing)}" if missing else "params.yaml, dvc.yaml, .dvc", remedy)
+    yield from _dvc_lock(root)
     free = shutil.disk_usage(root).free / 1e9
     remedy = "" if free > MIN_DISK_GB else f"free some: the competition needs about {MIN_DISK_GB} GB"
     yield Finding("disk", f"{free:.0f} GB free", remedy)
@@ -81,6 +83,18 @@ def _git(root: Path) -> Finding:
     if done.returncode:
         return Finding("git", "this folder has no commit", "run `git init && git add -A && git commit -m start`")
     return Finding("git", f"commit {done.stdout.strip()}")
+
+
+def _dvc_lock(root: Path) -> Iterator[Finding]:
+    """Find a lock file of DVC that a kill left unfinished: every `dvc repro` would refuse to start."""
+    path = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except OSError:  # none: no stage was ever locked
+        return
+    except ValueError:
+        remedy = f"delete {path.relative_to(root)} while no dvc command runs"
+        yield Finding("DVC's lock file", "left unfinished by a kill", remedy)
 
 
 def _memory() -> Finding:
