@@ -86,7 +86,7 @@ def _git(root: Path) -> Finding:
 
 
 def _dvc_lock(root: Path) -> Iterator[Finding]:
-    """Find a lock file of DVC that a kill left unfinished: every `dvc repro` would refuse to start."""
+    """Find a lock file of DVC that a kill left empty or cut: every `dvc repro` would refuse to start."""
     path = root / ".dvc" / "tmp" / "rwlock"
     try:
         json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +94,7 @@ def _dvc_lock(root: Path) -> Iterator[Finding]:
         return
     except ValueError:
         remedy = f"delete {path.relative_to(root)} while no dvc command runs"
-        yield Finding("DVC's lock file", "left unfinished by a kill", remedy)
+        yield Finding("DVC's lock file", "empty or cut, by a kill", remedy)
 
 
 def _memory() -> Finding:
