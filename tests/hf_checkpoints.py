@@ -86,16 +86,22 @@ def write_checkpoint(
     """
     import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     classes, backbone, rest, processor = ARCHITECTURES[architecture]
     names = {number: f"coco {number}" for number in range(classes)}
     labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
     config = transformers.AutoConfig.for_model(architecture, backbone_config=backbone, **{**labels, **rest, **changes})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        config.freeze_backbone_batch_norms = False
         network: Any = transformers.AutoModelForObjectDetection.from_config(config)
         for layer in network.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.weight.data.uniform_(0.5, 1.5)
+                layer.momentum = 1.0
+        with torch.no_grad():
+            network.train()(torch.rand(4, 3, 64, 64))  # so that norms have the statistics of images
+    config.freeze_backbone_batch_norms = True
     folder.mkdir(parents=True, exist_ok=True)
     getattr(transformers, processor)().save_pretrained(folder)
     if weights:

@@ -80,7 +80,9 @@ class HubRepo:
         try:
             about = {"revision": self.revision, "repo_type": self.kind, "timeout": REQUEST_SECONDS}
             info = self._ask(lambda: self._api.repo_info(self.repo, **about))
-            self.download([PROBES[self.kind]])  # so that the client notes which commit the revision is, for use without network
+            self.download(
+                [PROBES[self.kind]]
+            )  # so that the client notes which commit the revision is, for use without network
         except ExternalError as error:
             if _refusal_in(error.__cause__) is not None:
                 raise

@@ -5,7 +5,7 @@ from hf_checkpoints import ARCHITECTURES
 
 @pytest.fixture
 def named(checkpoints):
-    """named("fcos") or named("rt_detr") -> settings that choose a detector, a small one of transformers by its folder."""
+    """named("fcos") or named("rt_detr") -> settings of a detector, a small one of transformers by its folder."""
 
     def choose(name: str) -> dict[str, str]:
         if name in ARCHITECTURES:

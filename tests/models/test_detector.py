@@ -16,7 +16,7 @@ PARTS = {
     "torchvision_fcos": {"loss_cls", "loss_box", "loss_centerness"},
     "torchvision_retinanet": {"loss_cls", "loss_box"},
     "torchvision_faster_rcnn": {"loss_objectness", "loss_rpn_box", "loss_cls", "loss_box"},
-    **dict.fromkeys(ARCHITECTURES, {"loss_cls", "loss_box"}),
+    **{name: {"loss_cls", "loss_box"} for name in ARCHITECTURES},
 }
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 

@@ -88,7 +88,9 @@ def test_pickled_weights_are_read_as_weights_only(model, hub, files, tmp_path):
     first, second = build(model()), build(model("somebody/whole"))
     torch.testing.assert_close(first.state_dict(), second.state_dict(), rtol=0, atol=0)
     torch.save({"code": torch.nn.Linear(1, 1)}, tmp_path / "code.bin")
-    hub.repos["somebody/code"] = HubRepo({"main": {**pickled, "pytorch_model.bin": (tmp_path / "code.bin").read_bytes()}})
+    hub.repos["somebody/code"] = HubRepo(
+        {"main": {**pickled, "pytorch_model.bin": (tmp_path / "code.bin").read_bytes()}}
+    )
     with pytest.raises(ExternalError, match=r"The weights of the checkpoint 'somebody/code@\w+' can't be read"):
         build(model("somebody/code"))
 
@@ -105,7 +107,10 @@ LAYER = "model.decoder.layers.0.self_attn.k_proj.weight"
 BROKEN = {
     "a key missing": (lambda weights: without(weights, LAYER), rf"it lacks {LAYER};"),
     "a key too many": (lambda weights: {**weights, "extra.weight": torch.zeros(1)}, r"it has unknown extra\.weight;"),
-    "a wrong shape": (lambda weights: reshaped(weights, LAYER), rf"it has in another shape {LAYER} \(3, 5\) instead of"),
+    "a wrong shape": (
+        lambda weights: reshaped(weights, LAYER),
+        rf"it has in another shape {LAYER} \(3, 5\) instead of",
+    ),
     "legacy names": (
         lambda weights: {key.replace("model.decoder.", "transformer.dec."): value for key, value in weights.items()},
         r"it lacks model\.decoder\..* and \d+ more, and has unknown transformer\.dec\.",
@@ -120,7 +125,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_layer(model, hub, files, n
     broken = files(name)
     broken["model.safetensors"] = save(damage(load(broken["model.safetensors"])), {"format": "pt"})
     hub.repos[REPO] = HubRepo({"main": broken})
-    with pytest.raises(ExternalError, match=rf"The checkpoint '{REPO}@\w+' is not one of its architecture: {said}") as told:
+    with pytest.raises(
+        ExternalError, match=rf"The checkpoint '{REPO}@\w+' is not one of its architecture: {said}"
+    ) as told:
         build(model())
     assert str(told.value).endswith("choose another one, or set model.pretrained to false.")
     assert "\n" not in str(told.value)
@@ -182,7 +189,9 @@ def test_a_hub_that_is_gone_is_named_unless_the_cache_has_all(model, hub, files,
     first = build(model())
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     torch.testing.assert_close(build(model()).state_dict(), first.state_dict(), rtol=0, atol=0)
-    with pytest.raises(ExternalError, match=r"127\.0\.0\.1 can't be reached for 'somebody/other'; connect to the internet"):
+    with pytest.raises(
+        ExternalError, match=r"127\.0\.0\.1 can't be reached for 'somebody/other'; connect to the internet"
+    ):
         build(model("somebody/other"))
 
 
@@ -243,7 +252,9 @@ def test_a_checkpoint_without_preprocessing_is_named(model, hub, files):
 
 
 def test_a_name_that_is_neither_is_refused(model):
-    with pytest.raises(UsageError, match=r"'no/such/folder' is neither a folder nor a name on the Hub; write owner/name"):
+    with pytest.raises(
+        UsageError, match=r"'no/such/folder' is neither a folder nor a name on the Hub; write owner/name"
+    ):
         build(model("no/such/folder"))
 
 

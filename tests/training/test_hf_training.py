@@ -37,14 +37,16 @@ def drawn(tmp_path_factory):
         rng = np.random.default_rng(number)
         pixels = rng.integers(100, 140, (64, 64, 3))
         for place, (label, level) in enumerate((("bright", 250), ("dark", 10))):
-            left, top = rng.integers(2, 8, 2) + [30 * place, 30 * ((place + number) % 2)]
+            left, top = rng.integers(2, 8, 2) + np.array([30 * place, 30 * ((place + number) % 2)])
             pixels[top : top + 22, left : left + 22] = level
             rows.append((f"{number}.png", label, *(float(each) for each in (left, top, left + 22, top + 22))))
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
     names = [f"{number}.png" for number in range(4)]
     images = pd.DataFrame({"image_id": names, "path": names, "label": pd.NA})
     write_cache(images, folder, folder / "cache", 64)
-    return ImageCache(folder / "cache"), GroundTruth(images, conform(pd.DataFrame(rows, columns=list(BOXES)[:6]), BOXES))
+    return ImageCache(folder / "cache"), GroundTruth(
+        images, conform(pd.DataFrame(rows, columns=list(BOXES)[:6]), BOXES)
+    )
 
 
 @pytest.fixture
@@ -58,7 +60,14 @@ def task(settings, checkpoints):
     return make
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rt_detr",
+        "rf_detr",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("rt_detr_v2", "d_fine", "lw_detr")),
+    ],
+)
 def test_learns_pictures_by_heart(task, drawn, name):
     """Mean average precision at IoU 0.5 above 0.9 after at most 160 steps of 4 pictures from random weights."""
     cache, gt = drawn
@@ -102,9 +111,13 @@ def test_resumes_to_the_bit(task, drawn, tmp_path, name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_trains_in_bfloat16(task, drawn, name):
-    made, (cache, gt) = task(name, **{"train.epochs": 3, "train.precision": "bf16", "train.lr": 1.0e-3}), drawn
-    trained = Trainer(made, cache, gt, gt, 0).fit()
-    losses = [row["loss"] for row in trained.state.history]
-    assert np.isfinite(losses).all()
-    assert losses[-1] < losses[0]
-    assert {value.dtype for value in trained.weights.values()} <= {torch.float32, torch.int64}
+    """The loss is that of float32 but for rounding; which queries are chosen may depend on it, too."""
+    cache, gt = drawn
+    rows = []
+    for precision in ("float32", "bf16"):
+        made = task(name, **{"train.epochs": 1, "train.precision": precision})
+        trained = Trainer(made, cache, gt, gt, 0).fit()
+        assert all(torch.isfinite(value).all() for value in trained.weights.values())
+        rows.append({key: trained.state.history[0][key] for key in ("loss", "loss/loss_box")})
+    assert rows[1] == pytest.approx(rows[0], rel=0.1)
+    assert rows[1] != rows[0]

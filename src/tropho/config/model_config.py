@@ -183,7 +183,9 @@ class ModelConfig(Section):
             if not self.checkpoint:
                 raise ValueError("hf_detr needs a checkpoint, such as PekingU/rtdetr_r50vd_coco_o365, or a folder")
             if self.norm not in ("batch", "frozen"):
-                raise ValueError(f"hf_detr has the norms of its checkpoint; set norm to batch or frozen, not {self.norm}")
+                raise ValueError(
+                    f"hf_detr has the norms of its checkpoint; set norm to batch or frozen, not {self.norm}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -194,7 +194,9 @@ class TaskConfig(Section):
     @model_validator(mode="after")
     def _there_is_a_backbone_to_tune(self) -> "TaskConfig":
         train = self.train
-        if not self.model.has_backbone and (train.freeze_backbone_epochs or train.backbone_lr_scale * train.layer_decay != 1.0):
+        if not self.model.has_backbone and (
+            train.freeze_backbone_epochs or train.backbone_lr_scale * train.layer_decay != 1.0
+        ):
             raise ValueError(
                 f"train.freeze_backbone_epochs, backbone_lr_scale and layer_decay need a backbone, which "
                 f"'{self.model.name}' has not"

@@ -215,7 +215,7 @@ def _load_published(checkpoint: Checkpoint) -> dict[str, Tensor]:
             trust_remote_code=False,
             weights_only=True,
         )
-    except Exception as error:  # noqa: BLE001 - safetensors and pickle raise types of their own
+    except Exception as error:  # safetensors and pickle raise types of their own
         raise ExternalError(
             f"The weights of the checkpoint '{at}' can't be read ({_reason(error)}); delete them and fetch them again."
         ) from error
@@ -229,7 +229,9 @@ def _check_complete(info: dict[str, Any], name: str) -> None:
         sorted(key for key in info[kind] if not key.endswith("num_batches_tracked"))  # frozen norms count none
         for kind in ("missing_keys", "unexpected_keys")
     )
-    misshapen = sorted(f"{key} {tuple(found)} instead of {tuple(needed)}" for key, found, needed in info["mismatched_keys"])
+    misshapen = sorted(
+        f"{key} {tuple(found)} instead of {tuple(needed)}" for key, found, needed in info["mismatched_keys"]
+    )
     faults = {"lacks": missing, "has unknown": unknown, "has in another shape": misshapen}
     said = [f"{fault} {_listed(keys)}" for fault, keys in faults.items() if keys]
     if said:

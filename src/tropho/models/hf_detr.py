@@ -20,7 +20,7 @@ SQUARE = ("rf_detr_dinov2",)
 """Backbones whose windows mix up rows and columns unless images are square, as their published weights saw them."""
 
 SOMETIMES_UNUSED = ("denoising_class_embed", "mask_token")
-"""Weights that a batch may leave without a gradient: those of noisy boxes without boxes, those of masked pre-training."""
+"""Weights that a batch may leave without a gradient: of noisy boxes, if there are no boxes, and of masked pre-training."""
 
 
 class HFDetector(nn.Module):

@@ -77,13 +77,16 @@ def _weighted(name: str, value: Tensor, config: Any) -> Tensor:
 def _mask(logits: Tensor, boxes: Tensor, labels: list[dict[str, Tensor]], batch_axis: int) -> Tensor:
     """Mask logits (..., queries, classes), of boxes (..., queries, 4) as centre and size in shares of the image."""
     masked = []
-    for image_logits, image_boxes, label in zip(logits.unbind(batch_axis), boxes.unbind(batch_axis), labels, strict=True):
+    for image_logits, image_boxes, label in zip(
+        logits.unbind(batch_axis), boxes.unbind(batch_axis), labels, strict=True
+    ):
+        without = torch.zeros_like(image_logits, dtype=torch.bool)
         if "ignore" in label:
             no_object = image_logits.shape[-1] - len(label["ignore"])  # 1 where "no object" is a class, else 0
-            image_logits = image_logits.masked_fill(functional.pad(label["ignore"], (0, no_object)), IGNORE_LOGIT)
+            without |= functional.pad(label["ignore"], (0, no_object))
         if len(label.get("regions", ())):
-            image_logits = image_logits.masked_fill(_in_regions(image_boxes.detach(), label)[..., None], IGNORE_LOGIT)
-        masked.append(image_logits)
+            without |= _in_regions(image_boxes.detach(), label)[..., None]
+        masked.append(image_logits.masked_fill(without, IGNORE_LOGIT))
     return torch.stack(masked, dim=batch_axis)
 
 

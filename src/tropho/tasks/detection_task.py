@@ -39,9 +39,7 @@ class DetectionTask:
         self.negative = settings.audit.negative
 
     def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
-        """Fit levels, regression ranges and anchors to the boxes where `model.fit_levels` is true; name a checkpoint's
-        commit.
-        """
+        """Record a checkpoint, or fit levels, ranges and anchors to the boxes where `model.fit_levels` is true."""
         settings = self.settings
         if settings.model.name == HF_DETR:
             return settings.model_copy(update={"model": resolve_checkpoint(settings.model, self.classes)})
