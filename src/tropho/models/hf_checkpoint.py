@@ -67,7 +67,7 @@ def resolve_checkpoint(model: ModelConfig, classes: list[str]) -> ModelConfig:
     return model.model_copy(update={"checkpoint": record})
 
 
-def build_network(model: ModelConfig, num_classes: int) -> nn.Module:
+def build_network(model: ModelConfig, num_classes: int) -> Any:
     """Build the network of a resolved checkpoint for other classes.
 
     Layers whose shape depends on the number of classes start from new weights by torch's global seed. With

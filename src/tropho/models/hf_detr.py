@@ -20,7 +20,7 @@ SQUARE = ("rf_detr_dinov2",)
 """Backbones whose windows mix up rows and columns unless images are square, as their published weights saw them."""
 
 SOMETIMES_UNUSED = ("denoising_class_embed", "mask_token")
-"""Weights that a batch may leave without a gradient: of noisy boxes, if there are no boxes, and of masked pre-training."""
+"""Weights that a batch may leave without a gradient: of noisy boxes where there are none, of masked pre-training."""
 
 
 class HFDetector(nn.Module):
@@ -37,7 +37,7 @@ class HFDetector(nn.Module):
         assert isinstance(model.checkpoint, Checkpoint)
         self.model = model
         self.normalize = Normalize(model.checkpoint.mean, model.checkpoint.std)
-        self.network: Any = build_network(model, num_classes)
+        self.network = build_network(model, num_classes)
         if model.norm == "frozen":
             _freeze_norms(self.network)
         self.network.loss_function = partial(masked_loss, self.network.loss_function)
