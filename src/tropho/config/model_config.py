@@ -55,7 +55,7 @@ class Checkpoint(Section):
     """What a checkpoint of transformers held when a training began; config.yaml has it in place of the name."""
 
     name: str
-    """Folder, or owner/name on the Hub."""
+    """As it was set: a folder, owner/name or owner/name@revision."""
     revision: str
     """Commit on the Hub, or a hash of the folder's files."""
     network: dict[str, Any]

@@ -58,7 +58,7 @@ def resolve_checkpoint(model: ModelConfig, classes: list[str]) -> ModelConfig:
     config.label2id = {label: number for number, label in enumerate(classes)}
     mean, std = _read_normalization(folder, name)
     record = Checkpoint(
-        name=name.partition("@")[0] if NAME.fullmatch(name) else name,
+        name=name,
         revision=revision,
         network=json.loads(config.to_json_string()),
         mean=mean,
@@ -200,7 +200,9 @@ def _load_published(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Load the weights of a checkpoint as they were published, with all their classes; check that none is left over."""
     from transformers import AutoModelForObjectDetection
 
-    at = checkpoint.name if Path(checkpoint.name).expanduser().is_dir() else f"{checkpoint.name}@{checkpoint.revision}"
+    at = checkpoint.name
+    if not Path(at).expanduser().is_dir():
+        at = f"{at.partition('@')[0]}@{checkpoint.revision}"
     folder, revision = _open(at, weights=True)
     if revision != checkpoint.revision:
         raise UsageError(f"The files of '{at}' have changed since this training began; run the stage again.")
