@@ -62,10 +62,10 @@ class HFDetector(nn.Module):
         if self.training and targets is None:
             raise ValueError("a detector in training mode needs targets")
         if sizes is None:
-            sizes = torch.tensor([images.shape[2:]] * len(images), device=images.device)
+            sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
         height, width = padded_size(images.shape[2], images.shape[3], self.network.config)
         pixels = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
-        extent = torch.tensor([width, height, width, height], dtype=torch.float32, device=images.device)
+        extent = torch.tensor([width, height] * 2, dtype=torch.float32).to(images.device, non_blocking=True)
         if self.training:
             labels = [_as_label(target, extent) for target in drop_ignored_boxes(targets or [])]
             losses: Losses = self.network(self.normalize(pixels), labels=labels).loss_dict

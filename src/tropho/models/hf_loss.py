@@ -57,9 +57,9 @@ def masked_loss(loss: LossFunction, *args: Any, **kwargs: Any) -> tuple[Tensor, 
             given[logits] = _mask(given[logits], given[boxes], labels, batch_axis)
     with torch.autocast(given["logits"].device.type, enabled=False):
         total, parts, _ = loss(**given)
-    n_boxes = torch.tensor(sum(len(label["boxes"]) for label in labels), device=total.device)
+    n_boxes = torch.full((), sum(len(label["boxes"]) for label in labels), device=total.device)
     divided_by = n_boxes.clamp(min=1) if is_rt_detr else mean_over_processes(n_boxes).clamp(min=1)
-    scale = divided_by / mean_over_processes(n_boxes, min_total=1)
+    scale = divided_by / mean_over_processes(n_boxes, min_total=1)  # the last count is what the loss is divided by
     box = sum((_weighted(name, value, config) for name, value in parts.items()), total.new_zeros(()))
     return total * scale, {"loss_cls": (total - box) * scale, "loss_box": box * scale}, None
 
