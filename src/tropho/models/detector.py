@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tropho.config.model_config import TORCHVISION, ModelConfig
 from tropho.models.fcos import FCOSHead
 from tropho.models.fpn import FeaturePyramid
-from tropho.models.heads import Detections, Losses, Targets
+from tropho.models.heads import Detections, Losses, Targets, add_best_score
 from tropho.models.layers import Normalize
 from tropho.models.losses import drop_ignored_boxes
 from tropho.models.torchvision_detectors import torchvision_parts
@@ -54,10 +54,7 @@ class Detector(nn.Module):
         if self.training:
             return cast("Losses", self.head(features, sizes, drop_ignored_boxes(targets or [])))
         detections = cast("Detections", self.head(features, sizes, None))
-        for image in detections:
-            scores = image["scores"]
-            image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
-        return detections
+        return add_best_score(detections)
 
 
 def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 
 from tropho.config.model_config import STRIDE, Checkpoint, ModelConfig
-from tropho.models.heads import Detections, Losses, Targets, decode_detections
+from tropho.models.heads import Detections, Losses, Targets, add_best_score, decode_detections
 from tropho.models.hf_checkpoint import build_network, resolve_checkpoint
 from tropho.models.hf_loss import masked_loss
 from tropho.models.layers import Normalize
@@ -74,11 +74,7 @@ class HFDetector(nn.Module):
             return {**losses, "loss_cls": losses["loss_cls"] + unused}
         out = self.network(self.normalize(pixels))
         boxes = box_convert(out.pred_boxes.float(), "cxcywh", "xyxy") * extent
-        detections = decode_detections(self._scores(out.logits.float()), boxes, sizes, self.model)
-        for image in detections:
-            scores = image["scores"]
-            image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
-        return detections
+        return add_best_score(decode_detections(self._scores(out.logits.float()), boxes, sizes, self.model))
 
     def _scores(self, logits: Tensor) -> Tensor:
         """Return scores (B, queries, classes); the first DETRs have one class more, which is "no object"."""
