@@ -84,7 +84,7 @@ def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: Model
 
 
 def add_best_score(detections: Detections) -> Detections:
-    """Add "presence" (), the highest score of the image, or 0."""
+    """Add P(any object) to each image: its highest score (), or 0."""
     for image in detections:
         scores = image["scores"]
         image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
