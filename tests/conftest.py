@@ -13,6 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
+from data.sources.hub_server import LoopbackHub
+from hf_checkpoints import write_checkpoint
 from project import Case, Project, case_maker
 from task_files import smear_paths  # noqa: F401 - a fixture
 from tropho.config.load import load_params, task_settings, with_overrides
@@ -86,6 +88,30 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data (../shared/data) is not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub]:
+    """A running hub that HF_ENDPOINT points to, with an empty cache and no token."""
+    with LoopbackHub() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub_cache"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Folder of a small checkpoint, written once: checkpoints("rt_detr"); options of `write_checkpoint`."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def find(architecture: str, **options: Any) -> Path:
+        name = "-".join([architecture, *(f"{key}-{value}" for key, value in options.items())])
+        if not (folder / name).exists():
+            write_checkpoint(folder / name, architecture, **options)
+        return folder / name
+
+    return find
 
 
 @pytest.fixture

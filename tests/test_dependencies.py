@@ -22,6 +22,7 @@ LEFT_OUT = {
     "errors.py": "sentences on the screen",
     "log.py": "the same",
     "files.py": "writes files whole, whatever is in them",
+    "hub.py": "fetches the bytes of a commit, which is recorded",
     "paths.py": "says where files are; DVC names them itself",
     "inference/trained_folds.py": "keeps copies out of DVC's reach, and takes from them what would be trained the same",
     "commands/stage_lock.py": "keeps two processes apart",

@@ -1,26 +1,15 @@
 import pytest
 
-from tropho.models import rt_detr_weights
-
-TINY = (
-    {"layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
-    {
-        "encoder_in_channels": [16, 32, 32],
-        "encoder_hidden_dim": 32,
-        "encoder_ffn_dim": 32,
-        "encoder_attention_heads": 4,
-        "decoder_in_channels": [32, 32, 32],
-        "d_model": 32,
-        "decoder_ffn_dim": 32,
-        "decoder_attention_heads": 4,
-        "decoder_layers": 2,
-        "hidden_expansion": 0.5,
-        "num_denoising": 8,
-    },
-)
+from hf_checkpoints import ARCHITECTURES
 
 
 @pytest.fixture
-def tiny_rt_detr(monkeypatch):
-    """RT-DETR on a resnet18 with few and narrow layers."""
-    monkeypatch.setitem(rt_detr_weights.ARCHITECTURES, "resnet18", TINY)
+def named(checkpoints):
+    """named("fcos") or named("rt_detr") -> settings of a detector, a small one of transformers by its folder."""
+
+    def choose(name: str) -> dict[str, str]:
+        if name in ARCHITECTURES:
+            return {"model.name": "hf_detr", "model.checkpoint": str(checkpoints(name))}
+        return {"model.name": name}
+
+    return choose

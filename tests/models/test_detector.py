@@ -6,27 +6,28 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision.ops import box_iou
 
+from hf_checkpoints import ARCHITECTURES
 from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model, heads
 
-DETECTORS = ["fcos", *TORCHVISION, "rt_detr"]
+DETECTORS = ["fcos", *TORCHVISION, *ARCHITECTURES]
 PARTS = {
     "fcos": {"loss_cls", "loss_box", "loss_centerness"},
     "torchvision_fcos": {"loss_cls", "loss_box", "loss_centerness"},
     "torchvision_retinanet": {"loss_cls", "loss_box"},
     "torchvision_faster_rcnn": {"loss_objectness", "loss_rpn_box", "loss_cls", "loss_box"},
-    "rt_detr": {"loss_cls", "loss_box"},
+    **{name: {"loss_cls", "loss_box"} for name in ARCHITECTURES},
 }
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 
 
 @pytest.fixture
-def build(settings, tiny_rt_detr):
+def build(settings, named):
     """build(name, **dotted overrides) -> a small detector of two classes, seeded."""
 
     def make(name: str, **overrides):
         torch.manual_seed(0)
-        model = settings("smear_demo", **SMALL, **{"model.name": name}, **overrides).model
+        model = settings("smear_demo", **SMALL, **named(name), **overrides).model
         detector = build_model(model, "detection", 2, 64)
         if name == "torchvision_faster_rcnn":  # its box head is heavy
             detector.head.rpn._post_nms_top_n = {"training": 10, "testing": 10}
@@ -75,7 +76,7 @@ def test_every_detector_learns(build, name, norm):
     assert set(history[0]) == PARTS[name]
     assert all(math.isfinite(value) for losses in history for value in losses.values())
     assert sum(history[-1].values()) < sum(history[0].values())
-    assert all(each.grad is not None for each in detector.parameters())
+    assert all(each.grad is not None for each in detector.parameters() if each.requires_grad)
 
 
 def test_overfits_one_batch(build):
@@ -100,7 +101,7 @@ def test_images_without_any_box(build, name):
     assert set(losses) == PARTS[name]
     sum(losses.values()).backward()
     assert all(math.isfinite(value.item()) for value in losses.values())
-    assert losses["loss_box"] == 0
+    assert losses["loss_box"] == 0 or name == "d_fine"  # which also learns from the boxes of its own last layer
     assert all(torch.isfinite(each.grad).all() for each in detector.parameters() if each.grad is not None)
 
 
@@ -137,8 +138,8 @@ def test_each_level_learns_the_boxes_of_its_size(build):
 def test_detections_keep_the_contract(build, name):
     detector = build(name, **{"model.max_detections": 7, "model.score_threshold": 0.0}).eval()
     with torch.no_grad():
-        outputs = detector(sample()[0], sizes=torch.tensor([[64, 64], [33, 40]]))
-    for (height, width), found in zip([(64, 64), (33, 40)], outputs, strict=True):
+        outputs = detector(sample()[0], sizes=torch.tensor([[64, 64], [50, 60]]))
+    for (height, width), found in zip([(64, 64), (50, 60)], outputs, strict=True):
         count = len(found["boxes"])
         assert 0 < count <= 7
         assert found["boxes"].shape == (count, 4)
@@ -183,7 +184,7 @@ def test_presence_is_the_best_score(build):
 @pytest.mark.parametrize("name", DETECTORS)
 def test_weights_go_through_safetensors(build, name, tmp_path):
     first = build(name).eval()
-    save_file(first.state_dict(), tmp_path / "weights.safetensors")
+    save_file({key: value.clone() for key, value in first.state_dict().items()}, tmp_path / "weights.safetensors")
     second = build(name)
     train(second, *sample(), steps=1)
     second.load_state_dict(load_file(tmp_path / "weights.safetensors"))

@@ -39,7 +39,7 @@ def test_a_detector_trains_and_is_judged_beside_them(crowds):
     assert "ignored regions" in page
 
 
-@pytest.mark.parametrize("name", ["torchvision_retinanet", "rt_detr"])
+@pytest.mark.parametrize("name", ["torchvision_retinanet", "torchvision_faster_rcnn"])
 def test_other_detectors_refuse_before_they_train(crowds, name):
     model = {"name": name, "norm": "batch", "pretrained": False}
     sections = {**QUICK, "model": model, "split": {"n_folds": 2, "test_fraction": 0.0}}

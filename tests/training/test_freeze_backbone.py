@@ -25,7 +25,10 @@ def backbone(weights):
 
 def test_stage_of_names() -> None:
     names = {"body.conv1.weight": 0, "pyramid.body.layer1.0.bn1.bias": 1, "body.layer4.": 4, "body.fc.1.weight": None}
-    names |= {"pyramid.body.model.encoder.stages.3.layers.0.weight": 4, "pyramid.body.model.embedder.x.weight": 0}
+    names |= {"network.model.backbone.model.encoder.stages.3.layers.0.weight": 4}
+    names |= {"network.model.backbone.model.embedder.x.weight": 0, "network.model.backbone.projector.x.weight": None}
+    names |= {"network.model.backbone.backbone.embeddings.cls_token": 0, "network.model.encoder.layers.0.weight": None}
+    names |= {"network.model.backbone.backbone.encoder.layer.1.mlp.fc1.weight": 4}
     assert {name: stage_of(name) for name in names} == names
 
 
@@ -62,6 +65,8 @@ def test_param_groups_scale_lower_stages(settings) -> None:
     assert len(shares) == len(list(model.parameters()))
     found = {stage_of(name): shares[id(each)] for name, each in model.named_parameters()}
     assert found == {None: 1.0, 4: 0.5, 3: 0.25, 2: 0.125, 1: 0.0625, 0: 0.03125}
+    tenth = {group["lr_scale"] for group in param_groups(model, 0.1, backbone_lr_scale=0.1)}
+    assert tenth == {1.0, 0.1}
     assert {(group["lr_scale"], group["weight_decay"]) for group in param_groups(model, 0.1)} == {(1, 0.1), (1, 0.0)}
 
 

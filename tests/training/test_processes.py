@@ -50,6 +50,13 @@ FCOS = {
     "model.fit_levels": False,
     "model.num_head_convs": 1,
 }
+HF_DETR = {
+    **BOXED,
+    "model.name": "hf_detr",
+    "model.pretrained": True,
+    "model.norm": "frozen",
+    "train.lr": 1e-3,
+}
 CASES = {
     "lenet": ("cells_demo", {"model.name": "lenet", "model.norm": "none", "train.class_weights": "balanced"}),
     "mlp": (
@@ -61,6 +68,8 @@ CASES = {
     "fcos": ("smear_demo", {**FCOS, "model.norm": "group"}),
     "fcos_frozen": ("smear_demo", {**FCOS, "model.norm": "frozen", "train.freeze_backbone_epochs": 1}),
     "retinanet": ("smear_demo", {**BOXED, "model.name": "torchvision_retinanet", "model.norm": "frozen"}),
+    "rt_detr": ("smear_demo", {**HF_DETR, "model.checkpoint": "rt_detr"}),
+    "lw_detr": ("smear_demo", {**HF_DETR, "model.checkpoint": "lw_detr"}),
     "not_finite": ("cells_demo", {"model.name": "lenet", "model.norm": "none"}),
 }
 
@@ -85,10 +94,24 @@ def truth(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def together(truth, settings):
+def settings_of(settings, checkpoints):
+    """settings_of(name) -> settings of a case; RT-DETR's without denoising, which draws in each process separately."""
+
+    def make(name):
+        task, changes = CASES[name]
+        if "model.checkpoint" in changes:
+            options = {"num_denoising": 0} if name == "rt_detr" else {}
+            changes = {**changes, "model.checkpoint": str(checkpoints(changes["model.checkpoint"], **options))}
+        return settings(task, **{**PLAIN, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def together(truth, settings_of):
     """The folder in which two processes have trained every case, within two minutes."""
     folder, known = truth
-    cases = [(name, settings(task, **{**PLAIN, **changes}), known) for name, (task, changes) in CASES.items()]
+    cases = [(name, settings_of(name), known) for name in CASES]
     (folder / "cases.pickle").write_bytes(pickle.dumps(cases))
     run_together([str(HERE / "two_processes.py"), str(folder)], cwd=folder)
     return folder
@@ -106,10 +129,9 @@ def run_together(command: list[str], cwd: Path, code: int = 0) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in ("few", "not_finite")])
-def test_fit_in_two_processes_equals_one(together, truth, settings, name):
+def test_fit_in_two_processes_equals_one(together, truth, settings_of, name):
     folder, known = truth
-    task, changes = CASES[name]
-    built = build_task(settings(task, **{**PLAIN, **changes}), ["a", "b"])
+    built = build_task(settings_of(name), ["a", "b"])
     alone = Trainer(built, ImageCache(folder / "pack"), known, known, 0).fit()
     losses = [row["loss"] for row in alone.state.history]
     assert literal_eval((together / f"{name}.losses").read_text()) == pytest.approx(losses, rel=1e-4)

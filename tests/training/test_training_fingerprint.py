@@ -42,9 +42,9 @@ def test_a_fold_must_leave_an_image_to_train_on(settings):
 @pytest.mark.parametrize(
     ("task", "name", "regions", "refused"),
     [
-        ("smear_demo", "fcos", ["a"], False), ("smear_demo", "rt_detr", ["a"], True),
-        ("smear_demo", "rt_detr", [], False),
-        ("smear_demo", "rt_detr", ["elsewhere"], False), ("cells_demo", "lenet", ["a"], False),
+        ("smear_demo", "fcos", ["a"], False), ("smear_demo", "torchvision_retinanet", ["a"], True),
+        ("smear_demo", "torchvision_retinanet", [], False), ("smear_demo", "hf_detr", ["a"], False),
+        ("smear_demo", "torchvision_retinanet", ["elsewhere"], False), ("cells_demo", "lenet", ["a"], False),
     ],
 )  # fmt: skip
 def test_ignored_regions_need_a_model_that_knows_them(settings, task, name, regions, refused):

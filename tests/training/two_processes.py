@@ -4,6 +4,7 @@ import pickle
 import sys
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 
 from tropho.errors import TrophoError
@@ -27,7 +28,10 @@ def main(folder: Path) -> None:
             (folder / f"{name}.{state.process_index}.txt").write_text(str(error))
             continue
         if state.is_main_process:
-            save_file({key: value.contiguous() for key, value in fold.weights.items()}, folder / f"{name}.safetensors")
+            save_file(
+                {key: value.clone(memory_format=torch.contiguous_format) for key, value in fold.weights.items()},
+                folder / f"{name}.safetensors",
+            )
             (folder / f"{name}.losses").write_text(repr([row["loss"] for row in fold.state.history]))
     state.wait_for_everyone()
     state.destroy_process_group()

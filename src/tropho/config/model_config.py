@@ -2,7 +2,7 @@
 
 import sys
 from difflib import get_close_matches
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,9 +33,8 @@ TORCHVISION = {
 STRIDE = 32
 """Pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly."""
 
-RT_DETR_LEVELS = [3, 4, 5]
-RT_DETR_BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
-"""ResNets of variant vd: a stem of three convolutions, average pooling in the shortcuts."""
+HF_DETR = "hf_detr"
+"""A detector of the library transformers, whose network `checkpoint` names."""
 
 BACKBONES = (
     *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
@@ -48,8 +47,22 @@ CLASSIFIERS = ("mlp", "lenet", "resnet")
 NEGATIVE_CLASSIFIER = "negative_classifier"
 """A detection model without boxes: it classifies whether there are any."""
 
-IGNORES_REGIONS = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
+IGNORES_REGIONS = ("fcos", "torchvision_fcos", HF_DETR, NEGATIVE_CLASSIFIER)
 """Detection models whose loss leaves out ignored regions."""
+
+
+class Checkpoint(Section):
+    """What a checkpoint of transformers held when a training began; config.yaml has it in place of the name."""
+
+    name: str
+    """As it was set: a folder, owner/name or owner/name@revision."""
+    revision: str
+    """Commit on the Hub, or a hash of the folder's files."""
+    network: dict[str, Any]
+    """Its config.json, with the task's classes."""
+    mean: list[float]
+    """Of the pixels in 0..1, by channel."""
+    std: list[float]
 
 
 class ModelConfig(Section):
@@ -63,9 +76,10 @@ class ModelConfig(Section):
         "torchvision_fcos",
         "torchvision_retinanet",
         "torchvision_faster_rcnn",
-        "rt_detr",
+        "hf_detr",
         "negative_classifier",
     ]
+    checkpoint: str | Checkpoint | None
     backbone: str
     pretrained: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -107,7 +121,7 @@ class ModelConfig(Section):
     @property
     def batch_norm_side(self) -> int | None:
         """Return the image side in pixels up to which the last batch norm has one position; None if it never has."""
-        has_its_own = self.name in ("torchvision_faster_rcnn", "rt_detr")
+        has_its_own = self.name == "torchvision_faster_rcnn"
         if (self.norm != "batch" and not has_its_own) or self.name == "lenet":
             return None
         if self.name == "mlp":
@@ -117,7 +131,7 @@ class ModelConfig(Section):
     @property
     def batch_norm_remedy(self) -> str:
         """Say what to do if batch norm has one value to average."""
-        others = {"mlp": "layer or none", "torchvision_faster_rcnn": "", "rt_detr": ""}.get(
+        others = {"mlp": "layer or none", "torchvision_faster_rcnn": "", HF_DETR: "frozen"}.get(
             self.name, "layer, group, frozen or none"
         )
         return f"set train.batch_size to 2 or more{f', or model.norm to {others}' if others else ''}"
@@ -127,8 +141,6 @@ class ModelConfig(Section):
         """Return the levels of the pyramid; ValueError if they are not fitted yet."""
         if self.name in TORCHVISION:
             return TORCHVISION[self.name].levels
-        if self.name == "rt_detr":
-            return RT_DETR_LEVELS
         if self.fpn_levels is None:
             raise ValueError("model.fpn_levels are not fitted yet")
         return self.fpn_levels
@@ -166,12 +178,14 @@ class ModelConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _rt_detr_has_its_own_layers(self) -> "ModelConfig":
-        if self.name == "rt_detr":
-            if self.backbone not in RT_DETR_BACKBONES:
-                raise ValueError(f"rt_detr has no backbone '{self.backbone}'; it takes {', '.join(RT_DETR_BACKBONES)}")
+    def _hf_detr_is_of_a_checkpoint(self) -> "ModelConfig":
+        if self.name == HF_DETR:
+            if not self.checkpoint:
+                raise ValueError("hf_detr needs a checkpoint, such as PekingU/rtdetr_r50vd_coco_o365, or a folder")
             if self.norm not in ("batch", "frozen"):
-                raise ValueError(f"rt_detr has batch norms; set norm to batch or frozen, not {self.norm}")
+                raise ValueError(
+                    f"hf_detr has the norms of its checkpoint; set norm to batch or frozen, not {self.norm}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -57,7 +57,7 @@ RETIRED: dict[str, Retired] = {
     "model.fpn_width": Retired("fpn_channels"),
     "model.head_depth": Retired("num_head_convs"),
     "model.hidden": Retired("hidden_units"),
-    "model.name": Retired("name", {"presence": "negative_classifier"}),
+    "model.name": Retired("name", {"presence": "negative_classifier", "rt_detr": "hf_detr"}),
     "model.nms_iou": Retired("nms_iou_threshold"),
     "model.ranges": Retired("regression_ranges"),
     "model.score_min": Retired("score_threshold"),

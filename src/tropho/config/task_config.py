@@ -81,6 +81,7 @@ class TrainConfig(Section):
     decay_epochs: AtLeastOne
     decay_rate: Annotated[float, Field(gt=0, le=1)]
     freeze_backbone_epochs: Count
+    backbone_lr_scale: Annotated[float, Field(gt=0, le=1)]
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     clip_grad_norm: Positive | None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
@@ -192,9 +193,13 @@ class TaskConfig(Section):
 
     @model_validator(mode="after")
     def _there_is_a_backbone_to_tune(self) -> "TaskConfig":
-        if not self.model.has_backbone and (self.train.freeze_backbone_epochs or self.train.layer_decay != 1.0):
+        train = self.train
+        if not self.model.has_backbone and (
+            train.freeze_backbone_epochs or train.backbone_lr_scale * train.layer_decay != 1.0
+        ):
             raise ValueError(
-                f"train.freeze_backbone_epochs and layer_decay need a ResNet, which '{self.model.name}' has not"
+                f"train.freeze_backbone_epochs, backbone_lr_scale and layer_decay need a backbone, which "
+                f"'{self.model.name}' has not"
             )
         return self
 

@@ -6,6 +6,7 @@ from tropho.config.model_config import ModelConfig
 from tropho.config.task_config import Kind
 from tropho.models.classifier import NegativeClassifier, ResNetClassifier
 from tropho.models.detector import Detector
+from tropho.models.hf_detr import HFDetector
 from tropho.models.mlp_lenet import MLP, LeNet
 
 
@@ -20,7 +21,7 @@ def build_model(model: ModelConfig, kind: Kind, num_classes: int, size: int) -> 
 
     Raises:
         ValueError: levels or anchors are still to be fitted; see `anchors.fit_to_boxes`.
-        UsageError: the network needs a package that is not installed.
+        UsageError: the network needs a package that is not installed, or `checkpoint` names none.
         ExternalError: published weights can't be fetched, are damaged, or are another network's.
     """
     match kind, model.name:
@@ -32,5 +33,7 @@ def build_model(model: ModelConfig, kind: Kind, num_classes: int, size: int) -> 
             return ResNetClassifier(model, num_classes)
         case "detection", "negative_classifier":
             return NegativeClassifier(model)
+        case "detection", "hf_detr":
+            return HFDetector(model, num_classes)
         case _:
             return Detector(model, num_classes)

@@ -34,9 +34,9 @@ def stages(body: ResNet) -> tuple[nn.Sequential, ...]:
 
 
 _STAGE = re.compile(
-    r"(?:^|\.)body\.(?:"
-    r"(?:conv1|bn1)|layer(?P<stage>[1-4])|"  # torchvision's ResNet, here and below its detectors
-    r"model\.(?:embedder|encoder\.stages\.(?P<index>[0-3]))"  # that of transformers
+    r"(?:^|\.)(?:"
+    r"body\.(?:(?P<stem>conv1|bn1)|layer(?P<stage>[1-4]))|"  # torchvision's ResNet, here and below its detectors
+    r"backbone\.(?:model|backbone)\.(?:(?P<embedder>embed\w+)|encoder\.stages\.(?P<index>[0-3])|\w+)"  # transformers
     r")\."
 )
 
@@ -44,14 +44,17 @@ _STAGE = re.compile(
 def stage_of(parameter: str) -> int | None:
     """Return the backbone stage of a parameter's name (of a module's, with a point behind it).
 
-    0 is the stem, 4 the last stage; None is outside a backbone, such as a head or a pyramid.
+    0 is the stem, 4 the last stage, as are all layers of a vision transformer; None is outside a backbone, such as a
+    head or a pyramid.
     """
     match = _STAGE.search(parameter)
     if not match:
         return None
+    if match["stem"] or match["embedder"]:
+        return 0
     if match["stage"]:
         return int(match["stage"])
-    return int(match["index"]) + 1 if match["index"] else 0
+    return int(match["index"]) + 1 if match["index"] else 4
 
 
 def feature_channels(body: ResNet) -> list[int]:

@@ -8,15 +8,14 @@ from torch import Tensor, nn
 from tropho.config.model_config import TORCHVISION, ModelConfig
 from tropho.models.fcos import FCOSHead
 from tropho.models.fpn import FeaturePyramid
-from tropho.models.heads import Detections, Losses, Targets
+from tropho.models.heads import Detections, Losses, Targets, add_best_score
 from tropho.models.layers import Normalize
 from tropho.models.losses import drop_ignored_boxes
-from tropho.models.rt_detr import rt_detr_parts
 from tropho.models.torchvision_detectors import torchvision_parts
 
 
 class Detector(nn.Module):
-    """Tropho's FCOS, torchvision's FCOS, RetinaNet or Faster R-CNN, or RT-DETR.
+    """Tropho's FCOS, or torchvision's FCOS, RetinaNet or Faster R-CNN.
 
     Images are not resized. Their height and width should be multiples of 32: pad at the right and bottom.
     """
@@ -25,8 +24,7 @@ class Detector(nn.Module):
         super().__init__()
         if model.fit_levels:
             raise ValueError("fit model.fit_levels to the training boxes before building a detector")
-        # RT-DETR's weights were trained on pixels in 0..1, all others on ImageNet's mean and std.
-        self.normalize = Normalize((0.0,) * 3, (1.0,) * 3) if model.name == "rt_detr" else Normalize()
+        self.normalize = Normalize()
         self.pyramid, self.head = _parts(model, num_classes)
 
     @property
@@ -56,10 +54,7 @@ class Detector(nn.Module):
         if self.training:
             return cast("Losses", self.head(features, sizes, drop_ignored_boxes(targets or [])))
         detections = cast("Detections", self.head(features, sizes, None))
-        for image in detections:
-            scores = image["scores"]
-            image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
-        return detections
+        return add_best_score(detections)
 
 
 def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:
@@ -68,6 +63,4 @@ def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:
         return FeaturePyramid(model), FCOSHead(model, num_classes)
     if model.name in TORCHVISION:
         return torchvision_parts(model, num_classes)
-    if model.name == "rt_detr":
-        return rt_detr_parts(model, num_classes)
     raise ValueError(f"'{model.name}' is not a detector")

@@ -83,6 +83,14 @@ def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: Model
     return [_decode_image(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
 
 
+def add_best_score(detections: Detections) -> Detections:
+    """Add P(any object) to each image: its highest score (), or 0."""
+    for image in detections:
+        scores = image["scores"]
+        image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
+    return detections
+
+
 def _decode_image(scores: Tensor, boxes: Tensor, size: Tensor, model: ModelConfig) -> dict[str, Tensor]:
     num_classes = scores.shape[1]
     flat = scores.flatten()  # (N * classes,)

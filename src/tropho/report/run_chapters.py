@@ -109,6 +109,9 @@ def _trained_settings(reader: Reader) -> dict[str, Any] | None:
     for path in sorted(reader.paths.models.glob("fold*/config.yaml")):
         saved = reader.yaml(path).get("settings")
         if isinstance(saved, dict) and isinstance(saved.get("train"), dict):
+            checkpoint = saved.get("model", {}).get("checkpoint")
+            if isinstance(checkpoint, dict):  # with the network's whole configuration
+                saved["model"]["checkpoint"] = f"{checkpoint.get('name')} ({checkpoint.get('revision')})"
             return saved
     return None
 
@@ -117,7 +120,9 @@ def _about(run: dict[str, Any], settings: dict[str, Any], reader: Reader) -> lis
     """Network, parameters, file size, time and device, as far as they are known."""
     model = settings.get("model", {})
     network = [str(model.get("name", ""))]
-    if reader.task.model.model_copy(update=model).has_backbone and model.get("backbone") not in (None, *network):
+    if model.get("name") == "hf_detr":
+        network.append(f"from {model.get('checkpoint')}")
+    elif reader.task.model.model_copy(update=model).has_backbone and model.get("backbone") not in (None, *network):
         network.append(f"with {model['backbone']}")
     weights: list[Path] = sorted(reader.paths.models.glob("fold*/weights.safetensors"))
     seconds = [number for fold in folds_of(run) if (number := as_number(fold.get("seconds"))) is not None]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tropho.boxes.tiles import group_by_size, on_cpu, predict_tiled
 from tropho.boxes.tta import TtaView, predict_view
 from tropho.boxes.wbf import fuse
-from tropho.config.model_config import STRIDE
+from tropho.config.model_config import HF_DETR, STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
@@ -18,6 +18,7 @@ from tropho.metrics.leaderboard_map import Ranking, Score, rank_images
 from tropho.metrics.matching import drop_ignored
 from tropho.models import build_model
 from tropho.models.anchors import fit_to_boxes
+from tropho.models.hf_checkpoint import resolve_checkpoint
 from tropho.tables import join_names
 from tropho.tasks.base import Batch
 from tropho.tasks.detection_dataset import DetectionDataset, Sample, cached_box_sizes, pad_batch
@@ -38,8 +39,10 @@ class DetectionTask:
         self.negative = settings.audit.negative
 
     def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
-        """Fit levels, regression ranges and anchors to the boxes where `model.fit_levels` is true."""
+        """Record a checkpoint, or fit levels, ranges and anchors to the boxes where `model.fit_levels` is true."""
         settings = self.settings
+        if settings.model.name == HF_DETR:
+            return settings.model_copy(update={"model": resolve_checkpoint(settings.model, self.classes)})
         if not settings.model.fit_levels:
             return settings
         model = fit_to_boxes(settings.model, cached_box_sizes(gt.boxes, sizes))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tropho.config.model_config import Checkpoint
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import fingerprint, read_yaml, reading, sha256_of
@@ -72,7 +73,10 @@ def read_lock(root: Path) -> dict[str, Any]:
 def tracked_parameters(settings: TaskConfig) -> dict[str, Any]:
     """List the settings that shape a model, by dotted key."""
     sections = {"split", "augment", "model", "train"}
-    return flatten(settings.model_dump(include=sections, exclude={"train": {"ensemble"}}))
+    parameters = settings.model_dump(include=sections, exclude={"train": {"ensemble"}})
+    if isinstance(checkpoint := settings.model.checkpoint, Checkpoint):
+        parameters["model"] |= {"checkpoint": checkpoint.name, "checkpoint_revision": checkpoint.revision}
+    return flatten(parameters)
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -20,11 +20,14 @@ ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4 / 25
 
 
-def param_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0) -> list[dict[str, Any]]:
+def param_groups(
+    model: nn.Module, weight_decay: float, layer_decay: float = 1.0, backbone_lr_scale: float = 1.0
+) -> list[dict[str, Any]]:
     """Group parameters by weight decay and by their share of the learning rate.
 
-    Matrices and kernels decay; vectors (biases, norm scales and shifts) don't. Each backbone stage learns at
-    `layer_decay` times the rate of the one above it (discriminative fine-tuning: Howard and Ruder, 2018).
+    Matrices and kernels decay; vectors (biases, norm scales and shifts) don't. The backbone learns at
+    `backbone_lr_scale` times the rate, and each of its stages at `layer_decay` times that of the one above it
+    (discriminative fine-tuning: Howard and Ruder, 2018).
 
     Returns:
         Groups for a torch optimizer, with the share as "lr_scale".
@@ -32,7 +35,7 @@ def param_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0
     by_scale: dict[float, list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         stage = stage_of(name)
-        scale = 1.0 if stage is None else layer_decay ** (N_STAGES - stage)
+        scale = 1.0 if stage is None else backbone_lr_scale * layer_decay ** (N_STAGES - stage)
         if parameter.requires_grad:
             by_scale.setdefault(scale, []).append(parameter)
     return [
@@ -44,7 +47,7 @@ def param_groups(model: nn.Module, weight_decay: float, layer_decay: float = 1.0
 
 def build_optimizer(model: nn.Module, train: TrainConfig) -> optim.Optimizer:
     """Build AdamW, or SGD with momentum, over `param_groups`."""
-    groups = param_groups(model, train.weight_decay, train.layer_decay)
+    groups = param_groups(model, train.weight_decay, train.layer_decay, train.backbone_lr_scale)
     if train.optimizer == "sgd":
         return optim.SGD(groups, lr=train.lr, momentum=train.momentum)
     return optim.AdamW(groups, lr=train.lr)

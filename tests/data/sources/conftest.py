@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.sources.hub_server import LoopbackHub
 from data.sources.kaggle_server import LoopbackKaggle
 
 
@@ -24,16 +23,6 @@ def picture() -> Callable[..., bytes]:
         return buffer.getvalue()
 
     return draw
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackHub]:
-    """A running hub that HF_ENDPOINT points to, with an empty cache and no token."""
-    with LoopbackHub() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.url)
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub_cache"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        yield server
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import is_archive, open_archive, stem_of, unpack, unpack_archives
-from tropho.data.sources.hub_client import CARD, HubDataset
 from tropho.data.sources.image_layout import SPLITS, arrange, is_annotation, unwrap
 from tropho.data.sources.parquet import write_images
 from tropho.errors import DataError, UsageError
 from tropho.files import copy_file
+from tropho.hub import CARD, HubRepo
 from tropho.images.file_types import is_image_name
 from tropho.log import track
 
@@ -34,7 +34,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """
     download = settings.download
     assert download.repo is not None, "download.repo is required for source huggingface"
-    hub = HubDataset(download.repo, download.revision)
+    hub = HubRepo(download.repo, download.revision)
     files = hub.files()
     tables = [path for path in files if path.endswith(".parquet")]
     has_images = any(is_image_name(path) and "/" in path for path in files)
@@ -113,7 +113,7 @@ def _card_configs(folder: Path) -> dict[str, Any]:
     return {config["config_name"]: config.get("data_files") for config in configs if "config_name" in config}
 
 
-def _write_tables(hub: HubDataset, splits: dict[str, str], to: Path, card: Path) -> dict[str, Any]:
+def _write_tables(hub: HubRepo, splits: dict[str, str], to: Path, card: Path) -> dict[str, Any]:
     literal = [re.sub(r"([*?[])", r"[\1]", path) for path in splits]  # patterns that match these paths alone
     folder = hub.download(literal)
     counts, quarantined = write_images({path: (folder / path, split) for path, split in splits.items()}, to, card)
@@ -123,7 +123,7 @@ def _write_tables(hub: HubDataset, splits: dict[str, str], to: Path, card: Path)
     return {"layout": "parquet", "partial": is_partial, "splits": _nested(counts), "quarantined": quarantined}
 
 
-def _write_files(hub: HubDataset, files: list[str], to: Path) -> dict[str, Any]:
+def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
     wanted = [path for path in files if is_image_name(path) or is_archive(path) or _is_label_file(path)]
     if not any(is_image_name(path) or is_archive(path) for path in wanted):
         raise DataError(f"'{hub.repo}' holds no images, archives (.zip, .tar, .tar.gz) or parquet tables.")

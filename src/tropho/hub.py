@@ -1,4 +1,4 @@
-"""Client of data sets on the Hugging Face Hub: one commit, waits at rate limits, a sentence for each failure.
+"""Client of repositories on the Hugging Face Hub: one commit, waits at rate limits, a sentence for each failure.
 
 `huggingface_hub` keeps finished files in its cache, so that a broken download continues. The token comes from
 HF_TOKEN alone; HF_ENDPOINT names a mirror, HF_HUB_CACHE the cache.
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from tropho.errors import ExternalError
@@ -20,6 +20,13 @@ from tropho.errors import ExternalError
 T = TypeVar("T")
 
 CARD = "README.md"
+PROBES = {"dataset": CARD, "model": "config.json"}
+"""A small file of each kind of repository."""
+SETTINGS = {
+    "dataset": ("download.repo", "download.revision", "the data set's page"),
+    "model": ("model.checkpoint", "model.checkpoint", "the model's page"),
+}
+"""Where the repository and the revision are set, and where its terms are accepted."""
 MAX_TRIES = 6
 """Of one request or one round of downloads; each round keeps the files that arrived."""
 MAX_WAIT_SECONDS = 330
@@ -29,19 +36,24 @@ REQUEST_SECONDS = 10
 log = logging.getLogger(__name__)
 
 
-class HubDataset:
-    """A data set repository at the commit that `revision` named when the object was made.
+class HubRepo:
+    """A repository at the commit that `revision` named when the object was made.
 
     Without network the client's cache answers, if it is complete. All methods raise ExternalError.
+
+    Args:
+        repo: owner/name.
+        revision: branch, tag or commit; None is main.
+        kind: of the repository.
     """
 
-    def __init__(self, repo: str, revision: str | None) -> None:
+    def __init__(self, repo: str, revision: str | None, kind: Literal["dataset", "model"] = "dataset") -> None:
         from huggingface_hub import HfApi
         from huggingface_hub.utils import disable_progress_bars
 
         if not sys.stderr.isatty():
             disable_progress_bars()
-        self.repo = repo
+        self.repo, self.kind = repo, kind
         self.revision = revision or "main"
         self.offline = False
         self._client: dict[str, Any] = {
@@ -55,9 +67,9 @@ class HubDataset:
     def files(self) -> list[str]:
         """List the paths of all files, sorted."""
         if self.offline:
-            folder = self._snapshot([CARD])
+            folder = self._snapshot([PROBES[self.kind]])
             return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        where = {"revision": self.commit, "repo_type": "dataset"}
+        where = {"revision": self.commit, "repo_type": self.kind}
         return sorted(self._ask(lambda: self._api.list_repo_files(self.repo, **where)))
 
     def download(self, patterns: list[str]) -> Path:
@@ -66,14 +78,17 @@ class HubDataset:
 
     def _resolve(self) -> str:
         try:
-            info = self._ask(lambda: self._api.dataset_info(self.repo, revision=self.revision, timeout=REQUEST_SECONDS))
-            self.download([CARD])  # so that the client notes which commit the revision is, for use without network
+            about = {"revision": self.revision, "repo_type": self.kind, "timeout": REQUEST_SECONDS}
+            info = self._ask(lambda: self._api.repo_info(self.repo, **about))
+            self.download(
+                [PROBES[self.kind]]
+            )  # so that the client notes which commit the revision is, for use without network
         except ExternalError as error:
             if _refusal_in(error.__cause__) is not None:
                 raise
             try:
                 self.offline = True
-                return self._snapshot([CARD]).name
+                return self._snapshot([PROBES[self.kind]]).name
             except OSError:
                 raise error from error.__cause__
         return str(info.sha)
@@ -83,7 +98,7 @@ class HubDataset:
 
         folder = snapshot_download(
             self.repo,
-            repo_type="dataset",
+            repo_type=self.kind,
             revision=self.commit or self.revision,
             allow_patterns=patterns,
             cache_dir=os.environ.get("HF_HUB_CACHE") or None,
@@ -123,13 +138,14 @@ class HubDataset:
     def _describe_refusal(self, refusal: Any) -> str:
         from huggingface_hub import errors
 
+        repo_key, revision_key, page = SETTINGS[self.kind]
         match refusal, int(refusal.response.status_code):
             case errors.GatedRepoError(), _:
-                return "is gated; accept its terms on the data set's page and set HF_TOKEN"
+                return f"is gated; accept its terms on {page} and set HF_TOKEN"
             case errors.RevisionNotFoundError(), _:
-                return f"has no revision '{self.revision}'; correct download.revision"
+                return f"has no revision '{self.revision}'; correct {revision_key}"
             case errors.RepositoryNotFoundError(), _:
-                return "is not there, or private; correct download.repo, or set HF_TOKEN to one that may read it"
+                return f"is not there, or private; correct {repo_key}, or set HF_TOKEN to one that may read it"
             case _, 401 | 403:
                 return "is refused; set HF_TOKEN to a token that may read it, or unset one that has expired"
             case _, 429:

@@ -1,0 +1,135 @@
+"""Detectors of transformers with `AutoModelForObjectDetection`: RT-DETR, D-FINE, RF-DETR, LW-DETR and others."""
+
+import math
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import FrozenBatchNorm2d, box_convert
+
+from tropho.config.model_config import STRIDE, Checkpoint, ModelConfig
+from tropho.models.heads import Detections, Losses, Targets, add_best_score, decode_detections
+from tropho.models.hf_checkpoint import build_network, resolve_checkpoint
+from tropho.models.hf_loss import masked_loss
+from tropho.models.layers import Normalize
+from tropho.models.losses import drop_ignored_boxes
+
+SQUARE = ("rf_detr_dinov2",)
+"""Backbones whose windows mix up rows and columns unless images are square, as their published weights saw them."""
+
+SOMETIMES_UNUSED = ("denoising_class_embed", "mask_token")
+"""Weights that a batch may leave without a gradient: of noisy boxes where there are none, of masked pre-training."""
+
+
+class HFDetector(nn.Module):
+    """A detector of transformers, called like a `Detector`.
+
+    Images are padded at the right and bottom until their sides are multiples that the network takes and it has a
+    position for each of its queries. Noise for denoising queries comes from torch's global random generator.
+    """
+
+    def __init__(self, model: ModelConfig, num_classes: int) -> None:
+        super().__init__()
+        if not isinstance(model.checkpoint, Checkpoint):
+            model = resolve_checkpoint(model, [str(number) for number in range(num_classes)])
+        assert isinstance(model.checkpoint, Checkpoint)
+        self.model = model
+        self.normalize = Normalize(model.checkpoint.mean, model.checkpoint.std)
+        self.network = build_network(model, num_classes)
+        if model.norm == "frozen":
+            _freeze_norms(self.network)
+        self.network.loss_function = partial(masked_loss, self.network.loss_function)
+        inside = {id(layer) for layer in self.body.modules()}
+        for layer in self.network.modules():
+            if id(layer) not in inside and not list(layer.children()):
+                layer.register_forward_hook(_to_float32)
+        names = dict(self.network.named_parameters())
+        self.sometimes_unused = [name for name in names if any(part in name for part in SOMETIMES_UNUSED)]
+
+    @property
+    def body(self) -> nn.Module:
+        """The backbone; the network itself where it is a single transformer."""
+        from transformers.backbone_utils import BackboneMixin
+
+        return next((layer for layer in self.network.modules() if isinstance(layer, BackboneMixin)), self.network)
+
+    def forward(
+        self, images: Tensor, targets: Targets | None = None, sizes: Tensor | None = None
+    ) -> Losses | Detections:
+        """Compute the losses of a batch, or its detections; arguments and results as of `Detector.forward`."""
+        if self.training and targets is None:
+            raise ValueError("a detector in training mode needs targets")
+        if sizes is None:
+            sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
+        height, width = padded_size(images.shape[2], images.shape[3], self.network.config)
+        pixels = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
+        extent = torch.tensor([width, height] * 2, dtype=torch.float32).to(images.device, non_blocking=True)
+        if self.training:
+            labels = [_as_label(target, extent) for target in drop_ignored_boxes(targets or [])]
+            losses: Losses = self.network(self.normalize(pixels), labels=labels).loss_dict
+            parameters = (self.network.get_parameter(name) for name in self.sometimes_unused)
+            unused = sum((weights.sum() * 0.0 for weights in parameters), losses["loss_cls"].new_zeros(()))
+            return {**losses, "loss_cls": losses["loss_cls"] + unused}
+        out = self.network(self.normalize(pixels))
+        boxes = box_convert(out.pred_boxes.float(), "cxcywh", "xyxy") * extent
+        return add_best_score(decode_detections(self._scores(out.logits.float()), boxes, sizes, self.model))
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        """Return scores (B, queries, classes); the first DETRs have one class more, which is "no object"."""
+        if logits.shape[-1] > self.network.config.num_labels:
+            return logits.softmax(dim=-1)[..., :-1]
+        return logits.sigmoid()
+
+
+def padded_size(height: int, width: int, config: Any) -> tuple[int, int]:
+    """Return the height and width that a network can take, at least those given, in pixels.
+
+    Args:
+        height: of the images.
+        width: of the images.
+        config: transformers' configuration of the network.
+    """
+    backbone = getattr(config, "backbone_config", None)
+    patch = getattr(backbone, "patch_size", None)
+    # LW-DETR counts all windows of an image in num_windows, RF-DETR those along a side.
+    windows = getattr(backbone, "num_windows_side", None) or getattr(backbone, "num_windows", None) or 1
+    multiple = patch * windows if patch else STRIDE
+    strides = getattr(config, "feat_strides", None) or []
+    if patch:
+        strides = [patch / scale for scale in getattr(config, "projector_scale_factors", None) or [1.0]]
+    if getattr(backbone, "model_type", None) in SQUARE:
+        height = width = max(height, width)
+    height, width = (-(-side // multiple) * multiple for side in (height, width))
+    n_queries = config.num_queries if strides else 0
+    while sum(math.floor(height / stride) * math.floor(width / stride) for stride in strides) < n_queries:
+        height, width = (side + multiple if side == min(height, width) else side for side in (height, width))
+    return height, width
+
+
+def _freeze_norms(network: nn.Module) -> None:
+    """Fix the statistics, scales and shifts of all batch norms."""
+    for name, layer in list(network.named_modules()):
+        if isinstance(layer, nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(layer.num_features, layer.eps)
+            frozen.load_state_dict(layer.state_dict())
+            network.set_submodule(name, frozen)
+
+
+def _to_float32(_layer: nn.Module, _inputs: Any, output: Any) -> Any:
+    """Hand on float32: outside the backbone, boxes go through the layers, and bfloat16 is right to 4 of 1000 pixels."""
+    return output.float() if isinstance(output, Tensor) and output.is_floating_point() else output
+
+
+def _as_label(target: dict[str, Tensor], extent: Tensor) -> dict[str, Tensor]:
+    """Express a target in transformers' terms: boxes as centre and size, in shares of the padded image."""
+    label = {
+        "class_labels": target["labels"],
+        "boxes": box_convert(target["boxes"], "xyxy", "cxcywh") / extent,
+    }
+    if "ignore" in target:
+        label["ignore"] = target["ignore"]
+    if "regions" in target:
+        label["regions"] = target["regions"] / extent
+    return label
