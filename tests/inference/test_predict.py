@@ -108,7 +108,7 @@ def test_eval_loader_keeps_its_workers(settings, images, num_workers, reused, ke
 
 
 def test_predict_all_of_no_image(settings, images):
-    cache, gt = images
+    cache, _ = images
     task = build_task(settings("smear_demo", **SMALL, **{"model.name": "fcos"}), ["a", "b"])
     tables = predict_all(task, models_of(task, 2), [], [], cache, Accelerator(cpu=True), ["identity", "hflip"])
     assert [[len(table) for table in views] for views in tables] == [[0, 0], [0, 0]]

@@ -33,7 +33,10 @@ def test_resolve_precision(monkeypatch, precision, device, has_bf16, chosen):
     ("error", "full"),
     [
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            True,
+        ),
         (MemoryError(), True),
         (RuntimeError("shapes differ"), False),
         (KeyboardInterrupt(), False),
