@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tropho.config.model_config import TORCHVISION, ModelConfig
-from tropho.models.fcos import FCOS, FCOSHead
+from tropho.models.fcos import FCOSHead
 from tropho.models.fpn import FeaturePyramid
 from tropho.models.heads import Detections, Losses, Targets
 from tropho.models.layers import Normalize
@@ -41,8 +41,7 @@ class Detector(nn.Module):
 
         Args:
             images: uint8 (B, 3, H, W).
-            targets: in training; boxes must have an area. Only FCOS leaves out "regions". On the CPU, as a loader gives
-                them, they cost no wait for a GPU.
+            targets: in training; boxes must have an area. Only FCOS leaves out "regions".
             sizes: in evaluation; (B, 2) height and width of each image without padding, to clip to.
 
         Returns:
@@ -55,19 +54,12 @@ class Detector(nn.Module):
             sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
         features = self.pyramid(self.normalize(images))
         if self.training:
-            known = drop_ignored_boxes(targets or [])
-            known = known if isinstance(self.head, FCOS) else _moved(known, images.device)
-            return cast("Losses", self.head(features, sizes, known))
+            return cast("Losses", self.head(features, sizes, drop_ignored_boxes(targets or [])))
         detections = cast("Detections", self.head(features, sizes, None))
         for image in detections:
             scores = image["scores"]
             image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
         return detections
-
-
-def _moved(targets: Targets, device: torch.device) -> Targets:
-    """Move targets to a device."""
-    return [{name: value.to(device, non_blocking=True) for name, value in target.items()} for target in targets]
 
 
 def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:

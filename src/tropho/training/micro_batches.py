@@ -61,7 +61,7 @@ def _forward(task: Task, model: nn.Module, batch: Batch, accelerator: Accelerato
         losses = task.compute_loss(model, batch)  # {name: ()}
     losses = {**losses, "sum": torch.stack(list(losses.values())).sum()}
     n_images = torch.full((), float(len(batch["images"])), device=losses["sum"].device)
-    return losses, counts[0] if counts else Count(n_images * accelerator.num_processes, 0.0, accelerator.num_processes)
+    return losses, counts[-1] if counts else Count(n_images * accelerator.num_processes, 0.0, accelerator.num_processes)
 
 
 def split_batch(batch: Batch, n_parts: int) -> list[Batch]:
