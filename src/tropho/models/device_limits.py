@@ -68,7 +68,7 @@ class InParts(nn.Module):
         if self.max_images is None or len(images) <= self.max_images:
             outputs: Tensor | list[dict[str, Tensor]] = self.model(images)
             return outputs
-        parts = [self.model(part) for part in images.split(self.max_images)]
+        parts = [self.model(part) for part in torch.split(images, self.max_images)]
         return torch.cat(parts) if isinstance(parts[0], Tensor) else [output for part in parts for output in part]
 
     def _halve(self, images: Tensor) -> int:

@@ -94,7 +94,7 @@ def _train_trial(
     data: TaskData,
     train_ids: list[str],
     parent: Run,
-    start: StartWeights | None,
+    start: StartWeights | None = None,
 ) -> float:
     """Train with a trial's settings; return the best validation score."""
     with parent.child(f"trial {reporter.number}", tags={"stage": "trial"}) as run:
