@@ -172,9 +172,7 @@ def main() -> None:
     data = read_task_data(prepare(settings, folder / "target", False))
     start = find_start_weights(str(source_paths.models), source_paths.root)
     judged = Target(settings, data, folder)
-    print(
-        f"{len(judged.test.images)} test photos; classes {', '.join(data.classes)}; starts from {start and start.path}\n"
-    )
+    print(f"{len(judged.test.images)} test photos; classes {', '.join(data.classes)}; weights {start and start.path}\n")
     print("| photos to train on | seed | from scratch | from the other model | gain |\n|---|---|---|---|---|")
     for share in asked.shares:
         for seed in asked.seeds:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from accelerate import Accelerator
+from torch._dynamo.exc import TorchDynamoException
 
 from labelled_batches import CASES, DETECTOR, SMALL, labelled
 from tropho.errors import UsageError
@@ -121,13 +122,24 @@ def test_fit_ends_where_one_image_does_not_fit(settings, data):
         trainer(settings, data, limit=0).fit()
 
 
-def test_fit_lets_other_errors_pass(settings, data):
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (RuntimeError("shapes differ"), RuntimeError, "^shapes differ"),
+        (
+            TorchDynamoException("no working C++\ncompiler"),
+            UsageError,
+            r"train\.compile .* \(no working C\+\+ compiler\)",
+        ),
+    ],
+)
+def test_fit_lets_other_errors_pass(settings, data, error, kind, text):
     pack, truth = data
     task = build_task(settings("cells_demo", **TRAIN), ["a", "b"])
 
     def fail(model, batch):
-        raise RuntimeError("shapes differ")
+        raise error
 
     task.compute_loss = fail
-    with pytest.raises(RuntimeError, match="shapes differ"):
+    with pytest.raises(kind, match=text):
         Trainer(task, pack, truth, truth, 0).fit()

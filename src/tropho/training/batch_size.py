@@ -61,7 +61,7 @@ def largest_batch(task: Task, cache: ImageCache, gt: GroundTruth, accelerator: A
     """Double a batch from one image until a training step does not fit the memory; return the last that does."""
     settings = task.settings.train
     set_seed(settings.seed)
-    model = task.build_model().to(accelerator.device, memory_format=torch.channels_last).train()
+    model = task.build_model().to(accelerator.device).to(memory_format=torch.channels_last).train()
     optimizer = build_optimizer(model, settings)
     dataset, limit = task.build_dataset(cache, gt, train=True), min(MAX_IMAGES, len(gt.images))
 

@@ -59,3 +59,10 @@ def compile_layers(model: nn.Module) -> None:
     """
     layers = model.pyramid if isinstance(model, Detector) else getattr(model, "network", model)
     layers.compile()
+
+
+def explain_compiler(error: Exception) -> None:
+    """Raise UsageError if an error is of torch.compile, such as for want of a C++ compiler."""
+    if type(error).__module__ in ("torch._dynamo.exc", "torch._inductor.exc"):
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(f"train.compile does not work on this machine ({reason}); set it to false.") from error

@@ -19,7 +19,7 @@ from tropho.models.device_limits import free_memory, is_out_of_memory
 from tropho.tasks.base import Batch, Task
 from tropho.training.checkpoint import Checkpoint, TrainState, Weights
 from tropho.training.data_loader import EpochSampler, make_train_loader
-from tropho.training.devices import compile_layers, make_accelerator, sync_batch_norms
+from tropho.training.devices import compile_layers, explain_compiler, make_accelerator, sync_batch_norms
 from tropho.training.layer_stats import LayerStats
 from tropho.training.micro_batches import add_gradients, describe_parts, more_parts
 from tropho.training.optim import ModelEma, build_optimizer, lr_at, set_backbone_frozen
@@ -73,7 +73,7 @@ class Trainer:
         if start:
             self.log.line(load_start_weights(model, start, task))
         device = self.accelerator.device
-        model = model.to(device, memory_format=torch.channels_last)  # faster on CPU and on tensor cores
+        model = model.to(device).to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
         model = sync_batch_norms(model, self.accelerator)
         if self.config.compile:
             compile_layers(model)
@@ -194,6 +194,7 @@ class Trainer:
                 return add_gradients(self.task, self.model, batch, self.accelerator, n_parts)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
+                    explain_compiler(error)
                     raise
             free_memory()
             self.state.n_parts = more_parts(n_parts, n_images, self.accelerator.num_processes)
