@@ -25,6 +25,7 @@ class Paths:
     task: str
 
     fingerprint = TaskPath("data/fingerprints/{task}.json")  # hash of the files at the source
+    weights_fingerprint = TaskPath("data/fingerprints/{task}.weights.json")  # hash of `model.weights`, by member
     stamps = TaskPath(".cache/fingerprints/{task}.json")  # sizes, times and hashes of those files; not an output
     raw = TaskPath("data/raw/{task}")  # folder of the downloaded files
     incoming = TaskPath("data/incoming/{task}")  # folder in which a user places a competition's files

@@ -13,8 +13,7 @@ from tropho.errors import DataError, UsageError
 from tropho.files import sha256_of, write_json
 from tropho.inference import ensemble_members
 from tropho.inference.ensemble_members import missing_label_findings
-from tropho.inference.predictor import CONFIG
-from tropho.inference.trained_folds import FILES
+from tropho.inference.trained_folds import CONFIG, FILES
 from tropho.paths import BASE, Paths
 
 
@@ -72,10 +71,10 @@ def test_predict_oof_keeps_views_where_fusion_is_fitted(monkeypatch, trials_, vi
         evaluate=SimpleNamespace(postprocess_trials=trials_), predict=SimpleNamespace(tta=["v"] * views)
     )
     frame = pd.DataFrame({"image_id": ["a"]})
+    task = SimpleNamespace(settings=made, fuse_views=lambda tables: frame.assign(how="merged"))
     member = SimpleNamespace(
-        name=BASE, task=SimpleNamespace(settings=made), folds={0: None},
-        data=SimpleNamespace(train_val=lambda number: (None, None)),
-        predict_views=lambda *_: ["views"], predict=lambda *_: frame.assign(how="merged"),
+        name=BASE, task=task, folds={0: None}, data=SimpleNamespace(train_val=lambda number: (None, None)),
+        predict_views=lambda *_: [["views"]],
     )  # fmt: skip
     monkeypatch.setattr(ensemble_members, "stack_views", lambda tables: frame.assign(how="apart"))
     monkeypatch.setattr(ensemble_members, "stack_members", lambda tables: tables[BASE])

@@ -32,6 +32,7 @@ READERS = {
     "data/tuned/T/choice.json": [],
     "data/tuned/T/trials.csv": [],
     "data/fingerprints/T.json": ["fingerprint"],
+    "data/fingerprints/T.weights.json": ["fingerprint"],
     "models/T/run.json": ["evaluate", "submit", "predict"],
     "models/T/fold0/weights.safetensors": ["evaluate", "predict"],
     "models/T/fold0/config.yaml": ["evaluate", "submit", "predict"],

@@ -64,8 +64,12 @@ CASES = {
         {"model.name": "mlp", "model.hidden_units": [16], "model.norm": "layer", "train.ema_decay": 0.9},
     ),
     "resnet": ("cells_demo", {"model.name": "resnet", "model.norm": "frozen", "train.freeze_backbone_epochs": 1}),
+    "resnet_group": ("cells_demo", {"model.name": "resnet", "model.norm": "group"}),
+    "resnet_layer": ("cells_demo", {"model.name": "resnet", "model.norm": "layer"}),
     "few": ("cells_demo", {"model.name": "lenet", "model.norm": "none", "train.batch_size": 64}),
     "fcos": ("smear_demo", {**FCOS, "model.norm": "group"}),
+    "fcos_parts": ("smear_demo", {**FCOS, "model.norm": "group"}),  # two parts a process
+    "fcos_layer": ("smear_demo", {**FCOS, "model.norm": "layer"}),
     "fcos_frozen": ("smear_demo", {**FCOS, "model.norm": "frozen", "train.freeze_backbone_epochs": 1}),
     "retinanet": ("smear_demo", {**BOXED, "model.name": "torchvision_retinanet", "model.norm": "frozen"}),
     "rt_detr": ("smear_demo", {**HF_DETR, "model.checkpoint": "rt_detr"}),

@@ -36,7 +36,8 @@ class Line(nn.Module):
 def task_of(parts=lambda value: {"only": value}, **train):
     config = SimpleNamespace(**{"freeze_backbone_epochs": 0, "clip_grad_norm": None, "epochs": 9, **train})
     return SimpleNamespace(
-        settings=SimpleNamespace(train=config), compute_loss=lambda model, batch: parts(model(torch.tensor([[batch]])))
+        settings=SimpleNamespace(train=config, has_one_shape=True),
+        compute_loss=lambda model, batch: parts(model(batch["images"])),
     )
 
 
@@ -48,7 +49,8 @@ class BareTrainer(Trainer):
             {"params": model.top.parameters(), "lr_scale": 1.0},
             {"params": model.body.parameters(), "lr_scale": 0.5},
         ]
-        self.task, self.config, self.seed, self.loader = task, task.settings.train, 0, batches
+        self.task, self.config, self.seed = task, task.settings.train, 0
+        self.loader = [{"images": torch.tensor([[batch]])} for batch in batches]
         self.model = self.raw_model = model
         self.ema, self.layer_stats, self.accelerator = ema, layer_stats, accelerator
         self.optimizer = torch.optim.SGD(groups, lr=99.0)
@@ -207,6 +209,6 @@ def test_predict_all_keeps_the_order_of_images():
         {"index": torch.tensor([1]), "images": torch.tensor([10.0])},
     ]
     model = Line().train()
-    table = predict_all(Echo(), model, batches, ["a", "b", "c"], None, Accelerator(cpu=True))
+    [[table]] = predict_all(Echo(), [model], batches, ["a", "b", "c"], None, Accelerator(cpu=True))
     assert table["value"].tolist() == [0.0, 10.0, 20.0]
     assert not model.training

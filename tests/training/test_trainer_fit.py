@@ -124,10 +124,12 @@ def test_divisible_batch_size_refuses_too_few_images(settings):
 @pytest.mark.parametrize(("asked", "processes", "size"), [(5, 1, 5), (5, 2, 6), (4, 2, 4), (1, 3, 3)])
 def test_predict_divides_batches_among_processes(settings, data, monkeypatch, asked, processes, size):
     pack, truth = data
-    accelerator = SimpleNamespace(num_processes=processes, prepare=lambda loader: loader)
-    monkeypatch.setattr(inference, "predict_all", lambda task, model, loader, *_: loader.batch_size)
+    accelerator = SimpleNamespace(
+        num_processes=processes, device=torch.device("cpu"), prepare=lambda loader, device_placement: loader
+    )
+    monkeypatch.setattr(inference, "predict_all", lambda task, models, loader, *_: loader.batch_size)
     task = build_task(settings("cells_demo", **MAKE), ["a", "b"])
-    assert inference.predict(task, None, truth, pack, accelerator, asked) == size
+    assert inference.predict(task, [None], truth, pack, accelerator, asked, ["identity"]) == size
 
 
 def test_make_accelerator_follows_the_settings(settings):

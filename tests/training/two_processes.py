@@ -23,7 +23,9 @@ def main(folder: Path) -> None:
         if name == "not_finite":
             spoil(task, state.process_index)
         try:
-            fold = Trainer(task, ImageCache(folder / "pack"), truth, truth, 0).fit()
+            trainer = Trainer(task, ImageCache(folder / "pack"), truth, truth, 0)
+            trainer.state.n_parts = 2 if name == "fcos_parts" else 1
+            fold = trainer.fit()
         except TrophoError as error:
             (folder / f"{name}.{state.process_index}.txt").write_text(str(error))
             continue

@@ -53,7 +53,7 @@ def test_a_search_runs_in_one_process(settings, monkeypatch):
 def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
     reported, logged = [], []
 
-    def trainer(task, cache, train_gt, val_gt, seed, on_epoch):
+    def trainer(task, cache, train_gt, val_gt, seed, on_epoch, start):
         assert list(train_gt.images["image_id"]) == ["p1"]
         assert list(val_gt.images["image_id"]) == ["x"]
         on_epoch({"epoch": 1.0, "loss": 0.5})

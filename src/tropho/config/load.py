@@ -197,6 +197,8 @@ def _member(base: TaskConfig, name: str, changes: dict[str, Any]) -> TaskConfig:
                 f"{where} can't change '{key}': members share it; they differ in model, train and augment."
             )
     is_negative = changes.get("model.name") == NEGATIVE_CLASSIFIER
+    if any(key.startswith("model.") for key in changes):  # weights of another network
+        base = base.model_copy(update={"model": base.model.model_copy(update={"weights": None})})
     if is_negative:
         base = base.model_copy(update={"augment": base.augment.model_copy(update=WHOLE_IMAGES)})
     try:

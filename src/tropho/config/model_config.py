@@ -82,6 +82,7 @@ class ModelConfig(Section):
     checkpoint: str | Checkpoint | None
     backbone: str
     pretrained: bool
+    weights: str | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
     fpn_channels: Annotated[int, Field(ge=8, le=2048)]
     fpn_levels: list[Annotated[int, Field(ge=2, le=7)]] | None
@@ -190,7 +191,7 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _pretrained_weights_fit(self) -> "ModelConfig":
-        if not self.pretrained:
+        if not self.pretrained or self.weights:
             return self
         if self.name in ("mlp", "lenet"):
             raise ValueError(f"there are no pretrained weights of {self.name}; set pretrained to false")

@@ -71,7 +71,7 @@ class TrainConfig(Section):
 
     n_folds: AtLeastOne | None
     epochs: Epochs
-    batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"]
     optimizer: Literal["adamw", "sgd"]
     lr: Annotated[float, Field(gt=0, le=100)]
     momentum: Annotated[float, Field(ge=0, lt=1)]
@@ -90,11 +90,19 @@ class TrainConfig(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: Literal["none", "balanced"]
     sampler: Literal["shuffle", "balanced"]
-    precision: Literal["float32", "fp16", "bf16"]
+    precision: Literal["auto", "float32", "fp16", "bf16"]
+    compile: bool
     num_workers: Annotated[int, Field(ge=0, le=1024)]
     log_layer_stats: bool
     seed: Seed
     ensemble: dict[MemberName, dict[str, Any]]
+
+    @property
+    def images_per_step(self) -> int:
+        """Return `batch_size`; ValueError if it is still to be fitted to the memory."""
+        if self.batch_size == "auto":
+            raise ValueError("train.batch_size is not fitted yet")
+        return self.batch_size
 
 
 class TuneConfig(Section):
@@ -146,7 +154,7 @@ class TaskConfig(Section):
         side = self.model.batch_norm_side
         if side is None or self.augment.shortest > side:
             return self
-        sizes = {"train.batch_size": self.train.batch_size}
+        sizes: dict[str, int | str] = {"train.batch_size": self.train.batch_size}
         if self.tune.trials:
             sizes["tune.max_train_images"] = self.tune.max_train_images or 0
         for key, size in sizes.items():
@@ -234,6 +242,11 @@ class TaskConfig(Section):
                 "evaluate.postprocess_trials is for detection; classification has predict.member_weights 'fitted'"
             )
         return self
+
+    @property
+    def has_one_shape(self) -> bool:
+        """Return whether all training batches have images of one height and width."""
+        return self.kind == "classification" or self.augment.crop_size is not None
 
     @property
     def boxless(self) -> list[str]:

@@ -13,8 +13,8 @@ from tropho.errors import DataError
 from tropho.files import read_json, sha256_of
 from tropho.inference.fuse_members import stack_members, stack_views
 from tropho.inference.predict import predict
-from tropho.inference.predictor import CONFIG, Predictor, load_predictor
-from tropho.inference.trained_folds import damaged_files
+from tropho.inference.predictor import Predictor, load_predictor
+from tropho.inference.trained_folds import CONFIG, damaged_files
 from tropho.paths import Paths
 from tropho.tasks.base import Task
 
@@ -64,19 +64,10 @@ class EnsembleMember:
         """Task of the first fold; folds differ in weights alone."""
         return next(iter(self.folds.values())).task
 
-    def predict_views(self, fold: int, gt: GroundTruth, accelerator: Accelerator) -> list[pd.DataFrame]:
-        """Predict images with one fold's model; one raw prediction table a test-time view."""
-        task, model = self.task, self.folds[fold].model
-        settings = task.settings.predict
-        return [
-            predict(task, model, gt, self.data.cache, accelerator, settings.batch_size, view) for view in settings.tta
-        ]
-
-    def predict(
-        self, fold: int, gt: GroundTruth, accelerator: Accelerator, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
-        """Predict images with one fold's model, its views fused; `params` as for `Task.fuse_views`."""
-        return self.task.fuse_views(self.predict_views(fold, gt, accelerator), params)
+    def predict_views(self, folds: list[int], gt: GroundTruth, accelerator: Accelerator) -> list[list[pd.DataFrame]]:
+        """Predict images with the models of these folds; for each, one raw prediction table a test-time view."""
+        models, settings = [self.folds[fold].model for fold in folds], self.task.settings.predict
+        return predict(self.task, models, gt, self.data.cache, accelerator, settings.batch_size, settings.tta)
 
 
 def load_member_folds(
@@ -142,11 +133,8 @@ def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> pd.D
         keep_views = settings.evaluate.postprocess_trials > 0 and len(settings.predict.tta) > 1
         folds = []
         for fold in member.folds:
-            gt = member.data.train_val(fold)[1]
-            if keep_views:
-                folds.append(stack_views(member.predict_views(fold, gt, accelerator)))
-            else:
-                folds.append(member.predict(fold, gt, accelerator))
+            [views] = member.predict_views([fold], member.data.train_val(fold)[1], accelerator)
+            folds.append(stack_views(views) if keep_views else member.task.fuse_views(views))
         tables[member.name] = pd.concat(folds, ignore_index=True)
     return stack_members(tables)
 
@@ -166,6 +154,6 @@ def predict_test(
     """
     tables = {}
     for member in members:
-        folds = [member.predict(fold, gt, accelerator, params) for fold in member.folds]
-        tables[member.name] = member.task.fuse_views(folds, params)
+        folds = member.predict_views(list(member.folds), gt, accelerator)
+        tables[member.name] = member.task.fuse_views([member.task.fuse_views(fold, params) for fold in folds], params)
     return stack_members(tables)

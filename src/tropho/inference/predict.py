@@ -1,5 +1,6 @@
-"""Predict a data set with one model, over all processes."""
+"""Predict a data set with the folds of a model, over all processes; each image is decoded once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,61 +13,87 @@ from tropho.boxes.tta import TtaView
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
 from tropho.log import track
+from tropho.models.device_limits import InParts
 from tropho.tasks.base import Task
 
 
-def predict(
-    task: Task,
-    model: nn.Module,
-    gt: GroundTruth,
-    cache: ImageCache,
-    accelerator: Accelerator,
-    batch_size: int,
-    view: TtaView | None = None,
-) -> pd.DataFrame:
-    """Predict the images of `gt`; `batch_size` is of all processes together, other arguments as for `predict_all`."""
-    processes = accelerator.num_processes
+def make_eval_loader(
+    task: Task, gt: GroundTruth, cache: ImageCache, accelerator: Accelerator, batch_size: int, reused: bool = False
+) -> DataLoader[Any]:
+    """Make the loader of the images of `gt` in their order, whose batches stay on the CPU.
+
+    Args:
+        task: builds the samples.
+        gt: of the images.
+        cache: of the images at the model's size.
+        accelerator: its processes share each batch; its device decides whether memory is pinned.
+        batch_size: of all processes together.
+        reused: keep the worker processes from one pass to the next.
+    """
+    processes, num_workers = accelerator.num_processes, task.settings.train.num_workers
     loader = DataLoader(
         task.build_dataset(cache, gt, train=False),
         batch_size=-(-batch_size // processes) * processes,  # each has the same number, at least one
         collate_fn=task.collate,
-        num_workers=task.settings.train.num_workers,
+        num_workers=num_workers,
+        persistent_workers=reused and num_workers > 0,
+        pin_memory=accelerator.device.type == "cuda",
     )
-    image_ids = list(gt.images["image_id"])
-    return predict_all(task, model, accelerator.prepare(loader), image_ids, cache, accelerator, view)
+    prepared: DataLoader[Any] = accelerator.prepare(loader, device_placement=[False])
+    return prepared
+
+
+def predict(
+    task: Task,
+    models: Sequence[nn.Module],
+    gt: GroundTruth,
+    cache: ImageCache,
+    accelerator: Accelerator,
+    batch_size: int,
+    views: Sequence[TtaView | None],
+) -> list[list[pd.DataFrame]]:
+    """Predict the images of `gt`; arguments as for `make_eval_loader` and `predict_all`."""
+    loader = make_eval_loader(task, gt, cache, accelerator, batch_size)
+    return predict_all(task, models, loader, list(gt.images["image_id"]), cache, accelerator, views)
 
 
 @torch.inference_mode()
 def predict_all(
     task: Task,
-    model: nn.Module,
+    models: Sequence[nn.Module],
     loader: DataLoader[Any],
     image_ids: list[str],
     sizes: ImageSizes,
     accelerator: Accelerator,
-    view: TtaView | None = None,
-) -> pd.DataFrame:
-    """Predict every image of a loader, over all processes.
+    views: Sequence[TtaView | None] = (None,),
+) -> list[list[pd.DataFrame]]:
+    """Predict every image of a loader with every model and view, over all processes.
 
     Args:
         task: predicts a batch.
-        model: on the accelerator's device.
+        models: at least one, on the accelerator's device.
         loader: batches whose "index" points into `image_ids`.
         image_ids: images of the dataset, in its order.
         sizes: of the images before and after resizing.
         accelerator: device and processes.
-        view: as for `Task.predict`.
+        views: each as for `Task.predict`.
 
-    Returns: raw prediction table in the order of `image_ids`, the same on every process.
+    Returns: for each model and view, a raw prediction table in the order of `image_ids`, the same on every process.
     """
-    model.eval()
-    outputs: dict[int, dict[str, Tensor]] = {}
+    in_parts = [InParts(model).eval() for model in models]
+    passes = [(model, view) for model in in_parts for view in views]
+    outputs: dict[int, list[dict[str, Tensor]]] = {}  # by image, one of each pass
     for batch in track(loader, "predict"):
+        batch["images"] = batch["images"].to(accelerator.device, non_blocking=True)
         with accelerator.autocast():
-            predicted = task.predict(model, batch, view)
-        outputs.update(zip(batch["index"].tolist(), predicted, strict=True))
+            predicted = [task.predict(model, batch, view) for model, view in passes]
+        outputs.update(zip(batch["index"].tolist(), map(list, zip(*predicted, strict=True)), strict=True))
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 
         outputs = dict(gather_object(list(outputs.items())))
-    return task.to_table([outputs[idx] for idx in range(len(image_ids))], image_ids, sizes)
+    tables = [
+        task.to_table([outputs[idx][number] for idx in range(len(image_ids))], image_ids, sizes)
+        for number in range(len(passes))
+    ]
+    return [tables[start : start + len(views)] for start in range(0, len(passes), len(views))]

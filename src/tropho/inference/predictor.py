@@ -2,6 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,11 @@ from tropho.errors import DataError
 from tropho.files import read_yaml, reading
 from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
-from tropho.inference.trained_folds import WEIGHTS
+from tropho.inference.trained_folds import CONFIG, WEIGHTS
+from tropho.models.device_limits import InParts, resolve_precision
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 
-CONFIG = "config.yaml"
-"""Settings, classes and decoding of a trained fold, the same for all folds of a model."""
 CPU = torch.device("cpu")
 AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -81,8 +81,13 @@ class Predictor:
         batch = self.task.collate([self.task.sample(resized)])
         batch["images"] = batch["images"].to(self.device)
         with self._autocast():
-            outputs = [self.task.predict(self.model, batch, view) for view in self.task.settings.predict.tta]
+            outputs = [self.task.predict(self._in_parts, batch, view) for view in self.task.settings.predict.tta]
         return self.task.fuse_views([self.task.to_table(output, [image_id], sizes) for output in outputs], params)
+
+    @cached_property
+    def _in_parts(self) -> InParts:
+        """The model, which remembers how many tiles the memory holds."""
+        return InParts(self.model)
 
     @property
     def device(self) -> torch.device:
@@ -91,7 +96,8 @@ class Predictor:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         """Enter the precision of training; float16 needs a GPU."""
-        precision, kind = self.task.settings.train.precision, self.device.type
+        kind = self.device.type
+        precision = resolve_precision(self.task.settings.train.precision, self.device)
         if precision == "bf16" or (precision == "fp16" and kind != "cpu"):
             return torch.autocast(kind, AUTOCAST_DTYPES[precision])
         return nullcontext()

@@ -6,6 +6,7 @@ The folder of a fold holds a checkpoint while it is trained, then fold.json with
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,63 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from tropho.errors import DataError
-from tropho.files import atomic_path, copy_file, fingerprint, read_json, sha256_of, write_json
+from tropho.files import atomic_path, copy_file, fingerprint, read_json, read_yaml, sha256_of, write_json
 from tropho.log import info
-from tropho.paths import Paths
+from tropho.paths import Paths, home_of
 from tropho.tables import GRADIENT, write_table
 
+CONFIG = "config.yaml"
+"""Settings, classes and decoding of a trained fold, the same for all folds of a model."""
 WEIGHTS, HISTORY = "weights.safetensors", "history.csv"
 FILES = (WEIGHTS, HISTORY)
 """Files of a trained fold whose SHA-256 its record holds."""
 RECORD = "fold.json"
+
+
+@dataclass(frozen=True)
+class StartWeights:
+    """Weights of a trained model, from which another training starts.
+
+    Attributes:
+        path: of the safetensors file.
+        sha256: of its bytes.
+        classes: names in the order of class indices, from the config.yaml beside it; None where there is none.
+    """
+
+    path: Path
+    sha256: str
+    classes: list[str] | None
+
+    def record(self) -> dict[str, Any]:
+        """Return what determines a fold's weights, wherever the file lies."""
+        return {"sha256": self.sha256, "classes": self.classes}
+
+
+def find_start_weights(place: str | None, root: Path) -> StartWeights | None:
+    """Find the weights that `model.weights` names.
+
+    Args:
+        place: a safetensors file, the folder of a trained fold, or that of a model, which stands for its first fold;
+            relative to the repository or absolute; None for no weights.
+        root: of the repository.
+
+    Raises:
+        DataError: there are no weights, or the config.yaml beside them is damaged.
+    """
+    if place is None:
+        return None
+    folder = next((base / place for base in (root, home_of(root)) if (base / place).exists()), root / place)
+    numbered = {each: each.parent.name.removeprefix("fold") for each in folder.glob(f"fold*/{WEIGHTS}")}
+    folds = sorted((each for each in numbered if numbered[each].isdecimal()), key=lambda each: int(numbered[each]))
+    files = [file for file in (folder, folder / WEIGHTS, *folds) if file.suffix == ".safetensors" and file.is_file()]
+    if not files:
+        raise DataError(
+            f"model.weights: {folder} holds no trained model; name a .safetensors file, or the folder of a fold or of "
+            "a model, such as models/TASK/fold0."
+        )
+    config = files[0].with_name(CONFIG)
+    classes = read_yaml(config).get("classes") if config.exists() else None
+    return StartWeights(files[0], sha256_of(files[0]), classes)
 
 
 def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:

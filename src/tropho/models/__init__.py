@@ -14,7 +14,8 @@ def build_model(model: ModelConfig, kind: Kind, num_classes: int, size: int) -> 
     """Build a network with random weights by torch's global seed, or with published ones if `pretrained`.
 
     Args:
-        model: with `pretrained: false`, the same network for a checkpoint's weights.
+        model: with `pretrained: false`, the same network for a checkpoint's weights; with `weights`, `pretrained` has
+            no effect, since all are replaced.
         kind: classification: uint8 images (B, 3, H, W) -> logits (B, classes); detection: see `Detector.forward`.
         num_classes: at least 1.
         size: longer side of the images, pixels; only the MLP needs it.
@@ -24,6 +25,7 @@ def build_model(model: ModelConfig, kind: Kind, num_classes: int, size: int) -> 
         UsageError: the network needs a package that is not installed, or `checkpoint` names none.
         ExternalError: published weights can't be fetched, are damaged, or are another network's.
     """
+    model = model.model_copy(update={"pretrained": False}) if model.weights else model
     match kind, model.name:
         case "classification", "mlp":
             return MLP(model, num_classes, size)

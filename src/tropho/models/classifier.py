@@ -69,10 +69,11 @@ def negative_loss(logits: Tensor, targets: Targets) -> Tensor:
 
     Images without boxes that ignore a class or a region may hold an object, and do not count.
     """
-    present = torch.tensor([len(target["boxes"]) > 0 for target in targets], device=logits.device)
+    present = torch.tensor([len(target["boxes"]) > 0 for target in targets])
     ignores = [
         bool(target.get("ignore", present[:0]).any()) or len(target.get("regions", ())) > 0 for target in targets
     ]
-    known = present | ~torch.tensor(ignores, device=logits.device)
+    known = present | ~torch.tensor(ignores)
+    present, known = (each.to(logits.device, non_blocking=True) for each in (present, known))
     losses = functional.binary_cross_entropy_with_logits(logits, present.float(), reduction="none")
     return (losses * known).sum() / mean_over_processes(known.sum(), min_total=1)

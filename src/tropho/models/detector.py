@@ -49,7 +49,7 @@ class Detector(nn.Module):
         if self.training and targets is None:
             raise ValueError("a detector in training mode needs targets")
         if sizes is None:
-            sizes = torch.tensor([images.shape[2:]] * len(images), device=images.device)
+            sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
         features = self.pyramid(self.normalize(images))
         if self.training:
             return cast("Losses", self.head(features, sizes, drop_ignored_boxes(targets or [])))

@@ -1,12 +1,12 @@
 """FCOS (Tian et al., 2020): every position in the middle of a box predicts its class and its four sides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.ops import generalized_box_iou_loss, sigmoid_focal_loss
+from torchvision.ops import sigmoid_focal_loss
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.heads import (
@@ -19,7 +19,7 @@ from tropho.models.heads import (
     output_conv,
     prior_bias,
 )
-from tropho.models.losses import ignored_classes, in_regions, mask_ignored, mean_over_processes
+from tropho.models.losses import giou_loss, ignored_classes, in_regions, mask_ignored, mean_over_processes
 
 MIDDLE, CORNER = 0.5, 0.0
 """Offset of a position in its cell, in strides: Tropho's, and torchvision's."""
@@ -77,8 +77,8 @@ class Grid:
     @cached_property
     def stride_of(self) -> Tensor:
         """(N,) float32 stride of each position's level, pixels."""
-        strides = torch.tensor(self.strides, device=self.device, dtype=torch.float32)
-        return strides.repeat_interleave(torch.tensor(self.counts, device=self.device))
+        pairs = zip(self.counts, self.strides, strict=True)
+        return torch.cat([torch.full((count,), float(stride), device=self.device) for count, stride in pairs])
 
 
 class FCOS(nn.Module):
@@ -105,15 +105,15 @@ class FCOS(nn.Module):
         return decode_detections(scores, boxes, sizes, self.model)
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centerness_logits: Tensor, targets: Targets) -> Losses:
-        point_idx, gt_idx = assign_points(grid, [target["boxes"] for target in targets], self.model.regression_ranges)
-        unknown = in_regions(grid.points, targets)  # (B, N)
-        unknown.view(-1)[point_idx] = False
-        logits = mask_ignored(logits, ignored_classes(targets, self.num_classes)[:, None] | unknown[..., None])
-        boxes = torch.cat([target["boxes"] for target in targets])[gt_idx]  # (M, 4)
-        labels = torch.cat([target["labels"] for target in targets])[gt_idx]  # (M,)
-        position = point_idx % len(grid.points)
-        points, strides = grid.points[position], grid.stride_of[position]
-        n_pos = mean_over_processes(torch.tensor(len(point_idx), device=point_idx.device), min_total=1)
+        """Compute the losses. Targets on the CPU are assigned there, so that nothing waits for a GPU's values."""
+        device, grid = logits.device, replace(grid, device=targets[0]["boxes"].device)
+        gt_points, gt_idx = assign_points(grid, [target["boxes"] for target in targets], self.model.regression_ranges)
+        logits = self._mask(logits, grid, targets, gt_points)
+        position = gt_points % len(grid.points)
+        boxes, labels = (torch.cat([target[name] for target in targets])[gt_idx] for name in ("boxes", "labels"))
+        chosen = gt_points, labels, boxes, grid.points[position], grid.stride_of[position]
+        point_idx, labels, boxes, points, strides = (each.to(device, non_blocking=True) for each in chosen)  # (M, ...)
+        n_pos = mean_over_processes(torch.full((), len(point_idx), device=device), min_total=1)
 
         gt_classes = torch.zeros_like(logits).flatten(0, 1)  # (B * N, classes)
         gt_classes[point_idx, labels] = 1.0
@@ -123,9 +123,18 @@ class FCOS(nn.Module):
         )
         return {
             "loss_cls": sigmoid_focal_loss(logits.flatten(0, 1), gt_classes, reduction="sum") / n_pos,
-            "loss_box": generalized_box_iou_loss(pred_boxes, boxes, reduction="sum") / n_pos,
+            "loss_box": giou_loss(pred_boxes, boxes) / n_pos,
             "loss_centerness": loss_centerness / n_pos,
         }
+
+    def _mask(self, logits: Tensor, grid: Grid, targets: Targets, gt_points: Tensor) -> Tensor:
+        """Mask ignored classes, and positions in ignored regions that are assigned to no box."""
+        ignored = ignored_classes(targets, self.num_classes)[:, None]  # (B, 1, classes)
+        if any(len(target.get("regions", ())) for target in targets):
+            unknown = in_regions(grid.points, targets)  # (B, N)
+            unknown.view(-1)[gt_points] = False
+            ignored = ignored | unknown[..., None]
+        return mask_ignored(logits, ignored.to(logits.device, non_blocking=True))
 
 
 class FCOSHead(FCOS):

@@ -1,4 +1,9 @@
-"""What losses share: classes and regions that are not labelled, and averages over processes."""
+"""What losses share: classes and regions that are not labelled, counts that they are divided by, and GIoU."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, distributed
@@ -39,6 +44,34 @@ def mask_ignored(logits: Tensor, ignored: Tensor) -> Tensor:
     return logits.masked_fill(ignored, IGNORE_LOGIT)
 
 
+class Count(NamedTuple):
+    """A number that a loss is divided by, such as that of positive positions."""
+
+    total: Tensor
+    """() float32, over all processes."""
+    min_total: float
+    n_processes: int
+
+    @property
+    def mean(self) -> Tensor:
+        """Return () float32, the mean over the processes of the total or its lower bound."""
+        return self.total.clamp(min=self.min_total) / self.n_processes
+
+
+_recorded: ContextVar[list[Count] | None] = ContextVar("recorded", default=None)
+
+
+@contextmanager
+def recorded_counts() -> Iterator[list[Count]]:
+    """Collect the counts of `mean_over_processes`; a batch in parts is divided by their sum."""
+    counts: list[Count] = []
+    token = _recorded.set(counts)
+    try:
+        yield counts
+    finally:
+        _recorded.reset(token)
+
+
 def mean_over_processes(value: Tensor, min_total: float = 0.0) -> Tensor:
     """Average a scalar over the processes of a distributed training; every process must call this.
 
@@ -55,4 +88,25 @@ def mean_over_processes(value: Tensor, min_total: float = 0.0) -> Tensor:
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(total)
         n = distributed.get_world_size()
-    return total.clamp(min=min_total) / n
+    count = Count(total, min_total, n)
+    if (counts := _recorded.get()) is not None:
+        counts.append(count)
+    return count.mean
+
+
+def giou_loss(boxes: Tensor, gt_boxes: Tensor, eps: float = 1e-7) -> Tensor:
+    """Sum 1 - GIoU (Rezatofighi et al., 2019) of boxes (n, 4) and (n, 4) xyxy.
+
+    torchvision's `generalized_box_iou_loss` gives the same numbers, and waits for the GPU to select pairs that overlap.
+    """
+    x1, y1, x2, y2 = boxes.unbind(dim=1)
+    gt_x1, gt_y1, gt_x2, gt_y2 = gt_boxes.unbind(dim=1)
+    left, top = torch.max(x1, gt_x1), torch.max(y1, gt_y1)
+    right, bottom = torch.min(x2, gt_x2), torch.min(y2, gt_y2)
+    overlap = torch.where((bottom > top) & (right > left), (right - left) * (bottom - top), 0.0)
+    union = (x2 - x1) * (y2 - y1) + (gt_x2 - gt_x1) * (gt_y2 - gt_y1) - overlap
+    iou = overlap / (union + eps)
+    left, top = torch.min(x1, gt_x1), torch.min(y1, gt_y1)
+    right, bottom = torch.max(x2, gt_x2), torch.max(y2, gt_y2)
+    hull = (right - left) * (bottom - top)
+    return (1 - (iou - (hull - union) / (hull + eps))).sum()

@@ -1,18 +1,22 @@
-"""Fingerprint: hash the files that the user placed, so that `dvc repro` fetches them again only where they changed."""
+"""Fingerprint: hash files that DVC does not watch, so that `dvc repro` runs what depends on them where they changed."""
 
 from pathlib import Path
 from typing import Any
 
+from tropho.config.load import member_settings
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.user_files import digest, placed_files, stamp_files
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
+from tropho.inference.trained_folds import find_start_weights
 from tropho.log import info
 from tropho.paths import Paths
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Write data/fingerprints/TASK.json: the number and hash of the files that the user placed.
+
+    TASK.weights.json beside it has the SHA-256 of the weights that `model.weights` names, by member.
 
     Sources without such files have settings alone. Where the files can't be reached, as from the folder of a DVC
     experiment, the last fingerprint stays.
@@ -23,6 +27,9 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
         UsageError, DataError: the files can't be copied as they are.
     """
     paths = Paths(root, settings.name)
+    weights = {name: _hash_weights(member, root) for name, member in member_settings(settings).items()}
+    if weights != _read(paths.weights_fingerprint):
+        write_json(paths.weights_fingerprint, weights)
     last = _read(paths.fingerprint)
     new: dict[str, Any] = {"source": settings.download.source, "path": settings.download.path}
     place = placed_files(settings, root)
@@ -39,6 +46,15 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     if new != last:
         write_json(paths.fingerprint, new)
     return new
+
+
+def _hash_weights(settings: TaskConfig, root: Path) -> str | None:
+    """Return the SHA-256 of the weights that a training starts from; None if it needs none or they are not there."""
+    try:
+        start = find_start_weights(settings.model.weights, root)
+    except DataError:  # `train` says so, unless they are trained before
+        return None
+    return start.sha256 if start else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,23 +16,27 @@ from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import UsageError
 from tropho.files import atomic_folder, copy_file, fingerprint, sha256_of, without_nan, write_json, write_text
-from tropho.inference.predictor import CONFIG
 from tropho.inference.trained_folds import (
+    CONFIG,
     FILES,
     HISTORY,
+    StartWeights,
     copy_results,
+    find_start_weights,
     locked_runs,
     publish_fold,
     published_fold,
     write_fold,
 )
 from tropho.log import info
+from tropho.models.device_limits import resolve_precision
 from tropho.paths import Paths
 from tropho.tables import write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.runs import RunIds
+from tropho.training.batch_size import with_batch_size
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator, this_process
 from tropho.training.loop import Trainer
@@ -49,6 +53,7 @@ class _Model:
         data: images at the member's size.
         fingerprint: of the training.
         folder: runs/T/FINGERPRINT.
+        start: weights that it starts from, if the settings name any.
         published: records of the folds that are trained already.
     """
 
@@ -57,6 +62,7 @@ class _Model:
     data: TaskData
     fingerprint: str
     folder: Path
+    start: StartWeights | None = None
     published: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -96,8 +102,12 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
 def _build(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> _Model:
     data = data.at_size(settings.augment.image_size)
     settings = fitted_settings(settings, data)
-    key = training_fingerprint(settings, data)
-    return _Model(name, settings, data, key, paths.runs / key)
+    start = find_start_weights(settings.model.weights, paths.root)
+    if start and start.path.resolve().is_relative_to(paths.models.resolve()):
+        raise UsageError(f"model.weights lies in {paths.models}, which this training replaces; copy it elsewhere.")
+    key = training_fingerprint(settings, data, start)
+    folder = paths.runs / key
+    return _Model(name, with_batch_size(settings, data, folder / "batch_size.json"), data, key, folder, start)
 
 
 def _check_machine(models: list[_Model]) -> None:
@@ -106,7 +116,7 @@ def _check_machine(models: list[_Model]) -> None:
     for model in models:
         train = model.settings.train
         make_accelerator(train)
-        if train.batch_size % processes:
+        if train.images_per_step % processes:
             raise UsageError(
                 f"train.batch_size {train.batch_size} of {model.name} can't be divided among {processes} processes; "
                 f"make it a multiple of {processes}, or start another number of processes."
@@ -186,7 +196,8 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
     checkpoint, is_main = Checkpoint(folder), this_process().is_main_process
     with parent.child(f"{settings.name} {name}", run_id=run_ids[name], tags={"stage": "fold"}) as tracked:
         run_ids[name] = tracked.id
-        tracked.log_params({"fold": fold, **tracked_parameters(settings)})
+        start = {"start_sha256": model.start.sha256} if model.start else {}
+        tracked.log_params({"fold": fold, **tracked_parameters(settings), **start})
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
@@ -199,6 +210,7 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             checkpoint=checkpoint,
             on_epoch=on_epoch,
             name=name,
+            start=model.start,
         ).fit()
         state = trained.state
         record = {
@@ -208,6 +220,8 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             "best_epoch": state.best_epoch,
             "epochs": len(state.history),
             "seconds": state.seconds,
+            "parts_of_a_step": state.n_parts,
+            **start,
         }
         if is_main:
             weights = save({name: value.contiguous() for name, value in trained.weights.items()})
@@ -247,6 +261,7 @@ def _summary(base: _Model, training: str, run_id: str | None, records: dict[str,
         "data_hash": base.data.data_hash,
         "score_name": base.task.primary_metric,
         "device": str(this_process().device),
+        "precision": resolve_precision(base.settings.train.precision, this_process().device),
         "processes": this_process().num_processes,
         **records[BASE],
         "members": {name: record for name, record in records.items() if name != BASE},

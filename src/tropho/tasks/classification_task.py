@@ -56,9 +56,10 @@ class ClassificationTask:
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Compute the cross-entropy with label smoothing: mean over the samples, by their weights."""
-        targets = batch["targets"]
+        logits = model(batch["images"]).float()
+        targets = {name: value.to(logits.device, non_blocking=True) for name, value in batch["targets"].items()}
         loss = functional.cross_entropy(
-            model(batch["images"]).float(),
+            logits,
             targets["label"],
             label_smoothing=self.settings.train.label_smoothing,
             reduction="none",

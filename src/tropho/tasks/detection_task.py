@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tropho.boxes.tiles import group_by_size, on_cpu, predict_tiled
 from tropho.boxes.tta import TtaView, predict_view
 from tropho.boxes.wbf import fuse
-from tropho.config.model_config import HF_DETR, STRIDE
+from tropho.config.model_config import HF_DETR, NEGATIVE_CLASSIFIER, STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
@@ -26,6 +26,9 @@ from tropho.tasks.postprocess import detections_table, postprocess_detections, s
 
 HIT_IOU = 0.5
 """Least IoU of a true positive in curves, thresholds, galleries and label issues."""
+
+TARGETS_ON_CPU = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
+"""Models that assign their targets on the CPU, since choosing among a GPU's values means to wait for them."""
 
 
 class DetectionTask:
@@ -67,7 +70,10 @@ class DetectionTask:
         return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        losses: dict[str, Tensor] = model(batch["images"], batch["targets"])
+        images, targets = batch["images"], batch["targets"]
+        if self.settings.model.name not in TARGETS_ON_CPU:
+            targets = [_moved(target, images.device) for target in targets]
+        losses: dict[str, Tensor] = model(images, targets)
         return losses
 
     @property
@@ -153,3 +159,7 @@ class DetectionTask:
             gt = gt.subset([image_id for image_id in gt.images["image_id"] if image_id not in undecided])
             predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
         return gt, drop_ignored(predictions, gt.boxes, gt.regions)
+
+
+def _moved(target: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: value.to(device, non_blocking=True) for name, value in target.items()}

@@ -26,13 +26,17 @@ DIGEST_BYTES = hashlib.sha256().digest_size
 
 @dataclass
 class TrainState:
-    """Progress of a fold: one history row an epoch, and the epoch that scored best (0: none was validated)."""
+    """Progress of a fold: one history row an epoch, and the epoch that scored best (0: none was validated).
+
+    `n_parts` is the number of parts that a batch is taken in, more than 1 once the memory did not hold a whole one.
+    """
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = float("-inf")
     best_sha256: str = ""
     finished: bool = False
+    n_parts: int = 1
 
     @property
     def scores(self) -> list[float]:

@@ -73,7 +73,7 @@ def divisible_batch_size(train: TrainConfig, n_images: int, n_processes: int) ->
     Raises:
         UsageError: there are fewer images than processes.
     """
-    size = min(train.batch_size, n_images)
+    size = min(train.images_per_step, n_images)
     if size < n_processes:
         raise UsageError(f"A step has {size} training images, too few for {n_processes} processes; start fewer.")
     return size - size % n_processes

@@ -8,6 +8,8 @@ from torch import nn
 
 from tropho.config.task_config import TrainConfig
 from tropho.errors import UsageError
+from tropho.models.detector import Detector
+from tropho.models.device_limits import resolve_precision
 
 
 def this_process() -> PartialState:
@@ -27,11 +29,15 @@ def make_accelerator(train: TrainConfig) -> Accelerator:
     GradientState._reset_state()
     # A frozen backbone has no gradients to wait for.
     ddp = DistributedDataParallelKwargs(find_unused_parameters=train.freeze_backbone_epochs > 0)
+    device = this_process().device
+    precision = resolve_precision(train.precision, device)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, as cuDNN's convolutions have it by default
     try:
         return Accelerator(
             cpu=not torch.accelerator.is_available(),
             kwargs_handlers=[ddp],
-            mixed_precision="no" if train.precision == "float32" else train.precision,
+            mixed_precision="no" if precision == "float32" else precision,
             dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=False),
         )
     except ValueError as error:
@@ -44,3 +50,19 @@ def sync_batch_norms(model: nn.Module, accelerator: Accelerator) -> nn.Module:
         return model
     synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     return synced
+
+
+def compile_layers(model: nn.Module) -> None:
+    """Compile the layers that cost most, in place: a detector's pyramid, or the whole classifier.
+
+    Losses and the selection of boxes depend on values, which a compiler can't see.
+    """
+    layers = model.pyramid if isinstance(model, Detector) else getattr(model, "network", model)
+    layers.compile()
+
+
+def explain_compiler(error: Exception) -> None:
+    """Raise UsageError if an error is of torch.compile, such as for want of a C++ compiler."""
+    if type(error).__module__ in ("torch._dynamo.exc", "torch._inductor.exc"):
+        reason = " ".join(str(error).split())[:160]
+        raise UsageError(f"train.compile does not work on this machine ({reason}); set it to false.") from error

@@ -13,13 +13,17 @@ from torch import Tensor, nn, optim
 from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
 from tropho.images.cache import ImageCache
-from tropho.inference.predict import predict
-from tropho.tasks.base import Task
+from tropho.inference.predict import make_eval_loader, predict_all
+from tropho.inference.trained_folds import StartWeights
+from tropho.models.device_limits import free_memory, is_out_of_memory
+from tropho.tasks.base import Batch, Task
 from tropho.training.checkpoint import Checkpoint, TrainState, Weights
 from tropho.training.data_loader import EpochSampler, make_train_loader
-from tropho.training.devices import make_accelerator, sync_batch_norms
+from tropho.training.devices import compile_layers, explain_compiler, make_accelerator, sync_batch_norms
 from tropho.training.layer_stats import LayerStats
+from tropho.training.micro_batches import add_gradients, describe_parts, more_parts
 from tropho.training.optim import ModelEma, build_optimizer, lr_at, set_backbone_frozen
+from tropho.training.start_weights import load_start_weights
 from tropho.training.step_log import LOG_INTERVAL, StepLog
 
 
@@ -43,6 +47,7 @@ class Trainer:
         checkpoint: saved after every epoch and resumed from; None keeps the best weights in memory.
         on_epoch: called with each new history row, and with the last one when resuming; may raise to stop.
         name: of the fold in the lines of the log; empty prints none.
+        start: weights of another training to begin with; None = as `Task.build_model` makes them.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Trainer:
         checkpoint: Checkpoint | None = None,
         on_epoch: Callable[[dict[str, float]], None] = lambda row: None,
         name: str = "",
+        start: StartWeights | None = None,
     ) -> None:
         self.task, self.cache, self.val_gt, self.seed = task, cache, val_gt, seed
         self.checkpoint, self.on_epoch = checkpoint, on_epoch
@@ -63,14 +69,22 @@ class Trainer:
         self.accelerator = make_accelerator(self.config)
         self.log = StepLog(name, self.accelerator)
         set_seed(seed)
-        model = task.build_model().to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
+        model = task.build_model()
+        if start:
+            self.log.line(load_start_weights(model, start, task))
+        device = self.accelerator.device
+        model = model.to(device).to(memory_format=torch.channels_last)  # faster on CPU and on tensor cores
         model = sync_batch_norms(model, self.accelerator)
+        if self.config.compile:
+            compile_layers(model)
         self.sampler = EpochSampler(task.strata(train_gt), seed, balanced=self.config.sampler == "balanced")
         loader = make_train_loader(task, cache, train_gt, self.sampler, self.accelerator)
+        batch_size = self.config.images_per_step
+        self.val_loader = make_eval_loader(task, val_gt, cache, self.accelerator, batch_size, reused=True)
         self.model: nn.Module
         self.optimizer: optim.Optimizer
         self.model, self.optimizer, self.loader = self.accelerator.prepare(
-            model, build_optimizer(model, self.config), loader
+            model, build_optimizer(model, self.config), loader, device_placement=[True, True, False]
         )
         self.raw_model: nn.Module = self.accelerator.unwrap_model(self.model)  # without DistributedDataParallel
         self.ema = ModelEma(self.raw_model, self.config.ema_decay) if self.config.ema_decay else None
@@ -117,6 +131,7 @@ class Trainer:
         start = end = time.perf_counter()
         set_seed(self.seed + 100_003 * (epoch + 1))
         self.sampler.epoch = epoch
+        torch.backends.cudnn.benchmark = self.task.settings.has_one_shape
         self.model.train()
         set_backbone_frozen(self.raw_model, epoch < self.config.freeze_backbone_epochs)
         if self.layer_stats:
@@ -128,37 +143,36 @@ class Trainer:
             lr = lr_at(self.config, epoch + step / n_steps, scores)
             for group in self.optimizer.param_groups:
                 group["lr"] = lr * group["lr_scale"]
-            with self.accelerator.autocast():
-                losses = self.task.compute_loss(self.model, batch)  # {name: ()}
-            values = self.train_step(losses, f"epoch {epoch + 1}, step {step + 1}")
+            values, loss = self.train_step(batch, f"epoch {epoch + 1}, step {step + 1}")
             for name, value in values.items():
                 sums[name] = sums[name] + value
             seconds = data_seconds, time.perf_counter() - end
             place = f"epoch {epoch + 1}/{self.config.epochs}  step {step + 1}/{n_steps}"
-            self.log.step(place, values["loss"], lr, seconds, is_due=(step + 1) % LOG_INTERVAL == 0)
+            self.log.step(place, loss, lr, seconds, is_due=(step + 1) % LOG_INTERVAL == 0)
             end = time.perf_counter()
         self.log.end_epoch()
+        torch.backends.cudnn.benchmark = False  # for each shape of validation images, trials cost more than they save
         row = self._mean_over_processes({name: float(value) / n_steps for name, value in sums.items()})
         row |= self.layer_stats.finish() if self.layer_stats else {}
         return {**row, "lr": lr, "seconds": time.perf_counter() - start}
 
-    def train_step(self, losses: dict[str, Tensor], place: str) -> dict[str, Tensor]:
-        """Backpropagate the sum of the losses and update the weights and their average once.
+    def train_step(self, batch: Batch, place: str) -> tuple[dict[str, Tensor], float]:
+        """Update the weights and their average once; read one tensor from the GPU, and wait for nothing else.
 
         Args:
-            losses: named parts of the loss, scalars.
+            batch: as the loader gives it.
             place: names the step in errors.
 
         Returns:
-            loss, grad_norm and, of several parts, loss/<part>: detached scalars.
+            loss, grad_norm and, of several parts, loss/<part>: detached scalars; the loss as a number.
 
         Raises:
             DataError: a part, or the sum, is not finite; the weights are left as they were.
+            UsageError: the memory does not hold a step of one image.
         """
-        loss = torch.stack(list(losses.values())).sum()  # (n_parts,) -> ()
-        self._check_finite({**losses, "sum": loss}, place)
-        self.optimizer.zero_grad()
-        self.accelerator.backward(loss)
+        batch["images"] = batch["images"].to(self.accelerator.device, non_blocking=True)
+        losses = self._add_gradients(batch, place)
+        loss = self._check_finite(losses, place)
         max_norm = self.config.clip_grad_norm
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), max_norm or float("inf"))
         if self.layer_stats:
@@ -166,24 +180,41 @@ class Trainer:
         self.optimizer.step()
         if self.ema:
             self.ema.update_parameters(self.raw_model)
-        parts = (
-            {f"loss/{name.removeprefix('loss_')}": value for name, value in losses.items()} if len(losses) > 1 else {}
-        )
-        return {name: value.detach() for name, value in {"loss": loss, "grad_norm": norm, **parts}.items()}
+        total = losses.pop("sum")
+        parts = {f"loss/{name.removeprefix('loss_')}": value for name, value in losses.items()}
+        return {"loss": total, "grad_norm": norm.detach(), **(parts if len(parts) > 1 else {})}, loss
+
+    def _add_gradients(self, batch: Batch, place: str) -> dict[str, Tensor]:
+        """Compute losses and gradients; where the memory is full, again in smaller parts, as in all later steps."""
+        n_images = len(batch["images"])
+        while True:
+            self.optimizer.zero_grad()
+            n_parts = min(self.state.n_parts, n_images)
+            try:
+                return add_gradients(self.task, self.model, batch, self.accelerator, n_parts)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    explain_compiler(error)
+                    raise
+            free_memory()
+            self.state.n_parts = more_parts(n_parts, n_images, self.accelerator.num_processes)
+            self.log.line(f"{place}: {describe_parts(self.raw_model, self.state.n_parts, n_images)}")
 
     def validate(self) -> float:
         """Score the evaluated model on the validation images, without test-time augmentation."""
         gt = self.val_gt
-        predictions = predict(self.task, self.eval_model, gt, self.cache, self.accelerator, self.config.batch_size)
-        return self.task.score(gt, self.task.postprocess(predictions, ignore_classes=gt.ignore_classes))
+        image_ids = list(gt.images["image_id"])
+        [[table]] = predict_all(self.task, [self.eval_model], self.val_loader, image_ids, self.cache, self.accelerator)
+        return self.task.score(gt, self.task.postprocess(table, ignore_classes=gt.ignore_classes))
 
-    def _check_finite(self, values: dict[str, Tensor], place: str) -> None:
-        """Raise the same DataError on all processes if a value is not finite on any of them."""
-        is_bad = torch.stack([~torch.isfinite(value.detach()) for value in values.values()]).float()  # (n_values,)
-        is_bad = self.accelerator.reduce(is_bad)
-        if not is_bad.any():  # a sync point
-            return
-        bad = [name for name, flag in zip(values, is_bad.tolist(), strict=True) if flag]
+    def _check_finite(self, values: dict[str, Tensor], place: str) -> float:
+        """Return "sum" as a number; raise the same DataError on all processes if a value is not finite on any."""
+        stacked = torch.stack([value.float() for value in values.values()])  # (n_values,)
+        is_bad = self.accelerator.reduce((~torch.isfinite(stacked)).float())
+        *flags, loss = torch.cat([is_bad, stacked[-1:]]).tolist()  # the step's one sync point
+        bad = [name for name, flag in zip(values, flags, strict=True) if flag]
+        if not bad:
+            return float(loss)
         raise DataError(
             f"The loss stopped being finite at {place} (part: {', '.join(bad[:-1]) or 'sum'}); "
             "lower train.lr, set train.clip_grad_norm, or look for bad boxes in the audit."

@@ -50,7 +50,9 @@ def build_optimizer(model: nn.Module, train: TrainConfig) -> optim.Optimizer:
     groups = param_groups(model, train.weight_decay, train.layer_decay, train.backbone_lr_scale)
     if train.optimizer == "sgd":
         return optim.SGD(groups, lr=train.lr, momentum=train.momentum)
-    return optim.AdamW(groups, lr=train.lr)
+    # One kernel for all weights; on a CPU it would round differently.
+    fused = True if next(model.parameters()).device.type == "cuda" else None
+    return optim.AdamW(groups, lr=train.lr, fused=fused)
 
 
 def lr_at(train: TrainConfig, epoch: float, scores: Sequence[float] = ()) -> float:
@@ -127,14 +129,26 @@ class ModelEma(AveragedModel):
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        def update(averaged: Any, current: Any, n_averaged: Tensor | int) -> None:
-            n = int(n_averaged)  # a sync point on a GPU
-            if averaged[0].is_floating_point():
-                torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
-            else:
-                torch._foreach_copy_(averaged, current)  # counters
-
-        super().__init__(model, multi_avg_fn=update, use_buffers=True)
+        super().__init__(model)
+        self._decay = decay
         self.eval().requires_grad_(requires_grad=False)
         assert isinstance(self.n_averaged, Tensor)
-        self.n_averaged.fill_(1)  # at 0 AveragedModel replaces the initial weights instead of averaging
+        self.n_averaged.fill_(1)
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take one step toward the model's present values; unlike torch's own, it reads nothing back from a GPU."""
+        assert isinstance(self.n_averaged, Tensor)
+        n = int(self.n_averaged)  # stays on the CPU
+        weights = 1 - min(self._decay, (1 + n) / (10 + n))
+        pairs = list(zip(_values(self.module), _values(model), strict=True))
+        floats = [(averaged, current) for averaged, current in pairs if averaged.is_floating_point()]
+        torch._foreach_lerp_([averaged for averaged, _ in floats], [current for _, current in floats], weights)
+        for averaged, current in pairs:
+            if not averaged.is_floating_point():
+                averaged.copy_(current)  # counters
+        self.n_averaged += 1
+
+
+def _values(model: nn.Module) -> list[Tensor]:
+    return [value.detach() for value in (*model.parameters(), *model.buffers())]

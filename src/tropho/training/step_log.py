@@ -6,7 +6,7 @@ from shutil import get_terminal_size
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from tropho.log import info
 
@@ -38,6 +38,12 @@ class StepLog:
         n_parameters = sum(parameter.numel() for parameter in model.parameters())
         info(f"{self._name}  device {device} ({reason})  dtype {dtype} (train.precision)  {n_parameters:,} parameters")
 
+    def line(self, text: str) -> None:
+        """Print a line of its own, for a training without a name too."""
+        if self._accelerator.is_main_process:
+            self.end_epoch()
+            info(f"{self._name}  {text}".strip())
+
     def resumed(self, epoch: int) -> None:
         """Say that the training goes on after an epoch that its checkpoint holds."""
         if self._enabled:
@@ -51,7 +57,7 @@ class StepLog:
             place = f"{self._name}  epoch {int(row['epoch'])}/{n_epochs}"
             info(f"{place}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s")
 
-    def step(self, place: str, loss: Tensor, lr: float, seconds: tuple[float, float], is_due: bool) -> None:
+    def step(self, place: str, loss: float, lr: float, seconds: tuple[float, float], is_due: bool) -> None:
         """Print loss, rate, the seconds (for the batch, for the whole step) and peak memory of a step."""
         if not self._enabled or not (self._in_place or is_due):
             return

@@ -9,6 +9,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import TaskData
 from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint, read_yaml, sha256_of
+from tropho.inference.trained_folds import StartWeights
 from tropho.paths import Paths
 from tropho.tasks import build_task
 
@@ -23,6 +24,7 @@ NOT_HASHED = (
     "metrics/classification_metrics.py",
     "metrics/coco_map.py",
     "metrics/curves.py",
+    "training/batch_size.py",  # whose choice is kept
 )
 """Modules of those packages that change no weight."""
 HASHED_FILES = (
@@ -82,8 +84,8 @@ def check_trainable(settings: TaskConfig, data: TaskData) -> None:
 
 def _check_batch_norm(settings: TaskConfig, data: TaskData, n_images: int) -> None:
     """Raise UsageError if batch norm would see one value a channel; the smallest fold trains on `n_images`."""
-    side = settings.model.batch_norm_side
-    if side is None or min(settings.train.batch_size, n_images) > 1:
+    side, batch_size = settings.model.batch_norm_side, settings.train.batch_size
+    if side is None or (n_images > 1 and batch_size != 1):
         return
     if settings.kind == "classification":
         small = [""] if settings.augment.image_size <= side else []
@@ -111,13 +113,19 @@ def code_hash() -> str:
     return fingerprint([code, [version(name) for name in LIBRARIES]])
 
 
-def training_fingerprint(settings: TaskConfig, data: TaskData) -> str:
+def training_fingerprint(settings: TaskConfig, data: TaskData, start: StartWeights | None = None) -> str:
     """Hash what determines a fold's weights, except its number.
 
+    Args:
+        settings: of the model.
+        data: to train on.
+        start: weights that it starts from; their content counts, not their place.
+
     Returns:
-        16 hex digits of kind, negative class, classes, augment, model, train, data hash and code hash.
+        16 hex digits of kind, negative class, classes, augment, model, train, start, data hash and code hash.
     """
     parts = {name: getattr(settings, name).model_dump() for name in ("augment", "model", "train")}
+    parts["model"]["weights"] = start.record() if start else None
     for section, key in NO_WEIGHT:
         del parts[section][key]
     return fingerprint([settings.kind, settings.audit.negative, data.classes, parts, data.data_hash, code_hash()])

@@ -13,9 +13,11 @@ from tropho.data.split.folds import assign_folds, stratification_targets
 from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint
+from tropho.inference.trained_folds import StartWeights, find_start_weights
 from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
+from tropho.training.batch_size import with_batch_size
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
 from tropho.training.training_fingerprint import check_trainable, fitted_settings, training_fingerprint
@@ -43,13 +45,14 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     train_ids, val_ids = (list(gt.images["image_id"]) for gt in data.train_val(0))
     train_ids = _sample_images(train_ids, settings)
     space = fingerprint([settings.tune.space, settings.tune.epochs, train_ids, val_ids, settings.train.seed])
-    search = Search(base, f"{settings.name}-{training_fingerprint(base, data)}-{space}", paths.root)
+    start = find_start_weights(base.model.weights, paths.root)
+    search = Search(base, f"{settings.name}-{training_fingerprint(base, data, start)}-{space}", paths.root)
     tracker, tags = open_tracker(paths.root), {"stage": "tune"}
     with tracker.run(f"tune {settings.name}", settings.name, run_id=search.run_id, tags=tags) as parent:
         search.run_id = parent.id
         n_images = {"train": len(train_ids), "judge": len(val_ids)}
         parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs, "images": n_images})
-        params = search.run(lambda trial, reporter: _train_trial(trial, reporter, data, train_ids, parent))
+        params = search.run(lambda trial, reporter: _train_trial(trial, reporter, data, train_ids, parent, start))
         search.write(folder, n_images)
         parent.log_params({f"chosen/{key}": value for key, value in params.items()})
         parent.log_metrics({"best_score": search.choice["value"]})
@@ -86,7 +89,12 @@ def search_inputs(data: TaskData, seed: int) -> TaskData:
 
 
 def _train_trial(
-    settings: TaskConfig, reporter: TrialReporter, data: TaskData, train_ids: list[str], parent: Run
+    settings: TaskConfig,
+    reporter: TrialReporter,
+    data: TaskData,
+    train_ids: list[str],
+    parent: Run,
+    start: StartWeights | None = None,
 ) -> float:
     """Train with a trial's settings; return the best validation score."""
     with parent.child(f"trial {reporter.number}", tags={"stage": "trial"}) as run:
@@ -98,10 +106,10 @@ def _train_trial(
             if "score" in row:
                 reporter(epoch, row["score"])
 
-        task = build_task(fitted_settings(settings, data), data.classes)
+        task = build_task(with_batch_size(fitted_settings(settings, data), data), data.classes)
         train_gt, val_gt = data.train_val(0)
-        trainer = Trainer(task, data.cache, train_gt.subset(train_ids), val_gt, settings.train.seed, on_epoch=on_epoch)
-        return trainer.fit().state.best_score
+        train_gt, seed = train_gt.subset(train_ids), settings.train.seed
+        return Trainer(task, data.cache, train_gt, val_gt, seed, on_epoch=on_epoch, start=start).fit().state.best_score
 
 
 def _sample_images(image_ids: list[str], settings: TaskConfig) -> list[str]:

@@ -1,0 +1,82 @@
+"""What a device can compute and hold: its precision, and batches that fit its memory."""
+
+import torch
+from torch import Tensor, nn
+
+from tropho.errors import UsageError
+from tropho.log import info
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Choose the precision that `auto` stands for on a device; any other stays.
+
+    Returns:
+        "bf16" on a GPU that computes in it, "fp16" on an older one, such as Turing; "float32" elsewhere.
+    """
+    if precision != "auto":
+        return precision
+    if device.type != "cuda":
+        return "float32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that the memory of the device, or of the machine, is full."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, Exception) and should_reduce_batch_size(error)
+    )
+
+
+def free_memory() -> None:
+    """Return unused memory to the device, after the references to it are gone."""
+    from accelerate.utils.memory import clear_device_cache
+
+    clear_device_cache(garbage_collection=True)
+
+
+class InParts(nn.Module):
+    """Runs a model in evaluation mode on as many images at once as the memory holds; halves them where it is full.
+
+    Args:
+        model: images (B, 3, H, W) -> a tensor or list of B outputs, each independent of the other images.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.max_images: int | None = None
+        """Images at once, found when the memory was full; None = all."""
+
+    def forward(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
+        """Return the model's outputs for all images, on its device.
+
+        Raises:
+            UsageError: the memory does not hold what one image needs.
+        """
+        while True:
+            try:
+                return self._run(images)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            self.max_images = self._halve(images)
+            free_memory()
+
+    def _run(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
+        if self.max_images is None or len(images) <= self.max_images:
+            outputs: Tensor | list[dict[str, Tensor]] = self.model(images)
+            return outputs
+        parts = [self.model(part) for part in torch.split(images, self.max_images)]
+        return torch.cat(parts) if isinstance(parts[0], Tensor) else [output for part in parts for output in part]
+
+    def _halve(self, images: Tensor) -> int:
+        n_images = min(len(images), self.max_images or len(images))
+        if n_images == 1:
+            raise UsageError(
+                "The memory does not hold one image of {} x {} pixels in prediction; lower augment.image_size, or set "
+                "predict.tile_size.".format(*images.shape[:1:-1])
+            )
+        info(f"Out of memory: from here on at most {n_images // 2} of {n_images} images are predicted at once.")
+        return n_images // 2

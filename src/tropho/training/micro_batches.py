@@ -1,0 +1,102 @@
+"""Gradients of a batch, in as many parts as the memory needs."""
+
+from contextlib import nullcontext
+from itertools import pairwise
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from tropho.errors import UsageError
+from tropho.models.losses import Count, recorded_counts
+from tropho.tasks.base import Batch, Task
+
+
+def add_gradients(
+    task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator, n_parts: int = 1
+) -> dict[str, Tensor]:
+    """Add the gradients of a batch's loss to those of the parameters.
+
+    In parts, each part's loss is weighted by its own count, such as that of its positive positions, and the sum is
+    divided by the count of the batch. So the gradients are those of the whole batch, up to rounding, unless layers
+    depend on other images (batch norm). A loss without a count (see `recorded_counts`) is weighted by images.
+
+    Args:
+        task: computes the loss.
+        model: in training mode; wrapped where there are several processes.
+        batch: its images are on the model's device.
+        accelerator: precision and processes.
+        n_parts: at most the number of images.
+
+    Returns:
+        Named parts of the loss, and their "sum", of the whole batch: detached scalars.
+    """
+    if n_parts == 1:
+        losses, _ = _forward(task, model, batch, accelerator)
+        accelerator.backward(losses["sum"])
+        return {name: value.detach() for name, value in losses.items()}
+    sums: dict[str, Tensor] = {}
+    counts: list[Count] = []
+    for part in split_batch(batch, n_parts):
+        # Only the last part's backward pass exchanges gradients with other processes: those of all parts.
+        with accelerator.no_sync(model) if len(counts) < n_parts - 1 else nullcontext():
+            losses, count = _forward(task, model, part, accelerator)
+            counts.append(count)
+            scale = (n_parts * counts[0].mean).clamp(min=1)  # keeps weights near 1 / n_parts, as fp16 needs
+            losses = {name: value * (count.mean / scale) for name, value in losses.items()}
+            accelerator.backward(losses["sum"])
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value.detach()
+    total = counts[0]._replace(total=torch.stack([count.total for count in counts]).sum())
+    factor = scale / total.mean
+    torch._foreach_mul_([value.grad for value in model.parameters() if value.grad is not None], factor)
+    return {name: value * factor for name, value in sums.items()}
+
+
+def _forward(task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator) -> tuple[dict[str, Tensor], Count]:
+    """Compute the parts of the loss and their "sum", and the count that they are divided by."""
+    with accelerator.autocast(), recorded_counts() as counts:
+        losses = task.compute_loss(model, batch)  # {name: ()}
+    losses = {**losses, "sum": torch.stack(list(losses.values())).sum()}
+    n_images = torch.full((), float(len(batch["images"])), device=losses["sum"].device)
+    return losses, counts[-1] if counts else Count(n_images * accelerator.num_processes, 0.0, accelerator.num_processes)
+
+
+def split_batch(batch: Batch, n_parts: int) -> list[Batch]:
+    """Split a batch into parts of equal size, up to one image."""
+    n_images = len(batch["images"])
+    bounds = [n_images * number // n_parts for number in range(n_parts + 1)]
+    return [_rows(batch, slice(*bound)) for bound in pairwise(bounds)]
+
+
+def _rows(value: Any, rows: slice) -> Any:
+    return {name: _rows(each, rows) for name, each in value.items()} if isinstance(value, dict) else value[rows]
+
+
+def more_parts(n_parts: int, n_images: int, n_processes: int) -> int:
+    """Choose the number of parts after the memory was too small for `n_parts` of them.
+
+    Raises:
+        UsageError: a part is one image already, or other processes wait for this one.
+    """
+    if n_processes > 1:
+        raise UsageError(
+            f"Out of memory with {n_images} images a step on one of {n_processes} GPUs; lower train.batch_size, since "
+            "a step can be divided on a single GPU alone."
+        )
+    if n_parts >= n_images:
+        raise UsageError(
+            "Out of memory with one image a step; lower augment.image_size or augment.crop_size, or take a smaller "
+            "model.backbone."
+        )
+    return min(2 * n_parts, n_images)
+
+
+def describe_parts(model: nn.Module, n_parts: int, n_images: int) -> str:
+    """Say that a batch is now taken in parts, and what differs from a whole one."""
+    size = -(-n_images // n_parts)
+    text = f"out of memory; from here on a step of {n_images} images is {n_parts} of at most {size}, gradients added up"
+    norms = any(isinstance(layer, _BatchNorm) for layer in model.modules())
+    return f"{text}; batch norm averages over those {size} alone" if norms else text
