@@ -90,8 +90,8 @@ def cases(small: bool, folder: Path) -> list[Case]:
         tiny_fcos = {"model.name": "fcos", "model.backbone": "resnet18", "model.fpn_channels": 32}
         return [
             Case("ResNet-18", "cells_demo", {"model.backbone": "resnet18"}, 32, 4, 2),
-            Case("FCOS-ResNet-18", "smear_demo", tiny_fcos, 64, 2, 2),
-            Case("RT-DETR-R18", "smear_demo", detr, 64, 2, 2),
+            Case("FCOS-ResNet-18", "smear_demo", tiny_fcos, 64, 2, 1),
+            Case("RT-DETR-R18", "smear_demo", detr, 64, 2, 1),
         ]
     return [
         *(Case(f"ResNet-{n}", "cells_demo", {"model.backbone": f"resnet{n}"}, 224, 64, 20) for n in (18, 50)),
