@@ -350,21 +350,21 @@ def counting_saved(model: nn.Module) -> Iterator[dict[int, int]]:
         yield saved
 
 
-def saved_bytes(settings: TaskConfig, side: int, dtype: torch.dtype) -> tuple[int, int]:
-    """Return the bytes that one square image keeps for the backward pass, and the number of weights."""
-    data_free = settings.model_copy(update={"augment": settings.augment.model_copy(update={"image_size": side})})
-    task = build_task(data_free, ["a", "b"])
+def saved_bytes(settings: TaskConfig, n_images: int, side: int, dtype: torch.dtype) -> tuple[int, int]:
+    """Return the bytes that a batch of square images keeps for the backward pass, and the number of weights."""
+    sized = settings.model_copy(update={"augment": settings.augment.model_copy(update={"image_size": side})})
+    task = build_task(sized, ["a", "b"])
     model = task.build_model().to(memory_format=torch.channels_last).train()
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2, 3, side, side), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, 256, (n_images, 3, side, side), dtype=torch.uint8, generator=generator)
     boxes = torch.tensor([[0.1, 0.1, 0.4, 0.5], [0.5, 0.2, 0.9, 0.6]]) * side
-    boxed = [{"boxes": boxes, "labels": torch.tensor([0, 1])} for _ in range(2)]
-    labelled = {"label": torch.tensor([0, 1]), "weight": torch.ones(2)}
+    boxed = [{"boxes": boxes, "labels": torch.tensor([0, 1])} for _ in range(n_images)]
+    labelled = {"label": torch.arange(n_images) % 2, "weight": torch.ones(n_images)}
     batch = {"images": images, "targets": labelled if settings.kind == "classification" else boxed}
     with counting_saved(model) as saved, torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
         losses = task.compute_loss(model, batch)
     assert losses  # the graph, and with it every saved tensor, lives until here
-    return sum(saved.values()) // 2, sum(weight.numel() for weight in model.parameters())
+    return sum(saved.values()), sum(weight.numel() for weight in model.parameters())
 
 
 @dataclass(frozen=True)
@@ -372,7 +372,8 @@ class MemoryEstimate:
     """Estimated memory of a training on a GPU, GiB.
 
     Attributes:
-        fixed: weights, gradients, AdamW's two averages, the moving average of the weights, and CUDA itself.
+        fixed: weights, gradients, AdamW's two averages, the moving average of the weights, tensors that are saved
+            whatever the batch, and CUDA itself.
         image: of one image of a batch.
     """
 
@@ -387,19 +388,22 @@ class MemoryEstimate:
 def estimate_memory(settings: TaskConfig, side: int, sides: tuple[int, int] = (256, 384)) -> MemoryEstimate:
     """Estimate the memory of a training from the tensors that autograd saves on a CPU.
 
-    They are counted at two small sides, and the line through both, over pixels, is followed to the side asked for.
+    They are counted for two and four images at a small side and for two at another, and taken as a + n (b + c pixels).
 
     Args:
         settings: with all that is fitted to the data; its precision counts.
-        side: longer side of the training images, pixels; they are taken as squares.
+        side: of the training images, pixels; they are taken as squares.
         sides: at which tensors are counted.
     """
     dtype = torch.float32 if settings.train.precision == "float32" else torch.bfloat16
-    (first, n_weights), (second, _) = (saved_bytes(settings, each, dtype) for each in sides)
-    slope = (second - first) / (sides[1] ** 2 - sides[0] ** 2)
-    image = first + slope * (side**2 - sides[0] ** 2)
-    copies = 4 + bool(settings.train.ema_decay) + (dtype != torch.float32) / 2  # float32 each; autocast keeps bf16
-    return MemoryEstimate(4 * copies * n_weights / 2**30 + CONTEXT, TRANSIENT * image / 2**30)
+    (two, n_weights), (four, _), (larger, _) = (
+        saved_bytes(settings, n_images, each, dtype) for n_images, each in ((2, sides[0]), (4, sides[0]), (2, sides[1]))
+    )
+    of_pixel = (larger - two) / 2 / (sides[1] ** 2 - sides[0] ** 2)
+    image = (four - two) / 2 + of_pixel * (side**2 - sides[0] ** 2)
+    shared = max(0, 2 * two - four)  # such as the copies of weights in bf16
+    copies = 4 + bool(settings.train.ema_decay)
+    return MemoryEstimate((4 * copies * n_weights + shared) / 2**30 + CONTEXT, TRANSIENT * image / 2**30)
 
 
 def memory_table(small: bool, folder: Path, precision: str) -> None:
