@@ -120,8 +120,8 @@ class Overfit:
         if self.box_score >= self._wanted:
             return Finding("overfit", "fault", f"Mixed up the classes of {what}, {self.box_score:.2f} without classes.")
         is_decided = n_steps >= MIN_STEPS and not FALLEN * first <= last <= CONSTANT * first
-        if n_steps < MAX_STEPS and (self.score > self._wanted / 2 or not is_decided):
-            return Finding("overfit", "warning", f"Undecided, since time was short: trained on {what}.")
+        if self.score > self._wanted / 2 or (n_steps < MAX_STEPS and not is_decided):
+            return Finding("overfit", "warning", f"Undecided, since it would take longer: trained on {what}.")
         return Finding("overfit", "fault", f"Did not learn {what}; look at train.lr and at the picture of the targets.")
 
     @property
@@ -172,6 +172,7 @@ class Overfit:
                 "decoding": self.data.decoding.record(),
             }
             (Path(folder) / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-            weights = {name: value.contiguous() for name, value in self.trainer.eval_model.state_dict().items()}
+            state = self.trainer.eval_model.state_dict()
+            weights = {name: value.cpu().clone().contiguous() for name, value in state.items()}  # some may be shared
             save_file(weights, Path(folder) / WEIGHTS)
             self._predict(load_predictor(Path(folder), self.trainer.accelerator.device))
