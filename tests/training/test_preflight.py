@@ -31,7 +31,7 @@ DETECTORS = {
     "torchvision_faster_rcnn": {"model.name": "torchvision_faster_rcnn", "train.lr": 1e-3},
     "detr": {"model.name": "rt_detr", "train.lr": 4e-4},
 }
-STEPS = {**dict.fromkeys(DETECTORS, 40), "detr": 110}
+STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110}
 """In which right targets are learned, and wrong ones are not."""
 SLOW = [name if name in ("fcos", "detr") else pytest.param(name, marks=pytest.mark.slow) for name in DETECTORS]
 CLASSIFIERS = ["mlp", "lenet", "resnet"]
@@ -93,7 +93,9 @@ def few_proposals(monkeypatch):
 @pytest.fixture
 def detector(make, tiny_detr, few_proposals):
     """Settings of a detector of DETECTORS by name."""
-    return lambda name: make("smear_demo", **DETECTORS[name], **(tiny_detr if name == "detr" else {}))
+    return lambda name: make(
+        "smear_demo", **DETECTORS.get(name, {"model.name": name}), **(tiny_detr if name == "detr" else {})
+    )
 
 
 @pytest.fixture
@@ -224,7 +226,7 @@ def test_draw_batch_writes_one_tile_an_image(make, data, tmp_path):
     assert Image.open(tmp_path / "new" / "batch.png").size[0] > 2 * 480
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", [*DETECTORS, "negative_classifier"])
 def test_every_detector_learns_a_handful(detector, data, tmp_path, monkeypatch, name):
     monkeypatch.setattr(overfit, "MAX_STEPS", STEPS[name])
     finding = learn(detector(name), data, tmp_path, max_seconds=300)

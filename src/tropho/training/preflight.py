@@ -61,8 +61,8 @@ def check_rate(task: Task) -> Finding:
     low, high = (scale * limit for limit in (limits.adamw if is_adamw else limits.sgd))
     name = f"train.lr {train.lr:g} of {train.optimizer}"
     network = f"{'pretrained' if model.pretrained else 'untrained'} {model.name}"
-    if train.lr > high:
-        return Finding("rate", "fault", f"{name} is too high for the {network}, at most {high:.2g}; lower train.lr.")
+    if train.lr >= high:
+        return Finding("rate", "fault", f"{name} is too high for the {network}, which needs less than {high:.2g}.")
     if train.lr < low:
         return Finding("rate", "warning", f"{name} is low for the {network}, which may then learn too slowly.")
     backbone = backbone_lr(task.build_model(), train)
