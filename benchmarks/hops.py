@@ -37,8 +37,8 @@ NOT_COUNTED = re.compile(
     r"/(?:smear_generator|synthetic|config|commands|tracking|plots|reporting|metrics|evaluation|suspects)/|"
     r"/(?:cli|config|doctor|section|settings|\w+_settings|errors|log|progress|files|paths|seeds|state)\.py$"
 )
-ASSIGNMENT = {"points", "assign_points"}
-"""Names of the module that assigns ground truth to points, in any version."""
+ASSIGNMENT = {"assign_points", "match_points"}
+"""Names, in any version, of the function that assigns ground truth to points."""
 
 
 class Recorder:
@@ -56,7 +56,7 @@ class Recorder:
         if event != "call" or code in self.called or not self._is_counted(code):
             return
         self.called.add(code)
-        if not self.stack and Path(code.co_filename).stem in ASSIGNMENT:
+        if not self.stack and code.co_name in ASSIGNMENT:
             self.at_first_loss = set(self.called)
             while frame:
                 self.stack += [frame.f_code] if self._is_counted(frame.f_code) else []

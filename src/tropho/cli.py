@@ -89,6 +89,16 @@ def new_names(
 
 
 @app.command()
+def check(task: TaskName) -> None:
+    """Check a prepared task before it is trained: rate, targets, a handful of images learned; its time and memory."""
+    from tropho.commands.check import check_task
+    from tropho.config.load import load_task
+
+    for line in check_task(load_task(task), Path.cwd()):
+        typer.echo(line)
+
+
+@app.command()
 def doctor() -> None:
     """Show what this machine has and lacks, and what to do about it."""
     from tropho.commands.doctor import print_findings

@@ -38,6 +38,7 @@ class Paths:
     models = TaskPath("models/{task}")  # folder of run.json, fold*/, and one of fold*/ for each further member
     curves = TaskPath("curves/{task}.csv")  # score and loss by epoch, for `dvc plots`
     metrics = TaskPath("metrics/{task}.json")  # score, low and high, for `dvc metrics`
+    check = TaskPath("reports/{task}/check")  # folder of the pictures of `tropho check`; not an output
     evaluate = TaskPath("reports/{task}/evaluate")  # folder of metrics.json, predictions, thresholds and figures
     report = TaskPath("reports/{task}/index.html")  # the report page
     leaderboard = TaskPath("reports/{task}/leaderboard.png")  # chart of cross-validated against public scores

@@ -40,6 +40,7 @@ from tropho.training.batch_size import with_batch_size
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator, this_process
 from tropho.training.loop import Trainer
+from tropho.training.preflight import RECORD, check_before_training
 from tropho.training.training_fingerprint import fitted_settings, training_fingerprint, tuned
 
 
@@ -88,15 +89,21 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """
     paths = Paths(root, settings.name)
     data = read_task_data(paths)
-    models = [_build(name, member, data, paths) for name, member in member_settings(tuned(settings, paths)).items()]
+    models = plan_models(settings, data, paths)
     _check_machine(models)
     processes = this_process()
     with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
         processes.wait_for_everyone()
         models = [replace(model, published=model.read_published()) for model in models]
+        check_before_training(models, paths.raw)
         summary = _train_models(models, settings, paths)
         processes.wait_for_everyone()
     return summary
+
+
+def plan_models(settings: TaskConfig, data: TaskData, paths: Paths) -> list[_Model]:
+    """List the task's own model and the further members, with the settings that their training would have."""
+    return [_build(name, member, data, paths) for name, member in member_settings(tuned(settings, paths)).items()]
 
 
 def _build(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> _Model:
@@ -143,6 +150,8 @@ def _train_models(models: list[_Model], settings: TaskConfig, paths: Paths) -> d
         run_ids["parent"] = parent.id
         changes = {f"train.ensemble.{name}": json.dumps(keys) for name, keys in settings.train.ensemble.items()}
         parent.log_params({**tracked_parameters(base.settings), **changes})
+        for checked in (model for model in models if (model.folder / RECORD).exists()):
+            parent.log_artifact(checked.folder / RECORD, f"preflight/{checked.name}")
         records = {base.name: _train(base, parent, run_ids)}
         for other in others:
             records[other.name] = _train_other(other, parent, run_ids)

@@ -75,6 +75,10 @@ class Checkpoint:
             if path != self._best_path(state.best_epoch):
                 path.unlink()
 
+    def exists(self) -> bool:
+        """Tell whether a state was saved."""
+        return self._path.exists()
+
     def load(self) -> tuple[TrainState, dict[str, Any]] | None:
         """Load the last saved state and parts to the CPU; None if there is none or a file is damaged."""
         if not self._path.exists():

@@ -1,0 +1,36 @@
+"""Check a task before it is trained, and estimate what the training costs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import read_task_data
+from tropho.errors import DataError
+from tropho.paths import Paths
+from tropho.stages.train import plan_models
+from tropho.training.preflight import preflight
+from tropho.training.training_cost import describe_cost, duration, measure_cost
+
+
+def check_task(settings: TaskConfig, root: Path) -> Iterator[str]:
+    """Check every model of a task; yield a line a finding, then what its training costs.
+
+    Raises:
+        DataError: the task's data is not prepared, or a check found a fault.
+    """
+    paths = Paths(root, settings.name)
+    models = plan_models(settings, read_task_data(paths), paths)
+    seconds, n_faults = 0.0, 0
+    for model in models:
+        picture = paths.check / f"{model.name}.png"
+        for finding in preflight(model.settings, model.data, model.folds[0], paths.raw, picture):
+            n_faults += finding.state == "fault"
+            yield f"{model.name}  {finding}"
+        yield f"{model.name}  picture: {picture.relative_to(root)}"
+        cost = measure_cost(model.task, model.data, model.folds[0])
+        yield f"{model.name}  cost: {describe_cost(cost, model.settings.train, len(model.folds))}"
+        seconds += len(model.folds) * cost.seconds
+    if len(models) > 1:
+        yield f"all {len(models)} models take about {duration(seconds)}"
+    if n_faults:
+        raise DataError(f"{settings.name} has {n_faults} fault(s), listed above; correct them before a long training.")
