@@ -34,7 +34,6 @@ import torchvision
 from torch import Tensor, nn
 
 from tropho.config.load import load_params, task_settings, with_overrides
-from tropho.config.model_config import ModelConfig
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, read_task_data
 from tropho.images.cache import ImageCache, write_cache
@@ -104,10 +103,8 @@ def cases(small: bool, folder: Path) -> list[Case]:
 
 
 def detr_changes(backbone: str, folder: Path) -> dict[str, Any]:
-    """Choose RT-DETR, built from its configuration alone, by whichever name Tropho has for it."""
+    """Choose RT-DETR, built from its configuration alone."""
     changes = {"model.backbone": backbone, "train.lr": 1e-4}
-    if "checkpoint" not in ModelConfig.model_fields:
-        return {**changes, "model.name": "rt_detr"}
     from transformers import RTDetrConfig, RTDetrImageProcessor, RTDetrResNetConfig
 
     basic = {"hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}

@@ -150,3 +150,14 @@ def copy_results(paths: Paths, files: dict[str, Path]) -> None:
     for name, source in files.items():
         with atomic_path(paths.runs / training / name) as temporary:
             copy_file(source, temporary)
+
+
+def mean_history(folders: list[Path]) -> pd.DataFrame:
+    """Average the histories of trained folds.
+
+    Returns:
+        epoch, score, loss, lr; a row an epoch that some fold was validated after, means over folds.
+    """
+    history = pd.concat([pd.read_csv(folder / HISTORY) for folder in folders])
+    scored = history.reindex(columns=["epoch", "score", "loss", "lr"]).dropna(subset="score")
+    return scored.groupby("epoch", as_index=False).mean()

@@ -24,6 +24,7 @@ from tropho.inference.trained_folds import (
     copy_results,
     find_start_weights,
     locked_runs,
+    mean_history,
     publish_fold,
     published_fold,
     write_fold,
@@ -163,7 +164,7 @@ def _train_models(models: list[_Model], settings: TaskConfig, paths: Paths) -> d
         summary = _summary(base, training, parent.id, records)
         if this_process().is_main_process:
             _write_models(models, records, paths, summary)
-            _write_curves(paths, [fold["fold"] for fold in folds])
+            write_table(mean_history([paths.fold(each["fold"]) for each in folds]), paths.curves)
             copy_results(paths, {"run.json": paths.models / "run.json"})
     return summary
 
@@ -298,10 +299,3 @@ def _write_models(
                 for file in FILES:
                     copy_file(model.folder / f"fold{fold}" / file, new / file)
         write_json(folder / "run.json", summary)
-
-
-def _write_curves(paths: Paths, folds: list[int]) -> None:
-    """Write curves/T.csv for `dvc plots`: score and loss of the task's own model by epoch, means over its folds."""
-    history = pd.concat([pd.read_csv(paths.fold(fold) / HISTORY) for fold in folds])
-    scored = history.reindex(columns=["epoch", "score", "loss", "lr"]).dropna(subset="score")
-    write_table(scored.groupby("epoch", as_index=False).mean(), paths.curves)

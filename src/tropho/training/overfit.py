@@ -14,8 +14,8 @@ from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, rows_of
 from tropho.errors import DataError
 from tropho.inference.ensemble import Ensemble
-from tropho.inference.predictor import CONFIG, Predictor, load_predictor
-from tropho.inference.trained_folds import WEIGHTS
+from tropho.inference.predictor import Predictor, load_predictor
+from tropho.inference.trained_folds import CONFIG, WEIGHTS
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.training.loop import Trainer
