@@ -41,6 +41,8 @@ class Paths:
     check = TaskPath("reports/{task}/check")  # folder of the pictures of `tropho check`; not an output
     evaluate = TaskPath("reports/{task}/evaluate")  # folder of metrics.json, predictions, thresholds and figures
     report = TaskPath("reports/{task}/index.html")  # the report page
+    document = TaskPath("reports/{task}/document")  # folder of the report as Markdown, and as PDF if there is a browser
+    text_stamp = TaskPath("data/fingerprints/{task}.text.json")  # SHA-256 of those texts
     leaderboard = TaskPath("reports/{task}/leaderboard.png")  # chart of cross-validated against public scores
     submission = TaskPath("submissions/{task}.csv")  # the file to upload; a JSON beside it holds its origin
     submission_log = TaskPath("submissions/{task}.ledger.csv")  # log of every submission; kept in git
@@ -51,6 +53,11 @@ class Paths:
     def runs(self) -> Path:
         """Return the folder of everything trained, by fingerprint, in the main checkout; not an output."""
         return home_of(self.root) / "runs" / self.task
+
+    @property
+    def own_text(self) -> Path:
+        """Return the folder of the author's own words for the report, in the main checkout; no stage writes there."""
+        return home_of(self.root) / "reports" / self.task / "text"
 
     def fold(self, number: int, member: str = BASE) -> Path:
         """Return the folder of a trained fold's weights, settings and history."""

@@ -53,6 +53,27 @@ def test_captions_are_written_in_the_picture_even_at_its_edges() -> None:
         assert (tagged != plain).any(axis=2).sum() > 100
 
 
+def test_captions_cover_no_box_and_are_left_out_without_room() -> None:
+    image = np.zeros((120, 120, 3), np.uint8)
+    crowd = np.array([[x, y, x + 10, y + 10] for x in range(0, 120, 12) for y in range(0, 120, 12)], float)
+    plain = draw_boxes(image, crowd, [HIT] * len(crowd))
+    assert np.array_equal(draw_boxes(image, crowd, [HIT] * len(crowd), ["WBC 0.93"] * len(crowd)), plain)
+    pair = np.array([[30, 60, 50, 80], [30, 40, 50, 58]], float)  # the second is where the first one's tag would be
+    tagged = draw_boxes(image, pair, [HIT, FALSE], ["x", "y"])
+    for left, top, right, bottom in pair.astype(int):
+        assert np.array_equal(
+            tagged[top:bottom, left:right], draw_boxes(image, pair, [HIT, FALSE])[top:bottom, left:right]
+        )
+
+
+def test_long_captions_of_a_sheet_are_broken_and_not_cut() -> None:
+    tile = np.zeros((20, 120, 3), np.uint8)
+    short, long = (contact_sheet([tile], [text], 1, 120) for text in ("one", "a caption of several words, all of it"))
+    assert long.shape[0] > short.shape[0]
+    below = short.shape[0] - 16  # where the only line of the short caption ends
+    assert (long[below:] < 200).any()
+
+
 def test_as_many_colours_and_captions_as_boxes() -> None:
     image = np.zeros((10, 10, 3), np.uint8)
     with pytest.raises(ValueError, match="zip"):

@@ -24,6 +24,24 @@ def test_parts_of_the_loss_are_drawn_for_a_single_fold():
     assert labels == ["sum", "boxes", "classes"]
 
 
+def test_validation_loss_is_dashed_in_the_colour_of_its_fold():
+    table = pd.DataFrame({"epoch": [1, 2, 3], "loss": [3.0, 2.0, 1.0], "val_loss": [4.0, None, 3.0]})
+    loss = plot_learning_curves({"fold 0": table}).axes[0]
+    training, validation = loss.lines
+    assert validation.get_xydata().tolist() == [[1, 4], [3, 3]]
+    assert validation.get_linestyle() == "--"
+    assert validation.get_color() == training.get_color()
+    assert "validation" in loss.get_title("left")
+
+
+def test_learning_rate_within_the_epochs_is_drawn_once():
+    table = pd.DataFrame({"epoch": [1, 2], "lr": [0.5, 0.1], "loss": 1.0})
+    rates = pd.DataFrame({"epoch": np.linspace(0, 2, 50), "lr": np.linspace(1, 0, 50)})
+    rate = plot_learning_curves({"fold 0": table, "fold 1": table}, rates).axes[2]
+    assert [len(line.get_xdata()) for line in rate.lines] == [50]
+    assert rate.get_legend() is None
+
+
 def test_epochs_without_validation_leave_no_gap():
     table = pd.DataFrame({"epoch": [1, 2, 3, 4], "score": [None, 0.2, None, 0.3]})
     line = plot_learning_curves({"fold 0": table}).axes[1].lines[0]

@@ -5,13 +5,14 @@ import json
 from stage_outputs import classification_dataset, detection_dataset, write_data
 from tropho.paths import Paths
 from tropho.report.blocks import Details, Table
-from tropho.report.data_chapters import data, split
+from tropho.report.data_chapters import data, preprocessing
 from tropho.report.reader import Reader
 
 
 def split_table(root, task, dataset):
     write_data(root, task.name, dataset)
-    (table,) = (block for block in split(Reader(task, Paths(root, task.name))).blocks if isinstance(block, Table))
+    blocks = preprocessing(Reader(task, Paths(root, task.name))).blocks
+    (table,) = (block for block in blocks if isinstance(block, Table))
     return table
 
 
@@ -47,14 +48,15 @@ def test_split_counts_labels_of_each_fold(tmp_path, rng, settings):
 
 def test_data_names_further_facts_in_words(cells_reader):
     summary = {
-        "colour_modes": {"a_b": {"L": 1.0}},
-        "groups": {"biggest_name": "x_1", "not_matched": 0},
+        "colour_modes": {"a_b": {"L": 0.25, "RGB": 0.75}},
+        "groups": {"biggest_name": "x_1", "not_matched": 0, "matched": {"all": 0.12345678901234567}},
         "classes": ["a_b"],
+        "unheard_of": {"a_key": 0.12345678901234567},
     }
     (cells_reader.paths.audit / "summary.json").write_text(json.dumps(summary))
     (more,) = [block for block in data(cells_reader).blocks if isinstance(block, Details) and "More" in block.title]
     assert dict(more.blocks[0].items) == {
-        "share of images by colour mode": "a_b: (L: 1)",
-        "groups": "biggest name: x_1",
+        "share of images by colour mode": "a_b: L 25%, RGB 75%",
+        "groups (patients, slides or repeated pictures)": "name of the biggest: x_1",
         "classes": "a_b",
     }

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tropho.paths import Paths
-from tropho.report import metric_tables, result_chapters
+from tropho.report import comparison, metric_tables, result_chapters
 from tropho.report.blocks import Details, List, Table
 from tropho.report.reader import Reader
 
@@ -37,7 +37,8 @@ def reader(tmp_path, settings):
 def test_headline_gives_interval_and_score_without_leaks(reader):
     head = result_chapters.headline(reader)
     assert head.value == "0.900"
-    assert head.details == "95 % interval 0.850 to 0.950 (resampled by group); test without leaked images: 0.800"
+    assert head.interval == "95 % interval 0.850 to 0.950"
+    assert head.details == ("test without leaked images: 0.800",)
 
 
 def test_quantity_tables_hold_three_classes_each(reader):
@@ -56,11 +57,15 @@ def test_quantity_tables_mention_brackets_only_if_there_are_any(reader):
     assert details.blocks[0].text == "Undefined: the formula divides by 0."
 
 
-def test_evaluation_shows_undefined_and_notes(reader):
+def test_evaluation_shows_undefined(reader):
     blocks = result_chapters.evaluation(reader).blocks
     (overall,) = [block for block in blocks if isinstance(block, Table) and block.title == "All classes"]
     assert list(overall.columns) == ["metric", "test"]
     assert list(overall.rows) == [["MCC", "undefined"]]
+
+
+def test_discussion_shows_notes(reader):
+    blocks = comparison.discussion(reader).blocks
     assert [list(block.items) for block in blocks if isinstance(block, List)] == [["Trust PR."]]
 
 

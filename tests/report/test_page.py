@@ -1,5 +1,7 @@
 """Tests of the whole page: complete, with a sentence for what is missing, safe with hostile names."""
 
+import base64
+import hashlib
 import html.parser
 import re
 import shutil
@@ -11,10 +13,24 @@ from stage_outputs import HOSTILE, detection_dataset, write_data, write_results,
 from tropho.images.decode import ImageReader
 from tropho.paths import Paths
 from tropho.plots.detection_plots import detection_figures
-from tropho.report.page import render_page
+from tropho.report import page as page_module
+from tropho.report.page import read_report, render_markdown
 from tropho.stages.report import run
 
-CHAPTERS = ["data", "split", "augmentation", "tuning", "training", "evaluation", "submission", "reproduce"]
+CHAPTERS = [
+    *("literature", "data", "preprocessing", "methods", "evaluation", "errors", "discussion", "submission"),
+    "provenance",
+]
+
+
+def render_page(task, paths):
+    return page_module.render_page(read_report(task, paths))
+
+
+@pytest.fixture(autouse=True)
+def no_browser(monkeypatch):
+    """Print no PDF, which takes seconds."""
+    monkeypatch.setattr("tropho.report.document.find_browser", lambda: None)
 
 
 class Page(html.parser.HTMLParser):
@@ -37,7 +53,7 @@ class Page(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.text.append(data)
 
     def all(self, tag):
@@ -75,7 +91,7 @@ def text(complete, settings):
 @pytest.fixture
 def tree(complete, tmp_path, monkeypatch):
     """A copy to change, without figures, which are slow."""
-    monkeypatch.setattr("tropho.report.run_chapters.plot_learning_curves", lambda *_: None)
+    monkeypatch.setattr("tropho.report.method_chapters.plot_learning_curves", lambda *_: None)
     return shutil.copytree(complete, tmp_path / "root", ignore=shutil.ignore_patterns("*.png", "*.safetensors"))
 
 
@@ -96,15 +112,26 @@ def test_render_page_shows_all(text):
     for words in ("3 trials: 2 complete, 1 pruned.", "train.lr", "git checkout 0123456789abcdef0123", "SHA-256"):
         assert words in page.words
     assert "train.epochs 10 12" in page.words
-    assert "batch_size" not in page.words  # as in the defaults
+    assert "train.batch_size 8 12" not in page.words  # as in the defaults
+    assert page.words.count("train.batch_size") == 1  # in the table of every setting
 
 
 def test_render_page_is_self_contained(text):
     page = Page(text)
     assert all(tag["src"].startswith("data:image/") for tag in page.all("img"))
     assert all(tag["href"].startswith(("#", "data:")) for tag in page.all("a") + page.all("link"))
-    assert not page.all("script")
+    assert not any("src" in tag for tag in page.all("script"))
     assert not re.search(r"https?://|@import|url\(", text)
+
+
+def test_policy_of_the_page_allows_its_own_style_and_script_alone(text):
+    (policy,) = [tag["content"] for tag in Page(text).all("meta") if "http-equiv" in tag]
+    for kind, tag in (("style-src", "style"), ("script-src", "script")):
+        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert not re.search(r' (style|on\w+)="', text)
 
 
 def test_render_page_describes_every_image(text):
@@ -114,12 +141,12 @@ def test_render_page_describes_every_image(text):
 
 
 def test_render_page_escapes_names(text):
-    assert "<script" not in text
+    assert text.count("<script") == 1  # the page's own
     assert text.count("&lt;script&gt;alert(&#39;x&#39;)") >= 4  # classes, note, issue, counts
 
 
-def test_render_page_shows_headline_number_once(text):
-    assert Page(text).words.count("0.873") == 1
+def test_render_page_shows_headline_number_on_top_and_beside_guessing(text):
+    assert Page(text).words.count("0.873") == 2
 
 
 def test_run_writes_the_rendered_page(tree, settings):
@@ -132,6 +159,7 @@ def test_run_writes_the_rendered_page(tree, settings):
 @pytest.mark.parametrize("task", ["smear_demo", "cells_demo"])
 def test_render_page_names_missing_stages(tmp_path, settings, task):
     page = Page(render_page(settings(task), Paths(tmp_path, task)))
+    assert [tag["id"] for tag in page.all("section")] == ["headline", *CHAPTERS]
     for stage in ("audit", "split", "augment", "train", "evaluate", "submit"):
         assert f"run `tropho {stage} {task}`" in page.words
 
@@ -166,12 +194,15 @@ def test_render_page_survives_a_missing_or_broken_file(tree, settings, name, con
     if content is not None:
         path.write_bytes(content)
     page = Page(render_page(settings("smear_demo"), Paths(tree, "smear_demo")))
-    assert [tag["id"] for tag in page.all("section")][:2] == ["headline", "data"]
+    assert [tag["id"] for tag in page.all("section")] == ["headline", *CHAPTERS]
 
 
-def test_render_page_without_search_has_no_tuning_chapter(tree, settings):
-    (tree / "data" / "tuned" / "smear_demo" / "trials.csv").unlink()
-    (tree / "data" / "tuned" / "smear_demo.yaml").write_text("{}\n")
-    task = settings("smear_demo", **{"tune.trials": 0})
-    page = Page(render_page(task, Paths(tree, "smear_demo")))
-    assert "tuning" not in [tag["id"] for tag in page.all("section")]
+def test_markdown_says_the_same_and_its_pictures_are_beside_it(complete, settings):
+    text, files = render_markdown(read_report(settings("smear_demo"), Paths(complete, "smear_demo")))
+    assert re.findall(r"(?m)^## (.*)$", text)[0] == "Literature"
+    for words in ("0.873", "11.20 million", "git checkout 0123456789abcdef0123", "| train.lr | 0.001 |"):
+        assert words in text
+    addresses = set(re.findall(r"\]\((images/[^)]+)\)", text))
+    assert addresses == set(files)
+    assert len(files) >= 10
+    assert "<script>" not in text.replace("\\<", "")

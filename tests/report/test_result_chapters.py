@@ -4,11 +4,13 @@ import json
 
 import pandas as pd
 import pytest
+import yaml
 
 from stage_outputs import draw_photo, label_issues, submission_rows
 from tropho.files import sha256_of
 from tropho.paths import Paths
-from tropho.report import result_chapters
+from tropho.report import error_chapter, result_chapters
+from tropho.report import reproduce as reproduce_chapter
 from tropho.report.blocks import Code, Pictures, Table, Text
 from tropho.report.reader import Reader
 from tropho.tables import LABEL_ISSUES, empty, write_table
@@ -64,7 +66,7 @@ def issue_blocks(tmp_path, settings):
         if rows is not None:
             write_table(rows, reader.paths.evaluate / "label_issues.csv", LABEL_ISSUES)
             draw_photo(reader.paths.evaluate / "label_issues.png")
-        return result_chapters.label_issues(reader)
+        return error_chapter.label_issues(reader)
 
     return make
 
@@ -93,9 +95,44 @@ def test_label_issues_may_be_none(issue_blocks):
     assert "No label contradicts" in texts(issue_blocks(empty(LABEL_ISSUES)))
 
 
-def test_reproduce_warns_of_uncommitted_changes(cells_reader):
+def test_a_weak_model_should_correct_no_labels(issue_blocks, tmp_path):
+    folder = Paths(tmp_path, "smear_demo").evaluate
+    folder.mkdir(parents=True)
+    for value, weak in ((0.59, True), (0.61, False)):
+        metrics = {"headline": {"name": "leaderboard_map"}, "oof": {"leaderboard_map": value}}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        told = [block for block in issue_blocks(label_issues(SPURIOUS)) if isinstance(block, Text) and block.warn]
+        assert bool(told) == weak
+        assert not told or "Correct no labels by it" in told[0].text
+
+
+def test_headline_warns_of_leaks_in_the_test(cells_reader):
+    path = cells_reader.paths.evaluate / "metrics.json"
+    metrics = json.loads(path.read_text())
+    assert result_chapters.headline(cells_reader).warning == ""
+    path.write_text(json.dumps({**metrics, "test_leaks": {"images": 3, "of": 12}}))
+    assert "3 of 12 test images share a patient" in result_chapters.headline(cells_reader).warning
+
+
+def test_a_task_without_a_leaderboard_has_predictions_and_no_submission(cells_reader, settings):
+    assert result_chapters.submission(cells_reader).title == "Predictions of the test images"
+    competition = Reader(settings("malaria"), cells_reader.paths)
+    assert result_chapters.submission(competition).title == "Submission"
+
+
+def test_provenance_holds_commands_and_the_edited_settings(cells_reader):
+    code, details = reproduce_chapter.provenance(cells_reader).blocks[:2]
+    assert any(line.startswith("git clone ") for line in code.lines)
+    assert "git checkout 0123456789abcdef0123" in code.lines
+    assert code.lines[-1] == "dvc repro report@cells_demo"
+    entry = yaml.safe_load("\n".join(details.blocks[0].lines))["cells_demo"]
+    assert entry["kind"] == "classification"
+    assert entry["train"]["lr"] == 0.0021
+
+
+def test_provenance_warns_of_uncommitted_changes(cells_reader):
     path = cells_reader.paths.models / "run.json"
     run = json.loads(path.read_text())
-    assert texts(result_chapters.reproduce(cells_reader).blocks) == ""
+    assert texts(reproduce_chapter.provenance(cells_reader).blocks) == ""
     path.write_text(json.dumps({**run, "git_dirty": "true"}))
-    assert "changes that are not in this commit" in texts(result_chapters.reproduce(cells_reader).blocks)
+    assert "changes that are not in this commit" in texts(reproduce_chapter.provenance(cells_reader).blocks)

@@ -126,3 +126,17 @@ def test_sources_that_settings_pin_have_nothing_to_watch(project, noted):
 def test_a_folder_that_holds_the_pipeline_is_refused(project, mine):
     project.add("t", "classification", download={**LOCAL, "path": "."})
     assert "folder of its own" in project.tropho("fingerprint", "t", code=2).text
+
+
+def test_own_words_for_the_report_have_a_stamp_that_changes_with_them(mine, project):
+    stamp = project.root / "data/fingerprints/t.text.json"
+    project.tropho("fingerprint", "t")
+    assert json.loads(stamp.read_text()) == {}
+    text = project.root / "reports/t/text/literature.md"
+    text.parent.mkdir(parents=True)
+    text.write_text("Much has been done.")
+    project.tropho("fingerprint", "t")
+    assert json.loads(stamp.read_text()) == {"literature.md": sha256_of(text)}
+    text.unlink()
+    project.tropho("fingerprint", "t")
+    assert json.loads(stamp.read_text()) == {}

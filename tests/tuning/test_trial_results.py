@@ -57,15 +57,17 @@ def study_of(trials) -> optuna.Study:
 )
 def test_plot_trials_draws_importance_of_four_different_scores(tmp_path, trials, has_importance):
     before = dict(mpl.rcParams)
-    plot_trials(study_of(trials), tmp_path)
+    study = study_of(trials)
+    plot_trials(study, trials_table(study, PARAMS), tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"history.png", "settings.png"} | ({"importance.png"} if has_importance else set())
     assert dict(mpl.rcParams) == before
 
 
 def test_plot_trials_without_a_complete_trial(tmp_path):
-    plot_trials(study_of([trial(FAIL, None, 0.001), trial(PRUNED, 0.3, 0.003)]), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"history.png"}
+    study = study_of([trial(FAIL, None, 0.001), trial(PRUNED, 0.3, 0.003)])
+    plot_trials(study, trials_table(study, PARAMS), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"history.png", "settings.png"}
 
 
 def test_trials_table():
@@ -99,10 +101,10 @@ def test_log_trial_prints_place_and_best_on_a_terminal(capsys, monkeypatch):
     study = study_of(SOME)
     assert line(study, 0) == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert line(study, 0) == "trial 1/9  complete  0.2000  best 0.5000  train.lr=0.001  model.backbone=resnet18"
-    assert line(study, 1).startswith("trial 2/9  complete  0.5000  best so far  ")
-    assert line(study, 3).startswith("trial 4/9  failed  interrupted  best 0.5000  ")
-    assert line(study_of([SOME[3]]), 0).startswith("trial 1/9  failed  interrupted  train.lr")
+    assert line(study, 0) == "trial 0 (1 of 9)  complete  0.2000  best 0.5000  train.lr=0.001  model.backbone=resnet18"
+    assert line(study, 1).startswith("trial 1 (2 of 9)  complete  0.5000  best so far  ")
+    assert line(study, 3).startswith("trial 3 (4 of 9)  failed  interrupted  best 0.5000  ")
+    assert line(study_of([SOME[3]]), 0).startswith("trial 0 (1 of 9)  failed  interrupted  train.lr")
 
 
 @pytest.mark.parametrize("is_bad", [True, False])

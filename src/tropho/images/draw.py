@@ -34,6 +34,12 @@ _INK: Colour = (30, 30, 30)
 _TALLEST = 3  # times a tile's width that its height may be
 _GAP = 8  # pixels between tiles
 _TEXT = 14  # pixels; size of captions
+_LINE = 17  # pixels from one line of a caption to the next
+_MAX_LINES = 3
+_ROOMY = 6  # times a tag's area from which a box may hold its own tag
+
+_Rectangle = tuple[int, int, int, int]
+"""Outermost pixels: left, top, right, bottom."""
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
@@ -62,7 +68,8 @@ def draw_boxes(
         image: (h, w, 3) uint8 RGB.
         boxes: (n, 4) xyxy pixels, half-open.
         colours: one a box.
-        captions: one a box, "" for none; on a tag above the box, or in it where there is no room.
+        captions: one a box, "" for none; on a tag beside the box where it covers no other box, or in a large box. A
+            caption without such a place is left out.
         thickness: of the lines, pixels; None = by the size of the image.
 
     Returns:
@@ -76,10 +83,12 @@ def draw_boxes(
     for corner, colour in zip(corners, colours, strict=True):
         pen.rectangle(corner, outline=colour, width=thickness)
     size = max(10, round(max(height, width) / 45))
+    taken = list(corners)
     for corner, colour, caption in zip(corners, colours, captions or [""] * len(corners), strict=True):
         if caption:
             text = drawn(caption)
-            _tag(pen, corner, text, colour, _font(size, text), (width, height))
+            tag = _tag(pen, corner, text, colour, _font(size, text), (width, height), taken)
+            taken += [tag] if tag else []
     return np.array(canvas)
 
 
@@ -95,7 +104,7 @@ def contact_sheet(
 
     Args:
         tiles: (h, w, 3) uint8 arrays, scaled to `tile_width`; see `enlarged`.
-        captions: one a tile; shortened to its width.
+        captions: one a tile; broken into lines of its width, at most _MAX_LINES.
         columns: tiles in a row.
         tile_width: pixels.
         title: a line on top, or "".
@@ -108,8 +117,12 @@ def contact_sheet(
     columns = max(1, min(columns, len(pictures)))
     legend = [(drawn(name), colour) for name, colour in legend]
     line = 22
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    heights = [max(picture.shape[0] for picture in row) + line + _GAP for row in rows]
+    lines = [_broken(drawn(caption), tile_width) for caption in captions]
+    rows = [list(range(start, min(start + columns, len(pictures)))) for start in range(0, len(pictures), columns)]
+    heights = [
+        max(pictures[i].shape[0] for i in row) + line + _LINE * (max(len(lines[i]) for i in row) - 1) + _GAP
+        for row in rows
+    ]
     width = columns * (tile_width + _GAP) + _GAP
     swatches = _swatches(legend, width, line)
     head = _GAP + (line + 4 if title else 0) + (max(y for _, y in swatches) + line if swatches else 0)
@@ -121,12 +134,12 @@ def contact_sheet(
         pen.rectangle((x, top + y + 2, x + 13, top + y + 15), fill=colour, outline=_INK)
         _write_line(pen, (x + 20, top + y), name, _TEXT, width)
     top = head
-    written = iter(captions)
     for row, row_height in zip(rows, heights, strict=True):
-        for place, picture in enumerate(row):
-            left = _GAP + place * (tile_width + _GAP)
-            sheet.paste(Image.fromarray(np.ascontiguousarray(picture)), (left, top))
-            _write_line(pen, (left, top + picture.shape[0] + 3), next(written), _TEXT, tile_width)
+        for place, i in enumerate(row):
+            left, below = _GAP + place * (tile_width + _GAP), top + pictures[i].shape[0] + 3
+            sheet.paste(Image.fromarray(np.ascontiguousarray(pictures[i])), (left, top))
+            for number, text in enumerate(lines[i]):
+                _write_line(pen, (left, below + number * _LINE), text, _TEXT, tile_width)
         top += row_height
     return np.array(sheet)
 
@@ -154,7 +167,7 @@ def _write_line(pen: ImageDraw.ImageDraw, place: tuple[int, int], text: str, siz
     pen.text(place, _shortened(text, font, width), _INK, font)
 
 
-def _pixels(box: np.ndarray) -> tuple[int, int, int, int]:
+def _pixels(box: np.ndarray) -> _Rectangle:
     """Return the outermost pixels of a half-open box; a thin box covers one."""
     left, top = math.floor(box[0]), math.floor(box[1])
     return left, top, max(left, math.ceil(box[2]) - 1), max(top, math.ceil(box[3]) - 1)
@@ -162,19 +175,60 @@ def _pixels(box: np.ndarray) -> tuple[int, int, int, int]:
 
 def _tag(
     pen: ImageDraw.ImageDraw,
-    corner: tuple[int, int, int, int],
+    corner: _Rectangle,
     caption: str,
     colour: Colour,
     font: ImageFont.FreeTypeFont,
     size: tuple[int, int],
-) -> None:
+    taken: Sequence[_Rectangle],
+) -> _Rectangle | None:
+    """Draw a tag at a box where it covers nothing of `taken`; return its place, None if there is none."""
     left, top, right, bottom = pen.textbbox((0, 0), caption, font=font)
-    width, height = int(right - left) + 4, int(bottom - top) + 4
-    x = max(0, min(corner[0], size[0] - width))
-    y = corner[1] - height if corner[1] >= height else max(0, min(corner[1], size[1] - height))
-    pen.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+    place = _free_place(corner, (int(right - left) + 4, int(bottom - top) + 4), size, taken)
+    if place is None:
+        return None
+    pen.rectangle(place, fill=colour)
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
-    pen.text((x + 2 - left, y + 2 - top), caption, (0, 0, 0) if bright else (255, 255, 255), font)
+    pen.text((place[0] + 2 - left, place[1] + 2 - top), caption, (0, 0, 0) if bright else (255, 255, 255), font)
+    return place
+
+
+def _free_place(
+    box: _Rectangle, tag: tuple[int, int], size: tuple[int, int], taken: Sequence[_Rectangle]
+) -> _Rectangle | None:
+    """Find a place for a tag of (width, height): above, below, beside or, in a large box, inside it."""
+    (left, top, right, bottom), (width, height) = box, tag
+    x = max(0, min(left, size[0] - width))
+    around = [(x, top - height), (x, bottom + 1), (right + 1, top), (left - width, top)]
+    places = [(x, y, x + width - 1, y + height - 1) for x, y in around]
+    free = [place for place in places if _is_inside(place, size) and not any(_overlap(place, one) for one in taken)]
+    if free:
+        return free[0]
+    inside_x, inside_y = max(0, min(left, size[0] - width)), max(0, min(top, size[1] - height))
+    inside = (inside_x, inside_y, inside_x + width - 1, inside_y + height - 1)
+    roomy = (right - left + 1) * (bottom - top + 1) >= _ROOMY * width * height
+    others = [one for one in taken if one != box]
+    return inside if roomy and not any(_overlap(inside, one) for one in others) else None
+
+
+def _is_inside(place: _Rectangle, size: tuple[int, int]) -> bool:
+    return place[0] >= 0 and place[1] >= 0 and place[2] < size[0] and place[3] < size[1]
+
+
+def _overlap(first: _Rectangle, second: _Rectangle) -> bool:
+    return first[0] <= second[2] and second[0] <= first[2] and first[1] <= second[3] and second[1] <= first[3]
+
+
+def _broken(text: str, width: int) -> list[str]:
+    """Break a text at spaces into lines of at most `width` pixels; the last of _MAX_LINES holds what is left."""
+    font, lines = _font(_TEXT, text), [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if font.getlength(longer) <= width or not lines[-1] or len(lines) == _MAX_LINES:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 NAMES = {
-    "leaderboard_map": "leaderboard mAP",
-    "ap": "AP (leaderboard)",
-    "map50": "mAP50",
-    "map50_95": "mAP50–95",
+    "leaderboard_map": "mean AP",
+    "ap": "AP",
+    "map50": "COCO mAP50",
+    "map50_95": "COCO mAP50–95",
     "f1": "F1",
     "roc_auc": "ROC AUC",
     "pr_auc": "PR AUC",

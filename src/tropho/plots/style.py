@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
 from tropho.files import atomic_path
 from tropho.images.fonts import plain as plain  # noqa: PLC0414 - part of the style
@@ -122,13 +122,17 @@ def footnote(figure: Figure, text: str) -> None:
 
 
 def _space_log_ticks(figure: Figure) -> None:
-    """Label 1, 2 and 5 of each decade on logarithmic x axes, or 1 alone over many decades, so that none overlap."""
+    """Label 1, 2 and 5 of each decade on logarithmic x axes, or 1 alone over many decades, so that none overlap.
+
+    Within less than a decade, three to five values at even distances are labelled.
+    """
     for axes in figure.axes:
         if axes.get_xscale() == "log":
             low, high = axes.get_xlim()
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
+            decades: Locator = LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,))
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=4) if high < 5 * low else decades)
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -19,18 +19,26 @@ LAYER_STATS = {
 }
 
 
-def plot_learning_curves(histories: Histories) -> Figure | None:
+PARTS = {"cls": "classes", "box": "boxes", "centerness": "centre-ness"}
+"""Names of the parts of the loss in the legend."""
+VAL_LOSS = "val_loss"
+"""Column of the validation loss, which a history may lack."""
+
+
+def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None) -> Figure | None:
     """Draw loss, score and learning rate of the folds; None if no fold has an epoch.
 
     Args:
-        histories: history.csv by fold name: columns epoch, lr, loss, loss/<part>, score; any but epoch may be absent,
-            and cells of epochs without validation are empty.
+        histories: history.csv by fold name: columns epoch, lr, loss, loss/<part>, val_loss, score; any but epoch may
+            be absent, and cells of epochs without validation are empty.
+        rates: the learning rate at many points: columns epoch (epochs done) and lr; None draws that of the histories.
     """
     histories = {name: table for name, table in histories.items() if len(table) and "epoch" in table}
     if not histories:
         return None
     figure, (loss, score, rate) = style.subplots(3, 3, style.THIRD)
-    style.title(loss, "Training loss")
+    validated = any(VAL_LOSS in table for table in histories.values())
+    style.title(loss, "Loss (dashed: validation)" if validated else "Training loss")
     style.title(score, "Validation score")
     style.title(rate, "Learning rate")
     for index, (name, table) in enumerate(histories.items()):
@@ -38,16 +46,20 @@ def plot_learning_curves(histories: Histories) -> Figure | None:
             _loss_parts(loss, table)
         else:
             _line(loss, table, "loss", name, index)
+        _validation_loss(loss, table, index)
         scores = _line(score, table, "score", name, index)
         if len(scores):
             best = scores.iloc[int(scores["score"].to_numpy().argmax())]
             score.plot(best["epoch"], best["score"], "o", color=style.colour_of(index), markersize=6)
-        _line(rate, table, "lr", name, index)
+        if rates is None:
+            _line(rate, table, "lr", name, index)
+    if rates is not None:
+        _line(rate, rates, "lr", "", 0)
     rate.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     last = max(float(pd.to_numeric(table["epoch"], errors="coerce").max()) for table in histories.values())
     for axes in (loss, score, rate):
         axes.set_xlabel("epoch", fontsize=10)
-        axes.set_xlim(0.5, max(last, 1) + 0.5)
+        axes.set_xlim(0 if axes is rate and rates is not None else 0.5, max(last, 1) + 0.5)
         style.whole_numbers(axes.xaxis)
         style.legend(axes)
     if not score.lines:
@@ -55,12 +67,20 @@ def plot_learning_curves(histories: Histories) -> Figure | None:
     return figure
 
 
+def _validation_loss(axes: Axes, table: pd.DataFrame, index: int) -> None:
+    """Draw the validation loss dashed, in the colour of the fold's training loss."""
+    if VAL_LOSS in table:
+        points = table[["epoch", VAL_LOSS]].apply(pd.to_numeric, errors="coerce").dropna()
+        axes.plot(points["epoch"], points[VAL_LOSS], "--", color=style.colour_of(index), linewidth=2)
+
+
 def _loss_parts(axes: Axes, table: pd.DataFrame) -> None:
     """Draw the loss and, if there are several, its parts."""
     parts = [column for column in map(str, table) if column.startswith("loss/")]
     _line(axes, table, "loss", "sum", 0)
     for index, part in enumerate(parts if len(parts) > 1 else [], start=1):
-        _line(axes, table, part, part.removeprefix("loss/"), index, width=1.2)
+        name = part.removeprefix("loss/").removeprefix("loss_")
+        _line(axes, table, part, PARTS.get(name, name), index, width=1.2)
 
 
 def _line(axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, width: float = 2.0) -> pd.DataFrame:
@@ -72,7 +92,7 @@ def _line(axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, w
             points[column],
             style.line_of(index),
             color=style.colour_of(index),
-            label=style.plain(name),
+            label=style.plain(name) if name else "_",
             linewidth=width,
             marker="o" if len(points) == 1 else None,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from tropho.plots import captions, style
@@ -77,10 +78,96 @@ class Code(Block):
 
 @dataclass(frozen=True)
 class Details(Block):
-    """Blocks that are hidden until the reader opens them."""
+    """Blocks that are hidden until the reader opens them; on paper they are shown only if `printed`."""
 
     title: str
     blocks: Sequence[Block]
+    printed: bool = False
+
+
+@dataclass(frozen=True)
+class OwnWords(Block):
+    """What the reader's author wrote: as HTML, and as the Markdown that it is made from."""
+
+    html: Markup
+    markdown: str
+
+
+@dataclass(frozen=True)
+class Hint(Block):
+    """Sentence for the page's author, which is neither printed nor exported."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A layer of a drawn network: its name, kind, output shape, parameters, and the sides of its drawing, pixels."""
+
+    name: str
+    kind: str
+    shape: str
+    parameters: str
+    height: int
+    depth: int
+
+
+@dataclass(frozen=True)
+class Network(Block):
+    """Drawing of a network, layer by layer, from the input to the output."""
+
+    cards: Sequence[Card]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A box on a photo, in pixels of the photo.
+
+    Attributes:
+        kind: hit | false | missed; an annotated box is missed above the score of the detection that finds it.
+        score: of the detection; of an annotated box, of the one that finds it, or 0.
+        label: class.
+        index: of the class.
+        visible: at the chosen thresholds.
+    """
+
+    kind: str
+    score: float
+    label: str
+    index: int
+    box: tuple[float, float, float, float]
+    visible: bool
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo as the model sees it, and the boxes on it."""
+
+    picture: Picture
+    marks: Sequence[Mark]
+
+
+@dataclass(frozen=True)
+class Photos(Block):
+    """Photos with boxes; with counts, a slider of the confidence redraws boxes and numbers.
+
+    Attributes:
+        photos: at least one.
+        classes: names, by index.
+        thresholds: chosen ones, by index.
+        counts: at each of 101 thresholds (0.00 to 1.00) by class [hits, false alarms]; empty = no slider.
+        truths: annotated objects by class.
+        chosen: hits and false alarms at the chosen thresholds, by class.
+        note: what the numbers are of.
+    """
+
+    photos: Sequence[Photo]
+    classes: Sequence[str]
+    thresholds: Sequence[float]
+    counts: Sequence[Sequence[Sequence[int]]] = ()
+    truths: Sequence[int] = ()
+    chosen: Sequence[Sequence[int]] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)

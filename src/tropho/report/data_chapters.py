@@ -1,4 +1,4 @@
-"""Chapters on data: audit, split, augmentation."""
+"""Chapters on data: what there is, and how it is prepared."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,68 +10,89 @@ from tropho.plots.format_numbers import as_number, count, format_value, humanize
 from tropho.report.blocks import (
     Block,
     Details,
+    Heading,
+    KeyValues,
     Section,
     Table,
     Text,
     bullets,
     figures,
-    key_values,
     missing_stage,
     text_tables,
 )
+from tropho.report.own_words import own_words
 from tropho.report.reader import Reader
 from tropho.tables import SPLITS, split_regions
 
 Counts = dict[str, float]
 
 MAX_EXAMPLES = 3
-SHOWN_ELSEWHERE = {
-    *("notes", "images", "usable", "missing", "status", "subsets", "boxes", "doubles", "issues", "test_labelled"),
-}
-"""Keys of summary.json that the chapter shows as tables or sentences."""
-TITLES = {
+NORMALIZED = " The network subtracts the mean and divides by the standard deviation of ImageNet."
+"""Of all networks but those of transformers, which bring their own."""
+PARTS = {
+    "classes": "classes",
     "negative": "negative class",
     "sizes": "images by size in pixels",
     "colour_modes": "share of images by colour mode",
-    "colour_mode_tells": "accuracy of guessing the class from the colour mode",
     "duplicates": "repeated images",
-    "missing_labels": "labels that are missing",
-    "columns": "columns of the tables",
-    "sample": "sample submission",
+    "groups": "groups (patients, slides or repeated pictures)",
+    "corrections": "corrections to labels",
+    "other_files": "other files, by ending",
+    "ignored_regions": "ignored regions",
     "box_frame": "frame of the boxes",
-    "max_megapixels": "largest image accepted, in megapixels",
     "value_range": "range of pixel values",
+    "max_megapixels": "largest image accepted, in megapixels",
 }
+"""Keys of summary.json that are listed, and their titles; the notes and tables say the rest."""
+INNER = {
+    "train_images_in_test": "training images also in the test set",
+    "train_images_in_validation": "training images also in the validation set",
+    "label_conflicts": "repeated with another label",
+    "biggest_set": "most of one picture",
+    "sets": "pictures that repeat",
+    "count": "groups",
+    "biggest": "images in the biggest",
+    "biggest_name": "name of the biggest",
+    "not_matched": "images that audit.group_pattern leaves alone",
+    "not_matched_example": "one of these",
+}
+"""Keys inside these parts, in words."""
 
 
 def data(reader: Reader) -> Section:
     """Show the audit: counts, issues with examples, figures."""
     blocks: list[Block] = []
+    words = own_words(reader, "data", "Where do the images come from, who took them, and what is special in them?")
     folder = reader.paths.audit
     summary, images = reader.json(folder / "summary.json"), reader.table(folder / "images.csv")
     if not summary and images is None:
-        return Section("data", "Data", [missing_stage("audit", reader.task.name, "The data has not been audited")])
+        missing = missing_stage("audit", reader.task.name, "The data has not been audited")
+        return Section("data", "Data", [missing, *words])
     blocks.extend(bullets(summary.get("notes")))
     blocks.extend(_image_counts(images, reader.table(folder / "boxes.csv")))
     blocks.extend(_issues(reader.table(folder / "issues.csv")))
     blocks.extend(figures(reader.pictures(folder / "figures")))
     if more := _more(summary):
-        blocks.append(Details("More about the images", [key_values(more)]))
-    return Section("data", "Data", blocks)
+        blocks.append(Details("More about the images", [KeyValues(more)]))
+    return Section("data", "Data", [*blocks, *words])
 
 
-def _more(summary: dict[str, Any]) -> dict[str, Any]:
-    """Collect the rest of the summary under readable titles; empty values and counts of 0 are left out."""
-    classes = summary.get("classes")
-    names = set(map(str, classes)) if isinstance(classes, list) else set()
+def _more(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """List further facts in words; empty values and counts of 0 are left out."""
+    facts = [(title, _in_words(key, summary.get(key))) for key, title in PARTS.items()]
+    return [(title, text) for title, text in facts if text]
 
-    def readable(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {key if key in names else humanize(key): readable(inner) for key, inner in value.items() if inner}
 
-    rest = {TITLES.get(key, key): readable(value) for key, value in summary.items() if key not in SHOWN_ELSEWHERE}
-    return {title: value for title, value in rest.items() if value}
+def _in_words(key: str, value: Any) -> str:
+    if not value:
+        return ""
+    if key == "colour_modes" and isinstance(value, dict):
+        modes = {name: ", ".join(f"{mode} {share:.0%}" for mode, share in by.items()) for name, by in value.items()}
+        return "; ".join(f"{name}: {text}" for name, text in modes.items())
+    if isinstance(value, dict):
+        parts = {INNER.get(name, name): inner for name, inner in value.items() if inner and not isinstance(inner, dict)}
+        return ", ".join(f"{name}: {format_value(inner)}" for name, inner in parts.items())
+    return format_value(value)
 
 
 def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> list[Block]:
@@ -138,17 +159,24 @@ def _example(row: pd.Series) -> list[str]:
     return [image, "" if where == image else where, detail]
 
 
-def split(reader: Reader) -> Section:
+def preprocessing(reader: Reader) -> Section:
+    """Show how images are prepared: resizing, augmentation, and the split into folds and test."""
+    words = own_words(reader, "preprocessing", "Which steps were chosen, and why?")
+    return Section("preprocessing", "Preprocessing", [*_augmentation(reader), *_split(reader), *words])
+
+
+def _split(reader: Reader) -> list[Block]:
     """Show what each fold holds, and which training images are left out."""
+    title = Heading("Split into folds and test")
     splits = reader.table(reader.paths.splits)
     if splits is None or not set(SPLITS) <= set(splits):
-        return Section("split", "Split", [missing_stage("split", reader.task.name, "The images have not been split")])
+        return [title, missing_stage("split", reader.task.name, "The images have not been split")]
     images = reader.table(reader.paths.audit / "images.csv")
     if images is not None and {"image_id", "label", "width", "height"} <= set(images):
         splits = splits.merge(images[["image_id", "label", "width", "height"]], on="image_id", how="left")
         splits["size"] = sizes_of(splits[["width", "height"]].apply(pd.to_numeric, errors="coerce").astype("Int64"))
     notes = bullets(reader.json(reader.paths.splits.with_suffix(".json")).get("notes"))
-    return Section("split", "Split", [*notes, *_folds(splits, reader.table(reader.paths.audit / "boxes.csv"))])
+    return [title, *notes, *_folds(splits, reader.table(reader.paths.audit / "boxes.csv"))]
 
 
 def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:
@@ -172,26 +200,27 @@ def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:
     return _counts_table("Folds", "part", rows)
 
 
-def augmentation(reader: Reader) -> Section:
+def _augmentation(reader: Reader) -> list[Block]:
     """Show images before and after augmentation, and the steps of the policy."""
-    blocks: list[Block] = []
+    title, name = Heading("Resizing and augmentation"), reader.task.name
     record = reader.json(reader.paths.augmented / "policy.json")
     previews = figures(reader.pictures(reader.paths.augmented))
     if not record and not previews:
-        return Section(
-            "augmentation",
-            "Augmentation",
-            [missing_stage("augment", reader.task.name, "The images have not been resized")],
-        )
+        return [title, missing_stage("augment", name, "The images have not been resized")]
     policy = record.get("policy")
     policy = policy if isinstance(policy, dict) else {}
-    name = policy.get("name", reader.task.augment.policy)
-    size = policy.get("size", reader.task.augment.image_size)
-    blocks.append(Text(f"Images are resized to {size} pixels on the longer side. Policy: {name}."))
-    blocks.extend(previews)
-    if steps := list(_steps(record)):
-        blocks.append(Details("Steps of the policy", [Table("", ["step", "settings"], steps, numbers_from=2)]))
-    return Section("augmentation", "Augmentation", blocks)
+    augment = reader.task.augment
+    how = f"Images are resized to {policy.get('size', augment.image_size)} pixels on the longer side"
+    colour = "; colours are dropped" if augment.grayscale else ""
+    steps = list(_steps(record))
+    named = f"In training, each image is changed at random (policy {policy.get('name', augment.policy)})."
+    return [
+        title,
+        Text(f"{how}{colour}.{'' if 'detr' in reader.task.model.name else NORMALIZED}"),
+        Text(named if steps else "Nothing is changed at random in training."),
+        *previews,
+        *([Details("Steps of the policy", [Table("", ["step", "settings"], steps, 2)], printed=True)] if steps else []),
+    ]
 
 
 def _steps(node: Any) -> Iterator[list[str]]:

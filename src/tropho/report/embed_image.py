@@ -1,4 +1,4 @@
-"""Embed images in the page: charts as they are, photos as JPEG."""
+"""Images of the page: charts as they are, photos as JPEG."""
 
 import base64
 import logging
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 LOG = logging.getLogger(__name__)
@@ -17,14 +18,24 @@ HALF_PAGE = 518.0  # pixels
 
 @dataclass(frozen=True)
 class Picture:
-    """Embedded image: `data:` address, size on the page in pixels, alternative text, caption, chart or photo."""
+    """Image: content of the file, size on the page in pixels, alternative text, caption, chart or photo."""
 
-    src: str
+    data: bytes
     width: int
     height: int
     alt: str
     caption: str
     chart: bool
+
+    @property
+    def suffix(self) -> str:
+        """Ending of its file."""
+        return ".png" if self.chart else ".jpg"
+
+    @property
+    def src(self) -> str:
+        """The image as a `data:` address."""
+        return f"data:image/{'png' if self.chart else 'jpeg'};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
 def embed_image(source: Path | bytes, caption: str, alt: str) -> Picture | None:
@@ -41,15 +52,21 @@ def embed_image(source: Path | bytes, caption: str, alt: str) -> Picture | None:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         LOG.warning("An image is left out of the report: %s", error)
         return None
-    if chart:
-        width = image.width * SCREEN_DPI / dpi  # its size in inches, so that letters are equally large in all charts
-        if HALF_PAGE < width <= 1.3 * HALF_PAGE:  # two such charts fit side by side
-            width = HALF_PAGE
-        size = round(width), round(image.height * width / image.width)
-    else:
-        image.thumbnail((MAX_WIDTH, image.height), Image.Resampling.LANCZOS)
-        size, stream = image.size, BytesIO()
-        image.save(stream, "JPEG", quality=84, optimize=True, progressive=True)
-        data = stream.getvalue()
-    src = f"data:image/{'png' if chart else 'jpeg'};base64,{base64.b64encode(data).decode('ascii')}"
-    return Picture(src, *size, alt, caption, chart)
+    if not chart:
+        return _photo(image, caption, alt)
+    width = image.width * SCREEN_DPI / dpi  # its size in inches, so that letters are equally large in all charts
+    if HALF_PAGE < width <= 1.3 * HALF_PAGE:  # two such charts fit side by side
+        width = HALF_PAGE
+    return Picture(data, round(width), round(image.height * width / image.width), alt, caption, chart=True)
+
+
+def embed_array(image: np.ndarray, caption: str, alt: str) -> Picture:
+    """Embed an image (h, w, 3) uint8 RGB as JPEG."""
+    return _photo(Image.fromarray(np.ascontiguousarray(image)), caption, alt)
+
+
+def _photo(image: Image.Image, caption: str, alt: str) -> Picture:
+    image.thumbnail((MAX_WIDTH, image.height), Image.Resampling.LANCZOS)
+    stream = BytesIO()
+    image.save(stream, "JPEG", quality=84, optimize=True, progressive=True)
+    return Picture(stream.getvalue(), *image.size, alt, caption, chart=False)

@@ -17,8 +17,9 @@ DECISIONS = {
 }
 INTERVAL_NOTE = "In brackets: 95 % bootstrap intervals, resampled by group."
 MAP_NOTE = (
-    "Leaderboard mAP follows the Lacuna challenge: area under all points of the curve, pixels counted inclusively, and "
-    "the negative class, if there is one, counts as a class. mAP50 follows COCO: 101 points, boxes alone."
+    "Mean AP is what the Lacuna challenge scores: the area under all points of the curve, with pixels counted "
+    "inclusively; the negative class, if there is one, counts as a class. COCO mAP50 differs: it reads the curve at "
+    "101 points and counts boxes alone."
 )
 METRICS_PER_TABLE = 7
 CLASSES_PER_TABLE = 3
@@ -72,8 +73,8 @@ def overall_table(metrics: Mapping[str, Metrics], reader: Reader) -> list[Block]
     return text_tables("All classes", "metric", columns, len(SUBSETS), " ".join(notes))
 
 
-def class_tables(values: Metrics, leading: bool) -> list[Block]:
-    """Metrics by class, from keys such as "f1/cat": the leading ones or all others."""
+def class_tables(values: Metrics, leading: bool, subset: str) -> list[Block]:
+    """Metrics by class, from keys such as "f1/cat": the leading ones or all others; `subset` is named in the title."""
     columns: dict[str, dict[str, str]] = {}
     for key, value in values.items():
         metric, _, name = key.partition("/")
@@ -82,7 +83,8 @@ def class_tables(values: Metrics, leading: bool) -> list[Block]:
     first = leading_metrics(list(columns))
     shown = first if leading else [metric for metric in columns if metric not in first]
     named = {metric_name(metric).replace("mAP", "AP"): columns[metric] for metric in shown}
-    return text_tables("By class", "class", named, METRICS_PER_TABLE)
+    title = f"{'By' if leading else 'More by'} class, {SUBSETS.get(subset, subset)}"
+    return text_tables(title, "class", named, METRICS_PER_TABLE)
 
 
 def quantity_tables(reader: Reader) -> list[Block]:
@@ -101,7 +103,7 @@ def quantity_tables(reader: Reader) -> list[Block]:
                 columns.setdefault(str(row["class"]), {})[metric_name(str(row["quantity"]))] = cell
                 bracketed = bracketed or "[" in cell
             more = f" (the first {MAX_CLASSES} of {len(columns)} classes; the CSV file has all)"
-            heading = f"Each class against the rest, if {decision}{more if len(columns) > MAX_CLASSES else ''}"
+            heading = f"Each class against the rest, {title}, if {decision}{more if len(columns) > MAX_CLASSES else ''}"
             shown = dict(list(columns.items())[:MAX_CLASSES])
             tables += text_tables(heading, "quantity", shown, CLASSES_PER_TABLE)
         if tables:

@@ -1,11 +1,14 @@
-"""Render the report of a task as one HTML page without scripts and without a request to anywhere.
+"""Render the report of a task: one HTML page that loads nothing, and the same as Markdown with pictures beside it.
 
-Names from data (classes, files) pass through Jinja's autoescape.
+Names from data (classes, files) pass through Jinja's autoescape, or are escaped for Markdown.
 """
 
 import base64
 import hashlib
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,41 +16,116 @@ from markupsafe import Markup
 from tropho import __version__
 from tropho.config.task_config import TaskConfig
 from tropho.paths import Paths
-from tropho.report import data_chapters, result_chapters, run_chapters
+from tropho.report import (
+    comparison,
+    data_chapters,
+    error_chapter,
+    literature,
+    method_chapters,
+    reproduce,
+    result_chapters,
+)
+from tropho.report.blocks import Photo, Section
+from tropho.report.embed_image import Picture
+from tropho.report.photos import drawn
 from tropho.report.reader import Reader
 
 TEMPLATES = Path(__file__).parent / "templates"
 CHAPTERS = (
+    literature.literature,
     data_chapters.data,
-    data_chapters.split,
-    data_chapters.augmentation,
-    run_chapters.tuning,
-    run_chapters.training,
+    data_chapters.preprocessing,
+    method_chapters.methods,
     result_chapters.evaluation,
+    error_chapter.errors,
+    comparison.discussion,
     result_chapters.submission,
-    result_chapters.reproduce,
+    reproduce.provenance,
 )
+"""In the order of the course's evaluation points: literature, data, methods, evaluation, results and discussion."""
+MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
+INTERVAL = re.compile(r"\[([^\[\],]+), ([^\[\],]+)\]")
 
 
-def render_page(task: TaskConfig, paths: Paths) -> str:
-    """Return the page's HTML from what the stages left; a sentence stands in for what is missing."""
+@dataclass(frozen=True)
+class Report:
+    """Content of a report.
+
+    Attributes:
+        task: settings.
+        headline: the result.
+        sections: chapters.
+        faults: sentences on files that can't be read.
+    """
+
+    task: TaskConfig
+    headline: result_chapters.Headline
+    sections: list[Section]
+    faults: list[str]
+
+
+@dataclass
+class Files:
+    """Picture files that a Markdown page refers to, by name."""
+
+    content: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, picture: Picture | Photo) -> str:
+        """Add a picture, boxes drawn on it; return its address."""
+        picture = drawn(picture) if isinstance(picture, Photo) else picture
+        name = f"images/{hashlib.sha256(picture.data).hexdigest()[:12]}{picture.suffix}"
+        self.content[name] = picture.data
+        return name
+
+
+def read_report(task: TaskConfig, paths: Paths) -> Report:
+    """Collect a report from what the stages left; a sentence stands in for what is missing."""
     reader = Reader(task, paths)
     headline = result_chapters.headline(reader)
-    sections = [section for chapter in CHAPTERS if (section := chapter(reader)) is not None]
-    css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    environment = Environment(
+    sections = [chapter(reader) for chapter in CHAPTERS]
+    return Report(task, headline, sections, list(dict.fromkeys(reader.faults)))
+
+
+def render_page(report: Report) -> str:
+    """Return the page's HTML."""
+    css, js = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    environment = _environment(autoescape=True)
+    environment.filters["breakable"] = lambda text: INTERVAL.sub("[\\1,\u00a0\\2]", str(text))
+    return environment.get_template("report.html.j2").render(
+        **_content(report),
+        css=Markup(css),  # noqa: S704 - our own file
+        js=Markup(js),  # noqa: S704 - the same
+        css_hash=_digest(css),
+        js_hash=_digest(js),
+    )
+
+
+def render_markdown(report: Report) -> tuple[str, dict[str, bytes]]:
+    """Return the report as Markdown, and the files that it refers to by their path beside it."""
+    files, environment = Files(), _environment(autoescape=False)
+    environment.filters |= {"plain": _escape, "cell": lambda text: " ".join(_escape(text).split())}
+    text = environment.get_template("report.md.j2").render(**_content(report), file=files.add)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files.content
+
+
+def _content(report: Report) -> dict[str, Any]:
+    parts = {"task": report.task, "headline": report.headline, "sections": report.sections, "faults": report.faults}
+    return {**parts, "version": __version__}
+
+
+def _environment(autoescape: bool) -> Environment:
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        autoescape=autoescape,  # noqa: S701 - Markdown is escaped by a filter of its own
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template("report.html.j2").render(
-        task=task,
-        headline=headline,
-        sections=sections,
-        faults=list(dict.fromkeys(reader.faults)),
-        version=__version__,
-        css=Markup(css),  # noqa: S704 - our own file
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode("ascii"),
-    )
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _escape(text: object) -> str:
+    return MARKDOWN.sub(r"\\\1", str(text))

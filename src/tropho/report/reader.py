@@ -45,6 +45,10 @@ class Reader:
             return self._read(path, lambda file: pd.read_parquet(file, columns=columns))
         return self._read(path, lambda file: read_csv(file, TEXT_COLUMNS))
 
+    def text(self, path: Path) -> str:
+        """Read a text file; empty if it is absent or no UTF-8."""
+        return str(self._read(path, lambda file: file.read_text(encoding="utf-8-sig")) or "")
+
     def pictures(self, folder: Path) -> list[Path]:
         """List the PNG and JPEG files of a folder by name."""
         files = folder.iterdir() if folder.is_dir() else ()

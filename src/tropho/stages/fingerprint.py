@@ -7,7 +7,7 @@ from tropho.config.load import member_settings
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.user_files import digest, placed_files, stamp_files
 from tropho.errors import DataError
-from tropho.files import read_json, write_json
+from tropho.files import read_json, sha256_of, write_json
 from tropho.inference.trained_folds import find_start_weights
 from tropho.log import info
 from tropho.paths import Paths
@@ -16,7 +16,8 @@ from tropho.paths import Paths
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Write data/fingerprints/TASK.json: the number and hash of the files that the user placed.
 
-    TASK.weights.json beside it has the SHA-256 of the weights that `model.weights` names, by member.
+    Beside it, TASK.weights.json has the SHA-256 of the weights that `model.weights` names, by member, and TASK.text.json
+    that of each file of the author's own words for the report.
 
     Sources without such files have settings alone. Where the files can't be reached, as from the folder of a DVC
     experiment, the last fingerprint stays.
@@ -30,6 +31,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     weights = {name: _hash_weights(member, root) for name, member in member_settings(settings).items()}
     if weights != _read(paths.weights_fingerprint):
         write_json(paths.weights_fingerprint, weights)
+    _stamp_text(paths)
     last = _read(paths.fingerprint)
     new: dict[str, Any] = {"source": settings.download.source, "path": settings.download.path}
     place = placed_files(settings, root)
@@ -55,6 +57,13 @@ def _hash_weights(settings: TaskConfig, root: Path) -> str | None:
     except DataError:  # `train` says so, unless they are trained before
         return None
     return start.sha256 if start else None
+
+
+def _stamp_text(paths: Paths) -> None:
+    files = sorted(path for path in paths.own_text.rglob("*") if path.is_file())
+    stamps = {path.relative_to(paths.own_text).as_posix(): sha256_of(path) for path in files}
+    if stamps != _read(paths.text_stamp) or not paths.text_stamp.exists():
+        write_json(paths.text_stamp, stamps)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Report: write one page from the files of all other stages."""
+"""Report: write one page from the files of all other stages, and the same as Markdown and PDF."""
 
 from pathlib import Path
 
@@ -6,12 +6,15 @@ from tropho.config.task_config import TaskConfig
 from tropho.files import write_text
 from tropho.inference.trained_folds import copy_results
 from tropho.paths import Paths
-from tropho.report.page import render_page
+from tropho.report.document import write_documents
+from tropho.report.page import read_report, render_page
 
 
 def run(settings: TaskConfig, root: Path) -> Path:
-    """Write reports/T/index.html; returns its path."""
+    """Write reports/T/index.html and reports/T/document; returns the path of the page."""
     paths = Paths(root, settings.name)
-    write_text(paths.report, render_page(settings, paths))
+    report = read_report(settings, paths)
+    write_text(paths.report, render_page(report))
+    write_documents(report, paths.report, paths.document)
     copy_results(paths, {"report.html": paths.report})
     return paths.report

@@ -2,6 +2,7 @@
 
 import contextlib
 import getpass
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -31,6 +32,15 @@ def code_version(root: Path) -> dict[str, str]:
     if lock.is_file():
         version["dvc_lock"] = sha256_of(lock)
     return version
+
+
+def clone_address(root: Path) -> str | None:
+    """Get the address of the git remote `origin` without a user or password; None for a local path or no remote."""
+    address = _git(root, "config", "--get", "remote.origin.url") or ""
+    scheme, mark, rest = address.partition("://")
+    if mark and scheme != "file":
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+    return address if re.fullmatch(r"git@[\w.-]+:[\w./-]+", address) else None
 
 
 def provenance(root: Path) -> dict[str, str]:

@@ -183,8 +183,9 @@ class Search:
         """Write choice.json (with `images`, numbers of images), trials.csv and the figures into a folder."""
         merged = merge_attempts(self.study)
         write_json(folder / "choice.json", {**self.choice, "images": images})
-        write_table(trials_table(merged, self._params), folder / "trials.csv")
-        plot_trials(merged, folder)
+        trials = trials_table(merged, self._params)
+        write_table(trials, folder / "trials.csv")
+        plot_trials(merged, trials, folder)
 
     def _evaluate(self, trial: optuna.Trial, objective: Objective) -> float:
         values = {param.key: param.suggest(trial) for param in self._params}

@@ -17,6 +17,7 @@ from tropho.files import atomic_path
 from tropho.images.fonts import save_png
 from tropho.log import info
 from tropho.plots import style
+from tropho.plots.search_plots import plot_history, plot_settings
 from tropho.tuning.space import SearchParam
 from tropho.tuning.storage import REASON, first_attempt
 
@@ -83,13 +84,21 @@ def trials_table(merged: optuna.Study, params: list[SearchParam]) -> pd.DataFram
     return pd.DataFrame(rows, columns=columns).astype({"steps": "Int64"})
 
 
-def plot_trials(merged: optuna.Study, folder: Path) -> None:
-    """Draw Optuna's plots: history.png, settings.png and, of enough complete trials, importance.png."""
+def plot_trials(merged: optuna.Study, trials: pd.DataFrame, folder: Path) -> None:
+    """Draw history.png, settings.png and, of enough complete trials, Optuna's importance.png.
+
+    Args:
+        merged: the study.
+        trials: result of `trials_table`.
+        folder: of the PNG files.
+    """
+    keys = [name for name in map(str, trials) if "." in name]
+    drawn = {"history": plot_history(trials), "settings": plot_settings(trials, keys)}
+    for name, figure in drawn.items():
+        if figure is not None:
+            style.save(figure, folder / f"{name}.png")
     plots = optuna.visualization.matplotlib
-    _save(lambda: plots.plot_optimization_history(merged, target_name="score"), folder / "history.png")
     scores = [trial.value for trial in merged.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
-    if scores:
-        _save(lambda: plots.plot_slice(merged, target_name="score"), folder / "settings.png")
     if len(scores) >= MIN_TRIALS_FOR_IMPORTANCE and len(set(scores)) > 1:
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         _save(lambda: plots.plot_param_importances(merged, evaluator=evaluator), folder / "importance.png")
@@ -117,4 +126,4 @@ def log_trial(merged: optuna.Study, number: int, n_trials: int, params: list[Sea
         f"  {key}={value:.3g}" if isinstance(value, float) else f"  {key}={value}"
         for key, value in setting_values(trial, params).items()
     ]
-    info(f"trial {number + 1}/{n_trials}  {STATES[trial.state]}{score}{reason}{rank}{''.join(values)}")
+    info(f"trial {number} ({number + 1} of {n_trials})  {STATES[trial.state]}{score}{reason}{rank}{''.join(values)}")

@@ -83,7 +83,7 @@ def test_summarise_quotes_the_first_of_some_issues(summary_of):
     assert summary["notes"] == [
         "1 of 1 images can be used.",
         "Rows of labels that can't be used: 3.",
-        "Boxes dropped for want of area inside their image: 3.",
+        "Boxes dropped, since they have no area inside their image: 3.",
         "Other file (the first of 2): other_file.",
         "Further frames: further_frames.",
     ]

@@ -119,7 +119,8 @@ def test_slides_in_facts_and_words():
     )
     assert result.sizes.tolist() == [3, 2]
     assert result.sentence == (
-        "5 of 6 images look as if from 2 slides of 2 to 3 images; of pairs so near, 10% are so by chance."
+        "5 of 6 images look as if from 2 slides of 2 to 3 images; about 10% of the pairs below the "
+        "threshold are there by chance."
     )
     assert result.facts == {
         "images": 6, "groups": 2, "grouped_images": 5, "largest": 3, "p": 0.01, "threshold": 1.234,

@@ -196,7 +196,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
         "Photos whose boxes were turned with them": issues.get("turned_boxes"),
         "Images whose boxes were scaled to them": issues.get("scaled_boxes"),
         turn: issues.get("unknown_frame"),
-        "Boxes dropped for want of area inside their image": dropped,
+        "Boxes dropped, since they have no area inside their image": dropped,
         f"Pairs of same-class boxes drawn twice, in {boxes['images']:,} images": boxes["pairs"],
         "Images that repeat another exactly": copies["exact"],
         "Images that repeat another nearly": copies["near"],
@@ -246,6 +246,7 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
     if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
         warnings.append(
             f"The colour mode of a file alone tells the class of {tells['accuracy_from_mode']:.0%} of images "
-            f"(guessing: {tells['accuracy_from_nothing']:.0%}); all are read as RGB."
+            f"(guessing: {tells['accuracy_from_nothing']:.0%}). Unless augment.grayscale is true, "
+            "a model may learn that instead."
         )
     return warnings

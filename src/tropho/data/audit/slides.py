@@ -83,7 +83,9 @@ class Slides:
         """Return the result in words."""
         if not self.count:
             return f"No slides were found by content: {self.reason}."
-        share = f"; of pairs so near, {self.threshold.false_share:.0%} are so by chance" if self.threshold else ""
+        share = ""
+        if self.threshold:
+            share = f"; about {self.threshold.false_share:.0%} of the pairs below the threshold are there by chance"
         return (
             f"{self.sizes.sum():,} of {len(self.ids):,} images look as if from {self.count:,} slides of "
             f"{self.sizes.min()} to {self.sizes.max()} images{share}."

@@ -10,6 +10,7 @@ from tropho.config.data_config import SplitConfig
 from tropho.data.split.folds import objects, stratification_targets
 
 MAX_PARTS = 20  # a test share is a number of parts of 1 / MAX_PARTS or larger
+ALIKE = {0.05: "are very similar", 0.2: "are similar"}  # by the largest relative difference from their mean
 TOLERANCE = 0.1  # a test share that differs by more than this part of what was asked for is noted
 
 
@@ -178,8 +179,8 @@ def _count_note(train: pd.DataFrame, val: pd.DataFrame, test: pd.DataFrame) -> s
             f"validation set (fold 0), {len(test):,} for test."
         )
     return (
-        f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test; where "
-        f"train.n_folds is 1, the {int((train['fold'] == 0).sum()):,} of fold 0 alone judge."
+        f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test. Where "
+        f"train.n_folds is 1, the model is validated on the {int((train['fold'] == 0).sum()):,} of fold 0."
     )
 
 
@@ -206,10 +207,11 @@ def _imbalance_note(imbalance: pd.DataFrame) -> str:
     fold, target = np.unravel_index(np.abs(values).argmax(), values.shape)
     value = values[fold, target]
     if not value:
-        return "The folds have the same of every target."
+        return "The folds are alike in every respect that is balanced."
+    alike = next((word for most, word in ALIKE.items() if abs(value) <= most), "differ")
     return (
-        f"Folds are within {abs(value):.1%} of their mean in every target; furthest from it is fold {fold} with "
-        f"{abs(value):.1%} {'more' if value > 0 else 'fewer'} {imbalance.columns[target]}."
+        f"The folds {alike}. Largest difference: fold {fold} has {100 * abs(value):.1f} % "
+        f"{'more' if value > 0 else 'fewer'} {imbalance.columns[target]} than average."
     )
 
 

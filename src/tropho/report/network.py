@@ -1,0 +1,177 @@
+"""Describe a network layer by layer: names, kinds, output shapes and numbers of parameters."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tropho.errors import DataError
+from tropho.images.cache import ImageCache
+from tropho.inference.predictor import trained_task
+from tropho.inference.trained_folds import WEIGHTS
+from tropho.report.blocks import Card
+from tropho.report.reader import Reader
+from tropho.tasks.base import Task
+
+STAGES = "layer1"
+"""A child of this name makes a module a ResNet, whose stages are shown one by one."""
+MAX_DEPTH = 2
+"""Names with this many parts are not opened, unless a ResNet's."""
+SILENT = (nn.ReLU, nn.Dropout, nn.Identity, nn.Flatten, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+"""Kinds that get no line of their own; their parameters count with the layer before them."""
+KINDS = {
+    "Conv2d": "convolution",
+    "Linear": "fully connected",
+    "MaxPool2d": "max pooling",
+    "AvgPool2d": "average pooling",
+    "AdaptiveAvgPool2d": "average pooling",
+    "Normalize": "mean and standard deviation of ImageNet",
+    "BasicBlock": "residual block",
+    "Bottleneck": "bottleneck block",
+    "PlainBlock": "block without shortcut",
+}
+NAMES = (
+    (r"^(pyramid|network)\.", ""),
+    (r"^body\.conv1$", "stem"),
+    (r"^body\.layer(\d)$", r"stage \1"),
+    (r"^body\.", ""),
+    (r"^laterals\.", "pyramid, input of level "),
+    (r"^outputs\.", "pyramid, level "),
+    (r"^extra\.", "pyramid, level "),
+    (r"^fc$", "output"),
+)
+"""Patterns of dotted names, and what the drawing calls them."""
+
+
+@dataclass
+class Layer:
+    """A part of a network: dotted name, kind, output shapes in order without repetition, parameters."""
+
+    name: str
+    kind: str
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    parameters: int = 0
+
+
+def network_cards(reader: Reader) -> list[Card]:
+    """Draw the network that was trained; empty without a trained model, or if it can't be built here."""
+    folder = next(iter(sorted(path.parent for path in reader.paths.models.glob(f"fold*/{WEIGHTS}"))), None)
+    if folder is None:
+        return []
+    try:
+        task = trained_task(folder)
+        cache = ImageCache(reader.paths.augmented / "cache")
+        size = task.settings.augment.image_size
+        cache = ImageCache(cache.path, size) if size < cache.size else cache
+        batch = task.collate([task.sample(cache[cache.image_ids[0]])])
+        layers = trace(task, batch)
+    except Exception as error:  # whatever a library raises: the page is worth more than its drawing
+        if not isinstance(error, DataError):
+            reader.faults.append(f"The network can't be drawn ({' '.join(str(error).split())[:120]}).")
+        return []
+    first = Layer("image", "RGB, as augment resized it", [tuple(batch["images"].shape[1:])])
+    return [_card(layer) for layer in [first, *layers]]
+
+
+def trace(task: Task, batch: dict[str, Any]) -> list[Layer]:
+    """Run a network with random weights on a batch of one image, and list its layers in the order of their outputs.
+
+    Args:
+        task: builds the network.
+        batch: result of `Task.collate`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = task.build_model().eval()
+    layers: dict[str, Layer] = {}
+    hooks = []
+    for name, module in _parts(model, "", 0):
+
+        def note(module: nn.Module, _: Any, output: Any, name: str = name) -> None:
+            layer = layers.setdefault(name, Layer(name, _kind(module)))
+            layer.shapes += [shape for shape in _shapes(output) if shape not in layer.shapes]
+
+        hooks.append(module.register_forward_hook(note))
+    with torch.inference_mode():
+        task.predict(model, batch)
+    for hook in hooks:
+        hook.remove()
+    modules = dict(model.named_modules())
+    kept: list[Layer] = []
+    for layer in layers.values():
+        own = sum(parameter.numel() for parameter in modules[layer.name].parameters())
+        if isinstance(modules[layer.name], SILENT) and kept:
+            kept[-1].parameters += own
+        else:
+            layer.parameters = own
+            kept.append(layer)
+    return kept
+
+
+def _parts(module: nn.Module, prefix: str, depth: int) -> Iterator[tuple[str, nn.Module]]:
+    """List the modules that are shown, with dotted names; a module that is opened is not among them."""
+    for name, child in module.named_children():
+        dotted = f"{prefix}{name}"
+        children = dict(child.named_children())
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):  # never called itself
+            yield from _parts(child, f"{dotted}.", depth)
+        elif children and (depth + 1 < MAX_DEPTH or STAGES in children):
+            yield from _parts(child, f"{dotted}.", depth + 1)
+        else:
+            yield dotted, child
+
+
+def _shapes(output: Any) -> list[tuple[int, ...]]:
+    """Shapes without the batch of all tensors in an output."""
+    if isinstance(output, Tensor):
+        return [tuple(output.shape[1:])] if output.ndim > 1 else []
+    values = output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else ()
+    return [shape for value in values for shape in _shapes(value)]
+
+
+def _kind(module: nn.Module) -> str:
+    """Name what a module is: a layer with its kernel, or the repeated block of a stage."""
+    children = list(module.children())
+    name = type(module).__name__
+    if isinstance(module, nn.Sequential) and children:  # a stage, a tower, an output layer behind dropout
+        first = type(children[0]).__name__
+        same = sum(type(child).__name__ == first for child in children)
+        if same == len(children) and same > 1:
+            return f"{same} × {KINDS.get(first, first)}"
+        if any(isinstance(child, nn.Linear) for child in children):
+            return KINDS["Linear"]
+        convolutions = sum(isinstance(child, nn.Conv2d) for child in children)
+        if convolutions:
+            return f"{convolutions} × {KINDS['Conv2d']}"
+    kernel = getattr(module, "kernel_size", None)
+    side = kernel[0] if isinstance(kernel, tuple) else kernel
+    stride = getattr(module, "stride", 1)
+    stride = stride[0] if isinstance(stride, tuple) else stride
+    words = KINDS.get(name, name)
+    words += f" {side} × {side}" if side else ""
+    return words + (f", stride {stride}" if side and stride != 1 else "")
+
+
+def _name(dotted: str) -> str:
+    for pattern, instead in NAMES:
+        dotted = re.sub(pattern, instead, dotted)
+    return dotted.replace(".", " ").replace("_", " ")
+
+
+def _card(layer: Layer) -> Card:
+    """Make the drawing of a layer; its height grows with the side of its output, its depth with the channels."""
+    shape = layer.shapes[0] if layer.shapes else (1,)
+    channels, side = (shape[0], max(shape[1:])) if len(shape) == 3 else (math.prod(shape), 1)
+    more = len(layer.shapes) - 3
+    texts = [" × ".join(f"{number:,}" for number in each) for each in layer.shapes[:3]]
+    return Card(
+        _name(layer.name),
+        layer.kind,
+        "; ".join(texts) + (f"; and {more} more" if more > 0 else ""),
+        f"{layer.parameters:,}" if layer.parameters else "",
+        height=round(4 + 5 * math.log2(max(1, side))),
+        depth=round(4 + 3.5 * math.log2(max(1, channels))),
+    )

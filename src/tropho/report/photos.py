@@ -1,0 +1,230 @@
+"""Photos of the page: images as the model sees them, with what it finds out of fold."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from tropho.errors import DataError
+from tropho.images.cache import ImageCache
+from tropho.images.draw import FALSE, HIT, MISSED, draw_boxes
+from tropho.metrics.matching import Matches, drop_ignored, match
+from tropho.plots.format_numbers import as_number, count
+from tropho.plots.galleries import class_caption, evenly_spaced
+from tropho.report.blocks import Block, Mark, Photo, Photos, Pictures
+from tropho.report.embed_image import Picture, embed_array
+from tropho.report.reader import Reader
+from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, split_regions
+
+N_PHOTOS = 8
+N_FIRST = 2
+N_CLASSIFIED = 6
+MIN_SIDE = 200  # pixels; smaller pictures are enlarged to this width
+THRESHOLDS = np.linspace(0, 1, 101)
+COLOURS = {"hit": HIT, "false": FALSE, "missed": MISSED}
+MAX_MARKS = 150
+"""Boxes on a photo at most, the most confident first."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Detections and objects of the images that the trained folds validate.
+
+    Attributes:
+        images: image_id, and mistakes at the chosen thresholds.
+        matches: of all detections, whatever their score.
+        classes: names, by index.
+        thresholds: chosen ones, by class.
+    """
+
+    images: pd.DataFrame
+    matches: Matches
+    classes: list[str]
+    thresholds: dict[str, float]
+
+
+def first_pictures(reader: Reader) -> list[Block]:
+    """Show a few images as the model sees them, with its predictions; empty if there are none."""
+    if reader.task.kind == "classification":
+        return _classified(reader)
+    outcomes = read_outcomes(reader)
+    if outcomes is None:
+        return []
+    with_objects = outcomes.images["image_id"].isin(outcomes.matches.truths["image_id"])
+    shown = outcomes.images[with_objects] if with_objects.any() else outcomes.images
+    middle = len(shown) // 2  # typical ones: neither the best nor the worst
+    photos = _photos(reader, outcomes, shown.iloc[max(0, middle - 1) :].head(N_FIRST))
+    return [_block(outcomes, photos, "", with_counts=False)] if photos else []
+
+
+def photo_viewer(reader: Reader) -> list[Block]:
+    """Show photos from most to fewest mistakes, with a slider of the confidence; empty in classification."""
+    outcomes = None if reader.task.kind == "classification" else read_outcomes(reader)
+    if outcomes is None:
+        return []
+    photos = _photos(reader, outcomes, evenly_spaced(outcomes.images, N_PHOTOS))
+    n_images = count(len(outcomes.images))
+    note = (
+        f"Counts are of {n_images} validation images, each predicted by a model that was not trained on it, at an IoU "
+        "of at least 0.5. The photos are some of them, from most to fewest mistakes."
+    )
+    return [_block(outcomes, photos, note, with_counts=True)] if photos else []
+
+
+def read_outcomes(reader: Reader) -> Outcomes | None:
+    """Match out-of-fold detections with the annotated boxes; None if a file is missing or of another version."""
+    detections = reader.table(reader.paths.evaluate / "oof_postprocessed.parquet")
+    boxes = reader.table(reader.paths.audit / "boxes.csv")
+    ids = _validated(reader)
+    classes = reader.json(reader.paths.audit / "summary.json").get("classes")
+    if detections is None or boxes is None or not ids or not isinstance(classes, list):
+        return None
+    try:
+        objects, regions = split_regions(conform(boxes, BOXES))
+        found = conform(detections, DETECTIONS)
+    except (DataError, ValueError):
+        return None
+    objects, found = (
+        table[table["image_id"].isin(ids) & table["label"].isin(classes)].reset_index(drop=True)
+        for table in (objects, found)
+    )
+    matches = match(objects, drop_ignored(found, objects, regions))
+    chosen = reader.json(reader.paths.evaluate / "thresholds.json")
+    thresholds = {name: _threshold(chosen.get(name)) for name in classes}
+    images = pd.DataFrame({"image_id": ids})
+    mistakes = images["image_id"].map(_mistakes(matches, thresholds)).fillna(0)
+    images = images.assign(mistakes=mistakes).sort_values(["mistakes", "image_id"], ascending=[False, True])
+    return Outcomes(images.reset_index(drop=True), matches, [str(name) for name in classes], thresholds)
+
+
+def _validated(reader: Reader) -> list[str]:
+    """List the images of the trained folds."""
+    splits = reader.table(reader.paths.splits)
+    folds = reader.json(reader.paths.models / "run.json").get("folds")
+    if splits is None or not isinstance(folds, list) or not {"image_id", "subset", "fold"} <= set(splits):
+        return []
+    numbers = [fold.get("fold") for fold in folds if isinstance(fold, dict)]
+    return list(splits.loc[(splits["subset"] == "train") & splits["fold"].isin(numbers), "image_id"])
+
+
+def _threshold(value: Any) -> float:
+    number = as_number(value.get("threshold") if isinstance(value, dict) else value)
+    return 0.5 if number is None else number
+
+
+def _mistakes(matches: Matches, thresholds: dict[str, float]) -> pd.Series:
+    """Count false alarms and missed objects of each image at the thresholds."""
+    detections, truths = matches.detections, matches.truths
+    false = detections[~detections["hit"] & (detections["score"] >= detections["label"].map(thresholds))]
+    missed = truths[_score_of(matches) < truths["label"].map(thresholds).to_numpy(np.float64)]
+    return pd.concat([false["image_id"], missed["image_id"]]).value_counts()
+
+
+def _score_of(matches: Matches) -> np.ndarray:
+    """Score of the detection that finds each object, 0 if none does, (m,).
+
+    Detections claim objects by descending score, so a threshold takes away the claims below it and no other.
+    """
+    rows = matches.truths["detection_row"].to_numpy(np.int64)
+    scores = np.append(matches.detections["score"].to_numpy(np.float64), 0.0)
+    return scores[np.where(rows >= 0, rows, len(scores) - 1)]
+
+
+def _block(outcomes: Outcomes, photos: list[Photo], note: str, with_counts: bool) -> Photos:
+    thresholds = [outcomes.thresholds[name] for name in outcomes.classes]
+    if not with_counts:
+        return Photos(photos, outcomes.classes, thresholds, note=note)
+    detections, truths = outcomes.matches.detections, outcomes.matches.truths
+    tables, chosen = [], []
+    for name, threshold in zip(outcomes.classes, thresholds, strict=True):
+        own = detections[detections["label"] == name]
+        scores, hit = own["score"].to_numpy(np.float64), own["hit"].to_numpy(bool)
+        tables.append([_counts(scores, hit, value) for value in THRESHOLDS])
+        chosen.append(_counts(scores, hit, threshold))
+    counts = [list(row) for row in zip(*tables, strict=True)]
+    n_truths = [int((truths["label"] == name).sum()) for name in outcomes.classes]
+    return Photos(photos, outcomes.classes, thresholds, counts, n_truths, chosen, note)
+
+
+def _counts(scores: np.ndarray, hit: np.ndarray, threshold: float) -> list[int]:
+    above = scores >= threshold
+    return [int((above & hit).sum()), int((above & ~hit).sum())]
+
+
+def _photos(reader: Reader, outcomes: Outcomes, images: pd.DataFrame) -> list[Photo]:
+    cache = _cache(reader)
+    if cache is None:
+        return []
+    return [_photo(image_id, outcomes, cache) for image_id in images["image_id"] if image_id in cache]
+
+
+def _photo(image_id: str, outcomes: Outcomes, cache: ImageCache) -> Photo:
+    scale = np.tile(cache.scale(image_id), 2)
+    scores = _score_of(outcomes.matches)
+    marks = []
+    truths = outcomes.matches.truths.assign(score=scores, kind="missed")
+    detections = outcomes.matches.detections
+    detections = detections.assign(kind=np.where(detections["hit"], "hit", "false"))
+    for table in (truths, detections):
+        own = table[table["image_id"] == image_id].sort_values("score", ascending=False, kind="stable")
+        marks += [_mark(row, scale, outcomes) for row in own.head(MAX_MARKS).to_dict("records")]
+    shown = _in_words(marks)
+    alt = f"Photo {image_id}: {shown}."
+    return Photo(embed_array(cache[image_id], f"{image_id}: {shown}", alt), marks)
+
+
+def _mark(row: dict[Hashable, Any], scale: np.ndarray, outcomes: Outcomes) -> Mark:
+    """Make the mark of a row of matches; `scale` is (4,), pixels of the photo per original pixel."""
+    kind, label, score = str(row["kind"]), str(row["label"]), float(row["score"])
+    left, top, right, bottom = (float(row[side]) * factor for side, factor in zip(BOX, scale, strict=True))
+    visible = (score >= outcomes.thresholds[label]) != (kind == "missed")
+    box = round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)
+    return Mark(kind, round(score, 4), label, outcomes.classes.index(label), box, visible)
+
+
+def _in_words(marks: list[Mark]) -> str:
+    """Count the visible marks by kind."""
+    numbers = [sum(mark.visible and mark.kind == kind for mark in marks) for kind in ("hit", "false", "missed")]
+    alarms = "false alarm" if numbers[1] == 1 else "false alarms"
+    return f"{count(numbers[0])} found, {count(numbers[1])} {alarms}, {count(numbers[2])} missed"
+
+
+def drawn(photo: Photo) -> Picture:
+    """Draw the visible boxes on a photo, for pages that can't lay them over it."""
+    visible = [mark for mark in photo.marks if mark.visible]
+    image = np.asarray(Image.open(BytesIO(photo.picture.data)).convert("RGB"))
+    boxes = np.array([mark.box for mark in visible]).reshape(-1, 4)
+    pixels = draw_boxes(image, boxes, [COLOURS[mark.kind] for mark in visible])
+    return embed_array(pixels, photo.picture.caption, photo.picture.alt)
+
+
+def _classified(reader: Reader) -> list[Block]:
+    """Show images from the most to the least confident prediction."""
+    table = reader.table(reader.paths.evaluate / "oof_postprocessed.parquet")
+    images = reader.table(reader.paths.audit / "images.csv")
+    cache = _cache(reader)
+    if table is None or images is None or cache is None or "label" not in table or not set(IMAGES) <= set(images):
+        return []
+    columns = [name for name in map(str, table) if name.startswith("p_")]
+    table = table.assign(confidence=table[columns].max(axis=1))
+    table = table.merge(images[["image_id", "label"]], on="image_id", suffixes=("", "_true"))
+    table = table[table["image_id"].isin(cache.image_ids)].sort_values("confidence", ascending=False, kind="stable")
+    pictures = []
+    for row in evenly_spaced(table, N_CLASSIFIED).to_dict("records"):
+        caption = class_caption(row)
+        picture = embed_array(cache[row["image_id"]], caption, f"Image {row['image_id']}: predicted {caption}.")
+        width = max(picture.width, MIN_SIDE)
+        height = round(picture.height * width / picture.width)
+        pictures.append(Picture(picture.data, width, height, picture.alt, caption, chart=False))
+    return [Pictures(pictures)] if pictures else []
+
+
+def _cache(reader: Reader) -> ImageCache | None:
+    try:
+        return ImageCache(reader.paths.augmented / "cache")
+    except (DataError, OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,99 @@
+"""Chapter on provenance: how to make this page again, from which code, data, settings and runs."""
+
+import importlib.metadata
+import platform
+import re
+from typing import Any
+
+import yaml
+
+from tropho.config.task_config import SECTIONS
+from tropho.plots.format_numbers import count
+from tropho.report.blocks import Block, Code, Details, KeyValues, Section, Text
+from tropho.report.method_chapters import folds_of, used_settings
+from tropho.report.reader import Reader
+from tropho.tracking.provenance import clone_address
+
+PACKAGES = (
+    *("tropho", "torch", "torchvision", "albumentations", "opencv-python-headless", "scikit-learn", "numpy"),
+    *("pandas", "optuna", "dvc", "mlflow", "grad-cam"),
+)
+PLACE = {
+    "local": "# place the images at {path}",
+    "zindi": "# needs ZINDI_USERNAME and ZINDI_PASSWORD, or the competition's files in data/incoming/{task}",
+    "kaggle": "# needs a Kaggle token, or the files in data/incoming/{task}",
+}
+"""Comment on the data by source; other sources fetch or draw them."""
+
+
+def provenance(reader: Reader) -> Section:
+    """Give the commands that make this page again, the settings that they need, and where everything comes from."""
+    name, run = reader.task.name, reader.json(reader.paths.models / "run.json")
+    record = reader.json(reader.paths.submission.with_suffix(".json"))
+    commit = str(run.get("git_commit") or record.get("git_commit") or "")
+    download = reader.task.download
+    place = PLACE.get(download.source, "").format(path=download.path, task=name)
+    code = Code(
+        [
+            f"git clone {clone_address(reader.paths.root) or 'ADDRESS'} tropho    # the repository of this page",
+            "cd tropho",
+            *([f"git checkout {commit}"] if re.fullmatch("[0-9a-f]{7,64}", commit) else []),
+            "make setup                  # the packages in their exact versions, grad-cam included",
+            ". .venv/bin/activate",
+            *([place] if place else []),
+            f"# params.yaml: put the entry below under `tasks`, and `{name}` under `active`",
+            f"dvc repro report@{name}",
+        ]
+    )
+    entry = yaml.safe_dump({name: _entry(reader)}, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    blocks: list[Block] = [code]
+    if not commit:
+        blocks.append(Text("The git commit was not recorded."))
+    elif str(run.get("git_dirty", record.get("git_dirty", ""))).lower() == "true":
+        blocks.append(Text("The working tree had changes that are not in this commit.", warn=True))
+    blocks.append(Details("The task's entry in params.yaml", [Code(entry.splitlines())], printed=True))
+    blocks.append(KeyValues(_origins(reader, run, record, commit)))
+    versions = [("Python", platform.python_version()), *_versions().items()]
+    blocks.append(Details("Versions that wrote this page", [KeyValues(versions)], printed=True))
+    return Section("provenance", "How to reproduce", blocks)
+
+
+def _entry(reader: Reader) -> dict[str, Any]:
+    """The task's entry of params.yaml: what differs from the defaults, as the models were trained."""
+    settings = used_settings(reader)
+    defaults = reader.yaml(reader.paths.root / "params.yaml").get("defaults")
+    defaults = defaults if isinstance(defaults, dict) else {}
+    entry: dict[str, Any] = {"kind": reader.task.kind, "description": reader.task.description, "presets": "none"}
+    for section in SECTIONS:
+        before, now = defaults.get(section) or {}, settings.get(section)
+        now = now if isinstance(now, dict) else {}
+        entry[section] = {key: value for key, value in now.items() if key not in before or before[key] != value}
+    return entry
+
+
+def _origins(reader: Reader, run: dict[str, Any], record: dict[str, Any], commit: str) -> list[tuple[str, str]]:
+    """List what identifies data, code and runs, as far as it is known."""
+    download, placed = reader.task.download, reader.json(reader.paths.fingerprint)
+    source = " ".join(filter(None, [download.source, download.repo, download.revision]))
+    run_ids = [str(part.get("run_id") or "") for part in (run, *folds_of(run))]
+    facts = {
+        "data from": source if download.source != "generator" else f"generator, scene {download.scene}",
+        "files placed by the user": count(placed["files"]) if placed.get("files") else "",
+        "hash of those files": str(placed.get("hash") or ""),
+        "hash of labels, split and images": str(run.get("data_hash") or ""),
+        "training (folder in runs/)": str(run.get("training") or ""),
+        "git commit": commit,
+        "SHA-256 of dvc.lock": str(record.get("dvc_lock") or ""),
+        "MLflow runs": ", ".join(filter(None, run_ids)),
+    }
+    return [(name, value) for name, value in facts.items() if value]
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

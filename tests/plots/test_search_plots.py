@@ -1,0 +1,54 @@
+"""Tests of the plots of a search: whole trial numbers, readable settings, the best trial marked."""
+
+import pandas as pd
+import pytest
+
+from tropho.plots import style
+from tropho.plots.search_plots import plot_history, plot_settings
+
+TRIALS = pd.DataFrame(
+    {
+        "number": [0, 1, 2, 3],
+        "state": ["complete", "complete", "pruned", "failed"],
+        "score": [0.5, 0.7, 0.4, None],
+        "train.lr": [0.001, 0.01, 0.1, 0.2],
+        "train.wd": [0.01, 0.02, 0.03, 0.04],
+        "model.backbone": ["resnet18", "resnet34", "resnet18", "resnet34"],
+        "model.pretrained": [True, False, True, False],
+    }
+)
+KEYS = [name for name in TRIALS if "." in name]
+
+
+def test_history_counts_trials_from_0_and_draws_the_best_so_far():
+    (axes,) = plot_history(TRIALS).axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["complete"] == [[0, 0.5], [1, 0.7]]
+    assert lines["ended early (its last score)"] == [[2, 0.4]]
+    assert lines["best so far"] == [[0, 0.5], [1, 0.7]]
+    assert lines["best"] == [[1, 0.7]]
+    assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
+def test_settings_have_a_panel_each():
+    figure = plot_settings(TRIALS, KEYS)
+    assert [axes.get_title("left") for axes in figure.axes] == KEYS
+    assert [axes.get_xscale() for axes in figure.axes] == ["log", "linear", "linear", "linear"]
+    assert [tick.get_text() for tick in figure.axes[2].get_xticklabels()] == ["resnet18", "resnet34"]
+    assert [tick.get_text() for tick in figure.axes[3].get_xticklabels()] == ["False", "True"]
+
+
+@pytest.mark.parametrize(("low", "high", "least", "most"), [(9e-4, 1e-3, 2, 5), (1e-4, 1e-2, 3, 8), (1e-8, 1, 3, 12)])
+def test_logarithmic_ticks_do_not_overlap(low, high, least, most):
+    figure, (axes,) = style.subplots(1, 1)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    style.png_bytes(figure)
+    shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert least <= len(shown) <= most
+
+
+@pytest.mark.parametrize("table", [TRIALS.iloc[3:], TRIALS.drop(columns="state"), pd.DataFrame()])
+def test_without_scores_there_is_nothing_to_draw(table):
+    assert plot_history(table) is None
+    assert plot_settings(table, KEYS) is None
