@@ -42,6 +42,7 @@ def test_every_stage_leaves_its_files(built):
             f"submissions/{task}.csv",
             f"submissions/{task}.json",
             f"reports/{task}/index.html",
+            f"reports/{task}/document/report.md",
         ):
             assert (built.path / path).stat().st_size > 0, path
     assert {path.name for path in (built.path / "runs" / "smear_demo").rglob("fold0/*")} == {

@@ -11,6 +11,8 @@ from tropho.report.reader import Reader
 
 SHEETS = ("gallery", "gradcam")
 """How the names of figures begin that belong to the chapter on errors."""
+OUTCOMES = ("gallery_worst", "gallery_wrong")
+"""Figures that only images with labels have."""
 WEAK = 0.6
 """Of the way from guessing to perfect; a model below this is wrong more often than labels are."""
 LABEL_ISSUES = {
@@ -31,14 +33,15 @@ def figure_files(reader: Reader, subset: str, sheets: bool) -> list[Path]:
 
 def errors(reader: Reader) -> Section:
     """Show the images that are predicted worst, what the model looks at, and the labels that it contradicts."""
-    sheets = {subset: figures(figure_files(reader, subset, sheets=True)) for subset in ("test", "oof")}
-    first = next((subset for subset, pictures in sheets.items() if pictures), None)
+    files = {subset: figure_files(reader, subset, sheets=True) for subset in ("test", "oof")}
+    labelled = [subset for subset, paths in files.items() if any(path.stem in OUTCOMES for path in paths)]
+    order = [*labelled, *(subset for subset in files if subset not in labelled)]  # images without labels last
     blocks: list[Block] = []
-    if first:
-        blocks += [Heading(f"Images, {SUBSETS[first]}"), *sheets[first]]
-    if first == "test" and sheets["oof"]:
-        blocks.append(Details("Images, out of fold", sheets["oof"]))
-    if not first:
+    for subset in order:
+        pictures, title = figures(files[subset]), f"Images, {SUBSETS[subset]}"
+        if pictures:
+            blocks += [Details(title, pictures)] if blocks else [Heading(title), *pictures]
+    if not blocks:
         blocks.append(Text("There are no pictures of predictions (evaluate.gallery_images)."))
     words = own_words(reader, "errors", "Which images fail, and what do they have in common?")
     return Section("errors", "Errors", [*blocks, *words, *label_issues(reader)])

@@ -1,5 +1,6 @@
 """Photos of the page: images as the model sees them, with what it finds out of fold."""
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
 from io import BytesIO
@@ -23,6 +24,7 @@ from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, split_regions
 N_PHOTOS = 8
 N_FIRST = 2
 N_CLASSIFIED = 6
+DIGITS = 6  # of scores and thresholds on the page
 MIN_SIDE = 200  # pixels; smaller pictures are enlarged to this width
 THRESHOLDS = np.linspace(0, 1, 101)
 COLOURS = {"hit": HIT, "false": FALSE, "missed": MISSED}
@@ -135,12 +137,13 @@ def _score_of(matches: Matches) -> np.ndarray:
 
 
 def _block(outcomes: Outcomes, photos: list[Photo], note: str, with_counts: bool) -> Photos:
-    thresholds = [outcomes.thresholds[name] for name in outcomes.classes]
+    exact = [outcomes.thresholds[name] for name in outcomes.classes]
+    thresholds = [math.floor(value * 10**DIGITS) / 10**DIGITS for value in exact]  # a rounded score at it stays above
     if not with_counts:
         return Photos(photos, outcomes.classes, thresholds, note=note)
     detections, truths = outcomes.matches.detections, outcomes.matches.truths
     tables, chosen = [], []
-    for name, threshold in zip(outcomes.classes, thresholds, strict=True):
+    for name, threshold in zip(outcomes.classes, exact, strict=True):
         own = detections[detections["label"] == name]
         scores, hit = own["score"].to_numpy(np.float64), own["hit"].to_numpy(bool)
         tables.append([_counts(scores, hit, value) for value in THRESHOLDS])
@@ -183,7 +186,7 @@ def _mark(row: dict[Hashable, Any], scale: np.ndarray, outcomes: Outcomes) -> Ma
     left, top, right, bottom = (float(row[side]) * factor for side, factor in zip(BOX, scale, strict=True))
     visible = (score >= outcomes.thresholds[label]) != (kind == "missed")
     box = round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)
-    return Mark(kind, round(score, 4), label, outcomes.classes.index(label), box, visible)
+    return Mark(kind, round(score, DIGITS), label, outcomes.classes.index(label), box, visible)
 
 
 def _in_words(marks: list[Mark]) -> str:
