@@ -26,7 +26,7 @@ MASKED = (
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00)?",  # times
     r"\b\d+(\.\d+)?\s?(s|min|h)\b",  # durations
 )
-"""What is masked in the report page."""
+"""What is masked in the report page and its Markdown."""
 TABLES = {"history.csv", "trials.csv", "ledger.csv"}
 
 
@@ -60,7 +60,9 @@ def content(path: Path, root: Path) -> Any:
     if path.name in TABLES or path.name.endswith(".ledger.csv"):
         rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
         return [_without_run(row) for row in rows]
-    if path.suffix == ".html":
+    if path.suffix == ".pdf":
+        return "the report on paper, which holds the time of printing"
+    if path.suffix in {".html", ".md"}:
         return re.sub("|".join(MASKED), "?", path.read_text(encoding="utf-8"))
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 from tropho.config.model_config import TORCHVISION
-from tropho.plots.format_numbers import count
 
 Settings = dict[str, Any]
 
@@ -46,6 +45,7 @@ def training_sentences(kind: str, settings: Settings) -> list[str]:
 def _start(kind: str, model: Settings, train: Settings) -> str:
     source = "COCO" if model["name"] in TORCHVISION or "detr" in model["name"] else "ImageNet"
     start = START[bool(model["pretrained"])].format(source=source, init=model["init"])
+    start = f"weights trained before ({model['weights']})" if model.get("weights") else start
     frozen = train.get("freeze_backbone_epochs")
     return f"Start: {start}{f'; the backbone is held fixed for {frozen} epochs' if frozen else ''}."
 
@@ -62,10 +62,8 @@ def _optimiser(kind: str, model: Settings, train: Settings) -> str:
     name = f"SGD with momentum {train['momentum']:g}" if train["optimizer"] == "sgd" else "AdamW"
     decay = f"weight decay {train['weight_decay']:g} on weights alone" if train["weight_decay"] else "no weight decay"
     layers = f"; each stage of the backbone learns at {train['layer_decay']:g} of the rate above it"
-    return (
-        f"Optimiser: {name}, {decay}, {count(train['batch_size'])} images a step"
-        f"{layers if train['layer_decay'] != 1 else ''}."
-    )
+    size = f"{train['batch_size']} images a step"
+    return f"Optimiser: {name}, {decay}, {size}{layers if train['layer_decay'] != 1 else ''}."
 
 
 def _schedule(kind: str, model: Settings, train: Settings) -> str:
@@ -83,7 +81,7 @@ def _regularisation(kind: str, model: Settings, train: Settings) -> str:
         f"gradients are clipped to a norm of {train['clip_grad_norm']:g}" if train["clip_grad_norm"] else "",
         f"moving average of the weights with decay {train['ema_decay']:g}" if train["ema_decay"] else "",
         "every class is drawn equally often" if train["sampler"] == "balanced" else "",
-        f"precision {train['precision']}" if train["precision"] != "float32" else "",
+        f"precision {train['precision']}" if train["precision"] not in {"float32", "auto"} else "",
     ]
     told = "; ".join(filter(None, parts))
     return f"Also: {told}." if told else ""
