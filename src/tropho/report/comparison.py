@@ -114,8 +114,8 @@ def _other_runs(head: Metrics, reader: Reader) -> list[Block]:
         rows.append((-value, [path.parent.name[:8], _changes(_settings(reader, run), settings), same, score(value)]))
     if not rows:
         return [Text("No other training of this task has been evaluated here, so there is nothing to compare with.")]
-    mine = as_number(reader.json(reader.paths.evaluate / "metrics.json").get("oof", {}).get(head.get("name")))
-    rows.append((-(mine or 0.0), ["this run", "–", "same", score(mine)]))
+    own = as_number(reader.json(reader.paths.evaluate / "metrics.json").get("oof", {}).get(head.get("name")))
+    rows.append((-(own or 0.0), ["this run", "–", "same", score(own)]))
     shown = [row for _, row in sorted(rows, key=lambda pair: pair[0])][:MAX_RUNS]
     note = (
         "Scores are out of fold. Where the data differ (other labels, split or image size), they are of other images "
@@ -131,15 +131,15 @@ def _settings(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def _changes(theirs: dict[str, Any], mine: dict[str, Any]) -> str:
+def _changes(other: dict[str, Any], own: dict[str, Any]) -> str:
     """Name the settings of another run that differ from this one's."""
     changed = [
         f"{section}.{key} {format_value(value)}"
         for section in SECTIONS
         if section not in LATER
-        for key, value in (theirs.get(section) or {}).items()
-        if (mine.get(section) or {}).get(key) != value
+        for key, value in (other.get(section) or {}).items()
+        if (own.get(section) or {}).get(key) != value
     ]
     more = len(changed) - MAX_CHANGES
-    told = ", ".join(changed[:MAX_CHANGES]) + (f" and {more} more" if more > 0 else "")
-    return told or ("none" if theirs and mine else "not recorded")
+    names = ", ".join(changed[:MAX_CHANGES]) + (f" and {more} more" if more > 0 else "")
+    return names or ("none" if other and own else "not recorded")

@@ -21,7 +21,7 @@ STAGES = "layer1"
 """A child of this name makes a module a ResNet, whose stages are shown one by one."""
 MAX_DEPTH = 2
 """Names with this many parts are not opened, unless a ResNet's."""
-SILENT = (nn.ReLU, nn.Dropout, nn.Identity, nn.Flatten, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+MERGED = (nn.ReLU, nn.Dropout, nn.Identity, nn.Flatten, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 """Kinds that get no line of their own; their parameters count with the layer before them."""
 KINDS = {
     "Conv2d": "convolution",
@@ -103,7 +103,7 @@ def trace(task: Task, batch: dict[str, Any]) -> list[Layer]:
     kept: list[Layer] = []
     for layer in layers.values():
         own = sum(parameter.numel() for parameter in modules[layer.name].parameters())
-        if isinstance(modules[layer.name], SILENT) and kept:
+        if isinstance(modules[layer.name], MERGED) and kept:
             kept[-1].parameters += own
         else:
             layer.parameters = own

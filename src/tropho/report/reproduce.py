@@ -77,7 +77,7 @@ def _origins(reader: Reader, run: dict[str, Any], record: dict[str, Any], commit
     source = " ".join(filter(None, [download.source, download.repo, download.revision]))
     run_ids = [str(part.get("run_id") or "") for part in (run, *folds_of(run))]
     facts = {
-        "data from": source if download.source != "generator" else f"generator, scene {download.scene}",
+        "data from": source,
         "files placed by the user": count(placed["files"]) if placed.get("files") else "",
         "hash of those files": str(placed.get("hash") or ""),
         "hash of labels, split and images": str(run.get("data_hash") or ""),

@@ -83,8 +83,8 @@ def _regularisation(kind: str, model: Settings, train: Settings) -> str:
         "every class is drawn equally often" if train["sampler"] == "balanced" else "",
         f"precision {train['precision']}" if train["precision"] not in {"float32", "auto"} else "",
     ]
-    told = "; ".join(filter(None, parts))
-    return f"Also: {told}." if told else ""
+    joined = "; ".join(filter(None, parts))
+    return f"Also: {joined}." if joined else ""
 
 
 def _choice(kind: str, model: Settings, train: Settings) -> str:
