@@ -68,6 +68,8 @@ def _entry(reader: Reader) -> dict[str, Any]:
         before, now = defaults.get(section) or {}, settings.get(section)
         now = now if isinstance(now, dict) else {}
         entry[section] = {key: value for key, value in now.items() if key not in before or before[key] != value}
+    if "checkpoint" in entry["model"]:  # which the models' settings have with its whole configuration
+        entry["model"]["checkpoint"] = reader.task.model.model_dump().get("checkpoint")
     return entry
 
 
