@@ -16,8 +16,8 @@ from tropho.paths import Paths
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     """Write data/fingerprints/TASK.json: the number and hash of the files that the user placed.
 
-    Beside it, TASK.weights.json has the SHA-256 of the weights that `model.weights` names, by member. TASK.text.json has
-    that of each file of the author's own words for the report.
+    Beside it, TASK.weights.json has the SHA-256 of the weights that `model.weights` names, by member. TASK.text.json
+    has that of each file of the author's own words for the report.
 
     Sources without such files have settings alone. Where the files can't be reached, as from the folder of a DVC
     experiment, the last fingerprint stays.
