@@ -9,7 +9,8 @@ import pandas as pd
 from tropho.config.task_config import SECTIONS
 from tropho.data.task_data import GroundTruth
 from tropho.errors import TrophoError
-from tropho.inference.predictor import CONFIG, trained_task
+from tropho.inference.predictor import trained_task
+from tropho.inference.trained_folds import CONFIG
 from tropho.metrics.classification_metrics import classification_metrics
 from tropho.plots.format_numbers import as_number, format_value, metric_name, score
 from tropho.report.blocks import Block, Section, Table, Text, bullets, missing_stage
