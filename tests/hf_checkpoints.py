@@ -71,6 +71,28 @@ ARCHITECTURES: dict[str, tuple[int, dict[str, Any], dict[str, Any], str]] = {
 """Architecture -> classes of its published weights, configuration of the backbone, of the rest, preprocessing."""
 
 
+OTHERS: dict[str, tuple[int, dict[str, Any], dict[str, Any], str]] = {
+    name: (
+        91,
+        {"model_type": "resnet", **RESNET, "out_indices": [4]},
+        {
+            "use_timm_backbone": False,
+            "d_model": WIDTH,
+            "encoder_layers": 1,
+            "decoder_layers": 2,
+            "encoder_ffn_dim": WIDTH,
+            "decoder_ffn_dim": WIDTH,
+            "encoder_attention_heads": 4,
+            "decoder_attention_heads": 4,
+            "num_queries": 10,
+        },
+        processor,
+    )
+    for name, processor in (("detr", "DetrImageProcessor"), ("conditional_detr", "ConditionalDetrImageProcessor"))
+}
+"""Architectures of which Tropho's code says nothing."""
+
+
 def write_checkpoint(
     folder: Path, architecture: str, shard: str = "5GB", weights: bool = True, seed: int = 0, **changes: Any
 ) -> Any:
@@ -78,7 +100,7 @@ def write_checkpoint(
 
     Args:
         folder: gets config.json, preprocessor_config.json and the weights.
-        architecture: key of ARCHITECTURES.
+        architecture: key of ARCHITECTURES or OTHERS.
         shard: size of a file of weights, at most.
         weights: without them there are the two configurations alone.
         seed: of the weights.
@@ -87,7 +109,7 @@ def write_checkpoint(
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
-    classes, backbone, rest, processor = ARCHITECTURES[architecture]
+    classes, backbone, rest, processor = (ARCHITECTURES | OTHERS)[architecture]
     names = {number: f"coco {number}" for number in range(classes)}
     labels = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
     config = transformers.AutoConfig.for_model(architecture, backbone_config=backbone, **{**labels, **rest, **changes})

@@ -1,6 +1,6 @@
 import pytest
 
-from hf_checkpoints import ARCHITECTURES
+from hf_checkpoints import ARCHITECTURES, OTHERS
 
 
 @pytest.fixture
@@ -8,7 +8,7 @@ def named(checkpoints):
     """named("fcos") or named("rt_detr") -> settings of a detector, a small one of transformers by its folder."""
 
     def choose(name: str) -> dict[str, str]:
-        if name in ARCHITECTURES:
+        if name in ARCHITECTURES or name in OTHERS:
             return {"model.name": "hf_detr", "model.checkpoint": str(checkpoints(name))}
         return {"model.name": name}
 

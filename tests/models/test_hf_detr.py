@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d, box_convert
 from transformers.loss.loss_utils import LOSS_MAPPING
 
-from hf_checkpoints import ARCHITECTURES
+from hf_checkpoints import ARCHITECTURES, OTHERS
 from tropho.errors import UsageError
 from tropho.models import build_model
 from tropho.models.backbone import stage_of
@@ -145,6 +145,22 @@ def test_an_average_of_weights_predicts(build, name):
     with torch.no_grad():
         for one, two in zip(average.module(images()), detector.eval()(images()), strict=True):
             torch.testing.assert_close(one["boxes"], two["boxes"])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_further_architectures_need_no_code(build, name):
+    """DETR's softmax has one class more, "no object"; Conditional DETR's sigmoid has not."""
+    detector = build(name, **EVERYTHING, **{"model.pretrained": True})
+    losses = detector.train()(images(64, 96), TARGETS)
+    sum(losses.values()).backward()
+    assert all(each.grad is not None for each in detector.parameters() if each.requires_grad)
+    with torch.no_grad():
+        found = detector.eval()(images(64, 96))
+        logits = detector.network(detector.normalize(images(64, 96))).logits
+    assert logits.shape[-1] == (3 if name == "detr" else 2)
+    best = logits.softmax(dim=-1)[..., :-1].amax() if name == "detr" else logits.sigmoid().amax()
+    assert max(each["presence"] for each in found) <= best
+    assert all(0 < len(each["boxes"]) <= 20 for each in found)
 
 
 def test_layers_it_does_not_have_are_refused(settings, checkpoints):

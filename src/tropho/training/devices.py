@@ -10,6 +10,7 @@ from tropho.config.task_config import TrainConfig
 from tropho.errors import UsageError
 from tropho.models.detector import Detector
 from tropho.models.device_limits import resolve_precision
+from tropho.models.hf_detr import HFDetector
 
 
 def this_process() -> PartialState:
@@ -53,11 +54,14 @@ def sync_batch_norms(model: nn.Module, accelerator: Accelerator) -> nn.Module:
 
 
 def compile_layers(model: nn.Module) -> None:
-    """Compile the layers that cost most, in place: a detector's pyramid, or the whole classifier.
+    """Compile the layers that cost most, in place: a detector's pyramid or backbone, or the whole classifier.
 
     Losses and the selection of boxes depend on values, which a compiler can't see.
     """
-    layers = model.pyramid if isinstance(model, Detector) else getattr(model, "network", model)
+    if isinstance(model, HFDetector):
+        layers = model.body
+    else:
+        layers = model.pyramid if isinstance(model, Detector) else getattr(model, "network", model)
     layers.compile()
 
 
