@@ -34,8 +34,12 @@ def _run_stage(stage: str, task: str) -> None:
     try:
         with running(settings, stage, Path.cwd()):
             importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
-    except KeyboardInterrupt:  # Typer would only say "Aborted."
-        raise StoppedError("stopped; run the same command to go on.") from None
+    except KeyboardInterrupt as stop:  # Typer would only say "Aborted."
+        raise StoppedError(f"{str(stop) or 'stopped'}; run the same command to go on.") from None
+    if stage == "report":  # the last one
+        from tropho.commands.next_steps import describe_run
+
+        typer.echo("\n".join(["", *describe_run(settings, Path.cwd())]))
 
 
 def _warn_without_repository(root: Path) -> None:

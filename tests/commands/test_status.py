@@ -60,3 +60,18 @@ def test_results_of_show_what_has_run(tmp_path):
     paths.held_out.parent.mkdir(parents=True)
     paths.held_out.write_text(competition)
     assert status.results_of(paths)["leaderboard"] == "1.0000"
+
+
+def test_what_comes_next_is_of_an_active_task_with_a_score(tmp_path, capsys):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": ["brain_tumor"]}))
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "tropho new-task NAME FOLDER" in printed
+    assert "dvc exp run" not in printed
+    for task in ("cells_demo", "brain_tumor"):
+        write_json(Paths(tmp_path, task).metrics, {})
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "dvc exp run -S ++tasks.brain_tumor." in printed
+    assert "++tasks.cells_demo." not in printed

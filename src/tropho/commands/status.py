@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from tropho.commands.next_steps import NextStep, format_steps, next_steps
 from tropho.config.load import load_params, task_settings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.paths import Paths
@@ -15,10 +17,7 @@ WIDTH = 160
 RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
 NEXT_STEPS = """
 Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.
-Next (after `source .venv/bin/activate`):
-  open the reports in a browser
-  mlflow ui --backend-store-uri sqlite:///mlflow.db    compare the runs
-  dvc exp run -S ++tasks.cells_demo.train.epochs=20    try a change"""
+Next (after `source .venv/bin/activate`):"""
 
 
 def print_status(root: Path, task: str | None = None) -> None:
@@ -43,6 +42,21 @@ def print_status(root: Path, task: str | None = None) -> None:
         console.print()
         console.print(results)
     console.print(NEXT_STEPS, highlight=False)
+    for line in _next_lines(tasks, params["active"], root):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _next_lines(tasks: list[TaskConfig], active: list[str], root: Path) -> list[str]:
+    """Say what to do next with the first active task that has a score, or else how to get one."""
+    finished = [task for task in tasks if Paths(root, task.name).metrics.exists()]
+    if not finished:
+        return [
+            "  dvc repro                    run the active tasks",
+            "  tropho new-task NAME FOLDER  add a task of yours",
+        ]
+    task = next((each for each in finished if each.name in active), finished[0])
+    steps = [NextStep("mlflow ui --backend-store-uri sqlite:///mlflow.db", "see the runs in the browser")]
+    return format_steps([*next_steps(task, root), *steps])
 
 
 def stage_states(task: str, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, str]:
