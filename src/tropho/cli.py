@@ -22,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK")]
 
 
@@ -77,6 +78,22 @@ def status(task: Annotated[str | None, typer.Argument(help="A task of params.yam
     from tropho.commands.status import print_status
 
     print_status(Path.cwd(), task)
+
+
+@app.command("new-task")
+def new_task(
+    name: Annotated[str, typer.Argument(help="Of the new task: letters, digits, _ and -.", metavar="NAME")],
+    folder: Annotated[str, typer.Argument(help="Folder or archive with your images and labels.", metavar="FOLDER")],
+    label_format: Annotated[
+        str | None, typer.Option("--format", help="Read the labels in this format alone.", metavar="FORMAT")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the guesses and write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a task for your own images to params.yaml; says what was guessed, why, and how long it will take."""
+    from tropho.commands.new_task import add_task
+
+    add_task(Path.cwd(), name, folder, label_format, dry_run, as_json)
 
 
 @app.command("new-names")
