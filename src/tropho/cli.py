@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -94,6 +94,22 @@ def new_task(
     from tropho.commands.new_task import add_task
 
     add_task(Path.cwd(), name, folder, label_format, dry_run, as_json)
+
+
+@app.command()
+def labels(
+    task: TaskName,
+    to: Annotated[Literal["coco", "yolo"], typer.Option(help="Format of the labels.")],
+    out: Annotated[Path, typer.Option(help="New folder for images and labels.", metavar="FOLDER")],
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="What the trained models find, with scores, in place of the labels.")
+    ] = False,
+) -> None:
+    """Write the audited labels of a detection task, or its predictions, as COCO or YOLO."""
+    from tropho.commands.export_labels import export_labels
+    from tropho.config.load import load_task
+
+    typer.echo(export_labels(load_task(task), Path.cwd(), to, out, predictions))
 
 
 @app.command("new-names")

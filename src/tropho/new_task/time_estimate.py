@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import pandas as pd
 
 from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
@@ -64,7 +63,7 @@ def _measure(settings: TaskConfig, guess: LabelGuess, sample: ImageSample, raw: 
 
     settings = with_overrides(settings, {"model.pretrained": False, "train.num_workers": 0})  # no download, no start
     chosen = sample.images.head(TRAINED_IMAGES[guess.kind])
-    images = conform(chosen.assign(sha256="", group=chosen["image_id"], duplicate=pd.NA, ignore_classes=pd.NA), IMAGES)
+    images = conform(chosen.assign(sha256="", group=chosen["image_id"], duplicate=None, ignore_classes=None), IMAGES)
     boxes = guess.labels.boxes[guess.labels.boxes["image_id"].isin(images["image_id"])]
     gt = GroundTruth(images.reset_index(drop=True), *split_regions(conform(boxes, BOXES)))
     with TemporaryDirectory(prefix="tropho-") as folder:
