@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from tropho.commands.examples import complete_task, epilog
 from tropho.errors import StoppedError, TrophoError
 from tropho.stages import STAGES
 
@@ -19,11 +20,13 @@ app = typer.Typer(
     help="From raw images to a leaderboard submission, and from a public data set to a report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
-TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK")]
+TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK", autocompletion=complete_task)]
+AnyTask = Annotated[
+    str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]", autocompletion=complete_task)
+]
 
 
 def _run_stage(stage: str, task: str) -> None:
@@ -65,19 +68,30 @@ for _stage, _description in STAGES.items():
 _add_stage("fingerprint", "Note which files you placed, so that `dvc repro` fetches them again where they changed.")
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tropho {version('tropho')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Options of every command; main() reads --debug itself, since it must hold when parsing fails."""
 
 
 @app.command()
-def status(task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None) -> None:
+def status(task: AnyTask = None, as_json: JsonOption = False) -> None:
     """Show the tasks: kind, state of each stage, scores, submissions, reports, and what to do next."""
     from tropho.commands.status import print_status
 
-    print_status(Path.cwd(), task)
+    print_status(Path.cwd(), task, as_json)
 
 
 @app.command("new-task")
@@ -136,11 +150,11 @@ def check(task: TaskName) -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """Show what this machine has and lacks, and what to do about it."""
     from tropho.commands.doctor import print_findings
 
-    print_findings(Path.cwd())
+    print_findings(Path.cwd(), as_json)
 
 
 @app.command()
@@ -210,13 +224,11 @@ def predict(
 
 
 @app.command()
-def leaderboard(
-    task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None,
-) -> None:
+def leaderboard(task: AnyTask = None, as_json: JsonOption = False) -> None:
     """Rank the tracked training runs by cross-validated score, and list every submission."""
     from tropho.commands.leaderboard import print_leaderboard
 
-    print_leaderboard(Path.cwd(), task)
+    print_leaderboard(Path.cwd(), task, as_json)
 
 
 @app.command("record-score")
@@ -234,6 +246,10 @@ def record_score(
 
     typer.echo(submissions.record_score(Path.cwd(), task, score, private, file))
     submissions.print_cv_gaps(Path.cwd(), task)
+
+
+for _command in app.registered_commands:
+    _command.epilog = epilog(_command.name or str(getattr(_command.callback, "__name__", "")))
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """State of each stage, results of each task, and how both are printed."""
 
+import json
+
 import pytest
 import yaml
 
@@ -75,3 +77,18 @@ def test_what_comes_next_is_of_an_active_task_with_a_score(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "dvc exp run -S ++tasks.brain_tumor." in printed
     assert "++tasks.cells_demo." not in printed
+
+
+def test_status_as_json_has_nulls_for_what_is_not_there(tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    write_json(
+        Paths(tmp_path, "malaria").evaluate / "metrics.json",
+        {"headline": {"name": "map", "subset": "oof", "value": 0.5}},
+    )
+    status.print_status(tmp_path, as_json=True)
+    found = {task["task"]: task for task in json.loads(capsys.readouterr().out)}
+    assert found["malaria"]["value"] == "0.5000"
+    assert found["malaria"]["report"] is None
+    assert found["malaria"]["stages"]["train"] == "-"
+    assert found["smear_demo"]["active"]
+    assert found["malaria"]["next"][-1] == "tropho leaderboard malaria"

@@ -1,5 +1,6 @@
 """State of each task: its stages by dvc.lock, its scores, submission and report."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml t
 Next (after `source .venv/bin/activate`):"""
 
 
-def print_status(root: Path, task: str | None = None) -> None:
+def print_status(root: Path, task: str | None = None, as_json: bool = False) -> None:
     """Print the stages of each task (or of one), the results of those that have any, and what to do next."""
     from rich.console import Console
     from rich.table import Table
@@ -28,6 +29,9 @@ def print_status(root: Path, task: str | None = None) -> None:
     params = load_params(root / "params.yaml")
     tasks = [task_settings(name, params) for name in ([task] if task is not None else params["tasks"])]
     lock = read_lock(root)
+    if as_json:
+        print(json.dumps([_record(each, lock, params, root) for each in tasks], indent=2))  # noqa: T201
+        return
     stages = Table("task", "kind", *STAGES, box=None, header_style="bold")
     results = Table(*RESULTS, box=None, header_style="bold")
     for settings in tasks:
@@ -44,6 +48,18 @@ def print_status(root: Path, task: str | None = None) -> None:
     console.print(NEXT_STEPS, highlight=False)
     for line in _next_lines(tasks, params["active"], root):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _record(settings: TaskConfig, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return all that the tables say of a task; null for what is not there."""
+    results = {key: None if cell == "-" else cell for key, cell in results_of(Paths(root, settings.name)).items()}
+    return {
+        **results,
+        "kind": settings.kind,
+        "active": settings.name in params["active"],
+        "stages": stage_states(settings.name, lock, params, root),
+        "next": [step.command for step in next_steps(settings, root)],
+    }
 
 
 def _next_lines(tasks: list[TaskConfig], active: list[str], root: Path) -> list[str]:

@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-
 from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth

@@ -222,6 +222,8 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             name=name,
             start=model.start,
         )
+        later = [each for each in model.folds[model.folds.index(fold) + 1 :] if each not in model.published]
+        trainer.log.plan(model.folds.index(fold) + 1, len(model.folds), len(later) * settings.train.epochs)
         try:
             trained = trainer.fit()
         except KeyboardInterrupt:
