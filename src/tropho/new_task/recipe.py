@@ -8,6 +8,8 @@ from tropho.new_task.label_guess import LabelGuess
 
 DETECTION_SIZES = (320, 416, 512, 640, 768, 1024)
 CLASSIFICATION_SIZES = (64, 96, 128)
+MIN_SIZE = 128
+"""Pixels, for detection; smaller images are enlarged."""
 SMALL_BOX_PIXELS = 14
 """Pixels that a tenth of the boxes may fall short of: the finest level, P2, suits boxes of 12 and more."""
 CROP_FROM = 768
@@ -107,7 +109,7 @@ def _policy(kind: str, sample: ImageSample, words: str) -> tuple[str, bool, Reas
 def _detection_size(sample: ImageSample) -> tuple[int, str]:
     wanted = SMALL_BOX_PIXELS / sample.small_box if sample.small_box > 0 else DETECTION_SIZES[-1]
     size = next((each for each in DETECTION_SIZES if each >= wanted), DETECTION_SIZES[-1])
-    own = max(DETECTION_SIZES[0], 32 * math.ceil(sample.long_side / 32))
+    own = max(MIN_SIZE, 32 * math.ceil(sample.long_side / 32))
     size = min(size, own)
     pixels = sample.small_box * size
     why = f"images are {sample.long_side} pixels; nine of ten boxes are then at least {pixels:.0f} pixels wide and high"
