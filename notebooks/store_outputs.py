@@ -1,5 +1,7 @@
 """Run notebooks and store their outputs, without paths and times: `python notebooks/store_outputs.py [NOTEBOOK...]`."""
 
+import base64
+import io
 import math
 import re
 import sys
@@ -8,11 +10,14 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[-+]?\d+)?(?![\w.])")
 TIME = re.compile(r"\b\d+(?:\.\d+)? (?:s|ms|min)\b")
 PLACE = re.compile(r"(?:/[\w.-]+){2,}|[A-Z]:\\[\w.\\-]+")
+VARIES = "varies"
+"""Tag of cells whose output depends on the machine, as what a training came to does; it is not compared."""
 TOLERANCE = 0.005
 """How far numbers may lie apart, relative to the larger one: half a unit of the third digit, about."""
 
@@ -23,7 +28,9 @@ def clean(text: str) -> str:
 
 
 def texts(cell: Any) -> str:
-    """Return what a cell has printed and shown as text, cleaned; nothing of standard error."""
+    """Return what a cell has printed and shown as text, cleaned; nothing of standard error, or if it varies."""
+    if VARIES in cell["metadata"].get("tags", []):
+        return ""
     parts = []
     for output in cell.get("outputs", []):
         if output["output_type"] == "stream" and output["name"] == "stdout":
@@ -47,10 +54,20 @@ def run(notebook: Any, **options: Any) -> None:
     NotebookClient(notebook, timeout=600, resources=resources, **options).execute()
 
 
+def shrink(picture: str) -> str:
+    """Reduce a PNG in base64 to 128 colours, which a figure hardly shows; one that has a palette stays."""
+    image = Image.open(io.BytesIO(base64.b64decode(picture)))
+    if image.mode == "P":
+        return picture
+    small = io.BytesIO()
+    image.convert("RGB").quantize(128).save(small, "png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
+
+
 def tidy(notebook: Any) -> None:
     """Keep of each output what a reader sees: cleaned text and pictures."""
     for cell in notebook.cells:
-        cell["metadata"] = {}
+        cell["metadata"] = {"tags": [VARIES]} if VARIES in cell["metadata"].get("tags", []) else {}
         kept = []
         for output in cell.get("outputs", []):
             if output["output_type"] == "stream" and output["name"] == "stdout":
@@ -59,6 +76,8 @@ def tidy(notebook: Any) -> None:
                 data = output["data"]
                 output["data"] = {key: data[key] for key in ("image/png", "text/plain") if key in data}
                 output["data"]["text/plain"] = clean(data.get("text/plain", ""))
+                if "image/png" in data:
+                    output["data"]["image/png"] = shrink(data["image/png"])
                 output["metadata"] = {}
             else:
                 continue

@@ -92,3 +92,13 @@ def test_status_as_json_has_nulls_for_what_is_not_there(tmp_path, capsys):
     assert found["malaria"]["stages"]["train"] == "-"
     assert found["smear_demo"]["active"]
     assert found["malaria"]["next"][-1] == "tropho leaderboard malaria"
+
+
+def test_the_column_of_the_leaderboard_is_shown_where_a_task_has_one(tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    headline = {"headline": {"name": "balanced_accuracy", "subset": "test", "value": 0.5}}
+    write_json(Paths(tmp_path, "brain_tumor").evaluate / "metrics.json", headline)
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "balanced_accuracy" in printed
+    assert "leaderboard " not in printed.split("Next")[0]

@@ -99,10 +99,10 @@ def test_log_trial_prints_place_and_best_on_a_terminal(capsys, monkeypatch):
     study = study_of(SOME)
     assert line(study, 0) == ""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    assert line(study, 0) == "trial 1/9  complete  0.2000  best 0.5000  train.lr=0.001  model.backbone=resnet18"
-    assert line(study, 1).startswith("trial 2/9  complete  0.5000  best so far  ")
-    assert line(study, 3).startswith("trial 4/9  failed  interrupted  best 0.5000  ")
-    assert line(study_of([SOME[3]]), 0).startswith("trial 1/9  failed  interrupted  train.lr")
+    assert line(study, 0) == "trial 0 (1 of 9)  complete  0.2000  best 0.5000  train.lr=0.001  model.backbone=resnet18"
+    assert line(study, 1).startswith("trial 1 (2 of 9)  complete  0.5000  best so far  ")
+    assert line(study, 3).startswith("trial 3 (4 of 9)  failed  interrupted  best 0.5000  ")
+    assert line(study_of([SOME[3]]), 0).startswith("trial 0 (1 of 9)  failed  interrupted  train.lr")
 
 
 @pytest.mark.parametrize("is_bad", [True, False])

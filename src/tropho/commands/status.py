@@ -33,16 +33,20 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         print(json.dumps([_record(each, lock, params, root) for each in tasks], indent=2))  # noqa: T201
         return
     stages = Table("task", "kind", *STAGES, box=None, header_style="bold")
-    results = Table(*RESULTS, box=None, header_style="bold")
+    found = []
     for settings in tasks:
         name = f"[bold]{settings.name}[/bold]" if settings.name in params["active"] else settings.name
         stages.add_row(name, settings.kind, *stage_states(settings.name, lock, params, root).values())
         cells = results_of(Paths(root, settings.name))
         if set(cells.values()) != {settings.name, "-"}:
-            results.add_row(*cells.values())
+            found.append(cells)
     console = Console(width=None if Console().is_terminal else WIDTH)
     console.print(stages)
-    if results.row_count:
+    if found:
+        shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
+        results = Table(*shown, box=None, header_style="bold")
+        for row in found:
+            results.add_row(*(row[column] for column in shown))
         console.print()
         console.print(results)
     console.print(NEXT_STEPS, highlight=False)

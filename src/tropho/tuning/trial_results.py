@@ -117,4 +117,4 @@ def log_trial(merged: optuna.Study, number: int, n_trials: int, params: list[Sea
         f"  {key}={value:.3g}" if isinstance(value, float) else f"  {key}={value}"
         for key, value in setting_values(trial, params).items()
     ]
-    info(f"trial {number + 1}/{n_trials}  {STATES[trial.state]}{score}{reason}{rank}{''.join(values)}")
+    info(f"trial {number} ({number + 1} of {n_trials})  {STATES[trial.state]}{score}{reason}{rank}{''.join(values)}")
