@@ -261,7 +261,8 @@ def main() -> None:
     except TrophoError as error:
         if debug:
             raise
-        typer.echo(f"tropho: {error}", err=True)
+        is_mid_line = isinstance(error, StoppedError) and sys.stderr.isatty()  # after the terminal's ^C
+        typer.echo("\n" * is_mid_line + f"tropho: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if debug:

@@ -51,7 +51,7 @@ def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predi
     if predictions:
         images = images[images["image_id"].isin(_predicted_ids(paths))]
     with atomic_folder(out) as folder:
-        for image in track(list(images.itertuples()), "Copying images"):
+        for image in track(_rows(images), "Copying images"):
             target = folder / "images" / image.subset / image.file
             target.parent.mkdir(parents=True, exist_ok=True)
             copy_file(paths.raw / image.path, target)
@@ -104,14 +104,14 @@ def _predicted(settings: TaskConfig, paths: Paths) -> pd.DataFrame:
 def _write_coco(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> None:
     """Write annotations/instances_SUBSET.json; predicted boxes carry a score, ignored regions are crowds."""
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
-    by_image = dict(list(boxes.groupby("image_id")))
+    by_image = _by_image(boxes)
     for subset, part in images.groupby("subset"):
         rows: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for number, image in enumerate(part.itertuples(), start=1):
+        for number, image in enumerate(_rows(part), start=1):
             size = {"width": int(image.width), "height": int(image.height)}
             rows.append({"id": number, "file_name": f"{subset}/{image.file}", **size})
-            for box in by_image.get(image.image_id, boxes.iloc[:0]).to_dict("records"):
+            for box in by_image.get(image.image_id, []):
                 left, top, right, bottom = (float(box[side]) for side in BOX)
                 width, height = right - left, bottom - top
                 place = {"id": len(annotations) + 1, "image_id": number, "category_id": classes.index(box["label"]) + 1}
@@ -124,21 +124,34 @@ def _write_coco(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes
 
 def _write_yolo(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> None:
     """Write labels/SUBSET/NAME.txt with `class cx cy w h` as shares of the image, then a score, and data.yaml."""
-    by_image = dict(list(boxes.groupby("image_id")))
-    for image in images.itertuples():
+    by_image = _by_image(boxes)
+    for image in _rows(images):
         lines = []
-        for box in by_image.get(image.image_id, boxes.iloc[:0]).to_dict("records"):
+        for box in by_image.get(image.image_id, []):
             if _is_region(box):
                 continue
             left, top, right, bottom = (float(box[side]) for side in BOX)
             centre = (left + right) / 2 / image.width, (top + bottom) / 2 / image.height
-            values = *centre, (right - left) / image.width, (bottom - top) / image.height
-            values = (*values, box["score"]) if "score" in box else values
+            values = [*centre, (right - left) / image.width, (bottom - top) / image.height]
+            values += [box["score"]] if "score" in box else []
             lines.append(" ".join([str(classes.index(box["label"])), *(f"{value:.8g}" for value in values)]) + "\n")
         write_text(folder / "labels" / image.subset / f"{PurePosixPath(image.file).stem}.txt", "".join(lines))
     places = {subset: f"images/{subset}" for subset in ("train", "val", "test") if subset in set(images["subset"])}
     content = {"path": ".", **places, "names": dict(enumerate(classes))}
     write_text(folder / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _rows(images: pd.DataFrame) -> list[Any]:
+    """Return the rows of `_images` as named tuples."""
+    return list(images.itertuples())
+
+
+def _by_image(boxes: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Return the boxes of each image that has any, as dicts."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for box in boxes.to_dict("records"):
+        found.setdefault(str(box["image_id"]), []).append({str(key): value for key, value in box.items()})
+    return found
 
 
 def _is_region(box: dict[str, Any]) -> bool:

@@ -62,7 +62,7 @@ def look_at_sample(images: pd.DataFrame, boxes: pd.DataFrame, raw: Path) -> Imag
     mine = boxes[boxes["image_id"].isin(drawn["image_id"])].dropna(subset=BOX)
     sides = np.minimum(mine["xmax"] - mine["xmin"], mine["ymax"] - mine["ymin"])
     shares = sides / mine["image_id"].map(longer.set_axis(drawn["image_id"])).astype(float)
-    small, median = np.quantile(shares.to_numpy(float), [0.1, 0.5]) if len(shares) else (np.nan, np.nan)
+    small, median = np.quantile(np.asarray(shares, float), [0.1, 0.5]) if len(shares) else (np.nan, np.nan)
     return ImageSample(drawn, int(longer.median()), float((spread < GREY_SPREAD).mean()), float(small), float(median))
 
 

@@ -64,9 +64,9 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     return params
 
 
-def _warn_at_chance(settings: TaskConfig, score: float, n_classes: int) -> None:
+def _warn_at_chance(settings: TaskConfig, score: float | None, n_classes: int) -> None:
     """Say where the best trial of a classification hardly guesses better than chance, so that it chooses at random."""
-    if settings.kind == "classification" and score < MIN_OVER_CHANCE / n_classes:
+    if settings.kind == "classification" and score is not None and score < MIN_OVER_CHANCE / n_classes:
         info(
             f"The best trial scores {score:.3f}, where guessing scores {1 / n_classes:.3f}: its settings are no better "
             f"than others; raise tune.epochs ({settings.tune.epochs}) or tune.max_train_images."
