@@ -37,7 +37,8 @@ def texts(cell: Any) -> str:
             parts.append(output["text"])
         elif output["output_type"] in {"execute_result", "display_data"} and "image/png" not in output["data"]:
             parts.append(output["data"].get("text/plain", ""))
-    return clean("\n".join(part.rstrip("\n") for part in parts))
+    lines = [line.rstrip() for part in parts for line in part.splitlines()]  # a kernel may cut its text anywhere
+    return clean("\n".join(filter(None, lines)))
 
 
 def same_text(first: str, second: str) -> bool:
@@ -70,7 +71,7 @@ def tidy(notebook: Any) -> None:
         cell["metadata"] = {"tags": [VARIES]} if VARIES in cell["metadata"].get("tags", []) else {}
         kept = []
         for output in cell.get("outputs", []):
-            if output["output_type"] == "stream" and output["name"] == "stdout":
+            if output["output_type"] == "stream" and output["name"] == "stdout" and output["text"].strip():
                 output["text"] = clean(output["text"])
             elif output["output_type"] in {"execute_result", "display_data"}:
                 data = output["data"]
