@@ -10,7 +10,7 @@ from tropho.images.file_types import is_image_name
 
 SEPARATORS = r"_.\s-"
 MIN_GROUPS = 10
-"""Twice the usual number of folds: fewer groups can't be dealt evenly."""
+"""Twice the usual number of folds: fewer groups can't be assigned evenly."""
 MIN_MEAN = 1.5
 """Images of a group in the mean; below, most images would be groups of their own."""
 MAX_SHARE = 0.2

@@ -59,9 +59,9 @@ def look_at_sample(images: pd.DataFrame, boxes: pd.DataFrame, raw: Path) -> Imag
     height, width, spread = np.array([look for look in looks if look is not None]).T  # (n_images,) each
     drawn = drawn[readable].assign(width=width.astype(int), height=height.astype(int))
     longer = drawn[["width", "height"]].max(axis=1)
-    mine = boxes[boxes["image_id"].isin(drawn["image_id"])].dropna(subset=BOX)
-    sides = np.minimum(mine["xmax"] - mine["xmin"], mine["ymax"] - mine["ymin"])
-    shares = sides / mine["image_id"].map(longer.set_axis(drawn["image_id"])).astype(float)
+    drawn_boxes = boxes[boxes["image_id"].isin(drawn["image_id"])].dropna(subset=BOX)
+    sides = np.minimum(drawn_boxes["xmax"] - drawn_boxes["xmin"], drawn_boxes["ymax"] - drawn_boxes["ymin"])
+    shares = sides / drawn_boxes["image_id"].map(longer.set_axis(drawn["image_id"])).astype(float)
     small, median = np.quantile(np.asarray(shares, float), [0.1, 0.5]) if len(shares) else (np.nan, np.nan)
     return ImageSample(drawn, int(longer.median()), float((spread < GREY_SPREAD).mean()), float(small), float(median))
 
