@@ -12,6 +12,7 @@ EXAMPLES: dict[str, list[str]] = {
     "status": ["tropho status", "tropho status cells_demo --json"],
     "new-task": ["tropho new-task my_cells ../cells --dry-run", "tropho new-task my_cells ../cells"],
     "labels": ["tropho labels smear_demo --to yolo --out smear_yolo"],
+    "check": ["tropho check cells_demo"],
     "new-names": ["tropho new-names params.yaml"],
     "doctor": ["tropho doctor", "tropho doctor --json"],
     "score": ["tropho score data/held_out/smear_demo/Truth.csv submissions/smear_demo.csv"],
