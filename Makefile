@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repository demo test test-slow lint bench mutants reliability soak
+.PHONY: help setup repository demo test test-slow lint bench notebooks mutants reliability soak
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lint: $(READY) ## Check format, style, docstrings, complexity, words and types
 
 bench: $(READY) ## Measure speed (see benchmarks/)
 	for script in benchmarks/*_speed.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+notebooks: $(READY) ## Run the notebooks and store their outputs
+	OMP_NUM_THREADS=1 $(BIN)/python notebooks/store_outputs.py
 
 mutants: $(READY) ## Change 60 operators, one at a time, and count how many the unit tests notice
 	$(BIN)/python benchmarks/mutants.py --seed $(or $(SEED),commit)

@@ -7,10 +7,11 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from tropho.commands.examples import complete_task, epilog
 from tropho.errors import StoppedError, TrophoError
 from tropho.stages import STAGES
 
@@ -19,10 +20,13 @@ app = typer.Typer(
     help="From raw images to a leaderboard submission, and from a public data set to a report.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
-TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
+TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK", autocompletion=complete_task)]
+AnyTask = Annotated[
+    str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]", autocompletion=complete_task)
+]
 
 
 def _run_stage(stage: str, task: str) -> None:
@@ -34,8 +38,12 @@ def _run_stage(stage: str, task: str) -> None:
     try:
         with running(settings, stage, Path.cwd()):
             importlib.import_module(f"tropho.stages.{stage}").run(settings, Path.cwd())
-    except KeyboardInterrupt:  # Typer would only say "Aborted."
-        raise StoppedError("stopped; run the same command to go on.") from None
+    except KeyboardInterrupt as stop:  # Typer would only say "Aborted."
+        raise StoppedError(f"{str(stop) or 'stopped'}; run the same command to go on.") from None
+    if stage == "report":  # the last one
+        from tropho.commands.next_steps import describe_run
+
+        typer.echo("\n".join(["", *describe_run(settings, Path.cwd())]))
 
 
 def _warn_without_repository(root: Path) -> None:
@@ -60,19 +68,62 @@ for _stage, _description in STAGES.items():
 _add_stage("fingerprint", "Note which files you placed, so that `dvc repro` fetches them again where they changed.")
 
 
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tropho {version('tropho')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Options of every command; main() reads --debug itself, since it must hold when parsing fails."""
 
 
 @app.command()
-def status(task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None) -> None:
+def status(task: AnyTask = None, as_json: JsonOption = False) -> None:
     """Show the tasks: kind, state of each stage, scores, submissions, reports, and what to do next."""
     from tropho.commands.status import print_status
 
-    print_status(Path.cwd(), task)
+    print_status(Path.cwd(), task, as_json)
+
+
+@app.command("new-task")
+def new_task(
+    name: Annotated[str, typer.Argument(help="Of the new task: letters, digits, _ and -.", metavar="NAME")],
+    folder: Annotated[str, typer.Argument(help="Folder or archive with your images and labels.", metavar="FOLDER")],
+    label_format: Annotated[
+        str | None, typer.Option("--format", help="Read the labels in this format alone.", metavar="FORMAT")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the guesses and write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a task for your own images to params.yaml; says what was guessed, why, and how long it will take."""
+    from tropho.commands.new_task import add_task
+
+    add_task(Path.cwd(), name, folder, label_format, dry_run, as_json)
+
+
+@app.command()
+def labels(
+    task: TaskName,
+    to: Annotated[Literal["coco", "yolo"], typer.Option(help="Format of the labels.")],
+    out: Annotated[Path, typer.Option(help="New folder for images and labels.", metavar="FOLDER")],
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="What the trained models find, with scores, in place of the labels.")
+    ] = False,
+) -> None:
+    """Write the audited labels of a detection task, or its predictions, as COCO or YOLO."""
+    from tropho.commands.export_labels import export_labels
+    from tropho.config.load import load_task
+
+    typer.echo(export_labels(load_task(task), Path.cwd(), to, out, predictions))
 
 
 @app.command("new-names")
@@ -99,11 +150,11 @@ def check(task: TaskName) -> None:
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: JsonOption = False) -> None:
     """Show what this machine has and lacks, and what to do about it."""
     from tropho.commands.doctor import print_findings
 
-    print_findings(Path.cwd())
+    print_findings(Path.cwd(), as_json)
 
 
 @app.command()
@@ -173,13 +224,11 @@ def predict(
 
 
 @app.command()
-def leaderboard(
-    task: Annotated[str | None, typer.Argument(help="A task of params.yaml.", metavar="[TASK]")] = None,
-) -> None:
+def leaderboard(task: AnyTask = None, as_json: JsonOption = False) -> None:
     """Rank the tracked training runs by cross-validated score, and list every submission."""
     from tropho.commands.leaderboard import print_leaderboard
 
-    print_leaderboard(Path.cwd(), task)
+    print_leaderboard(Path.cwd(), task, as_json)
 
 
 @app.command("record-score")
@@ -199,6 +248,10 @@ def record_score(
     submissions.print_cv_gaps(Path.cwd(), task)
 
 
+for _command in app.registered_commands:
+    _command.epilog = epilog(_command.name or str(getattr(_command.callback, "__name__", "")))
+
+
 def main() -> None:
     """Run the command line, turning expected failures into one sentence and an exit code."""
     debug = "--debug" in sys.argv
@@ -208,7 +261,8 @@ def main() -> None:
     except TrophoError as error:
         if debug:
             raise
-        typer.echo(f"tropho: {error}", err=True)
+        is_mid_line = isinstance(error, StoppedError) and sys.stderr.isatty()  # after the terminal's ^C
+        typer.echo("\n" * is_mid_line + f"tropho: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if debug:

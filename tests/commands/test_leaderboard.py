@@ -1,5 +1,7 @@
 """Leaderboard of trainings: width, comparison with the present settings, ranking."""
 
+import json
+
 import pytest
 import yaml
 
@@ -38,6 +40,14 @@ def track(root, settings):
         return run.id
 
     return make
+
+
+def test_print_leaderboard_as_json(root, track, capsys):
+    best = track(0.9, **{"train.lr": 0.01})
+    print_leaderboard(root, "cells_demo", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert [(run["id"], run["score"], run["parameters"]["train.lr"]) for run in found["runs"]] == [(best, 0.9, "0.01")]
+    assert found["submissions"] == []
 
 
 def test_print_leaderboard_compares_with_present_settings(root, track, capsys):

@@ -1,5 +1,7 @@
 """State of each stage, results of each task, and how both are printed."""
 
+import json
+
 import pytest
 import yaml
 
@@ -60,3 +62,43 @@ def test_results_of_show_what_has_run(tmp_path):
     paths.held_out.parent.mkdir(parents=True)
     paths.held_out.write_text(competition)
     assert status.results_of(paths)["leaderboard"] == "1.0000"
+
+
+def test_what_comes_next_is_of_an_active_task_with_a_score(tmp_path, capsys):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": ["brain_tumor"]}))
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "tropho new-task NAME FOLDER" in printed
+    assert "dvc exp run" not in printed
+    for task in ("cells_demo", "brain_tumor"):
+        write_json(Paths(tmp_path, task).metrics, {})
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "dvc exp run -S ++tasks.brain_tumor." in printed
+    assert "++tasks.cells_demo." not in printed
+
+
+def test_status_as_json_has_nulls_for_what_is_not_there(tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    write_json(
+        Paths(tmp_path, "malaria").evaluate / "metrics.json",
+        {"headline": {"name": "map", "subset": "oof", "value": 0.5}},
+    )
+    status.print_status(tmp_path, as_json=True)
+    found = {task["task"]: task for task in json.loads(capsys.readouterr().out)}
+    assert found["malaria"]["value"] == "0.5000"
+    assert found["malaria"]["report"] is None
+    assert found["malaria"]["stages"]["train"] == "-"
+    assert found["smear_demo"]["active"]
+    assert found["malaria"]["next"][-1] == "tropho leaderboard malaria"
+
+
+def test_the_column_of_the_leaderboard_is_shown_where_a_task_has_one(tmp_path, capsys):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    headline = {"headline": {"name": "balanced_accuracy", "subset": "test", "value": 0.5}}
+    write_json(Paths(tmp_path, "brain_tumor").evaluate / "metrics.json", headline)
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "balanced_accuracy" in printed
+    assert "leaderboard " not in printed.split("Next")[0]

@@ -124,6 +124,45 @@ def test_a_train_setting_reruns_tune_onward_for_that_task_alone(checkout):
     assert "train@smear_demo" in rerun
 
 
+def test_the_last_stage_says_what_came_of_it_and_nothing_warns(checkout):
+    copy = checkout()
+    copy.edit(cells_demo={"tune": {"trials": 0}})
+    done = copy.run("dvc", "repro", "tune@cells_demo")
+    assert "is empty" not in done.stdout + done.stderr
+    done = copy.run("tropho", "report", "cells_demo").stdout
+    assert "score       balanced_accuracy 0." in done
+    assert "report      reports/cells_demo/index.html" in done
+    assert "dvc exp run -S ++tasks.cells_demo." in done
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_stops_dvc_and_the_training(checkout):
+    copy = checkout()
+    copy.edit(cells_demo={"train": {"epochs": 50, "val_interval": 50}, "tune": {"trials": 0}})
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child keeps what its parent ignores
+    try:
+        process = subprocess.Popen(
+            ["dvc", "repro", "train@cells_demo"],
+            cwd=copy.path,
+            env=copy.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    for line in process.stdout:
+        if "epoch 2/50" in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    rest = process.communicate(timeout=120)[0]
+    assert process.returncode != 0
+    epoch = re.search(r"tropho: fold0 stopped after epoch (\d+); run the same command to go on\.", rest)[1]
+    done = copy.run("tropho", "train", "cells_demo")
+    assert f"fold0  goes on after epoch {epoch}" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_member_joins_without_training_the_others_again(checkout):
     copy = checkout()

@@ -13,17 +13,36 @@ def lines(capsys):
     """Return what one call of a step log prints, without white space at its ends."""
 
     def run(name, method, *args, is_main=True):
-        getattr(StepLog(name, SimpleNamespace(is_main_process=is_main)), method)(*args)
+        getattr(StepLog(name, SimpleNamespace(is_main_process=is_main), "map"), method)(*args)
         return capsys.readouterr().err.strip()
 
     return run
 
 
-def test_epoch_prints_loss_score_and_seconds(lines):
-    row = {"epoch": 2.0, "loss": 0.5, "seconds": 12.4}
-    assert lines("fold0", "epoch", row, 9) == "fold0  epoch 2/9  loss 0.5000  12 s"
-    assert lines("fold0", "epoch", {**row, "score": 0.25}, 9) == "fold0  epoch 2/9  loss 0.5000  score 0.2500  12 s"
-    assert "score undefined  12 s" in lines("fold0", "epoch", {**row, "score": math.nan}, 9)
+def test_epoch_prints_loss_metric_and_seconds(lines):
+    row = {"epoch": 9.0, "loss": 0.5, "seconds": 12.4}
+    assert lines("fold0", "epoch", row, 9) == "fold0  epoch 9/9  loss 0.5000  12 s"
+    assert lines("fold0", "epoch", {**row, "score": 0.25}, 9) == "fold0  epoch 9/9  loss 0.5000  map 0.2500  12 s"
+    assert "map undefined  12 s" in lines("fold0", "epoch", {**row, "score": math.nan}, 9)
+
+
+def test_time_left_counts_the_epochs_of_later_folds(capsys, monkeypatch):
+    now = iter([0.0, 30.0, 90.0, 120.0])
+    monkeypatch.setattr("tropho.training.step_log.time.perf_counter", lambda: next(now))
+    log = StepLog("fold1", SimpleNamespace(is_main_process=True))
+    log.plan(2, 3, 4)
+    for epoch in (1.0, 2.0, 3.0):
+        log.epoch({"epoch": epoch, "loss": 0.5, "seconds": 1.0}, 4)
+    assert [line.rpartition("  ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "about 4 min left",  # 7 epochs of 30 seconds
+        "about 4 min left",  # 6 of 45
+        "about 3 min left",  # 5 of 40
+    ]
+    now = iter([0.0, 1.0])
+    log = StepLog("fold0", SimpleNamespace(is_main_process=True))
+    log.plan(1, 2, 0)
+    log.epoch({"epoch": 1.0, "loss": 0.5, "seconds": 1.0}, 4)
+    assert capsys.readouterr().err == "fold0 (1 of 2)  epoch 1/4  loss 0.5000  1 s  under 1 min left\n"
 
 
 def test_resumed_names_the_epoch(lines):

@@ -13,6 +13,7 @@ import pytest
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.tracking import PrunedRunError
 from tropho.tuning import Search
+from tropho.tuning.search import _warn_at_chance
 from tropho.tuning.storage import RETRIES, open_storage, retry_running, storage_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -447,3 +448,9 @@ def test_run_in_two_processes_shares_a_journal(search, tmp_path):
     assert len({number for _, number, _ in done}) == len(done)
     study = search(trials=8, storage="journal:shared/study.log")
     assert study.choice["trials"] == {"complete": len(done), "pruned": 0, "failed": 0}
+
+
+@pytest.mark.parametrize(("score", "warns"), [(0.5, True), (0.59, True), (0.61, False)])
+def test_a_search_at_chance_level_is_told(settings, capsys, score, warns):
+    _warn_at_chance(settings("cells_demo"), score, 2)
+    assert ("no better than others" in capsys.readouterr().err) == warns

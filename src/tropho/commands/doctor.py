@@ -31,11 +31,14 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def print_findings(root: Path) -> None:
+def print_findings(root: Path, as_json: bool = False) -> None:
     """Print every finding as a table; the last column says what to do."""
     from rich.console import Console
     from rich.table import Table
 
+    if as_json:
+        print(json.dumps([finding._asdict() for finding in examine(root)], indent=2))  # noqa: T201
+        return
     table = Table("", "what", "found", "what to do", box=None, header_style="bold")
     for finding in examine(root):
         table.add_row("[yellow]![/yellow]" if finding.remedy else "[green]ok[/green]", *finding)
@@ -61,7 +64,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield from _pending_records(root)
     for extra, module in EXTRAS.items():
         is_there = importlib.util.find_spec(module) is not None
-        state = "installed" if is_there else f"not installed; `pip install 'tropho[{extra}]'` if you need it"
+        state = "installed" if is_there else f"not installed; `pip install -e '.[{extra}]'` if you need it"
         yield Finding(f"extra '{extra}'", state)
     is_there = importlib.util.find_spec("pytorch_grad_cam") is not None
     install = "none in reports; `pip install --no-deps grad-cam ttach` if you want them"

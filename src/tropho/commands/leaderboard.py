@@ -1,12 +1,13 @@
 """Training runs ranked by cross-validated score, with the leaderboard's scores of their submissions."""
 
+import json
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tropho.commands.submissions import WIDTH, format_score, leaderboard_scores, print_submissions
+from tropho.commands.submissions import WIDTH, format_score, leaderboard_scores, list_submissions, print_submissions
 from tropho.config.load import load_params, task_settings
 from tropho.config.retired import RETIRED
 from tropho.config.task_config import TaskConfig
@@ -22,7 +23,7 @@ FITTED = ("fpn_levels", "regression_ranges", "scales", "ratios")
 """Settings of `model` that training fits where they are null."""
 
 
-def print_leaderboard(root: Path, task: str | None) -> None:
+def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> None:
     """Print the runs of one task, or of all, best first, and the submission log."""
     from rich.console import Console
 
@@ -33,6 +34,11 @@ def print_leaderboard(root: Path, task: str | None) -> None:
     runs = best_runs(root, task)
     submitted = runs["id"].isin(list(scores)) | runs["record_id"].isin(list(scores))
     runs = runs[(runs["trained_folds"].fillna(1) > 0) | submitted]
+    if as_json:
+        tables = {"runs": runs, "submissions": list_submissions(root, task)}
+        rows = {name: json.loads(table.to_json(orient="records", date_format="iso")) for name, table in tables.items()}
+        print(json.dumps(rows, indent=2))  # noqa: T201
+        return
     console = Console(width=None if Console().is_terminal else WIDTH)
     if runs.empty:
         console.print("No training has been tracked yet; run `dvc repro`, or `tropho train TASK`.")

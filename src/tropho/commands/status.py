@@ -1,9 +1,12 @@
 """State of each task: its stages by dvc.lock, its scores, submission and report."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+from tropho.commands.next_steps import NextStep, format_steps, next_steps
 from tropho.config.load import load_params, task_settings
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.paths import Paths
@@ -15,13 +18,10 @@ WIDTH = 160
 RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
 NEXT_STEPS = """
 Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.
-Next (after `source .venv/bin/activate`):
-  open the reports in a browser
-  mlflow ui --backend-store-uri sqlite:///mlflow.db    compare the runs
-  dvc exp run -S ++tasks.cells_demo.train.epochs=20    try a change"""
+Next (after `source .venv/bin/activate`):"""
 
 
-def print_status(root: Path, task: str | None = None) -> None:
+def print_status(root: Path, task: str | None = None, as_json: bool = False) -> None:
     """Print the stages of each task (or of one), the results of those that have any, and what to do next."""
     from rich.console import Console
     from rich.table import Table
@@ -29,20 +29,54 @@ def print_status(root: Path, task: str | None = None) -> None:
     params = load_params(root / "params.yaml")
     tasks = [task_settings(name, params) for name in ([task] if task is not None else params["tasks"])]
     lock = read_lock(root)
+    if as_json:
+        print(json.dumps([_record(each, lock, params, root) for each in tasks], indent=2))  # noqa: T201
+        return
     stages = Table("task", "kind", *STAGES, box=None, header_style="bold")
-    results = Table(*RESULTS, box=None, header_style="bold")
+    found = []
     for settings in tasks:
         name = f"[bold]{settings.name}[/bold]" if settings.name in params["active"] else settings.name
         stages.add_row(name, settings.kind, *stage_states(settings.name, lock, params, root).values())
         cells = results_of(Paths(root, settings.name))
         if set(cells.values()) != {settings.name, "-"}:
-            results.add_row(*cells.values())
+            found.append(cells)
     console = Console(width=None if Console().is_terminal else WIDTH)
     console.print(stages)
-    if results.row_count:
+    if found:
+        shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
+        results = Table(*shown, box=None, header_style="bold")
+        for row in found:
+            results.add_row(*(row[column] for column in shown))
         console.print()
         console.print(results)
     console.print(NEXT_STEPS, highlight=False)
+    for line in _next_lines(tasks, params["active"], root):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _record(settings: TaskConfig, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return all that the tables say of a task; null for what is not there."""
+    results = {key: None if cell == "-" else cell for key, cell in results_of(Paths(root, settings.name)).items()}
+    return {
+        **results,
+        "kind": settings.kind,
+        "active": settings.name in params["active"],
+        "stages": stage_states(settings.name, lock, params, root),
+        "next": [step.command for step in next_steps(settings, root)],
+    }
+
+
+def _next_lines(tasks: list[TaskConfig], active: list[str], root: Path) -> list[str]:
+    """Say what to do next with the first active task that has a score, or else how to get one."""
+    finished = [task for task in tasks if Paths(root, task.name).metrics.exists()]
+    if not finished:
+        return [
+            "  dvc repro                    run the active tasks",
+            "  tropho new-task NAME FOLDER  add a task of yours",
+        ]
+    task = next((each for each in finished if each.name in active), finished[0])
+    steps = [NextStep("mlflow ui --backend-store-uri sqlite:///mlflow.db", "see the runs in the browser")]
+    return format_steps([*next_steps(task, root), *steps])
 
 
 def stage_states(task: str, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, str]:

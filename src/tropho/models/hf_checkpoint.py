@@ -99,7 +99,7 @@ def _require_transformers() -> None:
     try:
         import transformers  # noqa: F401
     except ImportError as error:
-        raise UsageError("model.name hf_detr needs transformers; run `pip install 'tropho[detr]'`.") from error
+        raise UsageError("model.name hf_detr needs transformers; run `pip install -e '.[detr]'`.") from error
 
 
 def _open(name: str, weights: bool = False) -> tuple[Path, str]:

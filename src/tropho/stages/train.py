@@ -212,7 +212,7 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
 
-        trained = Trainer(
+        trainer = Trainer(
             task,
             data.cache,
             *data.train_val(fold),
@@ -221,7 +221,13 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             on_epoch=on_epoch,
             name=name,
             start=model.start,
-        ).fit()
+        )
+        later = [each for each in model.folds[model.folds.index(fold) + 1 :] if each not in model.published]
+        trainer.log.plan(model.folds.index(fold) + 1, len(model.folds), len(later) * settings.train.epochs)
+        try:
+            trained = trainer.fit()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_where_stopped(name, checkpoint)) from None
         state = trained.state
         record = {
             "fold": fold,
@@ -247,6 +253,12 @@ def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[
             f"last epoch, {state.best_epoch}, is kept, and means over folds leave this fold out"
         )
     return record
+
+
+def _where_stopped(name: str, checkpoint: Checkpoint) -> str:
+    """Say after which epoch of its checkpoint a fold's training was stopped."""
+    saved = checkpoint.load()
+    return f"{name} stopped after epoch {len(saved[0].history)}" if saved else f"{name} stopped in its first epoch"
 
 
 def mean_score(folds: list[dict[str, Any]]) -> float | None:

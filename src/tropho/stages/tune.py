@@ -19,5 +19,9 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
             from tropho.tuning.search import tune  # loads torch and Optuna
 
             choice = tune(settings, paths, folder)
+        else:
+            write_text(
+                folder / "README.txt", "tune.trials is 0, so nothing was searched.\n"
+            )  # DVC warns of empty folders
     write_text(paths.choice, yaml.safe_dump(choice, sort_keys=True))
     return choice

@@ -67,7 +67,7 @@ class Trainer:
         self.config = task.settings.train
         self.state, self.best_weights = TrainState(), Weights()
         self.accelerator = make_accelerator(self.config)
-        self.log = StepLog(name, self.accelerator)
+        self.log = StepLog(name, self.accelerator, task.primary_metric)
         set_seed(seed)
         model = task.build_model()
         if start:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from shutil import get_terminal_size
 
 import torch
@@ -20,10 +21,13 @@ class StepLog:
     Args:
         name: of the fold, first in each line; empty prints nothing.
         accelerator: only its main process prints.
+        metric: name of the validation score.
     """
 
-    def __init__(self, name: str, accelerator: Accelerator) -> None:
-        self._name, self._accelerator = name, accelerator
+    def __init__(self, name: str, accelerator: Accelerator, metric: str = "score") -> None:
+        self._name, self._accelerator, self._metric = name, accelerator, metric
+        self._of, self._later_epochs = "", 0
+        self._start, self._n_timed = time.perf_counter(), 0
         self._enabled = bool(name) and accelerator.is_main_process
         self._in_place = sys.stderr.isatty()
 
@@ -44,6 +48,10 @@ class StepLog:
             self.end_epoch()
             info(f"{self._name}  {text}".strip())
 
+    def plan(self, number: int, n_folds: int, later_epochs: int) -> None:
+        """Tell which of the folds this is, counted from 1, and how many epochs later folds have together."""
+        self._of, self._later_epochs = f" ({number} of {n_folds})" if n_folds > 1 else "", later_epochs
+
     def resumed(self, epoch: int) -> None:
         """Say that the training goes on after an epoch that its checkpoint holds."""
         if self._enabled:
@@ -53,9 +61,19 @@ class StepLog:
         """Print what an epoch came to, from its row of the history."""
         if self._enabled:
             value = row.get("score", 0.0)
-            score = f"  score {'undefined' if math.isnan(value) else f'{value:.4f}'}" if "score" in row else ""
-            place = f"{self._name}  epoch {int(row['epoch'])}/{n_epochs}"
-            info(f"{place}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s")
+            text = "undefined" if math.isnan(value) else f"{value:.4f}"
+            score = f"  {self._metric} {text}" if "score" in row else ""
+            place = f"{self._name}{self._of}  epoch {int(row['epoch'])}/{n_epochs}"
+            left = self._time_left(n_epochs - int(row["epoch"]))
+            info(f"{place}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s{left}")
+
+    def _time_left(self, n_epochs: int) -> str:
+        """Extrapolate the mean time of this process's epochs to those of this fold and of later ones."""
+        self._n_timed += 1
+        minutes = (time.perf_counter() - self._start) / self._n_timed * (n_epochs + self._later_epochs) / 60
+        if not n_epochs + self._later_epochs:
+            return ""
+        return f"  about {minutes:.0f} min left" if minutes >= 1 else "  under 1 min left"
 
     def step(self, place: str, loss: float, lr: float, seconds: tuple[float, float], is_due: bool) -> None:
         """Print loss, rate, the seconds (for the batch, for the whole step) and peak memory of a step."""

@@ -14,6 +14,7 @@ from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import DataError, UsageError
 from tropho.files import fingerprint
 from tropho.inference.trained_folds import StartWeights, find_start_weights
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
@@ -23,6 +24,8 @@ from tropho.training.loop import Trainer
 from tropho.training.training_fingerprint import check_trainable, fitted_settings, training_fingerprint
 from tropho.tuning.study import Search, TrialReporter
 
+MIN_OVER_CHANCE = 1.2
+"""Score of a useful trial over that of guessing, which is one over the number of classes."""
 N_PARTS = 5
 """Of the first fold's training images, in whole groups; one part scores the trials."""
 
@@ -57,7 +60,17 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
         parent.log_params({f"chosen/{key}": value for key, value in params.items()})
         parent.log_metrics({"best_score": search.choice["value"]})
         parent.log_artifact(folder, "search")
+    _warn_at_chance(settings, search.choice["value"], len(data.classes))
     return params
+
+
+def _warn_at_chance(settings: TaskConfig, score: float | None, n_classes: int) -> None:
+    """Say where the best trial of a classification hardly guesses better than chance, so that it chooses at random."""
+    if settings.kind == "classification" and score is not None and score < MIN_OVER_CHANCE / n_classes:
+        info(
+            f"The best trial scores {score:.3f}, where guessing scores {1 / n_classes:.3f}: its settings are no better "
+            f"than others; raise tune.epochs ({settings.tune.epochs}) or tune.max_train_images."
+        )
 
 
 def search_inputs(data: TaskData, seed: int) -> TaskData:

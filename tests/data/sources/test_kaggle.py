@@ -212,4 +212,4 @@ def test_fetch_refuses_bad_names(kaggle, task, tmp_path, key, value, sentence):
 
 def test_fetch_explains_missing_client(task, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    assert "pip install 'tropho[kaggle]'" in refused(task(), tmp_path, UsageError)
+    assert "pip install -e '.[kaggle]'" in refused(task(), tmp_path, UsageError)

@@ -17,8 +17,8 @@ _READERS = {
     "image_folder": image_folder.read,
     "label_csv": label_csv.read,
 }
-_TABLES = ("boxes_csv", "label_csv")
-_CLASSIFICATION = {"image_folder", "label_csv"}
+TABLES = ("boxes_csv", "label_csv")
+CLASSIFICATION = {"image_folder", "label_csv"}
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
@@ -28,12 +28,17 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
         UsageError: the format doesn't suit the kind of task, or a setting names what isn't there.
         DataError: the label files are missing or nothing in them can be used.
     """
+    return apply_class_map(read_unmapped(settings, raw), settings.audit)
+
+
+def read_unmapped(settings: TaskConfig, raw: Path) -> Labels:
+    """Read the labels in `raw` with the names of the files; raises as `read` does."""
     name = settings.audit.format
-    if (name in _CLASSIFICATION) != (settings.kind == "classification"):
-        wanted = _CLASSIFICATION if settings.kind == "classification" else set(_READERS) - _CLASSIFICATION
+    if (name in CLASSIFICATION) != (settings.kind == "classification"):
+        wanted = CLASSIFICATION if settings.kind == "classification" else set(_READERS) - CLASSIFICATION
         raise UsageError(f"audit.format '{name}' does not suit {settings.kind}; use {' or '.join(sorted(wanted))}.")
-    if settings.audit.columns and name not in _TABLES:
-        raise UsageError(f"audit.columns has no meaning with audit.format '{name}'; it is of {' and '.join(_TABLES)}.")
+    if settings.audit.columns and name not in TABLES:
+        raise UsageError(f"audit.columns has no meaning with audit.format '{name}'; it is of {' and '.join(TABLES)}.")
     if not raw.is_dir():
         raise DataError(f"{raw} is not there; run `tropho download {settings.name}` first.")
-    return apply_class_map(_READERS[name](settings, raw), settings.audit)
+    return _READERS[name](settings, raw)

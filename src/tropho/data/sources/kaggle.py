@@ -46,7 +46,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     try:
         import kagglehub
     except ImportError:
-        raise UsageError("The Kaggle source needs its client: pip install 'tropho[kaggle]'.") from None
+        raise UsageError("The Kaggle source needs its client: pip install -e '.[kaggle]'.") from None
     logging.getLogger("kagglehub").setLevel(logging.WARNING)  # it logs to standard output
     try:
         with quiet_stderr():

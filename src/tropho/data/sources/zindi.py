@@ -66,9 +66,7 @@ def submit(challenge: str, submission: Path, comment: str) -> str:
         ExternalError: Zindi can't be reached or refuses the file.
     """
     if not _can_sign_in():
-        raise UsageError(
-            "Uploading needs pip install 'tropho[zindi]', and ZINDI_USERNAME and ZINDI_PASSWORD to be set."
-        )
+        raise UsageError("Uploading needs pip install -e '.[zindi]', and ZINDI_USERNAME and ZINDI_PASSWORD to be set.")
     user = _sign_in(challenge)
     with _request("take the submission", challenge):
         answers = user.submit(filepaths=[str(submission)], comments=[comment], to_print=False)
@@ -92,7 +90,7 @@ def _what_to_place(missing: list[str], settings: TaskConfig) -> str:
     challenge, page, client = settings.download.repo, "the competition's page", ""
     if challenge:
         page = f"https://zindi.africa/competitions/{challenge}/data"
-        client = ", or pip install 'tropho[zindi]' and set ZINDI_USERNAME and ZINDI_PASSWORD"
+        client = ", or pip install -e '.[zindi]' and set ZINDI_USERNAME and ZINDI_PASSWORD"
     return f"Place {', '.join(missing)} from {page} in data/incoming/{settings.name}/{client}, then run again."
 
 

@@ -1,0 +1,115 @@
+"""What came of a run, and which experiments are worth trying next."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tropho.config.load import with_overrides
+from tropho.config.task_config import TaskConfig
+from tropho.errors import UsageError
+from tropho.files import read_json
+from tropho.paths import Paths
+
+MAX_EXPERIMENTS = 3
+SUBSETS = {"oof": "validation images, out of fold", "test": "test images"}
+
+
+class NextStep(NamedTuple):
+    """A command to copy, and why it may help."""
+
+    command: str
+    why: str
+
+
+def describe_run(settings: TaskConfig, root: Path) -> list[str]:
+    """Describe the results of a task: score with its interval, report, submission; then what to try next.
+
+    Returns: lines; a result that is not there has none.
+    """
+    paths = Paths(root, settings.name)
+    lines = [f"{settings.name}: {settings.description}" if settings.description else settings.name]
+    if paths.metrics.exists() and (paths.evaluate / "metrics.json").exists():
+        lines.append(f"  score       {_score(paths)}")
+    if paths.report.exists():
+        lines.append(f"  report      {paths.report.relative_to(root).as_posix()}")
+    if paths.submission.exists():
+        lines.append(f"  submission  {paths.submission.relative_to(root).as_posix()}{_check(paths)}")
+    return [*lines, "Try next:", *format_steps(next_steps(settings, root))]
+
+
+def _score(paths: Paths) -> str:
+    headline = read_json(paths.evaluate / "metrics.json")["headline"]
+    name, on = headline["name"], SUBSETS.get(headline["subset"], headline["subset"])
+    if headline["value"] is None:
+        return f"{name} is undefined on the {on}"
+    low, high = headline["low"], headline["high"]
+    interval = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"{name} {headline['value']:.3f}{interval}, {on}"
+
+
+def _check(paths: Paths) -> str:
+    record = paths.submission.with_suffix(".json")
+    if not record.exists():
+        return ""
+    content = read_json(record)
+    if not content.get("rows"):
+        return ", without rows"
+    return ", checked" if content.get("checked") else ", without a sample to check it against"
+
+
+def next_steps(settings: TaskConfig, root: Path) -> list[NextStep]:
+    """List what to do once a task has run: experiments that its settings leave open, then how to compare them."""
+    name = settings.name
+    steps = [
+        NextStep(f"dvc exp run {' '.join(f'-S {_override(name, key, value)}' for key, value in changes.items())}", why)
+        for changes, why in experiments(settings, Paths(root, name))
+    ]
+    if settings.download.source == "zindi":
+        steps.append(NextStep(f"tropho upload {name}", "send the submission to Zindi"))
+    return [*steps, NextStep(f"tropho leaderboard {name}", "compare all trainings so far")]
+
+
+def _override(task: str, key: str, value: str) -> str:
+    text = f"++tasks.{task}.{key}={value}"
+    return f"'{text}'" if "[" in text else text
+
+
+def experiments(settings: TaskConfig, paths: Paths) -> list[tuple[dict[str, str], str]]:
+    """List up to three changes of settings that often help, by dotted key, each with its reason."""
+    train, model = settings.train, settings.model
+    found: list[tuple[dict[str, str], str]] = []
+    if _best_is_last(paths):
+        found.append(({"train.epochs": str(2 * train.epochs)}, "the last epoch was the best: train longer"))
+    if model.name in {"mlp", "lenet"}:
+        found.append(({"model.name": "resnet"}, "a deeper network"))
+    if model.name in {"resnet", "fcos"} and not model.pretrained:
+        lr = "3.0e-4" if settings.kind == "classification" else "5.0e-4"
+        changes = {"model.pretrained": "true", "train.lr": lr}
+        found.append((changes, "start from ImageNet weights (fetched once); needs a lower rate"))
+    if train.n_folds is not None and train.n_folds < settings.split.n_folds:
+        found.append(
+            ({"train.n_folds": "null"}, f"train all {settings.split.n_folds} folds: surer scores, better test")
+        )
+    if settings.predict.tta == ["identity"]:
+        found.append(({"predict.tta": "[identity,hflip]"}, "predict mirrored images, too; trains nothing"))
+    return [each for each in found if _is_possible(settings, each[0])][:MAX_EXPERIMENTS]
+
+
+def _is_possible(settings: TaskConfig, changes: dict[str, str]) -> bool:
+    try:
+        with_overrides(settings, {key: yaml.safe_load(value) for key, value in changes.items()})
+    except UsageError:
+        return False
+    return True
+
+
+def _best_is_last(paths: Paths) -> bool:
+    record = paths.models / "run.json"
+    folds = read_json(record)["folds"] if record.exists() else []
+    return bool(folds) and all(fold["best_epoch"] == fold["epochs"] for fold in folds)
+
+
+def format_steps(steps: list[NextStep]) -> list[str]:
+    """Format commands and reasons as lines; a long command has its reason on the line above."""
+    return [line for step in steps for line in (f"  # {step.why}", f"  {step.command}")]

@@ -1,0 +1,165 @@
+"""Guess how the labels of a folder are written, by reading them in every format that its files may have."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tropho.config.load import task_settings
+from tropho.config.task_config import SECTIONS, TaskConfig
+from tropho.data.formats import readers
+from tropho.data.formats.class_map import apply_class_map
+from tropho.data.formats.labels import Labels, files_below
+from tropho.errors import DataError, TrophoError, UsageError
+from tropho.new_task.column_guess import guess_columns
+from tropho.tables import BOX
+
+DETECTION_ENDINGS = {
+    "coco": (".json",),
+    "voc": (".xml",),
+    "yolo": (".txt",),
+    "kitti": (".txt",),
+    "boxes_csv": (".csv", ".tsv"),
+}
+"""Formats of boxes by the endings of their label files, the least ambiguous first."""
+CLASS_ENDINGS = {"label_csv": (".csv", ".tsv"), "image_folder": ()}
+MAX_CLASSES = 1000
+MIN_SHARE = 0.5
+"""Of the training images; fewer labelled ones say that a table is about something else."""
+
+
+@dataclass(frozen=True)
+class LabelGuess:
+    """What the labels of a folder are.
+
+    Attributes:
+        kind: detection | classification.
+        audit: settings of the section `audit` that are needed to read them, `format` first.
+        labels: as the audit would read them.
+    """
+
+    kind: str
+    audit: dict[str, Any]
+    labels: Labels
+
+    @property
+    def train(self) -> pd.DataFrame:
+        """Images to train on: LABELLED_IMAGES of the published training and validation part with known labels."""
+        images = self.labels.images
+        return images[(images["subset"] != "test") & (images["status"] == "ok")]
+
+    @property
+    def counts(self) -> "Counter[str]":
+        """Boxes, or training images, of each class."""
+        table = self.labels.boxes if self.kind == "detection" else self.train
+        return Counter(table["label"].dropna().astype(str))
+
+
+@dataclass
+class _Trial:
+    """Formats that were tried on a folder, and why they did not fit."""
+
+    params: dict[str, Any]
+    raw: Path
+    endings: frozenset[str]
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def read(self, name: str, **audit: Any) -> LabelGuess | None:
+        """Read the labels in a format; None, with the fault noted, where that fails."""
+        kind = "classification" if name in readers.CLASSIFICATION else "detection"
+        audit = {"format": name, **audit}
+        try:
+            labels = readers.read_unmapped(self._settings(kind, audit), self.raw)
+            if negative := _negative_class(labels):
+                audit["negative"] = negative
+            return LabelGuess(kind, audit, apply_class_map(labels, self._settings(kind, audit).audit))
+        except TrophoError as error:
+            self.faults[name] = str(error).replace(f"{self.raw}", "the folder").rstrip(".")
+            return None
+
+    def _settings(self, kind: str, audit: dict[str, Any]) -> TaskConfig:
+        entry = {"kind": kind, "download": {"source": "local", "path": str(self.raw)}, "audit": audit}
+        entry |= {"model": {"name": "fcos"}} if kind == "detection" else {}
+        return validated("new", entry, self.params)
+
+    def candidates(self, formats: dict[str, tuple[str, ...]]) -> list[LabelGuess]:
+        """Read every format of which the folder has files."""
+        found = []
+        for name, endings in formats.items():
+            if endings and not self.endings & set(endings):
+                continue
+            guess = self.read(name)
+            if guess is None and name in readers.TABLES:
+                columns = guess_columns(self.raw)
+                guess = self.read(name, **columns) if columns else None
+            if guess:
+                found.append(guess)
+        return found
+
+
+def validated(name: str, entry: dict[str, Any], params: dict[str, Any]) -> TaskConfig:
+    """Validate an entry that is not in params.yaml; sections that it lacks are empty."""
+    whole = {"presets": {}, **{section: {} for section in SECTIONS}, **entry}
+    return task_settings(name, {**params, "tasks": {name: whole}})
+
+
+def guess_labels(raw: Path, params: dict[str, Any], only: str | None = None) -> LabelGuess:
+    """Guess format, kind, columns and negative class.
+
+    Boxes count more than classes, and a table of labels more than the names of folders, if it covers the images.
+
+    Args:
+        raw: folder of the data set.
+        params: content of params.yaml, for the defaults.
+        only: the one format to try; None tries all.
+
+    Raises:
+        DataError: no format fits; the sentence says why the likeliest ones don't.
+        UsageError: `only` is not a format.
+    """
+    endings = frozenset(path.suffix.lower() for path in files_below(raw))
+    trial = _Trial(params, raw, endings)
+    known = {**DETECTION_ENDINGS, **CLASS_ENDINGS}
+    if only is not None:
+        if only not in known:
+            raise UsageError(f"--format '{only}' is not a format; known are {', '.join(known)}.")
+        found = trial.candidates({only: ()})
+        if not found:
+            raise DataError(f"The labels can't be read as {only}: {trial.faults[only]}.")
+        return found[0]
+    boxed = [guess for guess in trial.candidates(DETECTION_ENDINGS) if len(guess.labels.boxes)]
+    if boxed:
+        return max(boxed, key=lambda guess: guess.labels.boxes["image_id"].nunique())
+    for guess in trial.candidates(CLASS_ENDINGS):
+        if _is_plausible(guess):
+            return guess
+        trial.faults[guess.audit["format"]] = _implausible(guess)
+    reasons = "; ".join(f"{name}: {fault}" for name, fault in trial.faults.items())
+    raise DataError(
+        f"No labels are recognised in {raw} ({reasons}); docs/label_formats.md says how files must lie, and "
+        "`--format` tries one format alone."
+    )
+
+
+def _is_plausible(guess: LabelGuess) -> bool:
+    """Whether the labels of a classification are few classes of most images, and not a name for each image."""
+    n_classes, n_labelled = len(guess.counts), sum(guess.counts.values())
+    n_train = int((guess.labels.images["subset"] != "test").sum())
+    return 2 <= n_classes <= min(MAX_CLASSES, max(2, n_labelled // 2)) and n_labelled >= MIN_SHARE * n_train
+
+
+def _implausible(guess: LabelGuess) -> str:
+    return f"it has {len(guess.counts):,} classes for {sum(guess.counts.values()):,} training images"
+
+
+def _negative_class(labels: Labels) -> str | None:
+    """Find the one class whose rows have no box, or a box of zeros; None if there is none beside others with boxes."""
+    if labels.boxes.empty:
+        return None
+    corners = labels.boxes[BOX]
+    without = corners.isna().any(axis=1) | (corners == 0).all(axis=1)
+    share = without.groupby(labels.boxes["label"]).mean()
+    names = [str(name) for name in share.index[share == 1]]
+    return names[0] if len(names) == 1 and (share < 1).any() else None

@@ -1,0 +1,63 @@
+"""What a run's end says: results, and experiments whose settings are valid and differ."""
+
+import re
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from tropho.commands.next_steps import MAX_EXPERIMENTS, describe_run, experiments, next_steps
+from tropho.config.load import load_params, with_overrides
+from tropho.files import write_json
+from tropho.paths import Paths
+
+
+@pytest.mark.parametrize("task", load_params(ROOT / "params.yaml")["tasks"])
+def test_suggested_experiments_are_valid_and_differ(settings, tmp_path, task):
+    present = settings(task)
+    found = experiments(present, Paths(tmp_path, task))
+    assert 0 < len(found) <= MAX_EXPERIMENTS
+    for changes, why in found:
+        parsed = {key: yaml.safe_load(value) for key, value in changes.items()}
+        assert with_overrides(present, parsed) != present
+        assert why
+    for step in next_steps(present, tmp_path)[: len(found)]:
+        assert re.fullmatch(rf"dvc exp run( -S ('?)\+\+tasks\.{task}\.[a-z_.]+=[^ ]+)+", step.command)
+    assert next_steps(present, tmp_path)[-1].command == f"tropho leaderboard {task}"
+
+
+def test_suggestions_follow_the_settings_and_the_training(settings, tmp_path):
+    paths = Paths(tmp_path, "cells_demo")
+
+    def keys(**overrides):
+        return [key for changes, _ in experiments(settings("cells_demo", **overrides), paths) for key in changes]
+
+    assert keys() == ["model.pretrained", "train.lr", "train.n_folds", "predict.tta"]
+    assert keys(**{"model.residual": False}) == ["train.n_folds", "predict.tta"]  # published weights don't fit
+    assert keys(**{"model.name": "lenet", "train.n_folds": None}) == ["model.name", "predict.tta"]
+    write_json(paths.models / "run.json", {"folds": [{"best_epoch": 9, "epochs": 9}, {"best_epoch": 9, "epochs": 9}]})
+    assert keys()[0] == "train.epochs"
+    write_json(paths.models / "run.json", {"folds": [{"best_epoch": 9, "epochs": 9}, {"best_epoch": 8, "epochs": 9}]})
+    assert keys()[0] == "model.pretrained"
+
+
+def test_a_run_is_described_by_its_score_report_and_submission(settings, tmp_path):
+    paths, cells = Paths(tmp_path, "cells_demo"), settings("cells_demo")
+    lines = describe_run(cells, tmp_path)
+    assert lines[:2] == ["cells_demo: Parasitized or uninfected, in generated cell crops", "Try next:"]
+    headline = {"name": "balanced_accuracy", "subset": "test", "value": 0.9512, "low": 0.9241, "high": 0.9777}
+    write_json(paths.metrics, {})
+    write_json(paths.evaluate / "metrics.json", {"headline": headline})
+    write_json(paths.submission.with_suffix(".json"), {"rows": 3, "checked": False})
+    for path in (paths.submission, paths.report):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert describe_run(cells, tmp_path)[1:4] == [
+        "  score       balanced_accuracy 0.951 (95 % interval 0.924 to 0.978), test images",
+        "  report      reports/cells_demo/index.html",
+        "  submission  submissions/cells_demo.csv, without a sample to check it against",
+    ]
+    write_json(paths.evaluate / "metrics.json", {"headline": {**headline, "value": None}})
+    write_json(paths.submission.with_suffix(".json"), {"rows": 3, "checked": True})
+    assert describe_run(cells, tmp_path)[1] == "  score       balanced_accuracy is undefined on the test images"
+    assert describe_run(cells, tmp_path)[3].endswith(".csv, checked")
