@@ -61,6 +61,6 @@ def test_donors_are_of_every_class_alike_and_never_of_one_that_is_ignored(scenes
 
 def test_without_objects_there_is_nothing_to_give(scenes: AnnotatedImages) -> None:
     only = pd.DataFrame({"image_id": ["4.png"]})
-    bare = AnnotatedImages(scenes._pack, only, pd.DataFrame(columns=list(BOXES)[:-1]), CLASSES)
+    bare = AnnotatedImages(scenes._cache, only, pd.DataFrame(columns=list(BOXES)[:-1]), CLASSES)
     assert DonorSampler(bare).draw_donor(0, np.random.default_rng(0)) is None
     assert DonorSampler(bare).draw(0, np.random.default_rng(0)).image[0, 0, 0] == 40
