@@ -12,6 +12,7 @@ from tropho.training import preflight
 from tropho.training.checkpoint import Checkpoint, TrainState
 from tropho.training.target_checks import Finding
 from tropho.training.training_cost import TrainingCost, describe_cost, duration, may_take_long, measure_cost
+from tropho.training.training_plan import plan_models
 
 OK, FAULT = Finding("rate", "ok", "It suits."), Finding("rate", "fault", "It is too high.")
 
@@ -78,7 +79,7 @@ def test_train_checks_nothing_short_or_begun(chosen, paths, fits, long, monkeypa
     train.run(chosen(), paths.root)
     checked = long([FAULT])
     other = chosen(**{"train.seed": 3})
-    (model,) = train.plan_models(other, train.read_task_data(paths), paths)
+    (model,) = plan_models(other, train.read_task_data(paths), paths)
     Checkpoint(model.folder / "fold0").save(TrainState())
     monkeypatch.setattr(train, "Trainer", lambda *_, **__: pytest.fail("far enough"))
     with pytest.raises(pytest.fail.Exception, match="far enough"):
@@ -88,7 +89,7 @@ def test_train_checks_nothing_short_or_begun(chosen, paths, fits, long, monkeypa
 
 def test_measure_cost_counts_steps_and_validations(chosen, paths):  # noqa: F811
     settings = chosen(**{"train.batch_size": 2, "train.epochs": 5, "train.val_interval": 2})
-    (model,) = train.plan_models(settings, train.read_task_data(paths), paths)
+    (model,) = plan_models(settings, train.read_task_data(paths), paths)
     cost = measure_cost(model.task, model.data, 0)
     assert cost.train_seconds == pytest.approx(5 * 4 * cost.step_seconds)
     assert cost.val_seconds > 0

@@ -7,9 +7,9 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import read_task_data
 from tropho.errors import DataError
 from tropho.paths import Paths
-from tropho.stages.train import plan_models
 from tropho.training.preflight import preflight
 from tropho.training.training_cost import describe_cost, duration, measure_cost
+from tropho.training.training_plan import plan_models
 
 
 def check_task(settings: TaskConfig, root: Path) -> Iterator[str]:

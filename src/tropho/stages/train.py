@@ -3,7 +3,7 @@
 import json
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,74 +11,30 @@ import pandas as pd
 import yaml
 from safetensors.torch import save
 
-from tropho.config.load import member_settings
 from tropho.config.task_config import BASE, TaskConfig
-from tropho.data.task_data import TaskData, read_task_data
-from tropho.errors import UsageError
+from tropho.data.task_data import read_task_data
 from tropho.files import atomic_folder, copy_file, fingerprint, sha256_of, without_nan, write_json, write_text
 from tropho.inference.trained_folds import (
     CONFIG,
     FILES,
     HISTORY,
-    StartWeights,
     copy_results,
-    find_start_weights,
     locked_runs,
     mean_history,
     publish_fold,
-    published_fold,
     write_fold,
 )
 from tropho.log import info
 from tropho.models.device_limits import resolve_precision
 from tropho.paths import Paths
 from tropho.tables import write_table
-from tropho.tasks import build_task
-from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.runs import RunIds
-from tropho.training.batch_size import with_batch_size
 from tropho.training.checkpoint import Checkpoint
-from tropho.training.devices import make_accelerator, this_process
+from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
 from tropho.training.preflight import RECORD, check_before_training
-from tropho.training.training_fingerprint import fitted_settings, training_fingerprint, tuned
-
-
-@dataclass(frozen=True)
-class _Model:
-    """One model of the ensemble.
-
-    Attributes:
-        name: of the member.
-        settings: with all that is fitted to the data.
-        data: images at the member's size.
-        fingerprint: of the training.
-        folder: runs/T/FINGERPRINT.
-        start: weights that it starts from, if the settings name any.
-        published: records of the folds that are trained already.
-    """
-
-    name: str
-    settings: TaskConfig
-    data: TaskData
-    fingerprint: str
-    folder: Path
-    start: StartWeights | None = None
-    published: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def task(self) -> Task:
-        return build_task(self.settings, self.data.classes)
-
-    @property
-    def folds(self) -> list[int]:
-        return fold_numbers(self.settings, self.data)
-
-    def read_published(self) -> dict[int, dict[str, Any]]:
-        log_layer_stats = self.settings.train.log_layer_stats
-        records = {fold: published_fold(self.folder / f"fold{fold}", log_layer_stats) for fold in self.data.folds}
-        return {fold: record for fold, record in records.items() if record is not None}
+from tropho.training.training_plan import PlannedModel, check_machine, plan_models
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
@@ -91,7 +47,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     paths = Paths(root, settings.name)
     data = read_task_data(paths)
     models = plan_models(settings, data, paths)
-    _check_machine(models)
+    check_machine(models)
     processes = this_process()
     with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
         processes.wait_for_everyone()
@@ -102,45 +58,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     return summary
 
 
-def plan_models(settings: TaskConfig, data: TaskData, paths: Paths) -> list[_Model]:
-    """List the task's own model and the further members, with the settings that their training would have."""
-    return [_build(name, member, data, paths) for name, member in member_settings(tuned(settings, paths)).items()]
-
-
-def _build(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> _Model:
-    data = data.at_size(settings.augment.image_size)
-    settings = fitted_settings(settings, data)
-    start = find_start_weights(settings.model.weights, paths.root)
-    if start and start.path.resolve().is_relative_to(paths.models.resolve()):
-        raise UsageError(f"model.weights lies in {paths.models}, which this training replaces; copy it elsewhere.")
-    key = training_fingerprint(settings, data, start)
-    folder = paths.runs / key
-    return _Model(name, with_batch_size(settings, data, folder / "batch_size.json"), data, key, folder, start)
-
-
-def _check_machine(models: list[_Model]) -> None:
-    """Raise UsageError, before any work, where this machine or its processes can't train one of the models."""
-    processes = this_process().num_processes
-    for model in models:
-        train = model.settings.train
-        make_accelerator(train)
-        if train.images_per_step % processes:
-            raise UsageError(
-                f"train.batch_size {train.batch_size} of {model.name} can't be divided among {processes} processes; "
-                f"make it a multiple of {processes}, or start another number of processes."
-            )
-
-
-def fold_numbers(settings: TaskConfig, data: TaskData) -> list[int]:
-    """List the folds to train: the first `train.n_folds`, or all."""
-    folds = sorted(data.folds)
-    n_folds = settings.train.n_folds or len(folds)
-    if n_folds > len(folds):
-        raise UsageError(f"train.n_folds is {n_folds}, but split.n_folds made only {len(folds)}; lower it or use null.")
-    return folds[:n_folds]
-
-
-def _train_models(models: list[_Model], settings: TaskConfig, paths: Paths) -> dict[str, Any]:
+def _train_models(models: list[PlannedModel], settings: TaskConfig, paths: Paths) -> dict[str, Any]:
     """Train what is not published yet, in one tracked run, and write models/T; return the content of run.json."""
     base, *others = models
     training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
@@ -169,7 +87,7 @@ def _train_models(models: list[_Model], settings: TaskConfig, paths: Paths) -> d
     return summary
 
 
-def _train(model: _Model, tracked: Run, run_ids: RunIds) -> dict[str, Any]:
+def _train(model: PlannedModel, tracked: Run, run_ids: RunIds) -> dict[str, Any]:
     """Train a model's missing folds; return its record of run.json."""
     folds = []
     for fold in model.folds:
@@ -181,7 +99,7 @@ def _train(model: _Model, tracked: Run, run_ids: RunIds) -> dict[str, Any]:
     return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
 
 
-def _train_other(model: _Model, parent: Run, run_ids: RunIds) -> dict[str, Any]:
+def _train_other(model: PlannedModel, parent: Run, run_ids: RunIds) -> dict[str, Any]:
     """Train a further member, in a run of its own unless all is published and there is none to go on with."""
     if run_ids[model.name] is None and set(model.folds) <= set(model.published):
         return _train(model, parent, run_ids)
@@ -194,12 +112,12 @@ def _train_other(model: _Model, parent: Run, run_ids: RunIds) -> dict[str, Any]:
     return record
 
 
-def _label(model: _Model, fold: int) -> str:
+def _label(model: PlannedModel, fold: int) -> str:
     """Name a fold among those of all members."""
     return f"fold{fold}" if model.name == BASE else f"{model.name}/fold{fold}"
 
 
-def _train_fold(model: _Model, fold: int, parent: Run, run_ids: RunIds) -> dict[str, Any]:
+def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) -> dict[str, Any]:
     """Train one fold, from its checkpoint if there is one; return its record of run.json."""
     settings, data, task = model.settings, model.data, model.task
     name, folder = _label(model, fold), model.folder / f"fold{fold}"
@@ -273,7 +191,9 @@ def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
     return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
 
 
-def _summary(base: _Model, training: str, run_id: str | None, records: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _summary(
+    base: PlannedModel, training: str, run_id: str | None, records: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """Build the content of run.json."""
     return {
         "task": base.settings.name,
@@ -291,7 +211,7 @@ def _summary(base: _Model, training: str, run_id: str | None, records: dict[str,
 
 
 def _write_models(
-    models: list[_Model], records: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]
+    models: list[PlannedModel], records: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]
 ) -> None:
     """Write models/T from copies of what runs/T holds; add the SHA-256 of each config.yaml to `summary`."""
     with atomic_folder(paths.models) as folder:

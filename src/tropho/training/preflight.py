@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from torch import nn
 
@@ -22,6 +21,7 @@ from tropho.training.optim import build_optimizer
 from tropho.training.overfit import Overfit, pick_images
 from tropho.training.target_checks import Finding, check_targets, draw_batch
 from tropho.training.training_cost import describe_cost, duration, may_take_long, measure_cost
+from tropho.training.training_plan import PlannedModel
 
 RECORD = "preflight.json"
 LONG = 600.0
@@ -99,23 +99,6 @@ def preflight(settings: TaskConfig, data: TaskData, fold: int, raw: Path, pictur
     if not any(finding.state == "fault" for finding in findings):
         findings.append(Overfit(settings, data, image_ids, raw).check())
     return findings
-
-
-class PlannedModel(Protocol):
-    """A model that is to be trained; `folder` is its place in runs/T, `published` holds the folds that are done."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def settings(self) -> TaskConfig: ...
-    @property
-    def data(self) -> TaskData: ...
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def folds(self) -> list[int]: ...
-    @property
-    def published(self) -> dict[int, dict[str, Any]]: ...
 
 
 def check_before_training(models: Sequence[PlannedModel], raw: Path) -> None:

@@ -29,6 +29,7 @@ NOT_HASHED = (
     "training/preflight.py",
     "training/target_checks.py",
     "training/training_cost.py",
+    "training/training_plan.py",
 )
 """Modules of those packages that change no weight."""
 HASHED_FILES = (
