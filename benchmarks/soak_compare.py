@@ -24,7 +24,7 @@ MASKED = (
     r"\b[0-9a-f]{32}\b",  # ids of MLflow runs
     r"\b([0-9a-f]{16}|[0-9a-f]{64})\b",  # hashes of dvc.lock; those of files are compared in the JSON files
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(\+00:00)?",  # times
-    r"\b\d+(\.\d+)?\s?(s|min|h)\b",  # durations
+    r"\b\d+(\.\d+)?\s?(s|min|h)\b( \d+ (s|min)\b)*",  # durations
 )
 """What is masked in the report page and its Markdown."""
 TABLES = {"history.csv", "trials.csv", "ledger.csv"}

@@ -30,7 +30,7 @@ from tropho.paths import Paths
 from tropho.tables import write_table
 from tropho.tracking import Run, open_tracker, tracked_parameters
 from tropho.tracking.runs import RunIds
-from tropho.training.checkpoint import Checkpoint
+from tropho.training.checkpoint import Checkpoint, TrainState
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
 from tropho.training.preflight import RECORD, check_before_training
@@ -147,16 +147,7 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_where_stopped(name, checkpoint)) from None
         state = trained.state
-        record = {
-            "fold": fold,
-            "run_id": tracked.id,
-            "score": without_nan(state.best_score),
-            "best_epoch": state.best_epoch,
-            "epochs": len(state.history),
-            "seconds": state.seconds,
-            "parts_of_a_step": state.n_parts,
-            **start,
-        }
+        record = {"fold": fold, "run_id": tracked.id, **_outcome(state), **start}
         if is_main:
             weights = save({name: value.contiguous() for name, value in trained.weights.items()})
             write_fold(folder, weights, pd.DataFrame(state.history).astype({"epoch": int}))
@@ -171,6 +162,17 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
             f"last epoch, {state.best_epoch}, is kept, and means over folds leave this fold out"
         )
     return record
+
+
+def _outcome(state: TrainState) -> dict[str, Any]:
+    """Say what a training came to, for run.json."""
+    return {
+        "score": without_nan(state.best_score),
+        "best_epoch": state.best_epoch,
+        "epochs": len(state.history),
+        "seconds": state.seconds,
+        "parts_of_a_step": state.n_parts,
+    }
 
 
 def _where_stopped(name: str, checkpoint: Checkpoint) -> str:
