@@ -15,6 +15,7 @@ from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator
 from tropho.training.loop import Trainer
+from tropho.training.micro_batches import add_gradients
 from tropho.training.optim import build_optimizer
 
 CLASSES = ["bright", "dark"]
@@ -88,6 +89,26 @@ def test_learns_pictures_by_heart(task, drawn, name):
     assert np.mean(history[-10:]) < 0.6 * np.mean(history[:10])
     predictions = predict(made, model, gt, cache, make_accelerator(made.settings.train), 4)
     assert made.score(gt, predictions) > 0.9
+
+
+@pytest.mark.parametrize(("name", "changes"), [("rt_detr", {"num_denoising": 0}), ("lw_detr", {})])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(task, drawn, checkpoints, name, changes):
+    """Also where one part has no boxes, and one has twice as many as the other."""
+    cache, gt = drawn
+    made = task(name, **{"model.norm": "frozen", "model.checkpoint": str(checkpoints(name, **changes))})
+    torch.manual_seed(0)
+    model, dataset = made.build_model().train(), made.build_dataset(cache, gt, train=False)
+    batch = made.collate([dataset[number] for number in range(4)])
+    batch["targets"][0] = {key: value[:0] if key != "ignore" else value for key, value in batch["targets"][0].items()}
+    accelerator, found = make_accelerator(made.settings.train), []
+    for n_parts in (1, 2, 4):
+        model.zero_grad()
+        losses = add_gradients(made, model, batch, accelerator, n_parts)
+        grads = [each.grad.flatten() for each in model.parameters() if each.requires_grad]
+        found.append((losses["sum"].item(), torch.cat(grads)))
+    for loss, grads in found[1:]:
+        assert loss == pytest.approx(found[0][0], rel=1e-4)
+        assert (grads - found[0][1]).norm() < 1e-3 * found[0][1].norm()
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
