@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.images.cache import ImageCache, write_cache
@@ -31,7 +32,7 @@ DETECTORS = {
     "torchvision_faster_rcnn": {"model.name": "torchvision_faster_rcnn", "train.lr": 1e-3},
     "detr": {"model.name": "rt_detr", "train.lr": 4e-4},
 }
-STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110}
+STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110, "torchvision_faster_rcnn": 80}
 """In which right targets are learned, and wrong ones are not."""
 SLOW = [name if name in ("fcos", "detr") else pytest.param(name, marks=pytest.mark.slow) for name in DETECTORS]
 CLASSIFIERS = ["mlp", "lenet", "resnet"]
@@ -83,8 +84,8 @@ def few_proposals(monkeypatch):
     def build_small(model):
         network = build(model)
         if model.name == "torchvision_faster_rcnn":
-            network.roi_heads.fg_bg_sampler.batch_size_per_image = 32
-            network.rpn._post_nms_top_n = {"training": 50, "testing": 50}
+            network.roi_heads.fg_bg_sampler.batch_size_per_image = 8
+            network.rpn._post_nms_top_n = {"training": 16, "testing": 16}
         return network
 
     monkeypatch.setattr(torchvision_detectors, "torchvision_network", build_small)
@@ -226,7 +227,7 @@ def test_draw_batch_writes_one_tile_an_image(make, data, tmp_path):
     assert Image.open(tmp_path / "new" / "batch.png").size[0] > 2 * 480
 
 
-@pytest.mark.parametrize("name", [*DETECTORS, "negative_classifier"])
+@pytest.mark.parametrize("name", [*SLOW, "negative_classifier"])
 def test_every_detector_learns_a_handful(detector, data, tmp_path, monkeypatch, name):
     monkeypatch.setattr(overfit, "MAX_STEPS", STEPS[name])
     finding = learn(detector(name), data, tmp_path, max_seconds=300)
@@ -268,6 +269,14 @@ def test_overfit_finds_a_prediction_in_the_wrong_frame(detector, data, tmp_path,
     monkeypatch.setattr(DetectionTask, "predict", in_shares)
     monkeypatch.setattr(overfit, "MAX_STEPS", 30)
     assert learn(detector("fcos"), data, tmp_path).state == "fault"
+
+
+def test_overfit_finds_a_model_that_is_saved_wrong(make, labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(overfit, "save_file", lambda weights, path: save_file(
+        {name: torch.zeros_like(value) for name, value in weights.items()}, path
+    ))  # fmt: skip
+    finding = learn(make("cells_demo", **{"model.name": "mlp"}), labelled, tmp_path)
+    assert (finding.state, "lost once saved" in finding.text) == ("fault", True)
 
 
 def test_overfit_is_undecided_for_want_of_time(detector, data, tmp_path):
