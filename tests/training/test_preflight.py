@@ -30,7 +30,7 @@ DETECTORS = {
     "torchvision_fcos": {"model.name": "torchvision_fcos", "train.lr": 1e-3},
     "torchvision_retinanet": {"model.name": "torchvision_retinanet", "train.lr": 1e-3},
     "torchvision_faster_rcnn": {"model.name": "torchvision_faster_rcnn", "train.lr": 1e-3},
-    "detr": {"model.name": "rt_detr", "train.lr": 4e-4},
+    "detr": {"model.name": "hf_detr", "train.lr": 4e-4},
 }
 STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110, "torchvision_faster_rcnn": 80}
 """In which right targets are learned, and wrong ones are not."""
@@ -100,16 +100,9 @@ def detector(make, tiny_detr, few_proposals):
 
 
 @pytest.fixture
-def tiny_detr(monkeypatch):
-    """Changes that make a DETR small."""
-    from tropho.models import rt_detr_weights
-
-    widths = {"encoder_in_channels": [16, 32, 32], "decoder_in_channels": [32, 32, 32], "num_denoising": 8}
-    widths |= dict.fromkeys(("encoder_hidden_dim", "encoder_ffn_dim", "d_model", "decoder_ffn_dim"), 32)
-    widths |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "decoder_layers": 2, "hidden_expansion": 0.5}
-    body = {"layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]}
-    monkeypatch.setitem(rt_detr_weights.ARCHITECTURES, "resnet18", (body, widths))
-    return {}
+def tiny_detr(checkpoints):
+    """Changes that choose a small DETR."""
+    return {"model.checkpoint": str(checkpoints("rt_detr"))}
 
 
 def shift(labels):
