@@ -104,7 +104,6 @@ def cases(small: bool, folder: Path) -> list[Case]:
 
 def detr_changes(backbone: str, folder: Path) -> dict[str, Any]:
     """Choose RT-DETR, built from its configuration alone."""
-    changes = {"model.backbone": backbone, "train.lr": 1e-4}
     from transformers import RTDetrConfig, RTDetrImageProcessor, RTDetrResNetConfig
 
     basic = {"hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}
@@ -113,7 +112,8 @@ def detr_changes(backbone: str, folder: Path) -> dict[str, Any]:
     body = RTDetrResNetConfig(**(basic if is_18 else {}), out_features=["stage2", "stage3", "stage4"])
     RTDetrConfig(backbone_config=body, **(narrow if is_18 else {})).save_pretrained(folder / backbone)
     RTDetrImageProcessor().save_pretrained(folder / backbone)
-    return {**changes, "model.name": "hf_detr", "model.checkpoint": str(folder / backbone), "model.pretrained": False}
+    of_folder = {"model.checkpoint": str(folder / backbone), "model.pretrained": False}
+    return {"model.name": "hf_detr", "model.backbone": backbone, "train.lr": 1e-4, **of_folder}
 
 
 def build(case: Case, folder: Path, precision: str, n_workers: int) -> tuple[TaskConfig, TaskData]:

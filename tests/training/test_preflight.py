@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.images.cache import ImageCache, write_cache
@@ -29,9 +30,9 @@ DETECTORS = {
     "torchvision_fcos": {"model.name": "torchvision_fcos", "train.lr": 1e-3},
     "torchvision_retinanet": {"model.name": "torchvision_retinanet", "train.lr": 1e-3},
     "torchvision_faster_rcnn": {"model.name": "torchvision_faster_rcnn", "train.lr": 1e-3},
-    "detr": {"model.name": "rt_detr", "train.lr": 4e-4},
+    "detr": {"model.name": "hf_detr", "train.lr": 4e-4},
 }
-STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110}
+STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110, "torchvision_faster_rcnn": 80}
 """In which right targets are learned, and wrong ones are not."""
 SLOW = [name if name in ("fcos", "detr") else pytest.param(name, marks=pytest.mark.slow) for name in DETECTORS]
 CLASSIFIERS = ["mlp", "lenet", "resnet"]
@@ -83,8 +84,8 @@ def few_proposals(monkeypatch):
     def build_small(model):
         network = build(model)
         if model.name == "torchvision_faster_rcnn":
-            network.roi_heads.fg_bg_sampler.batch_size_per_image = 32
-            network.rpn._post_nms_top_n = {"training": 50, "testing": 50}
+            network.roi_heads.fg_bg_sampler.batch_size_per_image = 8
+            network.rpn._post_nms_top_n = {"training": 16, "testing": 16}
         return network
 
     monkeypatch.setattr(torchvision_detectors, "torchvision_network", build_small)
@@ -99,16 +100,9 @@ def detector(make, tiny_detr, few_proposals):
 
 
 @pytest.fixture
-def tiny_detr(monkeypatch):
-    """Changes that make a DETR small."""
-    from tropho.models import rt_detr_weights
-
-    widths = {"encoder_in_channels": [16, 32, 32], "decoder_in_channels": [32, 32, 32], "num_denoising": 8}
-    widths |= dict.fromkeys(("encoder_hidden_dim", "encoder_ffn_dim", "d_model", "decoder_ffn_dim"), 32)
-    widths |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "decoder_layers": 2, "hidden_expansion": 0.5}
-    body = {"layer_type": "basic", "embedding_size": 16, "hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]}
-    monkeypatch.setitem(rt_detr_weights.ARCHITECTURES, "resnet18", (body, widths))
-    return {}
+def tiny_detr(checkpoints):
+    """Changes that choose a small DETR."""
+    return {"model.checkpoint": str(checkpoints("rt_detr"))}
 
 
 def shift(labels):
@@ -226,7 +220,7 @@ def test_draw_batch_writes_one_tile_an_image(make, data, tmp_path):
     assert Image.open(tmp_path / "new" / "batch.png").size[0] > 2 * 480
 
 
-@pytest.mark.parametrize("name", [*DETECTORS, "negative_classifier"])
+@pytest.mark.parametrize("name", [*SLOW, "negative_classifier"])
 def test_every_detector_learns_a_handful(detector, data, tmp_path, monkeypatch, name):
     monkeypatch.setattr(overfit, "MAX_STEPS", STEPS[name])
     finding = learn(detector(name), data, tmp_path, max_seconds=300)
@@ -268,6 +262,14 @@ def test_overfit_finds_a_prediction_in_the_wrong_frame(detector, data, tmp_path,
     monkeypatch.setattr(DetectionTask, "predict", in_shares)
     monkeypatch.setattr(overfit, "MAX_STEPS", 30)
     assert learn(detector("fcos"), data, tmp_path).state == "fault"
+
+
+def test_overfit_finds_a_model_that_is_saved_wrong(make, labelled, tmp_path, monkeypatch):
+    monkeypatch.setattr(overfit, "save_file", lambda weights, path: save_file(
+        {name: torch.zeros_like(value) for name, value in weights.items()}, path
+    ))  # fmt: skip
+    finding = learn(make("cells_demo", **{"model.name": "mlp"}), labelled, tmp_path)
+    assert (finding.state, "lost once saved" in finding.text) == ("fault", True)
 
 
 def test_overfit_is_undecided_for_want_of_time(detector, data, tmp_path):

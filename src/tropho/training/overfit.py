@@ -106,7 +106,7 @@ class Overfit:
         """Train, and tell whether the images were learned and are predicted as the tables have them."""
         try:
             self.trainer.fit()
-            if self.is_learned:
+            if learned := self.is_learned:
                 self._predict_saved()
         except DataError as error:
             return Finding("overfit", "fault", str(error))
@@ -117,11 +117,14 @@ class Overfit:
         )
         if self.is_learned:
             return Finding("overfit", "ok", f"Learned {what}.")
-        if self.box_score >= self._wanted:
-            return Finding("overfit", "fault", f"Mixed up the classes of {what}, {self.box_score:.2f} without classes.")
-        is_decided = n_steps >= MIN_STEPS and not FALLEN * first <= last <= CONSTANT * first
-        if self.score > self._wanted / 2 or (n_steps < MAX_STEPS and not is_decided):
+        if learned:
+            return Finding("overfit", "fault", f"Learned, but lost once saved and loaded: {what}.")
+        is_mixed = self.box_score >= self._wanted and (n_steps >= MIN_STEPS or self._mixed_looks == MAX_MIXED_LOOKS)
+        is_wrong = n_steps >= MIN_STEPS and not FALLEN * first <= last <= CONSTANT * first
+        if self.score > self._wanted / 2 or not (is_mixed or is_wrong or n_steps == MAX_STEPS):
             return Finding("overfit", "warning", f"Undecided, since it would take longer: trained on {what}.")
+        if is_mixed:
+            return Finding("overfit", "fault", f"Mixed up the classes of {what}, {self.box_score:.2f} without classes.")
         return Finding("overfit", "fault", f"Did not learn {what}; look at train.lr and at the picture of the targets.")
 
     @property
