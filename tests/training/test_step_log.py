@@ -30,7 +30,7 @@ def test_time_left_counts_the_epochs_of_later_folds(capsys, monkeypatch):
     now = iter([0.0, 30.0, 90.0, 120.0])
     monkeypatch.setattr("tropho.training.step_log.time.perf_counter", lambda: next(now))
     log = StepLog("fold1", SimpleNamespace(is_main_process=True))
-    log.plan(2, 3, 4)
+    log.plan([0, 1, 2, 3], 1, 4, published=[3])
     for epoch in (1.0, 2.0, 3.0):
         log.epoch({"epoch": epoch, "loss": 0.5, "seconds": 1.0}, 4)
     assert [line.rpartition("  ")[2] for line in capsys.readouterr().err.splitlines()] == [
@@ -40,7 +40,7 @@ def test_time_left_counts_the_epochs_of_later_folds(capsys, monkeypatch):
     ]
     now = iter([0.0, 1.0])
     log = StepLog("fold0", SimpleNamespace(is_main_process=True))
-    log.plan(1, 2, 0)
+    log.plan([0, 1], 0, 0)
     log.epoch({"epoch": 1.0, "loss": 0.5, "seconds": 1.0}, 4)
     assert capsys.readouterr().err == "fold0 (1 of 2)  epoch 1/4  loss 0.5000  1 s  under 1 min left\n"
 

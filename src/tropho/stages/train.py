@@ -140,12 +140,8 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
             name=name,
             start=model.start,
         )
-        later = [each for each in model.folds[model.folds.index(fold) + 1 :] if each not in model.published]
-        trainer.log.plan(model.folds.index(fold) + 1, len(model.folds), len(later) * settings.train.epochs)
-        try:
-            trained = trainer.fit()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_where_stopped(name, checkpoint)) from None
+        trainer.log.plan(model.folds, fold, settings.train.epochs, model.published)
+        trained = trainer.fit()
         state = trained.state
         record = {"fold": fold, "run_id": tracked.id, **_outcome(state), **start}
         if is_main:
@@ -173,12 +169,6 @@ def _outcome(state: TrainState) -> dict[str, Any]:
         "seconds": state.seconds,
         "parts_of_a_step": state.n_parts,
     }
-
-
-def _where_stopped(name: str, checkpoint: Checkpoint) -> str:
-    """Say after which epoch of its checkpoint a fold's training was stopped."""
-    saved = checkpoint.load()
-    return f"{name} stopped after epoch {len(saved[0].history)}" if saved else f"{name} stopped in its first epoch"
 
 
 def mean_score(folds: list[dict[str, Any]]) -> float | None:

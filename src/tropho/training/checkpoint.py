@@ -95,6 +95,11 @@ class Checkpoint:
             return None
         return state, parts
 
+    def n_epochs(self) -> int:
+        """Count the epochs of the saved state; 0 without one."""
+        saved = self.load()
+        return len(saved[0].history) if saved else 0
+
     def save_best(self, epoch: int, weights: Weights) -> str:
         """Write the best weights so far; return the SHA-256 of their file."""
         content = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})

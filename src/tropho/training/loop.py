@@ -112,6 +112,9 @@ class Trainer:
                 self.on_epoch(row)
                 self.log.epoch(row, self.config.epochs)
             return TrainedFold(self.best_weights, self.state)
+        except KeyboardInterrupt:
+            n_epochs = self.checkpoint.n_epochs() if self.checkpoint else 0
+            raise KeyboardInterrupt(self.log.stopped(n_epochs)) from None
         finally:
             self.accelerator.free_memory()
 

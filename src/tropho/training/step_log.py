@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Collection
 from shutil import get_terminal_size
 
 import torch
@@ -48,14 +49,22 @@ class StepLog:
             self.end_epoch()
             info(f"{self._name}  {text}".strip())
 
-    def plan(self, number: int, n_folds: int, later_epochs: int) -> None:
-        """Tell which of the folds this is, counted from 1, and how many epochs later folds have together."""
-        self._of, self._later_epochs = f" ({number} of {n_folds})" if n_folds > 1 else "", later_epochs
+    def plan(self, folds: list[int], fold: int, n_epochs: int, published: Collection[int] = ()) -> None:
+        """Tell which of the folds this is, and how many epochs each later one has that is not published yet."""
+        later = [each for each in folds[folds.index(fold) + 1 :] if each not in published]
+        self._of = f" ({folds.index(fold) + 1} of {len(folds)})" if len(folds) > 1 else ""
+        self._later_epochs = len(later) * n_epochs
 
     def resumed(self, epoch: int) -> None:
         """Say that the training goes on after an epoch that its checkpoint holds."""
         if self._enabled:
             info(f"{self._name}  goes on after epoch {epoch}, from its checkpoint")
+
+    def stopped(self, epoch: int) -> str:
+        """Say after which epoch of its checkpoint the training was stopped; 0 is none."""
+        if not self._name:
+            return "stopped"
+        return f"{self._name} stopped after epoch {epoch}" if epoch else f"{self._name} stopped in its first epoch"
 
     def epoch(self, row: dict[str, float], n_epochs: int) -> None:
         """Print what an epoch came to, from its row of the history."""
