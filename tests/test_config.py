@@ -84,7 +84,7 @@ def test_settings_are_frozen(settings):
         (
             "train",
             {"ensemble": {"m": {"augment.image_size": 2048}}},
-            ["ensemble.m", "2048 is more than the 1536 pixels"],
+            ["ensemble.m", "2048 is more than the 1280 pixels"],
         ),
         ("train", {"ensemble": {"m": {"model.name": "resnet"}}}, ["ensemble.m", "can't do detection"]),
         ("model", {"name": "negative_classifier"}, ["tasks.malaria.model.name", "train.ensemble"]),
@@ -99,6 +99,8 @@ def test_settings_are_frozen(settings):
 def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
     params["preset"] = "gpu"
     params["tasks"]["malaria"][section] = {**params["tasks"]["malaria"][section], **changes}
+    if "ensemble" in changes:  # without the preset's classifier
+        params["tasks"]["malaria"]["predict"] = {"negative_members": None}
     with pytest.raises(UsageError) as caught:
         task_settings("malaria", params)
     for word in words:
