@@ -8,7 +8,7 @@ import pytest
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.box_steps import BoxPredictions
-from tropho.evaluation.postprocess_search import merge_params, paired_gain, search_postprocess
+from tropho.evaluation.postprocess_search import MIN_GAIN, merge_params, paired_gain, search_postprocess
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -261,13 +261,20 @@ def test_search_of_one_group_fits_nothing(search, rng):
 
 
 @pytest.mark.parametrize(
-    ("low", "groups", "accepted"),
-    [(0.01, FEW_GROUPS, True), (0.01, FEW_GROUPS - 1, False), (0.0, FEW_GROUPS, False), (float("nan"), 99, False)],
+    ("low", "value", "groups", "accepted"),
+    [
+        (0.01, 0.1, FEW_GROUPS, True),
+        (0.01, 0.1, FEW_GROUPS - 1, False),
+        (0.0, 0.1, FEW_GROUPS, False),
+        (float("nan"), 0.1, 99, False),
+        (0.0001, 0.0009, 99, False),
+        (0.0001, MIN_GAIN, 99, True),
+    ],
 )
-def test_paired_gain_accepts_above_zero_with_enough_groups(low, groups, accepted):
+def test_paired_gain_accepts_above_zero_with_enough_groups(low, value, groups, accepted):
     class Oof:
         def gain(self, fitted, default, groups):
-            return {"value": 0.1, "low": low, "high": 0.2}
+            return {"value": value, "low": low, "high": 0.2}
 
     found = paired_gain(Oof(), None, None, pd.Series([*range(groups), 0]))
     assert (found["groups"], found["accepted"]) == (groups, accepted)

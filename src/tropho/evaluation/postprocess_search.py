@@ -1,8 +1,8 @@
 """Search post-processing step by step on out-of-fold predictions, and keep the steps whose gain holds.
 
-For each of five folds of groups, a step is fitted on the other four and applied. It is accepted if the paired 95 %
-interval of the gain is above zero. The next step builds on what is accepted. So no step is judged on images that it
-was fitted on.
+For each of five folds of groups, a step is fitted on the other four and applied. It is accepted if the score gains and
+the paired 95 % interval of the gain is above zero. The next step builds on what is accepted. So no step is scored on
+images that it was fitted on.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,9 @@ import numpy as np
 import pandas as pd
 
 from tropho.metrics.bootstrap import FEW_GROUPS
+
+MIN_GAIN = 0.001
+"""Of the score; a smaller gain is not worth a step, however sure it is."""
 
 Params = dict[str, Any]
 """Content of postprocess.json."""
@@ -74,11 +77,13 @@ def search_postprocess(oof: OofPredictions, groups: pd.Series) -> Params:
 def paired_gain(oof: OofPredictions, fitted: pd.DataFrame, default: pd.DataFrame, groups: pd.Series) -> dict[str, Any]:
     """Compare two prediction tables of the same images.
 
-    Returns: "value", "low", "high" of the gain in score, and the number of "groups". "accepted" is true if low is above
-        zero and there are at least FEW_GROUPS groups, since the interval of fewer is too narrow.
+    Returns: "value", "low", "high" of the gain in score, and the number of "groups". "accepted" is true if the gain is
+        at least MIN_GAIN, low is above zero, and there are at least FEW_GROUPS groups: the interval of fewer is too
+        narrow.
     """
     gain, n_groups = oof.gain(fitted, default, groups), int(groups.nunique(dropna=False))
-    return {**gain, "groups": n_groups, "accepted": bool(gain["low"] > 0) and n_groups >= FEW_GROUPS}
+    accepted = gain["value"] >= MIN_GAIN and gain["low"] > 0 and n_groups >= FEW_GROUPS
+    return {**gain, "groups": n_groups, "accepted": bool(accepted)}
 
 
 def merge_params(params: Params, change: Params) -> Params:

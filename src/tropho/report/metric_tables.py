@@ -64,8 +64,8 @@ def fitted_steps(reader: Reader) -> list[Block]:
         for kept in ("yes" if gain["accepted"] else "no",)
     ]
     note = (
-        "Each step is scored on groups that it was not fitted on, upon the steps kept above it. It is kept if the 95 % "
-        "interval of its gain is above zero and at least 20 groups take part."
+        "Each step is scored on groups that it was not fitted on, upon the steps kept above it. It is kept if it "
+        "gains 0.001 or more, the 95 % interval is above zero, and at least 20 groups take part."
     )
     columns = ["step", "change of the score", "95 % interval", "groups", "kept"]
     return [Table("Post-processing fitted out of fold", columns, rows, note=note)]
