@@ -1,6 +1,7 @@
 """Estimate the memory that a training step needs on a GPU, without one.
 
-    python benchmarks/step_memory.py malaria gpu      # task and preset
+    python benchmarks/step_memory.py malaria gpu                                     # task and preset
+    python benchmarks/step_memory.py malaria gpu --set model.checkpoint=FOLDER       # without the Hub
 
 Counted for each model of the ensemble, in mixed precision: the tensors that autograd saves for one image, at two sizes,
 of which the line gives those of the size it is trained at; and 22 bytes a weight: weight, gradient, AdamW's two
@@ -13,6 +14,7 @@ import argparse
 from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor, nn
 
 from tropho.config.load import load_params, member_settings, task_settings, with_overrides
@@ -78,13 +80,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("task")
     parser.add_argument("preset")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="changes a setting")
     asked = parser.parse_args()
+    changes = {key: yaml.safe_load(value) for key, _, value in (each.partition("=") for each in asked.set)}
     params = {**load_params(ROOT / "params.yaml"), "preset": asked.preset}
     print(
         "| model | trained at | a step's fixed part | an image | " + " | ".join(f"{card} GB" for card in CARDS) + " |"
     )
     print("|---" * (4 + len(CARDS)) + "|")
-    for name, settings in member_settings(task_settings(asked.task, params)).items():
+    for name, settings in member_settings(with_overrides(task_settings(asked.task, params), changes)).items():
         fixed, image, side = estimate(without_weights(settings))
         batches = [int(max(0.0, card * 1e9 * SHARE - OVERHEAD - fixed) / image) for card in CARDS]
         cells = " | ".join(str(batch) for batch in batches)
