@@ -25,6 +25,10 @@ DUPLICATE_IOUS = (0.2, 0.3, 0.4, 0.5)
 SHRINKAGES = (0.25, 0.5, 0.75, 1.0)
 NEGATIVE_THRESHOLDS = (0.3, 0.5, 0.7)
 
+FUSION_PARAMS = ("wbf_iou_threshold", "conf_type", "weights")
+MAX_FUSED = 16
+"""Tables of one class that are held; bounds memory."""
+
 Options = list[Params]
 """What a class may change, nothing first."""
 
@@ -36,6 +40,7 @@ class BoxPredictions:
         self.task, self.gt, self.tables = task, gt, tables
         self.labels = [*task.classes, *filter(None, [task.negative])]
         self._ranked: dict[str, RankedClass | None] = {}
+        self._fused: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -54,7 +59,10 @@ class BoxPredictions:
         ]
 
     def predict(self, params: Params, image_ids: list[str]) -> pd.DataFrame:
-        return self._predict(self.tables, params, set(image_ids))
+        tables = {
+            name: [view[view["image_id"].isin(image_ids)] for view in views] for name, views in self.tables.items()
+        }
+        return self.task.postprocess(fuse_tables(self.task, tables, params), params, self.gt.ignore_classes)
 
     def gain(self, fitted: pd.DataFrame, default: pd.DataFrame, groups: pd.Series) -> dict[str, float]:
         gt = self.gt.subset(groups.index)
@@ -115,9 +123,18 @@ class BoxPredictions:
         }
         key = json.dumps([label, used], sort_keys=True)
         if key not in self._ranked:
-            predictions = self._predict(self._of_class[label], params)
+            predictions = self.task.postprocess(self._fuse_class(label, used), params, self.gt.ignore_classes)
             self._ranked[key] = self.task.ranking(self.gt, predictions).classes.get(label)
         return self._ranked[key]
+
+    def _fuse_class(self, label: str, params: Params) -> pd.DataFrame:
+        """Fuse the boxes of one class; the last tables are held, since later steps change no fusion."""
+        key = json.dumps([label, {name: params.get(name) for name in FUSION_PARAMS}], sort_keys=True)
+        if key not in self._fused:
+            if len(self._fused) == MAX_FUSED:
+                del self._fused[next(iter(self._fused))]
+            self._fused[key] = fuse_tables(self.task, self._of_class[label], params)
+        return self._fused[key]
 
     @cached_property
     def _of_class(self) -> dict[str, dict[str, list[pd.DataFrame]]]:
@@ -129,12 +146,3 @@ class BoxPredictions:
             }
             for label in self.labels
         }
-
-    def _predict(
-        self, tables: dict[str, list[pd.DataFrame]], params: Params, image_ids: set[str] | None = None
-    ) -> pd.DataFrame:
-        if image_ids is not None:
-            tables = {
-                name: [view[view["image_id"].isin(image_ids)] for view in views] for name, views in tables.items()
-            }
-        return self.task.postprocess(fuse_tables(self.task, tables, params), params, self.gt.ignore_classes)
