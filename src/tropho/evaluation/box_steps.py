@@ -20,7 +20,7 @@ from tropho.tasks.detection_task import DetectionTask
 
 FUSION_IOUS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 WEIGHT_FACTORS = (0.0, 0.5, 2.0)
-"""By which the weight of one member changes; the others keep theirs."""
+"""By which the weight of one member changes; the others stay."""
 DUPLICATE_IOUS = (0.2, 0.3, 0.4, 0.5)
 SHRINKAGES = (0.25, 0.5, 0.75, 1.0)
 NEGATIVE_THRESHOLDS = (0.3, 0.5, 0.7)

@@ -144,8 +144,8 @@ class MemberPredictions:
         chosen = [self.task.probabilities(table, groups.index.to_series()).argmax(axis=1) for table in tables]
 
         def statistic(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-            ours, theirs = (balanced_accuracy(gt, each, len(classes), weights) for each in chosen)
-            return {"gain": ours - theirs}
+            one, other = (balanced_accuracy(gt, each, len(classes), weights) for each in chosen)
+            return {"gain": one - other}
 
         table = with_intervals(statistic, groups.to_numpy())
         return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
