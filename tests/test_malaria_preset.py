@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from conftest import ROOT
+from hf_checkpoints import write_checkpoint
 from tropho.config.load import load_params, member_settings, task_settings, with_overrides
 from tropho.tasks import build_task
 
@@ -20,7 +21,7 @@ def members():
 
 def test_the_recipe_has_two_families_and_a_classifier_with_published_weights(members):
     assert {settings.model.name for settings in members.values()} == {
-        "rt_detr",
+        "hf_detr",
         "torchvision_faster_rcnn",
         "negative_classifier",
     }
@@ -33,11 +34,14 @@ def test_the_recipe_has_two_families_and_a_classifier_with_published_weights(mem
     assert base.audit.missing_labels == "detect"
 
 
-def test_every_model_of_the_recipe_is_built_and_trained_for_a_step(members):
+def test_every_model_of_the_recipe_is_built_and_trained_for_a_step(members, tmp_path):
     """With new weights and small images, a loss and its gradients, then detections; ignored classes are allowed."""
+    write_checkpoint(tmp_path, "rt_detr", weights=False)
     for name, settings in members.items():
         crop = {"augment.crop_size": SIDE} if settings.augment.crop_size else {}
-        small = with_overrides(settings, {**REDUCED, **crop, "augment.image_size": SIDE})
+        small = with_overrides(
+            settings, {**REDUCED, **crop, "augment.image_size": SIDE, "model.checkpoint": str(tmp_path)}
+        )
         task = build_task(small, ["Trophozoite", "WBC"])
         torch.manual_seed(0)
         model = task.build_model().train()
