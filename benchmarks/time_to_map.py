@@ -84,7 +84,8 @@ def train(settings: TaskConfig, data: TaskData, seed: int, target: float) -> Res
     started = time.perf_counter()
     trainer.fit()
     total = time.perf_counter() - started
-    raw = predict(task, trainer.eval_model, val_gt, data.cache, trainer.accelerator, settings.predict.batch_size)
+    size = settings.predict.batch_size
+    [[raw]] = predict(task, [trainer.eval_model], val_gt, data.cache, trainer.accelerator, size, [None])
     ranking = task.ranking(val_gt, task.postprocess(raw))
     groups = val_gt.images.set_index("image_id")["group"]
     score = leaderboard_intervals(ranking, groups, "score").loc["score"]
