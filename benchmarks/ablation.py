@@ -25,7 +25,7 @@ import yaml
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
-from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members
+from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.files import fingerprint, read_json, write_json
 from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
@@ -73,7 +73,8 @@ class Ablation:
         truth = data.gt.subset([each for number in members[0].folds for each in data.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
         raw, seconds = self._predicted(settings, paths, members)
-        finished = cross_fit_postprocess(build_evaluator(task), truth, raw, groups)
+        fit = build_evaluator(task).postprocess_fitter(truth, raw, groups)
+        finished = cross_fit_postprocess(task, fit, truth, raw, groups)
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
         table = leaderboard_intervals(ranking, groups, "score")
         folds = [
@@ -88,7 +89,7 @@ class Ablation:
             {str(key).removeprefix("ap/"): value for key, value in table["value"].items() if key != "score"},
             ranking,
             groups,
-            fit_members(build_evaluator(task), truth, raw, groups),
+            fit(list(groups.index)),
         )
 
     def test(self, row: Row) -> float:
@@ -110,7 +111,7 @@ class Ablation:
     ) -> tuple[pd.DataFrame, float]:
         """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
         looks = settings.predict.model_dump(mode="json", exclude={"member_weights", "negative_members"})
-        looks["apart"] = settings.evaluate.postprocess_trials > 0  # views stay so where their fusion is fitted
+        looks["apart"] = settings.evaluate.fit_postprocess  # views stay so where their fusion is fitted
         table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".parquet", ".json"))
         if not record.exists():
             started = time.perf_counter()

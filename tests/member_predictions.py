@@ -18,7 +18,7 @@ CLASSES = ["cat", "dog", "emu"]
 def detecting(settings, rng):
     """A task with fitted fusion, its truth of 25 images, and two detectors: one sees, one adds what is not there."""
     task = build_task(
-        settings("smear_demo", **{"evaluate.postprocess_trials": 12, "train.ensemble": {"bad": {"train.seed": 1}}}),
+        settings("smear_demo", **{"evaluate.fit_postprocess": True, "train.ensemble": {"bad": {"train.seed": 1}}}),
         ["Trophozoite", "WBC"],
     )
     ids = [f"i{number:02d}" for number in range(25)]  # so that the groups outside a part are 20
@@ -40,7 +40,7 @@ def detecting(settings, rng):
 @pytest.fixture
 def without_negative(settings):
     """A task whose images have no negative row, with fitted fusion, and its truth: one box in each of 20 images."""
-    chosen = {"audit.negative": None, "evaluate.postprocess_trials": 2, "train.ensemble": {"other": {"train.seed": 1}}}
+    chosen = {"audit.negative": None, "evaluate.fit_postprocess": True, "train.ensemble": {"other": {"train.seed": 1}}}
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     ids = [f"i{number:02d}" for number in range(20)]
     boxes = pd.DataFrame([[each, "WBC", 10.0, 10.0, 40.0, 40.0] for each in ids], columns=list(BOXES)[:-1])

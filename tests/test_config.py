@@ -84,14 +84,14 @@ def test_settings_are_frozen(settings):
         (
             "train",
             {"ensemble": {"m": {"augment.image_size": 2048}}},
-            ["ensemble.m", "2048 is more than the 1536 pixels"],
+            ["ensemble.m", "2048 is more than the 1280 pixels"],
         ),
         ("train", {"ensemble": {"m": {"model.name": "resnet"}}}, ["ensemble.m", "can't do detection"]),
         ("model", {"name": "negative_classifier"}, ["tasks.malaria.model.name", "train.ensemble"]),
         ("predict", {"negative_members": ["emtpy"]}, ["tasks.malaria", "there is no member 'emtpy'"]),
         ("predict", {"negative_members": []}, ["tasks.malaria.predict.negative_members", "at least 1 item"]),
-        ("predict", {"member_weights": "fitted"}, ["tasks.malaria", "evaluate.postprocess_trials"]),
-        ("evaluate", {"postprocess_trials": -1}, ["tasks.malaria.evaluate.postprocess_trials is -1"]),
+        ("predict", {"member_weights": "fitted"}, ["predict.member_weights", "evaluate.fit_postprocess: true"]),
+        ("evaluate", {"postprocess_trials": 8}, ["tasks.malaria.evaluate.postprocess_trials", "fit_postprocess"]),
         ("predict", {"wbf_iou_threshold": {"WBC": 0.5}}, ["tasks.malaria", "predict.wbf_iou_threshold by class"]),
         ("predict", {"tile_size": 500}, ["tasks.malaria.predict.tile_size is 500", "multiple of 32"]),
     ],
@@ -99,6 +99,8 @@ def test_settings_are_frozen(settings):
 def test_a_wrong_value_is_refused_with_its_path(params, section, changes, words):
     params["preset"] = "gpu"
     params["tasks"]["malaria"][section] = {**params["tasks"]["malaria"][section], **changes}
+    if "ensemble" in changes:  # without the preset's classifier
+        params["tasks"]["malaria"]["predict"] = {"negative_members": None}
     with pytest.raises(UsageError) as caught:
         task_settings("malaria", params)
     for word in words:
@@ -274,11 +276,6 @@ def test_a_member_without_boxes_is_not_left_alone(settings, changes, words):
     members = {"train.ensemble": {"empty": {"model.name": "negative_classifier"}}}
     with pytest.raises(UsageError, match=words):
         settings("smear_demo", **{**members, **changes})
-
-
-def test_classes_are_not_fused_by_trials(settings):
-    with pytest.raises(UsageError, match=r"postprocess_trials is for detection"):
-        settings("cells_demo", **{"evaluate.postprocess_trials": 8})
 
 
 def test_a_presence_member_needs_a_negative_class(params):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tropho.boxes import box_ops
 from tropho.boxes.box_ops import nms
 from tropho.boxes.wbf import fuse, weighted_box_fusion
-from tropho.tables import BOX, DETECTIONS, empty
+from tropho.tables import BOX, DETECTIONS, conform, empty
 
 SIZE = 1024.0  # a power of two: scaling to 0..1 changes no digit
 
@@ -273,3 +273,12 @@ def test_fuse_of_empty_tables(method):
     assert len(fused) == 0
     only = fuse([FIRST[FIRST["label"] == "NEG"], empty(DETECTIONS)], method=method, negative="NEG")
     assert only["score"].tolist() == [0.8, 0.2]
+
+
+def test_fuse_takes_the_rule_of_confidence_by_class():
+    """Two tables find a box each: avg halves its score where one table misses it, max keeps it."""
+    rows = [[name, label, 0.8, 0.0, 0.0, 10.0, 10.0] for name, label in (("a", "T"), ("a", "W"))]
+    first = conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
+    fused = fuse([first, empty(DETECTIONS)], conf_type={"T": "max"})
+    assert fused[["label", "score"]].to_numpy().tolist() == [["T", 0.8], ["W", 0.4]]
+    assert fuse([first, empty(DETECTIONS)], conf_type="max")["score"].tolist() == [0.8, 0.8]

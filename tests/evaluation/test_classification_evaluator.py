@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from member_predictions import CLASSES, labelled, says
 from tropho.evaluation.classification_evaluator import mixture_weights
 from tropho.evaluation.evaluator import build_evaluator
+from tropho.inference.fuse_members import stack_members
 from tropho.tasks import build_task
 
 
@@ -49,14 +50,27 @@ def test_mixture_weights_without_images():
     assert mixture_weights(np.zeros((0, 2))) == [0.5, 0.5]
 
 
-def test_fit_fusion_only_for_several_members(cells):
-    truth = labelled("cat", "dog")
-    task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": "fitted"})
-    right, wrong = says(task, [0.9, 0.1], [0.1, 0.9]), says(task, [0.1, 0.9], [0.9, 0.1])
-    found = build_evaluator(task).fit_fusion(truth, {"base": [right], "b": [wrong]}, None)["weights"]
-    assert found["base"] == pytest.approx(1.0, abs=1e-6)
-    assert build_evaluator(task).fit_fusion(truth, {"base": [right]}, None) == {}
-    assert build_evaluator(cells()).fit_fusion(truth, {"base": [right], "b": [wrong]}, None) == {}
+def test_member_weights_are_fitted_for_several_members_that_gain(cells):
+    truth = labelled(*["cat", "dog"] * 12)
+    ids = list(truth.images["image_id"])
+    groups = pd.Series(ids, index=ids)
+    task = cells(**{"train.ensemble": {"b": {}}, "evaluate.fit_postprocess": True})
+    right, wrong = (
+        says(task, *[rows[0], rows[1]] * 12) for rows in (([0.7, 0.3], [0.3, 0.7]), ([0.2, 0.8], [0.8, 0.2]))
+    )
+
+    def fit(task, *members):
+        raw = stack_members(dict(zip(("base", "b"), members, strict=False)))
+        return build_evaluator(task).postprocess_fitter(truth, raw, groups)(ids)
+
+    fitted = fit(task, right, wrong)
+    assert fitted["weights"]["base"] == pytest.approx(1.0, abs=1e-6)
+    gain = fitted["gains"]["member weights"]
+    assert (gain["value"], gain["groups"], gain["accepted"]) == (1.0, 24, True)
+    alike = fit(task, right, right)
+    assert (alike["gains"]["member weights"]["accepted"], "weights" in alike) == (False, False)
+    assert set(fit(cells(), right)) == set(fit(cells(**{"evaluate.fit_postprocess": True}), right)) == {"temperature"}
+    assert set(fit(cells(**{"train.ensemble": {"b": {}}}), right, wrong)) == {"temperature"}
 
 
 def test_comments_on_a_single_class(cells):
@@ -87,7 +101,7 @@ def test_thresholds_by_class(task):
 def test_metrics_match_predictions_by_image_id(settings):
     """Shuffled predictions give the same numbers, and members in different orders the same mean."""
     task = build_task(
-        settings("cells_demo", **{"predict.member_weights": "fitted", "train.ensemble": {"b": {}}}), CLASSES
+        settings("cells_demo", **{"evaluate.fit_postprocess": True, "train.ensemble": {"b": {}}}), CLASSES
     )
     evaluator = build_evaluator(task)
     rng = np.random.default_rng(3)
@@ -104,8 +118,8 @@ def test_metrics_match_predictions_by_image_id(settings):
         pd.testing.assert_frame_equal(evaluator.tables(truth, shuffled[0], chosen)[name], expected)
     pd.testing.assert_frame_equal(evaluator.label_issues(truth, shuffled[0]), evaluator.label_issues(truth, first))
     groups = truth.images.set_index("image_id")["group"]
-    assert evaluator.fit_postprocess(truth, shuffled[0]) == evaluator.fit_postprocess(truth, first)
-    members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
-    assert evaluator.fit_fusion(truth, members[1], groups) == evaluator.fit_fusion(truth, members[0], groups)
+    members = [stack_members({"base": one, "b": two}) for one, two in ((first, second), shuffled)]
+    fitted = [evaluator.postprocess_fitter(truth, raw, groups)(list(groups.index)) for raw in members]
+    assert fitted[0] == fitted[1]
     means = [task.fuse_views([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]
     pd.testing.assert_frame_equal(means[1].loc[means[0].index], means[0])

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropho.data.task_data import GroundTruth
-from tropho.evaluation.cross_fit import cross_fit_postprocess, group_kfold
+from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import build_evaluator
+from tropho.evaluation.postprocess_search import group_kfold
 from tropho.metrics.calibration import with_temperature
 from tropho.tables import BOXES, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -32,6 +33,11 @@ def test_group_kfold_depends_on_the_seed():
     assert (group_kfold(names, 5, seed=0) != group_kfold(names, 5, seed=1)).any()
 
 
+def cross_fit(task, gt, raw, groups, **folds):
+    fit = build_evaluator(task).postprocess_fitter(gt, raw, groups)
+    return cross_fit_postprocess(task, fit, gt, raw, groups, **folds)
+
+
 def world(rng: np.random.Generator, count: int = 60) -> tuple[GroundTruth, pd.DataFrame, pd.Series]:
     ids = [f"im{number:02d}" for number in rng.permutation(count)]
     labels = rng.choice(CLASSES, count)
@@ -47,15 +53,14 @@ def world(rng: np.random.Generator, count: int = 60) -> tuple[GroundTruth, pd.Da
 
 def test_cross_fit_uses_the_other_folds(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
-    evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
-    finished = cross_fit_postprocess(evaluator, truth, table, groups, n_folds=3)
+    finished = cross_fit(task, truth, table, groups, n_folds=3)
     assert finished["image_id"].tolist() == table["image_id"].tolist()
     part = group_kfold(groups, 3)
     temperatures = set()
     for number in range(3):
         rest, mine = table[part != number], table[part == number]
-        fitted = evaluator.fit_postprocess(truth.subset(rest["image_id"]), rest)
+        fitted = build_evaluator(task).postprocess_fitter(truth, table, groups)(list(rest["image_id"]))
         expected = with_temperature(mine[task.columns].to_numpy(), fitted["temperature"])
         np.testing.assert_allclose(finished[part == number][task.columns], expected, atol=1e-12)
         temperatures.add(fitted["temperature"])
@@ -64,13 +69,12 @@ def test_cross_fit_uses_the_other_folds(settings, rng):
 
 def test_cross_fit_does_not_use_own_labels(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
-    evaluator = build_evaluator(task)
     truth, table, groups = world(rng)
     wrong = truth.images.copy()
     mine = groups.to_numpy() == groups.iloc[0]
     wrong.loc[mine, "label"] = np.where(wrong.loc[mine, "label"] == CLASSES[0], CLASSES[1], CLASSES[0])
-    before = cross_fit_postprocess(evaluator, truth, table, groups)
-    after = cross_fit_postprocess(evaluator, GroundTruth(wrong, truth.boxes), table, groups)
+    before = cross_fit(task, truth, table, groups)
+    after = cross_fit(task, GroundTruth(wrong, truth.boxes), table, groups)
     pd.testing.assert_frame_equal(before[mine], after[mine])
     assert not before.equals(after)
 
@@ -78,9 +82,7 @@ def test_cross_fit_does_not_use_own_labels(settings, rng):
 def test_cross_fit_of_one_group_fits_nothing(settings, rng):
     task = build_task(settings("cells_demo"), CLASSES)
     truth, table, groups = world(rng)
-    pd.testing.assert_frame_equal(
-        cross_fit_postprocess(build_evaluator(task), truth, table, pd.Series("g", index=groups.index)), table
-    )
+    pd.testing.assert_frame_equal(cross_fit(task, truth, table, pd.Series("g", index=groups.index)), table)
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -89,7 +91,8 @@ def test_fit_temperature_is_bounded(settings, right):
     images = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized" if right else "Uninfected"})
     truth = GroundTruth(images, empty(BOXES))
     table = pd.DataFrame({"image_id": ["a", "b"], "label": "Parasitized", "p_Parasitized": 0.9, "p_Uninfected": 0.1})
-    fitted = build_evaluator(task).fit_postprocess(truth, table)
+    groups = pd.Series("g", index=["a", "b"])
+    fitted = build_evaluator(task).postprocess_fitter(truth, table, groups)(["a", "b"])
     assert fitted == {"temperature": 0.25 if right else 10.0}
     finished = task.postprocess(table, fitted)
     assert finished["label"].tolist() == ["Parasitized"] * 2

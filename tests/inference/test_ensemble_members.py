@@ -65,11 +65,11 @@ def test_missing_label_findings_follow_the_setting(settings, tmp_path, protocol,
     assert ensemble_members.missing_label_findings(made, SimpleNamespace(audit=tmp_path)) == found
 
 
-@pytest.mark.parametrize(("trials_", "views", "apart"), [(0, 1, False), (0, 2, False), (5, 1, False), (1, 2, True)])
-def test_predict_oof_keeps_views_where_fusion_is_fitted(monkeypatch, trials_, views, apart):
-    made = SimpleNamespace(
-        evaluate=SimpleNamespace(postprocess_trials=trials_), predict=SimpleNamespace(tta=["v"] * views)
-    )
+@pytest.mark.parametrize(
+    ("fits", "views", "apart"), [(False, 1, False), (False, 2, False), (True, 1, False), (True, 2, True)]
+)
+def test_predict_oof_keeps_views_where_fusion_is_fitted(monkeypatch, fits, views, apart):
+    made = SimpleNamespace(evaluate=SimpleNamespace(fit_postprocess=fits), predict=SimpleNamespace(tta=["v"] * views))
     frame = pd.DataFrame({"image_id": ["a"]})
     task = SimpleNamespace(settings=made, fuse_views=lambda tables: frame.assign(how="merged"))
     member = SimpleNamespace(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.paths import Paths
 from tropho.report import comparison, metric_tables, result_chapters
 from tropho.report.blocks import Details, List, Table
@@ -98,3 +99,18 @@ def test_metric_tables_without_files_are_empty(tmp_path, settings):
     assert metric_tables.intervals(reader, "oof") == {}
     assert metric_tables.quantity_tables(reader) == []
     assert metric_tables.threshold_table(reader) == []
+
+
+def test_fitted_steps_show_gain_interval_and_whether_they_are_kept(reader):
+    gain = {"value": 0.0123, "low": -0.001, "high": None, "groups": 9, "accepted": False}
+    gains = {"fusion": gain, "box sizes": {**gain, "low": 0.01, "high": 0.02, "groups": 30, "accepted": True}}
+    (reader.paths.evaluate / "postprocess.json").write_text(json.dumps({"gains": gains}))
+    (table,) = metric_tables.fitted_steps(reader)
+    assert table.rows == [
+        ["fusion", "+0.0123", "−0.0010 to undefined", "9", "no"],
+        ["box sizes", "+0.0123", "+0.0100 to +0.0200", "30", "yes"],
+    ]
+    assert f"at least {FEW_GROUPS} groups" in table.note
+    assert table in result_chapters.evaluation(reader).blocks
+    (reader.paths.evaluate / "postprocess.json").write_text("{}")
+    assert metric_tables.fitted_steps(reader) == []

@@ -134,8 +134,8 @@ def test_evaluate_writes_label_issues(trained, most):
 
 
 def test_evaluate_cross_fits_oof_predictions(trained, monkeypatch):
-    seen = lambda self, gt, raw: {"temperature": len(raw) / 4}  # noqa: E731
-    monkeypatch.setattr(ClassificationEvaluator, "fit_postprocess", seen)
+    seen = lambda self, gt, raw, groups: lambda ids: {"temperature": len(ids) / 4}  # noqa: E731
+    monkeypatch.setattr(ClassificationEvaluator, "postprocess_fitter", seen)
     task, paths = trained()
     evaluate.run(task, paths.root)
     kind = build_task(task, CLASSES)

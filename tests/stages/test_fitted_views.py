@@ -27,7 +27,12 @@ SMALL = {
     "predict.tta": ["identity", "hflip"],
     "evaluate.gallery_images": 0,
 }
-FITTED = {"wbf_iou_threshold": {"Trophozoite": 0.95, "WBC": 0.95}}
+FITTED = {
+    "wbf_iou_threshold": {"Trophozoite": 0.95, "WBC": 0.95},
+    "conf_type": {"WBC": "max"},
+    "duplicate_iou": {"WBC": 0.9},
+    "size_shrinkage": {"Trophozoite": 0.5},
+}
 
 
 @pytest.fixture
@@ -40,14 +45,16 @@ def chosen(settings, monkeypatch):
 
 
 def test_evaluate_fits_and_applies_the_fusion_of_views(chosen, smear_paths, monkeypatch):
-    paths, fitting = smear_paths, chosen(**{"evaluate.postprocess_trials": 2})
+    paths, fitting = smear_paths, chosen(**{"evaluate.fit_postprocess": True})
     record = train.run(chosen(), paths.root)
     tables = {}
     for name, settings in {"as set": chosen(), "fitting": fitting}.items():
         evaluate.run(settings, paths.root)
         tables[name] = [pd.read_parquet(paths.evaluate / f"{each}.parquet") for each in ("oof", "test")]
-    found = read_json(paths.evaluate / "postprocess.json")["gains"]["fusion"]
-    assert (found["groups"], found["accepted"]) == (12, False)
+    fitted = read_json(paths.evaluate / "postprocess.json")
+    assert list(fitted) == ["gains"]
+    assert list(fitted["gains"]) == ["fusion", "duplicates", "box sizes", "hard negative"]
+    assert {(gain["groups"], gain["accepted"]) for gain in fitted["gains"].values()} == {(12, False)}
     by = ["image_id", "label", "score", *BOX]
     for both in zip(*tables.values(), strict=True):
         before, after = (each.sort_values(by, ignore_index=True) for each in both)
@@ -64,7 +71,7 @@ def test_evaluate_fits_and_applies_the_fusion_of_views(chosen, smear_paths, monk
 
     test = data.gt.subset(data.test_ids)
     with monkeypatch.context() as kept:
-        kept.setattr(evaluate, "fit_members", lambda *_: FITTED)
+        kept.setattr(DetectionEvaluator, "postprocess_fitter", lambda *_: lambda ids: FITTED)
         evaluate.run(fitting, paths.root)
     merged = fuse_members(task, predict_test(members, test, accelerator, FITTED), FITTED)
     pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)

@@ -135,7 +135,7 @@ def test_evaluate_fuses_members(chosen, paths, weights):
 
 
 def test_predict_files_by_all_members(chosen, paths, monkeypatch):
-    settings = chosen(**{"train.ensemble": OTHER, "predict.member_weights": "fitted"})
+    settings = chosen(**{"train.ensemble": OTHER, "predict.member_weights": {"base": 4.0, "other": 1.0}})
     train.run(settings, paths.root)
     evaluate.run(settings, paths.root)
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: settings)

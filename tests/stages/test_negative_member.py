@@ -22,7 +22,7 @@ SMALL = {
     "train.batch_size": 4,
     "train.ensemble": {"empty": {"model.name": "negative_classifier", "augment.image_size": 32, "model.dropout": 0.1}},
     "predict.negative_members": ["empty"],
-    "evaluate.postprocess_trials": 2,
+    "evaluate.fit_postprocess": True,
     "evaluate.gallery_images": 0,
 }
 
@@ -51,7 +51,9 @@ def test_evaluate_combines_detector_and_negative_classifier(settings, smear_path
     by = ["image_id", "label", "score", *BOX]
     boxes = [each.loc[each["label"] != "NEG", by].sort_values(by, ignore_index=True) for each in (oof, base)]
     pd.testing.assert_frame_equal(boxes[0], boxes[1])
-    assert read_json(paths.evaluate / "postprocess.json") == {}  # one member for boxes, one for NEG: nothing to fit
+    fitted = read_json(paths.evaluate / "postprocess.json")  # one member for boxes, one for NEG: no weights to fit
+    assert list(fitted["gains"]) == ["duplicates", "box sizes", "hard negative"]
+    assert list(fitted) == ["gains"]  # too few groups
 
     submit.run(chosen, paths.root)
     monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: chosen)

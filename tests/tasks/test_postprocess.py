@@ -15,7 +15,13 @@ from tropho.metrics.leaderboard_map import (
 )
 from tropho.tables import BOX
 from tropho.tasks import build_task
-from tropho.tasks.postprocess import drop_ignored_classes, postprocess_detections
+from tropho.tasks.postprocess import (
+    apply_negative,
+    drop_ignored_classes,
+    grouped_median,
+    postprocess_detections,
+    shrink_sizes,
+)
 
 COLUMNS = ["image_id", "label", "score", *BOX]
 
@@ -113,3 +119,68 @@ def test_to_submission_without_a_negative_class(detection):
     assert task.to_submission(table, ["a", "b"])["score"].tolist() == pytest.approx([0.8, 0.3])
     assert len(task.to_submission(table, ["a"])) == 0
     assert len(task.to_table([], [], Sizes())) == 0
+
+
+def test_apply_negative_decides_hard() -> None:
+    """From the threshold on an image is negative and has no boxes; below it, boxes keep their scores."""
+    rows = [("a", "T", 0.8, 0, 0, 9, 9), ("a", "NEG", 0.49, 0, 0, 0, 0)]
+    rows += [("b", "T", 0.7, 0, 0, 9, 9), ("b", "NEG", 0.5, 0, 0, 0, 0)]
+    decided = apply_negative(table(*rows), "NEG", 0.5)
+    assert decided[["image_id", "label", "score"]].to_numpy().tolist() == [
+        ["a", "T", 0.8],
+        ["a", "NEG", 0.0],
+        ["b", "NEG", 1.0],
+    ]
+
+
+def test_shrink_sizes_by_hand() -> None:
+    """Widths 10, 20, 40 of equal scores: the median is 20; half of the way in logs is a mean of two factors."""
+    boxes = table(
+        ("a", "T", 0.5, 100.0, 100.0, 110.0, 120.0),
+        ("a", "T", 0.5, 200.0, 100.0, 220.0, 120.0),
+        ("a", "T", 0.5, 300.0, 100.0, 340.0, 120.0),
+        ("a", "W", 0.5, 0.0, 0.0, 500.0, 500.0),
+        ("b", "T", 0.5, 300.0, 100.0, 340.0, 120.0),
+        ("a", "NEG", 0.5, 0.0, 0.0, 0.0, 0.0),
+    )
+    shrunk = shrink_sizes(boxes, {"T": 0.5})
+    width = (shrunk["xmax"] - shrunk["xmin"]).to_numpy()
+    np.testing.assert_allclose(width, [10 * 2**0.5, 20, 40 / 2**0.5, 500, 40, 0])
+    np.testing.assert_allclose((shrunk["xmax"] + shrunk["xmin"])[:3], [210, 420, 640])
+    pd.testing.assert_frame_equal(shrunk.drop(columns=["xmin", "xmax"]), boxes.drop(columns=["xmin", "xmax"]))
+    whole = shrink_sizes(boxes, {"T": 1.0})
+    np.testing.assert_allclose((whole["xmax"] - whole["xmin"])[:3], 20)
+    pd.testing.assert_frame_equal(shrink_sizes(boxes, {"other": 1.0}), boxes)
+
+
+def test_shrink_sizes_stays_within_the_outermost_sides() -> None:
+    """A box at the border would grow beyond the image, which ends where the outermost box does."""
+    boxes = table(("a", "T", 0.1, 0, 0, 4, 20), ("a", "T", 0.9, 50, 0, 70, 20), ("a", "T", 0.3, 98, 0, 100, 20))
+    shrunk = shrink_sizes(boxes.astype(dict.fromkeys(BOX, float)), {"T": 1.0})
+    np.testing.assert_allclose(shrunk[["xmin", "xmax"]], [[0, 12], [50, 70], [89, 100]])
+
+
+def test_grouped_median_counts_weights(rng: np.random.Generator) -> None:
+    values, weights = rng.normal(size=60), rng.integers(1, 5, 60).astype(float)
+    group = np.sort(rng.integers(0, 5, 60))[rng.permutation(60)]
+    group = np.unique(group, return_inverse=True)[1]
+    expected = {g: np.sort(np.repeat(values[group == g], weights[group == g].astype(int))) for g in set(group)}
+    found = grouped_median(values, weights, group)
+    assert [float(each[(len(each) - 1) // 2]) for each in (expected[g] for g in group)] == found.tolist()
+    assert grouped_median(np.array([1.0, 2.0]), np.zeros(2), np.zeros(2, np.int64)).tolist() == [1.0, 1.0]
+
+
+def test_postprocess_merges_duplicates_of_a_class() -> None:
+    """The mean box by score with the highest score; the other class and the negative row stay."""
+    rows = [("a", label, score, x, 0.0, x + 20, 20.0) for label in "TW" for score, x in ((0.6, 0.0), (0.2, 8.0))]
+    merged = postprocess_detections(
+        table(*rows, ("a", "NEG", 0.0, 0, 0, 0, 0)), "NEG", params={"duplicate_iou": {"T": 0.4}}
+    )
+    assert merged["label"].tolist() == ["W", "T", "W", "NEG"]
+    assert merged.iloc[1].tolist() == ["a", "T", 0.6, pytest.approx(2.0), 0.0, pytest.approx(22.0), 20.0]
+    assert postprocess_detections(table(*rows), None, params={"duplicate_iou": {}})["score"].tolist() == [
+        0.6,
+        0.6,
+        0.2,
+        0.2,
+    ]

@@ -49,7 +49,8 @@ def classification(project, **changes):
     sections = {
         "split": {"n_folds": 2, "test_fraction": 0.0},
         "train": {**QUICK_CLASSES["train"], "n_folds": None, "ensemble": {"other": {"train.seed": 1}}},
-        "predict": {"member_weights": "fitted"},
+        "predict": {"member_weights": {"base": 1.0, "other": 2.0}},
+        "evaluate": {"fit_postprocess": True},
     }
     download = {"path": str(project.root / "pictures")}
     project.add("t", "classification", download=download, **{**QUICK_CLASSES, **sections, **changes})
@@ -83,7 +84,7 @@ def test_served_classifier_equals_predict(project):
     project.run("t", *STAGES, "evaluate")
     finish = json.loads((project.root / "reports" / "t" / "evaluate" / "postprocess.json").read_text())
     assert finish["temperature"] != 1.0
-    assert set(finish["weights"]) == {"base", "other"}
+    assert set(finish["gains"]) == {"member weights"}
     files = new_images(project.root / "new")
     told, served = answers(project, files)
     columns = ["p_bright", "p_dark"]

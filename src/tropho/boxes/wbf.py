@@ -74,6 +74,7 @@ def fuse(
     weights: Sequence[Weight] | None = None,
     method: Method = "wbf",
     negative: str | None = None,
+    conf_type: ConfType | Mapping[str, ConfType] = "avg",
 ) -> pd.DataFrame:
     """Fuse the prediction tables of several models or views of the same images.
 
@@ -84,24 +85,49 @@ def fuse(
             single table stays as it is. With nms, scores are scaled by weight / largest weight.
         method: wbf or nms.
         negative: class of images without objects: one row an image, whose scores are averaged.
+        conf_type: score of a box fused by wbf, for all classes or by class (avg where a class is missing).
 
     Returns:
         tables.DETECTIONS by image_id, then descending score; the negative row of an image last.
     """
     rows = pd.concat([table.assign(model=number) for number, table in enumerate(tables)], ignore_index=True)
     weights = [1.0] * len(tables) if weights is None else weights
-    classes_by_params: dict[tuple[bool, float, tuple[float, ...]], list[str]] = {}
+    classes_by_params: dict[tuple[bool, float, tuple[float, ...], ConfType], list[str]] = {}
     for label in rows["label"].unique():
         is_negative = label == negative
         threshold = 0.0 if is_negative else _for_class(iou, label)
-        key = (is_negative, threshold, tuple(_for_class(weight, label) for weight in weights))
+        conf = conf_type if isinstance(conf_type, str) else conf_type.get(label, "avg")
+        key = (is_negative, threshold, tuple(_for_class(weight, label) for weight in weights), conf)
         classes_by_params.setdefault(key, []).append(label)
     parts = [rows.iloc[:0]]
-    for (is_negative, threshold, class_weights), labels in sorted(classes_by_params.items()):
+    for (is_negative, threshold, class_weights, conf), labels in sorted(classes_by_params.items()):
         part, weight = _drop_unweighted(rows[rows["label"].isin(labels)], np.array(class_weights))
         if len(weight) > 1:
-            part = _mean_scores(part, weight) if is_negative else _fuse_rows(part, weight, threshold, method)
+            part = _mean_scores(part, weight) if is_negative else _fuse_rows(part, weight, threshold, method, conf)
         parts.append(part)
+    return _in_order(parts, negative)
+
+
+def merge_overlapping(table: pd.DataFrame, iou: Mapping[str, float], negative: str | None = None) -> pd.DataFrame:
+    """Merge boxes of one table that overlap: the mean box by score, with the highest score.
+
+    Args:
+        table: tables.DETECTIONS.
+        iou: by class, the overlap from which boxes are merged, 0..1; other classes stay.
+        negative: class of images without objects, if there is one.
+
+    Returns: as `fuse`.
+    """
+    rows = table.assign(model=0)
+    parts = [rows[~rows["label"].isin(iou)]]
+    for label, threshold in iou.items():
+        if len(part := rows[rows["label"] == label]):
+            parts.append(_fuse_rows(part, np.ones(1), threshold, "wbf", "max"))
+    return _in_order(parts, negative)
+
+
+def _in_order(parts: list[pd.DataFrame], negative: str | None) -> pd.DataFrame:
+    """Join tables and sort them by image_id, then descending score; the negative row of an image last."""
     fused = conform(pd.concat(parts), DETECTIONS)
     fused = fused.assign(last=(fused["label"] == negative).to_numpy(bool) if negative else False)
     by = ["image_id", "last", "score"]
@@ -119,7 +145,7 @@ def _drop_unweighted(rows: pd.DataFrame, weight: Floats) -> tuple[pd.DataFrame, 
     return rows.assign(model=(np.cumsum(keep) - 1)[rows["model"]]), weight[keep]
 
 
-def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method) -> pd.DataFrame:
+def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method, conf_type: ConfType) -> pd.DataFrame:
     """Fuse boxes by image and class, many images at once."""
     groups = rows.groupby(["image_id", "label"], sort=True)
     group = np.asarray(groups.ngroup(), dtype=np.int64)
@@ -131,7 +157,7 @@ def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method) -
     parts = []
     for block in np.split(order, starts[np.flatnonzero(np.diff(starts // MAX_ROWS)) + 1]):
         if method == "wbf":
-            part = _fuse_groups(boxes[block], scores[block], group[block], model_of[block], weight, iou, "avg")
+            part = _fuse_groups(boxes[block], scores[block], group[block], model_of[block], weight, iou, conf_type)
         else:
             scaled = scores[block] * weight[model_of[block]] / weight.max()
             keep, scaled = nms(boxes[block], scaled, group[block], iou)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from tropho.config.model_config import STRIDE
-from tropho.config.types import AtLeastOne, Count, NotNegative, Pictures, Positive, Section, Share
+from tropho.config.types import AtLeastOne, NotNegative, Pictures, Positive, Section, Share
 from tropho.orientation import SYMMETRIES
 
 SCALE_LIMITS = 0.25, 4.0
@@ -47,7 +47,7 @@ class PredictConfig(Section):
     tile_size: Annotated[int, Field(ge=STRIDE, le=16_384, multiple_of=STRIDE)] | None
     ensemble_method: Literal["wbf", "nms"]
     wbf_iou_threshold: Share | dict[str, Share]
-    member_weights: Literal["equal", "fitted"] | dict[str, NotNegative]
+    member_weights: Literal["equal"] | dict[str, NotNegative]
     negative_members: Annotated[list[str], Field(min_length=1)] | None
 
     @property
@@ -61,7 +61,7 @@ class PredictConfig(Section):
         return any(parse_view(view)[1] != 1.0 for view in self.tta)
 
     def weight_of(self, member: str) -> float:
-        """Return the weight of a member unless that is fitted."""
+        """Return the weight of a member as set."""
         return self.member_weights[member] if isinstance(self.member_weights, dict) else 1.0
 
     def overlap_of(self, label: str) -> float:
@@ -104,7 +104,7 @@ class EvaluateConfig(Section):
     beta: Positive
     min_recall: Annotated[float, Field(gt=0, le=1)] | None
     gallery_images: Pictures
-    postprocess_trials: Count
+    fit_postprocess: bool
 
     @property
     def threshold_description(self) -> str:

@@ -9,6 +9,7 @@ from tropho.errors import UsageError
 
 CONSTANT = "is a constant now; remove it"
 READ_BY_CONTENT = "is gone: images are read by their content, whatever their ending; remove it"
+STEPS_ARE_FITTED = "is gone: evaluate.fit_postprocess, true or false, says whether to fit post-processing; remove it"
 PASTED_BESIDE_OBJECTS = "is gone: objects are pasted only into images that have some; remove it"
 
 
@@ -79,16 +80,20 @@ RETIRED: dict[str, Retired] = {
     "tune.images": Retired("max_train_images"),
     "tune.prune": Retired(),
     "tune.seed": Retired(because="is train.seed now; remove it"),
+    "predict.member_weights": Retired(
+        "member_weights", {"fitted": "equal"}, "set evaluate.fit_postprocess: true to fit"
+    ),
     "predict.fusion": Retired("ensemble_method"),
     "predict.merge_iou": Retired("wbf_iou_threshold"),
     "predict.negative_from": Retired("negative_members"),
     "predict.tile": Retired("tile_size"),
     "predict.tile_overlap": Retired(),
     "predict.weights": Retired("member_weights"),
-    "evaluate.fusion_trials": Retired("postprocess_trials"),
+    "evaluate.fusion_trials": Retired(because=STEPS_ARE_FITTED),
     "evaluate.gallery": Retired("gallery_images"),
     "evaluate.heat_maps": Retired(because="is a third of evaluate.gallery_images now; remove it"),
     "evaluate.iou": Retired(),
+    "evaluate.postprocess_trials": Retired(because=STEPS_ARE_FITTED),
     "evaluate.sensitivity": Retired("min_recall"),
     "evaluate.suspects": Retired(because="is evaluate.gallery_images now; remove it"),
     "evaluate.test": Retired("score_test"),
@@ -108,7 +113,10 @@ def sentence(dotted: str, where: str) -> str:
         return f"{where} {retired.because}."
     values = " and ".join(f"{_yaml(old)} is {_yaml(new)}" for old, new in retired.values.items())
     new = f"{section}.{retired.key}"
-    change = f"has new values: {values}" if retired.key == key else f"is now {new}{f' ({values})' if values else ''}"
+    also = f" ({retired.because})" if retired.because != CONSTANT else ""
+    change = (
+        f"has new values: {values}{also}" if retired.key == key else f"is now {new}{f' ({values})' if values else ''}"
+    )
     return f"{where} {change}; `tropho new-names params.yaml` rewrites the file."
 
 

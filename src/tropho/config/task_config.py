@@ -231,18 +231,6 @@ class TaskConfig(Section):
             raise ValueError("predict.negative_members needs audit.negative, the class of empty images")
         return self
 
-    @model_validator(mode="after")
-    def _fitting_fits_kind(self) -> "TaskConfig":
-        if self.kind == "detection" and self.predict.member_weights == "fitted":
-            raise ValueError(
-                "predict.member_weights 'fitted' is for classification; detection has evaluate.postprocess_trials"
-            )
-        if self.kind == "classification" and self.evaluate.postprocess_trials:
-            raise ValueError(
-                "evaluate.postprocess_trials is for detection; classification has predict.member_weights 'fitted'"
-            )
-        return self
-
     @property
     def has_one_shape(self) -> bool:
         """Return whether all training batches have images of one height and width."""

@@ -10,11 +10,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tropho.data.task_data import GroundTruth
+from tropho.evaluation.evaluator import Fitter
 from tropho.evaluation.label_issues import find_label_issues
+from tropho.evaluation.postprocess_search import Params, Step, search_postprocess
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
+from tropho.inference.fuse_members import tables_by_member
+from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.calibration import fit_temperature, log_probabilities
-from tropho.metrics.classification_metrics import classification_intervals, classification_metrics
+from tropho.metrics.classification_metrics import (
+    balanced_accuracy,
+    classification_intervals,
+    classification_metrics,
+)
 from tropho.metrics.confusion import quantities_table, threshold_table
 from tropho.metrics.curves import best_threshold, unreachable_recall
 from tropho.plots.classification_plots import classification_figures
@@ -28,19 +36,18 @@ class ClassificationEvaluator:
     def __init__(self, task: ClassificationTask) -> None:
         self.task = task
 
-    def fit_fusion(self, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """Fit {"weights": by member} with the least log loss, where `predict.member_weights` is "fitted"."""
-        if self.task.settings.predict.member_weights != "fitted" or len(tables) < 2:
-            return {}
-        labels, ids = self._labels(gt), gt.images["image_id"]
-        members = [self.task.probabilities(self.task.fuse_views(views), ids) for views in tables.values()]
-        of_label = np.stack([values[np.arange(len(labels)), labels] for values in members], axis=1)  # (N, M)
-        return {"weights": dict(zip(tables, mixture_weights(of_label), strict=True))}
+    def postprocess_fitter(self, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> Fitter:
+        """Fit {"temperature": T} with the least log loss, after members' weights where `evaluate` asks for them."""
+        oof = MemberPredictions(self.task, gt, tables_by_member(self.task, raw))
+        searches = self.task.settings.evaluate.fit_postprocess
 
-    def fit_postprocess(self, gt: GroundTruth, raw: pd.DataFrame) -> dict[str, Any]:
-        """Fit {"temperature": T} with the least log loss."""
-        values = self.task.probabilities(raw, gt.images["image_id"])
-        return {"temperature": fit_temperature(log_probabilities(values), self._labels(gt))}
+        def fit(image_ids: list[str]) -> dict[str, Any]:
+            params = search_postprocess(oof, groups.loc[image_ids]) if searches else {}
+            values = self.task.probabilities(oof.predict(params, image_ids), pd.Series(image_ids))
+            temperature = fit_temperature(log_probabilities(values), self._labels(gt.subset(image_ids)))
+            return {**params, "temperature": temperature}
+
+        return fit
 
     def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
         values = self.task.probabilities(predictions, gt.images["image_id"])
@@ -112,9 +119,49 @@ class ClassificationEvaluator:
         return [] if drawn else [f"There are no Grad-CAM maps: the {name} has no layer that keeps places apart."]
 
     def _labels(self, gt: GroundTruth) -> np.ndarray:
-        """Look up the class index of each image, (N,) int64."""
-        indices = {name: idx for idx, name in enumerate(self.task.classes)}
-        return gt.images["label"].map(indices).to_numpy(dtype=np.int64)
+        return class_indices(gt, self.task.classes)
+
+
+class MemberPredictions:
+    """Raw out-of-fold probabilities of an ensemble's members; see `OofPredictions`."""
+
+    def __init__(self, task: ClassificationTask, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]]) -> None:
+        self.task, self.gt = task, gt
+        self.tables = {name: task.fuse_views(views) for name, views in tables.items()}
+
+    @property
+    def steps(self) -> list[Step]:
+        return [Step("member weights", self._fit_weights)] if len(self.tables) > 1 else []
+
+    def predict(self, params: Params, image_ids: list[str]) -> pd.DataFrame:
+        tables = {name: table[table["image_id"].isin(image_ids)] for name, table in self.tables.items()}
+        return self.task.fuse_members(tables, params)
+
+    def gain(self, fitted: pd.DataFrame, default: pd.DataFrame, groups: pd.Series) -> dict[str, float]:
+        """Compare the balanced accuracy."""
+        classes, gt = self.task.classes, class_indices(self.gt.subset(groups.index), self.task.classes)
+        tables = (fitted, default)
+        chosen = [self.task.probabilities(table, groups.index.to_series()).argmax(axis=1) for table in tables]
+
+        def statistic(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+            one, other = (balanced_accuracy(gt, each, len(classes), weights) for each in chosen)
+            return {"gain": one - other}
+
+        table = with_intervals(statistic, groups.to_numpy())
+        return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
+
+    def _fit_weights(self, params: Params, image_ids: list[str]) -> Params:
+        """Fit {"weights": by member} with the least log loss."""
+        labels, ids = class_indices(self.gt.subset(image_ids), self.task.classes), pd.Series(image_ids)
+        tables = [table[table["image_id"].isin(image_ids)] for table in self.tables.values()]
+        of_label = [self.task.probabilities(table, ids)[np.arange(len(labels)), labels] for table in tables]
+        return {**params, "weights": dict(zip(self.tables, mixture_weights(np.stack(of_label, axis=1)), strict=True))}
+
+
+def class_indices(gt: GroundTruth, classes: list[str]) -> NDArray[np.int64]:
+    """Look up the class index of each image, (N,) int64."""
+    indices = {name: idx for idx, name in enumerate(classes)}
+    return np.asarray(gt.images["label"].map(indices), np.int64)
 
 
 def mixture_weights(likelihood: NDArray[np.float64], steps: int = 2000, tolerance: float = 1e-9) -> list[float]:

@@ -8,16 +8,17 @@ from torch import nn
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.box_issues import find_box_issues
-from tropho.evaluation.fusion_search import FusionParams, OofPredictions, search_fusion
+from tropho.evaluation.box_steps import BoxPredictions
+from tropho.evaluation.evaluator import Fitter
+from tropho.evaluation.postprocess_search import search_postprocess
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
+from tropho.inference.fuse_members import tables_by_member
 from tropho.metrics.coco_map import coco_map
 from tropho.metrics.curves import best_confidences, unreachable_recall
 from tropho.metrics.leaderboard_map import leaderboard_intervals
 from tropho.plots.detection_plots import detection_figures
-from tropho.tables import DETECTIONS, empty
 from tropho.tasks.detection_task import DetectionTask
-from tropho.tasks.postprocess import drop_ignored_classes
 
 HIT_IOU = 0.5
 """Least IoU of a true positive in curves, thresholds, galleries and label issues."""
@@ -30,28 +31,12 @@ class DetectionEvaluator:
         self.task = task
         self.negative = task.negative
 
-    def fit_fusion(self, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """Fit IoU thresholds and members' weights by class, in `evaluate.postprocess_trials` trials."""
-        task, trials = self.task, self.task.settings.evaluate.postprocess_trials
-        if not trials:
-            return {}
-        tables = {name: [task.drop_ignored(gt, view)[1] for view in views] for name, views in tables.items()}
-        gt = task.drop_ignored(gt, empty(DETECTIONS))[0]
-        ignored, predict = gt.ignore_classes, task.settings.predict
-        if ignored is not None:
-            tables = {name: [drop_ignored_classes(view, ignored) for view in views] for name, views in tables.items()}
-        weights = {name: task.member_weights(name) for name in tables}
-        labels = [*task.classes, self.negative] if self.negative else task.classes
-        default = {
-            label: FusionParams(predict.overlap_of(label), tuple(weights[name][label] for name in tables))
-            for label in labels
-        }
-        ids = list(gt.images["image_id"])
-        oof = OofPredictions(tables, ids, gt.boxes, groups.loc[ids], self.negative, predict.ensemble_method, default)
-        return search_fusion(oof, trials)
-
-    def fit_postprocess(self, gt: GroundTruth, raw: pd.DataFrame) -> dict[str, Any]:
-        return {}
+    def postprocess_fitter(self, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> Fitter:
+        """Search the steps of `BoxPredictions` where `evaluate.fit_postprocess` is true."""
+        if not self.task.settings.evaluate.fit_postprocess:
+            return lambda image_ids: {}
+        oof = BoxPredictions(self.task, gt, tables_by_member(self.task, raw))
+        return lambda image_ids: search_postprocess(oof, groups.loc[image_ids])
 
     def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:
         leaderboard = self.task.leaderboard(gt, predictions)

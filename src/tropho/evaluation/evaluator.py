@@ -1,5 +1,6 @@
 """Define the protocol of an evaluator: all that is computed from predictions and shown, but not trained with."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,6 +11,9 @@ from tropho.data.task_data import GroundTruth
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.tasks.base import Task
+
+Fitter = Callable[[list[str]], dict[str, Any]]
+"""Image_ids to fit post-processing on -> its parameters."""
 
 
 class Evaluator(Protocol):
@@ -24,22 +28,17 @@ class Evaluator(Protocol):
     def task(self) -> Task:
         """The task that trains and predicts."""
 
-    def fit_fusion(self, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]], groups: pd.Series) -> dict[str, Any]:
-        """Fit how `Task.fuse_views` and `Task.fuse_members` combine out-of-fold predictions.
+    def postprocess_fitter(self, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> Fitter:
+        """Prepare to fit fusion and post-processing on out-of-fold predictions.
 
         Args:
             gt: of the predicted images.
-            tables: raw prediction tables by member, one a test-time view.
+            raw: stacked member tables (columns `member` and, where views are fused too, `view`), or one prediction
+                table.
             groups: of these images.
 
-        Returns: JSON-safe params: "weights" by member (by member and class in detection), "wbf_iou_threshold" by
-            class, accepted values only; "gains", see `paired_gain`. {} where there is nothing to fit.
-        """
-
-    def fit_postprocess(self, gt: GroundTruth, raw: pd.DataFrame) -> dict[str, Any]:
-        """Fit `Task.postprocess` on raw out-of-fold predictions.
-
-        Returns: JSON-safe params, such as "temperature"; {} where there is nothing to fit.
+        Returns: a function of image_ids, those to fit on, that returns JSON-safe parameters, the content of
+            postprocess.json: those of accepted steps only, and "gains" by step, see `search_postprocess`.
         """
 
     def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:

@@ -10,7 +10,7 @@ from tropho.inference.ensemble_members import check_members, member_records
 from tropho.paths import Paths
 
 FILE = "manifest.json"
-FITTED_KEYS = {"score_test", "postprocess_trials"}
+FITTED_KEYS = {"score_test", "fit_postprocess"}
 """Settings of `evaluate` that change predictions or what is fitted to them."""
 
 

@@ -25,7 +25,7 @@ class Ensemble:
 
     Attributes:
         members: trained folds by member, the task's own model first.
-        params: result of `fit_members`; None = as set.
+        params: content of postprocess.json; None = as set.
         findings: of audit.missing_labels, classes that are ignored in some images.
         max_megapixels: larger images are not read.
     """

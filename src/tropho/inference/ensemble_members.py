@@ -130,7 +130,7 @@ def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> pd.D
     tables = {}
     for member in members:
         settings = member.task.settings
-        keep_views = settings.evaluate.postprocess_trials > 0 and len(settings.predict.tta) > 1
+        keep_views = settings.evaluate.fit_postprocess and len(settings.predict.tta) > 1
         folds = []
         for fold in member.folds:
             [views] = member.predict_views([fold], member.data.train_val(fold)[1], accelerator)
@@ -148,7 +148,7 @@ def predict_test(
         members: the ensemble.
         gt: of the images.
         accelerator: device and processes.
-        params: result of `fit_members`; None = as set.
+        params: content of postprocess.json; None = as set.
 
     Returns: stacked raw table.
     """

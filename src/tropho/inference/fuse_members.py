@@ -26,7 +26,12 @@ def stack_views(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def tables_by_member(task: Task, stacked: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Split a stacked table by member and view; a member of the settings without rows has empty tables."""
+    """Split a stacked table by member and view; a member of the settings without rows has empty tables.
+
+    A table that is not stacked is that of the task's own model.
+    """
+    if MEMBER not in stacked:
+        return {BASE: [stacked]}
     return {name: _views(task, stacked, name) for name in [BASE, *task.settings.train.ensemble]}
 
 
@@ -55,7 +60,7 @@ def fuse_members(task: Task, raw: pd.DataFrame, params: dict[str, Any] | None = 
     Args:
         task: of any member.
         raw: stacked or prediction table.
-        params: result of `fit_members`; None = as set.
+        params: content of postprocess.json; None = as set.
     """
     return fuse_tables(task, tables_by_member(task, raw), params) if MEMBER in raw else raw
 

@@ -91,6 +91,12 @@ def weighted_metrics(gt: Classes, probabilities: Floats, classes: list[str], wei
     return result
 
 
+def balanced_accuracy(gt: Classes, predicted: Classes, classes: int, weights: Floats) -> Floats:
+    """Compute the mean recall (D,) over the classes drawn with weights (D, N); NaN = none is."""
+    tp, fn, _, _ = class_counts(np.asarray(gt, np.int64), np.asarray(predicted, np.int64), classes, weights)
+    return defined_mean(ratio(tp, tp + fn))
+
+
 def multiclass_mcc(tp: Floats, true: Floats, predicted: Floats) -> Floats:
     """Compute Matthews' correlation coefficient (Gorodkin's R_K) of counts (..., C) by class; NaN = undefined."""
     total, correct = true.sum(axis=-1), tp.sum(axis=-1)

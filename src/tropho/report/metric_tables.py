@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tropho.plots.format_numbers import COUNTS, as_number, count, leading_metrics, metric_name, score
-from tropho.report.blocks import Block, Details, Text, text_tables
+from tropho.report.blocks import Block, Details, Table, Text, text_tables
 from tropho.report.reader import Reader
 
 Interval = tuple[float | None, float | None]
@@ -51,6 +51,29 @@ def with_interval(metric: str, value: Any, interval: Interval = (None, None)) ->
     if None in interval or as_number(value) is None:
         return text(value)
     return f"{text(value)} [{text(interval[0])}, {text(interval[1])}]"
+
+
+def fitted_steps(reader: Reader) -> list[Block]:
+    """List the steps of post-processing that were tried, with their gains; nothing where none was."""
+    gains = reader.json(reader.paths.evaluate / "postprocess.json").get("gains")
+    if not isinstance(gains, dict) or not gains:
+        return []
+    rows = [
+        [step, _signed(gain["value"]), f"{_signed(gain['low'])} to {_signed(gain['high'])}", str(gain["groups"]), kept]
+        for step, gain in gains.items()
+        for kept in ("yes" if gain["accepted"] else "no",)
+    ]
+    note = (
+        "Each step is scored on groups that it was not fitted on, upon the steps kept above it. It is kept if it "
+        "gains 0.001 or more, the 95 % interval is above zero, and at least 20 groups take part."
+    )
+    columns = ["step", "change of the score", "95 % interval", "groups", "kept"]
+    return [Table("Post-processing fitted out of fold", columns, rows, note=note)]
+
+
+def _signed(value: Any) -> str:
+    number = as_number(value)
+    return "undefined" if number is None else f"{number:+.4f}".replace("-", "−")
 
 
 def overall_table(metrics: Mapping[str, Metrics], reader: Reader) -> list[Block]:

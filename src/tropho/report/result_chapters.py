@@ -26,6 +26,7 @@ from tropho.report.error_chapter import figure_files
 from tropho.report.metric_tables import (
     SUBSETS,
     class_tables,
+    fitted_steps,
     intervals,
     overall_table,
     quantity_tables,
@@ -114,6 +115,7 @@ def evaluation(reader: Reader) -> Section:
     blocks: list[Block] = [Text(_how_measured(metrics))]
     blocks.extend(_drawn_names(reader.json(reader.paths.audit / "summary.json").get("classes")))
     blocks.extend(overall_table(metrics, reader))
+    blocks.extend(fitted_steps(reader))
     blocks.extend(threshold_table(reader))
     if viewer := photo_viewer(reader):
         blocks += [Heading("Predictions at any confidence"), *viewer]

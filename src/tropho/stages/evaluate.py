@@ -7,9 +7,8 @@ import pandas as pd
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, read_task_data, rows_of
-from tropho.evaluation.cross_fit import cross_fit_postprocess, fit_members
+from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import Evaluator, build_evaluator
-from tropho.evaluation.fusion_search import describe_gains
 from tropho.evaluation.manifest import write_manifest
 from tropho.evaluation.register_ensemble import register_models
 from tropho.evaluation.results_writer import ResultsWriter
@@ -44,16 +43,19 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     oof_gt = data.gt.subset([image_id for fold in members[0].folds for image_id in data.folds[fold]])
     test_gt = data.gt.subset(data.test_ids if settings.evaluate.score_test else [])
     oof = predict_oof(members, accelerator)
-    params = fit_members(evaluator, oof_gt, oof, oof_gt.images.set_index("image_id")["group"])
+    groups = oof_gt.images.set_index("image_id")["group"]
+    fit = evaluator.postprocess_fitter(oof_gt, oof, groups)
+    params = fit(list(groups.index))
     test = predict_test(members, test_gt, accelerator, params) if len(test_gt.images) else None
     if not accelerator.is_main_process:
         return {}
     reader = ImageReader(paths.raw, data.decoding)
     names = ascii_names([*data.classes, *filter(None, [settings.audit.negative])])
+    predictions = cross_fit_postprocess(members[0].task, fit, oof_gt, oof, groups)
     with atomic_folder(paths.evaluate) as folder, naming(data.classes):
         write_manifest(folder, record, settings)
         write_json(folder / "postprocess.json", without_nan(params))
-        results = _write_oof(evaluator, members, data, oof_gt, oof, params, reader, folder)
+        results = _write_oof(evaluator, members, data, oof_gt, oof, predictions, params, reader, folder)
         if test is not None:
             _write_test(results, members[0], test_gt, fuse_members(members[0].task, test, params), params)
         results.add_leaks(data, members[0].folds)
@@ -74,13 +76,13 @@ def _write_oof(
     data: TaskData,
     gt: GroundTruth,
     stacked: pd.DataFrame,
+    predictions: pd.DataFrame,
     params: dict[str, Any],
     reader: ImageReader,
     folder: Path,
 ) -> ResultsWriter:
     """Write out-of-fold predictions, label issues, thresholds, tables and plots; return the metrics and notes."""
     task, base = evaluator.task, members[0]
-    predictions = cross_fit_postprocess(evaluator, gt, stacked, gt.images.set_index("image_id")["group"])
     raw = fuse_members(task, stacked, params)
     write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
     write_table(predictions, folder / "oof_postprocessed.parquet")
@@ -92,7 +94,6 @@ def _write_oof(
     write_json(folder / "thresholds.json", thresholds)
     results = ResultsWriter(evaluator, thresholds, reader, folder)
     results.add("oof", gt, predictions, raw)
-    results.notes["oof"] += describe_gains(params)
     results.plot("oof", gt, predictions, raw)
     fold, predictor = next(iter(base.folds.items()))
     results.plot_heat_maps("oof", predictor.model, data.train_val(fold)[1], predictions, base.data.cache)

@@ -102,7 +102,7 @@ class Task(Protocol):
 
         Args:
             tables: at least one; a single table is returned as it is.
-            params: result of `fit_members`; None = as set.
+            params: content of postprocess.json; None = as set.
         """
 
     def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
@@ -110,7 +110,7 @@ class Task(Protocol):
 
         Args:
             tables: at least one.
-            params: result of `fit_members`, with "weights" by member; None = as set.
+            params: content of postprocess.json, with "weights" by member; None = as set.
         """
 
     def postprocess(
@@ -123,7 +123,7 @@ class Task(Protocol):
 
         Args:
             raw: prediction table.
-            params: result of `fit_members`; None skips every fitted step.
+            params: content of postprocess.json; None skips every fitted step.
             ignore_classes: `GroundTruth.ignore_classes` of at least these images; None drops nothing.
 
         Returns: a table of the same columns; rows may be missing, scores stay in 0..1.

@@ -99,21 +99,24 @@ class DetectionTask:
 
     def fuse_views(self, tables: list[pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Fuse boxes by `predict.ensemble_method`, and average P(negative)."""
-        return self._fuse(tables, params, None)
+        return self._fuse(tables, params or {}, None)
 
     def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Fuse boxes by `predict.ensemble_method`, and average P(negative), with the members' weights by class."""
-        weights = (params or {}).get("weights") or {name: self.member_weights(name) for name in tables}
-        return self._fuse(list(tables.values()), params, [weights[name] for name in tables])
+        by_class = (params or {}).get("weights", {})
+        weights = [
+            self.member_weights(name) | {label: weight[name] for label, weight in by_class.items()} for name in tables
+        ]
+        return self._fuse(list(tables.values()), params or {}, weights)
 
     def _fuse(
-        self, tables: list[pd.DataFrame], params: dict[str, Any] | None, weights: list[dict[str, float]] | None
+        self, tables: list[pd.DataFrame], params: dict[str, Any], weights: list[dict[str, float]] | None
     ) -> pd.DataFrame:
         if len(tables) == 1:
             return tables[0]
         predict = self.settings.predict
-        iou = (params or {}).get("wbf_iou_threshold", predict.wbf_iou_threshold)  # one number, or by class
-        return fuse(tables, iou, weights, predict.ensemble_method, self.negative)
+        iou = {label: predict.overlap_of(label) for label in self.classes} | params.get("wbf_iou_threshold", {})
+        return fuse(tables, iou, weights, predict.ensemble_method, self.negative, params.get("conf_type", "avg"))
 
     def member_weights(self, member: str) -> dict[str, float]:
         """Look up a member's weights by class, as set; without boxes it counts in the negative class alone."""
@@ -127,7 +130,7 @@ class DetectionTask:
     def postprocess(
         self, raw: pd.DataFrame, params: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
     ) -> pd.DataFrame:
-        return postprocess_detections(raw, self.negative, ignore_classes)
+        return postprocess_detections(raw, self.negative, ignore_classes, params)
 
     def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:
         return float(self.leaderboard(gt, predictions)["score"])

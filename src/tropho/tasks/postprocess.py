@@ -1,9 +1,14 @@
 """Tables of detections: from a model's outputs to post-processed rows and to a submission."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from tropho.boxes.box_ops import Floats, Ints
+from tropho.boxes.wbf import merge_overlapping
 from tropho.data.task_data import ImageSizes
 from tropho.tables import BOX, DETECTIONS, conform, empty, split_names
 
@@ -40,23 +45,89 @@ def detections_table(
 
 
 def postprocess_detections(
-    raw: pd.DataFrame, negative: str | None, ignore_classes: pd.Series | None = None
+    raw: pd.DataFrame,
+    negative: str | None,
+    ignore_classes: pd.Series | None = None,
+    params: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Scale the score of each box by 1 - P(negative) of its image, and drop classes that annotators left out.
+    """Drop classes that annotators left out, merge duplicates, adjust sizes, and apply P(negative) to the scores.
 
     Args:
         raw: tables.DETECTIONS; one row of the negative class an image, if there is one.
         negative: name of the negative class; None = there is none.
         ignore_classes: names to drop per image (tables.join_names), indexed by image_id.
+        params: "duplicate_iou" by class, as for `merge_overlapping`; "size_shrinkage" by class, as for `shrink_sizes`;
+            "negative_threshold", as for `apply_negative`. What is missing is not done.
     """
+    params = params or {}
     if ignore_classes is not None and ignore_classes.notna().any():
         raw = drop_ignored_classes(raw, ignore_classes)
-    if not negative:
-        return raw
+    if "duplicate_iou" in params:
+        raw = merge_overlapping(raw, params["duplicate_iou"], negative)
+    if "size_shrinkage" in params:
+        raw = shrink_sizes(raw, params["size_shrinkage"])
+    return apply_negative(raw, negative, params.get("negative_threshold")) if negative else raw
+
+
+def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = None) -> pd.DataFrame:
+    """Apply P(negative) of an image to the scores of its boxes.
+
+    Args:
+        raw: tables.DETECTIONS with a row of the negative class an image.
+        negative: name of that class.
+        threshold: None scales each box by 1 - P(negative). Otherwise the decision is hard: from this P(negative) on the
+            image is negative with score 1 and has no boxes, below it is negative with score 0.
+    """
     is_negative = (raw["label"] == negative).to_numpy()
     probability = raw["image_id"].map(negative_probability(raw, negative)).to_numpy(np.float64)
     scores = raw["score"].to_numpy(np.float64)
-    return raw.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
+    if threshold is None:
+        return raw.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
+    empty = probability >= threshold
+    decided = raw.assign(score=np.where(is_negative, empty.astype(np.float64), scores))
+    return decided[is_negative | ~empty].reset_index(drop=True)
+
+
+def shrink_sizes(boxes: pd.DataFrame, shrinkage: Mapping[str, float]) -> pd.DataFrame:
+    """Move width and height of boxes toward their medians over the boxes of the same class in the image.
+
+    log side = (1 - s) * log side + s * log median. In the median a box counts by its score. Centres stay, but no side
+    passes the outermost side of the image's boxes, so that boxes stay inside the image.
+
+    Args:
+        boxes: tables.DETECTIONS.
+        shrinkage: s by class, 0..1; other classes stay.
+    """
+    rows = boxes[boxes["label"].isin(shrinkage)]
+    if rows.empty:
+        return boxes
+    corners, scores = rows[BOX].to_numpy(np.float64), rows["score"].to_numpy(np.float64)
+    group = np.asarray(rows.groupby(["image_id", "label"]).ngroup(), np.int64)
+    log_side = np.log(corners[:, 2:] - corners[:, :2])  # (n, 2)
+    median = np.stack([grouped_median(log_side[:, axis], scores, group) for axis in (0, 1)], axis=1)  # (n, 2)
+    s = rows["label"].map(dict(shrinkage)).to_numpy(np.float64)[:, None]  # (n, 1)
+    half = np.exp((1 - s) * log_side + s * median) / 2
+    centre = (corners[:, :2] + corners[:, 2:]) / 2
+    image = boxes.groupby("image_id")[BOX]
+    low, high = image.transform("min").loc[rows.index], image.transform("max").loc[rows.index]
+    shrunk = np.hstack(
+        [np.maximum(centre - half, low[BOX[:2]].to_numpy()), np.minimum(centre + half, high[BOX[2:]].to_numpy())]
+    )
+    result = boxes.copy()
+    result.loc[rows.index, BOX] = shrunk
+    return result
+
+
+def grouped_median(values: Floats, weights: Floats, group: Ints) -> Floats:
+    """Compute the lower weighted median (n,) of the group of each value; arguments are (n,), groups from 0."""
+    order = np.lexsort((values, group))
+    total = np.cumsum(weights[order])
+    end = np.cumsum(np.bincount(group))  # (G,)
+    before = np.concatenate([[0.0], total[end[:-1] - 1]])  # (G,) weight of the groups before
+    half = (before + total[end - 1]) / 2
+    reached = np.flatnonzero(total >= half[group[order]])
+    first = reached[np.unique(group[order][reached], return_index=True)[1]]  # (G,)
+    return values[order][first][group]
 
 
 def drop_ignored_classes(boxes: pd.DataFrame, ignore_classes: pd.Series) -> pd.DataFrame:
