@@ -204,7 +204,7 @@ def run_pass(project: Project, number: int, size: str, state: State, planned: li
 
 
 def unlock(project: Project) -> bool:
-    """Delete DVC's lock file if a kill left it unfinished, as `tropho doctor` advises; return whether that was so."""
+    """Delete DVC's lock file if a kill left it empty or cut, as `tropho doctor` advises; return whether that was so."""
     path = project.path / ".dvc" / "tmp" / "rwlock"
     try:
         json.loads(path.read_text(encoding="utf-8"))
@@ -272,7 +272,7 @@ def write_page(folder: Path) -> None:
     went_on = sum(kill["outcome"] == "went on" for kill in kills)
     unlocked = values.get("unlocked", 0)
     last = (
-        f"Kills that left DVC's own lock file unfinished, so that it was deleted as `tropho doctor` says: {unlocked}. "
+        f"Kills that left DVC's own lock file empty, so that it was deleted as `tropho doctor` says: {unlocked}. "
     )
     last += f"{went_on} of the signals ended nothing: DVC ignores SIGINT while a stage runs."
     write_section("soak", "\n".join([*lines, "", table(heads, rows), "", last]))
