@@ -209,18 +209,39 @@ def upload(
 @app.command()
 def predict(
     task: TaskName,
-    images: Annotated[list[Path], typer.Argument(help="Image files of any size.", metavar="IMAGE...")],
-    out: Annotated[Path, typer.Option(help="Where to write the predictions.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or patterns.", metavar="IMAGE...")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the predictions as CSV.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Folder for pictures that show them.", metavar="DIR")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Write counts by class beside OUT.csv.")] = False,
+    threshold: Annotated[
+        str | None, typer.Option(help="Least score that is shown and kept: best, or a number.", metavar="best|0.3")
+    ] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
 ) -> None:
-    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission.
+    """Predict any images with all models of a task; prints a line for each image.
 
-    With a sample submission that is its columns, and images are named as it names them. Without one it is Zindi's
-    columns (where the labels have Image_ID), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or
-    image_id,label and p_CLASS for each class.
+    OUT.csv is in the layout of the submission. With a sample submission that is its columns, and images are named as it
+    names them. Without one it is Zindi's columns (where the labels have Image_ID),
+    image_id,label,score,xmin,ymin,xmax,ymax (other detection), or image_id,label and p_CLASS for each class.
+
+    Without --threshold, OUT.csv has all boxes; lines, pictures and counts have those from the best threshold on.
     """
-    from tropho.commands.predict_images import predict_files
+    from tropho.commands.predict_images import PredictOptions, predict_files
 
-    typer.echo(predict_files(task, images, out, Path.cwd()))
+    options = PredictOptions(out=out, draw=draw, counts=counts, threshold=threshold, exported=onnx)
+    for line in predict_files(task, images, Path.cwd(), options):
+        typer.echo(line)
+
+
+@app.command()
+def export(
+    task: TaskName,
+    to: Annotated[str, typer.Option(help="Format of the files.", metavar="onnx")] = "onnx",
+) -> None:
+    """Export all models of a task to exports/TASK, for ONNX Runtime; `tropho predict --onnx` uses them."""
+    from tropho.commands.export_task import export_task
+
+    typer.echo(export_task(task, to, Path.cwd()))
 
 
 @app.command()
