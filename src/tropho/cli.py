@@ -233,6 +233,19 @@ def predict(
         typer.echo(line)
 
 
+@app.command("app")
+def run_app(
+    task: TaskName,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
+    host: Annotated[str, typer.Option(help="Address; only this machine reaches the default.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; the first free one from 7860 on by default.")] = None,
+) -> None:
+    """Try a task's models on photos in the browser, and review its label issues."""
+    from tropho.app import serve
+
+    serve.run_app(task, Path.cwd(), onnx, host, port)
+
+
 @app.command()
 def export(
     task: TaskName,

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 
 import numpy as np
 import onnx
@@ -19,6 +18,7 @@ from tropho.files import write_json
 from tropho.inference.ensemble import Ensemble
 from tropho.paths import Paths
 from tropho.tables import BOX
+from without_torch import TROPHO_WITHOUT_TORCH
 
 SMEAR = {
     "model.fpn_channels": 8,
@@ -33,21 +33,6 @@ CELLS = {
     "train.ensemble": {"lenet": {"model.name": "lenet", "augment.image_size": 24}},
 }
 CLASSES = {"smear_demo": ["Trophozoite", "WBC"], "cells_demo": ["Parasitized", "Uninfected"]}
-
-BLOCKED = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "torchvision", "accelerate", "transformers", "mlflow"):
-            raise ImportError(name + " is blocked")
-
-sys.meta_path.insert(0, Blocked())
-from tropho.cli import main
-sys.argv[0] = "tropho"
-main()
-"""
-"""Runs `tropho` where torch can't be imported."""
 
 
 @pytest.fixture(scope="module", params=["smear_demo", "cells_demo"])
@@ -136,7 +121,7 @@ def test_exported_models_predict_without_torch(exported, photos_of_smears, monke
     paths, _, chosen = exported
     words = ["predict", paths.exports, *photos_of_smears, "--out", "onnx.csv", "--draw", "drawn", "--onnx"]
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKED, *map(str, words)], cwd=paths.root, capture_output=True, text=True, check=False
+        [*TROPHO_WITHOUT_TORCH, *map(str, words)], cwd=paths.root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "3 of 3 images predicted" in done.stdout
@@ -200,7 +185,7 @@ def test_export_refuses_a_graph_that_differs(settings, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="leave scales out"):
         from tropho.export.export_models import export_ensemble
 
-        export_ensemble(ensemble, {"base": {0: paths.fold(0)}}, None, paths.exports)
+        export_ensemble(ensemble, chosen, {"base": {0: paths.fold(0)}}, None, paths.exports)
 
 
 def replace_tta(chosen, tta):

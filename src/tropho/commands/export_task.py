@@ -31,7 +31,7 @@ def export_task(task: str, to: str, root: Path) -> str:
     }
     thresholds = paths.evaluate / "thresholds.json"
     known = read_json(thresholds) if model.best_thresholds is not None else None
-    differences = export_ensemble(model.ensemble, folds, known, paths.exports)
+    differences = export_ensemble(model.ensemble, settings, folds, known, paths.exports)
     count = sum(len(each) for each in folds.values())
     unit = {"boxes": " of the image's side"}
     largest = ", ".join(f"{name} {value:.1e}{unit.get(name, '')}" for name, value in differences.items())

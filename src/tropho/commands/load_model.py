@@ -21,18 +21,15 @@ class LoadedModel:
 
     Attributes:
         ensemble: the models.
+        settings: present ones, or those of the export; training may have had others.
         paths: of the task; those of an exported model name no files.
         best_thresholds: score by class that `evaluate` chose; None where nothing was evaluated.
     """
 
     ensemble: Ensemble
+    settings: TaskConfig
     paths: Paths
     best_thresholds: dict[str, float] | None
-
-    @property
-    def settings(self) -> TaskConfig:
-        """Settings of the task."""
-        return self.ensemble.task.settings
 
     @property
     def classes(self) -> list[str]:
@@ -91,7 +88,7 @@ def load_trained(settings: TaskConfig, paths: Paths, on_cpu: bool = False) -> Lo
     folds = load_folds(settings, paths, record, CPU if on_cpu else best_device())
     members = {name: list(each.values()) for name, each in folds.items()}
     ensemble = Ensemble(members, fitted, missing_label_findings(settings, paths), settings.audit.max_megapixels)
-    return LoadedModel(ensemble, paths, _scores(None if fitted is None else _thresholds(paths)))
+    return LoadedModel(ensemble, settings, paths, _scores(None if fitted is None else _thresholds(paths)))
 
 
 def trained_record(paths: Paths) -> dict[str, Any]:
@@ -106,9 +103,9 @@ def _load_exported(task: str, root: Path) -> LoadedModel:
     from tropho.export.onnx_predictor import load_onnx_ensemble
 
     folder = Path(task) if (Path(task) / FILE).exists() else Paths(root, task).exports
-    ensemble = load_onnx_ensemble(folder)
+    ensemble, settings = load_onnx_ensemble(folder)
     scores = _scores(read_json(folder / FILE).get("thresholds"))
-    return LoadedModel(ensemble, Paths(root, ensemble.task.settings.name), scores)
+    return LoadedModel(ensemble, settings, Paths(root, settings.name), scores)
 
 
 def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:

@@ -62,7 +62,11 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
             can be read.
     """
     files = image_names(find_images(places))
-    model = load_model(task, root, options.exported)
+    return predict_with(load_model(task, root, options.exported), files, options)
+
+
+def predict_with(model: LoadedModel, files: dict[str, Path], options: PredictOptions) -> list[str]:
+    """Predict image files by name; see `predict_files`."""
     _check_options(options, model)
     thresholds = model.thresholds(options.threshold)
     tables, lines = {}, []

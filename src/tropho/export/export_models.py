@@ -18,12 +18,17 @@ TOLERANCE = 1e-4
 
 
 def export_ensemble(
-    ensemble: Ensemble, folds: dict[str, dict[int, Path]], thresholds: dict[str, Any] | None, folder: Path
+    ensemble: Ensemble,
+    settings: TaskConfig,
+    folds: dict[str, dict[int, Path]],
+    thresholds: dict[str, Any] | None,
+    folder: Path,
 ) -> dict[str, float]:
     """Write ensemble.json, and model.onnx and config.yaml of each fold, into a new folder.
 
     Args:
         ensemble: trained models on the CPU.
+        settings: present ones.
         folds: folder of each trained fold, by member and fold, in the order of `ensemble.members`.
         thresholds: content of thresholds.json; None where nothing was evaluated.
         folder: replaced whole.
@@ -35,7 +40,6 @@ def export_ensemble(
         UsageError: a model or a setting of prediction can't be exported, or packages are missing.
         DataError: a graph does not compute what its network does.
     """
-    settings = ensemble.task.settings
     _check_settings(ensemble)
     differences: dict[str, float] = {}
     members: dict[str, list[str]] = {name: [] for name in folds}

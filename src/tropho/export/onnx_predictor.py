@@ -1,5 +1,6 @@
 """Predict images with exported models by ONNX Runtime; nothing here imports torch."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ class OnnxPredictor:
         return [output.name for output in self.session.get_outputs()]
 
 
-def load_onnx_ensemble(folder: Path) -> Ensemble:
-    """Load the models that `tropho export` wrote into a folder.
+def load_onnx_ensemble(folder: Path) -> tuple[Ensemble, TaskConfig]:
+    """Load the models that `tropho export` wrote into a folder, and the settings at that time.
 
     Raises:
         UsageError: there are none, or ONNX Runtime is not installed.
@@ -99,11 +100,12 @@ def load_onnx_ensemble(folder: Path) -> Ensemble:
     members = {
         name: [_load_fold(folder / fold, settings) for fold in folds] for name, folds in record["members"].items()
     }
-    return Ensemble(members, record["params"], record["findings"], settings.audit.max_megapixels)
+    return Ensemble(members, record["params"], record["findings"], settings.audit.max_megapixels), settings
 
 
 def open_session(path: Path) -> Any:
     """Open an ONNX file on the CPU; raise UsageError without ONNX Runtime, DataError if the file is damaged."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would send statistics of models to its maker
     try:
         import onnxruntime
     except ImportError:

@@ -58,12 +58,17 @@ class Ensemble:
     @property
     def task(self) -> Task:
         """Task of the task's own model."""
-        return self.members[BASE][0].task
+        return self.first_fold.task
+
+    @property
+    def first_fold(self) -> FoldModel:
+        """First fold of the task's own model."""
+        return self.members[BASE][0]
 
     @property
     def decoding(self) -> Decoding:
         """How files become pixels."""
-        return replace(self.members[BASE][0].decoding, max_megapixels=self.max_megapixels)
+        return replace(self.first_fold.decoding, max_megapixels=self.max_megapixels)
 
     def predict_file(self, file: Path, name: str) -> pd.DataFrame:
         """Predict one image file of any size with every model.
