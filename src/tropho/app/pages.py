@@ -96,7 +96,7 @@ def _photo_tab(model: LoadedModel) -> None:
     def show(seen: Photo | None, *choice: Any) -> list[Any]:
         if seen is None:
             return [None, "", None]
-        found = show_photo(model, seen, _thresholds(model, choice))  # type: ignore[arg-type]
+        found = show_photo(model, seen, _thresholds(model, choice))
         return [found.picture, found.sentence, found.counts]
 
     def view(file: str | None, *choice: Any) -> list[Any]:
@@ -127,7 +127,7 @@ def _batch_tab(model: LoadedModel) -> None:
         with _shown_errors(), _uploads(uploaded or []) as files:
             if not 0 < len(files) <= MAX_FILES:
                 raise UsageError(f"Choose 1 to {MAX_FILES} photos; these are {len(files)}.")
-            return [None, *predict_batch(model, files, choice)]  # type: ignore[arg-type]
+            return [None, *predict_batch(model, files, choice)]
 
     outputs = [photos, summary, lines, pictures, results]
     start.click(predict, [photos, use_best, score], outputs, api_visibility="private")

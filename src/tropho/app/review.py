@@ -16,7 +16,7 @@ from tropho.files import write_text
 from tropho.images.decode import Decoding, ImageReader
 from tropho.images.draw import contact_sheet
 from tropho.paths import Paths
-from tropho.plots.galleries import ISSUE_BOXES, draw_label_issue
+from tropho.plots.galleries import ISSUE_BOXES, Row, draw_label_issue
 from tropho.tables import BOX, BOXES, IMAGES, LABEL_ISSUES, read_table
 
 KEY = COLUMNS[:-1]
@@ -101,7 +101,7 @@ def load_review(settings: TaskConfig, paths: Paths) -> Review:
     )
 
 
-def describe_issue(row: dict[str, object]) -> str:
+def describe_issue(row: Row) -> str:
     """Say what is wrong with a label and what accepting its correction does, in Markdown."""
     given, suggested = (str(row[key]) for key in ("given_label", "suggested_label"))
     what, then = {
@@ -111,13 +111,13 @@ def describe_issue(row: dict[str, object]) -> str:
         "relabel": (f"The box is labelled **{given}**; the model finds **{suggested}**.", f"labels it {suggested}"),
         "set label": (f"The image is labelled **{given}**; the model finds **{suggested}**.", f"labels it {suggested}"),
     }[str(row["action"])]
-    why = f" {row['reason']}." if pd.notna(row["reason"]) else ""
+    why: str = f" {row['reason']}." if pd.notna(row["reason"]) else ""
     return f"**{row['image_id']}** ({row['kind']}, score {row['score']:.2f}). {what}{why} Accepting {then}."
 
 
-def _cells(row: dict[str, object]) -> dict[str, str]:
+def _cells(row: Row) -> dict[str, str]:
     """Return the cells of a line of corrections."""
-    return {name: "" if pd.isna(row[name]) else _text(row[name]) for name in COLUMNS}  # type: ignore[call-overload]
+    return {name: "" if pd.isna(row[name]) else _text(row[name]) for name in COLUMNS}
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ class Density:
         return f"{self.per_white_cell:.2f} parasites per white cell, about {self.per_microlitre:,.0f} per microlitre"
 
 
-def density_of(counts: Mapping[str, int], settings: TaskConfig) -> Density | None:
+def density_of(counts: Mapping[Any, int], settings: TaskConfig) -> Density | None:
     """Add up parasites and white cells; None where the settings name no classes of either."""
     parasites, white_cells = settings.report.parasites, settings.report.white_cells
     if not parasites or not white_cells:
@@ -101,7 +102,7 @@ def describe_boxes(boxes: pd.DataFrame, classes: Sequence[str], settings: TaskCo
     return found if density is None or density.parasites == 0 else f"{found}; {density}"
 
 
-def describe_class(row: Mapping[str, float], classes: Sequence[str], thresholds: Mapping[str, float] | None) -> str:
+def describe_class(row: Mapping[Any, Any], classes: Sequence[str], thresholds: Mapping[str, float] | None) -> str:
     """Say in one line which class an image is of.
 
     Args:

@@ -79,7 +79,7 @@ class OnnxPredictor:
             return found | {"presence": outputs["p_object"][0]}
         scores, boxes = outputs["scores"][0], outputs["boxes"][0]
         found = decode_detections(scores, boxes, seen.shape[:2], self.task.settings.model)
-        boxes = invert_boxes(found["boxes"], view, *image.shape[:2], STRIDE)
+        boxes = invert_boxes(found["boxes"], view, image.shape[0], image.shape[1], STRIDE)
         return found | {"boxes": boxes, "presence": found["scores"][:1].sum()}
 
     @property

@@ -40,7 +40,7 @@ def detections_table(
         labels = [classes[idx] for idx in np.asarray(output["labels"], np.int64)[keep]]
         if negative:
             boxes = np.vstack([boxes, np.zeros((1, 4))])
-            scores = np.append(scores, 1.0 - float(output["presence"]))
+            scores = np.append(scores, 1.0 - float(np.asarray(output["presence"])))
             labels.append(negative)
         columns = dict(zip(BOX, boxes.T, strict=True))
         rows.append(pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns}))
