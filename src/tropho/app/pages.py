@@ -158,7 +158,7 @@ def predict_batch(model: LoadedModel, files: list[Path], choice: Thresholds) -> 
 def _review_page(review: Review, configured: str | None) -> None:
     gr.Navbar(main_page_name=MAIN_PAGE)
     gr.Markdown(
-        "# Label issues\nLabels that the model contradicts, most suspect first. Look before you accept: the "
+        "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the "
         "model may be wrong, and a weak model often is."
     )
     with gr.Row():

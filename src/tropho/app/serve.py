@@ -73,7 +73,7 @@ def _prepare(folder: Path) -> None:
 
 
 def _only_from(host: str) -> dict[str, Any]:
-    """Refuse requests under another name than this machine's, so that websites can't send any by a name of theirs."""
+    """Refuse requests under another name than this machine's, so that a website can send none."""
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
