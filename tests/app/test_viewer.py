@@ -1,13 +1,16 @@
 """What the app shows of a photo."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from trained_models import write_models
+from tropho.app.serve import start_app
 from tropho.app.viewer import has_heat_maps, probabilities, show_photo, view_photo
 from tropho.commands.load_model import load_trained
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.paths import Paths
 
 CHANGES = {
@@ -68,3 +71,11 @@ def test_a_file_that_is_no_image(model, tmp_path):
     (tmp_path / "no.jpg").write_text("no image")
     with pytest.raises(DataError, match=r"no\.jpg"):
         view_photo(model("cells_demo"), tmp_path / "no.jpg")
+
+
+def test_the_app_needs_gradio(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "before")  # set back afterwards
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "before")
+    with pytest.raises(UsageError, match="needs Gradio"):
+        start_app(model("cells_demo"), tmp_path, "127.0.0.1", None)
