@@ -213,27 +213,21 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Where to write the predictions as CSV.")] = None,
     draw: Annotated[Path | None, typer.Option(help="Folder for pictures that show them.", metavar="DIR")] = None,
     counts: Annotated[bool, typer.Option("--counts", help="Write counts by class beside OUT.csv.")] = False,
-    threshold: Annotated[
-        str | None, typer.Option(help="Least score that is shown and kept: best, or a number.", metavar="best|0.3")
-    ] = None,
+    threshold: Annotated[str | None, typer.Option(help="Least score that is kept.", metavar="best|0.3")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
 ) -> None:
     """Predict any images with all models of a task; prints a line for each image.
 
-    OUT.csv is in the layout of the submission. With a sample submission that is its columns, and images are named as it
-    names them. Without one it is Zindi's columns (where the labels have Image_ID),
-    image_id,label,score,xmin,ymin,xmax,ymax (other detection), or image_id,label and p_CLASS for each class.
-
-    Without --threshold, OUT.csv has all boxes; lines, pictures and counts have those from the best threshold on.
+    OUT.csv has the columns of the task's submission. Without --threshold it has all boxes; lines, pictures and counts
+    have those from the best threshold on.
     """
     from tropho.commands.predict_images import PredictOptions, predict_files
 
     options = PredictOptions(out=out, draw=draw, counts=counts, threshold=threshold, exported=onnx)
-    for line in predict_files(task, images, Path.cwd(), options):
-        typer.echo(line)
+    typer.echo("\n".join(predict_files(task, images, Path.cwd(), options)))
 
 
-@app.command("app")
+@app.command("app", epilog=epilog("app"))
 def run_app(
     task: TaskName,
     onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
@@ -241,16 +235,11 @@ def run_app(
     port: Annotated[int | None, typer.Option(help="Port; the first free one from 7860 on by default.")] = None,
 ) -> None:
     """Try a task's models on photos in the browser, and review its label issues."""
-    from tropho.app import serve
-
-    serve.run_app(task, Path.cwd(), onnx, host, port)
+    importlib.import_module("tropho.app.serve").run_app(task, Path.cwd(), onnx, host, port)
 
 
-@app.command()
-def export(
-    task: TaskName,
-    to: Annotated[str, typer.Option(help="Format of the files.", metavar="onnx")] = "onnx",
-) -> None:
+@app.command(epilog=epilog("export"))
+def export(task: TaskName, to: Annotated[str, typer.Option(help="Format.", metavar="onnx")] = "onnx") -> None:
     """Export all models of a task to exports/TASK, for ONNX Runtime; `tropho predict --onnx` uses them."""
     from tropho.commands.export_task import export_task
 

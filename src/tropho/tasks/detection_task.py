@@ -19,6 +19,7 @@ from tropho.tasks.base import Batch
 from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
     from tropho.boxes.tta import TtaView
