@@ -15,6 +15,8 @@ help: ## Show this list
 setup: $(READY) ## Create .venv and install Tropho with exact versions
 
 # grad-cam asks for opencv-python, which overwrites the files of opencv-python-headless: all else that it needs is there.
+# Gradio asks for an older pillow and tomlkit than constraints.txt has, and works with these.
+GRADIO := gradio gradio_client groovy hf-gradio safehttpx semantic-version brotli pydub python-multipart httpx httpcore pytz
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tropho needs Python 3.11 or newer; set PYTHON=python3.12, say.")'
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +24,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch torchvision
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps grad-cam ttach
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps $(GRADIO) 'audioop-lts; python_version >= "3.13"'
 	@touch $@
 
 # DVC works in git repositories alone, and a project unpacked from a ZIP is none.

@@ -271,9 +271,7 @@ def write_page(folder: Path) -> None:
     rows.append(["all", *(str(sum(cells[stage, *each] for stage in stages)) for each in COMBINATIONS)])
     went_on = sum(kill["outcome"] == "went on" for kill in kills)
     unlocked = values.get("unlocked", 0)
-    last = (
-        f"Kills that left DVC's own lock file empty, so that it was deleted as `tropho doctor` says: {unlocked}. "
-    )
+    last = f"Kills that left DVC's own lock file empty, so that it was deleted as `tropho doctor` says: {unlocked}. "
     last += f"{went_on} of the signals ended nothing: DVC ignores SIGINT while a stage runs."
     write_section("soak", "\n".join([*lines, "", table(heads, rows), "", last]))
 

@@ -72,6 +72,7 @@ REFUSED = [
         for value in (2**31, 2**32 - 1, 2**32, -1)
     ),
     # names
+    ("smear_demo", {"report.parasites": ["Trophozoites"]}, "report.parasites: 'Trophozoites' is not one of audit.clas"),
     ("smear_demo", {"audit.classes": []}, "audit.classes is []: it names no class"),
     ("smear_demo", {"audit.classes": ["WBC", "WBC"]}, "it names 'WBC' twice"),
     ("smear_demo", {"audit.classes": ["WBC", " "]}, "a class has an empty name"),

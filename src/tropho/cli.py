@@ -209,18 +209,41 @@ def upload(
 @app.command()
 def predict(
     task: TaskName,
-    images: Annotated[list[Path], typer.Argument(help="Image files of any size.", metavar="IMAGE...")],
-    out: Annotated[Path, typer.Option(help="Where to write the predictions.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or patterns.", metavar="IMAGE...")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the predictions as CSV.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Folder for pictures that show them.", metavar="DIR")] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Write counts by class beside OUT.csv.")] = False,
+    threshold: Annotated[str | None, typer.Option(help="Least score that is kept.", metavar="best|0.3")] = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
 ) -> None:
-    """Predict any images with the trained folds of a task; writes a CSV in the layout of its submission.
+    """Predict any images with all models of a task; prints a line for each image.
 
-    With a sample submission that is its columns, and images are named as it names them. Without one it is Zindi's
-    columns (where the labels have Image_ID), image_id,label,score,xmin,ymin,xmax,ymax (other detection), or
-    image_id,label and p_CLASS for each class.
+    OUT.csv has the columns of the task's submission. Without --threshold it has all boxes; lines, pictures and counts
+    have those from the best threshold on.
     """
-    from tropho.commands.predict_images import predict_files
+    from tropho.commands.predict_images import PredictOptions, predict_files
 
-    typer.echo(predict_files(task, images, out, Path.cwd()))
+    options = PredictOptions(out=out, draw=draw, counts=counts, threshold=threshold, exported=onnx)
+    typer.echo("\n".join(predict_files(task, images, Path.cwd(), options)))
+
+
+@app.command("app", epilog=epilog("app"))
+def run_app(
+    task: TaskName,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
+    host: Annotated[str, typer.Option(help="Address; only this machine reaches the default.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(help="Port; the first free one from 7860 on by default.")] = None,
+) -> None:
+    """Try a task's models on photos in the browser, and review its label issues."""
+    importlib.import_module("tropho.app.serve").run_app(task, Path.cwd(), onnx, host, port)
+
+
+@app.command(epilog=epilog("export"))
+def export(task: TaskName, to: Annotated[str, typer.Option(help="Format.", metavar="onnx")] = "onnx") -> None:
+    """Export all models of a task to exports/TASK, for ONNX Runtime; `tropho predict --onnx` uses them."""
+    from tropho.commands.export_task import export_task
+
+    typer.echo(export_task(task, to, Path.cwd()))
 
 
 @app.command()

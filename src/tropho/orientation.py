@@ -29,6 +29,9 @@ UPRIGHT: dict[int, str] = {
 STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}
 """By EXIF orientation: the inverse of UPRIGHT."""
 
+INVERSE: dict[str, str] = {name: name for name in SYMMETRIES} | {"rot90": "rot270", "rot270": "rot90"}
+"""By symmetry: the one that undoes it."""
+
 
 def turn_image(image: np.ndarray, name: str) -> np.ndarray:
     """Apply a symmetry to an image; returns a NumPy view.

@@ -36,6 +36,7 @@ class Paths:
     choice = TaskPath("data/tuned/{task}.yaml")  # settings that the search chose, by dotted key
     search = TaskPath("data/tuned/{task}")  # folder of the search's trials and figures
     models = TaskPath("models/{task}")  # folder of run.json, fold*/, and one of fold*/ for each further member
+    exports = TaskPath("exports/{task}")  # folder of exported models; not an output
     curves = TaskPath("curves/{task}.csv")  # score and loss by epoch, for `dvc plots`
     metrics = TaskPath("metrics/{task}.json")  # score, low and high, for `dvc metrics`
     check = TaskPath("reports/{task}/check")  # folder of the pictures of `tropho check`; not an output

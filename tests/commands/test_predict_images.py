@@ -5,19 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from PIL import Image
-from safetensors.torch import save_file
 
-from run_records import fold_entry
+from trained_models import write_models
 from tropho.commands import predict_images
-from tropho.commands.predict_images import predict_files
-from tropho.config.load import member_settings
-from tropho.errors import DataError
+from tropho.commands.describe_predictions import density_of, describe_class
+from tropho.commands.predict_images import PredictOptions, predict_files
+from tropho.errors import DataError, UsageError
 from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
 from tropho.paths import Paths
-from tropho.tasks import build_task
 
 SMALL = {
     "smear_demo": {
@@ -41,18 +38,8 @@ def ensemble(settings, tmp_path, monkeypatch):
         changed = {"train.ensemble": {name: {"train.seed": 1} for name in members}}
         chosen = settings(task, **SMALL[task], **changed, **changes)
         paths = Paths(tmp_path, task)
-        for name, own in member_settings(chosen).items():
-            folder = paths.fold(0, name)
-            folder.mkdir(parents=True)
-            model = build_task(own, CLASSES[task]).build_model()
-            save_file(
-                {key: value.contiguous() for key, value in model.state_dict().items()}, folder / "weights.safetensors"
-            )
-            config = {"settings": own.model_dump(), "classes": CLASSES[task]}
-            (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-        entries = {name: {"folds": [fold_entry(paths.fold(0, name))]} for name in ["base", *members]}
-        write_json(paths.models / "run.json", {**entries.pop("base"), "members": entries})
-        monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: chosen)
+        write_models(chosen, paths, CLASSES[task])
+        monkeypatch.setattr("tropho.commands.load_model.load_task", lambda task, path: chosen)
         return paths
 
     return make
@@ -67,8 +54,9 @@ def blank(tmp_path):
 
 def test_predict_files_without_detections(ensemble, blank, tmp_path):
     paths = ensemble("smear_demo", ["other"], **{"model.score_threshold": 0.9})
-    said = predict_files("smear_demo", [blank], tmp_path / "out.csv", paths.root)
-    assert said.startswith("1 of 1 images predicted; 0 rows")
+    said = predict_files("smear_demo", [blank], paths.root, PredictOptions(out=tmp_path / "out.csv"))
+    assert said[0] == "blank.png: nothing found"
+    assert said[1].startswith("1 of 1 images predicted; 0 rows")
     assert pd.read_csv(tmp_path / "out.csv").empty
 
 
@@ -92,7 +80,7 @@ def test_predict_files_in_the_submission_layout(ensemble, blank, tmp_path, task,
     if sample:
         paths.raw.mkdir(parents=True)
         (paths.raw / "sample_submission.csv").write_text(sample)
-    predict_files(task, [blank], tmp_path / "out.csv", paths.root)
+    predict_files(task, [blank], paths.root, PredictOptions(out=tmp_path / "out.csv"))
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[0] == header
     assert {line.split(",")[0] for line in lines[1:]} == {ids}
@@ -113,17 +101,17 @@ def test_predict_files_refuses_another_evaluation(ensemble, settings, blank, tmp
     write_json(paths.evaluate / "postprocess.json", {"temperature": 2.0})
     write_manifest(paths.evaluate, {**read_json(paths.models / "run.json"), **then}, evaluated)
     if named is None:
-        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+        predict_files("cells_demo", [blank], paths.root, PredictOptions(out=tmp_path / "out.csv"))
         return
     with pytest.raises(DataError, match=rf"changed since: {named}\); run `tropho evaluate cells_demo`\.$"):
-        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+        predict_files("cells_demo", [blank], paths.root, PredictOptions(out=tmp_path / "out.csv"))
 
 
 def test_predict_files_refuses_results_without_manifest(ensemble, blank, tmp_path):
     paths = ensemble("cells_demo", [])
     write_json(paths.evaluate / "postprocess.json", {"temperature": 2.0})
     with pytest.raises(DataError, match="run `tropho evaluate cells_demo`"):
-        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+        predict_files("cells_demo", [blank], paths.root, PredictOptions(out=tmp_path / "out.csv"))
 
 
 def test_predict_files_uses_fitted_weights(ensemble, settings, blank, tmp_path):
@@ -133,15 +121,87 @@ def test_predict_files_uses_fitted_weights(ensemble, settings, blank, tmp_path):
     found = {}
     for share in (0.0, 1.0, 0.25):
         write_json(paths.evaluate / "postprocess.json", {"weights": {"b": 1 - share, "base": share}})
-        predict_files("cells_demo", [blank], tmp_path / "out.csv", paths.root)
+        predict_files("cells_demo", [blank], paths.root, PredictOptions(out=tmp_path / "out.csv"))
         found[share] = pd.read_csv(tmp_path / "out.csv")[columns].to_numpy()
     assert not np.allclose(found[0.0], found[1.0], atol=1e-3)
     np.testing.assert_allclose(found[0.25], 0.25 * found[1.0] + 0.75 * found[0.0], atol=1e-6)
 
 
 def test_predict_files_names_by_path_where_names_repeat():
-    assert predict_images._image_ids([Path("x/a.png"), Path("y/b.png")]) == {
+    assert predict_images.image_names([Path("x/a.png"), Path("y/b.png")]) == {
         "a.png": Path("x/a.png"),
         "b.png": Path("y/b.png"),
     }
-    assert list(predict_images._image_ids([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]
+    assert list(predict_images.image_names([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]
+
+
+def test_predict_files_lists_folders_and_patterns(ensemble, blank, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "two.PNG").write_bytes(blank.read_bytes())
+    (tmp_path / "deep" / "notes.txt").write_text("no image")
+    paths = ensemble("cells_demo", [])
+    said = predict_files("cells_demo", [tmp_path / "deep", tmp_path / "b*.png", blank], paths.root, PredictOptions())
+    assert [line.split(":")[0] for line in said[:-1]] == ["two.PNG", "blank.png"]
+    assert said[-1] == "2 of 2 images predicted."
+    assert all(line.split(" ")[1] in CLASSES["cells_demo"] for line in said[:-1])
+
+
+@pytest.mark.parametrize("place", ["*.jpg", "empty"])
+def test_predict_files_refuses_places_without_images(ensemble, tmp_path, place):
+    paths = ensemble("cells_demo", [])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="has no image file"):
+        predict_files("cells_demo", [tmp_path / place], paths.root, PredictOptions())
+
+
+@pytest.mark.parametrize("choice", ["most", "1.5", "nan"])
+def test_predict_files_refuses_other_thresholds(ensemble, blank, choice):
+    paths = ensemble("cells_demo", [])
+    with pytest.raises(UsageError, match="must be best or a number from 0 to 1"):
+        predict_files("cells_demo", [blank], paths.root, PredictOptions(threshold=choice))
+
+
+def test_predict_files_refuses_best_before_an_evaluation(ensemble, blank):
+    paths = ensemble("cells_demo", [])
+    with pytest.raises(UsageError, match="no best thresholds before the first evaluation"):
+        predict_files("cells_demo", [blank], paths.root, PredictOptions(threshold="best"))
+
+
+@pytest.mark.parametrize(("task", "with_out"), [("cells_demo", True), ("smear_demo", False)])
+def test_predict_files_refuses_counts(ensemble, blank, tmp_path, task, with_out):
+    paths = ensemble(task, [])
+    options = PredictOptions(out=tmp_path / "out.csv" if with_out else None, counts=True)
+    with pytest.raises(UsageError, match="--counts"):
+        predict_files(task, [blank], paths.root, options)
+
+
+def test_predict_files_draws_and_counts_from_a_threshold(ensemble, blank, tmp_path):
+    paths = ensemble("smear_demo", [])  # untrained: every score is near 0.1, the square root of the prior
+    everything = predict_files("smear_demo", [blank], paths.root, PredictOptions(out=tmp_path / "all.csv"))
+    assert everything[0] == "blank.png: nothing found"
+    table = pd.read_csv(tmp_path / "all.csv")
+    cut = table["score"].median()
+    options = PredictOptions(tmp_path / "out.csv", tmp_path / "drawn", counts=True, threshold=str(cut))
+    said = predict_files("smear_demo", [blank], paths.root, options)
+    kept, counts = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(tmp_path / "out_counts.csv")
+    assert 0 < len(kept) == counts[CLASSES["smear_demo"]].to_numpy().sum() < len(table)
+    assert list(counts["image_id"]) == ["blank.png"]
+    trophozoites, white_cells = counts.loc[0, CLASSES["smear_demo"]]
+    assert counts.loc[0, "parasites_per_microlitre"] == round(trophozoites / white_cells * 8000)
+    assert f"{trophozoites} Trophozoite, {white_cells} WBC; " in said[0]
+    with Image.open(tmp_path / "drawn" / "blank.png.png") as picture:
+        assert picture.width >= 640
+    assert f"counts in {tmp_path / 'out_counts.csv'}" in said[-1]
+
+
+def test_density_needs_a_white_cell(settings):
+    chosen = settings("smear_demo")
+    assert str(density_of({"Trophozoite": 3, "WBC": 0}, chosen)) == "no white cell to count parasites against"
+    assert density_of({"Trophozoite": 3, "WBC": 2}, chosen).per_microlitre == 12_000
+    assert density_of({"Trophozoite": 3, "WBC": 2}, settings("cells_demo")) is None
+
+
+def test_describe_class_names_the_doubt():
+    row = {"p_a": 0.6, "p_b": 0.4}
+    assert describe_class(row, ["a", "b"], None) == "a 0.600"
+    assert describe_class(row, ["a", "b"], {"a": 0.7, "b": 0.1}) == "a 0.600 (uncertain)"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.commands.predict_images import predict_files
+from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.data.task_data import read_task_data
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
@@ -78,8 +78,13 @@ def test_evaluate_fits_and_applies_the_fusion_of_views(chosen, smear_paths, monk
     assert read_json(paths.evaluate / "postprocess.json") == FITTED
     rows = [postprocess_members(task, predict_test(members, test, accelerator, each), each) for each in (None, FITTED)]
     assert len(rows[0]) < len(rows[1])
-    monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: fitting)
-    predict_files("smear_demo", [paths.raw / name for name in data.test_ids], paths.root / "out.csv", paths.root)
+    monkeypatch.setattr("tropho.commands.load_model.load_task", lambda task, path: fitting)
+    predict_files(
+        "smear_demo",
+        [paths.raw / name for name in data.test_ids],
+        paths.root,
+        PredictOptions(out=paths.root / "out.csv"),
+    )
     out, known = pd.read_csv(paths.root / "out.csv"), task.to_submission(rows[1], data.test_ids)
     assert len(out) == len(known)
     for name in data.test_ids:

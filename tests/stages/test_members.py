@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tropho.commands.predict_images import predict_files
+from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.evaluation.classification_evaluator import ClassificationEvaluator
 from tropho.files import read_json, sha256_of, write_json
 from tropho.images.cache import write_cache
@@ -138,9 +138,9 @@ def test_predict_files_by_all_members(chosen, paths, monkeypatch):
     settings = chosen(**{"train.ensemble": OTHER, "predict.member_weights": {"base": 4.0, "other": 1.0}})
     train.run(settings, paths.root)
     evaluate.run(settings, paths.root)
-    monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: settings)
+    monkeypatch.setattr("tropho.commands.load_model.load_task", lambda task, path: settings)
     files = [paths.raw / f"im{number}.png" for number in range(16, 20)]
-    predict_files("cells_demo", files, paths.root / "out.csv", paths.root)
+    predict_files("cells_demo", files, paths.root, PredictOptions(out=paths.root / "out.csv"))
     out = pd.read_csv(paths.root / "out.csv")
     task = train.build_task(settings, CLASSES)
     known = task.postprocess(
@@ -154,10 +154,12 @@ def test_predict_files_by_all_members(chosen, paths, monkeypatch):
 def test_predict_files_by_the_present_settings(chosen, paths, monkeypatch):
     train.run(chosen(), paths.root)
     monkeypatch.setattr(
-        "tropho.commands.predict_images.load_task", lambda task, path: chosen(**{"predict.tta": ["identity", "hflip"]})
+        "tropho.commands.load_model.load_task", lambda task, path: chosen(**{"predict.tta": ["identity", "hflip"]})
     )
     mirrored = paths.root / "mirrored.png"
     Image.open(paths.raw / "im04.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
-    predict_files("cells_demo", [paths.raw / "im04.png", mirrored], paths.root / "out.csv", paths.root)
+    predict_files(
+        "cells_demo", [paths.raw / "im04.png", mirrored], paths.root, PredictOptions(out=paths.root / "out.csv")
+    )
     one, other = pd.read_csv(paths.root / "out.csv")[[f"p_{name}" for name in CLASSES]].to_numpy()
     np.testing.assert_allclose(one, other, atol=1e-6)

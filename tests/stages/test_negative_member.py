@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.commands.predict_images import predict_files
+from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.errors import DataError
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json, write_json
@@ -56,9 +56,9 @@ def test_evaluate_combines_detector_and_negative_classifier(settings, smear_path
     assert list(fitted) == ["gains"]  # too few groups
 
     submit.run(chosen, paths.root)
-    monkeypatch.setattr("tropho.commands.predict_images.load_task", lambda task, path: chosen)
+    monkeypatch.setattr("tropho.commands.load_model.load_task", lambda task, path: chosen)
     files = [paths.raw / f"im{number}.png" for number in range(12, 15)]
-    predict_files("smear_demo", files, paths.root / "out.csv", paths.root)
+    predict_files("smear_demo", files, paths.root, PredictOptions(out=paths.root / "out.csv"))
     handed_in, found = pd.read_csv(paths.submission), pd.read_csv(paths.root / "out.csv")
     both = [each[each["class"] == "NEG"].set_index("Image_ID")["confidence"] for each in (handed_in, found)]
     assert len(both[0]) == 3

@@ -53,7 +53,7 @@ def predict_tiled(
         max_detections: boxes per image.
 
     Returns:
-        The model's outputs, on the CPU in float32; "presence" is the highest of the tiles'.
+        The model's outputs, on the CPU in float32; P(any object) is the highest of the tiles'.
     """
     height, width = images.shape[2:]
     windows = tile_windows(height, width, tile, overlap)
@@ -117,7 +117,7 @@ def merge_tile_boxes(
         max_detections: boxes that are kept, by score.
 
     Returns:
-        The same of the image; "presence" is the highest of the tiles'.
+        The same of the image; P(any object) is the highest of the tiles'.
     """
     windows = windows.double()
     tile = torch.arange(len(tiles)).repeat_interleave(torch.tensor([len(output["scores"]) for output in tiles]))

@@ -21,6 +21,8 @@ EXAMPLES: dict[str, list[str]] = {
     ],
     "upload": ["tropho upload malaria --comment 'five folds, two views'"],
     "predict": ["tropho predict cells_demo cell1.png cell2.png --out predictions.csv"],
+    "app": ["tropho app cells_demo"],
+    "export": ["tropho export cells_demo --to onnx"],
     "leaderboard": ["tropho leaderboard cells_demo", "tropho leaderboard --json"],
     "record-score": ["tropho record-score cells_demo 0.85"],
 }

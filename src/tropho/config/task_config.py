@@ -120,7 +120,10 @@ class SubmitConfig(Section):
 
 
 class ReportConfig(Section):
-    """The report page."""
+    """The report page, and what is said of counts."""
+
+    parasites: list[str] = Field(default_factory=list)
+    white_cells: list[str] = Field(default_factory=list)
 
 
 class TaskConfig(Section):
@@ -241,6 +244,16 @@ class TaskConfig(Section):
         """Return the members of the ensemble that find no boxes."""
         members = self.train.ensemble.items()
         return [name for name, changes in members if changes.get("model.name") == NEGATIVE_CLASSIFIER]
+
+    @model_validator(mode="after")
+    def _counted_classes_are_known(self) -> "TaskConfig":
+        for key in ("parasites", "white_cells"):
+            unknown = [
+                name for name in getattr(self.report, key) if self.audit.classes and name not in self.audit.classes
+            ]
+            if unknown:
+                raise ValueError(f"report.{key}: '{unknown[0]}' is not one of audit.classes")
+        return self
 
     @model_validator(mode="after")
     def _prediction_fits_task(self) -> "TaskConfig":

@@ -25,6 +25,20 @@ class ImageSizes(Protocol):
 
 
 @dataclass(frozen=True)
+class SingleImage:
+    """Sizes (width, height) of one image before and after resizing; implements `ImageSizes`."""
+
+    original: tuple[int, int]
+    resized: tuple[int, int]
+
+    def original_size(self, image_id: str) -> tuple[int, int]:
+        return self.original
+
+    def scale(self, image_id: str) -> tuple[float, float]:
+        return self.resized[0] / self.original[0], self.resized[1] / self.original[1]
+
+
+@dataclass(frozen=True)
 class GroundTruth:
     """Labels of some images."""
 

@@ -1,11 +1,14 @@
 """Predict an image file with all trained models of a task, for `tropho predict` and the MLflow model."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import pandas as pd
-import torch
 from pydantic import ValidationError
 
 from tropho.config.task_config import BASE, TaskConfig
@@ -13,10 +16,27 @@ from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.images.decode import Decoding, read_image
 from tropho.inference.fuse_members import postprocess_members, stack_members
-from tropho.inference.predictor import CPU, Predictor, load_predictor
 from tropho.tasks.base import Task
 
+if TYPE_CHECKING:
+    import torch
+
 FILE = "ensemble.json"
+
+
+class FoldModel(Protocol):
+    """A trained fold: a `Predictor`, or one that was exported."""
+
+    @property
+    def task(self) -> Task:
+        """Task with the present settings of prediction."""
+
+    @property
+    def decoding(self) -> Decoding:
+        """How files became the pixels that it was trained on."""
+
+    def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predict one image; see `Predictor.predict_raw`."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +50,7 @@ class Ensemble:
         max_megapixels: larger images are not read.
     """
 
-    members: dict[str, list[Predictor]]
+    members: Mapping[str, Sequence[FoldModel]]
     params: dict[str, Any] | None
     findings: list[dict[str, Any]]
     max_megapixels: float
@@ -38,12 +58,17 @@ class Ensemble:
     @property
     def task(self) -> Task:
         """Task of the task's own model."""
-        return self.members[BASE][0].task
+        return self.first_fold.task
+
+    @property
+    def first_fold(self) -> FoldModel:
+        """First fold of the task's own model."""
+        return self.members[BASE][0]
 
     @property
     def decoding(self) -> Decoding:
         """How files become pixels."""
-        return replace(self.members[BASE][0].decoding, max_megapixels=self.max_megapixels)
+        return replace(self.first_fold.decoding, max_megapixels=self.max_megapixels)
 
     def predict_file(self, file: Path, name: str) -> pd.DataFrame:
         """Predict one image file of any size with every model.
@@ -76,15 +101,22 @@ def ensemble_record(
     return {"members": members, "settings": settings.model_dump(), "params": params, "findings": findings}
 
 
-def load_ensemble(folder: Path, device: torch.device = CPU) -> Ensemble:
+def load_ensemble(folder: Path, device: torch.device | None = None) -> Ensemble:
     """Load ensemble.json and the models that it names; raise DataError where one is missing or of another version."""
-    record = read_json(folder / FILE)
-    try:
-        settings = TaskConfig.model_validate(record["settings"])
-    except ValidationError:
-        raise DataError(f"{folder} was registered by another version of Tropho; run `tropho evaluate` again.") from None
+    from tropho.inference.predictor import CPU, load_predictor
+
+    record, settings = read_ensemble_record(folder, "evaluate")
     members = {
-        name: [load_predictor(folder / fold, device, settings) for fold in folds]
+        name: [load_predictor(folder / fold, device or CPU, settings) for fold in folds]
         for name, folds in record["members"].items()
     }
     return Ensemble(members, record["params"], record["findings"], settings.audit.max_megapixels)
+
+
+def read_ensemble_record(folder: Path, command: str) -> tuple[dict[str, Any], TaskConfig]:
+    """Read ensemble.json and its settings; DataError names the command of Tropho that writes it again."""
+    record = read_json(folder / FILE)
+    try:
+        return record, TaskConfig.model_validate(record["settings"])
+    except ValidationError:
+        raise DataError(f"{folder} was written by another version of Tropho; run `tropho {command}` again.") from None

@@ -15,6 +15,7 @@ from torch import nn
 
 from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import SingleImage
 from tropho.errors import DataError
 from tropho.files import read_yaml, reading
 from tropho.images.cache import resize_as_cached
@@ -34,20 +35,6 @@ def best_device() -> torch.device:
 
     device: torch.device = PartialState().device
     return device
-
-
-@dataclass(frozen=True)
-class _SingleImage:
-    """Sizes (width, height) of one image before and after resizing; implements `ImageSizes`."""
-
-    original: tuple[int, int]
-    resized: tuple[int, int]
-
-    def original_size(self, image_id: str) -> tuple[int, int]:
-        return self.original
-
-    def scale(self, image_id: str) -> tuple[float, float]:
-        return self.resized[0] / self.original[0], self.resized[1] / self.original[1]
 
 
 @dataclass(frozen=True)
@@ -77,7 +64,7 @@ class Predictor:
         """
         augment = self.task.settings.augment
         resized = resize_as_cached(image, augment.image_size, augment.grayscale)
-        sizes = _SingleImage(image.shape[1::-1], resized.shape[1::-1])
+        sizes = SingleImage(image.shape[1::-1], resized.shape[1::-1])
         batch = self.task.collate([self.task.sample(resized)])
         batch["images"] = batch["images"].to(self.device)
         with self._autocast():

@@ -96,13 +96,16 @@ class FCOS(nn.Module):
 
     def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
         """Return the losses if there are targets, else the detections, clipped to `sizes` (B, 2) height and width."""
+        if targets is None:
+            return decode_detections(*self.decode(features), sizes, self.model)
+        return self._losses(Grid.of(features, self.model.levels, self.offset), *self.outputs(features), targets)
+
+    def decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return scores (B, N, classes) in 0..1 and boxes (B, N, 4) xyxy in pixels of all positions."""
         grid = Grid.of(features, self.model.levels, self.offset)
         logits, sides, centerness_logits = self.outputs(features)
-        if targets is not None:
-            return self._losses(grid, logits, sides, centerness_logits, targets)
         scores = (logits.sigmoid() * centerness_logits.sigmoid()[..., None]).sqrt()
-        boxes = decode_sides(sides, grid.points, grid.stride_of)
-        return decode_detections(scores, boxes, sizes, self.model)
+        return scores, decode_sides(sides, grid.points, grid.stride_of)
 
     def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centerness_logits: Tensor, targets: Targets) -> Losses:
         """Compute the losses. Targets on the CPU are assigned there, so that nothing waits for a GPU's values."""

@@ -144,19 +144,32 @@ def label_issue_gallery(
     rows = issues.head(most).merge(images[["image_id", "path"]], on="image_id")
 
     def tile(row: Row) -> Tile:
-        labels = ["none" if pd.isna(row[key]) else str(row[key]) for key in ("given_label", "suggested_label")]
-        caption = f"{row['rank']}. {row['kind']}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
-        pairs = ((GIVEN, ANNOTATED), (SUGGESTED, SUGGESTED_BOX))
-        found = [(np.array([row[side] for side in sides], np.float64), colour) for sides, colour in pairs]
-        issue_boxes = [(box, colour) for box, colour in found if np.isfinite(box).all()]
-        if not issue_boxes:
-            return draw.enlarged(reader.read(row["path"], ISSUE_TILE), ISSUE_TILE)[0], caption
-        others = boxes.loc[boxes["image_id"] == row["image_id"], BOX].to_numpy(np.float64)
-        return _crop(reader.read(row["path"]), issue_boxes, others), caption
+        return draw_label_issue(row, boxes, reader)
 
     has_boxes = issues[[*GIVEN, *SUGGESTED]].notna().to_numpy().any()
     title = f"Label issues, most suspect first ({len(rows):,} of {len(issues):,})"
     _write_sheet(_tiles(rows, tile), path, 3, ISSUE_TILE, title, ISSUE_BOXES if has_boxes else ())
+
+
+def draw_label_issue(row: Row, boxes: pd.DataFrame, reader: ImageReader) -> Tile:
+    """Draw the part of an image that a label issue is about.
+
+    Args:
+        row: of tables.LABEL_ISSUES, with `path`.
+        boxes: tables.BOXES, as annotated.
+        reader: of the folder that `path` is relative to.
+
+    Returns: the picture (ISSUE_TILE, ISSUE_TILE, 3) uint8 RGB of boxes, or the whole image; and its caption.
+    """
+    labels = ["none" if pd.isna(row[key]) else str(row[key]) for key in ("given_label", "suggested_label")]
+    caption = f"{row['rank']}. {row['kind']}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
+    pairs = ((GIVEN, ANNOTATED), (SUGGESTED, SUGGESTED_BOX))
+    found = [(np.array([row[side] for side in sides], np.float64), colour) for sides, colour in pairs]
+    issue_boxes = [(box, colour) for box, colour in found if np.isfinite(box).all()]
+    if not issue_boxes:
+        return draw.enlarged(reader.read(row["path"], ISSUE_TILE), ISSUE_TILE)[0], caption
+    others = boxes.loc[boxes["image_id"] == row["image_id"], BOX].to_numpy(np.float64)
+    return _crop(reader.read(row["path"]), issue_boxes, others), caption
 
 
 def _crop(image: np.ndarray, issue: list[tuple[np.ndarray, draw.Colour]], others: np.ndarray) -> np.ndarray:

@@ -116,13 +116,20 @@ def plot_grad_cam(model: nn.Module, table: pd.DataFrame, samples: Tensor, classe
 
 def _tile(image: np.ndarray, maps: Sequence[np.ndarray]) -> np.ndarray:
     """Put the image (h, w, 3) and, to its right, the image under each map (h, w) side by side."""
-    pictures = [draw.enlarged(part, TILE)[0] for part in (image, *(_overlay(image, heat) for heat in maps))]
+    pictures = [draw.enlarged(part, TILE)[0] for part in (image, *(overlay(image, heat) for heat in maps))]
     gap = np.full((pictures[0].shape[0], GAP, 3), 255, np.uint8)
     return np.concatenate([part for picture in pictures for part in (gap, picture)][1:], axis=1)
 
 
-def _overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay the map's colours over the grey image, half and half."""
+def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay a map's colours over the grey image, half and half.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        heat: (h, w) in 0..1.
+
+    Returns: (h, w, 3) uint8 RGB.
+    """
     colours = cv2.applyColorMap((heat * 255).round().clip(0, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=2)  # (h, w, 3)
     return (0.5 * grey + 0.5 * colours).round().astype(np.uint8)

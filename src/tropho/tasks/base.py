@@ -1,16 +1,21 @@
 """Define the protocol of a task: data, model, loss, predictions, post-processing, score and submission."""
 
-from typing import Any, Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
-from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from tropho.boxes.tta import TtaView
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
+
+if TYPE_CHECKING:  # a task makes tables without torch too, from outputs of ONNX models
+    from torch import Tensor, nn
+    from torch.utils.data import Dataset
+
+    from tropho.boxes.tta import TtaView
 
 Batch = dict[str, Any]
 """A collated batch.

@@ -1,24 +1,24 @@
 """Classification: one class an image."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
-from tropho.boxes.tta import TtaView, view_images
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.errors import DataError
-from tropho.images.augment.policies import build_policy
 from tropho.images.cache import ImageCache
 from tropho.metrics.calibration import with_temperature
-from tropho.models import build_model
-from tropho.models.losses import mean_over_processes
 from tropho.tasks.base import Batch
-from tropho.tasks.classification_dataset import ClassificationDataset, Sample
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tropho.boxes.tta import TtaView
+    from tropho.tasks.classification_dataset import ClassificationDataset, Sample
 
 
 class ClassificationTask:
@@ -38,24 +38,38 @@ class ClassificationTask:
         return [str(label) for label in gt.images["label"]]
 
     def build_dataset(self, cache: ImageCache, gt: GroundTruth, train: bool) -> ClassificationDataset:
+        from tropho.tasks.classification_dataset import ClassificationDataset
+
         return ClassificationDataset(cache, gt, self.classes, self.settings, train)
 
     def sample(self, image: np.ndarray) -> Sample:
+        import torch
+
+        from tropho.images.augment.policies import build_policy
+
         pad = build_policy("none", self.settings.augment.image_size, boxed=False)
         padded, _, _ = pad(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), seed=0)
         return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
     def collate(self, samples: list[Sample]) -> Batch:
+        import torch
+
         images, labels, weights, idx = zip(*samples, strict=True)
         targets = {"label": torch.tensor(labels), "weight": torch.tensor(weights, dtype=torch.float32)}
         return {"images": torch.stack(images), "targets": targets, "index": torch.tensor(idx)}
 
     def build_model(self) -> nn.Module:
+        from tropho.models import build_model
+
         settings = self.settings
         return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Compute the cross-entropy with label smoothing: mean over the samples, by their weights."""
+        from torch.nn import functional
+
+        from tropho.models.losses import mean_over_processes
+
         logits = model(batch["images"]).float()
         targets = {name: value.to(logits.device, non_blocking=True) for name, value in batch["targets"].items()}
         loss = functional.cross_entropy(
@@ -67,11 +81,13 @@ class ClassificationTask:
         return {"cross_entropy": (loss * targets["weight"]).sum() / mean_over_processes(targets["weight"].sum())}
 
     def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
+        from tropho.boxes.tta import view_images
+
         logits = model(view_images(batch["images"], view or "identity"))  # (B, C)
         return [{"probabilities": row} for row in logits.float().softmax(dim=1).cpu()]
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes) -> pd.DataFrame:
-        values = np.array([output["probabilities"].double().numpy() for output in outputs])
+        values = np.array([np.asarray(output["probabilities"], np.float64) for output in outputs])
         return self._table(pd.Series(image_ids, dtype="string"), values.reshape(len(image_ids), len(self.classes)))
 
     def fuse_views(self, tables: list[pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:

@@ -1,14 +1,12 @@
 """Detection: boxes in an image, and the probability that there are none."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor, nn
 
-from tropho.boxes.tiles import group_by_size, on_cpu, predict_tiled
-from tropho.boxes.tta import TtaView, predict_view
 from tropho.boxes.wbf import fuse
 from tropho.config.model_config import HF_DETR, NEGATIVE_CLASSIFIER, STRIDE
 from tropho.config.task_config import TaskConfig
@@ -16,13 +14,16 @@ from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
 from tropho.metrics.leaderboard_map import Ranking, Score, rank_images
 from tropho.metrics.matching import drop_ignored
-from tropho.models import build_model
-from tropho.models.anchors import fit_to_boxes
-from tropho.models.hf_checkpoint import resolve_checkpoint
 from tropho.tables import join_names
 from tropho.tasks.base import Batch
-from tropho.tasks.detection_dataset import DetectionDataset, Sample, cached_box_sizes, pad_batch
 from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from tropho.boxes.tta import TtaView
+    from tropho.tasks.detection_dataset import DetectionDataset, Sample
 
 HIT_IOU = 0.5
 """Least IoU of a true positive in curves, thresholds, galleries and label issues."""
@@ -43,6 +44,10 @@ class DetectionTask:
 
     def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """Record a checkpoint, or fit levels, ranges and anchors to the boxes where `model.fit_levels` is true."""
+        from tropho.models.anchors import fit_to_boxes
+        from tropho.models.hf_checkpoint import resolve_checkpoint
+        from tropho.tasks.detection_dataset import cached_box_sizes
+
         settings = self.settings
         if settings.model.name == HF_DETR:
             return settings.model_copy(update={"model": resolve_checkpoint(settings.model, self.classes)})
@@ -56,16 +61,24 @@ class DetectionTask:
         return [present.get(image_id, "") for image_id in gt.images["image_id"]]
 
     def build_dataset(self, cache: ImageCache, gt: GroundTruth, train: bool) -> DetectionDataset:
+        from tropho.tasks.detection_dataset import DetectionDataset
+
         return DetectionDataset(cache, gt, self.classes, self.settings, train)
 
     def sample(self, image: np.ndarray) -> Sample:
+        import torch
+
         target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
         return torch.from_numpy(image).permute(2, 0, 1), target, 0
 
     def collate(self, samples: list[Sample]) -> Batch:
+        from tropho.tasks.detection_dataset import pad_batch
+
         return pad_batch(samples, STRIDE)
 
     def build_model(self) -> nn.Module:
+        from tropho.models import build_model
+
         settings = self.settings
         return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
@@ -82,6 +95,9 @@ class DetectionTask:
         return self.settings.predict.tile_size
 
     def predict(self, model: nn.Module, batch: Batch, view: TtaView | None = None) -> list[dict[str, Tensor]]:
+        from tropho.boxes.tiles import group_by_size, on_cpu, predict_tiled
+        from tropho.boxes.tta import predict_view
+
         if view is None:
             return on_cpu(model(batch["images"]))
         if self.tile_size is None:

@@ -1,5 +1,9 @@
 """Negative classifier: a member of a detection ensemble that predicts P(no object) and finds no boxes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from tropho.config.model_config import STRIDE
@@ -7,8 +11,10 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.errors import DataError
 from tropho.tasks.base import Batch
-from tropho.tasks.detection_dataset import Sample, pad_batch
 from tropho.tasks.detection_task import DetectionTask
+
+if TYPE_CHECKING:
+    from tropho.tasks.detection_dataset import Sample
 
 
 class NegativeTask(DetectionTask):
@@ -27,6 +33,8 @@ class NegativeTask(DetectionTask):
 
     def collate(self, samples: list[Sample]) -> Batch:
         """Pad to squares: the model averages over padding too, which then depends on no other image of a batch."""
+        from tropho.tasks.detection_dataset import pad_batch
+
         return pad_batch(samples, STRIDE, square=True)
 
     def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:

@@ -1,11 +1,11 @@
 """Tables of detections: from a model's outputs to post-processed rows and to a submission."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from tropho.boxes.box_ops import Floats, Ints
 from tropho.boxes.wbf import merge_overlapping
@@ -14,12 +14,16 @@ from tropho.tables import BOX, DETECTIONS, conform, empty, split_names
 
 
 def detections_table(
-    outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes, classes: list[str], negative: str | None
+    outputs: Sequence[Mapping[str, ArrayLike]],
+    image_ids: list[str],
+    sizes: ImageSizes,
+    classes: list[str],
+    negative: str | None,
 ) -> pd.DataFrame:
     """Convert outputs of `DetectionTask.predict` to tables.DETECTIONS; clip boxes to the image, drop empty ones.
 
     Args:
-        outputs: N dicts.
+        outputs: N dicts of CPU tensors or NumPy arrays.
         image_ids: N ids.
         sizes: of these images.
         classes: names, in the order of class indices.
@@ -31,13 +35,15 @@ def detections_table(
     for image_id, output in zip(image_ids, outputs, strict=True):
         sx, sy = sizes.scale(image_id)
         width, height = sizes.original_size(image_id)
-        boxes = (output["boxes"].double().numpy() / [sx, sy, sx, sy]).clip(0, [width, height, width, height])  # (n, 4)
+        boxes = (np.asarray(output["boxes"], np.float64) / [sx, sy, sx, sy]).clip(
+            0, [width, height, width, height]
+        )  # (n, 4)
         keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores = boxes[keep], output["scores"].double().numpy()[keep]
-        labels = [classes[idx] for idx in output["labels"].long().numpy()[keep]]
+        boxes, scores = boxes[keep], np.asarray(output["scores"], np.float64)[keep]
+        labels = [classes[idx] for idx in np.asarray(output["labels"], np.int64)[keep]]
         if negative:
             boxes = np.vstack([boxes, np.zeros((1, 4))])
-            scores = np.append(scores, 1.0 - float(output["presence"]))
+            scores = np.append(scores, 1.0 - float(np.asarray(output["presence"])))
             labels.append(negative)
         columns = dict(zip(BOX, boxes.T, strict=True))
         rows.append(pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns}))

@@ -1,0 +1,247 @@
+"""The pages of the app, made with Gradio."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from tropho.app.review import Review
+from tropho.app.viewer import COUNTS, Photo, has_heat_maps, probabilities, show_photo, view_photo
+from tropho.commands.describe_predictions import WHITE_CELLS_PER_MICROLITRE, density_of
+from tropho.commands.load_model import DEFAULT_THRESHOLD, LoadedModel
+from tropho.commands.predict_images import PredictOptions, image_names, predict_with
+from tropho.errors import TrophoError, UsageError
+from tropho.tables import read_csv
+
+MAX_FILES = 200
+"""Photos in a batch."""
+
+GALLERY = 40
+"""Pictures of a batch that are shown; all are in the archive."""
+
+MAIN_PAGE = "Try the model"
+
+Thresholds = tuple[bool, float]
+"""Whether the best thresholds apply, and the score that applies otherwise."""
+
+
+def build_app(model: LoadedModel, review: Review | None) -> gr.Blocks:
+    """Build the pages: one photo, many photos, and on a second page the label issues.
+
+    Args:
+        model: predicts.
+        review: label issues; None leaves out their page.
+    """
+    settings = model.settings
+    with gr.Blocks(title=f"Tropho: {settings.name}", analytics_enabled=False, delete_cache=(600, 3600)) as app:
+        gr.Navbar(main_page_name=MAIN_PAGE, visible=review is not None)
+        gr.Markdown(f"# {settings.description}\n{_introduction(model)}")
+        with gr.Tab("One photo"):
+            _photo_tab(model)
+        with gr.Tab("Many photos"):
+            _batch_tab(model)
+    if review is not None:
+        with app.route("Label issues", "/label-issues"):
+            _review_page(review, settings.audit.corrections)
+    return app
+
+
+def _introduction(model: LoadedModel) -> str:
+    text = "For research and teaching; no medical device. Photos stay on this machine."
+    if density_of({}, model.settings) is None:
+        return text
+    return (
+        f"{text} Parasites per microlitre are parasites per white cell times {WHITE_CELLS_PER_MICROLITRE:,}. That many "
+        "white cells per microlitre are assumed of every patient; the true number can be half or twice that. A single "
+        "photo has few white cells, so take many photos of a slide."
+    )
+
+
+def _thresholds_input(model: LoadedModel) -> tuple[gr.Checkbox, gr.Slider]:
+    """Make the inputs that set the least score."""
+    best = model.best_thresholds or {}
+    known = ", ".join(f"{name} {value:.2f}" for name, value in best.items())
+    use_best = gr.Checkbox(bool(best), label=f"Best thresholds of the evaluation ({known})", visible=bool(best))
+    score = gr.Slider(0, 1, DEFAULT_THRESHOLD, step=0.01, label="Least confidence", elem_id="confidence")
+    score.release(lambda: False, None, use_best, api_visibility="private")
+    return use_best, score
+
+
+def _thresholds(model: LoadedModel, choice: Thresholds) -> dict[str, float]:
+    return model.thresholds(None if choice[0] else str(choice[1]))
+
+
+def _photo_tab(model: LoadedModel) -> None:
+    is_detection = model.settings.kind == "detection"
+    with gr.Row():
+        with gr.Column():
+            sources: Any = ["upload", "webcam", "clipboard"]
+            photo = gr.Image(type="filepath", image_mode=None, sources=sources, buttons=["fullscreen"], label="Photo")
+            use_best, score = _thresholds_input(model)
+        with gr.Column():
+            picture = _picture("What was found", is_detection, elem_id="found")
+            sentence = gr.Markdown(elem_id="sentence")
+            counts = gr.Dataframe(
+                headers=COUNTS, interactive=False, visible=is_detection, label="Counts", elem_id="counts"
+            )
+            label = gr.Label(label="Probabilities", visible=not is_detection)
+            gr.Markdown("What speaks for this class (Grad-CAM):", visible=has_heat_maps(model))
+            heat = _picture("What speaks for the most probable class", has_heat_maps(model))
+    state = gr.State()
+
+    def show(seen: Photo | None, *choice: Any) -> list[Any]:
+        if seen is None:
+            return [None, "", None]
+        found = show_photo(model, seen, _thresholds(model, choice))
+        return [found.picture, found.sentence, found.counts]
+
+    def view(file: str | None, *choice: Any) -> list[Any]:
+        with _shown_errors(), _uploads([file] if file else []) as files:
+            seen = view_photo(model, files[0]) if files else None
+        labels = None if seen is None or is_detection else probabilities(model, seen)
+        image = None if seen is None else seen.image
+        return [image, seen, labels, None if seen is None else seen.heat, *show(seen, *choice)]
+
+    shown, choice = [picture, sentence, counts], [use_best, score]
+    # The photo is replaced by its pixels alone, so that its EXIF data are gone.
+    photo.input(view, [photo, *choice], [photo, state, label, heat, *shown], api_visibility="private")
+    for event in (score.release, use_best.input):
+        event(show, [state, *choice], shown, api_visibility="private", show_progress="hidden")
+
+
+def _batch_tab(model: LoadedModel) -> None:
+    photos = gr.File(file_count="multiple", file_types=["image"], label=f"Photos, at most {MAX_FILES}")
+    use_best, score = _thresholds_input(model)
+    start = gr.Button("Predict", variant="primary")
+    summary = gr.Markdown(elem_id="batch")
+    lines = gr.Dataframe(headers=["photo", "found"], interactive=False, label="Photos")
+    title = f"Pictures (the first {GALLERY})"
+    pictures = gr.Gallery(label=title, columns=3, object_fit="contain", interactive=False, buttons=["fullscreen"])
+    results = gr.File(label="Tables and pictures", file_count="multiple", interactive=False)
+
+    def predict(uploaded: list[str] | None, *choice: Any) -> list[Any]:
+        with _shown_errors(), _uploads(uploaded or []) as files:
+            if not 0 < len(files) <= MAX_FILES:
+                raise UsageError(f"Choose 1 to {MAX_FILES} photos; these are {len(files)}.")
+            return [None, *predict_batch(model, files, choice)]
+
+    outputs = [photos, summary, lines, pictures, results]
+    start.click(predict, [photos, use_best, score], outputs, api_visibility="private")
+
+
+def predict_batch(model: LoadedModel, files: list[Path], choice: Thresholds) -> list[Any]:
+    """Predict files, and write tables and an archive of pictures.
+
+    Returns: a summary, rows of name and finding, paths of the first GALLERY pictures, and paths of the results.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="batch-", dir=gr.utils.get_upload_folder()))
+    out, drawn = folder / "predictions.csv", folder / "pictures"
+    is_detection = model.settings.kind == "detection"
+    options = PredictOptions(out, drawn, is_detection, "best" if choice[0] else str(choice[1]))
+    *lines, last = predict_with(model, image_names(files), options)
+    summary = f"{last.split(' predicted')[0]} predicted."
+    results = [out, Path(shutil.make_archive(str(folder / "pictures"), "zip", drawn))]
+    if is_detection:
+        results.insert(1, folder / "predictions_counts.csv")
+        totals = read_csv(results[1], {"image_id": "string"})[model.classes].sum()
+        density = density_of(totals.to_dict(), model.settings)
+        found = ", ".join(f"{count} {name}" for name, count in totals.items())
+        summary += f" In all: {found}." + (f" If they are of one patient: {density}." if density else "")
+    rows = [list(line.rsplit(": ", 1)) for line in lines]
+    return [summary, rows, [str(file) for file in sorted(drawn.iterdir())[:GALLERY]], [str(file) for file in results]]
+
+
+def _review_page(review: Review, configured: str | None) -> None:
+    gr.Navbar(main_page_name=MAIN_PAGE)
+    gr.Markdown(
+        "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the "
+        "model may be wrong, and a weak model often is."
+    )
+    with gr.Row():
+        picture = _picture("The annotated and the suggested box", elem_id="issue-picture")
+        with gr.Column():
+            sentence = gr.Markdown(elem_id="issue")
+            with gr.Row():
+                accept = gr.Button("Accept", variant="primary", elem_id="accept")
+                reject = gr.Button("Reject", elem_id="reject")
+                undo = gr.Button("Undo", elem_id="undo")
+            progress = gr.Markdown(elem_id="progress")
+    rank = gr.State()
+
+    def show() -> list[Any]:
+        left = review.open_issues()
+        done = len(review.issues) - len(left)
+        said = f"{done} of {len(review.issues)} decided. Accepted corrections are in `{review.accepted.name}`."
+        if configured is None:
+            said += f" To apply them, set `audit: {{corrections: corrections/{review.accepted.name}}}` in params.yaml."
+        said += " Then run `dvc repro`."
+        if left.empty:
+            return [None, None, "All label issues are decided.", said, *_buttons(False)]
+        first = int(left["rank"].iloc[0])
+        with _shown_errors():
+            image, text = review.picture(first)
+        return [first, image, text, said, *_buttons(True)]
+
+    def decide(number: int | None, accepted: bool) -> list[Any]:
+        with _shown_errors():
+            if number is not None:
+                review.decide(number, accepted)
+        return show()
+
+    def take_back() -> list[Any]:
+        review.undo()
+        return show()
+
+    outputs = [rank, picture, sentence, progress, accept, reject]
+    accept.click(lambda number: decide(number, True), rank, outputs, api_visibility="private")
+    reject.click(lambda number: decide(number, False), rank, outputs, api_visibility="private")
+    undo.click(take_back, None, outputs, api_visibility="private")
+    page = gr.context.Context.root_block
+    assert page is not None
+    page.load(show, None, outputs, api_visibility="private")
+
+
+def _picture(alt: str, visible: bool = True, elem_id: str | None = None) -> gr.Image:
+    """Make an image that shows an array; it has no button that would upload it to a website."""
+    buttons: Any = ["download", "fullscreen"]
+    return gr.Image(
+        interactive=False,
+        format="png",
+        show_label=False,
+        alt_text=alt,
+        buttons=buttons,
+        visible=visible,
+        elem_id=elem_id,
+    )
+
+
+def _buttons(active: bool) -> list[Any]:
+    return [gr.update(interactive=active)] * 2
+
+
+@contextmanager
+def _uploads(names: list[str]) -> Iterator[list[Path]]:
+    """Yield uploaded files, and delete them at the end; refuse paths of other files."""
+    folder = Path(gr.utils.get_upload_folder()).resolve()
+    files = [Path(name).resolve() for name in names]
+    if not all(file.is_relative_to(folder) for file in files):
+        raise UsageError("This file was not uploaded.")
+    try:
+        yield files
+    finally:
+        for file in files:
+            with suppress(OSError):
+                file.unlink()
+
+
+@contextmanager
+def _shown_errors() -> Iterator[None]:
+    """Show an expected error on the page."""
+    try:
+        yield
+    except TrophoError as error:
+        raise gr.Error(str(error), print_exception=False) from None

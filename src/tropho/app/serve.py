@@ -1,0 +1,92 @@
+"""Serve the app on this machine until it is stopped."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tropho.commands.load_model import LoadedModel, load_model
+from tropho.errors import DataError, ExternalError, UsageError
+from tropho.log import info
+
+MAX_FILE_SIZE = "100mb"
+LOOPBACK = ("127.0.0.1", "localhost")
+SESSIONS = 20
+"""Browser pages whose photo is remembered."""
+
+
+def run_app(task: str, root: Path, exported: bool, host: str, port: int | None) -> None:
+    """Serve the app and block until Ctrl-C.
+
+    Args:
+        task: name of a task; for exported models also the path of their folder.
+        root: of the repository.
+        exported: use exported models, without torch.
+        host: address that the server listens to.
+        port: of the server; None takes a free one from 7860 on.
+
+    Raises:
+        UsageError: Gradio is not installed, or as in `load_model`.
+        DataError: as in `load_model`.
+        ExternalError: the port is taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="tropho-app-", ignore_cleanup_errors=True) as folder:
+        app, url = start_app(load_model(task, root, exported), Path(folder), host, port)
+        info(f"The app is at {url}; stop it with Ctrl-C.")
+        app.block_thread()
+
+
+def start_app(model: LoadedModel, folder: Path, host: str, port: int | None) -> tuple[Any, str]:
+    """Start the server in a thread; return Gradio's app and the address. Uploads and results go to `folder`."""
+    _prepare(folder)
+    try:
+        import gradio as gr
+    except ImportError:
+        raise UsageError("The app needs Gradio, which is not installed; `make setup` installs it.") from None
+    from tropho.app.pages import build_app
+
+    app = build_app(model, _review(model))
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # no fonts from the internet
+    try:
+        _, url, _ = app.launch(
+            server_name=host,
+            server_port=port,
+            theme=gr.themes.Default(**fonts),
+            max_file_size=MAX_FILE_SIZE,
+            state_session_capacity=SESSIONS,
+            prevent_thread_lock=True,
+            share=False,
+            ssr_mode=False,
+            quiet=True,
+            footer_links=[],
+            app_kwargs=_only_from(host),
+        )
+    except OSError as error:
+        raise ExternalError(f"The app can't listen on {host}, port {port or 'from 7860 on'} ({error}).") from None
+    return app, url
+
+
+def _prepare(folder: Path) -> None:
+    """Keep Gradio from sending statistics, and from writing elsewhere; it reads this when it is imported."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+
+
+def _only_from(host: str) -> dict[str, Any]:
+    """Refuse requests under another name than this machine's, so that a website can send none."""
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+    if host not in LOOPBACK:
+        return {}
+    return {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))]}
+
+
+def _review(model: LoadedModel) -> Any:
+    """Load the label issues; None where the task's data are not here."""
+    from tropho.app.review import load_review
+
+    try:
+        return load_review(model.settings, model.paths)
+    except DataError:
+        return None

@@ -1,0 +1,1 @@
+"""Export trained models to ONNX, and predict with them without torch."""

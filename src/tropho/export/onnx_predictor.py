@@ -1,0 +1,127 @@
+"""Predict images with exported models by ONNX Runtime; nothing here imports torch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from tropho.config.load import with_overrides
+from tropho.config.model_config import NEGATIVE_CLASSIFIER, STRIDE
+from tropho.config.task_config import TaskConfig
+from tropho.data.task_data import SingleImage
+from tropho.errors import DataError, UsageError
+from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
+from tropho.files import read_yaml, reading
+from tropho.images.augment.policies import letterbox
+from tropho.images.cache import resize_as_cached
+from tropho.images.decode import DECODING, Decoding
+from tropho.inference.ensemble import FILE, Ensemble, read_ensemble_record
+from tropho.tasks import build_task
+from tropho.tasks.base import Task
+
+MODEL, CONFIG = "model.onnx", "config.yaml"
+"""Files of an exported fold."""
+
+
+@dataclass(frozen=True)
+class OnnxPredictor:
+    """An exported fold with its task; predicts as `inference.predictor.Predictor` does, in float32.
+
+    Attributes:
+        task: with the settings of prediction at the time of the export.
+        session: onnxruntime.InferenceSession.
+        decoding: how files became the pixels that it was trained on.
+    """
+
+    task: Task
+    session: Any
+    decoding: Decoding = DECODING
+
+    def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Predict one image with every test-time view, and fuse the views.
+
+        Args:
+            image: (h, w, 3) uint8 RGB of any size.
+            image_id: for the table.
+            params: as for `Task.fuse_views`.
+
+        Returns: raw prediction table.
+        """
+        settings = self.task.settings
+        resized = resize_as_cached(image, settings.augment.image_size, settings.augment.grayscale)
+        sizes = SingleImage(image.shape[1::-1], resized.shape[1::-1])
+        padded = self._pad(resized)
+        outputs = [self._predict_view(padded, view) for view in settings.predict.tta]
+        tables = [self.task.to_table([output], [image_id], sizes) for output in outputs]  # type: ignore[list-item]
+        return self.task.fuse_views(tables, params)
+
+    def _pad(self, image: np.ndarray) -> np.ndarray:
+        """Pad an image of cached size as the task's `collate` does."""
+        settings = self.task.settings
+        if settings.kind == "classification":
+            return letterbox(image, np.zeros((0, 4)), settings.augment.image_size)[0]
+        return pad_image(image, STRIDE, square=settings.model.name == NEGATIVE_CLASSIFIER)
+
+    def _predict_view(self, image: np.ndarray, view: str) -> dict[str, np.ndarray]:
+        """Run the graph on one view of an image (h, w, 3); return what `Task.predict` does, as arrays."""
+        is_detection = self.task.settings.kind == "detection"
+        seen = view_image(image, view, STRIDE if is_detection else 1)
+        batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None])  # (1, 3, H, W)
+        outputs = dict(zip(self._names, self.session.run(None, {"images": batch}), strict=True))
+        if not is_detection:
+            return {name: value[0] for name, value in outputs.items()}
+        if "p_object" in outputs:
+            found = {"boxes": np.zeros((0, 4)), "scores": np.zeros(0), "labels": np.zeros(0)}
+            return found | {"presence": outputs["p_object"][0]}
+        scores, boxes = outputs["scores"][0], outputs["boxes"][0]
+        found = decode_detections(scores, boxes, seen.shape[:2], self.task.settings.model)
+        boxes = invert_boxes(found["boxes"], view, image.shape[0], image.shape[1], STRIDE)
+        return found | {"boxes": boxes, "presence": found["scores"][:1].sum()}
+
+    @property
+    def _names(self) -> list[str]:
+        return [output.name for output in self.session.get_outputs()]
+
+
+def load_onnx_ensemble(folder: Path) -> tuple[Ensemble, TaskConfig]:
+    """Load the models that `tropho export` wrote into a folder, and the settings at that time.
+
+    Raises:
+        UsageError: there are none, or ONNX Runtime is not installed.
+        DataError: a file is missing, damaged, or of another version.
+    """
+    if not (folder / FILE).exists():
+        raise UsageError(f"{folder} holds no exported models; run `tropho export {folder.name} --to onnx`.")
+    record, settings = read_ensemble_record(folder, f"export {folder.name} --to onnx")
+    members = {
+        name: [_load_fold(folder / fold, settings) for fold in folds] for name, folds in record["members"].items()
+    }
+    return Ensemble(members, record["params"], record["findings"], settings.audit.max_megapixels), settings
+
+
+def open_session(path: Path) -> Any:
+    """Open an ONNX file on the CPU; raise UsageError without ONNX Runtime, DataError if the file is damaged."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would send statistics of models to its maker
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UsageError("ONNX Runtime is not installed; run `pip install 'tropho[onnx]'`.") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; shapes of a detector's outputs are not known before
+    with reading(path):
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _load_fold(folder: Path, present: TaskConfig) -> OnnxPredictor:
+    config = read_yaml(folder / CONFIG)
+    try:
+        settings = TaskConfig.model_validate(config["settings"])
+    except ValidationError:
+        raise DataError(f"{folder} was exported by another version of Tropho; export it again.") from None
+    task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    task.settings = task.settings.model_copy(update={"predict": present.predict})
+    return OnnxPredictor(task, open_session(folder / MODEL), Decoding.recorded(config.get("decoding", {})))

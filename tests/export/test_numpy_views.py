@@ -1,0 +1,64 @@
+"""Views and selection in NumPy against those in torch."""
+
+import numpy as np
+import pytest
+import torch
+
+from tropho.boxes import tta
+from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
+from tropho.models import heads
+from tropho.orientation import INVERSE, SYMMETRIES, turn_image
+from tropho.tasks.detection_dataset import pad_batch
+
+VIEWS = [*SYMMETRIES, "identity@1.25", "rot90@0.7", "transpose@1.5"]
+
+
+@pytest.mark.parametrize("name", SYMMETRIES)
+def test_inverse_undoes_a_symmetry(rng, name):
+    image = rng.integers(0, 256, (4, 6, 3))
+    np.testing.assert_array_equal(turn_image(turn_image(image, name), INVERSE[name]), image)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_view_image_equals_torch(rng, view):
+    image = rng.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    expected = tta.view_images(torch.from_numpy(image).permute(2, 0, 1)[None], view, 32)[0].permute(1, 2, 0).numpy()
+    seen = view_image(image, view, 32)
+    assert seen.shape == expected.shape
+    difference = np.abs(seen.astype(int) - expected.astype(int))
+    assert difference.max() <= ("@" in view)  # halves may be rounded the other way
+    assert (difference > 0).mean() < 0.001
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_invert_boxes_equals_torch(rng, view):
+    boxes = np.sort(rng.uniform(0, 60, (20, 2, 2)), axis=1).reshape(-1, 4)
+    expected = tta.invert_boxes(torch.from_numpy(boxes), view, 64, 96, 32).numpy()
+    np.testing.assert_allclose(invert_boxes(boxes, view, 64, 96, 32), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_pad_image_equals_that_of_a_batch(rng, square):
+    image = rng.integers(0, 256, (33, 70, 3), dtype=np.uint8)
+    expected = pad_batch([(torch.from_numpy(image).permute(2, 0, 1), {}, 0)], 32, square)["images"][0]
+    np.testing.assert_array_equal(pad_image(image, 32, square), expected.permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("most", [5, 3000])
+def test_decode_detections_equals_torch(rng, settings, most):
+    model = settings("smear_demo", **{"model.max_detections": most, "model.score_threshold": 0.2}).model
+    centre, size = rng.uniform(-5, 105, (1500, 2)), rng.uniform(0, 30, (1500, 2))
+    boxes = np.hstack([centre - size, centre + size]).astype(np.float32)
+    scores = rng.uniform(0, 1, (1500, 3)).astype(np.float32)
+    expected = heads.decode_detections(
+        torch.from_numpy(scores)[None], torch.from_numpy(boxes)[None], torch.tensor([[100, 90]]), model
+    )[0]
+    found = decode_detections(scores, boxes, (100, 90), model)
+    for name in ("scores", "labels", "boxes"):
+        np.testing.assert_allclose(found[name], expected[name].numpy(), atol=1e-5)
+
+
+def test_decode_detections_of_nothing(settings):
+    model = settings("smear_demo").model
+    found = decode_detections(np.zeros((8, 2), np.float32), np.zeros((8, 4), np.float32), (32, 32), model)
+    assert {name: value.shape for name, value in found.items()} == {"boxes": (0, 4), "scores": (0,), "labels": (0,)}
