@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from ensemble_boxes import weighted_boxes_fusion
 
-from tropho.boxes.wbf import weighted_box_fusion
+from tropho.boxes.box_fusion import weighted_box_fusion
 
 MODELS, BOXES, RUNS = 10, 300, 9
 

@@ -16,7 +16,7 @@ LEFT_OUT = {
     "stages/__init__.py": "names the stages",
     **dict.fromkeys(
         [f"config/{name}.py" for name in ["load", "retired", "new_names", "types"]]
-        + [f"config/{section}_config.py" for section in ["data", "predict", "task"]],
+        + [f"config/{section}_config.py" for section in ["augment", "data", "predict", "task", "train"]],
         "checks settings, whose values DVC watches itself",
     ),
     "errors.py": "sentences on the screen",

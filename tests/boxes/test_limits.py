@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from boxes.test_merge_tiles import merged
-from tropho.boxes import wbf
+from tropho.boxes import box_fusion as wbf
+from tropho.boxes.box_fusion import fuse, weighted_box_fusion
 from tropho.boxes.box_ops import candidate_pairs, nms
 from tropho.boxes.tiles import tile_windows
 from tropho.boxes.tta import invert_boxes, view_images
-from tropho.boxes.wbf import fuse, weighted_box_fusion
 from tropho.tables import DETECTIONS
 
 WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from member_predictions import found_in
-from tropho.boxes.wbf import fuse
+from tropho.boxes.box_fusion import fuse
 from tropho.inference.fuse_members import (
     VIEW,
     fuse_members,

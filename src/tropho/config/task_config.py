@@ -3,15 +3,16 @@
 Defaults and comments stand in params.yaml alone; here are types and bounds.
 """
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from tropho.config.augment_config import AugmentConfig
 from tropho.config.data_config import AuditConfig, DownloadConfig, SplitConfig
 from tropho.config.model_config import CLASSIFIERS, NEGATIVE_CLASSIFIER, STRIDE, ModelConfig
 from tropho.config.predict_config import EvaluateConfig, PredictConfig, parse_view
-from tropho.config.types import AtLeastOne, Count, Epochs, NotNegative, Pixels, Positive, Section, Seed, Share
+from tropho.config.train_config import TrainConfig, TuneConfig
+from tropho.config.types import Section
 
 Kind = Literal["classification", "detection"]
 
@@ -21,98 +22,6 @@ MIN_LENET_SIDE = 12
 """Pixels; LeNet's layers reduce smaller images to nothing."""
 MAX_WEIGHTS = 2_000_000_000
 """Of one layer."""
-
-
-def _check_member(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or re.fullmatch(r"base|fold[0-9]*", name):
-        raise ValueError("a member's name is letters, digits, _ and -, a letter first, and not base or fold0")
-    return name
-
-
-MemberName = Annotated[str, AfterValidator(_check_member)]
-
-
-class AugmentConfig(Section):
-    """The cache of images at training size, and their augmentation."""
-
-    image_size: Pixels
-    cache_format: Literal["raw", "png", "jpeg"]
-    grayscale: bool
-    policy: Literal["none", "light", "microscopy", "radiology"]
-    copy_paste_prob: Share
-    mosaic_prob: Share
-    crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
-    zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
-
-    @model_validator(mode="after")
-    def _zoom_range_rises(self) -> "AugmentConfig":
-        if self.zoom_range[0] > self.zoom_range[1]:
-            raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
-        return self
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> "AugmentConfig":
-        if self.crop_size is not None and self.crop_size > self.image_size * self.zoom_range[1]:
-            raise ValueError(
-                f"crop_size {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an "
-                "image"
-            )
-        return self
-
-    @property
-    def shortest(self) -> int:
-        """Return the longer side of the smallest training sample, in pixels."""
-        zoomed = int(self.image_size * self.zoom_range[0])
-        return zoomed if self.crop_size is None else min(self.crop_size, zoomed)
-
-
-class TrainConfig(Section):
-    """The training loop."""
-
-    n_folds: AtLeastOne | None
-    epochs: Epochs
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"]
-    optimizer: Literal["adamw", "sgd"]
-    lr: Annotated[float, Field(gt=0, le=100)]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0, le=100)]
-    schedule: Literal["constant", "cosine", "one_cycle", "step", "exponential", "plateau"]
-    warmup_epochs: NotNegative
-    decay_epochs: AtLeastOne
-    decay_rate: Annotated[float, Field(gt=0, le=1)]
-    freeze_backbone_epochs: Count
-    backbone_lr_scale: Annotated[float, Field(gt=0, le=1)]
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
-    clip_grad_norm: Positive | None
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
-    early_stopping_patience: AtLeastOne | None
-    val_interval: AtLeastOne
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    class_weights: Literal["none", "balanced"]
-    sampler: Literal["shuffle", "balanced"]
-    precision: Literal["auto", "float32", "fp16", "bf16"]
-    compile: bool
-    num_workers: Annotated[int, Field(ge=0, le=1024)]
-    log_layer_stats: bool
-    seed: Seed
-    ensemble: dict[MemberName, dict[str, Any]]
-
-    @property
-    def images_per_step(self) -> int:
-        """Return `batch_size`; ValueError if it is still to be fitted to the memory."""
-        if self.batch_size == "auto":
-            raise ValueError("train.batch_size is not fitted yet")
-        return self.batch_size
-
-
-class TuneConfig(Section):
-    """The search."""
-
-    trials: Count
-    epochs: Epochs
-    max_train_images: AtLeastOne | None
-    space: dict[str, Any]
-    storage: str | None
 
 
 class SubmitConfig(Section):

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from tropho.config.task_config import SECTIONS, TrainConfig
+from tropho.config.task_config import SECTIONS
+from tropho.config.train_config import TrainConfig
 from tropho.plots.format_numbers import as_number, count, duration, file_size, format_value, metric_name, score
 from tropho.plots.training_plots import plot_layer_stats, plot_learning_curves
 from tropho.report.blocks import (

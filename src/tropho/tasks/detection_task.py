@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.wbf import fuse
+from tropho.boxes.box_fusion import fuse
 from tropho.config.model_config import HF_DETR, NEGATIVE_CLASSIFIER, STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes

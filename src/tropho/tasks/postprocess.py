@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from tropho.boxes.box_fusion import merge_overlapping
 from tropho.boxes.box_ops import Floats, Ints
-from tropho.boxes.wbf import merge_overlapping
 from tropho.data.task_data import ImageSizes
 from tropho.tables import BOX, DETECTIONS, conform, empty, split_names
 

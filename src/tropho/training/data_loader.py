@@ -8,7 +8,7 @@ import numpy as np
 from accelerate import Accelerator
 from torch.utils.data import DataLoader, Sampler
 
-from tropho.config.task_config import TrainConfig
+from tropho.config.train_config import TrainConfig
 from tropho.data.task_data import GroundTruth
 from tropho.errors import UsageError
 from tropho.images.cache import ImageCache

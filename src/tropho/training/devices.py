@@ -6,7 +6,7 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
-from tropho.config.task_config import TrainConfig
+from tropho.config.train_config import TrainConfig
 from tropho.errors import UsageError
 from tropho.models.detector import Detector
 from tropho.models.device_limits import resolve_precision

@@ -9,7 +9,7 @@ from torch import Tensor, nn, optim
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
-from tropho.config.task_config import TrainConfig
+from tropho.config.train_config import TrainConfig
 from tropho.models.backbone import stage_of
 
 N_STAGES = 5

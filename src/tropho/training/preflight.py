@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from tropho.config.model_config import ModelConfig
-from tropho.config.task_config import TaskConfig, TrainConfig
+from tropho.config.task_config import TaskConfig
+from tropho.config.train_config import TrainConfig
 from tropho.data.task_data import TaskData
 from tropho.errors import DataError
 from tropho.files import write_json

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from tropho.config.task_config import TaskConfig, TrainConfig
+from tropho.config.task_config import TaskConfig
+from tropho.config.train_config import TrainConfig
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.tasks.base import Task
 from tropho.training.data_loader import divisible_batch_size

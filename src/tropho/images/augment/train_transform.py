@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tropho.config.task_config import AugmentConfig
+from tropho.config.augment_config import AugmentConfig
 from tropho.images.annotated import AnnotatedImage, AnnotatedImages
 from tropho.images.augment.crop import choose_window, crop, zoom
 from tropho.images.augment.mix import DonorSampler, mosaic, paste

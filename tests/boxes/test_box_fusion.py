@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tropho.boxes import box_ops
+from tropho.boxes.box_fusion import fuse, weighted_box_fusion
 from tropho.boxes.box_ops import nms
-from tropho.boxes.wbf import fuse, weighted_box_fusion
 from tropho.tables import BOX, DETECTIONS, conform, empty
 
 SIZE = 1024.0  # a power of two: scaling to 0..1 changes no digit
@@ -262,7 +262,7 @@ def test_fuse_images_together_equal_one_by_one(monkeypatch):
     whole = fuse(tables)
     alone = pd.concat([fuse([each[each["image_id"] == f"i{image}"] for each in tables]) for image in range(6)])
     pd.testing.assert_frame_equal(whole, alone.reset_index(drop=True))
-    monkeypatch.setattr("tropho.boxes.wbf.MAX_ROWS", 20)
+    monkeypatch.setattr("tropho.boxes.box_fusion.MAX_ROWS", 20)
     pd.testing.assert_frame_equal(fuse(tables), whole)
 
 

@@ -1,0 +1,41 @@
+"""Settings of the stage augment."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tropho.config.types import Pixels, Section, Share
+
+
+class AugmentConfig(Section):
+    """The cache of images at training size, and their augmentation."""
+
+    image_size: Pixels
+    cache_format: Literal["raw", "png", "jpeg"]
+    grayscale: bool
+    policy: Literal["none", "light", "microscopy", "radiology"]
+    copy_paste_prob: Share
+    mosaic_prob: Share
+    crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
+    zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
+
+    @model_validator(mode="after")
+    def _zoom_range_rises(self) -> "AugmentConfig":
+        if self.zoom_range[0] > self.zoom_range[1]:
+            raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "AugmentConfig":
+        if self.crop_size is not None and self.crop_size > self.image_size * self.zoom_range[1]:
+            raise ValueError(
+                f"crop_size {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an "
+                "image"
+            )
+        return self
+
+    @property
+    def shortest(self) -> int:
+        """Return the longer side of the smallest training sample, in pixels."""
+        zoomed = int(self.image_size * self.zoom_range[0])
+        return zoomed if self.crop_size is None else min(self.crop_size, zoomed)
