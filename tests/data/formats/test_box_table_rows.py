@@ -22,7 +22,8 @@ def read(settings, tmp_path):
             else:
                 path.write_text(text, encoding="utf-8")
         audit = {"format": "boxes_csv", "classes": None, "negative": None, **audit}
-        task = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
+        counted = {"report.parasites": [], "report.white_cells": []}  # are named classes of the demo
+        task = settings("smear_demo", **counted, **{f"audit.{key}": value for key, value in audit.items()})
         return readers.read(task, tmp_path)
 
     return make

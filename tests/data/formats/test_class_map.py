@@ -36,7 +36,8 @@ def settled(settings):
         ]  # fmt: skip
         tables = table_of(rows, LABELLED_IMAGES), table_of(held, LABELLED_BOXES)
         audit = {"classes": None, "negative": None, "class_map": {}, **audit}
-        made = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
+        counted = {"report.parasites": [], "report.white_cells": []}  # are named classes of the demo
+        made = settings("smear_demo", **counted, **{f"audit.{key}": value for key, value in audit.items()})
         return apply_class_map(Labels(*tables, table_of([], ISSUES), []), made.audit)
 
     return make
