@@ -61,3 +61,19 @@ def test_a_run_is_described_by_its_score_report_and_submission(settings, tmp_pat
     write_json(paths.submission.with_suffix(".json"), {"rows": 3, "checked": True})
     assert describe_run(cells, tmp_path)[1] == "  score       balanced_accuracy is undefined on the test images"
     assert describe_run(cells, tmp_path)[3].endswith(".csv, checked")
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"headline": {}, "folds": [{}]}'])
+def test_a_damaged_file_is_named_in_place_of_its_result(settings, tmp_path, content):
+    paths, cells = Paths(tmp_path, "cells_demo"), settings("cells_demo")
+    healthy = describe_run(cells, tmp_path)
+    for path in (paths.metrics, paths.submission):
+        write_json(path, {})
+    files = (paths.evaluate / "metrics.json", paths.submission.with_suffix(".json"), paths.models / "run.json")
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    _, score, submission, *steps = describe_run(cells, tmp_path)
+    assert f"{files[0]} is damaged" in score
+    assert (f"{files[1]} is damaged" in submission) == (not content)
+    assert steps == healthy[1:]

@@ -1,14 +1,14 @@
 """What came of a run, and which experiments are worth trying next."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
-from tropho.errors import UsageError
-from tropho.files import read_json
+from tropho.errors import DataError, UsageError
+from tropho.files import read_json, reading
 from tropho.paths import Paths
 
 MAX_EXPERIMENTS = 3
@@ -25,7 +25,7 @@ class NextStep(NamedTuple):
 def describe_run(settings: TaskConfig, root: Path) -> list[str]:
     """Describe the results of a task: score with its interval, report, submission; then what to try next.
 
-    Returns: lines; a result that is not there has none.
+    Returns: lines; a result that is not there has none, and a damaged file has its fault in place of the result.
     """
     paths = Paths(root, settings.name)
     lines = [f"{settings.name}: {settings.description}" if settings.description else settings.name]
@@ -39,7 +39,15 @@ def describe_run(settings: TaskConfig, root: Path) -> list[str]:
 
 
 def _score(paths: Paths) -> str:
-    headline = read_json(paths.evaluate / "metrics.json")["headline"]
+    path = paths.evaluate / "metrics.json"
+    try:
+        with reading(path):
+            return _format_score(read_json(path)["headline"])
+    except DataError as error:
+        return str(error)
+
+
+def _format_score(headline: dict[str, Any]) -> str:
     name, on = headline["name"], SUBSETS.get(headline["subset"], headline["subset"])
     if headline["value"] is None:
         return f"{name} is undefined on the {on}"
@@ -52,7 +60,10 @@ def _check(paths: Paths) -> str:
     record = paths.submission.with_suffix(".json")
     if not record.exists():
         return ""
-    content = read_json(record)
+    try:
+        content = read_json(record)
+    except DataError as error:
+        return f"; {error}"
     if not content.get("rows"):
         return ", without rows"
     return ", checked" if content.get("checked") else ", without a sample to check it against"
@@ -106,8 +117,12 @@ def _is_possible(settings: TaskConfig, changes: dict[str, str]) -> bool:
 
 def _best_is_last(paths: Paths) -> bool:
     record = paths.models / "run.json"
-    folds = read_json(record)["folds"] if record.exists() else []
-    return bool(folds) and all(fold["best_epoch"] == fold["epochs"] for fold in folds)
+    try:
+        with reading(record):
+            folds = read_json(record)["folds"]
+            return bool(folds) and all(fold["best_epoch"] == fold["epochs"] for fold in folds)
+    except DataError:  # no training, or a damaged record of it
+        return False
 
 
 def format_steps(steps: list[NextStep]) -> list[str]:

@@ -9,7 +9,6 @@ import pandas as pd
 from tropho.config.task_config import SECTIONS
 from tropho.data.task_data import GroundTruth
 from tropho.errors import TrophoError
-from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import CONFIG
 from tropho.metrics.classification_metrics import classification_metrics
 from tropho.plots.format_numbers import as_number, format_value, metric_name, score
@@ -62,6 +61,8 @@ def _against_guessing(metrics: dict[str, Metrics], reader: Reader) -> list[Block
 
 def guessed_metrics(reader: Reader, subset: str) -> tuple[dict[str, float], str]:
     """Score predictions that know nothing of an image, and say which; {} if the labels can't be read."""
+    from tropho.inference.predictor import trained_task
+
     images = reader.table(reader.paths.audit / "images.csv")
     boxes = reader.table(reader.paths.audit / "boxes.csv")
     predictions = reader.table(reader.paths.evaluate / f"{subset}.parquet")

@@ -25,11 +25,9 @@ from tropho.report.blocks import (
     figures,
     missing_stage,
 )
-from tropho.report.network import network_cards
 from tropho.report.own_words import own_words
 from tropho.report.reader import Reader
 from tropho.report.training_words import training_sentences
-from tropho.training.optim import lr_at
 
 MAX_TRIALS = 10
 MARGIN_OF_CHANCE = 0.05
@@ -41,6 +39,8 @@ AFTER_TRAINING = ("predict", "evaluate", "submit", "report")
 
 def methods(reader: Reader) -> Section:
     """Show the network, each fold's result, the learning curves, the search and all settings."""
+    from tropho.report.network import network_cards
+
     hint = own_words(reader, "methods", "Why this model? What else was tried, and why not kept?")
     run, histories = reader.json(reader.paths.models / "run.json"), _histories(reader)
     if not run and not histories:
@@ -178,6 +178,8 @@ def trained_settings(reader: Reader) -> dict[str, Any] | None:
 
 def _rates(histories: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.DataFrame | None:
     """Compute the learning rate within the epochs, which one value an epoch hides; None if it depends on scores."""
+    from tropho.training.optim import lr_at
+
     try:
         train = TrainConfig.model_validate(settings.get("train"))
     except ValidationError:  # of another version
