@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from tropho.boxes import tta
+from tropho.config.predict_config import parse_view
 from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
 from tropho.models import heads
 from tropho.orientation import INVERSE, SYMMETRIES, turn_image
@@ -26,8 +28,18 @@ def test_view_image_equals_torch(rng, view):
     seen = view_image(image, view, 32)
     assert seen.shape == expected.shape
     difference = np.abs(seen.astype(int) - expected.astype(int))
-    assert difference.max() <= ("@" in view)  # halves may be rounded the other way
-    assert (difference > 0).mean() < 0.001
+    assert difference.max() <= 1
+    assert not (difference > 0)[~_is_half(image, view, 32)].any()  # how a CPU adds up decides on halves
+
+
+def _is_half(image, view, stride):
+    """Which values of a view are n + 1/2 before they are rounded, to 1e-3 grey levels."""
+    symmetry, scale = parse_view(view)
+    size = [round(side * scale) for side in image.shape[:2]]
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].double()
+    exact = functional.interpolate(pixels, size, mode="bilinear", antialias=True) if scale != 1.0 else pixels
+    half = np.abs(exact[0].permute(1, 2, 0).numpy() % 1 - 0.5) < 1e-3
+    return turn_image(pad_image(half, stride), symmetry)
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -190,9 +190,14 @@ def test_a_tag_stays_in_the_picture():
     assert just_above[2:] == (0, height - 1)
     drawn = draw_boxes(image, np.array([[30, height - 1, 60, 80]]), [BLUE], ["Abc"])
     assert (drawn[: height - 1] == 9).all()  # no room above: in the box
-    flat = draw_boxes(of((9, 9, 9), 20, 120), np.array([[5, 10, 115, 18]]), [BLUE], ["Abc"])
-    assert (flat[20 - height : 10, 5] == BLUE).all()  # moved up as far as it must
+    flat = draw_boxes(of((9, 9, 9), 20, 400), np.array([[5, 10, 395, 18]]), [BLUE], ["Abc"])
+    assert (flat[20 - height : 10, 5] == BLUE).all()  # in a large box, moved up as far as it must
     assert (flat[: 20 - height] == 9).all()
+
+
+def test_a_tag_without_a_free_place_is_left_out():
+    image, boxes = of((9, 9, 9), 20, 120), np.array([[5, 10, 115, 18]])
+    np.testing.assert_array_equal(draw_boxes(image, boxes, [BLUE], ["Abc"]), draw_boxes(image, boxes, [BLUE]))
 
 
 @pytest.mark.parametrize(

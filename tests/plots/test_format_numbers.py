@@ -84,7 +84,12 @@ def test_plain_never_holds_formula_or_line_break(text):
 
 
 @pytest.mark.parametrize(
-    ("high", "labels"), [(2e-3, ["0.0005", "0.001", "0.002"]), (1.0, ["0.001", "0.01", "0.1", "1"])]
+    ("high", "labels"),
+    [
+        (2e-3, ["0.0005", "0.001", "0.0015", "0.002"]),  # less than five-fold: at even distances
+        (5e-3, ["0.0005", "0.001", "0.002", "0.005"]),
+        (1.0, ["0.001", "0.01", "0.1", "1"]),
+    ],
 )
 def test_png_bytes_spaces_log_ticks(high, labels):
     figure, (axes,) = style.subplots(1, 1, style.THIRD)

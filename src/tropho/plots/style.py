@@ -124,7 +124,7 @@ def footnote(figure: Figure, text: str) -> None:
 def _space_log_ticks(figure: Figure) -> None:
     """Label 1, 2 and 5 of each decade on logarithmic x axes, or 1 alone over many decades, so that none overlap.
 
-    Within less than a decade, three to five values at even distances are labelled.
+    Where the largest value is less than five times the smallest, a few values at even distances are labelled.
     """
     for axes in figure.axes:
         if axes.get_xscale() == "log":
