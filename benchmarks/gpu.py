@@ -388,7 +388,7 @@ def estimate_memory(settings: TaskConfig, side: int, sides: tuple[int, int] = (2
     They are counted for two and four images at a small side and for two at another, and taken as a + n (b + c pixels).
 
     Args:
-        settings: with all that is fitted to the data; its precision counts.
+        settings: with all that is fitted to the data; its precision counts, and "auto" is bf16.
         side: of the training images, pixels; they are taken as squares.
         sides: at which tensors are counted.
     """

@@ -260,5 +260,5 @@ def test_a_name_that_is_neither_is_refused(model):
 
 def test_without_transformers_the_extra_is_named(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(UsageError, match=r"tropho\[detr\]"):
+    with pytest.raises(UsageError, match=r"pip install -e '\.\[detr\]'"):
         build(model())

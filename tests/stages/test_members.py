@@ -12,6 +12,7 @@ from tropho.images.cache import write_cache
 from tropho.paths import Paths
 from tropho.stages import evaluate, train
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
+from tropho.tasks import build_task
 from tropho.tracking import DummyTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
@@ -142,7 +143,7 @@ def test_predict_files_by_all_members(chosen, paths, monkeypatch):
     files = [paths.raw / f"im{number}.png" for number in range(16, 20)]
     predict_files("cells_demo", files, paths.root, PredictOptions(out=paths.root / "out.csv"))
     out = pd.read_csv(paths.root / "out.csv")
-    task = train.build_task(settings, CLASSES)
+    task = build_task(settings, CLASSES)
     known = task.postprocess(
         pd.read_parquet(paths.evaluate / "test.parquet"), read_json(paths.evaluate / "postprocess.json")
     )

@@ -34,7 +34,7 @@ DETECTORS = {
 }
 STEPS = {**dict.fromkeys([*DETECTORS, "negative_classifier"], 40), "detr": 110, "torchvision_faster_rcnn": 80}
 """In which right targets are learned, and wrong ones are not."""
-SLOW = [name if name in ("fcos", "detr") else pytest.param(name, marks=pytest.mark.slow) for name in DETECTORS]
+SLOW = [name if name == "fcos" else pytest.param(name, marks=pytest.mark.slow) for name in DETECTORS]
 CLASSIFIERS = ["mlp", "lenet", "resnet"]
 RIGHT_LR = {"resnet": 1e-3, "detr": 1e-4, "pretrained": 3e-4, "pretrained detr": 1e-4}
 
@@ -278,7 +278,9 @@ def test_overfit_is_undecided_for_want_of_time(detector, data, tmp_path):
 
 
 def test_overfit_reports_a_loss_that_is_not_finite(detector, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(DetectionTask, "compute_loss", lambda *_: {"loss_cls": torch.tensor(float("nan"))})
+    monkeypatch.setattr(
+        DetectionTask, "compute_loss", lambda *_: {"loss_cls": torch.tensor(float("nan"), requires_grad=True)}
+    )
     finding = learn(detector("fcos"), data, tmp_path)
     assert (finding.state, "stopped being finite" in finding.text) == ("fault", True)
 
