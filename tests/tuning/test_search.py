@@ -149,22 +149,12 @@ def test_run_retries_a_trial_after_an_outage(search):
     assert [trial.params for trial in trials[:3]] == [trials[0].params] * 3
 
 
-def test_run_retries_an_interrupted_trial(search):
+@pytest.mark.parametrize("interrupts", [1, RETRIES + 3])
+def test_run_retries_an_interrupted_trial(search, interrupts):
     def interrupted(settings, report):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        search(storage=None, trials=2).run(interrupted)
-    study = search(storage=None, trials=2)
-    study.run(by_lr)
-    assert study.choice["trials"] == {"complete": 2, "pruned": 0, "failed": 0}
-
-
-def test_run_retries_a_trial_that_is_interrupted_often(search):
-    def interrupted(settings, report):
-        raise KeyboardInterrupt
-
-    for _ in range(RETRIES + 3):
+    for _ in range(interrupts):
         with pytest.raises(KeyboardInterrupt):
             search(storage=None, trials=2).run(interrupted)
     study = search(storage=None, trials=2)
