@@ -32,7 +32,7 @@ repository:
 	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || { echo "make: this folder is no git repository, which DVC\
  needs; run \`git init && git add -A && git commit -m start\`, then make again." >&2; exit 1; }
 
-demo: repository $(READY) ## Run both demo tasks from raw files to submission and report (under 10 minutes on 2 cores)
+demo: repository $(READY) ## Run both demo tasks from raw files to submission and report (about 4 minutes on 2 cores)
 	$(BIN)/dvc repro
 	@$(BIN)/tropho status
 
