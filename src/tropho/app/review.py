@@ -83,7 +83,11 @@ class Review:
 
 
 def load_review(settings: TaskConfig, paths: Paths) -> Review:
-    """Read the label issues of a task; raise DataError if it has not been evaluated."""
+    """Read the label issues of a task.
+
+    Raises:
+        DataError: the stage evaluate has not run.
+    """
     file = paths.evaluate / "label_issues.csv"
     if not file.exists():
         raise DataError(f"{file} is not there; run `dvc repro`, or `tropho evaluate {paths.task}`.")

@@ -149,7 +149,7 @@ class Overfit:
         self.trainer.state.finished = is_last or self.is_learned or self._mixed_looks == MAX_MIXED_LOOKS
 
     def _predict(self, predictor: Predictor) -> None:
-        """Predict the files as `tropho predict` does, and score what it says of them."""
+        """Score the predictions of the image files, made as `tropho predict` makes them."""
         settings, images = self.task.settings, self.gt.images
         ensemble = Ensemble({BASE: [predictor]}, None, [], settings.audit.max_megapixels)
         files = zip(images["image_id"], images["path"], strict=True)
