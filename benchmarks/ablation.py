@@ -3,12 +3,14 @@
     python benchmarks/ablation.py smear
     python benchmarks/ablation.py bccd ../shared/data/bccd     # the folder of a data set that is not drawn
     python benchmarks/ablation.py smear --test                 # at the end: the first and the last row, on the test
+    python benchmarks/ablation.py pretrained --test            # starts from what was learned on other slides
 
 Rows stand in ablation.yaml. Each adds a component to those before it that gained, is trained on the training part and
 judged on the validation part of one grouped split, and is compared image by image with the row that it adds to; the
 95 % interval of the gain resamples whole groups. What gains stays, what doesn't is left out of the rows below. Last
-comes the plain detector again, trained as many minutes as the full recipe. Results are kept in ablation/ and a row
-that is there already is not trained again; the table goes to standard output as Markdown.
+comes the plain detector again, trained as many minutes as the full recipe. Where `fixed` is set, nothing is chosen:
+every row stays, and --test scores them all, with intervals. `source` is trained before all rows. Results are kept in
+ablation/ and a row that is there already is not trained again; tables go to standard output as Markdown.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from tropho.files import fingerprint, read_json, write_json
 from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
 from tropho.inference.fuse_members import postprocess_members
 from tropho.inference.predictor import best_device
-from tropho.metrics.leaderboard_map import Ranking, leaderboard_intervals, leaderboard_map, rank_images, score_gain
+from tropho.metrics.leaderboard_map import Ranking, leaderboard_intervals, rank, rank_images, score_gain
 from tropho.paths import Paths
 from tropho.stages import audit, augment, download, split, train
 from tropho.submission.competition_csv import read_competition_csv
@@ -67,7 +69,7 @@ class Ablation:
     def row(self, name: str, changes: Changes) -> Row:
         """Train a recipe, unless that was done before, and judge it."""
         settings = with_overrides(self.base, changes)
-        paths = self._trained(settings)
+        paths = self.trained(settings)
         members, data = self._members(settings, paths)
         task = members[0].task
         truth = data.gt.subset([each for number in members[0].folds for each in data.folds[number]])
@@ -92,19 +94,24 @@ class Ablation:
             fit(list(groups.index)),
         )
 
-    def test(self, row: Row) -> float:
-        """A row's score on the test set, finished by what was learned on the validation part."""
+    def test(self, row: Row) -> tuple[Ranking, pd.Series]:
+        """Rank a row's predictions for the test set, finished by what was learned on the validation part.
+
+        Returns:
+            The ranking, and the group of each image, indexed by image_id.
+        """
         settings = with_overrides(self.base, row.changes)
-        paths = self._trained(settings)
+        paths = self.trained(settings)
         members, data = self._members(settings, paths)
         task, truth, accelerator = members[0].task, data.gt.subset(data.test_ids), make_accelerator(settings.train)
         predicted = postprocess_members(
             task, predict_test(members, truth, accelerator, row.fitted), row.fitted, truth.ignore_classes
         )
+        groups = data.gt.images.set_index("image_id")["group"]
         if not paths.held_out.exists():
-            return task.score(truth, predicted)
+            return rank_images(data.test_ids, truth.boxes, predicted, settings.audit.negative), groups
         submission = task.to_submission(predicted, data.test_ids)
-        return float(leaderboard_map(read_competition_csv(paths.held_out), submission)["score"])
+        return rank(read_competition_csv(paths.held_out), submission), groups
 
     def _predicted(
         self, settings: TaskConfig, paths: Paths, members: list[EnsembleMember]
@@ -123,8 +130,8 @@ class Ablation:
         data = read_task_data(paths)
         return load_members(settings, paths, read_json(paths.models / "run.json"), data, best_device()), data
 
-    def _trained(self, settings: TaskConfig) -> Paths:
-        """Where a recipe's models are; recipes that differ in prediction alone share them."""
+    def trained(self, settings: TaskConfig) -> Paths:
+        """Train a recipe; those that differ in prediction alone share their models."""
         asked = settings.model_dump(mode="json", exclude={"predict", "evaluate"})
         paths = Paths(self.folder / fingerprint(asked)[:12], settings.name)
         if (paths.root / "settings.json").exists():
@@ -153,9 +160,14 @@ def _alone(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "train": {**settings["train"], "ensemble": {}}}
 
 
-def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> list[tuple[Row, dict[str, float] | None]]:
-    """Every row with its gain over the row that it adds to, the plain detector first."""
-    best = first = ablation.row(PLAIN, plain)
+def ablate(
+    ablation: Ablation, plain: Changes, rows: list[dict[str, Any]], fixed: str | None
+) -> list[tuple[Row, dict[str, float] | None]]:
+    """Every row with its gain over the row that it adds to, the plain detector first.
+
+    Where the first row has a name in `fixed`, every row is added to the one before it, whatever it gained.
+    """
+    best = first = ablation.row(fixed or PLAIN, plain)
     found: list[tuple[Row, dict[str, float] | None]] = [(first, None)]
     _say(first, None)
     for each in rows:
@@ -165,10 +177,40 @@ def ablate(ablation: Ablation, plain: Changes, rows: list[dict[str, Any]]) -> li
         gained = score_gain(row.ranking, best.ranking, row.groups)
         found.append((row, gained))
         _say(row, gained)
-        best = row if gained["value"] > 0 and each.get("stays", True) else best
+        best = row if fixed or (gained["value"] > 0 and each.get("stays", True)) else best
+    if fixed:
+        return found
     epochs = math.ceil(ablation.base.train.epochs * best.minutes / first.minutes)
     longer = ablation.row(LONGER, {**plain, "train.epochs": epochs})
     return [*found, (longer, None), (best, score_gain(best.ranking, longer.ranking, best.groups))]
+
+
+def test_rows(ablation: Ablation, rows: list[Row]) -> None:
+    """Print every row's score on the test set, and its gain over the row before it, with 95 % intervals."""
+    print("\n| recipe | score on the test photos | gain | classes |\n|---|---|---|---|")
+    before: Ranking | None = None
+    for row in rows:
+        ranking, groups = ablation.test(row)
+        table = leaderboard_intervals(ranking, groups, "score")
+        score = _interval(dict(table.loc["score"]))
+        gained = _interval(score_gain(ranking, before, groups), "+") if before else ""
+        precisions = table["value"].drop("score").items()
+        classes = ", ".join(f"{str(key).removeprefix('ap/')} {value:.3f}" for key, value in precisions)
+        print(f"| {row.name} | {score} | {gained} | {classes} |", flush=True)
+        before = ranking
+
+
+def _interval(found: dict[str, float], sign: str = "") -> str:
+    return f"{found['value']:{sign}.3f} ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
+
+
+def _fill(changes: Any, source: str) -> Any:
+    """Replace {source} in every text below `changes`."""
+    if isinstance(changes, dict):
+        return {key: _fill(value, source) for key, value in changes.items()}
+    if isinstance(changes, list):
+        return [_fill(each, source) for each in changes]
+    return changes.replace("{source}", source) if isinstance(changes, str) else changes
 
 
 def _say(row: Row, gained: dict[str, float] | None) -> None:
@@ -176,8 +218,7 @@ def _say(row: Row, gained: dict[str, float] | None) -> None:
 
 
 def _cells(row: Row, gained: dict[str, float] | None) -> str:
-    score = f"{row.score['value']:.3f} ({row.score['low']:.3f} to {row.score['high']:.3f})"
-    more = f"{gained['value']:+.3f} ({gained['low']:+.3f} to {gained['high']:+.3f})" if gained else ""
+    score, more = _interval(row.score), _interval(gained, "+") if gained else ""
     classes = " | ".join(f"{value:.3f}" for value in row.precisions.values())
     return f"| {row.name} | {score} | {more} | {classes} | {row.minutes:.1f} | {row.milliseconds:.0f} |"
 
@@ -195,15 +236,16 @@ def main() -> None:
         also["download.path"] = str(asked.path.resolve())
     base = with_overrides(task_settings(recipe["task"], load_params(ROOT / "params.yaml")), also)
     ablation = Ablation(base, asked.out.resolve() / asked.data)
-    rows = ablate(ablation, recipe["plain"], recipe["rows"])
+    if source := recipe.get("source"):
+        recipe = _fill(recipe, str(ablation.trained(with_overrides(base, source)).models))
+    rows = ablate(ablation, recipe["plain"], recipe["rows"], recipe.get("fixed"))
     names = " | ".join(rows[0][0].precisions)
     print(f"\n| recipe | score | gain | {names} | training, min | inference, ms |")
     print("|---" * (5 + len(rows[0][0].precisions)) + "|")
     for row, gained in rows:
         print(_cells(row, gained))
     if asked.test:
-        for row in (rows[0][0], rows[-2][0], rows[-1][0]):
-            print(f"test: {row.name}: {ablation.test(row):.3f}")
+        test_rows(ablation, [row for row, _ in (rows if recipe.get("fixed") else [rows[0], *rows[-2:]])])
 
 
 if __name__ == "__main__":
