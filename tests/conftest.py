@@ -13,6 +13,7 @@ import hypothesis
 import numpy as np
 import psutil
 import pytest
+from accelerate.state import AcceleratorState
 
 from data.sources.hub_server import LoopbackHub
 from hf_checkpoints import write_checkpoint
@@ -34,6 +35,12 @@ def interrupts() -> None:
     """Let Ctrl-C reach the tests' programs: a shell starts a background command, and all below it, without."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_precision() -> None:
+    """Forget the precision of the tests before, which accelerate keeps for every later accelerator of the process."""
+    AcceleratorState._reset_state(reset_partial_state=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
