@@ -1,11 +1,13 @@
 """Files looked at once: what they hold and what is wrong with them."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from tropho.data.audit.inspect_images import inspect_images
 from tropho.data.audit.slide_features import signature
+from tropho.images.decode import Decoding
 
 
 @pytest.fixture
@@ -50,6 +52,18 @@ def test_pixel_hash_is_equal_in_grey_and_rgb(tmp_path, picture):
     assert infos["grey.png"].pixels == infos["rgb.png"].pixels
     assert infos["grey.png"].sha256 != infos["rgb.png"].sha256
     assert (infos["grey.png"].mode, infos["rgb.png"].mode) == ("L", "RGB")
+
+
+def test_pixel_hash_depends_on_the_transparency_of_deep_images(tmp_path, rng):
+    values = rng.integers(0, 65535, (20, 30, 4), dtype=np.uint16)
+    other, again = values.copy(), values.copy()
+    other[5, 5, 3] ^= 1
+    for name, image in (("a.png", values), ("b.png", other), ("c.png", again), ("opaque.png", values[:, :, :3])):
+        cv2.imwrite(str(tmp_path / name), image)
+    decoding = Decoding(value_range=(0.0, 65535.0))
+    infos = inspect_images(tmp_path, ["a.png", "b.png", "c.png", "opaque.png"], decoding=decoding)
+    assert infos["a.png"].pixels == infos["c.png"].pixels
+    assert len({info.pixels for info in infos.values()}) == 3
 
 
 def test_pixel_hash_depends_on_shape(tmp_path):
