@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from tropho.data.sources import user_files
+from tropho.data.sources import local
 from tropho.files import sha256_of
 
 LOCAL = {"source": "local", "path": "mine"}
@@ -60,7 +60,7 @@ def test_fingerprint_ignores_times(mine, noted, monkeypatch):
     before = noted()
     (mine / "labels.csv").touch()
     read = []
-    monkeypatch.setattr(user_files, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
+    monkeypatch.setattr(local, "sha256_of", lambda path: read.append(path.name) or sha256_of(path))
     assert noted() == before
     assert read == ["labels.csv"]
     assert noted() == before

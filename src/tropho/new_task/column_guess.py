@@ -6,7 +6,7 @@ from typing import Any
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import files_below
-from tropho.data.formats.name_search import subset_of
+from tropho.data.formats.image_files import subset_of
 from tropho.errors import DataError
 from tropho.submission.sample_file import is_sample
 
@@ -24,7 +24,7 @@ def guess_columns(raw: Path) -> dict[str, Any] | None:
     """
     on_disk = ImageFiles(raw)
     found: dict[str, dict[str, str]] = {}
-    for path in files_below(raw, "*.[cCtT][sS][vV]"):
+    for path in files_below(raw, ".csv", ".tsv"):
         name = path.relative_to(raw).as_posix()
         if not is_sample(path.name) and (columns := _columns(path, name, on_disk)):
             found[name] = columns

@@ -5,7 +5,7 @@ from typing import Any
 
 from tropho.config.load import member_settings
 from tropho.config.task_config import TaskConfig
-from tropho.data.sources.user_files import digest, placed_files, stamp_files
+from tropho.data.sources.local import digest, placed_files, stamp_files
 from tropho.errors import DataError
 from tropho.files import read_json, sha256_of, write_json
 from tropho.inference.trained_folds import find_start_weights

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tropho.data.formats import readers
-from tropho.data.formats.coco_boxes import box_of
+from tropho.data.formats.coco import box_of
 from tropho.errors import DataError
 
 BOX = {"bbox": [1, 2, 30, 40], "category_id": 7}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tropho.data.formats import readers
-from tropho.data.formats.coco_boxes import box_of
+from tropho.data.formats.coco import box_of
 from tropho.errors import DataError
 
 

@@ -9,7 +9,7 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 
 from tropho.data.formats.image_files import ImageFiles, NamedFiles, unique_ids
-from tropho.data.formats.name_search import subset_of
+from tropho.data.formats.image_files import subset_of
 
 
 def files_of(folder, *paths):

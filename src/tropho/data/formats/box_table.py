@@ -11,7 +11,7 @@ from tropho.data.formats.box_cells import CellBox, parse_row
 from tropho.data.formats.box_columns import recognise
 from tropho.data.formats.csv_table import DELIMITERS, read_csv
 from tropho.data.formats.image_files import Match
-from tropho.data.formats.name_search import SUBSET_WORDS, subset_of, subset_of_path
+from tropho.data.formats.image_files import SUBSET_WORDS, subset_of, subset_of_path
 from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 

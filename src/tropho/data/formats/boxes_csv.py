@@ -14,7 +14,7 @@ from tropho.data.formats.box_units import to_pixels
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.image_files import Match
 from tropho.data.formats.labels import SUBSETS, VALIDATION, LabelCollector, Labels, in_both, named_files, parent_of
-from tropho.data.formats.name_search import subset_of
+from tropho.data.formats.image_files import subset_of
 from tropho.errors import DataError
 from tropho.images.decode import image_size
 from tropho.images.file_types import is_hidden

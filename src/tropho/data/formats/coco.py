@@ -1,16 +1,19 @@
 """Read COCO: JSON files with `images`, `annotations` (bbox = x, y, width, height) and `categories`."""
 
 import json
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.coco_boxes import box_of
-from tropho.data.formats.image_files import unique_ids
 from tropho.data.formats.labels import SUBSETS, IssueLog, LabelCollector, Labels, files_below, named_files
-from tropho.data.formats.name_search import climb, subset_of, words_of
+from tropho.data.formats.image_files import climb, subset_of_file, unique_ids
 from tropho.errors import DataError
+from tropho.tables import BOX
 
 
 @dataclass
@@ -18,11 +21,16 @@ class _LabelFile:
     """A COCO file."""
 
     subset: str  # train | validation | test
-    file: str  # posix path below the data set
+    path: PurePosixPath  # below the data set
     content: dict[str, Any]  # the JSON
     searched: str  # the subset whose folders are searched first for the images; "" where the file names none
     # path of the image by COCO's image id, as text; None where it is ambiguous
     paths: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """Path below the data set, as text."""
+        return str(self.path)
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
@@ -65,7 +73,7 @@ class _Reader(LabelCollector):
 
     def find_images(self, source: _LabelFile) -> None:
         """Fill `source.paths`; log names and ids that stand for several images."""
-        folder = PurePosixPath(source.file).parent.as_posix()
+        folder = str(source.path.parent)
         names: dict[str, str] = {}
         for image in source.content["images"]:
             number, name = _id(image["id"]), str(image["file_name"])
@@ -123,20 +131,16 @@ def _drop_far_images(sources: list[_LabelFile]) -> None:
 
     Of two jobs with equal names, the one that lacks an image would else get the other's.
     """
-    folders = [PurePosixPath(source.file).parent for source in sources]
     distances = [
-        {path: climb(str(folder), path) for path in source.paths.values() if path}
-        for source, folder in zip(sources, folders, strict=True)
+        {image: climb(str(source.path.parent), image) for image in source.paths.values() if image}
+        for source in sources
     ]
-    nearest: dict[str, int] = {}
-    for by_path in distances:
-        for path, distance in by_path.items():
-            nearest[path] = min(distance, nearest.get(path, distance))
-    for source, folder, by_path in zip(sources, folders, distances, strict=True):
-        least = min(by_path.values(), default=0)
+    nearest = {image: min(each.get(image, math.inf) for each in distances) for image in {*chain(*distances)}}
+    for source, distance in zip(sources, distances, strict=True):
+        least = min(distance.values(), default=0)
         for number, image in source.paths.items():
-            if image and by_path[image] > max(least, nearest[image]):
-                source.paths[number] = str(folder / PurePosixPath(image).name)
+            if image and distance[image] > max(least, nearest[image]):
+                source.paths[number] = str(source.path.parent / PurePosixPath(image).name)
 
 
 def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]:
@@ -144,13 +148,12 @@ def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]
     train, test = settings.audit.train, settings.audit.test
     tests = named_files(raw, test or [], set(), "audit.test")
     trains = named_files(raw, train or [], set(), "audit.train")
-    loaded = {path: _load(path) for path in (*tests, *trains)}
+    loaded = {path: _load(raw / path) for path in (*tests, *trains)}
     if test is None or train is None:
-        others = [path for path in files_below(raw, "*.[jJ][sS][oO][nN]") if path not in loaded]
-        loaded |= _load_coco_files(others, raw, log)
-    files: dict[str, list[Path]] = {"test": tests, "validation": [], "train": [], "": []}
+        loaded |= _load_coco_files([path for path in files_below(raw, ".json") if path not in loaded], raw, log)
+    files: dict[str, list[PurePosixPath]] = {"test": tests, "validation": [], "train": [], "": []}
     for path in loaded:
-        subset = _subset_of(path, raw)
+        subset = subset_of_file(str(path))
         if path in trains:
             files["validation" if subset == "validation" else "train"].append(path)
         elif path not in tests and (train if subset != "test" else test) is None:
@@ -158,43 +161,30 @@ def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]
     if train is None and not files["train"] and not files["validation"] and len(files[""]) == 1:
         files["train"] = files.pop("")
     if not files["train"] and not files["validation"]:
-        names = ", ".join(path.relative_to(raw).as_posix() for path in loaded)
-        hint = f" (there are {names})" if names else ""
+        hint = f" (there are {', '.join(map(str, loaded))})" if loaded else ""
         raise DataError(f"No JSON file in {raw} is named for training{hint}; name it in audit.train.")
     for path in files.get("", []):
         detail = "Its name contains no subset, so it is not read; name it in audit.train or audit.test."
-        log.add("other_file", "listed", detail, None, path.relative_to(raw).as_posix())
-    sources = []
-    for subset in SUBSETS:
-        for path in files[subset]:
-            searched = subset if path in tests else subset_of(path.stem) or subset_of(path.parent.name)
-            sources.append(_LabelFile(subset, path.relative_to(raw).as_posix(), loaded[path], searched))
-    return sources
+        log.add("other_file", "listed", detail, None, path)
+    return [
+        _LabelFile(subset, path, loaded[path], subset if path in tests else subset_of_file(str(path)))
+        for subset in SUBSETS
+        for path in files[subset]
+    ]
 
 
-def _load_coco_files(paths: list[Path], raw: Path, log: IssueLog) -> dict[Path, dict[str, Any]]:
+def _load_coco_files(paths: list[PurePosixPath], raw: Path, log: IssueLog) -> dict[PurePosixPath, dict[str, Any]]:
     """Load the files in COCO's layout; list the others, or raise the first error where there is nothing else."""
     loaded, errors = {}, []
     for path in paths:
         try:
-            loaded[path] = _load(path)
+            loaded[path] = _load(raw / path)
         except DataError as error:
             errors.append(error)
-            detail = f"{str(error).replace(f'{raw}/', '')} It is not read."
-            log.add("other_file", "listed", detail, None, path.relative_to(raw).as_posix())
+            log.add("other_file", "listed", f"{str(error).replace(f'{raw}/', '')} It is not read.", None, path)
     if errors and not loaded:
         raise errors[0]
     return loaded
-
-
-def _subset_of(path: Path, raw: Path) -> str:
-    """Return the subset that a word of a file's name, or else of its folder's, begins with; "" for none."""
-    for name in (path.stem, path.relative_to(raw).parent.name):
-        for word in words_of(name):
-            for start, subset in (("test", "test"), ("train", "train"), ("val", "validation")):
-                if word.startswith(start) and not word.startswith("valu"):
-                    return subset
-    return ""
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -227,3 +217,63 @@ def _pixels(value: Any) -> int | None:
         return int(float(value)) or None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def box_of(annotation: Mapping[str, Any]) -> dict[str, float] | None:
+    """Return the corners in pixels, or None where neither `bbox` nor `segmentation` gives any.
+
+    A bbox without area, as converters write for an unknown one, counts only where there is no segmentation.
+    """
+    corners = _bbox(annotation.get("bbox"))
+    if corners is None or corners[0] == corners[2] or corners[1] == corners[3]:
+        corners = _outline(annotation.get("segmentation")) or corners
+    return None if corners is None else dict(zip(BOX, corners, strict=True))
+
+
+def _bbox(bbox: Any) -> tuple[float, ...] | None:
+    """Convert x, y, width, height to corners; None for anything but four finite numbers."""
+    try:
+        x, y, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError):
+        return None
+    corners = (x, y, x + width, y + height)
+    return corners if all(map(math.isfinite, corners)) else None
+
+
+def _outline(segmentation: Any) -> tuple[float, ...] | None:
+    """Return the corners around polygons (lists of x, y, x, y, ...) or a mask ({counts, size})."""
+    if isinstance(segmentation, Mapping):
+        return _mask_box(segmentation)
+    try:
+        values = [float(value) for value in _flatten(segmentation)]
+    except (TypeError, ValueError):
+        return None
+    x, y = values[0::2], values[1::2]
+    if len(values) < 6 or len(x) != len(y) or not all(map(math.isfinite, values)):  # three points make a polygon
+        return None
+    return min(x), min(y), max(x), max(y)
+
+
+def _flatten(values: Any) -> Iterator[Any]:
+    for value in values:
+        yield from _flatten(value) if isinstance(value, list) else [value]
+
+
+def _mask_box(mask: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return the corners around a mask, whose counts are numbers or COCO's compressed text; None for a bad one."""
+    from faster_coco_eval.core import mask as codec
+
+    try:
+        height, width = (int(value) for value in mask["size"])
+        counts = mask["counts"]
+        if isinstance(counts, str):
+            if not re.fullmatch("[0-o]+", counts):  # the alphabet of the compressed text
+                return None
+            rle = {"size": [height, width], "counts": counts.encode("ascii")}
+        else:
+            numbers = [int(value) for value in counts]
+            rle = codec.frPyObjects({"size": [height, width], "counts": numbers}, height, width)
+        x, y, box_width, box_height = (float(value) for value in codec.toBbox([rle])[0])
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError):
+        return None
+    return (x, y, x + box_width, y + box_height) if box_width > 0 else None

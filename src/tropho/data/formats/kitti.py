@@ -7,7 +7,7 @@ from typing import Any
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles, unique_ids
 from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, files_below, named_folders
-from tropho.data.formats.name_search import subset_of_path
+from tropho.data.formats.image_files import subset_of_path
 from tropho.errors import DataError
 from tropho.tables import BOX, parse_number
 
@@ -57,7 +57,7 @@ def _subsets(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
 def _label_files(collector: LabelCollector) -> dict[str, str]:
     """Map image paths to label files; a label file belongs to the image that fits its name best."""
     files: dict[str, str] = {}
-    for path in files_below(collector.raw, "*.[tT][xX][tT]"):
+    for path in files_below(collector.raw, ".txt"):
         text = path.relative_to(collector.raw).as_posix()
         place = PurePosixPath(text)
         if place.parent.name.lower() not in LABEL_FOLDERS:

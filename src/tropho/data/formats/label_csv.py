@@ -14,7 +14,7 @@ from tropho.data.formats.labels import (
     in_both,
     named_files,
 )
-from tropho.data.formats.name_search import SUBSET_WORDS, subset_of
+from tropho.data.formats.image_files import SUBSET_WORDS, subset_of
 from tropho.errors import DataError
 from tropho.submission.sample_file import is_sample
 from tropho.tables import check_columns
@@ -55,7 +55,7 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
 def _only_table(raw: Path, others: list[Path]) -> list[Path]:
     tables = [
         path
-        for path in files_below(raw, "*.[cCtT][sS][vV]")
+        for path in files_below(raw, ".csv", ".tsv")
         if path not in others and not (is_sample(path.name) or "sample" in path.name.lower())
     ]
     if len(tables) != 1:

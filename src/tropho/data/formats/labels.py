@@ -1,4 +1,4 @@
-"""The tables, the issue log and the collector that every label reader uses."""
+"""The tables, the issue log and the collector that every label reader uses, and how it finds its files."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,11 +8,17 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles, Match, same_path, unique_ids
-from tropho.data.formats.name_search import subset_of, subset_of_path
+from tropho.data.formats.image_files import (
+    ImageFiles,
+    Match,
+    same_path,
+    subset_of,
+    subset_of_path,
+    unique_ids,
+    walk,
+)
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.files import PROVENANCE
-from tropho.images.file_types import is_hidden
 from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})
@@ -54,8 +60,13 @@ class IssueLog:
 
     def add(self, kind: str, action: str, detail: str, image_id: Any = None, file: Any = None, row: Any = None) -> None:
         """Add one issue; the arguments are the columns of tables.ISSUES."""
-        place = {"image_id": image_id or None, "file": file or None, "row": row}
+        place = {"image_id": image_id or None, "file": str(file) if file else None, "row": row}
         self.rows.append({"kind": kind, **place, "action": action, "detail": detail})
+
+    def add_boxes(self, boxes: pd.DataFrame, kind: str, action: str, detail: Callable[[Any], str]) -> None:
+        """Add an issue for each of some boxes (LABELLED_BOXES), described by its row."""
+        for box in boxes.itertuples():
+            self.add(kind, action, detail(box), box.image_id, box.file, box.row)
 
     def table(self) -> pd.DataFrame:
         """Return the issues as tables.ISSUES."""
@@ -103,10 +114,10 @@ class LabelCollector:
         self.log.add(kind, "quarantined", detail, entry["image_id"], file)
 
     def add_text_rows(self, entry: dict[str, Any], file: str, parse: Callable[[list[str]], dict[str, Any]]) -> None:
-        """Add the boxes of a text file that has one object a line.
+        """Add the boxes of a text file with one object a line; without a usable line, the image is unlabelled.
 
         Args:
-            entry: the image; marked as unlabelled if the file has lines and none can be used.
+            entry: the image.
             file: path of the text file below the data set.
             parse: words of a line -> label and corners in pixels; raises ValueError with the reason.
         """
@@ -185,18 +196,21 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path} is not text in UTF-8; save it as UTF-8.") from None
 
 
-def files_below(raw: Path, pattern: str = "*") -> list[Path]:
-    """List the files below `raw` that may hold labels, sorted, without hidden ones and provenance.json."""
-    paths = sorted(path for path in raw.rglob(pattern) if path.is_file() and path != raw / PROVENANCE)
-    return [path for path in paths if not any(map(is_hidden, path.relative_to(raw).parts))]
+def files_below(raw: Path, *endings: str) -> list[PurePosixPath]:
+    """List the files with one of the endings (none = any), sorted, without hidden ones and provenance.json.
+
+    Args:
+        raw: folder of the data set.
+        endings: in lower case, such as ".csv".
+
+    Returns: paths below `raw`.
+    """
+    paths = sorted(PurePosixPath(path) for path in walk(raw)[0] if path != PROVENANCE)
+    return [path for path in paths if (not endings or path.suffix.lower() in endings) and (raw / path).is_file()]
 
 
 def named_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
-    """Map the folders that audit.train and audit.test name, as prefixes of paths, to train, validation or test.
-
-    Raises:
-        UsageError: a folder holds no images.
-    """
+    """Map the folders that audit.train and audit.test name, as prefixes of paths, to train, validation or test."""
     prefixes = {}
     for subset, names in (("test", settings.audit.test), ("train", settings.audit.train)):
         for name in names or []:
@@ -216,7 +230,7 @@ def parent_of(path: str) -> str:
     return "" if parent == "." else parent
 
 
-def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[Path]:
+def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[PurePosixPath]:
     """Find the label files that a setting names, or those with a usual name that lie nearest to the top.
 
     Args:
@@ -225,6 +239,8 @@ def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -
         usual: file names in lower case.
         key: name of the setting, for messages.
 
+    Returns: paths below `raw`.
+
     Raises:
         UsageError: a file that the setting names is not there, or its name fits two files.
     """
@@ -232,7 +248,7 @@ def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -
         paths = [path for path in files_below(raw) if path.name.lower() in usual]
         top = min((len(path.parts) for path in paths), default=0)
         return [path for path in paths if len(path.parts) == top]
-    known = [path.relative_to(raw).as_posix() for path in files_below(raw)] if names else []
+    known = list(map(str, files_below(raw))) if names else []
     paths = []
     for name in names:
         matches = [name] if (raw / name).is_file() else same_path(name, known)
@@ -240,5 +256,5 @@ def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -
             raise UsageError(f"{key}: '{name}' may mean {matches[0]} or {matches[1]}; write it as the file is called.")
         if not matches:
             raise UsageError(f"{key}: there is no file '{name}' in {raw}{suggestion(name, known)}.")
-        paths.append(raw / matches[0])
+        paths.append(PurePosixPath(matches[0]))
     return paths

@@ -2,20 +2,18 @@
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import Match, NamedFiles, unique_ids
+from tropho.data.formats.image_files import Match, NamedFiles, subset_of_path, unique_ids
 from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, files_below, named_files, read_lines
-from tropho.data.formats.name_search import subset_of_path
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
 from tropho.tables import BOX, parse_number
 
-_XML = "*.[xX][mM][lL]"
 _FLAG = re.compile(r"\s+-?[01]$")  # in split files of one class: whether the class is in the image
 
 
@@ -49,19 +47,29 @@ class _Reader(LabelCollector):
 
     def __init__(self, raw: Path) -> None:
         super().__init__(raw)
-        annotations, self.root = _annotation_folder(raw)
-        xmls = files_below(annotations, _XML)
-        self.xmls = NamedFiles(path.relative_to(raw).as_posix() for path in xmls)
-        self.home = annotations.relative_to(raw).as_posix()
+        xmls = files_below(raw, ".xml")
+        self.home = self._annotation_folder(xmls)  # below `raw`; the top if there are several or none
+        self.root = raw / self.home.parent  # folder that split files lie below
+        self.xmls = NamedFiles(str(path) for path in xmls if path.is_relative_to(self.home))
+
+    def _annotation_folder(self, xmls: list[PurePosixPath]) -> PurePosixPath:
+        if not xmls:
+            raise DataError(f"{self.raw} holds no XML files, neither in a folder Annotations nor beside the images.")
+        folders = sorted(PurePosixPath(name) for name in self.on_disk.folders)
+        folders = [folder for folder in folders if folder.name.lower() == "annotations"]
+        folders = [folder for folder in folders if any(path.is_relative_to(folder) for path in xmls)]
+        if len(folders) == 1:
+            return folders[0]
+        subsets = [subset_of_path(str(folder)) for folder in folders]
+        if "" in subsets or len(set(subsets)) < len(subsets):
+            names = ", ".join(str(folder.parent) for folder in folders)
+            raise DataError(f"{self.raw} must hold one folder Annotations; found in: {names}.")
+        return PurePosixPath()
 
     def names_in(self, path: Path) -> list[str]:
         """Read the names on a split file's lines, without the flags of files of one class."""
-        pairs = ((line, _FLAG.sub("", line)) for line in read_lines(path))
-        return [line if line == bare or self._is_known(line) else bare for line, bare in pairs]
-
-    def _is_known(self, name: str) -> bool:
-        """Whether there is an image or an annotation of the name."""
-        return bool(self.on_disk.find(name, self.home).candidates or self.xmls.find(_stem(name), self.home).candidates)
+        lines = read_lines(path)
+        return [line if any(each.candidates for each in self.find(line, "")) else _FLAG.sub("", line) for line in lines]
 
     def find_all(self, names: list[str], subset: str) -> list[_NamedImage]:
         """Find the images that a subset's split files name; log ambiguous names."""
@@ -77,10 +85,11 @@ class _Reader(LabelCollector):
 
     def find(self, name: str, subset: str) -> _NamedImage:
         """Find the image and the annotation of a name; the image also by the file name in its annotation."""
+        home = str(self.home)
         own = self.xmls.find(name) if name in self.xmls else None
-        folder = str(PurePosixPath(name).parent) if own else self.home
+        folder = str(PurePosixPath(name).parent) if own else home
         image = self.on_disk.find(_stem(name) if own else name, folder, subset)
-        beside = str(PurePosixPath(image.path).parent) if image.found else self.home
+        beside = str(PurePosixPath(image.path).parent) if image.found else home
         xml = own or self.xmls.find(PurePosixPath(image.path).stem if image.found else _stem(name), beside)
         if xml.found and not image.found:
             stated = read_annotation(self.raw / xml.path).filename
@@ -126,19 +135,31 @@ def _stem(name: str) -> str:
     return str(PurePosixPath(last).with_suffix("")) if is_image_name(last) or last.lower().endswith(".xml") else last
 
 
-def _annotation_folder(raw: Path) -> tuple[Path, Path]:
-    """Return the folder that holds the annotations, and the one that split files lie below."""
-    folders = sorted(path for path in raw.rglob("*") if path.name.lower() == "annotations" and path.is_dir())
-    folders = [path for path in folders if any(files_below(path, _XML))]
-    if len(folders) == 1:
-        return folders[0], folders[0].parent
-    if not folders and not any(files_below(raw, _XML)):
-        raise DataError(f"{raw} holds no XML files, neither in a folder Annotations nor beside the images.")
-    subsets = [subset_of_path(path.relative_to(raw).as_posix()) for path in folders]
-    if "" in subsets or len(set(subsets)) < len(subsets):
-        names = ", ".join(str(path.parent.relative_to(raw)) for path in folders)
-        raise DataError(f"{raw} must hold one folder Annotations; found in: {names}.")
-    return raw, raw
+def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
+    """List the names of the images by subset, test and validation first, in the order of the split files."""
+    train, test = settings.audit.train, settings.audit.test
+    main = reader.root / "ImageSets/Main"
+    home = main if main.is_dir() else reader.root
+
+    def lists(given: list[str] | None, usual: set[str], key: str) -> list[tuple[str, list[str]]]:
+        folder = reader.root if given else home
+        return [(path.stem, reader.names_in(folder / path)) for path in named_files(folder, given, usual, key)]
+
+    if train is None and home != main:
+        return _subsets_by_folder(reader, [name for _, names in lists(test or [], set(), "audit.test") for name in names])
+    named: dict[str, list[str]] = {"test": [], "validation": [], "train": []}
+    for _, names in lists(test, {"test.txt"}, "audit.test"):
+        named["test"] += names
+    is_joined = (main / "trainval.txt").exists()
+    for stem, names in lists(train, {"trainval.txt"} if is_joined else {"train.txt", "val.txt"}, "audit.train"):
+        named["validation" if stem.lower() in VALIDATION else "train"] += names
+    if train is None and is_joined and (main / "val.txt").exists():
+        in_val = set(reader.names_in(main / "val.txt"))
+        named["validation"] = [name for name in named["train"] if name in in_val]
+        named["train"] = [name for name in named["train"] if name not in in_val]
+    if not named["train"] and not named["validation"]:
+        raise DataError(f"{home} names no training images; it needs trainval.txt or train.txt.")
+    return named
 
 
 def _subsets_by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
@@ -152,31 +173,7 @@ def _subsets_by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]
     return named if named["train"] or named["validation"] else {"test": [*tests], "train": paths}
 
 
-def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
-    """List the names of the images by subset, test and validation first, in the order of the split files."""
-    train, test = settings.audit.train, settings.audit.test
-    root, main = reader.root, reader.root / "ImageSets/Main"
-    if train is None and not main.is_dir():
-        tests = named_files(root, test or [], set(), "audit.test")
-        return _subsets_by_folder(reader, [name for path in tests for name in reader.names_in(path)])
-    usual = {"trainval.txt"} if (main / "trainval.txt").exists() else {"train.txt", "val.txt"}
-    home = main if main.is_dir() else root
-    named: dict[str, list[str]] = {"test": [], "validation": [], "train": []}
-    for path in named_files(root if test else home, test, {"test.txt"}, "audit.test"):
-        named["test"] += reader.names_in(path)
-    for path in named_files(root if train else home, train, usual, "audit.train"):
-        named["validation" if path.stem.lower() in VALIDATION else "train"] += reader.names_in(path)
-    if train is None and usual == {"trainval.txt"} and (main / "val.txt").exists():
-        in_val = set(reader.names_in(main / "val.txt"))
-        named["validation"] = [name for name in named["train"] if name in in_val]
-        named["train"] = [name for name in named["train"] if name not in in_val]
-    if not named["train"] and not named["validation"]:
-        raise DataError(f"{home} names no training images; it needs trainval.txt or train.txt.")
-    return named
-
-
-@dataclass(frozen=True)
-class AnnotatedObject:
+class AnnotatedObject(NamedTuple):
     """An object of an annotation."""
 
     label: str  # class; "" where there is none
@@ -184,15 +181,14 @@ class AnnotatedObject:
     line: int | None  # 1-based line on which it begins, if known
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """An annotation file; `fault` says why it can't be read, width and height are in pixels where stated."""
 
     fault: str = ""
     filename: str = ""
     width: int | None = None
     height: int | None = None
-    objects: list[AnnotatedObject] = field(default_factory=list)
+    objects: Sequence[AnnotatedObject] = ()
 
 
 def read_annotation(path: Path) -> Annotation:

@@ -20,7 +20,7 @@ from tropho.data.formats.labels import (
     parent_of,
     read_lines,
 )
-from tropho.data.formats.name_search import subset_of_path
+from tropho.data.formats.image_files import subset_of_path
 from tropho.data.formats.yolo_config import NAME_FILES, YoloConfig, find_entry, is_image_list, read_config
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.images.decode import image_size
@@ -48,7 +48,7 @@ class _Reader(LabelCollector):
         self.given = {"train": settings.audit.train, "test": settings.audit.test}
         self.texts = {
             path.relative_to(raw).as_posix()
-            for path in files_below(raw, "*.[tT][xX][tT]")
+            for path in files_below(raw, ".txt")
             if path.name.lower() not in NAME_FILES
         }
 

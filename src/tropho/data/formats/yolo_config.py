@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tropho.data.formats.labels import files_below, read_lines
-from tropho.data.formats.name_search import subset_of
+from tropho.data.formats.image_files import subset_of
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
 
@@ -80,7 +80,7 @@ def is_image_list(path: Path) -> bool:
 
 
 def _yaml_files(raw: Path) -> list[Path]:
-    paths = [path for path in files_below(raw) if path.suffix.lower() in {".yaml", ".yml"}]
+    paths = [path for path in files_below(raw, ".yaml", ".yml")]
     contents = {path: _load_yaml(path) for path in paths}
     return [path for path, content in contents.items() if "names" in content or {"train", "nc"} <= set(content)]
 

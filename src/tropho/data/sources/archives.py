@@ -1,7 +1,6 @@
 """Unpack zip and tar archives from outside, and those inside a data set, all or nothing."""
 
 import filecmp
-import io
 import lzma
 import re
 import shutil
@@ -10,7 +9,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -21,7 +20,7 @@ from tropho.files import atomic_folder
 from tropho.images.file_types import is_hidden, is_image_name
 from tropho.log import track
 
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVE = re.compile(r"\.(zip|tgz|tar(\.(gz|bz2|xz))?)$", re.IGNORECASE)
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl"})
 MAX_RATIO = 200  # unpacked over packed bytes: photos stay below 2, label tables below 50, bombs start at 1000
 RATIO_FREE_BYTES = 100 * 2**20  # archives that unpack to less are harmless at any ratio
@@ -36,23 +35,21 @@ CORRUPT = (
 
 
 class Member(NamedTuple):
-    """A regular file in an archive: its name as stored, its size in bytes, and how to open it."""
+    """A file in an archive: its name as stored, its size in bytes (0 for a link), and how to open it."""
 
     name: str
     size: int
-    open: Callable[[], IO[bytes] | None]
+    open: Callable[[], IO[bytes]]
 
 
 def is_archive(name: str) -> bool:
     """Return whether the file name ends like an archive that `unpack` reads."""
-    return name.lower().endswith(ARCHIVE_SUFFIXES)
+    return bool(ARCHIVE.search(name))
 
 
 def stem_of(name: str) -> str:
     """Return the file name without its archive ending: `data/train.tar.gz` -> `train`."""
-    base = name.rpartition("/")[2]
-    endings = [ending for ending in ARCHIVE_SUFFIXES if base.lower().endswith(ending)]
-    return base[: -len(max(endings, key=len))] if endings else base
+    return ARCHIVE.sub("", name.rpartition("/")[2])
 
 
 def unpack(archive: Path, to: Path) -> int:
@@ -73,7 +70,6 @@ def unpack(archive: Path, to: Path) -> int:
         if not members:
             raise DataError(f"{archive} holds no files; fetch it again.")
         total = sum(member.size for member in members.values())
-        _check_ratio(archive, total)
         to.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(to.parent).free
         if total + DISK_MARGIN_BYTES > free:
@@ -91,8 +87,6 @@ def open_archive(archive: Path) -> Iterator[dict[str, Member]]:
     Raises:
         DataError: not an archive, cut short, or a member is unsafe (path outside, device, encrypted, repeated).
     """
-    if not archive.is_file():
-        raise DataError(f"{archive} is not there.")
     with ExitStack() as stack:
         try:
             with archive.open("rb") as file:
@@ -102,12 +96,12 @@ def open_archive(archive: Path) -> Iterator[dict[str, Member]]:
             else:
                 members = _tar_members(archive, stack.enter_context(tarfile.open(archive)))
         except CORRUPT as error:
-            raise DataError(f"{archive} is cut short or no archive ({_text_of(error)}); fetch it again.") from error
+            raise DataError(f"{archive} is cut short or no archive ({_one_line(error)}); fetch it again.") from error
         yield _by_path(archive, members)
 
 
 def _zip_members(archive: Path, packed: zipfile.ZipFile) -> list[Member]:
-    members = []
+    members, total = [], 0
     for info in packed.infolist():
         if info.filename.endswith(("/", "\\")) or _is_hidden(info.filename):
             continue
@@ -115,12 +109,14 @@ def _zip_members(archive: Path, packed: zipfile.ZipFile) -> list[Member]:
             raise DataError(f"{archive}: '{info.filename}' is encrypted; unpack the archive by hand.")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             raise DataError(f"{archive}: '{info.filename}' is a link or a device, which a data set must not hold.")
+        total += info.file_size
         members.append(Member(info.filename, info.file_size, partial(packed.open, info)))
+    _check_ratio(archive, total)
     return members
 
 
 def _tar_members(archive: Path, packed: tarfile.TarFile) -> list[Member]:
-    infos, total = [], 0
+    members, total = [], 0
     for info in packed:
         if info.isdir() or _is_hidden(info.name):
             continue
@@ -128,35 +124,23 @@ def _tar_members(archive: Path, packed: tarfile.TarFile) -> list[Member]:
             raise DataError(f"{archive}: '{info.name}' is a device, which a data set must not hold.")
         total += info.size
         _check_ratio(archive, total)  # before the loop decompresses that many bytes to reach the next header
-        infos.append(info)
-    _check_tar_end(archive, packed)
-    return [Member(info.name, _tar_size(archive, packed, info), partial(packed.extractfile, info)) for info in infos]
-
-
-def _tar_size(archive: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) -> int:
-    """Return the bytes of a member; of a link, those of the member in the same archive that it leads to."""
-    if info.isreg():
-        return info.size
-    try:
-        target = packed.extractfile(info)
-    except (KeyError, RecursionError):
-        target = None
-    if target is None:
-        raise DataError(f"{archive}: the link '{info.name}' leads out of the archive or to no file in it.")
-    return target.seek(0, io.SEEK_END)
-
-
-def _check_tar_end(archive: Path, packed: tarfile.TarFile) -> None:
-    """Read to the end mark, a block of zeros, and to the checksum of a compressed tar; tarfile checks neither."""
-    stream = packed.fileobj
+        members.append(Member(info.name, info.size, partial(_open_in_tar, archive, packed, info)))
+    stream = packed.fileobj  # tarfile checks neither the end mark, a block of zeros, nor what follows it
     assert stream is not None
     stream.seek(packed.offset)
     if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         raise DataError(f"{archive} is cut short: its end mark is missing; fetch it again.")
-    total = packed.offset
-    while chunk := stream.read(CHUNK_BYTES):
-        total += len(chunk)
-        _check_ratio(archive, total)
+    while stream.read(CHUNK_BYTES):  # to the checksum of a compressed tar
+        pass
+    return members
+
+
+def _open_in_tar(archive: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    """Open a member; of a link, that of the same archive that it leads to."""
+    with suppress(KeyError, RecursionError):
+        if file := packed.extractfile(info):
+            return file
+    raise DataError(f"{archive}: the link '{info.name}' leads out of the archive or to no file in it.")
 
 
 def _by_path(archive: Path, members: list[Member]) -> dict[str, Member]:
@@ -193,21 +177,19 @@ def _check_ratio(archive: Path, total: int) -> None:
         raise DataError(f"{archive} of {packed:,} bytes unpacks to {total:,} or more; that is no honest data set.")
 
 
-def _text_of(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def _write(archive: Path, member: Member, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        source = member.open()
-        assert source is not None
-        with source, target.open("xb") as file:
+        with member.open() as source, target.open("xb") as file:
             shutil.copyfileobj(source, file, CHUNK_BYTES)
     except CORRUPT as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise
-        raise DataError(f"{archive}: '{member.name}' is corrupt ({_text_of(error)}); fetch it again.") from error
+        raise DataError(f"{archive}: '{member.name}' is corrupt ({_one_line(error)}); fetch it again.") from error
 
 
 def unpack_archives(folder: Path, shown: str) -> dict[str, int]:

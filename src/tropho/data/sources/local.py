@@ -1,4 +1,7 @@
-"""Data sets on this machine: a folder is copied, an archive unpacked; the user's own files are never changed."""
+"""Data sets on this machine: a folder is copied, an archive unpacked; the user's own files are never changed.
+
+Their hashes tell a changed file without copying anything.
+"""
 
 import os
 import shutil
@@ -10,15 +13,21 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import is_archive, stem_of, unpack, unpack_archives
 from tropho.data.sources.image_layout import SPLITS, unwrap
 from tropho.errors import DataError, UsageError
-from tropho.files import copy_file, sha256_of
+from tropho.files import copy_file, fingerprint, sha256_of
 from tropho.images.file_types import is_hidden
 from tropho.log import track
+from tropho.paths import Paths
+
+Stamps = dict[str, list[Any]]
+"""Posix path of a file -> size in bytes, modification and status change in ns, and SHA-256."""
 
 
-def source_path(settings: TaskConfig, root: Path) -> Path:
-    """Return the file or folder that `download.path` names, relative to `root`."""
-    assert settings.download.path is not None, "download.path is required for source local"
-    return root / Path(settings.download.path).expanduser()
+def placed_files(settings: TaskConfig, root: Path) -> Path | None:
+    """Return the folder or archive that holds the user's files; None if the source has none."""
+    if settings.download.source == "local":
+        assert settings.download.path is not None, "download.path is required for source local"
+        return root / Path(settings.download.path).expanduser()
+    return Paths(root, settings.name).incoming if settings.download.source == "zindi" else None
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
@@ -29,7 +38,8 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
         DataError: it is empty or damaged.
     """
     key, path = f"tasks.{settings.name}.download.path", settings.download.path
-    source = source_path(settings, root)
+    source = placed_files(settings, root)
+    assert source is not None
     if source.is_dir():
         record: dict[str, Any] = {"files": copy_folder(source, to)}
         if not record["files"]:
@@ -39,27 +49,16 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     elif not is_archive(source.name):
         raise UsageError(f"{key}: '{path}' must be a folder or an archive (.zip, .tar, .tar.gz).")
     else:
-        record = {"files": _unpack_unwrapped(source, to), "sha256": sha256_of(source)}
+        unpacked, stem = to / ".unpacked", stem_of(source.name)
+        record = {"files": unpack(source, unpacked), "sha256": sha256_of(source)}
+        for entry in unwrap(unpacked, "" if stem.lower() in SPLITS else stem).iterdir():
+            entry.rename(to / entry.name)
+        shutil.rmtree(unpacked)
     return {"source": "local", "path": path, **record, "archives": unpack_archives(to, str(source))}
 
 
-def _unpack_unwrapped(archive: Path, to: Path) -> int:
-    """Unpack without folders that only wrap the content; returns the number of files."""
-    unpacked = to / ".unpacked"
-    count = unpack(archive, unpacked)
-    stem = stem_of(archive.name)
-    for entry in unwrap(unpacked, "" if stem.lower() in SPLITS else stem).iterdir():
-        entry.rename(to / entry.name)
-    shutil.rmtree(unpacked)
-    return count
-
-
 def copy_folder(source: Path, to: Path) -> int:
-    """Copy the files of a folder below `to`, links as copies of their targets; returns the number of files.
-
-    Raises:
-        DataError, UsageError: as `list_files` and `check_apart`.
-    """
+    """Copy the files of a folder below `to`, links as copies of their targets; returns the number of files."""
     check_apart(source, to)
     files = list_files(source)
     for file in track(files, f"Copying {source.name}"):
@@ -99,3 +98,29 @@ def list_files(folder: Path, below: Path = Path(), parents: tuple[Path, ...] = (
         else:
             files += list_files(folder, path, parents)
     return files
+
+
+def stamp_files(place: Path, known: Stamps, raw: Path) -> Stamps:
+    """Hash the files at `place`; files whose size and times are known are not read.
+
+    Args:
+        place: a folder or a file; if neither exists, the result is empty.
+        known: result of an earlier call.
+        raw: the folder that the files will be copied to; it must not lie inside `place`.
+    """
+    files = {place.name: place} if place.is_file() else {}
+    if place.is_dir():
+        check_apart(place, raw)
+        files = {path.as_posix(): place / path for path in list_files(place)}
+    stamps: Stamps = {}
+    for name, path in track(files.items(), f"Hashing {place.name}"):
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+        earlier = known.get(name)
+        stamps[name] = earlier if earlier and earlier[:3] == stamp else [*stamp, sha256_of(path)]
+    return stamps
+
+
+def digest(stamps: Stamps) -> str:
+    """Return 16 hex digits that change with the names or bytes of the files, not with their times."""
+    return fingerprint({name: stamp[-1] for name, stamp in stamps.items()})
