@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from tropho.data.formats.csv_table import read_csv
-from tropho.data.formats.image_files import ImageFiles
+from tropho.data.formats.image_files import ImageFiles, subset_of
 from tropho.data.formats.labels import files_below
-from tropho.data.formats.image_files import subset_of
 from tropho.errors import DataError
 from tropho.submission.sample_file import is_sample
 
@@ -25,9 +24,8 @@ def guess_columns(raw: Path) -> dict[str, Any] | None:
     on_disk = ImageFiles(raw)
     found: dict[str, dict[str, str]] = {}
     for path in files_below(raw, ".csv", ".tsv"):
-        name = path.relative_to(raw).as_posix()
-        if not is_sample(path.name) and (columns := _columns(path, name, on_disk)):
-            found[name] = columns
+        if not is_sample(path.name) and (columns := _columns(raw / path, str(path), on_disk)):
+            found[str(path)] = columns
     train = [name for name in found if subset_of(Path(name).stem) != "test"]
     if len(train) != 1:
         return None

@@ -155,8 +155,8 @@ def test_read_logs_ambiguous_names(read):
         ({"train.csv": ""}, "it is empty"),
         ({"train.csv": "a,b\n1,2\n"}, "its headings are a, b; name the right one in audit.columns: {image: ...}"),
         ({"train.csv": "id,b\n1,2\n"}, "name the right one in audit.columns: {label: ...}"),
-        ({"one.csv": "id,label\n", "two.csv": "id,label\n"}, r"\(found: one.csv, two.csv\)"),
-        ({"test.csv": "id,label\n"}, r"\(found: none\)"),
+        ({"one.csv": "id,label\n", "two.csv": "id,label\n"}, r"\(tables: one.csv, two.csv\)"),
+        ({"test.csv": "id,label\n"}, "There is no Train.csv .*; place it there"),
     ],
 )
 def test_read_refuses_unclear_tables(read, texts, words):

@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, assume, given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from tropho.data.formats.image_files import ImageFiles, NamedFiles, unique_ids
-from tropho.data.formats.image_files import subset_of
+from tropho.data.formats.image_files import ImageFiles, NamedFiles, subset_of, unique_ids
 
 
 def files_of(folder, *paths):

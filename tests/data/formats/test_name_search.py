@@ -2,8 +2,18 @@
 
 import pytest
 
-from tropho.data.formats.image_files import ImageFiles, Match, NamedFiles, same_path
-from tropho.data.formats.image_files import climb, fold, is_absolute, parts_of, resolved, subset_of_path
+from tropho.data.formats.image_files import (
+    ImageFiles,
+    Match,
+    NamedFiles,
+    climb,
+    fold,
+    is_absolute,
+    parts_of,
+    resolved,
+    same_path,
+    subset_of_path,
+)
 
 
 @pytest.mark.parametrize(

@@ -27,17 +27,9 @@ def summarise(
     findings: list[Finding],
     settings: AuditConfig,
 ) -> dict[str, Any]:
-    """Summarise the audited tables.
+    """Summarise the audited tables (tables.IMAGES, BOXES and ISSUES).
 
-    Args:
-        images: tables.IMAGES.
-        boxes: tables.BOXES; ignored regions count apart.
-        issues: tables.ISSUES.
-        classes: names in order.
-        infos: by path.
-        duplicate_boxes: counts (pairs, images).
-        findings: results of missing_labels.find_missing_labels.
-        settings: section `audit`.
+    Ignored regions count apart. `duplicate_boxes` counts (pairs, images); `findings` are those of find_missing_labels.
 
     Returns:
         JSON-safe counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
@@ -69,13 +61,7 @@ def summarise(
 
 
 def depth_notes(images: pd.DataFrame, infos: dict[str, ImageInfo], decoding: Decoding) -> list[str]:
-    """Say by which range images of more than 8 bits are scaled, and how many grey levels are left.
-
-    Args:
-        images: path, status, subset.
-        infos: by path.
-        decoding: with the range, if any training image is deep.
-    """
+    """Say by which range images of more than 8 bits are scaled, if any is, and how many grey levels are left."""
     deep = {path: info for path, info in infos.items() if info.depth}
     if decoding.value_range is None or not deep:
         return []

@@ -58,13 +58,13 @@ class _Photo:
 def resolve_box_frames(
     images: pd.DataFrame, boxes: pd.DataFrame, infos: dict[str, ImageInfo], log: IssueLog, relative: Container[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame, str | None]:
-    """Bring every box into the frame of the upright image, or quarantine its image.
+    """Bring every box (LABELLED_BOXES) into the frame of the upright image, or quarantine its image; log either.
 
     Args:
         images: image_id, path, status, stated_width, stated_height.
         boxes: formats.labels.LABELLED_BOXES.
         infos: by path.
-        log: gets an issue for every image whose boxes are changed or not used, or whose stated size is wrong.
+        log: gets an issue also for an image without boxes whose stated size is wrong.
         relative: ids of images whose labels hold shares of the picture.
 
     Returns:

@@ -15,15 +15,9 @@ MIN_BOX_SIZE = 1.0  # pixels; thinner boxes are dropped and listed
 
 
 def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
-    """Clip boxes to their image and drop those of which too little is left.
+    """Clip boxes (LABELLED_BOXES) to their image and drop those of which too little is left; log each.
 
-    Args:
-        boxes: formats.labels.LABELLED_BOXES.
-        sizes: width and height in pixels by image_id; boxes of an unknown size are only checked for area.
-        log: gets an issue for every box that is clipped or dropped.
-
-    Returns:
-        The boxes that are left, in order.
+    `sizes` has width and height in pixels by image_id; boxes of an unknown size are only checked for area.
     """
     boxes = _drop(boxes, _sides(boxes).min(axis=1) <= 0, "zero_area", "has no area", log)
     size = sizes.reindex(boxes["image_id"])[["width", "height"]].to_numpy("float64", na_value=np.inf)
@@ -49,18 +43,10 @@ def clip_corners(boxes: np.ndarray, size: np.ndarray) -> np.ndarray:
 def resolve_duplicate_boxes(
     boxes: pd.DataFrame, iou: float, merge: bool, log: IssueLog
 ) -> tuple[pd.DataFrame, tuple[int, int]]:
-    """List same-class boxes of an image that overlap; merge them into their mean if asked to.
+    """List same-class boxes (LABELLED_BOXES) of an image whose half-open IoU is at least `iou`; merge them if asked to.
 
-    Boxes are merged that all overlap each other (complete linkage). Ignored regions duplicate nothing.
-
-    Args:
-        boxes: formats.labels.LABELLED_BOXES.
-        iou: least overlap of half-open boxes, 0..1.
-        merge: whether the mean of duplicates takes the place of the first.
-        log: gets an issue for every pair.
-
-    Returns:
-        The boxes, and counts (pairs, images).
+    The mean of boxes that all overlap each other (complete linkage) takes the place of the first. Ignored regions
+    duplicate nothing. Returns the boxes, and counts (pairs, images).
     """
     pairs = _overlapping_pairs(boxes, iou)
     first_of = _clusters(boxes, pairs, iou) if merge else np.arange(len(boxes))

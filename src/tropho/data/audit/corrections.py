@@ -49,12 +49,7 @@ class Corrector:
     duplicate_iou: float | None = None  # least overlap of boxes that are merged afterwards; None where none are
 
     def apply(self, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return images and boxes with the corrections of a CSV file; lines that can't be used are quarantined.
-
-        Raises:
-            UsageError: there is no such file.
-            DataError: it is no table of corrections.
-        """
+        """Return images and boxes with the corrections of a CSV file; lines that can't be used are quarantined."""
         records = _records(path)
         self.images, self.boxes = self.images.copy(), self.boxes.reset_index(drop=True)
         image_ids = spellings(self.images["image_id"])

@@ -27,18 +27,9 @@ def group(
 ) -> tuple[pd.DataFrame, Slides | None]:
     """Fill in the columns `duplicate` and `group` of tables.IMAGES, and list why images are grouped.
 
-    Args:
-        images: tables.IMAGES without the two columns.
-        infos: by path.
-        settings: group_pattern and cluster_slides.
-        log: gets an issue for every duplicate, augmented copy and conflict of labels.
-
     Returns:
         The images, and the slides if settings.cluster_slides. `duplicate` is the first id of those that show the same
         picture, empty for unique images; `group` is never empty: an image alone is its own group.
-
-    Raises:
-        UsageError: as `pattern_keys`.
     """
     ids = images["image_id"]
     readable = images[images["path"].isin([path for path, info in infos.items() if not info.fault])]
@@ -83,11 +74,7 @@ def exact_duplicate_links(names: pd.Series, keys: pd.Series) -> Links:
 
 
 def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
-    """Find the patient or slide that a pattern names in each image id.
-
-    Args:
-        image_ids: (N,) str.
-        pattern: regular expression with one group or more; None finds nothing.
+    """Find the patient or slide that a regular expression names in each image id; None finds nothing.
 
     Returns:
         (N,) string: text of the first group that took part in the match; empty where nothing matched.
@@ -116,15 +103,9 @@ def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
 
 
 def matched_shares(images: pd.DataFrame, boxes: pd.DataFrame, pattern: str) -> dict[str, float]:
-    """Compute which share of the images of each class a pattern matches.
+    """Compute which share (0..1) a pattern matches of the images of each class, of those without a class, and of all.
 
-    Args:
-        images: columns image_id and label; images without a label have the classes of their boxes.
-        boxes: columns image_id and label.
-        pattern: as in `pattern_keys`.
-
-    Returns:
-        Share (0..1) by class, then of images without a class ("no class"), then "all".
+    Images without a label have the classes of their boxes.
     """
     matched = pattern_keys(images["image_id"], pattern).notna().set_axis(images["image_id"])
     pairs = pd.concat([images[["image_id", "label"]], boxes[["image_id", "label"]]]).dropna().drop_duplicates()

@@ -28,8 +28,7 @@ labelled_elsewhere (images in which another class is labelled, and those of them
 def attributes(images: pd.DataFrame) -> pd.DataFrame:
     """Return size ("4160x3120", long side first) and device of each image, as text; empty where unknown.
 
-    Args:
-        images: width, height, device; stated_width and stated_height, if there, stand in for missing sizes.
+    Columns stated_width and stated_height, if there, stand in for missing sizes.
     """
     width, height = (
         images[side].fillna(images[f"stated_{side}"]) if f"stated_{side}" in images else images[side]
@@ -43,17 +42,9 @@ def attributes(images: pd.DataFrame) -> pd.DataFrame:
 def find_missing_labels(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str], level: float) -> list[Finding]:
     """Find classes that are hardly ever labelled in images of some size or device, though they are elsewhere.
 
-    Only images in which another class is labelled count. P-values are adjusted by Holm over the classes and values that
-    could come out significant at all (Tarone).
-
-    Args:
-        images: tables.IMAGES with `group`; images of unknown size count as of another size.
-        boxes: tables.BOXES.
-        classes: names to test.
-        level: probability of any finding where nothing was left out.
-
-    Returns:
-        Findings by p-value.
+    Only training images (tables.IMAGES) in which another class is labelled count. P-values are adjusted by Holm over
+    the classes and values that could come out significant at all (Tarone). `level` is the probability of any finding
+    where nothing was left out.
     """
     train = images[images["subset"] != "test"]
     tests = [test for name in classes for test in _tests(train, boxes, name) if test.pop("least_p") <= level]
@@ -80,12 +71,7 @@ def ignored(images: pd.DataFrame, findings: Iterable[Finding]) -> pd.Series:
 
 
 def ignored_in(files: Mapping[str, Path], findings: Iterable[Finding]) -> pd.Series | None:
-    """Return the column `ignored` of new images by image_id; None without findings.
-
-    Args:
-        files: image files by image_id; files that can't be opened are left out.
-        findings: results of `find_missing_labels`.
-    """
+    """Return the column `ignored` of new images (files by image_id) that can be opened; None without findings."""
     if not (findings := list(findings)):
         return None
     rows = {}
@@ -119,13 +105,8 @@ def group_size_exact_test(
     """Test one-sidedly whether fewer groups of a value show a class than chance would give.
 
     Each group is held against those elsewhere of at least as many images, of which as many are looked at, drawn
-    without replacement. With groups of one image this is Fisher's exact test.
-
-    Args:
-        sizes: (k,) int, images of each group of the value, from 1.
-        labelled: (k,) int, how many of them show the class.
-        sizes_elsewhere: (g,) int, of each group elsewhere.
-        labelled_elsewhere: (g,) int.
+    without replacement. With groups of one image this is Fisher's exact test. Arguments are (groups,) int: images of
+    each group, from 1, and how many of them show the class.
 
     Returns:
         (p, least p that such counts could give); both are 1 without groups elsewhere.

@@ -26,13 +26,10 @@ _MAX_CHANGE, _MAX_SHIFT = 0.5, 0.12  # of an alignment: entries of its linear pa
 
 
 def find_near_duplicates(thumbs: np.ndarray) -> list[tuple[int, int, float]]:
-    """Find pairs of images that show the same picture.
+    """Find pairs of images that show the same picture, by their (N, side, side) uint8 grey thumbnails.
 
     Turns up to 15 degrees, shears up to 10 degrees and changes of brightness are looked through; mirror images are
     not. Of each image, at most 16 pairs with later images are found.
-
-    Args:
-        thumbs: (N, side, side) uint8 grey thumbnails.
 
     Returns:
         (i, j, correlation once aligned) with i < j, in order.

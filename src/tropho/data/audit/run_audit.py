@@ -45,10 +45,7 @@ class AuditResult:
 def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     """Read the labels and decode every image in `raw` once; repair, quarantine and list what is wrong.
 
-    Args:
-        settings: of the task; paths in them are relative to `root`.
-        raw: folder of the downloaded data.
-        root: of the project.
+    Paths in the settings are relative to `root`.
 
     Raises:
         UsageError: a setting names a class, a file or a group that isn't there.

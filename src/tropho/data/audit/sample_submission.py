@@ -52,8 +52,7 @@ def check_sample(
         log: gets the issues.
         raw: folder that the sample's path is shown below.
 
-    Returns:
-        JSON-safe facts, and notes in words.
+    Returns: JSON-safe facts, and notes in words.
 
     Raises:
         DataError: none of its ids is a test image.

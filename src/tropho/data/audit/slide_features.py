@@ -26,7 +26,7 @@ _STAIN_PERCENTILE = 99  # of local density, above which pixels are stain
 
 
 def signature(pixels: np.ndarray) -> np.ndarray:
-    """Compute the slide features of an image.
+    """Compute the slide features of (h, w, 3) uint8 RGB pixels: (D,) float32 in the order of NAMES.
 
     - red_, blue_: density less that of green over the ground: percentiles 10, 50, 90, logarithm of the spread
     - level: mean density, its percentile 10, its spread once the light is divided out; correlations of the three
@@ -34,12 +34,6 @@ def signature(pixels: np.ndarray) -> np.ndarray:
     - grain, detail: logarithms of the contrast at about 1 and 2 pixels of the small image
     - slope_, vignette: fit of x, y, x² + y² to the ground's density; x and y from -1 to 1 along the longer side
     - field_: centre and share of the lit part; 0, 0, 1 without a dark surround
-
-    Args:
-        pixels: (h, w, 3) uint8 RGB.
-
-    Returns:
-        (D,) float32 in the order of NAMES.
     """
     small = _shrink(pixels)
     scale = max(small.shape[:2]) / SIDE

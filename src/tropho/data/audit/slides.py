@@ -93,15 +93,12 @@ class Slides:
 
 
 def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray) -> Slides:
-    """Group images by their slide features.
+    """Group images that repeat no other by their slide features; all are alone, with a reason, if slides do not show.
 
     Args:
-        ids: N image ids; no image repeats another.
+        ids: N image ids.
         signatures: (N, D) float32, results of slide_features.signature.
         strata: (N,) text; only images of equal text (size and device) can be of one slide.
-
-    Returns:
-        The groups; all images are alone, with a reason, where slides do not show.
     """
     alone = np.arange(len(ids))
     if len(ids) < MIN_IMAGES:
@@ -127,18 +124,11 @@ def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarra
 
 
 def fit_threshold(distances: np.ndarray, null_distances: np.ndarray, n_pairs: int) -> DistanceThreshold:
-    """Find the threshold of fewest errors between pairs of one slide and other pairs.
+    """Find the threshold of fewest errors between pairs of one slide and other pairs; 0, joining none, without pairs.
 
-    F and F0 are the distributions of both arguments, w the share of other pairs: twice what is beyond the median of F0.
-    A threshold joins F - w F0 of the pairs rightly and w F0 wrongly; F - 2 w F0 is maximised.
-
-    Args:
-        distances: (M,) float64 of pairs, or of a sample.
-        null_distances: (K,) float64 of pairs of different slides.
-        n_pairs: number of all pairs.
-
-    Returns:
-        The threshold; 0, joining none, where either argument is empty.
+    F and F0 are the distributions of samples of distances, (M,) of pairs and (K,) of pairs of different slides. w is
+    the share of other pairs: twice what is beyond the median of F0. A threshold joins F - w F0 of the `n_pairs` pairs
+    rightly and w F0 wrongly; F - 2 w F0 is maximised.
     """
     if not len(distances) or not len(null_distances):
         return DistanceThreshold(0.0, 0.0, 0.0)

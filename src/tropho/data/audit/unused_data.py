@@ -17,15 +17,9 @@ _TEXT |= {".cfg", ".ini", ".log", ".md", ".rst", ".html", ".py", ".ipynb"}
 
 
 def list_other_files(raw: Path, paths: Iterable[str], log: IssueLog) -> dict[str, int]:
-    """List the files that are neither images nor text by their endings, and images without an ending.
+    """List the files that are neither images nor text by their endings (an issue each), and images without an ending.
 
-    Args:
-        raw: folder that the paths are below.
-        paths: posix paths of the files that are not images by their endings.
-        log: gets an issue an ending, the commonest first.
-
-    Returns:
-        Count of files by ending in lower case, text too; "none" for files without one.
+    `paths` are below `raw`. Returns the count of files by ending in lower case, text too; "none" for files without one.
     """
     by_ending: dict[str, list[str]] = {}
     for path in paths:
@@ -51,16 +45,9 @@ def list_classes_without_images(images: pd.DataFrame, boxes: pd.DataFrame, class
 
 
 def check_usable(images: pd.DataFrame, issues: pd.DataFrame, raw: str, listed_in: str) -> None:
-    """Check that at least one training image can be used.
+    """Raise DataError if no training image can be used; it counts the images by status and gives the first reason.
 
-    Args:
-        images: tables.IMAGES.
-        issues: tables.ISSUES.
-        raw: folder of the images, for the message.
-        listed_in: file of all issues, for the message.
-
-    Raises:
-        DataError: none can; names the images by status and the commonest reason with its first example.
+    Images and issues are tables.IMAGES and ISSUES; `raw` and `listed_in` name their places in the sentence.
     """
     training = images[images["subset"] != "test"]
     if (training["status"] == "ok").any():

@@ -22,11 +22,7 @@ class CellBox:
 
 
 def parse_row(cells: list[str], columns: Columns, decimal_comma: bool) -> list[CellBox]:
-    """Parse the boxes in the cells of a row; empty cells hold none.
-
-    Raises:
-        ValueError: a cell can't be read; the text says which and why, without a full stop.
-    """
+    """Parse the boxes in a row's cells; the text of a ValueError says which cell can't be read, and why."""
     if not columns.layout:
         return []
     places = [columns.at[role] for role in BOX_ROLES[columns.layout]]
@@ -50,11 +46,7 @@ def parse_cell(cell: str, form: str = "") -> list[CellBox]:
     """Parse "[x, y, w, h]", "x y x y", {"x": ..., "width": ...}, or a list of these.
 
     Also "class confidence x y x y class ..." and "confidence x y w h ...", as competitions write all boxes of an image;
-    the class or the confidence may be absent.
-
-    Args:
-        cell: the text.
-        form: xywh, xyxy or cxcywh where four numbers are known to be that; "" = unknown.
+    the class or the confidence may be absent. `form` is xywh, xyxy or cxcywh where four numbers are known to be that.
 
     Raises:
         ValueError: it holds no box; the text is the end of a sentence.

@@ -128,11 +128,7 @@ def box_of_keys(keys: Iterable[str]) -> tuple[str, dict[str, int]]:
 
 
 def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: bool) -> dict[str, int]:
-    """Return the position of each role that audit.columns names; arguments as of `recognise`.
-
-    Raises:
-        UsageError: a heading isn't in the table, and `strict` is set.
-    """
+    """Return the position of each role that audit.columns names; arguments and errors as of `recognise`."""
     for role, heading in given.items():
         if strict and heading not in header:
             raise UsageError(f"audit.columns.{role}: {name} has no heading '{heading}'{suggestion(heading, header)}.")

@@ -10,8 +10,7 @@ import numpy as np
 from tropho.data.formats.box_cells import CellBox, parse_row
 from tropho.data.formats.box_columns import recognise
 from tropho.data.formats.csv_table import DELIMITERS, read_csv
-from tropho.data.formats.image_files import Match
-from tropho.data.formats.image_files import SUBSET_WORDS, subset_of, subset_of_path
+from tropho.data.formats.image_files import SUBSET_WORDS, Match, subset_of, subset_of_path
 from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 
@@ -41,14 +40,11 @@ class BoxTable:
     """A table whose columns are recognised.
 
     Args:
-        path, name: the file, and its path below data/raw/T.
+        path: of the file.
+        name: path below data/raw/T.
         subset: train | validation | test, of rows that do not say otherwise.
         given: audit.columns.
         is_image: whether a name, in a label file of the same folder, means an image.
-
-    Raises:
-        UsageError: `given` names what isn't there.
-        DataError: the file is no table, or a column that is needed is not recognised.
     """
 
     def __init__(
@@ -159,11 +155,7 @@ class BoxTable:
 
 
 def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
-    """Return the class of every box of tables that have no column for it; empty where they have one.
-
-    Raises:
-        UsageError: a column of text that was not recognised may hold the class.
-    """
+    """Return the class of every box of tables that have no column for it; empty where they have one."""
     without = [table for table in tables if table.label is None and table.subset != "test"]
     if without and classes is not None and len(classes) == 1:
         return classes[0]

@@ -25,9 +25,6 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
         file_size: path -> width and height in pixels, for images whose size the tables don't state; None = unknown.
 
     Returns: the unit (pixels | shares) and the form (a layout, or what a cell's four numbers are).
-
-    Raises:
-        DataError: unit or form can't be decided.
     """
     form = {"cell": "one cell"}.get(tables[0].columns.layout, tables[0].columns.layout)
     boxed = [(row, box) for row in rows if not row.fault for box in row.boxes]
@@ -57,10 +54,7 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
 
 
 def find_unit(values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Tell pixels from fractions of the image by range.
-
-    Args:
-        values: (N, 4) float64, the numbers of each box.
+    """Tell pixels from fractions of the image by the range of (N, 4) float64 boxes.
 
     Returns: "pixels" or "shares", and (N,) bool: the rows that can't be of that unit.
 
@@ -89,11 +83,11 @@ def to_corners(values: np.ndarray, form: str) -> np.ndarray:
 
 
 def fit_fraction(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) -> float:
-    """Return the fraction of boxes that, read in this form, have an area and lie within their image.
+    """Return the fraction of boxes that, read in this form (corners | xywh | cxcywh), have an area within their image.
 
     Args:
         values: (N, 4) float64.
-        form: corners | xywh | cxcywh.
+        form: of the values.
         sizes: (N, 2) width and height of each box's image in the unit; infinite where unknown.
         unit: pixels | shares.
     """
@@ -104,8 +98,6 @@ def fit_fraction(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) ->
 
 def find_list_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
     """Decide whether four numbers in one cell are corners, xywh, or (fractions alone) cxcywh.
-
-    Arguments as of `fit_fraction`.
 
     Raises:
         DataError: several forms fit, or none; the text has no full stop.
@@ -123,10 +115,7 @@ def find_list_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
 def find_sized_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
     """Decide whether x and y of x, y, width, height are the upper left corner (xywh) or the centre (cxcywh).
 
-    Pixels are taken as corners unless they do not fit and centres do. Arguments as of `fit_fraction`.
-
-    Raises:
-        DataError: both fit, or pixels fit as centres alone; the text has no full stop.
+    Pixels are taken as corners unless they do not fit and centres do, which is refused as unclear by a DataError.
     """
     corner, centre = (fit_fraction(values, form, sizes, unit) == 1 for form in ("xywh", "cxcywh"))
     if unit == "shares" and centre and not corner:

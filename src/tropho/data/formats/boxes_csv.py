@@ -8,91 +8,24 @@ from typing import Any
 import numpy as np
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.box_columns import recognise
 from tropho.data.formats.box_table import BoxTable, Row, only_class
 from tropho.data.formats.box_units import to_pixels
-from tropho.data.formats.csv_table import read_csv
+from tropho.data.formats.csv_table import find_tables
 from tropho.data.formats.image_files import Match
-from tropho.data.formats.labels import SUBSETS, VALIDATION, LabelCollector, Labels, in_both, named_files, parent_of
-from tropho.data.formats.image_files import subset_of
+from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, in_both, parent_of
 from tropho.errors import DataError
 from tropho.images.decode import image_size
-from tropho.images.file_types import is_hidden
 from tropho.tables import BOX
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the box tables of `find_tables`; docs/label_formats.md has the rules.
+    """Read the box tables that `csv_table.find_tables` finds; docs/label_formats.md has the rules.
 
     Raises:
         UsageError: audit.columns names what isn't there, or a column may hold the class.
         DataError: there is no table for training, it lacks a column, or no row of it can be used.
     """
     return _Reader(settings, raw).read()
-
-
-def find_tables(settings: TaskConfig, raw: Path) -> dict[str, list[Path]]:
-    """Find the box tables of each subset: {"test": [...], "validation": [...], "train": [...]}.
-
-    Those that `audit.train` and `audit.test` name; of the others train.csv, val.csv and test.csv nearest the top.
-    Without a train.csv, tables of boxes count whose name or folder contains a subset (test_labels.csv,
-    valid/_annotations.csv); a single one of another name is train.
-
-    Raises:
-        UsageError: a file that the settings name is not there.
-        DataError: no table for training is found, or it is unclear which one is meant.
-    """
-    audit = settings.audit
-    tables = {
-        "test": named_files(raw, audit.test, {"test.csv"}, "audit.test"),
-        "validation": named_files(raw, None, {f"{name}.csv" for name in VALIDATION}, "audit.train"),
-        "train": named_files(raw, audit.train, {"train.csv"}, "audit.train"),
-    }
-    if audit.train is not None:
-        tables["validation"] = [path for path in tables["train"] if _subset(path, raw) == "validation"]
-        tables["train"] = [path for path in tables["train"] if path not in tables["validation"]]
-        return tables
-    return tables if tables["train"] else _tables_by_words(settings, raw, tables["test"])
-
-
-def _tables_by_words(settings: TaskConfig, raw: Path, tests: list[Path]) -> dict[str, list[Path]]:
-    paths = [
-        path
-        for path in sorted(raw.rglob("*"))
-        if path.suffix.lower() in {".csv", ".tsv"}
-        and path.is_file()
-        and path not in tests
-        and not any(map(is_hidden, path.relative_to(raw).parts))
-        and not any(word in path.name.lower() for word in ("sample", "submission"))
-    ]
-    tables: dict[str, list[Path]] = {"test": [], "validation": [], "train": [], "": []}
-    for path in paths:
-        if len(paths) == 1 or _holds_boxes(path, settings):
-            tables[_subset(path, raw)].append(path)
-    others = tables.pop("")
-    tables["test"] = tests or ([] if settings.audit.test is not None else tables["test"])
-    if not tables["train"] and len(others) == 1:
-        tables["train"] = others
-    if not tables["train"] and not tables["validation"]:
-        names = ", ".join(path.relative_to(raw).as_posix() for path in paths if path not in tables["test"])
-        remedy = f"name the table of boxes in audit.train (tables: {names})" if names else "place it there"
-        raise DataError(f"There is no Train.csv in {raw}; {remedy}.")
-    return tables
-
-
-def _subset(path: Path, raw: Path) -> str:
-    """Return the subset in a file's name, or else in a folder of it, the nearest first; "" if there is none."""
-    relative = path.relative_to(raw)
-    return next(filter(None, map(subset_of, [relative.stem, *reversed(relative.parent.parts)])), "")
-
-
-def _holds_boxes(path: Path, settings: TaskConfig) -> bool:
-    """Whether the table has columns for an image and a box."""
-    try:
-        columns = recognise(read_csv(path, path.name).header, settings.audit.columns, path.name, strict=False)
-    except DataError:
-        return False
-    return bool(columns.images and columns.layout)
 
 
 class _Reader(LabelCollector):
@@ -102,14 +35,14 @@ class _Reader(LabelCollector):
         super().__init__(raw)
         self.negative, self.test_is_named = settings.audit.negative, settings.audit.test is not None
         self.tables: list[BoxTable] = []
-        for subset, paths in find_tables(settings, raw).items():
+        found = find_tables(settings.audit, raw, lambda columns: bool(columns.images and columns.layout))
+        for subset, paths in found.items():
             for path in paths:
-                name = path.relative_to(raw).as_posix()
 
-                def is_image(text: str, folder: str = parent_of(name)) -> bool:
+                def is_image(text: str, folder: str = parent_of(str(path))) -> bool:
                     return bool(text) and bool(self.on_disk.find(text, folder).candidates)
 
-                self.tables.append(BoxTable(path, name, subset, settings.audit.columns, is_image))
+                self.tables.append(BoxTable(raw / path, str(path), subset, settings.audit.columns, is_image))
         self.only_class = only_class(self.tables, settings.audit.classes)
         self.rows = [row for table in self.tables for row in table.parse()]
         self.rows.sort(key=lambda row: SUBSETS.index(row.subset))

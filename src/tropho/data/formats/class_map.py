@@ -45,11 +45,9 @@ def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
 
 
 def drop_repeated_boxes(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
-    """Keep the first of equal boxes in several label files, as COCO's files of persons repeat those of all objects.
+    """Keep the first of equal boxes (LABELLED_BOXES) in several label files; log each file that repeats another.
 
-    Args:
-        boxes: LABELLED_BOXES.
-        log: gets an issue for every file that repeats others.
+    COCO's files of persons, for instance, repeat boxes of its files of all objects.
     """
     if boxes["file"].nunique() < 2:
         return boxes

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.labels import SUBSETS, IssueLog, LabelCollector, Labels, files_below, named_files
 from tropho.data.formats.image_files import climb, subset_of_file, unique_ids
+from tropho.data.formats.labels import SUBSETS, IssueLog, LabelCollector, Labels, files_below, named_files
 from tropho.errors import DataError
 from tropho.tables import BOX
 
@@ -132,8 +132,7 @@ def _drop_far_images(sources: list[_LabelFile]) -> None:
     Of two jobs with equal names, the one that lacks an image would else get the other's.
     """
     distances = [
-        {image: climb(str(source.path.parent), image) for image in source.paths.values() if image}
-        for source in sources
+        {image: climb(str(source.path.parent), image) for image in source.paths.values() if image} for source in sources
     ]
     nearest = {image: min(each.get(image, math.inf) for each in distances) for image in {*chain(*distances)}}
     for source, distance in zip(sources, distances, strict=True):

@@ -74,15 +74,11 @@ class NamedFiles:
         return path in self._known
 
     def find(self, name: str, folder: str = "", subset: str = "") -> Match:
-        """Find the file that a label file calls `name`.
+        """Find the file that a label file in the folder `folder` calls `name`.
 
         Names may be paths of other machines, with either slash, in another case or Unicode form, percent-encoded,
-        or without their ending. Files of another subset don't count where the label file's subset has folders.
-
-        Args:
-            name: as the label file has it.
-            folder: posix path of the label file's folder below the data set; "" is the top.
-            subset: train | validation | test where the label file (or its row) says so, else "".
+        or without their ending. `subset` is that of the label file or its row, "" if unknown. Files of another subset
+        don't count where it has folders of its own.
         """
         if "/" in name and name in self._known and not PurePosixPath(folder).parts:
             return Match(name, (name,))

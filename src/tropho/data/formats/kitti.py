@@ -1,13 +1,12 @@
 """Read KITTI: label_2/*.txt, 15 columns a row: type truncated occluded alpha left top right bottom and seven of 3D."""
 
 import math
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles, unique_ids
+from tropho.data.formats.image_files import ImageFiles, subset_of_path, unique_ids
 from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, files_below, named_folders
-from tropho.data.formats.image_files import subset_of_path
 from tropho.errors import DataError
 from tropho.tables import BOX, parse_number
 
@@ -58,16 +57,13 @@ def _label_files(collector: LabelCollector) -> dict[str, str]:
     """Map image paths to label files; a label file belongs to the image that fits its name best."""
     files: dict[str, str] = {}
     for path in files_below(collector.raw, ".txt"):
-        text = path.relative_to(collector.raw).as_posix()
-        place = PurePosixPath(text)
-        if place.parent.name.lower() not in LABEL_FOLDERS:
+        text = str(path)
+        if path.parent.name.lower() not in LABEL_FOLDERS:
             continue
-        match = collector.on_disk.find(place.stem, str(place.parent), subset_of_path(text))
-        if match.ambiguous:
-            collector.log.add("ambiguous_name", "quarantined", match.detail(place.stem), None, text)
-        elif not match.found:
+        match = collector.find_image(path.stem, str(path.parent), subset_of_path(text), text)
+        if not match.candidates:
             collector.log.add("no_image_file", "quarantined", "No image belongs to this label file.", None, text)
-        elif files.setdefault(match.path, text) != text:
+        elif match.found and files.setdefault(match.path, text) != text:
             raise DataError(f"{files[match.path]} and {text} are both labels of {match.path}; remove one of them.")
     return files
 

@@ -4,19 +4,15 @@ from pathlib import Path, PurePosixPath
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_columns import IMAGE, LABEL, columns_named, fixed_columns
-from tropho.data.formats.csv_table import read_csv
+from tropho.data.formats.csv_table import find_tables, read_csv
+from tropho.data.formats.image_files import SUBSET_WORDS, subset_of
 from tropho.data.formats.labels import (
     SUBSETS,
-    VALIDATION,
     LabelCollector,
     Labels,
-    files_below,
     in_both,
-    named_files,
 )
-from tropho.data.formats.image_files import SUBSET_WORDS, subset_of
 from tropho.errors import DataError
-from tropho.submission.sample_file import is_sample
 from tropho.tables import check_columns
 
 ROLES = {
@@ -33,43 +29,20 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
     Raises:
         DataError: there is no table, or it lacks a column for the image or the label.
     """
-    audit = settings.audit
-    tests = named_files(raw, audit.test, {"test.csv", "test.tsv"}, "audit.test")
-    trains = named_files(raw, audit.train, {"train.csv", "train.tsv"}, "audit.train")
-    if audit.train is None:
-        usual = {f"{name}{ending}" for name in VALIDATION for ending in (".csv", ".tsv")}
-        validations = named_files(raw, None, usual, "audit.train")
-        trains = trains or _only_table(raw, tests + validations)
-    else:
-        validations = [path for path in trains if path.stem.lower() in VALIDATION]
-    files = {"test": tests, "validation": validations, "train": [path for path in trains if path not in validations]}
-    reader = _Reader(raw)
-    columns = {}
-    for subset, paths in files.items():
-        for path in paths:
-            name = path.relative_to(raw).as_posix()
-            columns[name] = reader.add_table(path, name, subset, audit.columns)
-    return reader.labels(columns)
-
-
-def _only_table(raw: Path, others: list[Path]) -> list[Path]:
-    tables = [
-        path
-        for path in files_below(raw, ".csv", ".tsv")
-        if path not in others and not (is_sample(path.name) or "sample" in path.name.lower())
-    ]
-    if len(tables) != 1:
-        names = ", ".join(path.relative_to(raw).as_posix() for path in tables) or "none"
-        raise DataError(f"{raw} must hold train.csv or one other table (found: {names}); name it in audit.train.")
-    return tables
+    audit, reader = settings.audit, _Reader(raw)
+    found = find_tables(audit, raw, lambda columns: bool(columns.images and columns.labels))
+    return reader.labels(
+        {str(path): reader.add_table(path, subset, audit.columns) for subset, paths in found.items() for path in paths}
+    )
 
 
 class _Reader(LabelCollector):
     """Read one table after another."""
 
-    def add_table(self, path: Path, file: str, subset: str, given: dict[str, str]) -> dict[str, str]:
+    def add_table(self, path: PurePosixPath, subset: str, given: dict[str, str]) -> dict[str, str]:
         """Add the images of a table; return its headings by role. Rows are of `subset` unless a column says more."""
-        table = read_csv(path, file)
+        file = str(path)
+        table = read_csv(self.raw / path, file)
         header = table.header
         at = _find_columns(header, file, subset, given)
         for line, cells in table.rows[1:]:
@@ -85,7 +58,7 @@ class _Reader(LabelCollector):
                 reason = "The image's cell is empty" if not name else "The subset is neither train, validation nor test"
                 self.log.add("bad_row", "quarantined", f"{reason}.", name, file, line)
                 continue
-            match = self.find_image(name, PurePosixPath(file).parent.as_posix(), searched, file, line)
+            match = self.find_image(name, str(path.parent), searched, file, line)
             if not match.ambiguous:
                 self._add(match.path, label or None, row_subset, file, line)
         return {role: header[place] for role, place in at.items()}

@@ -74,10 +74,7 @@ class IssueLog:
 
 
 class LabelCollector:
-    """Collect images and boxes while label files are read.
-
-    Args:
-        raw: folder of the data set.
+    """Collect images and boxes of the data set in the folder `raw` while label files are read.
 
     Attributes:
         images: entry of LABELLED_IMAGES by path of the image.
@@ -168,11 +165,7 @@ def in_both(subset: str) -> str:
 
 
 def read_sizes(path: Path) -> pd.DataFrame:
-    """Read a CSV with the columns image_id, width and height (pixels), for images whose files are not here.
-
-    Raises:
-        DataError: a column is missing or there twice, or a size is not a number.
-    """
+    """Read a CSV with the columns image_id, width and height (pixels), for images whose files are not here."""
     columns = ["image_id", "width", "height"]
     try:
         table = read_csv(path, {"image_id": "string"})[columns]
@@ -197,13 +190,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def files_below(raw: Path, *endings: str) -> list[PurePosixPath]:
-    """List the files with one of the endings (none = any), sorted, without hidden ones and provenance.json.
+    """List the paths below `raw` of files with one of the endings, such as ".csv" (none = any), sorted.
 
-    Args:
-        raw: folder of the data set.
-        endings: in lower case, such as ".csv".
-
-    Returns: paths below `raw`.
+    Hidden files and provenance.json are left out.
     """
     paths = sorted(PurePosixPath(path) for path in walk(raw)[0] if path != PROVENANCE)
     return [path for path in paths if (not endings or path.suffix.lower() in endings) and (raw / path).is_file()]
@@ -231,18 +220,10 @@ def parent_of(path: str) -> str:
 
 
 def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[PurePosixPath]:
-    """Find the label files that a setting names, or those with a usual name that lie nearest to the top.
-
-    Args:
-        raw: folder of the data set.
-        names: value of the setting; None looks for the usual names.
-        usual: file names in lower case.
-        key: name of the setting, for messages.
-
-    Returns: paths below `raw`.
+    """Find the label files (below `raw`) that a setting names; of None, those of a usual name nearest to the top.
 
     Raises:
-        UsageError: a file that the setting names is not there, or its name fits two files.
+        UsageError: a file that the setting (called `key`) names is not there, or its name fits two files.
     """
     if names is None:
         paths = [path for path in files_below(raw) if path.name.lower() in usual]

@@ -146,7 +146,8 @@ def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
         return [(path.stem, reader.names_in(folder / path)) for path in named_files(folder, given, usual, key)]
 
     if train is None and home != main:
-        return _subsets_by_folder(reader, [name for _, names in lists(test or [], set(), "audit.test") for name in names])
+        tests = lists(test or [], set(), "audit.test")
+        return _subsets_by_folder(reader, [name for _, names in tests for name in names])
     named: dict[str, list[str]] = {"test": [], "validation": [], "train": []}
     for _, names in lists(test, {"test.txt"}, "audit.test"):
         named["test"] += names

@@ -8,7 +8,7 @@ import numpy as np
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_units import to_corners
-from tropho.data.formats.image_files import NamedFiles, unique_ids
+from tropho.data.formats.image_files import NamedFiles, subset_of_path, unique_ids
 from tropho.data.formats.labels import (
     SUBSETS,
     VALIDATION,
@@ -20,7 +20,6 @@ from tropho.data.formats.labels import (
     parent_of,
     read_lines,
 )
-from tropho.data.formats.image_files import subset_of_path
 from tropho.data.formats.yolo_config import NAME_FILES, YoloConfig, find_entry, is_image_list, read_config
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.images.decode import image_size
@@ -46,11 +45,7 @@ class _Reader(LabelCollector):
         super().__init__(raw)
         self.config = read_config(raw)
         self.given = {"train": settings.audit.train, "test": settings.audit.test}
-        self.texts = {
-            path.relative_to(raw).as_posix()
-            for path in files_below(raw, ".txt")
-            if path.name.lower() not in NAME_FILES
-        }
+        self.texts = {str(path) for path in files_below(raw, ".txt") if path.name.lower() not in NAME_FILES}
 
     def read(self) -> Labels:
         """Read everything; raise DataError if no training image has a label file, or no row can be used."""
@@ -109,8 +104,8 @@ class _Reader(LabelCollector):
     def _add_usual(self, named: dict[str, list[str]], wanted: list[str]) -> None:
         """Add the images of train.txt, val.txt and test.txt, or else of folders called so, or else all for training."""
         names = {"train": {"train.txt"}, "validation": {"val.txt", "valid.txt"}, "test": {"test.txt"}}
-        lists = {key: [path for path in named_files(self.raw, None, names[key], "") if is_image_list(path)]
-                 for key in names}  # fmt: skip
+        found = {key: [self.raw / path for path in named_files(self.raw, None, names[key], "")] for key in names}
+        lists = {key: list(filter(is_image_list, paths)) for key, paths in found.items()}
         if lists["train"]:
             for subset in wanted:
                 for path in lists[subset]:
@@ -169,14 +164,10 @@ class _Reader(LabelCollector):
 
 
 def match_label_files(images: dict[str, str], texts: set[str], log: IssueLog) -> tuple[dict[str, str], set[str]]:
-    """Find the label file of each image: in its usual place, or else the one free file of its name.
+    """Find the label file of each image: in its usual place, or else the one free text file of its name.
 
-    Args:
-        images: subset by path of the image.
-        texts: paths of the text files that may hold labels.
-        log: gets an issue for each ambiguous name and each label file that belongs to no image.
-
-    Returns: label file by path of the image, and the images whose label file is ambiguous.
+    Ambiguous names, and label files that belong to no image, are logged. Returns the label file by path of the image,
+    and the images whose label file is ambiguous.
     """
     disputed: set[str] = set()
     claims: dict[str, list[str]] = defaultdict(list)  # label file -> images

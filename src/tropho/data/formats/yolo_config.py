@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from tropho.data.formats.labels import files_below, read_lines
 from tropho.data.formats.image_files import subset_of
+from tropho.data.formats.labels import files_below, read_lines
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
 
@@ -35,16 +35,15 @@ def read_config(raw: Path) -> YoloConfig:
     Raises:
         DataError: a file can't be read, or two of them contradict each other.
     """
-    paths = _yaml_files(raw)
+    contents = {path: _load_yaml(raw / path) for path in files_below(raw, ".yaml", ".yml")}
+    paths = [path for path, content in contents.items() if "names" in content or {"train", "nc"} <= set(content)]
     top = min((len(path.parts) for path in paths), default=0)
     paths = [path for path in paths if len(path.parts) == top]
     if len(paths) > 1:
-        pair = " and ".join(path.relative_to(raw).as_posix() for path in paths[:2])
-        raise DataError(f"{pair} both describe the data set; remove one of them.")
+        raise DataError(f"{paths[0]} and {paths[1]} both describe the data set; remove one of them.")
     if not paths:
         return YoloConfig(_read_name_files(raw))
-    content = _load_yaml(paths[0])
-    file = paths[0].relative_to(raw).as_posix()
+    content, file = contents[paths[0]], str(paths[0])
     entries: dict[str, list[str]] = {}
     for key, subset in SUBSET_KEYS.items():
         value = content.get(key)
@@ -58,10 +57,7 @@ def read_config(raw: Path) -> YoloConfig:
 
 
 def find_entry(raw: Path, config: YoloConfig, entry: str) -> Path | None:
-    """Find the folder or list that an entry means, though its front may be of another machine; None if there is none.
-
-    The longest end of its path counts that exists below the configuration's folder or the top.
-    """
+    """Find the folder or list of an entry by the longest end of its path that exists; None if there is none."""
     parts = [part for part in re.split(r"[\\/]+", f"{config.root}/{entry}") if part not in {"", ".", ".."}]
     home = raw / PurePosixPath(config.file).parent
     subset_at = [place for place, part in enumerate(parts) if subset_of(part)]  # the folder train is never dropped
@@ -77,12 +73,6 @@ def is_image_list(path: Path) -> bool:
     """Whether a text file names an image a line."""
     lines = read_lines(path)
     return bool(lines) and is_image_name(lines[0])
-
-
-def _yaml_files(raw: Path) -> list[Path]:
-    paths = [path for path in files_below(raw, ".yaml", ".yml")]
-    contents = {path: _load_yaml(path) for path in paths}
-    return [path for path, content in contents.items() if "names" in content or {"train", "nc"} <= set(content)]
 
 
 def _load_yaml(path: Path) -> dict[str, Any]:
@@ -104,7 +94,7 @@ def _number_names(names: list[Any] | dict[str, Any], file: str) -> dict[int, str
 
 def _read_name_files(raw: Path) -> dict[int, str]:
     paths = [path for path in files_below(raw) if path.name.lower() in NAME_FILES or path.suffix.lower() == ".names"]
-    by_content = {tuple(read_lines(path)): path.relative_to(raw).as_posix() for path in paths}
+    by_content = {tuple(read_lines(raw / path)): str(path) for path in paths}
     if len(by_content) > 1:
         first, second, *_ = sorted(by_content.values())
         raise DataError(f"{first} and {second} give different class names; remove the one that is wrong.")

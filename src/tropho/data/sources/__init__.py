@@ -18,12 +18,7 @@ FETCHERS = {
 
 
 def fetch(settings: TaskConfig, raw: Path, root: Path) -> dict[str, Any]:
-    """Fill `raw` with a task's files as published, all or nothing, and note where they came from.
-
-    Args:
-        settings: of the task; `download.source` names the source.
-        raw: data/raw/TASK; its old content is replaced once the new is complete.
-        root: the repository, which paths in the settings are relative to.
+    """Fill `raw` (data/raw/TASK) with a task's files as published, all or nothing, and note where they came from.
 
     Returns: source, revision and counts, without times, so that the same data gives the same bytes; also written to
         raw/provenance.json.

@@ -53,16 +53,13 @@ def stem_of(name: str) -> str:
 
 
 def unpack(archive: Path, to: Path) -> int:
-    """Unpack a zip or tar (plain, gz, bz2, xz) into the new folder `to`.
+    """Unpack a zip or tar (plain, gz, bz2, xz) into the new folder `to`; returns the number of files.
 
     Links inside a tar become copies, since later stages move folders. Hidden files are left out.
-
-    Returns: number of files.
 
     Raises:
         DataError: the archive is damaged or unsafe; nothing was written. The sentence names archive and member.
         ExternalError: the disk is too full.
-        FileExistsError: `to` is not empty.
     """
     if to.exists() and any(to.iterdir()):
         raise FileExistsError(f"{to} is not empty")
@@ -193,16 +190,10 @@ def _write(archive: Path, member: Member, target: Path) -> None:
 
 
 def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
-    """Replace every archive below `folder` by its content.
+    """Replace every archive below `folder`, a copy, by its content; returns its number of files by the archive's path.
 
     `train.zip` becomes the folder `train`, without folders that only wrap the content, and `train.csv.zip` becomes
-    `train.csv`. A single archive with no data beside it becomes the data set itself.
-
-    Args:
-        folder: a copy that may be changed.
-        shown: name of the original in messages.
-
-    Returns: number of files by path of the archive below `folder`.
+    `train.csv`. A single archive with no data beside it becomes the data set itself. Messages call the folder `shown`.
 
     Raises:
         DataError: an archive is damaged or unsafe, holds another file than the one that is there under its name, or is

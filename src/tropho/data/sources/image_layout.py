@@ -35,18 +35,10 @@ def is_annotation(path: str) -> bool:
 
 
 def arrange(paths: Iterable[str]) -> dict[str, str]:
-    """Place images of class folders as SPLIT/CLASS/file, or CLASS/file if no split is named.
+    """Place images of class folders as SPLIT/CLASS/file, or CLASS/file if no split is named: path -> place.
 
     Folders around the splits are dropped; names stay. Images outside the splits (without splits: outside any
-    folder) illustrate the data set's page and get no place.
-
-    Args:
-        paths: posix paths of images below the data set.
-
-    Returns: path -> place, for every path that has one.
-
-    Raises:
-        DataError: two images would get the same place.
+    folder) illustrate the data set's page and get no place. Two images of one place are refused with a DataError.
     """
     parts_of = {path: _unwrapped(PurePosixPath(path).parts) for path in paths if "/" in path}
     placed = {path: parts for path, parts in parts_of.items() if parts[0].lower() in SPLITS and len(parts) > 1}

@@ -101,12 +101,9 @@ def list_files(folder: Path, below: Path = Path(), parents: tuple[Path, ...] = (
 
 
 def stamp_files(place: Path, known: Stamps, raw: Path) -> Stamps:
-    """Hash the files at `place`; files whose size and times are known are not read.
+    """Hash the files at `place`, a folder or a file; files whose size and times are `known` are not read.
 
-    Args:
-        place: a folder or a file; if neither exists, the result is empty.
-        known: result of an earlier call.
-        raw: the folder that the files will be copied to; it must not lie inside `place`.
+    Without a file there, the result is empty. `raw`, the folder that the files will be copied to, must lie outside.
     """
     files = {place.name: place} if place.is_file() else {}
     if place.is_dir():

@@ -25,12 +25,9 @@ class Columns(NamedTuple):
 def write_images(
     tables: dict[str, tuple[Path, str]], to: Path, card: Path
 ) -> tuple[Counter[tuple[str, str]], list[dict[str, Any]]]:
-    """Write every image of the tables below `to`.
+    """Write every image of the tables (name in the repository -> file, split) below the folder `to`.
 
-    Args:
-        tables: name in the repository -> (file, split).
-        to: an existing folder.
-        card: folder that may hold the data set's README.md, which names the classes if the tables do not.
+    `card` is a folder that may hold the data set's README.md, which names the classes if the tables do not.
 
     Returns: number of images by (split, class); rows without a readable image or class, each {file, row (1-based),
         reason}.

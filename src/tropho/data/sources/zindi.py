@@ -59,12 +59,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
 
 
 def submit(challenge: str, submission: Path, comment: str) -> str:
-    """Upload a submission file to a challenge; returns its id on Zindi.
-
-    Raises:
-        UsageError: the client or the credentials are missing.
-        ExternalError: Zindi can't be reached or refuses the file.
-    """
+    """Upload a submission file to a challenge; returns its id on Zindi."""
     if not _can_sign_in():
         raise UsageError("Uploading needs pip install -e '.[zindi]', and ZINDI_USERNAME and ZINDI_PASSWORD to be set.")
     user = _sign_in(challenge)

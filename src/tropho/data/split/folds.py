@@ -32,11 +32,7 @@ class StratificationTargets:
         return ((self.amounts > 0).sum() >= n_folds).to_numpy()
 
     def imbalance(self, fold: np.ndarray) -> pd.DataFrame:
-        """Compute how far each fold is from the mean fold, as a share of it, by fold and splittable target.
-
-        Args:
-            fold: (N,) int.
-        """
+        """Compute how far each fold (of (N,) int) is from the mean fold, as a share of it, by splittable target."""
         totals = self.amounts.loc[:, self.is_splittable(len(np.unique(fold)))].groupby(fold).sum()
         return totals / totals.mean() - 1
 
@@ -53,8 +49,7 @@ def assign_folds(groups: pd.Series, targets: StratificationTargets, n_folds: int
         n_folds: how many.
         seed: of the orders and fold numbers.
 
-    Returns:
-        (N,) int64 in 0..n_folds-1.
+    Returns: (N,) int64 in 0..n_folds-1.
     """
     _, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
     loads, splittable = _group_loads(codes, targets, n_folds), np.flatnonzero(targets.is_splittable(n_folds))
@@ -72,15 +67,10 @@ def assign_folds(groups: pd.Series, targets: StratificationTargets, n_folds: int
 
 
 def stratification_targets(images: pd.DataFrame, boxes: pd.DataFrame, n_folds: int) -> StratificationTargets:
-    """Compute what folds of these images should have alike.
+    """Compute what folds of these images (N rows of tables.IMAGES) should have alike.
 
     A stratum is the classes of an image, its resolution and the quarter of its number of objects. Where fewer images
     than folds share one, the number is left out, then the resolution, at last all.
-
-    Args:
-        images: tables.IMAGES, N rows.
-        boxes: tables.BOXES; of other images too.
-        n_folds: how many.
     """
     images, boxes = images.reset_index(drop=True), objects(boxes)
     sizes = sizes_of(images)
@@ -115,11 +105,9 @@ def sizes_of(images: pd.DataFrame) -> pd.Series:
 
 
 def back_off(levels: list[pd.Series], min_images: int) -> np.ndarray:
-    """Give each image the finest name that enough images share, (N,) str; "" where there is none.
+    """Give each image the finest name that `min_images` images share, (N,) str; "" where there is none.
 
-    Args:
-        levels: (N,) names each, the finest first; images named by one are not counted by the next.
-        min_images: how many images make a name.
+    Levels of names, (N,) each, come the finest first; images named by one are not counted by the next.
     """
     names = np.full(len(levels[0]), "", dtype=object)
     for level in levels:

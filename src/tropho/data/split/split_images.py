@@ -33,17 +33,10 @@ class _Subsets:
 
 
 def split(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    """Assign usable images to folds and, where no test set is published, to a held-out one.
+    """Assign usable images to folds and, where no test set is published, to a held-out one: tables.SPLITS.
 
     Folds never split a group and are stratified by `stratification_targets`. Row order doesn't matter. A published
     validation set is merged into the training images or, if kept, is fold 0, and all training images are fold 1.
-
-    Args:
-        settings: section `split`.
-        images: tables.IMAGES.
-        boxes: tables.BOXES.
-
-    Returns: tables.SPLITS, in row order of `images`.
 
     Raises:
         UsageError: the settings ask for a published validation set, and there is none.
@@ -194,11 +187,7 @@ def _test_mask(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame)
 
 
 def check_objects(images: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Check that a training image has a box.
-
-    Raises:
-        DataError: none has.
-    """
+    """Raise DataError if no training image has a box."""
     train = images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "image_id"]
     if len(train) and not boxes["image_id"].isin(train).any():
         raise DataError(

@@ -15,13 +15,7 @@ TOLERANCE = 0.1  # a test share that differs by more than this part of what was 
 
 
 def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitConfig) -> dict[str, Any]:
-    """Summarise a split.
-
-    Args:
-        splits: tables.SPLITS; where published_val is "keep", fold 0 is the published validation set.
-        images: tables.IMAGES.
-        boxes: tables.BOXES.
-        settings: section `split`.
+    """Summarise a split (tables.SPLITS); where published_val is "keep", fold 0 is the published validation set.
 
     Returns:
         JSON-safe counts by subset and fold, what training shares with test and validation images, and `notes` in words.
@@ -72,23 +66,14 @@ def groups_by_class(train: pd.DataFrame, classes: Iterable[str]) -> pd.Series:
 
 
 def most_folds(train: pd.DataFrame, classes: Iterable[str]) -> int:
-    """Count the folds that training images can be split into so that each has every class.
-
-    Args:
-        train: columns label and group; labels are empty in detection.
-        classes: that every fold must have; none in detection.
-    """
+    """Count the folds that training images can be split into so that each has every class (none in detection)."""
     return int(min([train["group"].nunique(), *groups_by_class(train, classes).to_list()]))
 
 
 def shortage(train: pd.DataFrame, classes: list[str], n_folds: int, images: pd.DataFrame) -> str:
-    """Say why training images can't be split into folds.
+    """Say why training images (columns label and group) can't be split into folds that all have these classes.
 
-    Args:
-        train: columns label and group of the images to split.
-        classes: that every fold must have.
-        n_folds: how many.
-        images: tables.IMAGES, for what became of the others.
+    `images` is tables.IMAGES, for what became of the others.
     """
     counts = groups_by_class(train, classes)
     short = counts[counts < n_folds].sort_values(kind="stable")
@@ -108,12 +93,7 @@ def shortage(train: pd.DataFrame, classes: list[str], n_folds: int, images: pd.D
 
 
 def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, list[str]]:
-    """Find the parts of a split that lack a class.
-
-    Args:
-        splits: tables.SPLITS.
-        images: tables.IMAGES.
-        boxes: tables.BOXES.
+    """Find the parts of a split (tables.SPLITS) that lack a class.
 
     Returns:
         By class, sorted, the parts without an image of it: "fold 0" ..., "test"; a test set without labels has no gaps.
@@ -133,13 +113,9 @@ def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dic
 
 
 def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bool, remedy: str) -> list[str]:
-    """Say which parts lack which classes, and what to do.
+    """Say which parts lack which classes (`missing`, result of `gaps`), and what to do.
 
-    Args:
-        missing: result of `gaps`.
-        published: whether fold 0 is the published validation set.
-        test_published: whether the test set is published.
-        remedy: sentence on folds that lack a class, where the validation set is not published.
+    `remedy` is a sentence on folds that lack a class, where fold 0 is not the published validation set.
     """
     notes = []
     folds = {name: [part for part in parts if part != "test"] for name, parts in missing.items()}
