@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.data.audit import slide_metric, slides
+from tropho.data.audit import slides
 from tropho.data.audit.slide_features import NAMES
 from tropho.data.audit.slides import DistanceThreshold, fit_threshold
 
@@ -12,7 +12,7 @@ FEATURES = [name for names in NAMES.values() for name in names]
 
 
 def test_standardize_by_hand():
-    values, varied = slide_metric.standardize(
+    values, varied = slides.standardize(
         np.array([[0, 7.0], [2, 7], [4, 7], [10, 7], [12, 7], [20, 7], [99, 7]]), np.array(list("aaabbbb"))
     )
     # medians 2 and 16: -2, 0, 2, -6, -4, 4, 83, of which 4 is the median size
@@ -22,36 +22,36 @@ def test_standardize_by_hand():
 
 def test_mutual_neighbours_by_hand():
     points = np.array([[0.0], [1], [5], [5.5], [6.1], [100]])
-    first, second = slide_metric.mutual_neighbours(points, np.array(list("aaaaaa")))
+    first, second = slides.mutual_neighbours(points, np.array(list("aaaaaa")))
     assert (first.tolist(), second.tolist()) == ([0, 2], [1, 3])
-    first, second = slide_metric.mutual_neighbours(points, np.array(list("ababac")))
+    first, second = slides.mutual_neighbours(points, np.array(list("ababac")))
     assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [(1, 3), (2, 4)]
-    assert slide_metric.mutual_neighbours(points[:, :0], np.zeros(6))[0].size == 0
+    assert slides.mutual_neighbours(points[:, :0], np.zeros(6))[0].size == 0
 
 
 def test_agreeing_features_by_hand(rng):
     slide, noise = np.repeat(rng.normal(size=60), 2), rng.normal(size=120)
     values = np.stack([slide, 5 * slide + rng.normal(0, 0.05, 120), noise, 0.9 * slide + 0.4 * noise], axis=1)
-    agree = slide_metric.agreeing_features(values[:, :3], np.array(["a", "b", "c"]), np.zeros(120))
+    agree = slides.agreeing_features(values[:, :3], np.array(["a", "b", "c"]), np.zeros(120))
     assert agree.tolist() == [True, True, False]
 
 
 def test_metrics_of_one_feature_by_hand():
     values = np.array([[0.0], [2], [10], [12]])
     # within: 4 squares of 1 by 4 - 2 degrees of freedom; in all: 104 / 3
-    assert slide_metric.refined_metric(values, np.array([0, 0, 1, 1])) ** 2 == pytest.approx(1 / 2 - 3 / 104)
-    assert slide_metric.refined_metric(values, np.array([0, 0, 1, 2])) is None
+    assert slides.refined_metric(values, np.array([0, 0, 1, 1])) ** 2 == pytest.approx(1 / 2 - 3 / 104)
+    assert slides.refined_metric(values, np.array([0, 0, 1, 2])) is None
     pairs = np.array([[0.0], [1], [10], [12], [20], [23]])
     within, total = (1 + 4 + 9) / 6, pairs.var(ddof=1)
-    assert slide_metric.initial_metric(pairs, np.zeros(6)) ** 2 == pytest.approx(1 / within - 1 / total)
+    assert slides.initial_metric(pairs, np.zeros(6)) ** 2 == pytest.approx(1 / within - 1 / total)
     alone = np.array([[0.0], [3], [7]])
-    assert slide_metric.initial_metric(alone, np.array(list("abc"))) == pytest.approx(1 / alone.std())
+    assert slides.initial_metric(alone, np.array(list("abc"))) == pytest.approx(1 / alone.std())
 
 
 def test_refined_metric_shrinks_correlation():
     values = np.array([[0.0, 0], [1, 2], [2, 1], [6, 9], [7, 7], [9, 8]])
     labels = np.array([0, 0, 0, 1, 1, 1])
-    factor = slide_metric.refined_metric(values, labels)
+    factor = slides.refined_metric(values, labels)
     rest = values - np.array([[1, 1]] * 3 + [[22 / 3, 8]] * 3)
     off = np.array([[1, 0.9], [0.9, 1]])
     within, total = off * (rest.T @ rest / 4), off * np.cov(values.T)
@@ -61,7 +61,7 @@ def test_refined_metric_shrinks_correlation():
 
 def test_null_features_permute_values(rng):
     values = rng.normal(5, 2, (30, 1))
-    null = slide_metric.null_features(values, rng)
+    null = slides.null_features(values, rng)
     assert np.sort(null, axis=0) == pytest.approx(np.sort(values, axis=0))
     assert not np.allclose(null, values)
 
@@ -86,7 +86,7 @@ def test_fit_threshold_by_hand():
 def test_average_linkage_by_hand():
     strata = np.array(list("abaabcb"))
     places = np.array([[0.0], [0], [1], [9], [5], [0], [5.5]])
-    groups = slides._average_linkage(slide_metric.pair_distances(places, strata), strata, 2.0)
+    groups = slides._average_linkage(slides.pair_distances(places, strata), strata, 2.0)
     assert len(set(groups)) == 5
     assert groups[0] == groups[2] != groups[3]
     assert groups[4] == groups[6] != groups[1]

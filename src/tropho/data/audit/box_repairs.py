@@ -86,8 +86,7 @@ def _sides(boxes: pd.DataFrame) -> np.ndarray:
 
 
 def _drop(boxes: pd.DataFrame, mask: np.ndarray, kind: str, reason: str, log: IssueLog) -> pd.DataFrame:
-    for box in boxes[mask].itertuples():
-        log.add(kind, "dropped", f"{box_text(box)} {reason}.", box.image_id, box.file, box.row)
+    log.add_boxes(boxes[mask], kind, "dropped", lambda box: f"{box_text(box)} {reason}.")
     return boxes[~mask]
 
 

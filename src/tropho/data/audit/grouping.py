@@ -58,11 +58,9 @@ def connected_ids(names: Sequence[str], links: Links) -> dict[str, str]:
     number = {name: idx for idx, name in enumerate(order)}
     ends = np.array([(number[a], number[b]) for a, b in links], dtype=np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(len(order),) * 2)
-    component = connected_components(graph, directed=False)[1].tolist()
-    first: dict[int, str] = {}
-    for name, idx in zip(order, component, strict=True):
-        first.setdefault(idx, name)
-    return {name: first[idx] for name, idx in zip(order, component, strict=True)}
+    component = connected_components(graph, directed=False)[1]
+    first = np.unique(component, return_index=True)[1]
+    return {name: order[first[idx]] for name, idx in zip(order, component, strict=True)}
 
 
 def exact_duplicate_links(names: pd.Series, keys: pd.Series) -> Links:

@@ -108,10 +108,7 @@ def _add_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.DataF
     sizes = read_sizes(root / path)
     sizes = sizes.set_index(sizes["image_id"].fillna("").map(nfc)).drop(columns="image_id")
     sizes = sizes[~sizes.index.duplicated()].reindex(labelled["image_id"].map(nfc)).set_axis(labelled.index)
-    for side in ("width", "height"):
-        stated = labelled[f"stated_{side}"].fillna(sizes[side].astype("Int64"))
-        labelled = labelled.assign(**{f"stated_{side}": stated})
-    return labelled
+    return labelled.fillna({f"stated_{side}": sizes[side].astype("Int64") for side in ("width", "height")})
 
 
 def _add_unlabelled(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> pd.DataFrame:
@@ -136,19 +133,15 @@ def _inspect(
     decoding = _decoding(images, raw, paths, config.max_megapixels)
     infos = inspect_images(raw, paths, config.cluster_slides, decoding)
     readable = {path: info for path, info in infos.items() if not info.fault}
-    path, status = images["path"], images["status"].copy()
-    status[~path.isin(infos)] = "missing"
-    status[path.isin(infos) & ~path.isin(readable)] = "unreadable"
+    path = images["path"]
     for image in images.itertuples():
         _list_file_issues(image, infos.get(str(image.path)), log)
-    images = images.assign(
-        status=status,
-        width=path.map({name: info.width for name, info in readable.items()}).astype("Int64"),
-        height=path.map({name: info.height for name, info in readable.items()}).astype("Int64"),
-        device=path.map({name: info.device or None for name, info in readable.items()}).astype("string"),
-        sha256=path.map({name: info.sha256 for name, info in infos.items()}).astype("string"),
-    )
-    return images, infos, decoding
+    status = images["status"].where(path.isin(readable), "unreadable").where(path.isin(infos), "missing")
+    images = images.assign(status=status, sha256=path.map({name: info.sha256 for name, info in infos.items()}))
+    for fact in ("width", "height", "device"):
+        images[fact] = path.map({name: getattr(info, fact) or None for name, info in readable.items()})
+    kinds = {"width": "Int64", "height": "Int64", "device": "string", "sha256": "string"}
+    return images.astype(kinds), infos, decoding
 
 
 def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], limit: float) -> Decoding:
@@ -160,18 +153,17 @@ def _decoding(images: pd.DataFrame, raw: Path, paths: list[str], limit: float) -
 
 def _list_file_issues(image: Any, info: ImageInfo | None, log: IssueLog) -> None:
     """List what is wrong with one image's file."""
-    if info is None:
-        log.add("missing", "quarantined", "There is no such file.", image.image_id, image.path)
-        return
-    if info.fault:
-        log.add("unreadable", "quarantined", info.fault, image.image_id, image.path)
+    place = image.image_id, image.path
+    if info is None or info.fault:
+        kind, detail = ("unreadable", info.fault) if info else ("missing", "There is no such file.")
+        log.add(kind, "quarantined", detail, *place)
         return
     if info.frames > 1:
         detail = f"The file holds {info.frames:,} pictures (an animation or a stack); the first alone is read."
-        log.add("further_frames", "listed", detail, image.image_id, image.path)
+        log.add("further_frames", "listed", detail, *place)
     if info.mistyped:
         detail = f"The file holds {info.format}, not what its ending says; it is read all the same."
-        log.add("mistyped", "listed", detail, image.image_id, image.path)
+        log.add("mistyped", "listed", detail, *place)
 
 
 def _relative_boxes(labels: Labels, config: AuditConfig) -> set[str]:

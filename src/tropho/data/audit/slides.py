@@ -1,6 +1,7 @@
 """Group photos that look as if they were taken of one slide, by a distance and a threshold learned from the photos.
 
-docs/design.md (Slides) says how and why; features come from slide_features.py.
+docs/design.md (Slides) says how and why; features come from slide_features.py. Shapes: N images, F features; strata
+are (N,), and only images of one stratum (size and device) are compared.
 """
 
 from collections.abc import Sequence
@@ -9,17 +10,10 @@ from typing import Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import pdist
 
 from tropho.data.audit.slide_features import COLOURED, PARTS
-from tropho.data.audit.slide_metric import (
-    agreeing_features,
-    initial_metric,
-    null_features,
-    pair_distances,
-    refined_metric,
-    rows_by_stratum,
-    standardize,
-)
 
 MIN_IMAGES = 60  # that a distance can be learned from
 MAX_IMAGES = 10_000  # of one size and device, so that their pairs fit into memory: 400 MB
@@ -29,6 +23,10 @@ MAX_FALSE_SHARE = 1 / 3  # of the pairs below the threshold, that may be there b
 MAX_CLUSTER_SHARE = 0.5  # of the images, that one group may take
 _MAX_PAIRS = 1_000_000  # distances that a threshold is learned from
 _MAX_DRAWS = 20  # null sets that a threshold is learned from
+MIN_AGREEMENT = 0.4  # least share of a feature's variance that nearest neighbours by the other features have in common
+_MIN_SPREAD = 1e-4  # features that vary less are left out
+_MAX_DEVIATION = 6.0  # robust deviations at which outliers are clipped
+_SHRINKAGE = 0.1  # of covariances towards their diagonal
 _TEST_IMAGES = 600  # images, drawn at random, that the test for slides looks at
 
 
@@ -83,9 +81,8 @@ class Slides:
         """Return the result in words."""
         if not self.count:
             return f"No slides were found by content: {self.reason}."
-        share = ""
-        if self.threshold:
-            share = f"; about {self.threshold.false_share:.0%} of the pairs below the threshold are there by chance"
+        by_chance = f"{self.threshold.false_share:.0%}" if self.threshold else ""
+        share = f"; about {by_chance} of the pairs below the threshold are there by chance" if by_chance else ""
         return (
             f"{self.sizes.sum():,} of {len(self.ids):,} images look as if from {self.count:,} slides of "
             f"{self.sizes.min()} to {self.sizes.max()} images{share}."
@@ -197,3 +194,88 @@ def _average_linkage(distances: np.ndarray, strata: np.ndarray, threshold: float
             groups[rows] += fcluster(linkage(distances[start : start + n_pairs], "average"), threshold, "distance") - 1
         start, n_groups = start + n_pairs, groups[rows].max() + 1
     return groups
+
+
+def rows_by_stratum(strata: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of each stratum, (n,) int64 each."""
+    return [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+
+
+def standardize(signatures: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre features on their stratum's median, in robust deviations; also return (D,) bool of those that vary."""
+    values = signatures.astype(np.float64)
+    for rows in rows_by_stratum(strata):
+        values[rows] -= np.median(values[rows], axis=0)
+    spread = 1.4826 * np.median(np.abs(values), axis=0)
+    varied = spread > _MIN_SPREAD
+    return np.clip(values[:, varied] / spread[varied], -_MAX_DEVIATION, _MAX_DEVIATION), varied
+
+
+def agreeing_features(values: np.ndarray, parts: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Tell which features agree in images that are nearest by the other parts' features, (D,) bool."""
+    scaled = values / values.std(axis=0)
+    shared = np.zeros(values.shape[1])
+    for part in np.unique(parts):
+        own = parts == part
+        first, second = mutual_neighbours(scaled[:, ~own], strata)
+        if len(first):
+            shared[own] = 1 - np.square(scaled[first][:, own] - scaled[second][:, own]).mean(axis=0) / 2
+    return shared > MIN_AGREEMENT
+
+
+def mutual_neighbours(points: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the images of a stratum that are each other's nearest: two (M,) int64 of rows; none without features."""
+    nearest = np.arange(len(points))
+    for rows in rows_by_stratum(strata):
+        if len(rows) > 1 and points.shape[1]:
+            first, second = cKDTree(points[rows]).query(points[rows], k=2)[1].T
+            nearest[rows] = rows[np.where(first == np.arange(len(rows)), second, first)]
+    number = np.arange(len(points))
+    mutual = (nearest[nearest] == number) & (number < nearest)
+    return number[mutual], nearest[mutual]
+
+
+def initial_metric(values: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Learn a metric from mutual nearest neighbours: (F, F) float64, points = values @ metric."""
+    metric = np.diag(1 / values.std(axis=0))
+    for _ in range(3):
+        first, second = mutual_neighbours(values @ metric, strata)
+        if len(first) < values.shape[1]:
+            break
+        difference = values[first] - values[second]
+        metric = _likelihood_ratio_metric(difference.T @ difference / (2 * len(difference)), values)
+    return metric
+
+
+def refined_metric(values: np.ndarray, groups: np.ndarray) -> np.ndarray | None:
+    """Learn a metric from groups, (F, F) float64; None where these hold too few images."""
+    sizes = np.bincount(groups)
+    freedom = len(values) - np.count_nonzero(sizes)
+    if freedom < 2 * values.shape[1]:
+        return None
+    sums = np.zeros((len(sizes), values.shape[1]))
+    np.add.at(sums, groups, values)
+    rest = values - (sums / np.maximum(sizes, 1)[:, None])[groups]
+    return _likelihood_ratio_metric(rest.T @ rest / freedom, values)
+
+
+def _likelihood_ratio_metric(within: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Factor within⁻¹ - total⁻¹, the log-likelihood ratio of "one slide" to "any two" (Köstinger et al., 2012)."""
+    inverse, total = (
+        np.linalg.inv((1 - _SHRINKAGE) * each + _SHRINKAGE * (np.diag(np.diag(each)) + 1e-9 * np.eye(len(each))))
+        for each in (within, np.atleast_2d(np.cov(values.T)))
+    )
+    weight, axes = np.linalg.eigh(inverse - total)
+    return axes * np.sqrt(np.clip(weight, 0, None))
+
+
+def null_features(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Permute each principal component among the images: spread and correlation stay, slides go, (N, F)."""
+    mean = values.mean(axis=0)
+    _, _, axes = np.linalg.svd(values - mean, full_matrices=False)
+    return rng.permuted((values - mean) @ axes.T, axis=0) @ axes + mean
+
+
+def pair_distances(points: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Compute the distances of all pairs within strata, stratum by stratum in scipy's condensed form, (M,)."""
+    return np.concatenate([pdist(points[rows]) for rows in rows_by_stratum(strata)])

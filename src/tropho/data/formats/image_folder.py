@@ -33,6 +33,8 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
         if folder is None:  # audit lists it as belonging to no subset
             continue
         parts = PurePosixPath(path.removeprefix(folder)).parts
+        if parts[0].lower() in USUAL[folders[folder]] and len(parts) > 2:  # train/train/CLASS
+            parts = parts[1:]
         label = parts[0] if len(parts) > 1 else None
         entry = collector.add_image(path, path, folders[folder], label=label)
         if entry and not label and folders[folder] != "test":

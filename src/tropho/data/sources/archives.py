@@ -14,12 +14,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
-from tropho.data.sources.image_layout import SPLITS, is_annotation, unwrap
 from tropho.errors import DataError, ExternalError
 from tropho.files import atomic_folder
 from tropho.images.file_types import is_hidden, is_image_name
 from tropho.log import track
 
+SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+ANNOTATION_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xml", ".txt"})
+YOLO_NAMES = frozenset({"data.yaml", "data.yml", "dataset.yaml", "dataset.yml"})
 ARCHIVE = re.compile(r"\.(zip|tgz|tar(\.(gz|bz2|xz))?)$", re.IGNORECASE)
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl"})
 MAX_RATIO = 200  # unpacked over packed bytes: photos stay below 2, label tables below 50, bombs start at 1000
@@ -35,9 +37,9 @@ CORRUPT = (
 
 
 class Member(NamedTuple):
-    """A file in an archive: its name as stored, its size in bytes (0 for a link), and how to open it."""
+    """A file in an archive: its path, its size in bytes (0 for a link), and how to open it."""
 
-    name: str
+    path: str
     size: int
     open: Callable[[], IO[bytes]]
 
@@ -45,6 +47,14 @@ class Member(NamedTuple):
 def is_archive(name: str) -> bool:
     """Return whether the file name ends like an archive that `unpack` reads."""
     return bool(ARCHIVE.search(name))
+
+
+def is_annotation(path: str) -> bool:
+    """Return whether the name ends like a table of labels and is no read-me."""
+    name = PurePosixPath(path)
+    if name.name.lower() in YOLO_NAMES:
+        return True
+    return name.suffix.lower() in ANNOTATION_SUFFIXES and not name.stem.lower().startswith(("readme", "license"))
 
 
 def stem_of(name: str) -> str:
@@ -63,27 +73,23 @@ def unpack(archive: Path, to: Path) -> int:
     """
     if to.exists() and any(to.iterdir()):
         raise FileExistsError(f"{to} is not empty")
-    with open_archive(archive) as members:
+    with _open_archive(archive) as members:
         if not members:
             raise DataError(f"{archive} holds no files; fetch it again.")
-        total = sum(member.size for member in members.values())
+        total = sum(member.size for member in members)
         to.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(to.parent).free
         if total + DISK_MARGIN_BYTES > free:
             raise ExternalError(f"{archive} needs {total:,} bytes, {free:,} are free; make room and run again.")
         with atomic_folder(to) as folder:
-            for path, member in track(list(members.items()), f"Unpacking {archive.name}"):
-                _write(archive, member, folder / path)
+            for member in track(members, f"Unpacking {archive.name}"):
+                _write(archive, member, folder / member.path)
     return len(members)
 
 
 @contextmanager
-def open_archive(archive: Path) -> Iterator[dict[str, Member]]:
-    """Open a zip or tar and check every member; yields members by path below the destination, hidden ones left out.
-
-    Raises:
-        DataError: not an archive, cut short, or a member is unsafe (path outside, device, encrypted, repeated).
-    """
+def _open_archive(archive: Path) -> Iterator[list[Member]]:
+    """Open a zip or tar and yield its members, each of them safe, without hidden ones."""
     with ExitStack() as stack:
         try:
             with archive.open("rb") as file:
@@ -94,7 +100,7 @@ def open_archive(archive: Path) -> Iterator[dict[str, Member]]:
                 members = _tar_members(archive, stack.enter_context(tarfile.open(archive)))
         except CORRUPT as error:
             raise DataError(f"{archive} is cut short or no archive ({_one_line(error)}); fetch it again.") from error
-        yield _by_path(archive, members)
+        yield [member._replace(path=_safe_path(archive, member.path)) for member in members]
 
 
 def _zip_members(archive: Path, packed: zipfile.ZipFile) -> list[Member]:
@@ -140,20 +146,6 @@ def _open_in_tar(archive: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) 
     raise DataError(f"{archive}: the link '{info.name}' leads out of the archive or to no file in it.")
 
 
-def _by_path(archive: Path, members: list[Member]) -> dict[str, Member]:
-    by_path: dict[str, Member] = {}
-    for member in members:
-        path = _safe_path(archive, member.name)
-        if path in by_path:
-            raise DataError(f"{archive} holds '{path}' twice; remove one of them.")
-        by_path[path] = member
-    for path in by_path:
-        for parent in PurePosixPath(path).parents:
-            if str(parent) in by_path:
-                raise DataError(f"{archive} holds '{parent}' both as a file and as a folder.")
-    return by_path
-
-
 def _safe_path(archive: Path, name: str) -> str:
     posix = name.replace("\\", "/")
     parts = [part for part in posix.split("/") if part not in ("", ".")]
@@ -183,17 +175,20 @@ def _write(archive: Path, member: Member, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with member.open() as source, target.open("xb") as file:
             shutil.copyfileobj(source, file, CHUNK_BYTES)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DataError(f"{archive} holds '{member.path}' twice, or as a file and a folder; remove one.") from error
     except CORRUPT as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise
-        raise DataError(f"{archive}: '{member.name}' is corrupt ({_one_line(error)}); fetch it again.") from error
+        raise DataError(f"{archive}: '{member.path}' is corrupt ({_one_line(error)}); fetch it again.") from error
 
 
 def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
     """Replace every archive below `folder`, a copy, by its content; returns its number of files by the archive's path.
 
     `train.zip` becomes the folder `train`, without folders that only wrap the content, and `train.csv.zip` becomes
-    `train.csv`. A single archive with no data beside it becomes the data set itself. Messages call the folder `shown`.
+    `train.csv`. A single archive with no data beside it becomes the data set itself, as do numbered ones of folders.
+    Messages call the folder `shown`.
 
     Raises:
         DataError: an archive is damaged or unsafe, holds another file than the one that is there under its name, or is
@@ -206,10 +201,13 @@ def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
         archives = [path for path in files if is_archive(path.name)]
         if not archives:
             return counts
-        alone = len(archives) == 1 and not any(is_image_name(path.name) or is_annotation(path.name) for path in files)
+        has_data = any(is_image_name(path.name) or is_annotation(path.name) for path in files)
+        is_whole = (
+            not counts and not has_data and len({re.sub(r"\d", "", stem_of(path.name)) for path in archives}) == 1
+        )
         for archive in archives:
             try:
-                counts[archive.relative_to(folder).as_posix()] = _replace(archive, alone and not counts)
+                counts[archive.relative_to(folder).as_posix()] = _replace(archive, len(archives) if is_whole else 0)
             except (DataError, ExternalError) as error:
                 raise type(error)(str(error).replace(str(folder), shown)) from error
     for path in _files_below(folder):
@@ -219,11 +217,29 @@ def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
     return counts
 
 
+def unwrap(folder: Path, stem: str = "") -> Path:
+    """Return the inner folder that holds the data set, skipping folders that hold nothing but one folder.
+
+    A folder named like a split, or one that holds files alone, is skipped only if it is named like the archive,
+    whose name without ending is `stem`.
+    """
+    while True:
+        entries = list(folder.iterdir())
+        if len(entries) != 1 or not entries[0].is_dir():
+            return folder
+        inner = entries[0]
+        is_data = inner.name.lower() in SPLITS or not any(entry.is_dir() for entry in inner.iterdir())
+        if is_data and inner.name.lower() != stem.lower():
+            return folder
+        folder = inner
+
+
 def _files_below(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
-def _replace(archive: Path, alone: bool) -> int:
+def _replace(archive: Path, n_parts: int) -> int:
+    """Replace an archive, one of `n_parts` that make up the data set (0 if there is more); return its file count."""
     unpacked = archive.with_name(f".{archive.name}.unpacked")
     count = unpack(archive, unpacked)
     stem = stem_of(archive.name)
@@ -232,7 +248,7 @@ def _replace(archive: Path, alone: bool) -> int:
     is_table = files[0].parent == unpacked and files[0].suffix.lower() in TABLE_SUFFIXES
     if len(files) == 1 and (files[0].name == stem or is_table):
         content, to = files[0].parent, archive.parent
-    elif alone and stem.lower() not in SPLITS:
+    elif stem.lower() not in SPLITS and (n_parts == 1 or (n_parts and not any(map(Path.is_file, content.iterdir())))):
         to = archive.parent
     else:
         to = archive.parent / (content.name if content.name.lower() == stem.lower() else stem)

@@ -1,16 +1,13 @@
 """Data sets on the Hugging Face Hub: image folders, archives, parquet tables, and parquet copies of script sets."""
 
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.sources.archives import is_archive, open_archive, stem_of, unpack, unpack_archives
-from tropho.data.sources.image_layout import SPLITS, arrange, is_annotation, unwrap
+from tropho.data.sources.archives import SPLITS, is_annotation, is_archive, unpack_archives
 from tropho.data.sources.parquet import write_images
 from tropho.errors import DataError, UsageError
 from tropho.files import copy_file
@@ -22,10 +19,9 @@ NOT_DATA = {"dataset_infos.json", "dataset_info.json", "requirements.txt"}
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
-    """Fetch `download.repo` at `download.revision`; bytes and names stay as published.
+    """Fetch `download.repo` at `download.revision`; bytes, names and folders stay as published.
 
-    Images in class folders or parquet tables become SPLIT/CLASS/file. A repository that also holds label files (csv,
-    json, xml, txt) keeps its layout, since those refer to its paths; its archives are unpacked in place.
+    Archives are unpacked in place. Images in parquet tables become SPLIT/CLASS/file.
 
     Raises:
         ExternalError: the Hub can't be reached or refuses.
@@ -126,67 +122,20 @@ def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
     if not any(is_image_name(path) or is_archive(path) for path in wanted):
         raise DataError(f"'{hub.repo}' holds no images, archives (.zip, .tar, .tar.gz) or parquet tables.")
     folder = hub.download(sorted({f"*{PurePosixPath(path).suffix}" for path in wanted}))
-    if any(_is_label_file(path) or _holds_label_files(folder / path) for path in wanted):
-        _place({path: folder / path for path in wanted}, to, to)
-        archives = unpack_archives(to, hub.repo)
-        count = sum(path.is_file() for path in to.rglob("*"))
-        return {"layout": "as published", "files": count, "splits": {}, "left_out": [], "archives": archives}
-    staging = to / ".unpacked"
-    published = {path: folder / path for path in wanted if not is_archive(path)}
-    for number, path in enumerate(path for path in wanted if is_archive(path)):
-        unpacked = staging / str(number)
-        unpack(folder / path, unpacked)
-        unpack_archives(unpacked, f"{hub.repo}/{path}")
-        published |= _published_paths(path, unwrap(unpacked))
-    images = [path for path in published if is_image_name(path)]
-    places = arrange(images)
-    if not places:
-        raise DataError(f"'{hub.repo}' holds no images in class folders.")
-    _place({place: published[path] for path, place in places.items()}, to, staging)
-    shutil.rmtree(staging, ignore_errors=True)
-    left_out = sorted(set(images) - set(places))
-    return {"layout": "folders", "files": len(places), "splits": _count(places.values()), "left_out": left_out}
-
-
-def _holds_label_files(path: Path) -> bool:
-    if not is_archive(path.name):
-        return False
-    with open_archive(path) as members:
-        return any(_is_label_file(name) for name in members)
+    for path in track(wanted, "Placing files"):
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        copy_file(folder / path, to / path)
+    archives = unpack_archives(to, hub.repo)
+    placed = [path.relative_to(to) for path in to.rglob("*") if path.is_file()]
+    counts: Counter[tuple[str, str]] = Counter()
+    for parent, *folders in (path.parts[:-1] or ("",) for path in placed if is_image_name(path.name)):
+        is_split = parent.lower() in SPLITS
+        counts[parent if is_split else "all", "".join(folders[:1]) if is_split else parent] += 1
+    return {"layout": "as published", "files": len(placed), "splits": _nested(counts), "archives": archives}
 
 
 def _is_label_file(path: str) -> bool:
     return is_annotation(path) and PurePosixPath(path).name not in NOT_DATA
-
-
-def _published_paths(archive: str, folder: Path) -> dict[str, Path]:
-    """Index an archive's files by path in the repository, with the archive's name if that is a split or a class."""
-    inner = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    stem = stem_of(archive)
-    counts = stem.lower() in SPLITS or any("/" not in path for path in inner if is_image_name(path))
-    parent = PurePosixPath(archive).parent / (stem if counts else "")
-    return {(parent / path).as_posix(): folder / path for path in inner}
-
-
-def _place(sources: dict[str, Path], to: Path, staging: Path) -> None:
-    """Move files that were unpacked into `staging`; copy those of the client's cache."""
-    for place, source in track(sources.items(), "Placing files"):
-        target = to / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_relative_to(staging):
-            source.rename(target)
-        else:
-            copy_file(source, target)
-
-
-def _count(places: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Count the images of each split and class; the split is `all` if none is named."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for place in places:
-        parts = place.split("/")
-        split = parts.pop(0) if parts[0].lower() in SPLITS else "all"
-        counts[split, parts[0] if len(parts) > 1 else ""] += 1
-    return _nested(counts)
 
 
 def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:

@@ -4,14 +4,12 @@ Their hashes tell a changed file without copying anything.
 """
 
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.sources.archives import is_archive, stem_of, unpack, unpack_archives
-from tropho.data.sources.image_layout import SPLITS, unwrap
+from tropho.data.sources.archives import is_archive, unpack_archives
 from tropho.errors import DataError, UsageError
 from tropho.files import copy_file, fingerprint, sha256_of
 from tropho.images.file_types import is_hidden
@@ -49,12 +47,10 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     elif not is_archive(source.name):
         raise UsageError(f"{key}: '{path}' must be a folder or an archive (.zip, .tar, .tar.gz).")
     else:
-        unpacked, stem = to / ".unpacked", stem_of(source.name)
-        record = {"files": unpack(source, unpacked), "sha256": sha256_of(source)}
-        for entry in unwrap(unpacked, "" if stem.lower() in SPLITS else stem).iterdir():
-            entry.rename(to / entry.name)
-        shutil.rmtree(unpacked)
-    return {"source": "local", "path": path, **record, "archives": unpack_archives(to, str(source))}
+        record = {"sha256": sha256_of(source)}
+        copy_file(source, to / source.name)
+    archives = unpack_archives(to, str(source if source.is_dir() else source.parent))
+    return {"source": "local", "path": path, **record, "archives": archives}
 
 
 def copy_folder(source: Path, to: Path) -> int:

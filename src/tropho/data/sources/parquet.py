@@ -1,17 +1,21 @@
 """Write the images of parquet tables as SPLIT/CLASS/file, bytes and names as published."""
 
+import io
 import json
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from tropho.data.sources.image_layout import suffix_of
+from PIL import Image, UnidentifiedImageError
+
 from tropho.errors import DataError
-from tropho.images.file_types import is_image_name
+from tropho.images.file_types import FORMATS_BY_ENDING, is_image_name
 from tropho.log import track
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category")
 BATCH_ROWS = 64
+_ENDINGS = {name: ending for ending, names in reversed(FORMATS_BY_ENDING.items()) for name in sorted(names)}
+"""Ending by Pillow's name of the format."""
 
 
 class Columns(NamedTuple):
@@ -115,3 +119,12 @@ def _write(image: dict[str, Any], row: int, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
     return ""
+
+
+def suffix_of(content: bytes) -> str | None:
+    """Return the file name ending of an image by its first bytes; None if they are no known image's."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return _ENDINGS.get(image.format or "")
+    except (UnidentifiedImageError, ValueError, OSError):
+        return None
