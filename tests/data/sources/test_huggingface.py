@@ -114,7 +114,7 @@ def test_fetch_unpacks_archive_to_splits(hub, settings, tmp_path, picture):
     ("archives", "expected"),
     [
         ({"train.zip": "CNV/a.jpg", "test.zip": "CNV/b.jpg"}, {"train/CNV/a.jpg", "test/CNV/b.jpg"}),
-        ({"data/train.zip": "train/CNV/a.jpg"}, {"train/CNV/a.jpg"}),
+        ({"data/train.zip": "train/CNV/a.jpg"}, {"data/train/CNV/a.jpg"}),
         ({"train/CNV.zip": "a.jpg", "train/DME.zip": "b.jpg"}, {"train/CNV/a.jpg", "train/DME/b.jpg"}),
         ({"part1.zip": "CNV/a.jpg", "part2.zip": "CNV/b.jpg"}, {"CNV/a.jpg", "CNV/b.jpg"}),
     ],

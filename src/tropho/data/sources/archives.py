@@ -202,9 +202,8 @@ def unpack_archives(folder: Path, shown: str) -> dict[str, int]:
         if not archives:
             return counts
         has_data = any(is_image_name(path.name) or is_annotation(path.name) for path in files)
-        is_whole = (
-            not counts and not has_data and len({re.sub(r"\d", "", stem_of(path.name)) for path in archives}) == 1
-        )
+        stems = {re.sub(r"\d", "", stem_of(path.name)) for path in archives}
+        is_whole = not counts and not has_data and len(stems) == 1
         for archive in archives:
             try:
                 counts[archive.relative_to(folder).as_posix()] = _replace(archive, len(archives) if is_whole else 0)
