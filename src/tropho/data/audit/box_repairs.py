@@ -59,13 +59,8 @@ def resolve_duplicate_boxes(
     counts = len(pairs), int(boxes["image_id"].iloc[[second for _, second, _ in pairs]].nunique())
     if not merge or not pairs:
         return boxes, counts
-    return _averaged(boxes, first_of)[first_of == np.arange(len(boxes))], counts
-
-
-def averaged_duplicates(boxes: pd.DataFrame, iou: float) -> tuple[pd.DataFrame, np.ndarray]:
-    """Give every box the mean corners of its duplicates; also return the row of the first of them, (N,) int64."""
-    first_of = _clusters(boxes, _overlapping_pairs(boxes, iou), iou)
-    return _averaged(boxes, first_of), first_of
+    mean = boxes[BOX].groupby(first_of).transform("mean")
+    return boxes.assign(**{side: mean[side] for side in BOX})[first_of == np.arange(len(boxes))], counts
 
 
 def box_text(box: Any) -> str:
@@ -88,11 +83,6 @@ def _sides(boxes: pd.DataFrame) -> np.ndarray:
 def _drop(boxes: pd.DataFrame, mask: np.ndarray, kind: str, reason: str, log: IssueLog) -> pd.DataFrame:
     log.add_boxes(boxes[mask], kind, "dropped", lambda box: f"{box_text(box)} {reason}.")
     return boxes[~mask]
-
-
-def _averaged(boxes: pd.DataFrame, first_of: np.ndarray) -> pd.DataFrame:
-    mean = boxes[BOX].groupby(first_of).transform("mean")
-    return boxes.assign(**{side: mean[side] for side in BOX})
 
 
 def _overlapping_pairs(boxes: pd.DataFrame, iou: float) -> list[tuple[int, int, float]]:

@@ -11,8 +11,7 @@ Actions:
 - exclude image: leave the image out.
 - set label: set the image's class; in detection to the negative name, which drops its boxes.
 
-Boxes are compared as far as they lie in the image. Where duplicates are merged afterwards, their mean is a box too: a
-line that means it changes all of them, and `move` always does.
+Boxes are those that the audit would write without corrections: clipped, and merged where duplicates are.
 """
 
 import math
@@ -23,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.boxes.box_ops import pair_iou
-from tropho.data.audit.box_repairs import averaged_duplicates, clip_corners, corners_text
+from tropho.data.audit.box_repairs import corners_text
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.errors import DataError, UsageError, suggestion
@@ -46,7 +45,6 @@ class Corrector:
     is_detection: bool  # whether labels are boxes or classes of images
     file: str  # name under which the corrections are listed
     log: IssueLog  # gets an issue for every line of the table
-    duplicate_iou: float | None = None  # least overlap of boxes that are merged afterwards; None where none are
 
     def apply(self, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return images and boxes with the corrections of a CSV file; lines that can't be used are quarantined."""
@@ -102,8 +100,8 @@ class Corrector:
             row = {"image_id": image_id, "label": label, "file": self.file, "row": line, **corners}
             self.boxes = pd.concat([self.boxes, table_of([row], LABELLED_BOXES)], ignore_index=True)
             done = f"A {label} box is added at {corners_text(box)}"
-        elif rows := self._find_boxes(action, image_id, label, box):
-            done = self._change_boxes(action, label, box, rows)
+        elif (row := self._find_box(action, image_id, label, box)) is not None:
+            done = self._change_box(action, label, box, row)
         else:
             return f"No box of the image is the one to {action} at {corners_text(box)}."
         if action in ("add", "set label"):  # now its labels are known
@@ -112,41 +110,28 @@ class Corrector:
         self.log.add("correction", "corrected", detail, image_id, self.file, line)
         return ""
 
-    def _find_boxes(self, action: str, image_id: str, label: str, target: list[float]) -> list[int]:
-        """Find the index of the box that a line means, and of its duplicates if it means their mean."""
+    def _find_box(self, action: str, image_id: str, label: str, target: list[float]) -> int | None:
+        """Find the index of the box that a line means."""
         own = self.boxes[self.boxes["image_id"] == image_id]
         own = own[~own["ignore"].fillna(False).astype(bool)]  # an ignored region is no box of an object
         own = own[(own["label"] == label) == (action != "relabel")]
         if own.empty:
-            return []
-        size = self.images.loc[self.images["image_id"] == image_id, ["width", "height"]]
-        limit = size.to_numpy("float64", na_value=np.inf)[:1]
-        corners = clip_corners(own[BOX].to_numpy("float64"), np.repeat(limit, len(own), axis=0))
-        own = own.assign(**dict(zip(BOX, corners.T, strict=True)))
-        means, first = own, np.arange(len(own))
-        if self.duplicate_iou is not None:
-            means, first = averaged_duplicates(own, self.duplicate_iou)
-        # Among duplicates, the place that a box is to take can lie nearer to one of them than to the mean.
-        candidates = means if action == "move" else pd.concat([means, own])
-        box = clip_corners(np.array([target]), limit)
-        iou = pair_iou(candidates[BOX].to_numpy("float64"), np.repeat(box, len(candidates), axis=0))
+            return None
+        iou = pair_iou(own[BOX].to_numpy("float64"), np.tile(target, (len(own), 1)))
         best = int(iou.argmax())
-        if not (iou[best] > 0 if action == "move" else iou[best] >= MIN_IOU):
-            return []
-        mask = first == first[best] if best < len(own) else np.arange(len(own)) == best - len(own)
-        return [int(idx) for idx in own.index[mask]]
+        is_meant = iou[best] > 0 if action == "move" else iou[best] >= MIN_IOU
+        return int(own.index[best]) if is_meant else None
 
-    def _change_boxes(self, action: str, new: str, target: list[float], rows: list[int]) -> str:
-        """Drop, move or relabel one box or its duplicates; return what was done."""
-        label = str(self.boxes.loc[rows[0], "label"])
-        corners = corners_text(self.boxes.loc[rows, BOX].mean().to_list())
+    def _change_box(self, action: str, new: str, target: list[float], row: int) -> str:
+        """Drop, move or relabel a box; return what was done."""
+        label, corners = self.boxes.loc[row, "label"], corners_text(self.boxes.loc[row, BOX].to_list())
         if action == "drop":
-            self.boxes = self.boxes.drop(index=rows).reset_index(drop=True)
+            self.boxes = self.boxes.drop(index=row).reset_index(drop=True)
             return f"The {label} box {corners} is dropped"
         if action == "relabel":
-            self.boxes.loc[rows, "label"] = new
+            self.boxes.loc[row, "label"] = new
             return f"The box {corners} is labelled '{new}', not '{label}'"
-        self.boxes.loc[rows, BOX] = target
+        self.boxes.loc[row, BOX] = target
         return f"The {label} box {corners} is moved to {corners_text(target)}"
 
 

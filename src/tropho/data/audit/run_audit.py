@@ -1,6 +1,6 @@
 """Audit a data set: read labels, inspect images, list and repair what is wrong, group and summarise."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,12 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     images = _add_unlabelled(_add_sizes(labelled, config.image_sizes_csv, root), raw, log)
     images, infos, decoding = _inspect(images, raw, config, log)
     images, boxes, frame = resolve_box_frames(images, labels.boxes, infos, log, _relative_boxes(labels, config))
-    images, boxes = _correct(images, replace(labels, boxes=boxes), settings, root, log)
     images, boxes = _clip(images, boxes, log)
     boxes, duplicate_boxes = resolve_duplicate_boxes(boxes, DUPLICATE_BOX_IOU, config.merge_duplicate_boxes, log)
+    if config.corrections is not None:
+        is_detection = settings.kind == "detection"
+        corrector = Corrector(images, boxes, labels.classes, config.negative, is_detection, config.corrections, log)
+        images, boxes = _clip(*corrector.apply(root / config.corrections), log)
     images, slides = group(images, infos, config, log)
     boxes = conform(boxes, BOXES).reset_index(drop=True)
     findings, ignore = [], config.missing_labels == "detect"
@@ -172,19 +175,6 @@ def _relative_boxes(labels: Labels, config: AuditConfig) -> set[str]:
     relative = labels.boxes["file"].isin(tables) | (config.format == "yolo")
     unsized = labels.images.loc[labels.images["stated_width"].isna(), "image_id"]
     return set(labels.boxes.loc[relative, "image_id"]) & set(unsized)
-
-
-def _correct(
-    images: pd.DataFrame, labels: Labels, settings: TaskConfig, root: Path, log: IssueLog
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Apply the corrections that the settings name, if any."""
-    config, path = settings.audit, settings.audit.corrections
-    if path is None:
-        return images, labels.boxes
-    iou = DUPLICATE_BOX_IOU if config.merge_duplicate_boxes else None
-    is_detection = settings.kind == "detection"
-    corrector = Corrector(images, labels.boxes, labels.classes, config.negative, is_detection, path, log, iou)
-    return corrector.apply(root / path)
 
 
 def _clip(images: pd.DataFrame, boxes: pd.DataFrame, log: IssueLog) -> tuple[pd.DataFrame, pd.DataFrame]:
