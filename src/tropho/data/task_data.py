@@ -96,11 +96,7 @@ class TaskData:
 
 
 def read_task_data(paths: Paths) -> TaskData:
-    """Read what audit, split and augment wrote.
-
-    Raises:
-        DataError: it is missing, empty or damaged.
-    """
+    """Read what audit, split and augment wrote; a DataError says what is missing, empty or damaged."""
     images_csv, boxes_csv = paths.audit / "images.csv", paths.audit / "boxes.csv"
     images, boxes = read_table(images_csv, IMAGES), read_table(boxes_csv, BOXES)
     splits = read_table(paths.splits, SPLITS)

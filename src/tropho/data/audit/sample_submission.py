@@ -42,20 +42,10 @@ def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path)
 def check_sample(
     sample: Sample | None, settings: TaskConfig, labels: Labels, images: pd.DataFrame, log: IssueLog, raw: Path
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """List what the sample asks for and can't be given.
+    """List what the sample submission (None: nothing) asks for and can't be given; return JSON-safe facts and notes.
 
-    Args:
-        sample: the sample submission; None gives None and no notes.
-        settings: what the sample's labels mean, see submission.layout.layout_of.
-        labels: whose classes, in order, and columns count.
-        images: every image with image_id, path and subset.
-        log: gets the issues.
-        raw: folder that the sample's path is shown below.
-
-    Returns: JSON-safe facts, and notes in words.
-
-    Raises:
-        DataError: none of its ids is a test image.
+    Classes, in order, and columns are those of `labels`; `images` are all images with image_id, path and subset. The
+    sample's path is shown below `raw`. A DataError says that none of its ids is a test image.
     """
     if sample is None:
         return None, []

@@ -90,12 +90,10 @@ class Slides:
 
 
 def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarray) -> Slides:
-    """Group images that repeat no other by their slide features; all are alone, with a reason, if slides do not show.
+    """Group N images that repeat no other by slide_features.signature; all are alone, with a reason, if no slides show.
 
-    Args:
-        ids: N image ids.
-        signatures: (N, D) float32, results of slide_features.signature.
-        strata: (N,) text; only images of equal text (size and device) can be of one slide.
+    Signatures are (N, D) float32; only images of equal text in `strata`, (N,), such as size and device, can be of one
+    slide.
     """
     alone = np.arange(len(ids))
     if len(ids) < MIN_IMAGES:

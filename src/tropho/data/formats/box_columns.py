@@ -86,17 +86,10 @@ def squeeze(heading: str) -> str:
 
 
 def recognise(header: list[str], given: dict[str, str], name: str, strict: bool = True) -> Columns:
-    """Find the columns of the image, the class, the box, the subset and the image's size.
+    """Find the columns of the image, the class, the box, the subset and the image's size in the header of table `name`.
 
-    Args:
-        header: headings of a table.
-        given: audit.columns, {role: heading}; these roles are not searched.
-        name: of the table, for messages.
-        strict: a heading in `given` that isn't in the table is refused; otherwise its role is recognised by name.
-
-    Raises:
-        UsageError: `given` names a heading that isn't there.
-        DataError: a heading is there twice, or two headings could be the same side of the box.
+    Roles in `given` (audit.columns, {role: heading}) are not searched. A heading there that isn't in the table is
+    refused with a UsageError if `strict`, else its role is recognised by name. A DataError names ambiguous headings.
     """
     check_columns(header, name)
     fixed = fixed_columns(header, given, name, strict)

@@ -19,12 +19,8 @@ Boxed = list[tuple[Row, CellBox]]
 def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> tuple[str, str]:
     """Set `corners` of every row that has boxes, and `fault` of rows whose numbers are of another unit.
 
-    Args:
-        rows: of the tables.
-        tables: tables with one header.
-        file_size: path -> width and height in pixels, for images whose size the tables don't state; None = unknown.
-
-    Returns: the unit (pixels | shares) and the form (a layout, or what a cell's four numbers are).
+    The tables have one header. `file_size` gives width and height in pixels by path, where tables don't state it.
+    Returns the unit (pixels | shares) and the form (a layout, or what a cell's four numbers are).
     """
     form = {"cell": "one cell"}.get(tables[0].columns.layout, tables[0].columns.layout)
     boxed = [(row, box) for row in rows if not row.fault for box in row.boxes]
@@ -83,13 +79,9 @@ def to_corners(values: np.ndarray, form: str) -> np.ndarray:
 
 
 def fit_fraction(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) -> float:
-    """Return the fraction of boxes that, read in this form (corners | xywh | cxcywh), have an area within their image.
+    """Return the fraction of (N, 4) boxes that, read in this form, have an area within their image.
 
-    Args:
-        values: (N, 4) float64.
-        form: of the values.
-        sizes: (N, 2) width and height of each box's image in the unit; infinite where unknown.
-        unit: pixels | shares.
+    `sizes` are (N, 2) width and height of each box's image in the unit (pixels | shares); infinite where unknown.
     """
     corners, slack = to_corners(values, form), TOLERANCE[unit]
     inside = (corners[:, :2] >= -slack).all(axis=1) & (corners[:, 2:] <= sizes + slack).all(axis=1)

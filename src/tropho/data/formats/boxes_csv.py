@@ -19,12 +19,7 @@ from tropho.tables import BOX
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the box tables that `csv_table.find_tables` finds; docs/label_formats.md has the rules.
-
-    Raises:
-        UsageError: audit.columns names what isn't there, or a column may hold the class.
-        DataError: there is no table for training, it lacks a column, or no row of it can be used.
-    """
+    """Read the box tables that `csv_table.find_tables` finds; docs/label_formats.md has the rules."""
     return _Reader(settings, raw).read()
 
 

@@ -33,11 +33,7 @@ class CsvTable:
 
 
 def read_csv(path: Path, name: str) -> CsvTable:
-    """Read every row as text, parted by the delimiter that divides the first row into most cells.
-
-    Raises:
-        DataError: the file is not text in UTF-8 or UTF-16, or not CSV.
-    """
+    """Read every row as text (UTF-8 or UTF-16), parted by the delimiter that divides the first row into most cells."""
     text = _decode(path.read_bytes(), name)
     head, _, rest = text.partition("\n")
     if head.strip().lower() in {f"sep={delimiter}" for delimiter in DELIMITERS}:  # written by Excel

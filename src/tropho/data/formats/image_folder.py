@@ -14,12 +14,7 @@ NAMES = {name for names in USUAL.values() for name in names}
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read labels from folder names; docs/label_formats.md has the rules.
-
-    Raises:
-        UsageError: a folder that the settings name is not there.
-        DataError: there are no class folders with images.
-    """
+    """Read labels from folder names; docs/label_formats.md has the rules."""
     collector = LabelCollector(raw)
     on_disk = collector.on_disk
     if not on_disk.paths:

@@ -15,12 +15,7 @@ IGNORED = "DontCare"  # the type of regions that are neither labelled nor to be 
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read label files and the images beside them; docs/label_formats.md has the rules.
-
-    Raises:
-        UsageError: a folder that the settings name is not there.
-        DataError: there are no label files, or two for one image.
-    """
+    """Read label files and the images beside them; docs/label_formats.md has the rules."""
     collector = LabelCollector(raw)
     files = _label_files(collector)
     subsets = _subsets(settings, collector.on_disk)

@@ -24,11 +24,7 @@ ROLES = {
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read one row an image from the tables of each subset; docs/label_formats.md has the rules.
-
-    Raises:
-        DataError: there is no table, or it lacks a column for the image or the label.
-    """
+    """Read one row an image from the tables of each subset; docs/label_formats.md has the rules."""
     audit, reader = settings.audit, _Reader(raw)
     found = find_tables(audit, raw, lambda columns: bool(columns.images and columns.labels))
     return reader.labels(

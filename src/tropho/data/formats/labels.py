@@ -111,12 +111,10 @@ class LabelCollector:
         self.log.add(kind, "quarantined", detail, entry["image_id"], file)
 
     def add_text_rows(self, entry: dict[str, Any], file: str, parse: Callable[[list[str]], dict[str, Any]]) -> None:
-        """Add the boxes of a text file with one object a line; without a usable line, the image is unlabelled.
+        """Add the boxes of a text file (a path below the data set) with one object a line to an image.
 
-        Args:
-            entry: the image.
-            file: path of the text file below the data set.
-            parse: words of a line -> label and corners in pixels; raises ValueError with the reason.
+        `parse` gives label and corners in pixels from the words of a line, or raises ValueError with the reason. If no
+        line can be used, the image is unlabelled.
         """
         try:
             lines = (self.raw / file).read_text(encoding="utf-8-sig").splitlines()

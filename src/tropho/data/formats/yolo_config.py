@@ -30,11 +30,7 @@ class YoloConfig:
 
 
 def read_config(raw: Path) -> YoloConfig:
-    """Read data.yaml (or another YAML file with `names` and `train`) and the class names.
-
-    Raises:
-        DataError: a file can't be read, or two of them contradict each other.
-    """
+    """Read data.yaml (or another YAML file with `names` and `train`) and the class names; refuse contradictions."""
     contents = {path: _load_yaml(raw / path) for path in files_below(raw, ".yaml", ".yml")}
     paths = [path for path, content in contents.items() if "names" in content or {"train", "nc"} <= set(content)]
     top = min((len(path.parts) for path in paths), default=0)

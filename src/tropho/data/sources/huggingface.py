@@ -45,16 +45,11 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
 
 
 def choose_tables(tables: list[str], config: str | None, card: dict[str, Any], key: str) -> dict[str, str]:
-    """Choose the parquet tables of a config and the split of each (path -> split).
+    """Choose the parquet tables (paths in the repository) of a config, and the split of each: path -> split.
 
-    The split is what the card says, else the folder (`full/train/0000.parquet`) or the file name
-    (`data/train-00000-of-00002.parquet`).
-
-    Args:
-        tables: paths in the repository.
-        config: name; None for the only one, or the one called `default`.
-        card: config name -> its `data_files` in the header of the read-me; may be empty.
-        key: the setting that names the config, for messages.
+    The config is that of this name; of None the only one, or the one called `default`. The split is what the card says
+    (config -> `data_files`), else the folder (`full/train/0000.parquet`) or the file name
+    (`data/train-00000-of-00002.parquet`). `key` is the setting that names the config, for messages.
     """
     folders = {path.split("/")[0] for path in tables if path.count("/") >= 2}
     known = sorted(card) or sorted(folders - {"data"})

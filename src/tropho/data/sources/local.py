@@ -29,12 +29,7 @@ def placed_files(settings: TaskConfig, root: Path) -> Path | None:
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
-    """Copy the folder, or unpack the archive, at `download.path`; archives inside are unpacked too.
-
-    Raises:
-        UsageError: nothing is there, or it is neither a folder nor an archive.
-        DataError: it is empty or damaged.
-    """
+    """Copy the folder or archive at `download.path`, and unpack archives; refuse what is absent, empty or damaged."""
     key, path = f"tasks.{settings.name}.download.path", settings.download.path
     source = placed_files(settings, root)
     assert source is not None

@@ -31,13 +31,8 @@ def write_images(
 ) -> tuple[Counter[tuple[str, str]], list[dict[str, Any]]]:
     """Write every image of the tables (name in the repository -> file, split) below the folder `to`.
 
-    `card` is a folder that may hold the data set's README.md, which names the classes if the tables do not.
-
-    Returns: number of images by (split, class); rows without a readable image or class, each {file, row (1-based),
-        reason}.
-
-    Raises:
-        DataError: a table is unreadable or has no image or label column, or classes have no names.
+    `card` is a folder that may hold the data set's README.md, which names the classes if the tables do not. Returns the
+    number of images by (split, class), and rows without a readable image or class: {file, row (1-based), reason}.
     """
     import pyarrow.parquet as pq
 

@@ -27,11 +27,7 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     """Copy tables, images and the content of archives from data/incoming/TASK, after downloading what is missing there.
 
     Some images may be missing, but no table and not all images. Tables may be zipped (Train.csv.zip), and images lie
-    in archives of any name.
-
-    Raises:
-        ExternalError: files are missing; the sentence says which, and where to place them.
-        DataError: an archive is damaged.
+    in archives of any name. An ExternalError says which files are missing, and where to place them.
     """
     incoming = Paths(root, settings.name).incoming
     if _missing(incoming) and settings.download.repo and _can_sign_in():

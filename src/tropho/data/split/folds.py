@@ -38,7 +38,7 @@ class StratificationTargets:
 
 
 def assign_folds(groups: pd.Series, targets: StratificationTargets, n_folds: int, seed: int) -> np.ndarray:
-    """Assign each image to a fold; never split a group; balance the stratification targets.
+    """Assign each image to a fold, (N,) int64; never split a group; balance the stratification targets.
 
     Greedy, largest group first, into the fold that has least of what the group holds. Of several shuffled orders the
     one of the smallest maximum imbalance counts, then the one of the smallest sum of squares.
@@ -48,8 +48,6 @@ def assign_folds(groups: pd.Series, targets: StratificationTargets, n_folds: int
         targets: of the same images.
         n_folds: how many.
         seed: of the orders and fold numbers.
-
-    Returns: (N,) int64 in 0..n_folds-1.
     """
     _, codes = np.unique(groups.to_numpy(dtype=str), return_inverse=True)
     loads, splittable = _group_loads(codes, targets, n_folds), np.flatnonzero(targets.is_splittable(n_folds))

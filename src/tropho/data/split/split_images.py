@@ -143,7 +143,7 @@ def missing_class_notes(
 def _hold_out_test(settings: SplitConfig, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
     """Change some training images to "test" in place, none of a group of the published validation set.
 
-    With fewer than two such groups nothing changes: a single one can't be divided, and may be all that trains.
+    A single such group can't be divided, and may be all that trains; then nothing changes.
     """
     groups = images["group"]
     free = np.flatnonzero((subset == "train") & ~groups.isin(groups[subset == "validation"]).to_numpy())
