@@ -3,7 +3,7 @@
 import pytest
 
 from tropho.data.sources.archives import is_annotation
-from tropho.data.sources.parquet import suffix_of
+from tropho.data.sources.huggingface import suffix_of
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "JPEG2000", "PPM"])

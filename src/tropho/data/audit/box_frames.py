@@ -60,12 +60,8 @@ def resolve_box_frames(
 ) -> tuple[pd.DataFrame, pd.DataFrame, str | None]:
     """Bring every box (LABELLED_BOXES) into the frame of the upright image, or quarantine its image; log either.
 
-    Args:
-        images: image_id, path, status, stated_width, stated_height.
-        boxes: formats.labels.LABELLED_BOXES.
-        infos: by path.
-        log: gets an issue also for an image without boxes whose stated size is wrong.
-        relative: ids of images whose labels hold shares of the picture.
+    `images` has image_id, path, status, stated_width and stated_height; `relative` are ids of images whose labels hold
+    shares of the picture. An image without boxes is logged if its stated size is wrong.
 
     Returns:
         Images, boxes, and the frame ("stored" | "upright") of turned photos; None without such or if they differ.

@@ -72,13 +72,10 @@ def exact_duplicate_links(names: pd.Series, keys: pd.Series) -> Links:
 
 
 def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
-    """Find the patient or slide that a regular expression names in each image id; None finds nothing.
+    """Find the patient or slide that a regular expression names in each image id: (N,) string, empty without a match.
 
-    Returns:
-        (N,) string: text of the first group that took part in the match; empty where nothing matched.
-
-    Raises:
-        UsageError: the pattern is no regular expression, has no group, matches nothing, or finds an empty name.
+    It is the text of the first group that took part. A UsageError says why the expression can't be used: it is none,
+    has no group, matches nothing, or finds an empty name.
     """
     if pattern is None:
         return pd.Series(pd.NA, index=image_ids.index, dtype="string")

@@ -47,9 +47,7 @@ def parse_cell(cell: str, form: str = "") -> list[CellBox]:
 
     Also "class confidence x y x y class ..." and "confidence x y w h ...", as competitions write all boxes of an image;
     the class or the confidence may be absent. `form` is xywh, xyxy or cxcywh where four numbers are known to be that.
-
-    Raises:
-        ValueError: it holds no box; the text is the end of a sentence.
+    The text of a ValueError, for a cell that holds no box, is the end of a sentence.
     """
     text = cell.strip()
     if not text.strip("[](){} ") or text.lower() == "no_box":

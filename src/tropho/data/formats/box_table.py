@@ -1,8 +1,8 @@
 """Read one box table: recognise its columns, and parse its rows into images, classes and boxes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from tropho.data.formats.box_cells import CellBox, parse_row
 from tropho.data.formats.box_columns import recognise
 from tropho.data.formats.csv_table import DELIMITERS, read_csv
-from tropho.data.formats.image_files import SUBSET_WORDS, Match, subset_of, subset_of_path
+from tropho.data.formats.image_files import SUBSET_WORDS, Match, NamedFiles, subset_of_file
 from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 
@@ -40,26 +40,25 @@ class BoxTable:
     """A table whose columns are recognised.
 
     Args:
-        path: of the file.
-        name: path below data/raw/T.
+        raw: folder of the data set.
+        path: below `raw`.
         subset: train | validation | test, of rows that do not say otherwise.
         given: audit.columns.
-        is_image: whether a name, in a label file of the same folder, means an image.
+        on_disk: the images.
     """
 
-    def __init__(
-        self, path: Path, name: str, subset: str, given: dict[str, str], is_image: Callable[[str], bool]
-    ) -> None:
-        table = read_csv(path, name)
-        self.name, self.subset, self.delimiter = name, subset, table.delimiter
-        self.searched = subset if subset != "train" else subset_of(path.stem) or subset_of_path(name)
+    def __init__(self, raw: Path, path: PurePosixPath, subset: str, given: dict[str, str], on_disk: NamedFiles) -> None:
+        name = str(path)
+        table = read_csv(raw / path, name)
+        self.name, self.folder, self.subset, self.delimiter = name, str(path.parent), subset, table.delimiter
+        self.searched = subset if subset != "train" else subset_of_file(name)
         header = table.header
         if any(not np.isnan(parse_number(cell)) for cell in header):
             raise DataError(f"{name} has no header ({', '.join(header)}); write one, such as image,class,x1,y1,x2,y2.")
         self.rows = table.rows[1:]
         self.columns = recognise(header, given, name, strict=subset != "test")
         self.decimal_comma = self.delimiter != ","
-        self.image = self._image_column(is_image)
+        self.image = self._image_column(on_disk)
         self.label = self._label_column()
         self._drop_guessed_subset()
         if not self.columns.layout and subset != "test":
@@ -126,7 +125,7 @@ class BoxTable:
         except ValueError as error:
             row.fault = str(error)
 
-    def _image_column(self, is_image: Callable[[str], bool]) -> int:
+    def _image_column(self, on_disk: NamedFiles) -> int:
         places = self.columns.images
         if not places:
             raise DataError(
@@ -135,8 +134,12 @@ class BoxTable:
             )
         if len(places) == 1:
             return places[0]
-        n_images = {place: sum(map(is_image, self.values(place)[:SAMPLE])) for place in places}
-        return max(places, key=lambda place: n_images[place])
+
+        def count_images(place: int) -> int:
+            cells = filter(None, self.values(place)[:SAMPLE])
+            return sum(bool(on_disk.find(cell, self.folder).candidates) for cell in cells)
+
+        return max(places, key=count_images)
 
     def _label_column(self) -> int | None:
         """Return the first column that may name the class and holds text; else the first that holds anything."""

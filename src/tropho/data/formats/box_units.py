@@ -52,10 +52,8 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
 def find_unit(values: np.ndarray) -> tuple[str, np.ndarray]:
     """Tell pixels from fractions of the image by the range of (N, 4) float64 boxes.
 
-    Returns: "pixels" or "shares", and (N,) bool: the rows that can't be of that unit.
-
-    Raises:
-        DataError: some rows hold fractions and some pixels; the text has no full stop.
+    Returns "pixels" or "shares", and (N,) bool: the rows that can't be of that unit. If many are, a DataError says so,
+    without a full stop.
     """
     small = (np.abs(values) <= 1.5).all(axis=1)  # (N,)
     n_shares, n_pixels = int((small & (values % 1 != 0).any(axis=1)).sum()), int((~small).sum())
@@ -91,8 +89,7 @@ def fit_fraction(values: np.ndarray, form: str, sizes: np.ndarray, unit: str) ->
 def find_list_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
     """Decide whether four numbers in one cell are corners, xywh, or (fractions alone) cxcywh.
 
-    Raises:
-        DataError: several forms fit, or none; the text has no full stop.
+    If several forms fit, or none, a DataError says so, without a full stop.
     """
     forms = ["corners", "xywh", *(["cxcywh"] if unit == "shares" else [])]
     fractions = {form: fit_fraction(values, form, sizes, unit) for form in forms}

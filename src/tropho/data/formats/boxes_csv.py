@@ -1,7 +1,9 @@
 """Read tables of boxes, as competitions and labelling tools write them; Zindi's Train.csv and Test.csv among them."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_table import BoxTable, Row, only_class
 from tropho.data.formats.box_units import to_pixels
 from tropho.data.formats.csv_table import find_tables
-from tropho.data.formats.image_files import Match
-from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, in_both, parent_of
+from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, in_both
 from tropho.errors import DataError
 from tropho.images.decode import image_size
 from tropho.tables import BOX
@@ -29,20 +30,17 @@ class _Reader(LabelCollector):
     def __init__(self, settings: TaskConfig, raw: Path) -> None:
         super().__init__(raw)
         self.negative, self.test_is_named = settings.audit.negative, settings.audit.test is not None
-        self.tables: list[BoxTable] = []
         found = find_tables(settings.audit, raw, lambda columns: bool(columns.images and columns.layout))
-        for subset, paths in found.items():
-            for path in paths:
-
-                def is_image(text: str, folder: str = parent_of(str(path))) -> bool:
-                    return bool(text) and bool(self.on_disk.find(text, folder).candidates)
-
-                self.tables.append(BoxTable(raw / path, str(path), subset, settings.audit.columns, is_image))
+        self.tables = [
+            BoxTable(raw, path, subset, settings.audit.columns, self.on_disk)
+            for subset, paths in found.items()
+            for path in paths
+        ]
         self.only_class = only_class(self.tables, settings.audit.classes)
         self.rows = [row for table in self.tables for row in table.parse()]
         self.rows.sort(key=lambda row: SUBSETS.index(row.subset))
-        self.matches: dict[tuple[str, str, str], Match] = {}
-        self.sizes: dict[str, tuple[float, float] | None] = {}
+        self.find = cache(self.on_disk.find)
+        self.file_size = cache(self._file_size)
 
     def read(self) -> Labels:
         """Read the labels of all tables."""
@@ -53,7 +51,7 @@ class _Reader(LabelCollector):
         for table in self.tables:
             by_header[tuple(table.columns.header)].append(table)
         for tables in by_header.values():
-            unit, form = to_pixels([row for row in self.rows if row.table in tables], tables, self._file_size)
+            unit, form = to_pixels([row for row in self.rows if row.table in tables], tables, self.file_size)
             columns |= {table.name: table.facts(unit, form) for table in tables}
         self._refuse_unusable_table()
         self._add_rows()
@@ -65,20 +63,14 @@ class _Reader(LabelCollector):
 
     def _file_size(self, path: str) -> tuple[float, float] | None:
         """Return the width and height of an upright image in pixels, from its file; None where unreadable."""
-        if path not in self.sizes:
-            try:
-                self.sizes[path] = image_size(self.raw / path) if path in self.on_disk else None
-            except DataError:
-                self.sizes[path] = None
-        return self.sizes[path]
+        with suppress(DataError):
+            return image_size(self.raw / path) if path in self.on_disk else None
+        return None
 
     def _check(self, row: Row) -> None:
         """Find the image of a row, and set its fault for an ambiguous name or a box without a class."""
         table = row.table
-        key = (row.image, parent_of(table.name), row.searched)
-        if key not in self.matches:
-            self.matches[key] = self.on_disk.find(*key)
-        row.match = self.matches[key]
+        row.match = self.find(row.image, table.folder, row.searched)
         if row.match.ambiguous and not row.fault:
             row.fault = row.match.detail(row.image).removesuffix(".")
         if row.fault:
@@ -138,14 +130,10 @@ class _Reader(LabelCollector):
 
     def _ids(self) -> dict[str, str]:
         """Map paths to image_ids: the first name in the tables, or the path where two images share the name."""
-        names: dict[str, str] = {}
-        for row in self.rows:
-            if row.image and not row.match.ambiguous:
-                names.setdefault(row.match.path, row.image)
-        paths = defaultdict(list)
-        for path, name in names.items():
-            paths[name].append(path)
-        return {path: name if len(paths[name]) == 1 else path for path, name in names.items()}
+        named = [row for row in reversed(self.rows) if row.image and not row.match.ambiguous]
+        names = {row.match.path: row.image for row in named}
+        counts = Counter(names.values())
+        return {path: name if counts[name] == 1 else path for path, name in names.items()}
 
     def _add_notes(self, columns: dict[str, dict[str, Any]]) -> None:
         """Add notes on what was recognised, one for tables that are alike."""

@@ -15,11 +15,8 @@ def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
     """Rename, merge and drop classes, and remove the boxes of the negative class.
 
     A name that only test images have is no class, since no model can learn it. Unless the settings list it, those
-    labels are dropped, and the images stay test images.
-
-    Raises:
-        UsageError: class_map, classes or negative name a class that the data doesn't have.
-        DataError: no label is left.
+    labels are dropped, and the images stay test images. A UsageError names a class of the settings that the data
+    doesn't have; a DataError says that no label is left.
     """
     log = IssueLog()
     boxes, images, settings = _unify_spellings(labels, settings, log)

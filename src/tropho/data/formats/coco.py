@@ -34,11 +34,7 @@ class _LabelFile:
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the JSON files of each subset; docs/label_formats.md has the rules.
-
-    Raises:
-        DataError: there is no training file, or a file is not COCO.
-    """
+    """Read the JSON files of each subset; docs/label_formats.md has the rules."""
     reader = _Reader(raw)
     sources = _sources(settings, raw, reader.log)
     try:

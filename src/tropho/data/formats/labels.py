@@ -211,12 +211,6 @@ def named_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
     return prefixes
 
 
-def parent_of(path: str) -> str:
-    """Return the folder of a posix path; "" for the top."""
-    parent = str(PurePosixPath(path).parent)
-    return "" if parent == "." else parent
-
-
 def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[PurePosixPath]:
     """Find the label files (below `raw`) that a setting names; of None, those of a usual name nearest to the top.
 

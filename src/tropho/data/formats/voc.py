@@ -25,11 +25,7 @@ class _NamedImage(NamedTuple):
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the annotations of the images that split files or folders name; docs/label_formats.md has the rules.
-
-    Raises:
-        DataError: there are no XML files, or several folders Annotations.
-    """
+    """Read the annotations of the images that split files or folders name; docs/label_formats.md has the rules."""
     reader = _Reader(raw)
     named = {subset: reader.find_all(names, subset) for subset, names in _subsets(settings, reader).items()}
     ids = unique_ids(item.image.path for items in named.values() for item in items)

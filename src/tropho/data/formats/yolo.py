@@ -17,7 +17,6 @@ from tropho.data.formats.labels import (
     Labels,
     files_below,
     named_files,
-    parent_of,
     read_lines,
 )
 from tropho.data.formats.yolo_config import NAME_FILES, YoloConfig, find_entry, is_image_list, read_config
@@ -29,12 +28,7 @@ TOLERANCE = 0.01  # how far, as a fraction of the image, a number may lie outsid
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
-    """Read the images of each subset and their label files; docs/label_formats.md has the rules.
-
-    Raises:
-        UsageError: a folder or list that the settings name is not there.
-        DataError: there are no training images or no labels, or the configuration can't be read.
-    """
+    """Read the images of each subset and their label files; docs/label_formats.md has the rules."""
     return _Reader(settings, raw).read()
 
 
@@ -123,7 +117,7 @@ class _Reader(LabelCollector):
         if path.is_dir():
             return [image for image in self.on_disk.paths if below == "." or image.startswith(f"{below}/")]
         self.texts.discard(below)
-        matches = [self.find_image(line, parent_of(below), subset, below) for line in read_lines(path)]
+        matches = [self.find_image(line, str(PurePosixPath(below).parent), subset, below) for line in read_lines(path)]
         return [match.path for match in matches if not match.ambiguous]
 
     def _read_label_files(self) -> None:
