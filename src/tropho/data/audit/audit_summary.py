@@ -120,14 +120,8 @@ def _colour_modes(images: pd.DataFrame, infos: dict[str, ImageInfo]) -> dict[str
     labels = images["label"].astype("object").where(images["label"].notna(), "unlabelled")
     if images["label"].isna().all():
         labels = pd.Series("all", index=images.index)
-    shares = {str(name): part.value_counts(normalize=True) for name, part in modes.groupby(labels)}
-    summary: dict[str, Any] = {
-        "colour_modes": {
-            name: {str(mode): round(float(share), 4) for mode, share in part.items()}
-            for name, part in shares.items()
-            if len(part)
-        }
-    }
+    shares = {str(name): part.value_counts(normalize=True).round(4) for name, part in modes.dropna().groupby(labels)}
+    summary: dict[str, Any] = {"colour_modes": {name: part.to_dict() for name, part in shares.items()}}
     table = pd.crosstab(modes, images["label"])
     if len(table) > 1 and not table.empty:
         total = float(table.to_numpy().sum())

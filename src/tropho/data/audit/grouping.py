@@ -88,7 +88,9 @@ def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
         raise UsageError(f"{where} needs a group in round brackets that names the group.")
     if compiled.search(""):
         raise UsageError(f"{where} matches the empty string, so it names nothing; require at least a character (+).")
-    keys = image_ids.map(lambda image_id: _first_group(compiled.search(image_id))).astype("string")
+    found = image_ids.map(compiled.search)
+    keys = found.map(lambda match: match and next(filter(lambda text: text is not None, match.groups()), None))
+    keys = keys.astype("string")
     empty = image_ids[keys == ""]
     if len(empty):
         raise UsageError(f"{where} finds an empty name in '{empty.iloc[0]}'; require at least a character (+).")
@@ -118,10 +120,6 @@ def augmentation_sources(images: pd.DataFrame) -> pd.Series:
     matches = images["image_id"].map(lambda image_id: _ROBOFLOW.match(PurePosixPath(image_id).name))
     keys = matches.map(lambda match: match[1] if match else None).astype("string")
     return images["label"].astype("string").fillna("") + "/" + keys
-
-
-def _first_group(match: re.Match[str] | None) -> str | None:
-    return next((text for text in match.groups() if text is not None), None) if match else None
 
 
 def _near_duplicates(images: pd.DataFrame, infos: dict[str, ImageInfo]) -> list[tuple[str, str, float]]:

@@ -183,7 +183,5 @@ def _clip(images: pd.DataFrame, boxes: pd.DataFrame, log: IssueLog) -> tuple[pd.
     before = set(boxes["image_id"])
     boxes = clip_boxes(boxes, images.set_index("image_id"), log)
     emptied = images["image_id"].isin(before - set(boxes["image_id"])) & (images["status"] == "ok")
-    images.loc[emptied, "status"] = "unlabelled"
-    for image_id in images.loc[emptied, "image_id"]:
-        log.add("unlabelled", "quarantined", "All its boxes were dropped, so its labels are unknown.", image_id)
+    log.mark_unlabelled(images, emptied, "All its boxes were dropped, so its labels are unknown.")
     return images, boxes

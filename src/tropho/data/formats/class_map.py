@@ -1,6 +1,5 @@
 """Apply audit.class_map, audit.classes and audit.negative to labels as read."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -9,6 +8,8 @@ from tropho.config.data_config import AuditConfig
 from tropho.data.formats.labels import IssueLog, Labels
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.tables import BOX, nfc, spellings
+
+Tables = tuple[pd.DataFrame, pd.DataFrame]  # boxes and images
 
 
 def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
@@ -33,9 +34,7 @@ def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
     boxes, images = _drop_unknown(boxes, images, classes, settings.negative, log)
     boxes, with_usable_row = _drop_negatives(boxes, settings.negative, log)
     lost = images["image_id"].isin(with_row - with_usable_row)
-    images.loc[lost, "status"] = "unlabelled"
-    for image_id in images.loc[lost, "image_id"]:
-        log.add("unlabelled", "quarantined", "None of its rows can be used, so its labels are unknown.", image_id)
+    log.mark_unlabelled(images, lost, "None of its rows can be used, so its labels are unknown.")
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     boxes = pd.concat([boxes, regions], ignore_index=True)
     return Labels(images, boxes, issues, classes, labels.notes, labels.columns)
@@ -54,12 +53,6 @@ def drop_repeated_boxes(boxes: pd.DataFrame, log: IssueLog) -> pd.DataFrame:
         detail = f"{count:,} of its boxes stand in {first[repeated & (boxes['file'] == file)].iloc[0]} too."
         log.add("repeated_boxes", "dropped", detail, None, file)
     return boxes[~repeated]
-
-
-def _log_boxes(log: IssueLog, boxes: pd.DataFrame, kind: str, action: str, detail: Callable[[Any], str]) -> None:
-    """Log an issue for each box."""
-    for box in boxes.itertuples():
-        log.add(kind, action, detail(box), box.image_id, box.file, box.row)
 
 
 def _relabel(table: pd.DataFrame, names: dict[str, Any]) -> pd.DataFrame:
@@ -121,9 +114,7 @@ def _class_names(names: set[str], trained_names: set[str], settings: AuditConfig
     return list(settings.classes)
 
 
-def _rename(
-    boxes: pd.DataFrame, images: pd.DataFrame, settings: AuditConfig, log: IssueLog
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _rename(boxes: pd.DataFrame, images: pd.DataFrame, settings: AuditConfig, log: IssueLog) -> Tables:
     """Rename, merge and drop classes; an image whose class is dropped becomes unlabelled."""
     for name, target in settings.class_map.items():
         if target is None:
@@ -139,9 +130,7 @@ def _count(in_boxes: pd.Series, in_images: pd.Series) -> str:
     return f"{int(in_boxes.sum()):,} boxes" if in_boxes.any() else f"{int(in_images.sum()):,} images"
 
 
-def _drop_test_only(
-    boxes: pd.DataFrame, images: pd.DataFrame, known: set[str | None], log: IssueLog
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _drop_test_only(boxes: pd.DataFrame, images: pd.DataFrame, known: set[str | None], log: IssueLog) -> Tables:
     """Drop labels that only test images have; one issue a name."""
     names = (set(images["label"].dropna()) | set(boxes["label"].dropna())) - _trained_names(images, boxes) - known
     for name in sorted(names):
@@ -157,11 +146,11 @@ def _drop_test_only(
 
 def _drop_unknown(
     boxes: pd.DataFrame, images: pd.DataFrame, classes: list[str], negative: str | None, log: IssueLog
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> Tables:
     """Drop labels that are neither a class nor the negative class; test images without them stay test images."""
     hint = f"is not one of {', '.join(classes)}; add it to audit.classes or class_map."
     known = boxes["label"].isin([*classes, *([negative] if negative else [])])
-    _log_boxes(log, boxes[~known], "unknown_class", "quarantined", lambda box: f"Class '{box.label}' {hint}")
+    log.add_boxes(boxes[~known], "unknown_class", "quarantined", lambda box: f"Class '{box.label}' {hint}")
     unknown = images["label"].notna() & ~images["label"].isin(classes)
     for image in images[unknown & (images["status"] == "ok")].itertuples():
         action = "dropped" if image.subset == "test" else "quarantined"
@@ -186,18 +175,18 @@ def _drop_negatives(boxes: pd.DataFrame, negative: str | None, log: IssueLog) ->
     """Remove boxes of the negative class and rows without a box; return also the images with any usable row."""
     is_negative = boxes["label"] == negative if negative else pd.Series(False, index=boxes.index)
     empty = boxes[BOX].isna().any(axis=1) & ~is_negative
-    _log_boxes(log, boxes[empty], "bad_row", "quarantined", lambda box: f"A row of class '{box.label}' without a box.")
+    log.add_boxes(boxes[empty], "bad_row", "quarantined", lambda box: f"A row of class '{box.label}' without a box.")
     negatives, boxes = boxes[is_negative], boxes[~is_negative & ~empty]
     with_objects = negatives["image_id"].isin(boxes["image_id"])
     detail = f"The image is called {negative} and has boxes too; the boxes are kept."
-    _log_boxes(log, negatives[with_objects], "negative_with_objects", "dropped", lambda _: detail)
+    log.add_boxes(negatives[with_objects], "negative_with_objects", "dropped", lambda _: detail)
     with_box = ~with_objects & (negatives[BOX].fillna(0) != 0).any(axis=1)
     for box in negatives[with_box].itertuples():
         corners = f"{box.xmin:g},{box.ymin:g},{box.xmax:g},{box.ymax:g}"
         detail = f"{negative} with the box {corners}; it has none."
         log.add("negative_with_box", "repaired", detail, box.image_id, box.file, box.row)
     second = negatives[~with_objects & negatives["image_id"].duplicated()]
-    _log_boxes(log, second, "repeated_row", "dropped", lambda _: f"A second {negative} row.")
+    log.add_boxes(second, "repeated_row", "dropped", lambda _: f"A second {negative} row.")
     return boxes, set(negatives["image_id"]) | set(boxes["image_id"])
 
 

@@ -68,6 +68,12 @@ class IssueLog:
         for box in boxes.itertuples():
             self.add(kind, action, detail(box), box.image_id, box.file, box.row)
 
+    def mark_unlabelled(self, images: pd.DataFrame, mask: pd.Series, detail: str) -> None:
+        """Change the status of some images in place, and add an issue for each."""
+        images.loc[mask, "status"] = "unlabelled"
+        for image_id in images.loc[mask, "image_id"]:
+            self.add("unlabelled", "quarantined", detail, image_id)
+
     def table(self) -> pd.DataFrame:
         """Return the issues as tables.ISSUES."""
         return table_of(self.rows, ISSUES)

@@ -141,16 +141,23 @@ def missing_class_notes(
 
 
 def _hold_out_test(settings: SplitConfig, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
-    """Change some training images to "test" in place, none of a group of the published validation set.
+    """Change whole groups of training images to "test" in place, as near `split.test_fraction` as they allow.
 
-    A single such group can't be divided, and may be all that trains; then nothing changes.
+    Groups of the published validation set stay. A single other one can't be divided, and may be all that trains.
     """
     groups = images["group"]
     free = np.flatnonzero((subset == "train") & ~groups.isin(groups[subset == "validation"]).to_numpy())
-    if groups.iloc[free].nunique() < 2:
+    n_groups = groups.iloc[free].nunique()
+    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(MAX_PARTS, n_groups)))
+    if n_groups < 2 or not share:
         return
-    mask = _test_mask(settings, images.iloc[free].reset_index(drop=True), boxes)
-    subset[free[mask]] = "test"
+    if share == 1:
+        raise DataError(f"split.test_fraction {settings.test_fraction:g} leaves no image to train on; lower it.")
+    own, n_parts = images.iloc[free].reset_index(drop=True), share.denominator
+    part = assign_folds(own["group"], stratification_targets(own, boxes, n_parts), n_parts, settings.seed)
+    # A group larger than a part makes its part too large: those nearest to their due size are taken.
+    excess = np.abs(np.bincount(part, minlength=n_parts) - len(own) / n_parts)
+    subset[free[np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])]] = "test"
 
 
 def _exclude_shared(subset: np.ndarray, key: pd.Series) -> None:
@@ -170,20 +177,6 @@ def _merge_validation(subset: np.ndarray) -> np.ndarray:
         )
     subset[validation] = "train"
     return validation
-
-
-def _test_mask(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> np.ndarray:
-    """Choose whole groups for the test set, as near `split.test_fraction` as they allow; (N,) bool."""
-    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(MAX_PARTS, images["group"].nunique())))
-    if not share:
-        return np.zeros(len(images), dtype=bool)
-    if share == 1:
-        raise DataError(f"split.test_fraction {settings.test_fraction:g} leaves no image to train on; lower it.")
-    n_parts = share.denominator
-    part = assign_folds(images["group"], stratification_targets(images, boxes, n_parts), n_parts, settings.seed)
-    # A group larger than a part makes its part too large: those nearest to their due size are taken.
-    excess = np.abs(np.bincount(part, minlength=n_parts) - len(images) / n_parts)
-    return np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])
 
 
 def check_objects(images: pd.DataFrame, boxes: pd.DataFrame) -> None:
