@@ -53,10 +53,11 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     """
     config, log = settings.audit, IssueLog()
     labels, sample = readers.read(settings, raw), task_sample(settings, raw)
-    labelled = with_sample_images(labels.images, sample, raw)
+    on_disk = ImageFiles(raw)
+    labelled = with_sample_images(labels.images, sample, on_disk.paths)
     sample_facts, sample_notes = check_sample(sample, settings, labels, labelled, log, raw)
-    images = _add_unlabelled(_add_sizes(labelled, config.image_sizes_csv, root), raw, log)
-    images, infos, decoding = _inspect(images, raw, config, log)
+    images = _add_unlabelled(_add_sizes(labelled, config.image_sizes_csv, root), on_disk.paths, log)
+    images, infos, decoding = _inspect(images, raw, on_disk, config, log)
     images, boxes, frame = resolve_box_frames(images, labels.boxes, infos, log, _relative_boxes(labels, config))
     images, boxes = _clip(images, boxes, log)
     boxes, duplicate_boxes = resolve_duplicate_boxes(boxes, DUPLICATE_BOX_IOU, config.merge_duplicate_boxes, log)
@@ -71,7 +72,7 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
         findings = find_missing_labels(images, boxes[~boxes["ignore"]], labels.classes, MISSING_LABELS_SIGNIFICANCE)
         list_findings(findings, ignore, log)
     images["ignore_classes"] = ignored(images, findings if ignore else [])
-    other_files = list_other_files(raw, ImageFiles(raw).left_aside, log)
+    other_files = list_other_files(raw, on_disk.left_aside, log)
     list_classes_without_images(images, boxes, labels.classes, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     summary = summarise(images, boxes, issues, labels.classes, infos, duplicate_boxes, findings, config)
@@ -114,10 +115,10 @@ def _add_sizes(labelled: pd.DataFrame, path: str | None, root: Path) -> pd.DataF
     return labelled.fillna({f"stated_{side}": sizes[side].astype("Int64") for side in ("width", "height")})
 
 
-def _add_unlabelled(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> pd.DataFrame:
+def _add_unlabelled(labelled: pd.DataFrame, on_disk: list[str], log: IssueLog) -> pd.DataFrame:
     """Add the images on disk that no label names, and list them; sort by subset."""
     known = set(labelled["image_id"])
-    unlabelled = sorted(set(ImageFiles(raw).paths) - set(labelled["path"]))
+    unlabelled = sorted(set(on_disk) - set(labelled["path"]))
     ids = {path: f"{path} (unlabelled)" if path in known else path for path in unlabelled}
     for path, image_id in ids.items():
         log.add("unlabelled", "listed", "No label is surely this file's; it is not used.", image_id, path)
@@ -128,10 +129,9 @@ def _add_unlabelled(labelled: pd.DataFrame, raw: Path, log: IssueLog) -> pd.Data
 
 
 def _inspect(
-    images: pd.DataFrame, raw: Path, config: AuditConfig, log: IssueLog
+    images: pd.DataFrame, raw: Path, on_disk: ImageFiles, config: AuditConfig, log: IssueLog
 ) -> tuple[pd.DataFrame, dict[str, ImageInfo], Decoding]:
     """Decode the images; return them with what their files hold, the infos by path, and how files are decoded."""
-    on_disk = ImageFiles(raw)
     paths = [path for path in dict.fromkeys(images["path"]) if path in on_disk]
     decoding = _decoding(images, raw, paths, config.max_megapixels)
     infos = inspect_images(raw, paths, config.cluster_slides, decoding)

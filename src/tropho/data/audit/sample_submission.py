@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_of
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of
@@ -23,14 +22,14 @@ def task_sample(settings: TaskConfig, raw: Path) -> Sample | None:
     return None if path is None else read_sample(path)
 
 
-def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, raw: Path) -> pd.DataFrame:
+def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, on_disk: list[str]) -> pd.DataFrame:
     """Add the other images on disk that the sample names, as test images, to formats.labels.LABELLED_IMAGES."""
     if sample is None:
         return labelled
     sample, matches = match_sample(sample, labelled.loc[labelled["subset"] == "test", ["image_id", "path"]])
     left = [name for name in sample.ids if name not in matches.images and name not in matches.several]
     known = {*labelled["path"], *labelled["image_id"]}
-    unknown = [path for path in ImageFiles(raw).paths if path not in known] if left else []
+    unknown = [path for path in on_disk if path not in known] if left else []
     if matches.images:
         new = match_ids(left, {path: path for path in unknown})
     else:

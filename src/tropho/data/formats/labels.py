@@ -8,15 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import (
-    ImageFiles,
-    Match,
-    same_path,
-    subset_of,
-    subset_of_path,
-    unique_ids,
-    walk,
-)
+from tropho.data.formats.image_files import ImageFiles, Match, same_path, subset_of, subset_of_path, unique_ids, walk
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.files import PROVENANCE
 from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
