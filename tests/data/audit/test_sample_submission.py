@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tropho.data.audit.sample_submission import with_sample_images
+from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import LABELLED_IMAGES, table_of
 from tropho.submission.sample_file import read_sample
 
@@ -34,7 +35,7 @@ def labelled(*names):
     [([], ["a", "b"]), (["a.png"], ["a", "b"]), (["a.png", "b.png"], ["a", "b"]), (["c.png"], ["a", "c"])],
 )
 def test_with_sample_images_adds_those_that_are_not_labelled(raw, known, named):
-    table = with_sample_images(labelled(*known), sample_of(raw, named), raw)
+    table = with_sample_images(labelled(*known), sample_of(raw, named), ImageFiles(raw).paths)
     assert sorted(table["path"]) == sorted(
         {*(f"test/{name}" for name in known), *(f"test/{name}.png" for name in named)}
     )
@@ -42,4 +43,4 @@ def test_with_sample_images_adds_those_that_are_not_labelled(raw, known, named):
 
 
 def test_with_sample_images_needs_no_sample(raw):
-    assert list(with_sample_images(labelled("a.png"), None, raw)["path"]) == ["test/a.png"]
+    assert list(with_sample_images(labelled("a.png"), None, [])["path"]) == ["test/a.png"]
