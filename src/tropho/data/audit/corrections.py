@@ -100,8 +100,8 @@ class Corrector:
             row = {"image_id": image_id, "label": label, "file": self.file, "row": line, **corners}
             self.boxes = pd.concat([self.boxes, table_of([row], LABELLED_BOXES)], ignore_index=True)
             done = f"A {label} box is added at {corners_text(box)}"
-        elif (row := self._find_box(action, image_id, label, box)) is not None:
-            done = self._change_box(action, label, box, row)
+        elif (found := self._find_box(action, image_id, label, box)) is not None:
+            done = self._change_box(action, label, box, found)
         else:
             return f"No box of the image is the one to {action} at {corners_text(box)}."
         if action in ("add", "set label"):  # now its labels are known
@@ -124,7 +124,8 @@ class Corrector:
 
     def _change_box(self, action: str, new: str, target: list[float], row: int) -> str:
         """Drop, move or relabel a box; return what was done."""
-        label, corners = self.boxes.loc[row, "label"], corners_text(self.boxes.loc[row, BOX].to_list())
+        label = str(self.boxes.loc[row, "label"])
+        corners = corners_text(self.boxes.loc[[row], BOX].to_numpy("float64")[0])
         if action == "drop":
             self.boxes = self.boxes.drop(index=row).reset_index(drop=True)
             return f"The {label} box {corners} is dropped"
