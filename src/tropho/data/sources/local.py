@@ -45,6 +45,8 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
         record = {"sha256": sha256_of(source)}
         copy_file(source, to / source.name)
     archives = unpack_archives(to, str(source if source.is_dir() else source.parent))
+    if source.is_file():
+        record["files"] = archives.pop(source.name)
     return {"source": "local", "path": path, **record, "archives": archives}
 
 
