@@ -15,7 +15,7 @@ def test_damaged_files_differ_from_the_record(fold):
 
 
 def test_published_fold_is_used_only_whole(fold, capsys):
-    folder, entry = fold
+    folder, _ = fold
     assert trained_folds.published_fold(folder, False) is None  # nothing was published
     record = trained_folds.publish_fold(folder, {"fold": 0})
     assert trained_folds.published_fold(folder, False) == record
