@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repository demo test test-slow lint bench notebooks mutants reliability soak
+.PHONY: help setup repository demo test test-slow lint docs pages pictures bench notebooks mutants reliability soak
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,17 @@ lint: $(READY) ## Check format, style, docstrings, complexity, words and types
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -q tests/test_words.py tests/test_docs.py tests/test_structure.py
 	$(BIN)/mypy
+
+# The site's theme prints that it gets no fixes after May 2027; docs/design.md says so, too.
+docs: $(READY) ## Build the documentation site into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html in a browser."
+
+pages: $(READY) ## Write docs/settings.md and docs/messages.md from the code
+	$(BIN)/python tools/reference_pages.py
+
+pictures: docs ## Take the pictures of docs/pictures from the finished demo, by Chromium
+	$(BIN)/python tools/pictures.py
 
 bench: $(READY) ## Measure speed (see benchmarks/)
 	for script in benchmarks/*_speed.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

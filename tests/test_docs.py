@@ -1,4 +1,4 @@
-"""What the pages name exists: links, headings, files of src/, and the packages in README's tree."""
+"""What the pages name exists: links, headings, files of src/, and the packages in the tree of docs/contributing.md."""
 
 import re
 
@@ -42,6 +42,6 @@ def test_modules_that_a_page_names_exist(page):
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
 
 
-def test_tree_of_the_readme_lists_the_packages():
-    tree = (ROOT / "README.md").read_text(encoding="utf-8").split("## Source layout")[1].split("```")[1]
+def test_tree_of_the_source_lists_the_packages():
+    tree = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8").split("## Source layout")[1].split("```")[1]
     assert set(re.findall(r"(?m)^  (\w+)/", tree)) == PACKAGES
