@@ -91,7 +91,7 @@ def tidy(notebook: Any) -> None:
 
 def main() -> None:
     """Run the notebooks that are named, or all."""
-    for path in map(Path, sys.argv[1:] or sorted(map(str, FOLDER.glob("*.ipynb")))):
+    for path in map(Path, sys.argv[1:] or sorted(map(str, FOLDER.glob("[0-9]*.ipynb")))):
         notebook = nbformat.read(path, as_version=4)
         run(notebook)
         tidy(notebook)

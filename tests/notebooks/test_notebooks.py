@@ -11,7 +11,7 @@ from jupyter_client.manager import AsyncKernelManager
 from store_outputs import clean, run, same_text, texts, tidy
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
 STORE = "run `make notebooks`"
 
 
