@@ -7,7 +7,7 @@ params.yaml. docs/messages.md has the messages of all errors, as they stand in t
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,11 +136,11 @@ def settings_page(params: str) -> str:
     return "\n".join(parts)
 
 
-def constants(source: Path) -> dict[str, str]:
-    """Return the constants below a folder that are texts or numbers, but for names with several values."""
+def constants(trees: Iterable[ast.Module]) -> dict[str, str]:
+    """Return the constants of modules that are texts or numbers, but for names with several values."""
     found: dict[str, list[ast.expr]] = defaultdict(list)
-    for path in source.rglob("*.py"):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for tree in trees:
+        for node in tree.body:
             for name in node.targets if isinstance(node, ast.Assign) else []:
                 if isinstance(name, ast.Name) and name.id.isupper():
                     found[name.id].append(node.value)
@@ -188,12 +188,13 @@ def message(node: ast.expr, known: dict[str, str]) -> str | None:
 
 def messages(source: Path) -> Iterator[tuple[str, str, int]]:
     """Yield module, text and exit code of each literal error message below a folder."""
-    literals = constants(source)
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(source.rglob("*.py"))}
+    literals = constants(trees.values())
     codes = {name: getattr(errors, name).exit_code for name in ("DataError", "UsageError", "ExternalError")}
-    for path in sorted(source.rglob("*.py")):
+    for path, tree in trees.items():
         module = path.relative_to(source).with_suffix("").as_posix()
         known = codes | ({"ValueError": errors.UsageError.exit_code} if module.startswith("config/") else {})
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known and node.args:
                 text = message(node.args[0], literals)
                 if text and " " in text:
@@ -208,7 +209,7 @@ def messages_page(source: Path) -> str:
         groups[heading].add((text, code))
     parts = [MESSAGES_HEAD]
     for heading in GROUPS:
-        rows = sorted(groups[heading], key=lambda row: re.sub(r"\W", "", row[0]).lower())
+        rows = sorted(groups[heading], key=lambda row: re.sub(r"[^\w ]", "", row[0]).lower())
         parts.append(f"## {heading}\n\n{table(['message', 'code'], [[text, str(code)] for text, code in rows])}\n")
     return "\n".join(parts)
 
