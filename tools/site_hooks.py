@@ -75,3 +75,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Write the links of a page in docs/ as they are in the site; the others have theirs already."""
     path = f"docs/{page.file.src_uri}"
     return relink(markdown, path) if page.file.src_uri not in PAGES.values() else markdown
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Name the search for screen readers, which the theme does not."""
+    return output.replace(
+        'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+    )

@@ -1,9 +1,11 @@
 """The documentation site: built strictly, complete, and readable without a network."""
 
+import importlib.util
 import json
 import re
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -64,18 +66,36 @@ def test_links_lead_to_files_of_the_site(site):
                 assert (page.parent / name).exists(), f"{page.name}: {address}"
 
 
-def test_settings_are_found_from_the_disk(site):
-    browser = open_browser()
-    page = next(browser)
-    try:
-        page.get((site / "index.html").as_uri())
-        page.find_element("css selector", "input.md-search__input").send_keys("early_stopping_patience")
-        end, found = time.monotonic() + 60, []
-        while time.monotonic() < end and not found:
-            found = page.find_elements("css selector", ".md-search-result__link[href*='settings.html']")
-        assert found
-        sent = [json.loads(entry["message"])["message"]["params"] for entry in page.get_log("performance")]
-        asked = {each["request"]["url"].split(":")[0] for each in sent if "request" in each}
-        assert asked <= {"file", "data"}
-    finally:
-        browser.close()
+@pytest.fixture(scope="module")
+def chromium():
+    yield from open_browser()
+
+
+def test_settings_are_found_from_the_disk(site, chromium):
+    chromium.get((site / "index.html").as_uri())
+    chromium.find_element("css selector", "input.md-search__input").send_keys("early_stopping_patience")
+    end, found = time.monotonic() + 60, []
+    while time.monotonic() < end and not found:
+        found = chromium.find_elements("css selector", ".md-search-result__link[href*='settings.html']")
+    assert found
+    sent = [json.loads(entry["message"])["message"]["params"] for entry in chromium.get_log("performance")]
+    assert {each["request"]["url"].split(":")[0] for each in sent if "request" in each} <= {"file", "data"}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["index", "settings", "course/03_backpropagation"])
+def test_axe_finds_nothing_serious(site, chromium, name, scheme):
+    spec = importlib.util.find_spec("axe_core_python")
+    if spec is None or spec.origin is None:
+        pytest.skip("axe-core-python is not installed")
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    chromium.get((site / f"{name}.html").as_uri())
+    chromium.execute_script("localStorage.clear()")  # the scheme of the page before
+    chromium.refresh()
+    wanted = {"light": "default", "dark": "slate"}[scheme]
+    assert chromium.find_element("tag name", "body").get_attribute("data-md-color-scheme") == wanted
+    chromium.execute_script(Path(spec.origin).with_name("axe.min.js").read_text(encoding="utf-8"))
+    found = chromium.execute_async_script("const done = arguments[0]; axe.run().then((all) => done(all.violations))")
+    serious = [each for each in found if each["impact"] in {"serious", "critical"}]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
