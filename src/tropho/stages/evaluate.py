@@ -24,6 +24,7 @@ from tropho.plots.galleries import label_issue_gallery
 from tropho.tables import LABEL_ISSUES, write_table
 from tropho.tasks.base import Task
 from tropho.tracking import Run, open_tracker
+from tropho.tracking.describe_run import training_note
 from tropho.training.devices import make_accelerator
 
 
@@ -66,6 +67,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     _write_dvc_metrics(metrics, paths)
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
         _track(tracked, _tracked_metrics(metrics, names), paths.evaluate)
+        tracked.write_note(training_note(settings, record, metrics))
         register_models(tracked, settings, paths, data, record, params)
     return metrics
 

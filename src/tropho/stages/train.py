@@ -29,6 +29,8 @@ from tropho.models.device_limits import resolve_precision
 from tropho.paths import Paths
 from tropho.tables import write_table
 from tropho.tracking import Run, open_tracker, tracked_parameters
+from tropho.tracking.describe_run import data_sets, mean_score, training_note
+from tropho.tracking.run_names import with_score
 from tropho.tracking.runs import RunIds
 from tropho.training.checkpoint import Checkpoint, TrainState
 from tropho.training.devices import this_process
@@ -69,17 +71,22 @@ def _train_models(models: list[PlannedModel], settings: TaskConfig, paths: Paths
         run_ids["parent"] = parent.id
         changes = {f"train.ensemble.{name}": json.dumps(keys) for name, keys in settings.train.ensemble.items()}
         parent.log_params({**tracked_parameters(base.settings), **changes})
+        for data_set in data_sets(settings.name, base.data):
+            parent.log_data_set(data_set)
         for checked in (model for model in models if (model.folder / RECORD).exists()):
             parent.log_artifact(checked.folder / RECORD, f"preflight/{checked.name}")
         records = {base.name: _train(base, parent, run_ids)}
         for other in others:
             records[other.name] = _train_other(other, parent, run_ids)
         folds = records[base.name]["folds"]
-        parent.log_metrics({"score": mean_score(folds), "seconds": sum(fold["seconds"] for fold in folds)})
+        score = mean_score(folds)
+        parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
         if trained := sum(len(model.folds) - len(model.published) for model in models):
             parent.log_metrics({"trained_folds": trained})
         parent.set_tags({"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)})
         summary = _summary(base, training, parent.id, records)
+        parent.write_note(training_note(base.settings, summary))
+        parent.name_trainings(settings.description)
         if this_process().is_main_process:
             _write_models(models, records, paths, summary)
             write_table(mean_history([paths.fold(each["fold"]) for each in folds]), paths.curves)
@@ -103,12 +110,13 @@ def _train_other(model: PlannedModel, parent: Run, run_ids: RunIds) -> dict[str,
     """Train a further member, in a run of its own unless all is published and there is none to go on with."""
     if run_ids[model.name] is None and set(model.folds) <= set(model.published):
         return _train(model, parent, run_ids)
-    name = f"{model.settings.name} {model.name}"
-    with parent.child(name, run_id=run_ids[model.name], tags={"stage": "member", "member": model.name}) as tracked:
+    tags = {"stage": "member", "member": model.name}
+    with parent.child(model.name, run_id=run_ids[model.name], tags=tags) as tracked:
         run_ids[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
         record = _train(model, tracked, run_ids)
-        tracked.log_metrics({"score": mean_score(record["folds"])})
+        tracked.log_metrics({"score": (score := mean_score(record["folds"]))})
+        tracked.rename(with_score(model.name, score))
     return record
 
 
@@ -122,10 +130,12 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
     settings, data, task = model.settings, model.data, model.task
     name, folder = _label(model, fold), model.folder / f"fold{fold}"
     checkpoint, is_main = Checkpoint(folder), this_process().is_main_process
-    with parent.child(f"{settings.name} {name}", run_id=run_ids[name], tags={"stage": "fold"}) as tracked:
+    with parent.child(name, run_id=run_ids[name], tags={"stage": "fold"}) as tracked:
         run_ids[name] = tracked.id
         start = {"start_sha256": model.start.sha256} if model.start else {}
         tracked.log_params({"fold": fold, **tracked_parameters(settings), **start})
+        for data_set in data_sets(settings.name, data, fold):
+            tracked.log_data_set(data_set)
 
         def on_epoch(row: dict[str, float]) -> None:
             tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
@@ -141,7 +151,8 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
             start=model.start,
         )
         trainer.log.plan(model.folds, fold, settings.train.epochs, model.published)
-        trained = trainer.fit()
+        with tracked.system_metrics():
+            trained = trainer.fit()
         state = trained.state
         record = {"fold": fold, "run_id": tracked.id, **_outcome(state), **start}
         if is_main:
@@ -149,6 +160,7 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
             write_fold(folder, weights, pd.DataFrame(state.history).astype({"epoch": int}))
             tracked.log_artifact(folder / HISTORY)
         tracked.log_metrics({"best_score": state.best_score})
+        tracked.rename(with_score(name, without_nan(state.best_score)))
     if is_main:  # once the tracked run is whole, so that a kill before leaves both to be finished
         record = publish_fold(folder, record)
         checkpoint.remove()
@@ -169,12 +181,6 @@ def _outcome(state: TrainState) -> dict[str, Any]:
         "seconds": state.seconds,
         "parts_of_a_step": state.n_parts,
     }
-
-
-def mean_score(folds: list[dict[str, Any]]) -> float | None:
-    """Average the folds' scores that are defined; None where none is."""
-    scores = [fold["score"] for fold in folds if fold["score"] is not None]
-    return float(sum(scores) / len(scores)) if scores else None
 
 
 def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from tropho.tracking.pending_records import PendingRecords, Record
 from tropho.tracking.provenance import provenance
 from tropho.tracking.recorder import Recorder, is_outage
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
-from tropho.tracking.tracker import PrunedRunError, Run, Tracker
+from tropho.tracking.system_metrics import SystemSampler
+from tropho.tracking.tracker import DataSet, PrunedRunError, Run, Tracker
 
 FIRST_PAUSE = 30.0  # seconds without calls after a failure; each further failure in a row doubles them
 MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000  # MLflow's limits, characters
@@ -179,6 +181,7 @@ class MlflowRun(Run):
         self._tracker = tracker
         self._key = key
         self._experiment = experiment
+        self._sampler: SystemSampler | None = None
 
     @property
     def id(self) -> str:
@@ -191,10 +194,35 @@ class MlflowRun(Run):
     def log_params(self, params: Mapping[str, Any]) -> None:
         self._log("params", [(mlflow_name(key), str(value)[:MAX_PARAM]) for key, value in params.items()])
 
+    def log_data_set(self, data_set: DataSet) -> None:
+        self.record("data", **asdict(data_set))
+
+    @contextmanager
+    def system_metrics(self) -> Iterator[None]:
+        self._sampler = SystemSampler()
+        self._sampler.start()
+        try:
+            yield
+        finally:
+            self._sampler.stop()
+            self._log_samples()
+            self._sampler = None
+
+    def rename(self, name: str) -> None:
+        self.record("name", name=name[:MAX_NAME])
+
+    def write_note(self, text: str) -> None:
+        self.record("note", text=text)
+
+    def name_trainings(self, description: str) -> None:
+        self.record("names", text=description)
+
     def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
         now = _now()
         finite = {key: value for key, value in metrics.items() if value is not None and math.isfinite(value)}
         self._log("metrics", [(mlflow_name(key), float(value), now, step or 0) for key, value in finite.items()])
+
+        self._log_samples()
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         given = {key: value for key, value in tags.items() if value is not None}
@@ -210,6 +238,10 @@ class MlflowRun(Run):
 
     def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
         self.record("model", path=str(folder), name=name, alias=alias, content=content)
+
+    def _log_samples(self) -> None:
+        if self._sampler is not None and (samples := self._sampler.take()):
+            self.record("samples", samples=samples)
 
     def _log(self, what: str, entries: list[Any]) -> None:
         if entries:

@@ -1,19 +1,27 @@
 """Records sent to MLflow, whether they were made just now or by a process that did not reach it."""
 
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tropho.errors import DataError, ExternalError
 from tropho.tracking.pending_records import Record
+from tropho.tracking.run_names import KIND, NOTE, name_runs
 from tropho.tracking.runs import RECORD_ID
+from tropho.tracking.system_metrics import PREFIX
 
 if TYPE_CHECKING:
+    from mlflow.entities import Metric, Param, RunTag
     from mlflow.entities import Run as MlflowEntity
     from mlflow.tracking import MlflowClient
 
 BATCH_PARAMS = 100
 BATCH_METRICS = 800  # MLflow's limits for one call: 100 params, 100 tags, 1000 entries in all
+KEPT_BELOW = "*Words below this line stay when a stage writes the description again.*"
+MAX_NOTE = 7000  # characters of a description
 REFUSALS = {"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "INVALID_STATE"}
 """MLflow's error codes for a call that it will never accept."""
 
@@ -26,6 +34,8 @@ class _OpenRun:
     metrics: dict[str, tuple[int, float]]
     """Key -> last step and value when the run was opened."""
     was_finished: bool
+    last_sample: tuple[int, int] = (-1, 0)
+    """Step and time of the last sample of the machine's load."""
     ended: bool = False
 
 
@@ -59,6 +69,11 @@ class Recorder:
             record: `run` is the run's key, `do` is one of
                 open: name, experiment, parent and run_id (ids, keys or None), tags, time, was_finished;
                 log: params and tags ([name, value] each), metrics ([name, value, time, step] each);
+                samples: samples ([time, {name: value}] each) of the machine's load;
+                data: name, digest, context, source, counts, see `DataSet`;
+                name: name;
+                note: text;
+                names: text, the experiment's description; see `name_runs`;
                 artifact: path, folder;
                 model: path, name, alias, content;
                 end: status, time. Times are milliseconds since 1970.
@@ -73,28 +88,60 @@ class Recorder:
             if key not in self._runs or self._runs[key].ended:
                 self._runs[key] = self._open_or_raise(record)
             return
-        run = self._runs[key]
-        if record["do"] == "log":
-            self._log(run, record)
-        elif record["do"] == "end":
-            self._client.set_terminated(run.id, "FINISHED" if run.was_finished else record["status"], record["time"])
-            run.ended = True
-        elif not Path(record["path"]).exists():
+        if "path" in record and not Path(record["path"]).exists():
             raise DataError(f"{record['path']} is gone")
-        elif record["do"] == "artifact":
-            send = self._client.log_artifacts if Path(record["path"]).is_dir() else self._client.log_artifact
-            send(run.id, record["path"], record["folder"])
-        else:
-            from tropho.tracking.register_model import register
-
-            ids = run.experiment_id, run.id
-            register(self._client, ids, Path(record["path"]), record["name"], record["alias"], record["content"])
+        actions = {
+            "log": self._log,
+            "samples": self._log_samples,
+            "data": self._log_data_set,
+            "name": self._rename,
+            "note": self._write_note,
+            "names": self._name_trainings,
+            "artifact": self._log_artifact,
+            "model": self._register,
+            "end": self._end,
+        }
+        actions[record["do"]](self._runs[key], record)
 
     def end_killed(self, time: int) -> None:
         """End the runs whose process was killed before it ended them."""
         for key, run in self._runs.items():
             if not run.ended:
                 self.apply({"do": "end", "run": key, "status": "KILLED", "time": time})
+
+    def _end(self, run: _OpenRun, record: Record) -> None:
+        self._client.set_terminated(run.id, "FINISHED" if run.was_finished else record["status"], record["time"])
+        run.ended = True
+
+    def _rename(self, run: _OpenRun, record: Record) -> None:
+        self._client.update_run(run.id, name=record["name"])
+
+    def _write_note(self, run: _OpenRun, record: Record) -> None:
+        """Replace the description down to KEPT_BELOW; one without that line is the user's own and stays."""
+        old = self._client.get_run(run.id).data.tags.get(NOTE, KEPT_BELOW)
+        if KEPT_BELOW in old:
+            own_words = old.partition(KEPT_BELOW)[2]
+            self._client.set_tag(run.id, NOTE, f"{record['text'][:MAX_NOTE]}\n\n{KEPT_BELOW}{own_words}")
+
+    def _name_trainings(self, run: _OpenRun, record: Record) -> None:
+        name_runs(self._client, run.experiment_id, record["text"])
+
+    def _log_data_set(self, run: _OpenRun, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        where, profile = json.dumps({"uri": record["source"]}), json.dumps(record["counts"])
+        data_set = Dataset(record["name"], record["digest"], "local", where, profile=profile)
+        self._client.log_inputs(run.id, [DatasetInput(data_set, [InputTag("mlflow.data.context", record["context"])])])
+
+    def _log_artifact(self, run: _OpenRun, record: Record) -> None:
+        send = self._client.log_artifacts if Path(record["path"]).is_dir() else self._client.log_artifact
+        send(run.id, record["path"], record["folder"])
+
+    def _register(self, run: _OpenRun, record: Record) -> None:
+        from tropho.tracking.register_model import register
+
+        ids = run.experiment_id, run.id
+        register(self._client, ids, Path(record["path"]), record["name"], record["alias"], record["content"])
 
     def _open_or_raise(self, record: Record) -> _OpenRun:
         try:
@@ -121,8 +168,11 @@ class Recorder:
             if not self._is_replay:
                 _end_killed_children(client, entity)
             client.update_run(entity.info.run_id, status="RUNNING")
-        metrics = {metric.key: (metric.step, metric.value) for metric in entity.data._metric_objs}
-        return _OpenRun(entity.info.run_id, entity.info.experiment_id, set(entity.data.params), metrics, was_finished)
+        found = entity.data._metric_objs
+        metrics = {metric.key: (metric.step, metric.value) for metric in found}
+        samples = [(metric.step, metric.timestamp) for metric in found if metric.key.startswith(PREFIX)]
+        ids = entity.info.run_id, entity.info.experiment_id
+        return _OpenRun(*ids, set(entity.data.params), metrics, was_finished, max(samples, default=(-1, 0)))
 
     def _parent(self, experiment_id: str, key: str) -> str:
         """Get MLflow's id of a parent by its id or key."""
@@ -132,12 +182,30 @@ class Recorder:
         return run.info.run_id if run is not None else key
 
     def _log(self, run: _OpenRun, record: Record) -> None:
-        """Send tags, and the params and metrics that the run lacks, in batches."""
+        """Send tags, and the params and metrics that the run lacks."""
         from mlflow.entities import Metric, Param, RunTag
 
         params = [Param(*entry) for entry in record.get("params", []) if entry[0] not in run.params]
         metrics = [Metric(*entry) for entry in record.get("metrics", []) if not _has_metric(run, *entry)]
-        tags = [RunTag(*entry) for entry in record.get("tags", [])]
+        self._send(run, params, metrics, [RunTag(*entry) for entry in record.get("tags", [])])
+
+    def _log_samples(self, run: _OpenRun, record: Record) -> None:
+        """Send the samples that are later than the run's last; a step is the number of a sample."""
+        from mlflow.entities import Metric
+
+        step, last = run.last_sample
+        later = [(time, values) for time, values in record["samples"] if time > last]
+        numbered = enumerate(later, start=step + 1)
+        self._send(
+            run, [], [Metric(name, value, t, n) for n, (t, values) in numbered for name, value in values.items()]
+        )
+        run.last_sample = (step + len(later), max([last, *(time for time, _ in later)]))
+
+    def _send(
+        self, run: _OpenRun, params: "list[Param]", metrics: "list[Metric]", tags: "Sequence[RunTag]" = ()
+    ) -> None:
+        """Send entries in batches that MLflow accepts."""
+        tags = list(tags)
         while params or metrics or tags:
             self._client.log_batch(
                 run.id,
@@ -189,13 +257,13 @@ def _run_by_key(client: "MlflowClient", experiment_id: str, key: str) -> "Mlflow
 
 
 def _child_by_name(client: "MlflowClient", experiment_id: str, parent: str | None, name: str) -> "MlflowEntity | None":
-    """Find the run of that name that a killed process began under `parent`."""
+    """Find the run that a killed process began under `parent`; settings and score may follow its name."""
     if parent is None:
         return None
-    name = name.replace("'", "")  # no name of Tropho's has quotes
-    query = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.run_name = '{name}'"
-    runs = client.search_runs([experiment_id], query, max_results=1)
-    return runs[0] if runs else None
+    plain = name.replace("'", "")  # no name of Tropho's has quotes
+    query = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.run_name LIKE '{plain}%'"
+    runs = client.search_runs([experiment_id], query)
+    return next((run for run in runs if re.split(r": | \(", run.info.run_name or "")[0] == name), None)
 
 
 def _end_killed_children(client: "MlflowClient", parent: "MlflowEntity") -> None:
@@ -206,17 +274,20 @@ def _end_killed_children(client: "MlflowClient", parent: "MlflowEntity") -> None
 
 
 def _experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
-    """Get the id of an experiment, which is created or restored if need be."""
+    """Get the id of an experiment, which is created or restored if need be, and has the tags KIND."""
     from mlflow.exceptions import MlflowException
 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifacts))
+            return str(client.create_experiment(name, artifacts, KIND))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise
             experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage != "active":
         client.restore_experiment(experiment.experiment_id)
+    for key, value in KIND.items():
+        if key not in experiment.tags:  # of an earlier version
+            client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RECORD_ID = "record_id"
 """Tag of a run: Tropho's key of it, by which a repeated record finds it instead of making another."""
+HAS_SCORE = "metrics.score > -1.0e300"
+"""Query of the runs with a score; MLflow can't ask whether a metric exists."""
 COLUMNS = {
     "task": "string",
     "run": "string",
@@ -69,7 +71,7 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
         return _table([])
     try:
         client = connect(uri)
-        rows = [_row(name, run) for name, run in _scored_runs(client, task) if _is_training(run)]
+        rows = [_row(name, run) for name, run in _scored_runs(client, task) if is_training(run)]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ExternalError(f"The tracking store {uri} can't be read: {reason}.") from error
@@ -82,15 +84,15 @@ def _scored_runs(client: "MlflowClient", task: str | None) -> list[tuple[str, "M
         experiments = _pages(lambda token: client.search_experiments(page_token=token))
     else:
         experiments = [found] if (found := client.get_experiment_by_name(task)) else []
-    has_score = "metrics.score > -1.0e300"  # MLflow can't ask whether a metric exists
     return [
         (experiment.name, run)
         for experiment in experiments
-        for run in _runs_of(client, experiment.experiment_id, has_score)
+        for run in runs_of(client, experiment.experiment_id, HAS_SCORE)
     ]
 
 
-def _runs_of(client: "MlflowClient", experiment_id: str, query: str) -> list["MlflowEntity"]:
+def runs_of(client: "MlflowClient", experiment_id: str, query: str) -> list["MlflowEntity"]:
+    """List all runs of an experiment that a query of MLflow finds."""
     return _pages(lambda token: client.search_runs([experiment_id], query, page_token=token))
 
 
@@ -103,7 +105,8 @@ def _pages(fetch: Any) -> list[Any]:
     return entries
 
 
-def _is_training(run: "MlflowEntity") -> bool:
+def is_training(run: "MlflowEntity") -> bool:
+    """Tell whether a run is a whole training: no fold, member, trial or search."""
     tags = run.data.tags
     return "mlflow.parentRunId" not in tags and tags.get("stage", "train") == "train"
 

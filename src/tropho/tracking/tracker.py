@@ -3,10 +3,30 @@
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SWITCH = "TROPHO_TRACKING"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images that a run uses.
+
+    Attributes:
+        name: such as "bccd training".
+        digest: hash of images and labels, at most 36 characters.
+        context: training, validation or test.
+        source: path of the table, relative to the repository.
+        counts: numbers of images, groups, and labels or boxes by class.
+    """
+
+    name: str
+    digest: str
+    context: str
+    source: str
+    counts: Mapping[str, int]
 
 
 class PrunedRunError(Exception):
@@ -34,6 +54,22 @@ class Run:
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Record a file, or all files of a folder, below `folder` of the run's artifacts."""
+
+    def log_data_set(self, data_set: DataSet) -> None:
+        """Record images that the run uses; once a name and digest."""
+
+    def system_metrics(self) -> AbstractContextManager[None]:
+        """Record the machine's load during a `with` block, as metrics `system/...`."""
+        return nullcontext()
+
+    def rename(self, name: str) -> None:
+        """Give the run another name, such as one with its score."""
+
+    def write_note(self, text: str) -> None:
+        """Describe the run in Markdown; what a user has written below an earlier description stays."""
+
+    def name_trainings(self, description: str) -> None:
+        """Name all trainings of the experiment by what sets them apart, and describe the experiment."""
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set or replace tags but those of value None."""

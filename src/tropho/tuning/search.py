@@ -12,12 +12,14 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.split.folds import assign_folds, stratification_targets
 from tropho.data.task_data import TaskData, read_task_data
 from tropho.errors import DataError, UsageError
-from tropho.files import fingerprint
+from tropho.files import fingerprint, without_nan
 from tropho.inference.trained_folds import StartWeights, find_start_weights
 from tropho.log import info
 from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
+from tropho.tracking.describe_run import data_sets
+from tropho.tracking.run_names import describe_values, with_score
 from tropho.training.batch_size import with_batch_size
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
@@ -54,13 +56,17 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     with tracker.run(f"tune {settings.name}", settings.name, run_id=search.run_id, tags=tags) as parent:
         search.run_id = parent.id
         n_images = {"train": len(train_ids), "judge": len(val_ids)}
+        for data_set in data_sets(settings.name, data, 0):
+            parent.log_data_set(data_set)
         parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs, "images": n_images})
         params = search.run(lambda trial, reporter: _train_trial(trial, reporter, data, train_ids, parent, start))
         search.write(folder, n_images)
         parent.log_params({f"chosen/{key}": value for key, value in params.items()})
-        parent.log_metrics({"best_score": search.choice["value"]})
+        best = search.choice["value"]
+        parent.log_metrics({"score": best, "best_score": best})
+        parent.rename(with_score(f"tune {settings.name}: {describe_values(params)}", best))
         parent.log_artifact(folder, "search")
-    _warn_at_chance(settings, search.choice["value"], len(data.classes))
+    _warn_at_chance(settings, best, len(data.classes))
     return params
 
 
@@ -110,7 +116,8 @@ def _train_trial(
     start: StartWeights | None = None,
 ) -> float:
     """Train with a trial's settings; return the best validation score."""
-    with parent.child(f"trial {reporter.number}", tags={"stage": "trial"}) as run:
+    name = f"trial {reporter.number}"
+    with parent.child(name, tags={"stage": "trial"}) as run:
         run.log_params(reporter.parameters)
 
         def on_epoch(row: dict[str, float]) -> None:
@@ -122,7 +129,11 @@ def _train_trial(
         task = build_task(with_batch_size(fitted_settings(settings, data), data), data.classes)
         train_gt, val_gt = data.train_val(0)
         train_gt, seed = train_gt.subset(train_ids), settings.train.seed
-        return Trainer(task, data.cache, train_gt, val_gt, seed, on_epoch=on_epoch, start=start).fit().state.best_score
+        trainer = Trainer(task, data.cache, train_gt, val_gt, seed, on_epoch=on_epoch, start=start)
+        with run.system_metrics():
+            score = trainer.fit().state.best_score
+        run.rename(with_score(f"{name}: {describe_values(reporter.parameters)}", without_nan(score)))
+        return score
 
 
 def _sample_images(image_ids: list[str], settings: TaskConfig) -> list[str]:

@@ -1,0 +1,170 @@
+"""Names of training runs and their table in MLflow's page: the settings that set runs apart, and their score."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tropho.tracking.runs import HAS_SCORE, is_training, runs_of
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowEntity
+    from mlflow.tracking import MlflowClient
+
+VIEW = "tropho"
+"""Key of the view of the trainings in the address of MLflow's page."""
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+NOTE = "mlflow.note.content"
+KIND = {
+    "mlflow.experimentKind": "custom_model_development",  # the model-training view, where MLflow's page reads the tag
+    "mlflow.experiment.primaryMetric.name": "score",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
+}
+"""Tags of every experiment."""
+MEMBERS = "train.ensemble"
+BASE_NAME = "base"
+MAX_SHOWN, MAX_VALUE, MAX_COLUMNS = 4, 30, 15  # settings in a name, characters of a value, settings in the table
+_BY_US = re.compile(r"^train |\(-?\d+\.\d{4}\)$")  # other names are the user's
+
+
+@dataclass(frozen=True)
+class Training:
+    """What names a training: its settings as text by dotted key, its score, and hashes of its data and code."""
+
+    settings: Mapping[str, str]
+    score: float
+    data: str = ""
+    code: str = ""
+
+
+def with_score(name: str, score: float | None) -> str:
+    """Append a score to a name: "fold0 (0.8123)"; None leaves the name as it is."""
+    return name if score is None else f"{name} ({score:.4f})"
+
+
+def describe_values(values: Mapping[str, Any]) -> str:
+    """List settings by the last part of their key: {"train.lr": 0.01, "train.epochs": 4} -> "epochs 4, lr 0.01"."""
+    keys = sorted(values, key=lambda key: _short_key(key, values))
+    shown = [f"{_short_key(key, values)} {_short_value(values[key])}" for key in keys[:MAX_SHOWN]]
+    return ", ".join(shown) + (f", {len(keys) - MAX_SHOWN} more" if len(keys) > MAX_SHOWN else "")
+
+
+def name_trainings(trainings: list[Training]) -> tuple[list[str], list[str]]:
+    """Name trainings, oldest first, by the settings in which each differs from most of them.
+
+    Of equal settings the name has the data, or else the code, where that differs.
+
+    Returns:
+        Names in the same order, and the dotted keys of all settings that differ, the most varied first.
+    """
+    settings = [_with_members(training.settings) for training in trainings]
+    values: dict[str, Counter[str]] = {}
+    for each in settings:
+        for key, value in each.items():
+            values.setdefault(key, Counter())[value] += 1
+    differing = sorted(
+        (key for key, found in values.items() if len(found) > 1), key=lambda key: (-len(values[key]), key)
+    )
+    usual = {key: values[key].most_common(1)[0][0] for key in differing}  # the oldest of equally common values
+    changes = [{key: each[key] for key in differing if each.get(key, usual[key]) != usual[key]} for each in settings]
+    names = [describe_values(each) or BASE_NAME for each in changes]
+    for what in ("data", "code"):
+        names = _told_apart(names, [getattr(training, what)[:7] for training in trainings], what)
+    return [with_score(name, each.score) for name, each in zip(names, trainings, strict=True)], differing
+
+
+def name_runs(client: "MlflowClient", experiment_id: str, description: str) -> None:
+    """Name an experiment's training runs, and keep a view of them by score with the settings that differ.
+
+    Runs and descriptions that a user has named or written otherwise stay.
+
+    Args:
+        client: of the store.
+        experiment_id: of the task.
+        description: of the task; shown above its runs.
+    """
+    runs = [run for run in runs_of(client, experiment_id, HAS_SCORE) if is_training(run)]
+    runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+    names, differing = name_trainings([_training(run) for run in runs])
+    for run, name in zip(runs, names, strict=True):
+        if run.info.run_name != name and _BY_US.search(run.info.run_name or "train "):
+            client.update_run(run.info.run_id, name=name)
+    created = min((run.info.start_time for run in runs), default=0)
+    tags = {VIEW_TAG: view(differing, created), NOTE: experiment_note(experiment_id, description)}
+    old = client.get_experiment(experiment_id).tags
+    if f"viewStateShareKey={VIEW}" not in old.get(NOTE, f"viewStateShareKey={VIEW}"):
+        del tags[NOTE]
+    for key, value in tags.items():
+        if old.get(key) != value:
+            client.set_experiment_tag(experiment_id, key, value)
+
+
+def page_of(experiment_id: str) -> str:
+    """Get the part of MLflow's address that shows an experiment's trainings by score, in the model-training view."""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+
+
+def experiment_note(experiment_id: str, description: str) -> str:
+    """Describe an experiment in Markdown, with a link to its trainings by score."""
+    return f"{description}\n\n[Trainings by score, with the settings that differ]({page_of(experiment_id)})"
+
+
+def view(differing: Iterable[str], created: int) -> str:
+    """Write a view of MLflow's table of runs: trainings by score, with score and the settings that differ as columns.
+
+    Args:
+        differing: dotted keys.
+        created: milliseconds since 1970.
+    """
+    keys = [key for key in differing if key != MEMBERS][:MAX_COLUMNS]
+    state = {
+        "searchFilter": "tags.stage = 'train'",
+        "orderByKey": "metrics.`score`",
+        "orderByAsc": False,
+        "selectedColumns": ["metrics.`score`", *(f"params.`{key}`" for key in keys), "attributes.`Dataset`"],
+        "columnWidths": {"attributes.`Run Name`": 300},
+    }
+    named = {"name": "Trainings by score", "createdAt": created, "updatedAt": created, "state": json.dumps(state)}
+    return json.dumps(named)
+
+
+def _training(run: "MlflowEntity") -> Training:
+    tags = run.data.tags
+    return Training(
+        run.data.params, run.data.metrics["score"], tags.get("validated_on", ""), tags.get("git_commit", "")
+    )
+
+
+def _with_members(settings: Mapping[str, str]) -> dict[str, str]:
+    """Replace the settings of ensemble members by the list of their names."""
+    members = [key.removeprefix(f"{MEMBERS}.") for key in settings if key.startswith(f"{MEMBERS}.")]
+    kept = {key: value for key, value in settings.items() if not key.startswith(f"{MEMBERS}.")}
+    return {**kept, MEMBERS: " and ".join(sorted(members)) or "none"}
+
+
+def _told_apart(names: list[str], values: list[str], what: str) -> list[str]:
+    """Append values to equal names where those with the name have several values."""
+    found: dict[str, set[str]] = {}
+    for name, value in zip(names, values, strict=True):
+        found.setdefault(name, set()).add(value)
+    return [
+        f"{name}, {what} {value or 'unknown'}" if len(found[name]) > 1 else name
+        for name, value in zip(names, values, strict=True)
+    ]
+
+
+def _short_key(key: str, among: Iterable[str]) -> str:
+    """Shorten a dotted key to its last part, or its last two where another ends alike or the part is `name`."""
+    parts = key.split(".")
+    is_clear = parts[-1] != "name" and sum(other.split(".")[-1] == parts[-1] for other in among) == 1
+    return parts[-1] if is_clear else parts[-2] if parts[-1] == "name" and len(parts) > 1 else key
+
+
+def _short_value(value: Any) -> str:
+    try:
+        return f"{float(value):.4g}" if not isinstance(value, bool) else str(value)
+    except (TypeError, ValueError):
+        text = str(value)
+        return text if len(text) <= MAX_VALUE else f"{text[: MAX_VALUE - 1]}…"
