@@ -17,7 +17,6 @@ from tropho.tracking.store import connect
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 RECORD = {
-    "score_name": "balanced_accuracy",
     "parameters": 12345,
     "folds": [{"score": 0.5}, {"score": 0.75}, {"score": None}],
     "members": {"wide": {}},
@@ -54,7 +53,7 @@ def test_data_sets_of_folds_differ_and_follow_the_data():
     found = {each.name: each for each in data_sets("t", task_data(), 0)}
     assert {name: each.counts["images"] for name, each in found.items()} == {"t training": 1, "t validation": 2}
     digests = {each.digest for fold in (None, 0, 1) for each in data_sets("t", task_data(), fold)}
-    assert len(digests) == 6
+    assert len(digests) == 4  # with two folds, one's training images are those that validate the other
     assert all(len(digest) <= 36 for digest in digests)
     assert digests.isdisjoint(each.digest for fold in (None, 0, 1) for each in data_sets("t", task_data("b"), fold))
     assert [each.context for each in data_sets("t", task_data())] == ["training", "test"]
@@ -79,7 +78,7 @@ def test_data_sets_in_mlflow(root):
 
 def test_note_before_and_after_evaluation(settings):
     cells = settings("cells_demo")
-    note = training_note(cells, RECORD)
+    note = training_note(cells, RECORD, "balanced_accuracy")
     assert "Mean balanced_accuracy over folds: **0.6250** (0.5000, 0.7500, undefined)." in note
     assert "12,345 parameters" in note
     assert "Ensemble with wide" in note
@@ -88,7 +87,7 @@ def test_note_before_and_after_evaluation(settings):
         "oof": {"balanced_accuracy": 0.65},
         "test": {"balanced_accuracy": 0.7},
     }
-    note = training_note(cells, RECORD, metrics)
+    note = training_note(cells, RECORD, "balanced_accuracy", metrics)
     assert "- balanced_accuracy out of fold: **0.6500**\n" in note
     assert "- balanced_accuracy on the test images: **0.7000** [0.6000, 0.8000]" in note
 

@@ -110,10 +110,10 @@ def test_the_experiment_opens_as_model_training(root, client):
     train(root, 0.6, lr=0.2)
     experiment = client.get_experiment_by_name("t")
     assert experiment.tags.items() >= KIND.items()
-    assert experiment.tags[NOTE].startswith("Cells, good or bad\n\n[")
+    assert experiment.tags[NOTE].startswith("Cells, good or bad [")
     assert page_of(experiment.experiment_id) in experiment.tags[NOTE]
     state = json.loads(json.loads(experiment.tags[VIEW_TAG])["state"])
-    assert state["selectedColumns"] == ["metrics.`score`", "params.`train.lr`", "attributes.`Dataset`"]
+    assert state["selectedColumns"] == ["metrics.`score`", "params.`train.lr`"]
     assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`score`", False)
     assert len(client.search_runs([experiment.experiment_id], state["searchFilter"])) == 2
 

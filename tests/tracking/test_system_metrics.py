@@ -3,6 +3,7 @@
 import shutil
 import sys
 import threading
+import time
 
 import pytest
 
@@ -40,6 +41,17 @@ def test_sampler_measures_and_ends():
     for _, values in samples:
         assert 0 <= values[CPU] <= 100
         assert values["system/system_memory_usage_megabytes"] > 0
+
+
+def test_the_processors_load_is_that_of_the_run():
+    sampler = SystemSampler(interval=60)
+    sampler.start()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:  # keeps a core busy
+        pass
+    sampler.stop()
+    ((_, values),) = sampler.take()
+    assert values[CPU] > 0
 
 
 def test_a_short_run_has_one_sample(root):

@@ -13,7 +13,8 @@ from tropho.config.retired import RETIRED
 from tropho.config.task_config import TaskConfig
 from tropho.errors import TrophoError
 from tropho.paths import Paths
-from tropho.tracking import best_runs, tracked_parameters
+from tropho.tracking import best_runs, tracked_parameters, tracking_uri
+from tropho.tracking.run_names import page_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +51,17 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
             note = "" if place == 0 else " (other labels or folds: not comparable with the runs above)"
             console.print(f"[bold]{name}[/bold] by {_text(part['score_name'].iloc[0])}{note}")
             console.print(_table_of_runs(part, scores, present))
+        address = mlflow_address(root, task_runs["experiment_id"].iloc[0])
+        console.print(f"In MLflow: {address}", style="dim", markup=False, highlight=False, soft_wrap=True)
     print_submissions(root, task)
+
+
+def mlflow_address(root: Path, experiment_id: str) -> str:
+    """Say where MLflow shows an experiment's trainings, and how to start its server where none is set."""
+    uri = tracking_uri(root)
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/{page_of(experiment_id)}"
+    return f"`mlflow ui --backend-store-uri {uri}`, then http://127.0.0.1:5000/{page_of(experiment_id)}"
 
 
 def _present_settings(task: str, params: dict[str, Any], root: Path) -> dict[str, str]:

@@ -67,7 +67,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     _write_dvc_metrics(metrics, paths)
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
         _track(tracked, _tracked_metrics(metrics, names), paths.evaluate)
-        tracked.write_note(training_note(settings, record, metrics))
+        tracked.write_note(training_note(settings, record, members[0].task.primary_metric, metrics))
         register_models(tracked, settings, paths, data, record, params)
     return metrics
 

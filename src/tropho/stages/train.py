@@ -85,7 +85,7 @@ def _train_models(models: list[PlannedModel], settings: TaskConfig, paths: Paths
             parent.log_metrics({"trained_folds": trained})
         parent.set_tags({"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)})
         summary = _summary(base, training, parent.id, records)
-        parent.write_note(training_note(base.settings, summary))
+        parent.write_note(training_note(base.settings, summary, base.task.primary_metric))
         parent.name_trainings(settings.description)
         if this_process().is_main_process:
             _write_models(models, records, paths, summary)

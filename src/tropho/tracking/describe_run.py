@@ -53,21 +53,23 @@ def mean_score(folds: list[dict[str, Any]]) -> float | None:
     return float(sum(scores) / len(scores)) if scores else None
 
 
-def training_note(settings: TaskConfig, record: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> str:
+def training_note(
+    settings: TaskConfig, record: Mapping[str, Any], metric: str, metrics: Mapping[str, Any] | None = None
+) -> str:
     """Describe a training in Markdown: what it is, its score by fold, the results on each subset, where the report is.
 
     Args:
         settings: of the task.
         record: run.json.
+        metric: name of the score.
         metrics: metrics.json; None before `evaluate`.
     """
-    name, model = record["score_name"], settings.model.name
-    folds = record["folds"]
+    model, folds = settings.model.name, record["folds"]
     size = f"{model} with {record['parameters']:,} parameters, {settings.augment.image_size} px"
     lines = [
         f"**{settings.description}** ({settings.kind}): {size}, {_number(len(folds), 'fold')}.",
         "",
-        f"Mean {name} over folds: **{_score(mean_score(folds))}** ("
+        f"Mean {metric} over folds: **{_score(mean_score(folds))}** ("
         + ", ".join(_score(fold["score"]) for fold in folds)
         + ").",
     ]

@@ -107,8 +107,8 @@ def page_of(experiment_id: str) -> str:
 
 
 def experiment_note(experiment_id: str, description: str) -> str:
-    """Describe an experiment in Markdown, with a link to its trainings by score."""
-    return f"{description}\n\n[Trainings by score, with the settings that differ]({page_of(experiment_id)})"
+    """Describe an experiment in Markdown, with a link to its trainings on the first line, which MLflow always shows."""
+    return f"{description} [Trainings by score, with the settings that differ]({page_of(experiment_id)})"
 
 
 def view(differing: Iterable[str], created: int) -> str:
@@ -118,13 +118,15 @@ def view(differing: Iterable[str], created: int) -> str:
         differing: dotted keys.
         created: milliseconds since 1970.
     """
-    keys = [key for key in differing if key != MEMBERS][:MAX_COLUMNS]
+    settings = [f"params.`{key}`" for key in differing if key != MEMBERS][:MAX_COLUMNS]
+    name, score = "attributes.`Run Name`", "metrics.`score`"
     state = {
         "searchFilter": "tags.stage = 'train'",
-        "orderByKey": "metrics.`score`",
+        "orderByKey": score,
         "orderByAsc": False,
-        "selectedColumns": ["metrics.`score`", *(f"params.`{key}`" for key in keys), "attributes.`Dataset`"],
-        "columnWidths": {"attributes.`Run Name`": 300},
+        "selectedColumns": [score, *settings],
+        "columnOrder": [name, score, *settings],
+        "columnWidths": {name: 320, score: 100},
     }
     named = {"name": "Trainings by score", "createdAt": created, "updatedAt": created, "state": json.dumps(state)}
     return json.dumps(named)

@@ -34,8 +34,6 @@ class SystemSampler:
     def start(self) -> None:
         """Start to sample; the first sample is of the time from now on."""
         if self._monitors:
-            self._collect()  # the load of the processor is measured since the last call
-            self._samples.clear()
             self._thread.start()
 
     def stop(self) -> None:
@@ -50,17 +48,18 @@ class SystemSampler:
 
     def _run(self) -> None:
         with suppress(Exception):  # a driver that fails ends the samples, not the training
+            self._measure()  # the load of the processor is that since the last call in this thread
             while not self._ended.wait(self._interval):
-                self._collect()
-            self._collect()
+                self._samples.append((int(time.time() * 1000), self._measure()))
+            self._samples.append((int(time.time() * 1000), self._measure()))
 
-    def _collect(self) -> None:
+    def _measure(self) -> dict[str, float]:
         values: dict[str, float] = {}
         for monitor in self._monitors:
             monitor.collect_metrics()
             values |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
             monitor.clear_metrics()
-        self._samples.append((int(time.time() * 1000), values))
+        return values
 
 
 def _monitors() -> list[Any]:
