@@ -85,7 +85,8 @@ def tracked(root: Path) -> "Counter[str]":
             told[f"{runs[run]}, {key} = {value}"] += 1
         for run, key in database.execute("SELECT DISTINCT run_uuid, key FROM tags"):
             told[f"{runs[run]}, tag {key}"] += 1
-        metrics = "SELECT DISTINCT run_uuid, key, step, CASE WHEN key = 'seconds' THEN 0 ELSE value END FROM metrics"
+        metrics = """SELECT DISTINCT run_uuid, key, step, CASE WHEN key = 'seconds' THEN 0 ELSE value END FROM metrics
+            WHERE key NOT LIKE 'system/%'"""
         for run, *values in database.execute(metrics):
             told[f"{runs[run]}, {values}"] += 1
         parents = "SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'"

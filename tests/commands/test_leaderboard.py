@@ -92,3 +92,22 @@ def test_a_task_that_is_no_longer_there_still_has_its_runs(root, track, capsys):
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     print_leaderboard(root, None)
     assert "0.9000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        (
+            "",
+            "In MLflow, by `mlflow ui --backend-store-uri sqlite:///mlflow.db`:\nhttp://127.0.0.1:5000/#/experiments/7/",
+        ),
+        ("http://me:secret@example.org/", "In MLflow: http://example.org/#/experiments/7/"),
+        ("postgresql://me:secret@host/db", "In MLflow, by `mlflow ui --backend-store-uri $MLFLOW_TRACKING_URI`:\nhttp"),
+    ],
+)
+def test_mlflow_address(tmp_path, monkeypatch, uri, address):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    told = leaderboard.mlflow_address(tmp_path.resolve(), "7")
+    assert told.startswith(address)
+    assert "viewStateShareKey=tropho" in told
+    assert "secret" not in told

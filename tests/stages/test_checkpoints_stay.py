@@ -101,7 +101,7 @@ def test_a_training_that_is_there_keeps_its_run(chosen, paths, recorder):  # noq
     assert train.run(chosen(), paths.root) == first
     assert recorder.opened == [
         ("train cells_demo", None),
-        ("cells_demo fold0", None),
+        ("fold0", None),
         ("train cells_demo", "train cells_demo"),
     ]
     train.run(chosen(**{"train.n_folds": 2}), paths.root)

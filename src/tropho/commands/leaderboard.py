@@ -1,6 +1,7 @@
 """Training runs ranked by cross-validated score, with the leaderboard's scores of their submissions."""
 
 import json
+import os
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,16 +53,18 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
             console.print(f"[bold]{name}[/bold] by {_text(part['score_name'].iloc[0])}{note}")
             console.print(_table_of_runs(part, scores, present))
         address = mlflow_address(root, task_runs["experiment_id"].iloc[0])
-        console.print(f"In MLflow: {address}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        console.print(address, style="dim", markup=False, highlight=False, soft_wrap=True)
     print_submissions(root, task)
 
 
 def mlflow_address(root: Path, experiment_id: str) -> str:
     """Say where MLflow shows an experiment's trainings, and how to start its server where none is set."""
-    uri = tracking_uri(root)
-    if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/{page_of(experiment_id)}"
-    return f"`mlflow ui --backend-store-uri {uri}`, then http://127.0.0.1:5000/{page_of(experiment_id)}"
+    given, page = os.environ.get("MLFLOW_TRACKING_URI", ""), page_of(experiment_id)
+    if given.startswith("http"):
+        scheme, _, rest = given.partition("://")
+        return f"In MLflow: {scheme}://{rest.rpartition('@')[2].rstrip('/')}/{page}"  # without a password
+    store = "$MLFLOW_TRACKING_URI" if given else tracking_uri(root).replace(f"{root.resolve()}/", "")
+    return f"In MLflow, by `mlflow ui --backend-store-uri {store}`:\nhttp://127.0.0.1:5000/{page}"
 
 
 def _present_settings(task: str, params: dict[str, Any], root: Path) -> dict[str, str]:
