@@ -221,7 +221,6 @@ class MlflowRun(Run):
         now = _now()
         finite = {key: value for key, value in metrics.items() if value is not None and math.isfinite(value)}
         self._log("metrics", [(mlflow_name(key), float(value), now, step or 0) for key, value in finite.items()])
-
         self._log_samples()
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
