@@ -1,10 +1,19 @@
 """Settings of the stage augment."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tropho.config.types import Pixels, Section, Share
+
+DISABLED: dict[str, Any] = {
+    "policy": "none",
+    "copy_paste_prob": 0.0,
+    "mosaic_prob": 0.0,
+    "crop_size": None,
+    "zoom_range": [1.0, 1.0],
+}
+"""Settings that each switch a step on, and their values when it is off."""
 
 
 class AugmentConfig(Section):

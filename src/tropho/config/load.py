@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tropho.config.augment_config import DISABLED
 from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.retired import is_retired, refuse_retired, sentence
 from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
@@ -25,7 +26,7 @@ SHARED_BY_MEMBERS = {
     *("train.ensemble", "train.n_folds", "train.precision"),
     *("augment.cache_format", "augment.grayscale"),
 }
-WHOLE_IMAGES: dict[str, Any] = {"crop_size": None, "mosaic_prob": 0.0, "zoom_range": [1.0, 1.0]}
+WHOLE_IMAGES = {key: DISABLED[key] for key in ("crop_size", "mosaic_prob", "zoom_range")}
 """Settings of `augment` that show parts of images, at the values that show whole ones."""
 
 

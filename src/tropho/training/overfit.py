@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import yaml
 from safetensors.torch import save_file
 
+from tropho.config.augment_config import DISABLED
 from tropho.config.load import with_overrides
 from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, rows_of
@@ -37,11 +38,7 @@ MIN_STEPS = 40
 MAX_MIXED_LOOKS = 3
 """Predictions in a row with the right boxes and the wrong classes, after which the training ends."""
 PLAIN = {
-    "augment.policy": "none",
-    "augment.copy_paste_prob": 0.0,
-    "augment.mosaic_prob": 0.0,
-    "augment.crop_size": None,
-    "augment.zoom_range": [1.0, 1.0],
+    **{f"augment.{key}": value for key, value in DISABLED.items()},
     "train.schedule": "constant",
     "train.warmup_epochs": 5.0,
     "train.epochs": MAX_STEPS,

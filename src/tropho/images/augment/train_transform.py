@@ -4,20 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from tropho.config.augment_config import AugmentConfig
+from tropho.config.augment_config import DISABLED, AugmentConfig
 from tropho.images.annotated import AnnotatedImage, AnnotatedImages
 from tropho.images.augment.crop import choose_window, crop, zoom
 from tropho.images.augment.mix import DonorSampler, mosaic, paste
 from tropho.images.augment.policies import build_policy
-
-DISABLED: dict[str, Any] = {
-    "policy": "none",
-    "copy_paste_prob": 0.0,
-    "mosaic_prob": 0.0,
-    "crop_size": None,
-    "zoom_range": [1.0, 1.0],
-}
-"""Settings that each switch a step on, and their values when it is off."""
 
 CROP_OBJECT_PROB = 0.5  # share of crops and mosaic pieces around an object; the others are away from them
 
@@ -53,12 +44,6 @@ class TrainTransform:
             return 1, settings.crop_size
         low, high = settings.zoom_range
         return int(settings.image_size * low), int(np.ceil(settings.image_size * high))
-
-    @property
-    def adds(self) -> bool:
-        """Whether a sample may have more boxes than its image."""
-        settings = self.settings
-        return bool(settings.copy_paste_prob or settings.mosaic_prob)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that decides what samples look like, for JSON."""
