@@ -23,13 +23,9 @@ SAME_OBJECT = 0.5
 
 
 def tile_windows(height: int, width: int, tile: int, overlap: int) -> Tensor:
-    """Lay tiles over an image, as few as can be, evenly spread.
+    """Lay tiles over an image, as few as can be, evenly spread; a side shorter than a tile has one of its own length.
 
-    Args:
-        height: of the image, pixels, like all else a multiple of STRIDE.
-        width: of the image.
-        tile: side of a tile; where the image is smaller, its own side.
-        overlap: that neighbours share at least; less than `tile`.
+    All are pixels and multiples of STRIDE; neighbours share at least `overlap`, which is less than `tile`.
 
     Returns:
         (tiles, 4) int64 xyxy, row by row.

@@ -122,9 +122,7 @@ def sentence(dotted: str, where: str) -> str:
 def refuse_retired(tree: Any, where: str) -> None:
     """Raise UsageError with the present name of the first retired setting in a part of params.yaml.
 
-    Args:
-        tree: content of the part, such as an entry of `tasks`.
-        where: its place, such as "tasks.malaria".
+    `tree` is the part's content, such as an entry of `tasks`, and `where` its place, such as "tasks.malaria".
     """
     for dotted, place in _find(tree, where):
         raise UsageError(sentence(dotted, place))

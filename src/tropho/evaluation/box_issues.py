@@ -111,11 +111,7 @@ def collect_evidence(images: pd.DataFrame, boxes: pd.DataFrame, pred: pd.DataFra
 def mirror_boxes(images: pd.DataFrame, gt: pd.DataFrame) -> pd.DataFrame:
     """Mirror each annotated box horizontally, vertically and both ways; drop what touches an annotated box.
 
-    Args:
-        images: width and height, pixels, indexed by image_id.
-        gt: tables.BOXES.
-
-    Returns: image_id, label and BOX of boxes where nothing is annotated.
+    `images` gives width and height, pixels, by image_id. Returns image_id, label and BOX of boxes on unlabelled places.
     """
     width, height = (gt["image_id"].map(images[side]).to_numpy(np.float64) for side in ("width", "height"))
     xmin, ymin, xmax, ymax = gt[BOX].to_numpy(np.float64).T
@@ -162,10 +158,7 @@ def prob_background(labels: pd.Series, best: Floats, decoy_labels: pd.Series, by
 
 
 def precision_at_score(pred: pd.DataFrame) -> Floats:
-    """Estimate precision as a function of score, per class, by isotonic regression.
-
-    Args:
-        pred: columns label, score (0..1), hit (bool), out of fold.
+    """Estimate precision as a function of score, per class, by isotonic regression on hits out of fold.
 
     Returns: (N,) float64 in 0..1, non-decreasing in score within a class. Each detection is in its own fit.
     """

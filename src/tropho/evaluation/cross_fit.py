@@ -19,9 +19,9 @@ def cross_fit_postprocess(
         fit: of `Evaluator.postprocess_fitter`, for the same predictions.
         gt: of the predicted images.
         raw: stacked member tables, or one prediction table.
-        groups: group of each image of `gt`, indexed by image_id.
-        n_folds: as for `group_kfold`; where all images are of one group, nothing is fitted.
-        seed: as for `group_kfold`.
+        groups: by image_id; where all images are of one group, nothing is fitted.
+        n_folds: as for `group_kfold`.
+        seed: likewise.
 
     Returns: a prediction table, its images in the order of `raw`.
     """

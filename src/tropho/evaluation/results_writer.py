@@ -79,12 +79,7 @@ class ResultsWriter:
         )
 
     def add_leaks(self, data: TaskData, folds: Iterable[int]) -> None:
-        """Note what scored images share with training images; score the test again without those that do.
-
-        Args:
-            data: images and folds.
-            folds: trained folds.
-        """
+        """Note what images share with training images of these folds; score the test again without those that do."""
         images, train = data.gt.images, {fold: set(data.train_val(fold)[0].images["image_id"]) for fold in folds}
         leaks = sum(len(find_leaks(images, data.folds[fold], ids)) for fold, ids in train.items())
         self._note_leaks("oof", leaks, sum(len(data.folds[fold]) for fold in train), "out-of-fold")
@@ -116,15 +111,7 @@ class ResultsWriter:
 
 
 def find_leaks(images: pd.DataFrame, eval_ids: Collection[str], train_ids: Collection[str]) -> list[str]:
-    """List the evaluated images that share a group or a duplicate with a training image.
-
-    Args:
-        images: tables.IMAGES.
-        eval_ids: image_ids that are scored.
-        train_ids: image_ids that were trained on.
-
-    Returns: image_ids in row order of `images`.
-    """
+    """List the evaluated images that share a group or a duplicate with a training image, in row order of `images`."""
     scored, train = (images[images["image_id"].isin(ids)] for ids in (eval_ids, train_ids))
     shared = [scored[column].isin(set(train[column].dropna())) for column in ("group", "duplicate")]
     return list(scored.loc[shared[0] | shared[1], "image_id"])

@@ -71,13 +71,7 @@ class Ensemble:
         return replace(self.first_fold.decoding, max_megapixels=self.max_megapixels)
 
     def predict_file(self, file: Path, name: str) -> pd.DataFrame:
-        """Predict one image file of any size with every model.
-
-        Args:
-            file: path.
-            name: its image_id.
-
-        Returns: stacked raw table, see `stack_members`.
+        """Predict one image file of any size with every model; returns a stacked raw table, see `stack_members`.
 
         Raises:
             DataError: the file can't be read.

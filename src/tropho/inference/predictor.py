@@ -53,14 +53,9 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict one image with every test-time view, and fuse the views.
+        """Predict one image (h, w, 3) uint8 RGB of any size with every test-time view, and fuse the views.
 
-        Args:
-            image: (h, w, 3) uint8 RGB of any size.
-            image_id: for the table.
-            params: as for `Task.fuse_views`.
-
-        Returns: raw prediction table.
+        Returns: raw prediction table; `params` are as for `Task.fuse_views`.
         """
         augment = self.task.settings.augment
         resized = resize_as_cached(image, augment.image_size, augment.grayscale)
@@ -105,11 +100,11 @@ def trained_task(folder: Path) -> Task:
 
 
 def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig | None = None) -> Predictor:
-    """Load a trained fold.
+    """Load a trained fold, in the memory layout that it was trained in.
 
     Args:
         folder: with weights.safetensors and config.yaml.
-        device: for the model, in the memory layout that it was trained in.
+        device: for the model.
         present: gives the sections predict, evaluate and submit; None keeps those of the training.
 
     Raises:

@@ -74,13 +74,7 @@ def find_start_weights(place: str | None, root: Path) -> StartWeights | None:
 
 
 def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:
-    """Write the files of a trained fold; call `publish_fold` afterwards.
-
-    Args:
-        folder: runs/TASK/FINGERPRINT/foldN.
-        weights: content of weights.safetensors.
-        history: one row an epoch.
-    """
+    """Write the files of a trained fold, its history with one row an epoch; call `publish_fold` afterwards."""
     with atomic_path(folder / WEIGHTS) as temporary:
         temporary.write_bytes(weights)
     write_table(history, folder / HISTORY)
@@ -94,12 +88,7 @@ def publish_fold(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def published_fold(folder: Path, log_layer_stats: bool) -> dict[str, Any] | None:
-    """Read the record of a trained fold; None where there is none or it can't be used.
-
-    Args:
-        folder: runs/TASK/FINGERPRINT/foldN.
-        log_layer_stats: whether its history must have the columns of train.log_layer_stats.
-    """
+    """Read the record of a trained fold; None where there is none, it is damaged, or it lacks statistics of layers."""
     if not (folder / RECORD).exists():
         return None
     try:

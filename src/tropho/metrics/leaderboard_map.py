@@ -150,14 +150,7 @@ def match_ground_truth(gt: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches
 
 
 def rank_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str | None) -> Ranking:
-    """Rank the detections of all images, those without any box included.
-
-    Args:
-        image_ids: every image that is scored.
-        gt: tables.BOXES.
-        predictions: tables.DETECTIONS.
-        negative: class of images without objects, if there is one.
-    """
+    """Rank the detections of all images, those without any box included; `negative` is the latter's class, if any."""
     if negative:
         return match_images(image_ids, gt, predictions, negative).rank(predictions["score"].to_numpy(np.float64))
     # The metric knows only images with rows in both tables; an extra class, left out of the mean, gives each one.
@@ -179,12 +172,7 @@ def leaderboard_intervals(
 ) -> pd.DataFrame:
     """Compute the mean and each class's average precision with 95 % intervals, resampled by group.
 
-    Args:
-        ranking: of all images.
-        groups: group of each image, indexed by image_id.
-        score_name: index of the mean.
-        draws: replicates.
-        seed: equal seeds pair draws.
+    Groups are indexed by image_id; equal seeds pair draws.
 
     Returns:
         Index: score_name, ap/<class>; columns value, low, high (NaN = undefined) and draws.

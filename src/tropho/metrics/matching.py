@@ -49,13 +49,7 @@ def match(gt: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> Matc
 def close_pairs(
     detections: pd.DataFrame, gt: pd.DataFrame, columns: list[str], iou: float
 ) -> tuple[Ints, Ints, Floats]:
-    """Find the pairs of rows with equal `columns` and at least this IoU.
-
-    Args:
-        detections: boxes, with `columns`.
-        gt: boxes, with `columns`.
-        columns: such as image_id and label.
-        iou: 0..1; boxes that do not overlap are never a pair.
+    """Find the pairs of boxes with equal `columns` and at least this IoU; those that do not overlap are never a pair.
 
     Returns:
         Row of `detections`, row of `gt` (both from 0) and IoU, (P,) each, by row of `detections`, then of `gt`.
@@ -74,10 +68,7 @@ def close_pairs(
 def drop_ignored(detections: pd.DataFrame, gt: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
     """Drop unmatched detections that lie mostly in an ignored region of their image.
 
-    Args:
-        detections: tables.DETECTIONS; rows of a negative class have no area and stay.
-        gt: tables.BOXES of objects.
-        regions: tables.BOXES of ignored regions.
+    Regions are tables.BOXES, as are the objects `gt`. Rows of a negative class have no area and stay.
     """
     inside = _in_regions(detections, regions)
     if not inside.any():

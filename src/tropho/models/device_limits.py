@@ -8,11 +8,7 @@ from tropho.log import info
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Choose the precision that `auto` stands for on a device; any other stays.
-
-    Returns:
-        "bf16" on a GPU that computes in it, "fp16" on an older one, such as Turing; "float32" elsewhere.
-    """
+    """Choose the precision that `auto` stands for: bf16 or fp16 by what a GPU computes in, float32 on a CPU."""
     if precision != "auto":
         return precision
     if device.type != "cuda":

@@ -39,19 +39,12 @@ MIN_CENTERNESS_SIDE = 2.0
 
 @dataclass(frozen=True)
 class Grid:
-    """The N positions of all levels, level by level, row by row.
+    """The N positions of all levels, level by level, row by row."""
 
-    Attributes:
-        strides: pixels, one a level.
-        shapes: height and width of each level's feature map.
-        device: of the tensors.
-        offset: MIDDLE or CORNER.
-    """
-
-    strides: tuple[int, ...]
-    shapes: tuple[tuple[int, int], ...]
+    strides: tuple[int, ...]  # pixels, one a level
+    shapes: tuple[tuple[int, int], ...]  # height and width of each level's feature map
     device: torch.device
-    offset: float = MIDDLE
+    offset: float = MIDDLE  # of a position in its cell
 
     @classmethod
     def of(cls, features: list[Tensor], levels: list[int], offset: float = MIDDLE) -> "Grid":
@@ -162,13 +155,7 @@ class FCOSHead(FCOS):
 
 
 def decode_sides(sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Decode distances (..., N, 4) left, top, right, bottom in strides to boxes (..., N, 4) xyxy in pixels.
-
-    Args:
-        sides: (..., N, 4).
-        points: (N, 2) x and y in pixels.
-        strides: (N,) pixels.
-    """
+    """Decode distances (..., N, 4) left, top, right, bottom in strides (N,) to boxes (..., N, 4) xyxy in pixels."""
     distance = sides * strides[:, None]
     return torch.cat([points - distance[..., :2], points + distance[..., 2:]], dim=-1)
 

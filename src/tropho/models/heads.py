@@ -72,13 +72,9 @@ def has_area(boxes: Tensor) -> Tensor:
 
 
 def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: ModelConfig) -> Detections:
-    """Select each image's detections by score threshold, clipping, class-wise NMS and top k.
+    """Select each image's detections by score threshold, clipping to `sizes` (B, 2), class-wise NMS and top k.
 
-    Args:
-        scores: (B, N, classes) in 0..1.
-        boxes: (B, N, 4) xyxy pixels, shared by the classes.
-        sizes: (B, 2) height and width that boxes are clipped to.
-        model: gives score_threshold, nms_iou_threshold and max_detections.
+    Scores are (B, N, classes) in 0..1, boxes (B, N, 4) xyxy pixels, shared by the classes.
     """
     return [_decode_image(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
 

@@ -40,10 +40,6 @@ MAX_NAMED = 4
 def resolve_checkpoint(model: ModelConfig, classes: list[str]) -> ModelConfig:
     """Replace `model.checkpoint` by a record of what it names now, so that a trained model needs it no more.
 
-    Args:
-        model: of name hf_detr.
-        classes: names in order, which the network's configuration gets.
-
     Raises:
         UsageError: transformers is not installed, has not this architecture, or the name is no checkpoint's.
         ExternalError: the Hub can't be reached or refuses, or a file of the checkpoint is damaged.

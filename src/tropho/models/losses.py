@@ -73,16 +73,10 @@ def recorded_counts() -> Iterator[list[Count]]:
 
 
 def mean_over_processes(value: Tensor, min_total: float = 0.0) -> Tensor:
-    """Average a scalar over the processes of a distributed training; every process must call this.
+    """Average a scalar over the processes of a distributed training, to () float32; every process must call this.
 
-    A loss divided by the mean count of positives has gradients whose mean over the processes is that of the batch.
-
-    Args:
-        value: (), any type.
-        min_total: lower bound of the sum over the processes.
-
-    Returns:
-        () float32, detached.
+    A loss divided by the mean count of positives has gradients whose mean over the processes is that of the batch. The
+    sum over the processes counts as at least `min_total`.
     """
     total, n = value.detach().to(torch.float32, copy=True), 1
     if distributed.is_available() and distributed.is_initialized():

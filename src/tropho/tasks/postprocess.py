@@ -22,12 +22,8 @@ def detections_table(
 ) -> pd.DataFrame:
     """Convert outputs of `DetectionTask.predict` to tables.DETECTIONS; clip boxes to the image, drop empty ones.
 
-    Args:
-        outputs: N dicts of CPU tensors or NumPy arrays.
-        image_ids: N ids.
-        sizes: of these images.
-        classes: names, in the order of class indices.
-        negative: name of the negative class, whose row comes last for each image; None = there is none.
+    Outputs may be CPU tensors or NumPy arrays, one of each of `image_ids`. Where there is a negative class, its row
+    comes last for each image.
     """
     if not image_ids:
         return empty(DETECTIONS)
@@ -97,12 +93,9 @@ def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = N
 def shrink_sizes(boxes: pd.DataFrame, shrinkage: Mapping[str, float]) -> pd.DataFrame:
     """Move width and height of boxes toward their medians over the boxes of the same class in the image.
 
-    log side = (1 - s) * log side + s * log median. In the median a box counts by its score. Centres stay, but no side
-    passes the outermost side of the image's boxes, so that boxes stay inside the image.
-
-    Args:
-        boxes: tables.DETECTIONS.
-        shrinkage: s by class, 0..1; other classes stay.
+    log side = (1 - s) * log side + s * log median, with s (0..1) by class; other classes stay. In the median a box
+    counts by its score. Centres stay, but no side passes the outermost side of the image's boxes, so that boxes stay
+    inside the image.
     """
     rows = boxes[boxes["label"].isin(shrinkage)]
     if rows.empty:

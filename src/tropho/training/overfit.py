@@ -78,14 +78,9 @@ def pick_images(task: Task, gt: GroundTruth) -> list[str]:
 
 
 class Overfit:
-    """A training on a handful of images that ends once their files are predicted well.
+    """A training on a handful of images that ends once their files in `raw` are predicted well, or for want of time.
 
-    Args:
-        settings: of the task, with all that is fitted to the data.
-        data: holds the images.
-        image_ids: of the images.
-        raw: folder of the image files.
-        max_seconds: until the training is given up.
+    The settings have all that is fitted to the data.
     """
 
     def __init__(

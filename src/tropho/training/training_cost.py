@@ -22,19 +22,12 @@ MIN_PIXELS = 2e7
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Cost of training one fold.
+    """Cost of training one fold."""
 
-    Attributes:
-        step_seconds: of a step, with the time for its batch.
-        memory: most memory in use, bytes: of the GPU's tensors, or of the process on a CPU; 0 = unknown.
-        train_seconds: of all epochs.
-        val_seconds: of all validations.
-    """
-
-    step_seconds: float
-    memory: int
-    train_seconds: float
-    val_seconds: float
+    step_seconds: float  # with the time for the batch
+    memory: int  # most bytes in use: of the GPU's tensors, or of the process on a CPU; 0 = unknown
+    train_seconds: float  # of all epochs
+    val_seconds: float  # of all validations
 
     @property
     def seconds(self) -> float:
