@@ -23,6 +23,13 @@ MAX_WEIGHTS = 2_000_000  # draws x detections at once; bounds memory to some 100
 _EVERY_IMAGE = ""
 
 
+class Score(TypedDict):
+    """The mean, and the average precision of each class of the ground truth."""
+
+    score: float
+    ap: dict[str, float]
+
+
 @dataclass(frozen=True)
 class RankedClass:
     """Detections of one class by descending score."""
@@ -58,47 +65,10 @@ class Ranking:
     image_ids: list[str]
     classes: dict[str, RankedClass]
 
-    def score(self, weights: Floats | None = None) -> Floats:
-        """Compute the mean average precision (...) over the classes drawn with weights (..., I)."""
-        values = np.stack([ranked.average_precision(weights) for ranked in self.classes.values()])  # (C, ...)
-        drawn = np.isfinite(values)
-        return np.where(drawn, values, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)
-
-
-class Score(TypedDict):
-    """The mean, and the average precision of each class of the ground truth."""
-
-    score: float
-    ap: dict[str, float]
-
-
-@dataclass(frozen=True)
-class GtMatches:
-    """The ground-truth box that each of N detections overlaps most, whatever the scores."""
-
-    image_ids: list[str]  # sorted
-    labels: list[str]  # classes of the ground truth, sorted
-    n_gt: Ints  # (classes, images) number of ground-truth boxes
-    image: Ints  # (N,) row of image_ids, -1 = unknown
-    label: Ints  # (N,) row of labels, -1 = unknown
-    best_gt: Ints  # (N,) row of the ground-truth box with the highest IoU (the first of equals), -1 = none from IOU up
-
-    def rank(self, scores: Floats) -> Ranking:
-        """Rank the detections by scores (N,), ties by image_id, then row.
-
-        A detection is a false positive if its box is taken by one that ranks higher.
-        """
-        known = np.flatnonzero((self.image >= 0) & (self.label >= 0))
-        order = known[np.lexsort((self.image[known], -scores[known]))]
-        is_tp = np.zeros(len(order), dtype=bool)
-        taken, first = np.unique(self.best_gt[order], return_index=True)
-        is_tp[first[taken >= 0]] = True
-        image, label = self.image[order], self.label[order]
-        classes = {
-            name: RankedClass(image[label == code], is_tp[label == code], self.n_gt[code])
-            for code, name in enumerate(self.labels)
-        }
-        return Ranking(self.image_ids, classes)
+    def scores(self) -> Score:
+        """Compute the mean average precision over the classes, NaN without any, and that of each."""
+        ap = {name: float(ranked.average_precision()) for name, ranked in self.classes.items()}
+        return {"score": float(np.mean(list(ap.values()))) if ap else float("nan"), "ap": ap}
 
 
 def leaderboard_map(gt: pd.DataFrame, predictions: pd.DataFrame) -> Score:
@@ -114,18 +84,14 @@ def leaderboard_map(gt: pd.DataFrame, predictions: pd.DataFrame) -> Score:
     Raises:
         DataError: the ground truth is empty, or one of its images has no prediction.
     """
-    ranking = rank(gt, predictions)
-    ap = {label: float(ranked.average_precision()) for label, ranked in ranking.classes.items()}
-    return {"score": float(np.mean(list(ap.values()))), "ap": ap}
+    return rank(gt, predictions).scores()
 
 
 def rank(gt: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
-    """Rank the detections; arguments and errors as in `leaderboard_map`."""
-    return match_ground_truth(gt, predictions).rank(predictions["score"].to_numpy(np.float64))
+    """Rank the detections by score, ties by image_id, then row; arguments and errors as in `leaderboard_map`.
 
-
-def match_ground_truth(gt: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches:
-    """Find each detection's ground-truth box; arguments and errors as in `leaderboard_map`."""
+    A detection is a false positive if the box that it overlaps most is taken by one that ranks higher.
+    """
     if gt.empty:
         raise DataError("The truth has no rows, so there is nothing to score against.")
     image_ids, gt_image, image = _common_codes(gt["image_id"], predictions["image_id"])
@@ -137,34 +103,37 @@ def match_ground_truth(gt: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches
             f"'{image_ids[missing[0]]}'; give every image at least one row."
         )
     known = np.flatnonzero((image >= 0) & (label >= 0))
-    best_gt = np.full(len(predictions), -1)
-    best_gt[known] = _best_gt(
+    order = known[np.lexsort((image[known], -predictions["score"].to_numpy(np.float64)[known]))]
+    image, label = image[order], label[order]
+    best_gt = _best_gt(
         gt_image * len(labels) + gt_label,
         gt[BOX].to_numpy(np.float64),
-        image[known] * len(labels) + label[known],
-        predictions[BOX].to_numpy(np.float64)[known],
+        image * len(labels) + label,
+        predictions[BOX].to_numpy(np.float64)[order],
     )
+    is_tp = np.zeros(len(order), dtype=bool)
+    taken, first = np.unique(best_gt, return_index=True)
+    is_tp[first[taken >= 0]] = True
     n_gt = np.zeros((len(labels), len(image_ids)), np.int64)
     np.add.at(n_gt, (gt_label, gt_image), 1)
-    return GtMatches(image_ids, labels, n_gt, image, label, best_gt)
+    of_class = [label == code for code in range(len(labels))]
+    return Ranking(
+        image_ids,
+        {name: RankedClass(image[rows], is_tp[rows], n) for name, rows, n in zip(labels, of_class, n_gt, strict=True)},
+    )
 
 
 def rank_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str | None) -> Ranking:
     """Rank the detections of all images, those without any box included; `negative` is the latter's class, if any."""
     if negative:
-        return match_images(image_ids, gt, predictions, negative).rank(predictions["score"].to_numpy(np.float64))
+        with_boxes = set(gt["image_id"])
+        empty = [image_id for image_id in image_ids if image_id not in with_boxes]
+        return rank(pd.concat([gt, _whole_image_rows(empty, negative)]), predictions)
     # The metric knows only images with rows in both tables; an extra class, left out of the mean, gives each one.
     extra = _whole_image_rows(image_ids, _EVERY_IMAGE)
     ranking = rank(pd.concat([gt, extra]), pd.concat([predictions, extra.assign(score=1.0)]))
     del ranking.classes[_EVERY_IMAGE]
     return ranking
-
-
-def match_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str) -> GtMatches:
-    """Find each detection's ground-truth box, for scores that are still to be chosen; see `rank_images`."""
-    with_boxes = set(gt["image_id"])
-    empty = [image_id for image_id in image_ids if image_id not in with_boxes]
-    return match_ground_truth(pd.concat([gt, _whole_image_rows(empty, negative)]), predictions)
 
 
 def leaderboard_intervals(

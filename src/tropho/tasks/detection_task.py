@@ -152,9 +152,7 @@ class DetectionTask:
 
     def leaderboard(self, gt: GroundTruth, predictions: pd.DataFrame) -> Score:
         """Compute the leaderboard's metric: the mean average precision, and that of each class."""
-        classes = self.ranking(gt, predictions).classes
-        ap = {name: float(ranked.average_precision()) for name, ranked in classes.items()}
-        return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
+        return self.ranking(gt, predictions).scores()
 
     def ranking(self, gt: GroundTruth, predictions: pd.DataFrame) -> Ranking:
         """Rank the detections of each class by score, as the leaderboard does."""
