@@ -1,6 +1,7 @@
 """Read params.yaml into frozen, validated settings; whatever is wrong is refused before any work."""
 
 import datetime
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.retired import is_retired, refuse_retired, sentence
 from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
 from tropho.errors import UsageError, suggestion
-from tropho.tables import nfc
+from tropho.tables import nfc, parse_number
 
 PARAMS = Path("params.yaml")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -256,8 +257,8 @@ def _describe(key: str, error: Any) -> str:
     if kind == "string_type" and value is None and name != key:
         return f"{name} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
     message = error["msg"].removeprefix("Value error, ")
-    if isinstance(value, str) and _is_number(value):
-        return f"{key} is the text '{value}', not a number; write it as {_as_yaml(float(value))}."
+    if isinstance(value, str) and not math.isnan(number := parse_number(value)):
+        return f"{key} is the text '{value}', not a number; write it as {_as_yaml(number)}."
     if isinstance(value, dict):
         return f"{key}: {message}."
     return f"{key} is {value!r}: {message[0].lower()}{message[1:]}."
@@ -267,14 +268,6 @@ def _fields_of(section: str) -> list[str]:
     field = TaskConfig.model_fields.get(section)
     kind = field.annotation if field else TaskConfig
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _as_yaml(number: float) -> str:

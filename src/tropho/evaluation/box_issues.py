@@ -40,23 +40,15 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Annotated boxes and detections, matched.
+    """Annotated boxes (gt) and detections (pred), indexed from 0, with the columns of `metrics.matching`."""
 
-    Attributes:
-        gt: annotated boxes (index 0..m-1) with the columns of `metrics.matching`; `best`, the highest score of a
-            detection near; and `empty`, P(background).
-        pred: detections (index 0..n-1) with the columns of `metrics.matching`, and `precision`.
-        near: pairs of an image with an IoU of at least `near_iou`: `pred` and `gt` (rows), `overlap`, `same` (class),
-            and the detection's `score`, `precision` and `hit`.
-        iou: least IoU of a true positive.
-        near_iou: NEAR_IOU, or `iou` if that is lower.
-    """
-
-    gt: pd.DataFrame
-    pred: pd.DataFrame
+    gt: pd.DataFrame  # also `best`, the highest score of a detection near, and `empty`, P(background)
+    pred: pd.DataFrame  # also `precision`
+    # pairs of an image from `near_iou` on: `pred` and `gt` (rows), `overlap`, `same` (class), and the detection's
+    # `score`, `precision` and `hit`
     near: pd.DataFrame
-    iou: float
-    near_iou: float
+    iou: float  # least IoU of a true positive
+    near_iou: float  # NEAR_IOU, or `iou` if that is lower
 
 
 def find_box_issues(

@@ -20,19 +20,13 @@ UNDEFINED = "undefined"
 
 
 class ResultsWriter:
-    """Metrics and notes by subset ("oof", "test", "test_without_leaks"), and files below `folder`.
-
-    Attributes:
-        metrics: content of metrics.json except the headline.
-        notes: sentences by subset.
-        added: by subset ground truth, post-processed and raw predictions.
-    """
+    """Metrics and notes by subset ("oof", "test", "test_without_leaks"), and files below `folder`."""
 
     def __init__(self, evaluator: Evaluator, thresholds: dict[str, Any], reader: ImageReader, folder: Path) -> None:
         self.evaluator, self.thresholds, self.reader, self.folder = evaluator, thresholds, reader, folder
-        self.metrics: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}  # content of metrics.json except the headline
         self.notes: dict[str, list[str]] = {}
-        self.added: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}
+        self.added: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}  # also post-processed and raw rows
         self._intervals: dict[str, pd.DataFrame] = {}
 
     def add(self, subset: str, gt: GroundTruth, predictions: pd.DataFrame, raw: pd.DataFrame) -> None:

@@ -41,19 +41,12 @@ class FoldModel(Protocol):
 
 @dataclass(frozen=True)
 class Ensemble:
-    """All trained models of a task, with the fitted fusion and post-processing.
+    """All trained models of a task, with the fitted fusion and post-processing."""
 
-    Attributes:
-        members: trained folds by member, the task's own model first.
-        params: content of postprocess.json; None = as set.
-        findings: of audit.missing_labels, classes that are ignored in some images.
-        max_megapixels: larger images are not read.
-    """
-
-    members: Mapping[str, Sequence[FoldModel]]
-    params: dict[str, Any] | None
-    findings: list[dict[str, Any]]
-    max_megapixels: float
+    members: Mapping[str, Sequence[FoldModel]]  # trained folds by member, the task's own model first
+    params: dict[str, Any] | None  # content of postprocess.json; None = as set
+    findings: list[dict[str, Any]]  # of audit.missing_labels, classes that are ignored in some images
+    max_megapixels: float  # larger images are not read
 
     @property
     def task(self) -> Task:

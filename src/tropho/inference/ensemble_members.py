@@ -41,23 +41,16 @@ def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str,
     summary = paths.audit / "summary.json"
     if settings.audit.missing_labels != "detect" or not summary.exists():
         return []
-    findings: list[dict[str, Any]] = read_json(summary).get("missing_labels", [])
-    return findings
+    return read_json(summary).get("missing_labels", [])
 
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """A model of the ensemble.
-
-    Attributes:
-        name: of the member.
-        folds: trained models by fold.
-        data: images at the member's own size.
-    """
+    """A model of the ensemble."""
 
     name: str
     folds: dict[int, Predictor]
-    data: TaskData
+    data: TaskData  # images at the member's own size
 
     @property
     def task(self) -> Task:

@@ -39,8 +39,7 @@ def make_eval_loader(
         persistent_workers=reused and num_workers > 0,
         pin_memory=accelerator.device.type == "cuda",
     )
-    prepared: DataLoader[Any] = accelerator.prepare(loader, device_placement=[False])
-    return prepared
+    return accelerator.prepare(loader, device_placement=[False])
 
 
 def predict(

@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
+from tropho.config.load import with_overrides
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import atomic_path, copy_file, fingerprint, read_json, read_yaml, sha256_of, write_json
+from tropho.images.decode import Decoding
 from tropho.log import info
 from tropho.paths import Paths, home_of
 from tropho.tables import GRADIENT, write_table
+from tropho.tasks import build_task
+from tropho.tasks.base import Task
 
 CONFIG = "config.yaml"
 """Settings, classes and decoding of a trained fold, the same for all folds of a model."""
@@ -29,21 +36,37 @@ RECORD = "fold.json"
 
 @dataclass(frozen=True)
 class StartWeights:
-    """Weights of a trained model, from which another training starts.
+    """Weights of a trained model, from which another training starts."""
 
-    Attributes:
-        path: of the safetensors file.
-        sha256: of its bytes.
-        classes: names in the order of class indices, from the config.yaml beside it; None where there is none.
-    """
-
-    path: Path
-    sha256: str
-    classes: list[str] | None
+    path: Path  # of the safetensors file
+    sha256: str  # of its bytes
+    classes: list[str] | None  # in the order of class indices, from the config.yaml beside it; None without one
 
     def record(self) -> dict[str, Any]:
         """Return what determines a fold's weights, wherever the file lies."""
         return {"sha256": self.sha256, "classes": self.classes}
+
+
+def config_text(settings: TaskConfig, classes: list[str], decoding: Decoding) -> str:
+    """Write the content of a trained fold's config.yaml."""
+    config = {"settings": settings.model_dump(), "classes": classes, "decoding": decoding.record()}
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def read_config(folder: Path, verb: str = "train") -> tuple[Task, Decoding]:
+    """Read config.yaml of a fold that was trained or exported: its task, and how files became pixels.
+
+    Raises:
+        DataError: the file is missing, or of another version.
+    """
+    config = read_yaml(folder / CONFIG)
+    try:
+        settings = TaskConfig.model_validate(config["settings"])
+    except ValidationError:
+        raise DataError(f"{folder} was {verb}ed by another version of Tropho; {verb} it again.") from None
+    # All weights come from the file: there is no need to fetch pretrained ones first.
+    task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    return task, Decoding.recorded(config.get("decoding", {}))
 
 
 def find_start_weights(place: str | None, root: Path) -> StartWeights | None:

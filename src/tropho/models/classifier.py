@@ -24,8 +24,7 @@ class ResNetClassifier(nn.Module):
             init_weights(self.body.fc, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.body(self.normalize(images))
-        return logits
+        return self.body(self.normalize(images))
 
 
 class NegativeClassifier(nn.Module):

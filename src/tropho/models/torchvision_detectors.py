@@ -113,8 +113,7 @@ class TorchvisionRetinaNet(nn.Module):
         """Return (N * A,) int64, the row of the ground-truth box, or a negative number of Matcher's."""
         if len(gt_boxes) == 0:
             return torch.full((len(anchors),), Matcher.BELOW_LOW_THRESHOLD, device=anchors.device)
-        matched: Tensor = self.matcher(box_iou(gt_boxes, anchors))
-        return matched
+        return self.matcher(box_iou(gt_boxes, anchors))
 
 
 class TorchvisionFasterRCNN(nn.Module):

@@ -134,8 +134,7 @@ class ClassificationTask:
         Raises:
             DataError: an image has no prediction or several, or a prediction is of another image.
         """
-        values: np.ndarray = self._rows(predictions, image_ids)[self.columns].to_numpy()
-        return values
+        return self._rows(predictions, image_ids)[self.columns].to_numpy()
 
     def _rows(self, predictions: pd.DataFrame, image_ids: pd.Series) -> pd.DataFrame:
         rows = predictions.set_index("image_id")

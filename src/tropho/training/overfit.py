@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
 from safetensors.torch import save_file
 
 from tropho.config.augment_config import DISABLED
@@ -16,7 +15,7 @@ from tropho.data.task_data import GroundTruth, TaskData, rows_of
 from tropho.errors import DataError
 from tropho.inference.ensemble import Ensemble
 from tropho.inference.predictor import Predictor, load_predictor
-from tropho.inference.trained_folds import CONFIG, WEIGHTS
+from tropho.inference.trained_folds import CONFIG, WEIGHTS, config_text
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.training.loop import Trainer
@@ -161,12 +160,8 @@ class Overfit:
     def _predict_saved(self) -> None:
         """Predict once more by a model that was saved and loaded again, as a trained fold is."""
         with TemporaryDirectory() as folder:
-            config = {
-                "settings": self.task.settings.model_dump(),
-                "classes": self.data.classes,
-                "decoding": self.data.decoding.record(),
-            }
-            (Path(folder) / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+            config = config_text(self.task.settings, self.data.classes, self.data.decoding)
+            (Path(folder) / CONFIG).write_text(config, encoding="utf-8")
             state = self.trainer.eval_model.state_dict()
             weights = {name: value.cpu().clone().contiguous() for name, value in state.items()}  # some may be shared
             save_file(weights, Path(folder) / WEIGHTS)
