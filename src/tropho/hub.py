@@ -28,14 +28,9 @@ REQUEST_SECONDS = 10
 
 
 class HubRepo:
-    """A repository at the commit that `revision` named when the object was made.
+    """A repository at the commit that `revision` (branch, tag or commit; None is main) named when this was made.
 
     Without network the client's cache answers, if it is complete. All methods raise ExternalError.
-
-    Args:
-        repo: owner/name.
-        revision: branch, tag or commit; None is main.
-        kind: of the repository.
     """
 
     def __init__(self, repo: str, revision: str | None, kind: Literal["dataset", "model"] = "dataset") -> None:

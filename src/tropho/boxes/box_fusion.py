@@ -109,14 +109,9 @@ def fuse(
 
 
 def merge_overlapping(table: pd.DataFrame, iou: Mapping[str, float], negative: str | None = None) -> pd.DataFrame:
-    """Merge boxes of one table that overlap: the mean box by score, with the highest score.
+    """Merge boxes of one table that overlap: the mean box by score, with the highest score; returns as `fuse`.
 
-    Args:
-        table: tables.DETECTIONS.
-        iou: by class, the overlap from which boxes are merged, 0..1; other classes stay.
-        negative: class of images without objects, if there is one.
-
-    Returns: as `fuse`.
+    `iou` is, by class, the overlap from which boxes are merged, 0..1; other classes stay.
     """
     rows = table.assign(model=0)
     parts = [rows[~rows["label"].isin(iou)]]

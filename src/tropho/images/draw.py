@@ -100,18 +100,10 @@ def contact_sheet(
     title: str = "",
     legend: Sequence[tuple[str, Colour]] = (),
 ) -> np.ndarray:
-    """Lay images out in rows, a caption under each, a title and a legend of colours on top.
+    """Lay images out in rows, a caption under each, a title and a legend of colours on top, on (H, W, 3) uint8 white.
 
-    Args:
-        tiles: (h, w, 3) uint8 arrays, scaled to `tile_width`; see `enlarged`.
-        captions: one a tile; broken into lines of its width, at most _MAX_LINES.
-        columns: tiles in a row.
-        tile_width: pixels.
-        title: a line on top, or "".
-        legend: names and their colours.
-
-    Returns:
-        (H, W, 3) uint8 RGB on white.
+    Tiles (h, w, 3) uint8 are scaled to `tile_width` pixels; see `enlarged`. Captions are broken into lines of that
+    width, at most _MAX_LINES.
     """
     pictures = [tile if tile.shape[1] == tile_width else enlarged(tile, tile_width)[0] for tile in tiles]
     columns = max(1, min(columns, len(pictures)))

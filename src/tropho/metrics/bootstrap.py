@@ -32,15 +32,9 @@ def draws_of_groups(groups: ArrayLike, draws: int = 1000, seed: int = 0, width: 
 def with_intervals(
     statistic: Statistic, groups: ArrayLike, level: float = 0.95, draws: int = 1000, seed: int = 0, width: int = 1
 ) -> pd.DataFrame:
-    """Compute percentile bootstrap intervals of values, resampling whole groups; equal seeds pair draws.
+    """Compute percentile bootstrap intervals of a statistic, resampling whole groups (N,); equal seeds pair draws.
 
-    Args:
-        statistic: sample weights (D, N) -> values (D,) by name.
-        groups: (N,) group of each sample.
-        level: coverage, 0..1.
-        draws: replicates D.
-        seed: of the draws.
-        width: as in `draws_of_groups`.
+    The level is the coverage, 0..1; draws and width are as in `draws_of_groups`.
 
     Returns:
         Table indexed by name: value, low, high (NaN below 2 groups), and draws, the replicates with a value.

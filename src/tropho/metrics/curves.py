@@ -155,19 +155,6 @@ def detection_curves(
     return curves
 
 
-def best_confidences(
-    gt: pd.DataFrame,
-    predictions: pd.DataFrame,
-    classes: list[str],
-    iou: float = 0.5,
-    beta: float = 1.0,
-    min_recall: float | None = None,
-) -> dict[str, Choice]:
-    """Pick each class's score threshold; arguments as in `detection_curves` and `pick_threshold`."""
-    curves = detection_curves(gt, predictions, classes, iou)
-    return {name: pick_threshold(sweep, beta, min_recall) for name, sweep in curves.items()}
-
-
 def classification_curves(gt: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict[str, ThresholdSweep]:
     """Sweep each class against the rest, for class numbers (N,) and probabilities (N, C)."""
     return {name: sweep_thresholds(gt == number, probabilities[:, number]) for number, name in enumerate(classes)}

@@ -39,13 +39,9 @@ class RankedClass:
     n_gt: Ints  # (I,) ground-truth boxes of the class in each image
 
     def average_precision(self, weights: Floats | None = None) -> Floats:
-        """Compute the all-point average precision.
+        """Compute the all-point average precision (...) in 0..1; NaN where no ground-truth box of the class is drawn.
 
-        Args:
-            weights: (..., I) how often each image counts, such as the draws of a bootstrap; None = once.
-
-        Returns:
-            (...) in 0..1; NaN where no ground-truth box of the class is drawn.
+        Weights (..., I) say how often each image counts, such as the draws of a bootstrap; None = once.
         """
         weights = np.ones(len(self.n_gt)) if weights is None else weights
         counts = weights[..., self.image]  # (..., D)
@@ -72,14 +68,9 @@ class Ranking:
 
 
 def leaderboard_map(gt: pd.DataFrame, predictions: pd.DataFrame) -> Score:
-    """Score predictions as the leaderboard does.
+    """Score predictions as the leaderboard does; a class without predictions has an average precision of 0.
 
-    Args:
-        gt: tables.BOXES, NEG's boxes included.
-        predictions: tables.DETECTIONS; rows of images that are not in `gt` do not count.
-
-    Returns:
-        A class without predictions has an average precision of 0.
+    The ground truth includes NEG's boxes. Predictions of images that are not in it do not count.
 
     Raises:
         DataError: the ground truth is empty, or one of its images has no prediction.

@@ -23,12 +23,8 @@ class Matches:
 def match(gt: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> Matches:
     """Match detections to ground-truth boxes one to one, within image and class, as COCO does.
 
-    By descending score (ties by row), each takes the free box with the highest IoU. Boxes are half-open.
-
-    Args:
-        gt: tables.BOXES.
-        predictions: tables.DETECTIONS, without rows of a negative class.
-        iou: lowest IoU of a match, 0..1.
+    By descending score (ties by row), each takes the free box with the highest IoU, at least `iou`. Boxes are
+    half-open. Predictions have no rows of a negative class.
     """
     truths, detections = gt.reset_index(drop=True), predictions.reset_index(drop=True)
     pred_idx, gt_idx, overlaps = close_pairs(detections, truths, ["image_id", "label"], iou)

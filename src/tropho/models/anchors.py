@@ -21,9 +21,7 @@ MAX_ITERATIONS = 30
 def fit_to_boxes(model: ModelConfig, sizes: np.ndarray) -> ModelConfig:
     """Fit the levels, ranges and anchors that the settings leave open; what they state is kept.
 
-    Args:
-        model: with `fit_levels: true`.
-        sizes: (n, 2) width and height of the training boxes, pixels of the cached image; n = 0 keeps the anchors.
+    Sizes (n, 2) are width and height of the training boxes, pixels of the cached image; n = 0 keeps the anchors.
     """
     fitted: dict[str, object] = {"fit_levels": False}
     if model.fpn_levels is None:

@@ -35,8 +35,7 @@ def free_memory() -> None:
 class InParts(nn.Module):
     """Runs a model in evaluation mode on as many images at once as the memory holds; halves them where it is full.
 
-    Args:
-        model: images (B, 3, H, W) -> a tensor or list of B outputs, each independent of the other images.
+    It maps images (B, 3, H, W) to a tensor or list of B outputs, each independent of the other images.
     """
 
     def __init__(self, model: nn.Module) -> None:

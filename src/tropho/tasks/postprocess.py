@@ -72,13 +72,10 @@ def postprocess_detections(
 
 
 def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = None) -> pd.DataFrame:
-    """Apply P(negative) of an image to the scores of its boxes.
+    """Apply P(negative) of an image, whose row each has, to the scores of its boxes.
 
-    Args:
-        raw: tables.DETECTIONS with a row of the negative class an image.
-        negative: name of that class.
-        threshold: None scales each box by 1 - P(negative). Otherwise the decision is hard: from this P(negative) on the
-            image is negative with score 1 and has no boxes, below it is negative with score 0.
+    Without a threshold each box is scaled by 1 - P(negative). Otherwise the decision is hard: from this P(negative) on
+    the image is negative with score 1 and has no boxes, below it is negative with score 0.
     """
     is_negative = (raw["label"] == negative).to_numpy()
     probability = raw["image_id"].map(negative_probability(raw, negative)).to_numpy(np.float64)

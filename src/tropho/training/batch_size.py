@@ -30,10 +30,7 @@ MAX_SHARE = 0.9
 def with_batch_size(settings: TaskConfig, data: TaskData, file: Path | None = None) -> TaskConfig:
     """Replace `train.batch_size: auto` by a number of images; any other batch size stays.
 
-    Args:
-        settings: of the model, with all else that is fitted to the data.
-        data: to train on.
-        file: keeps the number for a training that is resumed; None keeps none.
+    The file, if any, keeps the number for a training that is resumed.
 
     Raises:
         UsageError: several processes train one model.

@@ -22,9 +22,6 @@ class LayerStats:
 
     For a linear or convolution layer: the norm of its weight's gradient, mean and standard deviation of its outputs.
     For an activation: the fraction of dead outputs.
-
-    Args:
-        model: has the hooks while an epoch is measured.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -18,12 +18,8 @@ _STEPS = ("zoom", "crop", "mosaic", "copy_paste")
 class TrainTransform:
     """Makes the training sample of an image by its number and a seed.
 
-    Every step has its own random stream, so that switching one on leaves the others' draws as they were.
-
-    Args:
-        settings: of each step.
-        boxed: True for detection; False for classification, where the image is centred on a black square in the end.
-        scenes: the training images.
+    Every step has its own random stream, so that switching one on leaves the others' draws as they were. Without
+    `boxed`, in classification, the image is centred on a black square in the end.
     """
 
     def __init__(self, settings: AugmentConfig, boxed: bool, scenes: AnnotatedImages) -> None:
