@@ -17,8 +17,7 @@ from tropho.errors import ExternalError
 T = TypeVar("T")
 
 CARD = "README.md"
-PROBES = {"dataset": CARD, "model": "config.json"}
-"""A small file of each kind of repository."""
+PROBES = {"dataset": CARD, "model": "config.json"}  # a small file of each kind of repository
 SETTINGS = {
     "dataset": ("download.repo", "download.revision", "the data set's page"),
     "model": ("model.checkpoint", "model.checkpoint", "the model's page"),

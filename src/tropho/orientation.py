@@ -26,8 +26,7 @@ UPRIGHT: dict[int, str] = {
 }
 """By EXIF orientation: the symmetry that turns the stored image upright."""
 
-STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}
-"""By EXIF orientation: the inverse of UPRIGHT."""
+STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}  # by EXIF orientation: the inverse of UPRIGHT
 
 INVERSE: dict[str, str] = {name: name for name in SYMMETRIES} | {"rot90": "rot270", "rot270": "rot90"}
 """By symmetry: the one that undoes it."""

@@ -22,8 +22,7 @@ from tropho.files import atomic_path, reading
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
 GIVEN, SUGGESTED = ([f"{which}_{side}" for side in BOX] for which in ("given", "suggested"))
-DECIMALS = 6
-"""Decimals of confidences and probabilities in a submission."""
+DECIMALS = 6  # decimals of confidences and probabilities in a submission
 
 IMAGES = {
     "image_id": "string",  # unique; for Zindi the file name, for folders the path below the data set

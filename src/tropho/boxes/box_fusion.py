@@ -20,14 +20,9 @@ from tropho.tables import BOX, DETECTIONS, conform
 ConfType = Literal["avg", "max"]
 Method = Literal["wbf", "nms"]
 
-Weight = float | Mapping[str, float]
-"""For all classes, or by class."""
-
-MAX_ROWS = 200_000
-"""Boxes that are fused at once; bounds memory."""
-
-MIN_WEIGHT = 1e-300
-"""Weight of a box of score 0, so that the mean of such boxes is defined."""
+Weight = float | Mapping[str, float]  # for all classes, or by class
+MAX_ROWS = 200_000  # boxes that are fused at once; bounds memory
+MIN_WEIGHT = 1e-300  # weight of a box of score 0, so that the mean of such boxes is defined
 
 
 class FusedBoxes(NamedTuple):

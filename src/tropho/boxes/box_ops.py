@@ -9,17 +9,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_PAIRS = 1_000_000
-"""Pairs in memory at once, some 100 MB."""
-
-BLOCK = 12_000
-"""Candidate pairs that are tested at once; more would not fit the processor's cache."""
-
-SLACK = 1e-9
-"""Share by which limits are widened, so that rounding loses no candidate."""
-
-UNBOUNDED = 1e15
-"""A reach in sides of a box; infinity times no width would be undefined."""
+MAX_PAIRS = 1_000_000  # pairs in memory at once, some 100 MB
+BLOCK = 12_000  # candidate pairs that are tested at once; more would not fit the processor's cache
+SLACK = 1e-9  # share by which limits are widened, so that rounding loses no candidate
+UNBOUNDED = 1e15  # a reach in sides of a box; infinity times no width would be undefined
 
 
 def pair_iou(first: Floats, second: Floats, pixel: float = 0.0) -> Floats:

@@ -18,8 +18,7 @@ EDGE = 4.0
 EDGE_SHARE = 0.1
 """The same for large boxes, as a share of their side along that axis, since detectors err in proportion."""
 
-SAME_OBJECT = 0.5
-"""Boxes of two tiles that overlap more where both tiles look are of one object."""
+SAME_OBJECT = 0.5  # boxes of two tiles that overlap more where both tiles look are of one object
 
 
 def tile_windows(height: int, width: int, tile: int, overlap: int) -> Tensor:

@@ -9,8 +9,7 @@ from torch.nn import functional
 from tropho.config.predict_config import parse_view
 from tropho.orientation import SYMMETRIES
 
-TtaView = str
-"""`SYMMETRY` or `SYMMETRY@SCALE`, such as "hflip@1.25"."""
+TtaView = str  # `SYMMETRY` or `SYMMETRY@SCALE`, such as "hflip@1.25"
 
 
 def view_images(images: Tensor, view: TtaView, stride: int = 1) -> Tensor:

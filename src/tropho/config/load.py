@@ -20,8 +20,7 @@ from tropho.tables import nfc, parse_number
 PARAMS = Path("params.yaml")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
-NO_PRESETS = "none"
-"""As a task's presets: not even those of its kind."""
+NO_PRESETS = "none"  # as a task's presets: not even those of its kind
 SET_BY_MEMBERS = ("model", "train", "augment")
 SHARED_BY_MEMBERS = {
     *("train.ensemble", "train.n_folds", "train.precision"),

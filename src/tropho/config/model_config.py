@@ -14,10 +14,8 @@ class Published(NamedTuple):
     """Properties of a torchvision detector that its published weights fix."""
 
     levels: list[int]
-    scales: list[float]
-    """Anchor sizes in strides."""
-    ratios: list[float]
-    """Anchor heights over widths."""
+    scales: list[float]  # anchor sizes in strides
+    ratios: list[float]  # anchor heights over widths
 
     @property
     def anchors(self) -> int:
@@ -31,11 +29,8 @@ TORCHVISION = {
     "torchvision_faster_rcnn": Published([2, 3, 4, 5, 6], [8.0], [0.5, 1.0, 2.0]),
 }
 
-STRIDE = 32
-"""Pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly."""
-
-HF_DETR = "hf_detr"
-"""A detector of the library transformers, whose network `checkpoint` names."""
+STRIDE = 32  # pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly
+HF_DETR = "hf_detr"  # a detector of the library transformers, whose network `checkpoint` names
 
 BACKBONES = (
     *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
@@ -45,8 +40,7 @@ BACKBONES = (
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
-NEGATIVE_CLASSIFIER = "negative_classifier"
-"""A detection model without boxes: it classifies whether there are any."""
+NEGATIVE_CLASSIFIER = "negative_classifier"  # a detection model without boxes: it classifies whether there are any
 
 IGNORES_REGIONS = ("fcos", "torchvision_fcos", HF_DETR, NEGATIVE_CLASSIFIER)
 """Detection models whose loss leaves out ignored regions."""
@@ -55,14 +49,10 @@ IGNORES_REGIONS = ("fcos", "torchvision_fcos", HF_DETR, NEGATIVE_CLASSIFIER)
 class Checkpoint(Section):
     """What a checkpoint of transformers held when a training began; config.yaml has it in place of the name."""
 
-    name: str
-    """As it was set: a folder, owner/name or owner/name@revision."""
-    revision: str
-    """Commit on the Hub, or a hash of the folder's files."""
-    network: dict[str, Any]
-    """Its config.json, with the task's classes."""
-    mean: list[float]
-    """Of the pixels in 0..1, by channel."""
+    name: str  # as it was set: a folder, owner/name or owner/name@revision
+    revision: str  # commit on the Hub, or a hash of the folder's files
+    network: dict[str, Any]  # its config.json, with the task's classes
+    mean: list[float]  # of the pixels in 0..1, by channel
     std: list[float]
 
 

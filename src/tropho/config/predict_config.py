@@ -10,8 +10,7 @@ from tropho.config.types import AtLeastOne, NotNegative, Pictures, Positive, Sec
 from tropho.orientation import SYMMETRIES
 
 SCALE_LIMITS = 0.25, 4.0
-TILE_OVERLAP = 64
-"""Pixels; small tiles share less."""
+TILE_OVERLAP = 64  # pixels; small tiles share less
 
 _VIEW = re.compile(rf"({'|'.join(SYMMETRIES)})(?:@([0-9]+(?:\.[0-9]+)?))?")
 

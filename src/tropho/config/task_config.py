@@ -17,12 +17,9 @@ from tropho.config.types import Section
 
 Kind = Literal["classification", "detection"]
 
-BASE = "base"
-"""Name of the task's own model among the members of its ensemble."""
-MIN_LENET_SIDE = 12
-"""Pixels; LeNet's layers reduce smaller images to nothing."""
-MAX_WEIGHTS = 2_000_000_000
-"""Of one layer."""
+BASE = "base"  # name of the task's own model among the members of its ensemble
+MIN_LENET_SIDE = 12  # pixels; LeNet's layers reduce smaller images to nothing
+MAX_WEIGHTS = 2_000_000_000  # of one layer
 
 
 class SubmitConfig(Section):

@@ -20,8 +20,7 @@ from tropho.metrics.leaderboard_map import leaderboard_intervals
 from tropho.plots.detection_plots import detection_figures
 from tropho.tasks.detection_task import DetectionTask
 
-HIT_IOU = 0.5
-"""Least IoU of a true positive in curves, thresholds, galleries and label issues."""
+HIT_IOU = 0.5  # least IoU of a true positive in curves, thresholds, galleries and label issues
 
 
 class DetectionEvaluator:

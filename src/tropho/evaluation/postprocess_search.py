@@ -13,11 +13,8 @@ import pandas as pd
 
 from tropho.metrics.bootstrap import FEW_GROUPS
 
-MIN_GAIN = 0.001
-"""Of the score; a smaller gain is not worth a step, however sure it is."""
-
-Params = dict[str, Any]
-"""Content of postprocess.json."""
+MIN_GAIN = 0.001  # of the score; a smaller gain is not worth a step, however sure it is
+Params = dict[str, Any]  # content of postprocess.json
 
 
 class Step(NamedTuple):

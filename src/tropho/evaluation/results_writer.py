@@ -15,8 +15,7 @@ from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.plots import format_numbers
 from tropho.tables import write_table
 
-UNDEFINED = "undefined"
-"""Cell of a table whose quantity has no value."""
+UNDEFINED = "undefined"  # cell of a table whose quantity has no value
 
 
 class ResultsWriter:

@@ -107,14 +107,12 @@ class ImageCache:
         record = read_json(path / "cache.json")
         with reading(path / "index.parquet"):
             index = pd.read_parquet(path / "index.parquet", columns=_INDEX)
-        self.sha256: dict[str, str] = record["sha256"]
-        """Of the cache's files, by name, as they were written."""
+        self.sha256: dict[str, str] = record["sha256"]  # of the cache's files, by name, as they were written
         self._encoding: str = record["encoding"]
         self._cached_size: int = record["size"]
         if size is not None and size > self._cached_size:
             raise ValueError(f"a cache of {self._cached_size} pixels can't be shrunk to {size}")
-        self.size = size or self._cached_size
-        """Longer side of every image, pixels."""
+        self.size = size or self._cached_size  # longer side of every image, pixels
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
         self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)
         with reading(path / "images.bin"):

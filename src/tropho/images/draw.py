@@ -38,8 +38,7 @@ _LINE = 17  # pixels from one line of a caption to the next
 _MAX_LINES = 3
 _ROOMY = 6  # times a tag's area from which a box may hold its own tag
 
-_Rectangle = tuple[int, int, int, int]
-"""Outermost pixels: left, top, right, bottom."""
+_Rectangle = tuple[int, int, int, int]  # outermost pixels: left, top, right, bottom
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:

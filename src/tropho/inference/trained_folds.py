@@ -26,11 +26,9 @@ from tropho.tables import GRADIENT, write_table
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 
-CONFIG = "config.yaml"
-"""Settings, classes and decoding of a trained fold, the same for all folds of a model."""
+CONFIG = "config.yaml"  # settings, classes and decoding of a trained fold, the same for all folds of a model
 WEIGHTS, HISTORY = "weights.safetensors", "history.csv"
-FILES = (WEIGHTS, HISTORY)
-"""Files of a trained fold whose SHA-256 its record holds."""
+FILES = (WEIGHTS, HISTORY)  # files of a trained fold whose SHA-256 its record holds
 RECORD = "fold.json"
 
 

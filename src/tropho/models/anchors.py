@@ -8,14 +8,9 @@ from tropho.models.fpn import TOP
 MIN_BOX_STRIDES = 3.0
 """Strides. A level takes boxes of this side and more: all 3 x 3 positions around their centre lie inside them."""
 
-TAIL_FRACTION = 0.05
-"""Share of boxes that may be too small for the finest level, or too few for another coarse one."""
-
-FINEST, COARSEST = 2, 7
-"""Levels that a pyramid on a ResNet may have; the finest is at most TOP."""
-
-MAX_ITERATIONS = 30
-"""Of k-means, which converges within a few."""
+TAIL_FRACTION = 0.05  # share of boxes that may be too small for the finest level, or too few for another coarse one
+FINEST, COARSEST = 2, 7  # levels that a pyramid on a ResNet may have; the finest is at most TOP
+MAX_ITERATIONS = 30  # of k-means, which converges within a few
 
 
 def fit_to_boxes(model: ModelConfig, sizes: np.ndarray) -> ModelConfig:

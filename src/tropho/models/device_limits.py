@@ -41,8 +41,7 @@ class InParts(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.max_images: int | None = None
-        """Images at once, found when the memory was full; None = all."""
+        self.max_images: int | None = None  # images at once, found when the memory was full; None = all
 
     def forward(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
         """Return the model's outputs for all images, on its device.

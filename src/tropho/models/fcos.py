@@ -21,14 +21,9 @@ from tropho.models.heads import (
 )
 from tropho.models.losses import giou_loss, ignored_classes, in_regions, mask_ignored, mean_over_processes
 
-MIDDLE, CORNER = 0.5, 0.0
-"""Offset of a position in its cell, in strides: Tropho's, and torchvision's."""
-
-RADIUS = 1.5
-"""Strides around a box's centre within which positions are positive (centre sampling)."""
-
-RANGE = 4.0
-"""Without ranges, a level of stride s takes boxes whose farthest side is 4 s to 8 s away, as in the paper."""
+MIDDLE, CORNER = 0.5, 0.0  # offset of a position in its cell, in strides: Tropho's, and torchvision's
+RADIUS = 1.5  # strides around a box's centre within which positions are positive (centre sampling)
+RANGE = 4.0  # without ranges, a level of stride s takes boxes whose farthest side is 4 s to 8 s away, as in the paper
 
 MIN_ASSIGNED_SIDE = 1.25
 """Strides. A thinner box is assigned as if it were this wide, or it might miss every position."""

@@ -6,8 +6,7 @@ from torch.nn import functional
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import feature_channels, resnet, stages
 
-TOP = 5
-"""The ResNet's last level; coarser ones are made by convolutions of stride 2."""
+TOP = 5  # the ResNet's last level; coarser ones are made by convolutions of stride 2
 
 
 class FeaturePyramid(nn.Module):

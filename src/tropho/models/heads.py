@@ -18,14 +18,9 @@ Optional: "ignore" (classes,) bool, classes that are not labelled; "regions" (m,
 Detections = list[dict[str, Tensor]]
 """Per image "boxes" (n, 4) xyxy pixels, "scores" (n,) descending, "labels" (n,) int64 from 0."""
 
-Losses = dict[str, Tensor]
-"""Scalars by name: loss_cls, loss_box, ...; their sum is minimised."""
-
-PRIOR = 0.01
-"""Score of an untrained detector (focal loss, Lin et al., 2017)."""
-
-CANDIDATES = 2000
-"""Boxes per image that enter non-maximum suppression."""
+Losses = dict[str, Tensor]  # scalars by name: loss_cls, loss_box, ...; their sum is minimised
+PRIOR = 0.01  # score of an untrained detector (focal loss, Lin et al., 2017)
+CANDIDATES = 2000  # boxes per image that enter non-maximum suppression
 
 
 class Tower(nn.Sequential):

@@ -33,8 +33,7 @@ SET: dict[str, Any] = {
     "initializer_bias_prior_prob": PRIOR,
 }
 """What Tropho sets in a network's configuration where it has the key."""
-MAX_NAMED = 4
-"""Layers that an error names of each kind."""
+MAX_NAMED = 4  # layers that an error names of each kind
 
 
 def resolve_checkpoint(model: ModelConfig, classes: list[str]) -> ModelConfig:

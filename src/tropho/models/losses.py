@@ -10,8 +10,7 @@ from torch import Tensor, distributed
 
 from tropho.models.heads import Targets
 
-IGNORE_LOGIT = -1.0e4
-"""A logit whose sigmoid and softmax share are 0 in float32; float16 can hold it."""
+IGNORE_LOGIT = -1.0e4  # a logit whose sigmoid and softmax share are 0 in float32; float16 can hold it
 
 
 def ignored_classes(targets: Targets, num_classes: int) -> Tensor:
@@ -47,8 +46,7 @@ def mask_ignored(logits: Tensor, ignored: Tensor) -> Tensor:
 class Count(NamedTuple):
     """A number that a loss is divided by, such as that of positive positions."""
 
-    total: Tensor
-    """() float32, over all processes."""
+    total: Tensor  # () float32, over all processes
     min_total: float
     n_processes: int
 

@@ -30,8 +30,7 @@ from tropho.models.heads import (
 from tropho.models.losses import ignored_classes, mask_ignored, mean_over_processes
 from tropho.models.torchvision_networks import CHANNELS, torchvision_network
 
-POOL_SIZE = 7
-"""Cells per side that a proposal is pooled to."""
+POOL_SIZE = 7  # cells per side that a proposal is pooled to
 
 
 class TorchvisionPyramid(nn.Module):

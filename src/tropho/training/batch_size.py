@@ -19,12 +19,9 @@ from tropho.training.devices import make_accelerator
 from tropho.training.micro_batches import add_gradients
 from tropho.training.optim import build_optimizer
 
-MAX_IMAGES = 128
-"""A step; more would mean too few steps an epoch."""
-CPU_IMAGES = 32
-"""A step on a CPU, which has no memory of its own and gains nothing by larger batches."""
-MAX_SHARE = 0.9
-"""Of the GPU's memory; batches of larger images need more than the one that is tried."""
+MAX_IMAGES = 128  # a step; more would mean too few steps an epoch
+CPU_IMAGES = 32  # a step on a CPU, which has no memory of its own and gains nothing by larger batches
+MAX_SHARE = 0.9  # of the GPU's memory; batches of larger images need more than the one that is tried
 
 
 def with_batch_size(settings: TaskConfig, data: TaskData, file: Path | None = None) -> TaskConfig:

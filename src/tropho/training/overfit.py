@@ -21,8 +21,7 @@ from tropho.tasks.base import Task
 from tropho.training.loop import Trainer
 from tropho.training.target_checks import Finding
 
-N_IMAGES = 4
-"""Images to learn, unless more are needed to show every class."""
+N_IMAGES = 4  # images to learn, unless more are needed to show every class
 MAX_CLASSES = 8
 MAX_STEPS = 600
 MAX_SECONDS = 45.0
@@ -32,10 +31,8 @@ LEARNED_BOXES, LEARNED = 0.7, 0.9
 """Score of images that count as learned: mean average precision of boxes, or a score of whole images."""
 FALLEN, CONSTANT = 0.5, 0.97
 """Shares of the first loss: below the one a network has learned something, above the other nothing."""
-MIN_STEPS = 40
-"""Steps of a training given up for want of time, below which nothing follows from it."""
-MAX_MIXED_LOOKS = 3
-"""Predictions in a row with the right boxes and the wrong classes, after which the training ends."""
+MIN_STEPS = 40  # steps of a training given up for want of time, below which nothing follows from it
+MAX_MIXED_LOOKS = 3  # predictions in a row with the right boxes and the wrong classes, after which the training ends
 PLAIN = {
     **{f"augment.{key}": value for key, value in DISABLED.items()},
     "train.schedule": "constant",

@@ -25,8 +25,7 @@ from tropho.training.training_cost import describe_cost, duration, may_take_long
 from tropho.training.training_plan import PlannedModel
 
 RECORD = "preflight.json"
-LONG = 600.0
-"""Seconds of a training that is checked before it starts."""
+LONG = 600.0  # seconds of a training that is checked before it starts
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,8 @@ from tropho.inference.trained_folds import StartWeights
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 
-COUNTER = "num_batches_tracked"
-"""A buffer of batch norms, which frozen ones lack."""
-MAX_NAMED = 4
-"""Layers that an error names."""
+COUNTER = "num_batches_tracked"  # a buffer of batch norms, which frozen ones lack
+MAX_NAMED = 4  # layers that an error names
 
 
 def load_start_weights(model: nn.Module, start: StartWeights, task: Task) -> str:

@@ -12,8 +12,7 @@ from torch import nn
 
 from tropho.log import info
 
-LOG_INTERVAL = 50
-"""Steps between two lines where standard error is not a terminal."""
+LOG_INTERVAL = 50  # steps between two lines where standard error is not a terminal
 
 
 class StepLog:

@@ -14,8 +14,7 @@ from tropho.images.fonts import naming
 from tropho.tables import BOX
 from tropho.tasks.base import Batch, Task
 
-TILE_WIDTH = 480
-"""Pixels; of a training image in the picture."""
+TILE_WIDTH = 480  # pixels; of a training image in the picture
 
 
 @dataclass(frozen=True)

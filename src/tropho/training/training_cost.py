@@ -16,8 +16,7 @@ from tropho.training.step_log import peak_memory
 
 GPU_STEPS, CPU_STEPS = 12, 1
 """Steps of an epoch that is measured, after as many that warm up; a GPU's loader runs ahead, which takes some steps."""
-MIN_PIXELS = 2e7
-"""Pixels that a training of ten minutes has to pass; a ResNet-50 on one core of a CPU passes more."""
+MIN_PIXELS = 2e7  # pixels that a training of ten minutes has to pass; a ResNet-50 on one core of a CPU passes more
 
 
 @dataclass(frozen=True)
