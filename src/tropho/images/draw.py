@@ -1,6 +1,5 @@
 """Boxes, captions and contact sheets on RGB arrays; scale an image first (`enlarged`), then draw on it."""
 
-import io
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -137,10 +136,8 @@ def contact_sheet(
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (h, w, 3) uint8 RGB as PNG, atomically."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(stream.getvalue())
+        Image.fromarray(np.ascontiguousarray(image)).save(temporary, "PNG")
 
 
 def _font(size: int, text: str) -> ImageFont.FreeTypeFont:

@@ -10,6 +10,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.heads import (
+    PRIOR_BIAS,
     Detections,
     Losses,
     Targets,
@@ -17,7 +18,6 @@ from tropho.models.heads import (
     decode_detections,
     flatten_levels,
     output_conv,
-    prior_bias,
 )
 from tropho.models.losses import giou_loss, ignored_classes, in_regions, mask_ignored, mean_over_processes
 
@@ -136,7 +136,7 @@ class FCOSHead(FCOS):
         channels = model.fpn_channels
         self.class_tower = Tower(channels, model.num_head_convs)
         self.box_tower = Tower(channels, model.num_head_convs)
-        self.class_logits = output_conv(channels, num_classes, prior_bias())
+        self.class_logits = output_conv(channels, num_classes, PRIOR_BIAS)
         # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
         self.sides = output_conv(channels, 4, bias=1.0)
         self.centerness = output_conv(channels, 1)

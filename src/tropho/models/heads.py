@@ -20,6 +20,7 @@ Detections = list[dict[str, Tensor]]
 
 Losses = dict[str, Tensor]  # scalars by name: loss_cls, loss_box, ...; their sum is minimised
 PRIOR = 0.01  # score of an untrained detector (focal loss, Lin et al., 2017)
+PRIOR_BIAS = -math.log((1 - PRIOR) / PRIOR)  # by which a sigmoid starts there
 CANDIDATES = 2000  # boxes per image that enter non-maximum suppression
 
 
@@ -42,11 +43,6 @@ def output_conv(in_channels: int, out_channels: int, bias: float = 0.0) -> nn.Co
     assert conv.bias is not None
     nn.init.constant_(conv.bias, bias)
     return conv
-
-
-def prior_bias() -> float:
-    """Return the bias by which a sigmoid starts at PRIOR."""
-    return -math.log((1 - PRIOR) / PRIOR)
 
 
 def flatten_levels(maps: Sequence[Tensor], values: int) -> Tensor:

@@ -17,6 +17,7 @@ from torchvision.ops.poolers import LevelMapper
 from tropho.config.model_config import ModelConfig
 from tropho.models.fcos import CORNER, FCOS
 from tropho.models.heads import (
+    PRIOR_BIAS,
     Detections,
     Losses,
     Targets,
@@ -25,7 +26,6 @@ from tropho.models.heads import (
     flatten_levels,
     has_area,
     output_conv,
-    prior_bias,
 )
 from tropho.models.losses import ignored_classes, mask_ignored, mean_over_processes
 from tropho.models.torchvision_networks import CHANNELS, torchvision_network
@@ -235,7 +235,7 @@ def _drop_background(labels: Tensor, target: dict[str, Tensor]) -> Tensor:
 def _replace_class_layer(
     head: FCOSClassificationHead | RetinaNetClassificationHead, num_classes: int, num_anchors: int
 ) -> None:
-    head.cls_logits = output_conv(CHANNELS, num_anchors * num_classes, prior_bias())
+    head.cls_logits = output_conv(CHANNELS, num_anchors * num_classes, PRIOR_BIAS)
     head.num_classes = num_classes
 
 

@@ -19,7 +19,6 @@ from tropho.tasks.base import Batch
 from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from tropho.boxes.tta import TtaView
@@ -82,7 +81,8 @@ class DetectionTask:
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         images, targets = batch["images"], batch["targets"]
         if self.settings.model.name not in TARGETS_ON_CPU:
-            targets = [_moved(target, images.device) for target in targets]
+            device = images.device
+            targets = [{name: each.to(device, non_blocking=True) for name, each in row.items()} for row in targets]
         return model(images, targets)
 
     @property
@@ -172,7 +172,3 @@ class DetectionTask:
             gt = gt.subset([image_id for image_id in gt.images["image_id"] if image_id not in undecided])
             predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
         return gt, drop_ignored(predictions, gt.boxes, gt.regions)
-
-
-def _moved(target: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: value.to(device, non_blocking=True) for name, value in target.items()}

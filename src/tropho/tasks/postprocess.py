@@ -78,7 +78,8 @@ def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = N
     the image is negative with score 1 and has no boxes, below it is negative with score 0.
     """
     is_negative = (raw["label"] == negative).to_numpy()
-    probability = raw["image_id"].map(negative_probability(raw, negative)).to_numpy(np.float64)
+    by_image = raw[is_negative].set_index("image_id")["score"].astype(np.float64)
+    probability = raw["image_id"].map(by_image).to_numpy(np.float64)
     scores = raw["score"].to_numpy(np.float64)
     if threshold is None:
         return raw.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
@@ -132,12 +133,6 @@ def drop_ignored_classes(boxes: pd.DataFrame, ignore_classes: pd.Series) -> pd.D
     ignored = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])
     rows = pd.MultiIndex.from_arrays([boxes["image_id"], boxes["label"]])
     return boxes[~rows.isin(ignored)].reset_index(drop=True)
-
-
-def negative_probability(detections: pd.DataFrame, negative: str) -> pd.Series:
-    """Extract P(no object), float64 indexed by image_id."""
-    rows = detections[detections["label"] == negative]
-    return rows.set_index("image_id")["score"].astype(np.float64)
 
 
 def submission_table(predictions: pd.DataFrame, image_ids: list[str], negative: str | None) -> pd.DataFrame:
