@@ -23,8 +23,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
-PROVENANCE = "provenance.json"
-"""Name of the file in data/raw/TASK that says where the data came from."""
+PROVENANCE = "provenance.json"  # name of the file in data/raw/TASK that says where the data came from
 
 
 def sha256_of(path: Path) -> str:

@@ -1,15 +1,12 @@
-"""Client of repositories on the Hugging Face Hub: one commit, waits at rate limits, a sentence for each failure.
+"""Client of repositories on the Hugging Face Hub: one commit, and a sentence for each failure.
 
-`huggingface_hub` keeps finished files in its cache, so that a broken download continues. The token comes from
-HF_TOKEN alone; HF_ENDPOINT names a mirror, HF_HUB_CACHE the cache.
+`huggingface_hub` waits at rate limits and keeps finished files in its cache, so that a broken download continues. The
+token comes from HF_TOKEN alone; HF_ENDPOINT names a mirror, HF_HUB_CACHE the cache.
 """
 
 import errno
-import logging
 import os
-import re
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,31 +17,19 @@ from tropho.errors import ExternalError
 T = TypeVar("T")
 
 CARD = "README.md"
-PROBES = {"dataset": CARD, "model": "config.json"}
-"""A small file of each kind of repository."""
+PROBES = {"dataset": CARD, "model": "config.json"}  # a small file of each kind of repository
 SETTINGS = {
     "dataset": ("download.repo", "download.revision", "the data set's page"),
     "model": ("model.checkpoint", "model.checkpoint", "the model's page"),
 }
 """Where the repository and the revision are set, and where its terms are accepted."""
-MAX_TRIES = 6
-"""Of one request or one round of downloads; each round keeps the files that arrived."""
-MAX_WAIT_SECONDS = 330
-"""The Hub counts requests over five minutes; a longer wait means that it refuses."""
 REQUEST_SECONDS = 10
-
-log = logging.getLogger(__name__)
 
 
 class HubRepo:
-    """A repository at the commit that `revision` named when the object was made.
+    """A repository at the commit that `revision` (branch, tag or commit; None is main) named when this was made.
 
     Without network the client's cache answers, if it is complete. All methods raise ExternalError.
-
-    Args:
-        repo: owner/name.
-        revision: branch, tag or commit; None is main.
-        kind: of the repository.
     """
 
     def __init__(self, repo: str, revision: str | None, kind: Literal["dataset", "model"] = "dataset") -> None:
@@ -62,65 +47,45 @@ class HubRepo:
         }
         self._api = HfApi(**self._client)
         self.commit = ""
-        self.commit = self._resolve()
+        try:
+            about = {"revision": self.revision, "repo_type": kind, "timeout": REQUEST_SECONDS}
+            self._ask(lambda: self._api.repo_info(self.repo, **about))
+        except ExternalError as error:
+            if _refusal_in(error) is not None:
+                raise
+            self.offline = True
+        self.commit = self.download([PROBES[kind]]).name
 
     def files(self) -> list[str]:
         """List the paths of all files, sorted."""
         if self.offline:
-            folder = self._snapshot([PROBES[self.kind]])
+            folder = self.download([PROBES[self.kind]])
             return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         where = {"revision": self.commit, "repo_type": self.kind}
         return sorted(self._ask(lambda: self._api.list_repo_files(self.repo, **where)))
 
     def download(self, patterns: list[str]) -> Path:
         """Fetch the files that match a pattern (`*` matches slashes too); returns the folder that holds them."""
-        return self._ask(lambda: self._snapshot(patterns))
-
-    def _resolve(self) -> str:
-        try:
-            about = {"revision": self.revision, "repo_type": self.kind, "timeout": REQUEST_SECONDS}
-            info = self._ask(lambda: self._api.repo_info(self.repo, **about))
-            self.download(
-                [PROBES[self.kind]]
-            )  # so that the client notes which commit the revision is, for use without network
-        except ExternalError as error:
-            if _refusal_in(error.__cause__) is not None:
-                raise
-            try:
-                self.offline = True
-                return self._snapshot([PROBES[self.kind]]).name
-            except OSError:
-                raise error from error.__cause__
-        return str(info.sha)
-
-    def _snapshot(self, patterns: list[str]) -> Path:
         from huggingface_hub import snapshot_download
 
-        folder = snapshot_download(
-            self.repo,
-            repo_type=self.kind,
-            revision=self.commit or self.revision,
-            allow_patterns=patterns,
-            cache_dir=os.environ.get("HF_HUB_CACHE") or None,
-            local_files_only=self.offline,
+        options = {
+            "repo_type": self.kind,
+            "revision": self.commit or self.revision,
+            "allow_patterns": patterns,
+            "cache_dir": os.environ.get("HF_HUB_CACHE") or None,
+            "local_files_only": self.offline,
             **self._client,
-        )
-        return Path(folder)
+        }
+        return Path(self._ask(lambda: snapshot_download(self.repo, **options)))
 
     def _ask(self, call: Callable[[], T]) -> T:
-        """Call, wait and call again if the Hub is busy; raise ExternalError if it fails."""
+        """Call; turn the client's errors into ExternalError."""
         from huggingface_hub.errors import HTTPError
 
-        for attempt in range(MAX_TRIES):
-            try:
-                return call()
-            except (HTTPError, OSError) as error:
-                wait = _seconds_to_wait(_refusal_in(error), attempt)
-                if wait is None or wait > MAX_WAIT_SECONDS or attempt == MAX_TRIES - 1:
-                    raise ExternalError(self._describe(error)) from error
-                log.warning("The Hub is busy; trying '%s' again in %d s.", self.repo, wait)
-                time.sleep(wait)
-        raise AssertionError("the last attempt returns or raises")
+        try:
+            return call()
+        except (HTTPError, OSError) as error:
+            raise ExternalError(self._describe(error)) from error
 
     def _describe(self, error: Exception) -> str:
         """Return a sentence that says what failed and what to do."""
@@ -161,14 +126,3 @@ def _refusal_in(error: BaseException | None) -> Any:
     while error is not None and not (isinstance(error, HfHubHTTPError) and error.response is not None):
         error = error.__cause__
     return error
-
-
-def _seconds_to_wait(refusal: Any, attempt: int) -> float | None:
-    """Return the wait that the Hub asks for, else an exponential one; None if waiting does not help."""
-    status = 0 if refusal is None else int(refusal.response.status_code)
-    if status != 429 and status < 500:
-        return None
-    headers = refusal.response.headers
-    asked = re.fullmatch(r"\s*(\d+)\s*", headers.get("Retry-After", ""))
-    asked = asked or re.search(r";\s*t\s*=\s*(\d+)", headers.get("RateLimit", ""))
-    return float(asked[1]) + 1 if asked else 2.0**attempt

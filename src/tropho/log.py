@@ -12,10 +12,7 @@ T = TypeVar("T")
 def track(items: Iterable[T], label: str, total: int | None = None) -> Iterable[T]:
     """Pass `items` through, with a transient progress bar if standard error is a terminal.
 
-    Args:
-        items: anything to iterate over.
-        label: text before the bar.
-        total: number of items; None takes the length of `items`, if it has one.
+    `total` is their number; None takes the length of `items`, if it has one.
     """
     if not sys.stderr.isatty():
         return items

@@ -26,38 +26,21 @@ UPRIGHT: dict[int, str] = {
 }
 """By EXIF orientation: the symmetry that turns the stored image upright."""
 
-STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}
-"""By EXIF orientation: the inverse of UPRIGHT."""
+STORED: dict[int, str] = {**UPRIGHT, 6: "rot90", 8: "rot270"}  # by EXIF orientation: the inverse of UPRIGHT
 
 INVERSE: dict[str, str] = {name: name for name in SYMMETRIES} | {"rot90": "rot270", "rot270": "rot90"}
 """By symmetry: the one that undoes it."""
 
 
 def turn_image(image: np.ndarray, name: str) -> np.ndarray:
-    """Apply a symmetry to an image; returns a NumPy view.
-
-    Args:
-        image: (h, w, ...).
-        name: key of SYMMETRIES.
-
-    Returns: (h, w, ...), or (w, h, ...) if rows and columns are swapped.
-    """
+    """Apply a symmetry to an image (h, w, ...); returns a NumPy view, (w, h, ...) if rows and columns are swapped."""
     swapped, columns, rows = SYMMETRIES[name]
     turned = image.swapaxes(0, 1) if swapped else image
     return turned[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
 def turn_boxes(boxes: np.ndarray, name: str, width: int, height: int) -> np.ndarray:
-    """Move boxes as `turn_image` moves their image.
-
-    Args:
-        boxes: (n, 4) xyxy, pixels.
-        name: key of SYMMETRIES.
-        width: of the image before turning, pixels.
-        height: likewise.
-
-    Returns: (n, 4) xyxy, pixels of the turned image.
-    """
+    """Move boxes (n, 4) xyxy as `turn_image` moves their image of width x height pixels."""
     swapped, columns, rows = SYMMETRIES[name]
     xmin, ymin, xmax, ymax = boxes.T
     if swapped:

@@ -22,8 +22,7 @@ from tropho.files import atomic_path, reading
 
 BOX = ["xmin", "ymin", "xmax", "ymax"]
 GIVEN, SUGGESTED = ([f"{which}_{side}" for side in BOX] for which in ("given", "suggested"))
-DECIMALS = 6
-"""Decimals of confidences and probabilities in a submission."""
+DECIMALS = 6  # decimals of confidences and probabilities in a submission
 
 IMAGES = {
     "image_id": "string",  # unique; for Zindi the file name, for folders the path below the data set
@@ -118,13 +117,7 @@ def is_region(boxes: pd.DataFrame) -> np.ndarray:
 
 
 def split_regions(boxes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Separate boxes of objects from ignored regions.
-
-    Args:
-        boxes: BOXES; the column `ignore` may be missing.
-
-    Returns: rows of objects and rows of ignored regions, each indexed from 0.
-    """
+    """Separate boxes of objects from ignored regions, each indexed from 0; the column `ignore` may be missing."""
     region = is_region(boxes)
     return boxes[~region].reset_index(drop=True), boxes[region].reset_index(drop=True)
 
@@ -185,11 +178,7 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def read_csv(path: Path, dtype: Mapping[str, str]) -> pd.DataFrame:
-    """Read a CSV file in UTF-8; only empty cells are missing values.
-
-    Args:
-        path: the file.
-        dtype: types by column; others are inferred.
+    """Read a CSV file in UTF-8; only empty cells are missing values. Types of columns not in `dtype` are inferred.
 
     Raises:
         DataError: two columns have the same name.

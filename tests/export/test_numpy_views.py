@@ -10,7 +10,7 @@ from tropho.config.predict_config import parse_view
 from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
 from tropho.models import heads
 from tropho.orientation import INVERSE, SYMMETRIES, turn_image
-from tropho.tasks.detection_dataset import pad_batch
+from tropho.tasks.datasets import pad_batch
 
 VIEWS = [*SYMMETRIES, "identity@1.25", "rot90@0.7", "transpose@1.5"]
 

@@ -38,12 +38,6 @@ def test_a_crop_has_its_size_after_zooming(made, zoom):
     assert made(zoom_range=[zoom, zoom])(0, 3).size == (int(128 * zoom), int(96 * zoom))
 
 
-@pytest.mark.parametrize("step", ["copy_paste_prob", "mosaic_prob"])
-def test_some_steps_add_boxes(made, step):
-    assert made(**{step: 0.1}).adds is True
-    assert made().adds is False
-
-
 def test_objects_are_pasted_only_into_images_with_objects(made):
     empty = AnnotatedImage(np.full((96, 128, 3), 150, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     assert max(len(made(copy_paste_prob=1.0)(0, seed).boxes) for seed in range(8)) == 2

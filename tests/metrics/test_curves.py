@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from tropho.metrics.curves import (
-    best_confidences,
     best_threshold,
     classification_curves,
     detection_curves,
+    pick_threshold,
     sweep_thresholds,
 )
 from tropho.tables import BOXES, DETECTIONS, conform, empty
@@ -92,18 +92,20 @@ def test_detection_curve_counts_boxes_that_are_never_found():
     assert curves["Z"].threshold.size == 0
 
 
-def test_best_confidences_by_class_are_ready_for_json():
-    chosen = best_confidences(TRUTH, FOUND, ["X", "Y", "Z"])
+def test_thresholds_by_class_are_ready_for_json():
+    curves = detection_curves(TRUTH, FOUND, ["X", "Y", "Z"])
+    chosen = {name: pick_threshold(sweep) for name, sweep in curves.items()}
     two_thirds = dict.fromkeys(("precision", "recall", "f_beta"), 2 / 3)
     assert chosen["X"] == pytest.approx({"threshold": 0.7, **two_thirds})
     assert set(chosen["Y"].values()) == set(chosen["Z"].values()) == {None}
-    assert best_confidences(TRUTH, FOUND, ["X"], min_recall=0.3)["X"]["threshold"] == 0.9
-    assert best_confidences(TRUTH, FOUND, ["X"], min_recall=1.0)["X"]["recall"] == pytest.approx(2 / 3)
+    assert pick_threshold(curves["X"], min_recall=0.3)["threshold"] == 0.9
+    assert pick_threshold(curves["X"], min_recall=1.0)["recall"] == pytest.approx(2 / 3)
 
 
 def test_no_detections_leave_nothing_to_choose():
-    assert set(best_confidences(TRUTH, empty(DETECTIONS), ["X"])["X"].values()) == {None}
-    assert detection_curves(TRUTH, empty(DETECTIONS), ["X"])["X"].average_precision() == 0.0
+    sweep = detection_curves(TRUTH, empty(DETECTIONS), ["X"])["X"]
+    assert set(pick_threshold(sweep).values()) == {None}
+    assert sweep.average_precision() == 0.0
 
 
 def test_classification_curves_are_one_against_the_rest(rng):

@@ -13,7 +13,7 @@ from tropho.metrics.bootstrap import draws_of_groups
 from tropho.metrics.calibration import MAX_TEMPERATURE, fit_temperature
 from tropho.metrics.classification_metrics import classification_intervals
 from tropho.metrics.curves import best_threshold, unreachable_recall
-from tropho.metrics.leaderboard_map import RankedClass, leaderboard_intervals, match_ground_truth, rank, score_gain
+from tropho.metrics.leaderboard_map import RankedClass, leaderboard_intervals, rank, score_gain
 from tropho.metrics.matching import match
 from tropho.tables import BOXES, DETECTIONS, conform
 
@@ -72,7 +72,8 @@ def test_rows_of_unknown_classes_and_images_claim_nothing():
     found = detections(
         ("a", "X", 1, 0, 0, 9, 9), ("b", "other", 1, 0, 0, 9, 9), ("zzz", "X", 1, 0, 0, 9, 9), ("b", "X", 1, 0, 0, 9, 9)
     )
-    assert match_ground_truth(truth, found).best_gt.tolist() == [0, -1, -1, 2]
+    hits = {name: (each.image.tolist(), each.is_tp.tolist()) for name, each in rank(truth, found).classes.items()}
+    assert hits == {"X": ([0, 1], [True, True]), "Y": ([], [])}
 
 
 def test_a_gain_has_its_sign():

@@ -15,7 +15,7 @@ from tropho.models.backbone import resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
 from tropho.models.fcos import CORNER, Grid, assign_points, centerness, decode_sides
 from tropho.models.fpn import FeaturePyramid
-from tropho.models.heads import clip_boxes, decode_detections, flatten_levels, has_area, output_conv, prior_bias
+from tropho.models.heads import PRIOR_BIAS, clip_boxes, decode_detections, flatten_levels, has_area, output_conv
 from tropho.models.layers import MEAN, STD, Normalize, group_norm
 from tropho.models.losses import in_regions, mean_over_processes
 from tropho.models.torchvision_detectors import TorchvisionRetinaNet
@@ -98,7 +98,7 @@ def test_sides_are_distances_in_strides():
 
 
 def test_a_fresh_head_says_one_in_a_hundred():
-    assert torch.tensor(prior_bias()).sigmoid().item() == pytest.approx(0.01)
+    assert torch.tensor(PRIOR_BIAS).sigmoid().item() == pytest.approx(0.01)
     conv = output_conv(4, 2, -1.5)
     assert conv(torch.zeros(1, 4, 3, 3)).tolist() == [[[[-1.5] * 3] * 3] * 2]
 

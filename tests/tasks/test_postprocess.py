@@ -6,10 +6,6 @@ import pytest
 
 from tasks.two_images import Sizes, output
 from tropho.metrics.leaderboard_map import (
-    leaderboard_map,
-    match_ground_truth,
-    match_images,
-    rank,
     rank_images,
     score_gain,
 )
@@ -52,18 +48,6 @@ def test_postprocess_drops_ignore_classes() -> None:
     assert len(postprocess_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
 
 
-def test_ranking_with_other_scores(rng: np.random.Generator) -> None:
-    truth, predictions, _ = scene(rng, 30)
-    claims = match_ground_truth(truth, predictions)
-    for _ in range(5):
-        scores = rng.random(len(predictions)).round(1)  # with ties
-        found = claims.rank(scores)
-        expected = leaderboard_map(truth, predictions.assign(score=scores))
-        assert float(found.score()) == pytest.approx(expected["score"], abs=1e-12)
-        again = rank(truth, predictions.assign(score=scores))
-        assert again.classes["T"].is_tp.tolist() == found.classes["T"].is_tp.tolist()
-
-
 def scene(
     rng: np.random.Generator, images: int, informative: bool = True, per_group: int = 2
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
@@ -94,10 +78,9 @@ def test_score_gain_is_the_difference_of_scores(rng: np.random.Generator) -> Non
     tables = (predictions, postprocess_detections(predictions, "NEG"))
     plain, finished = (rank_images(list(groups.index), boxes, each, "NEG") for each in tables)
     found = score_gain(finished, plain, groups)
-    assert found["value"] == pytest.approx(float(finished.score() - plain.score()), abs=1e-12)
+    assert found["value"] == pytest.approx(finished.scores()["score"] - plain.scores()["score"], abs=1e-12)
     assert found["low"] <= found["value"] <= found["high"]
-    claims = match_images(list(groups.index), boxes, predictions, "NEG")
-    same = score_gain(claims.rank(predictions["score"].to_numpy()), plain, groups)
+    same = score_gain(rank_images(list(groups.index), boxes, predictions, "NEG"), plain, groups)
     assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
 
 

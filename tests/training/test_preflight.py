@@ -15,7 +15,7 @@ from tropho.models import torchvision_detectors
 from tropho.tables import BOXES, conform, empty
 from tropho.tasks import build_task
 from tropho.tasks.classification_task import ClassificationTask
-from tropho.tasks.detection_dataset import DetectionDataset
+from tropho.tasks.datasets import DetectionDataset
 from tropho.tasks.detection_task import DetectionTask
 from tropho.training import overfit
 from tropho.training.overfit import Overfit, pick_images

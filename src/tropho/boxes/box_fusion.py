@@ -20,14 +20,9 @@ from tropho.tables import BOX, DETECTIONS, conform
 ConfType = Literal["avg", "max"]
 Method = Literal["wbf", "nms"]
 
-Weight = float | Mapping[str, float]
-"""For all classes, or by class."""
-
-MAX_ROWS = 200_000
-"""Boxes that are fused at once; bounds memory."""
-
-MIN_WEIGHT = 1e-300
-"""Weight of a box of score 0, so that the mean of such boxes is defined."""
+Weight = float | Mapping[str, float]  # for all classes, or by class
+MAX_ROWS = 200_000  # boxes that are fused at once; bounds memory
+MIN_WEIGHT = 1e-300  # weight of a box of score 0, so that the mean of such boxes is defined
 
 
 class FusedBoxes(NamedTuple):
@@ -109,14 +104,9 @@ def fuse(
 
 
 def merge_overlapping(table: pd.DataFrame, iou: Mapping[str, float], negative: str | None = None) -> pd.DataFrame:
-    """Merge boxes of one table that overlap: the mean box by score, with the highest score.
+    """Merge boxes of one table that overlap: the mean box by score, with the highest score; returns as `fuse`.
 
-    Args:
-        table: tables.DETECTIONS.
-        iou: by class, the overlap from which boxes are merged, 0..1; other classes stay.
-        negative: class of images without objects, if there is one.
-
-    Returns: as `fuse`.
+    `iou` is, by class, the overlap from which boxes are merged, 0..1; other classes stay.
     """
     rows = table.assign(model=0)
     parts = [rows[~rows["label"].isin(iou)]]

@@ -9,29 +9,16 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_PAIRS = 1_000_000
-"""Pairs in memory at once, some 100 MB."""
-
-BLOCK = 12_000
-"""Candidate pairs that are tested at once; more would not fit the processor's cache."""
-
-SLACK = 1e-9
-"""Share by which limits are widened, so that rounding loses no candidate."""
-
-UNBOUNDED = 1e15
-"""A reach in sides of a box; infinity times no width would be undefined."""
+MAX_PAIRS = 1_000_000  # pairs in memory at once, some 100 MB
+BLOCK = 12_000  # candidate pairs that are tested at once; more would not fit the processor's cache
+SLACK = 1e-9  # share by which limits are widened, so that rounding loses no candidate
+UNBOUNDED = 1e15  # a reach in sides of a box; infinity times no width would be undefined
 
 
 def pair_iou(first: Floats, second: Floats, pixel: float = 0.0) -> Floats:
-    """Compute intersection over union row by row.
+    """Compute intersection over union (N,) of boxes (N, 4) xyxy row by row; 0 where both have no area.
 
-    Args:
-        first: (N, 4) xyxy.
-        second: (N, 4) xyxy.
-        pixel: added to every width and height: 0 for half-open boxes, 1 where xmax is the last pixel inside.
-
-    Returns:
-        (N,) in 0..1; 0 where both boxes have no area.
+    `pixel` is added to every width and height: 0 for half-open boxes, 1 where xmax is the last pixel inside.
     """
     sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]) + pixel  # (N, 2)
     inter = np.prod(np.maximum(sides, 0.0), axis=1)  # (N,)
@@ -56,16 +43,10 @@ def pairs_of_equal_key(left: Ints, right: Ints) -> Iterator[tuple[Ints, Ints]]:
 
 
 def nms(boxes: Floats, scores: Floats, group: Ints, iou: float) -> tuple[Ints, Floats]:
-    """Suppress each box that overlaps a kept one of its group with a higher score by more than `iou`.
-
-    Args:
-        boxes: (N, 4) xyxy.
-        scores: (N,); of equal ones the first row is higher.
-        group: (N,) int64; boxes of different groups are independent.
-        iou: threshold, 0..1.
+    """Suppress each box (N, 4) xyxy that overlaps a kept one of its group with a higher score by more than `iou`.
 
     Returns:
-        Kept rows by descending score, and their scores.
+        Kept rows by descending score (of equal ones the first row is higher), and their scores.
     """
     order = np.argsort(-scores, kind="stable")
     later, earlier = candidate_pairs(boxes[order], group[order], iou)
@@ -80,16 +61,11 @@ def nms(boxes: Floats, scores: Floats, group: Ints, iou: float) -> tuple[Ints, F
 def candidate_pairs(boxes: Floats, group: Ints, iou: float) -> tuple[Ints, Ints]:
     """Find the pairs of a group that can both overlap one box by more than `iou`; the box may be one of them.
 
-    1 - IoU obeys the triangle inequality, so the two overlap by more than 2 iou - 1. And if two boxes overlap by
-    more than t, their centres are at most max(1 - t, (1 / t - 1) / 2) sides of either apart on each axis.
-
-    Args:
-        boxes: (N, 4) xyxy with an area.
-        group: (N,) int64 from 0.
-        iou: threshold, 0..1.
+    1 - IoU obeys the triangle inequality, so the two overlap by more than 2 iou - 1. And if two boxes overlap by more
+    than t, their centres are at most max(1 - t, (1 / t - 1) / 2) sides of either apart on each axis.
 
     Returns:
-        (later, earlier) rows of each pair, by later row.
+        (later, earlier) rows of each pair of boxes (N, 4) xyxy, by later row.
     """
     reach = max(1 - iou, (1 / iou - 1) / 2) + SLACK if iou > 0 else UNBOUNDED
     order, place, starts, counts = _strip_neighbours(boxes, group, reach)

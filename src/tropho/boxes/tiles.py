@@ -18,18 +18,13 @@ EDGE = 4.0
 EDGE_SHARE = 0.1
 """The same for large boxes, as a share of their side along that axis, since detectors err in proportion."""
 
-SAME_OBJECT = 0.5
-"""Boxes of two tiles that overlap more where both tiles look are of one object."""
+SAME_OBJECT = 0.5  # boxes of two tiles that overlap more where both tiles look are of one object
 
 
 def tile_windows(height: int, width: int, tile: int, overlap: int) -> Tensor:
-    """Lay tiles over an image, as few as can be, evenly spread.
+    """Lay tiles over an image, as few as can be, evenly spread; a side shorter than a tile has one of its own length.
 
-    Args:
-        height: of the image, pixels, like all else a multiple of STRIDE.
-        width: of the image.
-        tile: side of a tile; where the image is smaller, its own side.
-        overlap: that neighbours share at least; less than `tile`.
+    All are pixels and multiples of STRIDE; neighbours share at least `overlap`, which is less than `tile`.
 
     Returns:
         (tiles, 4) int64 xyxy, row by row.
@@ -42,15 +37,10 @@ def tile_windows(height: int, width: int, tile: int, overlap: int) -> Tensor:
 def predict_tiled(
     model: nn.Module, images: Tensor, tile: int, overlap: int, batch_size: int, max_detections: int
 ) -> list[dict[str, Tensor]]:
-    """Detect objects tile by tile; black tiles are skipped, but for the first of a black image.
+    """Detect objects in images (B, 3, H, W) tile by tile; black tiles are skipped, but for the first of a black image.
 
-    Args:
-        model: a detector in evaluation mode; see `models.detector.Detector`.
-        images: uint8 (B, 3, H, W).
-        tile: side of a tile, pixels, a multiple of STRIDE.
-        overlap: that neighbours share at least, a multiple of STRIDE less than `tile`.
-        batch_size: tiles that the model sees at once.
-        max_detections: boxes per image.
+    `tile` and `overlap` are pixels, multiples of STRIDE. The model, a detector in evaluation mode, sees `batch_size`
+    tiles at once.
 
     Returns:
         The model's outputs, on the CPU in float32; P(any object) is the highest of the tiles'.
@@ -82,10 +72,8 @@ def group_by_size(
 ) -> list[dict[str, Tensor]]:
     """Run a detector on the images of each size together, so that tiles do not depend on the batch's padding.
 
-    Args:
-        detect: (b, 3, h, w) -> b outputs; h and w are the images' own, padded to multiples of STRIDE.
-        images: (B, 3, H, W), padded at the right and bottom.
-        sizes: (B, 2) int64, heights and widths without padding.
+    Images (B, 3, H, W) are padded at the right and bottom; sizes (B, 2) are their heights and widths without padding.
+    `detect` maps images (b, 3, h, w) of their own size, padded to multiples of STRIDE, to b outputs.
     """
     rows = defaultdict(list)
     for row, (height, width) in enumerate((-(-sizes // STRIDE) * STRIDE).tolist()):

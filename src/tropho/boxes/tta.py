@@ -9,8 +9,7 @@ from torch.nn import functional
 from tropho.config.predict_config import parse_view
 from tropho.orientation import SYMMETRIES
 
-TtaView = str
-"""`SYMMETRY` or `SYMMETRY@SCALE`, such as "hflip@1.25"."""
+TtaView = str  # `SYMMETRY` or `SYMMETRY@SCALE`, such as "hflip@1.25"
 
 
 def view_images(images: Tensor, view: TtaView, stride: int = 1) -> Tensor:
@@ -55,16 +54,10 @@ def invert_boxes(boxes: Tensor, view: TtaView, height: int, width: int, stride: 
 def predict_view(
     view: TtaView, detect: Callable[[Tensor], list[dict[str, Tensor]]], images: Tensor, stride: int = 1
 ) -> list[dict[str, Tensor]]:
-    """Run a detector on one test-time view and map its boxes back.
+    """Run a detector on one test-time view of images (B, 3, H, W) uint8 and map its boxes back.
 
-    Args:
-        view: flip or rotation with an optional scale.
-        detect: (B, 3, h, w) uint8 -> B outputs with "boxes" (n, 4) xyxy in pixels of the view.
-        images: (B, 3, H, W) uint8.
-        stride: pad a scaled view to multiples of this, pixels.
-
-    Returns:
-        The B outputs, "boxes" in pixels of `images`.
+    `detect` maps images (B, 3, h, w) to B outputs with "boxes" (n, 4) xyxy in pixels of the view, which are returned in
+    pixels of `images`. A scaled view is padded to multiples of `stride` pixels.
     """
     height, width = images.shape[2:]
     outputs = detect(view_images(images, view, stride))

@@ -116,8 +116,7 @@ def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[
     if not postprocess.exists():
         return None
     check_manifest(paths, record, settings)
-    fitted: dict[str, Any] = read_json(postprocess)
-    return fitted
+    return read_json(postprocess)
 
 
 def _thresholds(paths: Paths) -> dict[str, Any] | None:

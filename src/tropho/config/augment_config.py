@@ -1,10 +1,19 @@
 """Settings of the stage augment."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tropho.config.types import Pixels, Section, Share
+
+DISABLED: dict[str, Any] = {
+    "policy": "none",
+    "copy_paste_prob": 0.0,
+    "mosaic_prob": 0.0,
+    "crop_size": None,
+    "zoom_range": [1.0, 1.0],
+}
+"""Settings that each switch a step on, and their values when it is off."""
 
 
 class AugmentConfig(Section):
@@ -20,17 +29,13 @@ class AugmentConfig(Section):
     zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
 
     @model_validator(mode="after")
-    def _zoom_range_rises(self) -> "AugmentConfig":
-        if self.zoom_range[0] > self.zoom_range[1]:
+    def _zoom_and_crop_fit(self) -> "AugmentConfig":
+        low, high = self.zoom_range
+        if low > high:
             raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
-        return self
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> "AugmentConfig":
-        if self.crop_size is not None and self.crop_size > self.image_size * self.zoom_range[1]:
+        if self.crop_size is not None and self.crop_size > self.image_size * high:
             raise ValueError(
-                f"crop_size {self.crop_size} is more than the {self.image_size * self.zoom_range[1]:g} pixels of an "
-                "image"
+                f"crop_size {self.crop_size} is more than the {self.image_size * high:g} pixels of an image"
             )
         return self
 

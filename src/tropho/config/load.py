@@ -1,6 +1,7 @@
 """Read params.yaml into frozen, validated settings; whatever is wrong is refused before any work."""
 
 import datetime
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,23 +10,23 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from tropho.config.augment_config import DISABLED
 from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.retired import is_retired, refuse_retired, sentence
 from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
 from tropho.errors import UsageError, suggestion
-from tropho.tables import nfc
+from tropho.tables import nfc, parse_number
 
 PARAMS = Path("params.yaml")
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 SET_BY_PRESETS = ("augment", "model", "train", "tune", "predict")
-NO_PRESETS = "none"
-"""As a task's presets: not even those of its kind."""
+NO_PRESETS = "none"  # as a task's presets: not even those of its kind
 SET_BY_MEMBERS = ("model", "train", "augment")
 SHARED_BY_MEMBERS = {
     *("train.ensemble", "train.n_folds", "train.precision"),
     *("augment.cache_format", "augment.grayscale"),
 }
-WHOLE_IMAGES: dict[str, Any] = {"crop_size": None, "mosaic_prob": 0.0, "zoom_range": [1.0, 1.0]}
+WHOLE_IMAGES = {key: DISABLED[key] for key in ("crop_size", "mosaic_prob", "zoom_range")}
 """Settings of `augment` that show parts of images, at the values that show whole ones."""
 
 
@@ -255,8 +256,8 @@ def _describe(key: str, error: Any) -> str:
     if kind == "string_type" and value is None and name != key:
         return f"{name} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
     message = error["msg"].removeprefix("Value error, ")
-    if isinstance(value, str) and _is_number(value):
-        return f"{key} is the text '{value}', not a number; write it as {_as_yaml(float(value))}."
+    if isinstance(value, str) and not math.isnan(number := parse_number(value)):
+        return f"{key} is the text '{value}', not a number; write it as {_as_yaml(number)}."
     if isinstance(value, dict):
         return f"{key}: {message}."
     return f"{key} is {value!r}: {message[0].lower()}{message[1:]}."
@@ -266,14 +267,6 @@ def _fields_of(section: str) -> list[str]:
     field = TaskConfig.model_fields.get(section)
     kind = field.annotation if field else TaskConfig
     return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _as_yaml(number: float) -> str:

@@ -1,6 +1,7 @@
 """The section `model` of params.yaml, and what published weights fix of it."""
 
 import sys
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -13,10 +14,8 @@ class Published(NamedTuple):
     """Properties of a torchvision detector that its published weights fix."""
 
     levels: list[int]
-    scales: list[float]
-    """Anchor sizes in strides."""
-    ratios: list[float]
-    """Anchor heights over widths."""
+    scales: list[float]  # anchor sizes in strides
+    ratios: list[float]  # anchor heights over widths
 
     @property
     def anchors(self) -> int:
@@ -30,11 +29,8 @@ TORCHVISION = {
     "torchvision_faster_rcnn": Published([2, 3, 4, 5, 6], [8.0], [0.5, 1.0, 2.0]),
 }
 
-STRIDE = 32
-"""Pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly."""
-
-HF_DETR = "hf_detr"
-"""A detector of the library transformers, whose network `checkpoint` names."""
+STRIDE = 32  # pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly
+HF_DETR = "hf_detr"  # a detector of the library transformers, whose network `checkpoint` names
 
 BACKBONES = (
     *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
@@ -44,8 +40,7 @@ BACKBONES = (
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
-NEGATIVE_CLASSIFIER = "negative_classifier"
-"""A detection model without boxes: it classifies whether there are any."""
+NEGATIVE_CLASSIFIER = "negative_classifier"  # a detection model without boxes: it classifies whether there are any
 
 IGNORES_REGIONS = ("fcos", "torchvision_fcos", HF_DETR, NEGATIVE_CLASSIFIER)
 """Detection models whose loss leaves out ignored regions."""
@@ -54,14 +49,10 @@ IGNORES_REGIONS = ("fcos", "torchvision_fcos", HF_DETR, NEGATIVE_CLASSIFIER)
 class Checkpoint(Section):
     """What a checkpoint of transformers held when a training began; config.yaml has it in place of the name."""
 
-    name: str
-    """As it was set: a folder, owner/name or owner/name@revision."""
-    revision: str
-    """Commit on the Hub, or a hash of the folder's files."""
-    network: dict[str, Any]
-    """Its config.json, with the task's classes."""
-    mean: list[float]
-    """Of the pixels in 0..1, by channel."""
+    name: str  # as it was set: a folder, owner/name or owner/name@revision
+    revision: str  # commit on the Hub, or a hash of the folder's files
+    network: dict[str, Any]  # its config.json, with the task's classes
+    mean: list[float]  # of the pixels in 0..1, by channel
     std: list[float]
 
 
@@ -115,11 +106,6 @@ class ModelConfig(Section):
         return self.name not in ("mlp", "lenet")
 
     @property
-    def has_own_levels(self) -> bool:
-        """Return whether `fpn_levels` sets the levels of the pyramid."""
-        return self.name == "fcos"
-
-    @property
     def batch_norm_side(self) -> int | None:
         """Return the image side in pixels up to which the last batch norm has one position; None if it never has."""
         has_its_own = self.name == "torchvision_faster_rcnn"
@@ -147,64 +133,57 @@ class ModelConfig(Section):
         return self.fpn_levels
 
     @model_validator(mode="after")
-    def _levels_follow_each_other(self) -> "ModelConfig":
+    def _settings_fit_each_other(self) -> "ModelConfig":
+        for faults in (self._level_faults, self._anchor_faults, self._norm_faults, self._pretrained_faults):
+            for fault in faults():
+                raise ValueError(fault)
+        return self
+
+    def _level_faults(self) -> Iterator[str]:
         levels = self.fpn_levels
         if levels is None:
             if not self.fit_levels:
-                raise ValueError("fpn_levels are null, which leaves them to the training boxes; set fit_levels to true")
+                yield "fpn_levels are null, which leaves them to the training boxes; set fit_levels to true"
         elif not levels or levels != list(range(levels[0], levels[0] + len(levels))):
-            raise ValueError(f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}")
-        return self
+            yield f"fpn_levels must be consecutive and rising, such as [3, 4, 5], not {levels}"
 
-    @model_validator(mode="after")
-    def _anchors_make_sense(self) -> "ModelConfig":
-        if self.regression_ranges is not None and sorted(set(self.regression_ranges)) != self.regression_ranges:
-            raise ValueError(f"regression_ranges must rise, not {self.regression_ranges}")
-        settled = self.fpn_levels is not None or self.name in TORCHVISION
-        if self.regression_ranges is not None and settled and len(self.regression_ranges) != len(self.levels) - 1:
-            raise ValueError(f"regression_ranges must hold one border between each two of the levels {self.levels}")
+    def _anchor_faults(self) -> Iterator[str]:
+        ranges, published = self.regression_ranges, TORCHVISION.get(self.name)
+        if ranges is not None and sorted(set(ranges)) != ranges:
+            yield f"regression_ranges must rise, not {ranges}"
+        settled = self.fpn_levels is not None or published
+        if ranges is not None and settled and len(ranges) != len(self.levels) - 1:
+            yield f"regression_ranges must hold one border between each two of the levels {self.levels}"
         if [] in (self.scales, self.ratios):
-            raise ValueError("scales and ratios must not be empty; null takes the detector's own")
-        if (published := TORCHVISION.get(self.name)) and published.anchors:
+            yield "scales and ratios must not be empty; null takes the detector's own"
+        if published and published.anchors:
             for name in ("scales", "ratios"):
                 values, count = getattr(self, name), len(getattr(published, name))
                 if values is not None and len(values) != count:
-                    raise ValueError(f"{name} of {self.name} must be {count}, as its weights were learned with")
-        return self
+                    yield f"{name} of {self.name} must be {count}, as its weights were learned with"
 
-    @model_validator(mode="after")
-    def _small_nets_have_their_norms(self) -> "ModelConfig":
+    def _norm_faults(self) -> Iterator[str]:
         if self.name in ("mlp", "lenet") and self.norm not in ("batch", "layer", "none"):
-            raise ValueError(f"norm '{self.norm}' is for a resnet; {self.name} takes batch, layer or none")
-        return self
+            yield f"norm '{self.norm}' is for a resnet; {self.name} takes batch, layer or none"
+        if self.name == HF_DETR and not self.checkpoint:
+            yield "hf_detr needs a checkpoint, such as PekingU/rtdetr_r50vd_coco_o365, or a folder"
+        if self.name == HF_DETR and self.norm not in ("batch", "frozen"):
+            yield f"hf_detr has the norms of its checkpoint; set norm to batch or frozen, not {self.norm}"
 
-    @model_validator(mode="after")
-    def _hf_detr_is_of_a_checkpoint(self) -> "ModelConfig":
-        if self.name == HF_DETR:
-            if not self.checkpoint:
-                raise ValueError("hf_detr needs a checkpoint, such as PekingU/rtdetr_r50vd_coco_o365, or a folder")
-            if self.norm not in ("batch", "frozen"):
-                raise ValueError(
-                    f"hf_detr has the norms of its checkpoint; set norm to batch or frozen, not {self.norm}"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _pretrained_weights_fit(self) -> "ModelConfig":
+    def _pretrained_faults(self) -> Iterator[str]:
         if not self.pretrained or self.weights:
-            return self
+            return
         if self.name in ("mlp", "lenet"):
-            raise ValueError(f"there are no pretrained weights of {self.name}; set pretrained to false")
+            yield f"there are no pretrained weights of {self.name}; set pretrained to false"
         if self.name in TORCHVISION and self.backbone != "resnet50":
-            raise ValueError(f"{self.name} was pretrained on a resnet50; set backbone to that, or pretrained to false")
+            yield f"{self.name} was pretrained on a resnet50; set backbone to that, or pretrained to false"
         if self.norm not in ("batch", "frozen"):
-            raise ValueError(
+            yield (
                 f"pretrained weights were learned with batch norm, which norm '{self.norm}' is not; "
                 "set norm to batch or frozen, or pretrained to false"
             )
         if not self.residual or self.activation != "relu":
-            raise ValueError(
+            yield (
                 "pretrained weights were learned with skip connections and ReLU; "
                 "set residual to true and activation to relu, or pretrained to false"
             )
-        return self

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import yaml
 
-from tropho.config.retired import RETIRED, Retired, dotted_key, is_retired, section_of
+from tropho.config.retired import RETIRED, Retired, as_yaml, dotted_key, is_retired, section_of
 from tropho.errors import UsageError
 from tropho.files import write_text
 
@@ -93,9 +93,9 @@ def _rename(
     for scalar in _scalars(value):
         for old, put in retired.values.items():
             if scalar.value.lower() == str(old).lower():
-                edits.append(Edit(scalar.start_mark.index, scalar.end_mark.index, _plain(put)))
-                change = f"{new}: {_plain(put)}"
-                growth += len(_plain(put)) - len(scalar.value)
+                edits.append(Edit(scalar.start_mark.index, scalar.end_mark.index, as_yaml(put)))
+                change = f"{new}: {as_yaml(put)}"
+                growth += len(as_yaml(put)) - len(scalar.value)
     edits += _align_comment(text, value.end_mark.index, growth)
     return change
 
@@ -110,12 +110,8 @@ def _align_comment(text: str, end: int, growth: int) -> Iterator[Edit]:
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
     if isinstance(node, yaml.ScalarNode):
         yield node
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _scalars(item)
-    elif isinstance(node, yaml.MappingNode):
-        for _, item in node.value:
-            yield from _scalars(item)
+    for item in node.value if isinstance(node, yaml.CollectionNode) else ():
+        yield from _scalars(item[1] if isinstance(node, yaml.MappingNode) else item)
 
 
 def _removals(node: yaml.MappingNode, removed: list[int], text: str) -> Iterator[Edit]:
@@ -142,7 +138,3 @@ def _removals(node: yaml.MappingNode, removed: list[int], text: str) -> Iterator
 def _line_end(text: str, index: int) -> int:
     end = text.find("\n", index)
     return len(text) + 1 if end < 0 else end + 1
-
-
-def _plain(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

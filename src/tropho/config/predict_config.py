@@ -10,8 +10,7 @@ from tropho.config.types import AtLeastOne, NotNegative, Pictures, Positive, Sec
 from tropho.orientation import SYMMETRIES
 
 SCALE_LIMITS = 0.25, 4.0
-TILE_OVERLAP = 64
-"""Pixels; small tiles share less."""
+TILE_OVERLAP = 64  # pixels; small tiles share less
 
 _VIEW = re.compile(rf"({'|'.join(SYMMETRIES)})(?:@([0-9]+(?:\.[0-9]+)?))?")
 
@@ -74,13 +73,7 @@ class PredictConfig(Section):
         return self.negative_members is None or member in self.negative_members
 
     def faults(self, classes: list[str] | None, members: list[str], boxless: list[str]) -> str | None:
-        """Say what is wrong with values by class or by member; None if nothing is.
-
-        Args:
-            classes: audit.classes.
-            members: names of all members.
-            boxless: names of those that find no boxes.
-        """
+        """Say what is wrong with values by class or by member, the `boxless` without boxes; None if nothing is."""
         weights = self.member_weights
         if isinstance(self.wbf_iou_threshold, dict) and sorted(self.wbf_iou_threshold) != sorted(classes or []):
             return "predict.wbf_iou_threshold by class needs audit.classes, and a value for each of them and no other"

@@ -26,17 +26,25 @@ class Retired:
     because: str = CONSTANT
 
 
+CONSTANTS = (
+    *(
+        "audit.double_iou",
+        "audit.duplicate_box_iou",
+        "audit.min_box",
+        "audit.missing_labels_alpha",
+        "audit.protocol_level",
+    ),
+    *("augment.crop_objects", "augment.previews", "model.slope", "train.channels_last", "tune.prune"),
+    *("predict.tile_overlap", "evaluate.iou", "submit.decimals", "report.title"),
+)
+
 RETIRED: dict[str, Retired] = {
-    "audit.double_iou": Retired(),
-    "audit.duplicate_box_iou": Retired(),
+    **dict.fromkeys(CONSTANTS, Retired()),
     "audit.extension_mismatch": Retired(because=READ_BY_CONTENT),
     "audit.merge_doubles": Retired("merge_duplicate_boxes"),
-    "audit.min_box": Retired(),
     "audit.mistyped": Retired(because=READ_BY_CONTENT),
-    "audit.missing_labels_alpha": Retired(),
     "audit.near_duplicate_bits": Retired(because="is gone: images are aligned and compared; remove it"),
     "audit.protocol": Retired("missing_labels"),
-    "audit.protocol_level": Retired(),
     "audit.same_slide": Retired("cluster_slides", {"detect": True, "none": False}),
     "audit.sizes": Retired("image_sizes_csv"),
     "split.drop_test_duplicates": Retired("test_overlap", {True: "drop_duplicates", False: "keep"}),
@@ -47,11 +55,9 @@ RETIRED: dict[str, Retired] = {
     "augment.copy_paste_negative_prob": Retired(because=PASTED_BESIDE_OBJECTS),
     "augment.copy_paste_negatives": Retired(because=PASTED_BESIDE_OBJECTS),
     "augment.crop": Retired("crop_size"),
-    "augment.crop_objects": Retired(),
     "augment.encoding": Retired("cache_format"),
     "augment.grey": Retired("grayscale"),
     "augment.mosaic": Retired("mosaic_prob"),
-    "augment.previews": Retired(),
     "augment.scales": Retired("zoom_range"),
     "augment.size": Retired("image_size"),
     "model.anchors": Retired("fit_levels", {"fitted": True, "fixed": False}),
@@ -63,8 +69,6 @@ RETIRED: dict[str, Retired] = {
     "model.ranges": Retired("regression_ranges"),
     "model.score_min": Retired("score_threshold"),
     "model.skip": Retired("residual"),
-    "model.slope": Retired(),
-    "train.channels_last": Retired(),
     "train.clip_norm": Retired("clip_grad_norm"),
     "train.ema": Retired("ema_decay"),
     "train.folds": Retired("n_folds"),
@@ -78,7 +82,6 @@ RETIRED: dict[str, Retired] = {
     "train.validate_every": Retired("val_interval"),
     "train.workers": Retired("num_workers"),
     "tune.images": Retired("max_train_images"),
-    "tune.prune": Retired(),
     "tune.seed": Retired(because="is train.seed now; remove it"),
     "predict.member_weights": Retired(
         "member_weights", {"fitted": "equal"}, "set evaluate.fit_postprocess: true to fit"
@@ -87,12 +90,10 @@ RETIRED: dict[str, Retired] = {
     "predict.merge_iou": Retired("wbf_iou_threshold"),
     "predict.negative_from": Retired("negative_members"),
     "predict.tile": Retired("tile_size"),
-    "predict.tile_overlap": Retired(),
     "predict.weights": Retired("member_weights"),
     "evaluate.fusion_trials": Retired(because=STEPS_ARE_FITTED),
     "evaluate.gallery": Retired("gallery_images"),
     "evaluate.heat_maps": Retired(because="is a third of evaluate.gallery_images now; remove it"),
-    "evaluate.iou": Retired(),
     "evaluate.postprocess_trials": Retired(because=STEPS_ARE_FITTED),
     "evaluate.sensitivity": Retired("min_recall"),
     "evaluate.suspects": Retired(because="is evaluate.gallery_images now; remove it"),
@@ -100,8 +101,6 @@ RETIRED: dict[str, Retired] = {
     "evaluate.threshold": Retired(
         because="is gone: evaluate.min_recall is the rule where it is set, else evaluate.beta; remove it"
     ),
-    "submit.decimals": Retired(),
-    "report.title": Retired(),
 }
 """By old section and key."""
 
@@ -111,7 +110,7 @@ def sentence(dotted: str, where: str) -> str:
     retired, (section, _, key) = RETIRED[dotted], dotted.partition(".")
     if retired.key is None:
         return f"{where} {retired.because}."
-    values = " and ".join(f"{_yaml(old)} is {_yaml(new)}" for old, new in retired.values.items())
+    values = " and ".join(f"{as_yaml(old)} is {as_yaml(new)}" for old, new in retired.values.items())
     new = f"{section}.{retired.key}"
     also = f" ({retired.because})" if retired.because != CONSTANT else ""
     change = (
@@ -123,9 +122,7 @@ def sentence(dotted: str, where: str) -> str:
 def refuse_retired(tree: Any, where: str) -> None:
     """Raise UsageError with the present name of the first retired setting in a part of params.yaml.
 
-    Args:
-        tree: content of the part, such as an entry of `tasks`.
-        where: its place, such as "tasks.malaria".
+    `tree` is the part's content, such as an entry of `tasks`, and `where` its place, such as "tasks.malaria".
     """
     for dotted, place in _find(tree, where):
         raise UsageError(sentence(dotted, place))
@@ -159,5 +156,6 @@ def section_of(key: str) -> str | None:
     return key if key in SECTIONS else None
 
 
-def _yaml(value: Any) -> str:
+def as_yaml(value: object) -> str:
+    """Write a value as YAML spells it; of text and numbers, as it is."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,12 +9,10 @@ Positive = Annotated[float, Field(gt=0, le=1e6)]
 NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]
 AtLeastOne = Annotated[int, Field(ge=1, le=1_000_000)]
-Pictures = Annotated[int, Field(ge=0, le=1000)]
-"""In one figure."""
+Pictures = Annotated[int, Field(ge=0, le=1000)]  # in one figure
 Pixels = Annotated[int, Field(ge=16, le=16_384)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-"""Below the 32 bits that NumPy takes, since folds and epochs add to it."""
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # below the 32 bits that NumPy takes, since folds and epochs add to it
 
 
 class Section(BaseModel):

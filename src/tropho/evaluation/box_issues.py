@@ -40,23 +40,15 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Annotated boxes and detections, matched.
+    """Annotated boxes (gt) and detections (pred), indexed from 0, with the columns of `metrics.matching`."""
 
-    Attributes:
-        gt: annotated boxes (index 0..m-1) with the columns of `metrics.matching`; `best`, the highest score of a
-            detection near; and `empty`, P(background).
-        pred: detections (index 0..n-1) with the columns of `metrics.matching`, and `precision`.
-        near: pairs of an image with an IoU of at least `near_iou`: `pred` and `gt` (rows), `overlap`, `same` (class),
-            and the detection's `score`, `precision` and `hit`.
-        iou: least IoU of a true positive.
-        near_iou: NEAR_IOU, or `iou` if that is lower.
-    """
-
-    gt: pd.DataFrame
-    pred: pd.DataFrame
+    gt: pd.DataFrame  # also `best`, the highest score of a detection near, and `empty`, P(background)
+    pred: pd.DataFrame  # also `precision`
+    # pairs of an image from `near_iou` on: `pred` and `gt` (rows), `overlap`, `same` (class), and the detection's
+    # `score`, `precision` and `hit`
     near: pd.DataFrame
-    iou: float
-    near_iou: float
+    iou: float  # least IoU of a true positive
+    near_iou: float  # NEAR_IOU, or `iou` if that is lower
 
 
 def find_box_issues(
@@ -111,11 +103,7 @@ def collect_evidence(images: pd.DataFrame, boxes: pd.DataFrame, pred: pd.DataFra
 def mirror_boxes(images: pd.DataFrame, gt: pd.DataFrame) -> pd.DataFrame:
     """Mirror each annotated box horizontally, vertically and both ways; drop what touches an annotated box.
 
-    Args:
-        images: width and height, pixels, indexed by image_id.
-        gt: tables.BOXES.
-
-    Returns: image_id, label and BOX of boxes where nothing is annotated.
+    `images` gives width and height, pixels, by image_id. Returns image_id, label and BOX of boxes on unlabelled places.
     """
     width, height = (gt["image_id"].map(images[side]).to_numpy(np.float64) for side in ("width", "height"))
     xmin, ymin, xmax, ymax = gt[BOX].to_numpy(np.float64).T
@@ -162,10 +150,7 @@ def prob_background(labels: pd.Series, best: Floats, decoy_labels: pd.Series, by
 
 
 def precision_at_score(pred: pd.DataFrame) -> Floats:
-    """Estimate precision as a function of score, per class, by isotonic regression.
-
-    Args:
-        pred: columns label, score (0..1), hit (bool), out of fold.
+    """Estimate precision as a function of score, per class, by isotonic regression on hits out of fold.
 
     Returns: (N,) float64 in 0..1, non-decreasing in score within a class. Each detection is in its own fit.
     """

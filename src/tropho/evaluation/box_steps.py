@@ -19,18 +19,14 @@ from tropho.tables import DETECTIONS, empty
 from tropho.tasks.detection_task import DetectionTask
 
 FUSION_IOUS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-WEIGHT_FACTORS = (0.0, 0.5, 2.0)
-"""By which the weight of one member changes; the others stay."""
+WEIGHT_FACTORS = (0.0, 0.5, 2.0)  # by which the weight of one member changes; the others stay
 DUPLICATE_IOUS = (0.2, 0.3, 0.4, 0.5)
 SHRINKAGES = (0.25, 0.5, 0.75, 1.0)
 NEGATIVE_THRESHOLDS = (0.3, 0.5, 0.7)
 
 FUSION_PARAMS = ("wbf_iou_threshold", "conf_type", "weights")
-MAX_FUSED = 16
-"""Tables of one class that are held; bounds memory."""
-
-Options = list[Params]
-"""What a class may change, nothing first."""
+MAX_FUSED = 16  # tables of one class that are held; bounds memory
+Options = list[Params]  # what a class may change, nothing first
 
 
 class BoxPredictions:

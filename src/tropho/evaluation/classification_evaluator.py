@@ -167,10 +167,8 @@ def class_indices(gt: GroundTruth, classes: list[str]) -> NDArray[np.int64]:
 def mixture_weights(likelihood: NDArray[np.float64], steps: int = 2000, tolerance: float = 1e-9) -> list[float]:
     """Fit the weights of a mixture of models with the least log loss, by expectation-maximisation (convex).
 
-    Args:
-        likelihood: (N, M) probability that each model gives the true class of each image.
-        steps: maximum.
-        tolerance: stop when no weight changes by more.
+    `likelihood` (N, M) is the probability that each model gives the true class of each image. Steps end when no weight
+    changes by more than `tolerance`.
 
     Returns: M weights >= 0 with sum 1.
     """

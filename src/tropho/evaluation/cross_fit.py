@@ -14,14 +14,8 @@ def cross_fit_postprocess(
 ) -> pd.DataFrame:
     """Post-process out-of-fold predictions, each fold of groups by what was fitted on the other folds.
 
-    Args:
-        task: fuses and post-processes.
-        fit: of `Evaluator.postprocess_fitter`, for the same predictions.
-        gt: of the predicted images.
-        raw: stacked member tables, or one prediction table.
-        groups: group of each image of `gt`, indexed by image_id.
-        n_folds: as for `group_kfold`; where all images are of one group, nothing is fitted.
-        seed: as for `group_kfold`.
+    Raw predictions are stacked member tables or one prediction table, and `fit` is that of
+    `Evaluator.postprocess_fitter` for them. Groups are by image_id; where all images are of one, nothing is fitted.
 
     Returns: a prediction table, its images in the order of `raw`.
     """

@@ -15,13 +15,12 @@ from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.inference.fuse_members import tables_by_member
 from tropho.metrics.coco_map import coco_map
-from tropho.metrics.curves import best_confidences, unreachable_recall
+from tropho.metrics.curves import detection_curves, pick_threshold, unreachable_recall
 from tropho.metrics.leaderboard_map import leaderboard_intervals
 from tropho.plots.detection_plots import detection_figures
 from tropho.tasks.detection_task import DetectionTask
 
-HIT_IOU = 0.5
-"""Least IoU of a true positive in curves, thresholds, galleries and label issues."""
+HIT_IOU = 0.5  # least IoU of a true positive in curves, thresholds, galleries and label issues
 
 
 class DetectionEvaluator:
@@ -51,8 +50,8 @@ class DetectionEvaluator:
         """Choose each class's score threshold by `evaluate.min_recall` or `evaluate.beta`, at IoU HIT_IOU."""
         evaluate = self.task.settings.evaluate
         gt, predictions = self.task.drop_ignored(gt, predictions)
-        boxes, classes = self._boxes(predictions), self.task.classes
-        return best_confidences(gt.boxes, boxes, classes, HIT_IOU, evaluate.beta, evaluate.min_recall)
+        curves = detection_curves(gt.boxes, self._boxes(predictions), self.task.classes, HIT_IOU)
+        return {name: pick_threshold(sweep, evaluate.beta, evaluate.min_recall) for name, sweep in curves.items()}
 
     def label_issues(self, gt: GroundTruth, predictions: pd.DataFrame) -> pd.DataFrame:
         gt, predictions = self.task.drop_ignored(gt, predictions)

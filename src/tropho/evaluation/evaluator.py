@@ -12,8 +12,7 @@ from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.tasks.base import Task
 
-Fitter = Callable[[list[str]], dict[str, Any]]
-"""Image_ids to fit post-processing on -> its parameters."""
+Fitter = Callable[[list[str]], dict[str, Any]]  # image_ids to fit post-processing on -> its parameters
 
 
 class Evaluator(Protocol):

@@ -24,13 +24,8 @@ def find_label_issues(
 ) -> pd.DataFrame:
     """Find labels for which another class is confident and more probable.
 
-    A class is confident where its probability is at least its mean over the images with that label.
-
-    Args:
-        image_ids: N ids.
-        labels: (N,) class indices.
-        probabilities: (N, C) post-processed, out of fold.
-        classes: C names.
+    A class is confident where its probability is at least its mean over the images with that label. Probabilities (N,
+    C) are post-processed, out of fold; labels (N,) are class indices.
 
     Returns: tables.LABEL_ISSUES of kind "swap"; the score is 1 - P(label).
     """
@@ -76,12 +71,9 @@ def add_corrections(issues: pd.DataFrame) -> pd.DataFrame:
 
 
 def rank_issues(issues: pd.DataFrame) -> pd.DataFrame:
-    """Sort issues by descending score, then descending certainty, then image and place.
+    """Sort issues by descending score, then descending certainty, then image and place, to tables.LABEL_ISSUES.
 
-    Args:
-        issues: columns of tables.LABEL_ISSUES except rank (missing ones are empty), and certainty.
-
-    Returns: tables.LABEL_ISSUES.
+    They have its columns except rank (missing ones are empty), and certainty.
     """
     issues = issues.reindex(columns=[*LABEL_ISSUES, "certainty"])
     issues["score"] = issues["score"].round(6)  # the last digits depend on the order of summation

@@ -21,16 +21,7 @@ def write_manifest(folder: Path, record: dict[str, Any], settings: TaskConfig) -
 
 
 def check_manifest(paths: Paths, record: dict[str, Any], settings: TaskConfig) -> None:
-    """Check that the evaluation in reports/T is of these models and settings.
-
-    Args:
-        paths: of the task.
-        record: run.json.
-        settings: present ones.
-
-    Raises:
-        DataError: it is of others, or does not say of which.
-    """
+    """Raise DataError unless the evaluation in reports/T is of these models (run.json) and present settings."""
     file = paths.evaluate / FILE
     if not file.exists():
         raise DataError(f"{paths.evaluate} does not say which models it is of; run `tropho evaluate {paths.task}`.")

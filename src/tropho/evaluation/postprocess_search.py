@@ -13,11 +13,8 @@ import pandas as pd
 
 from tropho.metrics.bootstrap import FEW_GROUPS
 
-MIN_GAIN = 0.001
-"""Of the score; a smaller gain is not worth a step, however sure it is."""
-
-Params = dict[str, Any]
-"""Content of postprocess.json."""
+MIN_GAIN = 0.001  # of the score; a smaller gain is not worth a step, however sure it is
+Params = dict[str, Any]  # content of postprocess.json
 
 
 class Step(NamedTuple):
@@ -45,14 +42,10 @@ class OofPredictions(Protocol):
 
 
 def search_postprocess(oof: OofPredictions, groups: pd.Series) -> Params:
-    """Fit the steps on the images of `groups`, in order, each upon those accepted before.
-
-    Args:
-        oof: predictions of at least these images.
-        groups: group of each image, indexed by image_id.
+    """Fit the steps on the images of `groups` (by image_id), in order, each upon those accepted before.
 
     Returns: the parameters of the accepted steps, and "gains": {step: result of `paired_gain`} of every step. {} with
-        fewer than two folds of groups, or nothing to fit.
+    fewer than two folds of groups, or nothing to fit.
     """
     folds = [list(ids) for _, ids in groups.index.to_series().groupby(group_kfold(groups))]
     if len(folds) < 2 or not oof.steps:
@@ -94,14 +87,9 @@ def merge_params(params: Params, change: Params) -> Params:
 
 
 def group_kfold(groups: pd.Series, n_folds: int = 5, seed: int = 0) -> np.ndarray:
-    """Assign whole groups to folds of about equal size, in an order drawn by `seed`.
+    """Assign whole groups (N,) to folds 0, 1, ... of about equal size, in an order drawn by `seed`; returns (N,) int64.
 
-    Args:
-        groups: (N,) group of each image.
-        n_folds: at most this many folds are made; large groups and few groups give fewer.
-        seed: of the order.
-
-    Returns: (N,) int64, from 0.
+    At most `n_folds` are made; large groups and few groups give fewer.
     """
     sizes = groups.value_counts(dropna=False).sort_index()
     order = np.random.default_rng(seed).permutation(len(sizes))

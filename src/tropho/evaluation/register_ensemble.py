@@ -19,12 +19,7 @@ VALIDATION_HASH = "validation_hash"
 
 
 def validation_hash(settings: TaskConfig, data: TaskData, record: dict[str, Any]) -> str:
-    """Hash what determines a score, except the model.
-
-    Args:
-        settings: of the task.
-        data: images and folds.
-        record: run.json.
+    """Hash what determines a score, except the model; `record` is run.json.
 
     Returns: 16 hex digits of the audited tables, the folds, which of them were trained, the classes and the metric.
     """
@@ -38,15 +33,8 @@ def register_models(
 ) -> None:
     """Register the models as a version of the MLflow model with the task's name, unless that content is registered.
 
-    It becomes `@champion` if no training with the same `validation_hash` has a higher score.
-
-    Args:
-        run: of the training.
-        settings: of the task.
-        paths: of the task.
-        data: images and folds.
-        record: run.json.
-        params: postprocess.json.
+    It becomes `@champion` if no training with the same `validation_hash` has a higher score. `run` is that of the
+    training, `record` run.json and `params` postprocess.json.
     """
     key = validation_hash(settings, data, record)
     run.set_tags({VALIDATION_HASH: key})

@@ -15,24 +15,17 @@ from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.plots import format_numbers
 from tropho.tables import write_table
 
-UNDEFINED = "undefined"
-"""Cell of a table whose quantity has no value."""
+UNDEFINED = "undefined"  # cell of a table whose quantity has no value
 
 
 class ResultsWriter:
-    """Metrics and notes by subset ("oof", "test", "test_without_leaks"), and files below `folder`.
-
-    Attributes:
-        metrics: content of metrics.json except the headline.
-        notes: sentences by subset.
-        added: by subset ground truth, post-processed and raw predictions.
-    """
+    """Metrics and notes by subset ("oof", "test", "test_without_leaks"), and files below `folder`."""
 
     def __init__(self, evaluator: Evaluator, thresholds: dict[str, Any], reader: ImageReader, folder: Path) -> None:
         self.evaluator, self.thresholds, self.reader, self.folder = evaluator, thresholds, reader, folder
-        self.metrics: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}  # content of metrics.json except the headline
         self.notes: dict[str, list[str]] = {}
-        self.added: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}
+        self.added: dict[str, tuple[GroundTruth, pd.DataFrame, pd.DataFrame]] = {}  # also post-processed and raw rows
         self._intervals: dict[str, pd.DataFrame] = {}
 
     def add(self, subset: str, gt: GroundTruth, predictions: pd.DataFrame, raw: pd.DataFrame) -> None:
@@ -79,12 +72,7 @@ class ResultsWriter:
         )
 
     def add_leaks(self, data: TaskData, folds: Iterable[int]) -> None:
-        """Note what scored images share with training images; score the test again without those that do.
-
-        Args:
-            data: images and folds.
-            folds: trained folds.
-        """
+        """Note what images share with training images of these folds; score the test again without those that do."""
         images, train = data.gt.images, {fold: set(data.train_val(fold)[0].images["image_id"]) for fold in folds}
         leaks = sum(len(find_leaks(images, data.folds[fold], ids)) for fold, ids in train.items())
         self._note_leaks("oof", leaks, sum(len(data.folds[fold]) for fold in train), "out-of-fold")
@@ -116,15 +104,7 @@ class ResultsWriter:
 
 
 def find_leaks(images: pd.DataFrame, eval_ids: Collection[str], train_ids: Collection[str]) -> list[str]:
-    """List the evaluated images that share a group or a duplicate with a training image.
-
-    Args:
-        images: tables.IMAGES.
-        eval_ids: image_ids that are scored.
-        train_ids: image_ids that were trained on.
-
-    Returns: image_ids in row order of `images`.
-    """
+    """List the evaluated images that share a group or a duplicate with a training image, in row order of `images`."""
     scored, train = (images[images["image_id"].isin(ids)] for ids in (eval_ids, train_ids))
     shared = [scored[column].isin(set(train[column].dropna())) for column in ("group", "duplicate")]
     return list(scored.loc[shared[0] | shared[1], "image_id"])

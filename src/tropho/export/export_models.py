@@ -8,10 +8,11 @@ import tropho
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
 from tropho.export.onnx_graph import OPSET, graph_of, is_dynamic, largest_difference, write_onnx
-from tropho.export.onnx_predictor import CONFIG, MODEL, open_session
+from tropho.export.onnx_predictor import MODEL, open_session
 from tropho.files import atomic_folder, write_json
 from tropho.inference.ensemble import FILE, Ensemble, ensemble_record
 from tropho.inference.predictor import Predictor
+from tropho.inference.trained_folds import CONFIG
 
 TOLERANCE = 1e-4
 """Largest difference of a score, or of a box in shares of the image's side, between a network and its graph."""

@@ -79,5 +79,4 @@ def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         np.asarray(Image.fromarray(channel.astype(np.float32)).resize(size[::-1], Image.Resampling.BILINEAR))
         for channel in np.moveaxis(image, 2, 0)
     ]
-    resized: np.ndarray = np.stack(channels, axis=2).round().clip(0, 255).astype(np.uint8)
-    return resized
+    return np.stack(channels, axis=2).round().clip(0, 255).astype(np.uint8)

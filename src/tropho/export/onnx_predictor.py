@@ -7,50 +7,34 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
-from tropho.config.load import with_overrides
 from tropho.config.model_config import NEGATIVE_CLASSIFIER, STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import SingleImage
-from tropho.errors import DataError, UsageError
+from tropho.errors import UsageError
 from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
-from tropho.files import read_yaml, reading
+from tropho.files import reading
 from tropho.images.augment.policies import letterbox
 from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
 from tropho.inference.ensemble import FILE, Ensemble, read_ensemble_record
-from tropho.tasks import build_task
+from tropho.inference.trained_folds import read_config
 from tropho.tasks.base import Task
 
-MODEL, CONFIG = "model.onnx", "config.yaml"
-"""Files of an exported fold."""
+MODEL = "model.onnx"
+"""File of an exported fold, beside its config.yaml."""
 
 
 @dataclass(frozen=True)
 class OnnxPredictor:
-    """An exported fold with its task; predicts as `inference.predictor.Predictor` does, in float32.
+    """An exported fold with its task; predicts as `inference.predictor.Predictor` does, in float32."""
 
-    Attributes:
-        task: with the settings of prediction at the time of the export.
-        session: onnxruntime.InferenceSession.
-        decoding: how files became the pixels that it was trained on.
-    """
-
-    task: Task
-    session: Any
-    decoding: Decoding = DECODING
+    task: Task  # with the settings of prediction at the time of the export
+    session: Any  # onnxruntime.InferenceSession
+    decoding: Decoding = DECODING  # how files became the pixels that it was trained on
 
     def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict one image with every test-time view, and fuse the views.
-
-        Args:
-            image: (h, w, 3) uint8 RGB of any size.
-            image_id: for the table.
-            params: as for `Task.fuse_views`.
-
-        Returns: raw prediction table.
-        """
+        """Predict one image with every test-time view; see `Predictor.predict_raw`."""
         settings = self.task.settings
         resized = resize_as_cached(image, settings.augment.image_size, settings.augment.grayscale)
         sizes = SingleImage(image.shape[1::-1], resized.shape[1::-1])
@@ -117,11 +101,6 @@ def open_session(path: Path) -> Any:
 
 
 def _load_fold(folder: Path, present: TaskConfig) -> OnnxPredictor:
-    config = read_yaml(folder / CONFIG)
-    try:
-        settings = TaskConfig.model_validate(config["settings"])
-    except ValidationError:
-        raise DataError(f"{folder} was exported by another version of Tropho; export it again.") from None
-    task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    task, decoding = read_config(folder, "export")
     task.settings = task.settings.model_copy(update={"predict": present.predict})
-    return OnnxPredictor(task, open_session(folder / MODEL), Decoding.recorded(config.get("decoding", {})))
+    return OnnxPredictor(task, open_session(folder / MODEL), decoding)

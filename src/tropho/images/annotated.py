@@ -40,8 +40,7 @@ class AnnotatedImages:
     ) -> None:
         self._cache = cache
         self.image_ids = list(images["image_id"])
-        self.ignored = _ignored(images, classes)
-        """(images, classes) bool: classes that are not labelled in an image."""
+        self.ignored = _ignored(images, classes)  # (images, classes) bool: classes that are not labelled in an image
         numbers = {name: number for number, name in enumerate(classes)}
         self._targets = {
             image_id: (rows[BOX].to_numpy(np.float64), _labels(rows, numbers))

@@ -59,7 +59,8 @@ def is_deep(image: Image.Image, path: Path) -> bool:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return True
     if image.mode == "L":
-        return _is_signed(image)
+        sample_format = getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, 1)
+        return bool(_SIGNED in np.atleast_1d(sample_format))
     if image.mode not in ("RGB", "RGBA", "LA"):
         return False
     if image.format == "JPEG2000":
@@ -116,11 +117,6 @@ def tiff_size(path: Path) -> tuple[int, int] | None:
         except Exception:  # as Pillow's plugins have on damaged files
             return None
     return (height, width) if tags.get(_ORIENTATION, 1) > _MIRRORED else (width, height)
-
-
-def _is_signed(image: Image.Image) -> bool:
-    tags = getattr(image, "tag_v2", {})
-    return bool(_SIGNED in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)))
 
 
 def _orientation_left(image: Image.Image) -> int:

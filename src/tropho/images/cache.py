@@ -42,18 +42,6 @@ def resize_as_cached(image: np.ndarray, size: int, grayscale: bool = False) -> n
     return cv2.cvtColor(cv2.cvtColor(resized, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if grayscale else resized
 
 
-def read_resized(
-    path: Path, size: int, grayscale: bool = False, decoding: Decoding = DECODING
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Read an image file as a cache holds it, (h, w, 3) uint8, and its own (width, height).
-
-    Raises:
-        DataError: as in `read_image`.
-    """
-    original = image_size(path)
-    return resize_as_cached(read_image(path, size, decoding), size, grayscale), original
-
-
 def write_cache(
     images: pd.DataFrame,
     raw: Path,
@@ -91,8 +79,9 @@ def write_cache(
         budget = PixelBudget()
 
         def prepare(path: Path) -> tuple[bytes, tuple[int, ...]]:
-            with budget.taking(image_size(path)):
-                image, original = read_resized(path, size, grayscale, decoding)
+            original = image_size(path)
+            with budget.taking(original):
+                image = resize_as_cached(read_image(path, size, decoding), size, grayscale)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
         with (folder / "images.bin").open("wb") as file:
@@ -108,9 +97,7 @@ def write_cache(
 class ImageCache:
     """Cached images by id; pickles by its arguments, so that a loader's worker maps the same file.
 
-    Args:
-        path: folder of the cache.
-        size: longer side to which images are shrunk as they are read, pixels; None = as they are cached.
+    `size` is the longer side to which images are shrunk as they are read, pixels; None leaves them as they are cached.
     """
 
     def __init__(self, path: Path, size: int | None = None) -> None:
@@ -120,14 +107,12 @@ class ImageCache:
         record = read_json(path / "cache.json")
         with reading(path / "index.parquet"):
             index = pd.read_parquet(path / "index.parquet", columns=_INDEX)
-        self.sha256: dict[str, str] = record["sha256"]
-        """Of the cache's files, by name, as they were written."""
+        self.sha256: dict[str, str] = record["sha256"]  # of the cache's files, by name, as they were written
         self._encoding: str = record["encoding"]
         self._cached_size: int = record["size"]
         if size is not None and size > self._cached_size:
             raise ValueError(f"a cache of {self._cached_size} pixels can't be shrunk to {size}")
-        self.size = size or self._cached_size
-        """Longer side of every image, pixels."""
+        self.size = size or self._cached_size  # longer side of every image, pixels
         self._row = {image_id: row for row, image_id in enumerate(index["image_id"])}
         self._index = index[_INDEX[1:]].to_numpy(dtype=np.int64)
         with reading(path / "images.bin"):

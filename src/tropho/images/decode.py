@@ -91,7 +91,7 @@ def read_image(path: Path, min_long_side: int | None = None, decoding: Decoding 
             scale = min_long_side / max(width, height)
             image.draft("RGB", (max(1, round(width * scale)), max(1, round(height * scale))))
         image.load()
-        return _to_rgb(_upright(image), path)
+        return _to_rgb(image if orientation_of(image) == 1 else ImageOps.exif_transpose(image), path)
 
 
 def read_deep(path: Path, max_megapixels: float = DECODING.max_megapixels) -> DeepPixels | None:
@@ -172,12 +172,6 @@ def orientation_of(image: Image.Image) -> int:
 def _few(number: float) -> str:
     """Format a number as an integer, or to three digits if it is small."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    if orientation_of(image) == 1:
-        return image
-    return ImageOps.exif_transpose(image)
 
 
 def _to_rgb(image: Image.Image, path: Path) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Boxes, captions and contact sheets on RGB arrays; scale an image first (`enlarged`), then draw on it."""
 
-import io
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -38,8 +37,7 @@ _LINE = 17  # pixels from one line of a caption to the next
 _MAX_LINES = 3
 _ROOMY = 6  # times a tag's area from which a box may hold its own tag
 
-_Rectangle = tuple[int, int, int, int]
-"""Outermost pixels: left, top, right, bottom."""
+_Rectangle = tuple[int, int, int, int]  # outermost pixels: left, top, right, bottom
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, Colour]:
@@ -100,18 +98,10 @@ def contact_sheet(
     title: str = "",
     legend: Sequence[tuple[str, Colour]] = (),
 ) -> np.ndarray:
-    """Lay images out in rows, a caption under each, a title and a legend of colours on top.
+    """Lay images out in rows, a caption under each, a title and a legend of colours on top, on (H, W, 3) uint8 white.
 
-    Args:
-        tiles: (h, w, 3) uint8 arrays, scaled to `tile_width`; see `enlarged`.
-        captions: one a tile; broken into lines of its width, at most _MAX_LINES.
-        columns: tiles in a row.
-        tile_width: pixels.
-        title: a line on top, or "".
-        legend: names and their colours.
-
-    Returns:
-        (H, W, 3) uint8 RGB on white.
+    Tiles (h, w, 3) uint8 are scaled to `tile_width` pixels; see `enlarged`. Captions are broken into lines of that
+    width, at most _MAX_LINES.
     """
     pictures = [tile if tile.shape[1] == tile_width else enlarged(tile, tile_width)[0] for tile in tiles]
     columns = max(1, min(columns, len(pictures)))
@@ -146,10 +136,8 @@ def contact_sheet(
 
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write (h, w, 3) uint8 RGB as PNG, atomically."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, "PNG")
     with atomic_path(path) as temporary:
-        temporary.write_bytes(stream.getvalue())
+        Image.fromarray(np.ascontiguousarray(image)).save(temporary, "PNG")
 
 
 def _font(size: int, text: str) -> ImageFont.FreeTypeFont:

@@ -41,19 +41,12 @@ class FoldModel(Protocol):
 
 @dataclass(frozen=True)
 class Ensemble:
-    """All trained models of a task, with the fitted fusion and post-processing.
+    """All trained models of a task, with the fitted fusion and post-processing."""
 
-    Attributes:
-        members: trained folds by member, the task's own model first.
-        params: content of postprocess.json; None = as set.
-        findings: of audit.missing_labels, classes that are ignored in some images.
-        max_megapixels: larger images are not read.
-    """
-
-    members: Mapping[str, Sequence[FoldModel]]
-    params: dict[str, Any] | None
-    findings: list[dict[str, Any]]
-    max_megapixels: float
+    members: Mapping[str, Sequence[FoldModel]]  # trained folds by member, the task's own model first
+    params: dict[str, Any] | None  # content of postprocess.json; None = as set
+    findings: list[dict[str, Any]]  # of audit.missing_labels, classes that are ignored in some images
+    max_megapixels: float  # larger images are not read
 
     @property
     def task(self) -> Task:
@@ -71,13 +64,7 @@ class Ensemble:
         return replace(self.first_fold.decoding, max_megapixels=self.max_megapixels)
 
     def predict_file(self, file: Path, name: str) -> pd.DataFrame:
-        """Predict one image file of any size with every model.
-
-        Args:
-            file: path.
-            name: its image_id.
-
-        Returns: stacked raw table, see `stack_members`.
+        """Predict one image file of any size with every model; returns a stacked raw table, see `stack_members`.
 
         Raises:
             DataError: the file can't be read.

@@ -41,23 +41,16 @@ def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str,
     summary = paths.audit / "summary.json"
     if settings.audit.missing_labels != "detect" or not summary.exists():
         return []
-    findings: list[dict[str, Any]] = read_json(summary).get("missing_labels", [])
-    return findings
+    return read_json(summary).get("missing_labels", [])
 
 
 @dataclass(frozen=True)
 class EnsembleMember:
-    """A model of the ensemble.
-
-    Attributes:
-        name: of the member.
-        folds: trained models by fold.
-        data: images at the member's own size.
-    """
+    """A model of the ensemble."""
 
     name: str
     folds: dict[int, Predictor]
-    data: TaskData
+    data: TaskData  # images at the member's own size
 
     @property
     def task(self) -> Task:
@@ -92,16 +85,10 @@ def load_member_folds(
 def load_folds(
     settings: TaskConfig, paths: Paths, record: dict[str, Any], device: torch.device
 ) -> dict[str, dict[int, Predictor]]:
-    """Load every trained model by member and fold.
-
-    Args:
-        settings: present ones, whose predict and evaluate sections apply.
-        paths: of the task.
-        record: run.json.
-        device: for the models.
+    """Load every trained model by member and fold; the sections predict and evaluate of `settings` apply.
 
     Raises:
-        DataError: the settings ask for other members than were trained, or a file is missing or damaged.
+        DataError: the settings ask for other members than run.json holds, or a file is missing or damaged.
     """
     records = check_members(settings, paths, record)
     return {name: load_member_folds(name, member, settings, paths, device) for name, member in records.items()}
@@ -142,13 +129,7 @@ def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> pd.D
 def predict_test(
     members: list[EnsembleMember], gt: GroundTruth, accelerator: Accelerator, params: dict[str, Any] | None = None
 ) -> pd.DataFrame:
-    """Predict images that no model was trained on, by all folds; views and folds are fused.
-
-    Args:
-        members: the ensemble.
-        gt: of the images.
-        accelerator: device and processes.
-        params: content of postprocess.json; None = as set.
+    """Predict images that no model was trained on, by all folds; views and folds are fused by `params`.
 
     Returns: stacked raw table.
     """

@@ -55,13 +55,7 @@ def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], params: dict[
 
 
 def fuse_members(task: Task, raw: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-    """Fuse a stacked table to one raw prediction table; a table that is not stacked stays.
-
-    Args:
-        task: of any member.
-        raw: stacked or prediction table.
-        params: content of postprocess.json; None = as set.
-    """
+    """Fuse a stacked table to one raw prediction table by postprocess.json, None as set; any other table stays."""
     return fuse_tables(task, tables_by_member(task, raw), params) if MEMBER in raw else raw
 
 

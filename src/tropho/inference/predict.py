@@ -22,13 +22,7 @@ def make_eval_loader(
 ) -> DataLoader[Any]:
     """Make the loader of the images of `gt` in their order, whose batches stay on the CPU.
 
-    Args:
-        task: builds the samples.
-        gt: of the images.
-        cache: of the images at the model's size.
-        accelerator: its processes share each batch; its device decides whether memory is pinned.
-        batch_size: of all processes together.
-        reused: keep the worker processes from one pass to the next.
+    The batch size is that of all processes together. Worker processes are kept from one pass to the next if `reused`.
     """
     processes, num_workers = accelerator.num_processes, task.settings.train.num_workers
     loader = DataLoader(
@@ -39,8 +33,7 @@ def make_eval_loader(
         persistent_workers=reused and num_workers > 0,
         pin_memory=accelerator.device.type == "cuda",
     )
-    prepared: DataLoader[Any] = accelerator.prepare(loader, device_placement=[False])
-    return prepared
+    return accelerator.prepare(loader, device_placement=[False])
 
 
 def predict(
@@ -67,16 +60,9 @@ def predict_all(
     accelerator: Accelerator,
     views: Sequence[TtaView | None] = (None,),
 ) -> list[list[pd.DataFrame]]:
-    """Predict every image of a loader with every model and view, over all processes.
+    """Predict every image of a loader with every model and view (see `Task.predict`), over all processes.
 
-    Args:
-        task: predicts a batch.
-        models: at least one, on the accelerator's device.
-        loader: batches whose "index" points into `image_ids`.
-        image_ids: images of the dataset, in its order.
-        sizes: of the images before and after resizing.
-        accelerator: device and processes.
-        views: each as for `Task.predict`.
+    The models are on the accelerator's device; "index" of the batches points into `image_ids`.
 
     Returns: for each model and view, a raw prediction table in the order of `image_ids`, the same on every process.
     """

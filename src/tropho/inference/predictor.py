@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
-from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import SingleImage
 from tropho.errors import DataError
-from tropho.files import read_yaml, reading
+from tropho.files import reading
 from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
-from tropho.inference.trained_folds import CONFIG, WEIGHTS
+from tropho.inference.trained_folds import CONFIG, WEIGHTS, read_config
 from tropho.models.device_limits import InParts, resolve_precision
-from tropho.tasks import build_task
 from tropho.tasks.base import Task
 
 CPU = torch.device("cpu")
@@ -33,34 +30,22 @@ def best_device() -> torch.device:
     """Return the GPU if there is one, as in training, else the CPU."""
     from accelerate import PartialState
 
-    device: torch.device = PartialState().device
-    return device
+    return PartialState().device
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A fold's model with its task.
+    """A fold's model with its task."""
 
-    Attributes:
-        task: with the present settings of prediction.
-        model: in evaluation mode.
-        decoding: how files became the pixels that it was trained on.
-    """
-
-    task: Task
-    model: nn.Module
-    decoding: Decoding = DECODING
+    task: Task  # with the present settings of prediction
+    model: nn.Module  # in evaluation mode
+    decoding: Decoding = DECODING  # how files became the pixels that it was trained on
 
     @torch.inference_mode()
     def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict one image with every test-time view, and fuse the views.
+        """Predict one image (h, w, 3) uint8 RGB of any size with every test-time view, and fuse the views.
 
-        Args:
-            image: (h, w, 3) uint8 RGB of any size.
-            image_id: for the table.
-            params: as for `Task.fuse_views`.
-
-        Returns: raw prediction table.
+        Returns: raw prediction table; `params` are as for `Task.fuse_views`.
         """
         augment = self.task.settings.augment
         resized = resize_as_cached(image, augment.image_size, augment.grayscale)
@@ -92,24 +77,17 @@ class Predictor:
 
 def trained_task(folder: Path) -> Task:
     """Build the task of a trained fold from its config.yaml, without weights; raise DataError where it is missing."""
-    path = folder / CONFIG
-    if not path.exists():
+    if not (folder / CONFIG).exists():
         raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
-    config = read_yaml(path)
-    try:
-        settings = TaskConfig.model_validate(config["settings"])
-    except ValidationError:
-        raise DataError(f"{folder} was trained by another version of Tropho; train it again.") from None
-    # All weights come from the file: there is no need to fetch pretrained ones first.
-    return build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    return read_config(folder)[0]
 
 
 def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig | None = None) -> Predictor:
-    """Load a trained fold.
+    """Load a trained fold, in the memory layout that it was trained in.
 
     Args:
         folder: with weights.safetensors and config.yaml.
-        device: for the model, in the memory layout that it was trained in.
+        device: for the model.
         present: gives the sections predict, evaluate and submit; None keeps those of the training.
 
     Raises:
@@ -122,6 +100,5 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig
     if present is not None:
         sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}
         task.settings = task.settings.model_copy(update=sections)
-    decoding = read_yaml(folder / CONFIG).get("decoding", {})
     model = model.to(device).to(memory_format=torch.channels_last)
-    return Predictor(task, model.eval(), Decoding.recorded(decoding))
+    return Predictor(task, model.eval(), read_config(folder)[1])

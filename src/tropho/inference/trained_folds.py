@@ -11,39 +11,60 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
+from tropho.config.load import with_overrides
+from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import atomic_path, copy_file, fingerprint, read_json, read_yaml, sha256_of, write_json
+from tropho.images.decode import Decoding
 from tropho.log import info
 from tropho.paths import Paths, home_of
 from tropho.tables import GRADIENT, write_table
+from tropho.tasks import build_task
+from tropho.tasks.base import Task
 
-CONFIG = "config.yaml"
-"""Settings, classes and decoding of a trained fold, the same for all folds of a model."""
+CONFIG = "config.yaml"  # settings, classes and decoding of a trained fold, the same for all folds of a model
 WEIGHTS, HISTORY = "weights.safetensors", "history.csv"
-FILES = (WEIGHTS, HISTORY)
-"""Files of a trained fold whose SHA-256 its record holds."""
+FILES = (WEIGHTS, HISTORY)  # files of a trained fold whose SHA-256 its record holds
 RECORD = "fold.json"
 
 
 @dataclass(frozen=True)
 class StartWeights:
-    """Weights of a trained model, from which another training starts.
+    """Weights of a trained model, from which another training starts."""
 
-    Attributes:
-        path: of the safetensors file.
-        sha256: of its bytes.
-        classes: names in the order of class indices, from the config.yaml beside it; None where there is none.
-    """
-
-    path: Path
-    sha256: str
-    classes: list[str] | None
+    path: Path  # of the safetensors file
+    sha256: str  # of its bytes
+    classes: list[str] | None  # in the order of class indices, from the config.yaml beside it; None without one
 
     def record(self) -> dict[str, Any]:
         """Return what determines a fold's weights, wherever the file lies."""
         return {"sha256": self.sha256, "classes": self.classes}
+
+
+def config_text(settings: TaskConfig, classes: list[str], decoding: Decoding) -> str:
+    """Write the content of a trained fold's config.yaml."""
+    config = {"settings": settings.model_dump(), "classes": classes, "decoding": decoding.record()}
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def read_config(folder: Path, verb: str = "train") -> tuple[Task, Decoding]:
+    """Read config.yaml of a fold that was trained or exported: its task, and how files became pixels.
+
+    Raises:
+        DataError: the file is missing, or of another version.
+    """
+    config = read_yaml(folder / CONFIG)
+    try:
+        settings = TaskConfig.model_validate(config["settings"])
+    except ValidationError:
+        raise DataError(f"{folder} was {verb}ed by another version of Tropho; {verb} it again.") from None
+    # All weights come from the file: there is no need to fetch pretrained ones first.
+    task = build_task(with_overrides(settings, {"model.pretrained": False}), config["classes"])
+    return task, Decoding.recorded(config.get("decoding", {}))
 
 
 def find_start_weights(place: str | None, root: Path) -> StartWeights | None:
@@ -74,13 +95,7 @@ def find_start_weights(place: str | None, root: Path) -> StartWeights | None:
 
 
 def write_fold(folder: Path, weights: bytes, history: pd.DataFrame) -> None:
-    """Write the files of a trained fold; call `publish_fold` afterwards.
-
-    Args:
-        folder: runs/TASK/FINGERPRINT/foldN.
-        weights: content of weights.safetensors.
-        history: one row an epoch.
-    """
+    """Write the files of a trained fold, its history with one row an epoch; call `publish_fold` afterwards."""
     with atomic_path(folder / WEIGHTS) as temporary:
         temporary.write_bytes(weights)
     write_table(history, folder / HISTORY)
@@ -94,12 +109,7 @@ def publish_fold(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def published_fold(folder: Path, log_layer_stats: bool) -> dict[str, Any] | None:
-    """Read the record of a trained fold; None where there is none or it can't be used.
-
-    Args:
-        folder: runs/TASK/FINGERPRINT/foldN.
-        log_layer_stats: whether its history must have the columns of train.log_layer_stats.
-    """
+    """Read the record of a trained fold; None where there is none, it is damaged, or it lacks statistics of layers."""
     if not (folder / RECORD).exists():
         return None
     try:

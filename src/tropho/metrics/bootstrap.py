@@ -17,16 +17,9 @@ MAX_WEIGHTS = 2_000_000  # draws x samples at once; bounds memory to some 100 MB
 
 
 def draws_of_groups(groups: ArrayLike, draws: int = 1000, seed: int = 0, width: int = 1) -> Iterator[Floats]:
-    """Draw groups with replacement and count how often each sample is drawn.
+    """Yield blocks (d, N) float64 of how often each sample counts, when whole groups are drawn with replacement.
 
-    Args:
-        groups: (N,) group of each sample.
-        draws: replicates D.
-        seed: equal seeds and groups give equal draws.
-        width: values computed of each draw; many make smaller blocks of the same draws.
-
-    Yields:
-        Blocks (d, N) float64 of the (D, N) weights.
+    Equal seeds and groups give equal draws. Blocks are smaller where `width`, the values computed of a draw, is large.
     """
     codes, names = pd.factorize(np.asarray(groups), use_na_sentinel=False)
     rng = np.random.default_rng(seed)
@@ -39,15 +32,9 @@ def draws_of_groups(groups: ArrayLike, draws: int = 1000, seed: int = 0, width: 
 def with_intervals(
     statistic: Statistic, groups: ArrayLike, level: float = 0.95, draws: int = 1000, seed: int = 0, width: int = 1
 ) -> pd.DataFrame:
-    """Compute percentile bootstrap intervals, resampling whole groups.
+    """Compute percentile bootstrap intervals of a statistic, resampling whole groups (N,); equal seeds pair draws.
 
-    Args:
-        statistic: sample weights (D, N) -> values (D,) by name.
-        groups: (N,) group of each sample.
-        level: coverage, 0..1.
-        draws: replicates D.
-        seed: equal seeds pair draws.
-        width: as in `draws_of_groups`.
+    The level is the coverage, 0..1; draws and width are as in `draws_of_groups`.
 
     Returns:
         Table indexed by name: value, low, high (NaN below 2 groups), and draws, the replicates with a value.

@@ -11,15 +11,11 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 10.0  # A few correct images do not pro
 
 
 def reliability_bins(gt: Classes, probabilities: Floats, bins: int = BINS) -> pd.DataFrame:
-    """Bin the top-1 confidence and compute each bin's accuracy.
-
-    Args:
-        gt: (N,) class numbers.
-        probabilities: (N, C).
-        bins: number of bins of equal width over 0..1; a bin holds its upper edge.
+    """Bin the confidence of the most probable class, and compute each bin's accuracy.
 
     Returns:
-        One row a bin: low, high, count, confidence (mean) and accuracy; NaN in empty bins.
+        One row for each of `bins` of equal width over 0..1, which hold their upper edges: low, high, count, confidence
+            (mean) and accuracy; NaN in empty bins.
     """
     confidence, is_correct, bin_idx = _binned(gt, probabilities, bins)
     edges = np.linspace(0, 1, bins + 1)
@@ -39,14 +35,7 @@ def reliability_bins(gt: Classes, probabilities: Floats, bins: int = BINS) -> pd
 def calibration_error(gt: Classes, probabilities: Floats, bins: int = BINS, weights: Floats | None = None) -> Floats:
     """Compute the expected calibration error: the mean gap of confidence and accuracy over the bins, by count.
 
-    Args:
-        gt: (N,) class numbers.
-        probabilities: (N, C).
-        bins: as in `reliability_bins`.
-        weights: (..., N) how often each sample counts; None = once.
-
-    Returns:
-        (...), NaN without samples.
+    Weights (..., N) say how often each sample counts, None once. The result (...) is NaN without samples.
     """
     confidence, is_correct, bin_idx = _binned(gt, probabilities, bins)
     weights = np.ones(len(is_correct)) if weights is None else weights
@@ -55,11 +44,7 @@ def calibration_error(gt: Classes, probabilities: Floats, bins: int = BINS, weig
 
 
 def fit_temperature(logits: Floats, gt: Classes) -> float:
-    """Fit the temperature T that minimizes the cross-entropy of softmax(logits / T).
-
-    Args:
-        logits: (N, C), finite; log probabilities serve as well.
-        gt: (N,) class numbers.
+    """Fit the temperature T that minimizes the cross-entropy of softmax(logits / T); log probabilities serve as well.
 
     Returns:
         T within MIN_TEMPERATURE..MAX_TEMPERATURE; 1 without samples.

@@ -41,15 +41,9 @@ def classification_intervals(
     draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Compute the metrics with 95 % bootstrap intervals, resampled by group.
+    """Compute the metrics with 95 % bootstrap intervals, resampled by group; arguments as in `classification_metrics`.
 
-    Args:
-        gt: (N,) class numbers.
-        probabilities: (N, C).
-        classes: C names.
-        groups: (N,) group of each image.
-        draws: replicates; fewer where many classes and images would make them take hours.
-        seed: equal seeds pair draws.
+    Many classes and images make fewer draws, which would take hours otherwise.
 
     Returns:
         Table indexed by metric: value, low, high, draws.

@@ -13,11 +13,7 @@ MAX_DETECTIONS = 100  # of an image and class, as in COCO
 def coco_map(gt: pd.DataFrame, predictions: pd.DataFrame, image_ids: list[str], classes: list[str]) -> dict[str, float]:
     """Compute COCO's average precision at IoU 0.5 and its mean over 0.50, 0.55, ... 0.95; boxes are half-open.
 
-    Args:
-        gt: tables.BOXES.
-        predictions: tables.DETECTIONS, without rows of a negative class.
-        image_ids: all images that are scored, those without boxes too; others are ignored.
-        classes: that are scored.
+    Scored are all of `image_ids`, those without boxes too, and no others. Predictions have no rows of a negative class.
 
     Returns:
         map50, map50_95 and map50/<class>, map50_95/<class>; NaN for a class without ground truth.

@@ -93,13 +93,7 @@ def quantities_table(
 ) -> pd.DataFrame:
     """Compute every quantity of every class against the rest, with 95 % bootstrap intervals by group.
 
-    Args:
-        gt: (N,) class numbers.
-        predicted: (N,) class numbers.
-        classes: C names.
-        groups: (N,) group of each sample.
-        beta: of f_beta.
-        seed: equal seeds pair draws.
+    `gt` and `predicted` are class numbers (N,). Equal seeds pair draws.
 
     Returns:
         Columns class, quantity, value, low, high and draws; NaN = undefined.
@@ -123,14 +117,7 @@ def threshold_table(
 ) -> pd.DataFrame:
     """Compute the table of `quantities_table` with each class predicted where its score reaches its threshold.
 
-    Args:
-        gt: (N,) class numbers.
-        scores: (N, C).
-        thresholds: C; a class with None is never predicted.
-        classes: C names.
-        groups: (N,) group of each sample.
-        beta: of f_beta.
-        seed: equal seeds pair draws.
+    Scores are (N, C), thresholds one a class; a class with None is never predicted.
     """
     limits = np.array([np.inf if value is None else value for value in thresholds], np.float64)
     numbers = np.arange(len(classes))

@@ -91,14 +91,7 @@ def sweep_thresholds(
 def best_threshold(
     is_positive: ArrayLike, scores: ArrayLike, beta: float = 1.0, min_recall: float | None = None
 ) -> Choice:
-    """Pick the threshold of a binary decision; see `pick_threshold`.
-
-    Args:
-        is_positive: (N,) bool.
-        scores: (N,) of being positive.
-        beta: of F-beta.
-        min_recall: 0..1, or None.
-    """
+    """Pick the threshold of a binary decision, from scores (N,) of being positive; see `pick_threshold`."""
     return pick_threshold(sweep_thresholds(is_positive, scores), beta, min_recall)
 
 
@@ -138,12 +131,7 @@ def unreachable_recall(thresholds: Mapping[str, Any], min_recall: float | None) 
 
 
 def shown_classes(labels: pd.Series | np.ndarray, classes: list[str]) -> tuple[list[str], str]:
-    """Select the MOST_SHOWN most frequent classes in their order, and a sentence on it, "" if all are shown.
-
-    Args:
-        labels: ground-truth classes, which are counted.
-        classes: all of them.
-    """
+    """Select the MOST_SHOWN most frequent classes of `labels`, in their order, and a sentence on it, "" for all."""
     if len(classes) <= MOST_SHOWN:
         return list(classes), ""
     counts = pd.Series(labels).value_counts()
@@ -154,13 +142,9 @@ def shown_classes(labels: pd.Series | np.ndarray, classes: list[str]) -> tuple[l
 def detection_curves(
     gt: pd.DataFrame, predictions: pd.DataFrame, classes: list[str], iou: float = 0.5
 ) -> dict[str, ThresholdSweep]:
-    """Sweep the score threshold of each class over all images.
+    """Sweep the score threshold of each class over all images; a class without boxes has undefined recall.
 
-    Args:
-        gt: tables.BOXES.
-        predictions: tables.DETECTIONS, without rows of a negative class.
-        classes: of the curves; one without boxes has undefined recall.
-        iou: threshold of a true positive; see `matching.match`.
+    Predictions have no rows of a negative class; `iou` is that of a true positive, see `matching.match`.
     """
     matches = match(gt, predictions, iou)
     n_gt = matches.truths["label"].value_counts()
@@ -169,19 +153,6 @@ def detection_curves(
         rows = matches.detections[matches.detections["label"] == name]
         curves[name] = sweep_thresholds(rows["hit"], rows["score"], positives=int(n_gt.get(name, 0)))
     return curves
-
-
-def best_confidences(
-    gt: pd.DataFrame,
-    predictions: pd.DataFrame,
-    classes: list[str],
-    iou: float = 0.5,
-    beta: float = 1.0,
-    min_recall: float | None = None,
-) -> dict[str, Choice]:
-    """Pick each class's score threshold; arguments as in `detection_curves` and `pick_threshold`."""
-    curves = detection_curves(gt, predictions, classes, iou)
-    return {name: pick_threshold(sweep, beta, min_recall) for name, sweep in curves.items()}
 
 
 def classification_curves(gt: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> dict[str, ThresholdSweep]:

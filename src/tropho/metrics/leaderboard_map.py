@@ -23,6 +23,13 @@ MAX_WEIGHTS = 2_000_000  # draws x detections at once; bounds memory to some 100
 _EVERY_IMAGE = ""
 
 
+class Score(TypedDict):
+    """The mean, and the average precision of each class of the ground truth."""
+
+    score: float
+    ap: dict[str, float]
+
+
 @dataclass(frozen=True)
 class RankedClass:
     """Detections of one class by descending score."""
@@ -32,13 +39,9 @@ class RankedClass:
     n_gt: Ints  # (I,) ground-truth boxes of the class in each image
 
     def average_precision(self, weights: Floats | None = None) -> Floats:
-        """Compute the all-point average precision.
+        """Compute the all-point average precision (...) in 0..1; NaN where no ground-truth box of the class is drawn.
 
-        Args:
-            weights: (..., I) how often each image counts, such as the draws of a bootstrap; None = once.
-
-        Returns:
-            (...) in 0..1; NaN where no ground-truth box of the class is drawn.
+        Weights (..., I) say how often each image counts, such as the draws of a bootstrap; None = once.
         """
         weights = np.ones(len(self.n_gt)) if weights is None else weights
         counts = weights[..., self.image]  # (..., D)
@@ -58,74 +61,28 @@ class Ranking:
     image_ids: list[str]
     classes: dict[str, RankedClass]
 
-    def score(self, weights: Floats | None = None) -> Floats:
-        """Compute the mean average precision (...) over the classes drawn with weights (..., I)."""
-        values = np.stack([ranked.average_precision(weights) for ranked in self.classes.values()])  # (C, ...)
-        drawn = np.isfinite(values)
-        return np.where(drawn, values, 0.0).sum(axis=0) / np.maximum(drawn.sum(axis=0), 1)
-
-
-class Score(TypedDict):
-    """The mean, and the average precision of each class of the ground truth."""
-
-    score: float
-    ap: dict[str, float]
-
-
-@dataclass(frozen=True)
-class GtMatches:
-    """The ground-truth box that each of N detections overlaps most, whatever the scores."""
-
-    image_ids: list[str]  # sorted
-    labels: list[str]  # classes of the ground truth, sorted
-    n_gt: Ints  # (classes, images) number of ground-truth boxes
-    image: Ints  # (N,) row of image_ids, -1 = unknown
-    label: Ints  # (N,) row of labels, -1 = unknown
-    best_gt: Ints  # (N,) row of the ground-truth box with the highest IoU (the first of equals), -1 = none from IOU up
-
-    def rank(self, scores: Floats) -> Ranking:
-        """Rank the detections by scores (N,), ties by image_id, then row.
-
-        A detection is a false positive if its box is taken by one that ranks higher.
-        """
-        known = np.flatnonzero((self.image >= 0) & (self.label >= 0))
-        order = known[np.lexsort((self.image[known], -scores[known]))]
-        is_tp = np.zeros(len(order), dtype=bool)
-        taken, first = np.unique(self.best_gt[order], return_index=True)
-        is_tp[first[taken >= 0]] = True
-        image, label = self.image[order], self.label[order]
-        classes = {
-            name: RankedClass(image[label == code], is_tp[label == code], self.n_gt[code])
-            for code, name in enumerate(self.labels)
-        }
-        return Ranking(self.image_ids, classes)
+    def scores(self) -> Score:
+        """Compute the mean average precision over the classes, NaN without any, and that of each."""
+        ap = {name: float(ranked.average_precision()) for name, ranked in self.classes.items()}
+        return {"score": float(np.mean(list(ap.values()))) if ap else float("nan"), "ap": ap}
 
 
 def leaderboard_map(gt: pd.DataFrame, predictions: pd.DataFrame) -> Score:
-    """Score predictions as the leaderboard does.
+    """Score predictions as the leaderboard does; a class without predictions has an average precision of 0.
 
-    Args:
-        gt: tables.BOXES, NEG's boxes included.
-        predictions: tables.DETECTIONS; rows of images that are not in `gt` do not count.
-
-    Returns:
-        A class without predictions has an average precision of 0.
+    The ground truth includes NEG's boxes. Predictions of images that are not in it do not count.
 
     Raises:
         DataError: the ground truth is empty, or one of its images has no prediction.
     """
-    ranking = rank(gt, predictions)
-    ap = {label: float(ranked.average_precision()) for label, ranked in ranking.classes.items()}
-    return {"score": float(np.mean(list(ap.values()))), "ap": ap}
+    return rank(gt, predictions).scores()
 
 
 def rank(gt: pd.DataFrame, predictions: pd.DataFrame) -> Ranking:
-    """Rank the detections; arguments and errors as in `leaderboard_map`."""
-    return match_ground_truth(gt, predictions).rank(predictions["score"].to_numpy(np.float64))
+    """Rank the detections by score, ties by image_id, then row; arguments and errors as in `leaderboard_map`.
 
-
-def match_ground_truth(gt: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches:
-    """Find each detection's ground-truth box; arguments and errors as in `leaderboard_map`."""
+    A detection is a false positive if the box that it overlaps most is taken by one that ranks higher.
+    """
     if gt.empty:
         raise DataError("The truth has no rows, so there is nothing to score against.")
     image_ids, gt_image, image = _common_codes(gt["image_id"], predictions["image_id"])
@@ -137,29 +94,32 @@ def match_ground_truth(gt: pd.DataFrame, predictions: pd.DataFrame) -> GtMatches
             f"'{image_ids[missing[0]]}'; give every image at least one row."
         )
     known = np.flatnonzero((image >= 0) & (label >= 0))
-    best_gt = np.full(len(predictions), -1)
-    best_gt[known] = _best_gt(
+    order = known[np.lexsort((image[known], -predictions["score"].to_numpy(np.float64)[known]))]
+    image, label = image[order], label[order]
+    best_gt = _best_gt(
         gt_image * len(labels) + gt_label,
         gt[BOX].to_numpy(np.float64),
-        image[known] * len(labels) + label[known],
-        predictions[BOX].to_numpy(np.float64)[known],
+        image * len(labels) + label,
+        predictions[BOX].to_numpy(np.float64)[order],
     )
+    is_tp = np.zeros(len(order), dtype=bool)
+    taken, first = np.unique(best_gt, return_index=True)
+    is_tp[first[taken >= 0]] = True
     n_gt = np.zeros((len(labels), len(image_ids)), np.int64)
     np.add.at(n_gt, (gt_label, gt_image), 1)
-    return GtMatches(image_ids, labels, n_gt, image, label, best_gt)
+    of_class = [label == code for code in range(len(labels))]
+    return Ranking(
+        image_ids,
+        {name: RankedClass(image[rows], is_tp[rows], n) for name, rows, n in zip(labels, of_class, n_gt, strict=True)},
+    )
 
 
 def rank_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str | None) -> Ranking:
-    """Rank the detections of all images, those without any box included.
-
-    Args:
-        image_ids: every image that is scored.
-        gt: tables.BOXES.
-        predictions: tables.DETECTIONS.
-        negative: class of images without objects, if there is one.
-    """
+    """Rank the detections of all images, those without any box included; `negative` is the latter's class, if any."""
     if negative:
-        return match_images(image_ids, gt, predictions, negative).rank(predictions["score"].to_numpy(np.float64))
+        with_boxes = set(gt["image_id"])
+        empty = [image_id for image_id in image_ids if image_id not in with_boxes]
+        return rank(pd.concat([gt, _whole_image_rows(empty, negative)]), predictions)
     # The metric knows only images with rows in both tables; an extra class, left out of the mean, gives each one.
     extra = _whole_image_rows(image_ids, _EVERY_IMAGE)
     ranking = rank(pd.concat([gt, extra]), pd.concat([predictions, extra.assign(score=1.0)]))
@@ -167,24 +127,12 @@ def rank_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFram
     return ranking
 
 
-def match_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFrame, negative: str) -> GtMatches:
-    """Find each detection's ground-truth box, for scores that are still to be chosen; see `rank_images`."""
-    with_boxes = set(gt["image_id"])
-    empty = [image_id for image_id in image_ids if image_id not in with_boxes]
-    return match_ground_truth(pd.concat([gt, _whole_image_rows(empty, negative)]), predictions)
-
-
 def leaderboard_intervals(
     ranking: Ranking, groups: pd.Series, score_name: str, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Compute the mean and each class's average precision with 95 % intervals, resampled by group.
 
-    Args:
-        ranking: of all images.
-        groups: group of each image, indexed by image_id.
-        score_name: index of the mean.
-        draws: replicates.
-        seed: equal seeds pair draws.
+    Groups are indexed by image_id; equal seeds pair draws.
 
     Returns:
         Index: score_name, ap/<class>; columns value, low, high (NaN = undefined) and draws.

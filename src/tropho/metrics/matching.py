@@ -23,12 +23,8 @@ class Matches:
 def match(gt: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> Matches:
     """Match detections to ground-truth boxes one to one, within image and class, as COCO does.
 
-    By descending score (ties by row), each takes the free box with the highest IoU. Boxes are half-open.
-
-    Args:
-        gt: tables.BOXES.
-        predictions: tables.DETECTIONS, without rows of a negative class.
-        iou: lowest IoU of a match, 0..1.
+    By descending score (ties by row), each takes the free box with the highest IoU, at least `iou`. Boxes are
+    half-open. Predictions have no rows of a negative class.
     """
     truths, detections = gt.reset_index(drop=True), predictions.reset_index(drop=True)
     pred_idx, gt_idx, overlaps = close_pairs(detections, truths, ["image_id", "label"], iou)
@@ -49,13 +45,7 @@ def match(gt: pd.DataFrame, predictions: pd.DataFrame, iou: float = 0.5) -> Matc
 def close_pairs(
     detections: pd.DataFrame, gt: pd.DataFrame, columns: list[str], iou: float
 ) -> tuple[Ints, Ints, Floats]:
-    """Find the pairs of rows with equal `columns` and at least this IoU.
-
-    Args:
-        detections: boxes, with `columns`.
-        gt: boxes, with `columns`.
-        columns: such as image_id and label.
-        iou: 0..1; boxes that do not overlap are never a pair.
+    """Find the pairs of boxes with equal `columns` and at least this IoU; those that do not overlap are never a pair.
 
     Returns:
         Row of `detections`, row of `gt` (both from 0) and IoU, (P,) each, by row of `detections`, then of `gt`.
@@ -74,10 +64,7 @@ def close_pairs(
 def drop_ignored(detections: pd.DataFrame, gt: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
     """Drop unmatched detections that lie mostly in an ignored region of their image.
 
-    Args:
-        detections: tables.DETECTIONS; rows of a negative class have no area and stay.
-        gt: tables.BOXES of objects.
-        regions: tables.BOXES of ignored regions.
+    Regions are tables.BOXES, as are the objects `gt`. Rows of a negative class have no area and stay.
     """
     inside = _in_regions(detections, regions)
     if not inside.any():

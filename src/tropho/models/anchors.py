@@ -8,22 +8,15 @@ from tropho.models.fpn import TOP
 MIN_BOX_STRIDES = 3.0
 """Strides. A level takes boxes of this side and more: all 3 x 3 positions around their centre lie inside them."""
 
-TAIL_FRACTION = 0.05
-"""Share of boxes that may be too small for the finest level, or too few for another coarse one."""
-
-FINEST, COARSEST = 2, 7
-"""Levels that a pyramid on a ResNet may have; the finest is at most TOP."""
-
-MAX_ITERATIONS = 30
-"""Of k-means, which converges within a few."""
+TAIL_FRACTION = 0.05  # share of boxes that may be too small for the finest level, or too few for another coarse one
+FINEST, COARSEST = 2, 7  # levels that a pyramid on a ResNet may have; the finest is at most TOP
+MAX_ITERATIONS = 30  # of k-means, which converges within a few
 
 
 def fit_to_boxes(model: ModelConfig, sizes: np.ndarray) -> ModelConfig:
     """Fit the levels, ranges and anchors that the settings leave open; what they state is kept.
 
-    Args:
-        model: with `fit_levels: true`.
-        sizes: (n, 2) width and height of the training boxes, pixels of the cached image; n = 0 keeps the anchors.
+    Sizes (n, 2) are width and height of the training boxes, pixels of the cached image; n = 0 keeps the anchors.
     """
     fitted: dict[str, object] = {"fit_levels": False}
     if model.fpn_levels is None:
@@ -66,14 +59,8 @@ def fit_anchors(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Fit a grid of anchor scales and ratios by k-means with overlap as the distance.
 
-    A box counts on the level of `fit_ranges`, and belongs to the anchor of the grid that it overlaps most. A scale (a
-    ratio) moves to the geometric mean of its boxes.
-
-    Args:
-        sizes: (n, 2) width and height, pixels; n > 0.
-        levels: of the pyramid.
-        n_scales: scales of a position.
-        n_ratios: ratios of a position.
+    A box (sizes (n, 2), pixels, n > 0) counts on the level of `fit_ranges`, and belongs to the anchor of the grid that
+    it overlaps most. A scale (a ratio) moves to the geometric mean of its boxes.
 
     Returns:
         Scales in strides and ratios height / width, both ascending.
@@ -93,14 +80,9 @@ def fit_anchors(
 
 
 def expected_iou(sizes: np.ndarray, anchors: np.ndarray, strides: np.ndarray) -> np.ndarray:
-    """Return the overlap (n, m) of boxes with the nearest anchor of each shape.
+    """Return the overlap (n, m) of boxes (n, 2) with the nearest anchor of each shape (m, 2), all width and height.
 
-    On each axis the nearest position is a quarter of a stride away from a box's centre, on the average.
-
-    Args:
-        sizes: (n, 2) width and height.
-        anchors: (m, 2) width and height.
-        strides: (m,) of the anchors' levels.
+    On each axis the nearest position is a quarter of the anchor's stride (m,) away from a box's centre, on the average.
     """
     box, anchor = sizes[:, None], anchors[None]  # (n, 1, 2), (1, m, 2)
     offset = strides[None, :, None] / 4

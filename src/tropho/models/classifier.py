@@ -24,8 +24,7 @@ class ResNetClassifier(nn.Module):
             init_weights(self.body.fc, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.body(self.normalize(images))
-        return logits
+        return self.body(self.normalize(images))
 
 
 class NegativeClassifier(nn.Module):
@@ -41,11 +40,9 @@ class NegativeClassifier(nn.Module):
         return self.network.body
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Losses | Detections:
-        """Compute the loss, or the probability that each image holds an object.
+        """Compute the loss, or the probability that each of the images, uint8 (B, 3, H, W), holds an object.
 
-        Args:
-            images: uint8 (B, 3, H, W).
-            targets: in training; only whether an image has boxes counts.
+        Of targets only whether an image has boxes counts.
 
         Returns:
             Training: {"loss_cls": ()}.

@@ -8,11 +8,7 @@ from tropho.log import info
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Choose the precision that `auto` stands for on a device; any other stays.
-
-    Returns:
-        "bf16" on a GPU that computes in it, "fp16" on an older one, such as Turing; "float32" elsewhere.
-    """
+    """Choose the precision that `auto` stands for: bf16 or fp16 by what a GPU computes in, float32 on a CPU."""
     if precision != "auto":
         return precision
     if device.type != "cuda":
@@ -39,15 +35,13 @@ def free_memory() -> None:
 class InParts(nn.Module):
     """Runs a model in evaluation mode on as many images at once as the memory holds; halves them where it is full.
 
-    Args:
-        model: images (B, 3, H, W) -> a tensor or list of B outputs, each independent of the other images.
+    It maps images (B, 3, H, W) to a tensor or list of B outputs, each independent of the other images.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.max_images: int | None = None
-        """Images at once, found when the memory was full; None = all."""
+        self.max_images: int | None = None  # images at once, found when the memory was full; None = all
 
     def forward(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
         """Return the model's outputs for all images, on its device.
@@ -66,8 +60,7 @@ class InParts(nn.Module):
 
     def _run(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
         if self.max_images is None or len(images) <= self.max_images:
-            outputs: Tensor | list[dict[str, Tensor]] = self.model(images)
-            return outputs
+            return self.model(images)
         parts = [self.model(part) for part in torch.split(images, self.max_images)]
         return torch.cat(parts) if isinstance(parts[0], Tensor) else [output for part in parts for output in part]
 

@@ -10,6 +10,7 @@ from torchvision.ops import sigmoid_focal_loss
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.heads import (
+    PRIOR_BIAS,
     Detections,
     Losses,
     Targets,
@@ -17,18 +18,12 @@ from tropho.models.heads import (
     decode_detections,
     flatten_levels,
     output_conv,
-    prior_bias,
 )
 from tropho.models.losses import giou_loss, ignored_classes, in_regions, mask_ignored, mean_over_processes
 
-MIDDLE, CORNER = 0.5, 0.0
-"""Offset of a position in its cell, in strides: Tropho's, and torchvision's."""
-
-RADIUS = 1.5
-"""Strides around a box's centre within which positions are positive (centre sampling)."""
-
-RANGE = 4.0
-"""Without ranges, a level of stride s takes boxes whose farthest side is 4 s to 8 s away, as in the paper."""
+MIDDLE, CORNER = 0.5, 0.0  # offset of a position in its cell, in strides: Tropho's, and torchvision's
+RADIUS = 1.5  # strides around a box's centre within which positions are positive (centre sampling)
+RANGE = 4.0  # without ranges, a level of stride s takes boxes whose farthest side is 4 s to 8 s away, as in the paper
 
 MIN_ASSIGNED_SIDE = 1.25
 """Strides. A thinner box is assigned as if it were this wide, or it might miss every position."""
@@ -39,19 +34,12 @@ MIN_CENTERNESS_SIDE = 2.0
 
 @dataclass(frozen=True)
 class Grid:
-    """The N positions of all levels, level by level, row by row.
+    """The N positions of all levels, level by level, row by row."""
 
-    Attributes:
-        strides: pixels, one a level.
-        shapes: height and width of each level's feature map.
-        device: of the tensors.
-        offset: MIDDLE or CORNER.
-    """
-
-    strides: tuple[int, ...]
-    shapes: tuple[tuple[int, int], ...]
+    strides: tuple[int, ...]  # pixels, one a level
+    shapes: tuple[tuple[int, int], ...]  # height and width of each level's feature map
     device: torch.device
-    offset: float = MIDDLE
+    offset: float = MIDDLE  # of a position in its cell
 
     @classmethod
     def of(cls, features: list[Tensor], levels: list[int], offset: float = MIDDLE) -> "Grid":
@@ -148,7 +136,7 @@ class FCOSHead(FCOS):
         channels = model.fpn_channels
         self.class_tower = Tower(channels, model.num_head_convs)
         self.box_tower = Tower(channels, model.num_head_convs)
-        self.class_logits = output_conv(channels, num_classes, prior_bias())
+        self.class_logits = output_conv(channels, num_classes, PRIOR_BIAS)
         # Starts at sides of about 1.3 strides; a softplus, unlike ReLU, has a gradient wherever it starts.
         self.sides = output_conv(channels, 4, bias=1.0)
         self.centerness = output_conv(channels, 1)
@@ -162,13 +150,7 @@ class FCOSHead(FCOS):
 
 
 def decode_sides(sides: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Decode distances (..., N, 4) left, top, right, bottom in strides to boxes (..., N, 4) xyxy in pixels.
-
-    Args:
-        sides: (..., N, 4).
-        points: (N, 2) x and y in pixels.
-        strides: (N,) pixels.
-    """
+    """Decode distances (..., N, 4) left, top, right, bottom in strides (N,) to boxes (..., N, 4) xyxy in pixels."""
     distance = sides * strides[:, None]
     return torch.cat([points - distance[..., :2], points + distance[..., 2:]], dim=-1)
 

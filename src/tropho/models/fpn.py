@@ -6,8 +6,7 @@ from torch.nn import functional
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import feature_channels, resnet, stages
 
-TOP = 5
-"""The ResNet's last level; coarser ones are made by convolutions of stride 2."""
+TOP = 5  # the ResNet's last level; coarser ones are made by convolutions of stride 2
 
 
 class FeaturePyramid(nn.Module):
@@ -40,26 +39,17 @@ class FeaturePyramid(nn.Module):
             nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        merged = self._top_down(self._bottom_up(images))
+        body = self.body
+        features = body.maxpool(body.relu(body.bn1(body.conv1(images))))
+        stage_outputs = {}
+        for n, stage in enumerate(stages(body), start=2):
+            features = stage_outputs[n] = stage(features)
+        merged = {TOP: self.laterals[str(TOP)](features)}
+        for n in range(TOP - 1, self.finest - 1, -1):
+            lateral = self.laterals[str(n)](stage_outputs[n])
+            merged[n] = lateral + functional.interpolate(merged[n + 1], size=lateral.shape[2:], mode="nearest")
         pyramid = {n: self.outputs[str(n)](merged[n]) for n in self.levels if n <= TOP}
         coarse = pyramid.get(TOP, merged[TOP])
         for n in range(TOP + 1, self.levels[-1] + 1):
-            coarse = self.extra[str(n)](functional.relu(coarse))
-            pyramid[n] = coarse
+            coarse = pyramid[n] = self.extra[str(n)](functional.relu(coarse))
         return [pyramid[n] for n in self.levels]
-
-    def _bottom_up(self, images: Tensor) -> dict[int, Tensor]:
-        body = self.body
-        features = body.maxpool(body.relu(body.bn1(body.conv1(images))))
-        outputs = {}
-        for n, stage in enumerate(stages(body), start=2):
-            features = stage(features)
-            outputs[n] = features
-        return outputs
-
-    def _top_down(self, outputs: dict[int, Tensor]) -> dict[int, Tensor]:
-        merged = {TOP: self.laterals[str(TOP)](outputs[TOP])}
-        for n in range(TOP - 1, self.finest - 1, -1):
-            lateral = self.laterals[str(n)](outputs[n])
-            merged[n] = lateral + functional.interpolate(merged[n + 1], size=lateral.shape[2:], mode="nearest")
-        return merged

@@ -18,14 +18,10 @@ Optional: "ignore" (classes,) bool, classes that are not labelled; "regions" (m,
 Detections = list[dict[str, Tensor]]
 """Per image "boxes" (n, 4) xyxy pixels, "scores" (n,) descending, "labels" (n,) int64 from 0."""
 
-Losses = dict[str, Tensor]
-"""Scalars by name: loss_cls, loss_box, ...; their sum is minimised."""
-
-PRIOR = 0.01
-"""Score of an untrained detector (focal loss, Lin et al., 2017)."""
-
-CANDIDATES = 2000
-"""Boxes per image that enter non-maximum suppression."""
+Losses = dict[str, Tensor]  # scalars by name: loss_cls, loss_box, ...; their sum is minimised
+PRIOR = 0.01  # score of an untrained detector (focal loss, Lin et al., 2017)
+PRIOR_BIAS = -math.log((1 - PRIOR) / PRIOR)  # by which a sigmoid starts there
+CANDIDATES = 2000  # boxes per image that enter non-maximum suppression
 
 
 class Tower(nn.Sequential):
@@ -49,11 +45,6 @@ def output_conv(in_channels: int, out_channels: int, bias: float = 0.0) -> nn.Co
     return conv
 
 
-def prior_bias() -> float:
-    """Return the bias by which a sigmoid starts at PRIOR."""
-    return -math.log((1 - PRIOR) / PRIOR)
-
-
 def flatten_levels(maps: Sequence[Tensor], values: int) -> Tensor:
     """Flatten maps (B, A * values, h, w) of all levels to float32 (B, N * A, values), in the grid's order."""
     rows = [level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, values) for level in maps]  # (B, h * w * A, values)
@@ -72,13 +63,9 @@ def has_area(boxes: Tensor) -> Tensor:
 
 
 def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: ModelConfig) -> Detections:
-    """Select each image's detections by score threshold, clipping, class-wise NMS and top k.
+    """Select each image's detections by score threshold, clipping to `sizes` (B, 2), class-wise NMS and top k.
 
-    Args:
-        scores: (B, N, classes) in 0..1.
-        boxes: (B, N, 4) xyxy pixels, shared by the classes.
-        sizes: (B, 2) height and width that boxes are clipped to.
-        model: gives score_threshold, nms_iou_threshold and max_detections.
+    Scores are (B, N, classes) in 0..1, boxes (B, N, 4) xyxy pixels, shared by the classes.
     """
     return [_decode_image(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
 

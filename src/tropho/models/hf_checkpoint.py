@@ -33,16 +33,11 @@ SET: dict[str, Any] = {
     "initializer_bias_prior_prob": PRIOR,
 }
 """What Tropho sets in a network's configuration where it has the key."""
-MAX_NAMED = 4
-"""Layers that an error names of each kind."""
+MAX_NAMED = 4  # layers that an error names of each kind
 
 
 def resolve_checkpoint(model: ModelConfig, classes: list[str]) -> ModelConfig:
     """Replace `model.checkpoint` by a record of what it names now, so that a trained model needs it no more.
-
-    Args:
-        model: of name hf_detr.
-        classes: names in order, which the network's configuration gets.
 
     Raises:
         UsageError: transformers is not installed, has not this architecture, or the name is no checkpoint's.

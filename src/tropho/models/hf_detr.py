@@ -84,13 +84,7 @@ class HFDetector(nn.Module):
 
 
 def padded_size(height: int, width: int, config: Any) -> tuple[int, int]:
-    """Return the height and width that a network can take, at least those given, in pixels.
-
-    Args:
-        height: of the images.
-        width: of the images.
-        config: transformers' configuration of the network.
-    """
+    """Return the least height and width, pixels, that a network of this configuration of transformers can take."""
     backbone = getattr(config, "backbone_config", None)
     patch = getattr(backbone, "patch_size", None)
     # LW-DETR counts all windows of an image in num_windows, RF-DETR those along a side.

@@ -47,7 +47,8 @@ def masked_loss(loss: LossFunction, *args: Any, **kwargs: Any) -> tuple[Tensor, 
     bound = signature(loss).bind(*args, **kwargs)
     given = {**bound.arguments, **bound.arguments.get("kwargs", {})}
     given.pop("kwargs", None)
-    given = {name: value.float() if _is_float(value) else value for name, value in given.items()}
+    floats = {name: each for name, each in given.items() if isinstance(each, Tensor) and each.is_floating_point()}
+    given |= {name: value.float() for name, value in floats.items()}
     labels, config = given["labels"], given["config"]
     # RT-DETR and its kin stack layers behind the batch and divide by the boxes of their own process; others don't.
     is_rt_detr = "denoising_meta_values" in signature(loss).parameters
@@ -62,10 +63,6 @@ def masked_loss(loss: LossFunction, *args: Any, **kwargs: Any) -> tuple[Tensor, 
     scale = divided_by / mean_over_processes(n_boxes, min_total=1)  # the last count is what the loss is divided by
     box = sum((_weighted(name, value, config) for name, value in parts.items()), total.new_zeros(()))
     return total * scale, {"loss_cls": (total - box) * scale, "loss_box": box * scale}, None
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _weighted(name: str, value: Tensor, config: Any) -> Tensor:

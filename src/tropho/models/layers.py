@@ -9,18 +9,12 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from tropho.config.model_config import ModelConfig
 
-GROUPS = 32
-"""Groups of a group norm (Wu and He, 2018)."""
-
-NAIVE_STD = 0.01
-"""Of the initial weights with init: naive."""
-
-NEGATIVE_SLOPE = 0.01
-"""Of leaky_relu."""
+GROUPS = 32  # groups of a group norm (Wu and He, 2018)
+NAIVE_STD = 0.01  # of the initial weights with init: naive
+NEGATIVE_SLOPE = 0.01  # of leaky_relu
 
 MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's channels, in 0..1."""
+STD = (0.229, 0.224, 0.225)  # both of ImageNet's channels, in 0..1
 
 
 class Normalize(nn.Module):

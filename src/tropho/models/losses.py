@@ -10,8 +10,7 @@ from torch import Tensor, distributed
 
 from tropho.models.heads import Targets
 
-IGNORE_LOGIT = -1.0e4
-"""A logit whose sigmoid and softmax share are 0 in float32; float16 can hold it."""
+IGNORE_LOGIT = -1.0e4  # a logit whose sigmoid and softmax share are 0 in float32; float16 can hold it
 
 
 def ignored_classes(targets: Targets, num_classes: int) -> Tensor:
@@ -47,8 +46,7 @@ def mask_ignored(logits: Tensor, ignored: Tensor) -> Tensor:
 class Count(NamedTuple):
     """A number that a loss is divided by, such as that of positive positions."""
 
-    total: Tensor
-    """() float32, over all processes."""
+    total: Tensor  # () float32, over all processes
     min_total: float
     n_processes: int
 
@@ -73,16 +71,10 @@ def recorded_counts() -> Iterator[list[Count]]:
 
 
 def mean_over_processes(value: Tensor, min_total: float = 0.0) -> Tensor:
-    """Average a scalar over the processes of a distributed training; every process must call this.
+    """Average a scalar over the processes of a distributed training, to () float32; every process must call this.
 
-    A loss divided by the mean count of positives has gradients whose mean over the processes is that of the batch.
-
-    Args:
-        value: (), any type.
-        min_total: lower bound of the sum over the processes.
-
-    Returns:
-        () float32, detached.
+    A loss divided by the mean count of positives has gradients whose mean over the processes is that of the batch. The
+    sum over the processes counts as at least `min_total`.
     """
     total, n = value.detach().to(torch.float32, copy=True), 1
     if distributed.is_available() and distributed.is_initialized():

@@ -25,8 +25,7 @@ class MLP(nn.Module):
         init_weights(self, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(self.normalize(images))
-        return logits
+        return self.layers(self.normalize(images))
 
 
 class LeNet(nn.Module):
@@ -62,5 +61,4 @@ class LeNet(nn.Module):
         init_weights(self, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.dense(self.features(self.normalize(images)))
-        return logits
+        return self.dense(self.features(self.normalize(images)))

@@ -17,6 +17,7 @@ from torchvision.ops.poolers import LevelMapper
 from tropho.config.model_config import ModelConfig
 from tropho.models.fcos import CORNER, FCOS
 from tropho.models.heads import (
+    PRIOR_BIAS,
     Detections,
     Losses,
     Targets,
@@ -25,13 +26,11 @@ from tropho.models.heads import (
     flatten_levels,
     has_area,
     output_conv,
-    prior_bias,
 )
 from tropho.models.losses import ignored_classes, mask_ignored, mean_over_processes
 from tropho.models.torchvision_networks import CHANNELS, torchvision_network
 
-POOL_SIZE = 7
-"""Cells per side that a proposal is pooled to."""
+POOL_SIZE = 7  # cells per side that a proposal is pooled to
 
 
 class TorchvisionPyramid(nn.Module):
@@ -113,8 +112,7 @@ class TorchvisionRetinaNet(nn.Module):
         """Return (N * A,) int64, the row of the ground-truth box, or a negative number of Matcher's."""
         if len(gt_boxes) == 0:
             return torch.full((len(anchors),), Matcher.BELOW_LOW_THRESHOLD, device=anchors.device)
-        matched: Tensor = self.matcher(box_iou(gt_boxes, anchors))
-        return matched
+        return self.matcher(box_iou(gt_boxes, anchors))
 
 
 class TorchvisionFasterRCNN(nn.Module):
@@ -237,7 +235,7 @@ def _drop_background(labels: Tensor, target: dict[str, Tensor]) -> Tensor:
 def _replace_class_layer(
     head: FCOSClassificationHead | RetinaNetClassificationHead, num_classes: int, num_anchors: int
 ) -> None:
-    head.cls_logits = output_conv(CHANNELS, num_anchors * num_classes, prior_bias())
+    head.cls_logits = output_conv(CHANNELS, num_anchors * num_classes, PRIOR_BIAS)
     head.num_classes = num_classes
 
 

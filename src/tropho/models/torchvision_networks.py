@@ -17,8 +17,7 @@ from tropho.models.backbone import feature_channels, resnet
 from tropho.models.weights import load_weights
 
 COCO_CLASSES = 91
-CHANNELS = 256
-"""Of the pyramids."""
+CHANNELS = 256  # of the pyramids
 
 BUILDERS = {
     "torchvision_fcos": "fcos_resnet50_fpn",

@@ -66,8 +66,7 @@ def fetch_weights(name: str, data: str) -> dict[str, Tensor]:
 
 
 def _url(name: str) -> str:
-    url: str = torchvision.models.get_model_weights(name).DEFAULT.url
-    return url
+    return torchvision.models.get_model_weights(name).DEFAULT.url
 
 
 def _weights_file(url: str) -> Path:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 from safetensors.torch import save
 
 from tropho.config.task_config import BASE, TaskConfig
@@ -18,6 +17,7 @@ from tropho.inference.trained_folds import (
     CONFIG,
     FILES,
     HISTORY,
+    config_text,
     copy_results,
     locked_runs,
     mean_history,
@@ -214,12 +214,7 @@ def _write_models(
     """Write models/T from copies of what runs/T holds; add the SHA-256 of each config.yaml to `summary`."""
     with atomic_folder(paths.models) as folder:
         for model in models:
-            config = {
-                "settings": model.settings.model_dump(),
-                "classes": model.data.classes,
-                "decoding": model.data.decoding.record(),
-            }
-            write_text(model.folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
+            write_text(model.folder / CONFIG, config_text(model.settings, model.data.classes, model.data.decoding))
             record = summary if model.name == BASE else records[model.name]
             record["config_sha256"] = sha256_of(model.folder / CONFIG)
             for fold in (fold["fold"] for fold in record["folds"]):

@@ -40,10 +40,8 @@ class Task(Protocol):
     """
 
     settings: TaskConfig
-    classes: list[str]
-    """C names, in the order of class indices; without the negative class."""
-    primary_metric: str
-    """Metric that is maximised: a key of `Evaluator.metrics`."""
+    classes: list[str]  # C names, in the order of class indices; without the negative class
+    primary_metric: str  # metric that is maximised: a key of `Evaluator.metrics`
 
     def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
         """Fit the settings that depend on training data, such as anchors.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tropho.boxes.tta import TtaView
-    from tropho.tasks.classification_dataset import ClassificationDataset, Sample
+    from tropho.tasks.datasets import ClassificationDataset, LabelledSample
 
 
 class ClassificationTask:
@@ -38,11 +38,11 @@ class ClassificationTask:
         return [str(label) for label in gt.images["label"]]
 
     def build_dataset(self, cache: ImageCache, gt: GroundTruth, train: bool) -> ClassificationDataset:
-        from tropho.tasks.classification_dataset import ClassificationDataset
+        from tropho.tasks.datasets import ClassificationDataset
 
         return ClassificationDataset(cache, gt, self.classes, self.settings, train)
 
-    def sample(self, image: np.ndarray) -> Sample:
+    def sample(self, image: np.ndarray) -> LabelledSample:
         import torch
 
         from tropho.images.augment.policies import build_policy
@@ -51,7 +51,7 @@ class ClassificationTask:
         padded, _, _ = pad(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), seed=0)
         return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
-    def collate(self, samples: list[Sample]) -> Batch:
+    def collate(self, samples: list[LabelledSample]) -> Batch:
         import torch
 
         images, labels, weights, idx = zip(*samples, strict=True)
@@ -134,8 +134,7 @@ class ClassificationTask:
         Raises:
             DataError: an image has no prediction or several, or a prediction is of another image.
         """
-        values: np.ndarray = self._rows(predictions, image_ids)[self.columns].to_numpy()
-        return values
+        return self._rows(predictions, image_ids)[self.columns].to_numpy()
 
     def _rows(self, predictions: pd.DataFrame, image_ids: pd.Series) -> pd.DataFrame:
         rows = predictions.set_index("image_id")

@@ -19,14 +19,10 @@ from tropho.tasks.base import Batch
 from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from tropho.boxes.tta import TtaView
-    from tropho.tasks.detection_dataset import DetectionDataset, Sample
-
-HIT_IOU = 0.5
-"""Least IoU of a true positive in curves, thresholds, galleries and label issues."""
+    from tropho.tasks.datasets import BoxedSample, DetectionDataset
 
 TARGETS_ON_CPU = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
 """Models that assign their targets on the CPU, since choosing among a GPU's values means to wait for them."""
@@ -46,7 +42,7 @@ class DetectionTask:
         """Record a checkpoint, or fit levels, ranges and anchors to the boxes where `model.fit_levels` is true."""
         from tropho.models.anchors import fit_to_boxes
         from tropho.models.hf_checkpoint import resolve_checkpoint
-        from tropho.tasks.detection_dataset import cached_box_sizes
+        from tropho.tasks.datasets import cached_box_sizes
 
         settings = self.settings
         if settings.model.name == HF_DETR:
@@ -61,18 +57,18 @@ class DetectionTask:
         return [present.get(image_id, "") for image_id in gt.images["image_id"]]
 
     def build_dataset(self, cache: ImageCache, gt: GroundTruth, train: bool) -> DetectionDataset:
-        from tropho.tasks.detection_dataset import DetectionDataset
+        from tropho.tasks.datasets import DetectionDataset
 
         return DetectionDataset(cache, gt, self.classes, self.settings, train)
 
-    def sample(self, image: np.ndarray) -> Sample:
+    def sample(self, image: np.ndarray) -> BoxedSample:
         import torch
 
         target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
         return torch.from_numpy(image).permute(2, 0, 1), target, 0
 
-    def collate(self, samples: list[Sample]) -> Batch:
-        from tropho.tasks.detection_dataset import pad_batch
+    def collate(self, samples: list[BoxedSample]) -> Batch:
+        from tropho.tasks.datasets import pad_batch
 
         return pad_batch(samples, STRIDE)
 
@@ -85,9 +81,9 @@ class DetectionTask:
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         images, targets = batch["images"], batch["targets"]
         if self.settings.model.name not in TARGETS_ON_CPU:
-            targets = [_moved(target, images.device) for target in targets]
-        losses: dict[str, Tensor] = model(images, targets)
-        return losses
+            device = images.device
+            targets = [{name: each.to(device, non_blocking=True) for name, each in row.items()} for row in targets]
+        return model(images, targets)
 
     @property
     def tile_size(self) -> int | None:
@@ -156,9 +152,7 @@ class DetectionTask:
 
     def leaderboard(self, gt: GroundTruth, predictions: pd.DataFrame) -> Score:
         """Compute the leaderboard's metric: the mean average precision, and that of each class."""
-        classes = self.ranking(gt, predictions).classes
-        ap = {name: float(ranked.average_precision()) for name, ranked in classes.items()}
-        return Score(score=float(np.mean(list(ap.values()))) if ap else float("nan"), ap=ap)
+        return self.ranking(gt, predictions).scores()
 
     def ranking(self, gt: GroundTruth, predictions: pd.DataFrame) -> Ranking:
         """Rank the detections of each class by score, as the leaderboard does."""
@@ -178,7 +172,3 @@ class DetectionTask:
             gt = gt.subset([image_id for image_id in gt.images["image_id"] if image_id not in undecided])
             predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
         return gt, drop_ignored(predictions, gt.boxes, gt.regions)
-
-
-def _moved(target: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: value.to(device, non_blocking=True) for name, value in target.items()}

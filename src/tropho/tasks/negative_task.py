@@ -14,7 +14,7 @@ from tropho.tasks.base import Batch
 from tropho.tasks.detection_task import DetectionTask
 
 if TYPE_CHECKING:
-    from tropho.tasks.detection_dataset import Sample
+    from tropho.tasks.datasets import BoxedSample
 
 
 class NegativeTask(DetectionTask):
@@ -31,9 +31,9 @@ class NegativeTask(DetectionTask):
     def tile_size(self) -> None:
         """None: the model averages over the whole image."""
 
-    def collate(self, samples: list[Sample]) -> Batch:
+    def collate(self, samples: list[BoxedSample]) -> Batch:
         """Pad to squares: the model averages over padding too, which then depends on no other image of a batch."""
-        from tropho.tasks.detection_dataset import pad_batch
+        from tropho.tasks.datasets import pad_batch
 
         return pad_batch(samples, STRIDE, square=True)
 

@@ -22,12 +22,8 @@ def detections_table(
 ) -> pd.DataFrame:
     """Convert outputs of `DetectionTask.predict` to tables.DETECTIONS; clip boxes to the image, drop empty ones.
 
-    Args:
-        outputs: N dicts of CPU tensors or NumPy arrays.
-        image_ids: N ids.
-        sizes: of these images.
-        classes: names, in the order of class indices.
-        negative: name of the negative class, whose row comes last for each image; None = there is none.
+    Outputs may be CPU tensors or NumPy arrays, one of each of `image_ids`. Where there is a negative class, its row
+    comes last for each image.
     """
     if not image_ids:
         return empty(DETECTIONS)
@@ -76,16 +72,14 @@ def postprocess_detections(
 
 
 def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = None) -> pd.DataFrame:
-    """Apply P(negative) of an image to the scores of its boxes.
+    """Apply P(negative) of an image, whose row each has, to the scores of its boxes.
 
-    Args:
-        raw: tables.DETECTIONS with a row of the negative class an image.
-        negative: name of that class.
-        threshold: None scales each box by 1 - P(negative). Otherwise the decision is hard: from this P(negative) on the
-            image is negative with score 1 and has no boxes, below it is negative with score 0.
+    Without a threshold each box is scaled by 1 - P(negative). Otherwise the decision is hard: from this P(negative) on
+    the image is negative with score 1 and has no boxes, below it is negative with score 0.
     """
     is_negative = (raw["label"] == negative).to_numpy()
-    probability = raw["image_id"].map(negative_probability(raw, negative)).to_numpy(np.float64)
+    by_image = raw[is_negative].set_index("image_id")["score"].astype(np.float64)
+    probability = raw["image_id"].map(by_image).to_numpy(np.float64)
     scores = raw["score"].to_numpy(np.float64)
     if threshold is None:
         return raw.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
@@ -97,12 +91,9 @@ def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = N
 def shrink_sizes(boxes: pd.DataFrame, shrinkage: Mapping[str, float]) -> pd.DataFrame:
     """Move width and height of boxes toward their medians over the boxes of the same class in the image.
 
-    log side = (1 - s) * log side + s * log median. In the median a box counts by its score. Centres stay, but no side
-    passes the outermost side of the image's boxes, so that boxes stay inside the image.
-
-    Args:
-        boxes: tables.DETECTIONS.
-        shrinkage: s by class, 0..1; other classes stay.
+    log side = (1 - s) * log side + s * log median, with s (0..1) by class; other classes stay. In the median a box
+    counts by its score. Centres stay, but no side passes the outermost side of the image's boxes, so that boxes stay
+    inside the image.
     """
     rows = boxes[boxes["label"].isin(shrinkage)]
     if rows.empty:
@@ -142,12 +133,6 @@ def drop_ignored_classes(boxes: pd.DataFrame, ignore_classes: pd.Series) -> pd.D
     ignored = pd.MultiIndex.from_arrays([pairs.index, pairs.to_numpy()])
     rows = pd.MultiIndex.from_arrays([boxes["image_id"], boxes["label"]])
     return boxes[~rows.isin(ignored)].reset_index(drop=True)
-
-
-def negative_probability(detections: pd.DataFrame, negative: str) -> pd.Series:
-    """Extract P(no object), float64 indexed by image_id."""
-    rows = detections[detections["label"] == negative]
-    return rows.set_index("image_id")["score"].astype(np.float64)
 
 
 def submission_table(predictions: pd.DataFrame, image_ids: list[str], negative: str | None) -> pd.DataFrame:

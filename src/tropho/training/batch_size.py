@@ -19,21 +19,15 @@ from tropho.training.devices import make_accelerator
 from tropho.training.micro_batches import add_gradients
 from tropho.training.optim import build_optimizer
 
-MAX_IMAGES = 128
-"""A step; more would mean too few steps an epoch."""
-CPU_IMAGES = 32
-"""A step on a CPU, which has no memory of its own and gains nothing by larger batches."""
-MAX_SHARE = 0.9
-"""Of the GPU's memory; batches of larger images need more than the one that is tried."""
+MAX_IMAGES = 128  # a step; more would mean too few steps an epoch
+CPU_IMAGES = 32  # a step on a CPU, which has no memory of its own and gains nothing by larger batches
+MAX_SHARE = 0.9  # of the GPU's memory; batches of larger images need more than the one that is tried
 
 
 def with_batch_size(settings: TaskConfig, data: TaskData, file: Path | None = None) -> TaskConfig:
     """Replace `train.batch_size: auto` by a number of images; any other batch size stays.
 
-    Args:
-        settings: of the model, with all else that is fitted to the data.
-        data: to train on.
-        file: keeps the number for a training that is resumed; None keeps none.
+    The file, if any, keeps the number for a training that is resumed.
 
     Raises:
         UsageError: several processes train one model.

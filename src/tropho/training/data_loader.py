@@ -18,12 +18,8 @@ from tropho.tasks.base import Task
 class EpochSampler(Sampler[tuple[int, int, int]]):
     """Yields (epoch, index, draw), by which a dataset seeds each sample's augmentation.
 
-    `draw` counts from 0 how often the index came before in the epoch; it is 0 unless sampling is balanced.
-
-    Args:
-        strata: one name a sample; its length is the number of samples.
-        seed: of the order.
-        balanced: draw with replacement, every stratum equally often, instead of shuffling.
+    `draw` counts from 0 how often the index came before in the epoch; it is 0 unless sampling is balanced: with
+    replacement, every one of `strata`, which name that of each sample, equally often.
     """
 
     def __init__(self, strata: Sequence[str], seed: int, balanced: bool = False) -> None:

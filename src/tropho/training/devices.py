@@ -49,8 +49,7 @@ def sync_batch_norms(model: nn.Module, accelerator: Accelerator) -> nn.Module:
     """Let batch norms average over the images of all processes, which torch can do on CUDA alone."""
     if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
         return model
-    synced: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    return synced
+    return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
 
 
 def compile_layers(model: nn.Module) -> None:

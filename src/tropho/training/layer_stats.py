@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from tropho.tables import DEAD, GRADIENT, MEAN, STD
 
-N_STEPS = 8
-"""Steps at the start of each epoch that are measured."""
-DEAD_SLOPE = 0.05
-"""An output is dead where the activation's slope is below this share of its maximum."""
+N_STEPS = 8  # steps at the start of each epoch that are measured
+DEAD_SLOPE = 0.05  # an output is dead where the activation's slope is below this share of its maximum
 SELU_SCALE = 1.0507009873554805
 SELU_MAX_SLOPE = SELU_SCALE * 1.6732632423543772
 ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.SELU, nn.Sigmoid, nn.Tanh)
@@ -22,9 +20,6 @@ class LayerStats:
 
     For a linear or convolution layer: the norm of its weight's gradient, mean and standard deviation of its outputs.
     For an activation: the fraction of dead outputs.
-
-    Args:
-        model: has the hooks while an epoch is measured.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -119,14 +119,11 @@ class Trainer:
             self.accelerator.free_memory()
 
     def train_one_epoch(self, epoch: int) -> dict[str, float]:
-        """Train on every batch once; random numbers depend on the seed and the epoch alone.
-
-        Args:
-            epoch: epochs done before this one.
+        """Train on every batch once, after `epoch` epochs; random numbers depend on the seed and the epoch alone.
 
         Returns:
             Means over the steps: loss, loss/<part>, grad_norm (before clipping), layer statistics; lr (the last),
-            seconds.
+                seconds.
 
         Raises:
             DataError: a part of the loss is not finite.
@@ -162,15 +159,11 @@ class Trainer:
     def train_step(self, batch: Batch, place: str) -> tuple[dict[str, Tensor], float]:
         """Update the weights and their average once; read one tensor from the GPU, and wait for nothing else.
 
-        Args:
-            batch: as the loader gives it.
-            place: names the step in errors.
-
         Returns:
             loss, grad_norm and, of several parts, loss/<part>: detached scalars; the loss as a number.
 
         Raises:
-            DataError: a part, or the sum, is not finite; the weights are left as they were.
+            DataError: a part, or the sum, is not finite at `place`; the weights are left as they were.
             UsageError: the memory does not hold a step of one image.
         """
         batch["images"] = batch["images"].to(self.accelerator.device, non_blocking=True)

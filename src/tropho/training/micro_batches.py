@@ -23,13 +23,6 @@ def add_gradients(
     divided by the count of the batch. So the gradients are those of the whole batch, up to rounding, unless layers
     depend on other images (batch norm). A loss without a count (see `recorded_counts`) is weighted by images.
 
-    Args:
-        task: computes the loss.
-        model: in training mode; wrapped where there are several processes.
-        batch: its images are on the model's device.
-        accelerator: precision and processes.
-        n_parts: at most the number of images.
-
     Returns:
         Named parts of the loss, and their "sum", of the whole batch: detached scalars.
     """

@@ -12,10 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 from tropho.config.train_config import TrainConfig
 from tropho.models.backbone import stage_of
 
-N_STAGES = 5
-"""Of a backbone: the stem and four stages."""
-ONE_CYCLE_RISE = 0.3
-"""Share of training with a rising rate (Smith and Topin, 2018, as popularised by fastai)."""
+N_STAGES = 5  # of a backbone: the stem and four stages
+ONE_CYCLE_RISE = 0.3  # share of training with a rising rate (Smith and Topin, 2018, as popularised by fastai)
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4 / 25
 

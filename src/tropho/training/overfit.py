@@ -6,23 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
 from safetensors.torch import save_file
 
+from tropho.config.augment_config import DISABLED
 from tropho.config.load import with_overrides
 from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, rows_of
 from tropho.errors import DataError
 from tropho.inference.ensemble import Ensemble
 from tropho.inference.predictor import Predictor, load_predictor
-from tropho.inference.trained_folds import CONFIG, WEIGHTS
+from tropho.inference.trained_folds import CONFIG, WEIGHTS, config_text
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.training.loop import Trainer
 from tropho.training.target_checks import Finding
 
-N_IMAGES = 4
-"""Images to learn, unless more are needed to show every class."""
+N_IMAGES = 4  # images to learn, unless more are needed to show every class
 MAX_CLASSES = 8
 MAX_STEPS = 600
 MAX_SECONDS = 45.0
@@ -32,16 +31,10 @@ LEARNED_BOXES, LEARNED = 0.7, 0.9
 """Score of images that count as learned: mean average precision of boxes, or a score of whole images."""
 FALLEN, CONSTANT = 0.5, 0.97
 """Shares of the first loss: below the one a network has learned something, above the other nothing."""
-MIN_STEPS = 40
-"""Steps of a training given up for want of time, below which nothing follows from it."""
-MAX_MIXED_LOOKS = 3
-"""Predictions in a row with the right boxes and the wrong classes, after which the training ends."""
+MIN_STEPS = 40  # steps of a training given up for want of time, below which nothing follows from it
+MAX_MIXED_LOOKS = 3  # predictions in a row with the right boxes and the wrong classes, after which the training ends
 PLAIN = {
-    "augment.policy": "none",
-    "augment.copy_paste_prob": 0.0,
-    "augment.mosaic_prob": 0.0,
-    "augment.crop_size": None,
-    "augment.zoom_range": [1.0, 1.0],
+    **{f"augment.{key}": value for key, value in DISABLED.items()},
     "train.schedule": "constant",
     "train.warmup_epochs": 5.0,
     "train.epochs": MAX_STEPS,
@@ -81,14 +74,9 @@ def pick_images(task: Task, gt: GroundTruth) -> list[str]:
 
 
 class Overfit:
-    """A training on a handful of images that ends once their files are predicted well.
+    """A training on a handful of images that ends once their files in `raw` are predicted well, or for want of time.
 
-    Args:
-        settings: of the task, with all that is fitted to the data.
-        data: holds the images.
-        image_ids: of the images.
-        raw: folder of the image files.
-        max_seconds: until the training is given up.
+    The settings have all that is fitted to the data.
     """
 
     def __init__(
@@ -169,12 +157,8 @@ class Overfit:
     def _predict_saved(self) -> None:
         """Predict once more by a model that was saved and loaded again, as a trained fold is."""
         with TemporaryDirectory() as folder:
-            config = {
-                "settings": self.task.settings.model_dump(),
-                "classes": self.data.classes,
-                "decoding": self.data.decoding.record(),
-            }
-            (Path(folder) / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+            config = config_text(self.task.settings, self.data.classes, self.data.decoding)
+            (Path(folder) / CONFIG).write_text(config, encoding="utf-8")
             state = self.trainer.eval_model.state_dict()
             weights = {name: value.cpu().clone().contiguous() for name, value in state.items()}  # some may be shared
             save_file(weights, Path(folder) / WEIGHTS)

@@ -25,23 +25,16 @@ from tropho.training.training_cost import describe_cost, duration, may_take_long
 from tropho.training.training_plan import PlannedModel
 
 RECORD = "preflight.json"
-LONG = 600.0
-"""Seconds of a training that is checked before it starts."""
+LONG = 600.0  # seconds of a training that is checked before it starts
 
 
 @dataclass(frozen=True)
 class LrRange:
-    """Peak learning rates at which a kind of network is known to learn.
-
-    Attributes:
-        adamw: least and greatest rate of AdamW.
-        sgd: the same of SGD, each divided by 1 - momentum.
-        backbone: greatest rate of AdamW for the backbone.
-    """
+    """Least and greatest peak learning rate at which a kind of network is known to learn."""
 
     adamw: tuple[float, float]
-    sgd: tuple[float, float]
-    backbone: float
+    sgd: tuple[float, float]  # each divided by 1 - momentum
+    backbone: float  # the greatest rate of AdamW there
 
 
 def lr_range(model: ModelConfig) -> LrRange:
@@ -82,14 +75,9 @@ def backbone_lr(model: nn.Module, train: TrainConfig) -> float:
 
 
 def preflight(settings: TaskConfig, data: TaskData, fold: int, raw: Path, picture: Path) -> list[Finding]:
-    """Check rate and targets and, where they are right, whether a handful of images can be learned.
+    """Check rate and targets and, where they are right, whether a handful of a fold's images can be learned.
 
-    Args:
-        settings: of a model, with all that is fitted to the data.
-        data: at its image size.
-        fold: whose training images are used.
-        raw: folder of the image files.
-        picture: PNG to write, the handful with its targets.
+    The settings have all that is fitted to the data; `picture` is the PNG to write, the handful with its targets.
     """
     task = build_task(settings, data.classes)
     train_gt = data.train_val(fold)[0]

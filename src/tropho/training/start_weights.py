@@ -10,24 +10,14 @@ from tropho.inference.trained_folds import StartWeights
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 
-COUNTER = "num_batches_tracked"
-"""A buffer of batch norms, which frozen ones lack."""
-MAX_NAMED = 4
-"""Layers that an error names."""
+COUNTER = "num_batches_tracked"  # a buffer of batch norms, which frozen ones lack
+MAX_NAMED = 4  # layers that an error names
 
 
 def load_start_weights(model: nn.Module, start: StartWeights, task: Task) -> str:
-    """Copy weights into a model of the same architecture.
+    """Copy weights into a model of the same architecture, and return a line for the log on what was loaded.
 
     Outputs for classes that the other model knows by the same name are copied; those for others keep their new weights.
-
-    Args:
-        model: as `task.build_model` makes it.
-        start: the weights.
-        task: of the training.
-
-    Returns:
-        What was loaded, a line for the log.
 
     Raises:
         DataError: a layer is missing, or has another shape for a reason other than its classes.
@@ -88,15 +78,9 @@ def _shared_classes(start: StartWeights, task: Task) -> list[tuple[int, int]]:
 def _copy_classes(
     name: str, own: Tensor, given: Tensor, n_rows: int, n_classes: int, pairs: list[tuple[int, int]]
 ) -> None:
-    """Copy the rows of shared classes, in place, and those of no class, such as the background.
+    """Copy the rows of shared classes (index here and there), in place, and those of no class, such as the background.
 
-    Args:
-        name: of the layer.
-        own: (n_rows * n_classes + others, ...).
-        given: the same for the other model's classes.
-        n_rows: a class.
-        n_classes: of `own`.
-        pairs: index of each class here and there.
+    `own` has `n_rows` rows for each of `n_classes`, and maybe others; `given` has the same for its classes.
     """
     if not pairs:
         return

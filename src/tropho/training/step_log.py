@@ -12,17 +12,13 @@ from torch import nn
 
 from tropho.log import info
 
-LOG_INTERVAL = 50
-"""Steps between two lines where standard error is not a terminal."""
+LOG_INTERVAL = 50  # steps between two lines where standard error is not a terminal
 
 
 class StepLog:
-    """Prints a header and lines of steps; on a terminal every step, in place.
+    """Prints a header and lines of steps from the main process; on a terminal every step, in place.
 
-    Args:
-        name: of the fold, first in each line; empty prints nothing.
-        accelerator: only its main process prints.
-        metric: name of the validation score.
+    `name` is that of the fold, first in each line; empty prints nothing. `metric` names the validation score.
     """
 
     def __init__(self, name: str, accelerator: Accelerator, metric: str = "score") -> None:

@@ -14,19 +14,12 @@ from tropho.images.fonts import naming
 from tropho.tables import BOX
 from tropho.tasks.base import Batch, Task
 
-TILE_WIDTH = 480
-"""Pixels; of a training image in the picture."""
+TILE_WIDTH = 480  # pixels; of a training image in the picture
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of a check.
-
-    Attributes:
-        check: what was checked.
-        state: a "warning" lets a training start, a "fault" does not.
-        text: one sentence.
-    """
+    """Result of a check, one sentence; a "warning" lets a training start, a "fault" does not."""
 
     check: str
     state: Literal["ok", "warning", "fault"]
@@ -37,12 +30,9 @@ class Finding:
 
 
 def check_targets(task: Task, gt: GroundTruth, cache: ImageCache) -> Finding:
-    """Compare the targets that the datasets make of some images with the audit's tables, by class name and box.
+    """Compare the targets that the datasets make of a few images with the audit's tables, by class name and box.
 
-    Args:
-        task: its datasets are checked, the augmented one as far as augmentation leaves labels alone.
-        gt: of the images, few.
-        cache: holds them.
+    The augmented dataset is checked as far as augmentation leaves labels alone.
     """
     plain = task.build_dataset(cache, gt, train=False)
     augmented = task.build_dataset(cache, gt, train=True)

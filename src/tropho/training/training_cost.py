@@ -16,25 +16,17 @@ from tropho.training.step_log import peak_memory
 
 GPU_STEPS, CPU_STEPS = 12, 1
 """Steps of an epoch that is measured, after as many that warm up; a GPU's loader runs ahead, which takes some steps."""
-MIN_PIXELS = 2e7
-"""Pixels that a training of ten minutes has to pass; a ResNet-50 on one core of a CPU passes more."""
+MIN_PIXELS = 2e7  # pixels that a training of ten minutes has to pass; a ResNet-50 on one core of a CPU passes more
 
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Cost of training one fold.
+    """Cost of training one fold."""
 
-    Attributes:
-        step_seconds: of a step, with the time for its batch.
-        memory: most memory in use, bytes: of the GPU's tensors, or of the process on a CPU; 0 = unknown.
-        train_seconds: of all epochs.
-        val_seconds: of all validations.
-    """
-
-    step_seconds: float
-    memory: int
-    train_seconds: float
-    val_seconds: float
+    step_seconds: float  # with the time for the batch
+    memory: int  # most bytes in use: of the GPU's tensors, or of the process on a CPU; 0 = unknown
+    train_seconds: float  # of all epochs
+    val_seconds: float  # of all validations
 
     @property
     def seconds(self) -> float:

@@ -119,12 +119,7 @@ def code_hash() -> str:
 
 
 def training_fingerprint(settings: TaskConfig, data: TaskData, start: StartWeights | None = None) -> str:
-    """Hash what determines a fold's weights, except its number.
-
-    Args:
-        settings: of the model.
-        data: to train on.
-        start: weights that it starts from; their content counts, not their place.
+    """Hash what determines a fold's weights, except its number; of start weights the content counts, not the place.
 
     Returns:
         16 hex digits of kind, negative class, classes, augment, model, train, start, data hash and code hash.

@@ -19,25 +19,15 @@ from tropho.training.training_fingerprint import fitted_settings, training_finge
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """One model of the ensemble.
+    """One model of the ensemble."""
 
-    Attributes:
-        name: of the member.
-        settings: with all that is fitted to the data.
-        data: images at the member's size.
-        fingerprint: of the training.
-        folder: runs/T/FINGERPRINT.
-        start: weights that it starts from, if the settings name any.
-        published: records of the folds that are trained already.
-    """
-
-    name: str
-    settings: TaskConfig
-    data: TaskData
-    fingerprint: str
-    folder: Path
-    start: StartWeights | None = None
-    published: dict[int, dict[str, Any]] = field(default_factory=dict)
+    name: str  # of the member
+    settings: TaskConfig  # with all that is fitted to the data
+    data: TaskData  # images at the member's size
+    fingerprint: str  # of the training
+    folder: Path  # runs/T/FINGERPRINT
+    start: StartWeights | None = None  # weights that it starts from, if the settings name any
+    published: dict[int, dict[str, Any]] = field(default_factory=dict)  # records of folds that are trained already
 
     @property
     def task(self) -> Task:

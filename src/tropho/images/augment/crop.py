@@ -58,18 +58,10 @@ def crop(scene: AnnotatedImage, left: int, top: int, width: int, height: int) ->
 def choose_window(
     scene: AnnotatedImage, width: int, height: int, object_prob: float, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Draw a window; sides longer than the image's are shortened to them.
+    """Draw a window: left, top, width, height. Sides longer than the image's are shortened to them.
 
-    Args:
-        scene: the image with its boxes.
-        width: pixels.
-        height: pixels.
-        object_prob: probability of a window around a random object, whole if it fits. Other windows lie in the field
-            of view, without objects if MAX_TRIES draws find one, else with the fewest.
-        rng: random generator.
-
-    Returns:
-        left, top, width, height.
+    With probability `object_prob` it is around a random object, whole if it fits. Other windows lie in the field of
+    view, without objects if MAX_TRIES draws find one, else with the fewest.
     """
     size = np.array(scene.size)
     sides = np.minimum([width, height], size)

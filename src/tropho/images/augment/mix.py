@@ -82,15 +82,10 @@ class DonorSampler:
 def mosaic(
     scene: AnnotatedImage, donor: Callable[[], AnnotatedImage], object_prob: float, rng: np.random.Generator
 ) -> AnnotatedImage:
-    """Compose an image of a scene's size from a piece of it and of three others.
+    """Compose an image of a scene's size from a piece of it, at the upper left, and of three donors.
 
     Nothing is scaled, since size tells cells apart. A piece that its image can't fill is black below or right.
-
-    Args:
-        scene: gives the upper left piece.
-        donor: draws another image.
-        object_prob: probability of a piece around an object; see `choose_window`.
-        rng: draws the point where the pieces meet, and the windows.
+    `object_prob` is that of a piece around an object; see `choose_window`.
     """
     width, height = scene.size
     x, y = (int(side * rng.uniform(MOSAIC_MARGIN, 1 - MOSAIC_MARGIN)) for side in (width, height))
@@ -123,16 +118,10 @@ def is_separate(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def paste(scene: AnnotatedImage, donor: AnnotatedImage, rows: np.ndarray, rng: np.random.Generator) -> AnnotatedImage:
-    """Paste objects of another image at free places in the field of view.
+    """Paste objects of another image (rows (k,) of its boxes, see `is_separate`) at free places in the field of view.
 
-    Each is flipped or rotated, multiplied by the ratio of the grounds' colours, and faded in over its margin. An
-    object is left out without a place that is clear of boxes and dark spots, or with a ratio beyond GAIN_LIMITS.
-
-    Args:
-        scene: receives them; not changed.
-        donor: the objects' image.
-        rows: (k,) rows of `donor.boxes`; see `is_separate`.
-        rng: draws symmetries and places.
+    Each is flipped or rotated, multiplied by the ratio of the grounds' colours, and faded in over its margin. An object
+    is left out without a place that is clear of boxes and dark spots, or with a ratio beyond GAIN_LIMITS.
     """
     image, boxes, labels = scene.image.copy(), list(scene.boxes), list(scene.labels)
     field = field_of_view(image)

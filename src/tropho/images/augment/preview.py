@@ -20,14 +20,9 @@ REGION_COLOUR: Colour = (128, 128, 128)
 def preview_sheet(
     transform: TrainTransform, numbers: Sequence[int], names: Sequence[str], classes: Sequence[str], to: Path
 ) -> None:
-    """Write a PNG of pairs: a training image and an augmentation of it.
+    """Write a PNG of pairs: a training image, captioned by its name, and an augmentation of it.
 
-    Args:
-        transform: makes one sample of each image.
-        numbers: of its scenes, one a pair.
-        names: captions of the pairs' first halves.
-        classes: in the order of their colours.
-        to: the file.
+    `numbers` are those of the transform's images; classes are in the order of their colours.
     """
     shown: list[tuple[AnnotatedImage, str]] = []
     for seed, (number, name) in enumerate(zip(numbers, names, strict=True)):

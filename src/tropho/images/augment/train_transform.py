@@ -4,20 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from tropho.config.augment_config import AugmentConfig
+from tropho.config.augment_config import DISABLED, AugmentConfig
 from tropho.images.annotated import AnnotatedImage, AnnotatedImages
 from tropho.images.augment.crop import choose_window, crop, zoom
 from tropho.images.augment.mix import DonorSampler, mosaic, paste
 from tropho.images.augment.policies import build_policy
-
-DISABLED: dict[str, Any] = {
-    "policy": "none",
-    "copy_paste_prob": 0.0,
-    "mosaic_prob": 0.0,
-    "crop_size": None,
-    "zoom_range": [1.0, 1.0],
-}
-"""Settings that each switch a step on, and their values when it is off."""
 
 CROP_OBJECT_PROB = 0.5  # share of crops and mosaic pieces around an object; the others are away from them
 
@@ -27,12 +18,8 @@ _STEPS = ("zoom", "crop", "mosaic", "copy_paste")
 class TrainTransform:
     """Makes the training sample of an image by its number and a seed.
 
-    Every step has its own random stream, so that switching one on leaves the others' draws as they were.
-
-    Args:
-        settings: of each step.
-        boxed: True for detection; False for classification, where the image is centred on a black square in the end.
-        scenes: the training images.
+    Every step has its own random stream, so that switching one on leaves the others' draws as they were. Without
+    `boxed`, in classification, the image is centred on a black square in the end.
     """
 
     def __init__(self, settings: AugmentConfig, boxed: bool, scenes: AnnotatedImages) -> None:
@@ -53,12 +40,6 @@ class TrainTransform:
             return 1, settings.crop_size
         low, high = settings.zoom_range
         return int(settings.image_size * low), int(np.ceil(settings.image_size * high))
-
-    @property
-    def adds(self) -> bool:
-        """Whether a sample may have more boxes than its image."""
-        settings = self.settings
-        return bool(settings.copy_paste_prob or settings.mosaic_prob)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that decides what samples look like, for JSON."""

@@ -1,4 +1,4 @@
-"""Dataset and batches of detection."""
+"""Datasets, and batches of detection."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from tropho.data.task_data import GroundTruth
 from tropho.images.annotated import REGION
 from tropho.images.cache import ImageCache, write_cache
 from tropho.tasks import build_task
-from tropho.tasks.detection_dataset import cached_box_sizes, pad_batch
+from tropho.tasks.datasets import cached_box_sizes, class_weights, pad_batch
 
 
 def sample(height: int, width: int):
@@ -70,3 +70,15 @@ def test_dataset_marks_ignore_classes(task, tmp_path):
     ]
     assert [target["ignore"].tolist() for target in targets] == [[False, True], [False, False], [True, True]]
     assert not any(task.build_dataset(pack, truth, train=True)[0, index, 0][1]["ignore"].any() for index in range(3))
+
+
+def test_class_weights_by_hand():
+    assert class_weights([0, 0, 0, 1, -1], 3).tolist() == pytest.approx([4 / 6, 2.0, 0.0])
+    assert class_weights([], 2).tolist() == [0.0, 0.0]
+
+
+def test_class_weights_balance_the_classes():
+    weights = class_weights([0, 0, 0, 1, -1], 3)
+    assert weights[2] == 0
+    assert weights[0] * 3 == pytest.approx(weights[1] * 1)
+    assert weights[0] * 3 + weights[1] == pytest.approx(4)
