@@ -1,6 +1,6 @@
 """Predict a data set with the folds of a model, over all processes; each image is decoded once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
 from tropho.log import track
 from tropho.models.device_limits import InParts
-from tropho.tasks.base import Task
+from tropho.tasks.base import Batch, Task
 
 
 def make_eval_loader(
@@ -66,6 +66,7 @@ def predict_all(
     sizes: ImageSizes,
     accelerator: Accelerator,
     views: Sequence[TtaView | None] = (None,),
+    on_batch: Callable[[Batch], None] = lambda batch: None,
 ) -> list[list[pd.DataFrame]]:
     """Predict every image of a loader with every model and view, over all processes.
 
@@ -77,6 +78,7 @@ def predict_all(
         sizes: of the images before and after resizing.
         accelerator: device and processes.
         views: each as for `Task.predict`.
+        on_batch: called with each batch after its prediction, its images on the device.
 
     Returns: for each model and view, a raw prediction table in the order of `image_ids`, the same on every process.
     """
@@ -88,6 +90,7 @@ def predict_all(
         with accelerator.autocast():
             predicted = [task.predict(model, batch, view) for model, view in passes]
         outputs.update(zip(batch["index"].tolist(), map(list, zip(*predicted, strict=True)), strict=True))
+        on_batch(batch)
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 

@@ -33,7 +33,7 @@ class ClassificationDataset(Dataset[Sample]):
         indices = {name: idx for idx, name in enumerate(classes)}
         self.labels = [indices.get(label, -1) for label in gt.images["label"]]
         weights = class_weights(self.labels, len(classes))
-        self.weights = weights if train and settings.train.class_weights == "balanced" else np.ones_like(weights)
+        self.weights = weights if settings.train.class_weights == "balanced" else np.ones_like(weights)
 
     def __len__(self) -> int:
         return len(self.images)
