@@ -72,7 +72,7 @@ class TaskConfig(Section):
         for key, size in sizes.items():
             if size == 1:
                 remedy = self.model.batch_norm_remedy.replace("train.batch_size", key)
-                raise ValueError(f"{key} 1 leaves batch norm one value a channel to average; {remedy}")
+                raise ValueError(f"{key} 1 leaves batch norm only one value a channel to average; {remedy}")
         return self
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ class TaskConfig(Section):
         ):
             raise ValueError(
                 f"train.freeze_backbone_epochs, backbone_lr_scale and layer_decay need a backbone, which "
-                f"'{self.model.name}' has not"
+                f"'{self.model.name}' does not have"
             )
         return self
 

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from tropho.log import info
+from tropho.metrics.metric_names import metric_name
 
 LOG_INTERVAL = 50
 """Steps between two lines where standard error is not a terminal."""
@@ -69,7 +70,7 @@ class StepLog:
     def epoch(self, row: dict[str, float], n_epochs: int) -> None:
         """Print what an epoch came to, from its row of the history."""
         if self._enabled:
-            names = {"val_loss": "validation loss", "score": self._metric}
+            names = {"val_loss": "validation loss", "score": metric_name(self._metric)}
             values = [f"  {name} {_decimals(row[key])}" for key, name in names.items() if key in row]
             place = f"{self._name}{self._of}  epoch {int(row['epoch'])}/{n_epochs}"
             left = self._time_left(n_epochs - int(row["epoch"]))
