@@ -93,7 +93,7 @@ def test_a_fold_without_objects_keeps_the_last_epoch_and_says_so(project):
     cells(project, negative=False, **train)
     project.run("t", "tune")
     said = project.run("t", "train").text
-    assert "fold0 its leaderboard_map is undefined, since its validation images show nothing to find" in said
+    assert "fold0 its mean AP is undefined, since its validation images show nothing to find" in said
     assert " undefined" in said
     record = read(project, "models", "t", "run.json")
     (fold,) = record["folds"]
