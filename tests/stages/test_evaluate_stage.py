@@ -101,7 +101,9 @@ def test_evaluate_scores_the_test_with_and_without_leaks(trained):
         assert row["low"] <= row["high"]
     test = pd.read_csv(paths.evaluate / "tables" / "test" / "metrics.csv", index_col="metric")
     headline = [metrics["headline"][name] for name in ("value", "low", "high")]
-    assert pd.to_numeric(test.loc["balanced_accuracy", ["value", "low", "high"]]).tolist() == pytest.approx(headline, abs=1e-6)
+    assert pd.to_numeric(test.loc["balanced_accuracy", ["value", "low", "high"]]).tolist() == pytest.approx(
+        headline, abs=1e-6
+    )
     notes = read(paths, "notes.json")
     assert notes["test"][0].startswith("4 of 12 test images share")
     assert not any("share" in note for note in notes["oof"] + notes["test_without_leaks"])

@@ -24,7 +24,7 @@ CROP_SIDES = 3.0  # a crop is this many times as wide as the boxes of the issue
 OTHER_BOX: draw.Colour = (235, 235, 235)
 ANNOTATED: draw.Colour = (255, 176, 0)
 SUGGESTED_BOX: draw.Colour = (86, 180, 233)
-OUTCOMES = (("hit", draw.HIT), ("false alarm", draw.FALSE), ("missed", draw.MISSED))
+OUTCOMES = (("found", draw.HIT), ("false alarm", draw.FALSE), ("missed", draw.MISSED))
 ISSUE_BOXES = (("annotated", ANNOTATED), ("suggested", SUGGESTED_BOX), ("other annotated boxes", OTHER_BOX))
 
 Tile = tuple[np.ndarray, str]
@@ -124,8 +124,8 @@ def _box_tile(row: Row, matches: Matches, has_truth: bool, reader: ImageReader) 
     plain = {draw.HIT, UNKNOWN} if crowded else set()
     captions = ["" if colour in plain else f"{text[:39]}…" if len(text) > 39 else text for _, colour, text in marks]
     drawn = draw.draw_boxes(image, boxes, [colour for _, colour, _ in marks], captions, thickness=2)
-    counts = f"{len(hits)} hit, {len(false)} false, {len(missed)} missed" if has_truth else f"{len(pred)} detected"
-    return drawn, f"{row['image_id']}: {counts}"
+    counts = f"{len(hits)} found, {len(false)} false alarms, {len(missed)} missed"
+    return drawn, f"{row['image_id']}: {counts if has_truth else f'{len(pred)} detected'}"
 
 
 def label_issue_gallery(
