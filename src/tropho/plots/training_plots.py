@@ -46,7 +46,7 @@ def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None
             _loss_parts(loss, table)
         else:
             _line(loss, table, "loss", name, index)
-        _validation_loss(loss, table, index)
+        _validation_loss(loss, table, index, name="validation" if len(histories) == 1 else "_")
         scores = _line(score, table, "score", name, index)
         if len(scores):
             best = scores.iloc[int(scores["score"].to_numpy().argmax())]
@@ -67,11 +67,11 @@ def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None
     return figure
 
 
-def _validation_loss(axes: Axes, table: pd.DataFrame, index: int) -> None:
+def _validation_loss(axes: Axes, table: pd.DataFrame, index: int, name: str) -> None:
     """Draw the validation loss dashed with dots, in the colour of the fold's training loss."""
     if VAL_LOSS in table:
         points = table[["epoch", VAL_LOSS]].apply(pd.to_numeric, errors="coerce").dropna()
-        name, colour = "_" if index else "validation", style.colour_of(index)
+        colour = style.colour_of(index)
         axes.plot(points["epoch"], points[VAL_LOSS], "--o", color=colour, label=name, linewidth=2, markersize=4)
 
 
