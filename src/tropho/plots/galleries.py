@@ -12,6 +12,7 @@ from tropho.errors import DataError
 from tropho.images import draw
 from tropho.images.decode import ImageReader
 from tropho.metrics.matching import Matches
+from tropho.plots.format_numbers import humanize
 from tropho.tables import BOX, GIVEN, SUGGESTED
 
 CLASS_TILE = 270  # pixels wide, as are the other tiles
@@ -162,7 +163,7 @@ def draw_label_issue(row: Row, boxes: pd.DataFrame, reader: ImageReader) -> Tile
     Returns: the picture (ISSUE_TILE, ISSUE_TILE, 3) uint8 RGB of boxes, or the whole image; and its caption.
     """
     labels = ["none" if pd.isna(row[key]) else str(row[key]) for key in ("given_label", "suggested_label")]
-    caption = f"{row['rank']}. {row['kind']}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
+    caption = f"{row['rank']}. {humanize(row['kind'])}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
     pairs = ((GIVEN, ANNOTATED), (SUGGESTED, SUGGESTED_BOX))
     found = [(np.array([row[side] for side in sides], np.float64), colour) for sides, colour in pairs]
     issue_boxes = [(box, colour) for box, colour in found if np.isfinite(box).all()]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tropho.data.audit.slides import Slides
 from tropho.errors import DataError
@@ -89,6 +89,7 @@ def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> No
     figure, axes = _new_figure(6.4, 3.4)
     axes.hist(counts, bins=(np.arange(counts.max() + 2) - 0.5).tolist(), color=SUBSET_COLOURS["train"])
     axes.set(xlabel="boxes", ylabel="images")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     none = int((counts == 0).sum())
     note = f"{none:,} images without boxes, median {counts.median():g}, at most {counts.max():g}"
     axes.set_title(f"Objects in an image\n{note}", fontsize=10)
