@@ -153,8 +153,11 @@ def test_every_choice_of_a_preset_has_its_reason():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"preset": "laptpo"}, "preset is 'laptpo', which tasks.brain_tumor.presets has not; did you mean 'laptop'"),
-        ({"preset": None}, "preset is 'None', which tasks.brain_tumor.presets has not"),
+        (
+            {"preset": "laptpo"},
+            "preset is 'laptpo', but tasks.brain_tumor.presets has none of that name; did you mean 'laptop'",
+        ),
+        ({"preset": None}, "preset is 'None', but tasks.brain_tumor.presets has none of that name"),
     ],
 )
 def test_an_unknown_preset_names_the_nearest(params, changes, words):

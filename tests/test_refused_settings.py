@@ -12,7 +12,7 @@ from tropho.config.model_config import CLASSIFIERS, TORCHVISION
 from tropho.errors import UsageError
 from tropho.tasks import build_task
 
-NOTHING_TO_AVERAGE = "batch norm one value a channel to average"
+NOTHING_TO_AVERAGE = "batch norm only one value a channel to average"
 REFUSED = [
     # batches of one through batch norm
     ("cells_demo", {"model.name": "mlp", "train.batch_size": 1}, f"train.batch_size 1 leaves {NOTHING_TO_AVERAGE}"),

@@ -53,13 +53,13 @@ def test_a_run_is_described_by_its_score_report_and_submission(settings, tmp_pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert describe_run(cells, tmp_path)[1:4] == [
-        "  score       balanced_accuracy 0.951 (95 % interval 0.924 to 0.978), test images",
+        "  score       balanced accuracy 0.951 (95 % interval 0.924 to 0.978), test images",
         "  report      reports/cells_demo/index.html",
         "  submission  submissions/cells_demo.csv, without a sample to check it against",
     ]
     write_json(paths.evaluate / "metrics.json", {"headline": {**headline, "value": None}})
     write_json(paths.submission.with_suffix(".json"), {"rows": 3, "checked": True})
-    assert describe_run(cells, tmp_path)[1] == "  score       balanced_accuracy is undefined on the test images"
+    assert describe_run(cells, tmp_path)[1] == "  score       balanced accuracy is undefined on the test images"
     assert describe_run(cells, tmp_path)[3].endswith(".csv, checked")
 
 

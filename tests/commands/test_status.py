@@ -64,6 +64,21 @@ def test_results_of_show_what_has_run(tmp_path):
     assert status.results_of(paths)["leaderboard"] == "1.0000"
 
 
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"oof": {}}', '{"headline": {"name": "map"}}', '{"headline": {"value": "x"}}', "\xff"]
+)
+def test_damaged_metrics_are_named_in_their_row(tmp_path, capsys, content):
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    path = Paths(tmp_path, "cells_demo").evaluate / "metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content.encode("latin-1"))
+    status.print_status(tmp_path)
+    printed = capsys.readouterr().out
+    assert "metrics.json is damaged" in printed
+    assert "run `dvc repro -f evaluate@cells_demo`" in printed
+    assert "chest_xray" in printed
+
+
 def test_what_comes_next_is_of_an_active_task_with_a_score(tmp_path, capsys):
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": ["brain_tumor"]}))
@@ -100,5 +115,5 @@ def test_the_column_of_the_leaderboard_is_shown_where_a_task_has_one(tmp_path, c
     write_json(Paths(tmp_path, "brain_tumor").evaluate / "metrics.json", headline)
     status.print_status(tmp_path)
     printed = capsys.readouterr().out
-    assert "balanced_accuracy" in printed
+    assert "balanced accuracy" in printed
     assert "leaderboard " not in printed.split("Next")[0]

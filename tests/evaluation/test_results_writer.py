@@ -46,7 +46,7 @@ def test_add_notes_few_groups(results, groups, rough):
     names = [f"i{number}" for number in range(FEW_GROUPS)]
     truth = truth_of(*names, groups=[f"g{number % groups}" for number in range(FEW_GROUPS)])
     results.add("oof", truth, rows(*names), rows(*names))
-    assert results.notes["oof"] == [f"The intervals are rough: these images make no more than {groups} groups."] * rough
+    assert results.notes["oof"] == [f"The intervals are rough: these images form only {groups} groups."] * rough
 
 
 def test_headline_prefers_the_test(results):
@@ -89,10 +89,10 @@ def test_add_members_notes_scores_and_weights(results):
     results.add_members(scores, {})
     results.add_members(scores, {"weights": {"base": 1.0, "empty": {"a": 0.25, "b": 2.0}}})
     plain, weighted = results.notes["oof"]
-    assert "alone and before" in plain
+    assert "alone, before" in plain
     assert "base 0.5" in plain
     assert "(accuracy)" not in plain
-    assert "0.750 (balanced_accuracy)" in plain or "0.7500 (balanced_accuracy)" in plain
+    assert "0.750 (balanced accuracy)" in plain or "0.7500 (balanced accuracy)" in plain
     assert "weights" not in plain
     assert "with the weights base 1.00, empty (a 0.25, b 2.00)." in weighted
     assert results.metrics["members"] == scores

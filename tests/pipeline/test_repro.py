@@ -130,7 +130,7 @@ def test_the_last_stage_says_what_came_of_it_and_nothing_warns(checkout):
     done = copy.run("dvc", "repro", "tune@cells_demo")
     assert "is empty" not in done.stdout + done.stderr
     done = copy.run("tropho", "report", "cells_demo").stdout
-    assert "score       balanced_accuracy 0." in done
+    assert "score       balanced accuracy 0." in done
     assert "report      reports/cells_demo/index.html" in done
     assert "dvc exp run -S ++tasks.cells_demo." in done
 

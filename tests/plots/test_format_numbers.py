@@ -1,4 +1,4 @@
-"""Tests of formatted numbers and metric names."""
+"""Tests of formatted numbers, times and names of metrics."""
 
 import math
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tropho.metrics.metric_names import metric_name
 from tropho.plots import format_numbers, style
 
 
@@ -99,3 +100,20 @@ def test_png_bytes_spaces_log_ticks(high, labels):
     ticks = axes.xaxis.get_major_ticks() + axes.xaxis.get_minor_ticks()
     inside = [tick for tick in ticks if 4.5e-4 <= tick.get_loc() <= high * 1.1]
     assert [tick.label1.get_text() for tick in inside if tick.label1.get_text()] == labels
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        ("2026-11-27T03:21:36.711+00:00", "2026-11-27 03:21 UTC"),
+        ("2026-11-27T03:21:36+02:00", "2026-11-27 01:21 UTC"),
+        ("never", "never"),
+    ],
+)
+def test_moment_formats(time, text):
+    assert format_numbers.moment(time) == text
+
+
+def test_metric_name_says_it_in_words():
+    names = ["leaderboard_map", "balanced_accuracy", "tp", "lr_minus"]
+    assert [metric_name(name) for name in names] == ["mean AP", "balanced accuracy", "TP", "LR−"]

@@ -32,6 +32,9 @@ def test_validation_loss_is_dashed_in_the_colour_of_its_fold():
     assert validation.get_linestyle() == "--"
     assert validation.get_color() == training.get_color()
     assert "validation" in loss.get_title("left")
+    assert [line.get_label() for line in loss.lines] == ["training", "validation"]
+    both = plot_learning_curves({"fold 0": table, "fold 1": table}).axes[0]
+    assert [text.get_text() for text in both.get_legend().get_texts()] == ["fold 0", "fold 1"]
 
 
 def test_learning_rate_within_the_epochs_is_drawn_once():

@@ -102,6 +102,22 @@ def test_pictures_open_large_by_keyboard(reader, tmp_path):
     assert run_in_page(reader.paths.report, script, tmp_path) == [True, True, "150%", False]
 
 
+def test_wide_tables_fade_until_scrolled_to_their_end(reader, tmp_path):
+    script = """
+      const tables = [...document.querySelectorAll(".table")].filter((t) => t.scrollWidth > t.clientWidth + 4);
+      const fading = () => tables.map((table) => table.hasAttribute("data-more"));
+      const before = fading();
+      for (const table of tables) {
+        table.scrollLeft = table.scrollWidth;
+        table.dispatchEvent(new Event("scroll"));
+      }
+      return [before, fading()];"""
+    before, after = run_in_page(reader.paths.report, script, tmp_path, "--window-size=390,800")
+    assert len(before) > 0
+    assert all(before)
+    assert not any(after)
+
+
 @pytest.mark.parametrize("options", [["--window-size=1280,1000"], ["--window-size=390,800"]], ids=["wide", "phone"])
 def test_axe_finds_nothing_serious(reader, tmp_path, options):
     spec = importlib.util.find_spec("axe_core_python")

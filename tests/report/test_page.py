@@ -36,7 +36,7 @@ def no_browser(monkeypatch):
 class Page(html.parser.HTMLParser):
     """Tags, their attributes and the visible text of a page; unbalanced tags are an error."""
 
-    VOID = ("meta", "link", "img", "br", "hr")
+    VOID = ("meta", "link", "img", "br", "hr", "wbr")
 
     def __init__(self, text):
         super().__init__()
@@ -54,6 +54,8 @@ class Page(html.parser.HTMLParser):
 
     def handle_data(self, data):
         if not {"style", "script"} & set(self.open):
+            if self.tags and self.tags[-1][0] == "wbr":
+                data = self.text.pop() + data
             self.text.append(data)
 
     def all(self, tag):

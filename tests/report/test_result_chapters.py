@@ -31,7 +31,7 @@ def test_submission_says_whether_it_was_checked(cells_reader, checked):
 
 def test_submission_warns_of_another_file_than_its_record(cells_reader):
     cells_reader.paths.submission.with_suffix(".json").write_text(json.dumps({"sha256": "0" * 64}))
-    assert "not the one that its record describes" in texts(result_chapters.submission(cells_reader).blocks)
+    assert "was changed after it was written" in texts(result_chapters.submission(cells_reader).blocks)
 
 
 def test_leaderboard_lists_warns_and_plots(cells_reader):
@@ -103,7 +103,7 @@ def test_a_weak_model_should_correct_no_labels(issue_blocks, tmp_path):
         (folder / "metrics.json").write_text(json.dumps(metrics))
         told = [block for block in issue_blocks(label_issues(SPURIOUS)) if isinstance(block, Text) and block.warn]
         assert bool(told) == weak
-        assert not told or "Correct no labels by it" in told[0].text
+        assert not told or "Don't correct labels by it" in told[0].text
 
 
 def test_headline_warns_of_leaks_in_the_test(cells_reader):

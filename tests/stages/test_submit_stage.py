@@ -188,7 +188,7 @@ def test_unpredicted_images_by_status():
         "damaged": {"images": 2, "first": ["i7", "i8"]},
     }
     told = submit._unpredicted_sentence(found)
-    assert told.endswith("hold no information: 8 (6 missing: i1, i2, i3, i4, i5, ...; 2 damaged: i7, i8).")
+    assert told.endswith("hold default values: 8 (6 missing: i1, i2, i3, i4, i5, ...; 2 damaged: i7, i8).")
     five = submit._unpredicted_sentence({"missing": {"images": 5, "first": ids[:5]}})
     assert five.endswith("5 (5 missing: i0, i1, i2, i3, i4).")
     sample = SimpleNamespace(ids=["x", "y"])

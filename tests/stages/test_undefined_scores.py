@@ -93,7 +93,7 @@ def test_a_fold_without_objects_keeps_the_last_epoch_and_says_so(project):
     cells(project, negative=False, **train)
     project.run("t", "tune")
     said = project.run("t", "train").text
-    assert "fold0 its leaderboard_map is undefined, since its validation images show nothing to find" in said
+    assert "fold0 its mean AP is undefined, since its validation images show nothing to find" in said
     assert " undefined" in said
     record = read(project, "models", "t", "run.json")
     (fold,) = record["folds"]
@@ -221,7 +221,7 @@ def test_a_fold_that_trains_on_one_image_is_refused_where_batch_norm_can_not(pro
     tables.write_table(splits, path, tables.SPLITS)
     project.run("t", "tune")
     said = project.tropho("train", "t", code=2).text
-    assert "A fold's one training image leaves batch norm one value a channel to average" in said
+    assert "A fold's one training image leaves batch norm only one value a channel to average" in said
 
 
 def test_the_last_batch_of_one_is_left_out(project):

@@ -46,16 +46,16 @@ def test_cv_gap_warnings_tolerance():
     same = (0.5, 0.5, 0.25, 0.75)
     assert cv_gap_warnings(log_of(same, (0.5, 0.75, 0.25, 0.75))) == []
     (told,) = cv_gap_warnings(log_of(same, (0.5, 0.76, 0.25, 0.75)))
-    assert "+0.2600 from its cross-validated one, where +0.0000 is usual" in told
+    assert "differs from its cross-validated one by +0.2600, usually by +0.0000" in told
     (told,) = cv_gap_warnings(log_of(same, (0.5, 0.24, 0.25, 0.75)))
-    assert "-0.2600 from" in told
+    assert "cross-validated one by -0.2600" in told
 
 
 def test_cv_gap_warnings_use_median_gap():
     wide = (0.25, 0.75)
     earlier = [(0.5, 0.5, *wide), (0.5, 0.625, *wide), (0.5, 0.75, *wide)]
     (told,) = cv_gap_warnings(log_of(*earlier, (0.5, 1.0, *wide)))
-    assert "+0.5000 from its cross-validated one, where +0.1250 is usual" in told
+    assert "differs from its cross-validated one by +0.5000, usually by +0.1250" in told
     assert cv_gap_warnings(log_of(*earlier, (0.5, 0.25, *wide))) != []  # 0.375 from it
     assert cv_gap_warnings(log_of(*earlier, (0.5, 0.875, *wide))) == []  # 0.25 from it
     assert cv_gap_warnings(log_of(*earlier, (0.5, 0.875, 0.375, 0.625))) != []  # the newest one's interval counts

@@ -139,6 +139,6 @@ def test_trains_in_bfloat16(task, drawn, name):
         made = task(name, **{"train.epochs": 1, "train.precision": precision})
         trained = Trainer(made, cache, gt, gt, 0).fit()
         assert all(torch.isfinite(value).all() for value in trained.weights.values())
-        rows.append({key: trained.state.history[0][key] for key in ("loss", "loss/box")})
+        rows.append({key: trained.state.history[0][key] for key in ("loss", "loss/box", "val_loss")})
     assert rows[1] == pytest.approx(rows[0], rel=0.1)
     assert rows[1] != rows[0]

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch._dynamo.exc import TorchDynamoException
 
 from labelled_batches import CASES, DETECTOR, SMALL, labelled
 from tropho.errors import UsageError
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
+from tropho.training.devices import make_accelerator
 from tropho.training.loop import Trainer
 from tropho.training.micro_batches import add_gradients, describe_parts, more_parts, split_batch
 
@@ -17,7 +17,7 @@ from tropho.training.micro_batches import add_gradients, describe_parts, more_pa
 def test_parts_have_the_gradients_of_the_whole_batch(settings, name):
     kind, changes = CASES[name]
     task = build_task(settings(kind, **SMALL, **changes), ["a", "b"])
-    accelerator = Accelerator(cpu=True)
+    accelerator = make_accelerator(task.settings.train)
     found = []
     for n_parts in (1, 2, 5):
         torch.manual_seed(0)

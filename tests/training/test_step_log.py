@@ -23,6 +23,9 @@ def test_epoch_prints_loss_metric_and_seconds(lines):
     row = {"epoch": 9.0, "loss": 0.5, "seconds": 12.4}
     assert lines("fold0", "epoch", row, 9) == "fold0  epoch 9/9  loss 0.5000  12 s"
     assert lines("fold0", "epoch", {**row, "score": 0.25}, 9) == "fold0  epoch 9/9  loss 0.5000  map 0.2500  12 s"
+    row["val_loss"] = 0.75
+    expected = "fold0  epoch 9/9  loss 0.5000  validation loss 0.7500  map 0.2500  12 s"
+    assert lines("fold0", "epoch", {**row, "score": 0.25}, 9) == expected
     assert "map undefined  12 s" in lines("fold0", "epoch", {**row, "score": math.nan}, 9)
 
 

@@ -74,10 +74,10 @@ def test_batch_norm_needs_more_than_one_value(settings):
     batch_norm(settings, classes, 64, 2, 2)
     batch_norm(settings, classes, 63, 1, 9)
     with pytest.raises(
-        UsageError, match=r"train\.batch_size 1 leaves batch norm one value a channel to average; do this"
+        UsageError, match=r"train\.batch_size 1 leaves batch norm only one value a channel to average; do this"
     ):
         batch_norm(settings, classes, 64, 1, 2)
-    with pytest.raises(UsageError, match="A fold's one training image leaves batch norm one value"):
+    with pytest.raises(UsageError, match="A fold's one training image leaves batch norm only one value"):
         batch_norm(settings, classes, 64, 8, 1)
     sizes = {"a": (30, 40), "b": (32, 16)}
     batch_norm(settings, objects, 31, 1, 9, sizes=sizes)

@@ -1,5 +1,6 @@
 """Trains the cases of a folder in as many processes as torchrun starts: `torchrun two_processes.py FOLDER`."""
 
+import math
 import pickle
 import sys
 from pathlib import Path
@@ -34,7 +35,8 @@ def main(folder: Path) -> None:
                 {key: value.clone(memory_format=torch.contiguous_format) for key, value in fold.weights.items()},
                 folder / f"{name}.safetensors",
             )
-            (folder / f"{name}.losses").write_text(repr([row["loss"] for row in fold.state.history]))
+            losses = [row[key] for key in ("loss", "val_loss") for row in fold.state.history if key in row]
+            (folder / f"{name}.losses").write_text(repr([loss for loss in losses if math.isfinite(loss)]))
     state.wait_for_everyone()
     state.destroy_process_group()
 

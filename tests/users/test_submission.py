@@ -96,7 +96,7 @@ def test_rows_follow_the_sample_and_what_was_not_looked_at_is_told(competition):
     assert issues.loc[issues["kind"] == "sample_id", "row"].tolist() == [8]
 
     said = project.run("t", *TRAINED[2:]).text
-    assert "whose rows hold no information: 3 (" in said
+    assert "whose rows hold default values: 3 (" in said
     assert "1 unreadable: test/0010.png" in said
     record = json.loads((project.root / "submissions" / "t.json").read_text())
     unseen = record["not_predicted"]

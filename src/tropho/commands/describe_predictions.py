@@ -87,8 +87,8 @@ def counts_table(
         density = density_of(counts, settings)
         more = {}
         if density is not None:
-            estimate = density.per_microlitre
-            more["parasites_per_white_cell"] = density.per_white_cell
+            ratio, estimate = density.per_white_cell, density.per_microlitre
+            more["parasites_per_white_cell"] = None if ratio is None else round(ratio, 3)
             more["parasites_per_microlitre"] = None if estimate is None else round(estimate)
         rows.append({"image_id": name, **counts, **more})
     return pd.DataFrame(rows)

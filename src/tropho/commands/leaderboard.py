@@ -13,6 +13,7 @@ from tropho.config.load import load_params, task_settings
 from tropho.config.retired import RETIRED
 from tropho.config.task_config import TaskConfig
 from tropho.errors import TrophoError
+from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
 from tropho.tracking import best_runs, tracked_parameters, tracking_uri
 from tropho.tracking.run_names import page_of
@@ -50,7 +51,7 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
         by_data.sort(key=lambda part: part["started"].max(), reverse=True)
         for place, part in enumerate(by_data):
             note = "" if place == 0 else " (other labels or folds: not comparable with the runs above)"
-            console.print(f"[bold]{name}[/bold] by {_text(part['score_name'].iloc[0])}{note}")
+            console.print(f"[bold]{name}[/bold] by {metric_name(_text(part['score_name'].iloc[0]))}{note}")
             console.print(_table_of_runs(part, scores, present))
         address = mlflow_address(root, task_runs["experiment_id"].iloc[0])
         console.print(address, style="dim", markup=False, highlight=False, soft_wrap=True)

@@ -9,6 +9,7 @@ from tropho.config.load import with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
 from tropho.files import read_json, reading
+from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
 
 MAX_EXPERIMENTS = 3
@@ -48,7 +49,7 @@ def _score(paths: Paths) -> str:
 
 
 def _format_score(headline: dict[str, Any]) -> str:
-    name, on = headline["name"], SUBSETS.get(headline["subset"], headline["subset"])
+    name, on = metric_name(headline["name"]), SUBSETS.get(headline["subset"], headline["subset"])
     if headline["value"] is None:
         return f"{name} is undefined on the {on}"
     low, high = headline["low"], headline["high"]

@@ -8,7 +8,8 @@ from tropho.commands.next_steps import NextStep, format_steps, next_steps
 from tropho.config.load import load_params, task_settings
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
-from tropho.files import read_json
+from tropho.files import read_json, reading
+from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
 from tropho.stages import STAGES
 from tropho.tracking.provenance import read_lock
@@ -46,7 +47,7 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
         results = Table(*shown, box=None, header_style="bold")
         for row in found:
-            results.add_row(*(row[column] for column in shown))
+            results.add_row(*({**row, "score": metric_name(row["score"])}[column] for column in shown))
         console.print()
         console.print(results)
     console.print(NEXT_STEPS, highlight=False)
@@ -109,13 +110,19 @@ def _lookup(params: dict[str, Any], key: str) -> Any:
 def results_of(paths: Paths) -> dict[str, str]:
     """Collect a task's cells of the table of results; "-" for stages that have not run.
 
-    "leaderboard" is the submission's score by the test truth that a generator holds out, if there is one.
+    A damaged file of metrics is named in place of the score, with the command that makes it again. "leaderboard" is the
+    submission's score by the test truth that a generator holds out, if there is one.
     """
     cells = dict.fromkeys(RESULTS, "-") | {"task": paths.task}
     metrics = paths.evaluate / "metrics.json"
     if metrics.exists():
-        headline = read_json(metrics)["headline"]
-        cells |= {"score": headline["name"], "subset": headline["subset"], "value": _number(headline["value"])}
+        try:
+            with reading(metrics):
+                headline = read_json(metrics)["headline"]
+                found = {"score": headline["name"], "subset": headline["subset"], "value": _number(headline["value"])}
+        except DataError:
+            found = {"score": f"{metrics.name} is damaged", "value": f"run `dvc repro -f evaluate@{paths.task}`"}
+        cells |= found
     if paths.submission.exists():
         cells["submission"] = str(paths.submission.relative_to(paths.root))
         cells["leaderboard"] = _held_out_score(paths)

@@ -10,6 +10,7 @@ from tropho.data.sources import zindi
 from tropho.errors import DataError, UsageError
 from tropho.files import read_json, sha256_of
 from tropho.log import info
+from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
 from tropho.submission.cv_gap import cv_gap_warnings
 from tropho.submission.submission_log import SUBMISSIONS, read_log, record
@@ -90,7 +91,7 @@ def _cells(row: pd.Series) -> list[str]:
     commit = "-" if pd.isna(row["git_commit"]) else row["git_commit"][:8]
     is_dirty = not pd.isna(row["git_dirty"]) and row["git_dirty"] == "true"
     return [
-        *(row["task"], row["sha256"][:8], row["written"][:16].replace("T", " "), row["score_name"]),
+        *(row["task"], row["sha256"][:8], row["written"][:16].replace("T", " "), metric_name(row["score_name"])),
         *(format_score(row["score"]), interval, format_score(row["public"]), format_score(row["private"])),
         f"{commit}+" if is_dirty else commit,
     ]
@@ -123,7 +124,7 @@ def upload(settings: TaskConfig, root: Path, comment: str | None) -> str:
             f"`dvc repro -f submit@{task}`."
         )
     score = checked["score"]
-    comment = comment or f"{score['name']} {score['oof']:.4f} out of fold, {sha256[:8]}"
+    comment = comment or f"{metric_name(score['name'])} {score['oof']:.4f} out of fold, {sha256[:8]}"
     number = zindi.submit(challenge, path, comment)
     return (
         f"Uploaded {path.name} ({sha256[:8]}) to '{challenge}' as {number}; note what it scores with "

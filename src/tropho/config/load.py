@@ -148,7 +148,9 @@ def _preset_of(entry: dict[str, Any], params: dict[str, Any], where: str) -> dic
     assert isinstance(own, dict)
     names = {*shared, *own}
     if names and preset not in names:
-        raise UsageError(f"preset is '{preset}', which {where}.presets has not{suggestion(str(preset), names)}.")
+        raise UsageError(
+            f"preset is '{preset}', but {where}.presets has none of that name{suggestion(str(preset), names)}."
+        )
     values: dict[str, dict[str, Any]] = {}
     for key, value in {**shared.get(preset, {}), **own.get(preset, {})}.items():
         section, _, field = key.partition(".")

@@ -78,7 +78,7 @@ class TaskConfig(Section):
         for key, size in sizes.items():
             if size == 1:
                 remedy = self.model.batch_norm_remedy.replace("train.batch_size", key)
-                yield f"{key} 1 leaves batch norm one value a channel to average; {remedy}"
+                yield f"{key} 1 leaves batch norm only one value a channel to average; {remedy}"
 
     def _size_faults(self) -> Iterator[str]:
         model, size = self.model, self.augment.image_size
@@ -110,7 +110,7 @@ class TaskConfig(Section):
         if tunes_backbone and not self.model.has_backbone:
             yield (
                 f"train.freeze_backbone_epochs, backbone_lr_scale and layer_decay need a backbone, which "
-                f"'{self.model.name}' has not"
+                f"'{self.model.name}' does not have"
             )
 
     def _kind_faults(self) -> Iterator[str]:

@@ -34,7 +34,7 @@ def check_manifest(paths: Paths, record: dict[str, Any], settings: TaskConfig) -
     ]
     if changed:
         raise DataError(
-            f"{paths.evaluate} is of other models or settings than there are now (changed since: "
+            f"{paths.evaluate} belongs to other models or settings (changed since: "
             f"{', '.join(changed)}); run `tropho evaluate {paths.task}`."
         )
 

@@ -12,8 +12,9 @@ from tropho.evaluation.evaluator import Evaluator
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.metrics.bootstrap import FEW_GROUPS
+from tropho.metrics.metric_names import metric_name
 from tropho.plots import format_numbers
-from tropho.tables import write_table
+from tropho.tables import DECIMALS, write_table
 
 UNDEFINED = "undefined"  # cell of a table whose quantity has no value
 
@@ -36,11 +37,11 @@ class ResultsWriter:
         self.notes[subset] = self.evaluator.comments(gt, self.thresholds)
         n_groups = gt.images["group"].nunique()
         if n_groups < FEW_GROUPS:
-            self.notes[subset].append(f"The intervals are rough: these images make no more than {n_groups} groups.")
+            self.notes[subset].append(f"The intervals are rough: these images form only {n_groups} groups.")
         tables = self.evaluator.tables(gt, predictions, self.thresholds)
         self._intervals[subset] = tables["metrics"].set_index("metric")
         for name, table in tables.items():
-            cells = table.astype(object).where(table.notna(), UNDEFINED)
+            cells = table.round(DECIMALS).astype(object).where(table.notna(), UNDEFINED)
             write_table(cells, self.folder / "tables" / subset / f"{name}.csv")
 
     def plot(self, subset: str, gt: GroundTruth, predictions: pd.DataFrame, raw: pd.DataFrame) -> None:
@@ -60,15 +61,15 @@ class ResultsWriter:
         self.metrics["members"] = scores
         metric = self.evaluator.task.primary_metric
         alone = ", ".join(
-            f"{member} {format_numbers.score(value)}{'' if name == metric else f' ({name})'}"
+            f"{member} {format_numbers.score(value)}{'' if name == metric else f' ({metric_name(name)})'}"
             for member, score in scores.items()
             for name, value in score.items()
         )
         weights = ", ".join(f"{member} {_weight(weight)}" for member, weight in params.get("weights", {}).items())
         together = format_numbers.score(self.metrics["oof"][metric])
         self.notes["oof"].append(
-            f"Members out of fold, each alone and before anything is fitted to these predictions: {alone}; together "
-            f"{together}{f' with the weights {weights}' if weights else ''}."
+            f"Out-of-fold scores of each member alone, before fitted post-processing: {alone}. All together score "
+            f"{together}{f', with the weights {weights}' if weights else ''}."
         )
 
     def add_leaks(self, data: TaskData, folds: Iterable[int]) -> None:

@@ -164,7 +164,7 @@ def _check_packages() -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError:
-        raise UsageError("Exporting needs packages that are not installed; run `pip install 'tropho[onnx]'`.") from None
+        raise UsageError("Exporting needs packages that are not installed; run `pip install -e '.[onnx]'`.") from None
 
 
 def _free_axes(config: ModelConfig) -> dict[int, Any]:

@@ -93,7 +93,7 @@ def open_session(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise UsageError("ONNX Runtime is not installed; run `pip install 'tropho[onnx]'`.") from None
+        raise UsageError("ONNX Runtime is not installed; run `pip install -e '.[onnx]'`.") from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; shapes of a detector's outputs are not known before
     with reading(path):

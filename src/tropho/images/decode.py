@@ -23,9 +23,7 @@ _ORIENTATION = 0x0112  # the EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)  # its values that swap width and height
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 _REFUSED = {"I": "32-bit or signed integer pixels", "F": "32-bit floating-point pixels"}
-_NO_RANGE = (
-    "holds {}, and no training image does, from which their range would be known; save it with 8 or 16 bits a channel."
-)
+_NO_RANGE = "holds {}, whose range is unknown, since no training image has such; save it with 8 or 16 bits a channel."
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def load_member_folds(
         if damaged:
             raise DataError(
                 f"{folder / damaged[0]} is missing or damaged: it is not what was trained; run "
-                f"`tropho train {settings.name}`, which makes it again (`dvc repro` sees no damage in its own cache)."
+                f"`tropho train {settings.name}`, which trains it again (`dvc repro` does not notice the damage)."
             )
     numbers = [fold["fold"] for fold in record["folds"]]
     return {number: load_predictor(paths.fold(number, name), device, settings) for number in numbers}
@@ -100,8 +100,8 @@ def load_members(
     """Load the ensemble, the task's own model first; raise DataError where it was trained on other data than `data`."""
     if record.get("data_hash", data.data_hash) != data.data_hash:
         raise DataError(
-            f"{paths.models} was trained on other images, labels or folds than there are now, so that none of them is "
-            f"known to be unseen; run `dvc repro`, or `tropho train {settings.name}`."
+            f"{paths.models} was trained on other images, labels or folds than the present ones, so it may know the "
+            f"images that it is scored on; run `dvc repro`, or `tropho train {settings.name}`."
         )
     return [
         EnsembleMember(name, folds, data.at_size(next(iter(folds.values())).task.settings.augment.image_size))

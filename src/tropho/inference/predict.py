@@ -1,6 +1,6 @@
 """Predict a data set with the folds of a model, over all processes; each image is decoded once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.cache import ImageCache
 from tropho.log import track
 from tropho.models.device_limits import InParts
-from tropho.tasks.base import Task
+from tropho.tasks.base import Batch, Task
 
 
 def make_eval_loader(
@@ -59,10 +59,12 @@ def predict_all(
     sizes: ImageSizes,
     accelerator: Accelerator,
     views: Sequence[TtaView | None] = (None,),
+    on_batch: Callable[[Batch], None] = lambda batch: None,
 ) -> list[list[pd.DataFrame]]:
     """Predict every image of a loader with every model and view (see `Task.predict`), over all processes.
 
-    The models are on the accelerator's device; "index" of the batches points into `image_ids`.
+    The models are on the accelerator's device; "index" of the batches points into `image_ids`. After its prediction
+    `on_batch` is called with each batch, its images on the device.
 
     Returns: for each model and view, a raw prediction table in the order of `image_ids`, the same on every process.
     """
@@ -74,6 +76,7 @@ def predict_all(
         with accelerator.autocast():
             predicted = [task.predict(model, batch, view) for model, view in passes]
         outputs.update(zip(batch["index"].tolist(), map(list, zip(*predicted, strict=True)), strict=True))
+        on_batch(batch)
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 

@@ -166,8 +166,8 @@ def mean_history(folders: list[Path]) -> pd.DataFrame:
     """Average the histories of trained folds.
 
     Returns:
-        epoch, score, loss, lr; a row an epoch that some fold was validated after, means over folds.
+        epoch, score, loss, val_loss, lr; a row an epoch that some fold was validated after, means over folds.
     """
     history = pd.concat([pd.read_csv(folder / HISTORY) for folder in folders])
-    scored = history.reindex(columns=["epoch", "score", "loss", "lr"]).dropna(subset="score")
+    scored = history.reindex(columns=["epoch", "score", "loss", "val_loss", "lr"]).dropna(subset="score")
     return scored.groupby("epoch", as_index=False).mean()

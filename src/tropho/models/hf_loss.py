@@ -1,5 +1,6 @@
 """transformers' losses of DETRs, without what is not labelled and divided by the boxes of the whole batch."""
 
+import math
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.ops import box_convert, box_iou
 
-from tropho.models.losses import mean_over_processes
+from tropho.models.losses import is_alone, is_distributed, mean_over_processes
 
 IGNORE_LOGIT = -30.0
 """A logit whose sigmoid is nearly 0; its logarithm, which some of these losses take, is finite in float32."""
@@ -42,7 +43,8 @@ def masked_loss(loss: LossFunction, *args: Any, **kwargs: Any) -> tuple[Tensor, 
         kwargs: likewise; each dictionary of `labels` may hold "ignore" (classes,) bool and "regions" (m, 4) xyxy.
 
     Returns:
-        The loss (), and its parts loss_cls and loss_box, which add up to it.
+        The loss (), and its parts loss_cls and loss_box, which add up to it. NaN where one of several processes is
+        `alone`, and the network is none of RT-DETR's kind.
     """
     bound = signature(loss).bind(*args, **kwargs)
     given = {**bound.arguments, **bound.arguments.get("kwargs", {})}
@@ -52,6 +54,9 @@ def masked_loss(loss: LossFunction, *args: Any, **kwargs: Any) -> tuple[Tensor, 
     labels, config = given["labels"], given["config"]
     # RT-DETR and its kin stack layers behind the batch and divide by the boxes of their own process; others don't.
     is_rt_detr = "denoising_meta_values" in signature(loss).parameters
+    if is_distributed() and is_alone() and not is_rt_detr:  # the others' loss would wait for all processes
+        unknown = given["logits"].new_tensor(math.nan)
+        return unknown, {"loss_cls": unknown, "loss_box": unknown}, None
     for logits, boxes in PAIRS:
         if isinstance(given.get(logits), Tensor):
             batch_axis = 0 if is_rt_detr or given[logits].ndim == 3 else 1

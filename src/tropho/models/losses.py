@@ -57,6 +57,7 @@ class Count(NamedTuple):
 
 
 _recorded: ContextVar[list[Count] | None] = ContextVar("recorded", default=None)
+_is_alone: ContextVar[bool] = ContextVar("is_alone", default=False)
 
 
 @contextmanager
@@ -70,14 +71,34 @@ def recorded_counts() -> Iterator[list[Count]]:
         _recorded.reset(token)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let `mean_over_processes` average over this process alone, whatever the others do."""
+    token = _is_alone.set(True)
+    try:
+        yield
+    finally:
+        _is_alone.reset(token)
+
+
+def is_alone() -> bool:
+    """Tell whether this is inside of `alone`."""
+    return _is_alone.get()
+
+
+def is_distributed() -> bool:
+    """Tell whether torch runs this process together with others."""
+    return distributed.is_available() and distributed.is_initialized()
+
+
 def mean_over_processes(value: Tensor, min_total: float = 0.0) -> Tensor:
-    """Average a scalar over the processes of a distributed training, to () float32; every process must call this.
+    """Average a scalar over the processes of a distributed training, to () float32; all must call this, unless `alone`.
 
     A loss divided by the mean count of positives has gradients whose mean over the processes is that of the batch. The
     sum over the processes counts as at least `min_total`.
     """
     total, n = value.detach().to(torch.float32, copy=True), 1
-    if distributed.is_available() and distributed.is_initialized():
+    if is_distributed() and not is_alone():
         distributed.all_reduce(total)
         n = distributed.get_world_size()
     count = Count(total, min_total, n)

@@ -15,7 +15,10 @@ CAPTIONS = {
     "history": ("Score of each trial", "Trial scores in order, and the best so far."),
     "settings": ("Score over each searched setting", "Scatter plots of the trials, one a setting."),
     "importance": ("Which settings matter", "Bars of the importance of each searched setting."),
-    "learning_curves": ("Learning curves; the best epoch is marked", "Loss, score and rate of each fold by epoch."),
+    "learning_curves": (
+        "Learning curves; the best epoch is marked",
+        "Training and validation loss, score and learning rate of each fold by epoch.",
+    ),
     "layer_stats": (
         "Statistics of each layer",
         "Gradient norms, output deviations and inactive units at three epochs.",
@@ -35,7 +38,7 @@ CAPTIONS = {
     "gallery_wrong": ("Wrong predictions, most confident first", "Images with their predicted and true class."),
     "gradcam_wrong": ("Grad-CAM: what speaks for the predicted and for the true class", "Images, each with two maps."),
     "gradcam_right": ("Grad-CAM of right predictions: what speaks for the class", "Images, each with a heat map."),
-    "gallery_worst": ("Images with the most mistakes", "Photos with boxes coloured by hit, false alarm or missed."),
+    "gallery_worst": ("Images with the most mistakes", "Photos with boxes coloured by found, false alarm or missed."),
     "gallery_right": ("Right predictions", "A sheet of images with their predicted classes."),
     "label_issues": ("Label issues, numbered as in label_issues.csv", "Images with annotated and suggested labels."),
     "gallery": ("Predictions on images", "Photos with the predicted boxes or classes, coloured by outcome."),

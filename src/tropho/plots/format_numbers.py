@@ -1,26 +1,10 @@
-"""Format numbers for readers, and name metrics."""
+"""Format numbers for readers."""
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-NAMES = {
-    "leaderboard_map": "mean AP",
-    "ap": "AP",
-    "map50": "COCO mAP50",
-    "map50_95": "COCO mAP50–95",
-    "f1": "F1",
-    "roc_auc": "ROC AUC",
-    "pr_auc": "PR AUC",
-    "fowlkes_mallows": "Fowlkes–Mallows",
-    "f_beta": "F-beta",
-    "ece": "calibration error (ECE)",
-    "tpr": "TPR (recall)",
-    "ppv": "PPV (precision)",
-    "lr_plus": "LR+",
-    "lr_minus": "LR−",
-    **{name: name.upper() for name in ("mcc", "fnr", "fpr", "tnr", "fdr", "npv", "for", "dor", "tp", "fn", "fp", "tn")},
-}
 LEADING = ("ap", "map50", "map50_95", "precision", "recall", "ppv", "tpr", "f1", "roc_auc", "pr_auc", "support")
 SYNONYMS = {"ppv": "precision", "tpr": "recall"}
 COUNTS = ("tp", "fn", "fp", "tn", "support", "images", "boxes", "truths", "predictions")
@@ -77,6 +61,14 @@ def duration(seconds: Any) -> str:
     return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
+def moment(time: Any) -> str:
+    """Format an ISO time in UTC, such as "2026-11-27 03:21 UTC"; other text stays."""
+    try:
+        return f"{datetime.fromisoformat(str(time)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return str(time)
+
+
 def file_size(number_of_bytes: Any) -> str:
     """Format bytes as kB, MB or GB, decimal; a dash if unknown."""
     number = as_number(number_of_bytes)
@@ -102,11 +94,6 @@ def as_number(value: Any) -> float | None:
 def humanize(name: object) -> str:
     """Turn a key into words: "image_sizes" -> "image sizes"."""
     return str(name).replace("_", " ").strip()
-
-
-def metric_name(name: str) -> str:
-    """Name a metric as tables show it."""
-    return NAMES.get(name, humanize(name))
 
 
 def leading_metrics(names: Sequence[str]) -> list[str]:

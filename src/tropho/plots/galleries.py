@@ -12,6 +12,7 @@ from tropho.errors import DataError
 from tropho.images import draw
 from tropho.images.decode import ImageReader
 from tropho.metrics.matching import Matches
+from tropho.plots.format_numbers import humanize
 from tropho.tables import BOX, GIVEN, SUGGESTED
 
 CLASS_TILE = 270  # pixels wide, as are the other tiles
@@ -24,7 +25,7 @@ CROP_SIDES = 3.0  # a crop is this many times as wide as the boxes of the issue
 OTHER_BOX: draw.Colour = (235, 235, 235)
 ANNOTATED: draw.Colour = (255, 176, 0)
 SUGGESTED_BOX: draw.Colour = (86, 180, 233)
-OUTCOMES = (("hit", draw.HIT), ("false alarm", draw.FALSE), ("missed", draw.MISSED))
+OUTCOMES = (("found", draw.HIT), ("false alarm", draw.FALSE), ("missed", draw.MISSED))
 ISSUE_BOXES = (("annotated", ANNOTATED), ("suggested", SUGGESTED_BOX), ("other annotated boxes", OTHER_BOX))
 
 Tile = tuple[np.ndarray, str]
@@ -124,8 +125,8 @@ def _box_tile(row: Row, matches: Matches, has_truth: bool, reader: ImageReader) 
     plain = {draw.HIT, UNKNOWN} if crowded else set()
     captions = ["" if colour in plain else f"{text[:39]}…" if len(text) > 39 else text for _, colour, text in marks]
     drawn = draw.draw_boxes(image, boxes, [colour for _, colour, _ in marks], captions, thickness=2)
-    counts = f"{len(hits)} hit, {len(false)} false, {len(missed)} missed" if has_truth else f"{len(pred)} detected"
-    return drawn, f"{row['image_id']}: {counts}"
+    counts = f"{len(hits)} found, {len(false)} false alarms, {len(missed)} missed"
+    return drawn, f"{row['image_id']}: {counts if has_truth else f'{len(pred)} detected'}"
 
 
 def label_issue_gallery(
@@ -162,7 +163,7 @@ def draw_label_issue(row: Row, boxes: pd.DataFrame, reader: ImageReader) -> Tile
     Returns: the picture (ISSUE_TILE, ISSUE_TILE, 3) uint8 RGB of boxes, or the whole image; and its caption.
     """
     labels = ["none" if pd.isna(row[key]) else str(row[key]) for key in ("given_label", "suggested_label")]
-    caption = f"{row['rank']}. {row['kind']}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
+    caption = f"{row['rank']}. {humanize(row['kind'])}: label {labels[0]}, suggested {labels[1]} ({row['score']:.2f})"
     pairs = ((GIVEN, ANNOTATED), (SUGGESTED, SUGGESTED_BOX))
     found = [(np.array([row[side] for side in sides], np.float64), colour) for sides, colour in pairs]
     issue_boxes = [(box, colour) for box, colour in found if np.isfinite(box).all()]

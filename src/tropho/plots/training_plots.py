@@ -46,7 +46,7 @@ def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None
             _loss_parts(loss, table)
         else:
             _line(loss, table, "loss", name, index)
-        _validation_loss(loss, table, index)
+        _validation_loss(loss, table, index, name="validation" if len(histories) == 1 else "_")
         scores = _line(score, table, "score", name, index)
         if len(scores):
             best = scores.iloc[int(scores["score"].to_numpy().argmax())]
@@ -67,17 +67,18 @@ def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None
     return figure
 
 
-def _validation_loss(axes: Axes, table: pd.DataFrame, index: int) -> None:
-    """Draw the validation loss dashed, in the colour of the fold's training loss."""
+def _validation_loss(axes: Axes, table: pd.DataFrame, index: int, name: str) -> None:
+    """Draw the validation loss dashed with dots, in the colour of the fold's training loss."""
     if VAL_LOSS in table:
         points = table[["epoch", VAL_LOSS]].apply(pd.to_numeric, errors="coerce").dropna()
-        axes.plot(points["epoch"], points[VAL_LOSS], "--", color=style.colour_of(index), linewidth=2)
+        colour = style.colour_of(index)
+        axes.plot(points["epoch"], points[VAL_LOSS], "--o", color=colour, label=name, linewidth=2, markersize=4)
 
 
 def _loss_parts(axes: Axes, table: pd.DataFrame) -> None:
     """Draw the loss and, if there are several, its parts."""
     parts = [column for column in map(str, table) if column.startswith("loss/")]
-    _line(axes, table, "loss", "sum", 0)
+    _line(axes, table, "loss", "sum" if len(parts) > 1 else "training", 0)
     for index, part in enumerate(parts if len(parts) > 1 else [], start=1):
         name = part.removeprefix("loss/").removeprefix("loss_")
         _line(axes, table, part, PARTS.get(name, name), index, width=1.2)

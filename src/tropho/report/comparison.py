@@ -11,7 +11,8 @@ from tropho.data.task_data import GroundTruth
 from tropho.errors import TrophoError
 from tropho.inference.trained_folds import CONFIG
 from tropho.metrics.classification_metrics import classification_metrics
-from tropho.plots.format_numbers import as_number, format_value, metric_name, score
+from tropho.metrics.metric_names import metric_name
+from tropho.plots.format_numbers import as_number, format_value, score
 from tropho.report.blocks import Block, Section, Table, Text, bullets, missing_stage
 from tropho.report.literature import published_figures
 from tropho.report.metric_tables import SUBSETS, Metrics, intervals, read_metrics, with_interval
@@ -40,7 +41,7 @@ def discussion(reader: Reader) -> Section:
     blocks: list[Block] = [*_against_guessing(metrics, reader), *_other_runs(head, reader), *published_figures(reader)]
     notes = reader.json(reader.paths.evaluate / "notes.json")
     for subset, title in SUBSETS.items():
-        blocks.extend(bullets(notes.get(subset), f"What to know of the results, {title}:"))
+        blocks.extend(bullets(notes.get(subset), f"Notes on the results, {title}:"))
     return Section("discussion", "Results and discussion", [*blocks, *words])
 
 
@@ -50,13 +51,14 @@ def _against_guessing(metrics: dict[str, Metrics], reader: Reader) -> list[Block
     name, subset = str(head.get("name")), str(head.get("subset"))
     names = [name, *(other for other in BESIDE[reader.task.kind] if other in metrics.get(subset, {}))]
     spans = intervals(reader, subset)
-    cells = [with_interval(key, metrics[subset].get(key), spans.get(key, (None, None))) for key in names]
-    rows = [["this run", *cells]]
     guess, how = guessed_metrics(reader, subset)
-    if guess:
-        rows.append(["guessing", *(score(guess[key]) if key in guess else "–" for key in names)])
-    columns = ["", *(metric_name(key) for key in names)]
-    return [Table(f"Against guessing, {SUBSETS.get(subset, subset)}", columns, rows, note=how)]
+    rows = []
+    for key in names:
+        cell = with_interval(key, metrics.get(subset, {}).get(key), spans.get(key, (None, None)))
+        guessed = [score(guess[key]) if key in guess else "–"] if guess else []
+        rows.append([metric_name(key), cell, *guessed])
+    columns = ["metric", "this run", *(["guessing"] if guess else [])]
+    return [Table(f"Compared with guessing, {SUBSETS.get(subset, subset)}", columns, rows, note=how)]
 
 
 def guessed_metrics(reader: Reader, subset: str) -> tuple[dict[str, float], str]:
@@ -120,8 +122,8 @@ def _other_runs(head: Metrics, reader: Reader) -> list[Block]:
     rows.append((-(own or 0.0), ["this run", "–", "same", score(own)]))
     shown = [row for _, row in sorted(rows, key=lambda pair: pair[0])][:MAX_RUNS]
     note = (
-        "Scores are out of fold. Where the data differ (other labels, split or image size), they are of other images "
-        "or pixels and compare only roughly. One run differs from another by chance alone by about the interval above."
+        "Scores are out of fold. Where labels, split or image size differ, compare scores only roughly. A difference "
+        "smaller than the interval above may be chance."
     )
     columns = ["run", "settings that differ from this run", "images and split", metric_name(str(head.get("name")))]
     return [Table(f"Other runs ({min(len(rows), MAX_RUNS)} of {len(rows)})", columns, shown, 3, note)]

@@ -89,8 +89,8 @@ def _weak_warning(reader: Reader) -> list[Block]:
         return []
     return [
         Text(
-            f"This model is weak: it scores {score(value)} out of fold. Correct no labels by it; most of what is "
-            "listed here are its own mistakes.",
+            f"This model is weak: it scores {score(value)} out of fold. Don't correct labels by it: most of the "
+            "contradictions below are probably its own mistakes.",
             warn=True,
         )
     ]

@@ -13,8 +13,8 @@ from tropho.report.reader import Reader
 FILE = Path(__file__).with_name("literature.yaml")
 LEAKS = {"yes": "shared with training", "no": "kept apart", "unknown": "not stated"}
 NOTE = (
-    "Figures whose test shares patients or pictures with training are too high, and no measure of a model that keeps "
-    "them apart."
+    "Scores are too high where the test shares patients or pictures with training. Don't compare a model with them "
+    "that was tested on other patients."
 )
 
 
@@ -35,7 +35,7 @@ def literature(reader: Reader) -> Section:
     if reader.task.download.source == "generator":
         blocks.append(Text("The images are generated, so nothing has been published on them."))
     elif not known:
-        blocks.append(Text("Tropho knows of no published figures on this data set."))
+        blocks.append(Text("Tropho knows no published results on this data set."))
     blocks += published_figures(reader)
     blocks += own_words(reader, "literature", "What has been done? Which methods work, and how are they evaluated?")
     return Section("literature", "Literature", blocks)

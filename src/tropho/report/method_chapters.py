@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from tropho.config.task_config import SECTIONS
 from tropho.config.train_config import TrainConfig
-from tropho.plots.format_numbers import as_number, count, duration, file_size, format_value, metric_name, score
+from tropho.metrics.metric_names import metric_name
+from tropho.plots.format_numbers import as_number, count, duration, file_size, format_value, score
 from tropho.plots.training_plots import plot_layer_stats, plot_learning_curves
 from tropho.report.blocks import (
     Block,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tropho.plots.format_numbers import COUNTS, as_number, count, leading_metrics, metric_name, score
+from tropho.metrics.metric_names import metric_name
+from tropho.plots.format_numbers import COUNTS, as_number, count, leading_metrics, score
 from tropho.report.blocks import Block, Details, Table, Text, text_tables
 from tropho.report.reader import Reader
 
@@ -64,7 +65,7 @@ def fitted_steps(reader: Reader) -> list[Block]:
         for kept in ("yes" if gain["accepted"] else "no",)
     ]
     note = (
-        "Each step is scored on groups that it was not fitted on, upon the steps kept above it. It is kept if it "
+        "Each step is scored on groups that it was not fitted on, after the steps kept above it. It is kept if it "
         "gains 0.001 or more, the 95 % interval is above zero, and at least 20 groups take part."
     )
     columns = ["step", "change of the score", "95 % interval", "groups", "kept"]

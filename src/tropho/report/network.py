@@ -42,6 +42,9 @@ NAMES = (
     (r"^laterals\.", "pyramid, input of level "),
     (r"^outputs\.", "pyramid, level "),
     (r"^extra\.", "pyramid, level "),
+    (r"^maxpool$", "pooling"),
+    (r"^avgpool$", "average"),
+    (r"centerness", "centre-ness"),
     (r"^fc$", "output"),
 )
 """Patterns of dotted names, and what the drawing calls them."""
@@ -73,7 +76,7 @@ def network_cards(reader: Reader) -> list[Card]:
         if not isinstance(error, DataError):
             reader.faults.append(f"The network can't be drawn ({' '.join(str(error).split())[:120]}).")
         return []
-    first = Layer("image", "RGB, as augment resized it", [tuple(batch["images"].shape[1:])])
+    first = Layer("image", "resized, red, green and blue", [tuple(batch["images"].shape[1:])])
     return [_card(layer) for layer in [first, *layers]]
 
 

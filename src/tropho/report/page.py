@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tropho import __version__
 from tropho.config.task_config import TaskConfig
@@ -44,6 +44,7 @@ CHAPTERS = (
 )
 """In the order of the course's evaluation points: literature, data, methods, evaluation, results and discussion."""
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
+SETTING = re.compile(r"[a-z]+\.[a-z0-9_]+")
 INTERVAL = re.compile(r"\[([^\[\],]+), ([^\[\],]+)\]")
 
 
@@ -91,6 +92,7 @@ def render_page(report: Report) -> str:
     css, js = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     environment = _environment(autoescape=True)
     environment.filters["breakable"] = lambda text: INTERVAL.sub("[\\1,\u00a0\\2]", str(text))
+    environment.filters["by_parts"] = _by_parts
     return environment.get_template("report.html.j2").render(
         **_content(report),
         css=Markup(css),  # noqa: S704 - our own file
@@ -121,6 +123,13 @@ def _environment(autoescape: bool) -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+
+
+def _by_parts(text: str) -> Markup:
+    """Escape a cell for HTML; a setting, such as train.batch_size, may wrap after its dot and underscores."""
+    if not SETTING.fullmatch(text):
+        return escape(text)
+    return Markup(re.sub("([._])", r"\1<wbr>", text))  # noqa: S704 - letters, digits, dots and underscores alone
 
 
 def _digest(text: str) -> str:

@@ -8,8 +8,9 @@ import pandas as pd
 from tropho.errors import DataError
 from tropho.files import sha256_of
 from tropho.images.fonts import stand_ins
+from tropho.metrics.metric_names import metric_name
 from tropho.plots.cv_vs_leaderboard import plot_cv_vs_leaderboard
-from tropho.plots.format_numbers import as_number, count, file_size, metric_name, score
+from tropho.plots.format_numbers import as_number, count, file_size, moment, score
 from tropho.report.blocks import (
     Block,
     Details,
@@ -168,19 +169,20 @@ def submission(reader: Reader) -> Section:
         facts |= {"rows": len(table)} if table is not None else {}
         facts["SHA-256"] = sha256_of(path)
         if record.get("sha256") not in (None, facts["SHA-256"]):
-            blocks.append(Text("The file is not the one that its record describes; submit again.", warn=True))
+            blocks.append(Text("The file was changed after it was written; run `tropho submit` again.", warn=True))
     else:
         blocks.append(missing_stage("submit", reader.task.name, "There is no submission"))
         if not record:
             return Section("submission", title, blocks)
-    facts |= {key: record[key] for key in ("images", "written") if record.get(key)}
+    facts |= {"images": record["images"]} if record.get("images") else {}
+    facts |= {"written": moment(record["written"])} if record.get("written") else {}
     if isinstance(record.get("not_predicted"), dict):
         facts |= {f"{key} images": part.get("images") for key, part in record["not_predicted"].items()}
     blocks.append(key_values(facts))
     if record.get("checked") and record.get("sha256") == facts.get("SHA-256"):
         blocks.append(Text("`tropho check-submission` found no fault when the file was written."))
     elif record.get("checked") is False:
-        blocks.append(Text("The file was not checked: there is no sample submission, or it has no rows."))
+        blocks.append(Text("The file was not checked, since there is no sample submission, or it has no rows."))
     blocks.extend(leaderboard(reader.table(reader.paths.submission_log), reader))
     return Section("submission", title, blocks)
 
@@ -192,7 +194,7 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
     try:
         ledger = conform(table, SUBMISSIONS).dropna(subset=["sha256", "written"])
     except (DataError, ValueError):
-        return [Text("The log of submissions has other columns than this version of Tropho writes.", warn=True)]
+        return [Text("The log of submissions was written by another version of Tropho and can't be shown.", warn=True)]
     if not has_leaderboard(reader) and ledger["public"].isna().all():
         return []
 
@@ -202,7 +204,7 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
     rows = [
         [
             row["sha256"][:8],
-            row["written"][:16].replace("T", " "),
+            moment(row["written"]),
             text(row["score"]),
             "–" if pd.isna(row["low"]) else f"{text(row['low'])} to {text(row['high'])}",
             text(row["public"]),

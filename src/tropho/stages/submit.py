@@ -163,4 +163,4 @@ def _unpredicted_sentence(unpredicted: dict[str, dict[str, Any]]) -> str:
         f"{group['images']:,} {reason}: {', '.join(group['first'])}{', ...' if group['images'] > MAX_NAMES else ''}"
         for reason, group in unpredicted.items()
     ]
-    return f"Test images without a prediction, whose rows hold no information: {total:,} ({'; '.join(parts)})."
+    return f"Test images without a prediction, whose rows hold default values: {total:,} ({'; '.join(parts)})."

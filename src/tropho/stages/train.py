@@ -25,6 +25,7 @@ from tropho.inference.trained_folds import (
     write_fold,
 )
 from tropho.log import info
+from tropho.metrics.metric_names import metric_name
 from tropho.models.device_limits import resolve_precision
 from tropho.paths import Paths
 from tropho.tables import write_table
@@ -166,8 +167,8 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
         checkpoint.remove()
     if math.isnan(state.best_score):
         info(
-            f"{name}  its {task.primary_metric} is undefined, since its validation images show nothing to find; the "
-            f"last epoch, {state.best_epoch}, is kept, and means over folds leave this fold out"
+            f"{name}  its {metric_name(task.primary_metric)} is undefined, since its validation images show nothing to "
+            f"find; the last epoch, {state.best_epoch}, is kept, and means over folds leave this fold out"
         )
     return record
 

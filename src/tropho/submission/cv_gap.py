@@ -39,14 +39,14 @@ def cv_gap_warnings(submissions: pd.DataFrame) -> list[str]:
         )
     if len(known) > 1 and abs(gaps[-1] - np.median(gaps[:-1])) > (high - low) / 2:
         warnings.append(
-            f"The newest submission's public score is {gaps[-1]:+.4f} from its cross-validated one, where "
-            f"{np.median(gaps[:-1]):+.4f} is usual: what changed helps one and not the other; "
-            "trust the score that rests on more images."
+            f"The newest submission's public score differs from its cross-validated one by {gaps[-1]:+.4f}, usually by "
+            f"{np.median(gaps[:-1]):+.4f}: the latest change improved only one of them; trust the score that rests on "
+            "more images."
         )
     tau = known["score"].corr(known["public"], method="kendall") if len(known) >= MIN_FOR_ORDER else 0.0
     if tau < 0:
         warnings.append(
             f"Over {len(known)} submissions, those that do better in cross-validation do worse on the leaderboard "
-            f"(Kendall's tau {tau:.2f}); choose by neither until the folds are understood."
+            f"(Kendall's tau {tau:.2f}); trust neither until you know why."
         )
     return warnings

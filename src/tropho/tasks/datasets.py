@@ -73,7 +73,7 @@ class ClassificationDataset(_AugmentedDataset):
         indices = {name: idx for idx, name in enumerate(classes)}
         self.labels = [indices.get(label, -1) for label in gt.images["label"]]
         weights = class_weights(self.labels, len(classes))
-        self.weights = weights if train and settings.train.class_weights == "balanced" else np.ones_like(weights)
+        self.weights = weights if settings.train.class_weights == "balanced" else np.ones_like(weights)
 
     def __getitem__(self, key: Any) -> LabelledSample:
         annotated, idx = self.image_of(key)

@@ -25,6 +25,7 @@ from tropho.training.micro_batches import add_gradients, describe_parts, more_pa
 from tropho.training.optim import ModelEma, build_optimizer, lr_at, set_backbone_frozen
 from tropho.training.start_weights import load_start_weights
 from tropho.training.step_log import LOG_INTERVAL, StepLog
+from tropho.training.validation_loss import ValidationLoss
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class Trainer:
                 row = {"epoch": float(n_done + 1), **self.train_one_epoch(n_done)}
                 self.state.history.append(row)
                 if row["epoch"] % self.config.val_interval == 0 or row["epoch"] == self.config.epochs:
-                    row["score"] = self.validate()
+                    row |= self.validate()
                     self._keep_best(row)
                 self.state.finished = self._should_stop_early()
                 self._save()
@@ -196,12 +197,15 @@ class Trainer:
             self.state.n_parts = more_parts(n_parts, n_images, self.accelerator.num_processes)
             self.log.line(f"{place}: {describe_parts(self.raw_model, self.state.n_parts, n_images)}")
 
-    def validate(self) -> float:
-        """Score the evaluated model on the validation images, without test-time augmentation."""
+    def validate(self) -> dict[str, float]:
+        """Return val_loss and score of the evaluated model, without test-time augmentation, from one pass."""
         gt = self.val_gt
         image_ids = list(gt.images["image_id"])
-        [[table]] = predict_all(self.task, [self.eval_model], self.val_loader, image_ids, self.cache, self.accelerator)
-        return self.task.score(gt, self.task.postprocess(table, ignore_classes=gt.ignore_classes))
+        loss = ValidationLoss(self.task, self.eval_model, self.accelerator)
+        inputs = self.val_loader, image_ids, self.cache, self.accelerator
+        [[table]] = predict_all(self.task, [self.eval_model], *inputs, on_batch=loss.add)
+        score = self.task.score(gt, self.task.postprocess(table, ignore_classes=gt.ignore_classes))
+        return {"val_loss": loss.mean(), "score": score}
 
     def _check_finite(self, values: dict[str, Tensor], place: str) -> float:
         """Return "sum" as a number; raise the same DataError on all processes if a value is not finite on any."""

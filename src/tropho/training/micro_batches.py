@@ -27,7 +27,7 @@ def add_gradients(
         Named parts of the loss, and their "sum", of the whole batch: detached scalars.
     """
     if n_parts == 1:
-        losses, _ = _forward(task, model, batch, accelerator)
+        losses, _ = compute_losses(task, model, batch, accelerator)
         accelerator.backward(losses["sum"])
         return {name: value.detach() for name, value in losses.items()}
     sums: dict[str, Tensor] = {}
@@ -35,7 +35,7 @@ def add_gradients(
     for part in split_batch(batch, n_parts):
         # Only the last part's backward pass exchanges gradients with other processes: those of all parts.
         with accelerator.no_sync(model) if len(counts) < n_parts - 1 else nullcontext():
-            losses, count = _forward(task, model, part, accelerator)
+            losses, count = compute_losses(task, model, part, accelerator)
             counts.append(count)
             scale = (n_parts * counts[0].mean).clamp(min=1)  # keeps weights near 1 / n_parts, as fp16 needs
             losses = {name: value * (count.mean / scale) for name, value in losses.items()}
@@ -48,7 +48,9 @@ def add_gradients(
     return {name: value * factor for name, value in sums.items()}
 
 
-def _forward(task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator) -> tuple[dict[str, Tensor], Count]:
+def compute_losses(
+    task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator
+) -> tuple[dict[str, Tensor], Count]:
     """Compute the parts of the loss and their "sum", and the count that they are divided by."""
     with accelerator.autocast(), recorded_counts() as counts:
         losses = task.compute_loss(model, batch)  # {name: ()}

@@ -16,6 +16,7 @@ from tropho.errors import DataError
 from tropho.inference.ensemble import Ensemble
 from tropho.inference.predictor import Predictor, load_predictor
 from tropho.inference.trained_folds import CONFIG, WEIGHTS, config_text
+from tropho.metrics.metric_names import metric_name
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.training.loop import Trainer
@@ -101,7 +102,8 @@ class Overfit:
         first, last, n_steps = self.losses[0], self.losses[-1], len(self.losses)
         what = (
             f"{len(self.gt.images)} images in {n_steps} steps and {time.perf_counter() - self._start:.0f} s: loss "
-            f"{first:.3g} to {last:.3g}, {self.task.primary_metric} {self.score:.2f} by the path of `tropho predict`"
+            f"{first:.3g} to {last:.3g}, {metric_name(self.task.primary_metric)} {self.score:.2f}, predicted as by "
+            "`tropho predict`"
         )
         if self.is_learned:
             return Finding("overfit", "ok", f"Learned {what}.")

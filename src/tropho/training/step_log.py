@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from tropho.log import info
+from tropho.metrics.metric_names import metric_name
 
 LOG_INTERVAL = 50  # steps between two lines where standard error is not a terminal
 
@@ -65,12 +66,11 @@ class StepLog:
     def epoch(self, row: dict[str, float], n_epochs: int) -> None:
         """Print what an epoch came to, from its row of the history."""
         if self._enabled:
-            value = row.get("score", 0.0)
-            text = "undefined" if math.isnan(value) else f"{value:.4f}"
-            score = f"  {self._metric} {text}" if "score" in row else ""
+            names = {"val_loss": "validation loss", "score": metric_name(self._metric)}
+            values = [f"  {name} {_decimals(row[key])}" for key, name in names.items() if key in row]
             place = f"{self._name}{self._of}  epoch {int(row['epoch'])}/{n_epochs}"
             left = self._time_left(n_epochs - int(row["epoch"]))
-            info(f"{place}  loss {row['loss']:.4f}{score}  {row['seconds']:.0f} s{left}")
+            info(f"{place}  loss {row['loss']:.4f}{''.join(values)}  {row['seconds']:.0f} s{left}")
 
     def _time_left(self, n_epochs: int) -> str:
         """Extrapolate the mean time of this process's epochs to those of this fold and of later ones."""
@@ -109,3 +109,7 @@ def peak_memory(device: torch.device) -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _decimals(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4f}"

@@ -101,7 +101,7 @@ def _check_batch_norm(settings: TaskConfig, data: TaskData, n_images: int) -> No
         cause = "train.batch_size 1" if n_images > 1 else "A fold's one training image"
         where = f", for '{small[0]}' of {side} pixels or less," if small[0] else ""
         raise UsageError(
-            f"{cause} leaves batch norm{where} one value a channel to average; {settings.model.batch_norm_remedy}."
+            f"{cause} leaves batch norm{where} only one value a channel to average; {settings.model.batch_norm_remedy}."
         )
 
 

@@ -43,7 +43,7 @@ def test_summarise_detection(summary_of):
         "3 of 5 images can be used.",
         "1 of 5 images are missing.",
         "Images without a usable label: 1.",
-        "Pairs of same-class boxes drawn twice, in 2 images: 3.",
+        "Pairs of boxes that may be one object drawn twice, in 2 images: 3.",
     ]
 
 
@@ -66,11 +66,11 @@ def test_summarise_duplicates_across_subsets(summary_of):
         "train_images_in_validation": 3,
     }  # fmt: skip
     assert summary["notes"][1:] == [
-        "Images that repeat another exactly: 1.",
-        "Images that repeat another nearly: 2.",
+        "Exact copies of another image: 1.",
+        "Near copies of another image: 2.",
         "Training images that are also in the published test set: 2.",
         "Training images that are also in the published validation set: 3.",
-        "Duplicates labelled otherwise than the image they repeat: 1.",
+        "Copies whose label differs from the first one's: 1.",
     ]
     assert summary_of(images_of({}))["duplicates"]["biggest_set"] == 0
 
@@ -114,7 +114,7 @@ def test_summarise_warns_of_ids_without_a_match(summary_of):
     images = images_of(*({"image_id": name, "label": name[0]} for name in ("a1", "a2", "b1", "bx")))
     summary = summary_of(images, pattern="([ab][0-9])")
     assert summary["groups"]["not_matched"] == 1
-    assert "matches 100% of a and 50.0% of b images; it leaves 1 alone, such as 'bx'" in summary["notes"][-1]
+    assert "matches 100% of a and 50.0% of b images. 1 have no group, such as 'bx'" in summary["notes"][-1]
     assert summary_of(images[:3], pattern="([ab][0-9])")["groups"]["not_matched_example"] is None
     one = images_of(*({"image_id": f"a{n}", "label": "a"} for n in range(2000)), {"image_id": "ax", "label": "a"})
     assert "matches 99.9% images" in summary_of(one, pattern="(a[0-9])")["notes"][-1]

@@ -207,7 +207,7 @@ def test_upload_sends_checked_file(remote, written, monkeypatch):
     assert "Uploaded malaria.csv" in done.output
     assert "as sub-1" in done.output
     assert PASSWORD not in done.output
-    assert "leaderboard_map 0.9124 out of fold" in str(sent)
+    assert "mean AP 0.9124 out of fold" in str(sent)
     done = CliRunner().invoke(app, ["upload", "malaria", "--comment", "with flips"])
     assert "with flips" in str(sent)
     assert len(remote.submitted) == 2

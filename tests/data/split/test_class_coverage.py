@@ -35,7 +35,7 @@ def boxes_of(**images: list[int]) -> pd.DataFrame:
             "set split.test_fraction to 0",
             {"test_fraction": 0.0, "n_folds": 2},
         ),
-        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "too few have also 'b' 3", "set split.n_folds to 2", {"n_folds": 2}),
+        (["b"] * 3 + ["c"] * 2 + ["a"] * 35, 0.0, "also too few: 'b' (3)", "set split.n_folds to 2", {"n_folds": 2}),
     ],
 )
 def test_a_class_of_few_groups_is_refused_with_settings_that_work(labels, holdout, problem, remedy, changes):

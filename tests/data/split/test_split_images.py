@@ -139,7 +139,7 @@ def test_stage_writes_table_and_summary(settings, tmp_path, capsys):
     assert (tmp_path / "data/splits/cells_demo.json").exists()
     told = capsys.readouterr().err
     assert "80 training images in 5 folds, 20 for test. " in told
-    assert "the model is validated on the 16 of fold 0." in told
+    assert "the model is validated on fold 0 (16 images)." in told
     assert "split.test_fraction asks" not in told
 
 

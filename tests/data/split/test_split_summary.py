@@ -45,8 +45,8 @@ FOUR = [train(0, "g0"), train(0, "g1"), train(1, "g2"), train(1, "g3")]
 def test_summarise_counts_by_subset():
     summary = summary_of([*FOUR, train(0, "g4"), held_out("g5"), ("excluded", -1, "g6", "train")])
     counted, excluded, _ = summary["notes"]
-    assert counted.startswith("5 training images in 2 folds, 1 for test. Where train.n_folds is 1, ")
-    assert counted.endswith("the model is validated on the 3 of fold 0.")
+    assert counted.startswith("5 training images in 2 folds, 1 for test. With train.n_folds: 1, ")
+    assert counted.endswith("the model is validated on fold 0 (3 images).")
     assert excluded == "1 training images are kept out, since the test set has them, exactly or nearly."
     assert {name: summary[name] for name in ("train", "test", "excluded", "groups")} == {
         "train": 5,
@@ -75,8 +75,8 @@ def test_summarise_published_validation():
 
 def test_summarise_empty_validation():
     (note,) = summary_of([train(1, "g1"), train(1, "g2"), held_out("g3", "test")], published_val="keep")["notes"]
-    assert note.startswith("2 training images in 1 folds, 1 for test. Where train.n_folds is 1, ")
-    assert note.endswith("the model is validated on the 0 of fold 0.")
+    assert note.startswith("2 training images in 1 folds, 1 for test. With train.n_folds: 1, ")
+    assert note.endswith("the model is validated on fold 0 (0 images).")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_summarise_groups_shared_with_validation():
 @pytest.mark.parametrize(
     ("folds", "uneven", "note"),
     [
-        ([0, 0, 1, 1], 0.0, "The folds are alike in every respect that is balanced."),
+        ([0, 0, 1, 1], 0.0, "The folds do not differ in anything that is balanced."),
         ([0, 0, 0, 1], 0.5, "fold 0 has 50.0 % more images than average."),
         ([0, 0, 1, 1, 2, 2, 3], 0.4286, "fold 3 has 42.9 % fewer images than average."),
     ],
@@ -198,7 +198,7 @@ def shortage_of(labels: str, classes: str, folds: int, groups: str | None = None
 def test_shortage_names_the_rarest_first():
     assert (
         shortage_of("aaabbc", "abc", 3)
-        == "Class 'c' has 1 group of training images for 3 folds; too few have also 'b' 2."
+        == "Class 'c' has 1 group of training images for 3 folds; also too few: 'b' (2)."
     )
     assert (
         shortage_of("aaabb", "ab", 3) == "Class 'b' has 2 groups of training images for 3 folds."

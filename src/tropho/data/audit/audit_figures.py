@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from tropho.data.audit.slides import Slides
 from tropho.errors import DataError
@@ -73,7 +74,9 @@ def box_sizes(boxes: pd.DataFrame, classes: list[str], to: Path) -> None:
             label = f"{plain(name)}: {len(of_class):,}, median {of_class.median():.0f} px"
             axes.hist(of_class, edges, label=label, color=colour, alpha=0.55)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set(title="Box sizes", xlabel="square root of area (pixels of the original image)", ylabel="boxes")
     axes.legend(frameon=False)
     _save(figure, to)
@@ -85,10 +88,11 @@ def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> No
     counts = images.loc[images["subset"].isin(labelled), "image_id"].map(boxes["image_id"].value_counts()).fillna(0)
     figure, axes = _new_figure(6.4, 3.4)
     axes.hist(counts, bins=(np.arange(counts.max() + 2) - 0.5).tolist(), color=SUBSET_COLOURS["train"])
-    axes.set(title="Objects in an image", xlabel="boxes", ylabel="images")
+    axes.set(xlabel="boxes", ylabel="images")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     none = int((counts == 0).sum())
     note = f"{none:,} images without boxes, median {counts.median():g}, at most {counts.max():g}"
-    axes.annotate(note, (0.98, 0.94), xycoords="axes fraction", ha="right", va="top", fontsize=9)
+    axes.set_title(f"Objects in an image\n{note}", fontsize=10)
     _save(figure, to)
 
 
@@ -96,10 +100,11 @@ def issue_counts(issues: pd.DataFrame, to: Path) -> None:
     """Draw bars of the issues by kind and action."""
     counts = issues.groupby(["kind", "action"]).size().sort_values()
     figure, axes = _new_figure(6.4, 1.4 + 0.32 * len(counts))
-    names = [f"{str(kind).replace('_', ' ')} ({action})" for kind, action in counts.index]
+    names = [str(kind).replace("_", " ") + (f" ({action})" if action != kind else "") for kind, action in counts.index]
     bars = axes.barh(names, counts.to_numpy(), color=SUBSET_COLOURS["train"])
     axes.bar_label(bars, labels=[f"{count:,}" for count in counts], padding=3, fontsize=8)
     axes.set_xscale("symlog", linthresh=1)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.margins(x=0.15)
     axes.set(title="Issues", xlabel="cases (logarithmic)")
     _save(figure, to)

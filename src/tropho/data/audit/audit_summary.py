@@ -168,27 +168,27 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     boxes, copies = summary["doubles"], summary["duplicates"]
     dropped = sum(issues.get(kind, 0) for kind in ("zero_area", "outside", "too_small"))
     rows = sum(issues.get(kind, 0) for kind in ("bad_row", "bad_annotation", "unknown_class"))
-    turn = "Photos that EXIF turns, though nothing tells whether their boxes were drawn before or after the turn"
+    turn = "Photos that EXIF rotates, and whose boxes may be drawn before or after that"
     counted = {
         "Images that can't be read": status.get("unreadable"),
         "Images without a usable label": status.get("unlabelled"),
         "Rows of labels that can't be used": rows,
-        "Photos whose boxes were turned with them": issues.get("turned_boxes"),
+        "Photos whose boxes were rotated with them": issues.get("turned_boxes"),
         "Images whose boxes were scaled to them": issues.get("scaled_boxes"),
         turn: issues.get("unknown_frame"),
         "Boxes dropped, since they have no area inside their image": dropped,
-        f"Pairs of same-class boxes drawn twice, in {boxes['images']:,} images": boxes["pairs"],
-        "Images that repeat another exactly": copies["exact"],
-        "Images that repeat another nearly": copies["near"],
+        f"Pairs of boxes that may be one object drawn twice, in {boxes['images']:,} images": boxes["pairs"],
+        "Exact copies of another image": copies["exact"],
+        "Near copies of another image": copies["near"],
         "Augmented copies of a picture, by their names (.rf.), grouped": issues.get("augmented_copies"),
         "Training images that are also in the published test set": copies["train_images_in_test"],
         "Training images that are also in the published validation set": copies["train_images_in_validation"],
-        "Duplicates labelled otherwise than the image they repeat": copies["label_conflicts"],
+        "Copies whose label differs from the first one's": copies["label_conflicts"],
     }
     notes = [f"{summary['usable']:,} of {total:,} images can be used."] if total else []
     notes += [f"{summary['missing']:,} of {total:,} images are missing."] if summary["missing"] else []
     notes += [f"{what}: {count:,}." for what, count in counted.items() if count]
-    notes += [f"Left out by annotators: {sentence(finding)}." for finding in summary["missing_labels"]]
+    notes += [f"Probably left out by annotators: {sentence(finding)}." for finding in summary["missing_labels"]]
     return notes + _warnings(summary)
 
 
@@ -218,15 +218,15 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
         shares = [f"{_percent(share)} of {name}" for name, share in groups["matched"].items() if name != "all"]
         share = ", ".join(shares[:-1]) + " and " + shares[-1] if shares[1:] else _percent(groups["matched"]["all"])
         warnings.append(
-            f"audit.group_pattern matches {share} images; it leaves {groups['not_matched']:,} alone, such as "
-            f"'{groups['not_matched_example']}', so those of one patient or slide may lie on both sides of the split. "
-            "Add an alternative for their names, such as (first[0-9]+)_|(second[0-9]+)_."
+            f"audit.group_pattern matches {share} images. {groups['not_matched']:,} have no group, such as "
+            f"'{groups['not_matched_example']}'; images of one patient or slide may then be in training and in "
+            "validation. Add an alternative for their names, such as (first[0-9]+)_|(second[0-9]+)_."
         )
     tells = summary.get("colour_mode_tells")
     if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
         warnings.append(
             f"The colour mode of a file alone tells the class of {tells['accuracy_from_mode']:.0%} of images "
-            f"(guessing: {tells['accuracy_from_nothing']:.0%}). Unless augment.grayscale is true, "
-            "a model may learn that instead."
+            f"(guessing: {tells['accuracy_from_nothing']:.0%}). Unless augment.grayscale is true, a model may learn "
+            "this in place of what the images show."
         )
     return warnings

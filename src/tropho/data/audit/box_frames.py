@@ -21,7 +21,7 @@ STORED_FRAME, UPRIGHT_FRAME = "stored", "upright"
 _SLACK = 1.0  # pixels that a box may reach over the edge, by rounding
 _BEYOND = 0.05  # share of a side by which a box that belongs to another picture reaches over the edge at least
 _UNKNOWN = (
-    "EXIF turns the picture, and nothing tells whether its boxes were drawn before or after the turn; turn the pixels "
+    "EXIF rotates the photo, and it is unknown whether its boxes were drawn before or after that; turn the pixels "
     "and remove the tag, or state the images' sizes (audit.image_sizes_csv)."
 )
 Size = tuple[int, int]  # width and height, pixels
@@ -152,7 +152,7 @@ def _to_upright(photo: _Photo, frame: str | None) -> tuple[np.ndarray | None, st
         changes.append(f"scaled from the {stated[0]}x{stated[1]} pixels that the labels state")
     if frame == STORED_FRAME:
         boxes = turn_boxes(boxes, photo.turn, *size)
-        changes.append("turned as EXIF turns the picture, for they were drawn on it as it is stored")
+        changes.append("rotated with the photo, since they were drawn on it as it is stored")
     if not changes:
         return boxes, "", ""
     kind = "turned_boxes" if frame == STORED_FRAME else "scaled_boxes"

@@ -53,7 +53,8 @@ def resolve_duplicate_boxes(
     for first, second, overlap in pairs:
         earlier, later = boxes.iloc[first], boxes.iloc[second]
         where = f" in row {earlier['row']}" if pd.notna(earlier["row"]) else ""
-        detail = f"{box_text(later)} doubles the {corners_text(earlier[BOX].to_list())}{where} (IoU {overlap:.2f})."
+        same = f"{corners_text(earlier[BOX].to_list())}{where} (IoU {overlap:.2f})"
+        detail = f"{box_text(later)} may be the same object as {same}."
         action = "merged" if first_of[first] == first_of[second] else "listed"
         log.add("double_box", action, detail, later["image_id"], later["file"], later["row"])
     counts = len(pairs), int(boxes["image_id"].iloc[[second for _, second, _ in pairs]].nunique())

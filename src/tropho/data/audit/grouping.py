@@ -170,7 +170,7 @@ def _list_duplicates(
     first_near = {second: (first, corr) for first, second, corr in reversed(near)}
     for second in dict.fromkeys(second for _, second, _ in near):
         first, corr = first_near[second]
-        detail = f"Looks like {first}{where(first, second)}; once aligned, the two correlate to {corr:.2f}."
+        detail = f"Looks like {first}{where(first, second)}; aligned, the two have a correlation of {corr:.2f}."
         log.add("near_duplicate", "grouped", detail, second, path[second])
     pairs = [(*pair, "is the same picture") for pair in exact] + [(a, b, "looks like it") for a, b, _ in near]
     for first, second, relation in pairs:

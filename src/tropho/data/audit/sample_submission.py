@@ -83,7 +83,7 @@ def _list_absent(sample: Sample, matches: Matches, file: str, log: IssueLog) -> 
     absent = [name for name in sample.ids if name not in matches.images]
     for name in absent:
         several = matches.several.get(name)
-        why = f"the test images {' and '.join(several[:2])} answer to it" if several else "it is no test image"
+        why = f"the test images {' and '.join(several[:2])} match it" if several else "it is no test image"
         log.add("sample_id", "listed", f"'{name}' can't be predicted: {why}.", None, file, sample.ids[name])
     return absent
 

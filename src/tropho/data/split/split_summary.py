@@ -88,8 +88,8 @@ def shortage(train: pd.DataFrame, classes: list[str], n_folds: int, images: pd.D
         names = ", ".join(f"'{name}'" for name in short.index)
         return f"No training image is of class {names}, which the published validation set has."
     first = f"Class '{short.index[0]}' has {_count(int(short.iloc[0]), 'group')} of training images for {n_folds} folds"
-    rest = ", ".join(f"'{name}' {number}" for name, number in short.iloc[1:].items())
-    return f"{first}; too few have also {rest}." if rest else f"{first}."
+    rest = ", ".join(f"'{name}' ({number})" for name, number in short.iloc[1:].items())
+    return f"{first}; also too few: {rest}." if rest else f"{first}."
 
 
 def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, list[str]]:
@@ -155,8 +155,8 @@ def _count_note(train: pd.DataFrame, val: pd.DataFrame, test: pd.DataFrame) -> s
             f"validation set (fold 0), {len(test):,} for test."
         )
     return (
-        f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test. Where "
-        f"train.n_folds is 1, the model is validated on the {int((train['fold'] == 0).sum()):,} of fold 0."
+        f"{len(train):,} training images in {train['fold'].nunique()} folds, {len(test):,} for test. "
+        f"With train.n_folds: 1, the model is validated on fold 0 ({int((train['fold'] == 0).sum()):,} images)."
     )
 
 
@@ -183,7 +183,7 @@ def _imbalance_note(imbalance: pd.DataFrame) -> str:
     fold, target = np.unravel_index(np.abs(values).argmax(), values.shape)
     value = values[fold, target]
     if not value:
-        return "The folds are alike in every respect that is balanced."
+        return "The folds do not differ in anything that is balanced."
     alike = next((word for most, word in ALIKE.items() if abs(value) <= most), "differ")
     return (
         f"The folds {alike}. Largest difference: fold {fold} has {100 * abs(value):.1f} % "

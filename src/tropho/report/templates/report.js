@@ -95,6 +95,14 @@ for (const picture of document.querySelectorAll(".zoomable")) {
   picture.after(button);
 }
 
+// A table that is wider than the page fades at its right end until one has scrolled there.
+for (const table of document.querySelectorAll(".table")) {
+  const mark = () =>
+    table.toggleAttribute("data-more", table.scrollLeft + table.clientWidth < table.scrollWidth - 4);
+  table.addEventListener("scroll", mark, { passive: true });
+  new ResizeObserver(mark).observe(table);
+}
+
 // On paper, what is folded is shown only where it is meant to be.
 const opened = new Set();
 addEventListener("beforeprint", () => {
