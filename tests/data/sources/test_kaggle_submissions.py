@@ -1,15 +1,24 @@
 """Submissions to a competition of Kaggle and their scores, by the real client, in front of a server on loopback."""
 
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 
+import label_writers as writers
 from data.sources.kaggle_server import KaggleSet
+from label_writers import drawn_set
 from project import Project
+from tropho.commands import new_task
+from tropho.commands.next_steps import next_steps
 from tropho.commands.submissions import WAITS
+from tropho.config.load import load_task
 from tropho.errors import DataError
 from tropho.files import sha256_of, write_json
+from tropho.new_task.time_estimate import Estimate
 from tropho.paths import Paths
+from tropho.submission.layout import target_of
 from tropho.submission.submission_log import append, read_log
 
 SLUG, TASK = "leaf-rot", "leaves"
@@ -182,6 +191,28 @@ def test_an_upload_counts_where_its_score_can_not_be_read(competition, task):
     assert len(competition.submissions) == 1
     assert "The file is uploaded, its score is not known yet: Kaggle fails with status 503" in done.stdout
     assert f"Then run `tropho record-score {TASK}`." in done.stdout
+
+
+def test_new_task_takes_a_competition(competition, tmp_path, monkeypatch):
+    monkeypatch.setattr(new_task, "estimate", lambda *_: Estimate(120.0, 300.0))
+    writers.bbox_cells(tmp_path / "files", drawn_set({"train": 20, "test": 4}))
+    archive = shutil.make_archive(str(tmp_path / "files"), "zip", tmp_path / "files")
+    competition.versions[1] = Path(archive).read_bytes()
+    project = Project(tmp_path)
+    project.tropho("new-task", TASK, f"kaggle:{SLUG}")
+    settings = load_task(TASK, tmp_path / "params.yaml")
+    assert (settings.download.source, settings.download.repo) == ("kaggle", SLUG)
+    assert settings.description == f"Images of {SLUG}"
+    project.run(TASK, "download", "audit")
+    target = target_of(Paths(tmp_path, TASK), settings, writers.CLASSES)
+    assert target.followed.path.name == "sample_submission.csv"
+    assert target.layout.header == ["image_id", "PredictionString"]
+    assert len(target.rows([])) == 4
+    commands = [step.command for step in next_steps(settings, tmp_path)]
+    assert f"tropho upload {TASK}" in commands
+    data_set = settings.download.model_copy(update={"repo": "owner/leaves"})
+    commands = [step.command for step in next_steps(settings.model_copy(update={"download": data_set}), tmp_path)]
+    assert f"tropho upload {TASK}" not in commands
 
 
 def test_other_tasks_have_nothing_to_ask(task):

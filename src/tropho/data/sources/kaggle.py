@@ -102,14 +102,17 @@ def results(competition: str) -> list[SubmissionResult]:
         from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
         from kagglesdk.competitions.types.submission_status import SubmissionStatus
 
-        request, found = ApiListSubmissionsRequest(), []
-        request.competition_name, request.page_size = competition, PAGE_SIZE
+        found, token = [], ""
         while True:
+            request = ApiListSubmissionsRequest()
+            request.competition_name, request.page_size, request.page_token = competition, PAGE_SIZE, token
+            if not token:
+                request.page = 1
             page = api.list_submissions(request)
             found += [entry for entry in page.submissions or [] if entry is not None]
-            if not page.next_page_token:
+            token = page.next_page_token
+            if not token:
                 break
-            request.page_token = page.next_page_token
     return [
         SubmissionResult(
             entry.description or "",
