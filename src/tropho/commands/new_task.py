@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tropho.config.load import load_params
+from tropho.data.audit.sample_submission import with_sample_images
 from tropho.data.formats.labels import files_below
 from tropho.data.sources import fetch
 from tropho.data.sources.archives import is_archive
@@ -20,7 +21,7 @@ from tropho.new_task.label_guess import LabelGuess, guess_labels, validated
 from tropho.new_task.recipe import Reason, Recipe, choose_recipe
 from tropho.new_task.time_estimate import Estimate, estimate
 from tropho.paths import Paths
-from tropho.submission.sample_file import find_sample
+from tropho.submission.sample_file import find_sample, read_sample
 
 MAX_MINUTES = 60
 """Of training on this machine; a longer one gets fewer epochs."""
@@ -130,14 +131,17 @@ def _why_format(guess: LabelGuess, raw: Path) -> str:
 
 
 def _describe_subsets(guess: LabelGuess, raw: Path) -> Iterator[Reason]:
-    counts = guess.labels.images["subset"].value_counts()
+    sample = find_sample(raw, guess.audit.get("sample"))
+    images = with_sample_images(guess.labels.images, read_sample(sample) if sample else None, raw)
+    counts = images["subset"].value_counts()
     if n_test := int(counts.get("test", 0)):
-        yield Reason("test set", f"{n_test:,} images", "files or folders are named so; they train nothing")
+        why = "files or folders are named so, or the sample submission names them; they train nothing"
+        yield Reason("test set", f"{n_test:,} images", why)
     else:
         yield Reason("test set", "a fifth", "none is published, so a fifth is set aside (split.test_fraction)")
     if n_val := int(counts.get("validation", 0)):
         yield Reason("validation set", f"{n_val:,} images", "it joins the folds (split.published_val)")
-    if sample := find_sample(raw, guess.audit.get("sample")):
+    if sample:
         name = sample.relative_to(raw).as_posix()
         yield Reason("sample submission", name, "the submission takes its columns and rows")
 

@@ -195,18 +195,25 @@ def test_an_upload_counts_where_its_score_can_not_be_read(competition, task):
 
 def test_new_task_takes_a_competition(competition, tmp_path, monkeypatch):
     monkeypatch.setattr(new_task, "estimate", lambda *_: Estimate(120.0, 300.0))
-    writers.bbox_cells(tmp_path / "files", drawn_set({"train": 20, "test": 4}))
+    pictures = drawn_set({"train": 20, "test": 4})
+    for picture in pictures:
+        writers.draw(picture, tmp_path / "files" / f"{picture.subset}_images")
+    rows = [[picture.name, ("rot", "healthy")[number % 2]] for number, picture in enumerate(pictures)]
+    writers.write_csv(tmp_path / "files" / "train.csv", [["image_id", "label"], *rows[:20]])
+    writers.write_csv(tmp_path / "files" / "sample_submission.csv", [["image_id", "label"], *rows[20:]])
     archive = shutil.make_archive(str(tmp_path / "files"), "zip", tmp_path / "files")
     competition.versions[1] = Path(archive).read_bytes()
     project = Project(tmp_path)
-    project.tropho("new-task", TASK, f"kaggle:{SLUG}")
+    shown = project.tropho("new-task", TASK, f"kaggle:{SLUG}").text
+    assert "test set 4 images" in shown
+    assert "sample submission sample_submission.csv" in shown
     settings = load_task(TASK, tmp_path / "params.yaml")
     assert (settings.download.source, settings.download.repo) == ("kaggle", SLUG)
     assert settings.description == f"Images of {SLUG}"
     project.run(TASK, "download", "audit")
-    target = target_of(Paths(tmp_path, TASK), settings, writers.CLASSES)
+    target = target_of(Paths(tmp_path, TASK), settings, settings.audit.classes)
     assert target.followed.path.name == "sample_submission.csv"
-    assert target.layout.header == ["image_id", "PredictionString"]
+    assert target.layout.header == ["image_id", "label"]
     assert len(target.rows([])) == 4
     commands = [step.command for step in next_steps(settings, tmp_path)]
     assert f"tropho upload {TASK}" in commands
