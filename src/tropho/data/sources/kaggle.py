@@ -193,8 +193,8 @@ def _refusal(repo: str, response: Any) -> ExternalError:
         page = f"https://www.kaggle.com/competitions/{repo}"
         rules = f"join the competition, accept its rules at {page}/rules, and set KAGGLE_API_TOKEN of that account"
         remedies |= {401: f"the token is not valid: {SIGN_IN}", 403: rules, 404: "correct download.repo"}
-    with contextlib.suppress(ValueError, AttributeError):
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # no such JSON
         if status == HTTPStatus.BAD_REQUEST:
-            reason = f" ({' '.join(str(response.json().get('message')).split())[:MAX_REASON]})"
+            reason = f" ({' '.join(response.json()['message'].split())[:MAX_REASON]})"
     remedy = remedies.get(status, "run again later")
     return ExternalError(f"Kaggle fails with status {status} for '{repo}'{reason}; {remedy}.")
