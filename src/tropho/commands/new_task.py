@@ -9,6 +9,7 @@ from typing import Any
 
 from tropho.config.load import load_params
 from tropho.data.audit.sample_submission import with_sample_images
+from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import files_below
 from tropho.data.sources import fetch
 from tropho.data.sources.archives import is_archive
@@ -132,7 +133,7 @@ def _why_format(guess: LabelGuess, raw: Path) -> str:
 
 def _describe_subsets(guess: LabelGuess, raw: Path) -> Iterator[Reason]:
     sample = find_sample(raw, guess.audit.get("sample"))
-    images = with_sample_images(guess.labels.images, read_sample(sample) if sample else None, raw)
+    images = with_sample_images(guess.labels.images, read_sample(sample) if sample else None, ImageFiles(raw).paths)
     counts = images["subset"].value_counts()
     if n_test := int(counts.get("test", 0)):
         why = "files or folders are named so, or the sample submission names them; they train nothing"

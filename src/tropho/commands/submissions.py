@@ -121,7 +121,7 @@ def read_scores(settings: TaskConfig, root: Path, file: str | None = None, waits
         elif not result.scores:
             later = f"run `tropho record-score {settings.name}` in some minutes"
             lines.append(f"{name} has not scored submission {sha256[:8]} yet; {later}.")
-        elif not all(isclose(score, log.loc[sha256, key]) for key, score in result.scores.items()):
+        elif not all(isclose(score, log[key][sha256]) for key, score in result.scores.items()):
             lines.append(_record(paths, result.public, result.private, sha256))
             is_new = True
     if is_new:
