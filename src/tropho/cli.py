@@ -97,7 +97,7 @@ def status(task: AnyTask = None, as_json: JsonOption = False) -> None:
 @app.command("new-task")
 def new_task(
     name: Annotated[str, typer.Argument(help="Of the new task: letters, digits, _ and -.", metavar="NAME")],
-    folder: Annotated[str, typer.Argument(help="Folder or archive with your images and labels.", metavar="FOLDER")],
+    folder: Annotated[str, typer.Argument(help="Folder, archive, or kaggle:COMPETITION.", metavar="FOLDER")],
     label_format: Annotated[
         str | None, typer.Option("--format", help="Read the labels in this format alone.", metavar="FORMAT")
     ] = None,
@@ -197,13 +197,14 @@ def check_submission(
 @app.command()
 def upload(
     task: TaskName,
-    comment: Annotated[str | None, typer.Option(help="Shown beside it on Zindi; else its score and hash.")] = None,
+    comment: Annotated[str | None, typer.Option(help="Shown beside it on the site; else its score.")] = None,
 ) -> None:
-    """Upload a task's checked submission to Zindi (needs ZINDI_USERNAME and ZINDI_PASSWORD)."""
+    """Upload a task's checked submission to its competition on Zindi or Kaggle, and record the score."""
     from tropho.commands import submissions
     from tropho.config.load import load_task
 
     typer.echo(submissions.upload(load_task(task), Path.cwd(), comment))
+    submissions.print_cv_gaps(Path.cwd(), task)
 
 
 @app.command()
@@ -257,14 +258,13 @@ def leaderboard(task: AnyTask = None, as_json: JsonOption = False) -> None:
 @app.command("record-score")
 def record_score(
     task: TaskName,
-    score: Annotated[float, typer.Argument(help="What the public leaderboard says.", metavar="SCORE")],
+    score: Annotated[float | None, typer.Argument(help="Public; else the site is asked.", metavar="[SCORE]")] = None,
     private: Annotated[float | None, typer.Option(help="The private score, once it is known.")] = None,
     file: Annotated[
-        str | None,
-        typer.Option(help="First digits of the submission's SHA-256; else the present file.", metavar="HASH"),
+        str | None, typer.Option(help="First digits of its SHA-256; else the present file.", metavar="HASH")
     ] = None,
 ) -> None:
-    """Record what the leaderboard said of a submission, and warn where it differs from cross-validation."""
+    """Record scores of the leaderboard, typed or read from Zindi or Kaggle; warn where cross-validation differs."""
     from tropho.commands import submissions
 
     typer.echo(submissions.record_score(Path.cwd(), task, score, private, file))

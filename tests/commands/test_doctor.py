@@ -29,3 +29,23 @@ def test_doctor_says_nothing_of_a_whole_lock_file(lock_finding, content):
 def test_doctor_names_a_lock_file_that_a_kill_left_unfinished(lock_finding, content):
     (found,) = lock_finding(content)
     assert found.remedy == "delete .dvc/tmp/rwlock while no dvc command runs"
+
+
+@pytest.mark.parametrize("name", ["kaggle.json", "access_token"])
+def test_doctor_finds_credentials(tmp_path, monkeypatch, name):
+    def states():
+        found = {finding.item: finding.state for finding in examine(tmp_path)}
+        return [found[f"{site} credentials"] for site in ("Kaggle", "Zindi")]
+
+    for variable in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "ZINDI_USERNAME", "ZINDI_PASSWORD"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "kaggle"))
+    assert all(state.endswith("not set; only private data and competitions need it") for state in states())
+    (tmp_path / "kaggle").mkdir()
+    (tmp_path / "kaggle" / name).write_text("secret")
+    monkeypatch.setenv("ZINDI_USERNAME", "someone")
+    assert states()[0] == f"in {tmp_path / 'kaggle' / name}"
+    assert "not set" in states()[1]
+    monkeypatch.setenv("ZINDI_PASSWORD", "secret")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "secret")
+    assert [state.rpartition(" ")[2] for state in states()] == ["set", "set"]

@@ -5,6 +5,7 @@ import pytest
 
 from conftest import ROOT
 from tropho.commands import submissions
+from tropho.errors import UsageError
 from tropho.files import sha256_of
 from tropho.paths import Paths
 from tropho.submission.submission_log import SUBMISSIONS, append, record
@@ -46,6 +47,17 @@ def test_record_score_for_the_present_file(recorded):
     assert f"submission {sha256_of(paths.submission)[:8]}" in told
     assert "submission aaaaaaaa" in submissions.record_score(recorded, "cells_demo", 0.8, None, "aaaa")
     assert paths.leaderboard.exists()
+
+
+@pytest.mark.parametrize(("public", "private"), [(91.3, None), (-0.01, None), (1.01, None), (0.5, 1.5), (None, -1.0)])
+def test_record_score_refuses_scores_outside_0_to_1(recorded, public, private):
+    with pytest.raises(UsageError, match=r"write 91\.3 % as 0\.913"):
+        submissions.record_score(recorded, "cells_demo", public, private, None)
+
+
+def test_record_score_takes_private_alone(recorded):
+    assert "Recorded private 0.9 for" in submissions.record_score(recorded, "cells_demo", None, 0.9, "aaa")
+    assert submissions.leaderboard_scores(recorded, "cells_demo") == {"ra": (0.85, 0.9)}
 
 
 def test_cells_of_submissions():

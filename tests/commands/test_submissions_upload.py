@@ -1,6 +1,7 @@
 """Upload of a checked submission."""
 
 import json
+import time
 
 import pytest
 
@@ -15,6 +16,8 @@ def sent(monkeypatch):
     """What is uploaded, instead of an submissions."""
     calls = []
     monkeypatch.setattr(submissions.zindi, "submit", lambda *call: calls.append(call) or "id7")
+    monkeypatch.setattr(submissions.zindi, "results", lambda challenge: [])
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return calls
 
 
@@ -31,12 +34,14 @@ def checked(tmp_path, settings):
 
 
 @pytest.mark.parametrize("comment", [None, "mine"])
-def test_upload_a_checked_submission(checked, sent, tmp_path, comment):
+def test_upload_a_checked_submission(checked, sent, tmp_path, comment, capsys):
     made, path = checked
+    (tmp_path / "params.yaml").write_text("tasks: {}")
     told = submissions.upload(made, tmp_path, comment)
     digest = sha256_of(path)[:8]
-    assert sent == [("a-challenge", path, comment or f"map 0.5124 out of fold, {digest}")]
-    assert f"({digest}) to 'a-challenge' as id7" in told
+    assert sent == [("a-challenge", path, f"{digest}: {comment or 'map 0.5124 out of fold'}")]
+    assert f"({digest}) to 'a-challenge' as id7; waiting for its score." in capsys.readouterr().err
+    assert told == "Zindi tells no score of smear_demo's submissions that the log lacks."
 
 
 def test_upload_refuses_an_unchecked_file(checked, sent, tmp_path, settings):
@@ -59,6 +64,6 @@ def test_upload_refuses_an_unchecked_file(checked, sent, tmp_path, settings):
     for changes in ({"download.source": "zindi", "download.repo": None}, {"download.repo": "a-challenge"}):
         download = made.download.model_copy(update={"source": "generate", "repo": None})
         download = download.model_copy(update={key.partition(".")[2]: value for key, value in changes.items()})
-        with pytest.raises(UsageError, match="names no Zindi challenge"):
+        with pytest.raises(UsageError, match="names no competition"):
             submissions.upload(made.model_copy(update={"download": download}), tmp_path, None)
     assert sent == []

@@ -52,14 +52,14 @@ def test_record_newest_or_named(places):
 
 
 @pytest.mark.parametrize(
-    ("public", "digest", "message"),
-    [(91.3, None, "0.913"), (0.9, "c", "fits no submission"), (0.9, "", "fits 2 submissions")],
+    ("digest", "message"),
+    [("c", "fits no submission"), ("", "fits 2 submissions")],
 )
-def test_record_refuses_wrong_usage(places, public, digest, message):
+def test_record_refuses_wrong_usage(places, digest, message):
     append(*places, entry("a"))
     append(*places, entry("b"))
     with pytest.raises(UsageError, match=message):
-        record(*places, public, sha256=digest)
+        record(*places, 0.9, sha256=digest)
     assert read_log(*places)["public"].isna().all()
 
 

@@ -19,6 +19,7 @@ EXTRAS = {"kaggle": "kagglehub", "rtdetr": "transformers", "zindi": "zindi"}
 CREDENTIALS: dict[str, list[tuple[str, ...]]] = {
     "Hugging Face": [("HF_TOKEN",)],
     "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
+    "Zindi": [("ZINDI_USERNAME", "ZINDI_PASSWORD")],
 }
 """By site: the sets of variables that sign in, one of which is enough."""
 
@@ -145,7 +146,12 @@ def _pending_records(root: Path) -> Iterator[Finding]:
 
 
 def _credentials() -> Iterator[Finding]:
+    kaggle = Path(os.environ.get("KAGGLE_CONFIG_DIR") or Path.home() / ".kaggle")
+    files = [str(file) for file in (kaggle / "kaggle.json", kaggle / "access_token") if file.exists()]
     for site, alternatives in CREDENTIALS.items():
         names = ", or ".join(" and ".join(variables) for variables in alternatives)
         is_set = any(all(os.environ.get(name) for name in variables) for variables in alternatives)
-        yield Finding(f"{site} credentials", f"{names} {'set' if is_set else 'not set; only private data needs it'}")
+        state = f"{names} {'set' if is_set else 'not set; only private data and competitions need it'}"
+        if site == "Kaggle" and files and not is_set:
+            state = f"in {files[0]}"
+        yield Finding(f"{site} credentials", state)

@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tropho.config.load import load_params
+from tropho.data.audit.sample_submission import with_sample_images
+from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import files_below
 from tropho.data.sources import fetch
 from tropho.data.sources.archives import is_archive
@@ -20,12 +22,14 @@ from tropho.new_task.label_guess import LabelGuess, guess_labels, validated
 from tropho.new_task.recipe import Reason, Recipe, choose_recipe
 from tropho.new_task.time_estimate import Estimate, estimate
 from tropho.paths import Paths
-from tropho.submission.sample_file import find_sample
+from tropho.submission.sample_file import find_sample, read_sample
 
 MAX_MINUTES = 60
 """Of training on this machine; a longer one gets fewer epochs."""
 MAX_LISTED = 12
 """Classes that the entry and the table list."""
+KAGGLE = "kaggle:"
+"""Begins the name of a competition or data set there, in place of a folder."""
 
 
 def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_run: bool, as_json: bool) -> None:
@@ -34,7 +38,7 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
     Args:
         root: of the project.
         name: of the new task.
-        folder: path of the data set, relative to `root` or not.
+        folder: path of the data set, relative to `root` or not; or `kaggle:` and a competition or data set of Kaggle.
         label_format: the one to read labels in; None tries all.
         dry_run: write nothing.
         as_json: print one JSON object in place of the table.
@@ -45,13 +49,15 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
     """
     params = load_params(root / "params.yaml")
     check_name(name, params)
-    source = Path(folder).expanduser().as_posix()
-    with _unpacked(root, name, source, params) as raw:
+    kaggle = folder.startswith(KAGGLE)
+    source = folder.removeprefix(KAGGLE) if kaggle else Path(folder).expanduser().as_posix()
+    download = {"source": "kaggle", "repo": source} if kaggle else {"source": "local", "path": source}
+    with _unpacked(root, name, download, params) as raw:
         guess = guess_labels(raw, params, label_format)
         sample = look_at_sample(guess.train, guess.labels.boxes, raw)
         audit, reasons = _describe_labels(guess, raw)
         recipe = choose_recipe(guess, sample, " ".join([Path(source).name, *guess.counts]))
-        entry = _entry(guess, source, audit, recipe)
+        entry = _entry(guess, download, audit, recipe)
         times = _fit_time(name, entry, params, guess, sample, raw)
     reasons += recipe.reasons
     comments = {reason.what: reason.why for reason in recipe.reasons}
@@ -66,16 +72,20 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
 
 
 @contextmanager
-def _unpacked(root: Path, name: str, source: str, params: dict[str, Any]) -> Iterator[Path]:
-    """Yield the folder as the stage download would leave it; only what has archives is copied, for as long."""
-    place = root / source
-    if place.is_dir() and not any(is_archive(path.name) for path in files_below(place)):
+def _unpacked(root: Path, name: str, download: dict[str, str], params: dict[str, Any]) -> Iterator[Path]:
+    """Yield the folder as the stage download would leave it; a local one without archives is used as it is."""
+    place = root / download.get("path", "")
+    if (
+        download["source"] == "local"
+        and place.is_dir()
+        and not any(is_archive(path.name) for path in files_below(place))
+    ):
         check_apart(place, Paths(root, name).raw)
         yield place
         return
     if not place.exists():
-        raise UsageError(f"There is no '{source}' ({place}); name the folder or archive of your images.")
-    entry = {"kind": "classification", "download": {"source": "local", "path": source}}
+        raise UsageError(f"There is no '{download['path']}' ({place}); name the folder or archive of your images.")
+    entry = {"kind": "classification", "download": download}
     (root / ".cache").mkdir(exist_ok=True)
     with TemporaryDirectory(dir=root / ".cache") as temporary:
         raw = Path(temporary) / "raw"
@@ -122,25 +132,28 @@ def _why_format(guess: LabelGuess, raw: Path) -> str:
 
 
 def _describe_subsets(guess: LabelGuess, raw: Path) -> Iterator[Reason]:
-    counts = guess.labels.images["subset"].value_counts()
+    sample = find_sample(raw, guess.audit.get("sample"))
+    images = with_sample_images(guess.labels.images, read_sample(sample) if sample else None, ImageFiles(raw).paths)
+    counts = images["subset"].value_counts()
     if n_test := int(counts.get("test", 0)):
-        yield Reason("test set", f"{n_test:,} images", "files or folders are named so; they train nothing")
+        why = "files or folders are named so, or the sample submission names them; they train nothing"
+        yield Reason("test set", f"{n_test:,} images", why)
     else:
         yield Reason("test set", "a fifth", "none is published, so a fifth is set aside (split.test_fraction)")
     if n_val := int(counts.get("validation", 0)):
         yield Reason("validation set", f"{n_val:,} images", "it joins the folds (split.published_val)")
-    if sample := find_sample(raw, guess.audit.get("sample")):
+    if sample:
         name = sample.relative_to(raw).as_posix()
         yield Reason("sample submission", name, "the submission takes its columns and rows")
 
 
-def _entry(guess: LabelGuess, source: str, audit: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+def _entry(guess: LabelGuess, download: dict[str, str], audit: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Return the entry of params.yaml: kind, description, presets and the sections that are not empty."""
     return {
         "kind": guess.kind,
-        "description": f"Images of {Path(source).name}",
+        "description": f"Images of {Path(download.get('path') or download['repo']).name}",
         "presets": recipe.presets,
-        "download": {"source": "local", "path": source},
+        "download": download,
         "audit": audit,
         **recipe.sections,
     }

@@ -77,8 +77,9 @@ def next_steps(settings: TaskConfig, root: Path) -> list[NextStep]:
         NextStep(f"dvc exp run {' '.join(f'-S {_override(name, key, value)}' for key, value in changes.items())}", why)
         for changes, why in experiments(settings, Paths(root, name))
     ]
-    if settings.download.source == "zindi":
-        steps.append(NextStep(f"tropho upload {name}", "send the submission to Zindi"))
+    if settings.download.is_competition:
+        site = settings.download.source.capitalize()
+        steps.append(NextStep(f"tropho upload {name}", f"send the submission to {site} and record its score"))
     return [*steps, NextStep(f"tropho leaderboard {name}", "compare all trainings so far")]
 
 

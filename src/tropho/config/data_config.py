@@ -29,6 +29,11 @@ class DownloadConfig(Section):
             raise ValueError(f"source '{self.source}' needs the key '{needed}'")
         return self
 
+    @property
+    def is_competition(self) -> bool:
+        """Whether the images are of a competition, on Zindi or Kaggle, that takes submissions."""
+        return self.source == "zindi" or (self.source == "kaggle" and "/" not in str(self.repo))
+
 
 COLUMN_ROLES = (
     *("image", "label", "subset", "xmin", "ymin", "xmax", "ymax", "x", "y", "width", "height", "xcenter", "ycenter"),

@@ -21,7 +21,7 @@ PACKAGES = (
 PLACE = {
     "local": "# place the images at {path}",
     "zindi": "# needs ZINDI_USERNAME and ZINDI_PASSWORD, or the competition's files in data/incoming/{task}",
-    "kaggle": "# needs a Kaggle token, or the files in data/incoming/{task}",
+    "kaggle": "# needs KAGGLE_API_TOKEN; join a competition and accept its rules on Kaggle first",
 }
 """Comment on the data by source; other sources fetch or draw them."""
 

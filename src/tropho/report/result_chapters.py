@@ -46,8 +46,6 @@ MEASURED_ON = {
     "test": "on the test set",
     "oof": "on validation images, each predicted by a model that was not trained on it",
 }
-COMPETITIONS = ("zindi", "kaggle")
-"""Sources of images that may have a leaderboard."""
 MAX_SUBMISSIONS = 15
 
 
@@ -151,14 +149,9 @@ def _drawn_names(classes: Any) -> list[Block]:
     return [Table("Class names that no font of this machine can draw", ["in plots", "class"], rows, 2)] if rows else []
 
 
-def has_leaderboard(reader: Reader) -> bool:
-    """Return whether the task is of a competition."""
-    return reader.task.download.source in COMPETITIONS
-
-
 def submission(reader: Reader) -> Section:
     """Show the file of test predictions, its check, and the leaderboard's scores so far if there is one."""
-    title = "Submission" if has_leaderboard(reader) else "Predictions of the test images"
+    title = "Submission" if reader.task.download.is_competition else "Predictions of the test images"
     blocks: list[Block] = []
     path = reader.paths.submission
     record = reader.json(path.with_suffix(".json"))
@@ -195,7 +188,7 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
         ledger = conform(table, SUBMISSIONS).dropna(subset=["sha256", "written"])
     except (DataError, ValueError):
         return [Text("The log of submissions was written by another version of Tropho and can't be shown.", warn=True)]
-    if not has_leaderboard(reader) and ledger["public"].isna().all():
+    if not reader.task.download.is_competition and ledger["public"].isna().all():
         return []
 
     def text(value: Any) -> str:
@@ -213,7 +206,7 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
         for _, row in ledger.tail(MAX_SUBMISSIONS)[::-1].iterrows()
     ]
     columns = ["file", "written", "cross-validated", "95 % interval", "public", "private"]
-    note = f"Record a public score with `tropho record-score {reader.task.name} SCORE`."
+    note = f"`tropho record-score {reader.task.name}` reads scores from Zindi or Kaggle; a SCORE after it is recorded."
     plot = plot_cv_vs_leaderboard(ledger)
     return [
         *(Text(warning, warn=True) for warning in cv_gap_warnings(ledger)),

@@ -12,7 +12,7 @@ def recorded(submissions: pd.DataFrame) -> pd.DataFrame:
 
 
 def cv_gap_warnings(submissions: pd.DataFrame) -> list[str]:
-    """Return sentences of warning, none while both scores agree.
+    """Return sentences of warning, none while both scores agree, or if a public score outside 0..1 has another metric.
 
     The tolerance is half the width of the newest submission's cross-validation interval.
 
@@ -25,7 +25,7 @@ def cv_gap_warnings(submissions: pd.DataFrame) -> list[str]:
         submissions: submission_log.SUBMISSIONS, rows of one task.
     """
     known = recorded(submissions)
-    if known.empty:
+    if known.empty or not known["public"].between(0, 1).all():
         return []
     newest = known.iloc[-1]
     public, low, high = newest["public"], newest["low"], newest["high"]

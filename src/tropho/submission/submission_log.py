@@ -64,29 +64,26 @@ def append(path: Path, copy: Path, entry: dict[str, Any] | None) -> pd.DataFrame
 
 
 def record(
-    path: Path, copy: Path, public: float, private: float | None = None, sha256: str | None = None
+    path: Path, copy: Path, public: float | None, private: float | None = None, sha256: str | None = None
 ) -> pd.DataFrame:
-    """Record the leaderboard's score of a submission; return its row.
+    """Record the leaderboard's scores of a submission; return its row.
 
     Args:
         path: the log.
         copy: its copy outside git.
-        public: the public score, 0..1.
-        private: the private score, 0..1; None = not known yet.
+        public: the public score; None keeps what the log has.
+        private: the private score; None likewise.
         sha256: the first digits of the file's hash; None = the newest submission.
 
     Raises:
-        UsageError: a score outside 0..1, an empty log, or a hash that fits no row, or several.
+        UsageError: an empty log, or a hash that fits no row, or several.
     """
-    for score in (public, private):
-        if score is not None and not 0 <= score <= 1:
-            raise UsageError(f"{score:g} is no score between 0 and 1; write 91.3 % as 0.913.")
     with _locked(copy):
         log = read_log(path, copy)
         row = _find_row(log, sha256)
-        log.loc[row, "public"] = public
-        if private is not None:
-            log.loc[row, "private"] = private
+        for column, score in (("public", public), ("private", private)):
+            if score is not None:
+                log.loc[row, column] = score
         log.loc[row, "recorded"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         _write(log, path, copy)
     return log.loc[[row]]

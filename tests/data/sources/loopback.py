@@ -47,6 +47,8 @@ class Request(BaseHTTPRequestHandler):
         self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.answer(True)
 
+    do_PUT = do_POST
+
     def do_HEAD(self) -> None:
         self.answer(False)
 

@@ -14,8 +14,10 @@ import pytest
 from data.sources.kaggle_server import KaggleSet
 from tropho.data.sources import fetch
 from tropho.errors import DataError, ExternalError, UsageError
+from tropho.submission.sample_file import find_sample
 
 REPO = "owner/leaves"
+SLUG = "leaf-rot"
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -53,6 +55,26 @@ def leaves(kaggle, picture):
     versions = {number: zipped({"train/rust/1.jpg": picture(number)}) for number in (1, 2)}
     kaggle.sets[REPO] = KaggleSet(versions)
     return kaggle.sets[REPO]
+
+
+@pytest.fixture
+def competition(kaggle, picture, monkeypatch):
+    """A competition that wants the token which is set."""
+    files = {
+        **{f"train_images/{number}.jpg": picture(number) for number in range(3)},
+        "test_images/7.jpg": picture(7),
+        "train.csv": b"image_id,label\n0.jpg,rot\n1.jpg,rot\n2.jpg,healthy\n",
+        "sample_submission.csv": b"image_id,label\n7.jpg,rot\n",
+    }
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "kg_secret")
+    kaggle.sets[SLUG] = KaggleSet({1: zipped(files)}, token="kg_secret")
+    return kaggle.sets[SLUG]
+
+
+@pytest.fixture
+def rot(task):
+    """Settings that ask Kaggle for the competition."""
+    return task(**{"download.repo": SLUG})
 
 
 def refused(task, tmp_path, kind=ExternalError) -> str:
@@ -131,6 +153,54 @@ def test_fetch_explains_refusals(leaves, task, tmp_path, path, status, sentence)
     assert REPO in found
 
 
+def test_fetch_takes_a_competition_by_its_slug(kaggle, competition, rot, tmp_path):
+    provenance = fetch(rot, tmp_path / "raw", tmp_path)
+    assert provenance == {"source": "kaggle", "repo": SLUG, "files": 6}
+    assert find_sample(tmp_path / "raw") == tmp_path / "raw" / "sample_submission.csv"
+    assert kaggle.authorizations == {"Bearer kg_secret"}
+    assert kaggle.requests == ["POST DownloadDataFiles", "GET 1"]
+    assert rot.download.is_competition
+
+
+@pytest.mark.parametrize("path", ["DownloadDataFiles", "/store/"])
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (400, "with status 400 for 'leaf-rot' (secre); correct that."),
+        (401, "the token is not valid: make a token at https://www.kaggle.com/settings/api and set KAGGLE_API_TOKEN."),
+        (403, "accept its rules at https://www.kaggle.com/competitions/leaf-rot/rules"),
+        (404, "; correct download.repo."),
+        (429, "run again in some minutes."),
+        (503, "run again later."),
+    ],
+)
+def test_fetch_explains_refusals_of_a_competition(competition, rot, tmp_path, path, status, sentence):
+    competition.error, competition.error_on, competition.message = status, path, "secre"
+    assert sentence in refused(rot, tmp_path)
+
+
+def test_fetch_explains_missing_token_and_unknown_competition(competition, rot, task, tmp_path, monkeypatch):
+    assert "'leaf-rust'; correct download.repo." in refused(task(**{"download.repo": "leaf-rust"}), tmp_path)
+    versioned = task(**{"download.repo": SLUG, "download.revision": "3"})
+    assert "competitions have no versions" in refused(versioned, tmp_path, UsageError)
+    monkeypatch.delenv("KAGGLE_API_TOKEN")
+    assert f"opens '{SLUG}' only to those who sign in; make a token" in refused(rot, tmp_path)
+
+
+def test_fetch_continues_broken_download_of_a_competition(kaggle, competition, rot, tmp_path):
+    competition.versions[1] = zipped({"train.bin": bytes(3 * 2**20)})
+    competition.breaks = True
+    assert "run again and it goes on from there" in refused(rot, tmp_path)
+    competition.breaks = False
+    assert fetch(rot, tmp_path / "raw", tmp_path)["files"] == 1
+    assert kaggle.requests[-1] == f"GET 1 bytes={2**20}-"
+
+
+def test_fetch_explains_damaged_competition(competition, rot, tmp_path):
+    competition.versions[1] = b"no archive"
+    assert f"remove competitions/{SLUG} from Kaggle's cache" in refused(rot, tmp_path, DataError)
+
+
 def test_fetch_explains_unknown_set_and_version(leaves, task, tmp_path):
     assert "'owner/roots'; correct download.repo" in refused(task(**{"download.repo": "owner/roots"}), tmp_path)
     assert "or download.revision" in refused(task(**{"download.revision": "9"}), tmp_path)
@@ -203,7 +273,11 @@ def test_fetch_explains_unusable_cache(leaves, task, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
-    [("repo", "noowner", "owner/name"), ("revision", "v3", "download.revision is 'v3'")],
+    [
+        ("repo", "a/b/c", "owner/name"),
+        ("repo", "https://kaggle.com/c/rot", "as in its address"),
+        ("revision", "v3", "download.revision is 'v3'"),
+    ],
 )
 def test_fetch_refuses_bad_names(kaggle, task, tmp_path, key, value, sentence):
     assert sentence in refused(task(**{f"download.{key}": value}), tmp_path, UsageError)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from tropho.cli import app
 from tropho.data.sources import fetch, zindi
+from tropho.data.sources.submission_result import SubmissionResult
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import sha256_of, write_json
 
@@ -84,6 +85,7 @@ class Remote:
     def __init__(self, files: dict[str, bytes], password: str = PASSWORD) -> None:
         self.files, self.password = files, password
         self.submitted: list[str] = []
+        self.board: list[dict[str, object]] = []
 
     def post(self, url, data=None, **_):
         if url.endswith("/auth/signin"):
@@ -98,6 +100,8 @@ class Remote:
     def get(self, url, **_):
         if "/files/" in url:
             return Answer(content=self.files[url.rpartition("/")[2]])
+        if url.endswith("/submissions"):
+            return Answer({"data": self.board})
         if not url.endswith("/lacuna-malaria-detection-challenge"):
             return Answer({"data": {"errors": "not found"}})
         data = {
@@ -173,8 +177,22 @@ def test_submit_uploads_submission(remote, tmp_path, monkeypatch):
     with pytest.raises(ExternalError, match="refused"):
         zindi.submit("lacuna-malaria-detection-challenge", tmp_path / "absent.csv", "")
     monkeypatch.delenv("ZINDI_PASSWORD")
-    with pytest.raises(UsageError, match="Uploading needs"):
+    with pytest.raises(UsageError, match="Zindi needs"):
         zindi.submit("lacuna-malaria-detection-challenge", tmp_path / "s.csv", "")
+
+
+def test_results_lists_submissions_oldest_first(remote):
+    entry = {"id": "b", "filename": "s.csv", "status": "successful", "created_at": "2026-01-03", "comment": "abc: mine"}
+    remote.board = [
+        entry | {"public_score": 0.91, "private_score": None},
+        entry | {"created_at": "2026-01-02", "status": "initial", "public_score": None, "comment": None},
+        entry | {"created_at": "2026-01-01", "status": "failed", "status_description": "wrong header"},
+    ]
+    assert zindi.results("lacuna-malaria-detection-challenge") == [
+        SubmissionResult("abc: mine", None, None, "wrong header"),
+        SubmissionResult("", None, None, None),
+        SubmissionResult("abc: mine", 0.91, None, None),
+    ]
 
 
 @pytest.fixture
@@ -208,6 +226,7 @@ def test_upload_sends_checked_file(remote, written, monkeypatch):
     assert "as sub-1" in done.output
     assert PASSWORD not in done.output
     assert "mean AP 0.9124 out of fold" in str(sent)
+    assert "Zindi tells no score of malaria's submissions that the log lacks" in done.output
     done = CliRunner().invoke(app, ["upload", "malaria", "--comment", "with flips"])
     assert "with flips" in str(sent)
     assert len(remote.submitted) == 2
@@ -228,7 +247,7 @@ def test_upload_needs_submission_and_challenge(remote, written):
     assert "run `dvc repro submit@malaria`" in str(CliRunner().invoke(app, ["upload", "malaria"]).exception)
     refused = CliRunner().invoke(app, ["upload", "cells_demo"]).exception
     assert isinstance(refused, UsageError)
-    assert "names no Zindi challenge" in str(refused)
+    assert "names no competition" in str(refused)
 
 
 def test_fetch_accepts_zipped_tables_and_any_image_archive(settings, tmp_path, incoming):

@@ -14,6 +14,7 @@ from typing import Any
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import is_archive, unpack_archives
 from tropho.data.sources.local import copy_folder
+from tropho.data.sources.submission_result import SubmissionResult, to_score
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import copy_file, sha256_of, temporary_folder
 from tropho.log import quiet_stderr
@@ -21,6 +22,8 @@ from tropho.paths import Paths
 
 TABLES = ("Train.csv", "Test.csv", "SampleSubmission.csv")
 IMAGES = "images"
+ACCEPTED = ("successful", "initial")
+"""States of a submission that Zindi has scored or will score."""
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
@@ -56,8 +59,6 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
 
 def submit(challenge: str, submission: Path, comment: str) -> str:
     """Upload a submission file to a challenge; returns its id on Zindi."""
-    if not _can_sign_in():
-        raise UsageError("Uploading needs pip install -e '.[zindi]', and ZINDI_USERNAME and ZINDI_PASSWORD to be set.")
     user = _sign_in(challenge)
     with _request("take the submission", challenge):
         answers = user.submit(filepaths=[str(submission)], comments=[comment], to_print=False)
@@ -66,6 +67,26 @@ def submit(challenge: str, submission: Path, comment: str) -> str:
         reason = answer.get("errors", "it gave no reason")
         raise ExternalError(f"Zindi refused {submission}: {reason}; correct it and try again.")
     return str(answer["submission_id"])
+
+
+def results(challenge: str) -> list[SubmissionResult]:
+    """List the newest of the user's submissions to a challenge, oldest first.
+
+    Raises:
+        UsageError, ExternalError: as `submit`.
+    """
+    user = _sign_in(challenge)
+    with _request("list your submissions", challenge):
+        board = user.submission_board(to_print=False, as_model=True)
+    return [
+        SubmissionResult(
+            entry.comment or "",
+            to_score(entry.public_score),
+            to_score(entry.private_score),
+            None if entry.status in ACCEPTED else entry.status_description or entry.status,
+        )
+        for entry in sorted(board.submissions, key=lambda entry: entry.created_at or "")
+    ]
 
 
 def _missing(incoming: Path) -> list[str]:
@@ -91,6 +112,8 @@ def _can_sign_in() -> bool:
 
 
 def _sign_in(challenge: str) -> Any:
+    if not _can_sign_in():
+        raise UsageError("Zindi needs pip install -e '.[zindi]', and ZINDI_USERNAME and ZINDI_PASSWORD to be set.")
     from zindi.user import Zindian
 
     with _request("sign you in (check ZINDI_USERNAME and ZINDI_PASSWORD)", challenge):
