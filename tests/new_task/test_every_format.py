@@ -84,18 +84,27 @@ def test_an_entry_keeps_the_comments_and_the_tasks_that_have_run(project, untime
     shown = project.tropho("new-task", "t", "mine", "--dry-run").text
     assert "Nothing was written" in shown
     assert (project.root / "params.yaml").read_text() == before
-    run = project.root / "models/smear_demo/run.json"
-    run.parent.mkdir(parents=True)
-    run.write_text('{"folds": []}')
+    (project.root / "data/raw/smear_demo").mkdir(parents=True)  # a run of the demos has begun
     shown = project.tropho("new-task", "t", "mine").text
     assert "active beside smear_demo" in shown
     assert "dvc repro report@t" in shown
     assert "about 5 minutes on this machine" in shown
     after = (project.root / "params.yaml").read_text()
-    kept = before.replace("- cells_demo\n", "- t\n", 1)
+    kept = before.replace("- cells_demo\n", "- cells_demo\n- t\n", 1)
     assert after.startswith(kept)
     assert "# Written by `tropho new-task` from mine" in after.removeprefix(kept)
-    assert yaml.safe_load(after)["active"] == ["smear_demo", "t"]
+    assert yaml.safe_load(after)["active"] == ["smear_demo", "cells_demo", "t"]
+
+
+def test_unused_demos_are_replaced_by_name_and_no_other_task_is(project, untimed):
+    writers.class_folders(project.root / "mine", drawn_set(COUNTS))
+    shown = project.tropho("new-task", "a", "mine").text
+    assert "smear_demo and cells_demo are no longer active: no stage of them has run." in shown
+    shown = project.tropho("new-task", "b", "mine").text
+    assert "active beside a." in shown
+    assert "no longer active" not in shown
+    params = yaml.safe_load((project.root / "params.yaml").read_text())
+    assert params["active"] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

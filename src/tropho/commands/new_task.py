@@ -62,13 +62,13 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
     reasons += recipe.reasons
     comments = {reason.what: reason.why for reason in recipe.reasons}
     comments[""] = f"Written by `tropho new-task` from {source}; change what it guessed wrong."
-    active = [] if dry_run else write_entry(root / "params.yaml", name, entry, comments)
+    active, dropped = ([], []) if dry_run else write_entry(root / "params.yaml", name, entry, comments)
     if as_json:
         guesses = [reason._asdict() for reason in reasons]
         minutes = times and {"training": times.training / 60, "all": times.total / 60}
         print(json.dumps({"task": name, "entry": entry, "guesses": guesses, "minutes": minutes}))  # noqa: T201
         return
-    _print(name, reasons, times, active)
+    _print(name, reasons, times, active, dropped)
 
 
 @contextmanager
@@ -178,7 +178,7 @@ def _fit_time(
     return times
 
 
-def _print(name: str, reasons: list[Reason], times: Estimate | None, active: list[str]) -> None:
+def _print(name: str, reasons: list[Reason], times: Estimate | None, active: list[str], dropped: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -195,7 +195,11 @@ def _print(name: str, reasons: list[Reason], times: Estimate | None, active: lis
         return
     others = ", ".join(active[:-1])
     beside = f" beside {others}" if others else ""
-    console.print(f"\nThe task {name} is in params.yaml and active{beside}. Next:", highlight=False)
+    console.print(f"\nThe task {name} is in params.yaml and active{beside}.", highlight=False)
+    if dropped:
+        verb = "is" if len(dropped) == 1 else "are"
+        console.print(f"{' and '.join(dropped)} {verb} no longer active: no stage of them has run.", highlight=False)
+    console.print("Next:")
     for line in (
         "  # see what the data holds: data/audit/" + name + "/summary.json and issues.csv",
         f"  dvc repro audit@{name}",
