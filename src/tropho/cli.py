@@ -33,7 +33,7 @@ def _run_stage(stage: str, task: str) -> None:
     from tropho.commands.stage_lock import running
     from tropho.config.load import load_task
 
-    settings = load_task(task)
+    settings = load_task(task, with_active=stage == "fingerprint")
     _warn_without_repository(Path.cwd())
     try:
         with running(settings, stage, Path.cwd()):

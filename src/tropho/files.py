@@ -179,6 +179,13 @@ def read_json(path: Path) -> Record:
     return _read(path, json.loads)
 
 
+def yaml_fault(error: Exception) -> str:
+    """Say in which line and column YAML is wrong, and why."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}, {error.problem}"
+    return " ".join(str(error).split())
+
+
 def read_yaml(path: Path) -> Record:
     """Read a YAML mapping; raise DataError if it is missing or damaged."""
     return _read(path, yaml.safe_load)

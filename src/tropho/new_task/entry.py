@@ -27,9 +27,7 @@ def check_name(name: str, params: dict[str, Any]) -> None:
         raise UsageError(f"params.yaml has a task '{name}' already; choose another name, or remove that entry first.")
 
 
-def write_entry(
-    path: Path, name: str, entry: dict[str, Any], comments: dict[str, str]
-) -> tuple[list[str], list[str]]:
+def write_entry(path: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> tuple[list[str], list[str]]:
     """Add a task to params.yaml and make it active beside the present ones.
 
     Demos stop being active if nothing else is active and none of them has begun to run.

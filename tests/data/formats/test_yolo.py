@@ -191,7 +191,7 @@ def test_read_test_folder_of_settings(read):
 
 
 def test_read_refuses_missing_folder_of_settings(read):
-    with pytest.raises(UsageError, match=r"audit\.train: .*'frist'; did you mean 'first'"):
+    with pytest.raises(UsageError, match=r"audit\.train: .*'frist' \(did you mean 'first'"):
         read(FOLDERS, train=["frist"])
     with pytest.raises(DataError, match="names no training images"):
         read(FOLDERS, train=[], test=["exam"])
