@@ -8,6 +8,8 @@ import pandas as pd
 
 from tropho.commands.describe_predictions import (
     above_thresholds,
+    count_boxes,
+    count_images,
     counts_table,
     describe_boxes,
     describe_class,
@@ -17,7 +19,7 @@ from tropho.commands.describe_predictions import (
 from tropho.commands.find_images import find_images
 from tropho.commands.load_model import LoadedModel, load_model
 from tropho.data.audit.missing_labels import ignored_in
-from tropho.errors import DataError, UsageError
+from tropho.errors import DataError
 from tropho.images.decode import read_image
 from tropho.images.draw import write_png
 from tropho.log import info, track
@@ -32,7 +34,8 @@ class PredictOptions:
     Attributes:
         out: table in the layout of the task's submission; None = none.
         draw: folder of a picture for each image; None = none.
-        counts: write the number of boxes by class beside `out`.
+        counts: say and write the number of boxes of each image, or of images, by class: beside `out`, in `draw`, or in
+            the working directory.
         threshold: "best" or a number; see `LoadedModel.thresholds`. None leaves all boxes in `out`.
         exported: use the exported models.
     """
@@ -57,7 +60,7 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
         options: what to write.
 
     Raises:
-        UsageError: the options don't fit the task, or there are no images.
+        UsageError: the threshold doesn't fit the task, or there are no images.
         DataError: the task has no trained model, models or settings have changed since they were evaluated, or no image
             can be read.
     """
@@ -67,7 +70,6 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
 
 def predict_with(model: LoadedModel, files: dict[str, Path], options: PredictOptions) -> list[str]:
     """Predict image files by name; see `predict_files`."""
-    _check_options(options, model)
     thresholds = model.thresholds(options.threshold)
     tables, lines = {}, []
     for name, file in track(list(files.items()), "Predicting"):
@@ -126,13 +128,6 @@ def image_names(images: list[Path]) -> dict[str, Path]:
     return {image.name if unique else image.as_posix(): image for image in images}
 
 
-def _check_options(options: PredictOptions, model: LoadedModel) -> None:
-    if options.counts and model.settings.kind != "detection":
-        raise UsageError("--counts counts boxes, and this task has none; its lines and --out name the classes.")
-    if options.counts and options.out is None:
-        raise UsageError("--counts writes a table beside that of --out; give --out OUT.csv too.")
-
-
 def _write_tables(
     model: LoadedModel, tables: dict[str, pd.DataFrame], thresholds: dict[str, float], options: PredictOptions, n: int
 ) -> str:
@@ -148,12 +143,23 @@ def _write_tables(
             kept = pd.concat([shown_part(model, table, thresholds), table[negative]], ignore_index=True)
         rows = _write_out(model, kept, list(tables), options.out)
         written.insert(0, f"{rows} rows in {options.out}")
-    if options.counts and options.out is not None:
-        file = options.out.with_name(f"{options.out.stem}_counts.csv")
-        counts = counts_table(shown_part(model, table, thresholds), list(tables), model.classes, model.settings)
-        write_table(counts, file)
+    if options.counts:
+        file = _counts_file(options)
+        shown = shown_part(model, table, thresholds)
+        totals = count_boxes(shown, model.classes) if is_detection else count_images(shown, model.classes)
+        predicted += f": {', '.join(f'{count} {name}' for name, count in totals.items())}"
+        if is_detection:
+            write_table(counts_table(shown, list(tables), model.classes, model.settings), file)
+        else:
+            write_table(pd.DataFrame({"label": list(totals), "images": list(totals.values())}), file)
         written.append(f"counts in {file}")
     return f"{'; '.join([predicted, *written])}."
+
+
+def _counts_file(options: PredictOptions) -> Path:
+    if options.out is not None:
+        return options.out.with_name(f"{options.out.stem}_counts.csv")
+    return (options.draw or Path()) / "counts.csv"
 
 
 def _write_out(model: LoadedModel, table: pd.DataFrame, names: list[str], out: Path) -> int:
