@@ -11,7 +11,7 @@ from tropho.files import atomic_folder, write_json
 from tropho.log import info
 from tropho.paths import Paths
 
-MAX_LISTED_CLASSES, MAX_LISTED_TABLES = 12, 3
+MAX_LISTED_CLASSES = 12
 
 
 def run(settings: TaskConfig, root: Path) -> AuditResult:
@@ -28,7 +28,7 @@ def run(settings: TaskConfig, root: Path) -> AuditResult:
         tables.write_table(result.issues, folder / "issues.csv", tables.ISSUES)
         write_json(folder / "summary.json", result.summary)
         figures(result, paths.raw, folder / "figures")
-    for note in [*describe_labels(result.summary, settings), *result.summary["notes"]]:
+    for note in [describe_labels(result.summary, settings), *result.summary["notes"]]:
         info(note)
     if len(result.issues):
         info(f"Each of the {len(result.issues):,} issues is listed in {paths.audit / 'issues.csv'}.")
@@ -37,8 +37,8 @@ def run(settings: TaskConfig, root: Path) -> AuditResult:
     return result
 
 
-def describe_labels(summary: dict[str, Any], settings: TaskConfig) -> list[str]:
-    """Say what was read: format, images by subset, boxes or classes, groups, and the columns of each table."""
+def describe_labels(summary: dict[str, Any], settings: TaskConfig) -> str:
+    """Say what was read: format, images by subset, boxes, images or boxes by class, and groups."""
     is_detection, unit = settings.kind == "detection", "boxes" if settings.kind == "detection" else "images"
     classes, subsets = summary["classes"], summary["subsets"]
     shown = {
@@ -48,11 +48,7 @@ def describe_labels(summary: dict[str, Any], settings: TaskConfig) -> list[str]:
     images = ", ".join(f"{subset['images']:,} {name}" for name, subset in subsets.items())
     boxes = f", {summary['boxes']:,} boxes" if is_detection else ""
     by_class = ", ".join(f"{name} ({count:,} {unit})" for name, count in shown.items())
-    lines = [
+    return (
         f"Read as {settings.audit.format}: {images} images{boxes}; {len(classes):,} classes: {by_class}{more}; "
         f"{summary['groups']['count']:,} groups of images that stay together."
-    ]
-    for table, columns in list(summary["columns"].items())[:MAX_LISTED_TABLES]:
-        roles = ", ".join(f"{role} from '{heading}'" for role, heading in columns.items())
-        lines.append(f"Columns of {table}: {roles}.")
-    return lines
+    )
