@@ -20,7 +20,7 @@ WIDTH = 160
 RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
 CHECKPOINTS = "*/fold*/state.pt"
 """Files in runs/TASK of trainings that have not ended."""
-UNFINISHED = {
+NOT_DONE = {
     "running": "a process works on it",
     "stopped": "it was stopped and goes on from its last epoch, unless settings have changed",
     "lost": "its files are gone: it was stopped, or they were deleted",
@@ -50,7 +50,7 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         name = f"[bold]{settings.name}[/bold]" if settings.name in params["active"] else settings.name
         stages.add_row(name, settings.kind, *states[settings.name].values())
         cells = results_of(Paths(root, settings.name))
-        if states[settings.name]["evaluate"] in UNFINISHED:
+        if states[settings.name]["evaluate"] in NOT_DONE:
             cells["value"] += " (outdated)"
         if set(cells.values()) != {settings.name, "-"}:
             found.append(cells)
@@ -86,7 +86,7 @@ def _record(settings: TaskConfig, lock: dict[str, Any], params: dict[str, Any], 
 def _explain(tasks: list[TaskConfig], states: dict[str, dict[str, str]], root: Path) -> list[str]:
     """Say what the states mean that are not plain, and how far trainings have come that were stopped or run."""
     shown = {state for each in states.values() for state in each.values()}
-    lines = [f"{state}: {meaning}" for state, meaning in UNFINISHED.items() if state in shown]
+    lines = [f"{state}: {meaning}" for state, meaning in NOT_DONE.items() if state in shown]
     for task in tasks:
         state, progress = states[task.name]["train"], _progress(Paths(root, task.name))
         if state in {"running", "stopped"} and progress:
@@ -105,7 +105,7 @@ def _progress(paths: Paths) -> tuple[str, int] | None:
 
 
 def _steps(settings: TaskConfig, states: dict[str, str], active: list[str], root: Path) -> list[NextStep]:
-    """List what to do next with a task: first finish what has begun, without advice by scores that are outdated."""
+    """List what to do next with a task: first the stages that are not done; a score that is outdated gives no advice."""
     steps = next_steps(settings, root)
     if not _has_begun(states):
         return steps
@@ -118,7 +118,7 @@ def _steps(settings: TaskConfig, states: dict[str, str], active: list[str], root
 
 
 def _has_begun(states: dict[str, str]) -> bool:
-    return bool(set(states.values()) & set(UNFINISHED))
+    return bool(set(states.values()) & set(NOT_DONE))
 
 
 def _next_lines(tasks: list[TaskConfig], states: dict[str, dict[str, str]], active: list[str], root: Path) -> list[str]:
@@ -137,7 +137,7 @@ def _next_lines(tasks: list[TaskConfig], states: dict[str, dict[str, str]], acti
 def stage_states(task: str, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, str]:
     """Compare each stage's entry of dvc.lock with the settings and outputs; `dvc status` also compares data and code.
 
-    Returns: stage -> "done", "-" (never run), or a key of UNFINISHED.
+    Returns: stage -> "done", "-" (never run), or a key of NOT_DONE.
     """
     states: dict[str, str] = {}
     for stage in STAGES:

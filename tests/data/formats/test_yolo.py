@@ -116,7 +116,7 @@ def test_read_image_without_label_file_is_empty(read):
         "b.png": "no_label_file",
         "c.png": "unlabelled",
     }
-    assert labels.notes == ["1 images have no label file and are read as images without objects."]
+    assert labels.notes == ["Images without a label file, which are read as images without objects: 1."]
     assert labels.classes == ["WBC"]
 
 
