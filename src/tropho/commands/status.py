@@ -105,7 +105,7 @@ def _progress(paths: Paths) -> tuple[str, int] | None:
 
 
 def _steps(settings: TaskConfig, states: dict[str, str], active: list[str], root: Path) -> list[NextStep]:
-    """List what to do next with a task: first the stages that are not done; a score that is outdated gives no advice."""
+    """List what to do next with a task: first the stages that are not done, and then no advice by an outdated score."""
     steps = next_steps(settings, root)
     if not _has_begun(states):
         return steps
