@@ -76,7 +76,7 @@ def test_write_curves_averages_folds(chosen, paths):  # noqa: F811
     train.run(chosen(**{"train.n_folds": 2, "train.epochs": 3, "train.val_interval": 2}), paths.root)
     histories = [pd.read_csv(paths.fold(number) / "history.csv") for number in (0, 1)]
     curves = pd.read_csv(paths.curves)
-    assert list(curves) == ["epoch", "score", "loss", "lr"]
+    assert list(curves) == ["epoch", "score", "loss", "val_loss", "lr"]
     assert list(curves["epoch"]) == [2, 3]
     for name in ("score", "loss"):
         expected = (histories[0][name] + histories[1][name])[1:] / 2

@@ -81,7 +81,7 @@ def test_batch_norm_needs_more_than_one_value(settings):
         batch_norm(settings, classes, 64, 8, 1)
     sizes = {"a": (30, 40), "b": (32, 16)}
     batch_norm(settings, objects, 31, 1, 9, sizes=sizes)
-    with pytest.raises(UsageError, match="batch norm, for 'b' of 32 pixels or less, one value"):
+    with pytest.raises(UsageError, match="batch norm, for 'b' of 32 pixels or less, only one value"):
         batch_norm(settings, objects, 32, 1, 9, sizes=sizes)
     batch_norm(settings, objects, 15, 1, 9, sizes=sizes, least=0.5)
     with pytest.raises(UsageError, match="for 'b' of 16 pixels or less"):

@@ -67,7 +67,9 @@ def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
         def __call__(self, *call):
             reported.append(call)
 
-    tracked = SimpleNamespace(log_params=logged.append, log_metrics=lambda *call: logged.append(call))
+    tracked = SimpleNamespace(
+        log_params=logged.append, log_metrics=lambda *call: logged.append(call), system_metrics=nullcontext
+    )
     parent = SimpleNamespace(child=lambda name, tags: nullcontext(tracked))
     monkeypatch.setattr(search, "Trainer", trainer)
     monkeypatch.setattr(search, "build_task", lambda *_: None)
