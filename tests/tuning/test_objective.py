@@ -51,7 +51,7 @@ def test_a_search_runs_in_one_process(settings, monkeypatch):
 
 
 def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
-    reported, logged = [], []
+    reported, logged, named = [], [], []
 
     def trainer(task, cache, train_gt, val_gt, seed, on_epoch, start):
         assert list(train_gt.images["image_id"]) == ["p1"]
@@ -68,7 +68,10 @@ def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
             reported.append(call)
 
     tracked = SimpleNamespace(
-        log_params=logged.append, log_metrics=lambda *call: logged.append(call), system_metrics=nullcontext
+        log_params=logged.append,
+        log_metrics=lambda *call: logged.append(call),
+        system_metrics=nullcontext,
+        rename=named.append,
     )
     parent = SimpleNamespace(child=lambda name, tags: nullcontext(tracked))
     monkeypatch.setattr(search, "Trainer", trainer)
@@ -77,4 +80,5 @@ def test_a_trial_reports_epochs_that_are_scored(settings, monkeypatch):
     found = search._train_trial(settings("cells_demo"), Report(), grouped(2), ["p1"], parent)
     assert found == 0.75
     assert reported == [(2, 0.75)]
+    assert named == ["trial 4: lr 0.1 (0.7500)"]
     assert logged == [{"train.lr": 0.1}, ({"loss": 0.5}, 1), ({"loss": 0.25, "score": 0.75}, 2)]
