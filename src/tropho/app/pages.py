@@ -167,19 +167,10 @@ def _review_page(review: Review, configured: str | None) -> None:
     rank = gr.State()
 
     def show() -> list[Any]:
-        if review.issues.empty:
-            return [None, None, "The models contradict no label.", "", *_buttons(False)]
-        left = review.open_issues()
-        done = len(review.issues) - len(left)
-        said = f"{done} of {len(review.issues)} decided."
-        if review.accepted.exists():
-            said += f" Accepted corrections are in `{review.accepted.name}`."
-            if configured is None:
-                line = f"audit: {{corrections: corrections/{review.accepted.name}}}"
-                said += f" To apply them, set `{line}` in params.yaml."
-            said += " Then run `dvc repro`."
+        left, said = review.open_issues(), review.progress(configured)
         if left.empty:
-            return [None, None, "All label issues are decided.", said, *_buttons(False)]
+            none = "All label issues are decided." if len(review.issues) else "The models contradict no label."
+            return [None, None, none, said, *_buttons(False)]
         first = int(left["rank"].iloc[0])
         try:
             image, text = review.picture(first)
