@@ -5,6 +5,7 @@ from pathlib import Path
 from tropho.config.task_config import TaskConfig
 from tropho.files import write_text
 from tropho.inference.trained_folds import copy_results
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.report.document import write_documents
 from tropho.report.page import read_report, render_page
@@ -14,6 +15,8 @@ def run(settings: TaskConfig, root: Path) -> Path:
     """Write reports/T/index.html and reports/T/document; returns the path of the page."""
     paths = Paths(root, settings.name)
     report = read_report(settings, paths)
+    for fault in report.faults:
+        info(f"Warning: {fault}")
     write_text(paths.report, render_page(report))
     write_documents(report, paths.report, paths.document)
     copy_results(paths, {"report.html": paths.report})
