@@ -17,6 +17,8 @@ from tropho.tracking.provenance import read_lock
 WIDTH = 160
 """Columns of the tables if the output is no terminal."""
 RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
+HEADINGS = {"leaderboard": "hidden test"}
+"""Headings of columns that are not their names."""
 NEXT_STEPS = """
 Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.
 Next (after `source .venv/bin/activate`):"""
@@ -45,7 +47,7 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
     console.print(stages)
     if found:
         shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
-        results = Table(*shown, box=None, header_style="bold")
+        results = Table(*(HEADINGS.get(column, column) for column in shown), box=None, header_style="bold")
         for row in found:
             results.add_row(*({**row, "score": metric_name(row["score"])}[column] for column in shown))
         console.print()
