@@ -21,6 +21,10 @@ GALLERY = 40
 """Pictures of a batch that are shown; all are in the archive."""
 
 MAIN_PAGE = "Try the model"
+REVIEW_WORDS = (
+    "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the model "
+    "may be wrong, and a weak model often is."
+)
 
 Thresholds = tuple[bool, float]
 """Whether the best thresholds apply, and the score that applies otherwise."""
@@ -151,10 +155,7 @@ def _path_of(payload: Any) -> str | None:
 
 def _review_page(review: Review, configured: str | None) -> None:
     gr.Navbar(main_page_name=MAIN_PAGE)
-    gr.Markdown(
-        "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the "
-        "model may be wrong, and a weak model often is."
-    )
+    gr.Markdown(REVIEW_WORDS)
     with gr.Row():
         picture = _picture("The annotated and the suggested box", elem_id="issue-picture")
         with gr.Column():
