@@ -82,7 +82,7 @@ def _photo_tab(model: LoadedModel) -> None:
         with gr.Column():
             sources: Any = ["upload", "webcam", "clipboard"]
             photo = gr.Image(sources=sources, buttons=["fullscreen"], label="Photo")
-            photo.preprocess = _path_of  # type: ignore[method-assign] # Gradio's own fails at a file that is no image
+            photo.preprocess = _path_of  # Gradio's own fails at a file that is no image
             use_best, score = _thresholds_input(model)
         with gr.Column():
             picture = _picture("What was found", is_detection, elem_id="found")

@@ -104,7 +104,7 @@ class ResultsWriter:
 
     def interval(self, subset: str) -> tuple[float, float]:
         """Return the 95 % interval of the primary metric of a subset; NaN if it has none."""
-        low, high = self._intervals[subset].loc[self.evaluator.task.primary_metric, ["low", "high"]]
+        low, high = self._intervals[subset][["low", "high"]].loc[self.evaluator.task.primary_metric].to_numpy(float)
         return float(low), float(high)
 
 

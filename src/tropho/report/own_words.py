@@ -81,7 +81,8 @@ def render_words(text: str, path: Path, faults: list[str]) -> OwnWords:
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
-    lines, files = text.splitlines(), {}
+    lines = text.splitlines()
+    files: dict[str, Path] = {}
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             level = min(6, int(token.tag[1]) + HEADING_SHIFT)
