@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Scores = dict[str, tuple[float, float]]
 NOTE = (
     "The score is the mean over folds. Its interval is of all validation images together; trainings whose "
-    "intervals overlap much may differ by chance. `dvc exp apply NAME` takes over an experiment."
+    "intervals overlap much may differ by chance. `dvc exp apply NAME` takes over an experiment; other "
+    "trainings have their commit there."
 )
 FITTED = ("fpn_levels", "regression_ranges", "scales", "ratios")
 """Settings of `model` that training fits where they are null."""
@@ -128,9 +129,9 @@ def _table_of_runs(runs: pd.DataFrame, scores: Scores, present: dict[str, str]) 
     pairs = [scores.get(run["id"], scores.get(run["record_id"], (nan, nan))) for _, run in runs.iterrows()]
     shown = {name: at for at, name in enumerate(("public", "private")) if any(not pd.isna(pair[at]) for pair in pairs)}
     table = Table(box=None, header_style="bold")
-    names = ("rank", "score", "95 % interval", "images", *shown, "time", "started", "experiment or commit", "run")
+    names = ("rank", "score", "95 % interval", "images", *shown, "time", "started", "experiment", "run")
     for name in (*names, "differs from the present settings"):
-        table.add_column(name, overflow="fold", no_wrap=name in {"95 % interval", "time", "started"})
+        table.add_column(name, overflow="fold", no_wrap=name in {"95 % interval", "time", "started", "experiment"})
     for rank, ((_, run), pair) in enumerate(zip(runs.iterrows(), pairs, strict=True), 1):
         table.add_row(
             str(rank),
