@@ -56,7 +56,7 @@ def test_yolo_keeps_the_numbers_of_its_source(project):
     project.add("y", "detection", download={"path": "mine"}, audit={"format": "yolo"}, model={"name": "fcos"})
     project.run("y", "download", "audit")
     said = project.tropho("labels", "y", "--to", "yolo", "--out", "out").stdout
-    assert said.strip().endswith(f"Classes: 0 {swapped[0]}, 1 {swapped[1]}.")
+    assert said.strip().endswith(f"; numbers of the classes: 0 {swapped[0]}, 1 {swapped[1]}.")
     written = yaml.safe_load((project.root / "out" / "data.yaml").read_text(encoding="utf-8"))
     assert written == {"train": "images/train", "val": "images/val", "test": "images/test", "names": swapped}
     before, after = _numbers(project.root / "mine"), _numbers(project.root / "out")

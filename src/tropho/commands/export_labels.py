@@ -59,9 +59,9 @@ def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predi
         write = _write_coco if to == "coco" else _write_yolo
         write(folder, images, boxes, classes)
     what = "predicted boxes" if predictions else "boxes"
-    said = f"{out}: {len(boxes):,} {what} of {len(images):,} images, as {'COCO' if to == 'coco' else 'YOLO'}."
-    first = 1 if to == "coco" else 0
-    return f"{said} Classes: {', '.join(f'{number} {name}' for number, name in enumerate(classes, first))}."
+    name, first = ("COCO", 1) if to == "coco" else ("YOLO", 0)
+    numbers = ", ".join(f"{number} {label}" for number, label in enumerate(classes, start=first))
+    return f"{out}: {len(boxes):,} {what} of {len(images):,} images, as {name}; numbers of the classes: {numbers}."
 
 
 def _classes(settings: TaskConfig, paths: Paths) -> list[str]:
@@ -150,7 +150,7 @@ def _write_yolo(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes
             lines.append(" ".join([str(classes.index(box["label"])), *(f"{value:.8g}" for value in values)]) + "\n")
         write_text(folder / "labels" / image.subset / f"{PurePosixPath(image.file).stem}.txt", "".join(lines))
     places = {subset: f"images/{subset}" for subset in ("train", "val", "test") if subset in set(images["subset"])}
-    content = {**places, "names": dict(enumerate(classes))}  # without `path`, places are beside the file
+    content = {**places, "names": dict(enumerate(classes))}  # without `path`, places are relative to this file
     write_text(folder / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
