@@ -63,7 +63,7 @@ def trained(tmp_path, settings, rng):
             save_file(build_task(task, CLASSES).build_model().state_dict(), folder / "weights.safetensors")
             (folder / "config.yaml").write_text(yaml.safe_dump({"settings": task.model_dump(), "classes": CLASSES}))
         folds = [fold_entry(paths.fold(number), number) for number in range(2)]
-        record = {"run_id": None, "folds": folds, "score_name": "balanced_accuracy"}
+        record = {"run_id": None, "folds": folds, "score_name": "balanced_accuracy", "parameters": 1, "members": {}}
         write_json(paths.models / "run.json", record)
         return task, paths
 
