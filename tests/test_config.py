@@ -155,7 +155,7 @@ def test_every_choice_of_a_preset_has_its_reason():
     [
         (
             {"preset": "laptpo"},
-            "preset is 'laptpo', but tasks.brain_tumor.presets has none of that name; did you mean 'laptop'",
+            "preset is 'laptpo', but tasks.brain_tumor.presets has none of that name (did you mean 'laptop'?)",
         ),
         ({"preset": None}, "preset is 'None', but tasks.brain_tumor.presets has none of that name"),
     ],
@@ -226,8 +226,40 @@ def test_an_unknown_task_names_the_nearest(params):
 def test_an_unknown_active_task_is_refused(tmp_path, params):
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump({**params, "active": ["cell_demo"]}))
-    with pytest.raises(UsageError, match="active: there is no task 'cell_demo'; did you mean 'cells_demo'"):
+    with pytest.raises(UsageError, match=r"active: there is no task 'cell_demo' \(did you mean 'cells_demo'\?\)"):
         load_params(path)
+
+
+def test_a_misspelt_task_of_an_experiment_is_refused_by_every_task(tmp_path, params):
+    params["tasks"]["brain_tumr"] = {"train": {"epochs": 3}}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    words = "tasks.brain_tumr has no key 'kind' (did you mean 'brain_tumor'?); correct or remove it in params.yaml"
+    with pytest.raises(UsageError, match=re.escape(words)):
+        load_task("smear_demo", path)
+
+
+def test_a_misspelt_setting_of_an_active_task_is_refused_before_any_task_runs(project):
+    params = yaml.safe_load((project.root / "params.yaml").read_text())
+    params["tasks"]["cells_demo"]["train"]["epoch"] = 3
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params))
+    done = project.tropho("fingerprint", "smear_demo", code=2)
+    assert (
+        "tasks.cells_demo.train.epoch is not a known setting (did you mean 'epochs'?); correct or remove" in done.text
+    )
+    params["active"] = ["smear_demo"]
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params))
+    project.tropho("fingerprint", "smear_demo")
+
+
+def test_a_fault_of_yaml_is_named_by_line_and_column(tmp_path):
+    (tmp_path / "params.yaml").write_text("preset: laptop\nactive: [a\ntasks: {}\n")
+    with pytest.raises(UsageError) as caught:
+        load_params(tmp_path / "params.yaml")
+    assert str(caught.value) == (
+        f"{tmp_path}/params.yaml is not valid YAML: line 3, column 6, expected ',' or ']', but got ':'; "
+        "correct it there."
+    )
 
 
 def test_an_unknown_default_section_is_refused(tmp_path, params):

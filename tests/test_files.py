@@ -195,3 +195,19 @@ def test_a_damaged_file_is_named(tmp_path, read, content):
     (tmp_path / "state").write_text(content)
     with pytest.raises(DataError, match="state is damaged"):
         read(tmp_path / "state")
+
+
+@pytest.mark.parametrize(
+    ("place", "command"),
+    [
+        ("data/audit/t/images.csv", "dvc repro audit@t"),
+        ("models/x/data/splits/t.csv", "dvc repro split@t"),
+        ("models/t/run.json", "dvc repro train@t"),
+        ("reports/t/evaluate/metrics.json", "dvc repro evaluate@t"),
+        ("elsewhere/t.json", "dvc repro"),
+    ],
+)
+def test_a_missing_file_names_the_stage_that_writes_it(tmp_path, place, command):
+    with pytest.raises(DataError) as caught:
+        read_json(tmp_path / place)
+    assert str(caught.value) == f"{tmp_path / place} is not there; run `{command}`."

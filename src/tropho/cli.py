@@ -33,7 +33,7 @@ def _run_stage(stage: str, task: str) -> None:
     from tropho.commands.stage_lock import running
     from tropho.config.load import load_task
 
-    settings = load_task(task)
+    settings = load_task(task, with_active=stage == "fingerprint")
     _warn_without_repository(Path.cwd())
     try:
         with running(settings, stage, Path.cwd()):
@@ -213,7 +213,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or patterns.", metavar="IMAGE...")],
     out: Annotated[Path | None, typer.Option(help="Where to write the predictions as CSV.")] = None,
     draw: Annotated[Path | None, typer.Option(help="Folder for pictures that show them.", metavar="DIR")] = None,
-    counts: Annotated[bool, typer.Option("--counts", help="Write counts by class beside OUT.csv.")] = False,
+    counts: Annotated[bool, typer.Option("--counts", help="Count by class; writes counts.csv too.")] = False,
     threshold: Annotated[str | None, typer.Option(help="Least score that is kept.", metavar="best|0.3")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Use the exported models, without torch.")] = False,
 ) -> None:

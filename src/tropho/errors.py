@@ -38,5 +38,5 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     by_lower = {word.lower(): word for word in words}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     if close:
-        return f"; did you mean '{by_lower[close[0]]}'"
+        return f" (did you mean '{by_lower[close[0]]}'?)"
     return f"; known are {', '.join(words[:10])}{', ...' if len(words) > 10 else ''}" if words else ""

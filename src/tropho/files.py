@@ -22,6 +22,19 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+WRITERS = {
+    "data/raw": "download",
+    "data/audit": "audit",
+    "data/splits": "split",
+    "data/augmented": "augment",
+    "data/tuned": "tune",
+    "models": "train",
+    "curves": "train",
+    "metrics": "evaluate",
+    "reports": "evaluate",
+    "submissions": "submit",
+}
+"""Stages by the folder that they write, below which a task's files are called by its name."""
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
 PROVENANCE = "provenance.json"  # name of the file in data/raw/TASK that says where the data came from
 
@@ -179,6 +192,13 @@ def read_json(path: Path) -> Record:
     return _read(path, json.loads)
 
 
+def yaml_fault(error: Exception) -> str:
+    """Say in which line and column YAML is wrong, and why."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}, {error.problem}"
+    return " ".join(str(error).split())
+
+
 def read_yaml(path: Path) -> Record:
     """Read a YAML mapping; raise DataError if it is missing or damaged."""
     return _read(path, yaml.safe_load)
@@ -196,13 +216,19 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Record:
 def reading(path: Path) -> Iterator[None]:
     """Turn the errors of reading a missing or damaged file of Tropho's into DataError."""
     if not path.exists():
-        raise DataError(f"{path} is not there; run the stage that writes it, or `dvc repro`.")
+        raise DataError(f"{path} is not there; run `dvc repro{_writer_of(path)}`.")
     try:
         yield
     except Exception as error:  # every library has its own errors
         if isinstance(error, TrophoError | MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
         raise _damaged(path, str(error) or type(error).__name__) from error
+
+
+def _writer_of(path: Path) -> str:
+    """Return the stage that writes a file, with a space before it; nothing for other files."""
+    places = re.findall(rf"(?<![^/])({'|'.join(WRITERS)})/([^/.]+)", path.as_posix())
+    return f" {WRITERS[places[-1][0]]}@{places[-1][1]}" if places else ""
 
 
 def _damaged(path: Path, reason: str) -> DataError:

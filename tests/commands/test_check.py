@@ -46,6 +46,11 @@ def test_check_task_reports_every_model(chosen, paths):  # noqa: F811
     assert not paths.models.exists()
 
 
+def test_check_of_a_task_that_is_not_prepared_names_the_command(settings, tmp_path):
+    with pytest.raises(DataError, match="not prepared; run `dvc repro augment@cells_demo` first"):
+        list(check_task(settings("cells_demo"), tmp_path))
+
+
 def test_check_task_raises_after_all_lines(chosen, paths, monkeypatch):  # noqa: F811
     monkeypatch.setattr(ClassificationTask, "compute_loss", lambda *_: pytest.fail("no need to train"))
     lines, checking = [], check_task(chosen(**{"train.lr": 1.0}), paths.root)

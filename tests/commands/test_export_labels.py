@@ -31,7 +31,11 @@ def by_image(boxes):
 @pytest.mark.parametrize("to", ["coco", "yolo"])
 def test_labels_come_back_as_they_were(audited, to):
     said = audited.tropho("labels", "t", "--to", to, "--out", "out").stdout
-    assert said.startswith("out: 22 boxes of 12 images")
+    first = 1 if to == "coco" else 0
+    numbers = ", ".join(f"{number} {name}" for number, name in enumerate(sorted(CLASSES), start=first))
+    assert said == f"out: 22 boxes of 12 images, as {to.upper()}; numbers of the classes: {numbers}.\n"
+    if to == "yolo":
+        assert "path" not in yaml.safe_load((audited.root / "out/data.yaml").read_text())
     sections = {"download": {"path": "out"}, "audit": {"format": to}, "model": {"name": "fcos"}}
     before = audited.table("t", "boxes")
     audited.add("back", "detection", **sections)

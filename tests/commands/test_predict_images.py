@@ -168,12 +168,22 @@ def test_predict_files_refuses_best_before_an_evaluation(ensemble, blank):
         predict_files("cells_demo", [blank], paths.root, PredictOptions(threshold="best"))
 
 
-@pytest.mark.parametrize(("task", "with_out"), [("cells_demo", True), ("smear_demo", False)])
-def test_predict_files_refuses_counts(ensemble, blank, tmp_path, task, with_out):
-    paths = ensemble(task, [])
-    options = PredictOptions(out=tmp_path / "out.csv" if with_out else None, counts=True)
-    with pytest.raises(UsageError, match="--counts"):
-        predict_files(task, [blank], paths.root, options)
+def test_predict_files_counts_images_of_a_class_in_the_working_directory(ensemble, blank, tmp_path, monkeypatch):
+    paths = ensemble("cells_demo", [])
+    monkeypatch.chdir(tmp_path)
+    line, last = predict_files("cells_demo", [blank, blank], paths.root, PredictOptions(counts=True))
+    counts = pd.read_csv(tmp_path / "counts.csv", index_col="label")["images"]
+    assert list(counts.index) == CLASSES["cells_demo"]
+    assert counts.sum() == counts[line.split()[1]] == 1
+    parasitized, uninfected = counts
+    assert last == f"1 of 1 images predicted: {parasitized} Parasitized, {uninfected} Uninfected; counts in counts.csv."
+
+
+def test_predict_files_counts_boxes_beside_the_pictures(ensemble, blank, tmp_path):
+    paths = ensemble("smear_demo", [])
+    last = predict_files("smear_demo", [blank], paths.root, PredictOptions(draw=tmp_path / "drawn", counts=True))[-1]
+    assert list(pd.read_csv(tmp_path / "drawn" / "counts.csv")["image_id"]) == ["blank.png"]
+    assert last.startswith("1 of 1 images predicted: 0 Trophozoite, 0 WBC; pictures in ")
 
 
 def test_predict_files_draws_and_counts_from_a_threshold(ensemble, blank, tmp_path):

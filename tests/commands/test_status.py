@@ -1,14 +1,18 @@
 """State of each stage, results of each task, and how both are printed."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
 
 from conftest import ROOT
 from tropho.commands import status
+from tropho.config.load import task_settings
 from tropho.files import write_json
 from tropho.paths import Paths
+from tropho.training.checkpoint import Checkpoint, TrainState
 
 
 def test_stage_states_follow_the_lock(tmp_path):
@@ -27,6 +31,49 @@ def test_stage_states_follow_the_lock(tmp_path):
     assert state_of(["there"], **{"tasks.t.train": {"epochs": 3}, "tasks.t.train.epochs": 4}) == "changed"
     assert state_of(["there"], **{"tasks.t.other.key": 1}) == "changed"
     assert state_of(["there", "gone"], **{"tasks.t.train": {"epochs": 3}}) == "lost"
+
+
+def test_a_stopped_training_is_said_and_continued_first(tmp_path, capsys):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    paths = Paths(tmp_path, "cells_demo")
+    headline = {"name": "balanced_accuracy", "subset": "test", "value": 0.5}
+    write_json(paths.metrics, {})
+    write_json(paths.evaluate / "metrics.json", {"headline": headline})
+    outs = {"train": paths.models, "evaluate": paths.evaluate}
+    lock = {f"{stage}@cells_demo": {"cmd": "", "outs": [{"path": str(path)}]} for stage, path in outs.items()}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
+    Checkpoint(paths.runs / "0123" / "fold0").folder.mkdir(parents=True)
+    Checkpoint(paths.runs / "0123" / "fold0").save(TrainState(history=[{"epoch": 1.0}, {"epoch": 2.0}]))
+    status.print_status(tmp_path, "cells_demo")
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    row = next(line.split() for line in lines if line.startswith("cells_demo"))
+    assert row[-4:] == ["stopped", "outdated", "-", "-"]
+    epochs = task_settings("cells_demo", params).train.epochs
+    assert f"cells_demo: training stopped at epoch 2/{epochs} of fold0" in lines
+    assert "outdated: an earlier stage is not done" in lines
+    assert any(line.startswith("cells_demo") and "0.5000 (outdated)" in line for line in lines)
+    first = lines.index("# run the stages that are not done")
+    assert lines[first - 1].startswith("Next")
+    assert lines[first + 1] == "dvc repro report@cells_demo"
+    assert not any("dvc exp" in line for line in lines)
+    status.print_status(tmp_path, "malaria")
+    assert "outdated" not in capsys.readouterr().out
+
+
+def test_a_stage_whose_lock_is_held_is_running(tmp_path):
+    lock = Paths(tmp_path, "t").lock("train")
+    lock.parent.mkdir(parents=True)
+    hold = (
+        f"import fcntl; f = open({str(lock)!r}, 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        assert status.stage_states("t", {}, {}, tmp_path)["train"] == "running"
+        process.communicate("\n")
+    assert status.stage_states("t", {}, {}, tmp_path)["train"] == "-"
 
 
 @pytest.mark.parametrize("active", [["cells_demo"], []])

@@ -78,24 +78,58 @@ def test_columns_are_guessed_from_cells_where_headings_say_nothing(project, unti
     assert set(project.table("t", "images")["label"]) == {"healthy", "sick"}
 
 
+def test_a_table_that_names_no_image_is_refused_for_that(project, untimed):
+    pictures = drawn_set({"train": 20})
+    for each in pictures:
+        writers.draw(each, project.root / "mine" / "pics")
+    rows = [[f"scan{number}", ("old", "new")[number % 2]] for number in range(20)]
+    writers.write_csv(project.root / "mine" / "labels.csv", [["Datei", "Klasse"], *rows])
+    said = project.tropho("new-task", "t", "mine", code=1).text
+    first = min(each.name for each in pictures)
+    assert f"label_csv: no column of labels.csv names the images of the folder (such as 'pics/{first}')" in said
+    assert "its first row is Datei 'scan0', Klasse 'old'" in said
+    assert "imageid" not in said
+
+
+def test_what_is_not_read_is_counted_with_its_first_case(project, untimed):
+    writers.yolo(project.root / "mine", drawn_set(COUNTS))
+    broken = sorted((project.root / "mine").rglob("*.txt"))[:2]
+    for path in broken:
+        path.write_text(path.read_text() + "0 0.5 0.5 x 0.1\n")
+    (project.root / "mine" / "notes.pdf").write_bytes(b"%PDF")
+    found = json.loads(project.tropho("new-task", "t", "mine", "--json").stdout)
+    problems = {each["guess"]: each["why"] for each in found["guesses"] if each["what"] == "not read as it is"}
+    assert problems["2 bad_row"].startswith(f"{broken[0].relative_to(project.root / 'mine').as_posix()}, row ")
+    assert "1 files end in .pdf, such as notes.pdf" in problems["1 other_files"]
+
+
 def test_an_entry_keeps_the_comments_and_the_tasks_that_have_run(project, untimed):
     before = (project.root / "params.yaml").read_text()
     writers.class_folders(project.root / "mine", drawn_set(COUNTS))
     shown = project.tropho("new-task", "t", "mine", "--dry-run").text
     assert "Nothing was written" in shown
     assert (project.root / "params.yaml").read_text() == before
-    run = project.root / "models/smear_demo/run.json"
-    run.parent.mkdir(parents=True)
-    run.write_text('{"folds": []}')
+    (project.root / "data/raw/smear_demo").mkdir(parents=True)  # a run of the demos has begun
     shown = project.tropho("new-task", "t", "mine").text
     assert "active beside smear_demo" in shown
     assert "dvc repro report@t" in shown
     assert "about 5 minutes on this machine" in shown
     after = (project.root / "params.yaml").read_text()
-    kept = before.replace("- cells_demo\n", "- t\n", 1)
+    kept = before.replace("- cells_demo\n", "- cells_demo\n- t\n", 1)
     assert after.startswith(kept)
     assert "# Written by `tropho new-task` from mine" in after.removeprefix(kept)
-    assert yaml.safe_load(after)["active"] == ["smear_demo", "t"]
+    assert yaml.safe_load(after)["active"] == ["smear_demo", "cells_demo", "t"]
+
+
+def test_unused_demos_are_replaced_by_name_and_no_other_task_is(project, untimed):
+    writers.class_folders(project.root / "mine", drawn_set(COUNTS))
+    shown = project.tropho("new-task", "a", "mine").text
+    assert "smear_demo and cells_demo are no longer active: no stage of them has run." in shown
+    shown = project.tropho("new-task", "b", "mine").text
+    assert "active beside a." in shown
+    assert "no longer active" not in shown
+    params = yaml.safe_load((project.root / "params.yaml").read_text())
+    assert params["active"] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from stage_outputs import HOSTILE, detection_dataset, write_data, write_results, write_runs
+from tropho.errors import DataError
 from tropho.images.decode import ImageReader
 from tropho.paths import Paths
 from tropho.plots.detection_plots import detection_figures
@@ -165,6 +166,12 @@ def test_run_writes_the_rendered_page(tree, settings):
     path = run(task, tree)
     assert path == tree / "reports" / "smear_demo" / "index.html"
     assert path.read_text(encoding="utf-8") == render_page(task, Paths(tree, "smear_demo"))
+
+
+def test_nothing_is_written_of_a_task_that_never_ran(settings, tmp_path):
+    with pytest.raises(DataError, match=r"Nothing of smear_demo has run, .* run `dvc repro report@smear_demo`"):
+        run(settings("smear_demo"), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("task", ["smear_demo", "cells_demo"])

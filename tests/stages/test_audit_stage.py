@@ -100,3 +100,24 @@ def test_a_competitions_folder_as_it_comes(project):
     images = project.table("t", "images")
     assert images["status"].eq("ok").all()
     assert sorted(images["path"]) == ["test/d.png", "train/a.png", "train/b.png", "train/c.png"]
+
+
+def test_audit_prints_what_it_read(boxed):
+    for seed, name in enumerate("abc"):
+        draw(boxed.mine / "images" / f"{name}.png", seed)
+    said = boxed.run("t", "download", "audit").text
+    assert "Read as boxes_csv: 3 train images, 3 boxes; 1 classes: cell (3 boxes); 3 groups of images" in said
+    assert "Columns of Train.csv" in said
+
+
+def test_audit_prints_the_columns_of_a_table_of_classes(project):
+    mine = project.root / "mine"
+    mine.mkdir()
+    for number in range(8):
+        draw(mine / f"p{number}.png", number)
+    rows = [f"p{number}.png,{('old', 'new')[number % 2]}\n" for number in range(8)]
+    (mine / "labels.csv").write_text("image,class\n" + "".join(rows))
+    project.add("t", "classification", download={"source": "local", "path": "mine"}, audit={"format": "label_csv"})
+    said = project.run("t", "download", "audit").text
+    assert "Read as label_csv: 8 train images; 2 classes: new (4 images), old (4 images); 8 groups of images" in said
+    assert "Columns of labels.csv: image 'image', label 'class'." in said

@@ -59,7 +59,7 @@ def test_the_audit_reads_yolo(project, raw):
     issues = project.table("t", "issues")
     assert list(issues.loc[issues["kind"] == "bad_row", "row"]) == [2, 1]
     assert list(issues.loc[issues["kind"] == "no_label_file", "image_id"]) == ["train4.png"]
-    assert "1 images have no label file" in text
+    assert "Images without a label file, which are read as images without objects: 1." in text
     assert "5 in a folder called test are the test set" in text
     assert "did you mean 'train'" in audit(project, raw, "yolo", code=2, train=["trian"])
 

@@ -19,6 +19,8 @@ def check_task(settings: TaskConfig, root: Path) -> Iterator[str]:
         DataError: the task's data is not prepared, or a check found a fault.
     """
     paths = Paths(root, settings.name)
+    if not paths.augmented.exists():
+        raise DataError(f"The images of {paths.task} are not prepared; run `dvc repro augment@{paths.task}` first.")
     models = plan_models(settings, read_task_data(paths), paths)
     seconds, n_faults, n_warnings = 0.0, 0, 0
     for model in models:

@@ -66,6 +66,13 @@ def count_boxes(boxes: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
     return {name: int(counts.get(name, 0)) for name in classes}
 
 
+def count_images(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
+    """Count the images of each likeliest class; `table` has p_CLASS of each class, a row for each image."""
+    likeliest = table[[f"p_{name}" for name in classes]].to_numpy(np.float64).argmax(axis=1)
+    counts = np.bincount(likeliest, minlength=len(classes))
+    return {name: int(count) for name, count in zip(classes, counts, strict=True)}
+
+
 def counts_table(
     boxes: pd.DataFrame, names: Sequence[str], classes: Sequence[str], settings: TaskConfig
 ) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from tropho.new_task.entry import check_name, is_plain, write_entry
 from tropho.new_task.group_guess import guess_groups
 from tropho.new_task.image_sample import ImageSample, look_at_sample
 from tropho.new_task.label_guess import LabelGuess, guess_labels, validated
+from tropho.new_task.problems import list_problems
 from tropho.new_task.recipe import Reason, Recipe, choose_recipe
 from tropho.new_task.time_estimate import Estimate, estimate
 from tropho.paths import Paths
@@ -59,16 +60,17 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
         recipe = choose_recipe(guess, sample, " ".join([Path(source).name, *guess.counts]))
         entry = _entry(guess, download, audit, recipe)
         times = _fit_time(name, entry, params, guess, sample, raw)
-    reasons += recipe.reasons
+        problems = list_problems(guess.labels, raw)
+    reasons += [*recipe.reasons, *problems]
     comments = {reason.what: reason.why for reason in recipe.reasons}
     comments[""] = f"Written by `tropho new-task` from {source}; change what it guessed wrong."
-    active = [] if dry_run else write_entry(root / "params.yaml", name, entry, comments)
+    active, dropped = ([], []) if dry_run else write_entry(root / "params.yaml", name, entry, comments)
     if as_json:
         guesses = [reason._asdict() for reason in reasons]
         minutes = times and {"training": times.training / 60, "all": times.total / 60}
         print(json.dumps({"task": name, "entry": entry, "guesses": guesses, "minutes": minutes}))  # noqa: T201
         return
-    _print(name, reasons, times, active)
+    _print(name, reasons, times, active, dropped)
 
 
 @contextmanager
@@ -102,7 +104,7 @@ def _describe_labels(guess: LabelGuess, raw: Path) -> tuple[dict[str, Any], list
         Reason("kind", guess.kind, f"the labels are {what} of {n_train:,} training images"),
         Reason("audit.format", audit["format"], _why_format(guess, raw)),
     ]
-    listed = ", ".join(f"{label} {count:,}" for label, count in counts.most_common(MAX_LISTED))
+    listed = ", ".join(f"{label}: {count:,}" for label, count in counts.most_common(MAX_LISTED))
     unit = "boxes" if guess.kind == "detection" else "images"
     reasons.append(Reason("audit.classes", str(len(guess.labels.classes)), f"{unit} by class: {listed}"))
     classes = guess.labels.classes
@@ -178,7 +180,7 @@ def _fit_time(
     return times
 
 
-def _print(name: str, reasons: list[Reason], times: Estimate | None, active: list[str]) -> None:
+def _print(name: str, reasons: list[Reason], times: Estimate | None, active: list[str], dropped: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -189,13 +191,18 @@ def _print(name: str, reasons: list[Reason], times: Estimate | None, active: lis
     console.print(table, markup=False)
     minutes = ""
     if times:
-        minutes = f", about {_minutes(times.total)} on this machine, {_minutes(times.training)} of it training"
+        total, training = _minutes(times.total), _minutes(times.training)
+        minutes = f", about {total} on this machine" + (f", {training} of it training" if training != total else "")
     if not active:
         console.print(f"\nNothing was written (--dry-run){minutes}.", highlight=False)
         return
     others = ", ".join(active[:-1])
     beside = f" beside {others}" if others else ""
-    console.print(f"\nThe task {name} is in params.yaml and active{beside}. Next:", highlight=False)
+    console.print(f"\nThe task {name} is in params.yaml and active{beside}.", highlight=False)
+    if dropped:
+        verb = "is" if len(dropped) == 1 else "are"
+        console.print(f"{' and '.join(dropped)} {verb} no longer active: no stage of them has run.", highlight=False)
+    console.print("Next:")
     for line in (
         "  # see what the data holds: data/audit/" + name + "/summary.json and issues.csv",
         f"  dvc repro audit@{name}",

@@ -10,9 +10,13 @@ from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
 from tropho.files import read_json, reading
 from tropho.metrics.metric_names import metric_name
+from tropho.new_task.recipe import usual_epochs
 from tropho.paths import Paths
+from tropho.tables import SPLITS, read_table
 
 MAX_EXPERIMENTS = 3
+FOUND_NOTHING = 0.02
+"""Score of a detection below which its boxes are of no use."""
 SUBSETS = {"oof": "validation images, out of fold", "test": "test images"}
 
 
@@ -33,7 +37,7 @@ def describe_run(settings: TaskConfig, root: Path) -> list[str]:
     if paths.metrics.exists() and (paths.evaluate / "metrics.json").exists():
         lines.append(f"  score       {_score(paths)}")
     if paths.report.exists():
-        lines.append(f"  report      {paths.report.relative_to(root).as_posix()}")
+        lines.append(f"  report      {paths.report.relative_to(root).as_posix()} (open it in a browser)")
     if paths.submission.exists():
         lines.append(f"  submission  {paths.submission.relative_to(root).as_posix()}{_check(paths)}")
     return [*lines, "Try next:", *format_steps(next_steps(settings, root))]
@@ -71,12 +75,23 @@ def _check(paths: Paths) -> str:
 
 
 def next_steps(settings: TaskConfig, root: Path) -> list[NextStep]:
-    """List what to do once a task has run: experiments that its settings leave open, then how to compare them."""
-    name = settings.name
+    """List what to do once a task has run: experiments that its settings leave open, then how to compare them.
+
+    Without a score the only step is the one that gets it.
+    """
+    name, paths = settings.name, Paths(root, settings.name)
+    if not paths.metrics.exists() and not (paths.evaluate / "metrics.json").exists():
+        return [NextStep(f"dvc repro report@{name}", "train and evaluate it")]
     steps = [
         NextStep(f"dvc exp run {' '.join(f'-S {_override(name, key, value)}' for key, value in changes.items())}", why)
-        for changes, why in experiments(settings, Paths(root, name))
+        for changes, why in experiments(settings, paths)
     ]
+    if is_guessing(settings, paths) and settings.train.epochs >= _usual_epochs(settings, paths):
+        steps.insert(
+            0, NextStep(f"tropho check {name}", "no better than guessing: look for faults of data and settings")
+        )
+    if settings.download.source == "generator":
+        steps.append(NextStep("tropho new-task NAME FOLDER", "use your own images in place of this demo's"))
     if settings.download.is_competition:
         site = settings.download.source.capitalize()
         steps.append(NextStep(f"tropho upload {name}", f"send the submission to {site} and record its score"))
@@ -92,7 +107,11 @@ def experiments(settings: TaskConfig, paths: Paths) -> list[tuple[dict[str, str]
     """List up to three changes of settings that often help, by dotted key, each with its reason."""
     train, model = settings.train, settings.model
     found: list[tuple[dict[str, str], str]] = []
-    if _best_is_last(paths):
+    usual = _usual_epochs(settings, paths)
+    if is_guessing(settings, paths) and train.epochs < usual:
+        why = f"no better than guessing: train longer ({train.epochs} epochs; new-task would choose {usual})"
+        found.append(({"train.epochs": str(usual)}, why))
+    elif _best_is_last(paths):
         found.append(({"train.epochs": str(2 * train.epochs)}, "the last epoch was the best: train longer"))
     if model.name in {"mlp", "lenet"}:
         found.append(({"model.name": "resnet"}, "a deeper network"))
@@ -115,6 +134,29 @@ def _is_possible(settings: TaskConfig, changes: dict[str, str]) -> bool:
     except UsageError:
         return False
     return True
+
+
+def is_guessing(settings: TaskConfig, paths: Paths) -> bool:
+    """Whether a task's score may be one of guessing: 1 / classes by its interval, or next to nothing for boxes."""
+    path = paths.evaluate / "metrics.json"
+    try:
+        with reading(path):
+            headline = read_json(path)["headline"]
+            value, low = headline["value"], headline.get("low")
+        if value is None or settings.kind == "detection":
+            return value is not None and value < FOUND_NOTHING
+        return bool((value if low is None else low) <= 1 / len(read_json(paths.audit / "summary.json")["classes"]))
+    except DataError:
+        return False
+
+
+def _usual_epochs(settings: TaskConfig, paths: Paths) -> int:
+    """Return how many epochs `tropho new-task` would choose; 0 where the folds are not known."""
+    try:
+        splits = read_table(paths.splits, SPLITS)
+    except DataError:
+        return 0
+    return usual_epochs(settings.kind, int((splits["subset"] == "train").sum()))
 
 
 def _best_is_last(paths: Paths) -> bool:

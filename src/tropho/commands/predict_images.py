@@ -10,6 +10,8 @@ import pandas as pd
 
 from tropho.commands.describe_predictions import (
     above_thresholds,
+    count_boxes,
+    count_images,
     counts_table,
     describe_boxes,
     describe_class,
@@ -19,7 +21,7 @@ from tropho.commands.describe_predictions import (
 from tropho.commands.find_images import find_images
 from tropho.commands.load_model import LoadedModel, load_model
 from tropho.data.audit.missing_labels import ignored_in
-from tropho.errors import DataError, UsageError
+from tropho.errors import DataError
 from tropho.images.decode import read_image
 from tropho.images.draw import write_png
 from tropho.log import info, track
@@ -37,7 +39,8 @@ class PredictOptions:
     Attributes:
         out: table in the layout of the task's submission; None = none.
         draw: folder of a picture for each image; None = none.
-        counts: write the number of boxes by class beside `out`.
+        counts: say and write the number of boxes of each image, or of images, by class: beside `out`, in `draw`, or in
+            the working directory.
         threshold: "best" or a number; see `LoadedModel.thresholds`. None leaves all boxes in `out`.
         exported: use the exported models.
     """
@@ -62,13 +65,12 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
         options: what to write.
 
     Raises:
-        UsageError: the options don't fit the task, or there are no images.
+        UsageError: the threshold doesn't fit the task, or there are no images.
         DataError: the task has no trained model, models or settings have changed since they were evaluated, or no image
             can be read.
     """
     files = image_names(find_images(places))
     model = load_model(task, root, options.exported)
-    _check_options(options, model)
     thresholds = model.thresholds(options.threshold)
     tables, lines, pictures = {}, [], picture_names(list(files))
     for name, file in track(list(files.items()), "Predicting"):
@@ -85,8 +87,8 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
             write_png(options.draw / pictures[name], draw_image(model, image, shown, f"{name}: {line}"))
     if not tables:
         raise DataError(f"None of the {len(files)} images can be read.")
-    written = write_tables(model, tables, thresholds, options)
-    last = "; ".join([f"{len(tables)} of {len(files)} images predicted", *written])
+    totals, written = write_tables(model, tables, thresholds, options)
+    last = "; ".join([f"{len(tables)} of {len(files)} images predicted{totals}", *written])
     return [*lines, f"{last}.{_least_scores(model, thresholds, options)}"]
 
 
@@ -134,13 +136,6 @@ def image_names(images: list[Path]) -> dict[str, Path]:
     return {image.name if unique else image.as_posix(): image for image in images}
 
 
-def _check_options(options: PredictOptions, model: LoadedModel) -> None:
-    if options.counts and model.settings.kind != "detection":
-        raise UsageError("--counts counts boxes, and this task has none; its lines and --out name the classes.")
-    if options.counts and options.out is None:
-        raise UsageError("--counts writes a table beside that of --out; give --out OUT.csv too.")
-
-
 def _least_scores(model: LoadedModel, thresholds: dict[str, float], options: PredictOptions) -> str:
     """Say from which scores on boxes are counted, where a table or a picture shows scores."""
     if model.settings.kind != "detection" or (options.out is None and options.draw is None):
@@ -152,7 +147,7 @@ def _least_scores(model: LoadedModel, thresholds: dict[str, float], options: Pre
 
 def write_tables(
     model: LoadedModel, tables: dict[str, pd.DataFrame], thresholds: dict[str, float], options: PredictOptions
-) -> list[str]:
+) -> tuple[str, list[str]]:
     """Write the tables that the options ask for, of at least one image.
 
     Args:
@@ -161,9 +156,9 @@ def write_tables(
         thresholds: least score of a box that is counted, by class.
         options: what to write.
 
-    Returns: what was written, pictures as well, in a few words each.
+    Returns: the counts by class, if they are asked for; and what was written, pictures as well, in a few words each.
     """
-    table = pd.concat(list(tables.values()), ignore_index=True)
+    table, found = pd.concat(list(tables.values()), ignore_index=True), ""
     is_detection = model.settings.kind == "detection"
     written = [] if options.draw is None else [f"pictures in {options.draw}"]
     if options.out is not None:
@@ -173,12 +168,23 @@ def write_tables(
             kept = pd.concat([shown_part(model, table, thresholds), table[negative]], ignore_index=True)
         rows = _write_out(model, kept, list(tables), options.out)
         written.insert(0, f"{rows} rows in {options.out}")
-    if options.counts and options.out is not None:
-        file = options.out.with_name(f"{options.out.stem}_counts.csv")
-        counts = counts_table(shown_part(model, table, thresholds), list(tables), model.classes, model.settings)
-        write_table(counts, file)
+    if options.counts:
+        file = _counts_file(options)
+        shown = shown_part(model, table, thresholds)
+        totals = count_boxes(shown, model.classes) if is_detection else count_images(shown, model.classes)
+        found = f": {', '.join(f'{count} {name}' for name, count in totals.items())}"
+        if is_detection:
+            write_table(counts_table(shown, list(tables), model.classes, model.settings), file)
+        else:
+            write_table(pd.DataFrame({"label": list(totals), "images": list(totals.values())}), file)
         written.append(f"counts in {file}")
-    return written
+    return found, written
+
+
+def _counts_file(options: PredictOptions) -> Path:
+    if options.out is not None:
+        return options.out.with_name(f"{options.out.stem}_counts.csv")
+    return (options.draw or Path()) / "counts.csv"
 
 
 def _write_out(model: LoadedModel, table: pd.DataFrame, names: list[str], out: Path) -> int:

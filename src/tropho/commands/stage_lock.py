@@ -43,6 +43,20 @@ def running(settings: TaskConfig, stage: str, root: Path) -> Iterator[None]:
         yield
 
 
+def is_running(path: Path) -> bool:
+    """Whether a process holds the lock file of a stage; False on systems without locks."""
+    if fcntl is None or not path.exists():
+        return False
+    with path.open("r+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return True
+        except OSError:  # a file system without locks
+            return False
+    return False
+
+
 @contextmanager
 def _locked(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)

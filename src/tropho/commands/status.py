@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tropho.commands.next_steps import NextStep, format_steps, next_steps
+from tropho.commands.stage_lock import is_running
 from tropho.config.load import load_params, task_settings
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
@@ -19,6 +20,16 @@ WIDTH = 160
 RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
 HEADINGS = {"leaderboard": "hidden test"}
 """Headings of columns that are not their names."""
+CHECKPOINTS = "*/fold*/state.pt"
+"""Files in runs/TASK of trainings that have not ended."""
+NOT_DONE = {
+    "running": "a process works on it",
+    "stopped": "it was stopped and goes on from its last epoch, unless settings have changed",
+    "lost": "its files are gone: it was stopped, or they were deleted",
+    "changed": "its settings have changed since it ran",
+    "outdated": "an earlier stage is not done",
+}
+"""States of stages that have run and must run again, and what they mean."""
 NEXT_STEPS = """
 Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.
 Next (after `source .venv/bin/activate`):"""
@@ -36,15 +47,19 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         print(json.dumps([_record(each, lock, params, root) for each in tasks], indent=2))  # noqa: T201
         return
     stages = Table("task", "kind", *STAGES, box=None, header_style="bold")
-    found = []
+    found, states = [], {each.name: stage_states(each.name, lock, params, root) for each in tasks}
     for settings in tasks:
         name = f"[bold]{settings.name}[/bold]" if settings.name in params["active"] else settings.name
-        stages.add_row(name, settings.kind, *stage_states(settings.name, lock, params, root).values())
+        stages.add_row(name, settings.kind, *states[settings.name].values())
         cells = results_of(Paths(root, settings.name))
+        if states[settings.name]["evaluate"] in NOT_DONE:
+            cells["value"] += " (outdated)"
         if set(cells.values()) != {settings.name, "-"}:
             found.append(cells)
     console = Console(width=None if Console().is_terminal else WIDTH)
     console.print(stages)
+    for line in _explain(tasks, states, root):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if found:
         shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
         results = Table(*(HEADINGS.get(column, column) for column in shown), box=None, header_style="bold")
@@ -53,25 +68,64 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         console.print()
         console.print(results)
     console.print(NEXT_STEPS, highlight=False)
-    for line in _next_lines(tasks, params["active"], root):
+    for line in _next_lines(tasks, states, params["active"], root):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _record(settings: TaskConfig, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
     """Return all that the tables say of a task; null for what is not there."""
+    states = stage_states(settings.name, lock, params, root)
     results = {key: None if cell == "-" else cell for key, cell in results_of(Paths(root, settings.name)).items()}
     return {
         **results,
         "kind": settings.kind,
         "active": settings.name in params["active"],
-        "stages": stage_states(settings.name, lock, params, root),
-        "next": [step.command for step in next_steps(settings, root)],
+        "stages": states,
+        "next": [step.command for step in _steps(settings, states, params["active"], root)],
     }
 
 
-def _next_lines(tasks: list[TaskConfig], active: list[str], root: Path) -> list[str]:
-    """Say what to do next with the first active task that has a score, or else how to get one."""
-    finished = [task for task in tasks if Paths(root, task.name).metrics.exists()]
+def _explain(tasks: list[TaskConfig], states: dict[str, dict[str, str]], root: Path) -> list[str]:
+    """Say what the states mean that are not plain, and how far trainings have come that were stopped or run."""
+    shown = {state for each in states.values() for state in each.values()}
+    lines = [f"{state}: {meaning}" for state, meaning in NOT_DONE.items() if state in shown]
+    for task in tasks:
+        state, progress = states[task.name]["train"], _progress(Paths(root, task.name))
+        if state in {"running", "stopped"} and progress:
+            lines.append(f"{task.name}: training {state} at epoch {progress[1]}/{task.train.epochs} of {progress[0]}")
+    return lines
+
+
+def _progress(paths: Paths) -> tuple[str, int] | None:
+    """Return the fold that was trained last and its number of epochs; None without a checkpoint."""
+    saved = sorted(paths.runs.glob(CHECKPOINTS), key=lambda path: path.stat().st_mtime)
+    if not saved:
+        return None
+    from tropho.training.checkpoint import Checkpoint
+
+    return saved[-1].parent.name, Checkpoint(saved[-1].parent).n_epochs()
+
+
+def _steps(settings: TaskConfig, states: dict[str, str], active: list[str], root: Path) -> list[NextStep]:
+    """List what to do next with a task: first the stages that are not done, and then no advice by an outdated score."""
+    steps = next_steps(settings, root)
+    if not _has_begun(states):
+        return steps
+    steps = [step for step in steps if not step.command.startswith("dvc ")]
+    if "running" in states.values():
+        return steps
+    why = "run the stages that are not done"
+    why += "" if settings.name in active else f"; first add {settings.name} to active in params.yaml"
+    return [NextStep(f"dvc repro report@{settings.name}", why), *steps]
+
+
+def _has_begun(states: dict[str, str]) -> bool:
+    return bool(set(states.values()) & set(NOT_DONE))
+
+
+def _next_lines(tasks: list[TaskConfig], states: dict[str, dict[str, str]], active: list[str], root: Path) -> list[str]:
+    """Say what to do next with the first active task that has begun, or else how to get a score."""
+    finished = [task for task in tasks if Paths(root, task.name).metrics.exists() or _has_begun(states[task.name])]
     if not finished:
         return [
             "  dvc repro                    run the active tasks",
@@ -79,27 +133,34 @@ def _next_lines(tasks: list[TaskConfig], active: list[str], root: Path) -> list[
         ]
     task = next((each for each in finished if each.name in active), finished[0])
     steps = [NextStep("mlflow ui --backend-store-uri sqlite:///mlflow.db", "see the runs in the browser")]
-    return format_steps([*next_steps(task, root), *steps])
+    return format_steps([*_steps(task, states[task.name], active, root), *steps])
 
 
 def stage_states(task: str, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, str]:
     """Compare each stage's entry of dvc.lock with the settings and outputs; `dvc status` also compares data and code.
 
-    Returns: stage -> "done", "changed" (its settings have changed since), "lost" (an output is gone) or "-" (never
-        run).
+    Returns: stage -> "done", "-" (never run), or a key of NOT_DONE.
     """
-    states = {}
+    states: dict[str, str] = {}
     for stage in STAGES:
-        entry = lock.get(f"{stage}@{task}")
-        recorded = ((entry or {}).get("params") or {}).get("params.yaml", {})
-        if entry is None:
-            states[stage] = "-"
-        elif not all((root / out["path"]).exists() for out in entry.get("outs", [])):
-            states[stage] = "lost"
-        else:
-            same = all(_lookup(params, key) == value for key, value in recorded.items())
-            states[stage] = "done" if same else "changed"
+        state = _state(stage, lock.get(f"{stage}@{task}"), params, Paths(root, task))
+        states[stage] = "outdated" if state == "done" and _has_begun(states) else state
     return states
+
+
+def _state(stage: str, entry: dict[str, Any] | None, params: dict[str, Any], paths: Paths) -> str:
+    """Return the state of a stage by its entry of dvc.lock, whatever those before it have come to."""
+    is_whole = entry is not None and all((paths.root / out["path"]).exists() for out in entry.get("outs", []))
+    recorded = ((entry or {}).get("params") or {}).get("params.yaml", {})
+    if is_running(paths.lock(stage)):
+        return "running"
+    if stage == "train" and not is_whole and any(paths.runs.glob(CHECKPOINTS)):
+        return "stopped"
+    if entry is None:
+        return "-"
+    if not is_whole:
+        return "lost"
+    return "done" if all(_lookup(params, key) == value for key, value in recorded.items()) else "changed"
 
 
 def _lookup(params: dict[str, Any], key: str) -> Any:

@@ -15,6 +15,7 @@ from tropho.config.model_config import NEGATIVE_CLASSIFIER
 from tropho.config.retired import is_retired, refuse_retired, sentence
 from tropho.config.task_config import BASE, SECTIONS, Kind, TaskConfig
 from tropho.errors import UsageError, suggestion
+from tropho.files import yaml_fault
 from tropho.tables import nfc, parse_number
 
 PARAMS = Path("params.yaml")
@@ -28,6 +29,7 @@ SHARED_BY_MEMBERS = {
 }
 WHOLE_IMAGES = {key: DISABLED[key] for key in ("crop_size", "mosaic_prob", "zoom_range")}
 """Settings of `augment` that show parts of images, at the values that show whole ones."""
+UNWANTED = "correct or remove it in params.yaml, into which `dvc exp run -S` writes, too"
 
 
 class _Loader(yaml.SafeLoader):
@@ -51,7 +53,7 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{path} is not here; run tropho in the folder that holds it.") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not valid YAML: {yaml_fault(error)}; correct it there.") from None
     if not isinstance(params, dict):
         raise UsageError(f"{path} must hold the keys active, preset, presets, defaults and tasks.")
     check_keys(params, ["active", "preset", "presets", "defaults", "tasks"], "")
@@ -65,8 +67,17 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
     _check_names(params["tasks"])
+    _check_kinds(params["tasks"])
     _check_choices(params)
     return params
+
+
+def _check_kinds(tasks: dict[str, Any]) -> None:
+    """Raise UsageError at a task without a kind, which a misspelt name of a task leaves behind."""
+    kinds = {name: entry for name, entry in tasks.items() if not isinstance(entry, dict) or "kind" in entry}
+    for name in tasks:
+        if name not in kinds:
+            raise UsageError(f"tasks.{name} has no key 'kind'{suggestion(name, kinds)}; {UNWANTED}.")
 
 
 def _check_choices(params: dict[str, Any]) -> None:
@@ -97,9 +108,12 @@ def _check_names(names: Iterable[Any]) -> None:
             )
 
 
-def load_task(task: str, path: Path = PARAMS) -> TaskConfig:
-    """Read one task's settings, defaults filled in; raise UsageError that names the wrong key."""
-    return task_settings(task, load_params(path))
+def load_task(task: str, path: Path = PARAMS, with_active: bool = False) -> TaskConfig:
+    """Read one task's settings, defaults filled in, and check all active ones; UsageError names the wrong key."""
+    params = load_params(path)
+    for other in params["active"] if with_active else ():
+        task_settings(other, params)
+    return task_settings(task, params)
 
 
 def task_settings(task: str, params: dict[str, Any]) -> TaskConfig:
@@ -250,7 +264,7 @@ def _describe(key: str, error: Any) -> str:
     value, kind, name = error["input"], error["type"], key.removesuffix(".[key]")
     if kind == "extra_forbidden":
         *_, section, field = key.split(".")
-        return f"{key} is not a known setting{suggestion(field, _fields_of(section))}."
+        return f"{key} is not a known setting{suggestion(field, _fields_of(section))}; {UNWANTED}."
     if kind == "missing":
         return f"{key} is missing; add it to that section or to defaults."
     if kind == "string_type" and isinstance(value, (bool, int, float, datetime.date)):

@@ -97,7 +97,9 @@ class ModelConfig(Section):
         if name not in BACKBONES:
             # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
             close = [each for each in BACKBONES if each.startswith(name)] or get_close_matches(name, BACKBONES, 1, 0.5)
-            raise ValueError(f"did you mean '{close[0]}'" if close else f"known are {', '.join(BACKBONES)}")
+            raise ValueError(
+                f"no such network (did you mean '{close[0]}'?)" if close else f"known are {', '.join(BACKBONES)}"
+            )
         return name
 
     @property

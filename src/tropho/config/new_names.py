@@ -9,7 +9,7 @@ import yaml
 
 from tropho.config.retired import RETIRED, Retired, as_yaml, dotted_key, is_retired, section_of
 from tropho.errors import UsageError
-from tropho.files import write_text
+from tropho.files import write_text, yaml_fault
 
 
 class Edit(NamedTuple):
@@ -35,7 +35,7 @@ def rewrite_file(path: Path) -> list[str]:
     try:
         new, changes = rewrite(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{path} is not valid YAML: {yaml_fault(error)}; correct it there.") from None
     if changes:
         write_text(path, new)
     return changes

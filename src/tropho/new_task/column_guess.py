@@ -15,6 +15,21 @@ MIN_IMAGES = 0.8
 MAX_CLASSES = 100
 
 
+def explain_columns(raw: Path) -> str:
+    """Say why the cells of the first table don't tell its columns; "" without a table of two rows."""
+    on_disk = ImageFiles(raw)
+    for path in files_below(raw, ".csv", ".tsv"):
+        cells = {} if is_sample(path.name) else _cells(raw / path, str(path))
+        images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
+        if images:
+            return f"{path} names images in '{images[0]}', but no column, or more than one, may hold the class"
+        if cells:
+            first = ", ".join(f"{heading} '{values[0]}'" for heading, values in cells.items())
+            example = f" (such as '{min(on_disk.paths)}')" if on_disk.paths else ""
+            return f"no column of {path} names the images of the folder{example}; its first row is {first}"
+    return ""
+
+
 def guess_columns(raw: Path) -> dict[str, Any] | None:
     """Find the table whose cells name images and classes.
 
@@ -33,15 +48,20 @@ def guess_columns(raw: Path) -> dict[str, Any] | None:
     return {"columns": found[train[0]], "train": train, **({"test": tests} if tests else {})}
 
 
-def _columns(path: Path, name: str, on_disk: ImageFiles) -> dict[str, str] | None:
+def _cells(path: Path, name: str) -> dict[str, tuple[str, ...]]:
+    """Return the cells of the first rows of a table by heading; {} where it can't be read or has only one row."""
     try:
         rows = [cells for _, cells in read_csv(path, name).rows[: SAMPLE_ROWS + 1]]
     except DataError:
-        return None
+        return {}
     if len(rows) < 3:
-        return None
+        return {}
     header, body = rows[0], [cells for cells in rows[1:] if len(cells) == len(rows[0])]
-    cells = dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
+    return dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
+
+
+def _columns(path: Path, name: str, on_disk: ImageFiles) -> dict[str, str] | None:
+    cells = _cells(path, name)
     images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
     classes = [heading for heading, values in cells.items() if heading not in images and _names_classes(values)]
     return {"image": images[0], "label": classes[0]} if images and len(classes) == 1 else None

@@ -12,7 +12,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from tropho.config.load import TASK_NAME, load_params
 from tropho.config.task_config import SECTIONS
 from tropho.errors import UsageError
-from tropho.files import read_json, write_text
+from tropho.files import write_text
 from tropho.paths import Paths
 
 
@@ -27,10 +27,10 @@ def check_name(name: str, params: dict[str, Any]) -> None:
         raise UsageError(f"params.yaml has a task '{name}' already; choose another name, or remove that entry first.")
 
 
-def write_entry(path: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> list[str]:
-    """Add a task to params.yaml and make it active.
+def write_entry(path: Path, name: str, entry: dict[str, Any], comments: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Add a task to params.yaml and make it active beside the present ones.
 
-    It becomes the only active task if no stage of the present ones has run; otherwise they stay active beside it.
+    Demos stop being active if nothing else is active and none of them has begun to run.
 
     Args:
         path: of params.yaml.
@@ -38,7 +38,7 @@ def write_entry(path: Path, name: str, entry: dict[str, Any], comments: dict[str
         entry: kind, description, presets, then every section that is not empty.
         comments: by dotted key of a preset, or "" for the entry; why it is so.
 
-    Returns: the active tasks.
+    Returns: the active tasks, and those that are so no longer.
 
     Raises:
         UsageError: the file can't be read, or as `check_name`.
@@ -48,19 +48,22 @@ def write_entry(path: Path, name: str, entry: dict[str, Any], comments: dict[str
     writer.default_flow_style = False
     params = writer.load(path.read_text(encoding="utf-8"))
     present = [str(task) for task in params["active"]]
-    active = [*(task for task in present if _has_run(task, path.parent)), name]
+    dropped = present if all(_is_unused_demo(task, params, path.parent) for task in present) else []
+    active = [*(task for task in present if task not in dropped), name]
     params["active"][:] = active
     params["tasks"][name] = _commented(entry, comments)
     params["tasks"].yaml_set_comment_before_after_key(name, before=f"\n{comments['']}", indent=2)
     stream = io.StringIO()
     writer.dump(params, stream)
     write_text(path, stream.getvalue())
-    return active
+    return active, dropped
 
 
-def _has_run(task: str, root: Path) -> bool:
+def _is_unused_demo(task: str, params: dict[str, Any], root: Path) -> bool:
+    """Whether a task's images are generated and none of its stages has begun to run."""
     paths = Paths(root, task)
-    return (paths.models / "run.json").exists() and bool(read_json(paths.models / "run.json"))
+    has_begun = any(path.exists() for path in (paths.fingerprint, paths.lock("fingerprint"), paths.raw, paths.models))
+    return bool(params["tasks"][task]["download"].get("source") == "generator") and not has_begun
 
 
 def _commented(entry: dict[str, Any], comments: dict[str, str]) -> CommentedMap:

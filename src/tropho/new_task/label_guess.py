@@ -13,7 +13,7 @@ from tropho.data.formats import readers
 from tropho.data.formats.class_map import apply_class_map
 from tropho.data.formats.labels import Labels, files_below
 from tropho.errors import DataError, TrophoError, UsageError
-from tropho.new_task.column_guess import guess_columns
+from tropho.new_task.column_guess import explain_columns, guess_columns
 from tropho.tables import BOX
 
 DETECTION_ENDINGS = {
@@ -94,6 +94,8 @@ class _Trial:
             if guess is None and name in readers.TABLES:
                 columns = guess_columns(self.raw)
                 guess = self.read(name, **columns) if columns else None
+                if columns is None and name in readers.CLASSIFICATION:
+                    self.faults[name] = explain_columns(self.raw) or self.faults[name]
             if guess:
                 found.append(guess)
         return found

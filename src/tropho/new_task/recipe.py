@@ -50,6 +50,12 @@ class Recipe(NamedTuple):
     reasons: list[Reason]
 
 
+def usual_epochs(kind: str, n_images: int) -> int:
+    """Return how many epochs a training of so many images usually needs."""
+    least, most = EPOCHS[kind]
+    return min(most, max(least, round(SEEN_IMAGES[kind] / max(1, n_images))))
+
+
 def choose_recipe(guess: LabelGuess, sample: ImageSample, words: str) -> Recipe:
     """Choose image size, augmentation, network and epochs.
 
@@ -61,8 +67,7 @@ def choose_recipe(guess: LabelGuess, sample: ImageSample, words: str) -> Recipe:
     policy, grayscale, about_colour = _policy(guess.kind, sample, words.lower())
     augment: dict[str, Any] = {"policy": policy, **({"grayscale": True} if grayscale else {})}
     n_images = len(guess.train)
-    least, most = EPOCHS[guess.kind]
-    epochs = min(most, max(least, round(SEEN_IMAGES[guess.kind] / max(1, n_images))))
+    epochs = usual_epochs(guess.kind, n_images)
     how_long = Reason("train.epochs", str(epochs), f"{n_images:,} training images; fewer images need more epochs")
     if guess.kind == "detection":
         size, why = _detection_size(sample)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tropho.config.task_config import TaskConfig
+from tropho.errors import DataError
 from tropho.files import write_text
 from tropho.inference.trained_folds import copy_results
 from tropho.log import info
@@ -12,8 +13,16 @@ from tropho.report.page import read_report, render_page
 
 
 def run(settings: TaskConfig, root: Path) -> Path:
-    """Write reports/T/index.html and reports/T/document; returns the path of the page."""
+    """Write reports/T/index.html and reports/T/document; returns the path of the page.
+
+    Raises:
+        DataError: no stage has run.
+    """
     paths = Paths(root, settings.name)
+    if not any(path.exists() for path in (paths.raw, paths.audit, paths.models)):
+        raise DataError(
+            f"Nothing of {paths.task} has run, so there is nothing to report; run `dvc repro report@{paths.task}`."
+        )
     report = read_report(settings, paths)
     for fault in report.faults:
         info(f"Warning: {fault}")

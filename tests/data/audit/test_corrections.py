@@ -59,7 +59,7 @@ def test_corrector_actions_on_boxes(tmp_path, line, after):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("a,remove,WBC,0,0,10,10,", "no action 'remove'; did you mean 'move'"),
+        ("a,remove,WBC,0,0,10,10,", "no action 'remove' (did you mean 'move'?)"),
         ("c,drop,WBC,0,0,10,10,", "no image 'c'"),
         ("a,drop,Wbc,0,0,10,10,", "did you mean 'WBC'"),
         ("a,drop,WBC,5,0,15,10,", "No box of the image is the one to drop"),

@@ -104,7 +104,7 @@ def test_apply_class_map_dropped_renamed_misspelt(settled):
     assert labels.issues["detail"].tolist() == ["Class 'cow' is dropped by class_map with 2 boxes."]
     assert list(labels.images["status"]) == ["ok", "ok"]
     assert settled(images, boxes, class_map={"cow": "cat"}).classes == ["cat"]
-    with pytest.raises(UsageError, match=r"audit\.class_map: no label is called 'cows'; did you mean 'cow'"):
+    with pytest.raises(UsageError, match=r"audit\.class_map: no label is called 'cows' \(did you mean 'cow'"):
         settled(images, boxes, class_map={"cows": "cat"})
     with pytest.raises(DataError, match="No training label is left"):
         settled(images, boxes, class_map={"cow": None, "cat": None})
@@ -215,7 +215,7 @@ def test_named_files_by_setting_or_usual_name(tmp_path):
         (["b", "a"], "; known are a, b"),
         (list("abcdefghij"), "; known are a, b, c, d, e, f, g, h, i, j"),
         (list("abcdefghijk"), "; known are a, b, c, d, e, f, g, h, i, j, ..."),
-        (["Weather", "a"], "; did you mean 'Weather'"),
+        (["Weather", "a"], " (did you mean 'Weather'?)"),
     ],
 )
 def test_suggestion_names_or_lists(known, clause):

@@ -128,5 +128,5 @@ def test_read_all_for_training_without_folder(read):
 
 
 def test_read_refuses_folder_without_images(read):
-    with pytest.raises(UsageError, match=r"audit\.train: no images in a folder 'frist'; did you mean 'first'"):
+    with pytest.raises(UsageError, match=r"audit\.train: no images in a folder 'frist' \(did you mean 'first'"):
         read(IMAGES, TEXTS, train=["frist"])

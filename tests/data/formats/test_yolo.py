@@ -116,7 +116,7 @@ def test_read_image_without_label_file_is_empty(read):
         "b.png": "no_label_file",
         "c.png": "unlabelled",
     }
-    assert labels.notes == ["1 images have no label file and are read as images without objects."]
+    assert labels.notes == ["Images without a label file, which are read as images without objects: 1."]
     assert labels.classes == ["WBC"]
 
 
@@ -191,7 +191,7 @@ def test_read_test_folder_of_settings(read):
 
 
 def test_read_refuses_missing_folder_of_settings(read):
-    with pytest.raises(UsageError, match=r"audit\.train: .*'frist'; did you mean 'first'"):
+    with pytest.raises(UsageError, match=r"audit\.train: .*'frist' \(did you mean 'first'"):
         read(FOLDERS, train=["frist"])
     with pytest.raises(DataError, match="names no training images"):
         read(FOLDERS, train=[], test=["exam"])

@@ -52,7 +52,9 @@ class _Reader(LabelCollector):
             match = self.find_image(name, str(path.parent), searched, file, line)
             if not match.ambiguous:
                 self._add(match.path, label or None, row_subset, file, line)
-        return {role: header[place] for role, place in at.items()}
+        columns = {role: header[place] for role, place in at.items()}
+        self.notes.append(f"Columns of {file}: {', '.join(f'{role} {text!r}' for role, text in columns.items())}.")
+        return columns
 
     def _add(self, image_id: str, label: str | None, subset: str, file: str, line: int) -> None:
         """Add one image; log a second row of the same image."""

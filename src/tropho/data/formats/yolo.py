@@ -141,7 +141,7 @@ class _Reader(LabelCollector):
                 detail = "It has no label file, so it is read as an image without objects."
                 self.log.add("no_label_file", "listed", detail, entry["image_id"], path)
         if n_without:
-            self.notes.append(f"{n_without:,} images have no label file and are read as images without objects.")
+            self.notes.append(f"Images without a label file, which are read as images without objects: {n_without:,}.")
 
     def _read_boxes(self, entry: dict[str, Any], file: str) -> None:
         try:

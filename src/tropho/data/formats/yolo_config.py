@@ -10,6 +10,7 @@ import yaml
 from tropho.data.formats.image_files import subset_of
 from tropho.data.formats.labels import files_below, read_lines
 from tropho.errors import DataError
+from tropho.files import yaml_fault
 from tropho.images.file_types import is_image_name
 
 NAME_FILES = frozenset({"classes.txt", "obj.names", "names.txt", "_darknet.labels", "predefined_classes.txt"})
@@ -76,7 +77,7 @@ def _load_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)  # noqa: S506 - makes only text
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+        raise DataError(f"{path} is not valid YAML: {yaml_fault(error)}.") from None
     return content if isinstance(content, dict) else {}
 
 
