@@ -10,4 +10,4 @@ from tropho.inference.trained_folds import FILES
 def fold_entry(folder: Path, number: int = 0) -> dict[str, Any]:
     """Return the entry of a fold whose weights are in `folder`; its history is written if there is none."""
     (folder / "history.csv").touch()
-    return {"fold": number, "sha256": {file: sha256_of(folder / file) for file in FILES}}
+    return {"fold": number, "score": None, "sha256": {file: sha256_of(folder / file) for file in FILES}}

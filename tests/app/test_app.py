@@ -98,6 +98,14 @@ def photos(tmp_path_factory, rng_of=np.random.default_rng):
     return sorted(folder.iterdir())
 
 
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    """A text file that is named as a photo."""
+    file = tmp_path_factory.mktemp("text") / "text.jpg"
+    file.write_text("no image")
+    return file
+
+
 def stored_exif(folder):
     """Files below a folder that hold the camera's name."""
     return [file for file in folder.rglob("*") if file.is_file() and CAMERA.encode() in file.read_bytes()]
@@ -128,23 +136,45 @@ def test_one_photo(served, page, photos):
     assert [each for each in requests if not each.startswith((url, "data:", "blob:", "chrome"))] == []
 
 
-def test_many_photos(served, page, photos):
+def test_a_file_that_is_no_photo(served, page, text):
     from selenium.webdriver.common.by import By
+
+    paths, url = served
+    page.get(url)
+    wait_for(lambda: page.find_element(By.CSS_SELECTOR, "input[type=file]")).send_keys(str(text))
+    sentence = wait_for(lambda: page.find_element(By.ID, "sentence").text)
+    assert sentence.startswith("text.jpg can't be read as an image")
+    assert "Error" not in page.find_element(By.TAG_NAME, "body").text
+    assert list((paths.root / "tmp").rglob("text.jpg")) == []
+
+
+def test_many_photos(served, page, photos, text):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
 
     paths, url = served
     page.get(url)
     wait_for(lambda: page.find_element(By.XPATH, "//button[@role='tab'][contains(., 'Many')]")).click()
     chosen = wait_for(lambda: page.find_element(By.CSS_SELECTOR, "input[type=file][multiple]"))
-    chosen.send_keys("\n".join(map(str, photos)))
+    page.find_element(By.ID, "predict").click()
+    wait_for(lambda: page.find_element(By.ID, "batch").text == "Choose 1 to 200 photos; there are none yet.")
+    chosen.send_keys("\n".join(map(str, [*photos, text])))
     wait_for(lambda: "photo1" in page.find_element(By.TAG_NAME, "body").text)
-    page.find_element(By.XPATH, "//button[contains(., 'Predict')]").click()
-    said = wait_for(lambda: page.find_element(By.ID, "batch").text)
-    assert said.startswith("2 of 2 images predicted. In all: 0 Trophozoite, 0 WBC.")
+    page.find_element(By.ID, "predict").click()
+    none = "2 of 3 images predicted. In all: 0 Trophozoite, 0 WBC."
+    wait_for(lambda: page.find_element(By.ID, "batch").text.startswith(none))
+    assert "text.jpg can't be read" in page.find_element(By.ID, "lines").get_attribute("textContent")
     found = wait_for(lambda: page.find_elements(By.CSS_SELECTOR, "a[download]"))
     links = [each.get_attribute("href") for each in found]
     tables = [link for link in links if link and link.endswith("_counts.csv")]
     with urllib.request.urlopen(tables[0]) as answer:
         assert list(pd.read_csv(answer)["image_id"]) == ["photo0.jpg", "photo1.jpg"]
+    number = page.find_elements(By.CSS_SELECTOR, "#confidence input[type=number]")[-1]
+    number.send_keys(Keys.CONTROL, "a")
+    number.send_keys("0.01", Keys.TAB)
+    page.find_element(By.ID, "predict").click()
+    wait_for(lambda: re.match(r"2 of 3 .* In all: [1-9]\d* Tropho", page.find_element(By.ID, "batch").text))
+    assert "Error" not in page.find_element(By.TAG_NAME, "body").text
     assert stored_exif(paths.root / "tmp") == []
 
 
@@ -159,6 +189,7 @@ def test_review(served, page):
 
     page.get(f"{url}/label-issues")
     wait_for(lambda: "swap" in page.find_element(By.ID, "issue").text)
+    assert page.find_element(By.ID, "progress").text == "0 of 3 decided."
     decide("accept", "1 of 3 decided")
     decide("reject", "2 of 3 decided")
     decide("accept", "3 of 3 decided")

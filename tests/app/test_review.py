@@ -57,7 +57,12 @@ def paths(tmp_path):
 def test_accepted_issues_are_corrections_that_the_audit_applies(paths, settings):
     review = load_review(settings("smear_demo"), paths)
     assert list(review.open_issues()["kind"]) == ["swap", "overlooked", "spurious"]
+    assert review.progress(None) == "0 of 3 decided."
     review.decide(1, accept=True)
+    assert "`audit: {corrections: corrections/smear_demo.csv}`" in review.progress(None)
+    assert review.progress("corrections/smear_demo.csv") == (
+        "1 of 3 decided. Accepted corrections are in `smear_demo.csv`. Then run `dvc repro`."
+    )
     review.decide(2, accept=True)
     review.decide(2, accept=False)  # it is decided already
     review.decide(3, accept=False)
@@ -112,3 +117,9 @@ def test_an_issue_is_shown_and_described(paths, settings):
 def test_a_task_without_an_evaluation_has_no_review(tmp_path, settings):
     with pytest.raises(DataError, match="run `dvc repro`"):
         load_review(settings("smear_demo"), Paths(tmp_path, "smear_demo"))
+
+
+def test_without_issues_there_is_no_progress(paths, settings):
+    review = load_review(settings("smear_demo"), paths)
+    review.issues = review.issues.iloc[:0]
+    assert review.progress(None) == ""

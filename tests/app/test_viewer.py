@@ -1,5 +1,6 @@
 """What the app shows of a photo."""
 
+import socket
 import sys
 
 import numpy as np
@@ -10,7 +11,7 @@ from trained_models import write_models
 from tropho.app.serve import start_app
 from tropho.app.viewer import has_heat_maps, probabilities, show_photo, view_photo
 from tropho.commands.load_model import load_trained
-from tropho.errors import DataError, UsageError
+from tropho.errors import DataError, ExternalError, UsageError
 from tropho.paths import Paths
 
 CHANGES = {
@@ -79,3 +80,16 @@ def test_the_app_needs_gradio(model, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "before")
     with pytest.raises(UsageError, match="needs Gradio"):
         start_app(model("cells_demo"), tmp_path, "127.0.0.1", None)
+
+
+def test_a_used_port_is_named_with_another(model, tmp_path, monkeypatch):
+    pytest.importorskip("gradio")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "before")  # set back afterwards
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "before")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ExternalError, match=rf"port {port} of 127\.0\.0\.1, .*; try --port 7860") as told:
+            start_app(model("cells_demo"), tmp_path, "127.0.0.1", port)
+    assert "GRADIO" not in str(told.value)

@@ -39,7 +39,10 @@ def test_check_task_reports_every_model(chosen, paths):  # noqa: F811
         assert rows[3] == f"{name}  picture: reports/cells_demo/check/{name}.png"
         assert "s a step of 32 images" in rows[4]
         assert (paths.check / f"{name}.png").exists()
-    assert lines[-1].startswith("all 2 models take about")
+    assert lines[-2].startswith("all 2 models take about")
+    assert lines[-1].startswith("cells_demo has no fault and can be trained")
+    assert ("a warning need not be corrected" in lines[-1]) == any("WARNING" in line for line in lines)
+    assert lines[-1].endswith(": dvc repro report@cells_demo")
     assert not paths.models.exists()
 
 

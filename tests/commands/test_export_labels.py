@@ -49,6 +49,33 @@ def test_labels_come_back_as_they_were(audited, to):
         assert image["subset"] == ("validation" if subset == "train" and fold == 0 else subset)
 
 
+def test_yolo_keeps_the_numbers_of_its_source(project):
+    writers.yolo(project.root / "mine", drawn_set({"train": 8, "val": 2, "test": 2}))
+    file = project.root / "mine" / "data.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    names = dict(enumerate(content["names"]) if isinstance(content["names"], list) else content["names"])
+    swapped = {0: names[1], 1: names[0]}  # not in the order of the alphabet
+    assert sorted(swapped.values()) != list(swapped.values())
+    file.write_text(yaml.safe_dump({**content, "names": swapped}), encoding="utf-8")
+    project.add("y", "detection", download={"path": "mine"}, audit={"format": "yolo"}, model={"name": "fcos"})
+    project.run("y", "download", "audit")
+    said = project.tropho("labels", "y", "--to", "yolo", "--out", "out").stdout
+    assert said.strip().endswith(f"; numbers of the classes: 0 {swapped[0]}, 1 {swapped[1]}.")
+    written = yaml.safe_load((project.root / "out" / "data.yaml").read_text(encoding="utf-8"))
+    assert written == {"train": "images/train", "val": "images/val", "test": "images/test", "names": swapped}
+    before, after = _numbers(project.root / "mine"), _numbers(project.root / "out")
+    assert {number for numbers in after.values() for number in numbers} == {"0", "1"}
+    assert after == before
+
+
+def _numbers(folder):
+    """Class numbers of each label file that has rows."""
+    files = {
+        file.name: sorted(row.split(" ")[0] for row in file.read_text().splitlines()) for file in folder.rglob("*.txt")
+    }
+    return {name: numbers for name, numbers in files.items() if numbers}
+
+
 @pytest.fixture
 def predicted(audited):
     """The same with predictions of fold 0."""

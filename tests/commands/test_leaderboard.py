@@ -32,11 +32,12 @@ def root(tmp_path):
 def track(root, settings):
     """Track a training of cells_demo: track("a", 0.9, data="x", trained=1, **{"train.lr": 0.1})."""
 
-    def make(score, data="x", trained=1, **changes):
+    def make(score, data="x", trained=1, evaluated=None, experiment=None, **changes):
         tags = {"stage": "train", "score_name": "balanced_accuracy", "validated_on": data, "git_commit": "0" * 40}
+        tags |= {"dvc_experiment": experiment} if experiment else {}
         with open_tracker(root).run("train cells_demo", "cells_demo", tags=tags) as run:
             run.log_params(tracked_parameters(settings("cells_demo", **changes)))
-            run.log_metrics({"score": score, "seconds": 90.0, "trained_folds": trained})
+            run.log_metrics({"score": score, "seconds": 9.0, "trained_folds": trained, **(evaluated or {})})
         return run.id
 
     return make
@@ -66,6 +67,19 @@ def test_print_leaderboard_compares_with_present_settings(root, track, capsys):
     assert "augment.image_size=96" in told
     assert "0.0003162" in told
     assert "0.000316227766" not in text
+
+
+def test_print_leaderboard_shows_what_a_difference_is_worth(root, track, capsys):
+    track(0.9)
+    track(0.7, evaluated={"oof_low": 0.55, "oof_high": 0.9, "oof_images": 18}, experiment="treed-ambo")
+    print_leaderboard(root, "cells_demo")
+    text = capsys.readouterr().out
+    lines = [line.split() for line in text.splitlines() if "9 s" in line]
+    assert lines[0][:6] == ["1", "0.9000", "-", "-", "9", "s"]
+    assert "00000000" in lines[0]
+    assert lines[1][:8] == ["2", "0.7000", "0.550", "to", "0.900", "18", "9", "s"]
+    assert "treed-ambo" in lines[1]
+    assert "may differ by chance" in text
 
 
 def test_print_leaderboard_ranks_by_data(root, track, capsys):

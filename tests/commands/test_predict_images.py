@@ -15,6 +15,7 @@ from tropho.errors import DataError, UsageError
 from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
 from tropho.paths import Paths
+from tropho.tables import BOX
 
 SMALL = {
     "smear_demo": {
@@ -190,6 +191,8 @@ def test_predict_files_draws_and_counts_from_a_threshold(ensemble, blank, tmp_pa
     everything = predict_files("smear_demo", [blank], paths.root, PredictOptions(out=tmp_path / "all.csv"))
     assert everything[0] == "blank.png: nothing found"
     table = pd.read_csv(tmp_path / "all.csv")
+    np.testing.assert_allclose(table[BOX], table[BOX].round(2), rtol=0, atol=1e-9)
+    assert everything[-1].endswith("on: Trophozoite 0.50, WBC 0.50; all.csv has all boxes.")
     cut = table["score"].median()
     options = PredictOptions(tmp_path / "out.csv", tmp_path / "drawn", counts=True, threshold=str(cut))
     said = predict_files("smear_demo", [blank], paths.root, options)
@@ -199,9 +202,21 @@ def test_predict_files_draws_and_counts_from_a_threshold(ensemble, blank, tmp_pa
     trophozoites, white_cells = counts.loc[0, CLASSES["smear_demo"]]
     assert counts.loc[0, "parasites_per_microlitre"] == round(trophozoites / white_cells * 8000)
     assert f"{trophozoites} Trophozoite, {white_cells} WBC; " in said[0]
-    with Image.open(tmp_path / "drawn" / "blank.png.png") as picture:
+    with Image.open(tmp_path / "drawn" / "blank_drawn.png") as picture:
         assert picture.width >= 640
     assert f"counts in {tmp_path / 'out_counts.csv'}" in said[-1]
+    assert said[-1].endswith(f"on: Trophozoite {cut:.2f}, WBC {cut:.2f}.")
+
+
+def test_pictures_keep_photos_and_each_other():
+    names = predict_images.picture_names(["a.jpg", "b.jpg", "b.png", "../d/c.tif", "x.y.bmp"])
+    assert list(names.values()) == [
+        "a_drawn.png",
+        "b_jpg_drawn.png",
+        "b_png_drawn.png",
+        "d__c_drawn.png",
+        "x.y_drawn.png",
+    ]
 
 
 def test_density_needs_a_white_cell(settings):

@@ -156,11 +156,14 @@ def test_status_as_json_has_nulls_for_what_is_not_there(tmp_path, capsys):
     assert found["malaria"]["next"][-1] == "tropho leaderboard malaria"
 
 
-def test_the_column_of_the_leaderboard_is_shown_where_a_task_has_one(tmp_path, capsys):
+def test_the_score_on_hidden_test_labels_is_shown_where_a_task_has_one(tmp_path, capsys, monkeypatch):
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     headline = {"headline": {"name": "balanced_accuracy", "subset": "test", "value": 0.5}}
     write_json(Paths(tmp_path, "brain_tumor").evaluate / "metrics.json", headline)
     status.print_status(tmp_path)
     printed = capsys.readouterr().out
     assert "balanced accuracy" in printed
-    assert "leaderboard " not in printed.split("Next")[0]
+    assert "hidden test" not in printed
+    monkeypatch.setattr(status, "results_of", lambda paths: dict.fromkeys(status.RESULTS, "0.5"))
+    status.print_status(tmp_path, "smear_demo")
+    assert " hidden test " in capsys.readouterr().out

@@ -14,5 +14,10 @@ def test_plot_cv_vs_leaderboard_draws_recorded_scores():
     assert [text.get_text() for text in axes.texts] == ["aaaaaaaa", "cccccccc, newest"]
 
 
+def test_plot_cv_vs_leaderboard_names_the_metric_in_words():
+    axes = plot_cv_vs_leaderboard(submission_rows().assign(score_name="leaderboard_map")).axes[0]
+    assert axes.get_xlabel() == "cross-validated mean AP"
+
+
 def test_plot_cv_vs_leaderboard_without_public_scores_is_none():
     assert plot_cv_vs_leaderboard(submission_rows().assign(public=float("nan"))) is None

@@ -41,6 +41,8 @@ def reader(tmp_path_factory, settings):
     (paths.own_text / "literature.md").write_text(
         "## Others\n\nThey did *much*.\n\n| who | score |\n|---|---|\n| A | 1 |"
     )
+    (paths.own_text / "title.md").write_text("# Cells\n\nA. Author, [a course](https://example.org)")
+    (paths.own_text / "summary.md").write_text("All were found.")
     paths.report.write_text(render_page(read_report(task, paths)), encoding="utf-8")
     return Reader(task, paths)
 

@@ -143,6 +143,15 @@ def test_render_page_describes_every_image(text):
     assert all(len(image["alt"]) > 10 and int(image["width"]) > 0 for image in images)
 
 
+def test_small_charts_are_bounded_on_paper(text):
+    page = Page(text)
+    charts = [tag["class"].split() for tag in page.all("figure") if "chart" in tag.get("class", "")]
+    widths = [int(tag["width"]) for tag in page.all("img") if tag["src"].startswith("data:image/png")]
+    assert ["half" in classes for classes in charts] == [width <= 518 for width in widths]
+    assert {"half" in classes for classes in charts} == {True, False}
+    assert "figure.half img { max-width: 9cm; }" in text
+
+
 def test_render_page_escapes_names(text):
     assert text.count("<script") == 1  # the page's own
     assert text.count("&lt;script&gt;alert(&#39;x&#39;)") >= 4  # classes, note, issue, counts

@@ -63,7 +63,7 @@ def trained(tmp_path, settings, rng):
             save_file(build_task(task, CLASSES).build_model().state_dict(), folder / "weights.safetensors")
             (folder / "config.yaml").write_text(yaml.safe_dump({"settings": task.model_dump(), "classes": CLASSES}))
         folds = [fold_entry(paths.fold(number), number) for number in range(2)]
-        record = {"run_id": None, "folds": folds, "score_name": "balanced_accuracy"}
+        record = {"run_id": None, "folds": folds, "score_name": "balanced_accuracy", "parameters": 1, "members": {}}
         write_json(paths.models / "run.json", record)
         return task, paths
 
@@ -87,10 +87,14 @@ def read(paths, name):
     return json.loads((paths.evaluate / name).read_text())
 
 
-def test_evaluate_scores_the_test_with_and_without_leaks(trained):
+def test_evaluate_scores_the_test_with_and_without_leaks(trained, monkeypatch):
     task, paths = trained()
+    tracked = []
+    monkeypatch.setattr(evaluate, "_track", lambda run, metrics, folder: tracked.append(metrics))
     metrics = evaluate.run(task, paths.root)
     assert metrics == read(paths, "metrics.json")
+    assert tracked[0]["oof_low"] <= metrics["oof"]["balanced_accuracy"] <= tracked[0]["oof_high"]
+    assert tracked[0]["oof_images"] == 24
     assert metrics["test_leaks"] == {"images": 4, "of": 12}
     assert metrics["headline"]["subset"] == "test"
     for subset, images in (("oof", 24), ("test", 12), ("test_without_leaks", 8)):

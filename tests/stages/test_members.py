@@ -13,7 +13,7 @@ from tropho.paths import Paths
 from tropho.stages import evaluate, train
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
 from tropho.tasks import build_task
-from tropho.tracking import DummyTracker
+from tropho.tracking import DummyRun, DummyTracker
 
 CLASSES = ["Parasitized", "Uninfected"]
 SMALL = {
@@ -164,3 +164,11 @@ def test_predict_files_by_the_present_settings(chosen, paths, monkeypatch):
     )
     one, other = pd.read_csv(paths.root / "out.csv")[[f"p_{name}" for name in CLASSES]].to_numpy()
     np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_training_knows_the_experiment_that_it_is_of(chosen, paths, fits, monkeypatch):
+    tags = {}
+    monkeypatch.setattr(DummyRun, "set_tags", lambda self, given: tags.update(given))
+    monkeypatch.setenv("DVC_EXP_NAME", "treed-ambo")
+    train.run(chosen(), paths.root)
+    assert tags["dvc_experiment"] == "treed-ambo"

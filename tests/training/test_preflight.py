@@ -274,7 +274,7 @@ def test_overfit_finds_a_model_that_is_saved_wrong(make, labelled, tmp_path, mon
 
 def test_overfit_is_undecided_for_want_of_time(detector, data, tmp_path):
     finding = learn(detector("fcos"), data, tmp_path, max_seconds=0)
-    assert (finding.state, "would take longer" in finding.text) == ("warning", True)
+    assert (finding.state, "there is nothing to correct" in finding.text) == ("warning", True)
 
 
 def test_overfit_reports_a_loss_that_is_not_finite(detector, data, tmp_path, monkeypatch):

@@ -1,7 +1,5 @@
 """The pages of the app, made with Gradio."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,13 +7,12 @@ from typing import Any
 
 import gradio as gr
 
+from tropho.app.batch import Batch, name_photos, predict_batch, remove_batch, show_batch
 from tropho.app.review import Review
-from tropho.app.viewer import COUNTS, Photo, has_heat_maps, probabilities, show_photo, view_photo
+from tropho.app.viewer import COUNTS, Photo, has_heat_maps, probabilities, show_photo, view_photo, without_place
 from tropho.commands.describe_predictions import WHITE_CELLS_PER_MICROLITRE, density_of
 from tropho.commands.load_model import DEFAULT_THRESHOLD, LoadedModel
-from tropho.commands.predict_images import PredictOptions, image_names, predict_with
-from tropho.errors import TrophoError, UsageError
-from tropho.tables import read_csv
+from tropho.errors import DataError, TrophoError, UsageError
 
 MAX_FILES = 200
 """Photos in a batch."""
@@ -24,6 +21,10 @@ GALLERY = 40
 """Pictures of a batch that are shown; all are in the archive."""
 
 MAIN_PAGE = "Try the model"
+REVIEW_WORDS = (
+    "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the model "
+    "may be wrong, and a weak model often is."
+)
 
 Thresholds = tuple[bool, float]
 """Whether the best thresholds apply, and the score that applies otherwise."""
@@ -80,7 +81,8 @@ def _photo_tab(model: LoadedModel) -> None:
     with gr.Row():
         with gr.Column():
             sources: Any = ["upload", "webcam", "clipboard"]
-            photo = gr.Image(type="filepath", image_mode=None, sources=sources, buttons=["fullscreen"], label="Photo")
+            photo = gr.Image(sources=sources, buttons=["fullscreen"], label="Photo")
+            photo.preprocess = _path_of  # Gradio's own fails at a file that is no image
             use_best, score = _thresholds_input(model)
         with gr.Column():
             picture = _picture("What was found", is_detection, elem_id="found")
@@ -101,7 +103,10 @@ def _photo_tab(model: LoadedModel) -> None:
 
     def view(file: str | None, *choice: Any) -> list[Any]:
         with _shown_errors(), _uploads([file] if file else []) as files:
-            seen = view_photo(model, files[0]) if files else None
+            try:
+                seen = view_photo(model, files[0]) if files else None
+            except DataError as error:
+                return [None, None, None, None, None, without_place(error, files[0], files[0].name), None]
         labels = None if seen is None or is_detection else probabilities(model, seen)
         image = None if seen is None else seen.image
         return [image, seen, labels, None if seen is None else seen.heat, *show(seen, *choice)]
@@ -116,51 +121,41 @@ def _photo_tab(model: LoadedModel) -> None:
 def _batch_tab(model: LoadedModel) -> None:
     photos = gr.File(file_count="multiple", file_types=["image"], label=f"Photos, at most {MAX_FILES}")
     use_best, score = _thresholds_input(model)
-    start = gr.Button("Predict", variant="primary")
+    start = gr.Button("Predict", variant="primary", elem_id="predict")
     summary = gr.Markdown(elem_id="batch")
-    lines = gr.Dataframe(headers=["photo", "found"], interactive=False, label="Photos")
+    lines = gr.Dataframe(headers=["photo", "found"], interactive=False, label="Photos", elem_id="lines")
     title = f"Pictures (the first {GALLERY})"
     pictures = gr.Gallery(label=title, columns=3, object_fit="contain", interactive=False, buttons=["fullscreen"])
     results = gr.File(label="Tables and pictures", file_count="multiple", interactive=False)
+    state = gr.State(delete_callback=remove_batch)
 
-    def predict(uploaded: list[str] | None, *choice: Any) -> list[Any]:
+    def predict(uploaded: list[str] | None, before: Batch | None, *choice: Any) -> list[Any]:
         with _shown_errors(), _uploads(uploaded or []) as files:
-            if not 0 < len(files) <= MAX_FILES:
-                raise UsageError(f"Choose 1 to {MAX_FILES} photos; these are {len(files)}.")
-            return [None, *predict_batch(model, files, choice)]
+            if len(files) > MAX_FILES or not (files or before):
+                what = f"these are {len(files)}" if files else "there are none yet"
+                return [None, before, f"Choose 1 to {MAX_FILES} photos; {what}.", *[gr.skip()] * 3]
+            batch = before
+            if files:
+                batch = predict_batch(model, name_photos(files), Path(gr.utils.get_upload_folder()))
+                remove_batch(before)
+            assert batch is not None
+            shown = show_batch(model, batch, "best" if choice[0] else str(choice[1]))
+        gallery, downloads = ([str(file) for file in part] for part in (shown.pictures[:GALLERY], shown.files))
+        said = f"{shown.summary} To apply another confidence to the same photos, change it and press *Predict* again."
+        return [None, batch, said, shown.rows, gallery, downloads]
 
-    outputs = [photos, summary, lines, pictures, results]
-    start.click(predict, [photos, use_best, score], outputs, api_visibility="private")
+    outputs = [photos, state, summary, lines, pictures, results]
+    start.click(predict, [photos, state, use_best, score], outputs, api_visibility="private")
 
 
-def predict_batch(model: LoadedModel, files: list[Path], choice: Thresholds) -> list[Any]:
-    """Predict files, and write tables and an archive of pictures.
-
-    Returns: a summary, rows of name and finding, paths of the first GALLERY pictures, and paths of the results.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="batch-", dir=gr.utils.get_upload_folder()))
-    out, drawn = folder / "predictions.csv", folder / "pictures"
-    is_detection = model.settings.kind == "detection"
-    options = PredictOptions(out, drawn, is_detection, "best" if choice[0] else str(choice[1]))
-    *lines, last = predict_with(model, image_names(files), options)
-    summary = f"{last.split(' predicted')[0]} predicted."
-    results = [out, Path(shutil.make_archive(str(folder / "pictures"), "zip", drawn))]
-    if is_detection:
-        results.insert(1, folder / "predictions_counts.csv")
-        totals = read_csv(results[1], {"image_id": "string"})[model.classes].sum()
-        density = density_of(totals.to_dict(), model.settings)
-        found = ", ".join(f"{count} {name}" for name, count in totals.items())
-        summary += f" In all: {found}." + (f" If they are of one patient: {density}." if density else "")
-    rows = [list(line.rsplit(": ", 1)) for line in lines]
-    return [summary, rows, [str(file) for file in sorted(drawn.iterdir())[:GALLERY]], [str(file) for file in results]]
+def _path_of(payload: Any) -> str | None:
+    """Return the path of an uploaded photo, whatever it holds."""
+    return None if payload is None else payload.path
 
 
 def _review_page(review: Review, configured: str | None) -> None:
     gr.Navbar(main_page_name=MAIN_PAGE)
-    gr.Markdown(
-        "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the "
-        "model may be wrong, and a weak model often is."
-    )
+    gr.Markdown(REVIEW_WORDS)
     with gr.Row():
         picture = _picture("The annotated and the suggested box", elem_id="issue-picture")
         with gr.Column():
@@ -173,17 +168,21 @@ def _review_page(review: Review, configured: str | None) -> None:
     rank = gr.State()
 
     def show() -> list[Any]:
-        left = review.open_issues()
-        done = len(review.issues) - len(left)
-        said = f"{done} of {len(review.issues)} decided. Accepted corrections are in `{review.accepted.name}`."
-        if configured is None:
-            said += f" To apply them, set `audit: {{corrections: corrections/{review.accepted.name}}}` in params.yaml."
-        said += " Then run `dvc repro`."
+        left, said = review.open_issues(), review.progress(configured)
         if left.empty:
-            return [None, None, "All label issues are decided.", said, *_buttons(False)]
+            none = "All label issues are decided." if len(review.issues) else "The models contradict no label."
+            return [None, None, none, said, *_buttons(False)]
         first = int(left["rank"].iloc[0])
-        with _shown_errors():
+        try:
             image, text = review.picture(first)
+        except DataError as error:
+            return [
+                first,
+                None,
+                f"{error} Without the picture the label can only be rejected.",
+                said,
+                *_buttons(False, True),
+            ]
         return [first, image, text, said, *_buttons(True)]
 
     def decide(number: int | None, accepted: bool) -> list[Any]:
@@ -219,8 +218,8 @@ def _picture(alt: str, visible: bool = True, elem_id: str | None = None) -> gr.I
     )
 
 
-def _buttons(active: bool) -> list[Any]:
-    return [gr.update(interactive=active)] * 2
+def _buttons(accept: bool, reject: bool | None = None) -> list[Any]:
+    return [gr.update(interactive=accept), gr.update(interactive=accept if reject is None else reject)]
 
 
 @contextmanager

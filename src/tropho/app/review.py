@@ -49,6 +49,22 @@ class Review:
         undecided = [_key(_cells(row)) not in decided for row in self.issues.to_dict("records")]
         return self.issues[undecided]
 
+    def progress(self, configured: str | None) -> str:
+        """Say how many issues are decided, and how to apply the accepted corrections if there are any.
+
+        Args:
+            configured: `audit.corrections`.
+        """
+        if self.issues.empty:
+            return ""
+        said = f"{len(self.issues) - len(self.open_issues())} of {len(self.issues)} decided."
+        if not self.accepted.exists():
+            return said
+        said += f" Accepted corrections are in `{self.accepted.name}`."
+        if configured is None:
+            said += f" To apply them, set `audit: {{corrections: corrections/{self.accepted.name}}}` in params.yaml."
+        return f"{said} Then run `dvc repro`."
+
     def decide(self, rank: int, accept: bool) -> None:
         """Accept or reject an issue by its rank; one that was decided already stays as it was."""
         with self._lock:

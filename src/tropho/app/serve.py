@@ -61,8 +61,8 @@ def start_app(model: LoadedModel, folder: Path, host: str, port: int | None) -> 
             footer_links=[],
             app_kwargs=_only_from(host),
         )
-    except OSError as error:
-        raise ExternalError(f"The app can't listen on {host}, port {port or 'from 7860 on'} ({error}).") from None
+    except OSError:
+        raise ExternalError(_in_use(host, port)) from None
     return app, url
 
 
@@ -70,6 +70,19 @@ def _prepare(folder: Path) -> None:
     """Keep Gradio from sending statistics, and from writing elsewhere; it reads this when it is imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
+
+
+def _in_use(host: str, port: int | None) -> str:
+    """Say that the server can't listen, and which port may be free."""
+    if port is None:
+        return (
+            f"The app can't listen on {host}: no port from 7860 to 7959 is free, or this machine has no such address."
+        )
+    other = 7861 if port == 7860 else 7860
+    return (
+        f"The app can't listen on port {port} of {host}, since another program uses it, or this machine has no such "
+        f"address; try --port {other}, or leave --port out to take a free one."
+    )
 
 
 def _only_from(host: str) -> dict[str, Any]:

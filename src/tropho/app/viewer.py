@@ -16,6 +16,7 @@ from tropho.commands.describe_predictions import (
 )
 from tropho.commands.load_model import LoadedModel
 from tropho.commands.predict_images import predict_file
+from tropho.errors import DataError
 from tropho.images.cache import resize_as_cached
 from tropho.images.decode import read_image
 from tropho.images.draw import enlarged
@@ -57,6 +58,11 @@ class Findings:
     picture: np.ndarray
     counts: list[list[str | int]] | None
     sentence: str
+
+
+def without_place(error: DataError, file: Path, name: str) -> str:
+    """Return what is wrong with an uploaded photo, by its name instead of its temporary path."""
+    return str(error).replace(str(file), name)
 
 
 def view_photo(model: LoadedModel, file: Path) -> Photo:

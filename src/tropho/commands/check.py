@@ -22,11 +22,12 @@ def check_task(settings: TaskConfig, root: Path) -> Iterator[str]:
     if not paths.augmented.exists():
         raise DataError(f"The images of {paths.task} are not prepared; run `dvc repro augment@{paths.task}` first.")
     models = plan_models(settings, read_task_data(paths), paths)
-    seconds, n_faults = 0.0, 0
+    seconds, n_faults, n_warnings = 0.0, 0, 0
     for model in models:
         picture = paths.check / f"{model.name}.png"
         for finding in preflight(model.settings, model.data, model.folds[0], paths.raw, picture):
             n_faults += finding.state == "fault"
+            n_warnings += finding.state == "warning"
             yield f"{model.name}  {finding}"
         yield f"{model.name}  picture: {picture.relative_to(root)}"
         cost = measure_cost(model.task, model.data, model.folds[0])
@@ -34,5 +35,8 @@ def check_task(settings: TaskConfig, root: Path) -> Iterator[str]:
         seconds += len(model.folds) * cost.seconds
     if len(models) > 1:
         yield f"all {len(models)} models take about {duration(seconds)}"
+    if not n_faults:
+        also = "; a warning need not be corrected" if n_warnings else ""
+        yield f"{settings.name} has no fault and can be trained{also}: dvc repro report@{settings.name}"
     if n_faults:
         raise DataError(f"{settings.name} has {n_faults} fault(s), listed above; correct them before a long training.")

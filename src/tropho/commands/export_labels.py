@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from tropho.config.task_config import TaskConfig
+from tropho.data.formats.yolo_config import read_config
 from tropho.errors import DataError, UsageError
 from tropho.files import atomic_folder, copy_file, read_json, write_json, write_text
 from tropho.log import track
@@ -45,7 +46,7 @@ def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predi
     if not (paths.audit / "images.csv").exists():
         raise DataError(f"{settings.name} has not been audited; run `dvc repro audit@{settings.name}` first.")
     images = _images(paths)
-    classes = list(read_json(paths.audit / "summary.json")["classes"])
+    classes = _classes(settings, paths)
     boxes = _predicted(settings, paths) if predictions else read_table(paths.audit / "boxes.csv", BOXES)
     boxes = boxes[boxes["label"].isin(classes) & boxes["image_id"].isin(images["image_id"])]
     if predictions:
@@ -61,6 +62,16 @@ def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predi
     name, first = ("COCO", 1) if to == "coco" else ("YOLO", 0)
     numbers = ", ".join(f"{number} {label}" for number, label in enumerate(classes, start=first))
     return f"{out}: {len(boxes):,} {what} of {len(images):,} images, as {name}; numbers of the classes: {numbers}."
+
+
+def _classes(settings: TaskConfig, paths: Paths) -> list[str]:
+    """Return the classes in the order of audit.classes, else by the numbers of a YOLO source, else by name."""
+    classes = list(read_json(paths.audit / "summary.json")["classes"])
+    if settings.audit.format != "yolo" or settings.audit.classes is not None:
+        return classes
+    numbered = [settings.audit.class_map.get(name, name) for _, name in sorted(read_config(paths.raw).names.items())]
+    known = [name for name in dict.fromkeys(numbered) if name in classes]
+    return [*known, *(name for name in classes if name not in known)]
 
 
 def _images(paths: Paths) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.errors import TrophoError
 from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
+from tropho.plots.format_numbers import duration
 from tropho.tracking import best_runs, tracked_parameters, tracking_uri
 from tropho.tracking.run_names import page_of
 
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Scores = dict[str, tuple[float, float]]
+NOTE = (
+    "The score is the mean over folds. Its interval is of all validation images together; trainings whose "
+    "intervals overlap much may differ by chance. `dvc exp apply NAME` takes over an experiment; other "
+    "trainings have their commit there."
+)
 FITTED = ("fpn_levels", "regression_ranges", "scales", "ratios")
 """Settings of `model` that training fits where they are null."""
 
@@ -55,6 +61,8 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
             console.print(_table_of_runs(part, scores, present))
         address = mlflow_address(root, task_runs["experiment_id"].iloc[0])
         console.print(address, style="dim", markup=False, highlight=False, soft_wrap=True)
+    if not runs.empty:
+        console.print(NOTE, style="dim", markup=False, highlight=False)
     print_submissions(root, task)
 
 
@@ -121,18 +129,19 @@ def _table_of_runs(runs: pd.DataFrame, scores: Scores, present: dict[str, str]) 
     pairs = [scores.get(run["id"], scores.get(run["record_id"], (nan, nan))) for _, run in runs.iterrows()]
     shown = {name: at for at, name in enumerate(("public", "private")) if any(not pd.isna(pair[at]) for pair in pairs)}
     table = Table(box=None, header_style="bold")
-    names = ("rank", "score", *shown, "epochs", "min", "started", "commit", "run", "differs from the present settings")
-    for name in names:
-        table.add_column(name, overflow="fold", no_wrap=name == "started")
+    names = ("rank", "score", "95 % interval", "images", *shown, "time", "started", "experiment", "run")
+    for name in (*names, "differs from the present settings"):
+        table.add_column(name, overflow="fold", no_wrap=name in {"95 % interval", "time", "started", "experiment"})
     for rank, ((_, run), pair) in enumerate(zip(runs.iterrows(), pairs, strict=True), 1):
         table.add_row(
             str(rank),
             f"{run['score']:.4f}",
+            "-" if pd.isna(run["oof_low"]) else f"{run['oof_low']:.3f} to {run['oof_high']:.3f}",
+            _text(run["oof_images"]),
             *(format_score(pair[at]) for at in shown.values()),
-            _text(run["epochs"]),
-            "-" if pd.isna(run["seconds"]) else f"{run['seconds'] / 60:.1f}",
-            "-" if pd.isna(run["started"]) else f"{run['started']:%Y-%m-%d %H:%M}",
-            _text(run["git_commit"])[:8],
+            "-" if pd.isna(run["seconds"]) else duration(run["seconds"]),
+            "-" if pd.isna(run["started"]) else f"{run['started']:%m-%d %H:%M}",
+            _text(run["git_commit"])[:8] if pd.isna(run["dvc_experiment"]) else run["dvc_experiment"],
             _text(run["id"])[:8],
             differences(run["parameters"], present) or "-",
         )

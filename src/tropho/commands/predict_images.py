@@ -1,7 +1,9 @@
 """Predictions for any image files by all models of a task, as tables, sentences and pictures."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,10 @@ from tropho.images.decode import read_image
 from tropho.images.draw import write_png
 from tropho.log import info, track
 from tropho.submission.layout import target_of, write_submission
-from tropho.tables import DECIMALS, write_table
+from tropho.tables import BOX, DECIMALS, write_table
+
+BOX_DECIMALS = 2
+"""Decimals of the sides of boxes, pixels."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +70,9 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
             can be read.
     """
     files = image_names(find_images(places))
-    return predict_with(load_model(task, root, options.exported), files, options)
-
-
-def predict_with(model: LoadedModel, files: dict[str, Path], options: PredictOptions) -> list[str]:
-    """Predict image files by name; see `predict_files`."""
+    model = load_model(task, root, options.exported)
     thresholds = model.thresholds(options.threshold)
-    tables, lines = {}, []
+    tables, lines, pictures = {}, [], picture_names(list(files))
     for name, file in track(list(files.items()), "Predicting"):
         try:
             tables[name] = predict_file(model, file, name)
@@ -82,11 +83,13 @@ def predict_with(model: LoadedModel, files: dict[str, Path], options: PredictOpt
         line = describe_image(model, shown, thresholds if options.threshold else None)
         lines.append(f"{name}: {line}")
         if options.draw:
-            picture = draw_image(model, file, shown, f"{name}: {line}")
-            write_png(options.draw / f"{picture_name(name)}.png", picture)
+            image = read_image(file, decoding=model.ensemble.decoding)
+            write_png(options.draw / pictures[name], draw_image(model, image, shown, f"{name}: {line}"))
     if not tables:
         raise DataError(f"None of the {len(files)} images can be read.")
-    return [*lines, _write_tables(model, tables, thresholds, options, len(files))]
+    totals, written = write_tables(model, tables, thresholds, options)
+    last = "; ".join([f"{len(tables)} of {len(files)} images predicted{totals}", *written])
+    return [*lines, f"{last}.{_least_scores(model, thresholds, options)}"]
 
 
 def predict_file(model: LoadedModel, file: Path, name: str) -> pd.DataFrame:
@@ -108,17 +111,22 @@ def describe_image(model: LoadedModel, shown: pd.DataFrame, thresholds: dict[str
     return describe_class(shown.iloc[0].to_dict(), model.classes, thresholds)
 
 
-def draw_image(model: LoadedModel, file: Path, shown: pd.DataFrame, title: str) -> np.ndarray:
-    """Draw what was found on the image of a file, (h, w, 3) uint8 RGB."""
-    image = read_image(file, decoding=model.ensemble.decoding)
+def draw_image(model: LoadedModel, image: np.ndarray, shown: pd.DataFrame, title: str) -> np.ndarray:
+    """Draw what was found on an image (h, w, 3) uint8 RGB; returns (H, W, 3)."""
     if model.settings.kind == "detection":
         return draw_detections(image, shown, model.classes, title)
     return draw_class(image, "", title)
 
 
-def picture_name(name: str) -> str:
-    """Return a file name without an ending for the picture of an image that may be named by a path."""
-    return name.strip("./").replace("/", "__").replace("\\", "__")
+def picture_names(names: Sequence[str]) -> dict[str, str]:
+    """Name the drawn pictures of images, such as a_drawn.png of a.jpg; images may be named by paths.
+
+    The names differ from those of photos, so that photos in the same folder stay.
+    """
+    flat = {name: PurePosixPath(name.strip("./\\").replace("\\", "/").replace("/", "__")) for name in names}
+    stems = Counter(path.stem for path in flat.values())
+    full = {name: path.stem if stems[path.stem] == 1 else path.name.replace(".", "_") for name, path in flat.items()}
+    return {name: f"{stem}_drawn.png" for name, stem in full.items()}
 
 
 def image_names(images: list[Path]) -> dict[str, Path]:
@@ -128,12 +136,29 @@ def image_names(images: list[Path]) -> dict[str, Path]:
     return {image.name if unique else image.as_posix(): image for image in images}
 
 
-def _write_tables(
-    model: LoadedModel, tables: dict[str, pd.DataFrame], thresholds: dict[str, float], options: PredictOptions, n: int
-) -> str:
-    """Write the tables that the options ask for, and return the last line."""
-    predicted = f"{len(tables)} of {n} images predicted"
-    table = pd.concat(list(tables.values()), ignore_index=True)
+def _least_scores(model: LoadedModel, thresholds: dict[str, float], options: PredictOptions) -> str:
+    """Say from which scores on boxes are counted, where a table or a picture shows scores."""
+    if model.settings.kind != "detection" or (options.out is None and options.draw is None):
+        return ""
+    least = ", ".join(f"{name} {value:.2f}" for name, value in thresholds.items())
+    rest = f"; {options.out.name} has all boxes" if options.out is not None and options.threshold is None else ""
+    return f" Boxes are counted from these scores on: {least}{rest}."
+
+
+def write_tables(
+    model: LoadedModel, tables: dict[str, pd.DataFrame], thresholds: dict[str, float], options: PredictOptions
+) -> tuple[str, list[str]]:
+    """Write the tables that the options ask for, of at least one image.
+
+    Args:
+        model: predicted them.
+        tables: result of `predict_file` by image_id.
+        thresholds: least score of a box that is counted, by class.
+        options: what to write.
+
+    Returns: the counts by class, if they are asked for; and what was written, pictures as well, in a few words each.
+    """
+    table, found = pd.concat(list(tables.values()), ignore_index=True), ""
     is_detection = model.settings.kind == "detection"
     written = [] if options.draw is None else [f"pictures in {options.draw}"]
     if options.out is not None:
@@ -147,13 +172,13 @@ def _write_tables(
         file = _counts_file(options)
         shown = shown_part(model, table, thresholds)
         totals = count_boxes(shown, model.classes) if is_detection else count_images(shown, model.classes)
-        predicted += f": {', '.join(f'{count} {name}' for name, count in totals.items())}"
+        found = f": {', '.join(f'{count} {name}' for name, count in totals.items())}"
         if is_detection:
             write_table(counts_table(shown, list(tables), model.classes, model.settings), file)
         else:
             write_table(pd.DataFrame({"label": list(totals), "images": list(totals.values())}), file)
         written.append(f"counts in {file}")
-    return f"{'; '.join([predicted, *written])}."
+    return found, written
 
 
 def _counts_file(options: PredictOptions) -> Path:
@@ -167,7 +192,7 @@ def _write_out(model: LoadedModel, table: pd.DataFrame, names: list[str], out: P
     task = model.ensemble.task
     target = target_of(model.paths, model.settings, task.classes)
     scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
-    table = table.round(dict.fromkeys(scores, DECIMALS))
+    table = table.round({**dict.fromkeys(scores, DECIMALS), **dict.fromkeys(BOX, BOX_DECIMALS)})
     submission = target.layout.fill(task.to_submission(table, names), target.rows_of_files(names))
     write_submission(submission, target.layout, out)
     return len(submission)

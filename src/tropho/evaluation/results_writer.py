@@ -99,9 +99,13 @@ class ResultsWriter:
     def headline(self) -> dict[str, Any]:
         """Return name, value, low, high and subset of the score: on the test if there is one, else out of fold."""
         subset, name = "test" if "test" in self.metrics else "oof", self.evaluator.task.primary_metric
-        low, high = self._intervals[subset][["low", "high"]].loc[name].to_numpy(float)
-        value = self.metrics[subset][name]
-        return {"name": name, "value": value, "low": float(low), "high": float(high), "subset": subset}
+        low, high = self.interval(subset)
+        return {"name": name, "value": self.metrics[subset][name], "low": low, "high": high, "subset": subset}
+
+    def interval(self, subset: str) -> tuple[float, float]:
+        """Return the 95 % interval of the primary metric of a subset; NaN if it has none."""
+        low, high = self._intervals[subset][["low", "high"]].loc[self.evaluator.task.primary_metric].to_numpy(float)
+        return float(low), float(high)
 
 
 def find_leaks(images: pd.DataFrame, eval_ids: Collection[str], train_ids: Collection[str]) -> list[str]:

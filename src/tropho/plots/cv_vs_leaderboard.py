@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tropho.metrics.metric_names import metric_name
 from tropho.plots import style
 from tropho.submission.cv_gap import recorded
 
@@ -39,7 +40,7 @@ def plot_cv_vs_leaderboard(ledger: pd.DataFrame) -> Figure | None:
         axes.annotate(text, point, (-5, 5), textcoords="offset points", ha="right", fontsize=8, color=style.INK)
     axes.set_xlim(*limits)
     axes.set_ylim(*limits)
-    style.label(axes, f"cross-validated {style.plain(known['score_name'].iloc[-1])}", "leaderboard")
+    style.label(axes, f"cross-validated {style.plain(metric_name(known['score_name'].iloc[-1]))}", "leaderboard")
     style.title(axes, "Leaderboard against cross-validation")
     style.legend(axes, outside=True)
     return figure

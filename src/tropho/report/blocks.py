@@ -87,10 +87,17 @@ class Details(Block):
 
 @dataclass(frozen=True)
 class OwnWords(Block):
-    """What the reader's author wrote: as HTML, and as the Markdown that it is made from."""
+    """What the report's author wrote.
+
+    Attributes:
+        html: pictures are embedded, headings lie below the chapter's.
+        markdown: the same as a part of report.md.
+        files: pictures by their address in `markdown`.
+    """
 
     html: Markup
     markdown: str
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

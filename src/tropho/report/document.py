@@ -43,7 +43,7 @@ def write_documents(report: Report, page: Path, to: Path) -> None:
     with atomic_folder(to) as folder:
         text, files = render_markdown(report)
         for name, content in files.items():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         write_text(folder / "report.md", text)
         fault = print_pdf(page, folder / "report.pdf")

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 LOG = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def embed_image(source: Path | bytes, caption: str, alt: str) -> Picture | None:
         with Image.open(BytesIO(data)) as file:
             chart = str(file.info.get("Software", "")).startswith("Matplotlib")
             dpi = float(file.info.get("dpi", (SCREEN_DPI,))[0]) or SCREEN_DPI
-            image = file.convert("RGB")
+            image = (ImageOps.exif_transpose(file) or file).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         LOG.warning("An image is left out of the report: %s", error)
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from tropho.report.blocks import Block, List, Section, Table, Text
+from tropho.report.blocks import Block, List, OwnWords, Section, Table, Text
 from tropho.report.own_words import own_words
 from tropho.report.reader import Reader
 
@@ -32,13 +32,12 @@ def literature(reader: Reader) -> Section:
     """Show what has been done on these data."""
     known = known_literature(reader)
     blocks: list[Block] = [List(known["sentences"])] if known else []
-    if reader.task.download.source == "generator":
-        blocks.append(Text("The images are generated, so nothing has been published on them."))
-    elif not known:
-        blocks.append(Text("Tropho knows no published results on this data set."))
-    blocks += published_figures(reader)
-    blocks += own_words(reader, "literature", "What has been done? Which methods work, and how are they evaluated?")
-    return Section("literature", "Literature", blocks)
+    words = own_words(reader, "literature", "What has been done? Which methods work, and how are they evaluated?")
+    if not known and not isinstance(words[0], OwnWords):
+        is_generated = reader.task.download.source == "generator"
+        nothing = "The images are generated, so nothing has been published on them."
+        blocks.append(Text(nothing if is_generated else "Tropho knows no published results on this data set."))
+    return Section("literature", "Literature", [*blocks, *published_figures(reader), *words])
 
 
 def published_figures(reader: Reader) -> list[Block]:

@@ -1,6 +1,9 @@
 """The author's own words: Markdown files of reports/TASK/text/, which no stage writes or removes."""
 
-from pathlib import Path
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path, PurePath
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
@@ -12,6 +15,12 @@ from tropho.report.embed_image import embed_image
 from tropho.report.reader import Reader
 
 HEADING_SHIFT = 2  # "#" of a text is a heading below its chapter's
+CHAPTER_TEXTS = ("literature", "data", "preprocessing", "methods", "evaluation", "errors", "discussion")
+TEXTS = ("title", "summary", *CHAPTER_TEXTS)
+"""Names of the texts, without ".md"."""
+WRITTEN = {".md", ".markdown", ".txt", ".docx", ".odt", ""}
+"""Endings of files that are meant as text."""
+ATX = re.compile(r"^( {0,3})(#{1,6})(?=\s|$)")
 
 
 def own_words(reader: Reader, chapter: str, what: str) -> list[Block]:
@@ -19,36 +28,99 @@ def own_words(reader: Reader, chapter: str, what: str) -> list[Block]:
 
     Args:
         reader: of the task.
-        chapter: name of the file in reports/TASK/text/, without ".md".
+        chapter: one of TEXTS.
         what: the text should say, for the hint.
     """
-    path = reader.paths.own_text / f"{chapter}.md"
-    text = reader.text(path)
-    if text.strip():
-        return [OwnWords(to_html(text, path.parent), text)]
+    if words := read_words(reader, chapter):
+        return [words]
     return [Hint(f"{what} Write it in reports/{reader.task.name}/text/{chapter}.md, and it appears here.")]
 
 
-def to_html(text: str, folder: Path) -> Markup:
-    """Convert Markdown to HTML in which raw HTML is text, and pictures of the folder are embedded."""
+def read_words(reader: Reader, name: str) -> OwnWords | None:
+    """Read one of TEXTS; None if it is absent or empty."""
+    path = reader.paths.own_text / f"{name}.md"
+    text = reader.text(path)
+    return render_words(text, path, reader.faults) if text.strip() else None
+
+
+def read_title(reader: Reader) -> tuple[str, OwnWords | None]:
+    """Read title.md: the title from its first line, and the rest, such as authors, course and date.
+
+    Returns: the title, or the task's name if there is none; the rest, or None.
+    """
+    path = reader.paths.own_text / "title.md"
+    first, _, rest = reader.text(path).strip().partition("\n")
+    title = re.sub(r"^#+\s*|\s*#*$", "", first)
+    if not title:
+        return reader.task.name, None
+    return title, render_words(rest.strip(), path, reader.faults) if rest.strip() else None
+
+
+def unknown_texts(reader: Reader) -> list[str]:
+    """Say which files of the folder of texts belong to no chapter, and which name may be meant."""
+    folder = reader.paths.own_text
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    known = [f"{name}.md" for name in TEXTS]
+    sentences = []
+    for path in files:
+        if path.name in known or path.name.startswith(".") or path.suffix.lower() not in WRITTEN:
+            continue
+        near = get_close_matches(path.stem.lower(), TEXTS, 1)
+        then = f"did you mean {near[0]}.md?" if near else f"the names are {', '.join(known)}."
+        sentences.append(f"reports/{reader.task.name}/text/{path.name} belongs to no chapter; {then}")
+    return sentences
+
+
+def render_words(text: str, path: Path, faults: list[str]) -> OwnWords:
+    """Convert Markdown to HTML in which raw HTML is text and pictures are embedded, and to a part of report.md.
+
+    Args:
+        text: Markdown.
+        path: of its file; pictures are read from the same folder.
+        faults: takes a sentence on each picture that can't be read.
+    """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(text)
+    lines = text.splitlines()
+    files: dict[str, Path] = {}
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
-            token.tag = f"h{min(6, int(token.tag[1]) + HEADING_SHIFT)}"
-        for child in token.children or []:
-            if child.type == "image":
-                _embed(child, folder)
-    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - escaped by markdown-it
+            level = min(6, int(token.tag[1]) + HEADING_SHIFT)
+            token.tag = f"h{level}"
+            if token.map and token.level == 0:
+                _shift(lines, token, level)
+        images = [child for child in token.children or [] if child.type == "image"]
+        wrong = filter(None, [_embed(image, path.parent, files) for image in images])
+        faults.extend(f"{path.name}: {fault}" for fault in wrong)
+    html = Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704 - escaped by markdown-it
+    return OwnWords(html, "\n".join(lines), files)
 
 
-def _embed(token: Token, folder: Path) -> None:
-    """Put a picture's content in place of its address; a picture that can't be read becomes a sentence."""
+def _shift(lines: list[str], token: Token, level: int) -> None:
+    """Give a heading its level in the lines of its text; an underlined one becomes one line."""
+    assert token.map is not None
+    start, end = token.map
+    if token.markup.startswith("#"):
+        lines[start] = ATX.sub("#" * level, lines[start])
+        return
+    title = " ".join(line.strip() for line in lines[start : end - 1])
+    lines[start:end] = [f"{'#' * level} {title}", *[""] * (end - start - 1)]
+
+
+def _embed(token: Token, folder: Path, files: dict[str, Path]) -> str:
+    """Put a picture's content in place of its address, and add its file by its address.
+
+    Returns: what is wrong with a picture that can't be read, which stands in its place; else an empty text.
+    """
     name = unquote(str(token.attrGet("src")))
-    path = (folder / name).resolve()
-    inside = path.is_relative_to(folder.resolve())
+    address, path = PurePath(os.path.normpath(name)).as_posix(), (folder / name).resolve()
+    inside = path.is_relative_to(folder.resolve()) and not address.startswith("..")
     picture = embed_image(path, "", token.content) if inside and path.is_file() else None
-    if picture is None:
-        token.type, token.content, token.tag = "text", f"[{name} can't be read; keep it beside this text.]", ""
-    else:
+    if picture is not None:
         token.attrSet("src", picture.src)
+        files[address] = path
+        return ""
+    near = get_close_matches(name, [each.name for each in sorted(folder.glob("*")) if each.suffix != ".md"], 1)
+    fault = f"{name} can't be read; {f'did you mean {near[0]}?' if near else 'keep it beside this text.'}"
+    token.type, token.content, token.tag = "text", f"[{fault}]", ""
+    return fault

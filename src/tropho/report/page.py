@@ -6,7 +6,7 @@ Names from data (classes, files) pass through Jinja's autoescape, or are escaped
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from tropho.report import (
     reproduce,
     result_chapters,
 )
-from tropho.report.blocks import Photo, Section
+from tropho.report.blocks import OwnWords, Photo, Section
 from tropho.report.embed_image import Picture
+from tropho.report.own_words import read_title, read_words, unknown_texts
 from tropho.report.photos import drawn
 from tropho.report.reader import Reader
 
@@ -54,12 +55,18 @@ class Report:
 
     Attributes:
         task: settings.
+        title: by the author, or the task's name.
+        byline: by the author, below the title.
+        summary: by the author, or None.
         headline: the result.
         sections: chapters.
-        faults: sentences on files that can't be read.
+        faults: sentences on files that can't be read or shown.
     """
 
     task: TaskConfig
+    title: str
+    byline: OwnWords | None
+    summary: OwnWords | None
     headline: result_chapters.Headline
     sections: list[Section]
     faults: list[str]
@@ -78,13 +85,21 @@ class Files:
         self.content[name] = picture.data
         return name
 
+    def add_words(self, words: OwnWords) -> str:
+        """Add the pictures of the author's words under their own addresses; return the words."""
+        self.content |= {name: path.read_bytes() for name, path in words.files.items()}
+        return words.markdown
+
 
 def read_report(task: TaskConfig, paths: Paths) -> Report:
     """Collect a report from what the stages left; a sentence stands in for what is missing."""
     reader = Reader(task, paths)
+    title, byline = read_title(reader)
+    summary = read_words(reader, "summary")
     headline = result_chapters.headline(reader)
     sections = [chapter(reader) for chapter in CHAPTERS]
-    return Report(task, headline, sections, list(dict.fromkeys(reader.faults)))
+    faults = [*reader.faults, *unknown_texts(reader)]
+    return Report(task, title, byline, summary, headline, sections, list(dict.fromkeys(faults)))
 
 
 def render_page(report: Report) -> str:
@@ -106,13 +121,13 @@ def render_markdown(report: Report) -> tuple[str, dict[str, bytes]]:
     """Return the report as Markdown, and the files that it refers to by their path beside it."""
     files, environment = Files(), _environment(autoescape=False)
     environment.filters |= {"plain": _escape, "cell": lambda text: " ".join(_escape(text).split())}
-    text = environment.get_template("report.md.j2").render(**_content(report), file=files.add)
+    template = environment.get_template("report.md.j2")
+    text = template.render(**_content(report), file=files.add, words=files.add_words)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files.content
 
 
 def _content(report: Report) -> dict[str, Any]:
-    parts = {"task": report.task, "headline": report.headline, "sections": report.sections, "faults": report.faults}
-    return {**parts, "version": __version__}
+    return {**{each.name: getattr(report, each.name) for each in fields(report)}, "version": __version__}
 
 
 def _environment(autoescape: bool) -> Environment:

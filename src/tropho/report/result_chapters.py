@@ -151,7 +151,9 @@ def _drawn_names(classes: Any) -> list[Block]:
 
 def submission(reader: Reader) -> Section:
     """Show the file of test predictions, its check, and the leaderboard's scores so far if there is one."""
-    title = "Submission" if reader.task.download.is_competition else "Predictions of the test images"
+    title, what = "Predictions of the test images", "predictions of the test images"
+    if reader.task.download.is_competition:
+        title, what = "Submission", "predictions to submit"
     blocks: list[Block] = []
     path = reader.paths.submission
     record = reader.json(path.with_suffix(".json"))
@@ -164,7 +166,7 @@ def submission(reader: Reader) -> Section:
         if record.get("sha256") not in (None, facts["SHA-256"]):
             blocks.append(Text("The file was changed after it was written; run `tropho submit` again.", warn=True))
     else:
-        blocks.append(missing_stage("submit", reader.task.name, "There is no submission"))
+        blocks.append(missing_stage("submit", reader.task.name, f"There are no {what}"))
         if not record:
             return Section("submission", title, blocks)
     facts |= {"images": record["images"]} if record.get("images") else {}
@@ -174,7 +176,7 @@ def submission(reader: Reader) -> Section:
     blocks.append(key_values(facts))
     if record.get("checked") and record.get("sha256") == facts.get("SHA-256"):
         blocks.append(Text("`tropho check-submission` found no fault when the file was written."))
-    elif record.get("checked") is False:
+    elif record.get("checked") is False and reader.task.download.is_competition:
         blocks.append(Text("The file was not checked, since there is no sample submission, or it has no rows."))
     blocks.extend(leaderboard(reader.table(reader.paths.submission_log), reader))
     return Section("submission", title, blocks)

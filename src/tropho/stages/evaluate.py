@@ -62,11 +62,13 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
         results.add_leaks(data, members[0].folds)
         results.notes["oof"] += _renamed_note(names)
         metrics = {"headline": results.headline(), **results.metrics}
+        low, high = results.interval("oof")
         write_json(folder / "metrics.json", without_nan(metrics))
         write_json(folder / "notes.json", results.notes)
     _write_dvc_metrics(metrics, paths)
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
-        _track(tracked, _tracked_metrics(metrics, names), paths.evaluate)
+        compared = {"oof_low": low, "oof_high": high, "oof_images": len(oof_gt.images)}  # see `best_runs`
+        _track(tracked, {**_tracked_metrics(metrics, names), **compared}, paths.evaluate)
         tracked.write_note(training_note(settings, record, members[0].task.primary_metric, metrics))
         register_models(tracked, settings, paths, data, record, params)
     return metrics

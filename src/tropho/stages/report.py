@@ -6,6 +6,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import write_text
 from tropho.inference.trained_folds import copy_results
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.report.document import write_documents
 from tropho.report.page import read_report, render_page
@@ -23,6 +24,8 @@ def run(settings: TaskConfig, root: Path) -> Path:
             f"Nothing of {paths.task} has run, so there is nothing to report; run `dvc repro report@{paths.task}`."
         )
     report = read_report(settings, paths)
+    for fault in report.faults:
+        info(f"Warning: {fault}")
     write_text(paths.report, render_page(report))
     write_documents(report, paths.report, paths.document)
     copy_results(paths, {"report.html": paths.report})

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -84,7 +85,8 @@ def _train_models(models: list[PlannedModel], settings: TaskConfig, paths: Paths
         parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
         if trained := sum(len(model.folds) - len(model.published) for model in models):
             parent.log_metrics({"trained_folds": trained})
-        parent.set_tags({"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)})
+        tags = {"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)}
+        parent.set_tags({**tags, "dvc_experiment": os.environ.get("DVC_EXP_NAME")})  # which `dvc exp run` sets
         summary = _summary(base, training, parent.id, records)
         parent.write_note(training_note(base.settings, summary, base.task.primary_metric))
         parent.name_trainings(settings.description)

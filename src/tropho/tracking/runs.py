@@ -26,6 +26,9 @@ COLUMNS = {
     "experiment_id": "string",
     "score": "float64",
     "score_name": "string",
+    "oof_low": "float64",
+    "oof_high": "float64",
+    "oof_images": "Int64",
     "epochs": "Int64",
     "seconds": "float64",
     "started": "datetime64[ms, UTC]",
@@ -33,10 +36,11 @@ COLUMNS = {
     "git_commit": "string",
     "validation_hash": "string",
     "validated_on": "string",
+    "dvc_experiment": "string",
     "trained_folds": "Int64",
     "parameters": "object",
 }
-TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on")
+TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on", "dvc_experiment")
 
 
 class RunIds:
@@ -62,7 +66,8 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
 
     Returns:
         COLUMNS. Values that a run lacks are empty. Scores compare where `validated_on` is equal; `record_id` is what
-        run.json calls a run that began while MLflow was away; `parameters` are settings as text, by dotted key.
+        run.json calls a run that began while MLflow was away; `parameters` are settings as text, by dotted key. oof_low
+        and oof_high are the 95 % interval of the score on all `oof_images` together, once they are evaluated.
 
     Raises:
         ExternalError: the tracking store can't be read.
@@ -122,6 +127,9 @@ def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
         "experiment_id": info.experiment_id,
         **{tag: run.data.tags.get(tag) for tag in TAGS},
         "score": metrics["score"],
+        "oof_low": metrics.get("oof_low", float("nan")),
+        "oof_high": metrics.get("oof_high", float("nan")),
+        "oof_images": int(metrics["oof_images"]) if "oof_images" in metrics else pd.NA,
         "epochs": int(epochs) if epochs.isdigit() else pd.NA,
         "seconds": metrics.get("seconds", float("nan")),
         "started": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),

@@ -112,7 +112,8 @@ class Overfit:
         is_mixed = self.box_score >= self._wanted and (n_steps >= MIN_STEPS or self._mixed_looks == MAX_MIXED_LOOKS)
         is_wrong = n_steps >= MIN_STEPS and not FALLEN * first <= last <= CONSTANT * first
         if self.score > self._wanted / 2 or not (is_mixed or is_wrong or n_steps == MAX_STEPS):
-            return Finding("overfit", "warning", f"Undecided, since it would take longer: trained on {what}.")
+            text = f"No result after the time for this check, so there is nothing to correct. Trained on {what}."
+            return Finding("overfit", "warning", text)
         if is_mixed:
             return Finding("overfit", "fault", f"Mixed up the classes of {what}, {self.box_score:.2f} without classes.")
         return Finding("overfit", "fault", f"Did not learn {what}; look at train.lr and at the picture of the targets.")

@@ -80,7 +80,8 @@ def test_objects_per_image(shown):
     assert [(each.get_x(), each.get_height()) for each in axes.patches] == [
         (-0.5, 1), (0.5, 0), (1.5, 1), (2.5, 0), (3.5, 1)
     ]  # fmt: skip
-    assert axes.get_title() == "Objects in an image\n1 images without boxes, median 2, at most 4"
+    assert axes.get_title() == "Objects in an image\n1 image without boxes, median 2, at most 4"
+    assert len(axes.texts) == 0  # nothing lies over the bars
 
 
 def test_issue_counts(shown):

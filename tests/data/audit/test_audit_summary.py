@@ -127,7 +127,8 @@ def test_summarise_warns_of_colour_modes(summary_of, grey, warned):
     infos = {f"{n}": ImageInfo(f"{n}", "", mode="L" if n < grey else "RGB") for n in range(200)}
     summary = summary_of(images, infos=infos)
     assert summary["colour_mode_tells"] == {"accuracy_from_mode": (100 + grey) / 200, "accuracy_from_nothing": 0.5}
-    assert any("The colour mode" in note for note in summary["notes"]) == warned
+    notes = [note for note in summary["notes"] if "The colour mode" in note]
+    assert [note.split(". ")[1][:43] for note in notes] == ["With augment.grayscale: true, colours are d"] * warned
     assert summary["colour_modes"]["a"]["L"] == grey / 100
     infos |= {"0": ImageInfo("0", "", "torn")}
     assert summary_of(images, infos=infos)["colour_modes"]["a"]["L"] == round((grey - 1) / 99, 4)

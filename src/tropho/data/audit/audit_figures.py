@@ -91,7 +91,9 @@ def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> No
     axes.set(xlabel="boxes", ylabel="images")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     none = int((counts == 0).sum())
-    note = f"{none:,} images without boxes, median {counts.median():g}, at most {counts.max():g}"
+    note = (
+        f"{none:,} image{'' if none == 1 else 's'} without boxes, median {counts.median():g}, at most {counts.max():g}"
+    )
     axes.set_title(f"Objects in an image\n{note}", fontsize=10)
     _save(figure, to)
 

@@ -226,7 +226,7 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
     if tells and tells["accuracy_from_mode"] > tells["accuracy_from_nothing"] + 0.05:
         warnings.append(
             f"The colour mode of a file alone tells the class of {tells['accuracy_from_mode']:.0%} of images "
-            f"(guessing: {tells['accuracy_from_nothing']:.0%}). Unless augment.grayscale is true, a model may learn "
-            "this in place of what the images show."
+            f"(guessing: {tells['accuracy_from_nothing']:.0%}). With augment.grayscale: true, colours are "
+            "dropped, so that a model can't learn this in place of what the images show."
         )
     return warnings
