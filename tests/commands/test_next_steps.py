@@ -62,8 +62,11 @@ def test_a_run_is_described_by_its_score_report_and_submission(settings, tmp_pat
     assert describe_run(cells, tmp_path)[1:4] == [
         "  score       balanced accuracy 0.951 (95 % interval 0.924 to 0.978), test images",
         "  report      reports/cells_demo/index.html (open it in a browser)",
-        "  submission  submissions/cells_demo.csv, without a sample to check it against",
+        "  submission  submissions/cells_demo.csv",
     ]
+    assert describe_run(settings("cells_demo", **{"download.source": "zindi", "download.repo": "c"}), tmp_path)[
+        3
+    ].endswith(", without a sample to check it against")
     write_json(paths.evaluate / "metrics.json", {"headline": {**headline, "value": None}})
     write_json(paths.submission.with_suffix(".json"), {"rows": 3, "checked": True})
     assert describe_run(cells, tmp_path)[1] == "  score       balanced accuracy is undefined on the test images"

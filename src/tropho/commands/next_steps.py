@@ -39,7 +39,7 @@ def describe_run(settings: TaskConfig, root: Path) -> list[str]:
     if paths.report.exists():
         lines.append(f"  report      {paths.report.relative_to(root).as_posix()} (open it in a browser)")
     if paths.submission.exists():
-        lines.append(f"  submission  {paths.submission.relative_to(root).as_posix()}{_check(paths)}")
+        lines.append(f"  submission  {paths.submission.relative_to(root).as_posix()}{_check(paths, settings)}")
     return [*lines, "Try next:", *format_steps(next_steps(settings, root))]
 
 
@@ -61,7 +61,7 @@ def _format_score(headline: dict[str, Any]) -> str:
     return f"{name} {headline['value']:.3f}{interval}, {on}"
 
 
-def _check(paths: Paths) -> str:
+def _check(paths: Paths, settings: TaskConfig) -> str:
     record = paths.submission.with_suffix(".json")
     if not record.exists():
         return ""
@@ -71,7 +71,9 @@ def _check(paths: Paths) -> str:
         return f"; {error}"
     if not content.get("rows"):
         return ", without rows"
-    return ", checked" if content.get("checked") else ", without a sample to check it against"
+    if content.get("checked"):
+        return ", checked"
+    return ", without a sample to check it against" if settings.download.is_competition else ""
 
 
 def next_steps(settings: TaskConfig, root: Path) -> list[NextStep]:
