@@ -87,6 +87,7 @@ def test_the_submission_is_accepted(built):
     assert result["score"] == pytest.approx(sum(result["ap"].values()) / 3, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_the_ledger_names_the_submission_and_takes_its_score(checkout):
     copy = checkout()
     ledger = copy.path / "submissions/smear_demo.ledger.csv"

@@ -68,6 +68,7 @@ def server(tmp_path, monkeypatch):
     kill()
 
 
+@pytest.mark.slow
 def test_run_with_a_server_killed_and_restarted(server, tmp_path, capsys):
     address, start, kill = server
     folder = tmp_path / "fold0"

@@ -238,7 +238,12 @@ def test_a_negative_class_is_refused_where_images_have_classes(project, mine):
 
 
 @pytest.mark.parametrize(
-    ("kind", "size"), [("detection", (2, 300)), ("detection", (300, 2)), ("classification", (2, 300))]
+    ("kind", "size"),
+    [
+        pytest.param("detection", (2, 300), marks=pytest.mark.slow),
+        pytest.param("detection", (300, 2), marks=pytest.mark.slow),
+        ("classification", (2, 300)),
+    ],
 )
 def test_pictures_of_any_shape_reach_the_report(project, tmp_path, monkeypatch, kind, size):
     monkeypatch.setenv("TROPHO_TRACKING", "off")

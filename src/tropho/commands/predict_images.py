@@ -26,10 +26,7 @@ from tropho.images.decode import read_image
 from tropho.images.draw import write_png
 from tropho.log import info, track
 from tropho.submission.layout import target_of, write_submission
-from tropho.tables import BOX, DECIMALS, write_table
-
-BOX_DECIMALS = 2
-"""Decimals of the sides of boxes, pixels."""
+from tropho.tables import DECIMALS, write_table
 
 
 @dataclass(frozen=True)
@@ -192,7 +189,7 @@ def _write_out(model: LoadedModel, table: pd.DataFrame, names: list[str], out: P
     task = model.ensemble.task
     target = target_of(model.paths, model.settings, task.classes)
     scores = [name for name in table.columns if name == "score" or name.startswith("p_")]
-    table = table.round({**dict.fromkeys(scores, DECIMALS), **dict.fromkeys(BOX, BOX_DECIMALS)})
+    table = table.round(dict.fromkeys(scores, DECIMALS))  # boxes keep all digits, as in the submission
     submission = target.layout.fill(task.to_submission(table, names), target.rows_of_files(names))
     write_submission(submission, target.layout, out)
     return len(submission)
