@@ -156,7 +156,7 @@ def test_what_can_not_be_a_task_is_refused_in_a_sentence(project, words, code, m
     [
         ("bccd", "voc", "detection", 3, False),
         ("brain_mri", "image_folder", "classification", 4, False),
-        ("nih_cells", "image_folder", "classification", 2, True),
+        pytest.param("nih_cells", "image_folder", "classification", 2, True, marks=pytest.mark.slow),
     ],
 )
 def test_real_data_runs_unedited(project, untimed, real_data, folder, name, kind, classes, has_groups):

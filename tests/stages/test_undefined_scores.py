@@ -115,6 +115,7 @@ def test_a_fold_without_objects_keeps_the_last_epoch_and_says_so(project):
     assert project.tropho("leaderboard", "t").code == 0
 
 
+@pytest.mark.slow
 def test_a_mean_over_folds_leaves_out_those_that_are_undefined(project):
     cells(project, negative=False, n_folds=None)
     project.run("t", *STAGES)

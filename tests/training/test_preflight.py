@@ -236,7 +236,7 @@ def test_every_detector_shows_wrong_targets(detector, data, tmp_path, monkeypatc
     assert finding.state == "fault", finding.text
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", [*CLASSIFIERS[:2], pytest.param(CLASSIFIERS[2], marks=pytest.mark.slow)])
 def test_every_classifier_learns_a_handful_and_shows_shifted_classes(make, labelled, tmp_path, monkeypatch, name):
     settings = make("cells_demo", **{"model.name": name, "augment.image_size": 32})
     finding = learn(settings, labelled.at_size(32), tmp_path, max_seconds=300)

@@ -47,8 +47,9 @@ def describe_labels(summary: dict[str, Any], settings: TaskConfig) -> str:
     more = ", ..." if len(classes) > len(shown) else ""
     images = ", ".join(f"{subset['images']:,} {name}" for name, subset in subsets.items())
     boxes = f", {summary['boxes']:,} boxes" if is_detection else ""
+    n_classes = "1 class" if len(classes) == 1 else f"{len(classes):,} classes"
     by_class = ", ".join(f"{name} ({count:,} {unit})" for name, count in shown.items())
     return (
-        f"Read as {settings.audit.format}: {images} images{boxes}; {len(classes):,} classes: {by_class}{more}; "
+        f"Read as {settings.audit.format}: {images} images{boxes}; {n_classes}: {by_class}{more}; "
         f"{summary['groups']['count']:,} groups of images that stay together."
     )

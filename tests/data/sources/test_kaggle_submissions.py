@@ -215,6 +215,8 @@ def test_new_task_takes_a_competition(competition, tmp_path, monkeypatch):
     assert target.followed.path.name == "sample_submission.csv"
     assert target.layout.header == ["image_id", "label"]
     assert len(target.rows([])) == 4
+    headline = {"name": "balanced_accuracy", "subset": "oof", "value": 0.9, "low": 0.8, "high": 1.0}
+    write_json(Paths(tmp_path, TASK).evaluate / "metrics.json", {"headline": headline})
     commands = [step.command for step in next_steps(settings, tmp_path)]
     assert f"tropho upload {TASK}" in commands
     data_set = settings.download.model_copy(update={"repo": "owner/leaves"})
