@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -12,6 +13,7 @@ from store_outputs import clean, run, same_text, texts, tidy
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.ipynb"))
+LONG = {"04_universal_approximation", "05_training_tips"}
 STORE = "run `make notebooks`"
 
 
@@ -28,7 +30,11 @@ def own_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Asyn
         asyncio.run(manager.shutdown_kernel(now=True))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def _marked(path: Path) -> Any:
+    return pytest.param(path, marks=pytest.mark.slow) if path.stem in LONG else path
+
+
+@pytest.mark.parametrize("path", [_marked(path) for path in NOTEBOOKS], ids=lambda path: path.stem)
 def test_gives_the_stored_outputs(path: Path, own_kernel: AsyncKernelManager) -> None:
     stored, notebook = (nbformat.read(path, as_version=4) for _ in range(2))
     run(notebook, km=own_kernel)

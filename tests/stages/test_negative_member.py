@@ -34,6 +34,7 @@ def untracked(monkeypatch):
         monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
 
 
+@pytest.mark.slow
 def test_evaluate_combines_detector_and_negative_classifier(settings, smear_paths, monkeypatch):
     paths = smear_paths
     chosen = settings("smear_demo", **SMALL, **{"train.n_folds": 2})
