@@ -131,7 +131,7 @@ def read_scores(settings: TaskConfig, root: Path, file: str | None = None, waits
 
 
 def _ask(site: ModuleType, challenge: str, hashes: list[str], waits: Sequence[float]) -> dict[str, SubmissionResult]:
-    """Return what the site says of submissions by SHA-256; ask again after each wait while it has not scored them."""
+    """Ask the site for results of submissions, by SHA-256; wait and ask again until all of them are scored."""
     for seconds in (*waits, None):
         answers = {result.comment[:8]: result for result in site.results(challenge)}
         found = {sha256: answers[sha256[:8]] for sha256 in hashes if sha256[:8] in answers}

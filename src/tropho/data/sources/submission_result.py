@@ -1,4 +1,4 @@
-"""What a competition's site says of a submission, in the same form for every site."""
+"""The scores and errors of a submission, as Zindi or Kaggle reports them."""
 
 import math
 from typing import Any, NamedTuple
