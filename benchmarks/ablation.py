@@ -144,11 +144,9 @@ class Ablation:
             link = paths.root / "data" / name
             if not link.is_symlink():
                 link.symlink_to(shared / "data" / name)
-        alike = [
-            each.parent for each in self.folder.glob("*/settings.json") if _alone(read_json(each)) == _alone(asked)
-        ]
-        if alike and not paths.models.exists():  # what is trained already is kept by `train`
-            shutil.copytree(alike[0] / "models", paths.root / "models")
+        for other in self.folder.glob("*/settings.json"):  # `train` takes from runs/ what is trained already
+            if _alone(read_json(other)) == _alone(asked):
+                shutil.copytree(other.parent / "runs", paths.root / "runs", dirs_exist_ok=True)
         for stage in (audit, split, augment, train):
             stage.run(settings, paths.root)
         write_json(paths.root / "settings.json", asked)
