@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropho.metrics.class_keys import ascii_names
-from tropho.tracking.mlflow_run import mlflow_name
+from tropho.tracking.tracker import mlflow_name
 
 
 def test_classes_that_differ_in_symbols_alone_are_told_apart():

@@ -6,7 +6,7 @@ import pytest
 
 from stages.test_members import chosen, fits, paths, untracked  # noqa: F401 - fixtures
 from tropho.stages import train
-from tropho.tracking import DummyRun
+from tropho.tracking import Run
 from tropho.training import loop
 
 LONG = {"train.epochs": 3, "train.val_interval": 3}
@@ -33,12 +33,13 @@ def epochs(monkeypatch):
     return found
 
 
-class Recorder(DummyRun):
+class Recorder(Run):
     """A tracker, and its runs, whose ids are their names; lists the runs that are opened, and the epochs told."""
 
     id = None
 
     def __init__(self, name="", opened=None, steps=None):
+        super().__init__()
         self.id, self.opened, self.steps = (
             name,
             opened if opened is not None else [],

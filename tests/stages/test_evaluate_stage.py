@@ -18,7 +18,7 @@ from tropho.paths import Paths
 from tropho.stages import evaluate, submit
 from tropho.tables import BOXES, IMAGES, LABEL_ISSUES, SPLITS, conform, empty, write_table
 from tropho.tasks import build_task
-from tropho.tracking import DummyTracker
+from tropho.tracking import Tracker
 
 CLASSES = ["Parasitized", "Uninfected"]
 
@@ -38,7 +38,7 @@ def quick(monkeypatch):
     """Nothing is tracked, and the charts, which have tests of their own, are not drawn."""
     monkeypatch.setattr(ClassificationEvaluator, "plots", lambda *_: None)
     for stage in (evaluate, submit):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: Tracker())
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tropho.inference.ensemble_members import load_members, predict_oof, predict
 from tropho.inference.fuse_members import MEMBER, VIEW, fuse_members, postprocess_members
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
-from tropho.tracking import DummyTracker
+from tropho.tracking import Tracker
 from tropho.training.devices import make_accelerator
 
 SMALL = {
@@ -40,7 +40,7 @@ def chosen(settings, monkeypatch):
     """Settings of the task; nothing is tracked or drawn."""
     monkeypatch.setattr(DetectionEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: Tracker())
     return lambda **changes: settings("smear_demo", **SMALL, **changes)
 
 

@@ -13,7 +13,7 @@ from tropho.paths import Paths
 from tropho.stages import evaluate, train
 from tropho.tables import BOXES, IMAGES, SPLITS, conform, empty, write_table
 from tropho.tasks import build_task
-from tropho.tracking import DummyRun, DummyTracker
+from tropho.tracking import Run, Tracker
 
 CLASSES = ["Parasitized", "Uninfected"]
 SMALL = {
@@ -31,7 +31,7 @@ OTHER = {"other": {"train.seed": 1, "augment.image_size": 16, "model.name": "mlp
 def untracked(monkeypatch):
     monkeypatch.setattr(ClassificationEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: Tracker())
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_predict_files_by_the_present_settings(chosen, paths, monkeypatch):
 
 def test_a_training_knows_the_experiment_that_it_is_of(chosen, paths, fits, monkeypatch):
     tags = {}
-    monkeypatch.setattr(DummyRun, "set_tags", lambda self, given: tags.update(given))
+    monkeypatch.setattr(Run, "set_tags", lambda self, given: tags.update(given))
     monkeypatch.setenv("DVC_EXP_NAME", "treed-ambo")
     train.run(chosen(), paths.root)
     assert tags["dvc_experiment"] == "treed-ambo"

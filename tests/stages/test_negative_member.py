@@ -10,7 +10,7 @@ from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json, write_json
 from tropho.stages import evaluate, submit, train
 from tropho.tables import BOX
-from tropho.tracking import DummyTracker
+from tropho.tracking import Tracker
 
 SMALL = {
     "model.fpn_channels": 8,
@@ -31,7 +31,7 @@ SMALL = {
 def untracked(monkeypatch):
     monkeypatch.setattr(DetectionEvaluator, "plots", lambda *_: None)
     for stage in (train, evaluate, submit):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: Tracker())
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from tropho.errors import DataError
 from tropho.files import read_json
 from tropho.stages import evaluate, train, tune
 from tropho.tables import IMAGES, SPLITS, read_table, write_table
-from tropho.tracking import DummyTracker
+from tropho.tracking import Tracker
 from tropho.tuning import search
 
 SEARCH = {"tune.trials": 2, "tune.epochs": 1, "tune.space": {"train.lr": {"choices": [1.0e-3, 1.0e-2]}}}
@@ -46,7 +46,7 @@ def test_one_group_alone_can_not_be_divided(paths):  # noqa: F811
 
 
 def test_no_image_that_is_validated_later_chooses(chosen, paths, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(search, "open_tracker", lambda root: DummyTracker())
+    monkeypatch.setattr(search, "open_tracker", lambda root: Tracker())
     seen = []
     make_trainer = search.Trainer
 

@@ -1,7 +1,6 @@
 """A training's data sets and description, as MLflow stores them."""
 
 import json
-import shutil
 from types import SimpleNamespace
 
 import pandas as pd
@@ -31,12 +30,6 @@ def task_data(data_hash="a"):
     return TaskData(gt, {0: ["1", "2"], 1: ["3"]}, ["4"], SimpleNamespace(), ["bad", "good"], data_hash)
 
 
-@pytest.fixture
-def root(tmp_path, fresh_store):
-    shutil.copy(fresh_store, tmp_path / "mlflow.db")
-    return tmp_path
-
-
 def test_count_of_labels_and_of_boxes():
     images = pd.DataFrame({"image_id": ["1", "2"], "group": ["x", "x"], "label": ["bad", None]})
     assert count(GroundTruth(images, empty(BOXES))) == {"images": 2, "groups": 1, "images of bad": 1}
@@ -50,13 +43,13 @@ def test_count_of_labels_and_of_boxes():
 
 
 def test_data_sets_of_folds_differ_and_follow_the_data():
-    found = {each.name: each for each in data_sets("t", task_data(), 0)}
-    assert {name: each.counts["images"] for name, each in found.items()} == {"t training": 1, "t validation": 2}
-    digests = {each.digest for fold in (None, 0, 1) for each in data_sets("t", task_data(), fold)}
+    found = {each["name"]: each for each in data_sets("t", task_data(), 0)}
+    assert {name: each["counts"]["images"] for name, each in found.items()} == {"t training": 1, "t validation": 2}
+    digests = {each["digest"] for fold in (None, 0, 1) for each in data_sets("t", task_data(), fold)}
     assert len(digests) == 4  # with two folds, one's training images are those that validate the other
     assert all(len(digest) <= 36 for digest in digests)
-    assert digests.isdisjoint(each.digest for fold in (None, 0, 1) for each in data_sets("t", task_data("b"), fold))
-    assert [each.context for each in data_sets("t", task_data())] == ["training", "test"]
+    assert digests.isdisjoint(each["digest"] for fold in (None, 0, 1) for each in data_sets("t", task_data("b"), fold))
+    assert [each["context"] for each in data_sets("t", task_data())] == ["training", "test"]
 
 
 def test_data_sets_in_mlflow(root):
@@ -69,7 +62,9 @@ def test_data_sets_in_mlflow(root):
                 run.log_data_set(each)
     inputs = connect(tracking_uri(root)).get_run(run_id).inputs.dataset_inputs
     stored = {each.dataset.name: each for each in inputs}
-    assert {name: each.dataset.digest for name, each in stored.items()} == {each.name: each.digest for each in wanted}
+    assert {name: each.dataset.digest for name, each in stored.items()} == {
+        each["name"]: each["digest"] for each in wanted
+    }
     training = stored["t training"]
     assert [(tag.key, tag.value) for tag in training.tags] == [("mlflow.data.context", "training")]
     assert json.loads(training.dataset.profile) == {"images": 3, "groups": 2, "images of bad": 1, "images of good": 2}

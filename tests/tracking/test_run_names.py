@@ -1,11 +1,10 @@
 """Runs are named by what sets them apart and by their score, and MLflow's page gets a view of them."""
 
 import json
-import shutil
 
 import pytest
 
-from tropho.tracking import open_tracker, tracking_uri
+from tropho.tracking import open_tracker
 from tropho.tracking.run_names import (
     KIND,
     NOTE,
@@ -17,20 +16,8 @@ from tropho.tracking.run_names import (
     view,
     with_score,
 )
-from tropho.tracking.store import connect
 
 pytestmark = pytest.mark.usefixtures("own_environment")
-
-
-@pytest.fixture
-def root(tmp_path, fresh_store):
-    shutil.copy(fresh_store, tmp_path / "mlflow.db")
-    return tmp_path
-
-
-@pytest.fixture
-def client(root):
-    return connect(tracking_uri(root))
 
 
 def train(root, score, **settings):

@@ -121,7 +121,7 @@ def test_home_of_copies_of_experiments(tmp_path):
 @pytest.mark.parametrize(("switch", "off"), [(" Off ", True), ("0", True), ("no", True), ("on", False), ("", False)])
 def test_open_tracker_switch(tmp_path, monkeypatch, switch, off):
     monkeypatch.setenv("TROPHO_TRACKING", switch)
-    assert (type(open_tracker(tmp_path)).__name__ == "DummyTracker") == off
+    assert (type(open_tracker(tmp_path)).__name__ == "Tracker") == off
 
 
 @pytest.mark.parametrize(("asked", "warns"), [(None, False), ("DEBUG", True)])

@@ -1,6 +1,5 @@
 """The machine's load is sampled while a run trains; no thread outlives the training."""
 
-import shutil
 import sys
 import threading
 import time
@@ -14,12 +13,6 @@ from tropho.tracking.system_metrics import SystemSampler
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 CPU = "system/cpu_utilization_percentage"
-
-
-@pytest.fixture
-def root(tmp_path, fresh_store):
-    shutil.copy(fresh_store, tmp_path / "mlflow.db")
-    return tmp_path
 
 
 def threads():

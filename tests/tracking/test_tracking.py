@@ -1,7 +1,6 @@
 """Runs as they stand in a real sqlite store."""
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -13,22 +12,11 @@ from hypothesis import strategies as st
 
 from tropho.errors import ExternalError
 from tropho.paths import home_of
-from tropho.tracking import DummyTracker, PrunedRunError, best_runs, flatten, open_tracker, tracking_uri
-from tropho.tracking.mlflow_run import FIRST_PAUSE, CircuitBreaker, mlflow_name
-from tropho.tracking.store import connect
+from tropho.tracking import PrunedRunError, Tracker, best_runs, flatten, open_tracker, tracking_uri
+from tropho.tracking.mlflow_tracker import FIRST_PAUSE, CircuitBreaker
+from tropho.tracking.tracker import mlflow_name
 
 pytestmark = pytest.mark.usefixtures("own_environment")
-
-
-@pytest.fixture
-def root(tmp_path, fresh_store):
-    shutil.copy(fresh_store, tmp_path / "mlflow.db")
-    return tmp_path
-
-
-@pytest.fixture
-def client(root):
-    return connect(tracking_uri(root))
 
 
 def git(root, *arguments):
@@ -244,7 +232,7 @@ def test_run_in_a_new_store_prints_nothing(tmp_path):
 def test_open_tracker_switched_off(root, monkeypatch):
     monkeypatch.setenv("TROPHO_TRACKING", "off")
     tracker = open_tracker(root)
-    assert isinstance(tracker, DummyTracker)
+    assert type(tracker) is Tracker
     with tracker.run("r", "t") as run:
         run.log_params({"a": 1})
         run.log_metrics({"b": 1.0}, step=1)
@@ -258,9 +246,9 @@ def test_open_tracker_switched_off(root, monkeypatch):
 
 def test_open_tracker_of_several_processes(root, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    assert isinstance(open_tracker(root), DummyTracker)
+    assert type(open_tracker(root)) is Tracker
     monkeypatch.setenv("RANK", "0")
-    assert not isinstance(open_tracker(root), DummyTracker)
+    assert type(open_tracker(root)) is not Tracker
 
 
 def test_run_in_a_damaged_store_warns_once(tmp_path, capsys):
@@ -346,7 +334,7 @@ def test_circuit_breaker_doubles_its_pause():
 def test_run_sends_missed_records_after_an_outage(root, client, monkeypatch):
     clock = SimpleNamespace(now=0.0)
     breaker = CircuitBreaker(lambda: clock.now)
-    monkeypatch.setattr("tropho.tracking.mlflow_run.CircuitBreaker", lambda: breaker)
+    monkeypatch.setattr("tropho.tracking.mlflow_tracker.CircuitBreaker", lambda: breaker)
     with open_tracker(root).run("r", "t") as run:
         with monkeypatch.context() as outage:
             outage.setattr(type(client), "log_batch", lambda *_, **__: (_ for _ in ()).throw(ConnectionError()))

@@ -3,11 +3,9 @@
 from tropho.tracking.provenance import code_version, flatten, tracked_parameters
 from tropho.tracking.runs import best_runs
 from tropho.tracking.store import tracking_uri
-from tropho.tracking.tracker import DummyRun, DummyTracker, PrunedRunError, Run, Tracker, open_tracker
+from tropho.tracking.tracker import PrunedRunError, Run, Tracker, open_tracker
 
 __all__ = [
-    "DummyRun",
-    "DummyTracker",
     "PrunedRunError",
     "Run",
     "Tracker",

@@ -1,15 +1,20 @@
 """What a training used and came to, for MLflow: its data sets, and its description in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.files import fingerprint
-from tropho.tracking.tracker import DataSet
+
+SUBSETS = {
+    "oof": "out of fold",
+    "test": "on the test images",
+    "test_without_leaks": "on the test images without leaks",
+}
 
 
-def data_sets(task: str, data: TaskData, fold: int | None = None) -> list[DataSet]:
+def data_sets(task: str, data: TaskData, fold: int | None = None) -> list[dict[str, Any]]:
     """List the data that a training uses.
 
     Args:
@@ -18,7 +23,8 @@ def data_sets(task: str, data: TaskData, fold: int | None = None) -> list[DataSe
         fold: of its training and validation images; None lists the training images of all folds, and the test images.
 
     Returns:
-        Data sets with images; a digest is of the task's images, labels and folds, and of the names of the images.
+        Data sets with images: name; digest of the task's images, labels and folds, and of the names of the images, at
+        most 36 characters; context (training, validation or test); source, path of the table in the repository; counts.
     """
     if fold is not None:
         train, val = data.train_val(fold)
@@ -27,13 +33,13 @@ def data_sets(task: str, data: TaskData, fold: int | None = None) -> list[DataSe
         everything = [image_id for ids in data.folds.values() for image_id in ids]
         parts = {"training": data.gt.subset(everything), "test": data.gt.subset(data.test_ids)}
     return [
-        DataSet(
-            name=f"{task} {context}",
-            digest=fingerprint([data.data_hash, list(gt.images["image_id"])]),
-            context=context,
-            source=f"data/audit/{task}/images.csv",
-            counts=count(gt),
-        )
+        {
+            "name": f"{task} {context}",
+            "digest": fingerprint([data.data_hash, list(gt.images["image_id"])]),
+            "context": context,
+            "source": f"data/audit/{task}/images.csv",
+            "counts": count(gt),
+        }
         for context, gt in parts.items()
         if len(gt.images)
     ]
@@ -66,8 +72,9 @@ def training_note(
     """
     model, folds = settings.model.name, record["folds"]
     size = f"{model} with {record['parameters']:,} parameters, {settings.augment.image_size} px"
+    n_folds = "1 fold" if len(folds) == 1 else f"{len(folds)} folds"
     lines = [
-        f"**{settings.description}** ({settings.kind}): {size}, {_number(len(folds), 'fold')}.",
+        f"**{settings.description}** ({settings.kind}): {size}, {n_folds}.",
         "",
         f"Mean {metric} over folds: **{_score(mean_score(folds))}** ("
         + ", ".join(_score(fold["score"]) for fold in folds)
@@ -76,31 +83,16 @@ def training_note(
     if record["members"]:
         lines += ["", f"Ensemble with {', '.join(sorted(record['members']))}."]
     if metrics is not None:
-        lines += ["", *_results(metrics)]
+        head = metrics["headline"]
+        lines += [""]
+        for subset, where in SUBSETS.items():
+            if subset in metrics:
+                value = f"{head['name']} {where}: **{_score(metrics[subset].get(head['name']))}**"
+                interval = f" [{_score(head['low'])}, {_score(head['high'])}]" if subset == head["subset"] else ""
+                lines.append(f"- {value}{interval}")
     lines += ["", f"Report: `reports/{settings.name}/index.html`"]
     return "\n".join(lines)
 
 
-def _results(metrics: Mapping[str, Any]) -> Sequence[str]:
-    """List the primary metric of each subset; the headline with its interval."""
-    head = metrics["headline"]
-    names = {
-        "oof": "out of fold",
-        "test": "on the test images",
-        "test_without_leaks": "on the test images without leaks",
-    }
-    lines = []
-    for subset, where in names.items():
-        if subset in metrics:
-            value = f"{head['name']} {where}: **{_score(metrics[subset].get(head['name']))}**"
-            interval = f" [{_score(head['low'])}, {_score(head['high'])}]" if subset == head["subset"] else ""
-            lines.append(f"- {value}{interval}")
-    return lines
-
-
 def _score(value: float | None) -> str:
     return "undefined" if value is None or value != value else f"{value:.4f}"  # noqa: PLR0124 - NaN
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -24,9 +24,9 @@ def code_version(root: Path) -> dict[str, str]:
     What is unknown (no git, no commit, no dvc.lock) is left out. Untracked and rewritten files don't make it dirty.
     """
     version: dict[str, str] = {}
-    commit = _git(root, "rev-parse", "HEAD")
+    commit = git(root, "rev-parse", "HEAD")
     if commit:
-        changes = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *REWRITTEN)
+        changes = git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *REWRITTEN)
         version |= {"git_commit": commit, "git_dirty": str(changes != "").lower()}
     lock = root / "dvc.lock"
     if lock.is_file():
@@ -36,7 +36,7 @@ def code_version(root: Path) -> dict[str, str]:
 
 def clone_address(root: Path) -> str | None:
     """Get the address of the git remote `origin` without a user or password; None for a local path or no remote."""
-    address = _git(root, "config", "--get", "remote.origin.url") or ""
+    address = git(root, "config", "--get", "remote.origin.url") or ""
     scheme, mark, rest = address.partition("://")
     if mark and scheme != "file":
         return f"{scheme}://{rest.rpartition('@')[2]}"
@@ -101,13 +101,14 @@ def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _git(root: Path, *arguments: str) -> str | None:
-    git = shutil.which("git")
-    if git is None:
+def git(root: Path, *arguments: str) -> str | None:
+    """Get what git prints in a folder; None if it fails or is not installed."""
+    program = shutil.which("git")
+    if program is None:
         return None
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            [git, *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False
+            [program, *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

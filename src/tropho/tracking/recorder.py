@@ -70,7 +70,7 @@ class Recorder:
                 open: name, experiment, parent and run_id (ids, keys or None), tags, time, was_finished;
                 log: params and tags ([name, value] each), metrics ([name, value, time, step] each);
                 samples: samples ([time, {name: value}] each) of the machine's load;
-                data: name, digest, context, source, counts, see `DataSet`;
+                data: name, digest, context, source, counts, see `data_sets`;
                 name: name;
                 note: text;
                 names: text, the experiment's description; see `name_runs`;
@@ -86,22 +86,16 @@ class Recorder:
         key = record["run"]
         if record["do"] == "open":
             if key not in self._runs or self._runs[key].ended:
-                self._runs[key] = self._open_or_raise(record)
+                try:
+                    self._runs[key] = self._open(record)
+                except (KeyError, TypeError):  # a record of another version of Tropho
+                    raise
+                except Exception as error:
+                    raise ExternalError(str(error)) from error
             return
         if "path" in record and not Path(record["path"]).exists():
             raise DataError(f"{record['path']} is gone")
-        actions = {
-            "log": self._log,
-            "samples": self._log_samples,
-            "data": self._log_data_set,
-            "name": self._rename,
-            "note": self._write_note,
-            "names": self._name_trainings,
-            "artifact": self._log_artifact,
-            "model": self._register,
-            "end": self._end,
-        }
-        actions[record["do"]](self._runs[key], record)
+        getattr(self, f"_{record['do']}")(self._runs[key], record)
 
     def end_killed(self, time: int) -> None:
         """End the runs whose process was killed before it ended them."""
@@ -113,43 +107,35 @@ class Recorder:
         self._client.set_terminated(run.id, "FINISHED" if run.was_finished else record["status"], record["time"])
         run.ended = True
 
-    def _rename(self, run: _OpenRun, record: Record) -> None:
+    def _name(self, run: _OpenRun, record: Record) -> None:
         self._client.update_run(run.id, name=record["name"])
 
-    def _write_note(self, run: _OpenRun, record: Record) -> None:
+    def _note(self, run: _OpenRun, record: Record) -> None:
         """Replace the description down to KEPT_BELOW; one without that line is the user's own and stays."""
         old = self._client.get_run(run.id).data.tags.get(NOTE, KEPT_BELOW)
         if KEPT_BELOW in old:
             own_words = old.partition(KEPT_BELOW)[2]
             self._client.set_tag(run.id, NOTE, f"{record['text'][:MAX_NOTE]}\n\n{KEPT_BELOW}{own_words}")
 
-    def _name_trainings(self, run: _OpenRun, record: Record) -> None:
+    def _names(self, run: _OpenRun, record: Record) -> None:
         name_runs(self._client, run.experiment_id, record["text"])
 
-    def _log_data_set(self, run: _OpenRun, record: Record) -> None:
+    def _data(self, run: _OpenRun, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         where, profile = json.dumps({"uri": record["source"]}), json.dumps(record["counts"])
         data_set = Dataset(record["name"], record["digest"], "local", where, profile=profile)
         self._client.log_inputs(run.id, [DatasetInput(data_set, [InputTag("mlflow.data.context", record["context"])])])
 
-    def _log_artifact(self, run: _OpenRun, record: Record) -> None:
+    def _artifact(self, run: _OpenRun, record: Record) -> None:
         send = self._client.log_artifacts if Path(record["path"]).is_dir() else self._client.log_artifact
         send(run.id, record["path"], record["folder"])
 
-    def _register(self, run: _OpenRun, record: Record) -> None:
+    def _model(self, run: _OpenRun, record: Record) -> None:
         from tropho.tracking.register_model import register
 
         ids = run.experiment_id, run.id
         register(self._client, ids, Path(record["path"]), record["name"], record["alias"], record["content"])
-
-    def _open_or_raise(self, record: Record) -> _OpenRun:
-        try:
-            return self._open(record)
-        except (KeyError, TypeError):  # a record of another version of Tropho
-            raise
-        except Exception as error:
-            raise ExternalError(str(error)) from error
 
     def _open(self, record: Record) -> _OpenRun:
         client = self._client
@@ -189,7 +175,7 @@ class Recorder:
         metrics = [Metric(*entry) for entry in record.get("metrics", []) if not _has_metric(run, *entry)]
         self._send(run, params, metrics, [RunTag(*entry) for entry in record.get("tags", [])])
 
-    def _log_samples(self, run: _OpenRun, record: Record) -> None:
+    def _samples(self, run: _OpenRun, record: Record) -> None:
         """Send the samples that are later than the run's last; a step is the number of a sample."""
         from mlflow.entities import Metric
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tropho.tracking.runs import HAS_SCORE, is_training, runs_of
+from tropho.tracking.runs import training_runs
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowEntity
@@ -47,7 +47,7 @@ def with_score(name: str, score: float | None) -> str:
 def describe_values(values: Mapping[str, Any]) -> str:
     """List settings by the last part of their key: {"train.lr": 0.01, "train.epochs": 4} -> "epochs 4, lr 0.01"."""
     keys = sorted(values, key=lambda key: _short_key(key, values))
-    shown = [f"{_short_key(key, values)} {_short_value(values[key])}" for key in keys[:MAX_SHOWN]]
+    shown = [f"{_short_key(key, values)} {short_value(values[key])}" for key in keys[:MAX_SHOWN]]
     return ", ".join(shown) + (f", {len(keys) - MAX_SHOWN} more" if len(keys) > MAX_SHOWN else "")
 
 
@@ -85,8 +85,7 @@ def name_runs(client: "MlflowClient", experiment_id: str, description: str) -> N
         experiment_id: of the task.
         description: of the task; shown above its runs.
     """
-    runs = [run for run in runs_of(client, experiment_id, HAS_SCORE) if is_training(run)]
-    runs.sort(key=lambda run: (run.info.start_time, run.info.run_id))
+    runs = sorted(training_runs(client, experiment_id), key=lambda run: (run.info.start_time, run.info.run_id))
     names, differing = name_trainings([_training(run) for run in runs])
     for run, name in zip(runs, names, strict=True):
         if run.info.run_name != name and _BY_US.search(run.info.run_name or "train "):
@@ -164,7 +163,8 @@ def _short_key(key: str, among: Iterable[str]) -> str:
     return parts[-1] if is_clear else parts[-2] if parts[-1] == "name" and len(parts) > 1 else key
 
 
-def _short_value(value: Any) -> str:
+def short_value(value: Any) -> str:
+    """Shorten a number to four digits, such as 0.0003162, and a text to MAX_VALUE characters."""
     try:
         return f"{float(value):.4g}" if not isinstance(value, bool) else str(value)
     except (TypeError, ValueError):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RECORD_ID = "record_id"
 """Tag of a run: Tropho's key of it, by which a repeated record finds it instead of making another."""
+MAX_RESULTS = 50_000
+"""Entries that MLflow gives in one answer at most."""
 HAS_SCORE = "metrics.score > -1.0e300"
 """Query of the runs with a score; MLflow can't ask whether a metric exists."""
 COLUMNS = {
@@ -40,6 +42,7 @@ COLUMNS = {
     "trained_folds": "Int64",
     "parameters": "object",
 }
+METRICS = ("score", "oof_low", "oof_high", "oof_images", "seconds", "trained_folds")
 TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on", "dvc_experiment")
 
 
@@ -74,47 +77,32 @@ def best_runs(root: Path, task: str | None = None) -> pd.DataFrame:
     """
     uri = tracking_uri(root)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).exists():
-        return _table([])
+        return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
     try:
         client = connect(uri)
-        rows = [_row(name, run) for name, run in _scored_runs(client, task) if is_training(run)]
+        experiments = client.search_experiments(
+            filter_string=f"name = '{task}'" if task else None, max_results=MAX_RESULTS
+        )
+        rows = [
+            _row(experiment.name, run)
+            for experiment in experiments
+            for run in training_runs(client, experiment.experiment_id)
+        ]
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ExternalError(f"The tracking store {uri} can't be read: {reason}.") from error
-    return _table(rows)
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return table.sort_values(["task", "score"], ascending=[True, False], ignore_index=True)
 
 
-def _scored_runs(client: "MlflowClient", task: str | None) -> list[tuple[str, "MlflowEntity"]]:
-    """List (task, run) of all runs with a score."""
-    if task is None:
-        experiments = _pages(lambda token: client.search_experiments(page_token=token))
-    else:
-        experiments = [found] if (found := client.get_experiment_by_name(task)) else []
+def training_runs(client: "MlflowClient", experiment_id: str) -> list["MlflowEntity"]:
+    """List the scored runs of an experiment that are whole trainings: no fold, member, trial or search."""
+    runs = client.search_runs([experiment_id], HAS_SCORE, max_results=MAX_RESULTS)
     return [
-        (experiment.name, run)
-        for experiment in experiments
-        for run in runs_of(client, experiment.experiment_id, HAS_SCORE)
+        run
+        for run in runs
+        if "mlflow.parentRunId" not in run.data.tags and run.data.tags.get("stage", "train") == "train"
     ]
-
-
-def runs_of(client: "MlflowClient", experiment_id: str, query: str) -> list["MlflowEntity"]:
-    """List all runs of an experiment that a query of MLflow finds."""
-    return _pages(lambda token: client.search_runs([experiment_id], query, page_token=token))
-
-
-def _pages(fetch: Any) -> list[Any]:
-    page = fetch(None)
-    entries = list(page)
-    while page.token:
-        page = fetch(page.token)
-        entries += page
-    return entries
-
-
-def is_training(run: "MlflowEntity") -> bool:
-    """Tell whether a run is a whole training: no fold, member, trial or search."""
-    tags = run.data.tags
-    return "mlflow.parentRunId" not in tags and tags.get("stage", "train") == "train"
 
 
 def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
@@ -126,19 +114,9 @@ def _row(task: str, run: "MlflowEntity") -> dict[str, Any]:
         "id": info.run_id,
         "experiment_id": info.experiment_id,
         **{tag: run.data.tags.get(tag) for tag in TAGS},
-        "score": metrics["score"],
-        "oof_low": metrics.get("oof_low", float("nan")),
-        "oof_high": metrics.get("oof_high", float("nan")),
-        "oof_images": int(metrics["oof_images"]) if "oof_images" in metrics else pd.NA,
+        **{name: metrics.get(name, float("nan")) for name in METRICS},
         "epochs": int(epochs) if epochs.isdigit() else pd.NA,
-        "seconds": metrics.get("seconds", float("nan")),
         "started": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
         "status": info.status,
-        "trained_folds": int(metrics["trained_folds"]) if "trained_folds" in metrics else pd.NA,
         "parameters": params,
     }
-
-
-def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
-    return table.sort_values(["task", "score"], ascending=[True, False], ignore_index=True)

@@ -1,12 +1,9 @@
-"""Runs in MLflow, by its client alone: no global run, no global address."""
+"""Records sent to MLflow, by its client alone: no global run, no global address."""
 
-import math
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,9 @@ from tropho.tracking.pending_records import PendingRecords, Record
 from tropho.tracking.provenance import provenance
 from tropho.tracking.recorder import Recorder, is_outage
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
-from tropho.tracking.system_metrics import SystemSampler
-from tropho.tracking.tracker import DataSet, PrunedRunError, Run, Tracker
+from tropho.tracking.tracker import PrunedRunError, Run, Tracker, milliseconds
 
 FIRST_PAUSE = 30.0  # seconds without calls after a failure; each further failure in a row doubles them
-MAX_NAME, MAX_PARAM, MAX_TAG = 250, 6000, 8000  # MLflow's limits, characters
-_REFUSED = re.compile(r"[^\w\-./ :]", re.ASCII)
 
 
 class CircuitBreaker:
@@ -82,11 +76,11 @@ class MlflowTracker(Tracker):
         run_id: str | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> Iterator[Run]:
-        run = MlflowRun(self, run_id or uuid.uuid4().hex, experiment)
+        run = Run(self, run_id or uuid.uuid4().hex, experiment)
         self._depth += 1
         try:
             start = {"name": name, "experiment": experiment, "parent": parent, "run_id": run_id}
-            run.record("open", **start, tags=provenance(self._root), time=_now())
+            run.record("open", **start, tags=provenance(self._root), time=milliseconds())
             run.set_tags(tags or {})
             with _ended(run):
                 yield run
@@ -96,7 +90,6 @@ class MlflowTracker(Tracker):
                 self._pending.close()
 
     def record(self, record: Record) -> None:
-        """Send a record to MLflow, or keep it until that is possible; never raises."""
         if record["do"] == "open":
             self._opened[record["run"]] = record
         self._queue.append(record)
@@ -112,7 +105,6 @@ class MlflowTracker(Tracker):
         self._breaker.call(self._send)
 
     def id_of(self, key: str) -> str:
-        """Get MLflow's id of a run, or its key while MLflow does not have it."""
         return self._recorder.id_of(key) if self._recorder else key
 
     def _send(self) -> None:
@@ -133,7 +125,7 @@ class MlflowTracker(Tracker):
         records = pending.read()
         for record in records:
             self._apply(recorder, record)
-        recorder.end_killed(max((record["time"] for record in records if "time" in record), default=_now()))
+        recorder.end_killed(max((record["time"] for record in records if "time" in record), default=milliseconds()))
         pending.remove()
         names = sorted({record["name"] for record in records if record["do"] == "open"})
         info(f"Recorded with MLflow what it had missed of: {', '.join(names)}.")
@@ -157,7 +149,7 @@ class MlflowTracker(Tracker):
 
 
 @contextmanager
-def _ended(run: "MlflowRun") -> Iterator[None]:
+def _ended(run: Run) -> Iterator[None]:
     """End a run with the status that the end of its block gives it."""
     status = "FAILED"
     try:
@@ -171,89 +163,4 @@ def _ended(run: "MlflowRun") -> Iterator[None]:
         status = "FINISHED"
         raise
     finally:
-        run.record("end", status=status, time=_now())
-
-
-class MlflowRun(Run):
-    """A run in MLflow, or one that MLflow gets later."""
-
-    def __init__(self, tracker: MlflowTracker, key: str, experiment: str) -> None:
-        self._tracker = tracker
-        self._key = key
-        self._experiment = experiment
-        self._sampler: SystemSampler | None = None
-
-    @property
-    def id(self) -> str:
-        return self._tracker.id_of(self._key)
-
-    def record(self, do: str, **values: Any) -> None:
-        """Record something of this run; see `Recorder.apply`."""
-        self._tracker.record({"do": do, "run": self._key, **values})
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        self._log("params", [(mlflow_name(key), str(value)[:MAX_PARAM]) for key, value in params.items()])
-
-    def log_data_set(self, data_set: DataSet) -> None:
-        self.record("data", **asdict(data_set))
-
-    @contextmanager
-    def system_metrics(self) -> Iterator[None]:
-        self._sampler = SystemSampler()
-        self._sampler.start()
-        try:
-            yield
-        finally:
-            self._sampler.stop()
-            self._log_samples()
-            self._sampler = None
-
-    def rename(self, name: str) -> None:
-        self.record("name", name=name[:MAX_NAME])
-
-    def write_note(self, text: str) -> None:
-        self.record("note", text=text)
-
-    def name_trainings(self, description: str) -> None:
-        self.record("names", text=description)
-
-    def log_metrics(self, metrics: Mapping[str, float | None], step: int | None = None) -> None:
-        now = _now()
-        finite = {key: value for key, value in metrics.items() if value is not None and math.isfinite(value)}
-        self._log("metrics", [(mlflow_name(key), float(value), now, step or 0) for key, value in finite.items()])
-        self._log_samples()
-
-    def set_tags(self, tags: Mapping[str, Any]) -> None:
-        given = {key: value for key, value in tags.items() if value is not None}
-        self._log("tags", [(mlflow_name(key), str(value)[:MAX_TAG]) for key, value in given.items()])
-
-    def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        self.record("artifact", path=str(path), folder=folder)
-
-    def child(
-        self, name: str, run_id: str | None = None, tags: Mapping[str, Any] | None = None
-    ) -> AbstractContextManager[Run]:
-        return self._tracker.run(name, self._experiment, self.id, run_id, tags)
-
-    def log_model(self, folder: Path, name: str, alias: str | None = None, content: str | None = None) -> None:
-        self.record("model", path=str(folder), name=name, alias=alias, content=content)
-
-    def _log_samples(self) -> None:
-        if self._sampler is not None and (samples := self._sampler.take()):
-            self.record("samples", samples=samples)
-
-    def _log(self, what: str, entries: list[Any]) -> None:
-        if entries:
-            self.record("log", **{what: entries})
-
-
-def mlflow_name(name: str) -> str:
-    """Replace characters that MLflow refuses by `_`, and drop `.` and `..` from paths: `mAP@50` -> `mAP_50`."""
-    parts = _REFUSED.sub("_", name).strip().split("/")
-    parts = [part for part in parts if part and set(part) != {"."}]
-    return "/".join(parts)[:MAX_NAME].rstrip("/") or "_"
-
-
-def _now() -> int:
-    """Get the milliseconds since 1970."""
-    return int(time.time() * 1000)
+        run.record("end", status=status, time=milliseconds())
