@@ -7,7 +7,7 @@ import pytest
 from tropho.images.decode import ImageReader
 from tropho.metrics.curves import classification_curves
 from tropho.plots.classification_plots import classification_figures, per_class, reliability, roc
-from tropho.plots.panels import f_over_threshold, threshold_of
+from tropho.plots.panels import f_over_threshold, marked_threshold
 
 CHARTS = {"confusion", "roc", "precision_recall", "reliability", "f_threshold", "scores", "per_class"}
 
@@ -64,21 +64,14 @@ def test_per_class_distinguishes_undefined_from_zero():
 
 def test_f_over_threshold_marks_given_threshold():
     curves = classification_curves(np.array([0, 0, 1, 1]), np.array([[0.9], [0.6], [0.5], [0.1]]), ["a"])
-    marked = f_over_threshold(curves, {"a": 0.55}, 1.0, "threshold")
+    marked = f_over_threshold(curves, {"a": {"threshold": 0.55}}, 1.0, "threshold")
     assert marked.legends[0].get_texts()[0].get_text() == "a: 1.000 at 0.55"
-    high = f_over_threshold(curves, {"a": 0.95}, 1.0, "threshold")
+    high = f_over_threshold(curves, {"a": {"threshold": 0.95}}, 1.0, "threshold")
     assert high.legends[0].get_texts()[0].get_text() == "a: 0.000 at 0.95"
 
 
-@pytest.mark.parametrize(
-    ("thresholds", "expected"),
-    [
-        (None, None),
-        ({}, None),
-        ({"a": 0.25}, 0.25),
-        ({"a": {"threshold": 0.5}}, 0.5),
-        ({"a": {"threshold": None}}, None),
-    ],
-)
-def test_threshold_of_reads_number_or_mapping(thresholds, expected):
-    assert threshold_of(thresholds, "a") == expected
+@pytest.mark.parametrize("thresholds", [None, {}, {"a": {"threshold": None}}])
+def test_a_class_without_a_threshold_has_its_best(thresholds):
+    curve = classification_curves(np.array([0, 1]), np.array([[0.75, 0.25], [0.5, 0.5]]), ["a", "b"])["a"]
+    assert marked_threshold(thresholds, "a", curve, 1.0) == (0.75, False)
+    assert marked_threshold({"a": {"threshold": 0.5}}, "a", curve, 1.0) == (0.5, True)

@@ -9,13 +9,12 @@ import yaml
 from stage_outputs import detection_dataset, write_data, write_results, write_runs
 from tropho.paths import Paths
 from tropho.report.blocks import Table, Text
-from tropho.report.comparison import discussion, guessed_metrics
-from tropho.report.literature import FILE, LEAKS, literature
+from tropho.report.comparison import LEAKS, LITERATURE, discussion, guessed_metrics, literature
 from tropho.report.reader import Reader
 
 
-def tables(section):
-    return {block.title.split(" (")[0].split(",")[0]: block for block in section.blocks if isinstance(block, Table)}
+def tables(blocks):
+    return {block.title.split(" (")[0].split(",")[0]: block for block in blocks if isinstance(block, Table)}
 
 
 def test_guessing_a_class_scores_its_share(cells_reader):
@@ -67,7 +66,7 @@ def test_other_runs_are_ranked_with_what_they_changed(cells_reader):
 
 
 def test_without_other_runs_the_page_says_so(cells_reader):
-    texts = [block.text for block in discussion(cells_reader).blocks if isinstance(block, Text)]
+    texts = [block.text for block in discussion(cells_reader) if isinstance(block, Text)]
     assert any("No other training" in text for text in texts)
 
 
@@ -79,7 +78,7 @@ def test_published_figures_say_whether_patients_are_apart(tmp_path, settings):
 
 
 def test_literature_of_each_listed_data_set_is_complete(settings):
-    known = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    known = yaml.safe_load(LITERATURE.read_text(encoding="utf-8"))
     repos = {settings(task).download.repo for task in ("brain_tumor", "retina_oct", "chest_xray", "malaria")}
     assert set(known) == repos
     for entry in known.values():

@@ -11,7 +11,7 @@ from tropho.report.reader import Reader
 
 def split_table(root, task, dataset):
     write_data(root, task.name, dataset)
-    blocks = preprocessing(Reader(task, Paths(root, task.name))).blocks
+    blocks = preprocessing(Reader(task, Paths(root, task.name)))
     (table,) = (block for block in blocks if isinstance(block, Table))
     return table
 
@@ -54,7 +54,7 @@ def test_data_names_further_facts_in_words(cells_reader):
         "unheard_of": {"a_key": 0.12345678901234567},
     }
     (cells_reader.paths.audit / "summary.json").write_text(json.dumps(summary))
-    (more,) = [block for block in data(cells_reader).blocks if isinstance(block, Details) and "More" in block.title]
+    (more,) = [block for block in data(cells_reader) if isinstance(block, Details) and "More" in block.title]
     assert dict(more.blocks[0].items) == {
         "share of images by colour mode": "a_b: L 25%, RGB 75%",
         "groups (patients, slides or repeated pictures)": "name of the biggest: x_1",

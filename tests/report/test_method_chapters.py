@@ -53,7 +53,7 @@ def test_without_a_search_the_page_says_so(cells_reader, settings):
 
 
 def network_of(reader):
-    facts = next(block for block in methods(reader).blocks if isinstance(block, KeyValues))
+    facts = next(block for block in methods(reader) if isinstance(block, KeyValues))
     return dict(facts.items)["network"]
 
 
@@ -67,7 +67,7 @@ def test_methods_name_a_backbone_only_if_there_is_one(cells_reader):
 
 
 def test_methods_list_every_setting(cells_reader):
-    blocks = methods(cells_reader).blocks
+    blocks = methods(cells_reader)
     (details,) = [block for block in blocks if isinstance(block, Details)]
     names = [row[0] for row in details.blocks[0].rows]
     expected = [
@@ -95,10 +95,7 @@ def test_methods_list_every_setting(cells_reader):
 )
 def test_training_is_told_in_sentences(settings, task, overrides, words):
     told = settings(task, **overrides)
-    sentences = training_sentences(told.kind, told.model_dump())
+    sections = told.model_dump()
+    sentences = training_sentences(told.kind, sections["model"], sections["train"])
     assert words in " ".join(sentences)
     assert all(sentence.endswith(".") for sentence in sentences)
-
-
-def test_settings_of_another_version_leave_sentences_out():
-    assert training_sentences("classification", {"model": {}, "train": {"label_smoothing": None}}) == []

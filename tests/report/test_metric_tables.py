@@ -59,14 +59,14 @@ def test_quantity_tables_mention_brackets_only_if_there_are_any(reader):
 
 
 def test_evaluation_shows_undefined(reader):
-    blocks = result_chapters.evaluation(reader).blocks
+    blocks = result_chapters.evaluation(reader)
     (overall,) = [block for block in blocks if isinstance(block, Table) and block.title == "All classes"]
     assert list(overall.columns) == ["metric", "test"]
     assert list(overall.rows) == [["MCC", "undefined"]]
 
 
 def test_discussion_shows_notes(reader):
-    blocks = comparison.discussion(reader).blocks
+    blocks = comparison.discussion(reader)
     assert [list(block.items) for block in blocks if isinstance(block, List)] == [["Trust PR."]]
 
 
@@ -75,6 +75,7 @@ def test_discussion_shows_notes(reader):
     [
         ("f1", 0.5, (0.25, 0.75), "0.500 [0.250, 0.750]"),
         ("f1", 0.5, (None, None), "0.500"),
+        ("f1", 0.5, None, "0.500"),
         ("f1", None, (0.1, 0.2), "undefined"),
         ("support", 12.0, (8.0, 15.0), "12 [8, 15]"),
         ("fp", 34, (24, 44.02499999999998), "34 [24, 44]"),
@@ -111,6 +112,6 @@ def test_fitted_steps_show_gain_interval_and_whether_they_are_kept(reader):
         ["box sizes", "+0.0123", "+0.0100 to +0.0200", "30", "yes"],
     ]
     assert f"at least {FEW_GROUPS} groups" in table.note
-    assert table in result_chapters.evaluation(reader).blocks
+    assert table in result_chapters.evaluation(reader)
     (reader.paths.evaluate / "postprocess.json").write_text("{}")
     assert metric_tables.fitted_steps(reader) == []

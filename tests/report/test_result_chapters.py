@@ -2,17 +2,18 @@
 
 import json
 
-import pandas as pd
 import pytest
 import yaml
 
 from stage_outputs import draw_photo, label_issues, submission_rows
 from tropho.files import sha256_of
 from tropho.paths import Paths
-from tropho.report import error_chapter, result_chapters
 from tropho.report import reproduce as reproduce_chapter
+from tropho.report import result_chapters
 from tropho.report.blocks import Code, Pictures, Table, Text
+from tropho.report.page import read_report
 from tropho.report.reader import Reader
+from tropho.submission.submission_log import SUBMISSIONS
 from tropho.tables import LABEL_ISSUES, empty, write_table
 
 
@@ -26,20 +27,26 @@ def test_submission_says_whether_it_was_checked(cells_reader, source, checked):
     cells_reader.task = cells_reader.task.model_copy(update={"download": download})
     path = cells_reader.paths.submission
     path.with_suffix(".json").write_text(json.dumps({"sha256": sha256_of(path), "checked": checked}))
-    text = texts(result_chapters.submission(cells_reader).blocks)
+    text = texts(result_chapters.submission(cells_reader))
     assert ("found no fault" in text) == checked
     assert ("was not checked" in text) == (not checked and source == "zindi")
 
 
 def test_submission_warns_of_another_file_than_its_record(cells_reader):
     cells_reader.paths.submission.with_suffix(".json").write_text(json.dumps({"sha256": "0" * 64}))
-    assert "was changed after it was written" in texts(result_chapters.submission(cells_reader).blocks)
+    assert "was changed after it was written" in texts(result_chapters.submission(cells_reader))
+
+
+def write_log(reader, **changes):
+    log = submission_rows().assign(task=reader.task.name, **changes)
+    write_table(log, reader.paths.submission_log, SUBMISSIONS)
+    return log
 
 
 def test_leaderboard_lists_warns_and_plots(cells_reader):
-    log = submission_rows()
-    log["low"], log["high"] = log["score"] - 0.01, log["score"] + 0.01
-    warning, table, plot = result_chapters.leaderboard(log, cells_reader)
+    score = submission_rows()["score"]
+    write_log(cells_reader, low=score - 0.01, high=score + 0.01)
+    warning, table, plot = result_chapters.leaderboard(cells_reader)
     assert isinstance(plot, Pictures)
     assert warning.warn
     assert [row[0] for row in table.rows] == ["cccccccc", "bbbbbbbb", "aaaaaaaa"]
@@ -47,16 +54,18 @@ def test_leaderboard_lists_warns_and_plots(cells_reader):
 
 
 def test_leaderboard_is_shown_for_a_competition_or_public_scores(tmp_path, settings):
-    log = submission_rows().assign(public=float("nan"))
     for task, kinds in (("cells_demo", []), ("malaria", ["Table"])):
-        blocks = result_chapters.leaderboard(log, Reader(settings(task), Paths(tmp_path, task)))
-        assert [block.kind for block in blocks] == kinds
-    assert result_chapters.leaderboard(None, Reader(settings("malaria"), Paths(tmp_path, "malaria"))) == []
+        reader = Reader(settings(task), Paths(tmp_path, task))
+        assert result_chapters.leaderboard(reader) == []
+        write_log(reader, public=float("nan"))
+        assert [block.kind for block in result_chapters.leaderboard(reader)] == kinds
 
 
-def test_leaderboard_warns_of_foreign_table(cells_reader):
-    (block,) = result_chapters.leaderboard(pd.DataFrame({"x": [1]}), cells_reader)
-    assert block.warn
+def test_a_log_of_another_version_is_named(cells_reader):
+    cells_reader.paths.submission_log.write_text("x\n1\n")
+    assert result_chapters.leaderboard(cells_reader) == []
+    (fault,) = cells_reader.faults
+    assert cells_reader.paths.submission_log.name in fault
 
 
 @pytest.fixture
@@ -68,7 +77,7 @@ def issue_blocks(tmp_path, settings):
         if rows is not None:
             write_table(rows, reader.paths.evaluate / "label_issues.csv", LABEL_ISSUES)
             draw_photo(reader.paths.evaluate / "label_issues.png")
-        return error_chapter.label_issues(reader)
+        return result_chapters.label_issues(reader)
 
     return make
 
@@ -117,13 +126,16 @@ def test_headline_warns_of_leaks_in_the_test(cells_reader):
 
 
 def test_a_task_without_a_leaderboard_has_predictions_and_no_submission(cells_reader, settings):
-    assert result_chapters.submission(cells_reader).title == "Predictions of the test images"
-    competition = Reader(settings("malaria"), cells_reader.paths)
-    assert result_chapters.submission(competition).title == "Submission"
+    competition = cells_reader.task.model_copy(update={"download": settings("malaria").download})
+    titles = [
+        next(section.title for section in read_report(task, cells_reader.paths).sections if section.id == "submission")
+        for task in (cells_reader.task, competition)
+    ]
+    assert titles == ["Predictions of the test images", "Submission"]
 
 
 def test_provenance_holds_commands_and_the_edited_settings(cells_reader):
-    code, details = reproduce_chapter.provenance(cells_reader).blocks[:2]
+    code, details = reproduce_chapter.provenance(cells_reader)[:2]
     assert any(line.startswith("git clone ") for line in code.lines)
     assert "git checkout 0123456789abcdef0123" in code.lines
     assert code.lines[-1] == "dvc repro report@cells_demo"
@@ -135,6 +147,6 @@ def test_provenance_holds_commands_and_the_edited_settings(cells_reader):
 def test_provenance_warns_of_uncommitted_changes(cells_reader):
     path = cells_reader.paths.models / "run.json"
     run = json.loads(path.read_text())
-    assert texts(reproduce_chapter.provenance(cells_reader).blocks) == ""
+    assert texts(reproduce_chapter.provenance(cells_reader)) == ""
     path.write_text(json.dumps({**run, "git_dirty": "true"}))
-    assert "changes that are not in this commit" in texts(reproduce_chapter.provenance(cells_reader).blocks)
+    assert "changes that are not in this commit" in texts(reproduce_chapter.provenance(cells_reader))

@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.submission.cv_gap import MIN_FOR_ORDER, cv_gap_warnings, recorded
-from tropho.submission.submission_log import SUBMISSIONS, append, read_log, record
+from tropho.submission.submission_log import (
+    MIN_FOR_ORDER,
+    SUBMISSIONS,
+    append,
+    cv_gap_warnings,
+    read_log,
+    record,
+    recorded,
+)
 from tropho.tracking.runs import RunIds
 
 

@@ -6,8 +6,7 @@ import pytest
 from tropho.data.formats.labels import read_sizes
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of, rows_like, rows_of
-from tropho.submission.sample_file import read_sample
-from tropho.submission.sample_ids import match_ids, match_sample, without_ending
+from tropho.submission.sample_file import match_ids, match_sample, read_sample, without_ending
 
 
 @pytest.fixture

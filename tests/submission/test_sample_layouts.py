@@ -11,8 +11,7 @@ from tropho.submission.format_check import check_submission
 from tropho.submission.label_names import LabelNames
 from tropho.submission.layout import layout_of, rows_of, write_submission
 from tropho.submission.layout_types import Row
-from tropho.submission.sample_file import find_sample, is_sample, read_sample
-from tropho.submission.sample_ids import match_ids, match_sample
+from tropho.submission.sample_file import find_sample, is_sample, match_ids, match_sample, read_sample
 from tropho.tables import DETECTIONS
 
 

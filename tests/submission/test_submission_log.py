@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from tropho.errors import UsageError
-from tropho.submission.cv_gap import cv_gap_warnings
-from tropho.submission.submission_log import SUBMISSIONS, append, keep_file, read_log, record
+from tropho.submission.submission_log import SUBMISSIONS, append, cv_gap_warnings, keep_file, read_log, record
 from tropho.tracking.provenance import stages_lock
 
 

@@ -17,8 +17,7 @@ from tropho.files import read_json, sha256_of
 from tropho.log import info
 from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
-from tropho.submission.cv_gap import cv_gap_warnings
-from tropho.submission.submission_log import SUBMISSIONS, read_log, record
+from tropho.submission.submission_log import SUBMISSIONS, cv_gap_warnings, read_log, record
 
 WIDTH = 120
 """Columns of the tables if the output is no terminal."""
@@ -69,24 +68,20 @@ def record_score(root: Path, task: str, public: float | None, private: float | N
     if file is None and paths.submission.exists():
         present = sha256_of(paths.submission)
         file = present if present in set(read_log(paths.submission_log, paths.log_copy)["sha256"]) else None
-    sentence = _record(paths, public, private, file)
-    _draw(paths)
-    return sentence
-
-
-def _draw(paths: Paths) -> None:
-    from tropho.plots.cv_vs_leaderboard import plot_cv_vs_leaderboard
-    from tropho.plots.style import save
-
-    chart = plot_cv_vs_leaderboard(read_log(paths.submission_log, paths.log_copy))
-    if chart is not None:
-        save(chart, paths.leaderboard)
+    return _record(paths, public, private, file)
 
 
 def _record(paths: Paths, public: float | None, private: float | None, file: str | None) -> str:
+    """Record scores, redraw the chart, and return a sentence."""
+    from tropho.plots.score_plots import plot_cv_vs_leaderboard
+    from tropho.plots.style import save
+
     row = record(paths.submission_log, paths.log_copy, public, private, file).iloc[0]
     scores = {"public": public, "private": private}
     shown = ", ".join(f"{name} {score:g}" for name, score in scores.items() if score is not None)
+    chart = plot_cv_vs_leaderboard(read_log(paths.submission_log, paths.log_copy))
+    if chart is not None:
+        save(chart, paths.leaderboard)
     return (
         f"Recorded {shown} for {paths.task}'s submission {row['sha256'][:8]} of {row['written'][:16]}, "
         f"cross-validated {row['score']:.4f}."
@@ -113,8 +108,8 @@ def read_scores(settings: TaskConfig, root: Path, file: str | None = None, waits
     name, paths = settings.download.source.capitalize(), Paths(root, settings.name)
     log = list_submissions(root, settings.name)
     log = log[log["sha256"].str.startswith((file or "").lower())].set_index("sha256")
-    found, lines, is_new = _ask(site, challenge, list(log.index), waits), [], False
-    for sha256, result in found.items():
+    lines = []
+    for sha256, result in _ask(site, challenge, list(log.index), waits).items():
         if result.error:
             lines.append(f"{name} rejected submission {sha256[:8]} ({result.error}); correct that and upload again.")
             if file:
@@ -124,9 +119,6 @@ def read_scores(settings: TaskConfig, root: Path, file: str | None = None, waits
             lines.append(f"{name} has not scored submission {sha256[:8]} yet; {later}.")
         elif not all(isclose(score, log[key][sha256]) for key, score in result.scores.items()):
             lines.append(_record(paths, result.public, result.private, sha256))
-            is_new = True
-    if is_new:
-        _draw(paths)
     return "\n".join(lines) or f"{name} tells no score of {settings.name}'s submissions that the log lacks."
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tropho.images.decode import ImageReader
 from tropho.metrics.confusion import ratio
-from tropho.metrics.curves import ThresholdSweep, detection_curves, shown_classes
+from tropho.metrics.curves import detection_curves, shown_classes
 from tropho.metrics.leaderboard_map import rank
 from tropho.metrics.matching import Matches, match
 from tropho.plots import galleries, panels, style
@@ -51,7 +51,7 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what plots of detections need
     """
     boxes = predictions[predictions["label"].isin(list(classes))]
     curves = detection_curves(truth_boxes, boxes, list(classes), iou)
-    cuts = {name: _score_threshold(thresholds, name, curves[name], beta) for name in classes}
+    cuts = {name: panels.marked_threshold(thresholds, name, curves[name], beta)[0] for name in classes}
     kept = boxes[boxes["score"] >= boxes["label"].map(cuts).astype(float)]
     matches = match(truth_boxes, kept, iou)
     galleries.box_galleries(truth_images, matches, len(truth_boxes) > 0, reader, folder, gallery)
@@ -73,15 +73,6 @@ def detection_figures(  # noqa: PLR0913, PLR0917 - what plots of detections need
         style.save(figure, folder / f"{name}.png")
 
 
-def _score_threshold(thresholds: Mapping[str, Any] | None, name: str, curve: ThresholdSweep, beta: float) -> float:
-    """Give the threshold of a class, else that of its best F-beta, else 0.5."""
-    given = panels.threshold_of(thresholds, name)
-    if given is not None:
-        return given
-    f_beta = curve.f_beta(beta)
-    return 0.5 if len(f_beta) == 0 or np.isnan(f_beta).all() else float(curve.threshold[np.nanargmax(f_beta)])
-
-
 def leaderboard_curves(
     images: pd.DataFrame,
     boxes: pd.DataFrame,
@@ -99,13 +90,11 @@ def leaderboard_curves(
     ranking = rank(truth, pd.concat([predictions, filler]) if len(filler) else predictions)
     lines = {}
     for name in [*classes, *([negative] if negative else [])]:
-        ranked = ranking.classes.get(name)
-        if ranked is None:
-            lines[name] = np.empty(0), np.empty(0), float("nan")
-            continue
-        tp = np.cumsum(ranked.is_tp)
-        precision = tp / np.arange(1, len(tp) + 1)
-        lines[name] = tp / ranked.n_gt.sum(), precision, float(ranked.average_precision())
+        lines[name] = np.empty(0), np.empty(0), float("nan")
+        if ranked := ranking.classes.get(name):
+            tp = np.cumsum(ranked.is_tp)
+            precision = tp / np.arange(1, len(tp) + 1)
+            lines[name] = tp / ranked.n_gt.sum(), precision, float(ranked.average_precision())
     return panels.precision_recall(lines)
 
 

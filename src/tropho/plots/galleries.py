@@ -1,6 +1,7 @@
 """Contact sheets of images with predictions, coloured by outcome, and of label issues."""
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ def class_galleries(table: pd.DataFrame, classes: Sequence[str], reader: ImageRe
         ("gallery", evenly_spaced(ranked[~known], most), "Predictions, from most to least confident", UNKNOWN),
     )
     for name, rows, title, colour in sheets:
-        tiles = _tiles(rows, partial(_class_tile, reader=reader, colour=colour))
-        _write_sheet(tiles, folder / f"{name}.png", 4, CLASS_TILE, title)
+        tile = partial(_class_tile, reader=reader, colour=colour)
+        write_sheet(rows, tile, folder / f"{name}.png", 4, CLASS_TILE, title)
 
 
 def class_caption(row: Row) -> str:
@@ -86,14 +87,11 @@ def box_galleries(
         most: images in both sheets together.
     """
     images = images.drop_duplicates("image_id")
-
-    def tile(row: Row) -> Tile:
-        return _box_tile(row, matches, has_truth, reader)
-
+    tile = partial(_box_tile, matches=matches, has_truth=has_truth, reader=reader)
     if not has_truth:
         rows = evenly_spaced(images.sort_values("image_id"), most)
         legend = [("predicted", UNKNOWN)]
-        _write_sheet(_tiles(rows, tile), folder / "gallery.png", 3, BOX_TILE, "Predictions", legend)
+        write_sheet(rows, tile, folder / "gallery.png", 3, BOX_TILE, "Predictions", legend)
         return
     wrong = pd.concat([part.loc[~part["hit"], "image_id"] for part in (matches.detections, matches.truths)])
     mistakes = images["image_id"].map(wrong.value_counts()).fillna(0)
@@ -104,7 +102,7 @@ def box_galleries(
         ("gallery_worst", worst, "Most mistakes first"),
         ("gallery", others, "Other images, from more to fewer mistakes"),
     ):
-        _write_sheet(_tiles(rows, tile), folder / f"{name}.png", 3, BOX_TILE, title, OUTCOMES)
+        write_sheet(rows, tile, folder / f"{name}.png", 3, BOX_TILE, title, OUTCOMES)
 
 
 def _box_tile(row: Row, matches: Matches, has_truth: bool, reader: ImageReader) -> Tile:
@@ -143,13 +141,10 @@ def label_issue_gallery(
         most: images on the sheet.
     """
     rows = issues.head(most).merge(images[["image_id", "path"]], on="image_id")
-
-    def tile(row: Row) -> Tile:
-        return draw_label_issue(row, boxes, reader)
-
+    tile = partial(draw_label_issue, boxes=boxes, reader=reader)
     has_boxes = issues[[*GIVEN, *SUGGESTED]].notna().to_numpy().any()
     title = f"Label issues, most suspect first ({len(rows):,} of {len(issues):,})"
-    _write_sheet(_tiles(rows, tile), path, 3, ISSUE_TILE, title, ISSUE_BOXES if has_boxes else ())
+    write_sheet(rows, tile, path, 3, ISSUE_TILE, title, ISSUE_BOXES if has_boxes else ())
 
 
 def draw_label_issue(row: Row, boxes: pd.DataFrame, reader: ImageReader) -> Tile:
@@ -195,26 +190,20 @@ def evenly_spaced(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     return rows.iloc[np.linspace(0, len(rows) - 1, most).round().astype(int)] if most > 0 else rows.iloc[:0]
 
 
-def _tiles(rows: pd.DataFrame, make: Callable[[Row], Tile]) -> list[Tile]:
-    """Make a tile of each row whose image can be read."""
-    tiles = []
-    for row in rows.to_dict("records"):
-        try:
-            tiles.append(make(row))
-        except DataError:  # the audit lists it
-            continue
-    return tiles
-
-
-def _write_sheet(
-    tiles: Sequence[Tile],
+def write_sheet(
+    rows: pd.DataFrame,
+    make: Callable[[Row], Tile],
     path: Path,
     columns: int,
     width: int,
     title: str,
     legend: Sequence[tuple[str, draw.Colour]] = (),
 ) -> None:
-    """Write a contact sheet; no file without tiles."""
+    """Write a contact sheet with a tile of each row whose image can be read; no file without tiles."""
+    tiles = []
+    for row in rows.to_dict("records"):
+        with suppress(DataError):  # the audit lists it
+            tiles.append(make(row))
     if tiles:
         pictures, captions = zip(*tiles, strict=True)
         draw.write_png(path, draw.contact_sheet(pictures, captions, columns, width, title, legend))

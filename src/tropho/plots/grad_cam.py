@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tropho.boxes.box_ops import Floats
 from tropho.images import draw
-from tropho.plots.galleries import class_caption, evenly_spaced
+from tropho.plots.galleries import Row, Tile, class_caption, evenly_spaced, write_sheet
 
 TILE = 150  # pixels wide, one picture
 GAP = 3  # pixels
@@ -97,20 +97,22 @@ def plot_grad_cam(model: nn.Module, table: pd.DataFrame, samples: Tensor, classe
     )
     if predicted is None or true is None:
         return False
+    table = table.assign(position=range(len(table)))
     images = samples.permute(0, 2, 3, 1).numpy()  # (N, H, W, 3)
     right = (table["label"] == table["label_true"]).to_numpy(bool)
-    captions = [class_caption(row) for row in table.to_dict("records")]
+
+    def tile(row: Row) -> Tile:
+        i = row["position"]
+        return _tile(images[i], [predicted[i]] if right[i] else [predicted[i], true[i]]), class_caption(row)
+
     wrong_title = "Wrong: the image, and what speaks for the predicted and for the true class"
     for name, rows, title in (
-        ("gradcam_wrong", np.flatnonzero(~right), wrong_title),
-        ("gradcam_right", np.flatnonzero(right), "Right: the image, and what speaks for its class"),
+        ("gradcam_wrong", table[~right], wrong_title),
+        ("gradcam_right", table[right], "Right: the image, and what speaks for its class"),
     ):
-        tiles = [_tile(images[i], [predicted[i]] if right[i] else [predicted[i], true[i]]) for i in rows]
-        if tiles:
-            width = tiles[0].shape[1]
-            columns = max(1, SHEET // width)
-            sheet = draw.contact_sheet(tiles, [captions[i] for i in rows], columns, width, title, ())
-            draw.write_png(folder / f"{name}.png", sheet)
+        n_pictures = 2 if name == "gradcam_right" else 3
+        width = n_pictures * TILE + (n_pictures - 1) * GAP
+        write_sheet(rows, tile, folder / f"{name}.png", SHEET // width, width, title)
     return True
 
 

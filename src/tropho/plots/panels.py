@@ -11,12 +11,18 @@ from tropho.metrics.curves import ThresholdSweep
 from tropho.plots import style
 
 
-def threshold_of(thresholds: Mapping[str, Any] | None, name: str) -> float | None:
-    """Read the threshold of a class, a number or {"threshold": number}; None if there is none."""
-    value = (thresholds or {}).get(name)
-    if isinstance(value, Mapping):
-        value = value.get("threshold")
-    return None if value is None else float(value)
+def marked_threshold(
+    thresholds: Mapping[str, Any] | None, name: str, curve: ThresholdSweep, beta: float
+) -> tuple[float, bool]:
+    """Give the threshold of a class from {class: {"threshold": number or None}}, else its best, else 0.5.
+
+    Returns: the threshold, and whether it was given.
+    """
+    known: float | None = (thresholds or {}).get(name, {}).get("threshold")
+    if known is not None:
+        return known, True
+    f_beta = curve.f_beta(beta)
+    return (0.5 if np.isnan(f_beta).all() else float(curve.threshold[np.nanargmax(f_beta)])), False
 
 
 def precision_recall(
@@ -58,16 +64,15 @@ def f_over_threshold(
     style.unit_square(axes)
     for index, (name, points) in enumerate(curves.items()):
         score, colour = points.f_beta(beta), style.colour_of(index)
-        if len(score) == 0 or np.isnan(score).all():
+        if np.isnan(score).all():  # or empty
             axes.plot([], [], style.line_of(index), color=colour, label=f"{style.plain(name)}: absent")
             continue
-        given = threshold_of(thresholds, name)
-        mark = float(points.threshold[np.nanargmax(score)]) if given is None else given
+        mark, is_given = marked_threshold(thresholds, name, points, beta)
         above = np.flatnonzero(points.threshold >= mark - 1e-12)
         height = float(score[above[-1]]) if len(above) else 0.0
         text = f"{style.plain(name)}: {height:.3f} at {mark:.2f}"
         axes.step(points.threshold, score, where="pre", color=colour, linestyle=style.line_of(index), label=text)
-        axes.plot(mark, height, "o", color=colour, markerfacecolor="white" if given is None else colour)
+        axes.plot(mark, height, "o", color=colour, markerfacecolor=colour if is_given else "white")
         axes.axvline(mark, color=colour, linewidth=0.8, linestyle=":")
     style.legend(axes, outside=True)
     return figure

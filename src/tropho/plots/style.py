@@ -42,26 +42,21 @@ def subplots(count: int, columns: int, size: tuple[float, float] = (4.6, 3.6)) -
     rows = -(-count // columns)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained", facecolor="white")
     panels = [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
-    for panel in panels:
-        _style_axes(panel)
+    for panel in panels:  # two thin spines, a faint grid behind the data, small grey ticks
+        panel.set_axisbelow(True)
+        panel.grid(color=GRID, linewidth=0.8)
+        panel.tick_params(colors=FAINT, labelsize=9, length=3)
+        for side, spine in panel.spines.items():
+            spine.set_visible(side in {"left", "bottom"})
+            spine.set_color("#b8c0ca")
+        panel.xaxis.label.set_color(INK)
+        panel.yaxis.label.set_color(INK)
     return figure, panels
 
 
 def small_panels(count: int) -> tuple[Figure, list[Axes]]:
     """Make a figure of `count` panels, three a row, or two if that leaves no gap."""
     return subplots(count, 2, HALF) if count in {2, 4} else subplots(count, 3, THIRD)
-
-
-def _style_axes(axes: Axes) -> None:
-    """Draw two thin spines, a faint grid behind the data, small grey ticks."""
-    axes.set_axisbelow(True)
-    axes.grid(color=GRID, linewidth=0.8)
-    axes.tick_params(colors=FAINT, labelsize=9, length=3)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in {"left", "bottom"})
-        spine.set_color("#b8c0ca")
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
 
 
 def title(axes: Axes, text: str) -> None:
@@ -92,11 +87,6 @@ def legend(axes: Axes, outside: bool = False) -> None:
         return
     figure.set_figheight(figure.get_figheight() + 0.22 * -(-len(handles) // 2) + 0.1)
     figure.legend(handles=handles, loc="outside lower left", ncols=2, frameon=False, fontsize=9, labelcolor=INK)
-
-
-def say(axes: Axes, text: str) -> None:
-    """Write in the middle of an empty panel why it is empty."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=FAINT, fontsize=10, wrap=True)
 
 
 def class_ticks(axes: Axes, classes: Sequence[str], which: str = "x") -> None:

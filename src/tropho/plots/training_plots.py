@@ -46,7 +46,8 @@ def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None
             _loss_parts(loss, table)
         else:
             _line(loss, table, "loss", name, index)
-        _validation_loss(loss, table, index, name="validation" if len(histories) == 1 else "_")
+        if VAL_LOSS in table:
+            _line(loss, table, VAL_LOSS, "validation" if len(histories) == 1 else "", index, dashed=True)
         scores = _line(score, table, "score", name, index)
         if len(scores):
             best = scores.iloc[int(scores["score"].to_numpy().argmax())]
@@ -63,16 +64,10 @@ def plot_learning_curves(histories: Histories, rates: pd.DataFrame | None = None
         style.whole_numbers(axes.xaxis)
         style.legend(axes)
     if not score.lines:
-        style.say(score, "no validation was recorded")
+        score.annotate(
+            "no validation was recorded", (0.5, 0.5), xycoords="axes fraction", ha="center", color=style.FAINT
+        )
     return figure
-
-
-def _validation_loss(axes: Axes, table: pd.DataFrame, index: int, name: str) -> None:
-    """Draw the validation loss dashed with dots, in the colour of the fold's training loss."""
-    if VAL_LOSS in table:
-        points = table[["epoch", VAL_LOSS]].apply(pd.to_numeric, errors="coerce").dropna()
-        colour = style.colour_of(index)
-        axes.plot(points["epoch"], points[VAL_LOSS], "--o", color=colour, label=name, linewidth=2, markersize=4)
 
 
 def _loss_parts(axes: Axes, table: pd.DataFrame) -> None:
@@ -84,18 +79,21 @@ def _loss_parts(axes: Axes, table: pd.DataFrame) -> None:
         _line(axes, table, part, PARTS.get(name, name), index, width=1.2)
 
 
-def _line(axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, width: float = 2.0) -> pd.DataFrame:
-    """Draw a column over the epochs; returns the points, columns epoch and `column`."""
+def _line(
+    axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, width: float = 2.0, dashed: bool = False
+) -> pd.DataFrame:
+    """Draw a column over the epochs, `dashed` with dots; returns the points, columns epoch and `column`."""
     points = table.reindex(columns=["epoch", column]).apply(pd.to_numeric, errors="coerce").dropna()
     if len(points):
         axes.plot(
             points["epoch"],
             points[column],
-            style.line_of(index),
+            linestyle="--" if dashed else style.line_of(index),
             color=style.colour_of(index),
             label=style.plain(name) if name else "_",
             linewidth=width,
-            marker="o" if len(points) == 1 else None,
+            marker="o" if dashed or len(points) == 1 else None,
+            markersize=4 if dashed else None,
         )
     return points
 
@@ -109,10 +107,8 @@ def plot_layer_stats(histories: Histories) -> Figure | None:
     Returns:
         One panel a statistic, its x axis the layers from the input on; None if no fold has any.
     """
-    for table in histories.values():
-        if any(str(column).startswith(GRADIENT) for column in table):
-            break
-    else:
+    logged = (table for table in histories.values() if any(str(column).startswith(GRADIENT) for column in table))
+    if (table := next(logged, None)) is None:
         return None
     rows = sorted({0, round((len(table) - 1) / 2), len(table) - 1})
     figure, panels = style.subplots(3, 3, style.THIRD)

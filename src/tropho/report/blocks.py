@@ -8,9 +8,9 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from tropho.plots import captions, style
+from tropho.plots import style
 from tropho.plots.format_numbers import format_value, humanize
-from tropho.report.embed_image import Picture, embed_image
+from tropho.report.embed_image import CAPTIONS, Picture, caption, embed_image
 
 
 class Block:
@@ -191,11 +191,9 @@ def missing_stage(stage: str, task: str, sentence: str) -> Text:
     return Text(f"{sentence} yet; run `tropho {stage} {task}`, or `dvc repro`.")
 
 
-def bullets(sentences: Any, title: str = "") -> list[Block]:
-    """List sentences from a JSON file below a title; no block if there are none."""
-    if not isinstance(sentences, list) or not sentences:
-        return []
-    return [*([Text(title)] if title else []), List([str(sentence) for sentence in sentences])]
+def bullets(sentences: Sequence[str] | None, title: str = "") -> list[Block]:
+    """List sentences below a title; no block if there are none."""
+    return [*([Text(title)] if title else []), List(sentences)] if sentences else []
 
 
 def key_values(values: Mapping[str, Any]) -> KeyValues:
@@ -226,12 +224,14 @@ def text_tables(
 
 def figures(paths: Sequence[Path]) -> list[Block]:
     """Embed image files with their captions, charts before photos; no block if none can be read."""
-    pictures = [embed_image(path, *captions.caption(path)) for path in sorted(paths, key=captions.position)]
+    order = {name: place for place, name in enumerate(CAPTIONS)}
+    ordered = sorted(paths, key=lambda path: order.get(path.stem, len(order)))
+    pictures = [embed_image(path, *caption(path)) for path in ordered]
     known = sorted(filter(None, pictures), key=lambda picture: not picture.chart)
     return [Pictures(known)] if known else []
 
 
 def chart(figure: Figure, name: str) -> list[Block]:
     """Embed one chart with the caption of this name."""
-    picture = embed_image(style.png_bytes(figure), *captions.CAPTIONS[name])
+    picture = embed_image(style.png_bytes(figure), *CAPTIONS[name])
     return [Pictures([picture])] if picture else []

@@ -6,13 +6,12 @@ from typing import Any
 import pandas as pd
 
 from tropho.data.split.folds import sizes_of
-from tropho.plots.format_numbers import as_number, count, format_value, humanize
+from tropho.plots.format_numbers import count, format_value, humanize
 from tropho.report.blocks import (
     Block,
     Details,
     Heading,
     KeyValues,
-    Section,
     Table,
     Text,
     bullets,
@@ -20,9 +19,8 @@ from tropho.report.blocks import (
     missing_stage,
     text_tables,
 )
-from tropho.report.own_words import own_words
 from tropho.report.reader import Reader
-from tropho.tables import SPLITS, split_regions
+from tropho.tables import ISSUES, split_regions
 
 Counts = dict[str, float]
 
@@ -59,34 +57,29 @@ INNER = {
 """Keys inside these parts, in words."""
 
 
-def data(reader: Reader) -> Section:
+def data(reader: Reader) -> list[Block]:
     """Show the audit: counts, issues with examples, figures."""
-    blocks: list[Block] = []
-    words = own_words(reader, "data", "Where do the images come from, who took them, and what is special in them?")
-    folder = reader.paths.audit
-    summary, images = reader.json(folder / "summary.json"), reader.table(folder / "images.csv")
+    summary, images = reader.summary, reader.images
     if not summary and images is None:
-        missing = missing_stage("audit", reader.task.name, "The data has not been audited")
-        return Section("data", "Data", [missing, *words])
-    blocks.extend(bullets(summary.get("notes")))
-    blocks.extend(_image_counts(images, reader.table(folder / "boxes.csv")))
-    blocks.extend(_issues(reader.table(folder / "issues.csv")))
-    blocks.extend(figures(reader.pictures(folder / "figures")))
-    if more := _more(summary):
-        blocks.append(Details("More about the images", [KeyValues(more)]))
-    return Section("data", "Data", [*blocks, *words])
-
-
-def _more(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """List further facts in words; empty values and counts of 0 are left out."""
+        return [missing_stage("audit", reader.task.name, "The data has not been audited")]
+    blocks = bullets(summary.get("notes"))
+    if images is None:
+        blocks.append(Text("The table of images is missing."))
+    else:
+        blocks.extend(_image_counts(images, reader.boxes))
+    blocks.extend(_issues(reader.table(reader.paths.audit / "issues.csv", ISSUES)))
+    blocks.extend(figures(reader.pictures(reader.paths.audit / "figures")))
     facts = [(title, _in_words(key, summary.get(key))) for key, title in PARTS.items()]
-    return [(title, text) for title, text in facts if text]
+    if more := [(title, text) for title, text in facts if text]:
+        blocks.append(Details("More about the images", [KeyValues(more)]))
+    return blocks
 
 
 def _in_words(key: str, value: Any) -> str:
+    """Put a part of summary.json into words; empty values and counts of 0 are left out."""
     if not value:
         return ""
-    if key == "colour_modes" and isinstance(value, dict):
+    if key == "colour_modes":
         modes = {name: ", ".join(f"{mode} {share:.0%}" for mode, share in by.items()) for name, by in value.items()}
         return "; ".join(f"{name}: {text}" for name, text in modes.items())
     if isinstance(value, dict):
@@ -95,15 +88,12 @@ def _in_words(key: str, value: Any) -> str:
     return format_value(value)
 
 
-def _image_counts(images: pd.DataFrame | None, boxes: pd.DataFrame | None) -> list[Block]:
+def _image_counts(images: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:
     """Count the images of each subset: all, those with a fault, and labels by class."""
-    if images is None or not {"image_id", "subset"} <= set(images):
-        return [Text("The table of images is missing.")]
-    status = images["status"] if "status" in images else pd.Series("ok", index=images.index)
-    faults = sorted(str(name) for name in status.dropna().unique() if name != "ok")
+    faults = sorted(str(name) for name in images["status"].dropna().unique() if name != "ok")
     rows: dict[str, tuple[Counts, Counts]] = {}
     for subset, part in images.groupby("subset", sort=False):
-        faulty = {f"{name} images": int((status[part.index] == name).sum()) for name in faults}
+        faulty = {f"{name} images": int((part["status"] == name).sum()) for name in faults}
         rows[str(subset)] = {"images": len(part), **faulty}, _label_counts(part, boxes)
     return _counts_table("Images and labels", "subset", rows)
 
@@ -121,7 +111,7 @@ def _counts_table(title: str, first: str, parts: Mapping[str, tuple[Counts, Coun
 
 def _label_counts(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
     """Count the labels of these images by class; empty if they have none at all."""
-    if boxes is not None and len(boxes) and {"image_id", "label"} <= set(boxes):
+    if boxes is not None and len(boxes):
         inside = boxes[boxes["image_id"].isin(part["image_id"])]
         if inside.empty:
             return {}
@@ -135,13 +125,13 @@ def _label_counts(part: pd.DataFrame, boxes: pd.DataFrame | None) -> Counts:
 
 
 def _issues(issues: pd.DataFrame | None) -> list[Block]:
-    if issues is None or "kind" not in issues:
+    if issues is None:
         return [Text("The table of issues is missing.")]
     if issues.empty:
         return [Text("The audit found no issues.")]
     rows, examples = [], []
     for kind, part in issues.groupby("kind"):
-        action = ", ".join(sorted(part["action"].dropna().unique())) if "action" in part else ""
+        action = ", ".join(sorted(part["action"].dropna().unique()))
         rows.append((-len(part), [humanize(kind), action, count(len(part))]))
         examples += [[humanize(kind), *_example(row)] for _, row in part.head(MAX_EXAMPLES).iterrows()]
     counts = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
@@ -153,30 +143,27 @@ def _issues(issues: pd.DataFrame | None) -> list[Block]:
 
 
 def _example(row: pd.Series) -> list[str]:
-    image, file, detail = ("" if pd.isna(row.get(key)) else str(row[key]) for key in ("image_id", "file", "detail"))
-    line = as_number(row.get("row"))
-    where = f"{file}, line {line:.0f}" if line is not None else file
+    image, file, detail = row[["image_id", "file", "detail"]].fillna("")
+    where = file if pd.isna(row["row"]) else f"{file}, line {row['row']}"
     return [image, "" if where == image else where, detail]
 
 
-def preprocessing(reader: Reader) -> Section:
+def preprocessing(reader: Reader) -> list[Block]:
     """Show how images are prepared: resizing, augmentation, and the split into folds and test."""
-    words = own_words(reader, "preprocessing", "Which steps were chosen, and why?")
-    return Section("preprocessing", "Preprocessing", [*_augmentation(reader), *_split(reader), *words])
+    return [*_augmentation(reader), *_split(reader)]
 
 
 def _split(reader: Reader) -> list[Block]:
     """Show what each fold holds, and which training images are left out."""
     title = Heading("Split into folds and test")
-    splits = reader.table(reader.paths.splits)
-    if splits is None or not set(SPLITS) <= set(splits):
+    splits, images = reader.splits, reader.images
+    if splits is None:
         return [title, missing_stage("split", reader.task.name, "The images have not been split")]
-    images = reader.table(reader.paths.audit / "images.csv")
-    if images is not None and {"image_id", "label", "width", "height"} <= set(images):
+    if images is not None:
         splits = splits.merge(images[["image_id", "label", "width", "height"]], on="image_id", how="left")
-        splits["size"] = sizes_of(splits[["width", "height"]].apply(pd.to_numeric, errors="coerce").astype("Int64"))
+        splits["size"] = sizes_of(splits[["width", "height"]])
     notes = bullets(reader.json(reader.paths.splits.with_suffix(".json")).get("notes"))
-    return [title, *notes, *_folds(splits, reader.table(reader.paths.audit / "boxes.csv"))]
+    return [title, *notes, *_folds(splits, reader.boxes)]
 
 
 def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:
@@ -207,8 +194,7 @@ def _augmentation(reader: Reader) -> list[Block]:
     previews = figures(reader.pictures(reader.paths.augmented))
     if not record and not previews:
         return [title, missing_stage("augment", name, "The images have not been resized")]
-    policy = record.get("policy")
-    policy = policy if isinstance(policy, dict) else {}
+    policy = record.get("policy", {})
     augment = reader.task.augment
     how = f"Images are resized to {policy.get('size', augment.image_size)} pixels on the longer side"
     colour = "; colours are dropped" if augment.grayscale else ""

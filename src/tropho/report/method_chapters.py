@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import ValidationError
 
 from tropho.config.task_config import SECTIONS
 from tropho.config.train_config import TrainConfig
 from tropho.metrics.metric_names import metric_name
-from tropho.plots.format_numbers import as_number, count, duration, file_size, format_value, score
+from tropho.plots.format_numbers import count, duration, file_size, format_value, score
 from tropho.plots.training_plots import plot_layer_stats, plot_learning_curves
 from tropho.report.blocks import (
     Block,
@@ -19,7 +18,6 @@ from tropho.report.blocks import (
     KeyValues,
     List,
     Network,
-    Section,
     Table,
     Text,
     chart,
@@ -38,29 +36,30 @@ N_RATES = 500
 AFTER_TRAINING = ("predict", "evaluate", "submit", "report")
 
 
-def methods(reader: Reader) -> Section:
+def methods(reader: Reader) -> list[Block]:
     """Show the network, each fold's result, the learning curves, the search and all settings."""
     from tropho.report.network import network_cards
 
-    hint = own_words(reader, "methods", "Why this model? What else was tried, and why not kept?")
-    run, histories = reader.json(reader.paths.models / "run.json"), _histories(reader)
+    words = own_words(reader, "methods")
+    run, histories = reader.run, _histories(reader)
     if not run and not histories:
-        missing = missing_stage("train", reader.task.name, "No model has been trained")
-        return Section("methods", "Methods", [missing, *tuning(reader), *hint])
+        return [missing_stage("train", reader.task.name, "No model has been trained"), *tuning(reader), words]
     settings = used_settings(reader)
     blocks: list[Block] = [KeyValues(_about(run, settings, reader))]
     if cards := network_cards(reader):
         blocks += [Heading("The network, layer by layer"), Network(cards)]
-    blocks += [Heading("Training"), List(training_sentences(reader.task.kind, settings)), *_folds(run)]
+    blocks += [
+        Heading("Training"),
+        List(training_sentences(reader.task.kind, settings["model"], settings["train"])),
+        *_folds(run),
+    ]
     if (curves := plot_learning_curves(histories, _rates(histories, settings))) is None:
         blocks.append(Text("No epoch has been recorded."))
     else:
         blocks.extend(chart(curves, "learning_curves"))
     if (layers := plot_layer_stats(histories)) is not None:
         blocks.extend(chart(layers, "layer_stats"))
-    blocks += [*tuning(reader), *hint]
-    blocks += _all_settings(settings, reader.yaml(reader.paths.root / "params.yaml").get("defaults"))
-    return Section("methods", "Methods", blocks)
+    return [*blocks, *tuning(reader), words, *_all_settings(settings, reader.defaults)]
 
 
 def tuning(reader: Reader) -> list[Block]:
@@ -74,16 +73,17 @@ def tuning(reader: Reader) -> list[Block]:
         return [title, missing_stage("tune", reader.task.name, "The search has not been run")]
     blocks: list[Block] = [title]
     images = reader.json(folder / "choice.json").get("images")
-    if isinstance(images, dict):
+    if images:
         blocks.append(
             Text(
                 f"Optuna's TPE sampler drew the settings of each trial. A trial was trained on "
-                f"{count(images.get('train'))} images and scored on {count(images.get('judge'))} others; no group is "
+                f"{count(images['train'])} images and scored on {count(images['judge'])} others; no group is "
                 "in both. All are training images of the first fold, so neither its validation images nor the test "
                 "images influenced the choice."
             )
         )
-    blocks += _near_chance(trials, reader)
+    if trials is not None:
+        blocks += _near_chance(trials, reader)
     if choice:
         rows = [[str(key), _searched(reader, key), format_value(value)] for key, value in choice.items()]
         title_text = f"Chosen settings{_used_in_training(choice, reader)}"
@@ -93,13 +93,9 @@ def tuning(reader: Reader) -> list[Block]:
     return [*blocks, *figures(reader.pictures(folder))]
 
 
-def _near_chance(trials: pd.DataFrame | None, reader: Reader) -> list[Block]:
+def _near_chance(trials: pd.DataFrame, reader: Reader) -> list[Block]:
     """Warn if the best trial is no better than a guess."""
-    classes = reader.json(reader.paths.audit / "summary.json").get("classes")
-    if trials is None or "score" not in trials or not isinstance(classes, list) or not classes:
-        return []
-    best = pd.to_numeric(trials["score"], errors="coerce").max()
-    chance = 1 / len(classes) if reader.task.kind == "classification" else 0.0
+    best, chance = trials["score"].max(), reader.chance
     if pd.isna(best) or best > chance + MARGIN_OF_CHANCE:
         return []
     return [
@@ -114,11 +110,11 @@ def _near_chance(trials: pd.DataFrame | None, reader: Reader) -> list[Block]:
 def _searched(reader: Reader, key: str) -> str:
     """Say where a setting was searched: a range or its choices."""
     spec = reader.task.tune.space.get(key)
-    if not isinstance(spec, dict):
+    if spec is None:
         return "–"
     if "choices" in spec:
         return format_value(spec["choices"])
-    span = f"{format_value(spec.get('low'))} to {format_value(spec.get('high'))}"
+    span = f"{format_value(spec['low'])} to {format_value(spec['high'])}"
     return f"{span}, logarithmic" if spec.get("log") else span
 
 
@@ -135,21 +131,15 @@ def _used_in_training(choice: dict[str, Any], reader: Reader) -> str:
 
 def _trials(trials: pd.DataFrame) -> list[Block]:
     """Count the trials by how they ended, and list the best ones with their settings."""
-    blocks: list[Block] = []
-    if "state" in trials:
-        states = ", ".join(f"{count(n)} {state}" for state, n in trials["state"].value_counts().items())
-        blocks.append(Text(f"{count(len(trials))} trials: {states}."))
-    if not {"number", "score"} <= set(trials):
-        return blocks
+    states = ", ".join(f"{count(n)} {state}" for state, n in trials["state"].value_counts().items())
     settings = [str(name) for name in trials if "." in str(name)]
-    best = trials.assign(score=pd.to_numeric(trials["score"], errors="coerce")).dropna(subset=["score"])
-    best = best.sort_values("score", ascending=False, kind="stable").head(MAX_TRIALS)
+    best = trials.dropna(subset=["score"]).sort_values("score", ascending=False, kind="stable").head(MAX_TRIALS)
     rows = [
         [format_value(row["number"]), score(row["score"]), *(format_value(row[name]) for name in settings)]
         for row in best.to_dict("records")
     ]
     title = f"The best {len(rows)} trials (numbered from 0)"
-    return [*blocks, Table(title, ["trial", "score", *settings], rows)]
+    return [Text(f"{count(len(trials))} trials: {states}."), Table(title, ["trial", "score", *settings], rows)]
 
 
 def _histories(reader: Reader) -> dict[str, pd.DataFrame]:
@@ -168,12 +158,11 @@ def used_settings(reader: Reader) -> dict[str, Any]:
 def trained_settings(reader: Reader) -> dict[str, Any] | None:
     """Read the settings that the models were trained with; None if they are not recorded."""
     for path in sorted(reader.paths.models.glob("fold*/config.yaml")):
-        saved = reader.yaml(path).get("settings")
-        if isinstance(saved, dict) and isinstance(saved.get("train"), dict):
-            checkpoint = saved.get("model", {}).get("checkpoint")
+        if saved := reader.yaml(path).get("settings"):
+            checkpoint = saved["model"]["checkpoint"]
             if isinstance(checkpoint, dict):  # with the network's whole configuration
-                saved["model"]["checkpoint"] = f"{checkpoint.get('name')} ({checkpoint.get('revision')})"
-            return saved
+                saved["model"]["checkpoint"] = f"{checkpoint['name']} ({checkpoint['revision']})"
+            return dict(saved)
     return None
 
 
@@ -181,10 +170,7 @@ def _rates(histories: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.D
     """Compute the learning rate within the epochs, which one value an epoch hides; None if it depends on scores."""
     from tropho.training.optim import lr_at
 
-    try:
-        train = TrainConfig.model_validate(settings.get("train"))
-    except ValidationError:  # of another version
-        return None
+    train = TrainConfig.model_validate(settings["train"])
     if train.schedule == "plateau" or not histories:
         return None
     last = max(len(table) for table in histories.values())
@@ -194,15 +180,15 @@ def _rates(histories: dict[str, pd.DataFrame], settings: dict[str, Any]) -> pd.D
 
 def _about(run: dict[str, Any], settings: dict[str, Any], reader: Reader) -> list[tuple[str, str]]:
     """Network, parameters, file size, time and device, as far as they are known."""
-    model = settings.get("model", {})
-    network, backbone = str(model.get("name", "")), model.get("backbone")
+    model = settings["model"]
+    network, backbone = model["name"], model["backbone"]
     if network == "hf_detr":
-        network = f"hf_detr from {model.get('checkpoint')}"
+        network = f"hf_detr from {model['checkpoint']}"
     elif backbone and reader.task.model.model_copy(update=model).has_backbone:
         network = backbone if network == "resnet" else f"{network} with {backbone}"
     weights: list[Path] = sorted(reader.paths.models.glob("fold*/weights.safetensors"))
-    seconds = [number for fold in folds_of(run) if (number := as_number(fold.get("seconds"))) is not None]
-    parameters = as_number(run.get("parameters"))
+    seconds = [fold["seconds"] for fold in run.get("folds", [])]
+    parameters = run.get("parameters")
     facts = {
         "network": network,
         "parameters": f"{parameters / 1e6:.2f} million" if parameters else "",
@@ -213,47 +199,33 @@ def _about(run: dict[str, Any], settings: dict[str, Any], reader: Reader) -> lis
     return [(name, value) for name, value in facts.items() if value]
 
 
-def folds_of(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the folds that run.json describes."""
-    folds = run.get("folds")
-    return [fold for fold in folds if isinstance(fold, dict)] if isinstance(folds, list) else []
-
-
 def _folds(run: dict[str, Any]) -> list[Block]:
     """One row a fold: best score, its epoch, epochs, time; mean and deviation below."""
-    folds = folds_of(run)
+    if not run:
+        return []
     rows = [
         [
-            f"fold {fold.get('fold', i)}",
-            score(fold.get("score")),
-            format_value(fold.get("best_epoch")),
-            format_value(fold.get("epochs")),
-            duration(fold.get("seconds")),
+            f"fold {fold['fold']}",
+            score(fold["score"]),
+            format_value(fold["best_epoch"]),
+            format_value(fold["epochs"]),
+            duration(fold["seconds"]),
         ]
-        for i, fold in enumerate(folds)
+        for fold in run["folds"]
     ]
-    scores = pd.Series([as_number(fold.get("score")) for fold in folds], dtype="float64").dropna()
+    scores = pd.Series([fold["score"] for fold in run["folds"]], dtype="float64").dropna()
     note = f"Mean {score(scores.mean())}, standard deviation {score(scores.std())}." if len(scores) > 1 else ""
-    metric = metric_name(str(run.get("score_name", "score")))
-    return (
-        [Table("Training of each fold", ["fold", f"best {metric}", "at epoch", "epochs", "time"], rows, note=note)]
-        if rows
-        else []
-    )
+    columns = ["fold", f"best {metric_name(run['score_name'])}", "at epoch", "epochs", "time"]
+    return [Table("Training of each fold", columns, rows, note=note)]
 
 
-def _all_settings(settings: dict[str, Any], defaults: Any) -> list[Block]:
+def _all_settings(settings: dict[str, Any], defaults: dict[str, Any]) -> list[Block]:
     """List the settings that are not the project's defaults, and all of them."""
-    if not isinstance(defaults, dict):
-        defaults = {}
-        note = "params.yaml is not here, so the settings can't be compared with the defaults."
-    else:
-        note = ""
+    note = "" if defaults else "params.yaml is not here, so the settings can't be compared with the defaults."
     rows, changed = [], []
     for section in SECTIONS:
-        before, now = defaults.get(section), settings.get(section)
-        for key, value in now.items() if isinstance(now, dict) else ():
-            default = before.get(key, value) if isinstance(before, dict) else value
+        for key, value in settings.get(section, {}).items():
+            default = defaults.get(section, {}).get(key, value)
             rows.append([f"{section}.{key}", format_value(value)])
             if default != value:
                 changed.append([*rows[-1], format_value(default)])

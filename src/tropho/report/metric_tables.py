@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tropho.metrics.metric_names import metric_name
-from tropho.plots.format_numbers import COUNTS, as_number, count, leading_metrics, score
+from tropho.plots.format_numbers import COUNTS, as_number, count, format_value, leading_metrics, score
 from tropho.report.blocks import Block, Details, Table, Text, text_tables
 from tropho.report.reader import Reader
 
 Interval = tuple[float | None, float | None]
-Metrics = Mapping[str, Any]
 
 SUBSETS = {"oof": "out of fold", "test": "test", "test_without_leaks": "test without leaked images"}
 DECISIONS = {
@@ -28,28 +27,20 @@ MAX_CLASSES = 30
 """Classes whose quantities are shown."""
 
 
-def read_metrics(reader: Reader) -> dict[str, Metrics]:
-    """Read metrics.json; values that are no mapping are left out."""
-    metrics = reader.json(reader.paths.evaluate / "metrics.json")
-    return {name: values for name, values in metrics.items() if isinstance(values, dict)}
-
-
 def intervals(reader: Reader, subset: str) -> dict[str, Interval]:
     """Read the 95 % interval of each metric of a subset; empty if there is no table."""
     table = reader.table(reader.paths.evaluate / "tables" / subset / "metrics.csv")
-    if table is None or not {"metric", "low", "high"} <= set(table):
-        return {}
-    return {str(row["metric"]): _interval(row) for row in table.to_dict("records")}
+    return {} if table is None else {str(row["metric"]): _interval(row) for row in table.to_dict("records")}
 
 
 def _interval(row: Mapping[Any, Any]) -> Interval:
-    return as_number(row.get("low")), as_number(row.get("high"))
+    return as_number(row["low"]), as_number(row["high"])
 
 
-def with_interval(metric: str, value: Any, interval: Interval = (None, None)) -> str:
+def with_interval(metric: str, value: Any, interval: Interval | None = None) -> str:
     """Format a metric with its interval, such as "0.812 [0.790, 0.833]"; no brackets if there is none."""
     text = count if metric in COUNTS else score
-    if None in interval or as_number(value) is None:
+    if interval is None or None in interval or as_number(value) is None:
         return text(value)
     return f"{text(value)} [{text(interval[0])}, {text(interval[1])}]"
 
@@ -57,12 +48,17 @@ def with_interval(metric: str, value: Any, interval: Interval = (None, None)) ->
 def fitted_steps(reader: Reader) -> list[Block]:
     """List the steps of post-processing that were tried, with their gains; nothing where none was."""
     gains = reader.json(reader.paths.evaluate / "postprocess.json").get("gains")
-    if not isinstance(gains, dict) or not gains:
+    if not gains:
         return []
     rows = [
-        [step, _signed(gain["value"]), f"{_signed(gain['low'])} to {_signed(gain['high'])}", str(gain["groups"]), kept]
+        [
+            step,
+            _signed(gain["value"]),
+            f"{_signed(gain['low'])} to {_signed(gain['high'])}",
+            str(gain["groups"]),
+            format_value(gain["accepted"]),
+        ]
         for step, gain in gains.items()
-        for kept in ("yes" if gain["accepted"] else "no",)
     ]
     note = (
         "Each step is scored on groups that it was not fitted on, after the steps kept above it. It is kept if it "
@@ -77,27 +73,25 @@ def _signed(value: Any) -> str:
     return "undefined" if number is None else f"{number:+.4f}".replace("-", "−")
 
 
-def overall_table(metrics: Mapping[str, Metrics], reader: Reader) -> list[Block]:
+def overall_table(metrics: Mapping[str, Any], reader: Reader) -> list[Block]:
     """Metrics over all classes except the headline's, one column a subset."""
-    headline = metrics.get("headline", {}).get("name")
     columns: dict[str, dict[str, str]] = {}
     names: set[str] = set()
     for subset, title in SUBSETS.items():
         spans = intervals(reader, subset)
         values = {name: value for name, value in metrics.get(subset, {}).items() if "/" not in name}
         names |= set(values)
-        cells = {
-            metric_name(name): with_interval(name, value, spans.get(name, (None, None)))
-            for name, value in values.items()
-            if name != headline
-        }
-        columns |= {title: cells} if cells else {}
+        values.pop(metrics["headline"]["name"], None)
+        if values:
+            columns[title] = {
+                metric_name(name): with_interval(name, value, spans.get(name)) for name, value in values.items()
+            }
     bracketed = any("[" in cell for cells in columns.values() for cell in cells.values())
     notes = [INTERVAL_NOTE] * bracketed + [MAP_NOTE] * ({"leaderboard_map", "map50"} <= names)
     return text_tables("All classes", "metric", columns, len(SUBSETS), " ".join(notes))
 
 
-def class_tables(values: Metrics, leading: bool, subset: str) -> list[Block]:
+def class_tables(values: Mapping[str, Any], leading: bool, subset: str) -> list[Block]:
     """Metrics by class, from keys such as "f1/cat": the leading ones or all others; `subset` is named in the title."""
     columns: dict[str, dict[str, str]] = {}
     for key, value in values.items():
@@ -107,7 +101,7 @@ def class_tables(values: Metrics, leading: bool, subset: str) -> list[Block]:
     first = leading_metrics(list(columns))
     shown = first if leading else [metric for metric in columns if metric not in first]
     named = {metric_name(metric).replace("mAP", "AP"): columns[metric] for metric in shown}
-    title = f"{'By' if leading else 'More by'} class, {SUBSETS.get(subset, subset)}"
+    title = f"{'By' if leading else 'More by'} class, {SUBSETS[subset]}"
     return text_tables(title, "class", named, METRICS_PER_TABLE)
 
 
@@ -116,21 +110,19 @@ def quantity_tables(reader: Reader) -> list[Block]:
     blocks: list[Block] = []
     for subset, title in SUBSETS.items():
         tables: list[Block] = []
-        bracketed = False
+        cells: list[str] = []
         for name, decision in DECISIONS.items():
             table = reader.table(reader.paths.evaluate / "tables" / subset / f"{name}.csv")
-            if table is None or not {"class", "quantity", "value", "low", "high"} <= set(table):
-                continue
             columns: dict[str, dict[str, str]] = {}
-            for row in table.to_dict("records"):
-                cell = with_interval(str(row["quantity"]), row["value"], _interval(row))
-                columns.setdefault(str(row["class"]), {})[metric_name(str(row["quantity"]))] = cell
-                bracketed = bracketed or "[" in cell
+            for row in [] if table is None else table.to_dict("records"):
+                cells.append(with_interval(str(row["quantity"]), row["value"], _interval(row)))
+                columns.setdefault(str(row["class"]), {})[metric_name(str(row["quantity"]))] = cells[-1]
             more = f" (the first {MAX_CLASSES} of {len(columns)} classes; the CSV file has all)"
             heading = f"Each class against the rest, {title}, if {decision}{more if len(columns) > MAX_CLASSES else ''}"
             shown = dict(list(columns.items())[:MAX_CLASSES])
             tables += text_tables(heading, "quantity", shown, CLASSES_PER_TABLE)
         if tables:
+            bracketed = any("[" in cell for cell in cells)
             note = Text(f"{INTERVAL_NOTE} " * bracketed + "Undefined: the formula divides by 0.")
             blocks.append(Details(f"All quantities of the confusion matrix, {title}", [note, *tables]))
     return blocks
@@ -140,7 +132,7 @@ def threshold_table(reader: Reader) -> list[Block]:
     """The threshold of each class, and the rule that evaluate used."""
     columns: dict[str, dict[str, str]] = {}
     for name, value in reader.json(reader.paths.evaluate / "thresholds.json").items():
-        for key, number in (value if isinstance(value, dict) else {"threshold": value}).items():
+        for key, number in value.items():
             columns.setdefault(metric_name(key), {})[name] = score(number)
     rule = reader.json(reader.paths.evaluate / "manifest.json").get("threshold_rule")
     note = f"Rule: {rule} on out-of-fold predictions." if rule else ""

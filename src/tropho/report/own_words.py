@@ -15,25 +15,27 @@ from tropho.report.embed_image import embed_image
 from tropho.report.reader import Reader
 
 HEADING_SHIFT = 2  # "#" of a text is a heading below its chapter's
-CHAPTER_TEXTS = ("literature", "data", "preprocessing", "methods", "evaluation", "errors", "discussion")
-TEXTS = ("title", "summary", *CHAPTER_TEXTS)
+HINTS = {
+    "literature": "What has been done? Which methods work, and how are they evaluated?",
+    "data": "Where do the images come from, who took them, and what is special in them?",
+    "preprocessing": "Which steps were chosen, and why?",
+    "methods": "Why this model? What else was tried, and why not kept?",
+    "evaluation": "Why this metric? What does it not measure?",
+    "errors": "Which images fail, and what do they have in common?",
+    "discussion": "What do the results mean, what are their limits, what would you do next?",
+}
+"""Chapters that have a text of the author's, and what it should say."""
+TEXTS = ("title", "summary", *HINTS)
 """Names of the texts, without ".md"."""
 WRITTEN = {".md", ".markdown", ".txt", ".docx", ".odt", ""}
 """Endings of files that are meant as text."""
 ATX = re.compile(r"^( {0,3})(#{1,6})(?=\s|$)")
 
 
-def own_words(reader: Reader, chapter: str, what: str) -> list[Block]:
-    """Return the author's text of a chapter, or a hint on where to write it.
-
-    Args:
-        reader: of the task.
-        chapter: one of TEXTS.
-        what: the text should say, for the hint.
-    """
-    if words := read_words(reader, chapter):
-        return [words]
-    return [Hint(f"{what} Write it in reports/{reader.task.name}/text/{chapter}.md, and it appears here.")]
+def own_words(reader: Reader, chapter: str) -> Block:
+    """Return the author's text of a chapter, or a hint on where to write it."""
+    place = f"reports/{reader.task.name}/text/{chapter}.md"
+    return read_words(reader, chapter) or Hint(f"{HINTS[chapter]} Write it in {place}, and it appears here.")
 
 
 def read_words(reader: Reader, name: str) -> OwnWords | None:

@@ -6,44 +6,42 @@ Names from data (classes, files) pass through Jinja's autoescape, or are escaped
 import base64
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tropho import __version__
 from tropho.config.task_config import TaskConfig
+from tropho.errors import TrophoError
 from tropho.paths import Paths
-from tropho.report import (
-    comparison,
-    data_chapters,
-    error_chapter,
-    literature,
-    method_chapters,
-    reproduce,
-    result_chapters,
-)
-from tropho.report.blocks import OwnWords, Photo, Section
+from tropho.report import comparison, data_chapters, method_chapters, reproduce, result_chapters
+from tropho.report.blocks import Block, Hint, OwnWords, Photo, Section, Text
 from tropho.report.embed_image import Picture
-from tropho.report.own_words import read_title, read_words, unknown_texts
+from tropho.report.own_words import HINTS, own_words, read_title, read_words, unknown_texts
 from tropho.report.photos import drawn
 from tropho.report.reader import Reader
 
+T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
-CHAPTERS = (
-    literature.literature,
-    data_chapters.data,
-    data_chapters.preprocessing,
-    method_chapters.methods,
-    result_chapters.evaluation,
-    error_chapter.errors,
-    comparison.discussion,
-    result_chapters.submission,
-    reproduce.provenance,
+CHAPTERS: tuple[tuple[str, str, Callable[[Reader], list[Block]]], ...] = (
+    ("literature", "Literature", comparison.literature),
+    ("data", "Data", data_chapters.data),
+    ("preprocessing", "Preprocessing", data_chapters.preprocessing),
+    ("methods", "Methods", method_chapters.methods),
+    ("evaluation", "Evaluation", result_chapters.evaluation),
+    ("errors", "Errors", result_chapters.errors),
+    ("discussion", "Results and discussion", comparison.discussion),
+    ("submission", "Predictions of the test images", result_chapters.submission),
+    ("provenance", "How to reproduce", reproduce.provenance),
 )
-"""In the order of the course's evaluation points: literature, data, methods, evaluation, results and discussion."""
+"""Anchor, title, maker, in the order of the course's evaluation points.
+
+These are literature, data, methods, evaluation, results and discussion.
+"""
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
 SETTING = re.compile(r"[a-z]+\.[a-z0-9_]+")
 INTERVAL = re.compile(r"\[([^\[\],]+), ([^\[\],]+)\]")
@@ -96,10 +94,34 @@ def read_report(task: TaskConfig, paths: Paths) -> Report:
     reader = Reader(task, paths)
     title, byline = read_title(reader)
     summary = read_words(reader, "summary")
-    headline = result_chapters.headline(reader)
-    sections = [chapter(reader) for chapter in CHAPTERS]
+    headline = _guarded(lambda: result_chapters.headline(reader), "result", reader) or result_chapters.Headline()
+    sections = [_section(reader, *chapter) for chapter in CHAPTERS]
     faults = [*reader.faults, *unknown_texts(reader)]
     return Report(task, title, byline, summary, headline, sections, list(dict.fromkeys(faults)))
+
+
+def _section(reader: Reader, name: str, title: str, make: Callable[[Reader], list[Block]]) -> Section:
+    """Make a chapter; the author's own words stand at its end, unless the maker has placed them."""
+    if name == "submission" and reader.task.download.is_competition:
+        title = "Submission"
+    blocks = _guarded(lambda: make(reader), title, reader)
+    if blocks is None:
+        blocks = [Text("This chapter can't be shown; the first lines of this page say why.", warn=True)]
+    if name in HINTS and not any(isinstance(block, OwnWords | Hint) for block in blocks):
+        blocks = [*blocks, own_words(reader, name)]
+    return Section(name, title, blocks)
+
+
+def _guarded(make: Callable[[], T], title: str, reader: Reader) -> T | None:
+    """Make a part of the page; None, with the fault noted, if a file is damaged or of another version of Tropho."""
+    try:
+        return make()
+    except (TrophoError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        reader.faults.append(
+            f"The chapter '{title}' can't be shown ({reason}); run `dvc repro` to make its files again."
+        )
+        return None
 
 
 def render_page(report: Report) -> str:

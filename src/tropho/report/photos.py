@@ -14,12 +14,12 @@ from tropho.errors import DataError
 from tropho.images.cache import ImageCache
 from tropho.images.draw import FALSE, HIT, MISSED, draw_boxes
 from tropho.metrics.matching import Matches, drop_ignored, match
-from tropho.plots.format_numbers import as_number, count
+from tropho.plots.format_numbers import count
 from tropho.plots.galleries import class_caption, evenly_spaced
 from tropho.report.blocks import Block, Mark, Photo, Photos, Pictures
 from tropho.report.embed_image import Picture, embed_array
 from tropho.report.reader import Reader
-from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, split_regions
+from tropho.tables import BOX, DETECTIONS, split_regions
 
 N_PHOTOS = 8
 N_FIRST = 2
@@ -78,44 +78,27 @@ def photo_viewer(reader: Reader) -> list[Block]:
 
 
 def read_outcomes(reader: Reader) -> Outcomes | None:
-    """Match out-of-fold detections with the annotated boxes; None if a file is missing or of another version."""
-    detections = reader.table(reader.paths.evaluate / "oof_postprocessed.parquet")
-    boxes = reader.table(reader.paths.audit / "boxes.csv")
-    ids = _validated(reader)
-    classes = reader.json(reader.paths.audit / "summary.json").get("classes")
-    if detections is None or boxes is None or not ids or not isinstance(classes, list):
+    """Match out-of-fold detections with the annotated boxes of the trained folds; None if a file is missing."""
+    found = reader.table(reader.paths.evaluate / "oof_postprocessed.parquet", DETECTIONS)
+    boxes, splits, run = reader.boxes, reader.splits, reader.run
+    if found is None or boxes is None or splits is None or not run:
         return None
-    try:
-        objects, regions = split_regions(conform(boxes, BOXES))
-        found = conform(detections, DETECTIONS)
-    except (DataError, ValueError):
-        return None
+    classes = reader.summary["classes"]
+    folds = [fold["fold"] for fold in run["folds"]]
+    ids = list(splits.loc[(splits["subset"] == "train") & splits["fold"].isin(folds), "image_id"])
+    objects, regions = split_regions(boxes)
     objects, found = (
         table[table["image_id"].isin(ids) & table["label"].isin(classes)].reset_index(drop=True)
         for table in (objects, found)
     )
     matches = match(objects, drop_ignored(found, objects, regions))
     chosen = reader.json(reader.paths.evaluate / "thresholds.json")
-    thresholds = {name: _threshold(chosen.get(name)) for name in classes}
+    scores = {name: value["threshold"] for name, value in chosen.items()}
+    thresholds = {name: scores[name] if scores.get(name) is not None else 0.5 for name in classes}
     images = pd.DataFrame({"image_id": ids})
     mistakes = images["image_id"].map(_mistakes(matches, thresholds)).fillna(0)
     images = images.assign(mistakes=mistakes).sort_values(["mistakes", "image_id"], ascending=[False, True])
-    return Outcomes(images.reset_index(drop=True), matches, [str(name) for name in classes], thresholds)
-
-
-def _validated(reader: Reader) -> list[str]:
-    """List the images of the trained folds."""
-    splits = reader.table(reader.paths.splits)
-    folds = reader.json(reader.paths.models / "run.json").get("folds")
-    if splits is None or not isinstance(folds, list) or not {"image_id", "subset", "fold"} <= set(splits):
-        return []
-    numbers = [fold.get("fold") for fold in folds if isinstance(fold, dict)]
-    return list(splits.loc[(splits["subset"] == "train") & splits["fold"].isin(numbers), "image_id"])
-
-
-def _threshold(value: Any) -> float:
-    number = as_number(value.get("threshold") if isinstance(value, dict) else value)
-    return 0.5 if number is None else number
+    return Outcomes(images.reset_index(drop=True), matches, classes, thresholds)
 
 
 def _mistakes(matches: Matches, thresholds: dict[str, float]) -> pd.Series:
@@ -208,9 +191,8 @@ def drawn(photo: Photo) -> Picture:
 def _classified(reader: Reader) -> list[Block]:
     """Show images from the most to the least confident prediction."""
     table = reader.table(reader.paths.evaluate / "oof_postprocessed.parquet")
-    images = reader.table(reader.paths.audit / "images.csv")
-    cache = _cache(reader)
-    if table is None or images is None or cache is None or "label" not in table or not set(IMAGES) <= set(images):
+    images, cache = reader.images, _cache(reader)
+    if table is None or images is None or cache is None:
         return []
     columns = [name for name in map(str, table) if name.startswith("p_")]
     table = table.assign(confidence=table[columns].max(axis=1))
@@ -229,5 +211,5 @@ def _classified(reader: Reader) -> list[Block]:
 def _cache(reader: Reader) -> ImageCache | None:
     try:
         return ImageCache(reader.paths.augmented / "cache")
-    except (DataError, OSError, ValueError, KeyError):
+    except DataError:
         return None

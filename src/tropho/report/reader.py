@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
-from tropho.files import read_json
+from tropho.files import read_json, read_yaml
 from tropho.paths import Paths
-from tropho.submission.submission_log import SUBMISSIONS
-from tropho.tables import BOXES, IMAGES, ISSUES, LABEL_ISSUES, SPLITS, read_csv
+from tropho.tables import BOXES, IMAGES, SPLITS, read_csv, read_table
 
-SCHEMAS = (IMAGES, BOXES, ISSUES, SPLITS, LABEL_ISSUES, SUBMISSIONS)
 TEXT_COLUMNS = dict.fromkeys(("class", "quantity", "metric"), "string")
-TEXT_COLUMNS |= {name: dtype for schema in SCHEMAS for name, dtype in schema.items() if dtype == "string"}
-"""Columns that are text in every table, so that a class called "007" stays text."""
+"""Columns that are text in tables without a schema, so that a class called "007" stays text."""
 
 
 @dataclass
@@ -29,25 +25,67 @@ class Reader:
     paths: Paths
     faults: list[str] = field(default_factory=list)
 
+    @property
+    def run(self) -> dict[str, Any]:
+        """Content of run.json; empty without a training."""
+        return self.json(self.paths.models / "run.json")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Content of metrics.json; empty before the evaluation."""
+        return self.json(self.paths.evaluate / "metrics.json")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Content of the audit's summary.json; empty before the audit."""
+        return self.json(self.paths.audit / "summary.json")
+
+    @property
+    def images(self) -> pd.DataFrame | None:
+        """Return tables.IMAGES; None before the audit."""
+        return self.table(self.paths.audit / "images.csv", IMAGES)
+
+    @property
+    def boxes(self) -> pd.DataFrame | None:
+        """Return tables.BOXES; None before the audit."""
+        return self.table(self.paths.audit / "boxes.csv", BOXES)
+
+    @property
+    def splits(self) -> pd.DataFrame | None:
+        """Return tables.SPLITS; None before the split."""
+        return self.table(self.paths.splits, SPLITS)
+
+    @property
+    def chance(self) -> float:
+        """Score of guessing: one over the number of classes (2 if unknown), or 0 for boxes."""
+        if self.task.kind == "detection":
+            return 0.0
+        return 1 / len(self.summary.get("classes") or "ab")
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults of params.yaml by section; empty if it is not here."""
+        return dict(self.yaml(self.paths.root / "params.yaml").get("defaults") or {})
+
     def json(self, path: Path) -> dict[str, Any]:
         """Read a JSON object; empty if the file is absent, broken or holds something else."""
-        value = self._read(path, read_json)
-        return value if isinstance(value, dict) else {}
+        return self._read(path, read_json) or {}
 
     def yaml(self, path: Path) -> dict[str, Any]:
         """Read a YAML mapping; empty if the file is absent, broken or holds something else."""
-        value = self._read(path, lambda file: yaml.safe_load(file.read_text(encoding="utf-8")))
-        return value if isinstance(value, dict) else {}
+        return self._read(path, read_yaml) or {}
 
-    def table(self, path: Path, columns: list[str] | None = None) -> pd.DataFrame | None:
-        """Read a CSV or parquet table; None if it is absent or broken."""
+    def table(self, path: Path, schema: dict[str, str] | None = None) -> pd.DataFrame | None:
+        """Read a CSV or parquet table, of a schema if one is given; None if it is absent or broken."""
+        if schema is not None:
+            return self._read(path, lambda file: read_table(file, schema))
         if path.suffix == ".parquet":
-            return self._read(path, lambda file: pd.read_parquet(file, columns=columns))
+            return self._read(path, pd.read_parquet)
         return self._read(path, lambda file: read_csv(file, TEXT_COLUMNS))
 
     def text(self, path: Path) -> str:
         """Read a text file; empty if it is absent or no UTF-8."""
-        return str(self._read(path, lambda file: file.read_text(encoding="utf-8-sig")) or "")
+        return self._read(path, lambda file: file.read_text(encoding="utf-8-sig")) or ""
 
     def pictures(self, folder: Path) -> list[Path]:
         """List the PNG and JPEG files of a folder by name."""
@@ -59,6 +97,6 @@ class Reader:
             return None
         try:
             return load(path)
-        except (OSError, ValueError, KeyError, yaml.YAMLError, DataError) as error:
+        except (OSError, ValueError, DataError) as error:
             self.faults.append(f"{path.name} can't be read ({' '.join(str(error).split())[:120]}).")
             return None

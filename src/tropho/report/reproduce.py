@@ -1,16 +1,16 @@
 """Chapter on provenance: how to make this page again, from which code, data, settings and runs."""
 
-import importlib.metadata
 import platform
 import re
+from importlib.metadata import distributions, version
 from typing import Any
 
 import yaml
 
 from tropho.config.task_config import SECTIONS
 from tropho.plots.format_numbers import count
-from tropho.report.blocks import Block, Code, Details, KeyValues, Section, Text
-from tropho.report.method_chapters import folds_of, used_settings
+from tropho.report.blocks import Block, Code, Details, KeyValues, Text
+from tropho.report.method_chapters import used_settings
 from tropho.report.reader import Reader
 from tropho.tracking.provenance import clone_address
 
@@ -26,9 +26,9 @@ PLACE = {
 """Comment on the data by source; other sources fetch or draw them."""
 
 
-def provenance(reader: Reader) -> Section:
+def provenance(reader: Reader) -> list[Block]:
     """Give the commands that make this page again, the settings that they need, and where everything comes from."""
-    name, run = reader.task.name, reader.json(reader.paths.models / "run.json")
+    name, run = reader.task.name, reader.run
     record = reader.json(reader.paths.submission.with_suffix(".json"))
     commit = str(run.get("git_commit") or record.get("git_commit") or "")
     download = reader.task.download
@@ -53,20 +53,18 @@ def provenance(reader: Reader) -> Section:
         blocks.append(Text("The working tree had changes that are not in this commit.", warn=True))
     blocks.append(Details("The task's entry in params.yaml", [Code(entry.splitlines())], printed=True))
     blocks.append(KeyValues(_origins(reader, run, record, commit)))
-    versions = [("Python", platform.python_version()), *_versions().items()]
+    installed = {name: version(name) for name in PACKAGES if list(distributions(name=name))}
+    versions = [("Python", platform.python_version()), *installed.items()]
     blocks.append(Details("Versions that wrote this page", [KeyValues(versions)], printed=True))
-    return Section("provenance", "How to reproduce", blocks)
+    return blocks
 
 
 def _entry(reader: Reader) -> dict[str, Any]:
     """The task's entry of params.yaml: what differs from the defaults, as the models were trained."""
-    settings = used_settings(reader)
-    defaults = reader.yaml(reader.paths.root / "params.yaml").get("defaults")
-    defaults = defaults if isinstance(defaults, dict) else {}
+    settings, defaults = used_settings(reader), reader.defaults
     entry: dict[str, Any] = {"kind": reader.task.kind, "description": reader.task.description, "presets": "none"}
     for section in SECTIONS:
-        before, now = defaults.get(section) or {}, settings.get(section)
-        now = now if isinstance(now, dict) else {}
+        before, now = defaults.get(section, {}), settings.get(section, {})
         entry[section] = {key: value for key, value in now.items() if key not in before or before[key] != value}
     if "checkpoint" in entry["model"]:  # which the models' settings have with its whole configuration
         entry["model"]["checkpoint"] = reader.task.model.model_dump().get("checkpoint")
@@ -77,7 +75,7 @@ def _origins(reader: Reader, run: dict[str, Any], record: dict[str, Any], commit
     """List what identifies data, code and runs, as far as it is known."""
     download, placed = reader.task.download, reader.json(reader.paths.fingerprint)
     source = " ".join(filter(None, [download.source, download.repo, download.revision]))
-    run_ids = [str(part.get("run_id") or "") for part in (run, *folds_of(run))]
+    run_ids = [str(part.get("run_id") or "") for part in (run, *run.get("folds", []))]
     facts = {
         "data from": source,
         "files placed by the user": count(placed["files"]) if placed.get("files") else "",
@@ -89,13 +87,3 @@ def _origins(reader: Reader, run: dict[str, Any], record: dict[str, Any], commit
         "MLflow runs": ", ".join(filter(None, run_ids)),
     }
     return [(name, value) for name, value in facts.items() if value]
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions

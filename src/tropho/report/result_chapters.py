@@ -1,21 +1,22 @@
-"""Chapters on results: headline, evaluation, submission."""
+"""Chapters on results: headline, evaluation, errors, submission."""
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from tropho.errors import DataError
 from tropho.files import sha256_of
 from tropho.images.fonts import stand_ins
 from tropho.metrics.metric_names import metric_name
-from tropho.plots.cv_vs_leaderboard import plot_cv_vs_leaderboard
-from tropho.plots.format_numbers import as_number, count, file_size, moment, score
+from tropho.plots.format_numbers import as_number, count, file_size, humanize, moment, score
+from tropho.plots.score_plots import plot_cv_vs_leaderboard
 from tropho.report.blocks import (
     Block,
+    Code,
     Details,
     Heading,
-    Section,
     Table,
     Text,
     chart,
@@ -23,7 +24,6 @@ from tropho.report.blocks import (
     key_values,
     missing_stage,
 )
-from tropho.report.error_chapter import figure_files
 from tropho.report.metric_tables import (
     SUBSETS,
     class_tables,
@@ -31,22 +31,39 @@ from tropho.report.metric_tables import (
     intervals,
     overall_table,
     quantity_tables,
-    read_metrics,
     threshold_table,
     with_interval,
 )
 from tropho.report.own_words import own_words
 from tropho.report.photos import first_pictures, photo_viewer
 from tropho.report.reader import Reader
-from tropho.submission.cv_gap import cv_gap_warnings
-from tropho.submission.submission_log import SUBMISSIONS
-from tropho.tables import conform
+from tropho.submission.submission_log import SUBMISSIONS, cv_gap_warnings
+from tropho.tables import LABEL_ISSUES
 
 MEASURED_ON = {
     "test": "on the test set",
     "oof": "on validation images, each predicted by a model that was not trained on it",
 }
+LEAK_WARNING = "{} of {} test images share a patient, slide or picture with training images, so this score is too high."
+HOW_MEASURED = (
+    "Thresholds and post-processing were chosen out of fold. Intervals are 95 % "
+    "bootstrap intervals that resample whole groups (patients, slides or repeated pictures)."
+)
 MAX_SUBMISSIONS = 15
+SHEETS = ("gallery", "gradcam")
+"""How the names of figures begin that belong to the chapter on errors."""
+OUTCOMES = ("gallery_worst", "gallery_wrong")
+"""Figures that only images with labels have."""
+WEAK = 0.6
+"""Of the way from guessing to perfect; a model below this is wrong more often than labels are."""
+MEANINGS = {
+    "overlooked": "a confident detection where nothing is annotated",
+    "not_negative": "a confident detection in an image that is annotated as empty",
+    "spurious": "annotated, but nothing is detected there",
+    "swap": "predicted as another class",
+    "badloc": "detected beside the annotated box",
+    "duplicate": "a second box on one object",
+}
 
 
 @dataclass(frozen=True)
@@ -65,21 +82,21 @@ class Headline:
 
 def headline(reader: Reader) -> Headline:
     """Show the primary metric with its interval, what the model sees, other subsets, and metrics by class."""
-    metrics = read_metrics(reader)
-    head = metrics.get("headline", {})
-    if "value" not in head:
+    metrics = reader.metrics
+    if not metrics:
         return Headline(blocks=(missing_stage("evaluate", reader.task.name, "Nothing has been measured"),))
-    name, subset = str(head.get("name", "score")), str(head.get("subset", "oof"))
-    low, high = as_number(head.get("low")), as_number(head.get("high"))
+    head = metrics["headline"]
+    name, subset = head["name"], head["subset"]
+    low, high = head.get("low"), head.get("high")
     interval = f"95 % interval {score(low)} to {score(high)}" if low is not None and high is not None else ""
     details = []
     for other, title in SUBSETS.items():
         if other != subset and name in metrics.get(other, {}):
-            span = intervals(reader, other).get(name, (None, None))
+            span = intervals(reader, other).get(name)
             details.append(f"{title}: {with_interval(name, metrics[other][name], span)}")
-    measured_on = MEASURED_ON.get(subset, subset)
-    table = reader.table(reader.paths.evaluate / f"{subset}.parquet", columns=["image_id"])
-    if table is not None and len(table):
+    leaks = metrics.get("test_leaks", {"images": 0})
+    measured_on = MEASURED_ON[subset]
+    if (table := reader.table(reader.paths.evaluate / f"{subset}.parquet")) is not None:
         measured_on += f" ({count(table['image_id'].nunique())} images)"
     return Headline(
         metric_name(name),
@@ -87,39 +104,28 @@ def headline(reader: Reader) -> Headline:
         interval,
         measured_on,
         tuple(details),
-        _leak_warning(metrics) if subset == "test" else "",
+        LEAK_WARNING.format(count(leaks["images"]), count(leaks["of"])) if subset == "test" and leaks["images"] else "",
         tuple(first_pictures(reader)),
-        tuple(class_tables(metrics.get(subset, {}), True, subset)),
+        tuple(class_tables(metrics[subset], True, subset)),
     )
 
 
-def _leak_warning(metrics: dict[str, Any]) -> str:
-    leaks = metrics.get("test_leaks", {})
-    if not as_number(leaks.get("images")):
-        return ""
-    return (
-        f"{count(leaks['images'])} of {count(leaks.get('of'))} test images share a patient, slide or picture with "
-        "training images, so this score is too high."
-    )
-
-
-def evaluation(reader: Reader) -> Section:
+def evaluation(reader: Reader) -> list[Block]:
     """Show how the result was measured: metrics, thresholds, charts, photos with a slider of the confidence."""
-    metrics = read_metrics(reader)
+    metrics = reader.metrics
     plots = {subset: figures(figure_files(reader, subset, sheets=False)) for subset in ("test", "oof")}
-    words = own_words(reader, "evaluation", "Why this metric? What does it not measure?")
-    if not metrics and not any(plots.values()):
-        missing = missing_stage("evaluate", reader.task.name, "Nothing has been measured")
-        return Section("evaluation", "Evaluation", [missing, *words])
-    blocks: list[Block] = [Text(_how_measured(metrics))]
-    blocks.extend(_drawn_names(reader.json(reader.paths.audit / "summary.json").get("classes")))
+    if not metrics:
+        return [missing_stage("evaluate", reader.task.name, "Nothing has been measured")]
+    best = metrics["headline"]["subset"]
+    blocks: list[Block] = [Text(f"The score is measured {MEASURED_ON[best]}. {HOW_MEASURED}")]
+    blocks.extend(_drawn_names(reader.summary.get("classes", [])))
     blocks.extend(overall_table(metrics, reader))
     blocks.extend(fitted_steps(reader))
     blocks.extend(threshold_table(reader))
     if viewer := photo_viewer(reader):
         blocks += [Heading("Predictions at any confidence"), *viewer]
     for subset, title in SUBSETS.items():
-        values, in_headline = metrics.get(subset, {}), subset == metrics.get("headline", {}).get("subset")
+        values, in_headline = metrics.get(subset, {}), subset == best
         tables = [*([] if in_headline else class_tables(values, True, subset)), *class_tables(values, False, subset)]
         if tables:
             blocks.append(Details(f"{'More by class' if in_headline else 'By class'}, {title}", tables))
@@ -129,33 +135,86 @@ def evaluation(reader: Reader) -> Section:
     else:
         shown = next((subset for subset, pictures in plots.items() if pictures), None)
         blocks += [Heading(f"Plots, {SUBSETS[shown]}"), *plots[shown]] if shown else [Text("There are no plots.")]
-    return Section("evaluation", "Evaluation", [*blocks, *words])
+    return blocks
 
 
-def _how_measured(metrics: dict[str, Any]) -> str:
-    """Say on which images the score was measured, and how its interval was made."""
-    subset = str(metrics.get("headline", {}).get("subset", "oof"))
-    where = MEASURED_ON.get(subset, subset)
-    return (
-        f"The score is measured {where}. Thresholds and post-processing were chosen out of fold. Intervals are 95 % "
-        "bootstrap intervals that resample whole groups (patients, slides or repeated pictures)."
-    )
-
-
-def _drawn_names(classes: Any) -> list[Block]:
+def _drawn_names(classes: list[str]) -> list[Block]:
     """List what plots call the classes whose names no font of this machine can draw."""
-    names = stand_ins(classes) if isinstance(classes, list) else {}
+    names = stand_ins(classes)
     rows = [[stand_in, name] for name, stand_in in sorted(names.items(), key=lambda pair: classes.index(pair[0]))]
     return [Table("Class names that no font of this machine can draw", ["in plots", "class"], rows, 2)] if rows else []
 
 
-def submission(reader: Reader) -> Section:
-    """Show the file of test predictions, its check, and the leaderboard's scores so far if there is one."""
-    title, what = "Predictions of the test images", "predictions of the test images"
-    if reader.task.download.is_competition:
-        title, what = "Submission", "predictions to submit"
+def figure_files(reader: Reader, subset: str, sheets: bool) -> list[Path]:
+    """List the figures of a subset: those that show images, or all others."""
+    pictures = reader.pictures(reader.paths.evaluate / "figures" / subset)
+    return [path for path in pictures if path.stem.startswith(SHEETS) == sheets]
+
+
+def errors(reader: Reader) -> list[Block]:
+    """Show the images that are predicted worst, what the model looks at, and the labels that it contradicts."""
+    files = {subset: figure_files(reader, subset, sheets=True) for subset in ("test", "oof")}
+    labelled = [subset for subset, paths in files.items() if any(path.stem in OUTCOMES for path in paths)]
+    order = [*labelled, *(subset for subset in files if subset not in labelled)]  # images without labels last
     blocks: list[Block] = []
-    path = reader.paths.submission
+    for subset in order:
+        pictures, title = figures(files[subset]), f"Images, {SUBSETS[subset]}"
+        if pictures:
+            blocks += [Details(title, pictures)] if blocks else [Heading(title), *pictures]
+    if not blocks:
+        blocks.append(Text("There are no pictures of predictions (evaluate.gallery_images)."))
+    return [*blocks, own_words(reader, "errors"), *label_issues(reader)]
+
+
+def label_issues(reader: Reader) -> list[Block]:
+    """Count the label issues by kind, show them, and say how to correct labels; nothing without a table."""
+    table = reader.table(reader.paths.evaluate / "label_issues.csv", LABEL_ISSUES)
+    if table is None:
+        return []
+    title = Heading("Label issues")
+    if table.empty:
+        return [title, Text("No label contradicts the out-of-fold predictions enough to be listed.")]
+    kinds = Counter(zip(table["kind"], table["action"], strict=True)).most_common()
+    rows = [[humanize(kind), MEANINGS[kind], action, count(n)] for (kind, action), n in kinds]
+    name = reader.task.name
+    file = reader.task.audit.corrections or f"corrections/{name}.csv"
+    picture = reader.paths.evaluate / "label_issues.png"
+    return [
+        title,
+        *_weak_warning(reader),
+        Text(
+            f"Predictions of models that were not trained on them contradict {count(len(table))} labels. Models err "
+            "too: look at each image before you correct it."
+        ),
+        Text(
+            f"reports/{name}/evaluate/label_issues.csv ranks them; each line starts with its correction. Copy the "
+            f"header and the lines that you agree with into {file}, and name that file in params.yaml:"
+        ),
+        Code([f"audit: {{corrections: {file}}}    # at tasks.{name}", f"dvc repro report@{name}"]),
+        Table("", ["kind", "what it is", "correction", "labels"], rows, numbers_from=3),
+        *figures([picture] if picture.is_file() else []),
+    ]
+
+
+def _weak_warning(reader: Reader) -> list[Block]:
+    """Warn against correcting labels by a model that is often wrong itself."""
+    metrics, chance = reader.metrics, reader.chance
+    value = as_number(metrics["oof"].get(metrics["headline"]["name"])) if metrics else None
+    if value is None or value - chance >= WEAK * (1 - chance):
+        return []
+    return [
+        Text(
+            f"This model is weak: it scores {score(value)} out of fold. Don't correct labels by it: most of the "
+            "contradictions below are probably its own mistakes.",
+            warn=True,
+        )
+    ]
+
+
+def submission(reader: Reader) -> list[Block]:
+    """Show the file of test predictions, its check, and the leaderboard's scores so far if there is one."""
+    blocks: list[Block] = []
+    path, is_competition = reader.paths.submission, reader.task.download.is_competition
     record = reader.json(path.with_suffix(".json"))
     facts: dict[str, Any] = {}
     if path.is_file():
@@ -166,31 +225,25 @@ def submission(reader: Reader) -> Section:
         if record.get("sha256") not in (None, facts["SHA-256"]):
             blocks.append(Text("The file was changed after it was written; run `tropho submit` again.", warn=True))
     else:
-        blocks.append(missing_stage("submit", reader.task.name, f"There are no {what}"))
+        what = "to submit" if is_competition else "of the test images"
+        blocks.append(missing_stage("submit", reader.task.name, f"There are no predictions {what}"))
         if not record:
-            return Section("submission", title, blocks)
+            return blocks
     facts |= {"images": record["images"]} if record.get("images") else {}
     facts |= {"written": moment(record["written"])} if record.get("written") else {}
-    if isinstance(record.get("not_predicted"), dict):
-        facts |= {f"{key} images": part.get("images") for key, part in record["not_predicted"].items()}
+    facts |= {f"{key} images": part["images"] for key, part in record.get("not_predicted", {}).items()}
     blocks.append(key_values(facts))
     if record.get("checked") and record.get("sha256") == facts.get("SHA-256"):
         blocks.append(Text("`tropho check-submission` found no fault when the file was written."))
-    elif record.get("checked") is False and reader.task.download.is_competition:
+    elif record.get("checked") is False and is_competition:
         blocks.append(Text("The file was not checked, since there is no sample submission, or it has no rows."))
-    blocks.extend(leaderboard(reader.table(reader.paths.submission_log), reader))
-    return Section("submission", title, blocks)
+    return [*blocks, *leaderboard(reader)]
 
 
-def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
+def leaderboard(reader: Reader) -> list[Block]:
     """List the newest submissions beside their public scores; nothing for a task without a leaderboard."""
-    if table is None or table.empty:
-        return []
-    try:
-        ledger = conform(table, SUBMISSIONS).dropna(subset=["sha256", "written"])
-    except (DataError, ValueError):
-        return [Text("The log of submissions was written by another version of Tropho and can't be shown.", warn=True)]
-    if not reader.task.download.is_competition and ledger["public"].isna().all():
+    log = reader.table(reader.paths.submission_log, SUBMISSIONS)
+    if log is None or log.empty or not (reader.task.download.is_competition or log["public"].notna().any()):
         return []
 
     def text(value: Any) -> str:
@@ -205,13 +258,13 @@ def leaderboard(table: pd.DataFrame | None, reader: Reader) -> list[Block]:
             text(row["public"]),
             text(row["private"]),
         ]
-        for _, row in ledger.tail(MAX_SUBMISSIONS)[::-1].iterrows()
+        for _, row in log.tail(MAX_SUBMISSIONS)[::-1].iterrows()
     ]
     columns = ["file", "written", "cross-validated", "95 % interval", "public", "private"]
     note = f"`tropho record-score {reader.task.name}` reads scores from Zindi or Kaggle; a SCORE after it is recorded."
-    plot = plot_cv_vs_leaderboard(ledger)
+    plot = plot_cv_vs_leaderboard(log)
     return [
-        *(Text(warning, warn=True) for warning in cv_gap_warnings(ledger)),
+        *(Text(warning, warn=True) for warning in cv_gap_warnings(log)),
         Table("Submissions, newest first", columns, rows, 2, note),
         *(chart(plot, "cv_vs_leaderboard") if plot else []),
     ]

@@ -25,28 +25,29 @@ SCHEDULES = {
 START = {True: "published weights ({source})", False: "random weights ({init} initialisation)"}
 
 
-def training_sentences(kind: str, settings: Settings) -> list[str]:
+def training_sentences(kind: str, model: Settings, train: Settings) -> list[str]:
     """Describe initial weights, loss, optimiser, schedule, regularisation and the choice of the epoch.
 
     Args:
         kind: of the task.
-        settings: sections `model` and `train` as mappings; a sentence whose settings are missing is left out.
+        model: settings of the section `model`.
+        train: of the section `train`.
     """
-    model, train = settings.get("model") or {}, settings.get("train") or {}
-    sentences = []
-    for make in (_start, _loss, _optimiser, _schedule, _regularisation, _choice):
-        try:
-            sentences.append(make(kind, model, train))
-        except (KeyError, TypeError, ValueError):  # settings of another version
-            continue
-    return list(filter(None, sentences))
+    regularisation = _regularisation(kind, model, train)
+    return [
+        _start(model, train),
+        _loss(kind, model, train),
+        *_optimisation(train),
+        *([f"Also: {regularisation}."] if regularisation else []),
+        _choice(train),
+    ]
 
 
-def _start(kind: str, model: Settings, train: Settings) -> str:
+def _start(model: Settings, train: Settings) -> str:
     source = "COCO" if model["name"] in TORCHVISION or "detr" in model["name"] else "ImageNet"
     start = START[bool(model["pretrained"])].format(source=source, init=model["init"])
-    start = f"weights trained before ({model['weights']})" if model.get("weights") else start
-    frozen = train.get("freeze_backbone_epochs")
+    start = f"weights trained before ({model['weights']})" if model["weights"] else start
+    frozen = train["freeze_backbone_epochs"]
     return f"Start: {start}{f'; the backbone is held fixed for {frozen} epochs' if frozen else ''}."
 
 
@@ -58,36 +59,33 @@ def _loss(kind: str, model: Settings, train: Settings) -> str:
     return f"Loss: cross-entropy{smoothing}{weights}."
 
 
-def _optimiser(kind: str, model: Settings, train: Settings) -> str:
+def _optimisation(train: Settings) -> list[str]:
+    """Describe the optimiser and the schedule."""
     name = f"SGD with momentum {train['momentum']:g}" if train["optimizer"] == "sgd" else "AdamW"
     decay = f"weight decay {train['weight_decay']:g} on weights alone" if train["weight_decay"] else "no weight decay"
     layers = f"; each stage of the backbone learns at {train['layer_decay']:g} of the rate above it"
-    size = f"{train['batch_size']} images a step"
-    return f"Optimiser: {name}, {decay}, {size}{layers if train['layer_decay'] != 1 else ''}."
-
-
-def _schedule(kind: str, model: Settings, train: Settings) -> str:
-    how = SCHEDULES[train["schedule"]].format(**train)
-    warm_up = f" after {train['warmup_epochs']:g} epochs of linear warm-up"
+    size = f"{train['batch_size']} images a step{layers if train['layer_decay'] != 1 else ''}"
+    peak, how = f"{train['lr']:g} at its peak", SCHEDULES[train["schedule"]].format(**train)
     has_own = train["schedule"] == "one_cycle" or not train["warmup_epochs"]
-    return f"Schedule: {train['epochs']} epochs; the learning rate, {train['lr']:g} at its peak, {how}" + (
-        "." if has_own else f"{warm_up}."
-    )
+    warm_up = "" if has_own else f" after {train['warmup_epochs']:g} epochs of linear warm-up"
+    return [
+        f"Optimiser: {name}, {decay}, {size}.",
+        f"Schedule: {train['epochs']} epochs; the learning rate, {peak}, {how}{warm_up}.",
+    ]
 
 
 def _regularisation(kind: str, model: Settings, train: Settings) -> str:
     parts = [
-        f"dropout {model['dropout']:g}" if model.get("dropout") and kind == "classification" else "",
+        f"dropout {model['dropout']:g}" if model["dropout"] and kind == "classification" else "",
         f"gradients are clipped to a norm of {train['clip_grad_norm']:g}" if train["clip_grad_norm"] else "",
         f"moving average of the weights with decay {train['ema_decay']:g}" if train["ema_decay"] else "",
         "every class is drawn equally often" if train["sampler"] == "balanced" else "",
         f"precision {train['precision']}" if train["precision"] not in {"float32", "auto"} else "",
     ]
-    joined = "; ".join(filter(None, parts))
-    return f"Also: {joined}." if joined else ""
+    return "; ".join(filter(None, parts))
 
 
-def _choice(kind: str, model: Settings, train: Settings) -> str:
+def _choice(train: Settings) -> str:
     patience = train["early_stopping_patience"]
     stop = f" Training stops early after {patience} validations without a better score." if patience else ""
     return (

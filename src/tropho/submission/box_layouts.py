@@ -41,18 +41,15 @@ class BoxRows(Layout):
 
     @property
     def labels(self) -> list[str]:
-        """Every label that may be written."""
         return list(self.written.values()) if self.label else []
 
     @property
     def sentence(self) -> str:
-        """What the columns will hold."""
         label = f"'{self.label}' the class ({', '.join(self.labels)}), " if self.label else ""
         sides = ", ".join(f"'{column}'" for column in self.sides.values())
         return f"'{self.image}' the image, {label}'{self.score}' the confidence, {sides} the box in pixels"
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """Make the submission's table."""
         boxes = competition_table(_in_order(predictions, rows, self.negative, next(iter(self.written))))
         columns = {self.image: boxes["Image_ID"], self.score: boxes["confidence"]}
         if self.label:
@@ -82,18 +79,15 @@ class BoxStrings(Layout):
 
     @property
     def labels(self) -> list[str]:
-        """Every label that may be written."""
         return list((self.written or {}).values())
 
     @property
     def sentence(self) -> str:
-        """What the columns will hold."""
         form = "label confidence xmin ymin xmax ymax" if self.written else "confidence x y width height"
         labels = f" with the labels {', '.join(self.labels)}" if self.written else ""
         return f"'{self.image}' the image, '{self.strings}' {form}{labels}, in pixels"
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """Make the submission's table."""
         boxes = competition_table(_in_order(predictions, rows, self.negative, None))
         texts: dict[str, list[str]] = {row.image: [] for row in rows}
         for image, name, score, ymin, xmin, ymax, xmax in boxes.itertuples(index=False):

@@ -36,12 +36,10 @@ class ClassColumns(Layout):
 
     @property
     def labels(self) -> list[str]:
-        """Every label that may be written."""
         return list(self.written.values()) if self.label else []
 
     @property
     def sentence(self) -> str:
-        """What the columns will hold."""
         parts = [f"'{self.image}' the image"]
         if self.label:
             parts.append(f"'{self.label}' the class ({', '.join(self.labels)})")
@@ -54,7 +52,6 @@ class ClassColumns(Layout):
         return ", ".join(parts)
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """Make the submission's table."""
         known = predictions.set_index("image_id").reindex([row.image_id for row in rows])
         probs = known[[f"p_{name}" for name in self.classes]].fillna(1 / len(self.classes))
         labels = known["label"].astype(object).where(known["label"].notna(), self.classes[0])

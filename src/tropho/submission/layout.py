@@ -17,8 +17,15 @@ from tropho.submission.class_layout import class_layout
 from tropho.submission.competition_csv import COLUMNS, competition_table
 from tropho.submission.label_names import LabelNames
 from tropho.submission.layout_types import Layout, Row, UnsupportedLayoutError
-from tropho.submission.sample_file import Sample, find_sample, read_sample
-from tropho.submission.sample_ids import Matches, match_ids, match_sample, without_ending
+from tropho.submission.sample_file import (
+    Matches,
+    Sample,
+    find_sample,
+    match_ids,
+    match_sample,
+    read_sample,
+    without_ending,
+)
 from tropho.tables import BOX, DETECTIONS, IMAGES, read_table
 
 
@@ -33,11 +40,9 @@ class OwnLayout(Layout):
 
     @property
     def sentence(self) -> str:
-        """What the columns will hold."""
         return ", ".join(self.header)
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        """Make the submission's table."""
         return competition_table(predictions) if self.zindi else predictions
 
 

@@ -10,8 +10,7 @@ from tropho.data.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of
 from tropho.submission.layout_types import Layout
-from tropho.submission.sample_file import Sample, find_sample, read_sample
-from tropho.submission.sample_ids import Matches, match_ids, match_sample
+from tropho.submission.sample_file import Matches, Sample, find_sample, match_ids, match_sample, read_sample
 
 MAX_NAMES = 5  # ids that a note names
 

@@ -1,10 +1,12 @@
-"""Tests of the plots of a search: whole trial numbers, readable settings, the best trial marked."""
+"""Tests of the plots of scores: whole trial numbers, readable settings, the best trial marked, named submissions."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from stage_outputs import submission_rows
 from tropho.plots import style
-from tropho.plots.search_plots import plot_history, plot_settings
+from tropho.plots.score_plots import plot_cv_vs_leaderboard, plot_history, plot_settings
 
 TRIALS = pd.DataFrame(
     {
@@ -48,7 +50,23 @@ def test_logarithmic_ticks_do_not_overlap(low, high, least, most):
     assert least <= len(shown) <= most
 
 
-@pytest.mark.parametrize("table", [TRIALS.iloc[3:], TRIALS.drop(columns="state"), pd.DataFrame()])
-def test_without_scores_there_is_nothing_to_draw(table):
-    assert plot_history(table) is None
-    assert plot_settings(table, KEYS) is None
+def test_without_scores_there_is_nothing_to_draw():
+    assert plot_history(TRIALS.iloc[3:]) is None
+    assert plot_settings(TRIALS.iloc[3:], KEYS) is None
+
+
+def test_plot_cv_vs_leaderboard_draws_recorded_scores():
+    axes = plot_cv_vs_leaderboard(submission_rows()).axes[0]
+    drawn = {line.get_label(): line.get_xydata() for line in axes.lines}
+    np.testing.assert_allclose(axes.containers[0].lines[0].get_xydata(), [(0.90, 0.88), (0.92, 0.95)])
+    np.testing.assert_allclose(drawn["private"], [(0.90, 0.87), (0.92, np.nan)])
+    assert [text.get_text() for text in axes.texts] == ["aaaaaaaa", "cccccccc, newest"]
+
+
+def test_plot_cv_vs_leaderboard_names_the_metric_in_words():
+    axes = plot_cv_vs_leaderboard(submission_rows().assign(score_name="leaderboard_map")).axes[0]
+    assert axes.get_xlabel() == "cross-validated mean AP"
+
+
+def test_plot_cv_vs_leaderboard_without_public_scores_is_none():
+    assert plot_cv_vs_leaderboard(submission_rows().assign(public=float("nan"))) is None
