@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from app.test_viewer import model  # noqa: F401 - fixture
-from tropho.app.batch import name_photos, predict_batch, remove_batch, show_batch
+from tropho.app.predict_photos import name_photos, predict_batch, remove_batch, show_batch
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from trained_models import write_models
+from tropho.app.predict_photos import has_heat_maps, probabilities, show_photo, view_photo
 from tropho.app.serve import start_app
-from tropho.app.viewer import has_heat_maps, probabilities, show_photo, view_photo
 from tropho.commands.load_model import load_trained
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.paths import Paths
@@ -50,12 +50,12 @@ def test_boxes_from_the_thresholds_on(model, photo):
     boxes = seen.table[seen.table["label"] != "NEG"]
     assert boxes["xmax"].max() <= 420
     assert boxes["ymax"].max() <= 560
-    everything = show_photo(loaded, seen, loaded.thresholds("0"))
-    assert sum(count for _, count in everything.counts) == len(boxes)
-    assert "per microlitre" in everything.sentence
-    nothing = show_photo(loaded, seen, loaded.thresholds("1"))
-    assert nothing.counts == [["Trophozoite", 0], ["WBC", 0]]
-    assert nothing.sentence == "Nothing found. Estimate: no white cell to count parasites against."
+    _, sentence, counts = show_photo(loaded, seen, loaded.thresholds("0"))
+    assert sum(count for _, count in counts) == len(boxes)
+    assert "per microlitre" in sentence
+    _, sentence, counts = show_photo(loaded, seen, loaded.thresholds("1"))
+    assert counts == [["Trophozoite", 0], ["WBC", 0]]
+    assert sentence == "Nothing found. Estimate: no white cell to count parasites against."
     assert seen.heat is None
 
 
@@ -63,7 +63,7 @@ def test_a_class_with_its_heat_map(model, photo):
     loaded = model("cells_demo")
     seen = view_photo(loaded, photo)
     assert sum(probabilities(loaded, seen).values()) == pytest.approx(1)
-    assert show_photo(loaded, seen, loaded.thresholds("1")).sentence.endswith("(uncertain)")
+    assert show_photo(loaded, seen, loaded.thresholds("1"))[1].endswith("(uncertain)")
     if has_heat_maps(loaded):
         assert seen.heat.shape == (420, 420, 3)
 

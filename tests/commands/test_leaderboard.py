@@ -7,7 +7,7 @@ import yaml
 
 from conftest import ROOT
 from tropho.commands import leaderboard
-from tropho.commands.leaderboard import differences, print_leaderboard
+from tropho.commands.leaderboard import print_leaderboard
 from tropho.errors import UsageError
 from tropho.tracking import open_tracker, tracked_parameters
 
@@ -90,12 +90,6 @@ def test_print_leaderboard_ranks_by_data(root, track, capsys):
     assert text.count("not comparable with the runs above") == 1
     ranks = [line.split()[:2] for line in text.splitlines() if line.strip().startswith("1 ")]
     assert ranks == [["1", "0.7000"], ["1", "0.9000"]]  # the latest data first
-
-
-def test_names_of_earlier_versions_are_known_by_their_present_ones():
-    run = {"train.ema": "0.9", "model.anchors": "fitted", "train.channels_last": "True", "train.lr": "0.001"}
-    present = {"train.ema_decay": "0.99", "model.fit_levels": "True", "train.lr": "0.001", "train.epochs": "3"}
-    assert differences(run, present) == "train.ema_decay=0.9"
 
 
 def test_a_task_that_is_no_longer_there_still_has_its_runs(root, track, capsys):

@@ -1,6 +1,7 @@
 """Prediction of image files by all members."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from PIL import Image
 
 from trained_models import write_models
 from tropho.commands import predict_images
-from tropho.commands.describe_predictions import density_of, describe_class
+from tropho.commands.describe_predictions import density_of, describe_image
 from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.errors import DataError, UsageError
 from tropho.evaluation.manifest import write_manifest
@@ -224,7 +225,7 @@ def test_density_needs_a_white_cell(settings):
     assert density_of({"Trophozoite": 3, "WBC": 2}, settings("cells_demo")) is None
 
 
-def test_describe_class_names_the_doubt():
-    row = {"p_a": 0.6, "p_b": 0.4}
-    assert describe_class(row, ["a", "b"], None) == "a 0.600"
-    assert describe_class(row, ["a", "b"], {"a": 0.7, "b": 0.1}) == "a 0.600 (uncertain)"
+def test_describe_image_names_the_doubt():
+    model, table = SimpleNamespace(is_detection=False, classes=["a", "b"]), pd.DataFrame({"p_a": [0.6], "p_b": [0.4]})
+    assert describe_image(model, table, None) == "a 0.600"
+    assert describe_image(model, table, {"a": 0.7, "b": 0.1}) == "a 0.600 (uncertain)"

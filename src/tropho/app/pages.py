@@ -7,9 +7,21 @@ from typing import Any
 
 import gradio as gr
 
-from tropho.app.batch import Batch, name_photos, predict_batch, remove_batch, show_batch
+from tropho.app.predict_photos import (
+    COUNTS,
+    Batch,
+    Photo,
+    has_heat_maps,
+    name_photos,
+    predict_batch,
+    probabilities,
+    remove_batch,
+    show_batch,
+    show_photo,
+    view_photo,
+    without_place,
+)
 from tropho.app.review import Review
-from tropho.app.viewer import COUNTS, Photo, has_heat_maps, probabilities, show_photo, view_photo, without_place
 from tropho.commands.describe_predictions import WHITE_CELLS_PER_MICROLITRE, density_of
 from tropho.commands.load_model import DEFAULT_THRESHOLD, LoadedModel
 from tropho.errors import DataError, TrophoError, UsageError
@@ -25,9 +37,6 @@ REVIEW_WORDS = (
     "# Label issues\nLabels that the model contradicts, most probably wrong first. Look before you accept: the model "
     "may be wrong, and a weak model often is."
 )
-
-Thresholds = tuple[bool, float]
-"""Whether the best thresholds apply, and the score that applies otherwise."""
 
 
 def build_app(model: LoadedModel, review: Review | None) -> gr.Blocks:
@@ -72,12 +81,13 @@ def _thresholds_input(model: LoadedModel) -> tuple[gr.Checkbox, gr.Slider]:
     return use_best, score
 
 
-def _thresholds(model: LoadedModel, choice: Thresholds) -> dict[str, float]:
-    return model.thresholds(None if choice[0] else str(choice[1]))
+def _named(choice: tuple[Any, ...]) -> str | None:
+    """Turn the values of `_thresholds_input` into an argument of `LoadedModel.thresholds`."""
+    return None if choice[0] else str(choice[1])
 
 
 def _photo_tab(model: LoadedModel) -> None:
-    is_detection = model.settings.kind == "detection"
+    is_detection = model.is_detection
     with gr.Row():
         with gr.Column():
             sources: Any = ["upload", "webcam", "clipboard"]
@@ -98,8 +108,7 @@ def _photo_tab(model: LoadedModel) -> None:
     def show(seen: Photo | None, *choice: Any) -> list[Any]:
         if seen is None:
             return [None, "", None]
-        found = show_photo(model, seen, _thresholds(model, choice))
-        return [found.picture, found.sentence, found.counts]
+        return list(show_photo(model, seen, model.thresholds(_named(choice))))
 
     def view(file: str | None, *choice: Any) -> list[Any]:
         with _shown_errors(), _uploads([file] if file else []) as files:

@@ -17,7 +17,7 @@ from tropho.images.decode import Decoding, ImageReader
 from tropho.images.draw import contact_sheet
 from tropho.paths import Paths
 from tropho.plots.galleries import ISSUE_BOXES, Row, draw_label_issue
-from tropho.tables import BOX, BOXES, IMAGES, LABEL_ISSUES, read_table
+from tropho.tables import BOX, BOXES, IMAGES, LABEL_ISSUES, parse_number, read_table
 
 KEY = COLUMNS[:-1]
 """Columns that say which correction a line is; the reason does not."""
@@ -146,14 +146,7 @@ def _text(value: object) -> str:
 
 def _key(cells: dict[str, str]) -> tuple[str, ...]:
     """Return what a line corrects; numbers count by value, so 3 and 3.0 are equal."""
-    return tuple(_number(cells.get(name, "")) if name in BOX else cells.get(name, "") for name in KEY)
-
-
-def _number(cell: str) -> str:
-    try:
-        return f"{float(cell):.6g}"
-    except ValueError:
-        return cell
+    return tuple(_text(parse_number(cells.get(name, ""))) if name in BOX else cells.get(name, "") for name in KEY)
 
 
 def _rows(file: Path) -> list[dict[str, str]]:

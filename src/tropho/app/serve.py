@@ -38,14 +38,23 @@ def run_app(task: str, root: Path, exported: bool, host: str, port: int | None) 
 
 def start_app(model: LoadedModel, folder: Path, host: str, port: int | None) -> tuple[Any, str]:
     """Start the server in a thread; return Gradio's app and the address. Uploads and results go to `folder`."""
-    _prepare(folder)
+    # Gradio reads these when it is imported: it sends no statistics, and writes to no other folder.
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder)}
     try:
         import gradio as gr
     except ImportError:
         raise UsageError("The app needs Gradio, which is not installed; `make setup` installs it.") from None
-    from tropho.app.pages import build_app
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    app = build_app(model, _review(model))
+    from tropho.app.pages import build_app
+    from tropho.app.review import load_review
+
+    try:
+        review = load_review(model.settings, model.paths)
+    except DataError:  # the task's data are not here
+        review = None
+    app = build_app(model, review)
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # no fonts from the internet
     try:
         _, url, _ = app.launch(
@@ -59,17 +68,14 @@ def start_app(model: LoadedModel, folder: Path, host: str, port: int | None) -> 
             ssr_mode=False,
             quiet=True,
             footer_links=[],
-            app_kwargs=_only_from(host),
+            # Requests under another name than this machine's are refused, so that a website can send none.
+            app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))]}
+            if host in LOOPBACK
+            else {},
         )
     except OSError:
         raise ExternalError(_in_use(host, port)) from None
     return app, url
-
-
-def _prepare(folder: Path) -> None:
-    """Keep Gradio from sending statistics, and from writing elsewhere; it reads this when it is imported."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
 
 
 def _in_use(host: str, port: int | None) -> str:
@@ -83,23 +89,3 @@ def _in_use(host: str, port: int | None) -> str:
         f"The app can't listen on port {port} of {host}, since another program uses it, or this machine has no such "
         f"address; try --port {other}, or leave --port out to take a free one."
     )
-
-
-def _only_from(host: str) -> dict[str, Any]:
-    """Refuse requests under another name than this machine's, so that a website can send none."""
-    from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-    if host not in LOOPBACK:
-        return {}
-    return {"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK))]}
-
-
-def _review(model: LoadedModel) -> Any:
-    """Load the label issues; None where the task's data are not here."""
-    from tropho.app.review import load_review
-
-    try:
-        return load_review(model.settings, model.paths)
-    except DataError:
-        return None

@@ -1,13 +1,16 @@
-"""Show predictions to people: sentences, counts, parasites per microlitre, and pictures."""
+"""Predict images and show what was found to people: sentences, counts, parasites per microlitre, and pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tropho.commands.load_model import LoadedModel
 from tropho.config.task_config import TaskConfig
+from tropho.data.audit.missing_labels import ignored_in
 from tropho.images import draw
 from tropho.tables import BOX
 
@@ -54,35 +57,36 @@ def density_of(counts: Mapping[Any, int], settings: TaskConfig) -> Density | Non
     return Density(*(sum(counts.get(name, 0) for name in names) for names in (parasites, white_cells)))
 
 
-def above_thresholds(table: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
-    """Select the boxes of an image or of several that are shown: those of a class, from its threshold on."""
+def predict_file(model: LoadedModel, file: Path, name: str) -> pd.DataFrame:
+    """Predict one image file, post-processed; raise DataError if it can't be read."""
+    ensemble = model.ensemble
+    raw = ensemble.predict_file(file, name)
+    return ensemble.postprocess([raw], ignored_in({name: file}, ensemble.findings))
+
+
+def shown_part(model: LoadedModel, table: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
+    """Leave out boxes below their threshold, and the negative class; probabilities of classes stay."""
+    if not model.is_detection:
+        return table
     least = table["label"].map(dict(thresholds)).to_numpy(np.float64, na_value=np.inf)
     return table[table["score"].to_numpy(np.float64) >= least].reset_index(drop=True)
 
 
-def count_boxes(boxes: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
-    """Count the boxes of each class, in the order of `classes`."""
-    counts = boxes["label"].value_counts()
-    return {name: int(counts.get(name, 0)) for name in classes}
+def count_shown(model: LoadedModel, shown: pd.DataFrame) -> dict[str, int]:
+    """Count the boxes of each class, or the images by their likeliest class, in the order of the classes."""
+    columns = [f"p_{name}" for name in model.classes]
+    labels = shown["label"] if model.is_detection else shown[columns].astype(float).idxmax(axis=1).str[2:]
+    counts = labels.value_counts()
+    return {name: int(counts.get(name, 0)) for name in model.classes}
 
 
-def count_images(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, int]:
-    """Count the images of each likeliest class; `table` has p_CLASS of each class, a row for each image."""
-    likeliest = table[[f"p_{name}" for name in classes]].to_numpy(np.float64).argmax(axis=1)
-    counts = np.bincount(likeliest, minlength=len(classes))
-    return {name: int(count) for name, count in zip(classes, counts, strict=True)}
-
-
-def counts_table(
-    boxes: pd.DataFrame, names: Sequence[str], classes: Sequence[str], settings: TaskConfig
-) -> pd.DataFrame:
+def counts_table(model: LoadedModel, shown: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Count the boxes of each image by class.
 
     Args:
-        boxes: tables.DETECTIONS, those that are shown.
+        model: knows the classes, and which of them are parasites and white cells.
+        shown: boxes of the images.
         names: image_ids, one row each.
-        classes: one column each.
-        settings: say which classes are parasites and white cells.
 
     Returns:
         image_id and the counts; where the settings name the classes also parasites_per_white_cell and
@@ -90,8 +94,8 @@ def counts_table(
     """
     rows = []
     for name in names:
-        counts = count_boxes(boxes[boxes["image_id"] == name], classes)
-        density = density_of(counts, settings)
+        counts = count_shown(model, shown[shown["image_id"] == name])
+        density = density_of(counts, model.settings)
         more = {}
         if density is not None:
             ratio, estimate = density.per_white_cell, density.per_microlitre
@@ -101,52 +105,43 @@ def counts_table(
     return pd.DataFrame(rows)
 
 
-def describe_boxes(boxes: pd.DataFrame, classes: Sequence[str], settings: TaskConfig) -> str:
-    """Say in one line what was found in one image; `boxes` are those that are shown."""
-    counts = count_boxes(boxes, classes)
+def describe_image(model: LoadedModel, shown: pd.DataFrame, thresholds: Mapping[str, float] | None = None) -> str:
+    """Say in one line what was found in one image.
+
+    Args:
+        model: predicted it.
+        shown: result of `shown_part`.
+        thresholds: by class; a class of images below its own is uncertain. None: none is.
+    """
+    if not model.is_detection:
+        row = shown.iloc[0].to_dict()
+        name = max(model.classes, key=lambda each: row[f"p_{each}"])
+        probability = row[f"p_{name}"]
+        doubt = " (uncertain)" if thresholds and probability < thresholds[name] else ""
+        return f"{name} {probability:.3f}{doubt}"
+    counts = count_shown(model, shown)
     found = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing found"
-    density = density_of(counts, settings)
+    density = density_of(counts, model.settings)
     return found if density is None or density.parasites == 0 else f"{found}; {density}"
 
 
-def describe_class(row: Mapping[Any, Any], classes: Sequence[str], thresholds: Mapping[str, float] | None) -> str:
-    """Say in one line which class an image is of.
-
-    Args:
-        row: p_CLASS of each class.
-        classes: names.
-        thresholds: by class; a class below its own is uncertain. None: none is.
-    """
-    name = max(classes, key=lambda each: row[f"p_{each}"])
-    probability = row[f"p_{name}"]
-    doubt = " (uncertain)" if thresholds and probability < thresholds[name] else ""
-    return f"{name} {probability:.3f}{doubt}"
-
-
-def draw_detections(image: np.ndarray, boxes: pd.DataFrame, classes: Sequence[str], title: str = "") -> np.ndarray:
+def draw_image(model: LoadedModel, image: np.ndarray, shown: pd.DataFrame, title: str = "") -> np.ndarray:
     """Draw boxes with their scores on an image, below a legend with the number of each class.
 
     Args:
+        model: knows the classes, which fix the colours; images of classes are drawn without boxes.
         image: (h, w, 3) uint8 RGB.
-        boxes: tables.DETECTIONS of the image, those that are shown.
-        classes: names, which fix the colours.
+        shown: result of `shown_part`.
         title: a line on top.
 
     Returns: (H, W, 3) uint8 RGB.
     """
     picture, factor = draw.enlarged(image, int(np.clip(image.shape[1], *PICTURE_WIDTH)))
-    colours, counts = draw.class_colours(classes), count_boxes(boxes, classes)
-    drawn = draw.draw_boxes(
-        picture,
-        boxes[BOX].to_numpy(np.float64) * factor,
-        [colours[name] for name in boxes["label"]],
-        [f"{score:.2f}" for score in boxes["score"]],
-    )
-    legend = [(f"{name} ({counts[name]})", colours[name]) for name in classes]
-    return draw.contact_sheet([drawn], [""], 1, drawn.shape[1], title, legend)
-
-
-def draw_class(image: np.ndarray, caption: str, title: str = "") -> np.ndarray:
-    """Write a caption below an image (h, w, 3); returns (H, W, 3) uint8 RGB."""
-    picture, _ = draw.enlarged(image, int(np.clip(image.shape[1], *PICTURE_WIDTH)))
-    return draw.contact_sheet([picture], [caption], 1, picture.shape[1], title, ())
+    legend: list[tuple[str, draw.Colour]] = []
+    if model.is_detection:
+        colours, counts = draw.class_colours(model.classes), count_shown(model, shown)
+        corners = shown[BOX].to_numpy(np.float64) * factor
+        scores = [f"{score:.2f}" for score in shown["score"]]
+        picture = draw.draw_boxes(picture, corners, [colours[name] for name in shown["label"]], scores)
+        legend = [(f"{name} ({counts[name]})", colours[name]) for name in model.classes]
+    return draw.contact_sheet([picture], [""], 1, picture.shape[1], title, legend)

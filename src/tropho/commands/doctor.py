@@ -5,17 +5,21 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 from tropho.images.thread_pool import usable_cpus
 from tropho.paths import Paths
+from tropho.tracking import open_tracker
+from tropho.tracking.provenance import git
+from tropho.tracking.store import pending_folder
 
 MIN_DISK_GB = 10
 MIN_MEMORY_GB = 4
-EXTRAS = {"kaggle": "kagglehub", "rtdetr": "transformers", "zindi": "zindi"}
+EXTRAS = {"kaggle": "kagglehub", "detr": "transformers", "zindi": "zindi"}
 CREDENTIALS: dict[str, list[tuple[str, ...]]] = {
     "Hugging Face": [("HF_TOKEN",)],
     "Kaggle": [("KAGGLE_API_TOKEN",), ("KAGGLE_USERNAME", "KAGGLE_KEY")],
@@ -57,7 +61,9 @@ def examine(root: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(root).free / 1e9
     remedy = "" if free > MIN_DISK_GB else f"free some: the competition needs about {MIN_DISK_GB} GB"
     yield Finding("disk", f"{free:.0f} GB free", remedy)
-    yield _memory()
+    total = psutil.virtual_memory().total / 1e9
+    remedy = "" if total > MIN_MEMORY_GB else "lower train.batch_size and augment.image_size"
+    yield Finding("memory", f"{total:.0f} GB", remedy)
     yield from _torch()
     uri = os.environ.get("MLFLOW_TRACKING_URI")
     server = f"the server that MLFLOW_TRACKING_URI names ({uri.split('@')[-1]})" if uri else ""
@@ -78,15 +84,11 @@ def examine(root: Path) -> Iterator[Finding]:
 
 
 def _git(root: Path) -> Finding:
-    git = shutil.which("git")
-    if git is None:
+    if shutil.which("git") is None:
         return Finding("git", "not installed", "install git: DVC keeps the pipeline's history in it")
-    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        [git, "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
+    if not (commit := git(root, "rev-parse", "--short", "HEAD")):
         return Finding("git", "this folder has no commit", "run `git init && git add -A && git commit -m start`")
-    return Finding("git", f"commit {done.stdout.strip()}")
+    return Finding("git", f"commit {commit}")
 
 
 def _dvc_lock(root: Path) -> Iterator[Finding]:
@@ -99,15 +101,6 @@ def _dvc_lock(root: Path) -> Iterator[Finding]:
     except ValueError:
         remedy = f"delete {path.relative_to(root)} while no dvc command runs"
         yield Finding("DVC's lock file", "empty or cut, by a kill", remedy)
-
-
-def _memory() -> Finding:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (ValueError, OSError, AttributeError):
-        return Finding("memory", "unknown on this system")
-    remedy = "" if total > MIN_MEMORY_GB else "lower train.batch_size and augment.image_size"
-    return Finding("memory", f"{total:.0f} GB", remedy)
 
 
 def _torch() -> Iterator[Finding]:
@@ -131,16 +124,10 @@ def _torch() -> Iterator[Finding]:
 
 def _pending_records(root: Path) -> Iterator[Finding]:
     """Record what MLflow has missed, if anything."""
-    from tropho.tracking import open_tracker
-    from tropho.tracking.store import pending_folder
-
-    def count_pending() -> int:
-        return len(list(pending_folder(root).glob("*.jsonl")))
-
-    before = count_pending()
+    before = len(list(pending_folder(root).glob("*.jsonl")))
     if before:
         open_tracker(root).record_pending()
-        left = count_pending()
+        left = len(list(pending_folder(root).glob("*.jsonl")))
         remedy = "start the server or repair its database, then run this command or a stage" if left else ""
         yield Finding("MLflow records", f"{before} processes did not reach it; {before - left} recorded now", remedy)
 

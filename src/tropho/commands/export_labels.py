@@ -1,6 +1,7 @@
 """Write a task's audited labels, or its predictions, as COCO or YOLO, with the images beside them."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -117,7 +118,7 @@ def _predicted(settings: TaskConfig, paths: Paths) -> pd.DataFrame:
 def _write_coco(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> None:
     """Write annotations/instances_SUBSET.json; predicted boxes carry a score, ignored regions are crowds."""
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
-    by_image = _by_image(boxes)
+    by_image = {str(image_id): part.to_dict("records") for image_id, part in boxes.groupby("image_id")}
     for subset, part in images.groupby("subset"):
         rows: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
@@ -137,7 +138,7 @@ def _write_coco(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes
 
 def _write_yolo(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> None:
     """Write labels/SUBSET/NAME.txt with `class cx cy w h` as shares of the image, then a score, and data.yaml."""
-    by_image = _by_image(boxes)
+    by_image = {str(image_id): part.to_dict("records") for image_id, part in boxes.groupby("image_id")}
     for image in _rows(images):
         lines = []
         for box in by_image.get(image.image_id, []):
@@ -159,14 +160,6 @@ def _rows(images: pd.DataFrame) -> list[Any]:
     return list(images.itertuples())
 
 
-def _by_image(boxes: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Return the boxes of each image that has any, as dicts."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for box in boxes.to_dict("records"):
-        found.setdefault(str(box["image_id"]), []).append({str(key): value for key, value in box.items()})
-    return found
-
-
-def _is_region(box: dict[str, Any]) -> bool:
+def _is_region(box: Mapping[Any, Any]) -> bool:
     """Whether a row of tables.BOXES is an ignored region."""
     return box.get("ignore") is True

@@ -10,14 +10,12 @@ import pandas as pd
 
 from tropho.commands.submissions import WIDTH, format_score, leaderboard_scores, list_submissions, print_submissions
 from tropho.config.load import load_params, task_settings
-from tropho.config.retired import RETIRED
-from tropho.config.task_config import TaskConfig
 from tropho.errors import TrophoError
 from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
 from tropho.plots.format_numbers import duration
 from tropho.tracking import best_runs, tracked_parameters, tracking_uri
-from tropho.tracking.run_names import page_of
+from tropho.tracking.run_names import page_of, short_value
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,42 +82,18 @@ def _present_settings(task: str, params: dict[str, Any], root: Path) -> dict[str
         settings = tuned(task_settings(task, params), Paths(root, task))
     except TrophoError:
         return {}
-    return {key: str(value) for key, value in tracked_parameters(settings).items() if not _is_fitted(key, settings)}
-
-
-def _is_fitted(key: str, settings: TaskConfig) -> bool:
-    section, _, name = key.partition(".")
-    if section != "model" or not settings.model.fit_levels:
-        return False
-    return name == "fit_levels" or (name in FITTED and getattr(settings.model, name) is None)
+    fitted = [f"model.{name}" for name in FITTED if getattr(settings.model, name) is None] + ["model.fit_levels"]
+    left_out = fitted if settings.model.fit_levels else []
+    return {key: str(value) for key, value in tracked_parameters(settings).items() if key not in left_out}
 
 
 def differences(run: dict[str, str], present: dict[str, str]) -> str:
     """List the settings of a run that differ from the present ones, such as "train.epochs=3, train.lr=0.01".
 
-    Retired names are replaced by the present ones; settings that only one of the two has are left out.
+    Settings that only one of the two has are left out.
     """
-    changed = {key: value for key, value in _renamed(run).items() if present.get(key, value) != value}
-    return ", ".join(f"{key}={_short(value)}" for key, value in sorted(changed.items()))
-
-
-def _renamed(run: dict[str, str]) -> dict[str, str]:
-    renamed = {}
-    for dotted, value in run.items():
-        retired = RETIRED.get(dotted)
-        section = dotted.partition(".")[0]
-        name = dotted if retired is None else f"{section}.{retired.key}"
-        values = {} if retired is None else {str(old): str(new) for old, new in retired.values.items()}
-        renamed[name] = values.get(value, value)
-    return renamed
-
-
-def _short(value: str) -> str:
-    """Shorten a number to four digits, such as 0.0003162; other text stays."""
-    try:
-        return f"{float(value):.4g}"
-    except ValueError:
-        return value
+    changed = {key: value for key, value in run.items() if present.get(key, value) != value}
+    return ", ".join(f"{key}={short_value(value)}" for key, value in sorted(changed.items()))
 
 
 def _table_of_runs(runs: pd.DataFrame, scores: Scores, present: dict[str, str]) -> "Table":

@@ -32,6 +32,11 @@ class LoadedModel:
     best_thresholds: dict[str, float] | None
 
     @property
+    def is_detection(self) -> bool:
+        """Whether the models find boxes; others tell the class of an image."""
+        return self.settings.kind == "detection"
+
+    @property
     def classes(self) -> list[str]:
         """Names of the classes, without the negative one."""
         return self.ensemble.task.classes
@@ -80,15 +85,21 @@ def load_model(task: str, root: Path, exported: bool) -> LoadedModel:
 
 def load_trained(settings: TaskConfig, paths: Paths, on_cpu: bool = False) -> LoadedModel:
     """Load the trained models, with the present settings of prediction; raises as `load_model` does."""
+    from tropho.evaluation.manifest import check_manifest
     from tropho.inference.ensemble_members import load_folds, missing_label_findings
     from tropho.inference.predictor import CPU, best_device
 
     record = trained_record(paths)
-    fitted = _fitted(settings, paths, record)
+    fitted = scores = None
+    if (paths.evaluate / "postprocess.json").exists():
+        check_manifest(paths, record, settings)
+        fitted = read_json(paths.evaluate / "postprocess.json")
+        if (paths.evaluate / "thresholds.json").exists():
+            scores = _scores(read_json(paths.evaluate / "thresholds.json"))
     folds = load_folds(settings, paths, record, CPU if on_cpu else best_device())
     members = {name: list(each.values()) for name, each in folds.items()}
     ensemble = Ensemble(members, fitted, missing_label_findings(settings, paths), settings.audit.max_megapixels)
-    return LoadedModel(ensemble, settings, paths, _scores(None if fitted is None else _thresholds(paths)))
+    return LoadedModel(ensemble, settings, paths, scores)
 
 
 def trained_record(paths: Paths) -> dict[str, Any]:
@@ -104,28 +115,11 @@ def _load_exported(task: str, root: Path) -> LoadedModel:
 
     folder = Path(task) if (Path(task) / FILE).exists() else Paths(root, task).exports
     ensemble, settings = load_onnx_ensemble(folder)
-    scores = _scores(read_json(folder / FILE).get("thresholds"))
+    thresholds = read_json(folder / FILE).get("thresholds")
+    scores = None if thresholds is None else _scores(thresholds)
     return LoadedModel(ensemble, settings, Paths(root, settings.name), scores)
 
 
-def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
-    """Read what `evaluate` fitted for these models; None if nothing has been evaluated."""
-    from tropho.evaluation.manifest import check_manifest
-
-    postprocess = paths.evaluate / "postprocess.json"
-    if not postprocess.exists():
-        return None
-    check_manifest(paths, record, settings)
-    return read_json(postprocess)
-
-
-def _thresholds(paths: Paths) -> dict[str, Any] | None:
-    file = paths.evaluate / "thresholds.json"
-    return read_json(file) if file.exists() else None
-
-
-def _scores(thresholds: dict[str, Any] | None) -> dict[str, float] | None:
+def _scores(thresholds: dict[str, Any]) -> dict[str, float]:
     """Extract the score of each class from thresholds.json, leaving out classes without one."""
-    if thresholds is None:
-        return None
     return {name: float(value["threshold"]) for name, value in thresholds.items() if value["threshold"] is not None}

@@ -7,10 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
+
 from tropho.config.load import load_params
 from tropho.data.audit.sample_submission import with_sample_images
+from tropho.data.audit.unused_data import list_other_files
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.labels import files_below
+from tropho.data.formats.labels import IssueLog, Labels, files_below
 from tropho.data.sources import fetch
 from tropho.data.sources.archives import is_archive
 from tropho.data.sources.local import check_apart
@@ -19,7 +22,6 @@ from tropho.new_task.entry import check_name, is_plain, write_entry
 from tropho.new_task.group_guess import guess_groups
 from tropho.new_task.image_sample import ImageSample, look_at_sample
 from tropho.new_task.label_guess import LabelGuess, guess_labels, validated
-from tropho.new_task.problems import list_problems
 from tropho.new_task.recipe import Reason, Recipe, choose_recipe
 from tropho.new_task.time_estimate import Estimate, estimate
 from tropho.paths import Paths
@@ -27,6 +29,8 @@ from tropho.submission.sample_file import find_sample, read_sample
 
 MAX_MINUTES = 60
 """Of training on this machine; a longer one gets fewer epochs."""
+MAX_KINDS = 6
+"""Kinds of problem that are listed, the most frequent first."""
 MAX_LISTED = 12
 """Classes that the entry and the table list."""
 KAGGLE = "kaggle:"
@@ -60,7 +64,7 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
         recipe = choose_recipe(guess, sample, " ".join([Path(source).name, *guess.counts]))
         entry = _entry(guess, download, audit, recipe)
         times = _fit_time(name, entry, params, guess, sample, raw)
-        problems = list_problems(guess.labels, raw)
+        problems = _list_problems(guess.labels, raw)
     reasons += [*recipe.reasons, *problems]
     comments = {reason.what: reason.why for reason in recipe.reasons}
     comments[""] = f"Written by `tropho new-task` from {source}; change what it guessed wrong."
@@ -147,6 +151,22 @@ def _describe_subsets(guess: LabelGuess, raw: Path) -> Iterator[Reason]:
     if sample:
         name = sample.relative_to(raw).as_posix()
         yield Reason("sample submission", name, "the submission takes its columns and rows")
+
+
+def _list_problems(labels: Labels, raw: Path) -> list[Reason]:
+    """Count the issues of the labels and the files that are neither images nor labels, each kind with its first."""
+    log = IssueLog()
+    list_other_files(raw, ImageFiles(raw).left_aside, log)
+    issues = pd.concat([labels.issues, log.table()], ignore_index=True)
+    reasons = []
+    for kind, count in issues["kind"].value_counts().head(MAX_KINDS).items():
+        first = issues[issues["kind"] == kind].iloc[0]
+        place = "" if pd.isna(first["file"]) or kind == "other_files" else f"{first['file']}"
+        place += "" if pd.isna(first["row"]) else f", row {first['row']}"
+        reasons.append(
+            Reason("not read as it is", f"{count:,} {kind}", f"{place}{': ' * bool(place)}{first['detail']}")
+        )
+    return reasons
 
 
 def _entry(guess: LabelGuess, download: dict[str, str], audit: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What came of a run, and which experiments are worth trying next."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import yaml
 
@@ -47,18 +47,15 @@ def _score(paths: Paths) -> str:
     path = paths.evaluate / "metrics.json"
     try:
         with reading(path):
-            return _format_score(read_json(path)["headline"])
+            headline = read_json(path)["headline"]
+            name, on = metric_name(headline["name"]), SUBSETS[headline["subset"]]
+            value, low, high = headline["value"], headline["low"], headline["high"]
     except DataError as error:
         return str(error)
-
-
-def _format_score(headline: dict[str, Any]) -> str:
-    name, on = metric_name(headline["name"]), SUBSETS.get(headline["subset"], headline["subset"])
-    if headline["value"] is None:
+    if value is None:
         return f"{name} is undefined on the {on}"
-    low, high = headline["low"], headline["high"]
     interval = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{name} {headline['value']:.3f}{interval}, {on}"
+    return f"{name} {value:.3f}{interval}, {on}"
 
 
 def _check(paths: Paths, settings: TaskConfig) -> str:

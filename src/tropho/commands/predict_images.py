@@ -1,29 +1,26 @@
 """Predictions for any image files by all models of a task, as tables, sentences and pictures."""
 
+import glob
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
 from tropho.commands.describe_predictions import (
-    above_thresholds,
-    count_boxes,
-    count_images,
+    count_shown,
     counts_table,
-    describe_boxes,
-    describe_class,
-    draw_class,
-    draw_detections,
+    describe_image,
+    draw_image,
+    predict_file,
+    shown_part,
 )
-from tropho.commands.find_images import find_images
 from tropho.commands.load_model import LoadedModel, load_model
-from tropho.data.audit.missing_labels import ignored_in
-from tropho.errors import DataError
+from tropho.errors import DataError, UsageError
 from tropho.images.decode import read_image
 from tropho.images.draw import write_png
+from tropho.images.file_types import is_hidden, is_image_name
 from tropho.log import info, track
 from tropho.submission.layout import target_of, write_submission
 from tropho.tables import DECIMALS, write_table
@@ -89,32 +86,6 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
     return [*lines, f"{last}.{_least_scores(model, thresholds, options)}"]
 
 
-def predict_file(model: LoadedModel, file: Path, name: str) -> pd.DataFrame:
-    """Predict one image file, post-processed; raise DataError if it can't be read."""
-    ensemble = model.ensemble
-    raw = ensemble.predict_file(file, name)
-    return ensemble.postprocess([raw], ignored_in({name: file}, ensemble.findings))
-
-
-def shown_part(model: LoadedModel, table: pd.DataFrame, thresholds: dict[str, float]) -> pd.DataFrame:
-    """Leave out boxes below their threshold, and the negative class; probabilities of classes stay."""
-    return above_thresholds(table, thresholds) if model.settings.kind == "detection" else table
-
-
-def describe_image(model: LoadedModel, shown: pd.DataFrame, thresholds: dict[str, float] | None) -> str:
-    """Say in one line what was found in one image."""
-    if model.settings.kind == "detection":
-        return describe_boxes(shown, model.classes, model.settings)
-    return describe_class(shown.iloc[0].to_dict(), model.classes, thresholds)
-
-
-def draw_image(model: LoadedModel, image: np.ndarray, shown: pd.DataFrame, title: str) -> np.ndarray:
-    """Draw what was found on an image (h, w, 3) uint8 RGB; returns (H, W, 3)."""
-    if model.settings.kind == "detection":
-        return draw_detections(image, shown, model.classes, title)
-    return draw_class(image, "", title)
-
-
 def picture_names(names: Sequence[str]) -> dict[str, str]:
     """Name the drawn pictures of images, such as a_drawn.png of a.jpg; images may be named by paths.
 
@@ -126,6 +97,41 @@ def picture_names(names: Sequence[str]) -> dict[str, str]:
     return {name: f"{stem}_drawn.png" for name, stem in full.items()}
 
 
+def find_images(places: Iterable[Path]) -> list[Path]:
+    """List image files in the order of `places`, each once.
+
+    Args:
+        places: files, taken whatever their ending; folders, whose images are taken with those of folders in them; or
+            patterns such as `photos/*.jpg`, in which `**` stands for any folders.
+
+    Raises:
+        UsageError: a folder or pattern holds no image.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        if place.is_dir():
+            files = _images_in(place)
+        elif not place.exists() and glob.has_magic(str(place)):
+            matches = [Path(name) for name in sorted(glob.glob(str(place), recursive=True))]  # noqa: PTH207 - a pattern may be absolute
+            files = [file for each in matches for file in (_images_in(each) if each.is_dir() else [each])]
+        else:
+            files = [place]
+        if not files:
+            what = "folder" if place.is_dir() else "pattern"
+            raise UsageError(f"The {what} {place} has no image file, such as a .jpg or .png.")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [
+        folder / path
+        for path in sorted(files)
+        if is_image_name(path.name) and not any(is_hidden(part) for part in path.parts)
+    ]
+
+
 def image_names(images: list[Path]) -> dict[str, Path]:
     """Index the files by name, or by path if two have the same name."""
     names = [image.name for image in images]
@@ -135,7 +141,7 @@ def image_names(images: list[Path]) -> dict[str, Path]:
 
 def _least_scores(model: LoadedModel, thresholds: dict[str, float], options: PredictOptions) -> str:
     """Say from which scores on boxes are counted, where a table or a picture shows scores."""
-    if model.settings.kind != "detection" or (options.out is None and options.draw is None):
+    if not model.is_detection or (options.out is None and options.draw is None):
         return ""
     least = ", ".join(f"{name} {value:.2f}" for name, value in thresholds.items())
     rest = f"; {options.out.name} has all boxes" if options.out is not None and options.threshold is None else ""
@@ -156,32 +162,25 @@ def write_tables(
     Returns: the counts by class, if they are asked for; and what was written, pictures as well, in a few words each.
     """
     table, found = pd.concat(list(tables.values()), ignore_index=True), ""
-    is_detection = model.settings.kind == "detection"
     written = [] if options.draw is None else [f"pictures in {options.draw}"]
     if options.out is not None:
         kept = table
-        if options.threshold and is_detection:
+        if options.threshold and model.is_detection:
             negative = table["label"] == model.settings.audit.negative
             kept = pd.concat([shown_part(model, table, thresholds), table[negative]], ignore_index=True)
         rows = _write_out(model, kept, list(tables), options.out)
         written.insert(0, f"{rows} rows in {options.out}")
     if options.counts:
-        file = _counts_file(options)
+        file = (options.draw or Path()) / "counts.csv"
+        if options.out is not None:
+            file = options.out.with_name(f"{options.out.stem}_counts.csv")
         shown = shown_part(model, table, thresholds)
-        totals = count_boxes(shown, model.classes) if is_detection else count_images(shown, model.classes)
+        totals = count_shown(model, shown)
         found = f": {', '.join(f'{count} {name}' for name, count in totals.items())}"
-        if is_detection:
-            write_table(counts_table(shown, list(tables), model.classes, model.settings), file)
-        else:
-            write_table(pd.DataFrame({"label": list(totals), "images": list(totals.values())}), file)
+        by_class = pd.DataFrame({"label": list(totals), "images": list(totals.values())})
+        write_table(counts_table(model, shown, list(tables)) if model.is_detection else by_class, file)
         written.append(f"counts in {file}")
     return found, written
-
-
-def _counts_file(options: PredictOptions) -> Path:
-    if options.out is not None:
-        return options.out.with_name(f"{options.out.stem}_counts.csv")
-    return (options.draw or Path()) / "counts.csv"
 
 
 def _write_out(model: LoadedModel, table: pd.DataFrame, names: list[str], out: Path) -> int:

@@ -45,16 +45,10 @@ def running(settings: TaskConfig, stage: str, root: Path) -> Iterator[None]:
 
 def is_running(path: Path) -> bool:
     """Whether a process holds the lock file of a stage; False on systems without locks."""
-    if fcntl is None or not path.exists():
+    if not path.exists():
         return False
     with path.open("r+", encoding="utf-8") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            return True
-        except OSError:  # a file system without locks
-            return False
-    return False
+        return not _try_lock(file)
 
 
 @contextmanager
@@ -69,24 +63,32 @@ def _locked(path: Path, what: str) -> Iterator[None]:
 
 
 def _acquire(file: IO[str], what: str) -> None:
-    """Lock a file until the process ends; workers don't inherit the lock, and systems without locks have none."""
+    """Lock a file, and wait for a process that is ending; raise UsageError if another one keeps the lock."""
     deadline = time.monotonic() + LOCK_TIMEOUT
-    while fcntl is not None:
-        try:
+    while not _try_lock(file):
+        if time.monotonic() > deadline:
+            file.seek(0)
+            process = file.read()
+            raise UsageError(
+                f"tropho {what} is already running (process {process}); wait for it, or stop it with "
+                f"`kill {process}`, then run this again."
+            )
+        time.sleep(POLL_INTERVAL)
+
+
+def _try_lock(file: IO[str]) -> bool:
+    """Lock a file until the process ends, unless another process has it; systems without locks have none.
+
+    Workers don't inherit the lock.
+    """
+    try:
+        if fcntl is not None:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            if time.monotonic() > deadline:
-                file.seek(0)
-                process = file.read()
-                raise UsageError(
-                    f"tropho {what} is already running (process {process}); wait for it, or stop it with "
-                    f"`kill {process}`, then run this again."
-                ) from None
-            time.sleep(POLL_INTERVAL)
-        except OSError:  # a file system without locks
-            return
-        else:
-            return
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 @contextmanager

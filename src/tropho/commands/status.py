@@ -18,8 +18,6 @@ from tropho.tracking.provenance import read_lock
 WIDTH = 160
 """Columns of the tables if the output is no terminal."""
 RESULTS = ("task", "score", "subset", "value", "leaderboard", "submission", "report")
-HEADINGS = {"leaderboard": "hidden test"}
-"""Headings of columns that are not their names."""
 CHECKPOINTS = "*/fold*/state.pt"
 """Files in runs/TASK of trainings that have not ended."""
 NOT_DONE = {
@@ -62,7 +60,9 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if found:
         shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
-        results = Table(*(HEADINGS.get(column, column) for column in shown), box=None, header_style="bold")
+        results = Table(box=None, header_style="bold")
+        for column in shown:
+            results.add_column("hidden test" if column == "leaderboard" else column)
         for row in found:
             results.add_row(*({**row, "score": metric_name(row["score"])}[column] for column in shown))
         console.print()

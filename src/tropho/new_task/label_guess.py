@@ -11,9 +11,11 @@ from tropho.config.load import task_settings
 from tropho.config.task_config import SECTIONS, TaskConfig
 from tropho.data.formats import readers
 from tropho.data.formats.class_map import apply_class_map
+from tropho.data.formats.csv_table import read_csv
+from tropho.data.formats.image_files import ImageFiles, subset_of
 from tropho.data.formats.labels import Labels, files_below
 from tropho.errors import DataError, TrophoError, UsageError
-from tropho.new_task.column_guess import explain_columns, guess_columns
+from tropho.submission.sample_file import is_sample
 from tropho.tables import BOX
 
 DETECTION_ENDINGS = {
@@ -26,6 +28,11 @@ DETECTION_ENDINGS = {
 """Formats of boxes by the endings of their label files, the least ambiguous first."""
 CLASS_ENDINGS = {"label_csv": (".csv", ".tsv"), "image_folder": ()}
 MAX_CLASSES = 1000
+MAX_TABLE_CLASSES = 100
+"""Of a table whose headings are not recognised."""
+SAMPLE_ROWS = 300
+MIN_IMAGES = 0.8
+"""Share of the cells of the image's column that name an image file."""
 MIN_SHARE = 0.5
 """Of the training images; fewer labelled ones say that a table is about something else."""
 
@@ -137,7 +144,9 @@ def guess_labels(raw: Path, params: dict[str, Any], only: str | None = None) -> 
     for guess in trial.candidates(CLASS_ENDINGS):
         if _is_plausible(guess):
             return guess
-        trial.faults[guess.audit["format"]] = _implausible(guess)
+        counts = guess.counts
+        fault = f"it has {len(counts):,} classes for {counts.total():,} training images"
+        trial.faults[guess.audit["format"]] = fault
     reasons = "; ".join(f"{name}: {fault}" for name, fault in trial.faults.items())
     raise DataError(
         f"No labels are recognised in {raw} ({reasons}); docs/label_formats.md says how files must lie, and "
@@ -152,10 +161,6 @@ def _is_plausible(guess: LabelGuess) -> bool:
     return 2 <= n_classes <= min(MAX_CLASSES, max(2, n_labelled // 2)) and n_labelled >= MIN_SHARE * n_train
 
 
-def _implausible(guess: LabelGuess) -> str:
-    return f"it has {len(guess.counts):,} classes for {sum(guess.counts.values()):,} training images"
-
-
 def _negative_class(labels: Labels) -> str | None:
     """Find the one class whose rows have no box, or a box of zeros; None if there is none beside others with boxes."""
     if labels.boxes.empty:
@@ -165,3 +170,68 @@ def _negative_class(labels: Labels) -> str | None:
     share = without.groupby(labels.boxes["label"]).mean()
     names = [str(name) for name in share.index[share == 1]]
     return names[0] if len(names) == 1 and (share < 1).any() else None
+
+
+def explain_columns(raw: Path) -> str:
+    """Say why the cells of the first table don't tell its columns; "" without a table of two rows."""
+    on_disk = ImageFiles(raw)
+    for path in files_below(raw, ".csv", ".tsv"):
+        cells = {} if is_sample(path.name) else _cells(raw / path, str(path))
+        images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
+        if images:
+            return f"{path} names images in '{images[0]}', but no column, or more than one, may hold the class"
+        if cells:
+            first = ", ".join(f"{heading} '{values[0]}'" for heading, values in cells.items())
+            example = f" (such as '{min(on_disk.paths)}')" if on_disk.paths else ""
+            return f"no column of {path} names the images of the folder{example}; its first row is {first}"
+    return ""
+
+
+def guess_columns(raw: Path) -> dict[str, Any] | None:
+    """Find the table whose cells name images and classes.
+
+    Returns: settings of the section `audit`: columns and train, and test if another table of the same headings is named
+        for it; None where no table, or more than one column, may hold the class.
+    """
+    on_disk = ImageFiles(raw)
+    found: dict[str, dict[str, str]] = {}
+    for path in files_below(raw, ".csv", ".tsv"):
+        if not is_sample(path.name) and (columns := _columns(raw / path, str(path), on_disk)):
+            found[str(path)] = columns
+    train = [name for name in found if subset_of(Path(name).stem) != "test"]
+    if len(train) != 1:
+        return None
+    tests = [name for name in found if name not in train and found[name] == found[train[0]]]
+    return {"columns": found[train[0]], "train": train, **({"test": tests} if tests else {})}
+
+
+def _cells(path: Path, name: str) -> dict[str, tuple[str, ...]]:
+    """Return the cells of the first rows of a table by heading; {} where it can't be read or has only one row."""
+    try:
+        rows = [cells for _, cells in read_csv(path, name).rows[: SAMPLE_ROWS + 1]]
+    except DataError:
+        return {}
+    if len(rows) < 3:
+        return {}
+    header, body = rows[0], [cells for cells in rows[1:] if len(cells) == len(rows[0])]
+    return dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
+
+
+def _columns(path: Path, name: str, on_disk: ImageFiles) -> dict[str, str] | None:
+    cells = _cells(path, name)
+    images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
+    classes = [heading for heading, values in cells.items() if heading not in images and _names_classes(values)]
+    return {"image": images[0], "label": classes[0]} if images and len(classes) == 1 else None
+
+
+def _names_images(values: tuple[str, ...], on_disk: ImageFiles) -> bool:
+    found = sum(bool(value) and on_disk.find(value).found for value in values)
+    return found >= MIN_IMAGES * len(values)
+
+
+def _names_classes(values: tuple[str, ...]) -> bool:
+    """Whether the values repeat, are few, and no fractions."""
+    different = {value for value in values if value}
+    return 2 <= len(different) <= min(MAX_TABLE_CLASSES, len(values) // 2) and not any(
+        "." in value for value in different
+    )

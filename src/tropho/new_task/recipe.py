@@ -70,13 +70,13 @@ def choose_recipe(guess: LabelGuess, sample: ImageSample, words: str) -> Recipe:
     epochs = usual_epochs(guess.kind, n_images)
     how_long = Reason("train.epochs", str(epochs), f"{n_images:,} training images; fewer images need more epochs")
     if guess.kind == "detection":
-        size, why = _detection_size(sample)
+        size, gpu_size, why = _detection_sizes(sample)
         laptop: dict[str, Any] = {"augment.image_size": size, "model.fpn_channels": 96, "model.num_head_convs": 1}
-        gpu: dict[str, Any] = {"augment.image_size": _gpu_size(sample, size), "train.epochs": min(2 * epochs, 60)}
+        gpu: dict[str, Any] = {"augment.image_size": gpu_size, "train.epochs": min(2 * epochs, 60)}
         if size >= CROP_FROM:
             laptop["augment.crop_size"] = 512
             augment["cache_format"] = "jpeg"
-        if gpu["augment.image_size"] > 1024:
+        if gpu_size > 1024:
             gpu["augment.crop_size"] = 1024
         laptop |= {"train.batch_size": 8, "train.epochs": epochs, "train.val_interval": max(1, epochs // 5)}
         model = {"name": "fcos", "fpn_levels": None, "fit_levels": True}
@@ -111,20 +111,15 @@ def _policy(kind: str, sample: ImageSample, words: str) -> tuple[str, bool, Reas
     return policy, dropped, Reason("augment.policy", policy, why)
 
 
-def _detection_size(sample: ImageSample) -> tuple[int, str]:
+def _detection_sizes(sample: ImageSample) -> tuple[int, int, str]:
+    """Return the size on a laptop, on a GPU (twice that, as far as the images have it), and why."""
     wanted = SMALL_BOX_PIXELS / sample.small_box if sample.small_box > 0 else DETECTION_SIZES[-1]
     size = next((each for each in DETECTION_SIZES if each >= wanted), DETECTION_SIZES[-1])
-    own = max(MIN_SIZE, 32 * math.ceil(sample.long_side / 32))
-    size = min(size, own)
+    own = 32 * math.ceil(sample.long_side / 32)
+    size = min(size, max(MIN_SIZE, own))
     pixels = sample.small_box * size
     why = f"images are {sample.long_side} pixels; nine of ten boxes are then at least {pixels:.0f} pixels wide and high"
-    return size, why
-
-
-def _gpu_size(sample: ImageSample, laptop: int) -> int:
-    """Twice the laptop's size, as far as the images have it; a multiple of 32."""
-    own = 32 * math.ceil(sample.long_side / 32)
-    return max(laptop, min(2 * laptop, own, 1536))
+    return size, max(size, min(2 * size, own, 1536)), why
 
 
 def _balance(guess: LabelGuess) -> tuple[dict[str, Any], list[Reason]]:
