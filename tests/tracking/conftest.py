@@ -11,7 +11,7 @@ from tropho.tracking.store import connect
 @pytest.fixture
 def own_environment(monkeypatch):
     """No variable of the environment names a store or turns tracking off."""
-    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING"):
+    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING", "RANK"):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -21,11 +21,12 @@ STAGES = ("download", "audit", "split", "augment", "tune", "train")
 LEFT_OUT = {"class": "cell", "attribute": "size", "value": "64x48"}
 
 
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+
 @pytest.fixture(autouse=True)
-def _own_environment(monkeypatch):
+def _own_path(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))  # loading a model puts its code in front
-    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def detection(project, **changes):

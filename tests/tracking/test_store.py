@@ -16,30 +16,13 @@ from tropho.tracking import open_tracker, register_model, store, tracking_uri
 from tropho.tracking.register_model import CONTENT, register
 from tropho.tracking.store import connect, ensure_database
 
-
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch):
-    for name in ("MLFLOW_TRACKING_URI", "TROPHO_TRACKING", "RANK"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    path = tmp_path_factory.mktemp("whole") / "mlflow.db"
-    ensure_database(path)
-    return path
+pytestmark = pytest.mark.usefixtures("own_environment")
 
 
 @pytest.fixture
-def quick(whole, monkeypatch):
+def quick(fresh_store, monkeypatch):
     """Setting a database up takes seconds, copying one does not."""
-    monkeypatch.setattr(store, "_create_database", lambda new: shutil.copy(whole, new))
-
-
-@pytest.fixture
-def root(tmp_path, whole):
-    shutil.copy(whole, tmp_path / "mlflow.db")
-    return tmp_path
+    monkeypatch.setattr(store, "_create_database", lambda new: shutil.copy(fresh_store, new))
 
 
 def test_log_metrics_skips_undefined_numbers(root):
@@ -74,14 +57,14 @@ def content_of(path):
      "UPDATE alembic_version SET version_num = '0584bdc529eb'"],
 )  # fmt: skip
 @pytest.mark.usefixtures("quick")
-def test_ensure_database_replaces_incomplete_tables(root, whole, harm):
+def test_ensure_database_replaces_incomplete_tables(root, fresh_store, harm):
     path = root / "mlflow.db"
     with sqlite3.connect(path) as database:
         database.execute(harm)
     database.close()
     before = path.stat().st_ino
     ensure_database(path)
-    assert content_of(path) == content_of(whole)
+    assert content_of(path) == content_of(fresh_store)
     assert content_of(path)[0] == 1
     assert (path.stat().st_ino == before) == (harm == "DROP TABLE runs")
 
@@ -93,15 +76,15 @@ def test_ensure_database_leaves_a_complete_database(root):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_ensure_database_keeps_that_of_a_faster_process(tmp_path, whole, monkeypatch, half):
+def test_ensure_database_keeps_that_of_a_faster_process(tmp_path, fresh_store, monkeypatch, half):
     path = tmp_path / "mlflow.db"
     if half:
         path.write_bytes(b"")
 
     def slowly(new):
-        shutil.copy(whole, new)
+        shutil.copy(fresh_store, new)
         path.unlink(missing_ok=True)
-        shutil.copy(whole, path)
+        shutil.copy(fresh_store, path)
         with sqlite3.connect(path) as database:
             database.execute("INSERT INTO experiments (experiment_id, name) VALUES (7, 'other')")
         database.close()
