@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from tropho.boxes import tta
 from tropho.config.predict_config import parse_view
-from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
+from tropho.export.onnx_predictor import decode_detections, invert_boxes, pad_image, view_image
 from tropho.models import heads
 from tropho.orientation import INVERSE, SYMMETRIES, turn_image
 from tropho.tasks.datasets import pad_batch

@@ -11,10 +11,9 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 
 from tropho.models import torchvision_detectors, torchvision_networks
 from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ranges
-from tropho.models.backbone import resnet
+from tropho.models.backbone import FeaturePyramid, resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
 from tropho.models.fcos import CORNER, Grid, assign_points, centerness, decode_sides
-from tropho.models.fpn import FeaturePyramid
 from tropho.models.heads import PRIOR_BIAS, clip_boxes, decode_detections, flatten_levels, has_area, output_conv
 from tropho.models.layers import MEAN, STD, Normalize, group_norm
 from tropho.models.losses import in_regions, mean_over_processes

@@ -11,7 +11,7 @@ from tropho.data.task_data import TaskData
 from tropho.errors import UsageError
 from tropho.tasks import build_task
 from tropho.training import batch_size
-from tropho.training.batch_size import largest_batch, with_batch_size
+from tropho.training.training_plan import largest_batch, with_batch_size
 
 AUTO = {
     "augment.image_size": 32, "augment.policy": "none", "model.name": "lenet", "model.norm": "none",

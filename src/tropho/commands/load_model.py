@@ -110,7 +110,7 @@ def _load_exported(task: str, root: Path) -> LoadedModel:
 
 def _fitted(settings: TaskConfig, paths: Paths, record: dict[str, Any]) -> dict[str, Any] | None:
     """Read what `evaluate` fitted for these models; None if nothing has been evaluated."""
-    from tropho.evaluation.manifest import check_manifest
+    from tropho.inference.ensemble_members import check_manifest
 
     postprocess = paths.evaluate / "postprocess.json"
     if not postprocess.exists():

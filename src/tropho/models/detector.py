@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from tropho.config.model_config import TORCHVISION, ModelConfig
+from tropho.models.backbone import FeaturePyramid
 from tropho.models.fcos import FCOSHead
-from tropho.models.fpn import FeaturePyramid
 from tropho.models.heads import Detections, Losses, Targets, add_best_score
 from tropho.models.layers import Normalize
 from tropho.models.losses import drop_ignored_boxes
