@@ -32,7 +32,7 @@ CANDIDATES = 2000
 """Boxes that enter non-maximum suppression; equal to models.heads.CANDIDATES."""
 
 MIN_SIDE = 0.01
-"""Pixels; boxes that are no wider or no higher are dropped, as by models.heads.has_area."""
+"""Pixels; boxes that are no wider or no higher are dropped, equal to models.heads.MIN_SIDE."""
 
 
 @dataclass(frozen=True)

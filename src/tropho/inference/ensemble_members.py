@@ -19,7 +19,6 @@ from tropho.inference.trained_folds import CONFIG, damaged_files
 from tropho.paths import Paths
 from tropho.tasks.base import Task
 
-
 MANIFEST = "manifest.json"
 FITTED_KEYS = {"score_test", "fit_postprocess"}
 """Settings of `evaluate` that change predictions or what is fitted to them."""

@@ -2,7 +2,6 @@
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from tropho.config.model_config import TORCHVISION, ModelConfig
@@ -32,29 +31,21 @@ class Detector(nn.Module):
         """The backbone, which may have ImageNet weights."""
         return self.pyramid.get_submodule("body")
 
-    def forward(
-        self, images: Tensor, targets: Targets | None = None, sizes: Tensor | None = None
-    ) -> Losses | Detections:
+    def forward(self, images: Tensor, targets: Targets | None = None) -> Losses | Detections:
         """Compute the losses of a batch, or its detections.
 
         Args:
             images: uint8 (B, 3, H, W).
-            targets: in training; boxes must have an area. Only FCOS leaves out "regions".
-            sizes: in evaluation; (B, 2) height and width of each image without padding, to clip to.
+            targets: to learn from; boxes must have an area. Only FCOS leaves out "regions".
 
         Returns:
-            Training: losses by name, scalars; their sum is minimised.
-            Evaluation: the detections, with "presence" () the highest score of the image, or 0.
+            With targets: losses by name, scalars; their sum is minimised.
+            Without: the detections, with "presence" () the highest score of the image, or 0.
         """
-        if self.training and targets is None:
-            raise ValueError("a detector in training mode needs targets")
-        if sizes is None:
-            sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
-        features = self.pyramid(self.normalize(images))
-        if self.training:
-            return cast("Losses", self.head(features, sizes, drop_ignored_boxes(targets or [])))
-        detections = cast("Detections", self.head(features, sizes, None))
-        return add_best_score(detections)
+        features, size = self.pyramid(self.normalize(images)), images.shape[2:]
+        if targets is not None:
+            return cast("Losses", self.head(features, size, drop_ignored_boxes(targets)))
+        return add_best_score(cast("Detections", self.head(features, size, None)))
 
 
 def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:

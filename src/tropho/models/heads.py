@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.layers import group_norm
@@ -22,6 +22,8 @@ Losses = dict[str, Tensor]  # scalars by name: loss_cls, loss_box, ...; their su
 PRIOR = 0.01  # score of an untrained detector (focal loss, Lin et al., 2017)
 PRIOR_BIAS = -math.log((1 - PRIOR) / PRIOR)  # by which a sigmoid starts there
 CANDIDATES = 2000  # boxes per image that enter non-maximum suppression
+MIN_SIDE = 0.01  # pixels; boxes that are no wider or no higher are dropped
+Size = tuple[int, ...]  # height and width of a batch's images, pixels
 
 
 class Tower(nn.Sequential):
@@ -51,23 +53,12 @@ def flatten_levels(maps: Sequence[Tensor], values: int) -> Tensor:
     return torch.cat(rows, dim=1).float()
 
 
-def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
-    """Clip boxes (n, 4) xyxy to an image's (2,) height and width."""
-    limit = size.flip(0).repeat(2).to(boxes)
-    return torch.minimum(boxes.clamp(min=0), limit)
-
-
-def has_area(boxes: Tensor) -> Tensor:
-    """Tell which boxes (n, 4) are wider and higher than a hundredth of a pixel, (n,) bool."""
-    return (boxes[:, 2:] - boxes[:, :2] > 0.01).all(dim=1)
-
-
-def decode_detections(scores: Tensor, boxes: Tensor, sizes: Tensor, model: ModelConfig) -> Detections:
-    """Select each image's detections by score threshold, clipping to `sizes` (B, 2), class-wise NMS and top k.
+def decode_detections(scores: Tensor, boxes: Tensor, size: Size, model: ModelConfig) -> Detections:
+    """Select each image's detections by score threshold, clipping to the batch's `size`, class-wise NMS and top k.
 
     Scores are (B, N, classes) in 0..1, boxes (B, N, 4) xyxy pixels, shared by the classes.
     """
-    return [_decode_image(*image, model) for image in zip(scores, boxes, sizes, strict=True)]
+    return [_decode_image(*image, size, model) for image in zip(scores, boxes, strict=True)]
 
 
 def add_best_score(detections: Detections) -> Detections:
@@ -78,15 +69,15 @@ def add_best_score(detections: Detections) -> Detections:
     return detections
 
 
-def _decode_image(scores: Tensor, boxes: Tensor, size: Tensor, model: ModelConfig) -> dict[str, Tensor]:
+def _decode_image(scores: Tensor, boxes: Tensor, size: Size, model: ModelConfig) -> dict[str, Tensor]:
     num_classes = scores.shape[1]
     flat = scores.flatten()  # (N * classes,)
     idx = torch.where(flat >= model.score_threshold)[0]
     best, order = flat[idx].topk(min(CANDIDATES, len(idx)))
     idx = idx[order]
     labels = idx % num_classes
-    boxes = clip_boxes(boxes[idx // num_classes], size)
-    keep = has_area(boxes)
+    boxes = clip_boxes_to_image(boxes[idx // num_classes], size)
+    keep = (boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(dim=1)
     boxes, best, labels = boxes[keep], best[keep], labels[keep]
     keep = batched_nms(boxes, best, labels, model.nms_iou_threshold)[: model.max_detections]
     return {"boxes": boxes[keep], "scores": best[keep], "labels": labels[keep]}

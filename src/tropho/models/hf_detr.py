@@ -149,26 +149,20 @@ class HFDetector(nn.Module):
 
         return next((layer for layer in self.network.modules() if isinstance(layer, BackboneMixin)), self.network)
 
-    def forward(
-        self, images: Tensor, targets: Targets | None = None, sizes: Tensor | None = None
-    ) -> Losses | Detections:
+    def forward(self, images: Tensor, targets: Targets | None = None) -> Losses | Detections:
         """Compute the losses of a batch, or its detections; arguments and results as of `Detector.forward`."""
-        if self.training and targets is None:
-            raise ValueError("a detector in training mode needs targets")
-        if sizes is None:
-            sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
         height, width = padded_size(images.shape[2], images.shape[3], self.network.config)
         pixels = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
         extent = torch.tensor([width, height] * 2, dtype=torch.float32).to(images.device, non_blocking=True)
-        if self.training:
-            labels = [_as_label(target, extent) for target in drop_ignored_boxes(targets or [])]
+        if targets is not None:
+            labels = [_as_label(target, extent) for target in drop_ignored_boxes(targets)]
             losses: Losses = self.network(self.normalize(pixels), labels=labels).loss_dict
             parameters = (self.network.get_parameter(name) for name in self.sometimes_unused)
             unused = sum((weights.sum() * 0.0 for weights in parameters), losses["loss_cls"].new_zeros(()))
             return {**losses, "loss_cls": losses["loss_cls"] + unused}
         out = self.network(self.normalize(pixels))
         boxes = box_convert(out.pred_boxes.float(), "cxcywh", "xyxy") * extent
-        return add_best_score(decode_detections(self._scores(out.logits.float()), boxes, sizes, self.model))
+        return add_best_score(decode_detections(self._scores(out.logits.float()), boxes, images.shape[2:], self.model))
 
     def _scores(self, logits: Tensor) -> Tensor:
         """Return scores (B, queries, classes); the first DETRs have one class more, which is "no object"."""
