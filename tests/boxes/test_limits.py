@@ -9,9 +9,9 @@ from boxes.fused import fused_boxes
 from boxes.test_merge_tiles import merged
 from tropho.boxes import box_fusion as wbf
 from tropho.boxes.box_fusion import fuse
-from tropho.boxes.box_ops import candidate_pairs, nms
+from tropho.boxes.box_ops import candidate_pairs, invert_boxes, nms
 from tropho.boxes.tiles import tile_windows
-from tropho.boxes.tta import invert_boxes, view_images
+from tropho.boxes.tta import view_images
 from tropho.tables import DETECTIONS
 
 WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
@@ -129,6 +129,6 @@ def test_view_images_and_invert_boxes_by_hand():
     seen = view_images(torch.full((1, 1, 3, 5), 9, dtype=torch.uint8), "identity@0.25", stride=4)
     assert seen.shape == (1, 1, 4, 4)  # one pixel by one, padded
     assert seen.sum() == 9
-    assert invert_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
-    assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
-    assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]
+    assert invert_boxes(np.array([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
+    assert invert_boxes(np.array([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
+    assert invert_boxes(np.array([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from tropho.boxes import tta
 from tropho.config.predict_config import parse_view
-from tropho.export.onnx_predictor import decode_detections, invert_boxes, pad_image, view_image
+from tropho.export.onnx_predictor import decode_detections, pad_image, view_image
 from tropho.models import heads
 from tropho.orientation import INVERSE, SYMMETRIES, turn_image
 from tropho.tasks.datasets import pad_batch
@@ -40,13 +40,6 @@ def _is_half(image, view, stride):
     exact = functional.interpolate(pixels, size, mode="bilinear", antialias=True) if scale != 1.0 else pixels
     half = np.abs(exact[0].permute(1, 2, 0).numpy() % 1 - 0.5) < 1e-3
     return turn_image(pad_image(half, stride), symmetry)
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_invert_boxes_equals_torch(rng, view):
-    boxes = np.sort(rng.uniform(0, 60, (20, 2, 2)), axis=1).reshape(-1, 4)
-    expected = tta.invert_boxes(torch.from_numpy(boxes), view, 64, 96, 32).numpy()
-    np.testing.assert_allclose(invert_boxes(boxes, view, 64, 96, 32), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("square", [False, True])

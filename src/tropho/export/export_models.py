@@ -51,10 +51,8 @@ def export_ensemble(
                 (temporary / place).mkdir(parents=True)
                 shutil.copyfile(trained / CONFIG, temporary / place / CONFIG)
                 assert isinstance(predictor, Predictor)
-                found = _export_fold(predictor, temporary / place / MODEL)
-                differences = {key: max(value, differences.get(key, 0.0)) for key, value in found.items()} | {
-                    key: value for key, value in differences.items() if key not in found
-                }
+                for key, value in _export_fold(predictor, temporary / place / MODEL).items():
+                    differences[key] = max(value, differences.get(key, 0.0))
                 members[name].append(place)
         record = ensemble_record(members, settings, ensemble.params, ensemble.findings)
         write_json(temporary / FILE, {**record, "thresholds": thresholds, "tropho": tropho.__version__, "opset": OPSET})

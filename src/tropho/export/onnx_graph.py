@@ -33,29 +33,17 @@ EXPORTABLE = (*DYNAMIC_CLASSIFIERS, *FIXED_CLASSIFIERS, *DYNAMIC_DETECTORS)
 
 
 class ClassifierGraph(nn.Module):
-    """Images -> probabilities (B, classes)."""
-
-    names = ("probabilities",)
+    """Images -> probabilities (B, classes), of a negative classifier P(any object) (B,)."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.is_negative = isinstance(model, NegativeClassifier)
+        self.model = model.network if isinstance(model, NegativeClassifier) else model
+        self.names = ("p_object",) if self.is_negative else ("probabilities",)
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.model(images).softmax(dim=1),)
-
-
-class NegativeGraph(nn.Module):
-    """Images -> P(any object) (B,)."""
-
-    names = ("p_object",)
-
-    def __init__(self, model: NegativeClassifier) -> None:
-        super().__init__()
-        self.model = model.network
-
-    def forward(self, images: Tensor) -> tuple[Tensor]:
-        return (self.model(images).squeeze(1).sigmoid(),)
+        logits = self.model(images)
+        return (logits.squeeze(1).sigmoid() if self.is_negative else logits.softmax(dim=1),)
 
 
 class DetectorGraph(nn.Module):
@@ -71,7 +59,7 @@ class DetectorGraph(nn.Module):
         return self.head.decode(self.pyramid(self.normalize(images)))
 
 
-Graph = ClassifierGraph | NegativeGraph | DetectorGraph
+Graph = ClassifierGraph | DetectorGraph
 
 
 def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
@@ -84,8 +72,6 @@ def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
         raise UsageError(
             f"A '{config.name}' can't be exported to ONNX; models that can are {', '.join(EXPORTABLE)} (model.name)."
         )
-    if isinstance(model, NegativeClassifier):
-        return NegativeGraph(model).eval()
     return (DetectorGraph(model) if isinstance(model, Detector) else ClassifierGraph(model)).eval()
 
 
@@ -182,11 +168,7 @@ def _name_axes(graph: Any) -> None:
     """Give the free axes names that a person can read, where torch gives formulas."""
     import onnx_ir
 
-    names = {0: "batch", 1: "positions"}
-    for value in graph.outputs:
-        sides = [side if isinstance(side, int) else names[axis] for axis, side in enumerate(value.shape)]
-        value.shape = onnx_ir.Shape(sides)
-    for value in graph.inputs:
-        names = {0: "batch", 2: "height", 3: "width"}
+    names = {0: "batch", 1: "positions", 2: "height", 3: "width"}
+    for value in [*graph.inputs, *graph.outputs]:
         sides = [side if isinstance(side, int) else names[axis] for axis, side in enumerate(value.shape)]
         value.shape = onnx_ir.Shape(sides)

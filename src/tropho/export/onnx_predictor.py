@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from tropho.boxes.box_ops import Floats, nms
+from tropho.boxes.box_ops import invert_boxes, nms, scaled_size
 from tropho.config.model_config import NEGATIVE_CLASSIFIER, STRIDE, ModelConfig
 from tropho.config.predict_config import parse_view
 from tropho.config.task_config import TaskConfig
@@ -21,7 +21,7 @@ from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
 from tropho.inference.ensemble import FILE, Ensemble, read_ensemble_record
 from tropho.inference.trained_folds import read_config
-from tropho.orientation import INVERSE, SYMMETRIES, turn_boxes, turn_image
+from tropho.orientation import turn_image
 from tropho.tasks.base import Task
 
 MODEL = "model.onnx"
@@ -128,20 +128,8 @@ def view_image(image: np.ndarray, view: str, stride: int = 1) -> np.ndarray:
     """Resize (h, w, 3) uint8, pad it to multiples of `stride`, then flip or rotate it; see boxes.tta.view_images."""
     symmetry, scale = parse_view(view)
     if scale != 1.0:
-        image = pad_image(_resize(image, _scaled(image.shape[:2], scale)), stride)
+        image = pad_image(_resize(image, scaled_size((image.shape[0], image.shape[1]), scale)), stride)
     return turn_image(image, symmetry)
-
-
-def invert_boxes(boxes: Floats, view: str, height: int, width: int, stride: int = 1) -> Floats:
-    """Map boxes (n, 4) xyxy from pixels of a view to pixels of the image of `height` x `width`."""
-    symmetry, scale = parse_view(view)
-    full, factors = (height, width), (1.0, 1.0)
-    if scale != 1.0:
-        resized = _scaled(full, scale)
-        factors = (resized[1] / width, resized[0] / height)
-        full = (-(-resized[0] // stride) * stride, -(-resized[1] // stride) * stride)
-    seen_height, seen_width = full[::-1] if SYMMETRIES[symmetry][0] else full
-    return turn_boxes(boxes, INVERSE[symmetry], seen_width, seen_height) / np.tile(factors, 2)
 
 
 def decode_detections(
@@ -168,10 +156,6 @@ def decode_detections(
     keep, kept_scores = nms(clipped, flat[idx].astype(np.float64), labels, model.nms_iou_threshold)
     keep, kept_scores = keep[: model.max_detections], kept_scores[: model.max_detections]
     return {"boxes": clipped[keep], "scores": kept_scores, "labels": labels[keep]}
-
-
-def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

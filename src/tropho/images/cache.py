@@ -5,9 +5,8 @@ cache.json what they were made from and the SHA-256 of both. Equal inputs give e
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -84,8 +83,11 @@ def write_cache(
                 image = resize_as_cached(read_image(path, size, decoding), size, grayscale)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
+        rows: list[tuple[int, ...]] = []
         with (folder / "images.bin").open("wb") as file:
-            rows = _append(file, in_threads(prepare, track(paths, "Packing")))
+            for content, sizes in in_threads(prepare, track(paths, "Packing")):
+                rows.append((file.tell(), len(content), *sizes))
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
@@ -218,11 +220,3 @@ def _encode(image: np.ndarray, encoding: str) -> bytes:
     options = {"png": png, "jpeg": jpeg}[encoding]
     _, encoded = cv2.imencode(f".{encoding}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     return encoded.tobytes()
-
-
-def _append(file: BinaryIO, images: Iterable[tuple[bytes, tuple[int, ...]]]) -> list[tuple[int, ...]]:
-    rows, offset = [], 0
-    for content, sizes in images:
-        rows.append((offset, file.write(content), *sizes))
-        offset += len(content)
-    return rows

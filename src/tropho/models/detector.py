@@ -4,7 +4,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from tropho.config.model_config import TORCHVISION, ModelConfig
+from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import FeaturePyramid
 from tropho.models.fcos import FCOSHead
 from tropho.models.heads import Detections, Losses, Targets, add_best_score
@@ -24,7 +24,12 @@ class Detector(nn.Module):
         if model.fit_levels:
             raise ValueError("fit model.fit_levels to the training boxes before building a detector")
         self.normalize = Normalize()
-        self.pyramid, self.head = _parts(model, num_classes)
+        self.pyramid: nn.Module
+        self.head: nn.Module
+        if model.name == "fcos":
+            self.pyramid, self.head = FeaturePyramid(model), FCOSHead(model, num_classes)
+        else:
+            self.pyramid, self.head = torchvision_parts(model, num_classes)
 
     @property
     def body(self) -> nn.Module:
@@ -46,12 +51,3 @@ class Detector(nn.Module):
         if targets is not None:
             return cast("Losses", self.head(features, size, drop_ignored_boxes(targets)))
         return add_best_score(cast("Detections", self.head(features, size, None)))
-
-
-def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:
-    """Build the pyramid and the head."""
-    if model.name == "fcos":
-        return FeaturePyramid(model), FCOSHead(model, num_classes)
-    if model.name in TORCHVISION:
-        return torchvision_parts(model, num_classes)
-    raise ValueError(f"'{model.name}' is not a detector")

@@ -122,14 +122,8 @@ def _open(name: str, weights: bool = False) -> tuple[Path, str]:
 def _read_config(folder: Path, name: str) -> "PretrainedConfig":
     from transformers import MODEL_FOR_OBJECT_DETECTION_MAPPING, AutoConfig, __version__
 
-    try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExternalError(
-            f"transformers {__version__} can't read config.json of the checkpoint '{name}' ({_reason(error)}); set "
-            "model.checkpoint to a detector that it knows."
-        ) from error
+    with _reading("config.json", name):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if type(config) not in MODEL_FOR_OBJECT_DETECTION_MAPPING:
         raise UsageError(
             f"The checkpoint '{name}' is a {config.model_type}, which is no detector in transformers {__version__}; "
@@ -142,14 +136,8 @@ def _read_normalization(folder: Path, name: str) -> tuple[list[float], list[floa
     """Read mean and deviation of the pixels, in 0..1, that a checkpoint's preprocessing subtracts and divides by."""
     from transformers import AutoImageProcessor
 
-    try:
-        with _quiet():
-            processor: Any = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExternalError(
-            f"preprocessor_config.json of the checkpoint '{name}' can't be read ({_reason(error)}); choose another "
-            "checkpoint."
-        ) from error
+    with _reading("preprocessor_config.json", name):
+        processor: Any = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     full = 255.0 * (processor.rescale_factor if processor.do_rescale else 1.0)  # white, before it is normalised
     if not processor.do_normalize:
         return [0.0] * 3, [1.0 / full] * 3
@@ -245,6 +233,21 @@ def _listed(keys: list[str]) -> str:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
+
+
+@contextmanager
+def _reading(file: str, name: str) -> Iterator[None]:
+    """Turn the errors of reading a file of a checkpoint into ExternalError."""
+    from transformers import __version__
+
+    try:
+        with _quiet():
+            yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExternalError(
+            f"transformers {__version__} can't read {file} of the checkpoint '{name}' ({_reason(error)}); set "
+            "model.checkpoint to a detector that it knows."
+        ) from error
 
 
 @contextmanager

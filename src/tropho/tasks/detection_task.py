@@ -15,7 +15,7 @@ from tropho.images.cache import ImageCache
 from tropho.metrics.leaderboard_map import Ranking, Score, rank_images
 from tropho.metrics.matching import drop_ignored
 from tropho.tables import join_names
-from tropho.tasks.base import Batch
+from tropho.tasks.base import Batch, Task
 from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TARGETS_ON_CPU = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
 """Models that assign their targets on the CPU, since choosing among a GPU's values means to wait for them."""
 
 
-class DetectionTask:
+class DetectionTask(Task):
     """Object detection, with a negative class where the audit names one."""
 
     primary_metric = "leaderboard_map"
@@ -71,12 +71,6 @@ class DetectionTask:
         from tropho.tasks.datasets import pad_batch
 
         return pad_batch(samples, STRIDE)
-
-    def build_model(self) -> nn.Module:
-        from tropho.models import build_model
-
-        settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         images, targets = batch["images"], batch["targets"]
