@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tropho.images import fonts, thread_pool
-from tropho.images.augment import preview
 from tropho.images.augment.policies import build_policy, letterbox
 from tropho.images.file_types import ending_of, is_hidden, is_image_name
+from tropho.stages import augment as preview
 
 
 def test_names_tell_images_and_litter():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tropho.models import build_model
-from tropho.models.losses import in_regions
+from tropho.models.heads import in_regions
 
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 

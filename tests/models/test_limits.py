@@ -14,9 +14,15 @@ from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ran
 from tropho.models.backbone import FeaturePyramid, resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
 from tropho.models.fcos import CORNER, Grid, assign_points, centerness, decode_sides
-from tropho.models.heads import PRIOR_BIAS, decode_detections, flatten_levels, output_conv
+from tropho.models.heads import (
+    PRIOR_BIAS,
+    decode_detections,
+    flatten_levels,
+    in_regions,
+    mean_over_processes,
+    output_conv,
+)
 from tropho.models.layers import MEAN, STD, Normalize, group_norm
-from tropho.models.losses import in_regions, mean_over_processes
 from tropho.models.torchvision_detectors import TorchvisionRetinaNet
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.box_issues import find_box_issues
 from tropho.evaluation.box_steps import BoxPredictions
-from tropho.evaluation.evaluator import Evaluator, Fitter
+from tropho.evaluation.evaluator import Fitter
 from tropho.evaluation.postprocess_search import search_postprocess
+from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
 from tropho.inference.fuse_members import tables_by_member
 from tropho.metrics.coco_map import coco_map
@@ -21,8 +23,8 @@ from tropho.tasks.detection_task import DetectionTask
 HIT_IOU = 0.5  # least IoU of a true positive in curves, thresholds, galleries and label issues
 
 
-class DetectionEvaluator(Evaluator):
-    """Evaluator of a detection task or a negative classifier; it draws no heat maps, since boxes say where."""
+class DetectionEvaluator:
+    """Evaluator of a detection task or a negative classifier."""
 
     def __init__(self, task: DetectionTask) -> None:
         self.task = task
@@ -92,6 +94,12 @@ class DetectionEvaluator(Evaluator):
             evaluate.gallery_images,
             evaluate.beta,
         )
+
+    def heat_maps(
+        self, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache, folder: Path
+    ) -> list[str]:
+        """Draw nothing: boxes already say where."""
+        return []
 
     def _boxes(self, predictions: pd.DataFrame) -> pd.DataFrame:
         return predictions[predictions["label"] != self.negative] if self.negative else predictions

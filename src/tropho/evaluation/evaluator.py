@@ -76,7 +76,6 @@ class Evaluator(Protocol):
         self, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache, folder: Path
     ) -> list[str]:
         """Draw what the model looks at into `folder`; return sentences on why nothing is drawn."""
-        return []
 
 
 def build_evaluator(task: Task) -> Evaluator:

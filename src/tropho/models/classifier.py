@@ -6,9 +6,8 @@ from torch.nn import functional
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import feature_channels, resnet
-from tropho.models.heads import Detections, Losses, Targets
+from tropho.models.heads import Detections, Losses, Targets, drop_ignored_boxes, mean_over_processes
 from tropho.models.layers import Normalize, init_weights
-from tropho.models.losses import drop_ignored_boxes, mean_over_processes
 
 
 class ResNetClassifier(nn.Module):

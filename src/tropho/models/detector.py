@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import FeaturePyramid
 from tropho.models.fcos import FCOSHead
-from tropho.models.heads import Detections, Losses, Targets, add_best_score
+from tropho.models.heads import Detections, Losses, Targets, add_best_score, drop_ignored_boxes
 from tropho.models.layers import Normalize
-from tropho.models.losses import drop_ignored_boxes
 from tropho.models.torchvision_detectors import torchvision_parts
 
 

@@ -18,9 +18,13 @@ from tropho.models.heads import (
     Tower,
     decode_detections,
     flatten_levels,
+    giou_loss,
+    ignored_classes,
+    in_regions,
+    mask_ignored,
+    mean_over_processes,
     output_conv,
 )
-from tropho.models.losses import giou_loss, ignored_classes, in_regions, mask_ignored, mean_over_processes
 
 MIDDLE, CORNER = 0.5, 0.0  # offset of a position in its cell, in strides: Tropho's, and torchvision's
 RADIUS = 1.5  # strides around a box's centre within which positions are positive (centre sampling)

@@ -15,10 +15,19 @@ from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d, box_convert, box_iou
 
 from tropho.config.model_config import STRIDE, Checkpoint, ModelConfig
-from tropho.models.heads import Detections, Losses, Targets, add_best_score, decode_detections
+from tropho.models.heads import (
+    Detections,
+    Losses,
+    Targets,
+    add_best_score,
+    decode_detections,
+    drop_ignored_boxes,
+    is_alone,
+    is_distributed,
+    mean_over_processes,
+)
 from tropho.models.hf_checkpoint import build_network, resolve_checkpoint
 from tropho.models.layers import Normalize
-from tropho.models.losses import drop_ignored_boxes, is_alone, is_distributed, mean_over_processes
 
 SQUARE = ("rf_detr_dinov2",)
 """Backbones whose windows mix up rows and columns unless images are square, as their published weights saw them."""

@@ -24,9 +24,11 @@ from tropho.models.heads import (
     Targets,
     decode_detections,
     flatten_levels,
+    ignored_classes,
+    mask_ignored,
+    mean_over_processes,
     output_conv,
 )
-from tropho.models.losses import ignored_classes, mask_ignored, mean_over_processes
 from tropho.models.torchvision_networks import CHANNELS, torchvision_network
 
 POOL_SIZE = 7  # cells per side that a proposal is pooled to

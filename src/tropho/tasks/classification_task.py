@@ -59,7 +59,7 @@ class ClassificationTask(Task):
         """Compute the cross-entropy with label smoothing: mean over the samples, by their weights."""
         from torch.nn import functional
 
-        from tropho.models.losses import mean_over_processes
+        from tropho.models.heads import mean_over_processes
 
         logits = model(batch["images"]).float()
         targets = {name: value.to(logits.device, non_blocking=True) for name, value in batch["targets"].items()}

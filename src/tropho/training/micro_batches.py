@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tropho.errors import UsageError
 from tropho.models.device_limits import free_memory, is_out_of_memory
-from tropho.models.losses import Count, alone, recorded_counts
+from tropho.models.heads import Count, alone, recorded_counts
 from tropho.tasks.base import Batch, Task
 
 

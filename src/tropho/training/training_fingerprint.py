@@ -16,7 +16,6 @@ from tropho.tasks import build_task
 CODE = Path(__file__).resolve().parent.parent
 HASHED_PACKAGES = ("boxes", "images", "metrics", "models", "tasks", "training")
 NOT_HASHED = (
-    "images/augment/preview.py",
     "images/draw.py",
     "images/file_types.py",
     "images/fonts.py",

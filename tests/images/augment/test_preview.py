@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tropho.images.annotated import AnnotatedImage
-from tropho.images.augment import preview
+from tropho.stages import augment as preview
 
 
 def scene(count):
