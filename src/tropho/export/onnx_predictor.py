@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from tropho.boxes.box_ops import invert_boxes, nms, scaled_size
 from tropho.config.model_config import NEGATIVE_CLASSIFIER, STRIDE, ModelConfig
 from tropho.config.predict_config import parse_view
 from tropho.config.task_config import TaskConfig
-from tropho.data.task_data import SingleImage
 from tropho.errors import UsageError
 from tropho.files import reading
 from tropho.images.augment.policies import letterbox
-from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
-from tropho.inference.ensemble import FILE, Ensemble, read_ensemble_record
+from tropho.inference.ensemble import FILE, Ensemble, FoldModel, read_ensemble_record
 from tropho.inference.trained_folds import read_config
 from tropho.orientation import turn_image
 from tropho.tasks.base import Task
@@ -36,22 +33,17 @@ MIN_SIDE = 0.01
 
 
 @dataclass(frozen=True)
-class OnnxPredictor:
+class OnnxPredictor(FoldModel):
     """An exported fold with its task; predicts as `inference.predictor.Predictor` does, in float32."""
 
     task: Task  # with the settings of prediction at the time of the export
     session: Any  # onnxruntime.InferenceSession
     decoding: Decoding = DECODING  # how files became the pixels that it was trained on
 
-    def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict one image with every test-time view; see `Predictor.predict_raw`."""
-        settings = self.task.settings
-        resized = resize_as_cached(image, settings.augment.image_size, settings.augment.grayscale)
-        sizes = SingleImage(image.shape[1::-1], resized.shape[1::-1])
-        padded = self._pad(resized)
-        outputs = [self._predict_view(padded, view) for view in settings.predict.tta]
-        tables = [self.task.to_table([output], [image_id], sizes) for output in outputs]  # type: ignore[list-item]
-        return self.task.fuse_views(tables, params)
+    def predict_views(self, image: np.ndarray) -> list[Any]:
+        """Return the outputs of `Task.predict`, as arrays, for one image of cached size, of each test-time view."""
+        padded = self._pad(image)
+        return [[self._predict_view(padded, view)] for view in self.task.settings.predict.tta]
 
     def _pad(self, image: np.ndarray) -> np.ndarray:
         """Pad an image of cached size as the task's `collate` does."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
 from tropho.config.task_config import BASE, TaskConfig
+from tropho.data.task_data import SingleImage
 from tropho.errors import DataError
 from tropho.files import read_json
+from tropho.images.cache import resize_as_cached
 from tropho.images.decode import Decoding, read_image
 from tropho.inference.fuse_members import postprocess_members, stack_members
 from tropho.tasks.base import Task
@@ -24,19 +26,26 @@ if TYPE_CHECKING:
 FILE = "ensemble.json"
 
 
-class FoldModel(Protocol):
+class FoldModel:
     """A trained fold: a `Predictor`, or one that was exported."""
 
-    @property
-    def task(self) -> Task:
-        """Task with the present settings of prediction."""
+    task: Task  # with the present settings of prediction
+    decoding: Decoding  # how files became the pixels that it was trained on
 
-    @property
-    def decoding(self) -> Decoding:
-        """How files became the pixels that it was trained on."""
+    def predict_views(self, image: np.ndarray) -> list[Any]:
+        """Return the outputs of `Task.predict` for one image of cached size, of each test-time view."""
+        raise NotImplementedError
 
     def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict one image; see `Predictor.predict_raw`."""
+        """Predict one image (h, w, 3) uint8 RGB of any size with every test-time view, and fuse the views.
+
+        Returns: raw prediction table; `params` are as for `Task.fuse_views`.
+        """
+        augment = self.task.settings.augment
+        resized = resize_as_cached(image, augment.image_size, augment.grayscale)
+        sizes = SingleImage(image.shape[1::-1], resized.shape[1::-1])
+        tables = [self.task.to_table(output, [image_id], sizes) for output in self.predict_views(resized)]
+        return self.task.fuse_views(tables, params)
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,9 @@ class ClassificationTask(Task):
     def sample(self, image: np.ndarray) -> LabelledSample:
         import torch
 
-        from tropho.images.augment.policies import build_policy
+        from tropho.images.augment.policies import letterbox
 
-        pad = build_policy("none", self.settings.augment.image_size, boxed=False)
-        padded, _, _ = pad(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), seed=0)
+        padded, _ = letterbox(image, np.zeros((0, 4), np.float32), self.settings.augment.image_size)
         return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
     def collate(self, samples: list[LabelledSample]) -> Batch:

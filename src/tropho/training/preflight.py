@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tropho.config.model_config import ModelConfig
+from tropho.config.model_config import CLASSIFIERS
 from tropho.config.task_config import TaskConfig
 from tropho.config.train_config import TrainConfig
 from tropho.data.task_data import GroundTruth, TaskData
@@ -110,31 +110,22 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-@dataclass(frozen=True)
-class LrRange:
-    """Least and greatest peak learning rate at which a kind of network is known to learn."""
-
-    adamw: tuple[float, float]
-    sgd: tuple[float, float]  # each divided by 1 - momentum
-    backbone: float  # the greatest rate of AdamW there
-
-
-def lr_range(model: ModelConfig) -> LrRange:
-    """Look up the rates of a network; a DETR's published ones are 1e-4 and, for its pretrained backbone, 1e-5."""
-    if "detr" in model.name:
-        return LrRange((1e-5, 5e-4), (1e-4, 0.05), 5e-5 if model.pretrained else 5e-4)
-    if model.pretrained:
-        return LrRange((1e-5, 2e-3), (1e-3, 0.9), 2e-3)
-    return LrRange((5e-5, 4e-3), (1e-3, 4.0 if model.name in ("mlp", "lenet", "resnet") else 0.9), 4e-3)
-
-
 def check_rate(task: Task) -> Finding:
-    """Compare the peak learning rates of the optimizer's groups with the range of the network."""
+    """Compare the peak learning rates of the optimizer's groups with those at which such networks are known to learn.
+
+    A DETR's published ones are 1e-4 and, for its pretrained backbone, 1e-5.
+    """
     model, train = task.settings.model, task.settings.train
-    limits = lr_range(model)
     is_adamw = train.optimizer == "adamw"
-    scale = 1.0 if is_adamw else 1 - train.momentum
-    low, high = (scale * limit for limit in (limits.adamw if is_adamw else limits.sgd))
+    if "detr" in model.name:
+        (low, high), backbone_high = (1e-5, 5e-4) if is_adamw else (1e-4, 0.05), 5e-5 if model.pretrained else 5e-4
+    elif model.pretrained:
+        (low, high), backbone_high = (1e-5, 2e-3) if is_adamw else (1e-3, 0.9), 2e-3
+    else:
+        sgd_high = 4.0 if model.name in CLASSIFIERS else 0.9
+        (low, high), backbone_high = (5e-5, 4e-3) if is_adamw else (1e-3, sgd_high), 4e-3
+    scale = 1.0 if is_adamw else 1 - train.momentum  # momentum multiplies the steps of SGD
+    low, high = scale * low, scale * high
     name = f"train.lr {train.lr:g} of {train.optimizer}"
     network = f"{'pretrained' if model.pretrained else 'untrained'} {model.name}"
     if train.lr >= high:
@@ -142,8 +133,8 @@ def check_rate(task: Task) -> Finding:
     if train.lr < low:
         return Finding("rate", "warning", f"{name} is low for the {network}, which may then learn too slowly.")
     backbone = backbone_lr(task.build_model(), train)
-    if is_adamw and backbone > limits.backbone:
-        text = f"The backbone of the {network} learns at {backbone:.1g}, more than {limits.backbone:.1g}; its published"
+    if is_adamw and backbone > backbone_high:
+        text = f"The backbone of the {network} learns at {backbone:.1g}, more than {backbone_high:.1g}; its published"
         return Finding("rate", "warning", f"{text} weights may be lost.")
     return Finding("rate", "ok", f"{name} suits the {network} ({low:.2g} to {high:.2g}).")
 
