@@ -13,7 +13,7 @@ import pandas as pd
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import Fitter
-from tropho.inference.fuse_members import postprocess_members
+from tropho.inference.ensemble import postprocess_members
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tasks.base import Task
 

@@ -12,7 +12,7 @@ from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError
 from tropho.files import read_json, sha256_of, write_json
-from tropho.inference.fuse_members import stack_members, stack_views
+from tropho.inference.ensemble import stack_members, stack_views
 from tropho.inference.predict import predict
 from tropho.inference.predictor import Predictor, load_predictor
 from tropho.inference.trained_folds import CONFIG, damaged_files

@@ -14,8 +14,8 @@ from tropho.evaluation.results_writer import ResultsWriter
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
+from tropho.inference.ensemble import fuse_members, member_table
 from tropho.inference.ensemble_members import EnsembleMember, load_members, predict_oof, predict_test, write_manifest
-from tropho.inference.fuse_members import fuse_members, member_table
 from tropho.inference.trained_folds import copy_results
 from tropho.metrics.metric_names import ascii_names
 from tropho.paths import Paths
