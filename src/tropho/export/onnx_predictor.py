@@ -57,7 +57,8 @@ class OnnxPredictor(FoldModel):
         is_detection = self.task.settings.kind == "detection"
         seen = view_image(image, view, STRIDE if is_detection else 1)
         batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None])  # (1, 3, H, W)
-        outputs = dict(zip(self._names, self.session.run(None, {"images": batch}), strict=True))
+        names = [output.name for output in self.session.get_outputs()]
+        outputs = dict(zip(names, self.session.run(None, {"images": batch}), strict=True))
         if not is_detection:
             return {name: value[0] for name, value in outputs.items()}
         if "p_object" in outputs:
@@ -67,10 +68,6 @@ class OnnxPredictor(FoldModel):
         found = decode_detections(scores, boxes, seen.shape[:2], self.task.settings.model)
         boxes = invert_boxes(found["boxes"], view, image.shape[0], image.shape[1], STRIDE)
         return found | {"boxes": boxes, "presence": found["scores"][:1].sum()}
-
-    @property
-    def _names(self) -> list[str]:
-        return [output.name for output in self.session.get_outputs()]
 
 
 def load_onnx_ensemble(folder: Path) -> tuple[Ensemble, TaskConfig]:

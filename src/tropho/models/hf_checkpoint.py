@@ -71,30 +71,32 @@ def build_network(model: ModelConfig, num_classes: int) -> Any:
     Raises:
         UsageError, ExternalError: as `resolve_checkpoint`; the weights are not those of the network.
     """
+    _require_transformers()
     from transformers import AutoConfig
 
     checkpoint = model.checkpoint
     assert isinstance(checkpoint, Checkpoint)
-    _require_transformers()
-    with _quiet():
-        config = _adapted(AutoConfig.for_model(**checkpoint.network))
-        network = _from_config(config, num_classes)
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                nn.init.ones_(layer.weight)  # transformers starts some of them near 0
-        if model.pretrained:
-            published = _load_published(checkpoint)
-            of_classes = _class_layers(config, num_classes)
-            weights = {key: value for key, value in published.items() if key not in of_classes}
-            network.load_state_dict(weights, strict=False)
+    config = _adapted(AutoConfig.for_model(**checkpoint.network))
+    network = _from_config(config, num_classes)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)  # transformers starts some of them near 0
+    if model.pretrained:
+        published = _load_published(checkpoint)
+        of_classes = _class_layers(config, num_classes)
+        weights = {key: value for key, value in published.items() if key not in of_classes}
+        network.load_state_dict(weights, strict=False)
     return network
 
 
 def _require_transformers() -> None:
+    """Import transformers and keep it from printing: what goes wrong is said in one sentence."""
     try:
-        import transformers  # noqa: F401
+        from transformers import logging
     except ImportError as error:
         raise UsageError("model.name hf_detr needs transformers; run `pip install -e '.[detr]'`.") from error
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
 
 
 def _open(name: str, weights: bool = False) -> tuple[Path, str]:
@@ -241,27 +243,9 @@ def _reading(file: str, name: str) -> Iterator[None]:
     from transformers import __version__
 
     try:
-        with _quiet():
-            yield
+        yield
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExternalError(
             f"transformers {__version__} can't read {file} of the checkpoint '{name}' ({_reason(error)}); set "
             "model.checkpoint to a detector that it knows."
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from printing; what goes wrong is said in one sentence."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    had_bar = logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bar:
-            logging.enable_progress_bar()
