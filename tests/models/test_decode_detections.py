@@ -4,7 +4,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torchvision.ops import box_iou
 
-from tropho.models.heads import MIN_SIDE, decode_detections
+from tropho.boxes.box_ops import MIN_SIDE
+from tropho.models.heads import decode_detections
 
 SIZE = 50, 60  # height and width
 

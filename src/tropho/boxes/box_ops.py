@@ -12,6 +12,8 @@ from tropho.orientation import INVERSE, SYMMETRIES, turn_boxes
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+CANDIDATES = 2000  # detections of an image that enter non-maximum suppression
+MIN_SIDE = 0.01  # pixels; detections that are no wider or no higher are dropped
 MAX_PAIRS = 1_000_000  # pairs in memory at once, some 100 MB
 BLOCK = 12_000  # candidate pairs that are tested at once; more would not fit the processor's cache
 SLACK = 1e-9  # share by which limits are widened, so that rounding loses no candidate

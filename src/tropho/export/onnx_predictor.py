@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tropho.boxes.box_ops import invert_boxes, nms, scaled_size
+from tropho.boxes.box_ops import CANDIDATES, MIN_SIDE, invert_boxes, nms, scaled_size
 from tropho.config.model_config import NEGATIVE_CLASSIFIER, STRIDE, ModelConfig
 from tropho.config.predict_config import parse_view
 from tropho.config.task_config import TaskConfig
@@ -23,13 +23,6 @@ from tropho.tasks.base import Task
 
 MODEL = "model.onnx"
 """File of an exported fold, beside its config.yaml."""
-
-
-CANDIDATES = 2000
-"""Boxes that enter non-maximum suppression; equal to models.heads.CANDIDATES."""
-
-MIN_SIDE = 0.01
-"""Pixels; boxes that are no wider or no higher are dropped, equal to models.heads.MIN_SIDE."""
 
 
 @dataclass(frozen=True)

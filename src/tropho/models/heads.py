@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
+from tropho.boxes.box_ops import CANDIDATES, MIN_SIDE
 from tropho.config.model_config import ModelConfig
 from tropho.models.layers import group_norm
 
@@ -24,8 +25,6 @@ Detections = list[dict[str, Tensor]]
 Losses = dict[str, Tensor]  # scalars by name: loss_cls, loss_box, ...; their sum is minimised
 PRIOR = 0.01  # score of an untrained detector (focal loss, Lin et al., 2017)
 PRIOR_BIAS = -math.log((1 - PRIOR) / PRIOR)  # by which a sigmoid starts there
-CANDIDATES = 2000  # boxes per image that enter non-maximum suppression
-MIN_SIDE = 0.01  # pixels; boxes that are no wider or no higher are dropped
 IGNORE_LOGIT = -1.0e4  # a logit whose sigmoid and softmax share are 0 in float32; float16 can hold it
 Size = tuple[int, ...]  # height and width of a batch's images, pixels
 
