@@ -57,7 +57,7 @@ def rewrite(text: str) -> tuple[str, list[str]]:
     return text, changes
 
 
-def _retired_settings(node: yaml.Node, where: str, section: str | None) -> Iterator[Setting]:
+def _retired_settings(node: yaml.Node | None, where: str, section: str | None) -> Iterator[Setting]:
     for number, (key, value) in enumerate(node.value if isinstance(node, yaml.MappingNode) else ()):
         dotted = dotted_key(section, key.value)
         if is_retired(dotted, value.value):
