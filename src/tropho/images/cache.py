@@ -67,10 +67,7 @@ def write_cache(
     duplicates = images["image_id"][images["image_id"].duplicated()]
     if len(duplicates):
         raise DataError(f"image_id '{duplicates.iloc[0]}' stands for two images; ids must be unique.")
-    how: dict[str, Any] = {"size": size, "encoding": encoding, "grayscale": grayscale}
-    if decoding.value_range is not None:
-        how["value_range"] = list(decoding.value_range)
-    made_from = _made_from(images, raw, how)
+    made_from = _made_from(images, raw, {"size": size, "encoding": encoding, "grayscale": grayscale}, decoding)
     if _is_current(to, made_from):
         return
     with atomic_folder(to) as folder:
@@ -181,7 +178,9 @@ def _resized(size: tuple[int, int], longer: int) -> tuple[int, int]:
     return max(1, round(size[0] * longer / max(size))), max(1, round(size[1] * longer / max(size)))
 
 
-def _made_from(images: pd.DataFrame, raw: Path, how: dict[str, Any]) -> dict[str, Any]:
+def _made_from(images: pd.DataFrame, raw: Path, how: dict[str, Any], decoding: Decoding) -> dict[str, Any]:
+    if decoding.value_range is not None:
+        how = {**how, "value_range": list(decoding.value_range)}
     hashes = images["sha256"] if "sha256" in images else pd.Series(None, index=images.index, dtype="object")
     content = [
         (image_id, known if pd.notna(known) else _hash(raw / path))

@@ -146,7 +146,7 @@ def leaderboard_intervals(ranking: Ranking, groups: pd.Series, score_name: str, 
     return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws, ranking.longest)
 
 
-def score_gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000) -> dict[str, float]:
+def score_gain(one: Ranking, other: Ranking, groups: pd.Series, draws: int = 1000) -> dict[str, float]:
     """Compute the paired difference of two rankings of the same images: value, low, high of a 95 % interval.
 
     low and high are NaN with fewer than two groups.
@@ -156,10 +156,10 @@ def score_gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1
         return _mean([ranked.average_precision(weights) for ranked in ranking.classes.values()], len(weights))
 
     def statistic(weights: Floats) -> dict[str, Floats]:
-        return {"gain": mean(ours, weights) - mean(theirs, weights)}
+        return {"gain": mean(one, weights) - mean(other, weights)}
 
-    width = max(ours.longest, theirs.longest)
-    table = with_intervals(statistic, groups.loc[ours.image_ids].to_numpy(), draws, width)
+    width = max(one.longest, other.longest)
+    table = with_intervals(statistic, groups.loc[one.image_ids].to_numpy(), draws, width)
     return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
 
 
