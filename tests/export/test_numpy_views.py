@@ -55,9 +55,9 @@ def test_decode_detections_equals_torch(rng, settings, most):
     centre, size = rng.uniform(-5, 105, (1500, 2)), rng.uniform(0, 30, (1500, 2))
     boxes = np.hstack([centre - size, centre + size]).astype(np.float32)
     scores = rng.uniform(0, 1, (1500, 3)).astype(np.float32)
-    expected = heads.decode_detections(
-        torch.from_numpy(scores)[None], torch.from_numpy(boxes)[None], torch.tensor([[100, 90]]), model
-    )[0]
+    expected = heads.decode_detections(torch.from_numpy(scores)[None], torch.from_numpy(boxes)[None], (100, 90), model)[
+        0
+    ]
     found = decode_detections(scores, boxes, (100, 90), model)
     for name in ("scores", "labels", "boxes"):
         np.testing.assert_allclose(found[name], expected[name].numpy(), atol=1e-5)

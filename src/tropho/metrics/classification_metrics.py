@@ -55,6 +55,9 @@ def classification_intervals(
 def weighted_metrics(gt: Classes, probabilities: Floats, classes: list[str], weights: Floats) -> dict[str, Floats]:
     """Compute the metrics (D,) for weights (D, N), how often each image counts in each draw."""
     gt, probabilities = np.asarray(gt, np.int64), np.asarray(probabilities, np.float64)
+    if probabilities.shape != (len(gt), len(classes)):
+        shape = (len(gt), len(classes))
+        raise ValueError(f"probabilities must have the shape {shape}, not {probabilities.shape}")
     predicted = probabilities.argmax(axis=1) if len(gt) else gt
     tp, fn, fp, _ = class_counts(gt, predicted, len(classes), weights)
     recall = ratio(tp, tp + fn)
