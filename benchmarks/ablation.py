@@ -27,11 +27,11 @@ import yaml
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
-from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import build_evaluator
+from tropho.evaluation.postprocess_search import cross_fit_postprocess
 from tropho.files import fingerprint, read_json, write_json
+from tropho.inference.ensemble import postprocess_members
 from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
-from tropho.inference.fuse_members import postprocess_members
 from tropho.inference.predictor import best_device
 from tropho.metrics.leaderboard_map import Ranking, leaderboard_intervals, rank, rank_images, score_gain
 from tropho.paths import Paths

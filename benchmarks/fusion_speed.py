@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from ensemble_boxes import weighted_boxes_fusion
 
-from tropho.boxes.box_fusion import weighted_box_fusion
+from tropho.boxes.box_fusion import fuse_boxes
 
 MODELS, BOXES, RUNS = 10, 300, 9
 
@@ -44,6 +44,12 @@ def predictions(rng: np.random.Generator, centre: np.ndarray, size: np.ndarray, 
     return np.hstack([centre - size / 2, centre + size / 2]), rng.uniform(0.01, 1, BOXES), labels
 
 
+def our_fusion(boxes: list[np.ndarray], scores: list[np.ndarray], labels: list[np.ndarray]) -> tuple:
+    model_of = np.repeat(np.arange(len(boxes)), [len(each) for each in boxes])
+    joined = (np.concatenate(each) for each in (boxes, scores, labels))
+    return fuse_boxes(*joined, model_of, np.ones(len(boxes)), 0.55, "avg")
+
+
 def best_ms(functions: list[Callable[[], object]]) -> list[float]:
     """CPU time of each, the best run; they take turns, so that other work on the machine strikes them alike."""
     best = [float("inf")] * len(functions)
@@ -67,7 +73,7 @@ if __name__ == "__main__":
         theirs, ours = best_ms(
             [
                 lambda columns=columns: weighted_boxes_fusion(*columns, iou_thr=0.55),
-                lambda models=models: weighted_box_fusion(models, iou_thr=0.55),
+                lambda columns=columns: our_fusion(*columns),
             ]
         )
         print(f"{name:24}{theirs:13.1f} ms{ours:7.1f} ms{theirs / ours:7.1f}x")

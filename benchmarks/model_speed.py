@@ -24,7 +24,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.model_config import ModelConfig
 from tropho.models import build_model
-from tropho.models.fpn import FeaturePyramid
+from tropho.models.backbone import FeaturePyramid
 
 BATCH, HEIGHT, WIDTH, BOXES, CLASSES = 4, 256, 320, 15, 3
 

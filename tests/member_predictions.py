@@ -6,7 +6,7 @@ import torch
 
 from tropho.data.task_data import GroundTruth
 from tropho.files import sha256_of
-from tropho.inference.fuse_members import stack_members
+from tropho.inference.ensemble import stack_members
 from tropho.inference.trained_folds import FILES
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task

@@ -9,7 +9,7 @@ from tropho.app.review import load_review
 from tropho.data.audit.corrections import Corrector
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog
 from tropho.errors import DataError
-from tropho.evaluation.label_issues import add_corrections, rank_issues
+from tropho.evaluation.box_issues import add_corrections, rank_issues
 from tropho.paths import Paths
 from tropho.tables import BOX, BOXES, GIVEN, IMAGES, LABEL_ISSUES, SUGGESTED, conform, write_table
 

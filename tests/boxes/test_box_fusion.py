@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from boxes.fused import fused_boxes
 from tropho.boxes import box_ops
-from tropho.boxes.box_fusion import fuse, weighted_box_fusion
+from tropho.boxes.box_fusion import fuse
 from tropho.boxes.box_ops import nms
 from tropho.tables import BOX, DETECTIONS, conform, empty
 
@@ -52,8 +53,8 @@ def ordered(rows: np.ndarray) -> np.ndarray:
 
 
 def result(models, **options) -> np.ndarray:
-    fused = weighted_box_fusion(models, **options)
-    return np.column_stack([fused.labels, fused.scores, fused.boxes])
+    boxes, scores, labels = fused_boxes(models, **options)
+    return np.column_stack([labels, scores, boxes])
 
 
 def scene(seed: int, models: int, objects: int, kind: str) -> list[tuple]:
@@ -94,7 +95,7 @@ limits = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.55, 0.7, 0.95])
 @given(scenes, limits, st.booleans())
 def test_weighted_box_fusion_equals_definition(models, iou, weighted):
     weights = [1.0 + number for number in range(len(models))] if weighted else [1.0] * len(models)
-    found = result(models, iou_thr=iou, weights=weights)
+    found = result(models, iou=iou, weights=weights)
     np.testing.assert_allclose(ordered(found), ordered(slow_fusion(models, iou, weights)), atol=1e-4, rtol=1e-6)
 
 
@@ -120,7 +121,7 @@ def test_weighted_box_fusion_equals_ensemble_boxes(models, iou, weighted, confid
         iou_thr=iou,
         conf_type=confidence,
     )
-    found = result(models, iou_thr=iou, weights=weights, conf_type=confidence)
+    found = result(models, iou=iou, weights=weights, conf_type=confidence)
     found[:, 2:] /= SIZE
     np.testing.assert_allclose(ordered(found), ordered(np.column_stack([labels, confidences, boxes])), atol=1e-6)
 
@@ -129,33 +130,32 @@ BOX_A, BOX_B = [0.0, 0.0, 10.0, 10.0], [1.0, 0.0, 11.0, 10.0]
 
 
 def test_weighted_box_fusion_mean_by_hand():
-    fused = weighted_box_fusion([([BOX_A], [0.9], [3]), ([BOX_B], [0.3], [3])])
-    np.testing.assert_allclose(fused.boxes, [[0.25, 0.0, 10.25, 10.0]])
-    np.testing.assert_allclose(fused.scores, [0.6], atol=1e-7)
-    assert fused.labels.tolist() == [3]
+    boxes, scores, labels = fused_boxes([([BOX_A], [0.9], [3]), ([BOX_B], [0.3], [3])])
+    np.testing.assert_allclose(boxes, [[0.25, 0.0, 10.25, 10.0]])
+    np.testing.assert_allclose(scores, [0.6], atol=1e-7)
+    assert labels.tolist() == [3]
 
 
 def test_weighted_box_fusion_missing_model_halves_score():
-    fused = weighted_box_fusion([([BOX_A], [0.8], [0]), ([], [], [])])
-    np.testing.assert_allclose(fused.scores, [0.4])
+    _, scores, _ = fused_boxes([([BOX_A], [0.8], [0]), ([], [], [])])
+    np.testing.assert_allclose(scores, [0.4])
 
 
-@pytest.mark.parametrize("models", [[], [([], [], [])], [([], [], []), ([], [], [])]])
+@pytest.mark.parametrize("models", [[([], [], [])], [([], [], []), ([], [], [])]])
 def test_weighted_box_fusion_of_no_boxes(models):
-    fused = weighted_box_fusion(models)
-    assert (fused.boxes.shape, fused.scores.shape, fused.labels.shape) == ((0, 4), (0,), (0,))
+    assert [each.shape for each in fused_boxes(models)] == [(0, 4), (0,), (0,)]
 
 
 def test_weighted_box_fusion_touching_and_flat_boxes():
-    boxes = [[0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20], [5, 5, 5, 9], [9, 9, 3, 3]]
-    fused = weighted_box_fusion([(boxes, [0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5)], iou_thr=0.0)
-    assert fused.boxes.tolist() == boxes[:3]
+    flat = [[0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20], [5, 5, 5, 9], [9, 9, 3, 3]]
+    boxes, _, _ = fused_boxes([(flat, [0.9, 0.8, 0.7, 0.6, 0.5], [0] * 5)], iou=0.0)
+    assert boxes.tolist() == flat[:3]
 
 
 def test_weighted_box_fusion_of_zero_scores():
-    fused = weighted_box_fusion([([BOX_A], [0.0], [0]), ([BOX_B], [0.0], [0])])
-    np.testing.assert_allclose(fused.boxes, [[0.5, 0, 10.5, 10]])
-    assert fused.scores.tolist() == [0.0]
+    boxes, scores, _ = fused_boxes([([BOX_A], [0.0], [0]), ([BOX_B], [0.0], [0])])
+    np.testing.assert_allclose(boxes, [[0.5, 0, 10.5, 10]])
+    assert scores.tolist() == [0.0]
 
 
 @settings(max_examples=40, deadline=None)

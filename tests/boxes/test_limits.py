@@ -5,39 +5,34 @@ import pandas as pd
 import pytest
 import torch
 
+from boxes.fused import fused_boxes
 from boxes.test_merge_tiles import merged
 from tropho.boxes import box_fusion as wbf
-from tropho.boxes.box_fusion import fuse, weighted_box_fusion
-from tropho.boxes.box_ops import candidate_pairs, nms
+from tropho.boxes.box_fusion import fuse
+from tropho.boxes.box_ops import candidate_pairs, invert_boxes, nms
 from tropho.boxes.tiles import tile_windows
-from tropho.boxes.tta import invert_boxes, view_images
+from tropho.boxes.tta import view_images
 from tropho.tables import DETECTIONS
 
 WHOLE, HALF = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]
 
 
 def test_weighted_box_fusion_threshold_is_exclusive():
-    fused = weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou_thr=0.5)
-    assert sorted(fused.boxes.tolist()) == sorted([WHOLE, HALF])
-    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])], iou_thr=0.49).boxes) == 1
-    assert len(weighted_box_fusion([([WHOLE], [0.9], [0]), ([WHOLE], [0.8], [0])], iou_thr=1.0).boxes) == 2
+    models = [([WHOLE], [0.9], [0]), ([HALF], [0.8], [0])]
+    assert fused_boxes(models, iou=0.5)[0].tolist() == [WHOLE, HALF]
+    assert len(fused_boxes(models, iou=0.49)[0]) == 1
+    assert len(fused_boxes([models[0], ([WHOLE], [0.8], [0])], iou=1.0)[0]) == 2
     boxes, scores, group = np.array([WHOLE, HALF]), np.array([0.8, 0.9]), np.zeros(2, np.int64)
     assert nms(boxes, scores, group, 0.5)[0].tolist() == [1, 0]
     assert nms(boxes, scores, group, 0.49)[0].tolist() == [1]
 
 
 def test_weighted_box_fusion_keeps_score_of_single_box():
-    fused = weighted_box_fusion([([WHOLE], [0.1], [0])])
-    assert fused.scores.tolist() == [0.1]
-
-
-def test_weighted_box_fusion_skip_box_thr_is_inclusive():
-    fused = weighted_box_fusion([([WHOLE, HALF], [0.3, 0.2], [0, 1])], skip_box_thr=0.3)
-    assert (fused.scores.tolist(), fused.labels.tolist()) == ([0.3], [0])
+    assert fused_boxes([([WHOLE], [0.1], [0])])[1].tolist() == [0.1]
 
 
 def test_weighted_box_fusion_drops_boxes_without_area():
-    assert len(weighted_box_fusion([([[0.0, 0.0, 1e-200, 1e-200]], [0.9], [0])]).boxes) == 0
+    assert len(fused_boxes([([[0.0, 0.0, 1e-200, 1e-200]], [0.9], [0])])[0]) == 0
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -58,8 +53,8 @@ def test_fuse_keeps_single_weighted_table():
 def test_fuse_blocks_bound_memory(monkeypatch):
     rows = table(*((f"i{number}", "X", 0.8, *WHOLE) for number in range(6)))
     sizes = []
-    plain = wbf._fuse_groups
-    monkeypatch.setattr(wbf, "_fuse_groups", lambda boxes, *rest: sizes.append(len(boxes)) or plain(boxes, *rest))
+    plain = wbf.fuse_boxes
+    monkeypatch.setattr(wbf, "fuse_boxes", lambda boxes, *rest: sizes.append(len(boxes)) or plain(boxes, *rest))
     fuse([rows, rows])
     monkeypatch.setattr(wbf, "MAX_ROWS", 4)
     fuse([rows, rows])
@@ -134,6 +129,6 @@ def test_view_images_and_invert_boxes_by_hand():
     seen = view_images(torch.full((1, 1, 3, 5), 9, dtype=torch.uint8), "identity@0.25", stride=4)
     assert seen.shape == (1, 1, 4, 4)  # one pixel by one, padded
     assert seen.sum() == 9
-    assert invert_boxes(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
-    assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
-    assert invert_boxes(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]
+    assert invert_boxes(np.array([[0.0, 0.0, 1.0, 1.0]]), "identity@0.25", 3, 5, 4).tolist() == [[0, 0, 5, 3]]
+    assert invert_boxes(np.array([[1.0, 2.0, 3.0, 4.0]]), "hflip", 8, 12).tolist() == [[9, 2, 11, 4]]
+    assert invert_boxes(np.array([[1.0, 2.0, 3.0, 4.0]]), "rot90", 8, 12).tolist() == [[8, 1, 10, 3]]

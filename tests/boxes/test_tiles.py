@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxes.blobs import BlobDetector, blobs, painted
+from tropho.boxes.box_ops import invert_boxes
 from tropho.boxes.tiles import EDGE, EDGE_SHARE, predict_tiled, tile_windows
-from tropho.boxes.tta import invert_boxes, view_images
+from tropho.boxes.tta import view_images
 from tropho.config.model_config import STRIDE
 from tropho.models import build_model
 from tropho.orientation import SYMMETRIES
@@ -66,7 +67,7 @@ def test_predict_tiled_finds_objects_once_and_whole(data, tiling, view):
     picture = painted(height, width, data.draw(blobs(height, width, 1, max(height, width))))
     (whole,) = BlobDetector()(batch_of(picture))
     (tiled,) = predict_tiled(BlobDetector(), view_images(batch_of(picture), view), tile, overlap, 4, MOST)
-    tiled["boxes"] = invert_boxes(tiled["boxes"], view, height, width)
+    tiled["boxes"] = torch.from_numpy(invert_boxes(tiled["boxes"].numpy(), view, height, width))
     assert rows(tiled) == rows(whole)
 
 

@@ -10,8 +10,8 @@ from tropho.stages import train
 from tropho.tasks.classification_task import ClassificationTask
 from tropho.training import preflight
 from tropho.training.checkpoint import Checkpoint, TrainState
+from tropho.training.preflight import TrainingCost, describe_cost, duration, may_take_long, measure_cost
 from tropho.training.target_checks import Finding
-from tropho.training.training_cost import TrainingCost, describe_cost, duration, may_take_long, measure_cost
 from tropho.training.training_plan import plan_models
 
 OK, FAULT = Finding("rate", "ok", "It suits."), Finding("rate", "fault", "It is too high.")

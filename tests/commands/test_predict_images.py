@@ -13,8 +13,8 @@ from tropho.commands import predict_images
 from tropho.commands.describe_predictions import density_of, describe_image
 from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.errors import DataError, UsageError
-from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
+from tropho.inference.ensemble_members import write_manifest
 from tropho.paths import Paths
 
 SMALL = {

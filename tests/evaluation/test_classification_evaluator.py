@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from member_predictions import CLASSES, labelled, says
 from tropho.evaluation.classification_evaluator import mixture_weights
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.inference.fuse_members import stack_members
+from tropho.inference.ensemble import stack_members
 from tropho.tasks import build_task
 
 

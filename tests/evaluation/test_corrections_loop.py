@@ -11,7 +11,7 @@ from PIL import Image
 from tropho.data.audit.corrections import COLUMNS
 from tropho.data.audit.run_audit import AuditResult, audit
 from tropho.evaluation.box_issues import find_box_issues
-from tropho.evaluation.label_issues import find_label_issues
+from tropho.evaluation.classification_evaluator import find_label_issues
 from tropho.tables import BOX, GIVEN, LABEL_ISSUES, write_table
 
 HEADER = ["Image_ID", "class", "confidence", "ymin", "xmin", "ymax", "xmax"]

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropho.data.task_data import GroundTruth
-from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.evaluation.postprocess_search import group_kfold
+from tropho.evaluation.postprocess_search import cross_fit_postprocess, group_kfold
 from tropho.metrics.calibration import with_temperature
 from tropho.tables import BOXES, IMAGES, conform, empty
 from tropho.tasks import build_task

@@ -6,10 +6,9 @@ import pytest
 
 from member_predictions import found_in
 from tropho.data.task_data import GroundTruth
-from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.evaluation.postprocess_search import group_kfold
-from tropho.inference.fuse_members import (
+from tropho.evaluation.postprocess_search import cross_fit_postprocess, group_kfold
+from tropho.inference.ensemble import (
     fuse_members,
     postprocess_members,
     stack_members,

@@ -9,7 +9,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
-from tropho.evaluation.label_issues import find_label_issues, share_above
+from tropho.evaluation.box_issues import share_above
+from tropho.evaluation.classification_evaluator import find_label_issues
 from tropho.tables import LABEL_ISSUES
 
 CLASSES = ["cat", "dog", "emu"]

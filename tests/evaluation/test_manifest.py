@@ -3,7 +3,7 @@
 import pytest
 
 from tropho.errors import DataError
-from tropho.evaluation.manifest import check_manifest, write_manifest
+from tropho.inference.ensemble_members import check_manifest, write_manifest
 from tropho.stages import evaluate
 
 

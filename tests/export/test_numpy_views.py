@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from tropho.boxes import tta
 from tropho.config.predict_config import parse_view
-from tropho.export.numpy_views import decode_detections, invert_boxes, pad_image, view_image
+from tropho.export.onnx_predictor import decode_detections, pad_image, view_image
 from tropho.models import heads
 from tropho.orientation import INVERSE, SYMMETRIES, turn_image
 from tropho.tasks.datasets import pad_batch
@@ -42,13 +42,6 @@ def _is_half(image, view, stride):
     return turn_image(pad_image(half, stride), symmetry)
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_invert_boxes_equals_torch(rng, view):
-    boxes = np.sort(rng.uniform(0, 60, (20, 2, 2)), axis=1).reshape(-1, 4)
-    expected = tta.invert_boxes(torch.from_numpy(boxes), view, 64, 96, 32).numpy()
-    np.testing.assert_allclose(invert_boxes(boxes, view, 64, 96, 32), expected, atol=1e-9)
-
-
 @pytest.mark.parametrize("square", [False, True])
 def test_pad_image_equals_that_of_a_batch(rng, square):
     image = rng.integers(0, 256, (33, 70, 3), dtype=np.uint8)
@@ -62,9 +55,9 @@ def test_decode_detections_equals_torch(rng, settings, most):
     centre, size = rng.uniform(-5, 105, (1500, 2)), rng.uniform(0, 30, (1500, 2))
     boxes = np.hstack([centre - size, centre + size]).astype(np.float32)
     scores = rng.uniform(0, 1, (1500, 3)).astype(np.float32)
-    expected = heads.decode_detections(
-        torch.from_numpy(scores)[None], torch.from_numpy(boxes)[None], torch.tensor([[100, 90]]), model
-    )[0]
+    expected = heads.decode_detections(torch.from_numpy(scores)[None], torch.from_numpy(boxes)[None], (100, 90), model)[
+        0
+    ]
     found = decode_detections(scores, boxes, (100, 90), model)
     for name in ("scores", "labels", "boxes"):
         np.testing.assert_allclose(found[name], expected[name].numpy(), atol=1e-5)

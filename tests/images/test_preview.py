@@ -10,10 +10,10 @@ from PIL import Image
 
 from tropho.config.task_config import TaskConfig
 from tropho.images.annotated import AnnotatedImages
-from tropho.images.augment.preview import preview_sheet
 from tropho.images.augment.train_transform import TrainTransform
 from tropho.images.cache import ImageCache, write_cache
 from tropho.images.draw import class_colours
+from tropho.stages.augment import preview_sheet
 from tropho.tables import BOXES
 
 CLASSES = ["Trophozoite", "WBC"]

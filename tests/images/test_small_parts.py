@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tropho.images import fonts, thread_pool
-from tropho.images.augment import preview
 from tropho.images.augment.policies import build_policy, letterbox
 from tropho.images.file_types import ending_of, is_hidden, is_image_name
+from tropho.stages import augment
 
 
 def test_names_tell_images_and_litter():
@@ -116,7 +116,7 @@ def test_an_image_larger_than_all_room_has_it_to_itself():
      (1, 3, ", 3 boxes")],
 )  # fmt: skip
 def test_previews_count_what_is_left(before, after, told):
-    assert preview._count(before, after) == told
+    assert augment._count(before, after) == told
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from member_predictions import found_in
 from tropho.boxes.box_fusion import fuse
-from tropho.inference.fuse_members import (
+from tropho.inference.ensemble import (
     VIEW,
     fuse_members,
     member_table,

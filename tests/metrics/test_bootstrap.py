@@ -13,7 +13,7 @@ def mean_of(values: np.ndarray):
 
 def test_groups_move_together_and_keep_their_number():
     groups = np.array(["p", "q", "q", "r", "p"])
-    weights = np.concatenate(list(draws_of_groups(groups, draws=50, seed=1)))
+    weights = np.concatenate(list(draws_of_groups(groups, draws=50)))
     assert weights.shape == (50, 5)
     np.testing.assert_array_equal(weights[:, 0], weights[:, 4])
     np.testing.assert_array_equal(weights[:, 1], weights[:, 2])
@@ -36,11 +36,10 @@ def test_interval_of_a_mean_is_the_normal_one(rng):
     assert row["high"] == pytest.approx(values.mean() + error, abs=0.15 * error)
 
 
-def test_same_seed_same_interval_and_another_seed_another(rng):
+def test_the_same_groups_give_the_same_interval(rng):
     values = rng.normal(size=50)
-    one, same, other = (with_intervals(mean_of(values), np.arange(50), seed=seed) for seed in (3, 3, 4))
+    one, same = (with_intervals(mean_of(values), np.arange(50)) for _ in range(2))
     assert one.equals(same)
-    assert not one.equals(other)
 
 
 def test_one_group_has_no_interval():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tropho.metrics.class_keys import ascii_names
+from tropho.metrics.metric_names import ascii_names
 from tropho.tracking.tracker import mlflow_name
 
 

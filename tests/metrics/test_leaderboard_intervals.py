@@ -39,7 +39,7 @@ def test_blocks_do_not_change_the_draws(rng, monkeypatch):
     groups = pd.Series(ids, index=ids)
     ranking = rank_images(ids, truth, found, "NEG")
     whole = leaderboard_intervals(ranking, groups, "score", draws=50)
-    monkeypatch.setattr("tropho.metrics.leaderboard_map.MAX_WEIGHTS", 100)
+    monkeypatch.setattr("tropho.metrics.bootstrap.MAX_WEIGHTS", 100)
     pd.testing.assert_frame_equal(leaderboard_intervals(ranking, groups, "score", draws=50), whole)
 
 

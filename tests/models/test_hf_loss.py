@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hf_checkpoints import ARCHITECTURES
-from tropho.models import build_model, hf_loss
-from tropho.models.hf_loss import IGNORE_LOGIT, masked_loss
+from tropho.models import build_model, hf_detr
+from tropho.models.hf_detr import IGNORE_LOGIT, masked_loss
 
 CONFIG = SimpleNamespace(bbox_loss_coefficient=5.0)
 NEAR, FAR, ON = [0.3, 0.3, 0.1, 0.1], [0.8, 0.8, 0.1, 0.1], [0.21, 0.2, 0.1, 0.1]
@@ -94,7 +94,7 @@ def test_divides_by_the_mean_of_boxes_over_processes(monkeypatch, kind, boxes, m
         assert value == boxes
         return torch.tensor(max(2 * mean, min_total) / 2)  # two processes
 
-    monkeypatch.setattr(hf_loss, "mean_over_processes", average)
+    monkeypatch.setattr(hf_detr, "mean_over_processes", average)
     loss, _ = seen_by(kind)
     label = {"boxes": torch.zeros(boxes, 4), "class_labels": torch.zeros(boxes, dtype=torch.int64)}
     total, *_ = masked_loss(loss, torch.ones(1, 1, 2), [label], "cpu", torch.ones(1, 1, 4), CONFIG)

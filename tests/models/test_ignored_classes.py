@@ -8,7 +8,7 @@ from torch import nn
 from hf_checkpoints import ARCHITECTURES
 from tropho.config.model_config import TORCHVISION
 from tropho.models import build_model
-from tropho.models.losses import drop_ignored_boxes
+from tropho.models.heads import drop_ignored_boxes
 
 DETECTORS = ["fcos", *TORCHVISION, *ARCHITECTURES]
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}

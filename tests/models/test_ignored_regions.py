@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tropho.models import build_model
-from tropho.models.losses import in_regions
+from tropho.models.heads import in_regions
 
 SMALL = {"model.fpn_channels": 32, "model.num_head_convs": 1}
 
@@ -62,7 +62,7 @@ def test_logits_have_no_gradient_in_a_region_and_one_outside(settings):
 
     head.outputs = watched
     features = [torch.randn(1, 32, 64 // 2**level, 64 // 2**level) for level in head.model.levels]
-    found = head(features, torch.tensor([[64, 64]]), [target([[40, 8, 60, 30]], [[0, 0, 32, 64]])])
+    found = head(features, (64, 64), [target([[40, 8, 60, 30]], [[0, 0, 32, 64]])])
     sum(found.values()).backward()
     finest = kept[0].grad[0, :64].reshape(8, 8, 2)
     assert (finest[:, :4] == 0).all()

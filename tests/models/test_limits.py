@@ -11,13 +11,18 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 
 from tropho.models import torchvision_detectors, torchvision_networks
 from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ranges
-from tropho.models.backbone import resnet
+from tropho.models.backbone import FeaturePyramid, resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
 from tropho.models.fcos import CORNER, Grid, assign_points, centerness, decode_sides
-from tropho.models.fpn import FeaturePyramid
-from tropho.models.heads import PRIOR_BIAS, clip_boxes, decode_detections, flatten_levels, has_area, output_conv
+from tropho.models.heads import (
+    PRIOR_BIAS,
+    decode_detections,
+    flatten_levels,
+    in_regions,
+    mean_over_processes,
+    output_conv,
+)
 from tropho.models.layers import MEAN, STD, Normalize, group_norm
-from tropho.models.losses import in_regions, mean_over_processes
 from tropho.models.torchvision_detectors import TorchvisionRetinaNet
 
 
@@ -129,16 +134,10 @@ def test_a_point_on_the_near_side_of_a_region_is_inside_it():
 
 
 def test_boxes_and_scores_just_at_a_limit(settings):
-    assert has_area(torch.tensor([[0.0, 0, 0.009, 5], [0, 0, 0.011, 5], [0, 0, 5, 0.009]])).tolist() == [
-        False,
-        True,
-        False,
-    ]
-    assert clip_boxes(torch.tensor([[-1.0, 2, 70, 60]]), torch.tensor([50, 60])).tolist() == [[0, 2, 60, 50]]
     model = settings("smear_demo", **{"model.score_threshold": 0.25}).model
     boxes = torch.tensor([[[0.0, 0, 9, 9], [20.0, 20, 29, 29], [40, 40, 49, 49]]])
     scores = torch.tensor([[[0.1, 0.25], [0.5, 0.2], [0.1, 0.9]]])
-    (found,) = decode_detections(scores, boxes, torch.tensor([[50, 60]]), model)
+    (found,) = decode_detections(scores, boxes, (50, 60), model)
     assert found["labels"].tolist() == [1, 0, 1]
     assert found["boxes"][:, 0].tolist() == [40, 20, 0]
 
@@ -188,14 +187,6 @@ def test_anchors_are_in_strides_of_the_level_of_each_box():
     scales, ratios = fit_anchors(sizes, [2, 3], 2, 1)
     assert (scales, ratios) == ((3.0, 5.0), (1.0,))
     assert fit_anchors(np.array([[12.0, 24.0]] * 4), [2], 1, 1) == ((4.24,), (2.0,))
-
-
-def test_classes_of_faster_rcnn_count_from_nought_again():
-    boxes = torch.tensor([[0.0, 0, 10, 10], [90, 90, 99, 99], [5, 5, 80, 80]])
-    decoded = ([boxes], [torch.tensor([0.9, 0.8, 0.7])], [torch.tensor([1, 2, 2])])
-    (found,) = torchvision_detectors._clip_detections(decoded, torch.tensor([[60, 70]]))
-    assert found["labels"].tolist() == [0, 1]
-    assert found["boxes"].tolist() == [[0, 0, 10, 10], [5, 5, 70, 60]]
 
 
 def test_proposals_are_pooled_from_the_level_of_their_size():

@@ -8,8 +8,8 @@ from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.data.task_data import read_task_data
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
+from tropho.inference.ensemble import MEMBER, VIEW, fuse_members, postprocess_members
 from tropho.inference.ensemble_members import load_members, predict_oof, predict_test
-from tropho.inference.fuse_members import MEMBER, VIEW, fuse_members, postprocess_members
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
 from tropho.tracking import Tracker

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from tropho.data.task_data import GroundTruth
+from tropho.inference.ensemble import stack_members
 from tropho.inference.ensemble_members import EnsembleMember
-from tropho.inference.fuse_members import stack_members
 from tropho.inference.predictor import Predictor
 from tropho.stages.evaluate import _write_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty, join_names

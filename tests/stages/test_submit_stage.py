@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from tropho.cli import app
 from tropho.errors import DataError, UsageError
-from tropho.evaluation.manifest import write_manifest
 from tropho.files import read_json, write_json
+from tropho.inference.ensemble_members import write_manifest
 from tropho.paths import Paths
 from tropho.stages import submit
 from tropho.submission.submission_log import read_log

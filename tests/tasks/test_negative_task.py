@@ -9,10 +9,10 @@ from tropho.config.load import member_settings
 from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError, UsageError
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.inference.fuse_members import fuse_members, postprocess_members, stack_members
+from tropho.inference.ensemble import fuse_members, postprocess_members, stack_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
-from tropho.tasks.negative_task import NegativeTask
+from tropho.tasks.detection_task import NegativeTask
 
 CLASSES = ["Trophozoite", "WBC"]
 

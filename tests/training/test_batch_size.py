@@ -10,8 +10,8 @@ from accelerate import Accelerator
 from tropho.data.task_data import TaskData
 from tropho.errors import UsageError
 from tropho.tasks import build_task
-from tropho.training import batch_size
-from tropho.training.batch_size import largest_batch, with_batch_size
+from tropho.training import training_plan
+from tropho.training.training_plan import largest_batch, with_batch_size
 
 AUTO = {
     "augment.image_size": 32, "augment.policy": "none", "model.name": "lenet", "model.norm": "none",
@@ -36,19 +36,19 @@ def test_auto_on_a_cpu_is_a_constant_or_all_images(settings, inputs, monkeypatch
     made = settings("cells_demo", **AUTO)
     assert with_batch_size(made, inputs).train.batch_size == 4
     assert "train.batch_size auto: 4 images a step on cpu" in capsys.readouterr().err
-    monkeypatch.setattr(batch_size, "CPU_IMAGES", 3)
+    monkeypatch.setattr(training_plan, "CPU_IMAGES", 3)
     assert with_batch_size(made, inputs).train.batch_size == 3
 
 
 def test_auto_is_kept_for_a_training_that_is_resumed(settings, inputs, monkeypatch, tmp_path):
     made, file = settings("cells_demo", **AUTO), tmp_path / "run" / "batch_size.json"
     assert with_batch_size(made, inputs, file).train.batch_size == 4
-    monkeypatch.setattr(batch_size, "CPU_IMAGES", 2)
+    monkeypatch.setattr(training_plan, "CPU_IMAGES", 2)
     assert with_batch_size(made, inputs, file).train.batch_size == 4
 
 
 def test_auto_is_for_one_process(settings, inputs, monkeypatch):
-    monkeypatch.setattr(batch_size, "make_accelerator", lambda train: SimpleNamespace(num_processes=2))
+    monkeypatch.setattr(training_plan, "make_accelerator", lambda train: SimpleNamespace(num_processes=2))
     with pytest.raises(UsageError, match="'auto' is for one process"):
         with_batch_size(settings("cells_demo", **AUTO), inputs)
 
@@ -71,14 +71,14 @@ def test_largest_batch_doubles_until_the_memory_is_full(settings, data, limit, s
 def test_largest_batch_leaves_a_reserve(settings, data, monkeypatch):
     pack, gt = data
     shares = iter([0.5, 0.95])
-    monkeypatch.setattr(batch_size, "_peak_share", lambda device: next(shares))
+    monkeypatch.setattr(training_plan, "_peak_share", lambda device: next(shares))
     task = build_task(settings("cells_demo", **AUTO), ["a", "b"])
     assert largest_batch(task, pack, gt, Accelerator(cpu=True)) == 2
 
 
 def test_largest_batch_has_a_limit(settings, data, monkeypatch):
     pack, gt = data
-    monkeypatch.setattr(batch_size, "MAX_IMAGES", 3)
+    monkeypatch.setattr(training_plan, "MAX_IMAGES", 3)
     task = build_task(settings("cells_demo", **AUTO), ["a", "b"])
     assert largest_batch(task, pack, gt, Accelerator(cpu=True)) == 3
 

@@ -19,7 +19,7 @@ from torch import nn
 from tropho.data.task_data import GroundTruth
 from tropho.images.cache import ImageCache, write_cache
 from tropho.models import build_model
-from tropho.models.losses import mean_over_processes
+from tropho.models.heads import mean_over_processes
 from tropho.tables import BOXES, conform
 from tropho.tasks import build_task
 from tropho.training.devices import sync_batch_norms

@@ -92,7 +92,7 @@ def test_code_that_a_training_runs_through_is_known():
     code = reading.training_code()
     assert code == sorted(code)
     assert {"images/decode.py", "seeds.py", "data/task_data.py"} <= set(code)
-    assert not {"images/draw.py", "metrics/class_keys.py", "cli.py"} & set(code)
+    assert not {"images/draw.py", "metrics/curves.py", "cli.py"} & set(code)
     assert not any(each.startswith("tuning/") for each in code)
     assert (reading.CODE / "tuning").is_dir()
     assert len(reading.code_hash()) == 16

@@ -10,8 +10,7 @@ from labelled_batches import CASES, SMALL, labelled
 from tropho.tasks import build_task
 from tropho.training.devices import make_accelerator
 from tropho.training.loop import Trainer
-from tropho.training.micro_batches import compute_losses, split_batch
-from tropho.training.validation_loss import ValidationLoss
+from tropho.training.micro_batches import ValidationLoss, compute_losses, split_batch
 
 TRAIN = {
     "augment.image_size": 32, "augment.policy": "none", "model.name": "lenet", "model.norm": "batch",

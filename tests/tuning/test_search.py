@@ -276,7 +276,7 @@ def test_run_converts_choices_that_are_lists(search):
         ({"train.lr": {"low": 0.1, "high": 0.2, "choices": [1]}}, "tune.space.train.lr must be"),
         (
             {"train.lr": {"low": 0.1, "high": 0.2, "logs": True}},
-            "train.lr.logs is not a known key; did you mean 'log'",
+            "train.lr.logs is not a known key \\(did you mean 'log'",
         ),
         ({"train.lr": {"low": 0.2, "high": 0.1}}, "train.lr.low is 0.2, which is not below"),
         ({"train.lr": {"low": 0.0, "high": 0.1}}, "train.lr.low: "),

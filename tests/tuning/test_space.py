@@ -38,8 +38,8 @@ def param(settings):
         ({"low": 0.1, "high": 0.2, "step": "0.1"}, "step is '0.1'; it must be"),
         ({"low": 0.1, "high": 0.2, "step": True}, "step is True; it must be"),
         ({"low": 0.1, "high": 0.2, "log": True, "step": 0.1}, "and without log: true"),
-        ({"low": 0.1, "high": 0.2, "xyz": 1}, "xyz is not a known key; known are low, high, log, step, choices"),
-        ({"low": 0.1, "high": 0.2, "hihg": 1}, "hihg is not a known key; did you mean 'high'"),
+        ({"low": 0.1, "high": 0.2, "xyz": 1}, "xyz is not a known key; known are choices, high, log, low, step"),
+        ({"low": 0.1, "high": 0.2, "hihg": 1}, "hihg is not a known key \\(did you mean 'high'"),
     ],
 )
 def test_parse_space_refuses_malformed_entries(param, spec, says):

@@ -8,11 +8,10 @@ join it.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from tropho.boxes.box_ops import Floats, Ints, candidate_pairs, nms, stable_order
 from tropho.tables import BOX, DETECTIONS, conform
@@ -23,44 +22,6 @@ Method = Literal["wbf", "nms"]
 Weight = float | Mapping[str, float]  # for all classes, or by class
 MAX_ROWS = 200_000  # boxes that are fused at once; bounds memory
 MIN_WEIGHT = 1e-300  # weight of a box of score 0, so that the mean of such boxes is defined
-
-
-class FusedBoxes(NamedTuple):
-    """Boxes (N, 4) xyxy, scores (N,) descending, and labels (N,)."""
-
-    boxes: Floats
-    scores: Floats
-    labels: Ints
-
-
-def weighted_box_fusion(
-    models: list[tuple[ArrayLike, ArrayLike, ArrayLike]],
-    iou_thr: float = 0.55,
-    weights: ArrayLike | None = None,
-    skip_box_thr: float = 0.0,
-    conf_type: ConfType = "avg",
-) -> FusedBoxes:
-    """Fuse the boxes of several models for one image, class by class.
-
-    Args:
-        models: per model boxes (n, 4) xyxy in any unit, scores (n,) and integer labels (n,); boxes without an area
-            are left out.
-        iou_thr: a box joins a fused box if they overlap more than this, 0..1.
-        weights: (models,); None = equal.
-        skip_box_thr: boxes with a lower score are left out.
-        conf_type: score of a fused box. avg: the members' mean, less where models are missing; max: the highest.
-    """
-    boxes = np.concatenate([np.asarray(model[0], np.float64).reshape(-1, 4) for model in models] or [np.zeros((0, 4))])
-    scores = np.concatenate([np.asarray(model[1], np.float64).ravel() for model in models] or [np.zeros(0)])
-    labels = np.concatenate([np.asarray(model[2]).ravel() for model in models] or [np.zeros(0)]).astype(np.int64)
-    model_of = np.repeat(np.arange(len(models)), [np.size(model[1]) for model in models])
-    weight = np.ones(len(models)) if weights is None else np.asarray(weights, np.float64)
-    keep = scores >= skip_box_thr
-    fused, conf, group = _fuse_groups(
-        boxes[keep], scores[keep], labels[keep], model_of[keep], weight, iou_thr, conf_type
-    )
-    order = np.argsort(conf)[::-1]
-    return FusedBoxes(fused[order], conf[order], group[order])
 
 
 def fuse(
@@ -147,7 +108,7 @@ def _fuse_rows(rows: pd.DataFrame, weight: Floats, iou: float, method: Method, c
     parts = []
     for block in np.split(order, starts[np.flatnonzero(np.diff(starts // MAX_ROWS)) + 1]):
         if method == "wbf":
-            part = _fuse_groups(boxes[block], scores[block], group[block], model_of[block], weight, iou, conf_type)
+            part = fuse_boxes(boxes[block], scores[block], group[block], model_of[block], weight, iou, conf_type)
         else:
             scaled = scores[block] * weight[model_of[block]] / weight.max()
             keep, scaled = nms(boxes[block], scaled, group[block], iou)
@@ -167,10 +128,23 @@ def _mean_scores(rows: pd.DataFrame, weight: Floats) -> pd.DataFrame:
     return first.assign(score=(sums["total"] / sums["weight"]).to_numpy())
 
 
-def _fuse_groups(
+def fuse_boxes(
     boxes: Floats, scores: Floats, group: Ints, model_of: Ints, weight: Floats, iou: float, conf_type: ConfType
 ) -> tuple[Floats, Floats, Ints]:
-    """Return the fused boxes (C, 4), scores (C,) and groups (C,), the groups by their first box."""
+    """Fuse boxes of several models, group by group, such as an image's boxes of one class.
+
+    Args:
+        boxes: (N, 4) xyxy in any unit; those without an area are left out.
+        scores: (N,).
+        group: (N,) from 0; boxes of different groups are independent.
+        model_of: (N,) row of each box's model in `weight`.
+        weight: (models,).
+        iou: a box joins a fused box if they overlap more than this, 0..1.
+        conf_type: score of a fused box. avg: the members' mean, less where models are missing; max: the highest.
+
+    Returns:
+        The fused boxes (C, 4), scores (C,) and groups (C,), the groups by their first box.
+    """
     size = boxes[:, 2:] - boxes[:, :2]
     keep = (size > 0).all(axis=1) & (size[:, 0] * size[:, 1] > 0)
     boxes, group, model_of = boxes[keep], group[keep], model_of[keep]

@@ -1,4 +1,4 @@
-"""Operations on boxes (N, 4) xyxy as NumPy arrays: overlap, pairs that may overlap, non-maximum suppression."""
+"""Operations on boxes (N, 4) xyxy as NumPy arrays: overlap, near pairs, non-maximum suppression, test-time views."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -6,9 +6,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from tropho.config.predict_config import parse_view
+from tropho.orientation import INVERSE, SYMMETRIES, turn_boxes
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+CANDIDATES = 2000  # detections of an image that enter non-maximum suppression
+MIN_SIDE = 0.01  # pixels; detections that are no wider or no higher are dropped
 MAX_PAIRS = 1_000_000  # pairs in memory at once, some 100 MB
 BLOCK = 12_000  # candidate pairs that are tested at once; more would not fit the processor's cache
 SLACK = 1e-9  # share by which limits are widened, so that rounding loses no candidate
@@ -56,6 +61,26 @@ def nms(boxes: Floats, scores: Floats, group: Ints, iou: float) -> tuple[Ints, F
         if keep[better]:
             keep[row] = False
     return order[keep], scores[order[keep]]
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """Return height and width of an image in a view of that scale, before padding."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def invert_boxes(boxes: Floats, view: str, height: int, width: int, stride: int = 1) -> Floats:
+    """Map boxes (n, 4) xyxy from pixels of a test-time view to pixels of the images of `height` x `width`.
+
+    A scaled view is padded to multiples of `stride` pixels.
+    """
+    symmetry, scale = parse_view(view)
+    full, factors = (height, width), (1.0, 1.0)
+    if scale != 1.0:
+        resized = scaled_size(full, scale)
+        factors = (resized[1] / width, resized[0] / height)
+        full = (-(-resized[0] // stride) * stride, -(-resized[1] // stride) * stride)
+    seen_height, seen_width = full[::-1] if SYMMETRIES[symmetry][0] else full
+    return turn_boxes(boxes, INVERSE[symmetry], seen_width, seen_height) / np.tile(factors, 2).astype(boxes.dtype)
 
 
 def candidate_pairs(boxes: Floats, group: Ints, iou: float) -> tuple[Ints, Ints]:

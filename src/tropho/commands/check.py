@@ -7,8 +7,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import read_task_data
 from tropho.errors import DataError
 from tropho.paths import Paths
-from tropho.training.preflight import preflight
-from tropho.training.training_cost import describe_cost, duration, measure_cost
+from tropho.training.preflight import describe_cost, duration, measure_cost, preflight
 from tropho.training.training_plan import plan_models
 
 

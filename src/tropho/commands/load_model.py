@@ -85,8 +85,7 @@ def load_model(task: str, root: Path, exported: bool) -> LoadedModel:
 
 def load_trained(settings: TaskConfig, paths: Paths, on_cpu: bool = False) -> LoadedModel:
     """Load the trained models, with the present settings of prediction; raises as `load_model` does."""
-    from tropho.evaluation.manifest import check_manifest
-    from tropho.inference.ensemble_members import load_folds, missing_label_findings
+    from tropho.inference.ensemble_members import check_manifest, load_folds, missing_label_findings
     from tropho.inference.predictor import CPU, best_device
 
     record = trained_record(paths)

@@ -7,17 +7,19 @@ from typing import NamedTuple
 
 import yaml
 
-from tropho.config.retired import RETIRED, Retired, as_yaml, dotted_key, is_retired, section_of
+from tropho.config.retired import RETIRED, as_yaml, dotted_key, is_retired, section_of
 from tropho.errors import UsageError
 from tropho.files import write_text, yaml_fault
 
 
-class Edit(NamedTuple):
-    """Replacement of the characters from `start` to `end` by `text`."""
+class Setting(NamedTuple):
+    """A pair of a YAML mapping."""
 
-    start: int
-    end: int
-    text: str
+    place: str  # such as "tasks.malaria.train.ema"
+    dotted: str  # section and key
+    is_dotted: bool  # whether its key holds both, as in presets
+    mapping: yaml.MappingNode
+    number: int  # among the pairs of the mapping
 
 
 def rewrite_file(path: Path) -> list[str]:
@@ -42,69 +44,47 @@ def rewrite_file(path: Path) -> list[str]:
 
 
 def rewrite(text: str) -> tuple[str, list[str]]:
-    """Rewrite the retired settings of YAML text; returns the new text and a line for each change."""
-    root = yaml.compose(text, yaml.SafeLoader)
-    edits: list[Edit] = []
+    """Rewrite the retired settings of YAML text, one after the other; returns the new text and a line for each."""
     changes: list[str] = []
-    if isinstance(root, yaml.MappingNode):
-        _visit(root, "", None, text, edits, changes)
-    for edit in sorted(edits, reverse=True):
-        text = text[: edit.start] + edit.text + text[edit.end :]
+    while setting := next(_retired_settings(yaml.compose(text, yaml.SafeLoader), "", None), None):
+        retired = RETIRED[setting.dotted]
+        if retired.key is None:
+            text = _without(setting, text)
+            changes.append(f"{setting.place}: removed, since it {retired.because.removesuffix('; remove it')}")
+        else:
+            text, change = _renamed(setting, text)
+            changes.append(f"{setting.place} -> {change}")
     return text, changes
 
 
-def _visit(
-    node: yaml.MappingNode, where: str, section: str | None, text: str, edits: list[Edit], changes: list[str]
-) -> None:
-    removed = []
-    names = [key.value for key, _ in node.value]
-    for number, (key, value) in enumerate(node.value):
-        place = f"{where}{key.value}"
+def _retired_settings(node: yaml.Node | None, where: str, section: str | None) -> Iterator[Setting]:
+    for number, (key, value) in enumerate(node.value if isinstance(node, yaml.MappingNode) else ()):
         dotted = dotted_key(section, key.value)
         if is_retired(dotted, value.value):
-            retired = RETIRED[dotted]
-            if retired.key is None:
-                removed.append(number)
-                changes.append(f"{place}: removed, since it {retired.because.removesuffix('; remove it')}")
-                continue
-            changes.append(f"{place} -> {_rename(key, value, retired, section is None, names, text, edits)}")
-        if isinstance(value, yaml.MappingNode):
-            _visit(value, f"{place}.", section_of(key.value), text, edits, changes)
-    edits += _removals(node, removed, text)
+            assert isinstance(node, yaml.MappingNode)
+            yield Setting(f"{where}{key.value}", dotted, section is None, node, number)
+        yield from _retired_settings(value, f"{where}{key.value}.", section_of(key.value))
 
 
-def _rename(
-    key: yaml.ScalarNode,
-    value: yaml.Node,
-    retired: Retired,
-    is_dotted: bool,
-    names: list[str],
-    text: str,
-    edits: list[Edit],
-) -> str:
-    """Add the edits that rename a key and its values; returns the new key, and the new value if it changed."""
-    section = key.value.partition(".")[0]
-    new = f"{section}.{retired.key}" if is_dotted else str(retired.key)
-    if new in names and new != key.value:
+def _renamed(setting: Setting, text: str) -> tuple[str, str]:
+    """Rename a key, and its values; returns the text, and the new key with the new value if that changed."""
+    key, value = setting.mapping.value[setting.number]
+    retired, section = RETIRED[setting.dotted], setting.dotted.partition(".")[0]
+    new = change = f"{section}.{retired.key}" if setting.is_dotted else str(retired.key)
+    if new != key.value and new in [other.value for other, _ in setting.mapping.value]:
         line = key.start_mark.line + 1
         raise UsageError(f"Line {line}: '{key.value}' is now '{new}', which stands there too; remove one of them.")
-    edits.append(Edit(key.start_mark.index, key.end_mark.index, new))
-    change, growth = new, len(new) - (key.end_mark.index - key.start_mark.index)
-    for scalar in _scalars(value):
+    written = text[key.end_mark.index : value.end_mark.index]
+    for scalar in reversed(list(_scalars(value))):
         for old, put in retired.values.items():
             if scalar.value.lower() == str(old).lower():
-                edits.append(Edit(scalar.start_mark.index, scalar.end_mark.index, as_yaml(put)))
-                change = f"{new}: {as_yaml(put)}"
-                growth += len(as_yaml(put)) - len(scalar.value)
-    edits += _align_comment(text, value.end_mark.index, growth)
-    return change
-
-
-def _align_comment(text: str, end: int, growth: int) -> Iterator[Edit]:
-    """Keep the comment of an edited line in its column, if two spaces remain."""
-    gap = re.compile(r" {2,}(?=#)").match(text, end)
-    if gap:
-        yield Edit(gap.start(), gap.end(), " " * max(2, len(gap[0]) - growth))
+                start, end = (mark.index - key.end_mark.index for mark in (scalar.start_mark, scalar.end_mark))
+                written = written[:start] + as_yaml(put) + written[end:]
+                change = change if change != new else f"{new}: {as_yaml(put)}"
+    rest, growth = text[value.end_mark.index :], len(new) + len(written) - value.end_mark.index + key.start_mark.index
+    if gap := re.match(r" {2,}(?=#)", rest):  # the comment stays in its column, if two spaces remain
+        rest = " " * max(2, len(gap[0]) - growth) + rest[gap.end() :]
+    return text[: key.start_mark.index] + new + written + rest, change
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
@@ -114,27 +94,22 @@ def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
         yield from _scalars(item[1] if isinstance(node, yaml.MappingNode) else item)
 
 
-def _removals(node: yaml.MappingNode, removed: list[int], text: str) -> Iterator[Edit]:
-    """Yield the edits that remove pairs from a mapping, with their comments if they have lines of their own."""
-    pairs = node.value
-    if removed and len(removed) == len(pairs):
-        end = pairs[-1][1].end_mark.index
-        if node.flow_style:
-            yield Edit(node.start_mark.index, node.end_mark.index, "{}")
-        else:  # the section's key ends the line before, with a colon and maybe a comment
-            yield Edit(text.rindex(":", 0, node.start_mark.index) + 1, _line_end(text, end) - 1, " {}")
-        return
-    for number in removed:
-        key, value = pairs[number]
-        if not node.flow_style:
-            start = text.rfind("\n", 0, key.start_mark.index) + 1
-            yield Edit(start, _line_end(text, value.end_mark.index), "")
-        elif set(range(number, len(pairs))) <= set(removed):  # the last ones: with the comma before
-            yield Edit(pairs[number - 1][1].end_mark.index, value.end_mark.index, "")
-        else:
-            yield Edit(key.start_mark.index, pairs[number + 1][0].start_mark.index, "")
+def _without(setting: Setting, text: str) -> str:
+    """Remove a pair from its mapping, with its comment if it has lines of its own."""
+    mapping, number = setting.mapping, setting.number
+    pairs = mapping.value
+    start, end = pairs[number][0].start_mark.index, pairs[number][1].end_mark.index
+    if len(pairs) == 1 and mapping.flow_style:
+        return f"{text[: mapping.start_mark.index]}{{}}{text[mapping.end_mark.index :]}"
+    if len(pairs) == 1:  # the section's key ends the line before, with a colon and maybe a comment
+        return f"{text[: text.rindex(':', 0, start) + 1]} {{}}{text[_line_end(text, end) :]}"
+    if not mapping.flow_style:
+        return text[: text.rfind("\n", 0, start) + 1] + text[_line_end(text, end) + 1 :]
+    if number == len(pairs) - 1:  # with the comma before
+        return text[: pairs[number - 1][1].end_mark.index] + text[end:]
+    return text[:start] + text[pairs[number + 1][0].start_mark.index :]
 
 
 def _line_end(text: str, index: int) -> int:
     end = text.find("\n", index)
-    return len(text) + 1 if end < 0 else end + 1
+    return len(text) if end < 0 else end

@@ -13,6 +13,7 @@ The score is the probability that the label is wrong, made of two curves fitted 
 | duplicate | a second box under a detection that has a box already | precision |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,8 @@ import pandas as pd
 from sklearn.isotonic import IsotonicRegression
 
 from tropho.boxes.box_ops import Floats, nms
-from tropho.evaluation.label_issues import add_corrections, rank_issues, share_above
 from tropho.metrics.matching import close_pairs, match
-from tropho.tables import BOX, GIVEN, SUGGESTED
+from tropho.tables import BOX, GIVEN, LABEL_ISSUES, SUGGESTED, conform
 from tropho.tasks.postprocess import drop_ignored_classes
 
 NEAR_IOU = 0.25  # least IoU at which a detection and a box can mean the same object
@@ -35,6 +35,15 @@ REASONS = {
     "swap": "found as {label} with {score:.2f}",
     "badloc": "found here with {score:.2f}",
     "duplicate": "one detection of {score:.2f} has two boxes",
+}
+
+ACTIONS: Mapping[str, tuple[str, str, str]] = {  # kind: action, side of the label and side of the box that it names
+    "spurious": ("drop", "given", "given"),
+    "duplicate": ("drop", "given", "given"),
+    "swap": ("relabel", "suggested", "given"),
+    "badloc": ("move", "suggested", "suggested"),
+    "overlooked": ("add", "suggested", "suggested"),
+    "not_negative": ("add", "suggested", "suggested"),
 }
 
 
@@ -228,3 +237,31 @@ def _rows(issues: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
     reasons = zip(rows["kind"], suggested["label"], score, strict=True)
     rows["reason"] = [REASONS[kind].format(label=label, score=value) for kind, label, value in reasons]
     return add_corrections(rows)
+
+
+def add_corrections(issues: pd.DataFrame) -> pd.DataFrame:
+    """Add action, label and box of the correction to issues with kind, given_* and suggested_*."""
+    actions, labels, boxes = zip(*(ACTIONS[kind] for kind in issues["kind"]), strict=True) if len(issues) else ((),) * 3
+    by_label, by_box = np.array(labels) == "given", np.array(boxes) == "given"
+    box = np.where(by_box[:, None], issues[GIVEN].to_numpy(np.float64), issues[SUGGESTED].to_numpy(np.float64))
+    label = issues["given_label"].where(by_label, issues["suggested_label"])
+    return issues.assign(action=list(actions), label=label, **dict(zip(BOX, box.T, strict=True)))
+
+
+def rank_issues(issues: pd.DataFrame) -> pd.DataFrame:
+    """Sort issues by descending score, then descending certainty, then image and place, to tables.LABEL_ISSUES.
+
+    They have its columns except rank (missing ones are empty), and certainty.
+    """
+    issues = issues.reindex(columns=[*LABEL_ISSUES, "certainty"])
+    issues["score"] = issues["score"].round(6)  # the last digits depend on the order of summation
+    order = ["score", "certainty", "image_id", *BOX, "kind", "label"]
+    issues = issues.sort_values(order, ascending=[False, False, *[True] * 7], kind="stable", ignore_index=True)
+    return conform(issues.assign(rank=np.arange(1, len(issues) + 1)), LABEL_ISSUES)
+
+
+def share_above(values: pd.Series, groups: pd.Series) -> Floats:
+    """Compute for each value the share of higher values in its group, (N,)."""
+    ranks = values.groupby(groups).rank(method="max", ascending=True)
+    count = values.groupby(groups).transform("size")
+    return ((count - ranks) / count).to_numpy(np.float64)

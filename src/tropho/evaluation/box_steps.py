@@ -13,7 +13,7 @@ import pandas as pd
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.postprocess_search import Params, Step, merge_params
-from tropho.inference.fuse_members import fuse_tables
+from tropho.inference.ensemble import fuse_tables
 from tropho.metrics.leaderboard_map import RankedClass, score_gain
 from tropho.tables import DETECTIONS, empty
 from tropho.tasks.detection_task import DetectionTask

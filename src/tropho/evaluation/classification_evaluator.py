@@ -1,5 +1,6 @@
 """Evaluate classifications: metrics of the confusion matrix, calibration, label issues, plots, Grad-CAM."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tropho.data.task_data import GroundTruth
+from tropho.evaluation.box_issues import rank_issues
 from tropho.evaluation.evaluator import Fitter
-from tropho.evaluation.label_issues import find_label_issues
 from tropho.evaluation.postprocess_search import Params, Step, search_postprocess
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
-from tropho.inference.fuse_members import tables_by_member
+from tropho.inference.ensemble import tables_by_member
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.calibration import fit_temperature, log_probabilities
 from tropho.metrics.classification_metrics import (
@@ -27,6 +28,7 @@ from tropho.metrics.confusion import quantities_table, threshold_table
 from tropho.metrics.curves import best_threshold, unreachable_recall
 from tropho.plots.classification_plots import classification_figures
 from tropho.plots.grad_cam import pick_examples, plot_grad_cam
+from tropho.tables import LABEL_ISSUES, empty
 from tropho.tasks.classification_task import ClassificationTask
 
 
@@ -162,6 +164,48 @@ def class_indices(gt: GroundTruth, classes: list[str]) -> NDArray[np.int64]:
     """Look up the class index of each image, (N,) int64."""
     indices = {name: idx for idx, name in enumerate(classes)}
     return np.asarray(gt.images["label"].map(indices), np.int64)
+
+
+def find_label_issues(
+    image_ids: Sequence[str], labels: NDArray[np.integer], probabilities: NDArray[np.float64], classes: Sequence[str]
+) -> pd.DataFrame:
+    """Find labels for which another class is confident and more probable (Northcutt et al., 2021).
+
+    A class is confident where its probability is at least its mean over the images with that label. Probabilities (N,
+    C) are post-processed, out of fold; labels (N,) are class indices.
+
+    Returns: tables.LABEL_ISSUES of kind "swap"; the score is 1 - P(label).
+    """
+    if len(labels) == 0:
+        return empty(LABEL_ISSUES)
+    thresholds = np.array(
+        [
+            probabilities[labels == idx, idx].mean() if (labels == idx).any() else np.inf
+            for idx in range(probabilities.shape[1])
+        ]
+    )  # (C,)
+    confident = np.where(probabilities >= thresholds, probabilities, -1.0)  # (N, C)
+    best, rows = confident.argmax(axis=1), np.arange(len(labels))
+    own, other = probabilities[rows, labels], confident[rows, best]
+    keep = np.flatnonzero((best != labels) & (other > own))
+    names = np.asarray(classes, dtype=object)
+    given, suggested = names[labels[keep]], names[best[keep]]
+    reasons = zip(suggested, other[keep], given, own[keep], strict=True)
+    return rank_issues(
+        pd.DataFrame(
+            {
+                "image_id": np.asarray(image_ids, dtype=object)[keep],
+                "action": "set label",
+                "label": suggested,
+                "reason": [f"P({new}) is {high:.2f}, P({old}) {low:.2f}" for new, high, old, low in reasons],
+                "kind": "swap",
+                "score": 1 - own[keep],
+                "given_label": given,
+                "suggested_label": suggested,
+                "certainty": other[keep],
+            }
+        )
+    )
 
 
 def mixture_weights(likelihood: NDArray[np.float64], steps: int = 2000, tolerance: float = 1e-9) -> list[float]:

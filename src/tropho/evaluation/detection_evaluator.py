@@ -13,7 +13,7 @@ from tropho.evaluation.evaluator import Fitter
 from tropho.evaluation.postprocess_search import search_postprocess
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
-from tropho.inference.fuse_members import tables_by_member
+from tropho.inference.ensemble import tables_by_member
 from tropho.metrics.coco_map import coco_map
 from tropho.metrics.curves import detection_curves, pick_threshold, unreachable_recall
 from tropho.metrics.leaderboard_map import leaderboard_intervals

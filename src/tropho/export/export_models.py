@@ -1,21 +1,187 @@
-"""Export all trained models of a task with what prediction needs beside them."""
+"""Write trained networks as ONNX graphs, compare them with the networks, and add what prediction needs beside them."""
 
+import json
+import logging
 import shutil
+import warnings
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 import tropho
+from tropho.config.model_config import STRIDE, ModelConfig
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
-from tropho.export.onnx_graph import OPSET, graph_of, is_dynamic, largest_difference, write_onnx
 from tropho.export.onnx_predictor import MODEL, open_session
-from tropho.files import atomic_folder, write_json
+from tropho.files import atomic_folder, atomic_path, write_json
 from tropho.inference.ensemble import FILE, Ensemble, ensemble_record
 from tropho.inference.predictor import Predictor
 from tropho.inference.trained_folds import CONFIG
+from tropho.models.classifier import NegativeClassifier
+from tropho.models.detector import Detector
+from tropho.models.fcos import FCOS
+
+OPSET = 18
+"""Version of ONNX's operators, from 2022; ONNX Runtime 1.14 and newer run it."""
+
+INPUT = "images"
+"""Name of the graph's input: uint8 (batch, 3, height, width) RGB."""
+
+DYNAMIC_CLASSIFIERS = ("resnet", "negative_classifier")
+FIXED_CLASSIFIERS = ("mlp", "lenet")
+DYNAMIC_DETECTORS = ("fcos", "torchvision_fcos")
+EXPORTABLE = (*DYNAMIC_CLASSIFIERS, *FIXED_CLASSIFIERS, *DYNAMIC_DETECTORS)
+"""Values of model.name; the graph of a dynamic one takes images of any size."""
 
 TOLERANCE = 1e-4
 """Largest difference of a score, or of a box in shares of the image's side, between a network and its graph."""
+
+
+class ClassifierGraph(nn.Module):
+    """Images -> probabilities (B, classes), of a negative classifier P(any object) (B,)."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.is_negative = isinstance(model, NegativeClassifier)
+        self.model = model.network if isinstance(model, NegativeClassifier) else model
+        self.names = ("p_object",) if self.is_negative else ("probabilities",)
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        logits = self.model(images)
+        return (logits.squeeze(1).sigmoid() if self.is_negative else logits.softmax(dim=1),)
+
+
+class DetectorGraph(nn.Module):
+    """Images, whose sides are multiples of STRIDE -> scores (B, N, classes) and boxes (B, N, 4) xyxy, pixels."""
+
+    names = ("scores", "boxes")
+
+    def __init__(self, model: Detector) -> None:
+        super().__init__()
+        self.normalize, self.pyramid, self.head = model.normalize, model.pyramid, cast("FCOS", model.head)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.head.decode(self.pyramid(self.normalize(images)))
+
+
+Graph = ClassifierGraph | DetectorGraph
+
+
+def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
+    """Wrap a network in the outputs that are exported.
+
+    Raises:
+        UsageError: networks of that kind can't be exported.
+    """
+    if config.name not in EXPORTABLE:
+        raise UsageError(
+            f"A '{config.name}' can't be exported to ONNX; models that can are {', '.join(EXPORTABLE)} (model.name)."
+        )
+    return (DetectorGraph(model) if isinstance(model, Detector) else ClassifierGraph(model)).eval()
+
+
+def is_dynamic(config: ModelConfig) -> bool:
+    """Tell whether a model's graph takes images of any size."""
+    return config.name in DYNAMIC_CLASSIFIERS + DYNAMIC_DETECTORS
+
+
+def write_onnx(graph: Graph, config: ModelConfig, size: int, path: Path, metadata: dict[str, Any]) -> None:
+    """Write the ONNX file of a network; its batch size is free, height and width are if `is_dynamic`.
+
+    Args:
+        graph: on the CPU.
+        config: of the model.
+        size: side of the images, pixels, if it is fixed.
+        path: of the file.
+        metadata: JSON-like values that are stored in the file.
+
+    Raises:
+        UsageError: the package onnx or onnxscript is not installed.
+    """
+    _check_packages()
+    images = example_images(size if not is_dynamic(config) else 4 * STRIDE, is_dynamic(config))
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        logging.getLogger("onnxscript").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            graph,
+            (torch.from_numpy(images),),
+            dynamo=True,
+            dynamic_shapes=[_free_axes(config)],
+            input_names=[INPUT],
+            output_names=list(graph.names),
+            opset_version=OPSET,
+            verbose=False,
+        )
+    assert program is not None
+    _name_axes(program.model.graph)
+    program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
+    with atomic_path(path) as temporary:
+        program.save(temporary)
+
+
+def example_images(size: int, oblong: bool) -> np.ndarray:
+    """Draw two images (2, 3, size, size) uint8, or of one and a half times the height, equal in every call."""
+    height = size // 2 * 3 // STRIDE * STRIDE if oblong else size
+    return np.random.default_rng(0).integers(0, 256, (2, 3, height, size), dtype=np.uint8)
+
+
+def largest_difference(graph: Graph, config: ModelConfig, size: int, session: Any) -> dict[str, float]:
+    """Compare a graph with its network on one image that differs in size from the example that it was traced with.
+
+    Args:
+        graph: the network.
+        config: of the model.
+        size: side of the images, pixels.
+        session: onnxruntime.InferenceSession of the graph.
+
+    Returns: by output the largest absolute difference; that of boxes is in shares of the image's side.
+    """
+    side = -(-size // STRIDE) * STRIDE if is_dynamic(config) else size
+    images = example_images(side, False)[:1]
+    with torch.inference_mode():
+        expected = graph(torch.from_numpy(images))
+    found = session.run(None, {INPUT: images})
+    unit = {"boxes": float(side)}
+    return {
+        name: float(np.abs(value - tensor.numpy()).max()) / unit.get(name, 1.0)
+        for name, value, tensor in zip(graph.names, found, expected, strict=True)
+    }
+
+
+def _check_packages() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError:
+        raise UsageError("Exporting needs packages that are not installed; run `pip install -e '.[onnx]'`.") from None
+
+
+def _free_axes(config: ModelConfig) -> dict[int, Any]:
+    """Return the axes of the images that may have any length: those of a detector are multiples of STRIDE."""
+    axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
+    if config.name in DYNAMIC_DETECTORS:
+        rows, columns = (torch.export.Dim(name, min=1) for name in ("rows", "columns"))
+        return axes | {2: STRIDE * rows, 3: STRIDE * columns}
+    if is_dynamic(config):
+        return axes | {2: torch.export.Dim("height", min=STRIDE), 3: torch.export.Dim("width", min=STRIDE)}
+    return axes
+
+
+def _name_axes(graph: Any) -> None:
+    """Give the free axes names that a person can read, where torch gives formulas."""
+    import onnx_ir
+
+    names = {0: "batch", 1: "positions", 2: "height", 3: "width"}
+    for value in [*graph.inputs, *graph.outputs]:
+        sides = [side if isinstance(side, int) else names[axis] for axis, side in enumerate(value.shape)]
+        value.shape = onnx_ir.Shape(sides)
 
 
 def export_ensemble(
@@ -51,10 +217,8 @@ def export_ensemble(
                 (temporary / place).mkdir(parents=True)
                 shutil.copyfile(trained / CONFIG, temporary / place / CONFIG)
                 assert isinstance(predictor, Predictor)
-                found = _export_fold(predictor, temporary / place / MODEL)
-                differences = {key: max(value, differences.get(key, 0.0)) for key, value in found.items()} | {
-                    key: value for key, value in differences.items() if key not in found
-                }
+                for key, value in _export_fold(predictor, temporary / place / MODEL).items():
+                    differences[key] = max(value, differences.get(key, 0.0))
                 members[name].append(place)
         record = ensemble_record(members, settings, ensemble.params, ensemble.findings)
         write_json(temporary / FILE, {**record, "thresholds": thresholds, "tropho": tropho.__version__, "opset": OPSET})

@@ -5,9 +5,8 @@ cache.json what they were made from and the SHA-256 of both. Equal inputs give e
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,10 +67,7 @@ def write_cache(
     duplicates = images["image_id"][images["image_id"].duplicated()]
     if len(duplicates):
         raise DataError(f"image_id '{duplicates.iloc[0]}' stands for two images; ids must be unique.")
-    how: dict[str, Any] = {"size": size, "encoding": encoding, "grayscale": grayscale}
-    if decoding.value_range is not None:
-        how["value_range"] = list(decoding.value_range)
-    made_from = _made_from(images, raw, how)
+    made_from = _made_from(images, raw, {"size": size, "encoding": encoding, "grayscale": grayscale}, decoding)
     if _is_current(to, made_from):
         return
     with atomic_folder(to) as folder:
@@ -84,8 +80,11 @@ def write_cache(
                 image = resize_as_cached(read_image(path, size, decoding), size, grayscale)
             return _encode(image, encoding), (image.shape[1], image.shape[0], *original)
 
+        rows: list[tuple[int, ...]] = []
         with (folder / "images.bin").open("wb") as file:
-            rows = _append(file, in_threads(prepare, track(paths, "Packing")))
+            for content, sizes in in_threads(prepare, track(paths, "Packing")):
+                rows.append((file.tell(), len(content), *sizes))
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         index = pd.DataFrame(rows, columns=_INDEX[1:], dtype="int64")
@@ -179,7 +178,9 @@ def _resized(size: tuple[int, int], longer: int) -> tuple[int, int]:
     return max(1, round(size[0] * longer / max(size))), max(1, round(size[1] * longer / max(size)))
 
 
-def _made_from(images: pd.DataFrame, raw: Path, how: dict[str, Any]) -> dict[str, Any]:
+def _made_from(images: pd.DataFrame, raw: Path, how: dict[str, Any], decoding: Decoding) -> dict[str, Any]:
+    if decoding.value_range is not None:
+        how = {**how, "value_range": list(decoding.value_range)}
     hashes = images["sha256"] if "sha256" in images else pd.Series(None, index=images.index, dtype="object")
     content = [
         (image_id, known if pd.notna(known) else _hash(raw / path))
@@ -218,11 +219,3 @@ def _encode(image: np.ndarray, encoding: str) -> bytes:
     options = {"png": png, "jpeg": jpeg}[encoding]
     _, encoded = cv2.imencode(f".{encoding}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     return encoded.tobytes()
-
-
-def _append(file: BinaryIO, images: Iterable[tuple[bytes, tuple[int, ...]]]) -> list[tuple[int, ...]]:
-    rows, offset = [], 0
-    for content, sizes in images:
-        rows.append((offset, file.write(content), *sizes))
-        offset += len(content)
-    return rows

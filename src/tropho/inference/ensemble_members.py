@@ -1,6 +1,7 @@
-"""Load the trained models that run.json lists, by member and fold, and predict images with them."""
+"""Load the trained models that run.json lists, predict images with them, and record which ones an evaluation is of."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,13 +11,17 @@ from accelerate import Accelerator
 from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError
-from tropho.files import read_json, sha256_of
-from tropho.inference.fuse_members import stack_members, stack_views
+from tropho.files import read_json, sha256_of, write_json
+from tropho.inference.ensemble import stack_members, stack_views
 from tropho.inference.predict import predict
 from tropho.inference.predictor import Predictor, load_predictor
 from tropho.inference.trained_folds import CONFIG, damaged_files
 from tropho.paths import Paths
 from tropho.tasks.base import Task
+
+MANIFEST = "manifest.json"
+FITTED_KEYS = {"score_test", "fit_postprocess"}
+"""Settings of `evaluate` that change predictions or what is fitted to them."""
 
 
 def member_records(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -138,3 +143,37 @@ def predict_test(
         folds = member.predict_views(list(member.folds), gt, accelerator)
         tables[member.name] = member.task.fuse_views([member.task.fuse_views(fold, params) for fold in folds], params)
     return stack_members(tables)
+
+
+def write_manifest(folder: Path, record: dict[str, Any], settings: TaskConfig) -> None:
+    """Write manifest.json into `folder`; `record` is run.json."""
+    rule = {"threshold_rule": settings.evaluate.threshold_description}
+    write_json(folder / MANIFEST, {**_manifest(member_records(record), settings), **rule})
+
+
+def check_manifest(paths: Paths, record: dict[str, Any], settings: TaskConfig) -> None:
+    """Raise DataError unless the evaluation in reports/T is of these models (run.json) and present settings."""
+    file = paths.evaluate / MANIFEST
+    if not file.exists():
+        raise DataError(f"{paths.evaluate} does not say which models it is of; run `tropho evaluate {paths.task}`.")
+    known = read_json(file)
+    changed = [
+        f"{section}{name}"
+        for section, present in _manifest(check_members(settings, paths, record), settings).items()
+        for name in sorted({*present, *known.get(section, {})})
+        if present.get(name) != known.get(section, {}).get(name)
+    ]
+    if changed:
+        raise DataError(
+            f"{paths.evaluate} belongs to other models or settings (changed since: "
+            f"{', '.join(changed)}); run `tropho evaluate {paths.task}`."
+        )
+
+
+def _manifest(records: dict[str, dict[str, Any]], settings: TaskConfig) -> dict[str, dict[str, Any]]:
+    """Collect trained folds and settings, keyed by how their names begin in messages."""
+    return {
+        "member ": {name: record["folds"] for name, record in records.items()},
+        "predict.": settings.predict.model_dump(exclude={"batch_size"}),  # which changes no prediction
+        "evaluate.": settings.evaluate.model_dump(include=FITTED_KEYS),
+    }

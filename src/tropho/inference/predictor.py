@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.task_data import SingleImage
 from tropho.errors import DataError
 from tropho.files import reading
-from tropho.images.cache import resize_as_cached
 from tropho.images.decode import DECODING, Decoding
+from tropho.inference.ensemble import FoldModel
 from tropho.inference.trained_folds import CONFIG, WEIGHTS, read_config
 from tropho.models.device_limits import InParts, resolve_precision
 from tropho.tasks.base import Task
@@ -34,7 +32,7 @@ def best_device() -> torch.device:
 
 
 @dataclass(frozen=True)
-class Predictor:
+class Predictor(FoldModel):
     """A fold's model with its task."""
 
     task: Task  # with the present settings of prediction
@@ -42,19 +40,12 @@ class Predictor:
     decoding: Decoding = DECODING  # how files became the pixels that it was trained on
 
     @torch.inference_mode()
-    def predict_raw(self, image: np.ndarray, image_id: str, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict one image (h, w, 3) uint8 RGB of any size with every test-time view, and fuse the views.
-
-        Returns: raw prediction table; `params` are as for `Task.fuse_views`.
-        """
-        augment = self.task.settings.augment
-        resized = resize_as_cached(image, augment.image_size, augment.grayscale)
-        sizes = SingleImage(image.shape[1::-1], resized.shape[1::-1])
-        batch = self.task.collate([self.task.sample(resized)])
+    def predict_views(self, image: np.ndarray) -> list[Any]:
+        """Return the outputs of `Task.predict` for one image of cached size, of each test-time view."""
+        batch = self.task.collate([self.task.sample(image)])
         batch["images"] = batch["images"].to(self.device)
         with self._autocast():
-            outputs = [self.task.predict(self._in_parts, batch, view) for view in self.task.settings.predict.tta]
-        return self.task.fuse_views([self.task.to_table(output, [image_id], sizes) for output in outputs], params)
+            return [self.task.predict(self._in_parts, batch, view) for view in self.task.settings.predict.tta]
 
     @cached_property
     def _in_parts(self) -> InParts:

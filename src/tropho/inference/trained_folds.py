@@ -120,11 +120,8 @@ def published_fold(folder: Path, log_layer_stats: bool) -> dict[str, Any] | None
     if damaged:
         info(f"{folder / damaged[0]} is missing or damaged; this fold is trained again.")
         return None
-    return record if not log_layer_stats or _has_layers(folder / HISTORY) else None
-
-
-def _has_layers(history: Path) -> bool:
-    return any(column.startswith(GRADIENT) for column in pd.read_csv(history, nrows=0).columns)
+    has_layers = any(column.startswith(GRADIENT) for column in pd.read_csv(folder / HISTORY, nrows=0).columns)
+    return record if has_layers or not log_layer_stats else None
 
 
 def damaged_files(folder: Path, record: dict[str, Any]) -> list[str]:

@@ -39,7 +39,6 @@ def classification_intervals(
     classes: list[str],
     groups: ArrayLike,
     draws: int = 1000,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Compute the metrics with 95 % bootstrap intervals, resampled by group; arguments as in `classification_metrics`.
 
@@ -50,7 +49,7 @@ def classification_intervals(
     """
     statistic = partial(weighted_metrics, gt, probabilities, classes)
     affordable = max(MIN_DRAWS, MAX_RANKED // max(1, len(gt) * len(classes)))
-    return with_intervals(statistic, groups, draws=min(draws, affordable), seed=seed, width=8 * len(classes))
+    return with_intervals(statistic, groups, min(draws, affordable), 8 * len(classes))
 
 
 def weighted_metrics(gt: Classes, probabilities: Floats, classes: list[str], weights: Floats) -> dict[str, Floats]:

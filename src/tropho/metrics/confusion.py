@@ -89,11 +89,11 @@ def quantities(tp: Floats, fn: Floats, fp: Floats, tn: Floats, beta: float = 1.0
 
 
 def quantities_table(
-    gt: Classes, predicted: Classes, classes: list[str], groups: np.ndarray, beta: float = 1.0, seed: int = 0
+    gt: Classes, predicted: Classes, classes: list[str], groups: np.ndarray, beta: float = 1.0
 ) -> pd.DataFrame:
     """Compute every quantity of every class against the rest, with 95 % bootstrap intervals by group.
 
-    `gt` and `predicted` are class numbers (N,). Equal seeds pair draws.
+    `gt` and `predicted` are class numbers (N,).
 
     Returns:
         Columns class, quantity, value, low, high and draws; NaN = undefined.
@@ -103,7 +103,7 @@ def quantities_table(
         tp, fn, fp, tn = (count[..., part] for count in class_counts(gt, predicted, len(classes), weights))
         return tp, fn, fp, tn
 
-    return _table(counts, classes, groups, beta, seed)
+    return _table(counts, classes, groups, beta)
 
 
 def threshold_table(
@@ -113,7 +113,6 @@ def threshold_table(
     classes: list[str],
     groups: np.ndarray,
     beta: float = 1.0,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Compute the table of `quantities_table` with each class predicted where its score reaches its threshold.
 
@@ -128,11 +127,11 @@ def threshold_table(
         tp, fn, fp, tn = (weights @ cell for cell in (true & pred, true & ~pred, ~true & pred, ~true & ~pred))
         return tp, fn, fp, tn
 
-    return _table(counts, classes, groups, beta, seed)
+    return _table(counts, classes, groups, beta)
 
 
 def _table(
-    counts: Callable[[Floats, slice], Counts], classes: list[str], groups: np.ndarray, beta: float, seed: int
+    counts: Callable[[Floats, slice], Counts], classes: list[str], groups: np.ndarray, beta: float
 ) -> pd.DataFrame:
     """Compute intervals of the quantities, MAX_CLASSES at a time with the same draws.
 
@@ -149,7 +148,7 @@ def _table(
     for start in range(0, len(classes), MAX_CLASSES):
         part = slice(start, start + MAX_CLASSES)
         width = max(len(classes), len(names) * min(MAX_CLASSES, len(classes)))
-        tables.append(with_intervals(partial(statistic, part=part), groups, seed=seed, width=width))
+        tables.append(with_intervals(partial(statistic, part=part), groups, width=width))
     table = pd.concat(tables)
     keys = pd.DataFrame([(label, name) for label in classes for name in names], columns=["class", "quantity"])
     return pd.concat([keys, table.reset_index(drop=True)], axis=1)

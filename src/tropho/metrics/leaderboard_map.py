@@ -18,8 +18,6 @@ from tropho.tables import BOX
 IOU = 0.5
 INCLUSIVE = 1.0  # pixels that the last row and column of a box add to its size
 
-MAX_WEIGHTS = 2_000_000  # draws x detections at once; bounds memory to some 100 MB
-
 _EVERY_IMAGE = ""
 
 
@@ -60,6 +58,11 @@ class Ranking:
 
     image_ids: list[str]
     classes: dict[str, RankedClass]
+
+    @property
+    def longest(self) -> int:
+        """The most detections of any class."""
+        return max((len(ranked.image) for ranked in self.classes.values()), default=0)
 
     def scores(self) -> Score:
         """Compute the mean average precision over the classes, NaN without any, and that of each."""
@@ -127,37 +130,36 @@ def rank_images(image_ids: list[str], gt: pd.DataFrame, predictions: pd.DataFram
     return ranking
 
 
-def leaderboard_intervals(
-    ranking: Ranking, groups: pd.Series, score_name: str, draws: int = 1000, seed: int = 0
-) -> pd.DataFrame:
+def leaderboard_intervals(ranking: Ranking, groups: pd.Series, score_name: str, draws: int = 1000) -> pd.DataFrame:
     """Compute the mean and each class's average precision with 95 % intervals, resampled by group.
 
-    Groups are indexed by image_id; equal seeds pair draws.
+    Groups are indexed by image_id.
 
     Returns:
         Index: score_name, ap/<class>; columns value, low, high (NaN = undefined) and draws.
     """
 
     def statistic(weights: Floats) -> dict[str, Floats]:
-        values = {f"ap/{name}": value for name, value in _average_precisions(ranking, weights).items()}
+        values = {f"ap/{name}": ranked.average_precision(weights) for name, ranked in ranking.classes.items()}
         return {score_name: _mean(list(values.values()), len(weights)), **values}
 
-    return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws=draws, seed=seed)
+    return with_intervals(statistic, groups.loc[ranking.image_ids].to_numpy(), draws, ranking.longest)
 
 
-def score_gain(ours: Ranking, theirs: Ranking, groups: pd.Series, draws: int = 1000, seed: int = 0) -> dict[str, float]:
+def score_gain(one: Ranking, other: Ranking, groups: pd.Series, draws: int = 1000) -> dict[str, float]:
     """Compute the paired difference of two rankings of the same images: value, low, high of a 95 % interval.
 
     low and high are NaN with fewer than two groups.
     """
 
     def mean(ranking: Ranking, weights: Floats) -> Floats:
-        return _mean(list(_average_precisions(ranking, weights).values()), len(weights))
+        return _mean([ranked.average_precision(weights) for ranked in ranking.classes.values()], len(weights))
 
     def statistic(weights: Floats) -> dict[str, Floats]:
-        return {"gain": mean(ours, weights) - mean(theirs, weights)}
+        return {"gain": mean(one, weights) - mean(other, weights)}
 
-    table = with_intervals(statistic, groups.loc[ours.image_ids].to_numpy(), draws=draws, seed=seed)
+    width = max(one.longest, other.longest)
+    table = with_intervals(statistic, groups.loc[one.image_ids].to_numpy(), draws, width)
     return {name: float(table[name]["gain"]) for name in ("value", "low", "high")}
 
 
@@ -197,14 +199,3 @@ def _mean(values: list[Floats], draws: int) -> Floats:
         total[known] += value[known]
         count += known
     return np.divide(total, count, out=np.full(draws, np.nan), where=count > 0)
-
-
-def _average_precisions(ranking: Ranking, weights: Floats) -> dict[str, Floats]:
-    """Return the average precision (D,) by class for weights (D, I), in blocks that bound memory."""
-    longest = max((len(ranked.image) for ranked in ranking.classes.values()), default=0)
-    step = max(1, MAX_WEIGHTS // max(longest, 1))
-    blocks = [weights[start : start + step] for start in range(0, len(weights), step)]
-    return {
-        name: np.concatenate([ranked.average_precision(block) for block in blocks])
-        for name, ranked in ranking.classes.items()
-    }

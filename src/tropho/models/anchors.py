@@ -3,7 +3,7 @@
 import numpy as np
 
 from tropho.config.model_config import TORCHVISION, ModelConfig
-from tropho.models.fpn import TOP
+from tropho.models.backbone import TOP
 
 MIN_BOX_STRIDES = 3.0
 """Strides. A level takes boxes of this side and more: all 3 x 3 positions around their centre lie inside them."""

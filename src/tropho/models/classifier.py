@@ -6,9 +6,8 @@ from torch.nn import functional
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import feature_channels, resnet
-from tropho.models.heads import Detections, Losses, Targets
+from tropho.models.heads import Detections, Losses, Targets, drop_ignored_boxes, mean_over_processes
 from tropho.models.layers import Normalize, init_weights
-from tropho.models.losses import drop_ignored_boxes, mean_over_processes
 
 
 class ResNetClassifier(nn.Module):
@@ -45,13 +44,11 @@ class NegativeClassifier(nn.Module):
         Of targets only whether an image has boxes counts.
 
         Returns:
-            Training: {"loss_cls": ()}.
-            Evaluation: per image "presence" () and no boxes: (0, 4) "boxes", (0,) "scores", (0,) int64 "labels".
+            With targets: {"loss_cls": ()}.
+            Without: per image "presence" () and no boxes: (0, 4) "boxes", (0,) "scores", (0,) int64 "labels".
         """
         logits: Tensor = self.network(images).float().squeeze(1)  # (B,)
-        if self.training:
-            if targets is None:
-                raise ValueError("a classifier in training mode needs targets")
+        if targets is not None:
             return {"loss_cls": negative_loss(logits, drop_ignored_boxes(targets))}
         empty = {
             "boxes": logits.new_zeros(0, 4),

@@ -2,15 +2,13 @@
 
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
-from tropho.config.model_config import TORCHVISION, ModelConfig
+from tropho.config.model_config import ModelConfig
+from tropho.models.backbone import FeaturePyramid
 from tropho.models.fcos import FCOSHead
-from tropho.models.fpn import FeaturePyramid
-from tropho.models.heads import Detections, Losses, Targets, add_best_score
+from tropho.models.heads import Detections, Losses, Targets, add_best_score, drop_ignored_boxes
 from tropho.models.layers import Normalize
-from tropho.models.losses import drop_ignored_boxes
 from tropho.models.torchvision_detectors import torchvision_parts
 
 
@@ -25,42 +23,30 @@ class Detector(nn.Module):
         if model.fit_levels:
             raise ValueError("fit model.fit_levels to the training boxes before building a detector")
         self.normalize = Normalize()
-        self.pyramid, self.head = _parts(model, num_classes)
+        self.pyramid: nn.Module
+        self.head: nn.Module
+        if model.name == "fcos":
+            self.pyramid, self.head = FeaturePyramid(model), FCOSHead(model, num_classes)
+        else:
+            self.pyramid, self.head = torchvision_parts(model, num_classes)
 
     @property
     def body(self) -> nn.Module:
         """The backbone, which may have ImageNet weights."""
         return self.pyramid.get_submodule("body")
 
-    def forward(
-        self, images: Tensor, targets: Targets | None = None, sizes: Tensor | None = None
-    ) -> Losses | Detections:
+    def forward(self, images: Tensor, targets: Targets | None = None) -> Losses | Detections:
         """Compute the losses of a batch, or its detections.
 
         Args:
             images: uint8 (B, 3, H, W).
-            targets: in training; boxes must have an area. Only FCOS leaves out "regions".
-            sizes: in evaluation; (B, 2) height and width of each image without padding, to clip to.
+            targets: to learn from; boxes must have an area. Only FCOS leaves out "regions".
 
         Returns:
-            Training: losses by name, scalars; their sum is minimised.
-            Evaluation: the detections, with "presence" () the highest score of the image, or 0.
+            With targets: losses by name, scalars; their sum is minimised.
+            Without: the detections, with "presence" () the highest score of the image, or 0.
         """
-        if self.training and targets is None:
-            raise ValueError("a detector in training mode needs targets")
-        if sizes is None:
-            sizes = torch.tensor([images.shape[2:]] * len(images)).to(images.device, non_blocking=True)
-        features = self.pyramid(self.normalize(images))
-        if self.training:
-            return cast("Losses", self.head(features, sizes, drop_ignored_boxes(targets or [])))
-        detections = cast("Detections", self.head(features, sizes, None))
-        return add_best_score(detections)
-
-
-def _parts(model: ModelConfig, num_classes: int) -> tuple[nn.Module, nn.Module]:
-    """Build the pyramid and the head."""
-    if model.name == "fcos":
-        return FeaturePyramid(model), FCOSHead(model, num_classes)
-    if model.name in TORCHVISION:
-        return torchvision_parts(model, num_classes)
-    raise ValueError(f"'{model.name}' is not a detector")
+        features, size = self.pyramid(self.normalize(images)), images.shape[2:]
+        if targets is not None:
+            return cast("Losses", self.head(features, size, drop_ignored_boxes(targets)))
+        return add_best_score(cast("Detections", self.head(features, size, None)))

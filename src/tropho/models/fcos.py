@@ -13,13 +13,18 @@ from tropho.models.heads import (
     PRIOR_BIAS,
     Detections,
     Losses,
+    Size,
     Targets,
     Tower,
     decode_detections,
     flatten_levels,
+    giou_loss,
+    ignored_classes,
+    in_regions,
+    mask_ignored,
+    mean_over_processes,
     output_conv,
 )
-from tropho.models.losses import giou_loss, ignored_classes, in_regions, mask_ignored, mean_over_processes
 
 MIDDLE, CORNER = 0.5, 0.0  # offset of a position in its cell, in strides: Tropho's, and torchvision's
 RADIUS = 1.5  # strides around a box's centre within which positions are positive (centre sampling)
@@ -82,10 +87,10 @@ class FCOS(nn.Module):
         """Return logits (B, N, classes), sides (B, N, 4) in strides and centre-ness logits (B, N) of all levels."""
         raise NotImplementedError
 
-    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
-        """Return the losses if there are targets, else the detections, clipped to `sizes` (B, 2) height and width."""
+    def forward(self, features: list[Tensor], size: Size, targets: Targets | None) -> Losses | Detections:
+        """Return the losses if there are targets, else the detections, clipped to `size`."""
         if targets is None:
-            return decode_detections(*self.decode(features), sizes, self.model)
+            return decode_detections(*self.decode(features), size, self.model)
         return self._losses(Grid.of(features, self.model.levels, self.offset), *self.outputs(features), targets)
 
     def decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -71,30 +71,32 @@ def build_network(model: ModelConfig, num_classes: int) -> Any:
     Raises:
         UsageError, ExternalError: as `resolve_checkpoint`; the weights are not those of the network.
     """
+    _require_transformers()
     from transformers import AutoConfig
 
     checkpoint = model.checkpoint
     assert isinstance(checkpoint, Checkpoint)
-    _require_transformers()
-    with _quiet():
-        config = _adapted(AutoConfig.for_model(**checkpoint.network))
-        network = _from_config(config, num_classes)
-        for layer in network.modules():
-            if isinstance(layer, nn.BatchNorm2d):
-                nn.init.ones_(layer.weight)  # transformers starts some of them near 0
-        if model.pretrained:
-            published = _load_published(checkpoint)
-            of_classes = _class_layers(config, num_classes)
-            weights = {key: value for key, value in published.items() if key not in of_classes}
-            network.load_state_dict(weights, strict=False)
+    config = _adapted(AutoConfig.for_model(**checkpoint.network))
+    network = _from_config(config, num_classes)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.ones_(layer.weight)  # transformers starts some of them near 0
+    if model.pretrained:
+        published = _load_published(checkpoint)
+        of_classes = _class_layers(config, num_classes)
+        weights = {key: value for key, value in published.items() if key not in of_classes}
+        network.load_state_dict(weights, strict=False)
     return network
 
 
 def _require_transformers() -> None:
+    """Import transformers and keep it from printing: what goes wrong is said in one sentence."""
     try:
-        import transformers  # noqa: F401
+        from transformers import logging
     except ImportError as error:
         raise UsageError("model.name hf_detr needs transformers; run `pip install -e '.[detr]'`.") from error
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
 
 
 def _open(name: str, weights: bool = False) -> tuple[Path, str]:
@@ -122,14 +124,8 @@ def _open(name: str, weights: bool = False) -> tuple[Path, str]:
 def _read_config(folder: Path, name: str) -> "PretrainedConfig":
     from transformers import MODEL_FOR_OBJECT_DETECTION_MAPPING, AutoConfig, __version__
 
-    try:
-        with _quiet():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExternalError(
-            f"transformers {__version__} can't read config.json of the checkpoint '{name}' ({_reason(error)}); set "
-            "model.checkpoint to a detector that it knows."
-        ) from error
+    with _reading("config.json", name):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if type(config) not in MODEL_FOR_OBJECT_DETECTION_MAPPING:
         raise UsageError(
             f"The checkpoint '{name}' is a {config.model_type}, which is no detector in transformers {__version__}; "
@@ -142,14 +138,8 @@ def _read_normalization(folder: Path, name: str) -> tuple[list[float], list[floa
     """Read mean and deviation of the pixels, in 0..1, that a checkpoint's preprocessing subtracts and divides by."""
     from transformers import AutoImageProcessor
 
-    try:
-        with _quiet():
-            processor: Any = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExternalError(
-            f"preprocessor_config.json of the checkpoint '{name}' can't be read ({_reason(error)}); choose another "
-            "checkpoint."
-        ) from error
+    with _reading("preprocessor_config.json", name):
+        processor: Any = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
     full = 255.0 * (processor.rescale_factor if processor.do_rescale else 1.0)  # white, before it is normalised
     if not processor.do_normalize:
         return [0.0] * 3, [1.0 / full] * 3
@@ -248,17 +238,14 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from printing; what goes wrong is said in one sentence."""
-    from transformers.utils import logging
+def _reading(file: str, name: str) -> Iterator[None]:
+    """Turn the errors of reading a file of a checkpoint into ExternalError."""
+    from transformers import __version__
 
-    verbosity = logging.get_verbosity()
-    had_bar = logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
     try:
         yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bar:
-            logging.enable_progress_bar()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExternalError(
+            f"transformers {__version__} can't read {file} of the checkpoint '{name}' ({_reason(error)}); set "
+            "model.checkpoint to a detector that it knows."
+        ) from error

@@ -20,14 +20,15 @@ from tropho.models.heads import (
     PRIOR_BIAS,
     Detections,
     Losses,
+    Size,
     Targets,
-    clip_boxes,
     decode_detections,
     flatten_levels,
-    has_area,
+    ignored_classes,
+    mask_ignored,
+    mean_over_processes,
     output_conv,
 )
-from tropho.models.losses import ignored_classes, mask_ignored, mean_over_processes
 from tropho.models.torchvision_networks import CHANNELS, torchvision_network
 
 POOL_SIZE = 7  # cells per side that a proposal is pooled to
@@ -80,14 +81,14 @@ class TorchvisionRetinaNet(nn.Module):
         out = self.layers(features)
         return out["cls_logits"].float(), out["bbox_regression"].float()
 
-    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
-        """Return the losses if there are targets, else the detections, clipped to `sizes` (B, 2) height and width."""
+    def forward(self, features: list[Tensor], size: Size, targets: Targets | None) -> Losses | Detections:
+        """Return the losses if there are targets, else the detections, clipped to `size`."""
         anchors = self.anchors(features)
         logits, offsets = self.outputs(features)
         if targets is not None:
             return self._losses(anchors, logits, offsets, targets)
         boxes = torch.stack([self.coder.decode_single(image_offsets, anchors) for image_offsets in offsets])
-        return decode_detections(logits.sigmoid(), boxes, sizes, self.model)
+        return decode_detections(logits.sigmoid(), boxes, size, self.model)
 
     def _losses(self, anchors: Tensor, logits: Tensor, offsets: Tensor, targets: Targets) -> Losses:
         logits = mask_ignored(logits, ignored_classes(targets, self.num_classes)[:, None])
@@ -137,27 +138,24 @@ class TorchvisionFasterRCNN(nn.Module):
         """Return the anchors (N * A, 4) xyxy pixels of all levels."""
         return _anchors(self.rpn.anchor_generator, features, self.levels)
 
-    def forward(self, features: list[Tensor], sizes: Tensor, targets: Targets | None) -> Losses | Detections:
-        """Return the losses if there are targets, else the detections, clipped to `sizes` (B, 2) height and width."""
-        stride = 2 ** self.levels[0]
-        # torchvision takes one size for all images, the padded one; boxes are clipped to `sizes` at the end.
-        shapes = [(features[0].shape[2] * stride, features[0].shape[3] * stride)] * len(sizes)
+    def forward(self, features: list[Tensor], size: Size, targets: Targets | None) -> Losses | Detections:
+        """Return the losses if there are targets, else the detections, clipped to `size`."""
+        shapes = [size] * len(features[0])
         proposals, losses = self._propose(features, shapes, targets)
         maps = {str(level): level_map for level, level_map in zip(self.levels, features, strict=True)}
         if targets is not None:
             return losses | self._box_losses(maps, proposals, shapes, targets)
         decoded = self.roi.postprocess_detections(*self._outputs(maps, proposals, shapes), proposals, shapes)
-        return _clip_detections(decoded, sizes)
+        columns = zip(*decoded, strict=True)
+        return [{"boxes": boxes, "scores": scores, "labels": labels - 1} for boxes, scores, labels in columns]
 
-    def _outputs(
-        self, maps: dict[str, Tensor], proposals: list[Tensor], shapes: list[tuple[int, int]]
-    ) -> tuple[Tensor, Tensor]:
+    def _outputs(self, maps: dict[str, Tensor], proposals: list[Tensor], shapes: list[Size]) -> tuple[Tensor, Tensor]:
         """Return logits (n, 1 + classes) and offsets (n, 4 (1 + classes)) of all proposals, float32."""
         logits, offsets = self.roi.box_predictor(self.roi.box_head(self.roi.box_roi_pool(maps, proposals, shapes)))
         return logits.float(), offsets.float()
 
     def _box_losses(
-        self, maps: dict[str, Tensor], proposals: list[Tensor], shapes: list[tuple[int, int]], targets: Targets
+        self, maps: dict[str, Tensor], proposals: list[Tensor], shapes: list[Size], targets: Targets
     ) -> Losses:
         """Compute RoIHeads' losses without an image's ignored classes in its softmax."""
         # torchvision counts classes from 1; 0 is the background.
@@ -171,7 +169,7 @@ class TorchvisionFasterRCNN(nn.Module):
         return {"loss_cls": loss_cls, "loss_box": loss_box}
 
     def _propose(
-        self, features: list[Tensor], shapes: list[tuple[int, int]], targets: Targets | None
+        self, features: list[Tensor], shapes: list[Size], targets: Targets | None
     ) -> tuple[list[Tensor], Losses]:
         """Return the proposals (n, 4) of each image, and their losses if there are targets."""
         rpn = self.rpn
@@ -214,16 +212,6 @@ def roi_align(levels: list[int]) -> MultiScaleRoIAlign:
     align.scales = [2.0**-level for level in levels]
     align.map_levels = LevelMapper(levels[0], levels[-1])
     return align
-
-
-def _clip_detections(decoded: tuple[list[Tensor], list[Tensor], list[Tensor]], sizes: Tensor) -> Detections:
-    """Clip each image's boxes, scores and labels (from 1) to its size."""
-    detections = []
-    for boxes, scores, labels, size in zip(*decoded, sizes, strict=True):
-        clipped = clip_boxes(boxes, size)
-        keep = has_area(clipped)
-        detections.append({"boxes": clipped[keep], "scores": scores[keep], "labels": labels[keep] - 1})
-    return detections
 
 
 def _drop_background(labels: Tensor, target: dict[str, Tensor]) -> Tensor:

@@ -48,7 +48,7 @@ def _build(model: ModelConfig, body: ResNet) -> FCOS | RetinaNet | FasterRCNN:
             pyramid = _pyramid(body, [2, 3, 4], LastLevelP6P7(feature_channels(body)[-1], CHANNELS))
             head = RetinaNetHead(CHANNELS, num_anchors, COCO_CLASSES, norm_layer=partial(nn.GroupNorm, 32))
             return RetinaNet(pyramid, COCO_CLASSES, anchor_generator=generator, head=head)
-        case "torchvision_faster_rcnn":
+        case _:
             return FasterRCNN(
                 _pyramid(body, [1, 2, 3, 4], None, nn.BatchNorm2d),
                 COCO_CLASSES,
@@ -56,7 +56,6 @@ def _build(model: ModelConfig, body: ResNet) -> FCOS | RetinaNet | FasterRCNN:
                 rpn_head=RPNHead(CHANNELS, num_anchors, conv_depth=2),
                 box_head=FastRCNNConvFCHead((CHANNELS, 7, 7), [CHANNELS] * 4, [1024], norm_layer=nn.BatchNorm2d),
             )
-    raise ValueError(f"'{model.name}' is not a detector of torchvision's")
 
 
 def _anchor_generator(model: ModelConfig) -> AnchorGenerator | None:

@@ -1,6 +1,7 @@
 """Augment: decode and resize images once to training size, and preview the augmentation."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,15 +11,20 @@ import pandas as pd
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
 from tropho.files import read_json, write_json
-from tropho.images.annotated import AnnotatedImages
-from tropho.images.augment.preview import preview_sheet
+from tropho.images.annotated import REGION, AnnotatedImage, AnnotatedImages
 from tropho.images.augment.train_transform import TrainTransform
 from tropho.images.cache import ImageCache, write_cache
 from tropho.images.decode import Decoding
+from tropho.images.draw import Colour, class_colours, contact_sheet, draw_boxes, enlarged, write_png
+from tropho.images.fonts import naming
 from tropho.paths import Paths
+from tropho.seeds import sample_seed
 from tropho.tables import BOXES, IMAGES, SPLITS, join_names, read_table, split_regions, usable_images
 
 N_PREVIEWS = 12
+_MIN_TILE, _MAX_TILE = 240, 480  # pixels
+_COLUMNS = 4  # two pairs
+REGION_COLOUR: Colour = (128, 128, 128)
 KEPT = {"cache", "policy.json"}
 """Outputs that are updated in place."""
 
@@ -102,3 +108,36 @@ def _clear(folder: Path) -> None:
     for path in folder.iterdir() if folder.exists() else []:
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def preview_sheet(
+    transform: TrainTransform, numbers: Sequence[int], names: Sequence[str], classes: Sequence[str], to: Path
+) -> None:
+    """Write a PNG of pairs: a training image, captioned by its name, and an augmentation of it.
+
+    `numbers` are those of the transform's images; classes are in the order of their colours.
+    """
+    shown: list[tuple[AnnotatedImage, str]] = []
+    for seed, (number, name) in enumerate(zip(numbers, names, strict=True)):
+        before, after = transform.scenes[number], transform(number, sample_seed(0, 0, seed))
+        shown += [(before, name), (after, f"augmented{_count(len(before.boxes), len(after.boxes))}")]
+    colours = {**dict(enumerate(class_colours(classes).values())), REGION: REGION_COLOUR}
+    titles = {**dict(enumerate(classes)), REGION: "ignored region"}
+    width = min(max(transform.settings.image_size, _MIN_TILE), _MAX_TILE)
+    tiles = [_tile(scene, colours, width) for scene, _ in shown]
+    used = {int(label) for scene, _ in shown for label in scene.labels}
+    legend = [(titles[label], colour) for label, colour in colours.items() if label in used]
+    title = f"Policy '{transform.settings.policy}': each pair is the image at training size and one augmentation of it"
+    with naming(classes):
+        write_png(to, contact_sheet(tiles, [caption for _, caption in shown], _COLUMNS, width, title, legend))
+
+
+def _tile(scene: AnnotatedImage, colours: dict[int, Colour], width: int) -> np.ndarray:
+    image, factor = enlarged(scene.image, width)
+    return draw_boxes(image, scene.boxes * factor, [colours[int(label)] for label in scene.labels])
+
+
+def _count(before: int, after: int) -> str:
+    if not before:
+        return ""
+    return f", {after} of {before} boxes" if after < before else f", {after} box{'' if after == 1 else 'es'}"

@@ -7,18 +7,17 @@ import pandas as pd
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, read_task_data, rows_of
-from tropho.evaluation.cross_fit import cross_fit_postprocess
 from tropho.evaluation.evaluator import Evaluator, build_evaluator
-from tropho.evaluation.manifest import write_manifest
+from tropho.evaluation.postprocess_search import cross_fit_postprocess
 from tropho.evaluation.register_ensemble import register_models
 from tropho.evaluation.results_writer import ResultsWriter
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
-from tropho.inference.ensemble_members import EnsembleMember, load_members, predict_oof, predict_test
-from tropho.inference.fuse_members import fuse_members, member_table
+from tropho.inference.ensemble import fuse_members, member_table
+from tropho.inference.ensemble_members import EnsembleMember, load_members, predict_oof, predict_test, write_manifest
 from tropho.inference.trained_folds import copy_results
-from tropho.metrics.class_keys import ascii_names
+from tropho.metrics.metric_names import ascii_names
 from tropho.paths import Paths
 from tropho.plots.galleries import label_issue_gallery
 from tropho.tables import LABEL_ISSUES, write_table

@@ -10,8 +10,8 @@ import pandas as pd
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
-from tropho.evaluation.manifest import check_manifest
 from tropho.files import read_json, sha256_of, write_json
+from tropho.inference.ensemble_members import check_manifest
 from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import copy_results
 from tropho.log import info

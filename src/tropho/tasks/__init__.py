@@ -8,7 +8,7 @@ from tropho.tasks.base import Task
 def build_task(settings: TaskConfig, classes: list[str]) -> Task:
     """Build the task of these settings; `classes` are the audit's, in the order of class indices."""
     if settings.model.name == NEGATIVE_CLASSIFIER:
-        from tropho.tasks.negative_task import NegativeTask
+        from tropho.tasks.detection_task import NegativeTask
 
         return NegativeTask(settings, classes)
     if settings.kind == "detection":

@@ -52,6 +52,7 @@ class Task(Protocol):
 
         Returns: the complete settings; `self.settings` where nothing is fitted.
         """
+        return self.settings
 
     def strata(self, gt: GroundTruth) -> list[str]:
         """Name the stratum of each image for balanced sampling: its label, or the sorted names of its boxes."""
@@ -73,6 +74,10 @@ class Task(Protocol):
 
     def build_model(self) -> nn.Module:
         """Build a model with pretrained weights, or weights drawn from torch's present random state."""
+        from tropho.models import build_model
+
+        settings = self.settings
+        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Compute the named parts of the loss: scalars (), whose sum is minimised."""

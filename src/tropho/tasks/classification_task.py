@@ -12,7 +12,7 @@ from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.errors import DataError
 from tropho.images.cache import ImageCache
 from tropho.metrics.calibration import with_temperature
-from tropho.tasks.base import Batch
+from tropho.tasks.base import Batch, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tropho.tasks.datasets import ClassificationDataset, LabelledSample
 
 
-class ClassificationTask:
+class ClassificationTask(Task):
     """Classification of whole images, padded to squares."""
 
     primary_metric = "balanced_accuracy"
@@ -30,9 +30,6 @@ class ClassificationTask:
         self.settings = settings
         self.classes = classes
         self.columns = [f"p_{name}" for name in classes]
-
-    def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
-        return self.settings
 
     def strata(self, gt: GroundTruth) -> list[str]:
         return [str(label) for label in gt.images["label"]]
@@ -45,10 +42,9 @@ class ClassificationTask:
     def sample(self, image: np.ndarray) -> LabelledSample:
         import torch
 
-        from tropho.images.augment.policies import build_policy
+        from tropho.images.augment.policies import letterbox
 
-        pad = build_policy("none", self.settings.augment.image_size, boxed=False)
-        padded, _, _ = pad(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), seed=0)
+        padded, _ = letterbox(image, np.zeros((0, 4), np.float32), self.settings.augment.image_size)
         return torch.from_numpy(padded).permute(2, 0, 1), -1, 1.0, 0
 
     def collate(self, samples: list[LabelledSample]) -> Batch:
@@ -58,17 +54,11 @@ class ClassificationTask:
         targets = {"label": torch.tensor(labels), "weight": torch.tensor(weights, dtype=torch.float32)}
         return {"images": torch.stack(images), "targets": targets, "index": torch.tensor(idx)}
 
-    def build_model(self) -> nn.Module:
-        from tropho.models import build_model
-
-        settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
-
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Compute the cross-entropy with label smoothing: mean over the samples, by their weights."""
         from torch.nn import functional
 
-        from tropho.models.losses import mean_over_processes
+        from tropho.models.heads import mean_over_processes
 
         logits = model(batch["images"]).float()
         targets = {name: value.to(logits.device, non_blocking=True) for name, value in batch["targets"].items()}

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
 from tropho.images.annotated import REGION, AnnotatedImage, AnnotatedImages
-from tropho.images.augment.policies import build_policy
+from tropho.images.augment.policies import letterbox
 from tropho.images.augment.train_transform import TrainTransform
 from tropho.images.cache import ImageCache
 from tropho.seeds import sample_seed
@@ -69,7 +69,7 @@ class ClassificationDataset(_AugmentedDataset):
         self, cache: ImageCache, gt: GroundTruth, classes: list[str], settings: TaskConfig, train: bool
     ) -> None:
         super().__init__(AnnotatedImages(cache, gt.images), settings, train, boxed=False)
-        self.pad = build_policy("none", settings.augment.image_size, boxed=False)
+        self.size = settings.augment.image_size
         indices = {name: idx for idx, name in enumerate(classes)}
         self.labels = [indices.get(label, -1) for label in gt.images["label"]]
         weights = class_weights(self.labels, len(classes))
@@ -77,7 +77,7 @@ class ClassificationDataset(_AugmentedDataset):
 
     def __getitem__(self, key: Any) -> LabelledSample:
         annotated, idx = self.image_of(key)
-        image = annotated.image if self.transform else self.pad(*annotated, seed=0)[0]
+        image = annotated.image if self.transform else letterbox(annotated.image, annotated.boxes, self.size)[0]
         label = self.labels[idx]
         return torch.from_numpy(image).permute(2, 0, 1), label, float(self.weights[label]), idx
 

@@ -1,4 +1,4 @@
-"""Detection: boxes in an image, and the probability that there are none."""
+"""Detection: boxes in an image, and the probability that there are none, which a member of an ensemble may classify."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tropho.boxes.box_fusion import fuse
 from tropho.config.model_config import HF_DETR, NEGATIVE_CLASSIFIER, STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
+from tropho.errors import DataError
 from tropho.images.cache import ImageCache
 from tropho.metrics.leaderboard_map import Ranking, Score, rank_images
 from tropho.metrics.matching import drop_ignored
 from tropho.tables import join_names
-from tropho.tasks.base import Batch
+from tropho.tasks.base import Batch, Task
 from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ TARGETS_ON_CPU = ("fcos", "torchvision_fcos", NEGATIVE_CLASSIFIER)
 """Models that assign their targets on the CPU, since choosing among a GPU's values means to wait for them."""
 
 
-class DetectionTask:
+class DetectionTask(Task):
     """Object detection, with a negative class where the audit names one."""
 
     primary_metric = "leaderboard_map"
@@ -71,12 +72,6 @@ class DetectionTask:
         from tropho.tasks.datasets import pad_batch
 
         return pad_batch(samples, STRIDE)
-
-    def build_model(self) -> nn.Module:
-        from tropho.models import build_model
-
-        settings = self.settings
-        return build_model(settings.model, settings.kind, len(self.classes), settings.augment.image_size)
 
     def compute_loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         images, targets = batch["images"], batch["targets"]
@@ -172,3 +167,38 @@ class DetectionTask:
             gt = gt.subset([image_id for image_id in gt.images["image_id"] if image_id not in undecided])
             predictions = predictions[~predictions["image_id"].isin(undecided)].reset_index(drop=True)
         return gt, drop_ignored(predictions, gt.boxes, gt.regions)
+
+
+class NegativeTask(DetectionTask):
+    """Detection without boxes: the prediction table has the negative row of each image and no other."""
+
+    def __init__(self, settings: TaskConfig, classes: list[str]) -> None:
+        super().__init__(settings, classes)
+        self.primary_metric = f"ap/{self.negative}"
+
+    def fit_config(self, gt: GroundTruth, sizes: ImageSizes) -> TaskConfig:
+        return self.settings
+
+    @property
+    def tile_size(self) -> None:
+        """None: the model averages over the whole image."""
+
+    def collate(self, samples: list[BoxedSample]) -> Batch:
+        """Pad to squares: the model averages over padding too, which then depends on no other image of a batch."""
+        from tropho.tasks.datasets import pad_batch
+
+        return pad_batch(samples, STRIDE, square=True)
+
+    def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:
+        """Compute the average precision of the negative class.
+
+        Raises:
+            DataError: no image is empty.
+        """
+        ap = self.leaderboard(gt, predictions)["ap"]
+        if self.negative not in ap:
+            raise DataError(
+                "Model 'negative_classifier' can't be scored: none of its validation images is empty; make fewer "
+                "folds (split.n_folds), or leave that member out."
+            )
+        return ap[self.negative]

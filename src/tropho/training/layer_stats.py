@@ -1,6 +1,7 @@
 """Statistics of gradients and activations by layer, which show vanishing and exploding gradients."""
 
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,9 +39,9 @@ class LayerStats:
         """Begin an epoch."""
         self._sums, self._counts, self._n_steps = {}, defaultdict(int), 0
         for name, layer in self._weighted.items():
-            self._hooks.append(layer.register_forward_hook(self._output_hook(name)))
+            self._hooks.append(layer.register_forward_hook(partial(self._measure_output, name)))
         for name, activation in self._activations.items():
-            self._hooks.append(activation.register_forward_hook(self._dead_hook(name)))
+            self._hooks.append(activation.register_forward_hook(partial(self._measure_dead, name)))
 
     def after_backward(self, scale: float) -> None:
         """Measure the gradients of a step, times `scale`, which undoes clipping."""
@@ -67,19 +68,13 @@ class LayerStats:
         self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._counts[name] += 1
 
-    def _output_hook(self, name: str) -> Any:
-        def hook(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            values = output.detach().float()
-            self._add(MEAN + name, values.mean())
-            self._add(STD + name, values.std(correction=0))
+    def _measure_output(self, name: str, _layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        values = output.detach().float()
+        self._add(MEAN + name, values.mean())
+        self._add(STD + name, values.std(correction=0))
 
-        return hook
-
-    def _dead_hook(self, name: str) -> Any:
-        def hook(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            self._add(DEAD + name, (relative_slope(layer, output.detach().float()) < DEAD_SLOPE).float().mean())
-
-        return hook
+    def _measure_dead(self, name: str, layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+        self._add(DEAD + name, (relative_slope(layer, output.detach().float()) < DEAD_SLOPE).float().mean())
 
 
 def relative_slope(layer: nn.Module, output: Tensor) -> Tensor:

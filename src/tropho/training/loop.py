@@ -21,11 +21,10 @@ from tropho.training.checkpoint import Checkpoint, TrainState, Weights
 from tropho.training.data_loader import EpochSampler, make_train_loader
 from tropho.training.devices import compile_layers, explain_compiler, make_accelerator, sync_batch_norms
 from tropho.training.layer_stats import LayerStats
-from tropho.training.micro_batches import add_gradients, describe_parts, more_parts
+from tropho.training.micro_batches import ValidationLoss, add_gradients, describe_parts, more_parts
 from tropho.training.optim import ModelEma, build_optimizer, lr_at, set_backbone_frozen
 from tropho.training.start_weights import load_start_weights
 from tropho.training.step_log import LOG_INTERVAL, StepLog
-from tropho.training.validation_loss import ValidationLoss
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def load_start_weights(model: nn.Module, start: StartWeights, task: Task) -> str
             f"{_named(wrong, 'missing or of another shape')}{' and ' if wrong and unknown else ''}"
             f"{_named(unknown, 'not in this network')}; set the section model as it was for those weights."
         )
-    pairs = _shared_classes(start, task)
+    known = start.classes or []
+    pairs = [(idx, known.index(name)) for idx, name in enumerate(task.classes) if name in known]  # both know by name
     with torch.no_grad():
         for name, value in own.items():
             if name in heads and start.classes != task.classes:
@@ -67,12 +68,6 @@ def _fits(
     elif name in heads:
         expected[0] = shape[0] if len(shape) else 0
     return list(shape) == expected
-
-
-def _shared_classes(start: StartWeights, task: Task) -> list[tuple[int, int]]:
-    """List the index here and in the other model of each class that both know by the same name."""
-    known = start.classes or []
-    return [(idx, known.index(name)) for idx, name in enumerate(task.classes) if name in known]
 
 
 def _copy_classes(

@@ -16,20 +16,16 @@ from tropho.tasks import build_task
 CODE = Path(__file__).resolve().parent.parent
 HASHED_PACKAGES = ("boxes", "images", "metrics", "models", "tasks", "training")
 NOT_HASHED = (
-    "images/augment/preview.py",
     "images/draw.py",
     "images/file_types.py",
     "images/fonts.py",
-    "metrics/class_keys.py",
     "metrics/classification_metrics.py",
     "metrics/coco_map.py",
     "metrics/curves.py",
-    "training/batch_size.py",  # whose choice is kept
     "training/overfit.py",
     "training/preflight.py",
     "training/target_checks.py",
-    "training/training_cost.py",
-    "training/training_plan.py",
+    "training/training_plan.py",  # whose choice of a batch size is kept
 )
 """Modules of those packages that change no weight."""
 HASHED_FILES = (

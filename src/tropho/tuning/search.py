@@ -20,10 +20,10 @@ from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
 from tropho.tracking.describe_run import data_sets
 from tropho.tracking.run_names import describe_values, with_score
-from tropho.training.batch_size import with_batch_size
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
 from tropho.training.training_fingerprint import check_trainable, fitted_settings, training_fingerprint
+from tropho.training.training_plan import with_batch_size
 from tropho.tuning.study import Search, TrialReporter
 
 MIN_OVER_CHANCE = 1.2

@@ -1,6 +1,5 @@
 """Search space: `tune.space` of params.yaml as Optuna's distributions."""
 
-import difflib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tropho.config.load import with_overrides
+from tropho.config.load import check_keys, with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.errors import UsageError
 
@@ -90,11 +89,7 @@ def _param(settings: TaskConfig, key: str, spec: Any, where: str) -> SearchParam
         raise UsageError(f"{where} can't be searched; keys start with {'., '.join(SEARCHABLE)}.")
     if not isinstance(spec, dict) or ("choices" in spec) == bool({"low", "high"} & set(spec)):
         raise UsageError(f"{where} must be {{low: A, high: B}}, with log: true or step: C, or {{choices: [A, B]}}.")
-    for name in spec:
-        if name not in KEYS:
-            close = difflib.get_close_matches(str(name), KEYS, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(KEYS)}."
-            raise UsageError(f"{where}.{name} is not a known key; {hint}")
+    check_keys(spec, KEYS, f"{where}.")
     return (_choices if "choices" in spec else _range)(settings, key, spec, where)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import optuna
 import torch
@@ -29,20 +29,6 @@ from tropho.tuning.trial_results import (
 
 _TRIAL_ERRORS = (DataError, UsageError, MemoryError, torch.OutOfMemoryError)
 """Errors that a trial's settings may cause; others, such as a lost network, end the search."""
-
-
-class Choice(TypedDict):
-    """Result of a search."""
-
-    study_name: str
-    params: dict[str, Any]
-    """Dotted keys -> values of the best trial."""
-    value: float | None
-    """Its score."""
-    trial: int | None
-    """Its number."""
-    trials: dict[str, int]
-    """Numbers of complete, pruned and failed trials."""
 
 
 class PrunedError(optuna.TrialPruned, PrunedRunError):  # type: ignore[misc]
@@ -163,21 +149,25 @@ class Search:
         return self.choice["params"]
 
     @property
-    def choice(self) -> Choice:
-        """Result of the trials so far; DataError if none is complete."""
+    def choice(self) -> dict[str, Any]:
+        """Result of the trials so far; DataError if none is complete.
+
+        It has "study_name"; of the best trial "params" (values by dotted key), "value" (score) and "trial"
+        (number); and "trials", the numbers of complete, pruned and failed ones.
+        """
         merged = merge_attempts(self.study)
         best, trials = best_trial(merged), merged.get_trials(deepcopy=False)
         if best is None:
             reasons = [reason for trial in trials if (reason := failure_reason(trial))] or ["none was run"]
             raise DataError(f"No trial of the search came to its end; the last one: {reasons[-1]}")
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        return Choice(
-            study_name=self.study.study_name,
-            params=setting_values(best, self._params),
-            value=best.value,
-            trial=best.number,
-            trials={name: sum(trial.state == state for trial in trials) for name, state in states.items()},
-        )
+        return {
+            "study_name": self.study.study_name,
+            "params": setting_values(best, self._params),
+            "value": best.value,
+            "trial": best.number,
+            "trials": {name: sum(trial.state == state for trial in trials) for name, state in states.items()},
+        }
 
     def write(self, folder: Path, images: dict[str, int]) -> None:
         """Write choice.json (with `images`, numbers of images), trials.csv and the figures into a folder."""

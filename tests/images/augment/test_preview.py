@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tropho.images.annotated import AnnotatedImage
-from tropho.images.augment import preview
+from tropho.stages import augment
 
 
 def scene(count):
@@ -35,10 +35,10 @@ def test_preview_sheet_counts_the_boxes_that_are_left(tmp_path, monkeypatch, bef
         def __call__(self, number, seed):
             return scene(after)
 
-    captions, draw = [], preview.contact_sheet
+    captions, draw = [], augment.contact_sheet
     monkeypatch.setattr(
-        preview, "contact_sheet", lambda tiles, names, *rest: captions.extend(names) or draw(tiles, names, *rest)
+        augment, "contact_sheet", lambda tiles, names, *rest: captions.extend(names) or draw(tiles, names, *rest)
     )
-    preview.preview_sheet(Transform(), [0], ["a.png"], ["cell"], tmp_path / "sheet.png")
+    augment.preview_sheet(Transform(), [0], ["a.png"], ["cell"], tmp_path / "sheet.png")
     assert captions == ["a.png", f"augmented{says}"]
     assert (tmp_path / "sheet.png").stat().st_size > 0
