@@ -3,49 +3,19 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
 
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.tables import check_columns
 
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-IMAGE = _words(
-    "filename imagefilename imagefile file imagename imgname image img imagepath imgpath filepath path fname photo "
-    "picture frame imageid imgid imageindex id patientid name"
-)
-LABEL = _words(
-    "classname labelname categoryname class label category regionlabel objectclass objectname "
-    "object species labels classes type findinglabel annotationtag target tag cls name classid categoryid labelid "
-    "classindex findinglabels diagnosis dx"
-)
-SUBSET = _words("subset split set usage partition")
-CELL = _words(
-    "bbox bboxes boundingbox boundingboxes box boxes boxesstring rectangle rect coordinates "
-    "coords annotation annotations predictionstring predictions bboxxywh xywh bboxxyxy xyxy"
+_HEADINGS = yaml.safe_load(Path(__file__).with_name("headings.yaml").read_text(encoding="utf-8"))
+IMAGE, LABEL, SUBSET, CELL = (_HEADINGS[key].split() for key in ("image", "label", "subset", "cell"))
+CORNERS, CENTRES, SIZES, IMAGE_SIZES = (
+    [tuple(family.split()) for family in _HEADINGS[key]] for key in ("corners", "centre", "size", "image_size")
 )
 """Headings as `squeeze` leaves them, the likeliest first."""
-CORNERS = [
-    _words(names)
-    for names in (
-        "xmin ymin xmax ymax",
-        "x1 y1 x2 y2",
-        "x0 y0 x1 y1",
-        "left top right bottom",
-        "minx miny maxx maxy",
-        "xtl ytl xbr ybr",
-        "startx starty endx endy",
-        "topleftx toplefty bottomrightx bottomrighty",
-    )
-]
-ORIGINS = [("x", "y"), *(names[:2] for names in CORNERS)]
-CENTRES = [*map(_words, ("xcenter ycenter", "xcentre ycentre", "centerx centery", "centrex centrey", "cx cy", "xc yc"))]
-SIZES = [("w", "h"), ("width", "height")]
-IMAGE_SIZES = [
-    *map(_words, ("imagewidth imageheight", "imgwidth imgheight", "imagew imageh", "originalwidth originalheight"))
-]
 
 BOX_ROLES = {
     "corners": ("xmin", "ymin", "xmax", "ymax"),
@@ -56,7 +26,7 @@ BOX_ROLES = {
 """Roles of the columns that a box is made of, by layout."""
 _LAYOUTS: dict[str, list[tuple[str, ...]]] = {
     "corners": CORNERS,
-    "xywh": [(*origin, *size) for origin in ORIGINS for size in SIZES],
+    "xywh": [(*origin, *size) for origin in (("x", "y"), *(names[:2] for names in CORNERS)) for size in SIZES],
     "cxcywh": [(*centre, *size) for centre in CENTRES for size in SIZES],
     "cell": [(word,) for word in CELL],
 }

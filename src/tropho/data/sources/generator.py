@@ -11,10 +11,9 @@ from typing import Any
 import cv2
 import pandas as pd
 
-from smear_generator.annotations import plant_faults, sample_table, shuffled, test_table, truth_table
 from smear_generator.crops import cells
 from smear_generator.field import CAMERAS, Box
-from smear_generator.smear import photos
+from smear_generator.smear import photos, plant_faults, sample_table, shuffled, test_table, truth_table
 from tropho.config.data_config import DownloadConfig
 from tropho.config.task_config import TaskConfig
 from tropho.errors import ExternalError
