@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from data.split.split_inputs import NO_BOXES, images_of, knobs
-from tropho.data.split.split_images import split
+from tropho.data.split import split
 from tropho.data.split.split_summary import gaps
 from tropho.errors import DataError
 from tropho.stages.split import run

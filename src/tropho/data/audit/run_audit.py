@@ -11,8 +11,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.data import formats
 from tropho.data.audit import audit_figures as plots
 from tropho.data.audit.audit_summary import depth_notes, summarise
-from tropho.data.audit.box_frames import resolve_box_frames
-from tropho.data.audit.box_repairs import clip_boxes, resolve_duplicate_boxes
+from tropho.data.audit.box_repairs import clip_boxes, resolve_box_frames, resolve_duplicate_boxes
 from tropho.data.audit.corrections import Corrector
 from tropho.data.audit.grouping import group
 from tropho.data.audit.inspect_images import ImageInfo, inspect_images, value_range
