@@ -107,14 +107,8 @@ def _plan(rng: np.random.Generator, camera: Camera, negative: bool, burden: floa
     without_parasites = 0.22 <= kind < 0.30 and camera.labels_white_cells  # else the photo would have no label
     if negative or without_parasites:
         look_alikes, parasites = look_alikes + parasites, 0
-    return Plan(
-        parasites,
-        white_cells,
-        look_alikes,
-        clumps,
-        bubbles=int(rng.integers(0, 3)),
-        blots=int(rng.integers(8, 22)),
-    )
+    bubbles, blots = (int(rng.integers(*limits)) for limits in ((0, 3), (8, 22)))
+    return Plan(parasites, white_cells, look_alikes, clumps, bubbles, blots)
 
 
 def _draw(canvas: Canvas, plan: Plan, camera: Camera, look: Look, difficulty: float) -> tuple[Box, ...]:
