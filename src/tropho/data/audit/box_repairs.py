@@ -37,15 +37,11 @@ class _Photo:
     image_id: str
     path: str
     upright: Size  # size as it is shown
+    stored: Size  # size of the picture as it is stored
     turn: str  # name in SYMMETRIES of the turn from the stored picture to the upright one
     stated: Size | None  # size by the labels
     boxes: np.ndarray  # (n, 4) float64 xyxy
     is_relative: bool  # whether the labels hold shares of the picture, which the reader took of the upright one
-
-    @property
-    def stored(self) -> Size:
-        """Return the size of the picture as it is stored."""
-        return self.upright[::-1] if SYMMETRIES[self.turn][0] else self.upright
 
     @property
     def mismatch(self) -> str:
@@ -103,8 +99,13 @@ def _photos(
             continue
         image_id, stated = str(row.image_id), (row.stated_width, row.stated_height)
         size = None if any(pd.isna(side) or side < 1 for side in stated) else (int(stated[0]), int(stated[1]))
-        own, turn = corners.get(image_id, np.zeros((0, 4))), UPRIGHT[info.orientation]
-        photos.append(_Photo(image_id, info.path, (info.width, info.height), turn, size, own, image_id in relative))
+        own, turn, upright = (
+            corners.get(image_id, np.zeros((0, 4))),
+            UPRIGHT[info.orientation],
+            (info.width, info.height),
+        )
+        stored = upright[::-1] if SYMMETRIES[turn][0] else upright
+        photos.append(_Photo(image_id, info.path, upright, stored, turn, size, own, image_id in relative))
     return photos
 
 

@@ -195,5 +195,5 @@ def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
     """Count images, groups and, by class, images (or boxes) of a part."""
     inside = boxes[boxes["image_id"].isin(part["image_id"])]
     labels = part["label"] if part["label"].notna().any() else inside["label"]
-    classes = {str(name): int(number) for name, number in labels.value_counts().sort_index().items()}
+    classes = labels.value_counts().sort_index().to_dict()
     return {"images": len(part), "groups": int(part["group"].nunique()), "classes": classes}
