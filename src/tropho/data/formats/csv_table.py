@@ -22,7 +22,6 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 class CsvTable:
     """The cells of a CSV file."""
 
-    name: str  # path of the file below data/raw/T, for messages
     delimiter: str  # a key of DELIMITERS
     rows: list[tuple[int, list[str]]]  # (last line of the row, 1-based; stripped cells) of every row that is not blank
 
@@ -45,7 +44,7 @@ def read_csv(path: Path, name: str) -> CsvTable:
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except csv.Error as error:
         raise DataError(f"{name} is not a CSV file ({error}).") from None
-    return CsvTable(name, delimiter, rows)
+    return CsvTable(delimiter, rows)
 
 
 def find_tables(
