@@ -104,7 +104,8 @@ def matched_shares(images: pd.DataFrame, boxes: pd.DataFrame, pattern: str) -> d
     matched = pattern_keys(images["image_id"], pattern).notna().set_axis(images["image_id"])
     pairs = pd.concat([images[["image_id", "label"]], boxes[["image_id", "label"]]]).dropna().drop_duplicates()
     pairs = pairs[pairs["image_id"].isin(matched.index)]
-    shares: dict[str, float] = pairs["image_id"].map(matched).astype(float).groupby(pairs["label"]).mean().to_dict()
+    by_class = pairs["image_id"].map(matched).astype(float).groupby(pairs["label"]).mean()
+    shares = {str(name): float(share) for name, share in by_class.items()}
     rest = matched[~matched.index.isin(pairs["image_id"])]
     if len(rest):
         shares["no class"] = float(rest.mean())
