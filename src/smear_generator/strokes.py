@@ -4,7 +4,8 @@ A shape is (side, side) float32, from 0 outside to about 1 inside. Lengths are p
 A density is (3, height, width) float32, optical density for red, green and blue.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -30,11 +31,6 @@ class Grid:
     y: Array
     distance: Array
     angle: Array
-
-    @property
-    def side(self) -> int:
-        """Return the pixels along one side, an odd number."""
-        return len(self.x)
 
 
 def grid(radius: float, *, stretch: float = 1.0, turn: float = 0.0) -> Grid:
@@ -93,38 +89,35 @@ def mottle(rng: np.random.Generator, shape: tuple[int, int], cells: int, octaves
     return cv2.resize(total, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-# Optical density for red, green and blue of one unit of each stain.
-AZURE = (0.86, 0.68, 0.08)  # parasite cytoplasm, stain blots: blue
-CHROMATIN = (0.80, 1.00, 0.24)  # parasite chromatin: dark red-violet
-NUCLEUS = (1.00, 0.98, 0.10)  # white cell nuclei: deep blue-violet
-GRANULE = (0.46, 0.88, 0.24)  # platelets, white cell granules: magenta
-BLOOD = (0.08, 0.30, 0.62)  # what is left of lysed red cells: yellow to brown
-LILAC = (0.34, 0.46, 0.10)  # stained plasma proteins: lilac
-EOSIN = (0.06, 0.42, 0.30)  # whole red cells of a thin film: salmon
+class Stains(NamedTuple):
+    """Stains of one slide: optical density of one unit for red, green and blue, each (3,) float32."""
 
-
-@dataclass(frozen=True)
-class Stains:
-    """Stains of one slide: optical density of one unit, each (3,) float32."""
-
-    azure: Array
-    chromatin: Array
-    nucleus: Array
-    granule: Array
-    blood: Array
-    lilac: Array
-    eosin: Array
+    azure: Array  # parasite cytoplasm, stain blots: blue
+    chromatin: Array  # parasite chromatin: dark red-violet
+    nucleus: Array  # white cell nuclei: deep blue-violet
+    granule: Array  # platelets, white cell granules: magenta
+    blood: Array  # what is left of lysed red cells: yellow to brown
+    lilac: Array  # stained plasma proteins: lilac
+    eosin: Array  # whole red cells of a thin film: salmon
 
     def scaled(self, strength: float) -> "Stains":
         """Scale the stains of parasites and look-alikes."""
-        factor = np.float32(strength)
-        return replace(
-            self,
-            azure=self.azure * factor,
-            chromatin=self.chromatin * factor,
-            nucleus=self.nucleus * factor,
-            granule=self.granule * factor,
-        )
+        scaled = ("azure", "chromatin", "nucleus", "granule")
+        return self._replace(**{name: getattr(self, name) * np.float32(strength) for name in scaled})
+
+
+USUAL = np.array(
+    (
+        (0.86, 0.68, 0.08),
+        (0.80, 1.00, 0.24),
+        (1.00, 0.98, 0.10),
+        (0.46, 0.88, 0.24),
+        (0.08, 0.30, 0.62),
+        (0.34, 0.46, 0.10),
+        (0.06, 0.42, 0.30),
+    )
+)
+"""Usual densities in the order of `Stains`, (7, 3) float64."""
 
 
 def mix_stains(rng: np.random.Generator, variation: float) -> Stains:
@@ -133,13 +126,8 @@ def mix_stains(rng: np.random.Generator, variation: float) -> Stains:
     warmth = 0.30 * variation * rng.uniform(-1, 1)  # acid stain turns red, alkaline blue
     shift = np.array([1 - warmth, 1 + 0.2 * warmth, 1 + warmth])
 
-    def one(usual: tuple[float, float, float]) -> Array:
-        own = 1 + 0.16 * variation * rng.uniform(-1, 1, 3)
-        return (np.array(usual) * shift * own).astype(np.float32)
-
-    return Stains(one(AZURE), one(CHROMATIN), one(NUCLEUS), one(GRANULE), one(BLOOD), one(LILAC), one(EOSIN)).scaled(
-        strength
-    )
+    own = 1 + 0.16 * variation * rng.uniform(-1, 1, USUAL.shape)  # (7, 3)
+    return Stains(*(USUAL * shift * own).astype(np.float32)).scaled(strength)
 
 
 def paint(amount: Array, stain: Array) -> Array:

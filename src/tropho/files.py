@@ -78,9 +78,10 @@ def naming(path: Path) -> Iterator[None]:
 def temporary_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`, removed at the end; folders of killed processes are removed first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for name in _names_of_temporaries(path):
-        with suppress(OSError), _locked(path.with_name(name)):
-            shutil.rmtree(path.with_name(name), ignore_errors=True)
+    pattern = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
+    for entry in [entry for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name) and entry.is_dir()]:
+        with suppress(OSError), _locked(Path(entry)):
+            shutil.rmtree(entry, ignore_errors=True)
     with ExitStack() as stack:
         temporary = _new_folder(path, stack)
         try:
@@ -101,11 +102,6 @@ def _new_folder(path: Path, stack: ExitStack) -> Path:
         except OSError:  # a file system without locks
             folder.chmod(0o755)
         return folder
-
-
-def _names_of_temporaries(path: Path) -> list[str]:
-    pattern = re.compile(re.escape(f".{path.name}.") + "[a-z0-9_]{8}")
-    return [entry.name for entry in os.scandir(path.parent) if pattern.fullmatch(entry.name) and entry.is_dir()]
 
 
 @contextmanager

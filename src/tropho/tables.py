@@ -207,10 +207,7 @@ def nfc(text: str) -> str:
 
 def spellings(names: Iterable[str]) -> dict[str, str]:
     """Index the first spelling of each name by its normal form."""
-    by_normal_form: dict[str, str] = {}
-    for name in names:
-        by_normal_form.setdefault(nfc(name), name)
-    return by_normal_form
+    return {nfc(name): name for name in reversed(list(names))}
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import pytest
 from real_data.expectations import broken, broken_split
 from tropho.data.audit.run_audit import audit
 from tropho.data.sources import fetch
-from tropho.data.split.split_images import split
+from tropho.data.split import split
 
 VOC = {"audit.format": "voc", "audit.classes": None, "audit.negative": None}
 SLIDE = {"audit.group_pattern": "(C[0-9]+[A-Z0-9]*?)_?[Tt]hin"}

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smear_generator import annotations
 from smear_generator.crops import cells
 from smear_generator.field import CAMERAS, OTHER, Box
-from smear_generator.smear import photos
+from smear_generator.smear import photos, plant_faults, truth_table
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +89,7 @@ def test_parasites_are_smaller_with_difficulty():
 
 
 def test_truth_table_has_one_row_for_an_image_without_boxes():
-    table = annotations.truth_table([("id_a.jpg", (Box("WBC", 1, 2, 30, 40),)), ("id_b.jpg", ())])
+    table = truth_table([("id_a.jpg", (Box("WBC", 1, 2, 30, 40),)), ("id_b.jpg", ())])
     assert table.to_csv(index=False).splitlines() == [
         "Image_ID,class,confidence,ymin,xmin,ymax,xmax",
         "id_a.jpg,WBC,1.0,2,1,40,30",
@@ -101,8 +100,8 @@ def test_truth_table_has_one_row_for_an_image_without_boxes():
 @pytest.mark.parametrize("seed", range(8))
 def test_plant_faults_adds_flat_and_duplicate_boxes(seed):
     boxes = tuple(Box("Trophozoite", 40 * i, 10, 40 * i + 9 + i, 30 + i) for i in range(6))
-    clean = annotations.truth_table([*((f"id_{n}.jpg", boxes) for n in range(40)), ("id_neg.jpg", ())])
-    table, faults = annotations.plant_faults(clean, seed)
+    clean = truth_table([*((f"id_{n}.jpg", boxes) for n in range(40)), ("id_neg.jpg", ())])
+    table, faults = plant_faults(clean, seed)
     pd.testing.assert_frame_equal(table.iloc[: len(clean)], clean)
     added = table.iloc[len(clean) :]
     flat = added[added["ymax"] == added["ymin"]]
@@ -117,8 +116,8 @@ def test_plant_faults_adds_flat_and_duplicate_boxes(seed):
 
 
 def test_plant_faults_needs_parasites():
-    clean = annotations.truth_table([("id_neg.jpg", ())])
-    table, faults = annotations.plant_faults(clean, 0)
+    clean = truth_table([("id_neg.jpg", ())])
+    table, faults = plant_faults(clean, 0)
     assert table is clean
     assert faults == {"zero_height": [], "doubled": []}
 

@@ -11,7 +11,7 @@ import pandas as pd
 from tropho.config.load import load_params, load_task
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources import kaggle, zindi
-from tropho.data.sources.submission_result import SubmissionResult
+from tropho.data.sources.zindi import SubmissionResult
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import read_json, sha256_of
 from tropho.log import info

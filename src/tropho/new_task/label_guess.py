@@ -9,7 +9,7 @@ import pandas as pd
 
 from tropho.config.load import task_settings
 from tropho.config.task_config import SECTIONS, TaskConfig
-from tropho.data.formats import readers
+from tropho.data.formats import CLASSIFICATION, TABLES, read_unmapped
 from tropho.data.formats.class_map import apply_class_map
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.image_files import ImageFiles, subset_of
@@ -75,10 +75,10 @@ class _Trial:
 
     def read(self, name: str, **audit: Any) -> LabelGuess | None:
         """Read the labels in a format; None, with the fault noted, where that fails."""
-        kind = "classification" if name in readers.CLASSIFICATION else "detection"
+        kind = "classification" if name in CLASSIFICATION else "detection"
         audit = {"format": name, **audit}
         try:
-            labels = readers.read_unmapped(self._settings(kind, audit), self.raw)
+            labels = read_unmapped(self._settings(kind, audit), self.raw)
             if negative := _negative_class(labels):
                 audit["negative"] = negative
             return LabelGuess(kind, audit, apply_class_map(labels, self._settings(kind, audit).audit))
@@ -98,10 +98,10 @@ class _Trial:
             if endings and not self.endings & set(endings):
                 continue
             guess = self.read(name)
-            if guess is None and name in readers.TABLES:
+            if guess is None and name in TABLES:
                 columns = guess_columns(self.raw)
                 guess = self.read(name, **columns) if columns else None
-                if columns is None and name in readers.CLASSIFICATION:
+                if columns is None and name in CLASSIFICATION:
                     self.faults[name] = explain_columns(self.raw) or self.faults[name]
             if guess:
                 found.append(guess)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from tropho import tables
 from tropho.config.task_config import TaskConfig
-from tropho.data.split.split_images import check_objects, missing_class_notes, split
+from tropho.data.split import check_objects, missing_class_notes, split
 from tropho.data.split.split_summary import summarise
 from tropho.files import write_json
 from tropho.log import info

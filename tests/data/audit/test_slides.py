@@ -14,7 +14,7 @@ from tropho.data.audit import slides as slides_module
 from tropho.data.audit.run_audit import AuditResult, audit, figures
 from tropho.data.audit.slide_features import COLOURED, PARTS, signature
 from tropho.data.audit.slides import MIN_IMAGES, Slides, cluster_slides, fit_threshold
-from tropho.data.split.split_images import split
+from tropho.data.split import split
 from tropho.images.decode import read_image
 
 

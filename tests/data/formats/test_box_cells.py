@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from tropho.data.formats.box_cells import parse_cell, parse_row
-from tropho.data.formats.box_columns import recognise
+from tropho.data.formats.box_columns import parse_cell, parse_row, recognise
 from tropho.errors import DataError, UsageError
 from tropho.tables import parse_number
 

@@ -22,14 +22,14 @@ SHARE, PIXEL, WHOLE = [0.1, 0.2, 0.5, 1.0], [1, 2, 30, 40], [0, 0, 1, 1]
     ],
 )
 def test_find_unit_and_wrong_rows(rows, unit, wrong):
-    found, bad = find_unit(np.array(rows, float))
+    found, bad = find_unit(np.array(rows, float), "t.csv")
     assert (found, bad.tolist()) == (unit, wrong)
 
 
 @pytest.mark.parametrize("rows", [[SHARE] * 9 + [PIXEL], [PIXEL] * 9 + [SHARE]])
 def test_find_unit_refuses_mixed_units(rows):
     with pytest.raises(DataError, match="write all of them in one unit"):
-        find_unit(np.array(rows, float))
+        find_unit(np.array(rows, float), "t.csv")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from tropho.cli import app
 from tropho.data.sources import fetch, zindi
-from tropho.data.sources.submission_result import SubmissionResult
+from tropho.data.sources.zindi import SubmissionResult
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import sha256_of, write_json
 

@@ -231,15 +231,6 @@ def test_stratification_targets_leave_out_empty_ones():
     assert list(targets.amounts) == ["images", "WBC boxes"]
 
 
-def test_stratification_targets_skip_ignored_regions():
-    boxes = boxes_of({"WBC": [2, 0], "Trophozoite": [0, 1]})
-    boxes = boxes.assign(ignore=boxes["label"] == "Trophozoite")
-    targets = stratification_targets(photos([100, 100]), boxes, 1)
-    assert targets.amounts["WBC boxes"].tolist() == [2, 0]
-    assert targets.amounts["images without boxes"].tolist() == [0, 1]
-    assert "Trophozoite boxes" not in targets.amounts
-
-
 def test_stratification_targets_bin_object_counts():
     """Of 1, 2, ... 8 objects two images each fall into a quarter; images without any are one kind."""
     targets = stratification_targets(photos([100] * 10), boxes_of({"WBC": [*range(1, 9), 0, 0]}), 2)

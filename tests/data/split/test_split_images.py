@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from data.split.split_inputs import NO_BOXES, images_of, knobs
-from tropho.data.split.split_images import split
+from tropho.data.split import split
 from tropho.data.split.split_summary import summarise
 from tropho.errors import DataError
 from tropho.stages.split import run

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from data.split.split_inputs import NO_BOXES, images_of, knobs
-from tropho.data.split.split_images import check_objects, missing_class_notes, split
+from tropho.data.split import check_objects, missing_class_notes, split
 from tropho.errors import DataError
 from tropho.stages.augment import pick_spread
 from tropho.tables import BOX, BOXES, conform

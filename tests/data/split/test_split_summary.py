@@ -5,7 +5,7 @@ import pytest
 
 from tropho.config.data_config import SplitConfig
 from tropho.data.split.split_summary import gap_notes, gaps, groups_by_class, most_folds, shortage, summarise
-from tropho.tables import BOXES, conform, empty
+from tropho.tables import BOXES, empty
 
 Row = tuple[str, int, str, str]
 
@@ -238,12 +238,6 @@ def test_gaps_by_class():
 
 def test_gaps_skip_an_unlabelled_test_set():
     assert gaps(split_of(*PARTS[:3]), images_of("ab-"), empty(BOXES)) == {"a": ["fold 1"], "b": ["fold 0"]}
-
-
-def test_gaps_skip_ignored_regions():
-    rows = [["i0", "a", False], ["i1", "a", False], ["i1", "b", False], ["i0", "b", True], ["i3", "b", False]]
-    boxes = pd.DataFrame(rows, columns=["image_id", "label", "ignore"]).assign(xmin=0, ymin=0, xmax=1, ymax=1)
-    assert gaps(split_of(*PARTS), images_of("----"), conform(boxes, BOXES)) == {"b": ["fold 0"]}
 
 
 MISSING = {"a": ["fold 0", "test"], "b": ["fold 1"], "c": ["test"]}

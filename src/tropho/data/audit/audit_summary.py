@@ -34,7 +34,9 @@ def summarise(
     Returns:
         JSON-safe counts by subset, class, status and kind of issue; sizes, colour modes, groups; `notes` in words.
     """
-    counts, status, regions = _counts(issues["kind"]), _counts(images["status"]), boxes["ignore"]
+    counts, status = (column.value_counts().sort_index().to_dict() for column in (issues["kind"], images["status"]))
+    regions, tests = boxes["ignore"], images[images["subset"] == "test"]
+    test_labelled = tests["label"].notna().any() or (boxes["image_id"].isin(tests["image_id"]) & ~regions).any()
     summary: dict[str, Any] = {
         "notes": [],
         "images": len(images),
@@ -42,7 +44,7 @@ def summarise(
         "missing": status.get("missing", 0),
         "classes": classes,
         "negative": settings.negative,
-        "test_labelled": _is_test_labelled(images, boxes),
+        "test_labelled": bool(test_labelled),
         "status": status,
         "subsets": {name: _subset(part, boxes, classes) for name, part in images.groupby("subset", sort=False)},
         "boxes": int((~regions).sum()),
@@ -94,15 +96,6 @@ def _subset(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> di
     without = int((~images["image_id"].isin(own["image_id"])).sum())
     counts = {"images": len(images), "usable": int((images["status"] == "ok").sum())}
     return {**counts, "boxes": len(objects), "without_boxes": without, "classes": by_class}
-
-
-def _is_test_labelled(images: pd.DataFrame, boxes: pd.DataFrame) -> bool:
-    test = images[images["subset"] == "test"]
-    return bool(test["label"].notna().any() or (boxes["image_id"].isin(test["image_id"]) & ~boxes["ignore"]).any())
-
-
-def _counts(values: pd.Series) -> dict[str, int]:
-    return {str(name): int(number) for name, number in values.value_counts().sort_index().items()}
 
 
 def _sizes(images: pd.DataFrame) -> dict[str, int]:

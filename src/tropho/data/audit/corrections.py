@@ -26,7 +26,7 @@ from tropho.data.audit.box_repairs import corners_text
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
 from tropho.errors import DataError, UsageError, suggestion
-from tropho.tables import BOX, check_columns, nfc, parse_number, spellings
+from tropho.tables import BOX, check_columns, is_region, nfc, parse_number, spellings
 
 COLUMNS = ["image_id", "action", "label", *BOX, "reason"]
 BOX_ACTIONS = ("add", "drop", "move", "relabel")
@@ -113,8 +113,7 @@ class Corrector:
     def _find_box(self, action: str, image_id: str, label: str, target: list[float]) -> int | None:
         """Find the index of the box that a line means."""
         own = self.boxes[self.boxes["image_id"] == image_id]
-        own = own[~own["ignore"].fillna(False).astype(bool)]  # an ignored region is no box of an object
-        own = own[(own["label"] == label) == (action != "relabel")]
+        own = own[~is_region(own) & ((own["label"] == label) == (action != "relabel"))]
         if own.empty:
             return None
         iou = pair_iou(own[BOX].to_numpy("float64"), np.tile(target, (len(own), 1)))

@@ -39,10 +39,7 @@ def group(
     copies = exact + [(first, second) for first, second, _ in near]
     duplicate = ids.map(connected_ids(list(ids), copies)).astype("string")
     images = images.assign(duplicate=duplicate.where(duplicate.duplicated(keep=False)))
-    hashes = {
-        str(image_id): infos[path].sha256 for image_id, path in zip(ids, images["path"], strict=True) if path in infos
-    }
-    _list_duplicates(images.set_index("image_id"), hashes, exact, near, log)
+    _list_duplicates(images.set_index("image_id"), exact, near, log)
     keys = pattern_keys(ids, settings.group_pattern)
     links = exact_duplicate_links(ids, keys) + _augmented_copies(images, log)
     slides, slide_links = _slides(images, infos, log) if settings.cluster_slides else (None, [])
@@ -155,11 +152,9 @@ def _slides(images: pd.DataFrame, infos: dict[str, ImageInfo], log: IssueLog) ->
     return slides, exact_duplicate_links(own["image_id"], pd.Series(slides.groups, index=own.index))
 
 
-def _list_duplicates(
-    images: pd.DataFrame, hashes: dict[str, str], exact: Links, near: list[tuple[str, str, float]], log: IssueLog
-) -> None:
+def _list_duplicates(images: pd.DataFrame, exact: Links, near: list[tuple[str, str, float]], log: IssueLog) -> None:
     """List each duplicate once, beside the image that it repeats, and every conflict of labels."""
-    subset, label, path = (images[column].to_dict() for column in ("subset", "label", "path"))
+    subset, label, path, hashes = (images[column].to_dict() for column in ("subset", "label", "path", "sha256"))
 
     def where(first: str, second: str) -> str:
         return f" ({subset[first]}), across the published split" if subset[first] != subset[second] else ""

@@ -8,22 +8,22 @@ import pandas as pd
 
 from tropho.config.data_config import AuditConfig
 from tropho.config.task_config import TaskConfig
+from tropho.data import formats
 from tropho.data.audit import audit_figures as plots
 from tropho.data.audit.audit_summary import depth_notes, summarise
-from tropho.data.audit.box_frames import resolve_box_frames
-from tropho.data.audit.box_repairs import clip_boxes, resolve_duplicate_boxes
+from tropho.data.audit.box_repairs import clip_boxes, resolve_box_frames, resolve_duplicate_boxes
 from tropho.data.audit.corrections import Corrector
 from tropho.data.audit.grouping import group
 from tropho.data.audit.inspect_images import ImageInfo, inspect_images, value_range
 from tropho.data.audit.missing_labels import find_missing_labels, ignored, list_findings
-from tropho.data.audit.sample_submission import check_sample, task_sample, with_sample_images
+from tropho.data.audit.sample_submission import check_sample, with_sample_images
 from tropho.data.audit.slides import Slides
 from tropho.data.audit.unused_data import list_classes_without_images, list_other_files
-from tropho.data.formats import readers
 from tropho.data.formats.image_files import ImageFiles
 from tropho.data.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, read_sizes, table_of
 from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
+from tropho.submission.sample_file import find_sample, read_sample
 from tropho.tables import BOXES, IMAGES, conform, nfc
 
 DUPLICATE_BOX_IOU = 0.5  # same-class boxes of an image that overlap this much are duplicates
@@ -52,8 +52,9 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
         DataError: no label can be read, or the sample submission asks for none of the test images.
     """
     config, log = settings.audit, IssueLog()
-    labels, sample = readers.read(settings, raw), task_sample(settings, raw)
-    on_disk = ImageFiles(raw)
+    labels, on_disk = formats.read(settings, raw), ImageFiles(raw)
+    sample_file = find_sample(raw, config.sample)
+    sample = read_sample(sample_file) if sample_file else None
     labelled = with_sample_images(labels.images, sample, on_disk.paths)
     sample_facts, sample_notes = check_sample(sample, settings, labels, labelled, log, raw)
     images = _add_unlabelled(_add_sizes(labelled, config.image_sizes_csv, root), on_disk.paths, log)

@@ -10,15 +10,9 @@ from tropho.data.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of
 from tropho.submission.layout_types import Layout
-from tropho.submission.sample_file import Matches, Sample, find_sample, match_ids, match_sample, read_sample
+from tropho.submission.sample_file import Matches, Sample, match_ids, match_sample
 
 MAX_NAMES = 5  # ids that a note names
-
-
-def task_sample(settings: TaskConfig, raw: Path) -> Sample | None:
-    """Read the sample submission in `raw`; None if there is none. Raises as find_sample and read_sample do."""
-    path = find_sample(raw, settings.audit.sample)
-    return None if path is None else read_sample(path)
 
 
 def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, on_disk: list[str]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -77,8 +78,6 @@ def _reason(training: pd.DataFrame, issues: pd.DataFrame, raw: str) -> str:
 
 
 def _is_image(path: Path) -> bool:
-    try:
-        image_size(path)
-    except DataError:
-        return False
-    return True
+    with suppress(DataError):
+        return bool(image_size(path))
+    return False

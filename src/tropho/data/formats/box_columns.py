@@ -1,51 +1,28 @@
-"""Recognise the columns of a box table by the headings that competitions and labelling tools use."""
+"""Recognise the columns of a box table by their headings, and parse the boxes in their cells.
 
+A box is one number a column, or stands in one cell as a list, JSON or a dictionary.
+"""
+
+import ast
+import json
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tropho.errors import DataError, UsageError, suggestion
-from tropho.tables import check_columns
+from tropho.tables import check_columns, parse_number
 
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-IMAGE = _words(
-    "filename imagefilename imagefile file imagename imgname image img imagepath imgpath filepath path fname photo "
-    "picture frame imageid imgid imageindex id patientid name"
-)
-LABEL = _words(
-    "classname labelname categoryname class label category regionlabel objectclass objectname "
-    "object species labels classes type findinglabel annotationtag target tag cls name classid categoryid labelid "
-    "classindex findinglabels diagnosis dx"
-)
-SUBSET = _words("subset split set usage partition")
-CELL = _words(
-    "bbox bboxes boundingbox boundingboxes box boxes boxesstring rectangle rect coordinates "
-    "coords annotation annotations predictionstring predictions bboxxywh xywh bboxxyxy xyxy"
+_HEADINGS = yaml.safe_load(Path(__file__).with_name("headings.yaml").read_text(encoding="utf-8"))
+IMAGE, LABEL, SUBSET, CELL = (_HEADINGS[key].split() for key in ("image", "label", "subset", "cell"))
+CORNERS, CENTRES, SIZES, IMAGE_SIZES = (
+    [tuple(family.split()) for family in _HEADINGS[key]] for key in ("corners", "centre", "size", "image_size")
 )
 """Headings as `squeeze` leaves them, the likeliest first."""
-CORNERS = [
-    _words(names)
-    for names in (
-        "xmin ymin xmax ymax",
-        "x1 y1 x2 y2",
-        "x0 y0 x1 y1",
-        "left top right bottom",
-        "minx miny maxx maxy",
-        "xtl ytl xbr ybr",
-        "startx starty endx endy",
-        "topleftx toplefty bottomrightx bottomrighty",
-    )
-]
-ORIGINS = [("x", "y"), *(names[:2] for names in CORNERS)]
-CENTRES = [*map(_words, ("xcenter ycenter", "xcentre ycentre", "centerx centery", "centrex centrey", "cx cy", "xc yc"))]
-SIZES = [("w", "h"), ("width", "height")]
-IMAGE_SIZES = [
-    *map(_words, ("imagewidth imageheight", "imgwidth imgheight", "imagew imageh", "originalwidth originalheight"))
-]
 
 BOX_ROLES = {
     "corners": ("xmin", "ymin", "xmax", "ymax"),
@@ -56,7 +33,7 @@ BOX_ROLES = {
 """Roles of the columns that a box is made of, by layout."""
 _LAYOUTS: dict[str, list[tuple[str, ...]]] = {
     "corners": CORNERS,
-    "xywh": [(*origin, *size) for origin in ORIGINS for size in SIZES],
+    "xywh": [(*origin, *size) for origin in (("x", "y"), *(names[:2] for names in CORNERS)) for size in SIZES],
     "cxcywh": [(*centre, *size) for centre in CENTRES for size in SIZES],
     "cell": [(word,) for word in CELL],
 }
@@ -113,11 +90,6 @@ def recognise(header: list[str], given: dict[str, str], name: str, strict: bool 
     maybe = sizes if sizes and "width" in {squeeze(header[place]) for place in sizes.values()} else {}
     at |= sizes | {role: fixed[role] for role in ("subset", "image_width", "image_height") if role in fixed}
     return Columns(header, images, labels, layout, at, frozenset(fixed), cell_form, maybe)
-
-
-def box_of_keys(keys: Iterable[str]) -> tuple[str, dict[str, int]]:
-    """Return the layout of a dictionary's keys and the key's position by role; ("", {}) for no box."""
-    return _find_box(dict(enumerate(keys)), {}, "")
 
 
 def fixed_columns(header: list[str], given: dict[str, str], name: str, strict: bool) -> dict[str, int]:
@@ -179,3 +151,114 @@ def _image_size(free: dict[int, str], layout: str) -> dict[str, int]:
         if len(places) == 2:
             return {"image_width": places[0], "image_height": places[1]}
     return {}
+
+
+@dataclass
+class CellBox:
+    """Four numbers as they stand in a table, and what they mean."""
+
+    form: str  # corners | xywh | cxcywh | list (four numbers without names)
+    values: tuple[float, float, float, float]  # of the form; pixels or fractions of the image
+    label: str = ""  # the class in the cell itself; empty where there is none
+    corners: Any = None  # (4,) float64 xmin, ymin, xmax, ymax in pixels, once known; NaN without the image's size
+
+
+def parse_row(cells: list[str], columns: Columns, decimal_comma: bool) -> list[CellBox]:
+    """Parse the boxes in a row's cells; the text of a ValueError says which cell can't be read, and why."""
+    if not columns.layout:
+        return []
+    places = [columns.at[role] for role in BOX_ROLES[columns.layout]]
+    if columns.layout == "cell":
+        try:
+            return parse_cell(cells[places[0]], columns.cell_form)
+        except ValueError as error:
+            heading = columns.header[places[0]]
+            raise ValueError(f"The cell {heading} holds '{_shorten(cells[places[0]])}', {error}") from None
+    if not any(cells[place] for place in places):
+        return []
+    for place in places:
+        if math.isnan(parse_number(cells[place], decimal_comma)):
+            reason = f"holds '{_shorten(cells[place])}', not a number" if cells[place] else "is empty"
+            raise ValueError(f"The cell {columns.header[place]} {reason}")
+    xmin, ymin, xmax, ymax = (parse_number(cells[place], decimal_comma) for place in places)
+    return [CellBox(columns.layout, (xmin, ymin, xmax, ymax))]
+
+
+def parse_cell(cell: str, form: str = "") -> list[CellBox]:
+    """Parse "[x, y, w, h]", "x y x y", {"x": ..., "width": ...}, or a list of these.
+
+    Also "class confidence x y x y class ..." and "confidence x y w h ...", as competitions write all boxes of an image;
+    the class or the confidence may be absent. `form` is xywh, xyxy or cxcywh where four numbers are known to be that.
+    The text of a ValueError, for a cell that holds no box, is the end of a sentence.
+    """
+    text = cell.strip()
+    if not text.strip("[](){} ") or text.lower() == "no_box":
+        return []
+    if not re.search(r"[{\[(]", text):
+        parts = [part.replace(",", " ").split() for part in text.split(";") if part.strip()]
+        boxes = _parse_words(parts[0]) if len(parts) == 1 else []
+        return boxes or [_parse_numbers(part, form) for part in parts]
+    content = _parse_literal(text)
+    if not all(isinstance(item, (dict, list, tuple)) for item in content) or isinstance(content, dict):
+        content = [content]
+    return [
+        _parse_dictionary(item) if isinstance(item, dict) else _parse_numbers(item, form) for item in content if item
+    ]
+
+
+def _parse_words(words: list[str]) -> list[CellBox]:
+    """Parse boxes of six words (class, confidence, corners) or five (class or confidence, four numbers), else []."""
+    for size in (6, 5):
+        groups = [words[start : start + size] for start in range(0, len(words), size)]
+        if len(words) % size or any(math.isnan(parse_number(word)) for group in groups for word in group[-4:]):
+            continue
+        are_scores = all(0 <= parse_number(group[size - 5]) <= 1 for group in groups)
+        if size == 6 and are_scores:
+            return [CellBox("corners", _numbers(group[2:]), group[0]) for group in groups]
+        if size == 5 and are_scores:
+            return [CellBox("xywh", _numbers(group[1:])) for group in groups]
+        if size == 5:
+            return [CellBox("list", _numbers(group[1:]), group[0]) for group in groups]
+    return []
+
+
+def _parse_literal(text: str) -> Any:
+    """Parse JSON, or lists and dictionaries as Python or numpy write them."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            content = parse(text)
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(content, (dict, list, tuple)):
+            return content
+    words = re.split(r"[,;\s]+", text.strip("[]() "))  # numpy's "[ 1.  2. 30. 40.]"
+    if any(math.isnan(parse_number(word)) for word in words):
+        raise ValueError("which is neither numbers nor JSON")
+    return words
+
+
+def _parse_dictionary(content: dict[str, Any]) -> CellBox:
+    layout, at = _find_box(dict(enumerate(content)), {}, "")
+    if layout not in {"corners", "xywh", "cxcywh"}:
+        raise ValueError("which is no box")
+    values = list(content.values())
+    label = next((str(value) for key, value in content.items() if squeeze(key) in LABEL), "")
+    return CellBox(layout, _numbers([values[at[role]] for role in BOX_ROLES[layout]]), label)
+
+
+def _parse_numbers(content: Any, form: str) -> CellBox:
+    if not isinstance(content, Sequence) or len(content) != 4:
+        raise ValueError("which is not four numbers")
+    return CellBox({"xyxy": "corners"}.get(form, form) or "list", _numbers(content))
+
+
+def _numbers(values: Sequence[Any]) -> Any:
+    """Convert values to a tuple of floats; raise ValueError if one is no number."""
+    numbers = tuple(parse_number(str(value)) for value in values)
+    if any(map(math.isnan, numbers)):
+        raise ValueError("in which a number is missing")
+    return numbers
+
+
+def _shorten(cell: str) -> str:
+    return cell if len(cell) <= 40 else f"{cell[:40]}..."

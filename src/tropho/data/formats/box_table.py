@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tropho.data.formats.box_cells import CellBox, parse_row
-from tropho.data.formats.box_columns import recognise
+from tropho.data.formats.box_columns import CellBox, parse_row, recognise
 from tropho.data.formats.csv_table import DELIMITERS, read_csv
 from tropho.data.formats.image_files import SUBSET_WORDS, Match, NamedFiles, subset_of_file
 from tropho.errors import DataError, UsageError
@@ -32,8 +31,6 @@ class Row:
     size: tuple[float, float] | None = None  # width and height of the image in pixels, where the row states them
     fault: str = ""  # why it can't be used; empty if it can
     match: Match = NO_MATCH  # the file that `image` means
-    # (n, 4) float64 xmin, ymin, xmax, ymax in pixels of `boxes`; NaN where the image's size is unknown
-    corners: np.ndarray | None = None
 
 
 class BoxTable:

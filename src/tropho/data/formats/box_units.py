@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tropho.data.formats.box_cells import CellBox
+from tropho.data.formats.box_columns import CellBox
 from tropho.data.formats.box_table import BoxTable, Row
 from tropho.errors import DataError
 
@@ -17,7 +17,7 @@ Boxed = list[tuple[Row, CellBox]]
 
 
 def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> tuple[str, str]:
-    """Set `corners` of every row that has boxes, and `fault` of rows whose numbers are of another unit.
+    """Set `corners` of every box, and `fault` of rows whose numbers are of another unit.
 
     The tables have one header. `file_size` gives width and height in pixels by path, where tables don't state it.
     Returns the unit (pixels | shares) and the form (a layout, or what a cell's four numbers are).
@@ -26,10 +26,7 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
     boxed = [(row, box) for row in rows if not row.fault for box in row.boxes]
     if not boxed:
         return "pixels", form
-    try:
-        unit, wrong = find_unit(_values(boxed))
-    except DataError as error:
-        raise DataError(f"{tables[0].name}: {error}.") from None
+    unit, wrong = find_unit(_values(boxed), tables[0].name)
     for (row, box), is_wrong in zip(boxed, wrong, strict=True):
         if is_wrong:
             row.fault = f"It holds {', '.join(f'{value:g}' for value in box.values)}, where others hold shares"
@@ -42,18 +39,15 @@ def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> t
     if unit == "shares":
         sizes = _sizes([row for row, _ in boxed], file_size, math.nan)  # (N, 2)
         corners = np.round(corners * np.tile(sizes, 2), 6)
-    first = 0
-    for row in dict.fromkeys(row for row, _ in boxed):
-        row.corners = corners[first : first + len(row.boxes)]
-        first += len(row.boxes)
+    for (_, box), own in zip(boxed, corners, strict=True):
+        box.corners = own
     return unit, form
 
 
-def find_unit(values: np.ndarray) -> tuple[str, np.ndarray]:
-    """Tell pixels from fractions of the image by the range of (N, 4) float64 boxes.
+def find_unit(values: np.ndarray, name: str) -> tuple[str, np.ndarray]:
+    """Tell pixels from fractions of the image by the range of (N, 4) float64 boxes of the table `name`.
 
-    Returns "pixels" or "shares", and (N,) bool: the rows that can't be of that unit. If many are, a DataError says so,
-    without a full stop.
+    Returns "pixels" or "shares", and (N,) bool: the rows that can't be of that unit. If many are, a DataError says so.
     """
     small = (np.abs(values) <= 1.5).all(axis=1)  # (N,)
     n_shares, n_pixels = int((small & (values % 1 != 0).any(axis=1)).sum()), int((~small).sum())
@@ -62,7 +56,8 @@ def find_unit(values: np.ndarray) -> tuple[str, np.ndarray]:
     if n_shares <= MAX_OTHER_UNIT * n_pixels:
         return "pixels", np.zeros(len(values), bool)
     raise DataError(
-        f"{n_shares:,} boxes hold shares of the image (0 to 1) and {n_pixels:,} pixels; write all of them in one unit"
+        f"{name}: {n_shares:,} boxes hold shares of the image (0 to 1) and {n_pixels:,} pixels; write all of them in "
+        "one unit."
     )
 
 

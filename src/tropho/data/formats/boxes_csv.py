@@ -158,10 +158,10 @@ class _Reader(LabelCollector):
 
 def _boxes(row: Row) -> list[dict[str, Any]]:
     """Return class and corners of a row's boxes; a class without a box has corners of NaN."""
-    if row.corners is None:
+    if not row.boxes:
         return [{"label": row.label, **dict.fromkeys(BOX, math.nan)}]
     return [
-        {"label": box.label or row.label, **dict(zip(BOX, corners, strict=True))}
-        for box, corners in zip(row.boxes, row.corners, strict=True)
-        if np.isfinite(corners).all()  # fractions of an image whose size is unknown, since its file is unreadable
+        {"label": box.label or row.label, **dict(zip(BOX, box.corners, strict=True))}
+        for box in row.boxes
+        if np.isfinite(box.corners).all()  # fractions of an image whose size is unknown, since its file is unreadable
     ]

@@ -21,16 +21,16 @@ class _LabelFile:
     """A COCO file."""
 
     subset: str  # train | validation | test
-    path: PurePosixPath  # below the data set
+    file: str  # path below the data set
     content: dict[str, Any]  # the JSON
     searched: str  # the subset whose folders are searched first for the images; "" where the file names none
     # path of the image by COCO's image id, as text; None where it is ambiguous
     paths: dict[str, str | None] = field(default_factory=dict)
 
     @property
-    def file(self) -> str:
-        """Path below the data set, as text."""
-        return str(self.path)
+    def folder(self) -> PurePosixPath:
+        """Folder below the data set."""
+        return PurePosixPath(self.file).parent
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
@@ -51,29 +51,20 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
         raise DataError(f"{file} is not in COCO's layout: {type(error).__name__} {error}.") from None
     with_box = {box["image_id"] for box in reader.boxes}
     for entry in reader.images.values():
-        if entry["image_id"] in reader.annotated - with_box:
+        if "annotated" in entry and entry["image_id"] not in with_box:
             reader.mark_unlabelled(entry, "None of its annotations can be used, so its labels are unknown.")
     return reader.labels()
 
 
 class _Reader(LabelCollector):
-    """Read one file after another.
-
-    Attributes:
-        annotated: image_ids that have annotations, usable or not.
-    """
-
-    def __init__(self, raw: Path) -> None:
-        super().__init__(raw)
-        self.annotated: set[str] = set()
+    """Read one file after another."""
 
     def find_images(self, source: _LabelFile) -> None:
         """Fill `source.paths`; log names and ids that stand for several images."""
-        folder = str(source.path.parent)
         names: dict[str, str] = {}
         for image in source.content["images"]:
             number, name = _id(image["id"]), str(image["file_name"])
-            match = self.find_image(name, folder, source.searched, source.file)
+            match = self.find_image(name, str(source.folder), source.searched, source.file)
             path = None if match.ambiguous else match.path
             if source.paths.setdefault(number, path) != path:
                 pair = f"{source.paths[number]} and {path}"
@@ -98,8 +89,8 @@ class _Reader(LabelCollector):
 
     def add_boxes(self, source: _LabelFile, ids: dict[str, str]) -> None:
         """Add the boxes of the file's annotations; log those that can't be used."""
-        names = {_id(category["id"]): str(category["name"]).strip() for category in _list(source, "categories")}
-        for annotation in _list(source, "annotations"):
+        names = {_id(category["id"]): str(category["name"]).strip() for category in source.content["categories"]}
+        for annotation in source.content["annotations"]:
             number, name = _id(annotation.get("image_id")), f"Annotation {annotation.get('id')}"
             if number not in source.paths:
                 detail = f"{name} is of image {number}, unknown."
@@ -108,7 +99,7 @@ class _Reader(LabelCollector):
             path = source.paths[number]
             if path is None:
                 continue
-            self.annotated.add(ids[path])
+            self.images[path]["annotated"] = True
             label, corners = names.get(_id(annotation.get("category_id"))), box_of(annotation)
             if not label or corners is None:
                 reason = "a category that is not in the file's list" if not label else "neither a box nor an outline"
@@ -128,14 +119,14 @@ def _drop_far_images(sources: list[_LabelFile]) -> None:
     Of two jobs with equal names, the one that lacks an image would else get the other's.
     """
     distances = [
-        {image: climb(str(source.path.parent), image) for image in source.paths.values() if image} for source in sources
+        {image: climb(str(source.folder), image) for image in source.paths.values() if image} for source in sources
     ]
     nearest = {image: min(each.get(image, math.inf) for each in distances) for image in {*chain(*distances)}}
     for source, distance in zip(sources, distances, strict=True):
         least = min(distance.values(), default=0)
         for number, image in source.paths.items():
             if image and distance[image] > max(least, nearest[image]):
-                source.paths[number] = str(source.path.parent / PurePosixPath(image).name)
+                source.paths[number] = str(source.folder / PurePosixPath(image).name)
 
 
 def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]:
@@ -162,7 +153,7 @@ def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]
         detail = "Its name contains no subset, so it is not read; name it in audit.train or audit.test."
         log.add("other_file", "listed", detail, None, path)
     return [
-        _LabelFile(subset, path, loaded[path], subset if path in tests else subset_of_file(str(path)))
+        _LabelFile(subset, str(path), loaded[path], subset if path in tests else subset_of_file(str(path)))
         for subset in SUBSETS
         for path in files[subset]
     ]
@@ -190,13 +181,10 @@ def _load(path: Path) -> dict[str, Any]:
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise DataError(f"{path} has no list 'images'; it is not in COCO's layout.")
-    if content.get("annotations") and not content.get("categories"):
+    annotations, categories = (content.get(key) or [] for key in ("annotations", "categories"))
+    if annotations and not categories:
         raise DataError(f"{path} has annotations but no list 'categories'; they name no class.")
-    return content
-
-
-def _list(source: _LabelFile, key: str) -> list[Any]:
-    return source.content.get(key) or []
+    return {"images": images, "annotations": annotations, "categories": categories}
 
 
 def _id(value: Any) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,6 @@ from tropho.data.formats.box_columns import Columns, recognise
 from tropho.data.formats.image_files import subset_of_file
 from tropho.data.formats.labels import VALIDATION, files_below, named_files
 from tropho.errors import DataError
-from tropho.submission.sample_file import is_sample
 
 ENDINGS = (".csv", ".tsv")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
@@ -22,7 +22,6 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 class CsvTable:
     """The cells of a CSV file."""
 
-    name: str  # path of the file below data/raw/T, for messages
     delimiter: str  # a key of DELIMITERS
     rows: list[tuple[int, list[str]]]  # (last line of the row, 1-based; stripped cells) of every row that is not blank
 
@@ -45,7 +44,7 @@ def read_csv(path: Path, name: str) -> CsvTable:
         rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
     except csv.Error as error:
         raise DataError(f"{name} is not a CSV file ({error}).") from None
-    return CsvTable(name, delimiter, rows)
+    return CsvTable(delimiter, rows)
 
 
 def find_tables(
@@ -72,7 +71,8 @@ def find_tables(
     if tables["train"]:
         return tables
     known = tables["test"] + tables["validation"]
-    paths = [path for path in files_below(raw, *ENDINGS) if path not in known and not _is_sample(path.name)]
+    paths = [path for path in files_below(raw, *ENDINGS) if path not in known]
+    paths = [path for path in paths if not re.search("sample|submission", path.name.lower())]
     by_word: dict[str, list[PurePosixPath]] = {"test": [], "validation": tables["validation"], "train": [], "": []}
     for path in paths:
         if len(paths) == 1 or _holds_labels(raw / path, settings, holds_labels):
@@ -86,10 +86,6 @@ def find_tables(
         remedy = f"name the table of labels in audit.train (tables: {names})" if names else "place it there"
         raise DataError(f"There is no Train.csv in {raw}; {remedy}.")
     return by_word
-
-
-def _is_sample(name: str) -> bool:
-    return is_sample(name) or any(word in name.lower() for word in ("sample", "submission"))
 
 
 def _holds_labels(path: Path, settings: AuditConfig, holds_labels: Callable[[Columns], bool]) -> bool:

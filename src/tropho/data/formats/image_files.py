@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from tropho.files import PROVENANCE
 from tropho.images.file_types import is_hidden, is_image_name
+from tropho.tables import nfc
 
 Parts = tuple[str, ...]  # of a path
 SUBSET_WORDS = {
@@ -141,8 +142,9 @@ def same_path(name: str, paths: Iterable[str]) -> list[str]:
 
 
 def subset_of(name: str) -> str:
-    """Return the subset that a file's or folder's name contains (instances_val2017 -> validation), else ""."""
-    subsets = {SUBSET_WORDS[word] for word in words_of(name) if word in SUBSET_WORDS}
+    """Return the subset that a word of a file's or folder's name means (instances_val2017 -> validation), else ""."""
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    subsets = {subset for word, subset in SUBSET_WORDS.items() if word in words}
     return subsets.pop() if len(subsets) == 1 else ""
 
 
@@ -154,11 +156,6 @@ def subset_of_path(path: str) -> str:
 def subset_of_file(path: str) -> str:
     """Return the subset that a file's name contains, or else the nearest of its folders, else ""."""
     return subset_of(PurePosixPath(path).stem) or subset_of_path(path)
-
-
-def words_of(name: str) -> list[str]:
-    """Split a name into lower-case words: instances_val2017 -> instances, val; TrainImages -> train, images."""
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
 def climb(folder: str, path: str) -> int:
@@ -286,7 +283,4 @@ def _common_suffix(first: Parts, second: Parts) -> int:
 
 def _difference(first: Parts, second: Parts) -> int:
     """Return 0 for equal spelling, 1 for another Unicode form, 2 for another case."""
-    if first == second:
-        return 0
-    normal = [[unicodedata.normalize("NFC", part) for part in parts] for parts in (first, second)]
-    return 1 if normal[0] == normal[1] else 2
+    return (first != second) + (tuple(map(nfc, first)) != tuple(map(nfc, second)))

@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 from tropho.config.task_config import TaskConfig
@@ -14,25 +14,19 @@ from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
 from tropho.tables import BOX, parse_number
 
+_Named = tuple[Match, Match]  # an image that a split file names, and its annotation
 _FLAG = re.compile(r"\s+-?[01]$")  # in split files of one class: whether the class is in the image
-
-
-class _NamedImage(NamedTuple):
-    """An image that a split file names, and its annotation."""
-
-    image: Match
-    xml: Match
 
 
 def read(settings: TaskConfig, raw: Path) -> Labels:
     """Read the annotations of the images that split files or folders name; docs/label_formats.md has the rules."""
     reader = _Reader(raw)
     named = {subset: reader.find_all(names, subset) for subset, names in _subsets(settings, reader).items()}
-    ids = unique_ids(item.image.path for items in named.values() for item in items)
+    ids = unique_ids(image.path for items in named.values() for image, _ in items)
     for subset, items in named.items():
-        is_labelled = subset != "test" or any(item.xml.candidates for item in items)
-        for item in items:
-            reader.add(item, ids[item.image.path], subset, is_labelled)
+        is_labelled = subset != "test" or any(xml.candidates for _, xml in items)
+        for image, xml in items:
+            reader.add(image, xml, ids[image.path], subset, is_labelled)
     if settings.audit.test is None and not named["test"]:
         reader.add_unnamed_tests()
     return reader.labels()
@@ -67,7 +61,7 @@ class _Reader(LabelCollector):
         lines = read_lines(path)
         return [line if any(each.candidates for each in self.find(line, "")) else _FLAG.sub("", line) for line in lines]
 
-    def find_all(self, names: list[str], subset: str) -> list[_NamedImage]:
+    def find_all(self, names: list[str], subset: str) -> list[_Named]:
         """Find the images that a subset's split files name; log ambiguous names."""
         items = []
         for name in names:
@@ -79,7 +73,7 @@ class _Reader(LabelCollector):
                 items.append(item)
         return items
 
-    def find(self, name: str, subset: str) -> _NamedImage:
+    def find(self, name: str, subset: str) -> _Named:
         """Find the image and the annotation of a name; the image also by the file name in its annotation."""
         home = str(self.home)
         own = self.xmls.find(name) if name in self.xmls else None
@@ -88,40 +82,44 @@ class _Reader(LabelCollector):
         beside = str(PurePosixPath(image.path).parent) if image.found else home
         xml = own or self.xmls.find(PurePosixPath(image.path).stem if image.found else _stem(name), beside)
         if xml.found and not image.found:
-            stated = read_annotation(self.raw / xml.path).filename
-            by_content = self.on_disk.find(stated, folder, subset) if stated else image
-            image = by_content if by_content.found else image
-        return _NamedImage(image, xml)
+            with suppress(ValueError):
+                by_content = self.on_disk.find(_text(read_annotation(self.raw / xml.path), "filename"), folder, subset)
+                image = by_content if by_content.found else image
+        return image, xml
 
-    def add(self, item: _NamedImage, image_id: str, subset: str, is_labelled: bool) -> None:
+    def add(self, image: Match, xml: Match, image_id: str, subset: str, is_labelled: bool) -> None:
         """Add an image and, if its subset is labelled, the boxes of its annotation."""
-        is_known = item.image.path in self.images
-        entry = self.add_image(image_id, item.image.path, subset, xml=item.xml.path)
+        is_known = image.path in self.images
+        entry = self.add_image(image_id, image.path, subset, xml=xml.path)
         if entry is None:
             return
         if is_known:
-            if entry["xml"] != item.xml.path:
+            if entry["xml"] != xml.path:
                 detail = f"The image has its labels from {entry['xml']}; those of this file are not used."
-                self.log.add("repeated_image", "dropped", detail, image_id, item.xml.path)
-        elif is_labelled and not item.xml.found:
+                self.log.add("repeated_image", "dropped", detail, image_id, xml.path)
+        elif is_labelled and not xml.found:
             self.mark_unlabelled(entry, "The image is in a split, but has no annotation.", "no_annotation")
         elif is_labelled:
-            self._add_boxes(entry, item.xml.path)
+            self._add_boxes(entry, xml.path)
 
     def _add_boxes(self, entry: dict[str, Any], file: str) -> None:
-        annotation = read_annotation(self.raw / file)
-        entry |= {"stated_width": annotation.width, "stated_height": annotation.height}
-        if annotation.fault:
-            self.mark_unlabelled(entry, annotation.fault, "bad_annotation", file)
+        try:
+            annotation = read_annotation(self.raw / file)
+        except ValueError as error:
+            self.mark_unlabelled(entry, str(error), "bad_annotation", file)
             return
-        n_boxes = len(self.boxes)
-        for item in annotation.objects:
-            place = {"image_id": entry["image_id"], "file": file, "row": item.line}
-            if item.label and item.corners:
-                self.boxes.append({**place, "label": item.label, **item.corners})
+        for side in ("width", "height"):
+            pixels = parse_number(_text(annotation, f"size/{side}"))
+            entry[f"stated_{side}"] = int(pixels) if pixels > 0 else None
+        objects, n_boxes = annotation.findall("object"), len(self.boxes)
+        for line, element in zip(lines_of_objects(self.raw / file, len(objects)), objects, strict=True):
+            place = {"image_id": entry["image_id"], "file": file, "row": line}
+            label, corners = _text(element, "name"), corners_of(element)
+            if label and corners:
+                self.boxes.append({**place, "label": label, **corners})
             else:
                 self.log.add("bad_row", "quarantined", "An object without a name or a box.", **place)
-        if annotation.objects and len(self.boxes) == n_boxes:
+        if objects and len(self.boxes) == n_boxes:
             entry["status"] = "unlabelled"
 
 
@@ -161,61 +159,39 @@ def _subsets(settings: TaskConfig, reader: _Reader) -> dict[str, list[str]]:
 
 def _subsets_by_folder(reader: _Reader, tests: list[str]) -> dict[str, list[str]]:
     """List each annotation by the subset in a folder of it, or of its image; `tests` are named already."""
-    taken = {reader.find(name, "test").xml.path for name in tests}
+    taken = {reader.find(name, "test")[1].path for name in tests}
     named: dict[str, list[str]] = {"test": [*tests], "validation": [], "train": []}
     paths = [path for path in reader.xmls.paths if path not in taken]
     for path in paths:
-        subset = subset_of_path(path) or subset_of_path(reader.find(path, "").image.path) or "train"
+        subset = subset_of_path(path) or subset_of_path(reader.find(path, "")[0].path) or "train"
         named["train" if subset == "test" and tests else subset].append(path)
     return named if named["train"] or named["validation"] else {"test": [*tests], "train": paths}
 
 
-class AnnotatedObject(NamedTuple):
-    """An object of an annotation."""
-
-    label: str  # class; "" where there is none
-    corners: dict[str, float] | None  # by tables.BOX, in pixels; None where there are none
-    line: int | None  # 1-based line on which it begins, if known
-
-
-class Annotation(NamedTuple):
-    """An annotation file; `fault` says why it can't be read, width and height are in pixels where stated."""
-
-    fault: str = ""
-    filename: str = ""
-    width: int | None = None
-    height: int | None = None
-    objects: Sequence[AnnotatedObject] = ()
-
-
-def read_annotation(path: Path) -> Annotation:
-    """Read an XML file; the box of an object without one is that of its polygon."""
-    content = path.read_bytes()
+def read_annotation(path: Path) -> ElementTree.Element:
+    """Parse an XML file; the text of a ValueError says why it is no annotation."""
     try:
-        tree = ElementTree.fromstring(content)  # noqa: S314 - expat bounds entity expansion since 2.4.1
+        tree = ElementTree.fromstring(path.read_bytes())  # noqa: S314 - expat bounds entity expansion since 2.4.1
     except (ElementTree.ParseError, LookupError, ValueError) as error:
-        return Annotation(fault=f"Not readable as XML: {error}.")
+        raise ValueError(f"Not readable as XML: {error}.") from None
     if tree.tag.lower() != "annotation":
-        return Annotation(fault=f"Not in Pascal VOC's layout: its element is <{tree.tag}>, not <annotation>.")
-    elements = tree.findall("object")
-    numbered = enumerate(content.splitlines(), start=1)
+        raise ValueError(f"Not in Pascal VOC's layout: its element is <{tree.tag}>, not <annotation>.")
+    return tree
+
+
+def lines_of_objects(path: Path, n_objects: int) -> list[int | None]:
+    """Return the lines of an annotation, from 1, on which its objects begin; None for each where that is unclear."""
+    numbered = enumerate(path.read_bytes().splitlines(), start=1)
     lines: list[int | None] = [n for n, line in numbered for _ in re.findall(rb"<object[\s>]", line + b" ")]
-    if len(lines) != len(elements):
-        lines = [None] * len(elements)
-    objects = [
-        AnnotatedObject(_text(element, "name"), _corners(element), line)
-        for line, element in zip(lines, elements, strict=True)
-    ]
-    sizes = [parse_number(_text(tree, f"size/{side}")) for side in ("width", "height")]
-    width, height = (int(value) if value > 0 else None for value in sizes)
-    return Annotation("", _text(tree, "filename"), width, height, objects)
+    return lines if len(lines) == n_objects else [None] * n_objects
 
 
 def _text(element: ElementTree.Element, path: str) -> str:
     return (element.findtext(path) or "").strip()
 
 
-def _corners(element: ElementTree.Element) -> dict[str, float] | None:
+def corners_of(element: ElementTree.Element) -> dict[str, float] | None:
+    """Return the box of an object, or that around its polygon, by tables.BOX in pixels; None where there is none."""
     corners = [parse_number(_text(element, f"bndbox/{side}")) for side in BOX]
     polygon = element.find("polygon")
     if any(map(math.isnan, corners)) and polygon is not None:  # as <x1>, <y1>, ... or as <pt><x/><y/></pt>

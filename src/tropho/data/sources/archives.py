@@ -90,21 +90,25 @@ def unpack(archive: Path, to: Path) -> int:
 @contextmanager
 def _open_archive(archive: Path) -> Iterator[list[Member]]:
     """Open a zip or tar and yield its members, each of them safe, without hidden ones."""
+    members, total = [], 0
     with ExitStack() as stack:
         try:
             with archive.open("rb") as file:
                 is_zip = file.read(2) == b"PK"  # the end is no guide: a tar may end with a zip
             if is_zip:
-                members = _zip_members(archive, stack.enter_context(zipfile.ZipFile(archive)))
+                found = _zip_members(archive, stack.enter_context(zipfile.ZipFile(archive)))
             else:
-                members = _tar_members(archive, stack.enter_context(tarfile.open(archive)))
+                found = _tar_members(archive, stack.enter_context(tarfile.open(archive)))
+            for member in found:
+                total += member.size
+                _check_ratio(archive, total)  # before the next header of a tar is reached by decompressing these bytes
+                members.append(member)
         except CORRUPT as error:
             raise DataError(f"{archive} is cut short or no archive ({_one_line(error)}); fetch it again.") from error
         yield [member._replace(path=_safe_path(archive, member.path)) for member in members]
 
 
-def _zip_members(archive: Path, packed: zipfile.ZipFile) -> list[Member]:
-    members, total = [], 0
+def _zip_members(archive: Path, packed: zipfile.ZipFile) -> Iterator[Member]:
     for info in packed.infolist():
         if info.filename.endswith(("/", "\\")) or _is_hidden(info.filename):
             continue
@@ -112,22 +116,16 @@ def _zip_members(archive: Path, packed: zipfile.ZipFile) -> list[Member]:
             raise DataError(f"{archive}: '{info.filename}' is encrypted; unpack the archive by hand.")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             raise DataError(f"{archive}: '{info.filename}' is a link or a device, which a data set must not hold.")
-        total += info.file_size
-        members.append(Member(info.filename, info.file_size, partial(packed.open, info)))
-    _check_ratio(archive, total)
-    return members
+        yield Member(info.filename, info.file_size, partial(packed.open, info))
 
 
-def _tar_members(archive: Path, packed: tarfile.TarFile) -> list[Member]:
-    members, total = [], 0
+def _tar_members(archive: Path, packed: tarfile.TarFile) -> Iterator[Member]:
     for info in packed:
         if info.isdir() or _is_hidden(info.name):
             continue
         if not (info.isreg() or info.issym() or info.islnk()):
             raise DataError(f"{archive}: '{info.name}' is a device, which a data set must not hold.")
-        total += info.size
-        _check_ratio(archive, total)  # before the loop decompresses that many bytes to reach the next header
-        members.append(Member(info.name, info.size, partial(_open_in_tar, archive, packed, info)))
+        yield Member(info.name, info.size, partial(_open_in_tar, archive, packed, info))
     stream = packed.fileobj  # tarfile checks neither the end mark, a block of zeros, nor what follows it
     assert stream is not None
     stream.seek(packed.offset)
@@ -135,7 +133,6 @@ def _tar_members(archive: Path, packed: tarfile.TarFile) -> list[Member]:
         raise DataError(f"{archive} is cut short: its end mark is missing; fetch it again.")
     while stream.read(CHUNK_BYTES):  # to the checksum of a compressed tar
         pass
-    return members
 
 
 def _open_in_tar(archive: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:

@@ -11,16 +11,15 @@ from typing import Any
 import cv2
 import pandas as pd
 
-from smear_generator.annotations import plant_faults, sample_table, shuffled, test_table, truth_table
 from smear_generator.crops import cells
 from smear_generator.field import CAMERAS, Box
-from smear_generator.smear import photos
+from smear_generator.smear import photos, plant_faults, sample_table, shuffled, test_table, truth_table
 from tropho.config.data_config import DownloadConfig
 from tropho.config.task_config import TaskConfig
 from tropho.errors import ExternalError
-from tropho.files import atomic_path
 from tropho.log import track
 from tropho.paths import Paths
+from tropho.tables import write_table
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
@@ -39,15 +38,15 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
 
 
 def _write_smear(download: DownloadConfig, to: Path, truth: Path) -> dict[str, Any]:
-    train = _write_photos(download, "train", to / "images")
-    test = _write_photos(download, "test", to / "images")
+    train, test = (_write_photos(download, subset, to / "images") for subset in ("train", "test"))
     table, faults = plant_faults(truth_table(train), download.seed)
-    ids = shuffled(pd.DataFrame({"Image_ID": [image_id for image_id, _ in test]}), download.seed, "test")
+    names = pd.DataFrame({"Image_ID": [image_id for image_id, _ in test]})
+    ids = list(shuffled(names, download.seed, "test")["Image_ID"])
     test_truth = truth_table(test)
-    _write_csv(shuffled(table, download.seed, "train"), to / "Train.csv")
-    _write_csv(test_table(list(ids["Image_ID"])), to / "Test.csv")
-    _write_csv(sample_table(list(ids["Image_ID"])), to / "SampleSubmission.csv")
-    _write_csv(test_truth.sort_values("Image_ID", kind="stable"), truth)
+    write_table(shuffled(table, download.seed, "train"), to / "Train.csv")
+    write_table(test_table(ids), to / "Test.csv")
+    write_table(sample_table(ids), to / "SampleSubmission.csv")
+    write_table(test_truth.sort_values("Image_ID", kind="stable"), truth)
     unlabelled = next(camera for camera in CAMERAS if not camera.labels_white_cells)
     return {
         "images": {"train": len(train), "test": len(test)},
@@ -61,8 +60,7 @@ def _write_photos(download: DownloadConfig, subset: str, to: Path) -> list[tuple
     to.mkdir(exist_ok=True)
     labelled = []
     count = _number_of(download, subset)
-    drawn = photos(download.seed, count, subset, download.difficulty)
-    for photo in track(drawn, f"Drawing {subset} photos", count):
+    for photo in track(photos(download.seed, count, subset, download.difficulty), f"Drawing {subset} photos", count):
         (to / photo.image_id).write_bytes(photo.jpeg)
         labelled.append((photo.image_id, photo.labelled))
     return labelled
@@ -72,8 +70,7 @@ def _write_cells(download: DownloadConfig, subset: str, to: Path) -> dict[str, i
     """Draw the cells of a subset; returns the number of each class."""
     labels = []
     count = _number_of(download, subset)
-    drawn = cells(download.seed, count, subset, download.difficulty)
-    for cell in track(drawn, f"Drawing {subset} cells", count):
+    for cell in track(cells(download.seed, count, subset, download.difficulty), f"Drawing {subset} cells", count):
         path = to / subset / cell.label / cell.name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not cv2.imwrite(str(path), cv2.cvtColor(cell.picture, cv2.COLOR_RGB2BGR)):
@@ -88,8 +85,3 @@ def _number_of(download: DownloadConfig, subset: str) -> int:
 
 def _counts(labels: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(labels).items()))
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -23,14 +23,6 @@ BATCH_ROWS = 64  # of a parquet table that are in memory
 NOT_DATA = {"dataset_infos.json", "dataset_info.json", "requirements.txt"}
 _ENDINGS = {name: ending for ending, names in reversed(FORMATS_BY_ENDING.items()) for name in sorted(names)}
 """Ending by Pillow's name of the format."""
-
-
-class Columns(NamedTuple):
-    """Columns of images and labels; `names` are the classes that numbers stand for, None if labels are text."""
-
-    image: str
-    label: str
-    names: list[str] | None
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
@@ -128,9 +120,10 @@ def _write_tables(hub: HubRepo, splits: dict[str, str], to: Path, card: Path) ->
 
 
 def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
-    wanted = [path for path in files if is_image_name(path) or is_archive(path) or _is_label_file(path)]
-    if not any(is_image_name(path) or is_archive(path) for path in wanted):
+    wanted = [path for path in files if is_image_name(path) or is_archive(path)]
+    if not wanted:
         raise DataError(f"'{hub.repo}' holds no images, archives (.zip, .tar, .tar.gz) or parquet tables.")
+    wanted += [path for path in files if is_annotation(path) and PurePosixPath(path).name not in NOT_DATA]
     folder = hub.download(sorted({f"*{PurePosixPath(path).suffix}" for path in wanted}))
     for path in track(wanted, "Placing files"):
         (to / path).parent.mkdir(parents=True, exist_ok=True)
@@ -142,10 +135,6 @@ def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
         is_split = parent.lower() in SPLITS
         counts[parent if is_split else "all", "".join(folders[:1]) if is_split else parent] += 1
     return {"layout": "as published", "files": len(placed), "splits": _nested(counts), "archives": archives}
-
-
-def _is_label_file(path: str) -> bool:
-    return is_annotation(path) and PurePosixPath(path).name not in NOT_DATA
 
 
 def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
@@ -172,27 +161,34 @@ def write_images(
             table = pq.ParquetFile(path)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise DataError(f"{name} is no readable parquet file ({' '.join(str(error).split())}).") from error
-        columns = columns_of(table.schema_arrow, name, card)
-        batches = table.iter_batches(batch_size=BATCH_ROWS, columns=[columns.image, columns.label])
+        image_column, label_column, names = columns_of(table.schema_arrow, name, card)
+        batches = table.iter_batches(batch_size=BATCH_ROWS, columns=[image_column, label_column])
         records = (record for batch in batches for record in batch.to_pylist())
         for row, record in enumerate(track(records, f"Writing {name}", table.metadata.num_rows), 1):
-            label = _class_of(record[columns.label], columns.names)
-            reason = f"the row has no class ({columns.label} is {json.dumps(record[columns.label])})"
+            label = _class_of(record[label_column], names)
+            reason = f"the row has no class ({label_column} is {json.dumps(record[label_column])})"
             if label is not None:
-                reason = _write_image(record[columns.image] or {}, row, to / split / label)
+                reason = _write_image(record[image_column] or {}, row, to / split / label)
                 counts[split, label] += not reason
             if reason:
                 quarantined.append({"file": name, "row": row, "reason": reason})
     return +counts, quarantined
 
 
-def columns_of(schema: Any, name: str, card: Path) -> Columns:
-    """Find the image and label columns by the features that `datasets` notes in the table or the card."""
+def columns_of(schema: Any, name: str, card: Path) -> tuple[str, str, list[str] | None]:
+    """Find the image and label columns by the features that `datasets` notes in the table or the card.
+
+    Returns them, and the classes that numbers stand for; None if labels are text.
+    """
     import datasets
     from datasets.info import DatasetInfosDict
 
     features: dict[str, Any] = dict(datasets.Features.from_arrow_schema(schema))
-    images = [key for key, kind in features.items() if _holds_images(kind)]
+    images = [
+        key
+        for key, kind in features.items()
+        if isinstance(kind, datasets.Image) or (isinstance(kind, dict) and {"bytes", "path"} <= set(kind))
+    ]
     if not images:
         raise DataError(f"{name} has no image column among {', '.join(features)}; is it another config's table?")
     image = "image" if "image" in images else images[0]
@@ -203,17 +199,11 @@ def columns_of(schema: Any, name: str, card: Path) -> Columns:
     numbered = [key for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     if numbered:
         label = next((key for key in LABEL_NAMES if key in numbered), numbered[0])
-        return Columns(image, label, list(features[label].names))
+        return image, label, list(features[label].names)
     for label in LABEL_NAMES:
         if getattr(features.get(label), "dtype", None) in ("string", "large_string"):
-            return Columns(image, label, None)
+            return image, label, None
     raise DataError(f"{name} does not name its classes; its columns are {', '.join(features)}.")
-
-
-def _holds_images(kind: Any) -> bool:
-    import datasets
-
-    return isinstance(kind, datasets.Image) or (isinstance(kind, dict) and {"bytes", "path"} <= set(kind))
 
 
 def _class_of(value: Any, names: list[str] | None) -> str | None:

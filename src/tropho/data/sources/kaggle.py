@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import unpack_archives
 from tropho.data.sources.local import copy_folder
-from tropho.data.sources.submission_result import SubmissionResult, to_score
+from tropho.data.sources.zindi import SubmissionResult, to_score
 from tropho.errors import DataError, ExternalError, TrophoError, UsageError
 from tropho.log import quiet_stderr
 

@@ -6,24 +6,46 @@ and ZINDI_USERNAME and ZINDI_PASSWORD are set; neither is printed, kept, or pass
 
 import contextlib
 import importlib.util
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.sources.archives import is_archive, unpack_archives
 from tropho.data.sources.local import copy_folder
-from tropho.data.sources.submission_result import SubmissionResult, to_score
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.files import copy_file, sha256_of, temporary_folder
 from tropho.log import quiet_stderr
 from tropho.paths import Paths
+from tropho.tables import parse_number
 
 TABLES = ("Train.csv", "Test.csv", "SampleSubmission.csv")
 IMAGES = "images"
 ACCEPTED = ("successful", "initial")
 """States of a submission that Zindi has scored or will score."""
+
+
+class SubmissionResult(NamedTuple):
+    """One submission on Zindi or Kaggle; a score is None while it is computed or hidden."""
+
+    comment: str
+    public: float | None
+    private: float | None
+    error: str | None  # why the site rejected it
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The known scores by their columns of the submission log."""
+        both = {"public": self.public, "private": self.private}
+        return {column: score for column, score in both.items() if score is not None}
+
+
+def to_score(value: Any) -> float | None:
+    """Return a score as a number; None if it is empty or not finite."""
+    number = parse_number(str(value))
+    return None if math.isnan(number) else number
 
 
 def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:

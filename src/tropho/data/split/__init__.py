@@ -1,1 +1,189 @@
-"""Assign images to stratified folds of whole groups, and summarise the split."""
+"""Split images into folds, a test set and excluded images. Boxes are those of objects, without ignored regions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+
+from tropho import tables
+from tropho.config.data_config import SplitConfig
+from tropho.data.split.folds import assign_folds, stratification_targets
+from tropho.data.split.split_summary import MAX_PARTS, gap_notes, gaps, groups_by_class, most_folds, shortage
+from tropho.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class _Subsets:
+    """Subset of each image before folds are assigned."""
+
+    images: pd.DataFrame  # (N,) usable images, sorted by id, their groups as the settings want them
+    subset: np.ndarray  # (N,) "train", "validation" (a published one that is kept), "test" or "excluded"
+    classes: list[str]  # of the training and validation images before any is held out or excluded; empty in detection
+    n_folds: int  # number of folds to assign
+
+    @property
+    def train(self) -> pd.DataFrame:
+        return self.images[self.subset == "train"]
+
+    @property
+    def max_folds(self) -> int:
+        return most_folds(self.train, self.classes)
+
+
+def split(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
+    """Assign usable images to folds and, where no test set is published, to a held-out one: tables.SPLITS.
+
+    Folds never split a group and are stratified by `stratification_targets`. Row order doesn't matter. A published
+    validation set is merged into the training images or, if kept, is fold 0, and all training images are fold 1.
+
+    Raises:
+        UsageError: the settings ask for a published validation set, and there is none.
+        DataError: no training image is usable, all are of one class, or a class has fewer groups than there are folds;
+            the sentence names settings that work.
+    """
+    published = settings.published_val == "keep"
+    if published and not (images["subset"] == "validation").any():
+        raise UsageError(
+            "split.published_val is 'keep', but the data set publishes no validation images; set it to merge."
+        )
+    parts = _subsets(settings, images, boxes)
+    if parts.max_folds < parts.n_folds:
+        fault = shortage(parts.train, parts.classes, parts.n_folds, images)
+        raise DataError(f"{fault} {_remedy(settings, parts, images, boxes)}")
+    if len(parts.classes) == 1:
+        raise DataError(
+            f"All usable training images are of class '{parts.classes[0]}', and a classifier needs two classes; add "
+            "images of another, or see whether audit.class_map, audit.classes or issues.csv of the audit took it away."
+        )
+    subset, train = parts.subset.copy(), parts.train
+    fold = np.full(len(subset), -1)
+    if published:
+        fold[subset == "train"], fold[_merge_validation(subset)] = 1, 0
+    else:
+        targets = stratification_targets(train, boxes, parts.n_folds)
+        fold[subset == "train"] = assign_folds(train["group"], targets, parts.n_folds, settings.seed)
+    table = parts.images[["image_id"]].assign(subset=subset, fold=fold).set_index("image_id")
+    usable = tables.usable_images(images)
+    splits = table.loc[usable["image_id"]].reset_index()
+    splits["group"] = usable["group"].to_numpy()
+    return tables.conform(splits, tables.SPLITS, "splits")
+
+
+def _subsets(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> _Subsets:
+    """Choose training, validation and test images, and exclude what training shares with the others."""
+    published = settings.published_val == "keep"
+    ordered = tables.usable_images(images).sort_values("image_id").reset_index(drop=True)
+    groups = ordered["group"]
+    if not settings.grouped:
+        ordered = ordered.assign(group=ordered["image_id"])
+    subset = ordered["subset"].to_numpy(dtype=object, copy=True)
+    if not published:
+        subset[subset == "validation"] = "train"
+    classes = sorted(ordered.loc[subset != "test", "label"].dropna().unique())
+    if not (images["subset"] == "test").any():
+        _hold_out_test(settings, subset, ordered, boxes)
+    if settings.test_overlap != "keep":
+        _exclude_shared(subset, groups if settings.test_overlap == "drop_groups" else ordered["duplicate"])
+    return _Subsets(ordered, subset, classes, 1 if published else settings.n_folds)
+
+
+def _remedy(settings: SplitConfig, parts: _Subsets, images: pd.DataFrame, boxes: pd.DataFrame) -> str:
+    """Name the first of `_changes` with which the images can be split."""
+    for words, changes, kept in _changes(settings, parts, images):
+        trial = _subsets(settings.model_copy(update=changes), kept, boxes)
+        if trial.max_folds < min(2, trial.n_folds) or len(trial.classes) == 1:
+            continue
+        steps = [*words, *([f"set split.n_folds to {trial.max_folds}"] if trial.max_folds < trial.n_folds else [])]
+        if steps:
+            return f"To go on, {' and '.join(steps)}."
+    return "Add images of what is missing."
+
+
+def _changes(
+    settings: SplitConfig, parts: _Subsets, images: pd.DataFrame
+) -> Iterator[tuple[list[str], dict[str, object], pd.DataFrame]]:
+    """Yield possible changes, the cheapest first: in words, as settings, and the images then."""
+    yield [], {}, images
+    yield ["set split.published_val to merge"], {"published_val": "merge"}, images
+    yield ["set split.test_fraction to 0"], {"test_fraction": 0.0}, images
+    counts = groups_by_class(parts.images[np.isin(parts.subset.astype(str), ["train", "validation"])], parts.classes)
+    rare = counts[counts < min(2, parts.n_folds)].index
+    if len(rare):
+        dropped = ", ".join(f"{name}: null" for name in rare)
+        kept = images.assign(status=images["status"].where(~images["label"].isin(rare), "unlabelled"))
+        yield [f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}"], {}, kept
+    yield ["set split.test_overlap to keep"], {"test_overlap": "keep"}, images
+    words = "let audit.group_pattern find more groups (or set split.grouped to false, which makes the score optimistic)"
+    yield [words], {"grouped": False}, images
+
+
+def missing_class_notes(
+    settings: SplitConfig, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame
+) -> list[str]:
+    """Say which folds or test sets lack which classes, and name a number of folds that lack none, if there is one."""
+    missing = gaps(splits, images, boxes)
+    published, remedy = settings.published_val == "keep", ""
+    rare = [name for name, parts in missing.items() if any(part != "test" for part in parts)]
+    if rare and not published:
+        remedy = f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}."
+        for n_folds in reversed(range(2, settings.n_folds)):
+            trial = gaps(split(settings.model_copy(update={"n_folds": n_folds}), images, boxes), images, boxes)
+            if all(part == "test" for parts in trial.values() for part in parts):
+                remedy = f"Set split.n_folds to {n_folds}, or merge or drop what is rare with audit.class_map."
+                break
+    test = images[images["subset"] == "test"]
+    notes = gap_notes(missing, published, len(test) > 0, remedy)
+    if len(test) and test["label"].isna().all() and not boxes["image_id"].isin(test["image_id"]).any():
+        notes.append("The published test set has no labels: it is predicted, and scores are those out of fold.")
+    return notes
+
+
+def _hold_out_test(settings: SplitConfig, subset: np.ndarray, images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Change whole groups of training images to "test" in place, as near `split.test_fraction` as they allow.
+
+    Groups of the published validation set stay. A single other one can't be divided, and may be all that trains.
+    """
+    groups = images["group"]
+    free = np.flatnonzero((subset == "train") & ~groups.isin(groups[subset == "validation"]).to_numpy())
+    n_groups = groups.iloc[free].nunique()
+    share = Fraction(settings.test_fraction).limit_denominator(max(2, min(MAX_PARTS, n_groups)))
+    if n_groups < 2 or not share:
+        return
+    if share == 1:
+        raise DataError(f"split.test_fraction {settings.test_fraction:g} leaves no image to train on; lower it.")
+    own, n_parts = images.iloc[free].reset_index(drop=True), share.denominator
+    part = assign_folds(own["group"], stratification_targets(own, boxes, n_parts), n_parts, settings.seed)
+    # A group larger than a part makes its part too large: those nearest to their due size are taken.
+    excess = np.abs(np.bincount(part, minlength=n_parts) - len(own) / n_parts)
+    subset[free[np.isin(part, np.argsort(excess, kind="stable")[: share.numerator])]] = "test"
+
+
+def _exclude_shared(subset: np.ndarray, key: pd.Series) -> None:
+    """Change to "excluded" what has the key of a test image, and training images with that of a validation image."""
+    for scored, others in (("test", ("train", "validation")), ("validation", ("train",))):
+        known = set(key[subset == scored].dropna())
+        subset[np.isin(subset.astype(str), others) & key.isin(known).to_numpy()] = "excluded"
+
+
+def _merge_validation(subset: np.ndarray) -> np.ndarray:
+    """Change "validation" to "train" in place; return the mask of these images, (N,) bool."""
+    validation = subset == "validation"
+    if not validation.any():
+        raise DataError(
+            "No image of the published validation set can be used (issues.csv of the audit says why, or the test set "
+            "has them all); set split.published_val to merge."
+        )
+    subset[validation] = "train"
+    return validation
+
+
+def check_objects(images: pd.DataFrame, boxes: pd.DataFrame) -> None:
+    """Raise DataError if no training image has a box."""
+    train = images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "image_id"]
+    if len(train) and not boxes["image_id"].isin(train).any():
+        raise DataError(
+            f"None of the {len(train):,} usable training images has a labelled object, so there is nothing to learn "
+            "to find; see issues.csv of the audit for labels that were left aside."
+        )

@@ -70,7 +70,7 @@ def stratification_targets(images: pd.DataFrame, boxes: pd.DataFrame, n_folds: i
     A stratum is the classes of an image, its resolution and the quarter of its number of objects. Where fewer images
     than folds share one, the number is left out, then the resolution, at last all.
     """
-    images, boxes = images.reset_index(drop=True), objects(boxes)
+    images = images.reset_index(drop=True)
     sizes = sizes_of(images)
     if images["label"].notna().any():
         classes = images["label"].astype("object")
@@ -89,11 +89,6 @@ def stratification_targets(images: pd.DataFrame, boxes: pd.DataFrame, n_folds: i
         amounts = amounts.join(by_size.drop(columns=f"images of {OTHER}", errors="ignore"))
     amounts = amounts.loc[:, amounts.sum() > 0]
     return StratificationTargets(amounts, back_off([*finest, classes + " " + sizes, classes], n_folds))
-
-
-def objects(boxes: pd.DataFrame) -> pd.DataFrame:
-    """Leave out the ignored regions."""
-    return boxes[~boxes["ignore"]] if "ignore" in boxes else boxes
 
 
 def sizes_of(images: pd.DataFrame) -> pd.Series:

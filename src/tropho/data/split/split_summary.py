@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tropho.config.data_config import SplitConfig
-from tropho.data.split.folds import objects, stratification_targets
+from tropho.data.split.folds import stratification_targets
 
 MAX_PARTS = 20  # a test share is a number of parts of 1 / MAX_PARTS or larger
 ALIKE = {0.05: "are very similar", 0.2: "are similar"}  # by the largest relative difference from their mean
@@ -100,7 +100,7 @@ def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dic
     """
     table = splits[splits["subset"] != "excluded"].set_index("image_id")
     part = table["subset"].where(table["subset"] != "train", "fold " + table["fold"].astype("string"))
-    labelled = pd.concat([images[["image_id", "label"]], objects(boxes)[["image_id", "label"]]]).dropna()
+    labelled = pd.concat([images[["image_id", "label"]], boxes[["image_id", "label"]]]).dropna()
     labelled = labelled.assign(part=labelled["image_id"].map(part.to_dict())).dropna(subset=["part"])
     parts = sorted({str(name) for name in part})
     if not (labelled["part"] == "test").any():
@@ -193,8 +193,7 @@ def _imbalance_note(imbalance: pd.DataFrame) -> str:
 
 def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
     """Count images, groups and, by class, images (or boxes) of a part."""
-    inside = objects(boxes)
-    inside = inside[inside["image_id"].isin(part["image_id"])]
+    inside = boxes[boxes["image_id"].isin(part["image_id"])]
     labels = part["label"] if part["label"].notna().any() else inside["label"]
-    classes = {str(name): int(number) for name, number in labels.value_counts().sort_index().items()}
+    classes = labels.value_counts().sort_index().to_dict()
     return {"images": len(part), "groups": int(part["group"].nunique()), "classes": classes}
