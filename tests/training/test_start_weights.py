@@ -45,10 +45,11 @@ def task(settings):
 def trained(task, folder, config=True):
     """Write a fold with weights of noise; return their state dict and where they are."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.contiguous() for name, value in task.build_model().state_dict().items()}
-    for value in state.values():
+    drawn = task.build_model().state_dict()
+    for value in drawn.values():
         if value.is_floating_point():
             value.normal_()
+    state = {name: value.clone() for name, value in drawn.items()}  # one layer may have two names
     save_file(state, folder / "weights.safetensors")
     if config:
         content = {"settings": task.settings.model_dump(), "classes": task.classes}

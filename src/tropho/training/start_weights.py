@@ -4,6 +4,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tropho.config.model_config import Checkpoint
 from tropho.errors import DataError
 from tropho.files import reading
 from tropho.inference.trained_folds import StartWeights
@@ -30,7 +31,7 @@ def load_start_weights(model: nn.Module, start: StartWeights, task: Task) -> str
     wrong = [name for name in own if not name.endswith(COUNTER) and not _fits(name, own, given, heads, start, task)]
     if unknown or wrong:
         raise DataError(
-            f"{start.path} is of another architecture than model.name '{task.settings.model.name}' is here: "
+            f"{start.path} is of another architecture than {_architecture(task)} is here: "
             f"{_named(wrong, 'missing or of another shape')}{' and ' if wrong and unknown else ''}"
             f"{_named(unknown, 'not in this network')}; set the section model as it was for those weights."
         )
@@ -46,6 +47,14 @@ def load_start_weights(model: nn.Module, start: StartWeights, task: Task) -> str
     others = [name for name in task.classes if heads and name not in same]
     text = f"starts from {start.path} (SHA-256 {start.sha256[:12]})"
     return f"{text}; outputs for {', '.join(others)} start anew" if others else text
+
+
+def _architecture(task: Task) -> str:
+    """Name the setting that chooses the network, with its value."""
+    model = task.settings.model
+    if isinstance(model.checkpoint, Checkpoint):
+        return f"model.checkpoint '{model.checkpoint.name}'"
+    return f"model.name '{model.name}'"
 
 
 def _outputs_a_class(own: dict[str, Tensor], task: Task) -> dict[str, int]:
