@@ -27,6 +27,11 @@ def test_the_recipe_has_two_families_and_a_classifier_with_published_weights(mem
     }
     assert all(settings.model.pretrained for settings in members.values())
     base = members["base"]
+    assert {name: member.train.empty_fraction for name, member in members.items()} == {
+        "base": 0.33,
+        "rcnn": 0.33,
+        "empty": 1.0,
+    }
     assert base.train.n_folds is None
     assert base.predict.tta == ["identity", "hflip", "vflip", "rot180"]
     assert base.predict.negative_members == ["empty"]

@@ -141,6 +141,30 @@ def test_what_comes_next_is_of_an_active_task_with_a_score(tmp_path, capsys):
     assert "++tasks.cells_demo." not in printed
 
 
+def test_several_active_tasks_have_two_lines_of_advice_each(tmp_path, capsys):
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    active = ["cells_demo", "brain_tumor", "smear_demo"]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**params, "active": active}))
+    for task in ("cells_demo", "brain_tumor"):
+        write_json(Paths(tmp_path, task).metrics, {})
+
+    def advice(*task):
+        status.print_status(tmp_path, *task)
+        return [line.strip() for line in capsys.readouterr().out.split("Next (after")[1].splitlines()[1:]]
+
+    lines = advice()
+    assert lines[0:2] == ["# smear_demo: train and evaluate it", "dvc repro report@smear_demo"]
+    for place, task in ((2, "cells_demo"), (4, "brain_tumor")):
+        assert lines[place].startswith(f"# {task}: ")
+        assert lines[place + 1].startswith(f"dvc exp run -S ++tasks.{task}.")
+    assert lines[6:10:2] == ["# all advice for one task", "# use your own images in place of this demo's"]
+    assert lines[7:10:2] == ["tropho status smear_demo", "tropho new-task NAME FOLDER"]
+    assert len(lines) == 12
+    alone = advice("cells_demo")
+    assert len([line for line in alone if line.startswith("dvc exp run")]) == 3
+    assert "tropho leaderboard cells_demo" in alone
+
+
 def test_status_as_json_has_nulls_for_what_is_not_there(tmp_path, capsys):
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     write_json(

@@ -1,5 +1,7 @@
 """Data of a task: folds, subsets, ground truth."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from tasks.two_images import truth_of
@@ -21,6 +23,29 @@ def test_read_task_data_by_fold_and_subset(smear_paths):
     smaller = data.at_size(63)
     assert isinstance(smaller.cache, ImageCache)
     assert smaller.cache.size == 63
+
+
+def test_a_share_of_the_empty_images_is_trained_on(smear_paths):
+    """Drawn by seed and fold, in unchanged order; those with ignored regions are not empty, and validation has all."""
+    data = read_task_data(smear_paths)
+    everything = list(data.gt.images["image_id"])
+    region = data.gt.boxes.head(1).assign(image_id=data.folds[1][0])
+    data = replace(data, gt=replace(data.gt, regions=region))
+
+    def trained(fraction, seed=0, fold=0):
+        train, val = data.with_empty_fraction(fraction, seed).train_val(fold)
+        assert list(val.images["image_id"]) == data.folds[fold]
+        return list(train.images["image_id"])
+
+    assert trained(1.0) == data.folds[1]
+    marked = {*data.gt.boxes["image_id"], *region["image_id"]}
+    assert trained(0.0) == [image_id for image_id in data.folds[1] if image_id in marked]
+    half = [trained(0.5, seed) for seed in range(8)]
+    assert {len(ids) for ids in half} == {5}  # four marked ones, and one of two
+    assert all(ids == sorted(ids, key=everything.index) for ids in half)
+    assert len({tuple(ids) for ids in half}) == 2
+    assert trained(0.5, seed=3) == half[3]
+    assert len(data.with_empty_fraction(0.0, 0).gt.images) == len(everything)
 
 
 def labelled(*labels: str | None) -> GroundTruth:

@@ -1,6 +1,7 @@
 """`tropho new-task` on a drawn data set in every format: what it guesses, and that its entry runs unedited."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -42,6 +43,9 @@ def test_the_entry_of_each_format_runs_unedited(project, untimed, write):
     name, kind, subsets = FORMATS[write]
     assert (found["entry"]["audit"]["format"], found["entry"]["kind"]) == (name, kind)
     assert found["minutes"] == {"training": 2.0, "all": 5.0}
+    boxes = r" with \d+ boxes" if kind == "detection" else ""
+    named = ", ".join(sorted(CLASSES))
+    assert re.fullmatch(rf"\d+ images{boxes} of {len(CLASSES)} classes: {named}", found["entry"]["description"])
     guesses = {guess["what"]: guess["guess"] for guess in found["guesses"]}
     assert ("sample submission" in guesses) == ("sample" in subsets)
     assert guesses["test set"] == ("4 images" if "test" in subsets else "a fifth")
@@ -118,7 +122,16 @@ def test_an_entry_keeps_the_comments_and_the_tasks_that_have_run(project, untime
     kept = before.replace("- cells_demo\n", "- cells_demo\n- t\n", 1)
     assert after.startswith(kept)
     assert "# Written by `tropho new-task` from mine" in after.removeprefix(kept)
+    assert "# Write into `description` what the images show" in after.removeprefix(kept)
     assert yaml.safe_load(after)["active"] == ["smear_demo", "cells_demo", "t"]
+
+
+def test_a_training_with_fewer_epochs_keeps_a_curve_of_several_points(project, monkeypatch):
+    monkeypatch.setattr(new_task, "estimate", lambda *_: Estimate(4 * 3600.0, 5 * 3600.0))
+    writers.yolo(project.root / "mine", drawn_set(COUNTS))
+    laptop = json.loads(project.tropho("new-task", "t", "mine", "--json").stdout)["entry"]["presets"]["laptop"]
+    assert laptop["train.epochs"] == 10  # a quarter of 40
+    assert laptop["train.val_interval"] == 2
 
 
 def test_unused_demos_are_replaced_by_name_and_no_other_task_is(project, untimed):

@@ -71,6 +71,7 @@ def test_the_image_size_follows_the_boxes(squares):
     recipe = choose_recipe(guess, sample, "eggs")
     assert recipe.presets["laptop"]["augment.image_size"] == 320  # 14 pixels would need 280
     assert recipe.sections["model"]["fit_levels"]
+    assert (recipe.presets["laptop"]["train.epochs"], recipe.presets["laptop"]["train.val_interval"]) == (40, 8)
     assert recipe.sections["augment"]["policy"] == "light"
     fine = ImageSample(sample.images, 4000, 0.0, 0.01, 0.02)
     large = choose_recipe(guess, fine, "blood cells")

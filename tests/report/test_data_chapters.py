@@ -4,7 +4,7 @@ import json
 
 from stage_outputs import classification_dataset, detection_dataset, write_data
 from tropho.paths import Paths
-from tropho.report.blocks import Details, Table
+from tropho.report.blocks import Details, Table, Text
 from tropho.report.data_chapters import data, preprocessing
 from tropho.report.reader import Reader
 
@@ -38,6 +38,19 @@ def test_split_counts_boxes_of_each_fold(tmp_path, rng, settings):
         assert float(column(table, "boxes per image (median)")[name]) == counts.median()
         trophozoites = detections.boxes[detections.boxes["label"] == "Trophozoite"]
         assert column(table, "Trophozoite boxes")[name] == str(trophozoites["image_id"].isin(ids).sum())
+
+
+def test_split_says_which_empty_images_train(tmp_path, rng, settings):
+    write_data(tmp_path, "smear_demo", detection_dataset(tmp_path / "raw", 12, rng, ["Trophozoite", "WBC"]))
+
+    def said(share):
+        task = settings("smear_demo", **{"train.empty_fraction": share})
+        blocks = preprocessing(Reader(task, Paths(tmp_path, task.name))).blocks
+        return [block.text for block in blocks if isinstance(block, Text) and block.text.startswith("Detectors")]
+
+    assert said(1.0) == []
+    assert said(0.33)[0].startswith("Detectors train on all images with boxes and on 33% of a fold's training images")
+    assert said(0.0)[0].startswith("Detectors train on all images with boxes and on none without;")
 
 
 def test_split_counts_labels_of_each_fold(tmp_path, rng, settings):

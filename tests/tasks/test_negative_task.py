@@ -126,6 +126,7 @@ CROPPED = {
     "augment.crop_size": 128,
     "augment.mosaic_prob": 0.5,
     "augment.zoom_range": [0.5, 1.5],
+    "train.empty_fraction": 0.0,
     "augment.copy_paste_prob": 0.25,
 }
 
@@ -136,13 +137,22 @@ def test_member_settings_train_on_whole_images(settings):
     base, empty, wide = member_settings(chosen).values()
     assert (empty.augment.crop_size, empty.augment.mosaic_prob, empty.augment.zoom_range) == (None, 0.0, [1.0, 1.0])
     assert empty.augment.copy_paste_prob == 0.25
+    assert (empty.train.empty_fraction, wide.train.empty_fraction) == (1.0, 0.0)
     assert wide.augment == base.augment
 
 
 @pytest.mark.parametrize(
-    "change", [{"augment.crop_size": 64}, {"augment.mosaic_prob": 0.1}, {"augment.zoom_range": [0.9, 1.0]}]
+    "change",
+    [
+        {"augment.crop_size": 64},
+        {"augment.mosaic_prob": 0.1},
+        {"augment.zoom_range": [0.9, 1.0]},
+        {"train.empty_fraction": 0.5},
+    ],
 )
 def test_member_settings_refuse_crops(settings, change):
     chosen = settings("smear_demo", **{"train.ensemble": {"empty": {"model.name": "negative_classifier", **change}}})
-    with pytest.raises(UsageError, match=rf"ensemble\.empty can't set {next(iter(change))}: .*whole images; remove it"):
+    with pytest.raises(
+        UsageError, match=rf"ensemble\.empty can't set {next(iter(change))}: .*all images, whole; remove it"
+    ):
         member_settings(chosen)

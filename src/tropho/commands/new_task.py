@@ -22,7 +22,7 @@ from tropho.new_task.entry import check_name, is_plain, write_entry
 from tropho.new_task.group_guess import guess_groups
 from tropho.new_task.image_sample import ImageSample, look_at_sample
 from tropho.new_task.label_guess import LabelGuess, guess_labels, validated
-from tropho.new_task.recipe import Reason, Recipe, choose_recipe
+from tropho.new_task.recipe import Reason, Recipe, choose_recipe, val_interval
 from tropho.new_task.time_estimate import Estimate, estimate
 from tropho.paths import Paths
 from tropho.submission.sample_file import find_sample, read_sample
@@ -33,6 +33,9 @@ MAX_KINDS = 6
 """Kinds of problem that are listed, the most frequent first."""
 MAX_LISTED = 12
 """Classes that the entry and the table list."""
+MAX_NAMED = 6
+"""Classes that the description names."""
+DESCRIPTION = "Write into `description` what the images show: report, app and `tropho status` begin with it."
 KAGGLE = "kaggle:"
 """Begins the name of a competition or data set there, in place of a folder."""
 
@@ -67,7 +70,7 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
         problems = _list_problems(guess.labels, raw)
     reasons += [*recipe.reasons, *problems]
     comments = {reason.what: reason.why for reason in recipe.reasons}
-    comments[""] = f"Written by `tropho new-task` from {source}; change what it guessed wrong."
+    comments[""] = f"Written by `tropho new-task` from {source}; change what it guessed wrong.\n{DESCRIPTION}"
     active, dropped = ([], []) if dry_run else write_entry(root / "params.yaml", name, entry, comments)
     if as_json:
         guesses = [reason._asdict() for reason in reasons]
@@ -173,12 +176,25 @@ def _entry(guess: LabelGuess, download: dict[str, str], audit: dict[str, Any], r
     """Return the entry of params.yaml: kind, description, presets and the sections that are not empty."""
     return {
         "kind": guess.kind,
-        "description": f"Images of {Path(download.get('path') or download['repo']).name}",
+        "description": _description(guess),
         "presets": recipe.presets,
         "download": download,
         "audit": audit,
         **recipe.sections,
     }
+
+
+def _description(guess: LabelGuess) -> str:
+    """Say how many images, boxes and classes there are: "412 images of 3 classes: cat, dog, fox"."""
+    names, labels = [str(name) for name in guess.labels.classes], guess.labels
+    boxes = f" with {_count(len(labels.boxes), 'box', 'boxes')}" if guess.kind == "detection" else ""
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    classes = f"{_count(len(names), 'class', 'classes')}: {', '.join(names[:MAX_NAMED])}{more}"
+    return f"{_count(len(labels.images), 'image', 'images')}{boxes} of {classes}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _fit_time(
@@ -196,6 +212,8 @@ def _fit_time(
     if params["preset"] == "laptop" and excess > 1:
         epochs = max(3, int(laptop["train.epochs"] / excess))
         share, laptop["train.epochs"] = epochs / laptop["train.epochs"], epochs
+        if "train.val_interval" in laptop:
+            laptop["train.val_interval"] = val_interval(epochs)
         times = Estimate(times.training * share, times.total - times.training * (1 - share))
     return times
 

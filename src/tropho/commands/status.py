@@ -124,16 +124,22 @@ def _has_begun(states: dict[str, str]) -> bool:
 
 
 def _next_lines(tasks: list[TaskConfig], states: dict[str, dict[str, str]], active: list[str], root: Path) -> list[str]:
-    """Say what to do next with the first active task that has begun, or else how to get a score."""
+    """Say what to do next: how to get a score, or all advice for one task, or the first for each active task."""
     finished = [task for task in tasks if Paths(root, task.name).metrics.exists() or _has_begun(states[task.name])]
     if not finished:
         return [
             "  dvc repro                    run the active tasks",
             "  tropho new-task NAME FOLDER  add a task of yours",
         ]
-    task = next((each for each in finished if each.name in active), finished[0])
+    shown = [task for task in tasks if task.name in active] or finished[:1]
+    advice = {task.name: _steps(task, states[task.name], active, root) for task in shown}
     steps = [NextStep("mlflow ui --backend-store-uri sqlite:///mlflow.db", "see the runs in the browser")]
-    return format_steps([*_steps(task, states[task.name], active, root), *steps])
+    if len(shown) == 1:
+        return format_steps([*advice[shown[0].name], *steps])
+    firsts = [NextStep(found[0].command, f"{name}: {found[0].why}") for name, found in advice.items() if found]
+    own = [step for found in advice.values() for step in found if step.command.startswith("tropho new-task")][:1]
+    more = NextStep(f"tropho status {shown[0].name}", "all advice for one task")
+    return format_steps([*firsts, more, *own, *steps])
 
 
 def stage_states(task: str, lock: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, str]:

@@ -27,8 +27,11 @@ SHARED_BY_MEMBERS = {
     *("train.ensemble", "train.n_folds", "train.precision"),
     *("augment.cache_format", "augment.grayscale"),
 }
-WHOLE_IMAGES = {key: DISABLED[key] for key in ("crop_size", "mosaic_prob", "zoom_range")}
-"""Settings of `augment` that show parts of images, at the values that show whole ones."""
+ALL_WHOLE_IMAGES = {
+    **{f"augment.{key}": DISABLED[key] for key in ("crop_size", "mosaic_prob", "zoom_range")},
+    "train.empty_fraction": 1.0,
+}
+"""Settings that show parts of images or leave some out, at the values that show all of them whole."""
 UNWANTED = "correct or remove it in params.yaml, into which `dvc exp run -S` writes, too"
 
 
@@ -217,16 +220,15 @@ def _member(base: TaskConfig, name: str, changes: dict[str, Any]) -> TaskConfig:
     if any(key.startswith("model.") for key in changes):  # weights of another network
         base = base.model_copy(update={"model": base.model.model_copy(update={"weights": None})})
     if is_negative:
-        base = base.model_copy(update={"augment": base.augment.model_copy(update=WHOLE_IMAGES)})
+        changes = {**ALL_WHOLE_IMAGES, **changes}
     try:
         member = with_overrides(base, changes)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from None
-    partial = [key for key, off in WHOLE_IMAGES.items() if is_negative and getattr(member.augment, key) != off]
+    partial = [key for key, whole in ALL_WHOLE_IMAGES.items() if is_negative and changes[key] != whole]
     if partial:
         raise UsageError(
-            f"{where} can't set augment.{partial[0]}: model '{NEGATIVE_CLASSIFIER}' is trained on whole images; "
-            "remove it."
+            f"{where} can't set {partial[0]}: model '{NEGATIVE_CLASSIFIER}' is trained on all images, whole; remove it."
         )
     if member.augment.image_size > base.augment.image_size:
         raise UsageError(

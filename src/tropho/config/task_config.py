@@ -118,6 +118,8 @@ class TaskConfig(Section):
             used = [key for key, off in DISABLED.items() if key != "policy" and getattr(self.augment, key) != off]
             if used:
                 yield f"augment.{used[0]} is for detection; leave it at its default for {self.kind}"
+            if self.train.empty_fraction != 1.0:
+                yield "train.empty_fraction is for detection; leave it at 1.0 for classification"
             if self.audit.negative is not None:
                 yield "audit.negative is for detection; in classification an image without findings has a class"
             if self.predict.tile_size is not None:

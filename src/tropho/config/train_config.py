@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from tropho.config.types import AtLeastOne, Count, Epochs, NotNegative, Positive, Section, Seed
+from tropho.config.types import AtLeastOne, Count, Epochs, NotNegative, Positive, Section, Seed, Share
 
 
 def _check_member(name: str) -> str:
@@ -41,6 +41,7 @@ class TrainConfig(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: Literal["none", "balanced"]
     sampler: Literal["shuffle", "balanced"]
+    empty_fraction: Share
     precision: Literal["auto", "float32", "fp16", "bf16"]
     compile: bool
     num_workers: Annotated[int, Field(ge=0, le=1024)]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 
 from tropho.errors import DataError
@@ -79,11 +80,27 @@ class TaskData:
     classes: list[str]  # names in order
     data_hash: str  # of the tables and the cache
     decoding: Decoding = DECODING  # how files became the cache's pixels
+    empty_fraction: float = 1.0  # share of a fold's images without boxes that its model trains on
+    seed: int = 0  # of their choice
 
     def train_val(self, fold: int) -> tuple[GroundTruth, GroundTruth]:
         """Split the ground truth into training and validation part of one fold."""
         train = [image_id for number, ids in self.folds.items() if number != fold for image_id in ids]
-        return self.gt.subset(train), self.gt.subset(self.folds[fold])
+        return self.gt.subset(self._without_some_empty(train, fold)), self.gt.subset(self.folds[fold])
+
+    def _without_some_empty(self, image_ids: list[str], fold: int) -> list[str]:
+        """Leave out images with neither boxes nor ignored regions, so that `empty_fraction` of them stay."""
+        if self.empty_fraction == 1.0:
+            return image_ids
+        marked = {*self.gt.boxes["image_id"], *self.gt.regions["image_id"]}
+        empty_ids = [image_id for image_id in image_ids if image_id not in marked]
+        order = np.random.default_rng([self.seed, fold]).permutation(len(empty_ids))
+        left_out = {empty_ids[idx] for idx in order[round(self.empty_fraction * len(empty_ids)) :]}
+        return [image_id for image_id in image_ids if image_id not in left_out]
+
+    def with_empty_fraction(self, fraction: float, seed: int) -> "TaskData":
+        """The same, with models trained on a share of the images without boxes, drawn for each fold."""
+        return replace(self, empty_fraction=fraction, seed=seed)
 
     @property
     def fold_of(self) -> dict[str, int]:

@@ -56,6 +56,11 @@ def usual_epochs(kind: str, n_images: int) -> int:
     return min(most, max(least, round(SEEN_IMAGES[kind] / max(1, n_images))))
 
 
+def val_interval(epochs: int) -> int:
+    """Return the epochs between validations that give about five points of a curve."""
+    return max(1, epochs // 5)
+
+
 def choose_recipe(guess: LabelGuess, sample: ImageSample, words: str) -> Recipe:
     """Choose image size, augmentation, network and epochs.
 
@@ -78,7 +83,7 @@ def choose_recipe(guess: LabelGuess, sample: ImageSample, words: str) -> Recipe:
             augment["cache_format"] = "jpeg"
         if gpu_size > 1024:
             gpu["augment.crop_size"] = 1024
-        laptop |= {"train.batch_size": 8, "train.epochs": epochs, "train.val_interval": max(1, epochs // 5)}
+        laptop |= {"train.batch_size": 8, "train.epochs": epochs, "train.val_interval": val_interval(epochs)}
         model = {"name": "fcos", "fpn_levels": None, "fit_levels": True}
         sections = {"augment": augment, "model": model}
         levels = "of what was measured, fitted levels gained most on data with small and large objects"

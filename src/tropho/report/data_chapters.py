@@ -163,7 +163,16 @@ def _split(reader: Reader) -> list[Block]:
         splits = splits.merge(images[["image_id", "label", "width", "height"]], on="image_id", how="left")
         splits["size"] = sizes_of(splits[["width", "height"]])
     notes = bullets(reader.json(reader.paths.splits.with_suffix(".json")).get("notes"))
-    return [title, *notes, *_folds(splits, reader.boxes)]
+    folds = _folds(splits, reader.boxes)
+    return [title, *notes, *folds, *_left_out(reader.task.train.empty_fraction)]
+
+
+def _left_out(share: float) -> list[Block]:
+    """Say how many of the images without boxes a detector trains on, unless it is all of them."""
+    if share == 1.0:
+        return []
+    some = f"on {share:.0%} of a fold's training images without boxes, drawn at random" if share else "on none without"
+    return [Text(f"Detectors train on all images with boxes and {some}; validation and test have all images.")]
 
 
 def _folds(splits: pd.DataFrame, boxes: pd.DataFrame | None) -> list[Block]:

@@ -70,9 +70,12 @@ def check_trainable(settings: TaskConfig, data: TaskData) -> None:
         UsageError: the model can't be trained on these images.
     """
     folds = sorted(data.folds)[: settings.train.n_folds]
-    n_images = min(len(data.fold_of) - len(data.folds[number]) for number in folds)
+    n_images = min(len(data.train_val(number)[0].images) for number in folds)
     if not n_images:
-        raise DataError("A fold leaves no image to train on; the split's summary says what became of the others.")
+        boxes = ", or they have no boxes, which train.empty_fraction leaves out" if data.empty_fraction < 1 else ""
+        raise DataError(
+            f"A fold leaves no image to train on; the split's summary says what became of the others{boxes}."
+        )
     _check_batch_norm(settings, data, n_images)
     regions, name = data.gt.regions["image_id"], settings.model.name
     train = regions[regions.isin(data.fold_of)]

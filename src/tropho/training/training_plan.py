@@ -125,6 +125,7 @@ def plan_models(settings: TaskConfig, data: TaskData, paths: Paths) -> list[Plan
 
 def _build(name: str, settings: TaskConfig, data: TaskData, paths: Paths) -> PlannedModel:
     data = data.at_size(settings.augment.image_size)
+    data = data.with_empty_fraction(settings.train.empty_fraction, settings.train.seed)
     settings = fitted_settings(settings, data)
     start = find_start_weights(settings.model.weights, paths.root)
     if start and start.path.resolve().is_relative_to(paths.models.resolve()):

@@ -46,6 +46,7 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
         raise UsageError("tune runs in one process; start several with a shared tune.storage to search in parallel.")
     base = with_overrides(settings, {"train.epochs": settings.tune.epochs, "train.n_folds": 1})
     data = search_inputs(read_task_data(paths), settings.train.seed)
+    data = data.with_empty_fraction(settings.train.empty_fraction, settings.train.seed)
     check_trainable(base, data)
     train_ids, val_ids = (list(gt.images["image_id"]) for gt in data.train_val(0))
     train_ids = _sample_images(train_ids, settings)

@@ -17,6 +17,7 @@ FIXED = {
     "augment.cache_format": "the image cache is made before the search",
     "augment.grayscale": "the image cache is made before the search",
     "model.weights": "all trials start from the same",
+    "train.empty_fraction": "all trials train on the same images",
     "train.epochs": "a trial lasts tune.epochs",
     "train.n_folds": "a trial trains on the first fold's training images",
     "train.precision": "evaluation and members share it",
