@@ -34,7 +34,7 @@ def write_models(settings: TaskConfig, paths: Paths, classes: list[str], folds: 
             torch.manual_seed(own.train.seed + number)
             model = build_task(own, classes).build_model()
             _spread(model, spread)
-            weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+            weights = {key: value.clone() for key, value in model.state_dict().items()}  # one may have two names
             save_file(weights, folder / "weights.safetensors")
             config = {"settings": own.model_dump(), "classes": classes}
             (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))

@@ -153,12 +153,12 @@ def test_several_active_tasks_have_two_lines_of_advice_each(tmp_path, capsys):
         return [line.strip() for line in capsys.readouterr().out.split("Next (after")[1].splitlines()[1:]]
 
     lines = advice()
-    assert lines[0:2] == ["# smear_demo: train and evaluate it", "dvc repro report@smear_demo"]
-    for place, task in ((2, "cells_demo"), (4, "brain_tumor")):
+    assert lines[4:6] == ["# smear_demo: train and evaluate it", "dvc repro report@smear_demo"]
+    for place, task in ((0, "brain_tumor"), (2, "cells_demo")):
         assert lines[place].startswith(f"# {task}: ")
         assert lines[place + 1].startswith(f"dvc exp run -S ++tasks.{task}.")
     assert lines[6:10:2] == ["# all advice for one task", "# use your own images in place of this demo's"]
-    assert lines[7:10:2] == ["tropho status smear_demo", "tropho new-task NAME FOLDER"]
+    assert lines[7:10:2] == ["tropho status brain_tumor", "tropho new-task NAME FOLDER"]
     assert len(lines) == 12
     alone = advice("cells_demo")
     assert len([line for line in alone if line.startswith("dvc exp run")]) == 3

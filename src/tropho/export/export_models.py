@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 import tropho
-from tropho.config.model_config import STRIDE, ModelConfig
+from tropho.config.model_config import HF_DETR, STRIDE, Checkpoint, ModelConfig
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
+from tropho.export.hf_graph import HFDetectorGraph, in_order_of, without_checks
 from tropho.export.onnx_predictor import MODEL, open_session
 from tropho.files import atomic_folder, atomic_path, write_json
 from tropho.inference.ensemble import FILE, Ensemble, ensemble_record
@@ -25,6 +26,7 @@ from tropho.inference.trained_folds import CONFIG
 from tropho.models.classifier import NegativeClassifier
 from tropho.models.detector import Detector
 from tropho.models.fcos import FCOS
+from tropho.models.hf_detr import HFDetector
 
 OPSET = 18
 """Version of ONNX's operators, from 2022; ONNX Runtime 1.14 and newer run it."""
@@ -35,7 +37,7 @@ INPUT = "images"
 DYNAMIC_CLASSIFIERS = ("resnet", "negative_classifier")
 FIXED_CLASSIFIERS = ("mlp", "lenet")
 DYNAMIC_DETECTORS = ("fcos", "torchvision_fcos")
-EXPORTABLE = (*DYNAMIC_CLASSIFIERS, *FIXED_CLASSIFIERS, *DYNAMIC_DETECTORS)
+EXPORTABLE = (*DYNAMIC_CLASSIFIERS, *FIXED_CLASSIFIERS, *DYNAMIC_DETECTORS, HF_DETR)
 """Values of model.name; the graph of a dynamic one takes images of any size."""
 
 TOLERANCE = 1e-4
@@ -69,7 +71,7 @@ class DetectorGraph(nn.Module):
         return self.head.decode(self.pyramid(self.normalize(images)))
 
 
-Graph = ClassifierGraph | DetectorGraph
+Graph = ClassifierGraph | DetectorGraph | HFDetectorGraph
 
 
 def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
@@ -82,6 +84,8 @@ def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
         raise UsageError(
             f"A '{config.name}' can't be exported to ONNX; models that can are {', '.join(EXPORTABLE)} (model.name)."
         )
+    if isinstance(model, HFDetector):
+        return HFDetectorGraph(model).eval()
     return (DetectorGraph(model) if isinstance(model, Detector) else ClassifierGraph(model)).eval()
 
 
@@ -91,7 +95,7 @@ def is_dynamic(config: ModelConfig) -> bool:
 
 
 def write_onnx(graph: Graph, config: ModelConfig, size: int, path: Path, metadata: dict[str, Any]) -> None:
-    """Write the ONNX file of a network; its batch size is free, height and width are if `is_dynamic`.
+    """Write the ONNX file of a network; height and width are free if `is_dynamic`, the batch but for `hf_detr`.
 
     Args:
         graph: on the CPU.
@@ -101,11 +105,29 @@ def write_onnx(graph: Graph, config: ModelConfig, size: int, path: Path, metadat
         metadata: JSON-like values that are stored in the file.
 
     Raises:
-        UsageError: the package onnx or onnxscript is not installed.
+        UsageError: the package onnx or onnxscript is not installed, or torch can't export a network of transformers.
     """
     _check_packages()
+    try:
+        program = _export(graph, config, size)
+    except Exception as error:  # torch raises many types of its own
+        if not isinstance(config.checkpoint, Checkpoint):
+            raise
+        architecture = f"{config.checkpoint.network.get('model_type')} of '{config.checkpoint.name}'"
+        raise UsageError(
+            f"torch can't export the {architecture} to ONNX ({type(error).__name__}); predict with the trained models."
+        ) from error
+    _name_axes(program.model.graph)
+    program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
+    with atomic_path(path) as temporary:
+        program.save(temporary)
+
+
+def _export(graph: Graph, config: ModelConfig, size: int) -> Any:
+    """Trace a network without the messages of the libraries."""
     images = example_images(size if not is_dynamic(config) else 4 * STRIDE, is_dynamic(config))
-    with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.inference_mode():
+    images = images[:1] if config.name == HF_DETR else images
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), without_checks(), torch.inference_mode():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         logging.getLogger("onnxscript").setLevel(logging.ERROR)
@@ -120,10 +142,7 @@ def write_onnx(graph: Graph, config: ModelConfig, size: int, path: Path, metadat
             verbose=False,
         )
     assert program is not None
-    _name_axes(program.model.graph)
-    program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
-    with atomic_path(path) as temporary:
-        program.save(temporary)
+    return program
 
 
 def example_images(size: int, oblong: bool) -> np.ndarray:
@@ -148,6 +167,8 @@ def largest_difference(graph: Graph, config: ModelConfig, size: int, session: An
     with torch.inference_mode():
         expected = graph(torch.from_numpy(images))
     found = session.run(None, {INPUT: images})
+    if isinstance(graph, HFDetectorGraph):
+        found = in_order_of([tensor.numpy() for tensor in expected], found, side)
     unit = {"boxes": float(side)}
     return {
         name: float(np.abs(value - tensor.numpy()).max()) / unit.get(name, 1.0)
@@ -165,6 +186,8 @@ def _check_packages() -> None:
 
 def _free_axes(config: ModelConfig) -> dict[int, Any]:
     """Return the axes of the images that may have any length: those of a detector are multiples of STRIDE."""
+    if config.name == HF_DETR:  # its code takes the batch size as a constant
+        return {}
     axes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
     if config.name in DYNAMIC_DETECTORS:
         rows, columns = (torch.export.Dim(name, min=1) for name in ("rows", "columns"))
@@ -229,6 +252,7 @@ def _export_fold(predictor: Predictor, path: Path) -> dict[str, float]:
     task = predictor.task
     config, size = task.settings.model, task.settings.augment.image_size
     graph = graph_of(predictor.model.float(), config)
+    size = graph.side(size) if isinstance(graph, HFDetectorGraph) else size
     classes = ["any object"] if "p_object" in graph.names else task.classes
     write_onnx(graph, config, size, path, {"task": task.settings.name, "classes": classes, "image_size": size})
     differences = largest_difference(graph, config, size, open_session(path))

@@ -49,7 +49,7 @@ class OnnxPredictor(FoldModel):
         """Run the graph on one view of an image (h, w, 3); return what `Task.predict` does, as arrays."""
         is_detection = self.task.settings.kind == "detection"
         seen = view_image(image, view, STRIDE if is_detection else 1)
-        batch = np.ascontiguousarray(seen.transpose(2, 0, 1)[None])  # (1, 3, H, W)
+        batch = np.ascontiguousarray(self._fill(seen).transpose(2, 0, 1)[None])  # (1, 3, H, W)
         names = [output.name for output in self.session.get_outputs()]
         outputs = dict(zip(names, self.session.run(None, {"images": batch}), strict=True))
         if not is_detection:
