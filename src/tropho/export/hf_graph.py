@@ -37,6 +37,6 @@ def in_order_of(expected: list[np.ndarray], found: list[np.ndarray], side: int) 
         found: likewise of the graph.
         side: of the image, pixels.
     """
-    theirs, mine = (np.concatenate([scores[0], boxes[0] / side], axis=1) for scores, boxes in (expected, found))
-    nearest = [np.abs(mine - query).max(axis=1).argmin() for query in theirs]  # (queries,)
+    reference, pred = (np.concatenate([scores[0], boxes[0] / side], axis=1) for scores, boxes in (expected, found))
+    nearest = [np.abs(pred - query).max(axis=1).argmin() for query in reference]  # (queries,)
     return [output[:, nearest] for output in found]
