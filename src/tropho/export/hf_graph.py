@@ -1,5 +1,9 @@
 """A detector of transformers as an ONNX graph."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -7,6 +11,23 @@ from torchvision.ops import box_convert
 
 from tropho.config.model_config import STRIDE
 from tropho.models.hf_detr import HFDetector, padded_size
+
+NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
+"""transformers' own switch of the checks in its networks."""
+
+
+@contextmanager
+def without_checks() -> Iterator[None]:
+    """Leave transformers' checks of shapes out of a graph, for which torch knows no operator of ONNX."""
+    before = os.environ.get(NO_CHECKS)
+    os.environ[NO_CHECKS] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[NO_CHECKS]
+        else:
+            os.environ[NO_CHECKS] = before
 
 
 class HFDetectorGraph(nn.Module):
