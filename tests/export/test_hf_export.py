@@ -31,7 +31,7 @@ def trained(settings, checkpoints, tmp_path, monkeypatch):
         chosen = settings("smear_demo", **given, **every)
         chosen = chosen.model_copy(update={"model": resolve_checkpoint(chosen.model, CLASSES)})
         paths = Paths(tmp_path, "smear_demo")
-        write_models(chosen, paths, CLASSES)
+        write_models(chosen, paths, CLASSES, spread=2.0 if name == "d_fine" else 1.0)
         monkeypatch.setattr("tropho.commands.export_task.load_task", lambda task, path: chosen)
         return chosen, paths
 
@@ -45,7 +45,8 @@ def noise(folder, width=80, height=80):
 
 
 @pytest.mark.parametrize(
-    "name", [name if name == "rt_detr" else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES]
+    "name",
+    [name if name == "rt_detr" else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES],
 )
 def test_exported_detectors_predict_as_the_trained_ones(trained, tmp_path, name):
     """Scores to 1e-4 and boxes to 1e-4 of the side; the graph has the side that the network pads squares to."""

@@ -45,7 +45,7 @@ def test_split_says_which_empty_images_train(tmp_path, rng, settings):
 
     def said(share):
         task = settings("smear_demo", **{"train.empty_fraction": share})
-        blocks = preprocessing(Reader(task, Paths(tmp_path, task.name))).blocks
+        blocks = preprocessing(Reader(task, Paths(tmp_path, task.name)))
         return [block.text for block in blocks if isinstance(block, Text) and block.text.startswith("Detectors")]
 
     assert said(1.0) == []
