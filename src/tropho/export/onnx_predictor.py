@@ -62,6 +62,12 @@ class OnnxPredictor(FoldModel):
         boxes = invert_boxes(found["boxes"], view, image.shape[0], image.shape[1], STRIDE)
         return found | {"boxes": boxes, "presence": found["scores"][:1].sum()}
 
+    def _fill(self, image: np.ndarray) -> np.ndarray:
+        """Pad (h, w, 3) with black at the right and bottom to the graph's height and width, where these are fixed."""
+        sides = zip(self.session.get_inputs()[0].shape[2:], image.shape[:2], strict=True)
+        missing = [side - own if isinstance(side, int) else 0 for side, own in sides]
+        return np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0))) if any(missing) else image
+
 
 def load_onnx_ensemble(folder: Path) -> tuple[Ensemble, TaskConfig]:
     """Load the models that `tropho export` wrote into a folder, and the settings at that time.
