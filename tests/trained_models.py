@@ -47,6 +47,3 @@ def _spread(model: nn.Module, factor: float) -> None:
     for name in ("class_logits", "sides", "centerness"):
         if layer := getattr(head, name, None):
             layer.weight.data.mul_(factor)
-    for name, weights in model.named_parameters():
-        if factor != 1.0 and "enc_score_head.weight" in name:  # zeros, by which all positions are equally good
-            weights.data.normal_()

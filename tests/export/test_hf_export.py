@@ -31,7 +31,7 @@ def trained(settings, checkpoints, tmp_path, monkeypatch):
         chosen = settings("smear_demo", **given, **every)
         chosen = chosen.model_copy(update={"model": resolve_checkpoint(chosen.model, CLASSES)})
         paths = Paths(tmp_path, "smear_demo")
-        write_models(chosen, paths, CLASSES, spread=2.0 if name == "d_fine" else 1.0)
+        write_models(chosen, paths, CLASSES)
         monkeypatch.setattr("tropho.commands.export_task.load_task", lambda task, path: chosen)
         return chosen, paths
 
