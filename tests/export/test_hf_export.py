@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from export.test_export_models import compare
-from hf_checkpoints import ARCHITECTURES
 from trained_models import write_models
 from tropho.commands.export_task import export_task
 from tropho.commands.load_model import load_model, load_trained
@@ -46,7 +45,10 @@ def noise(folder, width=80, height=80):
 
 @pytest.mark.parametrize(
     "name",
-    [name if name == "rt_detr" else pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES],
+    [
+        "rt_detr",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("rt_detr_v2", "lw_detr", "rf_detr")),
+    ],
 )
 def test_exported_detectors_predict_as_the_trained_ones(trained, tmp_path, name):
     """Scores to 1e-4 and boxes to 1e-4 of the side; the graph has the side that the network pads squares to."""
