@@ -180,7 +180,7 @@ def check_submission(
     ] = None,
 ) -> None:
     """Check a submission against the competition's sample; lists every fault with its row."""
-    from tropho.data.formats.labels import read_sizes
+    from tropho.data.formats.label_collector import read_sizes
     from tropho.submission import format_check
     from tropho.submission.layout import audited_labels
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tropho.app.review import load_review
 from tropho.data.audit.corrections import Corrector
-from tropho.data.formats.labels import LABELLED_BOXES, IssueLog
+from tropho.data.formats.label_collector import LABELLED_BOXES, IssueLog
 from tropho.errors import DataError
 from tropho.evaluation.box_issues import add_corrections, rank_issues
 from tropho.paths import Paths

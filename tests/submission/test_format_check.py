@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.data.formats.labels import read_sizes
+from tropho.data.formats.label_collector import read_sizes
 from tropho.errors import DataError
 from tropho.submission.competition_csv import write_competition_csv
 from tropho.submission.format_check import FormatError, check_submission

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tropho.data.formats.labels import read_sizes
+from tropho.data.formats.label_collector import read_sizes
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of, rows_like, rows_of
 from tropho.submission.sample_file import match_ids, match_sample, read_sample, without_ending

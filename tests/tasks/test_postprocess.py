@@ -11,8 +11,8 @@ from tropho.metrics.leaderboard_map import (
 )
 from tropho.tables import BOX
 from tropho.tasks import build_task
+from tropho.tasks.negative_rule import apply_negative
 from tropho.tasks.postprocess import (
-    apply_negative,
     drop_ignored_classes,
     grouped_median,
     postprocess_detections,

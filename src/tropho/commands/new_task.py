@@ -13,7 +13,7 @@ from tropho.config.load import load_params
 from tropho.data.audit.sample_submission import with_sample_images
 from tropho.data.audit.unused_data import list_other_files
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.labels import IssueLog, Labels, files_below
+from tropho.data.formats.label_collector import IssueLog, Labels, files_below
 from tropho.data.sources import fetch
 from tropho.data.sources.archives import is_archive
 from tropho.data.sources.local import check_apart

@@ -9,11 +9,11 @@ import pandas as pd
 
 from tropho.config.load import task_settings
 from tropho.config.task_config import SECTIONS, TaskConfig
-from tropho.data.formats import CLASSIFICATION, TABLES, read_unmapped
 from tropho.data.formats.class_map import apply_class_map
 from tropho.data.formats.csv_table import read_csv
 from tropho.data.formats.image_files import ImageFiles, subset_of
-from tropho.data.formats.labels import Labels, files_below
+from tropho.data.formats.label_collector import Labels, files_below
+from tropho.data.formats.readers import CLASSIFICATION, TABLES, read_unmapped
 from tropho.errors import DataError, TrophoError, UsageError
 from tropho.submission.sample_file import is_sample
 from tropho.tables import BOX

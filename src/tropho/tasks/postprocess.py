@@ -11,6 +11,7 @@ from tropho.boxes.box_fusion import merge_overlapping
 from tropho.boxes.box_ops import Floats, Ints
 from tropho.data.task_data import ImageSizes
 from tropho.tables import BOX, DETECTIONS, conform, empty, split_names
+from tropho.tasks.negative_rule import apply_negative
 
 
 def detections_table(
@@ -69,23 +70,6 @@ def postprocess_detections(
     if "size_shrinkage" in params:
         raw = shrink_sizes(raw, params["size_shrinkage"])
     return apply_negative(raw, negative, params.get("negative_threshold")) if negative else raw
-
-
-def apply_negative(raw: pd.DataFrame, negative: str, threshold: float | None = None) -> pd.DataFrame:
-    """Apply P(negative) of an image, whose row each has, to the scores of its boxes.
-
-    Without a threshold each box is scaled by 1 - P(negative). Otherwise the decision is hard: from this P(negative) on
-    the image is negative with score 1 and has no boxes, below it is negative with score 0.
-    """
-    is_negative = (raw["label"] == negative).to_numpy()
-    by_image = raw[is_negative].set_index("image_id")["score"].astype(np.float64)
-    probability = raw["image_id"].map(by_image).to_numpy(np.float64)
-    scores = raw["score"].to_numpy(np.float64)
-    if threshold is None:
-        return raw.assign(score=np.where(is_negative, probability, scores * (1 - probability)))
-    empty = probability >= threshold
-    decided = raw.assign(score=np.where(is_negative, empty.astype(np.float64), scores))
-    return decided[is_negative | ~empty].reset_index(drop=True)
 
 
 def shrink_sizes(boxes: pd.DataFrame, shrinkage: Mapping[str, float]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tropho.data.audit.box_repairs import resolve_box_frames
 from tropho.data.audit.inspect_images import ImageInfo
-from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, IssueLog, table_of
+from tropho.data.formats.label_collector import LABELLED_BOXES, LABELLED_IMAGES, IssueLog, table_of
 from tropho.orientation import STORED, UPRIGHT, turn_boxes
 from tropho.tables import BOX
 

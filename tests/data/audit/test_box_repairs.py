@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tropho.boxes.box_ops import pair_iou
 from tropho.data.audit.box_repairs import clip_boxes, clip_corners, resolve_duplicate_boxes
-from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
+from tropho.data.formats.label_collector import LABELLED_BOXES, IssueLog, table_of
 from tropho.tables import BOX
 
 SIZES = pd.DataFrame(

@@ -5,7 +5,7 @@ import pytest
 
 from tropho.data.audit.corrections import Corrector
 from tropho.data.audit.run_audit import AuditResult, audit
-from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
+from tropho.data.formats.label_collector import LABELLED_BOXES, IssueLog, table_of
 from tropho.errors import DataError, UsageError
 from tropho.tables import BOX
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tropho.data.audit.run_audit import AuditResult, _add_sizes, _relative_boxes, audit, figures
-from tropho.data.formats.labels import LABELLED_BOXES, LABELLED_IMAGES, Labels, table_of
+from tropho.data.formats.label_collector import LABELLED_BOXES, LABELLED_IMAGES, Labels, table_of
 from tropho.stages.audit import run
 from tropho.tables import BOXES, IMAGES, ISSUES
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tropho.data.audit.sample_submission import with_sample_images
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.labels import LABELLED_IMAGES, table_of
+from tropho.data.formats.label_collector import LABELLED_IMAGES, table_of
 from tropho.submission.sample_file import read_sample
 
 

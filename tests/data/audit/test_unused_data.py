@@ -5,7 +5,7 @@ import pytest
 
 from data.audit.audit_inputs import boxes_of, images_of
 from tropho.data.audit.unused_data import check_usable, list_classes_without_images, list_other_files
-from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.label_collector import IssueLog
 from tropho.errors import DataError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.data.formats.csv_table import read_csv
 from tropho.tables import parse_number
 
@@ -46,7 +46,7 @@ def test_read_keeps_boxes_in_any_layout(settings, tmp_path_factory, layout, boxe
     columns = {"x": "xmin", "y": "ymin"} if "xmin,ymin,w" in layout else {}
     columns |= {"x": "bb x", "y": "bb y"} if layout.startswith("bb x") else {}
     task = settings("smear_demo", **{"audit.columns": columns, "audit.classes": None})
-    labels = formats.read(task, raw)
+    labels = readers.read(task, raw)
     found = [tuple(row) for row in labels.boxes[["xmin", "ymin", "xmax", "ymax"]].to_numpy()]
     assert found == boxes
 

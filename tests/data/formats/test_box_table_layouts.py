@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tropho.data import formats
-from tropho.data.formats.labels import Labels
+from tropho.data.formats import readers
+from tropho.data.formats.label_collector import Labels
 from tropho.errors import DataError, UsageError
 
 SIZES = {"a.png": (96, 64), "b c.png": (80, 60), "007.png": (64, 64), "d.png": (100, 50)}
@@ -27,7 +27,7 @@ def read(settings, tmp_path):
 
     def make(**audit: Any) -> Labels:
         audit = {"format": "boxes_csv", "classes": None, "negative": None, **audit}
-        return formats.read(settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()}), tmp_path)
+        return readers.read(settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()}), tmp_path)
 
     for name, size in SIZES.items():
         draw(tmp_path / "images" / name, size)

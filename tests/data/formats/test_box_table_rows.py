@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.errors import DataError, UsageError
 
 HEAD = "image,class,x1,y1,x2,y2"
@@ -24,7 +24,7 @@ def read(settings, tmp_path):
         audit = {"format": "boxes_csv", "classes": None, "negative": None, **audit}
         counted = {"report.parasites": [], "report.white_cells": []}  # are named classes of the demo
         task = settings("smear_demo", **counted, **{f"audit.{key}": value for key, value in audit.items()})
-        return formats.read(task, tmp_path)
+        return readers.read(task, tmp_path)
 
     return make
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.data.formats.image_files import ImageFiles
 from tropho.errors import DataError, UsageError
 
@@ -34,7 +34,7 @@ def status(labels) -> dict[str, str]:
 
 
 def test_read_converts_y_first_to_x_first(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD, "t.jpg,,,,,,\n"))
+    labels = readers.read(task, write(tmp_path, GOOD, "t.jpg,,,,,,\n"))
     box = labels.boxes.set_index("image_id").loc["a.jpg"]
     assert [box["xmin"], box["ymin"], box["xmax"], box["ymax"]] == [20, 10, 60, 30]
     assert (box["file"], box["row"]) == ("Train.csv", 2)
@@ -49,7 +49,7 @@ def test_read_converts_y_first_to_x_first(task, tmp_path):
 
 
 def test_read_negative_image_has_no_box(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD))
+    labels = readers.read(task, write(tmp_path, GOOD))
     assert "c.jpg" not in set(labels.boxes["image_id"])
     assert status(labels)["c.jpg"] == "ok"
 
@@ -68,7 +68,7 @@ def test_read_negative_image_has_no_box(task, tmp_path):
     ],
 )
 def test_read_quarantines_bad_row(task, tmp_path, row, words):
-    labels = formats.read(task, write(tmp_path, GOOD + row))
+    labels = readers.read(task, write(tmp_path, GOOD + row))
     bad = faults(labels, "bad_row")
     assert list(bad["row"]) == [5]
     assert list(bad["file"]) == ["Train.csv"]
@@ -78,12 +78,12 @@ def test_read_quarantines_bad_row(task, tmp_path, row, words):
 
 
 def test_read_image_with_bad_rows_only_is_unlabelled(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,1,2,3,oops\n"))
+    labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,1,2,3,oops\n"))
     assert status(labels)["d.jpg"] == "unlabelled"
 
 
 def test_read_swaps_corners(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,9,2,3,4\n"))
+    labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,WBC,1.0,9,2,3,4\n"))
     box = labels.boxes.set_index("image_id").loc["d.jpg"]
     assert (box["ymin"], box["ymax"]) == (3, 9)
     assert list(faults(labels, "swapped_box")["row"]) == [5]
@@ -91,7 +91,7 @@ def test_read_swaps_corners(task, tmp_path):
 
 def test_read_logs_contradicting_negative_rows(task, tmp_path):
     rows = "a.jpg,NEG,1.0,0,0,0,0\nd.jpg,NEG,1.0,5,5,9,9\nc.jpg,NEG,1.0,0,0,0,0\n"
-    labels = formats.read(task, write(tmp_path, GOOD + rows))
+    labels = readers.read(task, write(tmp_path, GOOD + rows))
     assert list(faults(labels, "negative_with_objects")["row"]) == [5]
     assert list(faults(labels, "negative_with_box")["row"]) == [6]
     assert list(faults(labels, "repeated_row")["row"]) == [7]
@@ -101,13 +101,13 @@ def test_read_logs_contradicting_negative_rows(task, tmp_path):
 
 
 def test_read_quarantines_unknown_class(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD + "d.jpg,Platelet,1.0,1,2,3,4\n"))
+    labels = readers.read(task, write(tmp_path, GOOD + "d.jpg,Platelet,1.0,1,2,3,4\n"))
     assert list(faults(labels, "unknown_class")["row"]) == [5]
     assert status(labels)["d.jpg"] == "unlabelled"
 
 
 def test_read_image_of_both_tables_stays_in_test(task, tmp_path):
-    labels = formats.read(task, write(tmp_path, GOOD, "a.jpg,,,,,,\n"))
+    labels = readers.read(task, write(tmp_path, GOOD, "a.jpg,,,,,,\n"))
     assert list(faults(labels, "absent_class")["detail"].str.contains("Trophozoite")) == [True]
     assert list(labels.images.loc[labels.images["image_id"] == "a.jpg", "subset"]) == ["test"]
     assert "a.jpg" not in set(labels.boxes["image_id"])
@@ -116,22 +116,22 @@ def test_read_image_of_both_tables_stays_in_test(task, tmp_path):
 
 def test_read_refuses_missing_column_or_table(task, tmp_path):
     with pytest.raises(DataError, match=r"no Train\.csv"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
     write(tmp_path, "a.jpg,WBC\n", header="Image_ID,class\n")
     with pytest.raises(DataError, match="no column 'xmin'"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_read_refuses_binary_table(task, tmp_path):
     (tmp_path / "Train.csv").write_bytes(b"\x89PNG\r\n\xff\xfe\x00")
     with pytest.raises(DataError):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_read_accepts_byte_order_mark_quotes_and_blank_lines(task, tmp_path):
     rows = '"a.jpg","Trophozoite",1.0,10,20,30,60\n\nb.jpg,WBC,1.0,1,2,3,oops\nb.jpg,WBC,1.0,1,2,3,4\n'
     (tmp_path / "Train.csv").write_bytes(("\ufeff" + HEADER + rows).encode())
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert len(labels.boxes) == 2
     assert list(faults(labels, "bad_row")["row"]) == [4]
 
@@ -139,7 +139,7 @@ def test_read_accepts_byte_order_mark_quotes_and_blank_lines(task, tmp_path):
 def test_read_finds_images_in_any_folder(task, tmp_path):
     (tmp_path / "images" / "deep").mkdir(parents=True)
     (tmp_path / "images" / "deep" / "a.jpg").touch()
-    labels = formats.read(task, write(tmp_path, GOOD))
+    labels = readers.read(task, write(tmp_path, GOOD))
     paths = dict(zip(labels.images["image_id"], labels.images["path"], strict=True))
     assert paths["a.jpg"] == "images/deep/a.jpg"
     assert paths["b.jpg"] == "images/b.jpg"
@@ -149,19 +149,19 @@ def test_read_keeps_ids_inside_folder(task, tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     (tmp_path / "secret.jpg").touch()
-    labels = formats.read(task, write(raw, GOOD + "../secret.jpg,WBC,1.0,1,2,3,4\n"))
+    labels = readers.read(task, write(raw, GOOD + "../secret.jpg,WBC,1.0,1,2,3,4\n"))
     path = labels.images.set_index("image_id").loc["../secret.jpg", "path"]
     assert path not in ImageFiles(raw)
 
 
 def test_read_refuses_format_of_other_kind(settings, tmp_path):
     with pytest.raises(UsageError, match="does not suit detection"):
-        formats.read(settings("smear_demo", **{"audit.format": "image_folder"}), tmp_path)
+        readers.read(settings("smear_demo", **{"audit.format": "image_folder"}), tmp_path)
 
 
 @pytest.mark.real
 def test_read_real_competition_tables(settings, real_data):
-    labels = formats.read(settings("malaria"), real_data / "lacuna")
+    labels = readers.read(settings("malaria"), real_data / "lacuna")
     counts = labels.boxes["label"].value_counts().to_dict()
     assert counts == {"Trophozoite": 15838, "WBC": 7004}
     assert labels.images["subset"].value_counts().to_dict() == {"train": 2747, "test": 1178}

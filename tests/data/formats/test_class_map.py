@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tropho.data.formats.class_map import apply_class_map, drop_repeated_boxes
-from tropho.data.formats.labels import (
+from tropho.data.formats.label_collector import (
     LABELLED_BOXES,
     LABELLED_IMAGES,
     IssueLog,

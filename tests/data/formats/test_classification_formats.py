@@ -2,7 +2,7 @@
 
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.errors import DataError, UsageError
 
 
@@ -15,7 +15,7 @@ def read(settings, tmp_path):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
         audit = {"format": form, "classes": None, **audit}
-        return formats.read(settings("cells_demo", **{f"audit.{key}": value for key, value in audit.items()}), tmp_path)
+        return readers.read(settings("cells_demo", **{f"audit.{key}": value for key, value in audit.items()}), tmp_path)
 
     return make
 

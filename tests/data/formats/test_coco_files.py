@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.data.formats.coco import box_of
 from tropho.errors import DataError
 
@@ -22,7 +22,7 @@ def read(settings, tmp_path):
             path.write_text(json.dumps(content) if content != "" else "")
         audit = {"format": "coco", "classes": None, "negative": None, **audit}
         task = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
-        return formats.read(task, tmp_path)
+        return readers.read(task, tmp_path)
 
     return make
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.data.formats.coco import box_of
 from tropho.errors import DataError
 
@@ -35,7 +35,7 @@ def test_read_converts_width_and_height_to_corners(task, tmp_path):
         tmp_path / "annotations/instances_train2017.json",
         content(["a.jpg"], [{"image_id": 10, "bbox": [1, 2, 30, 40]}]),
     )
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     box = labels.boxes.iloc[0]
     assert [box["xmin"], box["ymin"], box["xmax"], box["ymax"]] == [1, 2, 31, 42]
     assert box["label"] == "RBC"
@@ -46,7 +46,7 @@ def test_read_usual_files(task, tmp_path):
     box = [{"image_id": 10, "bbox": [1, 2, 30, 40]}]
     for subset in ("train", "val", "test"):
         write(tmp_path / f"annotations/instances_{subset}.json", content([f"{subset}.jpg"], box))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
     assert subsets == {"train.jpg": "train", "val.jpg": "validation", "test.jpg": "test"}
 
@@ -58,7 +58,7 @@ def test_read_validation_by_name_or_setting(settings, task, tmp_path):
     keys = {"audit.format": "coco", "audit.classes": None, "audit.negative": None}
     keys["audit.train"] = [f"annotations/instances_{name}2017.json" for name in ("train", "val")]
     for each in (task, settings("smear_demo", **keys)):
-        labels = formats.read(each, tmp_path)
+        labels = readers.read(each, tmp_path)
         subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
         assert subsets == {"a.jpg": "train", "b.jpg": "validation", "c.jpg": "validation"}
         assert list(labels.issues["kind"]) == ["in_both_subsets"]
@@ -70,7 +70,7 @@ def test_read_ids_of_shared_names_are_paths(task, tmp_path):
         write(tmp_path / subset / "_annotations.coco.json", content(["1.jpg", f"{subset}.jpg"], box))
         for name in ("1.jpg", f"{subset}.jpg"):
             (tmp_path / subset / name).touch()
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     subsets = dict(zip(labels.images["image_id"], labels.images["subset"], strict=True))
     expected = {"train/1.jpg": "train", "train.jpg": "train", "test/1.jpg": "test", "test.jpg": "test"}
     assert subsets == expected
@@ -87,14 +87,14 @@ def test_read_logs_issues(task, tmp_path):
         {"image_id": 10, "bbox": [1, 2, 3, 4], "iscrowd": 1},
     ]
     write(tmp_path / "train.json", content(["a.jpg"], annotations))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert labels.issues["kind"].value_counts().to_dict() == {"bad_row": 4, "crowd": 1}
     assert list(labels.boxes["ignore"]) == [False, True]
 
 
 def test_read_image_without_annotation_is_negative(task, tmp_path):
     write(tmp_path / "labels.json", content(["a.jpg", "b.jpg"], [{"image_id": 10, "bbox": [1, 2, 30, 40]}]))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert list(labels.images["status"]) == ["ok", "ok"]
     assert list(labels.images["subset"]) == ["train", "train"]
 
@@ -103,13 +103,13 @@ def test_read_image_without_annotation_is_negative(task, tmp_path):
 def test_read_refuses_other_json(task, tmp_path, text):
     (tmp_path / "train.json").write_text(text)
     with pytest.raises(DataError, match=r"train\.json"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_read_refuses_no_file_for_training(task, tmp_path):
     write(tmp_path / "test.json", content(["a.jpg"], []))
     with pytest.raises(DataError, match=r"audit\.train"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 TRIANGLE = [10, 10, 20, 10, 20, 30]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.errors import DataError, UsageError
 
 ROW = "WBC 0.00 0 -1.57 10.5 20 50 60 -1 -1 -1 -1000 -1000 -1000 -10"
@@ -21,7 +21,7 @@ def read(settings, tmp_path):
             place(tmp_path / name, text)
         audit = {"format": "kitti", "classes": None, "negative": None, **audit}
         task = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
-        return formats.read(task, tmp_path)
+        return readers.read(task, tmp_path)
 
     return make
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.errors import DataError, UsageError
 
 
@@ -27,7 +27,7 @@ def test_read_train_and_test_tables(task, tmp_path):
     place(tmp_path, "images/1.png", "images/2.png", "test/3.png")
     (tmp_path / "train.csv").write_text("id,label\n1,cat\n2.png,dog\n")
     (tmp_path / "test.csv").write_text("id\n3\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert column(labels, "subset") == {
         "images/1.png": "train",
         "images/2.png": "train",
@@ -43,7 +43,7 @@ def test_read_subset_column_of_one_table(task, tmp_path):
         "File,Class,Split\nx/1.png,cat,train\nx/2.png,dog,Validation\nx/3.png,dog,test\n"
     )
     (tmp_path / "SampleSubmission.csv").write_text("id,label\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert column(labels, "subset") == {"x/1.png": "train", "x/2.png": "validation", "x/3.png": "test"}
 
 
@@ -52,14 +52,14 @@ def test_read_validation_table(task, tmp_path, name):
     place(tmp_path, "1.png", "2.png", "3.png")
     (tmp_path / "train.csv").write_text("id,label\n1,cat\n2,dog\n")
     (tmp_path / f"{name}.csv").write_text("id,label\n2,dog\n3,cat\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert column(labels, "subset") == {"1.png": "train", "2.png": "validation", "3.png": "validation"}
     assert labels.issues[["kind", "file"]].to_numpy().tolist() == [["in_both_subsets", "train.csv"]]
     (tmp_path / "train.csv").rename(tmp_path / "labels.csv")
-    assert set(column(formats.read(task, tmp_path), "subset").values()) == {"train", "validation"}
+    assert set(column(readers.read(task, tmp_path), "subset").values()) == {"train", "validation"}
     (tmp_path / f"{name}.csv").write_text("id\n3\n")
     with pytest.raises(DataError, match=rf"{name}\.csv has no column for the label"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_read_logs_issues_with_line(task, tmp_path):
@@ -76,7 +76,7 @@ def test_read_logs_issues_with_line(task, tmp_path):
         "5,dog,train",
     ]
     (tmp_path / "train.csv").write_text("image,label,subset\n" + "\n".join(rows) + "\n")
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     found = {(kind, row) for kind, row in zip(labels.issues["kind"], labels.issues["row"], strict=True)}
     assert {("bad_row", 4), ("bad_row", 5), ("repeated_row", 6), ("label_conflict", 7)} <= found
     assert {("bad_row", 8), ("in_both_subsets", 10)} <= found
@@ -89,14 +89,14 @@ def test_read_logs_issues_with_line(task, tmp_path):
 def test_read_refuses_table_without_columns(task, tmp_path, header):
     (tmp_path / "train.csv").write_text(f"{header}\n1,cat\n")
     with pytest.raises(DataError, match="has no column for the"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_read_refuses_several_tables(task, tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("id,label\n1,cat\n")
     with pytest.raises(DataError, match=r"a\.csv, b\.csv"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 def test_read_maps_columns_and_delimiters(settings, tmp_path):
@@ -104,7 +104,7 @@ def test_read_maps_columns_and_delimiters(settings, tmp_path):
     (tmp_path / "meta.csv").write_text("scan;dx\n1;007\n2;NA;\n1;x;y\n")
     given = {"image": "scan", "label": "dx"}
     task = settings("cells_demo", **{"audit.format": "label_csv", "audit.columns": given})
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert column(labels, "label") == {"1.png": "007", "2.png": "NA"}
     assert labels.columns == {"meta.csv": given}
     assert list(labels.issues["row"]) == [4]
@@ -114,8 +114,8 @@ def test_read_refuses_missing_or_repeated_headings(settings, task, tmp_path):
     place(tmp_path, "1.png")
     (tmp_path / "meta.csv").write_text("id,label,label\n1,a,b\n")
     with pytest.raises(DataError, match=r"columns 2 and 3 are both called 'label'"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
     (tmp_path / "meta.csv").write_text("id,label\n1,a\n")
     task = settings("cells_demo", **{"audit.format": "label_csv", "audit.columns": {"label": "lable"}})
     with pytest.raises(UsageError, match="did you mean 'label'"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)

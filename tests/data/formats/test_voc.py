@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.errors import DataError, UsageError
 
 OBJECT = """  <object>
@@ -41,7 +41,7 @@ def subsets(labels) -> dict[str, str]:
 
 def test_read_boxes_lines_sizes_and_ids(task, tmp_path):
     annotate(tmp_path, "a", ("RBC", (1, 2, 30, 40)), ("WBC", (5, 6, 7, 8)))
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert labels.classes == ["RBC", "WBC"]
     assert labels.boxes[["xmin", "ymin", "xmax", "ymax"]].to_numpy().tolist() == [
         [1, 2, 30, 40],
@@ -60,9 +60,9 @@ def test_read_usual_splits(task, tmp_path):
         annotate(root, stem, ("RBC", (1, 2, 30, 40)))
     split(root, train=["a"], val=["b  1"], test=["c"])
     expected = {"a.png": "train", "b.png": "validation", "c.png": "test"}
-    assert subsets(formats.read(task, tmp_path)) == expected
+    assert subsets(readers.read(task, tmp_path)) == expected
     split(root, trainval=["a", "b", "d"])
-    assert subsets(formats.read(task, tmp_path)) == {**expected, "d.png": "train"}
+    assert subsets(readers.read(task, tmp_path)) == {**expected, "d.png": "train"}
 
 
 def test_read_named_splits(task, settings, tmp_path):
@@ -71,20 +71,20 @@ def test_read_named_splits(task, settings, tmp_path):
     split(tmp_path, train=["a"], val=["b  1"], test=["c"])
     named = {"audit.format": "voc", "audit.classes": None, "audit.negative": None}
     named |= {"audit.train": ["ImageSets/Main/train.txt"], "audit.test": ["ImageSets/Main/val.txt"]}
-    assert subsets(formats.read(settings("smear_demo", **named), tmp_path)) == {
+    assert subsets(readers.read(settings("smear_demo", **named), tmp_path)) == {
         "a.png": "train",
         "b.png": "test",
     }
     named["audit.train"] = ["ImageSets/Main/trane.txt"]
     with pytest.raises(UsageError, match=r"did you mean 'ImageSets/Main/train\.txt'"):
-        formats.read(settings("smear_demo", **named), tmp_path)
+        readers.read(settings("smear_demo", **named), tmp_path)
 
 
 def test_read_image_of_both_splits_stays_in_test(task, tmp_path):
     for stem in "ab":
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a", "b"], test=["b"])
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert subsets(labels) == {"a.png": "train", "b.png": "test"}
     assert list(labels.issues["kind"]) == ["in_both_subsets"]
     assert len(labels.boxes) == 2
@@ -95,7 +95,7 @@ def test_read_image_of_train_and_val_is_validation(task, settings, tmp_path):
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a", "b"], val=["b", "c"])
     expected = {"a.png": "train", "b.png": "validation", "c.png": "validation"}
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     assert subsets(labels) == expected
     assert labels.issues["detail"].tolist() == [
         "The image is in the validation split too; it is kept for validation alone."
@@ -103,7 +103,7 @@ def test_read_image_of_train_and_val_is_validation(task, settings, tmp_path):
     files = ["ImageSets/Main/train.txt", "ImageSets/Main/val.txt"]
     named = settings("smear_demo", **{"audit.format": "voc", "audit.classes": None, "audit.negative": None,
                                       "audit.train": files})  # fmt: skip
-    assert subsets(formats.read(named, tmp_path)) == expected
+    assert subsets(readers.read(named, tmp_path)) == expected
 
 
 def test_read_quarantines_issues(task, tmp_path):
@@ -113,7 +113,7 @@ def test_read_quarantines_issues(task, tmp_path):
     annotate(tmp_path, "empty")
     (tmp_path / "Annotations/torn.xml").write_text("<annotation><object>")
     split(tmp_path, train=["good", "part", "none", "empty", "torn", "absent"])
-    labels = formats.read(task, tmp_path)
+    labels = readers.read(task, tmp_path)
     usable = labels.images.loc[labels.images["status"] == "ok", "image_id"]
     assert list(usable) == ["good.png", "part.png", "empty.png"]
     assert len(labels.images) == 6
@@ -127,22 +127,22 @@ def test_read_unlabelled_test_split(task, tmp_path):
     annotate(tmp_path, "a", ("RBC", (1, 2, 30, 40)))
     split(tmp_path, train=["a"], test=["t"])
     (tmp_path / "JPEGImages/t.png").touch()
-    images = formats.read(task, tmp_path).images.set_index("image_id")
+    images = readers.read(task, tmp_path).images.set_index("image_id")
     assert images.loc["t.png", "status"] == "ok"
 
 
 def test_read_refuses_several_annotation_folders(task, tmp_path):
     with pytest.raises(DataError, match="no XML files"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
     for name in ("VOC2007", "VOC2012"):
         annotate(tmp_path / name, "a", ("RBC", (1, 2, 30, 40)))
     with pytest.raises(DataError, match="VOC2007, VOC2012"):
-        formats.read(task, tmp_path)
+        readers.read(task, tmp_path)
 
 
 @pytest.mark.real
 def test_read_real_blood_cells(task, real_data):
-    labels = formats.read(task, real_data / "bccd")
+    labels = readers.read(task, real_data / "bccd")
     assert labels.images["subset"].value_counts().to_dict() == {"train": 205, "validation": 87, "test": 72}
     assert labels.boxes["label"].value_counts().to_dict() == {"RBC": 4155, "WBC": 372, "Platelets": 361}
     assert labels.issues.empty

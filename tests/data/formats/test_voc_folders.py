@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.data.formats.voc import corners_of, lines_of_objects, read_annotation
 from tropho.errors import DataError
 
@@ -28,7 +28,7 @@ def read(settings, tmp_path):
             path.write_text(text or (xml() if name.lower().endswith(".xml") else ""))
         audit = {"format": "voc", "classes": None, "negative": None, **audit}
         task = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
-        return formats.read(task, tmp_path)
+        return readers.read(task, tmp_path)
 
     return make
 

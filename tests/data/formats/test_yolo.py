@@ -3,8 +3,8 @@
 import pytest
 
 from label_writers import place_at
-from tropho.data import formats
-from tropho.data.formats.labels import IssueLog
+from tropho.data.formats import readers
+from tropho.data.formats.label_collector import IssueLog
 from tropho.data.formats.yolo import match_label_files
 from tropho.data.formats.yolo_config import YoloConfig, find_entry, is_image_list, read_config
 from tropho.errors import DataError, UsageError
@@ -21,7 +21,7 @@ def read(settings, tmp_path):
     def make(files: dict[str, str], **audit):
         audit = {"format": "yolo", "classes": None, "negative": None, **audit}
         task = settings("smear_demo", **{f"audit.{key}": value for key, value in audit.items()})
-        return formats.read(task, place_at(tmp_path, files))
+        return readers.read(task, place_at(tmp_path, files))
 
     return make
 

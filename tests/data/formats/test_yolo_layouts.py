@@ -3,7 +3,7 @@
 import pytest
 
 from label_writers import place_at
-from tropho.data import formats
+from tropho.data.formats import readers
 
 BOX = ("WBC", 10, 20, 50, 60)
 ROW = "1 0.3 0.5 0.4 0.5\n"
@@ -16,7 +16,7 @@ def read(settings, tmp_path):
     def make(files: dict[str, str]):
         place_at(tmp_path, files)
         audit = {"audit.format": "yolo", "audit.classes": None, "audit.negative": None}
-        return formats.read(settings("smear_demo", **audit), tmp_path)
+        return readers.read(settings("smear_demo", **audit), tmp_path)
 
     return make
 

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tropho.data import formats
+from tropho.data.formats import readers
 from tropho.data.sources import fetch
 from tropho.metrics.leaderboard_map import leaderboard_map
 from tropho.paths import Paths
@@ -87,7 +87,7 @@ def test_held_out_truth_scores_itself_perfectly(smear):
 
 def test_boxes_csv_reads_generated_table(smear):
     task, _, raw, _ = smear
-    labels = formats.read(task, raw)
+    labels = readers.read(task, raw)
     assert len(labels.images) == 40
     assert set(labels.boxes["label"]) == {"Trophozoite", "WBC"}
 

@@ -15,7 +15,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from tropho.boxes.box_ops import pair_iou
 from tropho.data.audit.inspect_images import ImageInfo
-from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.label_collector import IssueLog
 from tropho.orientation import SYMMETRIES, UPRIGHT, turn_boxes
 from tropho.tables import BOX, is_region
 

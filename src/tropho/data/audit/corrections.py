@@ -24,7 +24,7 @@ import pandas as pd
 from tropho.boxes.box_ops import pair_iou
 from tropho.data.audit.box_repairs import corners_text
 from tropho.data.formats.csv_table import read_csv
-from tropho.data.formats.labels import LABELLED_BOXES, IssueLog, table_of
+from tropho.data.formats.label_collector import LABELLED_BOXES, IssueLog, table_of
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.tables import BOX, check_columns, is_region, nfc, parse_number, spellings
 

@@ -14,7 +14,7 @@ from tropho.data.audit.inspect_images import ImageInfo
 from tropho.data.audit.missing_labels import attributes
 from tropho.data.audit.near_duplicates import find_near_duplicates
 from tropho.data.audit.slides import Slides, cluster_slides
-from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.label_collector import IssueLog
 from tropho.errors import UsageError
 
 _ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9A-Za-z]{16,}")

@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from tropho.data.audit.inspect_images import device_of
-from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.label_collector import IssueLog
 from tropho.tables import join_names
 
 MAX_RELATIVE_SHARE = 0.1  # a class is left out only where its share is at most this part of its share elsewhere

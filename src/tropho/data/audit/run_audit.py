@@ -8,7 +8,6 @@ import pandas as pd
 
 from tropho.config.data_config import AuditConfig
 from tropho.config.task_config import TaskConfig
-from tropho.data import formats
 from tropho.data.audit import audit_figures as plots
 from tropho.data.audit.audit_summary import depth_notes, summarise
 from tropho.data.audit.box_repairs import clip_boxes, resolve_box_frames, resolve_duplicate_boxes
@@ -19,8 +18,9 @@ from tropho.data.audit.missing_labels import find_missing_labels, ignored, list_
 from tropho.data.audit.sample_submission import check_sample, with_sample_images
 from tropho.data.audit.slides import Slides
 from tropho.data.audit.unused_data import list_classes_without_images, list_other_files
+from tropho.data.formats import readers
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.labels import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, read_sizes, table_of
+from tropho.data.formats.label_collector import LABELLED_IMAGES, SUBSETS, IssueLog, Labels, read_sizes, table_of
 from tropho.images.decode import DECODING, Decoding, ImageReader
 from tropho.images.fonts import naming
 from tropho.submission.sample_file import find_sample, read_sample
@@ -52,7 +52,7 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
         DataError: no label can be read, or the sample submission asks for none of the test images.
     """
     config, log = settings.audit, IssueLog()
-    labels, on_disk = formats.read(settings, raw), ImageFiles(raw)
+    labels, on_disk = readers.read(settings, raw), ImageFiles(raw)
     sample_file = find_sample(raw, config.sample)
     sample = read_sample(sample_file) if sample_file else None
     labelled = with_sample_images(labels.images, sample, on_disk.paths)

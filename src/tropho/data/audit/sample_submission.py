@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.labels import LABELLED_IMAGES, IssueLog, Labels, table_of
+from tropho.data.formats.label_collector import LABELLED_IMAGES, IssueLog, Labels, table_of
 from tropho.errors import DataError
 from tropho.submission.layout import layout_of
 from tropho.submission.layout_types import Layout

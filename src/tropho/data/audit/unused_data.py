@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tropho.data.formats.labels import IssueLog
+from tropho.data.formats.label_collector import IssueLog
 from tropho.errors import DataError
 from tropho.images.decode import image_size
 from tropho.images.file_types import ending_of

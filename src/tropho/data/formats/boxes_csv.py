@@ -13,7 +13,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_table import BoxTable, Row, only_class
 from tropho.data.formats.box_units import to_pixels
 from tropho.data.formats.csv_table import find_tables
-from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, in_both
+from tropho.data.formats.label_collector import SUBSETS, LabelCollector, Labels, in_both
 from tropho.errors import DataError
 from tropho.images.decode import image_size
 from tropho.tables import BOX

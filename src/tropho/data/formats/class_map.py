@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.data_config import AuditConfig
-from tropho.data.formats.labels import IssueLog, Labels
+from tropho.data.formats.label_collector import IssueLog, Labels
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.tables import BOX, nfc, spellings
 

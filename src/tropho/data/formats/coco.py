@@ -11,7 +11,7 @@ from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import climb, subset_of_file, unique_ids
-from tropho.data.formats.labels import SUBSETS, IssueLog, LabelCollector, Labels, files_below, named_files
+from tropho.data.formats.label_collector import SUBSETS, IssueLog, LabelCollector, Labels, files_below, named_files
 from tropho.errors import DataError
 from tropho.tables import BOX
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from tropho.config.data_config import AuditConfig
 from tropho.data.formats.box_columns import Columns, recognise
 from tropho.data.formats.image_files import subset_of_file
-from tropho.data.formats.labels import VALIDATION, files_below, named_files
+from tropho.data.formats.label_collector import VALIDATION, files_below, named_files
 from tropho.errors import DataError
 
 ENDINGS = (".csv", ".tsv")

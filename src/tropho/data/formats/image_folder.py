@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.labels import SUBSETS, VALIDATION, LabelCollector, Labels, named_folders
+from tropho.data.formats.label_collector import SUBSETS, VALIDATION, LabelCollector, Labels, named_folders
 from tropho.errors import DataError
 from tropho.images.file_types import ending_of
 

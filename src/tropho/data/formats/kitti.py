@@ -6,7 +6,7 @@ from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import ImageFiles, subset_of_path, unique_ids
-from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, files_below, named_folders
+from tropho.data.formats.label_collector import SUBSETS, LabelCollector, Labels, files_below, named_folders
 from tropho.errors import DataError
 from tropho.tables import BOX, parse_number
 

@@ -6,7 +6,7 @@ from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_columns import IMAGE, LABEL, columns_named, fixed_columns
 from tropho.data.formats.csv_table import find_tables, read_csv
 from tropho.data.formats.image_files import SUBSET_WORDS, subset_of
-from tropho.data.formats.labels import SUBSETS, LabelCollector, Labels, in_both
+from tropho.data.formats.label_collector import SUBSETS, LabelCollector, Labels, in_both
 from tropho.errors import DataError
 from tropho.tables import check_columns
 

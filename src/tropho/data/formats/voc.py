@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import Match, NamedFiles, subset_of_path, unique_ids
-from tropho.data.formats.labels import VALIDATION, LabelCollector, Labels, files_below, named_files, read_lines
+from tropho.data.formats.label_collector import VALIDATION, LabelCollector, Labels, files_below, named_files, read_lines
 from tropho.errors import DataError
 from tropho.images.file_types import is_image_name
 from tropho.tables import BOX, parse_number

@@ -9,7 +9,7 @@ import numpy as np
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.box_units import to_corners
 from tropho.data.formats.image_files import NamedFiles, subset_of_path, unique_ids
-from tropho.data.formats.labels import (
+from tropho.data.formats.label_collector import (
     SUBSETS,
     VALIDATION,
     IssueLog,

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from tropho.data.formats.image_files import subset_of
-from tropho.data.formats.labels import files_below, read_lines
+from tropho.data.formats.label_collector import files_below, read_lines
 from tropho.errors import DataError
 from tropho.files import yaml_fault
 from tropho.images.file_types import is_image_name
