@@ -49,7 +49,7 @@ def build_app(model: LoadedModel, review: Review | None) -> gr.Blocks:
     settings = model.settings
     with gr.Blocks(title=f"Tropho: {settings.name}", analytics_enabled=False, delete_cache=(600, 3600)) as app:
         gr.Navbar(main_page_name=MAIN_PAGE, visible=review is not None)
-        gr.Markdown(f"# {settings.description}\n{_introduction(model)}")
+        gr.Markdown(f"# {settings.name}\n{settings.description}\n\n{_introduction(model)}")
         with gr.Tab("One photo"):
             _photo_tab(model)
         with gr.Tab("Many photos"):

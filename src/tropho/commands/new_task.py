@@ -230,9 +230,10 @@ def _print(name: str, reasons: list[Reason], times: Estimate | None, active: lis
     minutes = ""
     if times:
         total, training = _minutes(times.total), _minutes(times.training)
-        minutes = f", about {total} on this machine" + (f", {training} of it training" if training != total else "")
+        minutes = f"about {total} on this machine" + (f", {training} of it training" if training != total else "")
     if not active:
-        console.print(f"\nNothing was written (--dry-run){minutes}.", highlight=False)
+        takes = f" Running it would take {minutes}." if minutes else ""
+        console.print(f"\nNothing was written (--dry-run).{takes}", highlight=False)
         return
     others = ", ".join(active[:-1])
     beside = f" beside {others}" if others else ""
@@ -244,7 +245,7 @@ def _print(name: str, reasons: list[Reason], times: Estimate | None, active: lis
     for line in (
         "  # see what the data holds: data/audit/" + name + "/summary.json and issues.csv",
         f"  dvc repro audit@{name}",
-        f"  # run everything{minutes}",
+        f"  # run everything{', ' if minutes else ''}{minutes}",
         f"  dvc repro report@{name}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -29,7 +29,7 @@ NOT_DONE = {
 }
 """States of stages that have run and must run again, and what they mean."""
 NEXT_STEPS = """
-Active tasks are bold; `dvc repro` works on them. Edit `active` in params.yaml to change that.
+`dvc repro` works on the active tasks, which have a star. Edit `active` in params.yaml to change that.
 Next (after `source .venv/bin/activate`):"""
 
 
@@ -47,10 +47,10 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
     stages = Table("task", "kind", *STAGES, box=None, header_style="bold")
     found, states = [], {each.name: stage_states(each.name, lock, params, root) for each in tasks}
     for settings in tasks:
-        name = f"[bold]{settings.name}[/bold]" if settings.name in params["active"] else settings.name
+        name = f"[bold]{settings.name} *[/bold]" if settings.name in params["active"] else settings.name
         stages.add_row(name, settings.kind, *states[settings.name].values())
         cells = results_of(Paths(root, settings.name))
-        if states[settings.name]["evaluate"] in NOT_DONE:
+        if states[settings.name]["evaluate"] in NOT_DONE and cells["value"] != "-":
             cells["value"] += " (outdated)"
         if set(cells.values()) != {settings.name, "-"}:
             found.append(cells)

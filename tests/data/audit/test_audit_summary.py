@@ -47,6 +47,29 @@ def test_summarise_detection(summary_of):
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "count", "told"),
+    [
+        (("WBC", "WCB"), 1, True),
+        (("trophozoite", "Trophozoit"), 1, True),
+        (("WBC", "RBC"), 1, False),
+        (("WBC", "WCB"), 2, False),
+    ],
+)
+def test_summarise_points_to_a_class_that_may_be_misspelt(settings, names, count, told):
+    """One box of 50 is rare, two are not; RBC is a name of its own."""
+    frequent, rare = names
+    boxes = boxes_of(*[("0", frequent, False)] * 50, *[("1", rare, False)] * count)
+    audit = settings("smear_demo").audit
+    notes = summarise(images_of({}, {}), boxes, issues_of(), sorted(names), {}, (0, 0), [], audit)["notes"]
+    sentence = (
+        f"Perhaps a spelling mistake: the class '{rare}' has {count} of the boxes, '{frequent}' 50. "
+        f"If so, set audit.class_map: {{{rare}: {frequent}}}."
+    )
+    assert (sentence in notes) == told
+    assert any("spelling" in note for note in notes) == told
+
+
 def test_summarise_classification(summary_of):
     summary = summary_of(images_of({"label": "a"}, {"label": "a"}, {"label": "b", "subset": "test"}))
     assert summary["subsets"]["train"]["classes"] == {"a": {"images": 2, "boxes": 0}, "b": {"images": 0, "boxes": 0}}

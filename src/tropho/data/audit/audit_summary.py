@@ -1,5 +1,7 @@
 """Summarise the audit in numbers and sentences."""
 
+from difflib import SequenceMatcher
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from tropho.data.audit.missing_labels import Finding, sentence
 from tropho.images.decode import Decoding
 
 MAX_SIZES = 20  # that are counted apart
+RARE, SIMILAR = 0.02, 0.8  # share of the other class's count, similarity of the names: of a class that may be misspelt
 QUOTED = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames")
 """Kinds of issue whose first is quoted in the notes."""
 _UINT16_MAX = 65_535
@@ -182,7 +185,24 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     notes += [f"{summary['missing']:,} of {total:,} images are missing."] if summary["missing"] else []
     notes += [f"{what}: {count:,}." for what, count in counted.items() if count]
     notes += [f"Probably left out by annotators: {sentence(finding)}." for finding in summary["missing_labels"]]
-    return notes + _warnings(summary)
+    return notes + _misspelt(summary) + _warnings(summary)
+
+
+def _misspelt(summary: dict[str, Any]) -> list[str]:
+    """Point to rare classes whose name is nearly that of a frequent one, or has the same letters."""
+    unit = "boxes" if summary["boxes"] else "images"
+    subsets = summary["subsets"].values()
+    counts = {name: sum(subset["classes"][name][unit] for subset in subsets) for name in summary["classes"]}
+    notes = []
+    for rare, other in permutations(counts, 2):
+        names = rare.casefold(), other.casefold()
+        is_similar = sorted(names[0]) == sorted(names[1]) or SequenceMatcher(None, *names).ratio() >= SIMILAR
+        if is_similar and 0 < counts[rare] <= RARE * counts[other]:
+            notes.append(
+                f"Perhaps a spelling mistake: the class '{rare}' has {counts[rare]:,} of the {unit}, '{other}' "
+                f"{counts[other]:,}. If so, set audit.class_map: {{{rare}: {other}}}."
+            )
+    return notes
 
 
 def _quotes(issues: pd.DataFrame) -> list[str]:
