@@ -8,7 +8,7 @@ from tropho.errors import DataError, UsageError
 from tropho.files import read_json
 from tropho.stages import evaluate, train
 from tropho.tables import write_table
-from tropho.tracking import DummyTracker
+from tropho.tracking import Tracker
 from tropho.training.loop import Trainer
 from tropho.training.training_plan import plan_models
 from tropho.tuning.space import parse_space
@@ -65,7 +65,7 @@ def test_an_epoch_draws_from_the_images_that_are_left(chosen, smear_paths, sampl
 
 def test_check_train_and_evaluate_agree_on_them(chosen, smear_paths, monkeypatch):
     for stage in (train, evaluate):
-        monkeypatch.setattr(stage, "open_tracker", lambda root: DummyTracker())
+        monkeypatch.setattr(stage, "open_tracker", lambda root: Tracker())
     monkeypatch.setattr("tropho.training.overfit.MAX_SECONDS", 0.0)
     settings, logged = chosen(**{"train.empty_fraction": 0.0}), []
     assert any("targets" in line for line in check_task(settings, smear_paths.root))

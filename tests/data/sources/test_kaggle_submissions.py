@@ -209,7 +209,7 @@ def test_new_task_takes_a_competition(competition, tmp_path, monkeypatch):
     assert "sample submission sample_submission.csv" in shown
     settings = load_task(TASK, tmp_path / "params.yaml")
     assert (settings.download.source, settings.download.repo) == ("kaggle", SLUG)
-    assert settings.description == f"Images of {SLUG}"
+    assert settings.description == "20 images of 2 classes: healthy, rot"
     project.run(TASK, "download", "audit")
     target = target_of(Paths(tmp_path, TASK), settings, settings.audit.classes)
     assert target.followed.path.name == "sample_submission.csv"
