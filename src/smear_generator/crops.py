@@ -77,9 +77,9 @@ def _red_cell(rng: np.random.Generator, size: float, eosin: float, look: Look) -
     return paint(amount * np.float32(eosin), look.stains.eosin)
 
 
-def _expose(rng: np.random.Generator, density: Array, look: Look) -> Array:
+def _expose(rng: np.random.Generator, density: Array, look: Look) -> np.ndarray:
     through = np.exp(density * np.float32(-np.log(10))).transpose(1, 2, 0)
     sharp = float(np.hypot(0.35, look.focus * rng.uniform(0.8, 1.25)))
     picture = cv2.GaussianBlur(through, (0, 0), sharp) * look.light * np.float32(255 * rng.uniform(0.94, 1.04))
     picture += rng.normal(0, 2.0, (*picture.shape[:2], 1)).astype(np.float32)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)

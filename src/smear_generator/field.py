@@ -128,7 +128,7 @@ def _light(rng: np.random.Generator, camera: Camera, look: Look, disc: Disc) -> 
     return light
 
 
-def photograph(rng: np.random.Generator, density: Array, camera: Camera, look: Look, disc: Disc) -> Array:
+def photograph(rng: np.random.Generator, density: Array, camera: Camera, look: Look, disc: Disc) -> np.ndarray:
     """Take the photo of a density (3, height, width); returns (height, width, 3) uint8 RGB."""
     sigma = np.hypot(camera.blur, look.focus * rng.uniform(0.8, 1.25)) * camera.width / 640
     light = _light(rng, camera, look, disc)
@@ -137,7 +137,7 @@ def photograph(rng: np.random.Generator, density: Array, camera: Camera, look: L
     noise = np.add(raw[0], raw[1], dtype=np.float32)  # triangular, mean 255, spread 104
     noise -= np.float32(255)
     noise *= np.float32(camera.noise / 104)
-    planes = []
+    planes: list[np.ndarray] = []
     for absorbed, lit, glow in zip(density, light, dark, strict=True):
         plane = cv2.exp(absorbed * np.float32(-np.log(10)))
         plane = cv2.GaussianBlur(plane, (0, 0), float(sigma))

@@ -203,6 +203,6 @@ def plant_faults(table: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, dict[str
 def _tighter(rng: np.random.Generator, boxes: pd.DataFrame) -> pd.DataFrame:
     def inset(low: str, high: str) -> pd.Series:
         share = rng.uniform(0.04, 0.125, len(boxes))
-        return boxes[low] + np.ceil(share * (boxes[high] - boxes[low])).astype(int)
+        return boxes[low].add(np.ceil(share * (boxes[high] - boxes[low])).astype(int))
 
     return boxes.assign(ymin=inset("ymin", "ymax"), xmin=inset("xmin", "xmax"))

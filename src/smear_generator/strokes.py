@@ -5,12 +5,13 @@ A density is (3, height, width) float32, optical density for red, green and blue
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-Array = np.ndarray
+Array = NDArray[np.floating[Any]]
 
 SUBSETS = ("train", "test")
 
@@ -48,7 +49,8 @@ def grid(radius: float, *, stretch: float = 1.0, turn: float = 0.0) -> Grid:
 def disc(distance: Array, radius: float | Array, soft: float) -> Array:
     """Draw a disc: 1 inside `radius`, 0 outside, with an edge about `soft` pixels wide."""
     steep = np.float32(4 / soft)
-    return 1 / (1 + np.exp(np.clip((distance - np.asarray(radius, np.float32)) * steep, -30, 30)))
+    offset: Array = (distance - np.asarray(radius, np.float32)) * steep
+    return 1 / (1 + np.exp(np.clip(offset, -30, 30)))
 
 
 def spot(on: Grid, x: float, y: float, radius: float, soft: float) -> Array:
@@ -64,7 +66,7 @@ def band(distance: Array, radius: float | Array, width: float | Array) -> Array:
 
 def wobble(angle: Array, rng: np.random.Generator, amount: float) -> Array:
     """Draw factors around 1 that make an outline irregular: harmonics 2, 3 and 5 of the angle."""
-    waves = [
+    waves: list[Array] = [
         np.float32(rng.normal(0, 0.9 * amount / k)) * np.cos(np.float32(k) * angle + np.float32(turn))
         for k, turn in zip((2, 3, 5), rng.uniform(0, 2 * np.pi, 3), strict=True)
     ]
@@ -74,7 +76,7 @@ def wobble(angle: Array, rng: np.random.Generator, amount: float) -> Array:
 def grain(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Array:
     """Draw smooth noise (height, width), mean 0, deviation about 1, with `cells` (down, across) bumps."""
     coarse = rng.standard_normal((cells[0] + 1, cells[1] + 1), dtype=np.float32)
-    return cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def mottle(rng: np.random.Generator, shape: tuple[int, int], cells: int, octaves: int) -> Array:
@@ -84,9 +86,9 @@ def mottle(rng: np.random.Generator, shape: tuple[int, int], cells: int, octaves
     total = rng.standard_normal((down, across), dtype=np.float32)
     for octave in range(1, octaves):
         down, across = 2 * down, 2 * across
-        total = cv2.resize(total, (across, down), interpolation=cv2.INTER_CUBIC)
+        total = np.asarray(cv2.resize(total, (across, down), interpolation=cv2.INTER_CUBIC), np.float32)
         total += np.float32(0.65**octave) * rng.standard_normal((down, across), dtype=np.float32)
-    return cv2.resize(total, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(total, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 class Stains(NamedTuple):

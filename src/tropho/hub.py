@@ -48,8 +48,9 @@ class HubRepo:
         self._api = HfApi(**self._client)
         self.commit = ""
         try:
-            about = {"revision": self.revision, "repo_type": kind, "timeout": REQUEST_SECONDS}
-            self._ask(lambda: self._api.repo_info(self.repo, **about))
+            self._ask(
+                lambda: self._api.repo_info(repo, revision=self.revision, repo_type=kind, timeout=REQUEST_SECONDS)
+            )
         except ExternalError as error:
             if _refusal_in(error) is not None:
                 raise

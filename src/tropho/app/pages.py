@@ -47,7 +47,8 @@ def build_app(model: LoadedModel, review: Review | None) -> gr.Blocks:
         review: label issues; None leaves out their page.
     """
     settings = model.settings
-    with gr.Blocks(title=f"Tropho: {settings.name}", analytics_enabled=False, delete_cache=(600, 3600)) as app:
+    app = gr.Blocks(title=f"Tropho: {settings.name}", analytics_enabled=False, delete_cache=(600, 3600))
+    with app:
         gr.Navbar(main_page_name=MAIN_PAGE, visible=review is not None)
         gr.Markdown(f"# {settings.name}\n{settings.description}\n\n{_introduction(model)}")
         with gr.Tab("One photo"):
@@ -90,8 +91,7 @@ def _photo_tab(model: LoadedModel) -> None:
     is_detection = model.is_detection
     with gr.Row():
         with gr.Column():
-            sources: Any = ["upload", "webcam", "clipboard"]
-            photo = gr.Image(sources=sources, buttons=["fullscreen"], label="Photo")
+            photo: Any = gr.Image(sources=["upload", "webcam", "clipboard"], buttons=["fullscreen"], label="Photo")
             photo.preprocess = _path_of  # Gradio's own fails at a file that is no image
             use_best, score = _thresholds_input(model)
         with gr.Column():

@@ -103,13 +103,14 @@ def heat_map(model: LoadedModel, image: np.ndarray, label: str) -> np.ndarray | 
     """Draw the Grad-CAM map of the first fold for a class over an image (h, w, 3); None where there is none."""
     if not has_heat_maps(model):
         return None
+    from tropho.inference.predictor import Predictor
     from tropho.plots.grad_cam import class_maps, overlay
 
     fold = model.ensemble.first_fold
+    assert isinstance(fold, Predictor)  # exported models have no heat maps
     augment = fold.task.settings.augment
     sample = fold.task.sample(resize_as_cached(image, augment.image_size, augment.grayscale))[0]  # (3, H, W)
-    network = fold.model  # type: ignore[attr-defined]
-    maps = class_maps(network, sample[None], [model.classes.index(label)])
+    maps = class_maps(fold.model, sample[None], [model.classes.index(label)])
     if maps is None:
         return None
     return enlarged(overlay(np.ascontiguousarray(sample.permute(1, 2, 0).numpy()), maps[0]), SMALLEST_WIDTH)[0]

@@ -55,12 +55,12 @@ def start_app(model: LoadedModel, folder: Path, host: str, port: int | None) -> 
     except DataError:  # the task's data are not here
         review = None
     app = build_app(model, review)
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["monospace"]}  # no fonts from the internet
     try:
         _, url, _ = app.launch(
             server_name=host,
             server_port=port,
-            theme=gr.themes.Default(**fonts),
+            # Fonts of the system, none from the internet.
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             max_file_size=MAX_FILE_SIZE,
             state_session_capacity=SESSIONS,
             prevent_thread_lock=True,

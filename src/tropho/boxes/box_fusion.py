@@ -177,11 +177,11 @@ def _confidences(scores: Floats, cluster: Ints, weight: Floats, conf_type: ConfT
     if conf_type == "max":
         best = np.zeros(len(counts))
         np.maximum.at(best, cluster, scores)
-        return best / weight.max()
+        return best / float(weight.max())
     total = np.bincount(cluster, scores)
     # float32 as in the reference, so that scores that differ by rounding tie.
-    mean = np.where(counts > 1, (total / counts).astype(np.float32), total / counts)
-    return mean * np.minimum(counts, len(weight)) / weight.sum()
+    mean: Floats = np.where(counts > 1, (total / counts).astype(np.float32), total / counts)
+    return mean * np.minimum(counts, len(weight)) / float(weight.sum())
 
 
 def cluster_boxes(boxes: Floats, scores: Floats, group: Ints, iou: float) -> tuple[Ints, Ints, Floats]:
@@ -256,6 +256,7 @@ def _iou_columns(boxes: Floats, others: Floats) -> Floats:
     sides = np.minimum(boxes[2:], others[2:])
     sides -= np.maximum(boxes[:2], others[:2])
     np.maximum(sides, 0.0, out=sides)
-    inter = sides[0] * sides[1]
+    inter: Floats = sides[0] * sides[1]
     size, other_size = boxes[2:] - boxes[:2], others[2:] - others[:2]
-    return inter / (size[0] * size[1] + other_size[0] * other_size[1] - inter)
+    union: Floats = size[0] * size[1] + other_size[0] * other_size[1] - inter
+    return inter / union

@@ -26,8 +26,8 @@ def pair_iou(first: Floats, second: Floats, pixel: float = 0.0) -> Floats:
     `pixel` is added to every width and height: 0 for half-open boxes, 1 where xmax is the last pixel inside.
     """
     sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2]) + pixel  # (N, 2)
-    inter = np.prod(np.maximum(sides, 0.0), axis=1)  # (N,)
-    union = np.prod(first[:, 2:] - first[:, :2] + pixel, axis=1)
+    inter: Floats = np.prod(np.maximum(sides, 0.0), axis=1)  # (N,)
+    union: Floats = np.prod(first[:, 2:] - first[:, :2] + pixel, axis=1)
     union += np.prod(second[:, 2:] - second[:, :2] + pixel, axis=1)
     union -= inter
     return np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
@@ -118,8 +118,8 @@ def stable_order(numbers: Ints) -> Ints:
 
 def _ranges(starts: Ints, counts: Ints) -> Ints:
     """Concatenate the ranges start, start + 1, ... of `counts` integers each."""
-    ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+    offsets: Ints = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+    return np.arange(len(offsets)) + offsets
 
 
 def _near(columns: list[Floats], first: Ints, second: Ints, iou: float) -> tuple[Ints, Ints]:

@@ -158,7 +158,8 @@ def _is_covered(
     )
     covered = sides.clamp(min=0).prod(dim=2) > SAME_OBJECT * area  # (a, b)
     better = (labels[rows][:, None] == labels[others]) & ((other_area > area) | ~truncated[others])
-    return truncated[rows] & inside & (covered & better).any(dim=1)
+    hidden: Tensor = (covered & better).any(dim=1)
+    return truncated[rows] & inside & hidden
 
 
 def _merge_linked(

@@ -14,10 +14,10 @@ from tropho.config.task_config import TaskConfig
 from tropho.errors import UsageError
 from tropho.paths import Paths
 
-try:
+if sys.platform == "win32":
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 LOCK_TIMEOUT = 15.0
 """Seconds to wait for a process that is ending, as after DVC was killed."""

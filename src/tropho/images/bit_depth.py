@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from tropho.errors import DataError
@@ -54,7 +54,7 @@ class DeepPixels:
         return shades if shades.ndim == 3 else np.repeat(shades[:, :, None], 3, axis=2)
 
 
-def is_deep(image: Image.Image, path: Path) -> bool:
+def is_deep(image: ImageFile.ImageFile, path: Path) -> bool:
     """Tell whether a file holds more than 8 bits a channel or signed values; call it before loading the pixels."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return True
@@ -65,7 +65,7 @@ def is_deep(image: Image.Image, path: Path) -> bool:
         return False
     if image.format == "JPEG2000":
         return _jpeg2000_bits(path) > 8
-    stored = [entry for tile in image.tile for entry in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]  # type: ignore[attr-defined]
+    stored = [entry for tile in image.tile for entry in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
     if image.format == "PPM":
         return any(isinstance(entry, int) and entry > 255 for entry in stored)
     return any(isinstance(entry, str) and ";16" in entry for entry in stored)

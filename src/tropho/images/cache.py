@@ -129,9 +129,11 @@ class ImageCache:
         offset, length, width, height = (int(value) for value in self._entry(image_id)[:4])
         stored = self._bytes[offset : offset + length]
         if self._encoding == "raw":
-            image = np.array(stored).reshape(height, width, 3)
+            image: np.ndarray = np.array(stored).reshape(height, width, 3)
         else:
-            image = cv2.cvtColor(cv2.imdecode(np.asarray(stored), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            decoded = cv2.imdecode(np.asarray(stored), cv2.IMREAD_COLOR)
+            assert decoded is not None
+            image = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
         return image if self.size == self._cached_size else resize_long_side(image, self.size)
 
     def __reduce__(self) -> tuple[Any, tuple[Path, int]]:
@@ -168,9 +170,10 @@ class ImageCache:
 
     def _entry(self, image_id: str) -> np.ndarray:
         try:
-            return self._index[self._row[image_id]]
+            entry: np.ndarray = self._index[self._row[image_id]]
         except KeyError:
             raise DataError(f"Image '{image_id}' is not in {self.path}; run the augment stage again.") from None
+        return entry
 
 
 def _resized(size: tuple[int, int], longer: int) -> tuple[int, int]:

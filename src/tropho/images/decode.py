@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from tropho.errors import DataError
 from tropho.images.bit_depth import DeepPixels, Range, channels, deep_pixels, is_deep, tiff_size
@@ -123,7 +123,7 @@ def image_orientation(path: Path) -> int:
 
 
 @contextmanager
-def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
+def _opened(path: Path, max_megapixels: float) -> Iterator[ImageFile.ImageFile]:
     """Open an image without decoding it; any error becomes a DataError."""
     try:
         # From a name, Pillow maps uncompressed TIFFs into memory by their upright size and scrambles those that lie.

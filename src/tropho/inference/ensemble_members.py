@@ -46,7 +46,7 @@ def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str,
     summary = paths.audit / "summary.json"
     if settings.audit.missing_labels != "detect" or not summary.exists():
         return []
-    return read_json(summary).get("missing_labels", [])
+    return list(read_json(summary).get("missing_labels", []))
 
 
 @dataclass(frozen=True)

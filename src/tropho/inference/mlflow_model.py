@@ -14,7 +14,7 @@ from mlflow.pyfunc import PythonModel
 from tropho.errors import DataError
 
 
-class EnsembleModel(PythonModel):  # type: ignore[misc]
+class EnsembleModel(PythonModel):
     """MLflow model that predicts images given as text, as `tropho predict` does, without rounding."""
 
     def load_context(self, context: Any) -> None:

@@ -33,7 +33,8 @@ def make_eval_loader(
         persistent_workers=reused and num_workers > 0,
         pin_memory=accelerator.device.type == "cuda",
     )
-    return accelerator.prepare(loader, device_placement=[False])
+    prepared: DataLoader[Any] = accelerator.prepare(loader, device_placement=[False])
+    return prepared
 
 
 def predict(

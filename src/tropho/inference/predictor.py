@@ -28,7 +28,8 @@ def best_device() -> torch.device:
     """Return the GPU if there is one, as in training, else the CPU."""
     from accelerate import PartialState
 
-    return PartialState().device
+    device: torch.device = PartialState().device
+    return device
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def fit_temperature(logits: Floats, gt: Classes) -> float:
 def with_temperature(probabilities: Floats, temperature: float) -> Floats:
     """Apply a temperature to probabilities (N, C)."""
     weights = np.exp(log_probabilities(probabilities) / temperature)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def log_probabilities(probabilities: Floats) -> Floats:

@@ -19,7 +19,7 @@ MAX_CLASSES = 256  # classes whose quantities are held for all draws at once, so
 def ratio(above: ArrayLike, below: ArrayLike) -> Floats:
     """Divide; where the divisor is 0 the result is NaN (undefined), without a warning."""
     above, below = np.broadcast_arrays(np.asarray(above, np.float64), np.asarray(below, np.float64))
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0)
+    return np.asarray(np.divide(above, below, out=np.full(above.shape, np.nan), where=below != 0))
 
 
 def sums_by(numbers: Classes, size: int, weights: Floats) -> Floats:

@@ -13,6 +13,7 @@ import pandas as pd
 from tropho.boxes.box_ops import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.errors import DataError
 from tropho.metrics.bootstrap import with_intervals
+from tropho.metrics.confusion import ratio
 from tropho.tables import BOX
 
 IOU = 0.5
@@ -49,7 +50,7 @@ class RankedClass:
         precision = np.divide(tp, seen, out=np.zeros_like(tp), where=seen > 0)
         envelope = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
         area = (envelope * counts * self.is_tp).sum(axis=-1)
-        return np.divide(area, positives, out=np.full(np.shape(area), np.nan), where=positives > 0)
+        return np.asarray(np.divide(area, positives, out=np.full(np.shape(area), np.nan), where=positives > 0))
 
 
 @dataclass(frozen=True)
@@ -198,4 +199,4 @@ def _mean(values: list[Floats], draws: int) -> Floats:
         known = ~np.isnan(value)
         total[known] += value[known]
         count += known
-    return np.divide(total, count, out=np.full(draws, np.nan), where=count > 0)
+    return ratio(total, count)

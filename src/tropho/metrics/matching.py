@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tropho.boxes.box_ops import Floats, Ints, pair_iou, pairs_of_equal_key
 from tropho.tables import BOX
@@ -69,11 +70,11 @@ def drop_ignored(detections: pd.DataFrame, gt: pd.DataFrame, regions: pd.DataFra
     inside = _in_regions(detections, regions)
     if not inside.any():
         return detections
-    hit = match(gt, detections).detections["hit"].to_numpy(bool)
+    hit: NDArray[np.bool_] = match(gt, detections).detections["hit"].to_numpy(np.bool_)
     return detections[~inside | hit].reset_index(drop=True)
 
 
-def _in_regions(detections: pd.DataFrame, regions: pd.DataFrame) -> np.ndarray:
+def _in_regions(detections: pd.DataFrame, regions: pd.DataFrame) -> NDArray[np.bool_]:
     """Tell which detections lie mostly in a region, (N,) bool."""
     inside = np.zeros(len(detections), bool)
     codes = pd.factorize(pd.concat([regions["image_id"], detections["image_id"]]))[0].astype(np.int64)

@@ -88,15 +88,15 @@ def expected_iou(sizes: np.ndarray, anchors: np.ndarray, strides: np.ndarray) ->
     offset = strides[None, :, None] / 4
     inter = np.minimum(box / 2, offset + anchor / 2) - np.maximum(-box / 2, offset - anchor / 2)
     overlap = inter.clip(0).prod(axis=2)  # (n, m)
-    return overlap / (box.prod(axis=2) + anchor.prod(axis=2) - overlap)
+    return np.asarray(overlap / (box.prod(axis=2) + anchor.prod(axis=2) - overlap))
 
 
 def _sides(sizes: np.ndarray) -> np.ndarray:
-    return np.sqrt(sizes.prod(axis=1))
+    return np.asarray(np.sqrt(sizes.prod(axis=1)))
 
 
 def _initial_centres(values: np.ndarray, n: int) -> np.ndarray:
-    return np.quantile(values, (np.arange(n) + 0.5) / n)
+    return np.asarray(np.quantile(values, (np.arange(n) + 0.5) / n))
 
 
 def _update(values: np.ndarray, owner: np.ndarray, centres: np.ndarray) -> np.ndarray:

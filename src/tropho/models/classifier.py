@@ -16,14 +16,15 @@ class ResNetClassifier(nn.Module):
     def __init__(self, model: ModelConfig, num_classes: int) -> None:
         super().__init__()
         self.normalize = Normalize()
-        self.body = resnet(model)
+        self.body: nn.Module = resnet(model)
         features = feature_channels(self.body)[-1]
-        self.body.fc = nn.Sequential(nn.Dropout(model.dropout), nn.Linear(features, num_classes))
+        self.body.fc = fc = nn.Sequential(nn.Dropout(model.dropout), nn.Linear(features, num_classes))
         if model.init != "kaiming":
-            init_weights(self.body.fc, model)
+            init_weights(fc, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.body(self.normalize(images))
+        logits: Tensor = self.body(self.normalize(images))
+        return logits
 
 
 class NegativeClassifier(nn.Module):

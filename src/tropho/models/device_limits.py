@@ -60,7 +60,8 @@ class InParts(nn.Module):
 
     def _run(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
         if self.max_images is None or len(images) <= self.max_images:
-            return self.model(images)
+            outputs: Tensor | list[dict[str, Tensor]] = self.model(images)
+            return outputs
         parts = [self.model(part) for part in torch.split(images, self.max_images)]
         return torch.cat(parts) if isinstance(parts[0], Tensor) else [output for part in parts for output in part]
 

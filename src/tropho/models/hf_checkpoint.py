@@ -125,7 +125,7 @@ def _read_config(folder: Path, name: str) -> "PretrainedConfig":
     from transformers import MODEL_FOR_OBJECT_DETECTION_MAPPING, AutoConfig, __version__
 
     with _reading("config.json", name):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if type(config) not in MODEL_FOR_OBJECT_DETECTION_MAPPING:
         raise UsageError(
             f"The checkpoint '{name}' is a {config.model_type}, which is no detector in transformers {__version__}; "

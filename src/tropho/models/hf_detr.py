@@ -4,7 +4,7 @@ The losses leave out what is not labelled and are divided by the boxes of the wh
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import signature
 from typing import Any
@@ -156,7 +156,8 @@ class HFDetector(nn.Module):
         """The backbone; the network itself where it is a single transformer."""
         from transformers.backbone_utils import BackboneMixin
 
-        return next((layer for layer in self.network.modules() if isinstance(layer, BackboneMixin)), self.network)
+        layers: Iterator[nn.Module] = self.network.modules()
+        return next((layer for layer in layers if isinstance(layer, BackboneMixin)), self.network)
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Losses | Detections:
         """Compute the losses of a batch, or its detections; arguments and results as of `Detector.forward`."""

@@ -68,7 +68,8 @@ def norm2d(model: ModelConfig) -> Callable[[int], nn.Module]:
         case "group":
             return group_norm
         case "frozen":
-            return FrozenBatchNorm2d
+            frozen: Callable[[int], nn.Module] = FrozenBatchNorm2d
+            return frozen
         case "none":
             return lambda _channels: nn.Identity()
 

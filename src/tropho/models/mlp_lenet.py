@@ -25,7 +25,8 @@ class MLP(nn.Module):
         init_weights(self, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(self.normalize(images))
+        logits: Tensor = self.layers(self.normalize(images))
+        return logits
 
 
 class LeNet(nn.Module):
@@ -61,4 +62,5 @@ class LeNet(nn.Module):
         init_weights(self, model)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.dense(self.features(self.normalize(images)))
+        logits: Tensor = self.dense(self.features(self.normalize(images)))
+        return logits

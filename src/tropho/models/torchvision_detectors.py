@@ -113,7 +113,8 @@ class TorchvisionRetinaNet(nn.Module):
         """Return (N * A,) int64, the row of the ground-truth box, or a negative number of Matcher's."""
         if len(gt_boxes) == 0:
             return torch.full((len(anchors),), Matcher.BELOW_LOW_THRESHOLD, device=anchors.device)
-        return self.matcher(box_iou(gt_boxes, anchors))
+        rows: Tensor = self.matcher(box_iou(gt_boxes, anchors))
+        return rows
 
 
 class TorchvisionFasterRCNN(nn.Module):

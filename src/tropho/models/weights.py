@@ -66,7 +66,7 @@ def fetch_weights(name: str, data: str) -> dict[str, Tensor]:
 
 
 def _url(name: str) -> str:
-    return torchvision.models.get_model_weights(name).DEFAULT.url
+    return str(torchvision.models.get_model_weights(name).DEFAULT.url)
 
 
 def _weights_file(url: str) -> Path:

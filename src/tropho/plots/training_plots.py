@@ -83,7 +83,7 @@ def _line(
     axes: Axes, table: pd.DataFrame, column: str, name: str, index: int, width: float = 2.0, dashed: bool = False
 ) -> pd.DataFrame:
     """Draw a column over the epochs, `dashed` with dots; returns the points, columns epoch and `column`."""
-    points = table.reindex(columns=["epoch", column]).apply(pd.to_numeric, errors="coerce").dropna()
+    points: pd.DataFrame = table.reindex(columns=["epoch", column]).apply(pd.to_numeric, errors="coerce").dropna()
     if len(points):
         axes.plot(
             points["epoch"],

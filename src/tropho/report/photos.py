@@ -106,7 +106,8 @@ def _mistakes(matches: Matches, thresholds: dict[str, float]) -> pd.Series:
     detections, truths = matches.detections, matches.truths
     false = detections[~detections["hit"] & (detections["score"] >= detections["label"].map(thresholds))]
     missed = truths[_score_of(matches) < truths["label"].map(thresholds).to_numpy(np.float64)]
-    return pd.concat([false["image_id"], missed["image_id"]]).value_counts()
+    mistaken: pd.Series = pd.concat([false["image_id"], missed["image_id"]])
+    return mistaken.value_counts()
 
 
 def _score_of(matches: Matches) -> np.ndarray:

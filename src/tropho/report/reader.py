@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -12,6 +12,8 @@ from tropho.errors import DataError
 from tropho.files import read_json, read_yaml
 from tropho.paths import Paths
 from tropho.tables import BOXES, IMAGES, SPLITS, read_csv, read_table
+
+T = TypeVar("T")
 
 TEXT_COLUMNS = dict.fromkeys(("class", "quantity", "metric"), "string")
 """Columns that are text in tables without a schema, so that a class called "007" stays text."""
@@ -92,7 +94,7 @@ class Reader:
         files = folder.iterdir() if folder.is_dir() else ()
         return sorted(path for path in files if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
 
-    def _read(self, path: Path, load: Callable[[Path], Any]) -> Any:
+    def _read(self, path: Path, load: Callable[[Path], T]) -> T | None:
         if not path.is_file():
             return None
         try:

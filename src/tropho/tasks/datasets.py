@@ -109,4 +109,4 @@ def cached_box_sizes(boxes: pd.DataFrame, sizes: ImageSizes) -> np.ndarray:
     """Compute width and height of boxes after resizing, (N, 2) float64, pixels of the cached images."""
     scale = np.array([sizes.scale(image_id) for image_id in boxes["image_id"]]).reshape(-1, 2)
     width, height = boxes["xmax"] - boxes["xmin"], boxes["ymax"] - boxes["ymin"]
-    return np.stack([width, height], axis=1) * scale
+    return np.asarray(np.stack([width, height], axis=1) * scale)

@@ -78,7 +78,8 @@ class DetectionTask(Task):
         if self.settings.model.name not in TARGETS_ON_CPU:
             device = images.device
             targets = [{name: each.to(device, non_blocking=True) for name, each in row.items()} for row in targets]
-        return model(images, targets)
+        losses: dict[str, Tensor] = model(images, targets)
+        return losses
 
     @property
     def tile_size(self) -> int | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,10 +12,10 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-try:
+if sys.platform == "win32":
+    fcntl = None
+else:
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 Record = dict[str, Any]  # something to record: `do` and what it takes (see `Recorder.apply`), `run` (key of the run)
 

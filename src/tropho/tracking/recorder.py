@@ -271,6 +271,7 @@ def _experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
                 raise
             experiment = client.get_experiment_by_name(name)
+            assert experiment is not None
     if experiment.lifecycle_stage != "active":
         client.restore_experiment(experiment.experiment_id)
     for key, value in KIND.items():

@@ -49,7 +49,8 @@ def sync_batch_norms(model: nn.Module, accelerator: Accelerator) -> nn.Module:
     """Let batch norms average over the images of all processes, which torch can do on CUDA alone."""
     if accelerator.num_processes == 1 or accelerator.device.type != "cuda":
         return model
-    return nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return converted
 
 
 def compile_layers(model: nn.Module) -> None:

@@ -31,7 +31,7 @@ _TRIAL_ERRORS = (DataError, UsageError, MemoryError, torch.OutOfMemoryError)
 """Errors that a trial's settings may cause; others, such as a lost network, end the search."""
 
 
-class PrunedError(optuna.TrialPruned, PrunedRunError):  # type: ignore[misc]
+class PrunedError(optuna.TrialPruned, PrunedRunError):
     """The trial scores below the median of the others at the same epoch."""
 
     outcome = "PRUNED"
@@ -64,7 +64,7 @@ class TrialReporter:
             raise PrunedError(f"below the median after epoch {epoch}")
 
 
-class SeededSampler(optuna.samplers.TPESampler):  # type: ignore[misc]
+class SeededSampler(optuna.samplers.TPESampler):
     """TPE that is seeded before every trial by `seed` + the trial's number.
 
     A resumed study tries what an uninterrupted one tries, and processes that start together differ.
@@ -146,7 +146,7 @@ class Search:
                 catch=_TRIAL_ERRORS,
                 callbacks=[self._log],
             )
-        return self.choice["params"]
+        return dict(self.choice["params"])
 
     @property
     def choice(self) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def clip_boxes(boxes: pd.DataFrame, sizes: pd.DataFrame, log: IssueLog) -> pd.Da
 def clip_corners(boxes: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Clip (N, 4) xyxy boxes to images of (N, 2) width and height in pixels; unknown sizes are infinite."""
     low = np.where(np.isfinite(size[:, :1]), 0.0, -np.inf)
-    return np.clip(boxes, low, np.concatenate([size, size], axis=1))  # (N, 2) -> (N, 4)
+    return boxes.clip(low, np.concatenate([size, size], axis=1))  # (N, 2) -> (N, 4)
 
 
 def resolve_duplicate_boxes(
@@ -227,7 +227,7 @@ def corners_text(corners: list[float] | np.ndarray) -> str:
 def _sides(boxes: pd.DataFrame) -> np.ndarray:
     """Return width and height, (N, 2) float64."""
     corners = boxes[BOX].to_numpy("float64")
-    return corners[:, 2:] - corners[:, :2]
+    return np.asarray(corners[:, 2:] - corners[:, :2])
 
 
 def _drop(boxes: pd.DataFrame, mask: np.ndarray, kind: str, reason: str, log: IssueLog) -> pd.DataFrame:

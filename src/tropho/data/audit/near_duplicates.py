@@ -57,7 +57,7 @@ def _about_centre(linear: np.ndarray, side: int) -> np.ndarray:
 
 def _from_centre(side: int) -> np.ndarray:
     """Return each pixel's distance from the centre, in halves of the side, (side, side)."""
-    along = (np.arange(side) - (side - 1) / 2) / (side / 2)
+    along = (np.arange(side, dtype=np.float64) - (side - 1) / 2) / (side / 2)
     return np.hypot(along[:, None], along)
 
 

@@ -111,7 +111,7 @@ def _stain(density: np.ndarray, field: np.ndarray, sigma: float) -> np.ndarray:
     """Return red and blue of the unit vector of what is darkest against its surroundings, (2,)."""
     local = density - cv2.GaussianBlur(density, (0, 0), sigma)
     dark = local.mean(axis=2)
-    mean = local[field & (dark >= np.percentile(dark[field], _STAIN_PERCENTILE))].mean(axis=0)
+    mean: np.ndarray = local[field & (dark >= np.percentile(dark[field], _STAIN_PERCENTILE))].mean(axis=0)
     return (mean / max(float(np.linalg.norm(mean)), _MIN_SPREAD))[[0, 2]]
 
 

@@ -264,14 +264,14 @@ def _likelihood_ratio_metric(within: np.ndarray, values: np.ndarray) -> np.ndarr
         for each in (within, np.atleast_2d(np.cov(values.T)))
     )
     weight, axes = np.linalg.eigh(inverse - total)
-    return axes * np.sqrt(np.clip(weight, 0, None))
+    return np.asarray(axes * np.sqrt(np.clip(weight, 0, None)))
 
 
 def null_features(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Permute each principal component among the images: spread and correlation stay, slides go, (N, F)."""
     mean = values.mean(axis=0)
     _, _, axes = np.linalg.svd(values - mean, full_matrices=False)
-    return rng.permuted((values - mean) @ axes.T, axis=0) @ axes + mean
+    return np.asarray(rng.permuted((values - mean) @ axes.T, axis=0) @ axes + mean)
 
 
 def pair_distances(points: np.ndarray, strata: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ class _Subsets:
 
     @property
     def train(self) -> pd.DataFrame:
-        return self.images[self.subset == "train"]
+        images: pd.DataFrame = self.images[self.subset == "train"]
+        return images
 
     @property
     def max_folds(self) -> int:
@@ -169,7 +170,7 @@ def _exclude_shared(subset: np.ndarray, key: pd.Series) -> None:
 
 def _merge_validation(subset: np.ndarray) -> np.ndarray:
     """Change "validation" to "train" in place; return the mask of these images, (N,) bool."""
-    validation = subset == "validation"
+    validation: np.ndarray = subset == "validation"
     if not validation.any():
         raise DataError(
             "No image of the published validation set can be used (issues.csv of the audit says why, or the test set "

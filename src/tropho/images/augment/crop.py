@@ -106,4 +106,4 @@ def _away_from_objects(
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:
-    return (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1)
+    return np.asarray((boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1))

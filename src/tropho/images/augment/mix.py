@@ -104,7 +104,7 @@ def mosaic(
 
 def margin(boxes: np.ndarray) -> np.ndarray:
     """Return the ground (n,) that is cut out with each object, pixels a side: a quarter of its longer side, min. 3."""
-    return np.maximum(3, np.ceil((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) / 4)).astype(int)
+    return np.asarray(np.maximum(3, np.ceil((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) / 4)), int)
 
 
 def is_separate(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -114,7 +114,7 @@ def is_separate(boxes: np.ndarray, width: int, height: int) -> np.ndarray:
     inside = (low >= 0).all(axis=1) & (high <= [width, height]).all(axis=1)
     touches = (low[:, None] < boxes[None, :, 2:]).all(axis=2) & (high[:, None] > boxes[None, :, :2]).all(axis=2)
     np.fill_diagonal(touches, False)
-    return inside & ~touches.any(axis=1)
+    return np.asarray(inside & ~touches.any(axis=1))
 
 
 def paste(scene: AnnotatedImage, donor: AnnotatedImage, rows: np.ndarray, rng: np.random.Generator) -> AnnotatedImage:
@@ -153,8 +153,7 @@ def _places(field: Field, boxes: np.ndarray, shape: tuple[int, ...], rng: np.ran
     """Draw corners (left, top) where a patch lies in the field and clear of the boxes."""
     height, width = shape[:2]
     kernel = np.ones([-(-side // field.step) // 2 * 2 + 3 for side in (height, width)], np.uint8)
-    edge = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
-    free = cv2.erode(field.inside.astype(np.uint8), kernel, **edge).astype(bool)
+    free = cv2.erode(field.inside.astype(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0).astype(bool)
     x, y = field.middles()
     reach_x, reach_y = (width + field.step) / 2, (height + field.step) / 2
     for xmin, ymin, xmax, ymax in boxes:
@@ -189,4 +188,4 @@ def _ramp(low: float, high: float, length: int) -> np.ndarray:
     """Return weights (length,) float32: 1 from low to high, falling smoothly to 0 at both ends."""
     at = np.arange(length, dtype=np.float32) + 0.5
     rise = np.interp(at, [0, low, high, length], [0, 1, 1, 0])
-    return (rise * rise * (3 - 2 * rise)).astype(np.float32)
+    return np.asarray(rise * rise * (3 - 2 * rise), np.float32)

@@ -163,4 +163,4 @@ def _albumentations() -> Any:
 
 def _inside(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
     height, width = image.shape[:2]
-    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    return boxes.clip(0, np.array([width, height, width, height], np.float32))
