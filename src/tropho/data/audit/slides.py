@@ -226,7 +226,7 @@ def mutual_neighbours(points: np.ndarray, strata: np.ndarray) -> tuple[np.ndarra
     nearest = np.arange(len(points))
     for rows in rows_by_stratum(strata):
         if len(rows) > 1 and points.shape[1]:
-            first, second = cKDTree(points[rows]).query(points[rows], k=2)[1].T
+            first, second = np.transpose(cKDTree(points[rows]).query(points[rows], k=2)[1])
             nearest[rows] = rows[np.where(first == np.arange(len(rows)), second, first)]
     number = np.arange(len(points))
     mutual = (nearest[nearest] == number) & (number < nearest)
