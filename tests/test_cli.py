@@ -60,6 +60,20 @@ def test_an_unknown_command_is_wrong_usage(tropho):
     assert tropho("adit").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("retired", "present"),
+    [
+        (["tasks"], "status"),
+        (["summary"], "status"),
+        (["leaderboard", "--record", "malaria", "0.913"], "record-score"),
+    ],
+)
+def test_a_retired_command_names_the_present_one(tropho, retired, present):
+    done = tropho(*retired)
+    assert done.returncode == 2
+    assert f"is now `tropho {present}`" in one_sentence(done)
+
+
 def test_a_folder_without_params_is_wrong_usage(tropho, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

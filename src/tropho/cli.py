@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from tropho.commands.examples import complete_task, epilog
-from tropho.errors import StoppedError, TrophoError
+from tropho.errors import StoppedError, TrophoError, UsageError, describe_os_error
 from tropho.stages import STAGES
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+RETIRED_COMMANDS = {"tasks": "status", "summary": "status", "leaderboard --record": "record-score"}
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 TaskName = Annotated[str, typer.Argument(help="A task of params.yaml.", metavar="TASK", autocompletion=complete_task)]
@@ -280,6 +282,9 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        for retired, present in RETIRED_COMMANDS.items():
+            if arguments[:1] == retired.split()[:1] and set(retired.split()) <= set(arguments):
+                raise UsageError(f"`tropho {retired}` is now `tropho {present}`; see `tropho {present} --help`.")
         app(args=arguments)
     except TrophoError as error:
         if debug:
@@ -290,11 +295,5 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        typer.echo(f"tropho: {_os_sentence(error)}", err=True)
+        typer.echo(f"tropho: {describe_os_error(error)}", err=True)
         sys.exit(3)
-
-
-def _os_sentence(error: OSError) -> str:
-    names = [str(name) for name in (error.filename, error.filename2) if name]
-    where = f" ({' to '.join(names)})" if names else ""
-    return f"{error.strerror or error}{where}; check that the file exists, may be used, and that the disk has room."

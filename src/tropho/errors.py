@@ -40,3 +40,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     if close:
         return f" (did you mean '{by_lower[close[0]]}'?)"
     return f"; known are {', '.join(words[:10])}{', ...' if len(words) > 10 else ''}" if words else ""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return a sentence that says what the system refused, with which file, and what to check."""
+    names = [str(name) for name in (error.filename, error.filename2) if name]
+    where = f" ({' to '.join(names)})" if names else ""
+    return f"{error.strerror or error}{where}; check that the file exists, may be used, and that the disk has room."
