@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from tropho.report.blocks import Details, KeyValues, List, Table, Text
-from tropho.report.method_chapters import methods, tuning
-from tropho.report.training_words import training_sentences
+from tropho.report.method_chapters import methods, training_sentences, tuning
 
 
 def texts(blocks):

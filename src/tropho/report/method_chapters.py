@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jinja2 import StrictUndefined, Template
 
 from tropho.config.task_config import SECTIONS
 from tropho.config.train_config import TrainConfig
@@ -26,13 +27,13 @@ from tropho.report.blocks import (
 )
 from tropho.report.own_words import own_words
 from tropho.report.reader import Reader
-from tropho.report.training_words import training_sentences
 
 MAX_TRIALS = 10
 MARGIN_OF_CHANCE = 0.05
 """A search whose best score is no further above chance than this has chosen by chance."""
 N_RATES = 500
 """Points of the curve of the learning rate."""
+TRAINING = Path(__file__).parent / "templates" / "training.j2"
 AFTER_TRAINING = ("predict", "evaluate", "submit", "report")
 
 
@@ -60,6 +61,19 @@ def methods(reader: Reader) -> list[Block]:
     if (layers := plot_layer_stats(histories)) is not None:
         blocks.extend(chart(layers, "layer_stats"))
     return [*blocks, *tuning(reader), words, *_all_settings(settings, reader.defaults)]
+
+
+def training_sentences(kind: str, model: dict[str, Any], train: dict[str, Any]) -> list[str]:
+    """Describe initial weights, loss, optimiser, schedule, regularisation and the choice of the epoch.
+
+    Args:
+        kind: of the task.
+        model: settings of the section `model`.
+        train: of the section `train`.
+    """
+    text = TRAINING.read_text(encoding="utf-8")
+    template = Template(text, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return template.render(kind=kind, model=model, train=train).splitlines()
 
 
 def tuning(reader: Reader) -> list[Block]:
