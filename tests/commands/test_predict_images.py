@@ -10,7 +10,7 @@ from PIL import Image
 
 from trained_models import write_models
 from tropho.commands import predict_images
-from tropho.commands.describe_predictions import density_of, describe_image
+from tropho.commands.load_model import LoadedModel
 from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.errors import DataError, UsageError
 from tropho.files import read_json, write_json
@@ -219,13 +219,16 @@ def test_pictures_keep_photos_and_each_other():
 
 
 def test_density_needs_a_white_cell(settings):
-    chosen = settings("smear_demo")
-    assert str(density_of({"Trophozoite": 3, "WBC": 0}, chosen)) == "no white cell to count parasites against"
-    assert density_of({"Trophozoite": 3, "WBC": 2}, chosen).per_microlitre == 12_000
-    assert density_of({"Trophozoite": 3, "WBC": 2}, settings("cells_demo")) is None
+    def density(task, white_cells):
+        return LoadedModel(None, settings(task), None, None).density({"Trophozoite": 3, "WBC": white_cells})
+
+    assert str(density("smear_demo", 0)) == "no white cell to count parasites against"
+    assert density("smear_demo", 2).per_microlitre == 12_000
+    assert density("cells_demo", 2) is None
 
 
-def test_describe_image_names_the_doubt():
-    model, table = SimpleNamespace(is_detection=False, classes=["a", "b"]), pd.DataFrame({"p_a": [0.6], "p_b": [0.4]})
-    assert describe_image(model, table, None) == "a 0.600"
-    assert describe_image(model, table, {"a": 0.7, "b": 0.1}) == "a 0.600 (uncertain)"
+def test_describe_names_the_doubt(settings):
+    ensemble = SimpleNamespace(task=SimpleNamespace(classes=["a", "b"]))
+    model, table = LoadedModel(ensemble, settings("cells_demo"), None, None), pd.DataFrame({"p_a": [0.6], "p_b": [0.4]})
+    assert model.describe(table) == "a 0.600"
+    assert model.describe(table, {"a": 0.7, "b": 0.1}) == "a 0.600 (uncertain)"

@@ -6,7 +6,7 @@ import pytest
 
 from stage_outputs import submission_rows
 from tropho.plots import style
-from tropho.plots.score_plots import plot_cv_vs_leaderboard, plot_history, plot_settings
+from tropho.plots.training_plots import plot_cv_vs_leaderboard, plot_history, plot_settings
 
 TRIALS = pd.DataFrame(
     {

@@ -22,8 +22,7 @@ from tropho.app.predict_photos import (
     without_place,
 )
 from tropho.app.review import Review
-from tropho.commands.describe_predictions import WHITE_CELLS_PER_MICROLITRE, density_of
-from tropho.commands.load_model import DEFAULT_THRESHOLD, LoadedModel
+from tropho.commands.load_model import DEFAULT_THRESHOLD, WHITE_CELLS_PER_MICROLITRE, LoadedModel
 from tropho.errors import DataError, TrophoError, UsageError
 
 MAX_FILES = 200
@@ -63,7 +62,7 @@ def build_app(model: LoadedModel, review: Review | None) -> gr.Blocks:
 
 def _introduction(model: LoadedModel) -> str:
     text = "For research and teaching; no medical device. Photos stay on this machine."
-    if density_of({}, model.settings) is None:
+    if model.density({}) is None:
         return text
     return (
         f"{text} Parasites per microlitre are parasites per white cell times {WHITE_CELLS_PER_MICROLITRE:,}. That many "

@@ -9,16 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tropho.commands.describe_predictions import (
-    PICTURE_WIDTH,
-    count_shown,
-    density_of,
-    describe_image,
-    draw_image,
-    predict_file,
-    shown_part,
-)
-from tropho.commands.load_model import LoadedModel
+from tropho.commands.load_model import PICTURE_WIDTH, LoadedModel
 from tropho.commands.predict_images import PredictOptions, picture_names, write_tables
 from tropho.errors import DataError
 from tropho.images.cache import resize_as_cached
@@ -57,7 +48,7 @@ def without_place(error: DataError, file: Path, name: str) -> str:
 
 def view_photo(model: LoadedModel, file: Path) -> Photo:
     """Predict an image file; raise DataError if it can't be read."""
-    table = predict_file(model, file, "photo")
+    table = model.predict_file(file, "photo")
     original = read_image(file, decoding=model.ensemble.decoding)
     image, factor = enlarged(original, int(np.clip(original.shape[1], SMALLEST_WIDTH, PICTURE_WIDTH[1])))
     if model.is_detection:
@@ -73,14 +64,14 @@ def show_photo(
 
     Returns: picture (H, W, 3) uint8 RGB; what was found, in words; rows of COUNTS, None for classes of images.
     """
-    shown = shown_part(model, photo.table, thresholds)
+    shown = model.shown(photo.table, thresholds)
     if not model.is_detection:
-        return photo.image, describe_image(model, shown, thresholds), None
-    counts = count_shown(model, shown)
-    density = density_of(counts, model.settings)
+        return photo.image, model.describe(shown, thresholds), None
+    counts = model.count(shown)
+    density = model.density(counts)
     found = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "Nothing found"
     sentence = f"{found}." if density is None else f"{found}. Estimate: {density}."
-    return draw_image(model, photo.image, shown), sentence, [[name, count] for name, count in counts.items()]
+    return model.draw(photo.image, shown), sentence, [[name, count] for name, count in counts.items()]
 
 
 def probabilities(model: LoadedModel, photo: Photo) -> dict[str, float]:
@@ -160,7 +151,7 @@ def predict_batch(model: LoadedModel, files: dict[str, Path], place: Path) -> Ba
     batch = Batch(Path(tempfile.mkdtemp(prefix="batch-", dir=place)))
     for name, file in track(list(files.items()), "Predicting"):
         try:
-            batch.found[name] = predict_file(model, file, name)
+            batch.found[name] = model.predict_file(file, name)
             image = read_image(file, decoding=model.ensemble.decoding)
         except DataError as error:
             batch.found[name] = without_place(error, file, name)
@@ -195,13 +186,13 @@ def show_batch(model: LoadedModel, batch: Batch, threshold: str) -> Results:
         if isinstance(table, str):
             rows.append([name, table])
             continue
-        shown = shown_part(model, table, thresholds)
-        line = describe_image(model, shown, thresholds)
+        shown = model.shown(table, thresholds)
+        line = model.describe(shown, thresholds)
         rows.append([name, line])
         scaled = (
             shown.assign(**{side: shown[side] * batch.factors[name] for side in BOX}) if model.is_detection else shown
         )
-        drawn = draw_image(model, read_image(batch.pixels(name)), scaled, f"{name}: {line}")
+        drawn = model.draw(read_image(batch.pixels(name)), scaled, f"{name}: {line}")
         write_png(folder / "pictures" / pictures[name], drawn)
     summary = f"{len(tables)} of {len(batch.found)} images predicted."
     if not tables:
@@ -218,6 +209,6 @@ def show_batch(model: LoadedModel, batch: Batch, threshold: str) -> Results:
 def _totals(model: LoadedModel, counts: Path) -> str:
     """Add up the boxes of all photos, in words."""
     totals = read_csv(counts, {"image_id": "string"})[model.classes].sum()
-    density = density_of(totals.to_dict(), model.settings)
+    density = model.density(totals.to_dict())
     found = ", ".join(f"{count} {name}" for name, count in totals.items())
     return f" In all: {found}." + (f" If they are of one patient: {density}." if density else "")

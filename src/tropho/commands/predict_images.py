@@ -8,14 +8,6 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from tropho.commands.describe_predictions import (
-    count_shown,
-    counts_table,
-    describe_image,
-    draw_image,
-    predict_file,
-    shown_part,
-)
 from tropho.commands.load_model import LoadedModel, load_model
 from tropho.errors import DataError, UsageError
 from tropho.images.decode import read_image
@@ -69,16 +61,16 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
     tables, lines, pictures = {}, [], picture_names(list(files))
     for name, file in track(list(files.items()), "Predicting"):
         try:
-            tables[name] = predict_file(model, file, name)
+            tables[name] = model.predict_file(file, name)
         except DataError as error:
             info(f"left out: {error}")
             continue
-        shown = shown_part(model, tables[name], thresholds)
-        line = describe_image(model, shown, thresholds if options.threshold else None)
+        shown = model.shown(tables[name], thresholds)
+        line = model.describe(shown, thresholds if options.threshold else None)
         lines.append(f"{name}: {line}")
         if options.draw:
             image = read_image(file, decoding=model.ensemble.decoding)
-            write_png(options.draw / pictures[name], draw_image(model, image, shown, f"{name}: {line}"))
+            write_png(options.draw / pictures[name], model.draw(image, shown, f"{name}: {line}"))
     if not tables:
         raise DataError(f"None of the {len(files)} images can be read.")
     totals, written = write_tables(model, tables, thresholds, options)
@@ -155,7 +147,7 @@ def write_tables(
 
     Args:
         model: predicted them.
-        tables: result of `predict_file` by image_id.
+        tables: result of `LoadedModel.predict_file` by image_id.
         thresholds: least score of a box that is counted, by class.
         options: what to write.
 
@@ -167,18 +159,18 @@ def write_tables(
         kept = table
         if options.threshold and model.is_detection:
             negative = table["label"] == model.settings.audit.negative
-            kept = pd.concat([shown_part(model, table, thresholds), table[negative]], ignore_index=True)
+            kept = pd.concat([model.shown(table, thresholds), table[negative]], ignore_index=True)
         rows = _write_out(model, kept, list(tables), options.out)
         written.insert(0, f"{rows} rows in {options.out}")
     if options.counts:
         file = (options.draw or Path()) / "counts.csv"
         if options.out is not None:
             file = options.out.with_name(f"{options.out.stem}_counts.csv")
-        shown = shown_part(model, table, thresholds)
-        totals = count_shown(model, shown)
+        shown = model.shown(table, thresholds)
+        totals = model.count(shown)
         found = f": {', '.join(f'{count} {name}' for name, count in totals.items())}"
         by_class = pd.DataFrame({"label": list(totals), "images": list(totals.values())})
-        write_table(counts_table(model, shown, list(tables)) if model.is_detection else by_class, file)
+        write_table(model.counts_table(shown, list(tables)) if model.is_detection else by_class, file)
         written.append(f"counts in {file}")
     return found, written
 

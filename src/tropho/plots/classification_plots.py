@@ -90,9 +90,8 @@ def _by_class(
 def roc(curves: Curves) -> Figure:
     """Plot the true over the false positive rate, each class against the rest, with areas in the legend."""
     figure, (axes,) = style.subplots(1, 1, style.HALF)
-    style.title(axes, "ROC, each class against the rest")
-    style.label(axes, "false positive rate", "true positive rate")
-    style.unit_square(axes)
+    style.title(axes, "ROC, each class against the rest", "false positive rate", "true positive rate")
+    axes.set(xlim=style.UNIT, ylim=style.UNIT)
     axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":")
     for index, (name, points) in enumerate(curves.items()):
         area = float(points.roc_auc())
@@ -111,9 +110,8 @@ def reliability(true: np.ndarray, stages: Mapping[str, np.ndarray]) -> Figure:
         stages: name -> probabilities (N, C), such as before and after temperature scaling.
     """
     figure, (axes, bars) = style.subplots(2, 2, style.HALF)
-    style.title(axes, "Reliability")
-    style.label(axes, "mean confidence", "accuracy")
-    style.unit_square(axes)
+    style.title(axes, "Reliability", "mean confidence", "accuracy")
+    axes.set(xlim=style.UNIT, ylim=style.UNIT)
     axes.plot([0, 1], [0, 1], color=style.FAINT, linewidth=0.8, linestyle=":", label="calibrated")
     for i, (name, probabilities) in enumerate(stages.items()):
         bins = reliability_bins(true, probabilities, BINS)
@@ -126,9 +124,8 @@ def reliability(true: np.ndarray, stages: Mapping[str, np.ndarray]) -> Figure:
         x = (bins["low"] + bins["high"]) / 2 + (i - (len(stages) - 1) / 2) * width
         bars.bar(x, bins["count"], width, color=colour, label=name if len(stages) > 1 else "")
     style.legend(axes)
-    style.title(bars, "Images at each confidence")
-    style.label(bars, "confidence", "images")
-    bars.set_xlim(-0.02, 1.02)
+    style.title(bars, "Images at each confidence", "confidence", "images")
+    bars.set_xlim(style.UNIT)
     if len(stages) > 1:
         style.legend(bars)
     return figure
@@ -146,8 +143,7 @@ def scores(true: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) 
     for i, (name, panel) in enumerate(zip(classes, axes, strict=True)):
         groups = {name: probabilities[true == i, i], "others": probabilities[true != i, i]}
         panels.histograms(panel, groups, (style.colour_of(i), style.FAINT))
-        style.title(panel, f"P({style.plain(name, 20)})")
-        style.label(panel, "probability", "share of images")
+        style.title(panel, f"P({style.plain(name, 20)})", "probability", "share of images")
         style.legend(panel)
     return figure
 

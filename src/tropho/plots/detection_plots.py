@@ -134,7 +134,7 @@ def recall_by_size(matches: Matches, classes: Sequence[str], bins: int = 6) -> F
     axes, totals = figure.axes[0], np.bincount(bin_of, minlength=n_bins)
     labels = [f"{span}\n({n:,})" for span, n in zip(spans, totals, strict=True)]
     axes.set_xticks(range(n_bins), labels, rotation=0, ha="center")
-    style.label(axes, "size, √(width × height) in pixels (number of objects)", "recall")
+    axes.set(xlabel="size, √(width × height) in pixels (number of objects)", ylabel="recall")
     return figure
 
 
@@ -153,8 +153,8 @@ def counts(images: pd.DataFrame, gt: pd.DataFrame, pred: pd.DataFrame, classes: 
         area, colour = 18 * np.sqrt(times), style.colour_of(index)
         panel.scatter(points[:, 0], points[:, 1], area, color=colour, alpha=0.6, linewidths=0)
         error = np.abs(predicted - true).mean() if len(true) else 0.0
-        style.title(panel, f"{style.plain(name, 20)}: mean error {error:.1f}")
-        style.label(panel, "true objects in the image", "predicted objects")
+        text = f"{style.plain(name, 20)}: mean error {error:.1f}"
+        style.title(panel, text, "true objects in the image", "predicted objects")
         for axis in (panel.xaxis, panel.yaxis):
             style.whole_numbers(axis)
     return figure
@@ -168,7 +168,6 @@ def _negative(images: pd.DataFrame, gt: pd.DataFrame, predictions: pd.DataFrame,
     figure, (axes,) = style.subplots(1, 1, style.HALF)
     groups = {"images without objects": score[~has_objects], "images with objects": score[has_objects]}
     panels.histograms(axes, groups, (style.colour_of(0), style.colour_of(1)))
-    style.title(axes, f"P({style.plain(negative)})")
-    style.label(axes, "probability", "share of images")
+    style.title(axes, f"P({style.plain(negative)})", "probability", "share of images")
     style.legend(axes)
     return figure

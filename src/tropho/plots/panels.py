@@ -35,9 +35,8 @@ def precision_recall(
         shares: class -> share of positives, the precision of a guess; drawn as a faint line.
     """
     figure, (axes,) = style.subplots(1, 1, style.HALF)
-    style.title(axes, "Precision over recall")
-    style.label(axes, "recall", "precision")
-    style.unit_square(axes)
+    style.title(axes, "Precision over recall", "recall", "precision")
+    axes.set(xlim=style.UNIT, ylim=style.UNIT)
     for index, (name, (recall, precision, area)) in enumerate(lines.items()):
         colour, result = style.colour_of(index), "absent" if np.isnan(area) else f"AP {area:.3f}"
         known = np.isfinite(recall) & np.isfinite(precision)
@@ -59,9 +58,8 @@ def f_over_threshold(
     A class without a threshold has an open dot at the best one of these predictions.
     """
     figure, (axes,) = style.subplots(1, 1, style.HALF)
-    style.title(axes, f"F{beta:g} over {x_label}")
-    style.label(axes, x_label, f"F{beta:g}")
-    style.unit_square(axes)
+    style.title(axes, f"F{beta:g} over {x_label}", x_label, f"F{beta:g}")
+    axes.set(xlim=style.UNIT, ylim=style.UNIT)
     for index, (name, points) in enumerate(curves.items()):
         score, colour = points.f_beta(beta), style.colour_of(index)
         if np.isnan(score).all():  # or empty
@@ -88,8 +86,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], t
     axes.grid(visible=False)
     style.class_ticks(axes, columns, "x")
     style.class_ticks(axes, rows, "y")
-    style.label(axes, "predicted", "true")
-    style.title(axes, title)
+    style.title(axes, title, "predicted", "true")
     for (row, column), share in np.ndenumerate(shares):
         ink = "white" if share > 0.55 else style.INK
         text = f"{int(counts[row, column]):,}" + (f"\n{share:.0%}" if totals[row, 0] else "")
@@ -107,7 +104,7 @@ def histograms(axes: Axes, groups: Mapping[str, np.ndarray], colours: Sequence[s
         text = f"{style.plain(name)} ({len(values):,})"
         axes.hist(values, edges, weights=weights, histtype="stepfilled", color=colour, alpha=0.25)
         axes.hist(values, edges, weights=weights, histtype="step", color=colour, linewidth=1.8, label=text)
-    axes.set_xlim(-0.02, 1.02)
+    axes.set_xlim(style.UNIT)
 
 
 def grouped_bars(

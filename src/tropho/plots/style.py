@@ -23,6 +23,8 @@ INK = "#1f2933"
 FAINT = "#5f6b7a"
 GRID = "#e3e7ec"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6b4c9a", "#4d4d4d")
+UNIT = (-0.02, 1.02)
+"""Limits of an axis from 0 to 1, with room for lines along the edge."""
 LINES = ("-", "--", "-.", ":")
 
 
@@ -59,21 +61,10 @@ def small_panels(count: int) -> tuple[Figure, list[Axes]]:
     return subplots(count, 2, HALF) if count in {2, 4} else subplots(count, 3, THIRD)
 
 
-def title(axes: Axes, text: str) -> None:
-    """Set a panel's title, aligned to the left."""
+def title(axes: Axes, text: str, x: str = "", y: str = "") -> None:
+    """Set a panel's title, aligned to the left, and name its axes, with units."""
     axes.set_title(text, loc="left", fontsize=11, color=INK, fontweight="bold")
-
-
-def label(axes: Axes, x: str, y: str) -> None:
-    """Name both axes, with units."""
-    axes.set_xlabel(x, fontsize=10)
-    axes.set_ylabel(y, fontsize=10)
-
-
-def unit_square(axes: Axes) -> None:
-    """Limit both axes to 0..1, with room for lines along the edge."""
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, 1.02)
+    axes.set(xlabel=x, ylabel=y)
 
 
 def legend(axes: Axes, outside: bool = False) -> None:

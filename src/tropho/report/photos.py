@@ -1,10 +1,8 @@
 """Photos of the page: images as the model sees them, with what it finds out of fold."""
 
 import math
-from collections.abc import Hashable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,14 +35,15 @@ class Outcomes:
     """Detections and objects of the images that the trained folds validate.
 
     Attributes:
-        images: image_id, and mistakes at the chosen thresholds.
-        matches: of all detections, whatever their score.
+        images: image_id, in the order of falling mistakes at the chosen thresholds.
+        marks: objects, kind "missed", and detections, kinds "hit" and "false"; columns image_id, label, index (of the
+            class), kind, score, visible (at the chosen thresholds) and the box.
         classes: names, by index.
         thresholds: chosen ones, by class.
     """
 
     images: pd.DataFrame
-    matches: Matches
+    marks: pd.DataFrame
     classes: list[str]
     thresholds: dict[str, float]
 
@@ -56,7 +55,7 @@ def first_pictures(reader: Reader) -> list[Block]:
     outcomes = read_outcomes(reader)
     if outcomes is None:
         return []
-    with_objects = outcomes.images["image_id"].isin(outcomes.matches.truths["image_id"])
+    with_objects = outcomes.images["image_id"].isin(outcomes.marks.loc[outcomes.marks["kind"] == "missed", "image_id"])
     shown = outcomes.images[with_objects] if with_objects.any() else outcomes.images
     middle = len(shown) // 2  # typical ones: neither the best nor the worst
     photos = _photos(reader, outcomes, shown.iloc[max(0, middle - 1) :].head(N_FIRST))
@@ -95,19 +94,15 @@ def read_outcomes(reader: Reader) -> Outcomes | None:
     chosen = reader.json(reader.paths.evaluate / "thresholds.json")
     scores = {name: value["threshold"] for name, value in chosen.items()}
     thresholds = {name: scores[name] if scores.get(name) is not None else 0.5 for name in classes}
-    images = pd.DataFrame({"image_id": ids})
-    mistakes = images["image_id"].map(_mistakes(matches, thresholds)).fillna(0)
-    images = images.assign(mistakes=mistakes).sort_values(["mistakes", "image_id"], ascending=[False, True])
-    return Outcomes(images.reset_index(drop=True), matches, classes, thresholds)
-
-
-def _mistakes(matches: Matches, thresholds: dict[str, float]) -> pd.Series:
-    """Count false alarms and missed objects of each image at the thresholds."""
-    detections, truths = matches.detections, matches.truths
-    false = detections[~detections["hit"] & (detections["score"] >= detections["label"].map(thresholds))]
-    missed = truths[_score_of(matches) < truths["label"].map(thresholds).to_numpy(np.float64)]
-    mistaken: pd.Series = pd.concat([false["image_id"], missed["image_id"]])
-    return mistaken.value_counts()
+    objects = matches.truths.assign(kind="missed", score=_score_of(matches))
+    found = matches.detections.assign(kind=np.where(matches.detections["hit"], "hit", "false"))
+    marks = pd.concat([table.astype({"score": np.float64}) for table in (objects, found)], ignore_index=True)
+    is_above = marks["score"] >= marks["label"].map(thresholds).astype(np.float64)
+    marks = marks.assign(visible=is_above != (marks["kind"] == "missed"), index=marks["label"].map(classes.index))
+    mistakes = marks.loc[marks["visible"] & (marks["kind"] != "hit"), "image_id"].value_counts()
+    images = pd.DataFrame({"image_id": ids}).assign(mistakes=pd.Series(ids).map(mistakes).fillna(0))
+    images = images.sort_values(["mistakes", "image_id"], ascending=[False, True], ignore_index=True)
+    return Outcomes(images, marks, classes, thresholds)
 
 
 def _score_of(matches: Matches) -> np.ndarray:
@@ -125,15 +120,15 @@ def _block(outcomes: Outcomes, photos: list[Photo], note: str, with_counts: bool
     thresholds = [math.floor(value * 10**DIGITS) / 10**DIGITS for value in exact]  # a rounded score at it stays above
     if not with_counts:
         return Photos(photos, outcomes.classes, thresholds, note=note)
-    detections, truths = outcomes.matches.detections, outcomes.matches.truths
-    tables, chosen = [], []
+    tables, chosen, n_truths = [], [], []
     for name, threshold in zip(outcomes.classes, exact, strict=True):
-        own = detections[detections["label"] == name]
-        scores, hit = own["score"].to_numpy(np.float64), own["hit"].to_numpy(bool)
+        own = outcomes.marks[outcomes.marks["label"] == name]
+        n_truths.append(int((own["kind"] == "missed").sum()))
+        found = own[own["kind"] != "missed"]
+        scores, hit = found["score"].to_numpy(np.float64), (found["kind"] == "hit").to_numpy(bool)
         tables.append([_counts(scores, hit, value) for value in THRESHOLDS])
         chosen.append(_counts(scores, hit, threshold))
     counts = [list(row) for row in zip(*tables, strict=True)]
-    n_truths = [int((truths["label"] == name).sum()) for name in outcomes.classes]
     return Photos(photos, outcomes.classes, thresholds, counts, n_truths, chosen, note)
 
 
@@ -150,27 +145,18 @@ def _photos(reader: Reader, outcomes: Outcomes, images: pd.DataFrame) -> list[Ph
 
 
 def _photo(image_id: str, outcomes: Outcomes, cache: ImageCache) -> Photo:
-    scale = np.tile(cache.scale(image_id), 2)
-    scores = _score_of(outcomes.matches)
+    scale = np.tile(cache.scale(image_id), 2)  # (4,), pixels of the photo per original pixel
+    own = outcomes.marks[outcomes.marks["image_id"] == image_id].sort_values("score", ascending=False, kind="stable")
+    is_object = own["kind"] == "missed"
     marks = []
-    truths = outcomes.matches.truths.assign(score=scores, kind="missed")
-    detections = outcomes.matches.detections
-    detections = detections.assign(kind=np.where(detections["hit"], "hit", "false"))
-    for table in (truths, detections):
-        own = table[table["image_id"] == image_id].sort_values("score", ascending=False, kind="stable")
-        marks += [_mark(row, scale, outcomes) for row in own.head(MAX_MARKS).to_dict("records")]
+    for row in pd.concat([own[is_object].head(MAX_MARKS), own[~is_object].head(MAX_MARKS)]).to_dict("records"):
+        left, top, right, bottom = (
+            round(float(row[side]) * factor, 1) for side, factor in zip(BOX, scale, strict=True)
+        )
+        score, box = round(row["score"], DIGITS), (left, top, right, bottom)
+        marks.append(Mark(row["kind"], score, row["label"], row["index"], box, row["visible"]))
     shown = _in_words(marks)
-    alt = f"Photo {image_id}: {shown}."
-    return Photo(embed_array(cache[image_id], f"{image_id}: {shown}", alt), marks)
-
-
-def _mark(row: dict[Hashable, Any], scale: np.ndarray, outcomes: Outcomes) -> Mark:
-    """Make the mark of a row of matches; `scale` is (4,), pixels of the photo per original pixel."""
-    kind, label, score = str(row["kind"]), str(row["label"]), float(row["score"])
-    left, top, right, bottom = (float(row[side]) * factor for side, factor in zip(BOX, scale, strict=True))
-    visible = (score >= outcomes.thresholds[label]) != (kind == "missed")
-    box = round(left, 1), round(top, 1), round(right, 1), round(bottom, 1)
-    return Mark(kind, round(score, DIGITS), label, outcomes.classes.index(label), box, visible)
+    return Photo(embed_array(cache[image_id], f"{image_id}: {shown}", f"Photo {image_id}: {shown}."), marks)
 
 
 def _in_words(marks: list[Mark]) -> str:

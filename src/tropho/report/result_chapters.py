@@ -11,7 +11,7 @@ from tropho.files import sha256_of
 from tropho.images.fonts import stand_ins
 from tropho.metrics.metric_names import metric_name
 from tropho.plots.format_numbers import as_number, count, file_size, humanize, moment, score
-from tropho.plots.score_plots import plot_cv_vs_leaderboard
+from tropho.plots.training_plots import plot_cv_vs_leaderboard
 from tropho.report.blocks import (
     Block,
     Code,

@@ -17,7 +17,7 @@ from tropho.files import atomic_path
 from tropho.images.fonts import save_png
 from tropho.log import info
 from tropho.plots import style
-from tropho.plots.score_plots import plot_history, plot_settings
+from tropho.plots.training_plots import plot_history, plot_settings
 from tropho.tuning.space import SearchParam
 from tropho.tuning.storage import REASON, first_attempt
 
