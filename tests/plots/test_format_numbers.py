@@ -54,13 +54,6 @@ def test_duration_formats(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(812, "812 bytes"), (4_500_000, "4.5 MB"), (1_240_000_000, "1.24 GB"), ("x", "–")]
-)
-def test_file_size_formats(size, text):
-    assert format_numbers.file_size(size) == text
-
-
-@pytest.mark.parametrize(
     ("value", "text"),
     [
         (None, "–"),

@@ -110,12 +110,12 @@ def test_the_stage_says_what_it_does_not_show(cells_reader, write, capsys):
     write("data.md", "![x](nofile.png)")
     run(cells_reader.task, cells_reader.paths.root)
     told = capsys.readouterr().err
-    assert "reports/cells_demo/text/discusion.md belongs to no chapter; did you mean discussion.md?" in told
+    assert "reports/cells_demo/text/discusion.md belongs to no chapter; the names are title.md" in told
     assert "text/misc.txt belongs to no chapter; the names are title.md, summary.md, literature.md" in told
     assert "data.md: nofile.png can't be read; keep it beside this text." in told
     assert "hidden" not in told
     page = cells_reader.paths.report.read_text(encoding="utf-8")
-    assert "did you mean discussion.md?" in page
+    assert "discusion.md belongs to no chapter" in page
 
 
 def test_every_chapter_text_is_shown_once(cells_reader, write):

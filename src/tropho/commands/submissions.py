@@ -73,8 +73,8 @@ def record_score(root: Path, task: str, public: float | None, private: float | N
 
 def _record(paths: Paths, public: float | None, private: float | None, file: str | None) -> str:
     """Record scores, redraw the chart, and return a sentence."""
-    from tropho.plots.training_plots import plot_cv_vs_leaderboard
     from tropho.plots.style import save
+    from tropho.plots.training_plots import plot_cv_vs_leaderboard
 
     row = record(paths.submission_log, paths.log_copy, public, private, file).iloc[0]
     scores = {"public": public, "private": private}

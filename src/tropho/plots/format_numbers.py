@@ -69,17 +69,6 @@ def moment(time: Any) -> str:
         return str(time)
 
 
-def file_size(number_of_bytes: Any) -> str:
-    """Format bytes as kB, MB or GB, decimal; a dash if unknown."""
-    number = as_number(number_of_bytes)
-    if number is None:
-        return "–"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= factor:
-            return f"{number / factor:.3g} {unit}"
-    return f"{number:.0f} bytes"
-
-
 def as_number(value: Any) -> float | None:
     """Convert to a float, which may be infinite; None for NaN and for what is no number."""
     if isinstance(value, bool) or value is None:

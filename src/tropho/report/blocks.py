@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from tropho.plots import style
 from tropho.plots.format_numbers import format_value, humanize
-from tropho.report.embed_image import CAPTIONS, Picture, caption, embed_image
+from tropho.report.embed_image import Picture, caption, embed_image
+from tropho.report.reader import texts
 
 
 class Block:
@@ -224,14 +225,14 @@ def text_tables(
 
 def figures(paths: Sequence[Path]) -> list[Block]:
     """Embed image files with their captions, charts before photos; no block if none can be read."""
-    order = {name: place for place, name in enumerate(CAPTIONS)}
+    order = {name: place for place, name in enumerate(texts("captions"))}
     ordered = sorted(paths, key=lambda path: order.get(path.stem, len(order)))
     pictures = [embed_image(path, *caption(path)) for path in ordered]
     known = sorted(filter(None, pictures), key=lambda picture: not picture.chart)
     return [Pictures(known)] if known else []
 
 
-def chart(figure: Figure, name: str) -> list[Block]:
-    """Embed one chart with the caption of this name."""
-    picture = embed_image(style.png_bytes(figure), *CAPTIONS[name])
+def chart(figure: Figure | None, name: str) -> list[Block]:
+    """Embed one chart with the caption of this name; no block without a chart."""
+    picture = embed_image(style.png_bytes(figure), *caption(Path(name))) if figure else None
     return [Pictures([picture])] if picture else []

@@ -1,6 +1,5 @@
 """Chapters on what others reported, and on this run against guessing, other runs and published figures."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +38,10 @@ RUN_NOTE = (
     "smaller than the interval above may be chance."
 )
 
-_all_figures = cache(read_yaml)
-
 
 def _known_literature(reader: Reader) -> dict[str, Any]:
     """Look up what is known of the task's data set; {} if nothing is."""
-    return dict(_all_figures(LITERATURE).get(str(reader.task.download.repo), {}))
+    return dict(read_yaml(LITERATURE).get(str(reader.task.download.repo), {}))
 
 
 def literature(reader: Reader) -> list[Block]:
@@ -105,6 +102,8 @@ def guessed_metrics(reader: Reader, subset: str) -> tuple[dict[str, float], str]
     if images is None or boxes is None or predictions is None or folder is None:
         return {}, ""
     known = images[images["image_id"].isin(predictions["image_id"])].reset_index(drop=True)
+    if known.empty:  # a detector that found nothing
+        return {}, ""
     if reader.task.kind == "classification":
         return _guessed_classes(known, reader.summary["classes"])
     task = trained_task(folder)

@@ -19,7 +19,7 @@ from tropho.report.blocks import (
     missing_stage,
     text_tables,
 )
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, texts
 from tropho.tables import ISSUES, split_regions
 
 Counts = dict[str, float]
@@ -27,34 +27,6 @@ Counts = dict[str, float]
 MAX_EXAMPLES = 3
 NORMALIZED = " The network subtracts the mean and divides by the standard deviation of ImageNet."
 """Of all networks but those of transformers, which bring their own."""
-PARTS = {
-    "classes": "classes",
-    "negative": "negative class",
-    "sizes": "images by size in pixels",
-    "colour_modes": "share of images by colour mode",
-    "duplicates": "repeated images",
-    "groups": "groups (patients, slides or repeated pictures)",
-    "corrections": "corrections to labels",
-    "other_files": "other files, by ending",
-    "ignored_regions": "ignored regions",
-    "box_frame": "frame of the boxes",
-    "value_range": "range of pixel values",
-    "max_megapixels": "largest image accepted, in megapixels",
-}
-"""Keys of summary.json that are listed, and their titles; the notes and tables say the rest."""
-INNER = {
-    "train_images_in_test": "training images also in the test set",
-    "train_images_in_validation": "training images also in the validation set",
-    "label_conflicts": "repeated with another label",
-    "biggest_set": "most of one picture",
-    "sets": "pictures that repeat",
-    "count": "groups",
-    "biggest": "images in the biggest",
-    "biggest_name": "name of the biggest",
-    "not_matched": "images that audit.group_pattern leaves alone",
-    "not_matched_example": "one of these",
-}
-"""Keys inside these parts, in words."""
 
 
 def data(reader: Reader) -> list[Block]:
@@ -69,7 +41,7 @@ def data(reader: Reader) -> list[Block]:
         blocks.extend(_image_counts(images, reader.boxes))
     blocks.extend(_issues(reader.table(reader.paths.audit / "issues.csv", ISSUES)))
     blocks.extend(figures(reader.pictures(reader.paths.audit / "figures")))
-    facts = [(title, _in_words(key, summary.get(key))) for key, title in PARTS.items()]
+    facts = [(title, _in_words(key, summary.get(key))) for key, title in texts("summary").items()]
     if more := [(title, text) for title, text in facts if text]:
         blocks.append(Details("More about the images", [KeyValues(more)]))
     return blocks
@@ -83,7 +55,8 @@ def _in_words(key: str, value: Any) -> str:
         modes = {name: ", ".join(f"{mode} {share:.0%}" for mode, share in by.items()) for name, by in value.items()}
         return "; ".join(f"{name}: {text}" for name, text in modes.items())
     if isinstance(value, dict):
-        parts = {INNER.get(name, name): inner for name, inner in value.items() if inner and not isinstance(inner, dict)}
+        words = texts("summary_parts")
+        parts = {words.get(name, name): inner for name, inner in value.items() if inner and not isinstance(inner, dict)}
         return ", ".join(f"{name}: {format_value(inner)}" for name, inner in parts.items())
     return format_value(value)
 

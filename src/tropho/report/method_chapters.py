@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import StrictUndefined, Template
+from rich.filesize import decimal
 
 from tropho.config.task_config import SECTIONS
 from tropho.config.train_config import TrainConfig
 from tropho.metrics.metric_names import metric_name
-from tropho.plots.format_numbers import count, duration, file_size, format_value, score
+from tropho.plots.format_numbers import count, duration, format_value, score
 from tropho.plots.training_plots import plot_layer_stats, plot_learning_curves
 from tropho.report.blocks import (
     Block,
@@ -31,6 +32,15 @@ from tropho.report.reader import Reader
 MAX_TRIALS = 10
 MARGIN_OF_CHANCE = 0.05
 """A search whose best score is no further above chance than this has chosen by chance."""
+HOW_SEARCHED = (
+    "Optuna's TPE sampler drew the settings of each trial. A trial was trained on {train} images and scored on {judge} "
+    "others; no group is in both. All are training images of the first fold, so neither its validation images nor the "
+    "test images influenced the choice."
+)
+NEAR_CHANCE = (
+    "The best trial scores {best}, and guessing scores {chance}: these trials are too short to tell settings apart. "
+    "Raise tune.epochs or tune.max_train_images, or set tune.trials to 0."
+)
 N_RATES = 500
 """Points of the curve of the learning rate."""
 TRAINING = Path(__file__).parent / "templates" / "training.j2"
@@ -54,12 +64,9 @@ def methods(reader: Reader) -> list[Block]:
         List(training_sentences(reader.task.kind, settings["model"], settings["train"])),
         *_folds(run),
     ]
-    if (curves := plot_learning_curves(histories, _rates(histories, settings))) is None:
-        blocks.append(Text("No epoch has been recorded."))
-    else:
-        blocks.extend(chart(curves, "learning_curves"))
-    if (layers := plot_layer_stats(histories)) is not None:
-        blocks.extend(chart(layers, "layer_stats"))
+    curves = plot_learning_curves(histories, _rates(histories, settings))
+    blocks += chart(curves, "learning_curves") or [Text("No epoch has been recorded.")]
+    blocks += chart(plot_layer_stats(histories), "layer_stats")
     return [*blocks, *tuning(reader), words, *_all_settings(settings, reader.defaults)]
 
 
@@ -88,14 +95,8 @@ def tuning(reader: Reader) -> list[Block]:
     blocks: list[Block] = [title]
     images = reader.json(folder / "choice.json").get("images")
     if images:
-        blocks.append(
-            Text(
-                f"Optuna's TPE sampler drew the settings of each trial. A trial was trained on "
-                f"{count(images['train'])} images and scored on {count(images['judge'])} others; no group is "
-                "in both. All are training images of the first fold, so neither its validation images nor the test "
-                "images influenced the choice."
-            )
-        )
+        text = HOW_SEARCHED.format(train=count(images["train"]), judge=count(images["judge"]))
+        blocks.append(Text(text))
     if trials is not None:
         blocks += _near_chance(trials, reader)
     if choice:
@@ -112,13 +113,7 @@ def _near_chance(trials: pd.DataFrame, reader: Reader) -> list[Block]:
     best, chance = trials["score"].max(), reader.chance
     if pd.isna(best) or best > chance + MARGIN_OF_CHANCE:
         return []
-    return [
-        Text(
-            f"The best trial scores {score(best)}, and guessing scores {score(chance)}: these trials are too short to "
-            "tell settings apart. Raise tune.epochs or tune.max_train_images, or set tune.trials to 0.",
-            warn=True,
-        )
-    ]
+    return [Text(NEAR_CHANCE.format(best=score(best), chance=score(chance)), warn=True)]
 
 
 def _searched(reader: Reader, key: str) -> str:
@@ -206,7 +201,7 @@ def _about(run: dict[str, Any], settings: dict[str, Any], reader: Reader) -> lis
     facts = {
         "network": network,
         "parameters": f"{parameters / 1e6:.2f} million" if parameters else "",
-        "weights of a fold": file_size(weights[0].stat().st_size) if weights else "",
+        "weights of a fold": decimal(weights[0].stat().st_size) if weights else "",
         "training time": duration(sum(seconds)) if seconds else "",
         "device": str(run.get("device") or ""),
     }
@@ -217,16 +212,10 @@ def _folds(run: dict[str, Any]) -> list[Block]:
     """One row a fold: best score, its epoch, epochs, time; mean and deviation below."""
     if not run:
         return []
-    rows = [
-        [
-            f"fold {fold['fold']}",
-            score(fold["score"]),
-            format_value(fold["best_epoch"]),
-            format_value(fold["epochs"]),
-            duration(fold["seconds"]),
-        ]
-        for fold in run["folds"]
-    ]
+    rows = []
+    for fold in run["folds"]:
+        epochs = [format_value(fold[key]) for key in ("best_epoch", "epochs")]
+        rows.append([f"fold {fold['fold']}", score(fold["score"]), *epochs, duration(fold["seconds"])])
     scores = pd.Series([fold["score"] for fold in run["folds"]], dtype="float64").dropna()
     note = f"Mean {score(scores.mean())}, standard deviation {score(scores.std())}." if len(scores) > 1 else ""
     columns = ["fold", f"best {metric_name(run['score_name'])}", "at epoch", "epochs", "time"]
@@ -235,7 +224,6 @@ def _folds(run: dict[str, Any]) -> list[Block]:
 
 def _all_settings(settings: dict[str, Any], defaults: dict[str, Any]) -> list[Block]:
     """List the settings that are not the project's defaults, and all of them."""
-    note = "" if defaults else "params.yaml is not here, so the settings can't be compared with the defaults."
     rows, changed = [], []
     for section in SECTIONS:
         for key, value in settings.get(section, {}).items():
@@ -243,8 +231,9 @@ def _all_settings(settings: dict[str, Any], defaults: dict[str, Any]) -> list[Bl
             rows.append([f"{section}.{key}", format_value(value)])
             if default != value:
                 changed.append([*rows[-1], format_value(default)])
-    title = "Settings that differ from the defaults"
-    blocks: list[Block] = [Table(title, ["setting", "this run", "default"], changed, 3)] if changed else []
-    if not changed:
-        blocks.append(Text(note or "Every setting is at its default."))
-    return [*blocks, Details("Every setting", [Table("", ["setting", "value"], rows, 2)], printed=True)]
+    first: Block = Table("Settings that differ from the defaults", ["setting", "this run", "default"], changed, 3)
+    if not defaults:
+        first = Text("params.yaml is not here, so the settings can't be compared with the defaults.")
+    elif not changed:
+        first = Text("Every setting is at its default.")
+    return [first, Details("Every setting", [Table("", ["setting", "value"], rows, 2)], printed=True)]

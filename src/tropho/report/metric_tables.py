@@ -50,16 +50,10 @@ def fitted_steps(reader: Reader) -> list[Block]:
     gains = reader.json(reader.paths.evaluate / "postprocess.json").get("gains")
     if not gains:
         return []
-    rows = [
-        [
-            step,
-            _signed(gain["value"]),
-            f"{_signed(gain['low'])} to {_signed(gain['high'])}",
-            str(gain["groups"]),
-            format_value(gain["accepted"]),
-        ]
-        for step, gain in gains.items()
-    ]
+    rows = []
+    for step, gain in gains.items():
+        value, low, high = (_signed(gain[key]) for key in ("value", "low", "high"))
+        rows.append([step, value, f"{low} to {high}", str(gain["groups"]), format_value(gain["accepted"])])
     note = (
         "Each step is scored on groups that it was not fitted on, after the steps kept above it. It is kept if it "
         "gains 0.001 or more, the 95 % interval is above zero, and at least 20 groups take part."

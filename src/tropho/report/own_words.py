@@ -59,18 +59,13 @@ def read_title(reader: Reader) -> tuple[str, OwnWords | None]:
 
 
 def unknown_texts(reader: Reader) -> list[str]:
-    """Say which files of the folder of texts belong to no chapter, and which name may be meant."""
-    folder = reader.paths.own_text
-    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    """Say which files of the folder of texts belong to no chapter."""
     known = [f"{name}.md" for name in TEXTS]
-    sentences = []
-    for path in files:
-        if path.name in known or path.name.startswith(".") or path.suffix.lower() not in WRITTEN:
-            continue
-        near = get_close_matches(path.stem.lower(), TEXTS, 1)
-        then = f"did you mean {near[0]}.md?" if near else f"the names are {', '.join(known)}."
-        sentences.append(f"reports/{reader.task.name}/text/{path.name} belongs to no chapter; {then}")
-    return sentences
+    return [
+        f"reports/{reader.task.name}/text/{path.name} belongs to no chapter; the names are {', '.join(known)}."
+        for path in sorted(reader.paths.own_text.glob("*"))
+        if path.is_file() and path.suffix.lower() in WRITTEN and path.name not in known and path.name[0] != "."
+    ]
 
 
 def render_words(text: str, path: Path, faults: list[str]) -> OwnWords:

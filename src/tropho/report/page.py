@@ -7,9 +7,9 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -70,25 +70,6 @@ class Report:
     faults: list[str]
 
 
-@dataclass
-class Files:
-    """Picture files that a Markdown page refers to, by name."""
-
-    content: dict[str, bytes] = field(default_factory=dict)
-
-    def add(self, picture: Picture | Photo) -> str:
-        """Add a picture, boxes drawn on it; return its address."""
-        picture = drawn(picture) if isinstance(picture, Photo) else picture
-        name = f"images/{hashlib.sha256(picture.data).hexdigest()[:12]}{picture.suffix}"
-        self.content[name] = picture.data
-        return name
-
-    def add_words(self, words: OwnWords) -> str:
-        """Add the pictures of the author's words under their own addresses; return the words."""
-        self.content |= {name: path.read_bytes() for name, path in words.files.items()}
-        return words.markdown
-
-
 def read_report(task: TaskConfig, paths: Paths) -> Report:
     """Collect a report from what the stages left; a sentence stands in for what is missing."""
     reader = Reader(task, paths)
@@ -131,7 +112,8 @@ def render_page(report: Report) -> str:
     environment.filters["breakable"] = lambda text: INTERVAL.sub("[\\1,\u00a0\\2]", str(text))
     environment.filters["by_parts"] = _by_parts
     return environment.get_template("report.html.j2").render(
-        **_content(report),
+        **vars(report),
+        version=__version__,
         css=Markup(css),  # noqa: S704 - our own file
         js=Markup(js),  # noqa: S704 - the same
         css_hash=_digest(css),
@@ -141,15 +123,22 @@ def render_page(report: Report) -> str:
 
 def render_markdown(report: Report) -> tuple[str, dict[str, bytes]]:
     """Return the report as Markdown, and the files that it refers to by their path beside it."""
-    files, environment = Files(), _environment(autoescape=False)
+    files: dict[str, bytes] = {}
+
+    def file(picture: Picture | Photo) -> str:
+        picture = drawn(picture) if isinstance(picture, Photo) else picture
+        name = f"images/{hashlib.sha256(picture.data).hexdigest()[:12]}{picture.suffix}"
+        files[name] = picture.data
+        return name
+
+    def words(block: OwnWords) -> str:
+        files.update({name: path.read_bytes() for name, path in block.files.items()})
+        return block.markdown
+
+    environment = _environment(autoescape=False)
     environment.filters |= {"plain": _escape, "cell": lambda text: " ".join(_escape(text).split())}
-    template = environment.get_template("report.md.j2")
-    text = template.render(**_content(report), file=files.add, words=files.add_words)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files.content
-
-
-def _content(report: Report) -> dict[str, Any]:
-    return {**{each.name: getattr(report, each.name) for each in fields(report)}, "version": __version__}
+    text = environment.get_template("report.md.j2").render(**vars(report), file=file, words=words)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n", files
 
 
 def _environment(autoescape: bool) -> Environment:

@@ -1,7 +1,8 @@
-"""Read what the stages of a task left; missing and broken files never stop the report."""
+"""Read what the stages of a task left, and the page's own texts; missing and broken files never stop the report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,13 @@ T = TypeVar("T")
 
 TEXT_COLUMNS = dict.fromkeys(("class", "quantity", "metric"), "string")
 """Columns that are text in tables without a schema, so that a class called "007" stays text."""
+
+_read_texts = cache(read_yaml)
+
+
+def texts(section: str) -> dict[str, Any]:
+    """Return a section of texts.yaml."""
+    return dict(_read_texts(Path(__file__).with_name("texts.yaml"))[section])
 
 
 @dataclass

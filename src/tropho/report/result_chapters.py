@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.filesize import decimal
 
 from tropho.files import sha256_of
 from tropho.images.fonts import stand_ins
 from tropho.metrics.metric_names import metric_name
-from tropho.plots.format_numbers import as_number, count, file_size, humanize, moment, score
+from tropho.plots.format_numbers import as_number, count, humanize, moment, score
 from tropho.plots.training_plots import plot_cv_vs_leaderboard
 from tropho.report.blocks import (
     Block,
@@ -36,7 +37,7 @@ from tropho.report.metric_tables import (
 )
 from tropho.report.own_words import own_words
 from tropho.report.photos import first_pictures, photo_viewer
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, texts
 from tropho.submission.submission_log import SUBMISSIONS, cv_gap_warnings
 from tropho.tables import LABEL_ISSUES
 
@@ -54,16 +55,12 @@ SHEETS = ("gallery", "gradcam")
 """How the names of figures begin that belong to the chapter on errors."""
 OUTCOMES = ("gallery_worst", "gallery_wrong")
 """Figures that only images with labels have."""
+WEAK_MODEL = (
+    "This model is weak: it scores {} out of fold. Don't correct labels by it: most of the contradictions below are "
+    "probably its own mistakes."
+)
 WEAK = 0.6
 """Of the way from guessing to perfect; a model below this is wrong more often than labels are."""
-MEANINGS = {
-    "overlooked": "a confident detection where nothing is annotated",
-    "not_negative": "a confident detection in an image that is annotated as empty",
-    "spurious": "annotated, but nothing is detected there",
-    "swap": "predicted as another class",
-    "badloc": "detected beside the annotated box",
-    "duplicate": "a second box on one object",
-}
 
 
 @dataclass(frozen=True)
@@ -117,11 +114,13 @@ def evaluation(reader: Reader) -> list[Block]:
     if not metrics:
         return [missing_stage("evaluate", reader.task.name, "Nothing has been measured")]
     best = metrics["headline"]["subset"]
-    blocks: list[Block] = [Text(f"The score is measured {MEASURED_ON[best]}. {HOW_MEASURED}")]
-    blocks.extend(_drawn_names(reader.summary.get("classes", [])))
-    blocks.extend(overall_table(metrics, reader))
-    blocks.extend(fitted_steps(reader))
-    blocks.extend(threshold_table(reader))
+    blocks: list[Block] = [
+        Text(f"The score is measured {MEASURED_ON[best]}. {HOW_MEASURED}"),
+        *_drawn_names(reader.summary.get("classes", [])),
+        *overall_table(metrics, reader),
+        *fitted_steps(reader),
+        *threshold_table(reader),
+    ]
     if viewer := photo_viewer(reader):
         blocks += [Heading("Predictions at any confidence"), *viewer]
     for subset, title in SUBSETS.items():
@@ -174,8 +173,9 @@ def label_issues(reader: Reader) -> list[Block]:
     title = Heading("Label issues")
     if table.empty:
         return [title, Text("No label contradicts the out-of-fold predictions enough to be listed.")]
+    meanings = texts("label_issues")
     kinds = Counter(zip(table["kind"], table["action"], strict=True)).most_common()
-    rows = [[humanize(kind), MEANINGS[kind], action, count(n)] for (kind, action), n in kinds]
+    rows = [[humanize(kind), meanings[kind], action, count(n)] for (kind, action), n in kinds]
     name = reader.task.name
     file = reader.task.audit.corrections or f"corrections/{name}.csv"
     picture = reader.paths.evaluate / "label_issues.png"
@@ -202,13 +202,7 @@ def _weak_warning(reader: Reader) -> list[Block]:
     value = as_number(metrics["oof"].get(metrics["headline"]["name"])) if metrics else None
     if value is None or value - chance >= WEAK * (1 - chance):
         return []
-    return [
-        Text(
-            f"This model is weak: it scores {score(value)} out of fold. Don't correct labels by it: most of the "
-            "contradictions below are probably its own mistakes.",
-            warn=True,
-        )
-    ]
+    return [Text(WEAK_MODEL.format(score(value)), warn=True)]
 
 
 def submission(reader: Reader) -> list[Block]:
@@ -219,7 +213,7 @@ def submission(reader: Reader) -> list[Block]:
     facts: dict[str, Any] = {}
     if path.is_file():
         table = reader.table(path)
-        facts = {"file": f"submissions/{path.name}", "size": file_size(path.stat().st_size)}
+        facts = {"file": f"submissions/{path.name}", "size": decimal(path.stat().st_size)}
         facts |= {"rows": len(table)} if table is not None else {}
         facts["SHA-256"] = sha256_of(path)
         if record.get("sha256") not in (None, facts["SHA-256"]):
@@ -245,26 +239,17 @@ def leaderboard(reader: Reader) -> list[Block]:
     log = reader.table(reader.paths.submission_log, SUBMISSIONS)
     if log is None or log.empty or not (reader.task.download.is_competition or log["public"].notna().any()):
         return []
-
-    def text(value: Any) -> str:
-        return "–" if pd.isna(value) else score(value)
-
-    rows = [
-        [
-            row["sha256"][:8],
-            moment(row["written"]),
-            text(row["score"]),
-            "–" if pd.isna(row["low"]) else f"{text(row['low'])} to {text(row['high'])}",
-            text(row["public"]),
-            text(row["private"]),
-        ]
-        for _, row in log.tail(MAX_SUBMISSIONS)[::-1].iterrows()
-    ]
+    rows = []
+    for row in log.tail(MAX_SUBMISSIONS)[::-1].to_dict("records"):
+        own, low, high, public, private = (
+            "–" if pd.isna(row[key]) else score(row[key]) for key in ("score", "low", "high", "public", "private")
+        )
+        interval = low if low == "–" else f"{low} to {high}"
+        rows.append([row["sha256"][:8], moment(row["written"]), own, interval, public, private])
     columns = ["file", "written", "cross-validated", "95 % interval", "public", "private"]
     note = f"`tropho record-score {reader.task.name}` reads scores from Zindi or Kaggle; a SCORE after it is recorded."
-    plot = plot_cv_vs_leaderboard(log)
     return [
         *(Text(warning, warn=True) for warning in cv_gap_warnings(log)),
         Table("Submissions, newest first", columns, rows, 2, note),
-        *(chart(plot, "cv_vs_leaderboard") if plot else []),
+        *chart(plot_cv_vs_leaderboard(log), "cv_vs_leaderboard"),
     ]
