@@ -81,43 +81,39 @@ def _thresholds_input(model: LoadedModel) -> tuple[gr.Checkbox, gr.Slider]:
     return use_best, score
 
 
-def _named(choice: tuple[Any, ...]) -> str | None:
-    """Turn the values of `_thresholds_input` into an argument of `LoadedModel.thresholds`."""
-    return None if choice[0] else str(choice[1])
-
-
 def _photo_tab(model: LoadedModel) -> None:
     is_detection = model.is_detection
     with gr.Row():
         with gr.Column():
             photo: Any = gr.Image(sources=["upload", "webcam", "clipboard"], buttons=["fullscreen"], label="Photo")
-            photo.preprocess = _path_of  # Gradio's own fails at a file that is no image
+            photo.preprocess = lambda upload: upload and upload.path  # Gradio's own fails at what is no image
             use_best, score = _thresholds_input(model)
         with gr.Column():
             picture = _picture("What was found", is_detection, elem_id="found")
             sentence = gr.Markdown(elem_id="sentence")
-            counts = gr.Dataframe(
-                headers=COUNTS, interactive=False, visible=is_detection, label="Counts", elem_id="counts"
-            )
+            look: dict[str, Any] = {"visible": is_detection, "label": "Counts", "elem_id": "counts"}
+            counts = gr.Dataframe(headers=COUNTS, interactive=False, **look)
             label = gr.Label(label="Probabilities", visible=not is_detection)
             gr.Markdown("What speaks for this class (Grad-CAM):", visible=has_heat_maps(model))
             heat = _picture("What speaks for the most probable class", has_heat_maps(model))
     state = gr.State()
 
     def show(seen: Photo | None, *choice: Any) -> list[Any]:
-        if seen is None:
-            return [None, "", None]
-        return list(show_photo(model, seen, model.thresholds(_named(choice))))
+        return (
+            [None, "", None]
+            if seen is None
+            else list(show_photo(model, seen, model.thresholds(None if choice[0] else str(choice[1]))))
+        )
 
     def view(file: str | None, *choice: Any) -> list[Any]:
         with _shown_errors(), _uploads([file] if file else []) as files:
+            if not files:
+                return [None, None, None, None, *show(None)]
             try:
-                seen = view_photo(model, files[0]) if files else None
+                seen = view_photo(model, files[0])
             except DataError as error:
                 return [None, None, None, None, None, without_place(error, files[0], files[0].name), None]
-        labels = None if seen is None or is_detection else probabilities(model, seen)
-        image = None if seen is None else seen.image
-        return [image, seen, labels, None if seen is None else seen.heat, *show(seen, *choice)]
+        return [seen.image, seen, None if is_detection else probabilities(model, seen), seen.heat, *show(seen, *choice)]
 
     shown, choice = [picture, sentence, counts], [use_best, score]
     # The photo is replaced by its pixels alone, so that its EXIF data are gone.
@@ -156,11 +152,6 @@ def _batch_tab(model: LoadedModel) -> None:
     start.click(predict, [photos, state, use_best, score], outputs, api_visibility="private")
 
 
-def _path_of(payload: Any) -> str | None:
-    """Return the path of an uploaded photo, whatever it holds."""
-    return None if payload is None else payload.path
-
-
 def _review_page(review: Review, configured: str | None) -> None:
     gr.Navbar(main_page_name=MAIN_PAGE)
     gr.Markdown(REVIEW_WORDS)
@@ -184,13 +175,8 @@ def _review_page(review: Review, configured: str | None) -> None:
         try:
             image, text = review.picture(first)
         except DataError as error:
-            return [
-                first,
-                None,
-                f"{error} Without the picture the label can only be rejected.",
-                said,
-                *_buttons(False, True),
-            ]
+            text = f"{error} Without the picture the label can only be rejected."
+            return [first, None, text, said, *_buttons(False, True)]
         return [first, image, text, said, *_buttons(True)]
 
     def decide(number: int | None, accepted: bool) -> list[Any]:
@@ -214,16 +200,8 @@ def _review_page(review: Review, configured: str | None) -> None:
 
 def _picture(alt: str, visible: bool = True, elem_id: str | None = None) -> gr.Image:
     """Make an image that shows an array; it has no button that would upload it to a website."""
-    buttons: Any = ["download", "fullscreen"]
-    return gr.Image(
-        interactive=False,
-        format="png",
-        show_label=False,
-        alt_text=alt,
-        buttons=buttons,
-        visible=visible,
-        elem_id=elem_id,
-    )
+    look: dict[str, Any] = {"format": "png", "show_label": False, "buttons": ["download", "fullscreen"]}
+    return gr.Image(interactive=False, alt_text=alt, visible=visible, elem_id=elem_id, **look)
 
 
 def _buttons(accept: bool, reject: bool | None = None) -> list[Any]:

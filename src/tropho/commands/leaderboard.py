@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tropho.commands.submissions import WIDTH, format_score, leaderboard_scores, list_submissions, print_submissions
+from tropho.commands.submissions import leaderboard_scores, list_submissions, print_cv_gaps
 from tropho.config.load import load_params, task_settings
 from tropho.errors import TrophoError
 from tropho.metrics.metric_names import metric_name
@@ -20,6 +20,8 @@ from tropho.tracking.run_names import page_of, short_value
 if TYPE_CHECKING:
     from rich.table import Table
 
+WIDTH = 120
+"""Columns of the tables if the output is no terminal."""
 Scores = dict[str, tuple[float, float]]
 NOTE = (
     "The score is the mean over folds. Its interval is of all validation images together; trainings whose "
@@ -34,6 +36,7 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
     """Print the runs of one task, or of all, best first, and the submission log."""
     from rich.console import Console
 
+    console = Console(width=None if Console().is_terminal else WIDTH)
     params = load_params(root / "params.yaml")
     if task is not None:
         task_settings(task, params)
@@ -46,7 +49,6 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
         rows = {name: json.loads(table.to_json(orient="records", date_format="iso")) for name, table in tables.items()}
         print(json.dumps(rows, indent=2))  # noqa: T201
         return
-    console = Console(width=None if Console().is_terminal else WIDTH)
     if runs.empty:
         console.print("No training has been tracked yet; run `dvc repro`, or `tropho train TASK`.")
     for name, task_runs in runs.groupby("task", sort=False):
@@ -61,7 +63,11 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
         console.print(address, style="dim", markup=False, highlight=False, soft_wrap=True)
     if not runs.empty:
         console.print(NOTE, style="dim", markup=False, highlight=False)
-    print_submissions(root, task)
+    submissions = list_submissions(root, task)
+    if not submissions.empty:
+        console.print()
+        console.print(_table_of_submissions(submissions))
+        print_cv_gaps(root, task)
 
 
 def mlflow_address(root: Path, experiment_id: str) -> str:
@@ -112,7 +118,7 @@ def _table_of_runs(runs: pd.DataFrame, scores: Scores, present: dict[str, str]) 
             f"{run['score']:.4f}",
             "-" if pd.isna(run["oof_low"]) else f"{run['oof_low']:.3f} to {run['oof_high']:.3f}",
             _text(run["oof_images"]),
-            *(format_score(pair[at]) for at in shown.values()),
+            *(_score(pair[at]) for at in shown.values()),
             "-" if pd.isna(run["seconds"]) else duration(run["seconds"]),
             "-" if pd.isna(run["started"]) else f"{run['started']:%m-%d %H:%M}",
             _text(run["git_commit"])[:8] if pd.isna(run["dvc_experiment"]) else run["dvc_experiment"],
@@ -120,6 +126,25 @@ def _table_of_runs(runs: pd.DataFrame, scores: Scores, present: dict[str, str]) 
             differences(run["parameters"], present) or "-",
         )
     return table
+
+
+def _table_of_submissions(log: pd.DataFrame) -> "Table":
+    """List submissions, newest last."""
+    from rich.table import Table
+
+    names = ("task", "submission", "written", "metric", "score", "interval", "public", "private", "commit")
+    table = Table(*names, box=None, header_style="bold")
+    for row in log.to_dict("records"):
+        written, metric = row["written"][:16].replace("T", " "), metric_name(row["score_name"])
+        score, public, private = (_score(row[key]) for key in ("score", "public", "private"))
+        interval = "-" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}"
+        commit = _text(row["git_commit"])[:8] + ("+" if _text(row["git_dirty"]) == "true" else "")
+        table.add_row(row["task"], row["sha256"][:8], written, metric, score, interval, public, private, commit)
+    return table
+
+
+def _score(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.4f}"
 
 
 def _text(value: object) -> str:

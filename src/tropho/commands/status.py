@@ -60,9 +60,8 @@ def print_status(root: Path, task: str | None = None, as_json: bool = False) -> 
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if found:
         shown = [column for column in RESULTS if column != "leaderboard" or any(row[column] != "-" for row in found)]
-        results = Table(box=None, header_style="bold")
-        for column in shown:
-            results.add_column("hidden test" if column == "leaderboard" else column)
+        names = ["hidden test" if column == "leaderboard" else column for column in shown]
+        results = Table(*names, box=None, header_style="bold")
         for row in found:
             results.add_row(*({**row, "score": metric_name(row["score"])}[column] for column in shown))
         console.print()

@@ -19,13 +19,10 @@ from tropho.metrics.metric_names import metric_name
 from tropho.paths import Paths
 from tropho.submission.submission_log import SUBMISSIONS, cv_gap_warnings, read_log, record
 
-WIDTH = 120
-"""Columns of the tables if the output is no terminal."""
 SITES: dict[str, ModuleType] = {"zindi": zindi, "kaggle": kaggle}
 """By source: what sends submissions to a competition and lists their scores."""
 WAITS = (2, 3, 5, 10, 10, 15, 15)
 """Seconds between questions for the score of an uploaded file, a minute in all."""
-COLUMNS = ("task", "submission", "written", "metric", "score", "interval", "public", "private", "commit")
 
 
 def list_submissions(root: Path, task: str | None) -> pd.DataFrame:
@@ -145,44 +142,11 @@ def _site_of(settings: TaskConfig) -> tuple[ModuleType, str]:
     return SITES[download.source], download.repo
 
 
-def print_submissions(root: Path, task: str | None) -> None:
-    """Print the submission log, newest last, and warnings about gaps to cross-validation."""
-    from rich.console import Console
-    from rich.table import Table
-
-    log = list_submissions(root, task)
-    if log.empty:
-        return
-    table = Table(*COLUMNS, box=None, header_style="bold")
-    for _, row in log.iterrows():
-        table.add_row(*_cells(row))
-    console = Console(width=None if Console().is_terminal else WIDTH)
-    console.print()
-    console.print(table)
-    print_cv_gaps(root, task)
-
-
 def print_cv_gaps(root: Path, task: str | None) -> None:
     """Print to standard error where leaderboard and cross-validation differ."""
     for name, log in list_submissions(root, task).groupby("task", sort=False):
         for warning in cv_gap_warnings(log):
             info(f"{name}: {warning}")
-
-
-def _cells(row: pd.Series) -> list[str]:
-    interval = "-" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}"
-    commit = "-" if pd.isna(row["git_commit"]) else row["git_commit"][:8]
-    is_dirty = not pd.isna(row["git_dirty"]) and row["git_dirty"] == "true"
-    return [
-        *(row["task"], row["sha256"][:8], row["written"][:16].replace("T", " "), metric_name(row["score_name"])),
-        *(format_score(row["score"]), interval, format_score(row["public"]), format_score(row["private"])),
-        f"{commit}+" if is_dirty else commit,
-    ]
-
-
-def format_score(value: float) -> str:
-    """Format with four decimals; a dash if unknown."""
-    return "-" if pd.isna(value) else f"{value:.4f}"
 
 
 def upload(settings: TaskConfig, root: Path, comment: str | None) -> str:
