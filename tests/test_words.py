@@ -11,6 +11,7 @@ from conftest import ROOT
 
 WORDS = yaml.safe_load((ROOT / "tests" / "words.yaml").read_text(encoding="utf-8"))
 CODE = sorted((ROOT / "src").rglob("*.py"))
+TEXTS = sorted([*(ROOT / "src").rglob("*.yaml"), *(ROOT / "src").rglob("*.j2")])
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("*/README.md"), *(ROOT / "docs").glob("*.md")])
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 OLD_NAMES = {"retired.py", "new_names.py", "style.md"}
@@ -57,7 +58,9 @@ def count(word, text):
     return len(re.findall(rf"(?<![\w]){re.escape(word)}(?![\w])", text, re.I))
 
 
-@pytest.mark.parametrize("path", [*CODE, *PAGES, *NOTEBOOKS], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path", [*CODE, *TEXTS, *PAGES, *NOTEBOOKS], ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_a_renamed_word_is_gone(path):
     if path.name in OLD_NAMES:
         return

@@ -15,8 +15,7 @@ from tropho.images.cache import write_cache
 from tropho.images.decode import ImageReader
 from tropho.paths import Paths
 from tropho.plots.detection_plots import detection_figures
-from tropho.report.document import find_browser, headless, print_pdf
-from tropho.report.page import read_report, render_page
+from tropho.report.page import find_browser, headless, print_pdf, read_report, render_page
 from tropho.report.photos import photo_viewer
 from tropho.report.reader import Reader
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from tropho.files import write_text
-from tropho.report import document
+from tropho.report import page as document
 from tropho.report.page import read_report, render_page
 
 

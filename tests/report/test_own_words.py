@@ -9,8 +9,9 @@ from stage_outputs import draw_photo
 from tropho.report import own_words as module
 from tropho.report.blocks import Hint, OwnWords
 from tropho.report.comparison import literature
-from tropho.report.own_words import HINTS, own_words, read_title, read_words, render_words, unknown_texts
+from tropho.report.own_words import own_words, read_title, read_words, render_words, unknown_texts
 from tropho.report.page import read_report, render_markdown, render_page
+from tropho.report.reader import texts
 from tropho.stages.report import run
 
 
@@ -43,7 +44,7 @@ def render(tmp_path):
 @pytest.fixture
 def write(cells_reader, monkeypatch):
     """A function that writes a text of the author's; no PDF is printed."""
-    monkeypatch.setattr("tropho.report.document.find_browser", lambda: None)
+    monkeypatch.setattr("tropho.report.page.find_browser", lambda: None)
 
     def write(name, text):
         cells_reader.paths.own_text.mkdir(parents=True, exist_ok=True)
@@ -119,10 +120,10 @@ def test_the_stage_says_what_it_does_not_show(cells_reader, write, capsys):
 
 
 def test_every_chapter_text_is_shown_once(cells_reader, write):
-    for name in HINTS:
+    for name in texts("own_words"):
         write(f"{name}.md", f"My {name}.")
     page = render_page(read_report(cells_reader.task, cells_reader.paths))
-    assert all(page.count(f"My {name}.") == 1 for name in HINTS)
+    assert all(page.count(f"My {name}.") == 1 for name in texts("own_words"))
 
 
 def test_title_authors_and_summary_stand_at_the_top(cells_reader, write):

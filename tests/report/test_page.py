@@ -31,7 +31,7 @@ def render_page(task, paths):
 @pytest.fixture(autouse=True)
 def no_browser(monkeypatch):
     """Print no PDF, which takes seconds."""
-    monkeypatch.setattr("tropho.report.document.find_browser", lambda: None)
+    monkeypatch.setattr("tropho.report.page.find_browser", lambda: None)
 
 
 class Page(html.parser.HTMLParser):

@@ -217,7 +217,7 @@ def plot_cv_vs_leaderboard(submissions: pd.DataFrame) -> Figure | None:
         point = row["score"], row["public"]
         axes.annotate(text, point, (-5, 5), textcoords="offset points", ha="right", fontsize=8, color=style.INK)
     axes.set(xlim=limits, ylim=limits)
-    score_name = style.plain(metric_name(known["score_name"].iloc[-1]))
-    style.title(axes, "Leaderboard against cross-validation", f"cross-validated {score_name}", "leaderboard")
+    metric = style.plain(metric_name(known["score_name"].iloc[-1]))
+    style.title(axes, "Leaderboard against cross-validation", f"cross-validated {metric}", "leaderboard")
     style.legend(axes, outside=True)
     return figure

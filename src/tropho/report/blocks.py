@@ -1,5 +1,6 @@
 """Blocks that a report page is built from; report.html.j2 draws each by the name of its class."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,23 +109,35 @@ class Hint(Block):
     text: str
 
 
-@dataclass(frozen=True)
-class Card:
-    """A layer of a drawn network: its name, kind, output shape, parameters, and the sides of its drawing, pixels."""
+@dataclass
+class Layer:
+    """A layer of a network: name, kind in words, output shapes in order without repetition, number of parameters."""
 
     name: str
     kind: str
-    shape: str
-    parameters: str
-    height: int
-    depth: int
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+    parameters: int = 0
+
+    @property
+    def output(self) -> str:
+        """Its first three shapes, and how many more there are."""
+        texts = [" × ".join(f"{number:,}" for number in shape) for shape in self.shapes[:3]]
+        more = len(self.shapes) - 3
+        return "; ".join(texts) + (f"; and {more} more" if more > 0 else "")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and depth of its drawing, pixels; they grow with the side of its output and with the channels."""
+        shape = self.shapes[0] if self.shapes else (1,)
+        channels, side = (shape[0], max(shape[1:])) if len(shape) == 3 else (math.prod(shape), 1)
+        return round(4 + 5 * math.log2(max(1, side))), round(4 + 3.5 * math.log2(max(1, channels)))
 
 
 @dataclass(frozen=True)
 class Network(Block):
     """Drawing of a network, layer by layer, from the input to the output."""
 
-    cards: Sequence[Card]
+    layers: Sequence[Layer]
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,12 @@ from tropho.plots.format_numbers import as_number, format_value, score
 from tropho.report.blocks import Block, List, Table, Text, bullets, missing_stage
 from tropho.report.metric_tables import SUBSETS, intervals, with_interval
 from tropho.report.own_words import read_words
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, say
 from tropho.tables import BOX, DETECTIONS, conform, split_regions
 from tropho.tasks.detection_task import DetectionTask
 
 LITERATURE = Path(__file__).with_name("literature.yaml")
 LEAKS = {"yes": "shared with training", "no": "kept apart", "unknown": "not stated"}
-LEAK_NOTE = (
-    "Scores are too high where the test shares patients or pictures with training. Don't compare a model with them "
-    "that was tested on other patients."
-)
 MAX_RUNS = 8
 MAX_CHANGES = 6
 """Settings that are named of another run."""
@@ -33,10 +29,6 @@ BESIDE = {"classification": ("accuracy", "f1", "roc_auc"), "detection": ("map50"
 """Metrics that are compared, after the primary one."""
 LATER = ("predict", "evaluate", "submit", "report", "tune")
 """Sections that don't shape a model."""
-RUN_NOTE = (
-    "Scores are out of fold. Where labels, split or image size differ, compare scores only roughly. A difference "
-    "smaller than the interval above may be chance."
-)
 
 
 def _known_literature(reader: Reader) -> dict[str, Any]:
@@ -62,7 +54,7 @@ def published_figures(reader: Reader) -> list[Block]:
         return []
     rows = [[row["who"], row["method"], LEAKS[row["leaks"]], row["score"]] for row in known["figures"]]
     columns = ["who or which split", "method", "patients or pictures of the test", known["metric"]]
-    return [Table("Published figures", columns, rows, 3, LEAK_NOTE)]
+    return [Table("Published figures", columns, rows, 3, say("leaky_figures"))]
 
 
 def discussion(reader: Reader) -> list[Block]:
@@ -149,7 +141,7 @@ def _other_runs(metrics: dict[str, Any], reader: Reader) -> list[Block]:
     rows.append((-(own or 0.0), ["this run", "–", "same", score(own)]))
     shown = [row for _, row in sorted(rows, key=lambda pair: pair[0])][:MAX_RUNS]
     columns = ["run", "settings that differ from this run", "images and split", metric_name(name)]
-    return [Table(f"Other runs ({len(shown)} of {len(rows)})", columns, shown, 3, RUN_NOTE)]
+    return [Table(f"Other runs ({len(shown)} of {len(rows)})", columns, shown, 3, say("other_runs"))]
 
 
 def _settings(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:

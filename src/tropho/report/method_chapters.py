@@ -27,20 +27,11 @@ from tropho.report.blocks import (
     missing_stage,
 )
 from tropho.report.own_words import own_words
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, say
 
 MAX_TRIALS = 10
 MARGIN_OF_CHANCE = 0.05
 """A search whose best score is no further above chance than this has chosen by chance."""
-HOW_SEARCHED = (
-    "Optuna's TPE sampler drew the settings of each trial. A trial was trained on {train} images and scored on {judge} "
-    "others; no group is in both. All are training images of the first fold, so neither its validation images nor the "
-    "test images influenced the choice."
-)
-NEAR_CHANCE = (
-    "The best trial scores {best}, and guessing scores {chance}: these trials are too short to tell settings apart. "
-    "Raise tune.epochs or tune.max_train_images, or set tune.trials to 0."
-)
 N_RATES = 500
 """Points of the curve of the learning rate."""
 TRAINING = Path(__file__).parent / "templates" / "training.j2"
@@ -49,7 +40,7 @@ AFTER_TRAINING = ("predict", "evaluate", "submit", "report")
 
 def methods(reader: Reader) -> list[Block]:
     """Show the network, each fold's result, the learning curves, the search and all settings."""
-    from tropho.report.network import network_cards
+    from tropho.report.network import network_layers
 
     words = own_words(reader, "methods")
     run, histories = reader.run, _histories(reader)
@@ -57,8 +48,8 @@ def methods(reader: Reader) -> list[Block]:
         return [missing_stage("train", reader.task.name, "No model has been trained"), *tuning(reader), words]
     settings = used_settings(reader)
     blocks: list[Block] = [KeyValues(_about(run, settings, reader))]
-    if cards := network_cards(reader):
-        blocks += [Heading("The network, layer by layer"), Network(cards)]
+    if layers := network_layers(reader):
+        blocks += [Heading("The network, layer by layer"), Network(layers)]
     blocks += [
         Heading("Training"),
         List(training_sentences(reader.task.kind, settings["model"], settings["train"])),
@@ -95,8 +86,7 @@ def tuning(reader: Reader) -> list[Block]:
     blocks: list[Block] = [title]
     images = reader.json(folder / "choice.json").get("images")
     if images:
-        text = HOW_SEARCHED.format(train=count(images["train"]), judge=count(images["judge"]))
-        blocks.append(Text(text))
+        blocks.append(Text(say("search", train=count(images["train"]), judge=count(images["judge"]))))
     if trials is not None:
         blocks += _near_chance(trials, reader)
     if choice:
@@ -113,7 +103,7 @@ def _near_chance(trials: pd.DataFrame, reader: Reader) -> list[Block]:
     best, chance = trials["score"].max(), reader.chance
     if pd.isna(best) or best > chance + MARGIN_OF_CHANCE:
         return []
-    return [Text(NEAR_CHANCE.format(best=score(best), chance=score(chance)), warn=True)]
+    return [Text(say("near_chance", best=score(best), chance=score(chance)), warn=True)]
 
 
 def _searched(reader: Reader, key: str) -> str:

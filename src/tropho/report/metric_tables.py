@@ -6,7 +6,7 @@ from typing import Any
 from tropho.metrics.metric_names import metric_name
 from tropho.plots.format_numbers import COUNTS, as_number, count, format_value, leading_metrics, score
 from tropho.report.blocks import Block, Details, Table, Text, text_tables
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, say
 
 Interval = tuple[float | None, float | None]
 
@@ -15,12 +15,6 @@ DECISIONS = {
     "quantities": "the most likely class is predicted",
     "quantities_at_thresholds": "a class is predicted at its threshold",
 }
-INTERVAL_NOTE = "In brackets: 95 % bootstrap intervals, resampled by group."
-MAP_NOTE = (
-    "Mean AP is what the Lacuna challenge scores: the area under all points of the curve, with pixels counted "
-    "inclusively; the negative class, if there is one, counts as a class. COCO mAP50 differs: it reads the curve at "
-    "101 points and counts boxes alone."
-)
 METRICS_PER_TABLE = 7
 CLASSES_PER_TABLE = 3
 MAX_CLASSES = 30
@@ -54,12 +48,8 @@ def fitted_steps(reader: Reader) -> list[Block]:
     for step, gain in gains.items():
         value, low, high = (_signed(gain[key]) for key in ("value", "low", "high"))
         rows.append([step, value, f"{low} to {high}", str(gain["groups"]), format_value(gain["accepted"])])
-    note = (
-        "Each step is scored on groups that it was not fitted on, after the steps kept above it. It is kept if it "
-        "gains 0.001 or more, the 95 % interval is above zero, and at least 20 groups take part."
-    )
     columns = ["step", "change of the score", "95 % interval", "groups", "kept"]
-    return [Table("Post-processing fitted out of fold", columns, rows, note=note)]
+    return [Table("Post-processing fitted out of fold", columns, rows, note=say("fitted_steps"))]
 
 
 def _signed(value: Any) -> str:
@@ -81,7 +71,7 @@ def overall_table(metrics: Mapping[str, Any], reader: Reader) -> list[Block]:
                 metric_name(name): with_interval(name, value, spans.get(name)) for name, value in values.items()
             }
     bracketed = any("[" in cell for cells in columns.values() for cell in cells.values())
-    notes = [INTERVAL_NOTE] * bracketed + [MAP_NOTE] * ({"leaderboard_map", "map50"} <= names)
+    notes = [say("intervals")] * bracketed + [say("two_maps")] * ({"leaderboard_map", "map50"} <= names)
     return text_tables("All classes", "metric", columns, len(SUBSETS), " ".join(notes))
 
 
@@ -117,7 +107,7 @@ def quantity_tables(reader: Reader) -> list[Block]:
             tables += text_tables(heading, "quantity", shown, CLASSES_PER_TABLE)
         if tables:
             bracketed = any("[" in cell for cell in cells)
-            note = Text(f"{INTERVAL_NOTE} " * bracketed + "Undefined: the formula divides by 0.")
+            note = Text(f"{say('intervals')} " * bracketed + "Undefined: the formula divides by 0.")
             blocks.append(Details(f"All quantities of the confusion matrix, {title}", [note, *tables]))
     return blocks
 

@@ -1,9 +1,8 @@
 """Describe a network layer by layer: names, kinds, output shapes and numbers of parameters."""
 
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from tropho.errors import DataError
 from tropho.images.cache import ImageCache
 from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import WEIGHTS
-from tropho.report.blocks import Card
+from tropho.report.blocks import Layer
 from tropho.report.reader import Reader
 from tropho.tasks.base import Task
 
@@ -50,18 +49,8 @@ NAMES = (
 """Patterns of dotted names, and what the drawing calls them."""
 
 
-@dataclass
-class Layer:
-    """A part of a network: dotted name, kind, output shapes in order without repetition, parameters."""
-
-    name: str
-    kind: str
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-    parameters: int = 0
-
-
-def network_cards(reader: Reader) -> list[Card]:
-    """Draw the network that was trained; empty without a trained model, or if it can't be built here."""
+def network_layers(reader: Reader) -> list[Layer]:
+    """List the layers of the network that was trained; empty without a trained model, or if it can't be built here."""
     folder = next(iter(sorted(path.parent for path in reader.paths.models.glob(f"fold*/{WEIGHTS}"))), None)
     if folder is None:
         return []
@@ -77,7 +66,7 @@ def network_cards(reader: Reader) -> list[Card]:
             reader.faults.append(f"The network can't be drawn ({' '.join(str(error).split())[:120]}).")
         return []
     first = Layer("image", "resized, red, green and blue", [tuple(batch["images"].shape[1:])])
-    return [_card(layer) for layer in [first, *layers]]
+    return [replace(layer, name=_name(layer.name)) for layer in [first, *layers]]
 
 
 def trace(task: Task, batch: dict[str, Any]) -> list[Layer]:
@@ -162,19 +151,3 @@ def _name(dotted: str) -> str:
     for pattern, instead in NAMES:
         dotted = re.sub(pattern, instead, dotted)
     return dotted.replace(".", " ").replace("_", " ")
-
-
-def _card(layer: Layer) -> Card:
-    """Make the drawing of a layer; its height grows with the side of its output, its depth with the channels."""
-    shape = layer.shapes[0] if layer.shapes else (1,)
-    channels, side = (shape[0], max(shape[1:])) if len(shape) == 3 else (math.prod(shape), 1)
-    more = len(layer.shapes) - 3
-    texts = [" × ".join(f"{number:,}" for number in each) for each in layer.shapes[:3]]
-    return Card(
-        _name(layer.name),
-        layer.kind,
-        "; ".join(texts) + (f"; and {more} more" if more > 0 else ""),
-        f"{layer.parameters:,}" if layer.parameters else "",
-        height=round(4 + 5 * math.log2(max(1, side))),
-        depth=round(4 + 3.5 * math.log2(max(1, channels))),
-    )

@@ -12,21 +12,9 @@ from markupsafe import Markup
 
 from tropho.report.blocks import Block, Hint, OwnWords
 from tropho.report.embed_image import embed_image
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, texts
 
 HEADING_SHIFT = 2  # "#" of a text is a heading below its chapter's
-HINTS = {
-    "literature": "What has been done? Which methods work, and how are they evaluated?",
-    "data": "Where do the images come from, who took them, and what is special in them?",
-    "preprocessing": "Which steps were chosen, and why?",
-    "methods": "Why this model? What else was tried, and why not kept?",
-    "evaluation": "Why this metric? What does it not measure?",
-    "errors": "Which images fail, and what do they have in common?",
-    "discussion": "What do the results mean, what are their limits, what would you do next?",
-}
-"""Chapters that have a text of the author's, and what it should say."""
-TEXTS = ("title", "summary", *HINTS)
-"""Names of the texts, without ".md"."""
 WRITTEN = {".md", ".markdown", ".txt", ".docx", ".odt", ""}
 """Endings of files that are meant as text."""
 ATX = re.compile(r"^( {0,3})(#{1,6})(?=\s|$)")
@@ -35,11 +23,13 @@ ATX = re.compile(r"^( {0,3})(#{1,6})(?=\s|$)")
 def own_words(reader: Reader, chapter: str) -> Block:
     """Return the author's text of a chapter, or a hint on where to write it."""
     place = f"reports/{reader.task.name}/text/{chapter}.md"
-    return read_words(reader, chapter) or Hint(f"{HINTS[chapter]} Write it in {place}, and it appears here.")
+    return read_words(reader, chapter) or Hint(
+        f"{texts('own_words')[chapter]} Write it in {place}, and it appears here."
+    )
 
 
 def read_words(reader: Reader, name: str) -> OwnWords | None:
-    """Read one of TEXTS; None if it is absent or empty."""
+    """Read a text of the author's by its name, without ".md"; None if it is absent or empty."""
     path = reader.paths.own_text / f"{name}.md"
     text = reader.text(path)
     return render_words(text, path, reader.faults) if text.strip() else None
@@ -60,7 +50,7 @@ def read_title(reader: Reader) -> tuple[str, OwnWords | None]:
 
 def unknown_texts(reader: Reader) -> list[str]:
     """Say which files of the folder of texts belong to no chapter."""
-    known = [f"{name}.md" for name in TEXTS]
+    known = [f"{name}.md" for name in ("title", "summary", *texts("own_words"))]
     return [
         f"reports/{reader.task.name}/text/{path.name} belongs to no chapter; the names are {', '.join(known)}."
         for path in sorted(reader.paths.own_text.glob("*"))

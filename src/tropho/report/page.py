@@ -1,11 +1,15 @@
-"""Render the report of a task: one HTML page that loads nothing, and the same as Markdown with pictures beside it.
+"""Render the report of a task: one HTML page that loads nothing, and the same as Markdown and PDF to hand in.
 
 Names from data (classes, files) pass through Jinja's autoescape, or are escaped for Markdown.
 """
 
 import base64
 import hashlib
+import os
 import re
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +21,15 @@ from markupsafe import Markup, escape
 from tropho import __version__
 from tropho.config.task_config import TaskConfig
 from tropho.errors import TrophoError
+from tropho.files import atomic_folder, write_text
+from tropho.log import info
 from tropho.paths import Paths
 from tropho.report import comparison, data_chapters, method_chapters, reproduce, result_chapters
 from tropho.report.blocks import Block, Hint, OwnWords, Photo, Section, Text
 from tropho.report.embed_image import Picture
-from tropho.report.own_words import HINTS, own_words, read_title, read_words, unknown_texts
+from tropho.report.own_words import own_words, read_title, read_words, unknown_texts
 from tropho.report.photos import drawn
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, texts
 
 T = TypeVar("T")
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,6 +51,14 @@ These are literature, data, methods, evaluation, results and discussion.
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
 SETTING = re.compile(r"[a-z]+\.[a-z0-9_]+")
 INTERVAL = re.compile(r"\[([^\[\],]+), ([^\[\],]+)\]")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+"""Commands of browsers that print without a window."""
+PLACES = (
+    Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"),
+    Path("C:/Program Files/Google/Chrome/Application/chrome.exe"),
+    Path("C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe"),
+)
+SECONDS = 120  # that printing may take
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ def _section(reader: Reader, name: str, title: str, make: Callable[[Reader], lis
     blocks = _guarded(lambda: make(reader), title, reader)
     if blocks is None:
         blocks = [Text("This chapter can't be shown; the first lines of this page say why.", warn=True)]
-    if name in HINTS and not any(isinstance(block, OwnWords | Hint) for block in blocks):
+    if name in texts("own_words") and not any(isinstance(block, OwnWords | Hint) for block in blocks):
         blocks = [*blocks, own_words(reader, name)]
     return Section(name, title, blocks)
 
@@ -164,3 +178,50 @@ def _digest(text: str) -> str:
 
 def _escape(text: object) -> str:
     return MARKDOWN.sub(r"\\\1", str(text))
+
+
+def find_browser() -> str | None:
+    """Find Chromium, Chrome or Edge; None if none is installed."""
+    commands = (shutil.which(name) for name in BROWSERS)
+    return next(filter(None, commands), None) or next((str(path) for path in PLACES if path.is_file()), None)
+
+
+def headless(browser: str, profile: str) -> list[str]:
+    """Begin a command that runs a browser without a window, with a folder of its own for its profile."""
+    sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # which root can't use
+    return [browser, "--headless", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}", *sandbox]
+
+
+def write_documents(report: Report, page: Path, to: Path) -> None:
+    """Write report.md, its pictures and, with a browser, report.pdf into a folder.
+
+    Args:
+        report: content.
+        page: the HTML page, which the browser prints.
+        to: the folder, which is replaced.
+    """
+    with atomic_folder(to) as folder:
+        text, files = render_markdown(report)
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        write_text(folder / "report.md", text)
+        fault = print_pdf(page, folder / "report.pdf")
+    if fault:
+        info(f"There is no {to.name}/report.pdf: {fault} Open {page} in a browser and print it from there.")
+
+
+def print_pdf(page: Path, to: Path) -> str:
+    """Print a page to PDF; return why there is none, or an empty text."""
+    browser = find_browser()
+    if browser is None:
+        return "neither Chromium, Chrome nor Edge is installed."
+    with tempfile.TemporaryDirectory() as profile:
+        job = ("--no-pdf-header-footer", f"--print-to-pdf={to.resolve()}", page.resolve().as_uri())
+        try:
+            command = [*headless(browser, profile), *job]
+            subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)  # noqa: S603 - no shell
+        except (OSError, subprocess.SubprocessError) as error:
+            to.unlink(missing_ok=True)
+            return f"{Path(browser).name} failed ({type(error).__name__})."
+    return "" if to.is_file() else f"{Path(browser).name} printed nothing."

@@ -16,7 +16,7 @@ from tropho.plots.format_numbers import count
 from tropho.plots.galleries import class_caption, evenly_spaced
 from tropho.report.blocks import Block, Mark, Photo, Photos, Pictures
 from tropho.report.embed_image import Picture, embed_array
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, say
 from tropho.tables import BOX, DETECTIONS, split_regions
 
 N_PHOTOS = 8
@@ -68,11 +68,7 @@ def photo_viewer(reader: Reader) -> list[Block]:
     if outcomes is None:
         return []
     photos = _photos(reader, outcomes, evenly_spaced(outcomes.images, N_PHOTOS))
-    n_images = count(len(outcomes.images))
-    note = (
-        f"Counts are of {n_images} validation images, each predicted by a model that was not trained on it, at an IoU "
-        "of at least 0.5. The photos are some of them, from most to fewest mistakes."
-    )
+    note = say("photos", n_images=count(len(outcomes.images)))
     return [_block(outcomes, photos, note, with_counts=True)] if photos else []
 
 

@@ -27,6 +27,11 @@ def texts(section: str) -> dict[str, Any]:
     return dict(_read_texts(Path(__file__).with_name("texts.yaml"))[section])
 
 
+def say(sentence: str, **values: Any) -> str:
+    """Return one of the sentences of texts.yaml, values in its places."""
+    return str(texts("sentences")[sentence].format(**values))
+
+
 @dataclass
 class Reader:
     """Files of one task; `faults` lists those that are there but can't be read."""

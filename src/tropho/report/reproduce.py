@@ -11,19 +11,13 @@ from tropho.config.task_config import SECTIONS
 from tropho.plots.format_numbers import count
 from tropho.report.blocks import Block, Code, Details, KeyValues, Text
 from tropho.report.method_chapters import used_settings
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, texts
 from tropho.tracking.provenance import clone_address
 
 PACKAGES = (
     *("tropho", "torch", "torchvision", "albumentations", "opencv-python-headless", "scikit-learn", "numpy"),
     *("pandas", "optuna", "dvc", "mlflow", "grad-cam"),
 )
-PLACE = {
-    "local": "# place the images at {path}",
-    "zindi": "# needs ZINDI_USERNAME and ZINDI_PASSWORD, or the competition's files in data/incoming/{task}",
-    "kaggle": "# needs KAGGLE_API_TOKEN; join a competition and accept its rules on Kaggle first",
-}
-"""Comment on the data by source; other sources fetch or draw them."""
 
 
 def provenance(reader: Reader) -> list[Block]:
@@ -32,7 +26,7 @@ def provenance(reader: Reader) -> list[Block]:
     record = reader.json(reader.paths.submission.with_suffix(".json"))
     commit = str(run.get("git_commit") or record.get("git_commit") or "")
     download = reader.task.download
-    place = PLACE.get(download.source, "").format(path=download.path, task=name)
+    place = texts("data_sources").get(download.source, "").format(path=download.path, task=name)
     code = Code(
         [
             f"git clone {clone_address(reader.paths.root) or 'ADDRESS'} tropho    # the repository of this page",

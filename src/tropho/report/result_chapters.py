@@ -37,7 +37,7 @@ from tropho.report.metric_tables import (
 )
 from tropho.report.own_words import own_words
 from tropho.report.photos import first_pictures, photo_viewer
-from tropho.report.reader import Reader, texts
+from tropho.report.reader import Reader, say, texts
 from tropho.submission.submission_log import SUBMISSIONS, cv_gap_warnings
 from tropho.tables import LABEL_ISSUES
 
@@ -45,20 +45,11 @@ MEASURED_ON = {
     "test": "on the test set",
     "oof": "on validation images, each predicted by a model that was not trained on it",
 }
-LEAK_WARNING = "{} of {} test images share a patient, slide or picture with training images, so this score is too high."
-HOW_MEASURED = (
-    "Thresholds and post-processing were chosen out of fold. Intervals are 95 % "
-    "bootstrap intervals that resample whole groups (patients, slides or repeated pictures)."
-)
 MAX_SUBMISSIONS = 15
 SHEETS = ("gallery", "gradcam")
 """How the names of figures begin that belong to the chapter on errors."""
 OUTCOMES = ("gallery_worst", "gallery_wrong")
 """Figures that only images with labels have."""
-WEAK_MODEL = (
-    "This model is weak: it scores {} out of fold. Don't correct labels by it: most of the contradictions below are "
-    "probably its own mistakes."
-)
 WEAK = 0.6
 """Of the way from guessing to perfect; a model below this is wrong more often than labels are."""
 
@@ -92,6 +83,9 @@ def headline(reader: Reader) -> Headline:
             span = intervals(reader, other).get(name)
             details.append(f"{title}: {with_interval(name, metrics[other][name], span)}")
     leaks = metrics.get("test_leaks", {"images": 0})
+    warning = ""
+    if subset == "test" and leaks["images"]:
+        warning = say("leaks", images=count(leaks["images"]), of=count(leaks["of"]))
     measured_on = MEASURED_ON[subset]
     if (table := reader.table(reader.paths.evaluate / f"{subset}.parquet")) is not None:
         measured_on += f" ({count(table['image_id'].nunique())} images)"
@@ -101,7 +95,7 @@ def headline(reader: Reader) -> Headline:
         interval,
         measured_on,
         tuple(details),
-        LEAK_WARNING.format(count(leaks["images"]), count(leaks["of"])) if subset == "test" and leaks["images"] else "",
+        warning,
         tuple(first_pictures(reader)),
         tuple(class_tables(metrics[subset], True, subset)),
     )
@@ -115,7 +109,7 @@ def evaluation(reader: Reader) -> list[Block]:
         return [missing_stage("evaluate", reader.task.name, "Nothing has been measured")]
     best = metrics["headline"]["subset"]
     blocks: list[Block] = [
-        Text(f"The score is measured {MEASURED_ON[best]}. {HOW_MEASURED}"),
+        Text(say("measured", on=MEASURED_ON[best])),
         *_drawn_names(reader.summary.get("classes", [])),
         *overall_table(metrics, reader),
         *fitted_steps(reader),
@@ -182,14 +176,8 @@ def label_issues(reader: Reader) -> list[Block]:
     return [
         title,
         *_weak_warning(reader),
-        Text(
-            f"Predictions of models that were not trained on them contradict {count(len(table))} labels. Models err "
-            "too: look at each image before you correct it."
-        ),
-        Text(
-            f"reports/{name}/evaluate/label_issues.csv ranks them; each line starts with its correction. Copy the "
-            f"header and the lines that you agree with into {file}, and name that file in params.yaml:"
-        ),
+        Text(say("label_issues", number=count(len(table)))),
+        Text(say("corrections", task=name, file=file)),
         Code([f"audit: {{corrections: {file}}}    # at tasks.{name}", f"dvc repro report@{name}"]),
         Table("", ["kind", "what it is", "correction", "labels"], rows, numbers_from=3),
         *figures([picture] if picture.is_file() else []),
@@ -202,7 +190,7 @@ def _weak_warning(reader: Reader) -> list[Block]:
     value = as_number(metrics["oof"].get(metrics["headline"]["name"])) if metrics else None
     if value is None or value - chance >= WEAK * (1 - chance):
         return []
-    return [Text(WEAK_MODEL.format(score(value)), warn=True)]
+    return [Text(say("weak_model", score=score(value)), warn=True)]
 
 
 def submission(reader: Reader) -> list[Block]:

@@ -8,8 +8,7 @@ from tropho.files import write_text
 from tropho.inference.trained_folds import copy_results
 from tropho.log import info
 from tropho.paths import Paths
-from tropho.report.document import write_documents
-from tropho.report.page import read_report, render_page
+from tropho.report.page import read_report, render_page, write_documents
 
 
 def run(settings: TaskConfig, root: Path) -> Path:
