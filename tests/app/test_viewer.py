@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from trained_models import write_models
-from tropho.app.predict_photos import has_heat_maps, probabilities, show_photo, view_photo
+from tropho.app.predict_photos import has_heat_maps, show_photo, view_photo
 from tropho.app.serve import start_app
 from tropho.commands.load_model import load_trained
 from tropho.errors import DataError, ExternalError, UsageError
@@ -62,7 +62,7 @@ def test_boxes_from_the_thresholds_on(model, photo):
 def test_a_class_with_its_heat_map(model, photo):
     loaded = model("cells_demo")
     seen = view_photo(loaded, photo)
-    assert sum(probabilities(loaded, seen).values()) == pytest.approx(1)
+    assert sum(seen.probabilities.values()) == pytest.approx(1)
     assert show_photo(loaded, seen, loaded.thresholds("1"))[1].endswith("(uncertain)")
     if has_heat_maps(loaded):
         assert seen.heat.shape == (420, 420, 3)

@@ -14,7 +14,6 @@ from tropho.app.predict_photos import (
     has_heat_maps,
     name_photos,
     predict_batch,
-    probabilities,
     remove_batch,
     show_batch,
     show_photo,
@@ -113,7 +112,7 @@ def _photo_tab(model: LoadedModel) -> None:
                 seen = view_photo(model, files[0])
             except DataError as error:
                 return [None, None, None, None, None, without_place(error, files[0], files[0].name), None]
-        return [seen.image, seen, None if is_detection else probabilities(model, seen), seen.heat, *show(seen, *choice)]
+        return [seen.image, seen, seen.probabilities, seen.heat, *show(seen, *choice)]
 
     shown, choice = [picture, sentence, counts], [use_best, score]
     # The photo is replaced by its pixels alone, so that its EXIF data are gone.

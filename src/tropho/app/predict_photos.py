@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,13 @@ class Photo:
     Attributes:
         image: (h, w, 3) uint8 RGB, upright, SMALLEST_WIDTH to PICTURE_WIDTH[1] pixels wide.
         table: post-processed predictions, boxes in pixels of `image`.
+        probabilities: by class; None of boxes.
         heat: (h, w, 3) uint8 RGB, what speaks for the most probable class; None where there is none.
     """
 
     image: np.ndarray
     table: pd.DataFrame
+    probabilities: dict[str, float] | None = None
     heat: np.ndarray | None = None
 
 
@@ -53,8 +56,8 @@ def view_photo(model: LoadedModel, file: Path) -> Photo:
     image, factor = enlarged(original, int(np.clip(original.shape[1], SMALLEST_WIDTH, PICTURE_WIDTH[1])))
     if model.is_detection:
         return Photo(image, table.assign(**{side: table[side] * factor for side in BOX}))
-    label = str(table["label"].iloc[0])
-    return Photo(image, table, heat_map(model, original, label))
+    probabilities = {name: float(table[f"p_{name}"].iloc[0]) for name in model.classes}
+    return Photo(image, table, probabilities, heat_map(model, original, str(table["label"].iloc[0])))
 
 
 def show_photo(
@@ -74,20 +77,10 @@ def show_photo(
     return model.draw(photo.image, shown), sentence, [[name, count] for name, count in counts.items()]
 
 
-def probabilities(model: LoadedModel, photo: Photo) -> dict[str, float]:
-    """Return the probability of each class of a photo."""
-    return {name: float(photo.table[f"p_{name}"].iloc[0]) for name in model.classes}
-
-
 def has_heat_maps(model: LoadedModel) -> bool:
     """Tell whether photos get heat maps: classifiers do that are not exported, where grad-cam is installed."""
-    if model.is_detection or not hasattr(model.ensemble.first_fold, "model"):
-        return False
-    try:
-        import pytorch_grad_cam  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    has_network = not model.is_detection and hasattr(model.ensemble.first_fold, "model")
+    return has_network and find_spec("pytorch_grad_cam") is not None
 
 
 def heat_map(model: LoadedModel, image: np.ndarray, label: str) -> np.ndarray | None:
@@ -189,9 +182,9 @@ def show_batch(model: LoadedModel, batch: Batch, threshold: str) -> Results:
         shown = model.shown(table, thresholds)
         line = model.describe(shown, thresholds)
         rows.append([name, line])
-        scaled = (
-            shown.assign(**{side: shown[side] * batch.factors[name] for side in BOX}) if model.is_detection else shown
-        )
+        scaled = shown
+        if model.is_detection:
+            scaled = shown.assign(**{side: shown[side] * batch.factors[name] for side in BOX})
         drawn = model.draw(read_image(batch.pixels(name)), scaled, f"{name}: {line}")
         write_png(folder / "pictures" / pictures[name], drawn)
     summary = f"{len(tables)} of {len(batch.found)} images predicted."

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import StrictUndefined, Template
 from rich.filesize import decimal
 
 from tropho.config.task_config import SECTIONS
@@ -27,14 +26,13 @@ from tropho.report.blocks import (
     missing_stage,
 )
 from tropho.report.own_words import own_words
-from tropho.report.reader import Reader, say
+from tropho.report.reader import Reader, render_lines, say
 
 MAX_TRIALS = 10
 MARGIN_OF_CHANCE = 0.05
 """A search whose best score is no further above chance than this has chosen by chance."""
 N_RATES = 500
 """Points of the curve of the learning rate."""
-TRAINING = Path(__file__).parent / "templates" / "training.j2"
 AFTER_TRAINING = ("predict", "evaluate", "submit", "report")
 
 
@@ -69,9 +67,7 @@ def training_sentences(kind: str, model: dict[str, Any], train: dict[str, Any]) 
         model: settings of the section `model`.
         train: of the section `train`.
     """
-    text = TRAINING.read_text(encoding="utf-8")
-    template = Template(text, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    return template.render(kind=kind, model=model, train=train).splitlines()
+    return render_lines("training.j2", kind=kind, model=model, train=train)
 
 
 def tuning(reader: Reader) -> list[Block]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from jinja2 import StrictUndefined, Template
 
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError
@@ -30,6 +31,12 @@ def texts(section: str) -> dict[str, Any]:
 def say(sentence: str, **values: Any) -> str:
     """Return one of the sentences of texts.yaml, values in its places."""
     return str(texts("sentences")[sentence].format(**values))
+
+
+def render_lines(template: str, **values: Any) -> list[str]:
+    """Fill a template of plain text; return its lines."""
+    text = (Path(__file__).parent / "templates" / template).read_text(encoding="utf-8")
+    return Template(text, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined).render(values).splitlines()
 
 
 @dataclass

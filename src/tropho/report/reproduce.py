@@ -11,7 +11,7 @@ from tropho.config.task_config import SECTIONS
 from tropho.plots.format_numbers import count
 from tropho.report.blocks import Block, Code, Details, KeyValues, Text
 from tropho.report.method_chapters import used_settings
-from tropho.report.reader import Reader, texts
+from tropho.report.reader import Reader, render_lines
 from tropho.tracking.provenance import clone_address
 
 PACKAGES = (
@@ -25,22 +25,15 @@ def provenance(reader: Reader) -> list[Block]:
     name, run = reader.task.name, reader.run
     record = reader.json(reader.paths.submission.with_suffix(".json"))
     commit = str(run.get("git_commit") or record.get("git_commit") or "")
-    download = reader.task.download
-    place = texts("data_sources").get(download.source, "").format(path=download.path, task=name)
-    code = Code(
-        [
-            f"git clone {clone_address(reader.paths.root) or 'ADDRESS'} tropho    # the repository of this page",
-            "cd tropho",
-            *([f"git checkout {commit}"] if re.fullmatch("[0-9a-f]{7,64}", commit) else []),
-            "make setup                  # the packages in their exact versions, grad-cam included",
-            ". .venv/bin/activate",
-            *([place] if place else []),
-            f"# params.yaml: put the entry below under `tasks`, and `{name}` under `active`",
-            f"dvc repro report@{name}",
-        ]
+    commands = render_lines(
+        "commands.j2",
+        address=clone_address(reader.paths.root) or "ADDRESS",
+        commit=commit if re.fullmatch("[0-9a-f]{7,64}", commit) else "",
+        download=reader.task.download,
+        task=name,
     )
     entry = yaml.safe_dump({name: _entry(reader)}, sort_keys=False, allow_unicode=True, default_flow_style=None)
-    blocks: list[Block] = [code]
+    blocks: list[Block] = [Code(commands)]
     if not commit:
         blocks.append(Text("The git commit was not recorded."))
     elif str(run.get("git_dirty", record.get("git_dirty", ""))).lower() == "true":
