@@ -48,7 +48,7 @@ def test_a_font_of_the_machine_is_used_where_it_has_the_letters(monkeypatch):
     assert Path(findfont(FT2Font(str(STIX)).family_name)).name == STIX.name
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        style.png_bytes(panels.confusion(np.eye(1), [own], [own], "title"))
+        style.png_bytes(panels.confusion(np.eye(1), [own], "title"))
 
 
 @pytest.mark.usefixtures("bare")

@@ -83,12 +83,8 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
 @contextmanager
 def _unpacked(root: Path, name: str, download: dict[str, str], params: dict[str, Any]) -> Iterator[Path]:
     """Yield the folder as the stage download would leave it; a local one without archives is used as it is."""
-    place = root / download.get("path", "")
-    if (
-        download["source"] == "local"
-        and place.is_dir()
-        and not any(is_archive(path.name) for path in files_below(place))
-    ):
+    place, is_local = root / download.get("path", ""), download["source"] == "local"
+    if is_local and place.is_dir() and not any(is_archive(path.name) for path in files_below(place)):
         check_apart(place, Paths(root, name).raw)
         yield place
         return
@@ -166,9 +162,8 @@ def _list_problems(labels: Labels, raw: Path) -> list[Reason]:
         first = issues[issues["kind"] == kind].iloc[0]
         place = "" if pd.isna(first["file"]) or kind == "other_files" else f"{first['file']}"
         place += "" if pd.isna(first["row"]) else f", row {first['row']}"
-        reasons.append(
-            Reason("not read as it is", f"{count:,} {kind}", f"{place}{': ' * bool(place)}{first['detail']}")
-        )
+        why = f"{place}: {first['detail']}" if place else str(first["detail"])
+        reasons.append(Reason("not read as it is", f"{count:,} {kind}", why))
     return reasons
 
 
@@ -232,23 +227,16 @@ def _print(name: str, reasons: list[Reason], times: Estimate | None, active: lis
         total, training = _minutes(times.total), _minutes(times.training)
         minutes = f"about {total} on this machine" + (f", {training} of it training" if training != total else "")
     if not active:
-        takes = f" Running it would take {minutes}." if minutes else ""
-        console.print(f"\nNothing was written (--dry-run).{takes}", highlight=False)
-        return
-    others = ", ".join(active[:-1])
-    beside = f" beside {others}" if others else ""
-    console.print(f"\nThe task {name} is in params.yaml and active{beside}.", highlight=False)
-    if dropped:
+        lines = ["\nNothing was written (--dry-run)." + (f" Running it would take {minutes}." if minutes else "")]
+    else:
+        beside = f" beside {', '.join(active[:-1])}" if active[:-1] else ""
+        lines = [f"\nThe task {name} is in params.yaml and active{beside}."]
         verb = "is" if len(dropped) == 1 else "are"
-        console.print(f"{' and '.join(dropped)} {verb} no longer active: no stage of them has run.", highlight=False)
-    console.print("Next:")
-    for line in (
-        "  # see what the data holds: data/audit/" + name + "/summary.json and issues.csv",
-        f"  dvc repro audit@{name}",
-        f"  # run everything{', ' if minutes else ''}{minutes}",
-        f"  dvc repro report@{name}",
-    ):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        lines += [f"{' and '.join(dropped)} {verb} no longer active: no stage of them has run."] if dropped else []
+        lines += ["Next:", f"  # see what the data holds: data/audit/{name}/summary.json and issues.csv"]
+        lines += [f"  dvc repro audit@{name}", f"  # run everything{', ' if minutes else ''}{minutes}"]
+        lines += [f"  dvc repro report@{name}"]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
 def _minutes(seconds: float) -> str:

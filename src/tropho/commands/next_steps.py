@@ -86,9 +86,8 @@ def next_steps(settings: TaskConfig, root: Path) -> list[NextStep]:
         for changes, why in experiments(settings, paths)
     ]
     if is_guessing(settings, paths) and settings.train.epochs >= _usual_epochs(settings, paths):
-        steps.insert(
-            0, NextStep(f"tropho check {name}", "no better than guessing: look for faults of data and settings")
-        )
+        why = "no better than guessing: look for faults of data and settings"
+        steps.insert(0, NextStep(f"tropho check {name}", why))
     if settings.download.source == "generator":
         steps.append(NextStep("tropho new-task NAME FOLDER", "use your own images in place of this demo's"))
     if settings.download.is_competition:
@@ -116,12 +115,15 @@ def experiments(settings: TaskConfig, paths: Paths) -> list[tuple[dict[str, str]
         found.append(({"model.name": "resnet"}, "a deeper network"))
     if model.name in {"resnet", "fcos"} and not model.pretrained:
         lr = "3.0e-4" if settings.kind == "classification" else "5.0e-4"
-        changes = {"model.pretrained": "true", "train.lr": lr}
-        found.append((changes, "start from ImageNet weights (fetched once); needs a lower rate"))
-    if train.n_folds is not None and train.n_folds < settings.split.n_folds:
         found.append(
-            ({"train.n_folds": "null"}, f"train all {settings.split.n_folds} folds: surer scores, better test")
+            (
+                {"model.pretrained": "true", "train.lr": lr},
+                "start from ImageNet weights (fetched once); needs a lower rate",
+            )
         )
+    if train.n_folds is not None and train.n_folds < settings.split.n_folds:
+        why = f"train all {settings.split.n_folds} folds: surer scores, better test"
+        found.append(({"train.n_folds": "null"}, why))
     if settings.predict.tta == ["identity"]:
         found.append(({"predict.tta": "[identity,hflip]"}, "predict mirrored images, too; trains nothing"))
     return [each for each in found if _is_possible(settings, each[0])][:MAX_EXPERIMENTS]

@@ -75,7 +75,7 @@ def _by_class(
     lines = {name: (c.recall, c.precision, float(c.average_precision())) for name, c in curves.items()}
     shares = {name: float(c.positives / (c.positives + c.negatives)) for name, c in curves.items()}
     figures = {
-        "confusion": panels.confusion(counts, names, names, "True and predicted classes"),
+        "confusion": panels.confusion(counts, names, "True and predicted classes"),
         "roc": roc(curves),
         "precision_recall": panels.precision_recall(lines, shares),
         "f_threshold": panels.f_over_threshold(curves, thresholds, beta, "threshold"),

@@ -111,8 +111,7 @@ def _confusion(gt: pd.DataFrame, pred: pd.DataFrame, classes: Sequence[str], iou
     columns = np.where(partner >= 0, np.append(predicted, background)[partner], background)
     np.add.at(table, (true, columns), 1)
     np.add.at(table, (background, predicted[~matches.detections["hit"].to_numpy(bool)]), 1)
-    names = [*classes, BACKGROUND]
-    return panels.confusion(table, names, names, f"True and predicted, IoU ≥ {iou:g}")
+    return panels.confusion(table, [*classes, BACKGROUND], f"True and predicted, IoU ≥ {iou:g}")
 
 
 def recall_by_size(matches: Matches, classes: Sequence[str], bins: int = 6) -> Figure:

@@ -76,21 +76,21 @@ def f_over_threshold(
     return figure
 
 
-def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str) -> Figure:
-    """Plot counts (R, C) with their share of the row, dark where the share is high."""
-    size = max(3.4, 0.95 * len(columns) + 1.6), max(3.0, 0.75 * len(rows) + 1.4)
+def confusion(counts: np.ndarray, classes: Sequence[str], title: str) -> Figure:
+    """Plot counts (C, C) of true classes by predicted ones, with shares of the row, dark where the share is high."""
+    size = max(3.4, 0.95 * len(classes) + 1.6), max(3.0, 0.75 * len(classes) + 1.4)
     figure, (axes,) = style.subplots(1, 1, size)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.grid(visible=False)
-    style.class_ticks(axes, columns, "x")
-    style.class_ticks(axes, rows, "y")
+    style.class_ticks(axes, classes, "x")
+    style.class_ticks(axes, classes, "y")
     style.title(axes, title, "predicted", "true")
     for (row, column), share in np.ndenumerate(shares):
         ink = "white" if share > 0.55 else style.INK
         text = f"{int(counts[row, column]):,}" + (f"\n{share:.0%}" if totals[row, 0] else "")
-        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9 if len(columns) < 9 else 7)
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9 if len(classes) < 9 else 7)
     return figure
 
 
