@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from tropho.commands import submissions
+from tropho.commands import leaderboard, submissions
 from tropho.errors import UsageError
 from tropho.files import sha256_of
 from tropho.paths import Paths
@@ -61,13 +61,16 @@ def test_record_score_takes_private_alone(recorded):
 
 
 def test_cells_of_submissions():
+    def cells():
+        return [next(column.cells) for column in leaderboard._table_of_submissions(row.to_frame().T).columns]
+
     row = pd.Series(dict.fromkeys(SUBMISSIONS, float("nan")), dtype=object)
     row[["task", "sha256", "written", "score_name", "score"]] = ["t", "f" * 64, "2026-01-02T03:04:05", "m", 0.5]
-    assert submissions._cells(row)[4:] == ["0.5000", "-", "-", "-", "-"]
+    assert cells()[4:] == ["0.5000", "-", "-", "-", "-"]
     row[["low", "high", "public", "private"]] = [0.25, 0.75, 0.5, 1.0]
     for dirty, commit in (("true", "abcdef12+"), ("false", "abcdef12"), (pd.NA, "abcdef12")):
         row[["git_commit", "git_dirty"]] = ["abcdef123456", dirty]
-        assert submissions._cells(row) == [
+        assert cells() == [
             *("t", "ffffffff", "2026-01-02 03:04", "m", "0.5000", "0.2500 to 0.7500", "0.5000", "1.0000"),
             commit,
         ]
