@@ -13,7 +13,7 @@ from tropho.images.cache import ImageCache
 from tropho.inference.predictor import trained_task
 from tropho.inference.trained_folds import WEIGHTS
 from tropho.report.blocks import Layer
-from tropho.report.reader import Reader
+from tropho.report.reader import Reader, texts
 from tropho.tasks.base import Task
 
 STAGES = "layer1"
@@ -22,31 +22,6 @@ MAX_DEPTH = 2
 """Names with this many parts are not opened, unless a ResNet's."""
 MERGED = (nn.ReLU, nn.Dropout, nn.Identity, nn.Flatten, nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 """Kinds that get no line of their own; their parameters count with the layer before them."""
-KINDS = {
-    "Conv2d": "convolution",
-    "Linear": "fully connected",
-    "MaxPool2d": "max pooling",
-    "AvgPool2d": "average pooling",
-    "AdaptiveAvgPool2d": "average pooling",
-    "Normalize": "mean and standard deviation of ImageNet",
-    "BasicBlock": "residual block",
-    "Bottleneck": "bottleneck block",
-    "PlainBlock": "block without shortcut",
-}
-NAMES = (
-    (r"^(pyramid|network)\.", ""),
-    (r"^body\.conv1$", "stem"),
-    (r"^body\.layer(\d)$", r"stage \1"),
-    (r"^body\.", ""),
-    (r"^laterals\.", "pyramid, input of level "),
-    (r"^outputs\.", "pyramid, level "),
-    (r"^extra\.", "pyramid, level "),
-    (r"^maxpool$", "pooling"),
-    (r"^avgpool$", "average"),
-    (r"centerness", "centre-ness"),
-    (r"^fc$", "output"),
-)
-"""Patterns of dotted names, and what the drawing calls them."""
 
 
 def network_layers(reader: Reader) -> list[Layer]:
@@ -126,28 +101,28 @@ def _shapes(output: Any) -> list[tuple[int, ...]]:
 
 def _kind(module: nn.Module) -> str:
     """Name what a module is: a layer with its kernel, or the repeated block of a stage."""
-    children = list(module.children())
+    children, kinds = list(module.children()), texts("layer_kinds")
     name = type(module).__name__
     if isinstance(module, nn.Sequential) and children:  # a stage, a tower, an output layer behind dropout
         first = type(children[0]).__name__
         same = sum(type(child).__name__ == first for child in children)
         if same == len(children) and same > 1:
-            return f"{same} × {KINDS.get(first, first)}"
+            return f"{same} × {kinds.get(first, first)}"
         if any(isinstance(child, nn.Linear) for child in children):
-            return KINDS["Linear"]
+            return kinds["Linear"]
         convolutions = sum(isinstance(child, nn.Conv2d) for child in children)
         if convolutions:
-            return f"{convolutions} × {KINDS['Conv2d']}"
+            return f"{convolutions} × {kinds['Conv2d']}"
     kernel = getattr(module, "kernel_size", None)
     side = kernel[0] if isinstance(kernel, tuple) else kernel
     stride = getattr(module, "stride", 1)
     stride = stride[0] if isinstance(stride, tuple) else stride
-    words = KINDS.get(name, name)
+    words = kinds.get(name, name)
     words += f" {side} × {side}" if side else ""
     return words + (f", stride {stride}" if side and stride != 1 else "")
 
 
 def _name(dotted: str) -> str:
-    for pattern, instead in NAMES:
+    for pattern, instead in texts("layer_names").items():
         dotted = re.sub(pattern, instead, dotted)
     return dotted.replace(".", " ").replace("_", " ")
