@@ -286,14 +286,10 @@ def main() -> None:
             if arguments[:1] == retired.split()[:1] and set(retired.split()) <= set(arguments):
                 raise UsageError(f"`tropho {retired}` is now `tropho {present}`; see `tropho {present} --help`.")
         app(args=arguments)
-    except TrophoError as error:
+    except (TrophoError, OSError) as error:
         if debug:
             raise
         is_mid_line = isinstance(error, StoppedError) and sys.stderr.isatty()  # after the terminal's ^C
-        typer.echo("\n" * is_mid_line + f"tropho: {error}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        typer.echo(f"tropho: {describe_os_error(error)}", err=True)
-        sys.exit(3)
+        text = describe_os_error(error) if isinstance(error, OSError) else error
+        typer.echo("\n" * is_mid_line + f"tropho: {text}", err=True)
+        sys.exit(3 if isinstance(error, OSError) else error.exit_code)

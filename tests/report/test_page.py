@@ -1,21 +1,24 @@
-"""Tests of the whole page: complete, with a sentence for what is missing, safe with hostile names."""
+"""Tests of the page and the documents beside it: complete, with sentences for what is missing, safe with any names."""
 
 import base64
 import hashlib
 import html.parser
 import re
 import shutil
+import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from stage_outputs import HOSTILE, detection_dataset, write_data, write_results, write_runs
 from tropho.errors import DataError
+from tropho.files import write_text
 from tropho.images.decode import ImageReader
 from tropho.paths import Paths
 from tropho.plots.detection_plots import detection_figures
 from tropho.report import page as page_module
-from tropho.report.page import read_report, render_markdown
+from tropho.report.page import read_report, render_markdown, write_documents
 from tropho.stages.report import run
 
 CHAPTERS = [
@@ -224,3 +227,40 @@ def test_markdown_says_the_same_and_its_pictures_are_beside_it(complete, setting
     assert addresses == set(files)
     assert len(files) >= 10
     assert "<script>" not in text.replace("\\<", "")
+
+
+@pytest.fixture
+def written(cells_reader, monkeypatch):
+    """A function that writes the documents with this browser; returns their folder."""
+
+    def write(browser):
+        monkeypatch.setattr(page_module, "find_browser", lambda: browser)
+        report = read_report(cells_reader.task, cells_reader.paths)
+        write_text(cells_reader.paths.report, page_module.render_page(report))
+        write_documents(report, cells_reader.paths.report, cells_reader.paths.document)
+        return cells_reader.paths.document
+
+    return write
+
+
+def test_without_a_browser_there_is_markdown_and_a_sentence(written, capsys):
+    folder = written(None)
+    assert {path.name for path in folder.iterdir()} == {"report.md", "images"}
+    told = capsys.readouterr().err
+    assert "There is no document/report.pdf: neither Chromium, Chrome nor Edge is installed." in told
+    assert "print it from there" in told
+
+
+def time_out(command, **_):
+    raise subprocess.TimeoutExpired(command, 1)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"), [(time_out, "failed (TimeoutExpired)"), (lambda *_, **__: None, "printed nothing")]
+)
+def test_a_browser_that_fails_leaves_no_pdf(written, capsys, monkeypatch, run, words):
+    browser = SimpleNamespace(run=run, SubprocessError=subprocess.SubprocessError)
+    monkeypatch.setattr(page_module, "subprocess", browser)
+    folder = written("/usr/bin/some-browser")
+    assert not (folder / "report.pdf").exists()
+    assert f"some-browser {words}" in capsys.readouterr().err
