@@ -73,8 +73,8 @@ def test_pictures_beside_the_text_are_embedded_and_no_others(render, tmp_path):
     assert words.html.count("can't be read") == len(faults) == 5
     assert "https://x.org" not in re.sub(r"\[[^\]]*\]", "", words.html)
     assert words.files == {"my photo.png": folder / "my photo.png"}
-    assert faults[1] == "data.md: none.png can't be read; keep it beside this text."
-    assert faults[-1] == "data.md: my_photo.png can't be read; did you mean my photo.png?"
+    assert faults[1].startswith("data.md: none.png can't be read beside this text")
+    assert faults[-1] == "data.md: my_photo.png can't be read beside this text (did you mean 'my photo.png'?)."
 
 
 def test_a_picture_is_turned_upright(render, tmp_path):
@@ -106,14 +106,14 @@ def test_pictures_of_the_text_lie_beside_the_document(cells_reader, write):
 
 def test_the_stage_says_what_it_does_not_show(cells_reader, write, capsys):
     write("discusion.md", "Mine")
-    write("misc.txt", "Mine")
+    write("xyz.txt", "Mine")
     write(".hidden.md", "Mine")
     write("data.md", "![x](nofile.png)")
     run(cells_reader.task, cells_reader.paths.root)
     told = capsys.readouterr().err
-    assert "reports/cells_demo/text/discusion.md belongs to no chapter; the names are title.md" in told
-    assert "text/misc.txt belongs to no chapter; the names are title.md, summary.md, literature.md" in told
-    assert "data.md: nofile.png can't be read; keep it beside this text." in told
+    assert "reports/cells_demo/text/discusion.md belongs to no chapter (did you mean 'discussion'?)." in told
+    assert "text/xyz.txt belongs to no chapter; known are data, discussion, errors" in told
+    assert "data.md: nofile.png can't be read beside this text." in told
     assert "hidden" not in told
     page = cells_reader.paths.report.read_text(encoding="utf-8")
     assert "discusion.md belongs to no chapter" in page

@@ -101,8 +101,8 @@ def _shapes(output: Any) -> list[tuple[int, ...]]:
 
 def _kind(module: nn.Module) -> str:
     """Name what a module is: a layer with its kernel, or the repeated block of a stage."""
-    children, kinds = list(module.children()), texts("layer_kinds")
-    name = type(module).__name__
+    kinds: dict[str, str] = texts("layer_kinds")
+    children, name = list(module.children()), type(module).__name__
     if isinstance(module, nn.Sequential) and children:  # a stage, a tower, an output layer behind dropout
         first = type(children[0]).__name__
         same = sum(type(child).__name__ == first for child in children)

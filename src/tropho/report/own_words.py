@@ -2,7 +2,6 @@
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path, PurePath
 from urllib.parse import unquote
 
@@ -10,6 +9,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from tropho.errors import suggestion
 from tropho.report.blocks import Block, Hint, OwnWords
 from tropho.report.embed_image import embed_image
 from tropho.report.reader import Reader, texts
@@ -50,11 +50,14 @@ def read_title(reader: Reader) -> tuple[str, OwnWords | None]:
 
 def unknown_texts(reader: Reader) -> list[str]:
     """Say which files of the folder of texts belong to no chapter."""
-    known = [f"{name}.md" for name in ("title", "summary", *texts("own_words"))]
+    known = ["title", "summary", *texts("own_words")]
     return [
-        f"reports/{reader.task.name}/text/{path.name} belongs to no chapter; the names are {', '.join(known)}."
+        f"reports/{reader.task.name}/text/{path.name} belongs to no chapter{suggestion(path.stem, known)}."
         for path in sorted(reader.paths.own_text.glob("*"))
-        if path.is_file() and path.suffix.lower() in WRITTEN and path.name not in known and path.name[0] != "."
+        if path.name not in {f"{name}.md" for name in known}
+        and path.is_file()
+        and path.suffix.lower() in WRITTEN
+        and path.name[0] != "."
     ]
 
 
@@ -107,7 +110,7 @@ def _embed(token: Token, folder: Path, files: dict[str, Path]) -> str:
         token.attrSet("src", picture.src)
         files[address] = path
         return ""
-    near = get_close_matches(name, [each.name for each in sorted(folder.glob("*")) if each.suffix != ".md"], 1)
-    fault = f"{name} can't be read; {f'did you mean {near[0]}?' if near else 'keep it beside this text.'}"
+    known = [each.name for each in sorted(folder.glob("*")) if each.suffix.lower() not in WRITTEN]
+    fault = f"{name} can't be read beside this text{suggestion(name, known)}."
     token.type, token.content, token.tag = "text", f"[{fault}]", ""
     return fault

@@ -36,7 +36,8 @@ def say(sentence: str, **values: Any) -> str:
 def render_lines(template: str, **values: Any) -> list[str]:
     """Fill a template of plain text; return its lines."""
     text = (Path(__file__).parent / "templates" / template).read_text(encoding="utf-8")
-    return Template(text, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined).render(values).splitlines()
+    filled: str = Template(text, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined).render(values)
+    return filled.splitlines()
 
 
 @dataclass
