@@ -1,7 +1,7 @@
 """Write a task's audited labels, or its predictions, as COCO or YOLO, with the images beside them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -14,9 +14,11 @@ from tropho.errors import DataError, UsageError
 from tropho.files import atomic_folder, copy_file, read_json, write_json, write_text
 from tropho.log import track
 from tropho.paths import Paths
-from tropho.tables import BOX, BOXES, IMAGES, SPLITS, read_parquet, read_table
+from tropho.tables import BOX, BOXES, IMAGES, SPLITS, is_region, read_parquet, read_table
 
 Format = Literal["coco", "yolo"]
+Boxes = dict[str, list[dict[Hashable, Any]]]
+"""Rows of tables.BOXES or tables.DETECTIONS with the column is_region, by image_id."""
 VAL_FOLD = 0
 """Its images are the validation set of the export, as they are of the first model."""
 
@@ -52,13 +54,15 @@ def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predi
     boxes = boxes[boxes["label"].isin(classes) & boxes["image_id"].isin(images["image_id"])]
     if predictions:
         images = images[images["image_id"].isin(_predicted_ids(paths))]
+    boxes = boxes.assign(is_region=is_region(boxes))
+    by_image: Boxes = {str(image_id): part.to_dict("records") for image_id, part in boxes.groupby("image_id")}
     with atomic_folder(out) as folder:
         for image in track(_rows(images), "Copying images"):
             target = folder / "images" / image.subset / image.file
             target.parent.mkdir(parents=True, exist_ok=True)
             copy_file(paths.raw / image.path, target)
         write = _write_coco if to == "coco" else _write_yolo
-        write(folder, images, boxes, classes)
+        write(folder, images, by_image, classes)
     what = "predicted boxes" if predictions else "boxes"
     name, first = ("COCO", 1) if to == "coco" else ("YOLO", 0)
     numbers = ", ".join(f"{number} {label}" for number, label in enumerate(classes, start=first))
@@ -115,34 +119,32 @@ def _predicted(settings: TaskConfig, paths: Paths) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True)
 
 
-def _write_coco(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> None:
+def _write_coco(folder: Path, images: pd.DataFrame, boxes: Boxes, classes: list[str]) -> None:
     """Write annotations/instances_SUBSET.json; predicted boxes carry a score, ignored regions are crowds."""
     categories = [{"id": number, "name": name} for number, name in enumerate(classes, start=1)]
-    by_image = {str(image_id): part.to_dict("records") for image_id, part in boxes.groupby("image_id")}
     for subset, part in images.groupby("subset"):
         rows: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         for number, image in enumerate(_rows(part), start=1):
             size = {"width": int(image.width), "height": int(image.height)}
             rows.append({"id": number, "file_name": f"{subset}/{image.file}", **size})
-            for box in by_image.get(image.image_id, []):
+            for box in boxes.get(image.image_id, []):
                 left, top, right, bottom = (float(box[side]) for side in BOX)
                 width, height = right - left, bottom - top
                 place = {"id": len(annotations) + 1, "image_id": number, "category_id": classes.index(box["label"]) + 1}
                 corners = {"bbox": [left, top, width, height], "area": width * height}
-                score = {"score": float(box["score"])} if "score" in box else {"iscrowd": int(_is_region(box))}
+                score = {"score": float(box["score"])} if "score" in box else {"iscrowd": int(box["is_region"])}
                 annotations.append({**place, **corners, **score})
         content = {"images": rows, "annotations": annotations, "categories": categories}
         write_json(folder / "annotations" / f"instances_{subset}.json", content)
 
 
-def _write_yolo(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> None:
+def _write_yolo(folder: Path, images: pd.DataFrame, boxes: Boxes, classes: list[str]) -> None:
     """Write labels/SUBSET/NAME.txt with `class cx cy w h` as shares of the image, then a score, and data.yaml."""
-    by_image = {str(image_id): part.to_dict("records") for image_id, part in boxes.groupby("image_id")}
     for image in _rows(images):
         lines = []
-        for box in by_image.get(image.image_id, []):
-            if _is_region(box):
+        for box in boxes.get(image.image_id, []):
+            if box["is_region"]:
                 continue
             left, top, right, bottom = (float(box[side]) for side in BOX)
             centre = (left + right) / 2 / image.width, (top + bottom) / 2 / image.height
@@ -158,8 +160,3 @@ def _write_yolo(folder: Path, images: pd.DataFrame, boxes: pd.DataFrame, classes
 def _rows(images: pd.DataFrame) -> list[Any]:
     """Return the rows of `_images` as named tuples."""
     return list(images.itertuples())
-
-
-def _is_region(box: Mapping[Any, Any]) -> bool:
-    """Whether a row of tables.BOXES is an ignored region."""
-    return box.get("ignore") is True
