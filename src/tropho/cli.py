@@ -184,7 +184,7 @@ def check_submission(
     """Check a submission against the competition's sample; lists every fault with its row."""
     from tropho.data.formats.label_collector import read_sizes
     from tropho.submission import format_check
-    from tropho.submission.layout import audited_labels
+    from tropho.submission.target import audited_labels
 
     labels = audited_labels(sample, Path.cwd())
     faults = format_check.check_submission(submission, sample, read_sizes(sizes) if sizes else None, labels=labels)

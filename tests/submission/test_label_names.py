@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tropho.submission.box_layouts import string_groups, string_size
 from tropho.submission.label_names import LabelNames
-from tropho.submission.layout_types import are_probabilities, are_whole, written_labels
+from tropho.submission.sample_file import are_probabilities, are_whole, string_groups, string_size
+from tropho.submission.sample_layout import written_labels
 from tropho.tables import parse_number
 
 
@@ -38,7 +38,7 @@ def test_positive_class_of_column(classes, column, positive):
     ],
 )
 def test_match_once_one_column_a_class(words, found):
-    assert LabelNames(["cat", "dog"]).match_once(words) == found
+    assert LabelNames(["cat", "dog"]).match(words, once=True) == found
 
 
 @pytest.mark.parametrize(

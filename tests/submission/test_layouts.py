@@ -5,8 +5,9 @@ import pytest
 
 from tropho.data.formats.label_collector import read_sizes
 from tropho.errors import DataError
-from tropho.submission.layout import layout_of, rows_like, rows_of
-from tropho.submission.sample_file import match_ids, match_sample, read_sample, without_ending
+from tropho.submission.sample_file import read_sample
+from tropho.submission.sample_layout import layout_of
+from tropho.submission.target import match_ids, match_sample, rows_like, rows_of, without_ending
 
 
 @pytest.fixture

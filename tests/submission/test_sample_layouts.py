@@ -9,9 +9,10 @@ import pytest
 from tropho.errors import DataError, UsageError
 from tropho.submission.format_check import check_submission
 from tropho.submission.label_names import LabelNames
-from tropho.submission.layout import layout_of, rows_of, write_submission
-from tropho.submission.layout_types import Row
-from tropho.submission.sample_file import find_sample, is_sample, match_ids, match_sample, read_sample
+from tropho.submission.layout import Row, write_submission
+from tropho.submission.sample_file import find_sample, is_sample, read_sample
+from tropho.submission.sample_layout import layout_of
+from tropho.submission.target import match_ids, match_sample, rows_of
 from tropho.tables import DETECTIONS
 
 
@@ -302,7 +303,7 @@ def test_layout_of_numbered_columns(written, classifying):
     assert lines == ["id,0,1", "a,0.2,0.8"]
     sample = written("id,cat,dog,bird,Usage\na,0.3,0.3,0.4,Public\n")
     layout = layout_of(sample, classifying(), ["cat", "cow", "dog"])
-    assert [kind for kind, _ in layout.issues] == ["sample_class", "sample_column", "sample_class"]
+    assert [kind for kind, _ in layout.issues] == ["sample_class", "sample_class", "sample_column"]
     lines = filled(sample, classifying(), ["cat", "cow", "dog"], shares(["cat", "cow", "dog"], {"a": [0.1, 0.2, 0.7]}))
     assert lines[1] == "a,0.1,0.7,0.0,Public"
 

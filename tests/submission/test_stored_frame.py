@@ -3,7 +3,7 @@
 import pandas as pd
 from PIL import Image
 
-from tropho.submission.layout import to_stored_frame
+from tropho.submission.target import to_stored_frame
 from tropho.tables import BOX, IMAGES, conform
 
 

@@ -2,7 +2,7 @@
 
 from tropho.files import write_json
 from tropho.paths import Paths
-from tropho.submission.layout import audited_labels
+from tropho.submission.target import audited_labels
 
 
 def test_labels_are_those_that_the_audit_found(tmp_path):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tropho.images.cache import ImageCache
 from tropho.images.decode import Decoding, read_image
-from tropho.submission.layout import to_stored_frame
+from tropho.submission.target import to_stored_frame
 from tropho.tables import BOX
 
 WIDE, HIGH = 96, 60

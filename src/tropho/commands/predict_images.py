@@ -14,7 +14,8 @@ from tropho.images.decode import read_image
 from tropho.images.draw import write_png
 from tropho.images.file_types import is_hidden, is_image_name
 from tropho.log import info, track
-from tropho.submission.layout import target_of, write_submission
+from tropho.submission.layout import write_submission
+from tropho.submission.target import target_of
 from tropho.tables import DECIMALS, write_table
 
 

@@ -18,8 +18,9 @@ from tropho.log import info
 from tropho.paths import Paths
 from tropho.stages import STAGES
 from tropho.submission.format_check import NEGATIVE, check_submission
-from tropho.submission.layout import Target, target_of, to_stored_frame, write_submission
+from tropho.submission.layout import write_submission
 from tropho.submission.submission_log import append, keep_file
+from tropho.submission.target import Target, target_of, to_stored_frame
 from tropho.tables import BOX, BOXES, DECIMALS, IMAGES, SPLITS, empty, read_parquet, read_table
 from tropho.tasks.base import Task
 from tropho.tracking import code_version, open_tracker

@@ -14,9 +14,16 @@ from pathlib import Path
 import pandas as pd
 
 from tropho.errors import DataError
-from tropho.submission.box_layouts import string_groups, string_size
-from tropho.submission.layout_types import are_probabilities, are_whole
-from tropho.submission.sample_file import CORNERS, Sample, csv_rows, read_sample
+from tropho.submission.sample_file import (
+    CORNERS,
+    Sample,
+    are_probabilities,
+    are_whole,
+    csv_rows,
+    read_sample,
+    string_groups,
+    string_size,
+)
 from tropho.tables import parse_number
 
 NEGATIVE = "NEG"
@@ -99,10 +106,10 @@ class _Check:
         self.probabilities = {name for name in others if name == columns.score or are_probabilities(sample.cells(name))}
         self.numbers = {*self.probabilities, *columns.sides.values(), unclear}
         self.words = string_size(sample.cells(columns.strings)) if columns.strings else None
-        self.sizes: dict[str, tuple[float, float]] = {}
-        if sizes is not None:
-            for image_id, width, height in sizes[["image_id", "width", "height"]].dropna().itertuples(index=False):
-                self.sizes[image_id] = (float(width), float(height))
+        known = pd.DataFrame() if sizes is None else sizes[["image_id", "width", "height"]].dropna()
+        self.sizes = {
+            image_id: (float(width), float(height)) for image_id, width, height in known.itertuples(index=False)
+        }
         self.first_row: dict[str, int] = {}
         self.first_negative: dict[str, int] = {}
 
@@ -122,11 +129,9 @@ class _Check:
                     yield from self._check_row(line, dict(zip(header, cells, strict=True)))
                 else:
                     yield FormatError(line, "", f"it has {len(cells)} cells where the header has {len(header)}.")
-        except UnicodeDecodeError:
-            yield FormatError(line + 1, "", "from here on the file is not UTF-8 text; save it as CSV in UTF-8.")
-            return
-        except csv.Error as error:
-            yield FormatError(line + 1, "", f"from here on the file is not CSV: {error}.")
+        except (UnicodeDecodeError, csv.Error) as error:
+            why = f"CSV: {error}" if isinstance(error, csv.Error) else "UTF-8 text; save it as CSV in UTF-8"
+            yield FormatError(line + 1, "", f"from here on the file is not {why}.")
             return
         for image, sample_line in self.images.items() if self.columns.image in header else []:
             if image not in self.first_row:
@@ -145,12 +150,8 @@ class _Check:
 
     def _check_row(self, line: int, cells: dict[str, str]) -> Errors:
         columns = self.columns
-        numbers: dict[str, float] = {}
-        for name, cell in cells.items():
-            if cell.strip():
-                yield from self._check_number(line, name, cell, numbers)
-            elif name != columns.strings:  # an image without boxes
-                yield FormatError(line, name, "the cell is empty.")
+        numbers = {name: parse_number(cell) for name, cell in cells.items() if name in self.numbers}
+        yield from self._check_cells(line, cells, numbers)
         image, label = cells.get(columns.image, ""), cells.get(columns.label or "", "")
         if image.strip():
             yield from self._check_image(line, image)
@@ -158,22 +159,21 @@ class _Check:
             yield from self._check_label(line, label)
         if columns.strings and cells.get(columns.strings):
             yield from self._check_strings(line, image, cells[columns.strings], columns.strings)
-        if columns.sides and label == self.negative:
+        sides = [numbers.get(name, math.nan) for name in columns.sides.values()]
+        if sides and label == self.negative:
             yield from self._check_negative(line, image, numbers)
-        elif columns.sides:
-            yield from self._check_box(line, image, self._corners(numbers))
+        elif sides:
+            yield from self._check_box(line, image, _corners(sides, "width" in columns.sides))
 
-    def _check_number(self, line: int, name: str, cell: str, numbers: dict[str, float]) -> Errors:
-        """Check a cell of a column of numbers, and add its value to `numbers`."""
-        if name not in self.numbers:
-            return
-        value = parse_number(cell)
-        if math.isnan(value):
-            yield FormatError(line, name, f"'{cell}' is not a finite number.")
-            return
-        numbers[name] = value
-        if name in self.probabilities and not 0 <= value <= 1:
-            yield FormatError(line, name, f"{cell} is outside 0..1.")
+    def _check_cells(self, line: int, cells: dict[str, str], numbers: dict[str, float]) -> Errors:
+        for name, cell in cells.items():
+            if not cell.strip():
+                if name != self.columns.strings:  # an image without boxes
+                    yield FormatError(line, name, "the cell is empty.")
+            elif math.isnan(numbers.get(name, 0.0)):
+                yield FormatError(line, name, f"'{cell}' is not a finite number.")
+            elif name in self.probabilities and not 0 <= numbers[name] <= 1:
+                yield FormatError(line, name, f"{cell} is outside 0..1.")
 
     def _check_image(self, line: int, image: str) -> Errors:
         name, known = self.columns.image, self.images
@@ -197,9 +197,7 @@ class _Check:
     def _check_strings(self, line: int, image: str, cell: str, column: str) -> Errors:
         """Check a cell that holds all boxes of an image."""
         words, classes = self.words, self.classes
-        if words is None:
-            return
-        for box in string_groups(cell, words):
+        for box in string_groups(cell, words) if words else ():
             values = [parse_number(word) for word in box[words - 5 :]]
             if len(box) < words or any(map(math.isnan, values)):
                 message = f"'{' '.join(box)}' is not a box of {words} words, all but a label numbers."
@@ -207,21 +205,9 @@ class _Check:
                 return
             if words == 6 and classes and box[0] not in classes:
                 yield FormatError(line, column, f"unknown class '{box[0]}'; they are {', '.join(classes)}.")
-            score, x, y, right, bottom = values
-            if not 0 <= score <= 1:
+            if not 0 <= values[0] <= 1:
                 yield FormatError(line, column, f"the confidence {box[words - 5]} is outside 0..1.")
-            if words == 5:
-                right, bottom = x + right, y + bottom  # of x, y, width, height
-            corners = dict(zip(CORNERS, (x, y, right, bottom), strict=True))
-            yield from (replace(error, column=column) for error in self._check_box(line, image, corners))
-
-    def _corners(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Return the box's sides by CORNERS, as far as its cells are numbers."""
-        sides = {side: numbers[name] for side, name in self.columns.sides.items() if name in numbers}
-        if "width" not in self.columns.sides:
-            return sides
-        ends = {"xmin": ["x"], "ymin": ["y"], "xmax": ["x", "width"], "ymax": ["y", "height"]}
-        return {side: sum(sides[part] for part in parts) for side, parts in ends.items() if set(parts) <= set(sides)}
+            yield from self._check_box(line, image, _corners(values[1:], words == 5), column)
 
     def _check_negative(self, line: int, image: str, numbers: dict[str, float]) -> Errors:
         negative, columns = self.negative, self.columns
@@ -230,20 +216,26 @@ class _Check:
             message = f"image '{image}' already has a {negative} row, in row {first}."
             yield FormatError(line, columns.label or "", message)
         for name in columns.sides.values():
-            if numbers.get(name, 0.0) != 0:
+            if abs(numbers.get(name, 0.0)) > 0:
                 message = f"it is {numbers[name]:g} in a {negative} row; its box must be 0,0,0,0."
                 yield FormatError(line, name, message)
 
-    def _check_box(self, line: int, image: str, box: dict[str, float]) -> Errors:
-        """Check a box, whose sides are named as in CORNERS; unknown ones are absent."""
-        names = {side: self.columns.sides.get(side, side) for side in CORNERS}
-        width, height = self.sizes.get(image, (math.inf, math.inf))
-        for axis, size, size_name in (("x", width, "width"), ("y", height, "height")):
-            low, high = box.get(f"{axis}min", 0.0), box.get(f"{axis}max", math.inf)
-            low_name, high_name = names[f"{axis}min"], names[f"{axis}max"]
+    def _check_box(self, line: int, image: str, corners: list[float], column: str = "") -> Errors:
+        """Check a box of xmin, ymin, xmax, ymax, NaN if unknown; `column` holds it whole, "" = a column a side."""
+        names = [self.columns.sides.get(side, side) for side in CORNERS]
+        size = self.sizes.get(image, (math.inf, math.inf))
+        for axis, size_name in enumerate(("width", "height")):
+            (low, high), (low_name, high_name) = corners[axis::2], names[axis::2]
             if low > high:
-                yield FormatError(line, low_name, f"{low_name} {low:g} is above {high_name} {high:g}.")
+                yield FormatError(line, column or low_name, f"{low_name} {low:g} is above {high_name} {high:g}.")
             if low < 0:
-                yield FormatError(line, low_name, f"{low:g} is outside the image; it begins at 0.")
-            if size < high < math.inf:
-                yield FormatError(line, high_name, f"{high:g} is outside the image; its {size_name} is {size:g}.")
+                yield FormatError(line, column or low_name, f"{low:g} is outside the image; it begins at 0.")
+            if size[axis] < high:
+                message = f"{high:g} is outside the image; its {size_name} is {size[axis]:g}."
+                yield FormatError(line, column or high_name, message)
+
+
+def _corners(sides: list[float], has_size: bool) -> list[float]:
+    """Convert x, y, width, height, or the corners themselves, to xmin, ymin, xmax, ymax."""
+    x, y, right, bottom = sides
+    return [x, y, x + right, y + bottom] if has_size else sides

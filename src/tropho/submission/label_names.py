@@ -1,7 +1,7 @@
 """Match the labels of a sample submission to classes, and write other classes in the same style."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -25,26 +25,17 @@ class LabelNames:
     originals: dict[str, str | None] = field(default_factory=dict)  # audit.class_map, {label in the files: class}
     numbered: bool = False  # whether the user gave the order of the classes, so that a number means a place in it
 
-    def match(self, words: Iterable[str]) -> dict[str, str]:
-        """Return the class of each word that names one: exactly, as in the files, loosely, or by its number."""
-        left = list(dict.fromkeys(words))
-        matched: dict[str, str] = {}
-        for names in self._levels(left):
-            matched |= {word: names[word] for word in left if word in names}
-            left = [word for word in left if word not in matched]
-        return matched
+    def match(self, words: Iterable[str], once: bool = False) -> dict[str, str]:
+        """Return the class of each word that names one: exactly, as in the files, loosely, or by its number.
 
-    def match_once(self, words: Iterable[str]) -> dict[str, str]:
-        """Match columns: a class belongs to the word that names it best, or to none if two do equally well."""
-        left = list(words)
+        With `once`, as for columns, a class belongs to the word that names it best, or to none if two do equally well.
+        """
+        words = list(dict.fromkeys(words))
         matched: dict[str, str] = {}
-        for names in self._levels(left):
-            words_by_class = defaultdict(list)
-            for word in left:
-                if word in names and names[word] not in matched.values():
-                    words_by_class[names[word]].append(word)
-            matched |= {same[0]: name for name, same in words_by_class.items() if len(same) == 1}
-            left = [word for word in left if word not in matched]
+        for names in self._levels(words):
+            found = {word: names[word] for word in words if word in names and word not in matched}
+            counts = Counter(found.values()) + Counter(matched.values())
+            matched |= {word: name for word, name in found.items() if not once or counts[name] == 1}
         return matched
 
     def writer(self, shown: Iterable[str]) -> Writer:
@@ -79,12 +70,9 @@ class LabelNames:
     def _levels(self, words: list[str]) -> list[dict[str, str]]:
         """Return {word: class} dictionaries, the best kind of name first."""
         sources = [{name: name for name in self.classes}, self._unique_originals()]
-
-        def by(key: Callable[[str], str | None]) -> list[dict[str, str]]:
-            return [_match_by_key(source, key, words) for source in sources]
-
+        keys = [str, fold, lambda word: fold(_PREFIX.sub("", word, 1)), _number]
         places = {text: name for name, text in self._places(words).items()}
-        return [*sources, *by(fold), *by(lambda word: fold(_PREFIX.sub("", word, 1))), *by(_number), places]
+        return [*(_match_by_key(source, key, words) for key in keys for source in sources), places]
 
     def _unique_originals(self) -> dict[str, str]:
         """Return {label in the files: class} where no other label became the same class."""

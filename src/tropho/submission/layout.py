@@ -1,152 +1,136 @@
-"""The layout of a task's submission: that of the competition's sample, or Tropho's own where there is none."""
+"""The layout of a submission: what fills each of its columns, and the table that it makes of predictions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from tropho.config.task_config import TaskConfig
-from tropho.errors import DataError
-from tropho.files import atomic_path, read_json
-from tropho.images.decode import image_orientation
-from tropho.orientation import STORED, SYMMETRIES, turn_boxes
-from tropho.paths import Paths
-from tropho.submission.box_layouts import box_layout
-from tropho.submission.class_layout import class_layout
+from tropho.files import atomic_path
 from tropho.submission.competition_csv import COLUMNS, competition_table
-from tropho.submission.label_names import LabelNames
-from tropho.submission.layout_types import Layout, Row, UnsupportedLayoutError
-from tropho.submission.sample_file import (
-    Matches,
-    Sample,
-    find_sample,
-    match_ids,
-    match_sample,
-    read_sample,
-    without_ending,
-)
-from tropho.tables import BOX, DETECTIONS, IMAGES, read_table
+from tropho.tables import BOX, DETECTIONS, conform, empty
+
+Issue = tuple[str, str]  # kind and detail, as in tables.ISSUES
+MAX_NAMED_COLUMNS = 10  # columns of probabilities that a sentence names one by one
+
+
+class Row(NamedTuple):
+    """One image of a submission."""
+
+    image: str  # as the submission names it
+    image_id: str | None  # None = no test image
+    cells: dict[str, str]  # the sample's row of this image, by column; {} = none
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnLayout(Layout):
-    """Zindi's columns where the labels have them; else image_id, label and p_*, or tables.DETECTIONS.
+class Layout:
+    """How predictions are written.
 
-    `fill` returns the predictions as they are.
+    Attributes:
+        header: the columns in order.
+        delimiter: of the cells.
+        columns: what fills a column, by its name: `image`, `label`, `score` (the label's), `p_<class>`, `zero`, a side
+            of a box (sample_file.SIDES) or `strings` (all boxes of an image). Columns that it lacks keep the sample's
+            cells. Without any, the layout is Tropho's own: Zindi's columns, or those of the predictions.
+        classes: in order, the negative class of a detection last.
+        written: label as written by class; {} = none is, or any.
+        negative: the class that says that nothing is there; None in classification.
+        negative_box: four words for it in a column of all boxes.
+        issues: (kind, detail) of what the sample asks for and predictions don't have, or the other way round.
+        problem: why the sample is not followed; None = it is, or there is none.
     """
 
-    zindi: bool
+    header: list[str]
+    delimiter: str = ","
+    columns: dict[str, str] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    written: dict[str, str] = field(default_factory=dict)
+    negative: str | None = None
+    negative_box: str = "0 0 1 1"
+    issues: list[Issue] = field(default_factory=list)
+    problem: str | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """Every label that may be written; empty = none is, or any."""
+        return list(self.written.values())
 
     @property
     def sentence(self) -> str:
-        return ", ".join(self.header)
+        """What the columns will hold."""
+        named = {source: name for name, source in reversed(self.columns.items())}
+        if not named:
+            return ", ".join(self.header)
+        labels = ", ".join(self.labels)
+        parts = [f"'{named['image']}' the image"]
+        if "strings" in named:
+            form = f"label confidence xmin ymin xmax ymax with the labels {labels}"
+            parts.append(f"'{named['strings']}' {form if labels else 'confidence x y width height'}, in pixels")
+        if "label" in named:
+            parts.append(f"'{named['label']}' the class ({labels})")
+        shares = [(name, source[2:]) for name, source in self.columns.items() if source.startswith("p_")]
+        if len(shares) <= MAX_NAMED_COLUMNS:
+            parts += [f"'{name}' the probability of {label}" for name, label in shares]
+        else:
+            parts.append(f"{len(shares)} columns the probability of a class each")
+        if "score" in named:
+            parts.append(f"'{named['score']}' the confidence")
+        sides = [f"'{named[side]}'" for side in (*BOX, "x", "y", "width", "height") if side in named]
+        return ", ".join([*parts, *sides]) + (" the box in pixels" if sides else "")
 
     def fill(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
-        return competition_table(predictions) if self.zindi else predictions
+        """Make the submission's table, with its own column names.
 
+        An image without boxes gets a negative one of 0.5 or, without a negative class, one of size and confidence 0,
+        since a leaderboard wants every image; of a column of all boxes the cell is empty then. An image without
+        probabilities gets equal ones.
 
-@dataclass(frozen=True)
-class Target:
-    """The competition's sample, if there is one, its matches and the layout."""
+        Args:
+            predictions: result of Task.to_submission, numbers rounded.
+            rows: the images in order.
+        """
+        if not self.columns:
+            return competition_table(predictions) if self.header == list(COLUMNS) else predictions
+        sources = {*self.columns.values()}
+        if "strings" in sources:
+            values = self._strings(self._boxes(predictions, rows, None), rows)
+        elif sources & {"x", "xmin"}:
+            values = self._boxes(predictions, rows, self.classes[0])
+        else:
+            values = self._probabilities(predictions, rows)
+        cells = {row.image: row.cells for row in rows}
+        kept = {name: [cells[image].get(name, "") for image in values["image"]] for name in self.header}
+        return pd.DataFrame({name: values[self.columns[name]] if name in self.columns else kept[name] for name in kept})
 
-    sample: Sample | None
-    matches: Matches
-    layout: Layout
+    def _probabilities(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
+        """Return one row an image: image, label, score, zero and p_<class>."""
+        known = predictions.set_index("image_id").reindex([row.image_id for row in rows])
+        shares = known[[f"p_{name}" for name in self.classes]].fillna(1 / len(self.classes))
+        label = known["label"].astype(object).where(known["label"].notna(), self.classes[0])
+        images = [row.image for row in rows]
+        values = shares.assign(image=images, label=label.map(self.written), score=shares.max(axis=1), zero=0.0)
+        return values.reset_index(drop=True)
 
-    @property
-    def followed(self) -> Sample | None:
-        """The sample, where the layout is its own."""
-        return None if self.layout.problem else self.sample
+    def _boxes(self, predictions: pd.DataFrame, rows: list[Row], default: str | None) -> pd.DataFrame:
+        """Return one row a box: image, class, label, score, corners, x, y, width and height in whole pixels."""
+        table = competition_table(_in_order(predictions, rows, self.negative, default)).reset_index(drop=True)
+        table = table.rename(columns={"Image_ID": "image", "confidence": "score"})
+        sizes = {"width": table["xmax"] - table["xmin"], "height": table["ymax"] - table["ymin"]}
+        return table.assign(label=table["class"].map(self.written), x=table["xmin"], y=table["ymin"], **sizes)
 
-    def rows(self, image_ids: list[str]) -> list[Row]:
-        """Return the images to submit: the sample's in its order, or else `image_ids`."""
-        if self.followed is None:
-            return [Row(image_id, image_id, {}) for image_id in image_ids]
-        return rows_of(self.followed, self.matches.images)
-
-    def rows_of_files(self, names: list[str]) -> list[Row]:
-        """Return rows for image files that need not be the sample's, named as it names images."""
-        if self.followed is None:
-            return [Row(name, name, {}) for name in names]
-        ids = match_ids(self.followed.ids, dict.fromkeys(names, "")).images
-        known = {image_id: sample_id for sample_id, image_id in ids.items()}
-        return rows_like(self.followed, {name: known.get(name, "") for name in names})
-
-    def sizes(self, images: pd.DataFrame) -> pd.DataFrame:
-        """Return the columns image_id (as the sample names it), width and height of the sample's images."""
-        ids = {image_id: sample_id for sample_id, image_id in self.matches.images.items()}
-        named = images.assign(image_id=images["image_id"].map(ids))
-        return named.loc[named["image_id"].notna(), ["image_id", "width", "height"]]
-
-
-def target_of(paths: Paths, settings: TaskConfig, classes: list[str]) -> Target:
-    """Find the task's sample submission in its raw files; without one the layout is Tropho's own."""
-    path = find_sample(paths.raw, settings.audit.sample) if paths.raw.is_dir() else None
-    summary, table = paths.audit / "summary.json", paths.audit / "images.csv"
-    columns = read_json(summary).get("columns") if summary.exists() else None
-    sample, matches = None if path is None else read_sample(path), Matches()
-    if sample is not None and table.exists():
-        images = read_table(table, IMAGES)
-        sample, matches = match_sample(sample, images.loc[images["subset"] == "test", ["image_id", "path"]])
-    return Target(sample, matches, layout_of(sample, settings, classes, columns))
-
-
-def audited_labels(sample: Path, root: Path) -> list[str]:
-    """Return the labels that the audit expects in submissions by this sample; none outside data/raw/TASK."""
-    folder = (root / "data" / "raw").resolve()
-    path = sample.resolve()
-    if not path.is_relative_to(folder) or path.parent == folder:
-        return []
-    summary = Paths(root, path.relative_to(folder).parts[0]).audit / "summary.json"
-    return list((read_json(summary).get("sample") or {}).get("labels", [])) if summary.exists() else []
-
-
-def layout_of(
-    sample: Sample | None, settings: TaskConfig, classes: list[str], columns: dict[str, dict[str, Any]] | None = None
-) -> Layout:
-    """Return the layout of a task's submission.
-
-    Args:
-        sample: the competition's sample; None gives Tropho's own layout.
-        settings: kind, audit.class_map, audit.classes and audit.negative say what the sample's labels mean.
-        classes: the task's classes in order, without the negative one.
-        columns: headings by role of the tables of labels, by file (labels.Labels.columns).
-    """
-    is_detection, audit = settings.kind == "detection", settings.audit
-    zindi = is_detection and any(table.get("image") in COLUMNS for table in (columns or {}).values())
-    header = ["image_id", "label", *(f"p_{name}" for name in classes)]
-    if is_detection:
-        header = list(COLUMNS) if zindi else list(DETECTIONS)
-    if sample is None:
-        return OwnLayout(header=header, zindi=zindi)
-    negative = audit.negative if is_detection else None
-    names = LabelNames([*classes, *([negative] if negative else [])], audit.class_map, audit.classes is not None)
-    try:
-        return box_layout(sample, names, negative) if is_detection else class_layout(sample, names)
-    except UnsupportedLayoutError as error:
-        return OwnLayout(header=header, zindi=zindi, problem=str(error))
-
-
-def rows_of(sample: Sample, image_ids: dict[str, str]) -> list[Row]:
-    """Return the images of a sample in its order; `image_ids` maps the ids that mean one to its image_id."""
-    first: dict[str, list[str]] = {}
-    for _, cells in sample.rows:
-        first.setdefault(cells[sample.id_column], cells)
-    return [Row(name, image_ids.get(name), dict(zip(sample.header, first[name], strict=True))) for name in sample.ids]
-
-
-def rows_like(sample: Sample, names: dict[str, str]) -> list[Row]:
-    """Return rows for images of which the sample may name some; the others lose their ending if its ids have none.
-
-    Args:
-        sample: the sample submission.
-        names: id of the sample by image_id; empty where it does not name the image.
-    """
-    bare = not any(without_ending(name) != name for name in sample.ids)
-    short = {image_id: without_ending(image_id) if bare else image_id for image_id in names}
-    unique = len(set(short.values())) == len(short)
-    return [Row(name or (short[image_id] if unique else image_id), image_id, {}) for image_id, name in names.items()]
+    def _strings(self, boxes: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
+        """Return one row an image: image, and strings with all of its boxes."""
+        texts: dict[str, list[str]] = {row.image: [] for row in rows}
+        sides = boxes[BOX if self.written else ["x", "y", "width", "height"]]
+        shown = [" ".join(map(str, numbers)) for numbers in sides.itertuples(index=False)]
+        for image, name, score, box in zip(boxes["image"], boxes["class"], boxes["score"], shown, strict=True):
+            if self.written:
+                texts[image] += [self.written[name], str(score), self.negative_box if name == self.negative else box]
+            else:
+                texts[image] += [str(score), box]
+        images = [row.image for row in rows]
+        return pd.DataFrame({"image": images, "strings": [" ".join(texts[image]) for image in images]})
 
 
 def write_submission(table: pd.DataFrame, layout: Layout, path: Path) -> None:
@@ -155,28 +139,20 @@ def write_submission(table: pd.DataFrame, layout: Layout, path: Path) -> None:
         table.to_csv(temporary, index=False, sep=layout.delimiter)
 
 
-def to_stored_frame(table: pd.DataFrame, images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Turn boxes of photos that EXIF turns to the pixels as stored, as the training labels have them.
+def _in_order(predictions: pd.DataFrame, rows: list[Row], negative: str | None, default: str | None) -> pd.DataFrame:
+    """Return the detections in the order of the rows, named as these are.
 
-    Args:
-        table: image_id and tables.BOX, pixels of the upright image; a box without area stays as it is.
-        images: tables.IMAGES.
-        raw: folder that the images' paths start from.
-
-    Returns: both tables, `images` with the stored sizes.
+    An image without any gets one of the negative class, or else of the class `default`, if there is one.
     """
-    table, images = table.copy(), images.copy()
-    with_area = (table["xmax"] > table["xmin"]) & (table["ymax"] > table["ymin"])
-    needed = images["width"].notna() & images["image_id"].isin(table["image_id"])
-    for row, image in images[needed].iterrows():
-        try:
-            turn = STORED[image_orientation(raw / image["path"])]
-        except DataError:  # nothing was predicted for it
-            continue
-        mask = with_area & (table["image_id"] == image["image_id"])
-        size = (int(image["width"]), int(image["height"]))
-        if mask.any() and turn != "identity":
-            table.loc[mask, BOX] = turn_boxes(table.loc[mask, BOX].to_numpy("float64"), turn, *size)
-        if SYMMETRIES[turn][0]:
-            images.loc[row, ["width", "height"]] = size[::-1]
-    return table, images
+    names = {row.image_id: row.image for row in rows if row.image_id is not None}
+    order = {row.image: place for place, row in enumerate(rows)}
+    table = predictions[predictions["image_id"].isin(names)]
+    table = table.assign(image_id=table["image_id"].map(names))
+    without = [image for image in order if image not in set(table["image_id"])]
+    if without and (label := negative or default):
+        box = dict.fromkeys(BOX, 0.0)
+        more = pd.DataFrame({"image_id": without, "label": label, "score": 0.5 if negative else 0.0, **box})
+        table = pd.concat([table, conform(more, DETECTIONS)])
+    if table.empty:
+        return empty(DETECTIONS)
+    return table.iloc[np.argsort(table["image_id"].map(order).to_numpy(), kind="stable")]

@@ -8,9 +8,10 @@ import pandas as pd
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.label_collector import LABELLED_IMAGES, IssueLog, Labels, table_of
 from tropho.errors import DataError
-from tropho.submission.layout import layout_of
-from tropho.submission.layout_types import Layout
-from tropho.submission.sample_file import Matches, Sample, match_ids, match_sample
+from tropho.submission.layout import Layout
+from tropho.submission.sample_file import Sample
+from tropho.submission.sample_layout import layout_of
+from tropho.submission.target import Matches, match_ids, match_sample
 
 MAX_NAMES = 5  # ids that a note names
 
