@@ -21,7 +21,6 @@ def threads():
 
 def test_sampler_measures_and_ends():
     sampler = SystemSampler(interval=0.001)
-    sampler.start()
     samples = []
     while len(samples) < 3:
         samples += sampler.take()
@@ -38,7 +37,6 @@ def test_sampler_measures_and_ends():
 
 def test_the_processors_load_is_that_of_the_run():
     sampler = SystemSampler(interval=60)
-    sampler.start()
     deadline = time.monotonic() + 1
     while time.monotonic() < deadline:  # keeps a core busy
         pass
@@ -102,7 +100,6 @@ def test_without_psutil_nothing_is_sampled(root, monkeypatch):
 def test_switched_off_as_mlflow_does(monkeypatch):
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
     sampler = SystemSampler(interval=0.001)
-    sampler.start()
     assert threads() == []
     sampler.stop()
     assert sampler.take() == []

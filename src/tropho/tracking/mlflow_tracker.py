@@ -1,11 +1,8 @@
 """Records sent to MLflow, by its client alone: no global run, no global address."""
 
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tropho.errors import ExternalError
 from tropho.log import info
@@ -13,7 +10,7 @@ from tropho.tracking.pending_records import PendingRecords, Record
 from tropho.tracking.provenance import provenance
 from tropho.tracking.recorder import Recorder, is_outage
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
-from tropho.tracking.tracker import PrunedRunError, Run, Tracker, milliseconds
+from tropho.tracking.tracker import Tracker, milliseconds
 
 FIRST_PAUSE = 30.0  # seconds without calls after a failure; each further failure in a row doubles them
 
@@ -65,33 +62,11 @@ class MlflowTracker(Tracker):
         self._pending = PendingRecords(pending_folder(root))
         self._queue: list[Record] = []
         self._opened: dict[str, Record] = {}
-        self._depth = 0
-
-    @contextmanager
-    def run(
-        self,
-        name: str,
-        experiment: str,
-        parent: str | None = None,
-        run_id: str | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> Iterator[Run]:
-        run = Run(self, run_id or uuid.uuid4().hex, experiment)
-        self._depth += 1
-        try:
-            start = {"name": name, "experiment": experiment, "parent": parent, "run_id": run_id}
-            run.record("open", **start, tags=provenance(self._root), time=milliseconds())
-            run.set_tags(tags or {})
-            with _ended(run):
-                yield run
-        finally:
-            self._depth -= 1
-            if self._depth == 0:
-                self._pending.close()
+        self._n_open = 0
 
     def record(self, record: Record) -> None:
         if record["do"] == "open":
-            self._opened[record["run"]] = record
+            record = self._opened[record["run"]] = {**record, "tags": provenance(self._root)}
         self._queue.append(record)
         self._breaker.call(self._send)
         try:
@@ -100,6 +75,9 @@ class MlflowTracker(Tracker):
                 del self._queue[0]
         except OSError as error:  # the next record tries again
             self._breaker.warn("and the disk take no records", error, "the work goes on")
+        self._n_open += {"open": 1, "end": -1}.get(record["do"], 0)
+        if self._n_open == 0:
+            self._pending.close()
 
     def record_pending(self) -> None:
         self._breaker.call(self._send)
@@ -146,21 +124,3 @@ class MlflowTracker(Tracker):
             was_finished = self._recorder is not None and self._recorder.was_finished(key)
             self._pending.append({**self._opened[key], "was_finished": was_finished})
         self._pending.append(record)
-
-
-@contextmanager
-def _ended(run: Run) -> Iterator[None]:
-    """End a run with the status that the end of its block gives it."""
-    status = "FAILED"
-    try:
-        yield
-        status = "FINISHED"
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        status = "KILLED"
-        raise
-    except PrunedRunError as error:
-        run.set_tags({"outcome": error.outcome})
-        status = "FINISHED"
-        raise
-    finally:
-        run.record("end", status=status, time=milliseconds())

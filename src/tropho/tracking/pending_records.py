@@ -1,5 +1,6 @@
 """Records that MLflow could not take, kept in a file of the repository until it can."""
 
+import errno
 import json
 import os
 import shutil
@@ -49,20 +50,16 @@ class PendingRecords:
                 pending.close()
 
     def append(self, record: Record) -> None:
-        """Write a record, completely or not at all; raises OSError on a full disk."""
+        """Write a record; raises OSError on a full disk, which may leave an incomplete line."""
         if "path" in record:
             # A model's folder is large and no stage changes it.
             copy = _link_or_copy if record["do"] == "model" else shutil.copyfile
             record = {**record, "path": self._copy(Path(record["path"]), copy)}
         _, file = self._open()
-        rest = json.dumps(record).encode() + b"\n"
-        end = file.seek(0, os.SEEK_END)
-        try:
-            while rest:
-                rest = rest[file.write(rest) :]
-        except OSError:
-            file.truncate(end)
-            raise
+        file.seek(0, os.SEEK_END)
+        line = f"\n{json.dumps(record)}\n".encode()  # on a line of its own, whatever was cut short before
+        if file.write(line) < len(line):
+            raise OSError(errno.ENOSPC, "the disk is full")
         if record["do"] == "open":
             self.runs.add(record["run"])
 

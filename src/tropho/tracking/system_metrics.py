@@ -4,8 +4,8 @@ import importlib
 import os
 import threading
 import time
-from collections import deque
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 Sample = tuple[int, dict[str, float]]
@@ -27,31 +27,29 @@ class SystemSampler:
         self._interval = interval or (float(given) if given.replace(".", "", 1).isdigit() else 0) or INTERVAL
         is_off = os.environ.get("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "").strip().lower() in {"false", "0"}
         self._monitors = [] if is_off else _monitors()
-        self._samples: deque[Sample] = deque()
+        self._samples: SimpleQueue[Sample] = SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="SystemSampler", daemon=True)
-
-    def start(self) -> None:
-        """Start to sample; the first sample is of the time from now on."""
         if self._monitors:
             self._thread.start()
 
     def stop(self) -> None:
         """Take a last sample and end the thread."""
-        if self._thread.ident is not None:
-            self._ended.set()
+        self._ended.set()
+        if self._monitors:
             self._thread.join(MAX_WAIT)
 
     def take(self) -> list[Sample]:
         """Return the samples since the last call, oldest first."""
-        return [self._samples.popleft() for _ in range(len(self._samples))]
+        return [self._samples.get() for _ in range(self._samples.qsize())]
 
     def _run(self) -> None:
         with suppress(Exception):  # a driver that fails ends the samples, not the training
             self._measure()  # the load of the processor is that since the last call in this thread
-            while not self._ended.wait(self._interval):
-                self._samples.append((int(time.time() * 1000), self._measure()))
-            self._samples.append((int(time.time() * 1000), self._measure()))
+            has_ended = False
+            while not has_ended:
+                has_ended = self._ended.wait(self._interval)
+                self._samples.put((int(time.time() * 1000), self._measure()))
 
     def _measure(self) -> dict[str, float]:
         values: dict[str, float] = {}

@@ -4,8 +4,9 @@ import math
 import os
 import re
 import time
+import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class Tracker:
         """Get the id that reopens a run by its key."""
         return None
 
+    @contextmanager
     def run(
         self,
         name: str,
@@ -43,7 +45,7 @@ class Tracker:
         parent: str | None = None,
         run_id: str | None = None,
         tags: Mapping[str, Any] | None = None,
-    ) -> AbstractContextManager["Run"]:
+    ) -> Iterator["Run"]:
         """Open a run for a `with` block; it ends FINISHED, FAILED on an error or KILLED on an interrupt.
 
         Reopening a run marks nested runs that a killed process left RUNNING as KILLED.
@@ -55,11 +57,26 @@ class Tracker:
             run_id: of the run to reopen; a new one if it is gone. A run that was FINISHED ends so again.
             tags: set at once.
         """
-        return nullcontext(Run())
+        run = Run(self, run_id or uuid.uuid4().hex, experiment)
+        run.record("open", name=name, experiment=experiment, parent=parent, run_id=run_id, time=milliseconds())
+        run.set_tags(tags or {})
+        status = "FAILED"
+        try:
+            yield run
+            status = "FINISHED"
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            status = "KILLED"
+            raise
+        except PrunedRunError as error:
+            run.set_tags({"outcome": error.outcome})
+            status = "FINISHED"
+            raise
+        finally:
+            run.record("end", status=status, time=milliseconds())
 
 
 class Run:
-    """A tracked run; one without a key records nothing. No method raises because of the tracking server."""
+    """A tracked run. No method raises because of the tracking server."""
 
     def __init__(self, tracker: Tracker | None = None, key: str = "", experiment: str = "") -> None:
         self._tracker = tracker or Tracker()
@@ -106,11 +123,10 @@ class Run:
     @contextmanager
     def system_metrics(self) -> Iterator[None]:
         """Record the machine's load during a `with` block, as metrics `system/...`."""
-        if not self._key:
+        if self._tracker.id_of(self._key) is None:
             yield
             return
         self._sampler = SystemSampler()
-        self._sampler.start()
         try:
             yield
         finally:
