@@ -36,7 +36,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a clause that suggests the known name most like `name`, or lists some of the known names."""
     words = sorted(map(str, known))
     by_lower = {word.lower(): word for word in words}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    longer = [word for word in by_lower if word.startswith(name.lower()) and len(name) > 2]
+    close = longer or difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     if close:
         return f" (did you mean '{by_lower[close[0]]}'?)"
     return f"; known are {', '.join(words[:10])}{', ...' if len(words) > 10 else ''}" if words else ""

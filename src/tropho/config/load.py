@@ -57,10 +57,11 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
         raise UsageError(f"{path} is not here; run tropho in the folder that holds it.") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {yaml_fault(error)}; correct it there.") from None
+    outline = ["active", "preset", "presets", "defaults", "tasks"]
     if not isinstance(params, dict):
-        raise UsageError(f"{path} must hold the keys active, preset, presets, defaults and tasks.")
-    check_keys(params, ["active", "preset", "presets", "defaults", "tasks"], "")
+        raise UsageError(f"{path} must hold the keys {', '.join(outline)}.")
     params.setdefault("presets", {})
+    check_keys(params, outline, "")
     for key in ("presets", "defaults", "tasks"):
         if not isinstance(params.get(key), dict):
             raise UsageError(f"{path} needs a section '{key}'.")
@@ -70,20 +71,12 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
     _check_names(params["tasks"])
-    _check_kinds(params["tasks"])
-    _check_choices(params)
+    _check_choices(params, params["tasks"])
     return params
 
 
-def _check_kinds(tasks: dict[str, Any]) -> None:
-    """Raise UsageError at a task without a kind, which a misspelt name of a task leaves behind."""
-    kinds = {name: entry for name, entry in tasks.items() if not isinstance(entry, dict) or "kind" in entry}
-    for name in tasks:
-        if name not in kinds:
-            raise UsageError(f"tasks.{name} has no key 'kind'{suggestion(name, kinds)}; {UNWANTED}.")
-
-
-def _check_choices(params: dict[str, Any]) -> None:
+def _check_choices(params: dict[str, Any], tasks: dict[str, Any]) -> None:
+    """Raise UsageError at a wrong choice of tasks or preset, and at a task that only a misspelt name can have made."""
     active, preset = params.get("active"), params.get("preset")
     if not isinstance(active, list) or not all(isinstance(task, str) for task in active):
         raise UsageError(f"active must be a list of names of tasks, such as [smear_demo], not {active!r}.")
@@ -91,8 +84,12 @@ def _check_choices(params: dict[str, Any]) -> None:
     if not isinstance(preset, str | None):
         raise UsageError(f"preset must be the name of one preset, such as laptop, not {preset!r}.")
     for task in active:
-        if task not in params["tasks"]:
-            raise UsageError(f"active: there is no task '{task}'{suggestion(task, params['tasks'])}.")
+        if task not in tasks:
+            raise UsageError(f"active: there is no task '{task}'{suggestion(task, tasks)}.")
+    for name, entry in tasks.items():
+        if isinstance(entry, dict) and "kind" not in entry:
+            likely = suggestion(name, [task for task in tasks if task != name])
+            raise UsageError(f"tasks.{name} has no key 'kind'{likely}; {UNWANTED}.")
 
 
 def check_keys(section: dict[str, Any], known: Iterable[str], where: str) -> None:
@@ -127,28 +124,28 @@ def task_settings(task: str, params: dict[str, Any]) -> TaskConfig:
     if task not in params["tasks"]:
         raise UsageError(f"There is no task '{task}' in params.yaml{suggestion(task, params['tasks'])}.")
     entry, where = params["tasks"][task], f"tasks.{task}"
+    keys = ["kind", "description", "presets", *SECTIONS]
     if not isinstance(entry, dict):
-        raise UsageError(
-            f"{where} must be a section with the keys kind, description, presets and {', '.join(SECTIONS)}."
-        )
-    check_keys(entry, ["kind", "description", "presets", *SECTIONS], f"{where}.")
+        raise UsageError(f"{where} must be a section with the keys {', '.join(keys)}.")
+    check_keys(entry, keys, f"{where}.")
     for tree, place in ((params["defaults"], "defaults"), (params.get("presets"), "presets"), (entry, where)):
         refuse_retired(tree, place)
     preset = _preset_of(entry, params, where)
-    merged = {"name": task, "kind": entry.get("kind"), "description": entry.get("description", "")}
+    merged: dict[str, Any] = {"name": task, "kind": entry.get("kind"), "description": entry.get("description", "")}
     for section in SECTIONS:
         own = entry.get(section)
         if not isinstance(own, dict):
             raise UsageError(f"{where}.{section} must be a section; write `{section}: {{}}` if nothing differs.")
-        merged[section] = {**(params["defaults"].get(section) or {}), **preset.get(section, {}), **own}
+        chosen = {key.partition(".")[2]: value for key, value in preset.items() if key.partition(".")[0] == section}
+        merged[section] = {**(params["defaults"].get(section) or {}), **chosen, **own}
     settings = _validated(merged, where)
     member_settings(settings)
     _check_space(settings, where)
     return settings
 
 
-def _preset_of(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
-    """Return section -> key -> value of the chosen preset: those of the task's kind, overridden by the task's own."""
+def _preset_of(entry: dict[str, Any], params: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return dotted key -> value of the chosen preset: those of the task's kind, overridden by the task's own."""
     if entry.get("presets") == NO_PRESETS:
         return {}
     kind, preset = entry.get("kind"), params.get("preset")
@@ -168,11 +165,7 @@ def _preset_of(entry: dict[str, Any], params: dict[str, Any], where: str) -> dic
         raise UsageError(
             f"preset is '{preset}', but {where}.presets has none of that name{suggestion(str(preset), names)}."
         )
-    values: dict[str, dict[str, Any]] = {}
-    for key, value in {**shared.get(preset, {}), **own.get(preset, {})}.items():
-        section, _, field = key.partition(".")
-        values.setdefault(section, {})[field] = value
-    return values
+    return {**shared.get(preset, {}), **own.get(preset, {})}
 
 
 def _check_space(settings: TaskConfig, where: str) -> None:
@@ -273,6 +266,9 @@ def _describe(key: str, error: Any) -> str:
         return f"{name} is read by YAML as {value!r}, not as text; put it in quotes, such as 'no'."
     if kind == "string_type" and value is None and name != key:
         return f"{name} is read by YAML as nothing, not as text; put it in quotes, as in 'null'."
+    if kind == "literal_error":
+        known = re.findall(r"'(.*?)'", error["ctx"]["expected"])
+        return f"{key} can't be {value!r}{suggestion(str(value), known)}."
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(value, str) and not math.isnan(number := parse_number(value)):
         return f"{key} is the text '{value}', not a number; write it as {_as_yaml(number)}."

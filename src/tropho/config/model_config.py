@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Iterator
-from difflib import get_close_matches
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from tropho.config.types import Positive, Section, Share
 
@@ -32,11 +31,20 @@ TORCHVISION = {
 STRIDE = 32  # pixels; input sides of detectors are multiples of this, so that every level up to P5 divides them evenly
 HF_DETR = "hf_detr"  # a detector of the library transformers, whose network `checkpoint` names
 
-BACKBONES = (
-    *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
-    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
-)
+Backbone = Literal[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+]
 """torchvision's ResNet family."""
+BACKBONES: tuple[str, ...] = get_args(Backbone)
 
 CLASSIFIERS = ("mlp", "lenet", "resnet")
 
@@ -71,7 +79,7 @@ class ModelConfig(Section):
         "negative_classifier",
     ]
     checkpoint: str | Checkpoint | None
-    backbone: str
+    backbone: Backbone
     pretrained: bool
     weights: str | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -90,17 +98,6 @@ class ModelConfig(Section):
     score_threshold: Share
     nms_iou_threshold: Share
     max_detections: Annotated[int, Field(ge=1, le=100_000)]
-
-    @field_validator("backbone")
-    @classmethod
-    def _backbone_is_known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            # resnext50 means resnext50_32x4d, though resnet50 is fewer letters away.
-            close = [each for each in BACKBONES if each.startswith(name)] or get_close_matches(name, BACKBONES, 1, 0.5)
-            raise ValueError(
-                f"no such network (did you mean '{close[0]}'?)" if close else f"known are {', '.join(BACKBONES)}"
-            )
-        return name
 
     @property
     def has_backbone(self) -> bool:
