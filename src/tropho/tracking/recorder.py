@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from tropho.tracking.runs import RECORD_ID
 from tropho.tracking.system_metrics import PREFIX
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric, Param, RunTag
     from mlflow.entities import Run as MlflowEntity
     from mlflow.tracking import MlflowClient
 
@@ -168,40 +166,29 @@ class Recorder:
         return run.info.run_id if run is not None else key
 
     def _log(self, run: _OpenRun, record: Record) -> None:
-        """Send tags, and the params and metrics that the run lacks."""
+        """Send tags, and the params and metrics that the run lacks, in batches that MLflow accepts."""
         from mlflow.entities import Metric, Param, RunTag
 
         params = [Param(*entry) for entry in record.get("params", []) if entry[0] not in run.params]
         metrics = [Metric(*entry) for entry in record.get("metrics", []) if not _has_metric(run, *entry)]
-        self._send(run, params, metrics, [RunTag(*entry) for entry in record.get("tags", [])])
+        tags = [RunTag(*entry) for entry in record.get("tags", [])]
+        while params or metrics or tags:
+            few = params[:BATCH_PARAMS], tags[:BATCH_PARAMS]
+            self._client.log_batch(run.id, metrics[:BATCH_METRICS], *few, synchronous=True)
+            run.params |= {param.key for param in params[:BATCH_PARAMS]}
+            del metrics[:BATCH_METRICS], params[:BATCH_PARAMS], tags[:BATCH_PARAMS]
 
     def _samples(self, run: _OpenRun, record: Record) -> None:
         """Send the samples that are later than the run's last; a step is the number of a sample."""
-        from mlflow.entities import Metric
-
         step, last = run.last_sample
         later = [(time, values) for time, values in record["samples"] if time > last]
-        numbered = enumerate(later, start=step + 1)
-        self._send(
-            run, [], [Metric(name, value, t, n) for n, (t, values) in numbered for name, value in values.items()]
-        )
+        metrics = [
+            (name, value, time, number)
+            for number, (time, values) in enumerate(later, start=step + 1)
+            for name, value in values.items()
+        ]
+        self._log(run, {"metrics": metrics})
         run.last_sample = (step + len(later), max([last, *(time for time, _ in later)]))
-
-    def _send(
-        self, run: _OpenRun, params: "list[Param]", metrics: "list[Metric]", tags: "Sequence[RunTag]" = ()
-    ) -> None:
-        """Send entries in batches that MLflow accepts."""
-        tags = list(tags)
-        while params or metrics or tags:
-            self._client.log_batch(
-                run.id,
-                metrics=metrics[:BATCH_METRICS],
-                params=params[:BATCH_PARAMS],
-                tags=tags[:BATCH_PARAMS],
-                synchronous=True,
-            )
-            run.params |= {param.key for param in params[:BATCH_PARAMS]}
-            del metrics[:BATCH_METRICS], params[:BATCH_PARAMS], tags[:BATCH_PARAMS]
 
 
 def is_outage(error: Exception) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,18 +60,19 @@ def name_trainings(trainings: list[Training]) -> tuple[list[str], list[str]]:
         Names in the same order, and the dotted keys of all settings that differ, the most varied first.
     """
     settings = [_with_members(training.settings) for training in trainings]
-    values: dict[str, Counter[str]] = {}
-    for each in settings:
-        for key, value in each.items():
-            values.setdefault(key, Counter())[value] += 1
-    differing = sorted(
-        (key for key, found in values.items() if len(found) > 1), key=lambda key: (-len(values[key]), key)
-    )
+    values: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for key, value in (item for each in settings for item in each.items()):
+        values[key][value] += 1
+    differing = sorted((key for key in values if len(values[key]) > 1), key=lambda key: (-len(values[key]), key))
     usual = {key: values[key].most_common(1)[0][0] for key in differing}  # the oldest of equally common values
-    changes = [{key: each[key] for key in differing if each.get(key, usual[key]) != usual[key]} for each in settings]
-    names = [describe_values(each) or BASE_NAME for each in changes]
+    names = []
+    for each in settings:
+        changes = {key: each[key] for key in differing if each.get(key, usual[key]) != usual[key]}
+        names.append(describe_values(changes) or BASE_NAME)
     for what in ("data", "code"):
-        names = _told_apart(names, [getattr(training, what)[:7] for training in trainings], what)
+        kinds = [getattr(training, what)[:7] or "unknown" for training in trainings]
+        count = Counter(name for name, _ in set(zip(names, kinds, strict=True)))
+        names = [f"{name}, {what} {kind}" if count[name] > 1 else name for name, kind in zip(names, kinds, strict=True)]
     return [with_score(name, each.score) for name, each in zip(names, trainings, strict=True)], differing
 
 
@@ -132,10 +133,8 @@ def view(differing: Iterable[str], created: int) -> str:
 
 
 def _training(run: "MlflowEntity") -> Training:
-    tags = run.data.tags
-    return Training(
-        run.data.params, run.data.metrics["score"], tags.get("validated_on", ""), tags.get("git_commit", "")
-    )
+    tags, params, score = run.data.tags, run.data.params, run.data.metrics["score"]
+    return Training(params, score, tags.get("validated_on", ""), tags.get("git_commit", ""))
 
 
 def _with_members(settings: Mapping[str, str]) -> dict[str, str]:
@@ -143,17 +142,6 @@ def _with_members(settings: Mapping[str, str]) -> dict[str, str]:
     members = [key.removeprefix(f"{MEMBERS}.") for key in settings if key.startswith(f"{MEMBERS}.")]
     kept = {key: value for key, value in settings.items() if not key.startswith(f"{MEMBERS}.")}
     return {**kept, MEMBERS: " and ".join(sorted(members)) or "none"}
-
-
-def _told_apart(names: list[str], values: list[str], what: str) -> list[str]:
-    """Append values to equal names where those with the name have several values."""
-    found: dict[str, set[str]] = {}
-    for name, value in zip(names, values, strict=True):
-        found.setdefault(name, set()).add(value)
-    return [
-        f"{name}, {what} {value or 'unknown'}" if len(found[name]) > 1 else name
-        for name, value in zip(names, values, strict=True)
-    ]
 
 
 def _short_key(key: str, among: Iterable[str]) -> str:
