@@ -107,6 +107,25 @@ def test_what_is_not_read_is_counted_with_its_first_case(project, untimed):
     assert "1 files end in .pdf, such as notes.pdf" in problems["1 other_files"]
 
 
+def test_images_that_can_not_be_opened_are_not_counted(project, untimed):
+    writers.yolo(project.root / "mine", drawn_set(COUNTS))
+    broken = sorted((project.root / "mine").rglob("*.png"))[:2]
+    broken[0].write_bytes(b"")
+    broken[1].write_bytes(b"<html>not found</html>")
+    found = json.loads(project.tropho("new-task", "t", "mine", "--json").stdout)
+    assert found["entry"]["description"].startswith("28 images with")
+    why = {each["guess"]: each["why"] for each in found["guesses"]}["2 unreadable"]
+    assert why.startswith(broken[0].relative_to(project.root / "mine").as_posix())
+
+
+def test_a_table_about_something_else_is_named(project, untimed):
+    writers.draw(drawn_set({"train": 1})[0], project.root / "mine")
+    writers.write_csv(project.root / "mine" / "prices.csv", [["day", "price"], ["monday", "3"], ["tuesday", "4"]])
+    said = project.tropho("new-task", "t", "mine", code=1).text
+    assert "No labels are recognised" in said
+    assert "no column of prices.csv names the images" in said
+
+
 def test_an_entry_keeps_the_comments_and_the_tasks_that_have_run(project, untimed):
     before = (project.root / "params.yaml").read_text()
     writers.class_folders(project.root / "mine", drawn_set(COUNTS))
@@ -153,7 +172,7 @@ def test_unused_demos_are_replaced_by_name_and_no_other_task_is(project, untimed
         (["t", "nowhere"], 2, "There is no 'nowhere'"),
         (["t", "mine", "--format", "xml"], 2, "is not a format"),
         (["t", "mine", "--format", "voc"], 1, "can't be read as voc"),
-        (["t", "mine"], 1, "No labels are recognised"),
+        (["t", "mine"], 1, "No labels are there for the images in "),
     ],
 )
 def test_what_can_not_be_a_task_is_refused_in_a_sentence(project, words, code, message):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +21,7 @@ from tropho.data.sources.local import check_apart
 from tropho.errors import TrophoError, UsageError
 from tropho.new_task.entry import check_name, is_plain, write_entry
 from tropho.new_task.group_guess import guess_groups
-from tropho.new_task.image_sample import ImageSample, look_at_sample
+from tropho.new_task.image_sample import ImageSample, drop_unreadable, look_at_sample
 from tropho.new_task.label_guess import LabelGuess, guess_labels, validated
 from tropho.new_task.recipe import Reason, Recipe, choose_recipe, val_interval
 from tropho.new_task.time_estimate import Estimate, estimate
@@ -62,12 +63,14 @@ def add_task(root: Path, name: str, folder: str, label_format: str | None, dry_r
     download = {"source": "kaggle", "repo": source} if kaggle else {"source": "local", "path": source}
     with _unpacked(root, name, download, params) as raw:
         guess = guess_labels(raw, params, label_format)
+        labels, left_out = drop_unreadable(guess.labels, raw)
+        guess = replace(guess, labels=labels)
         sample = look_at_sample(guess.train, guess.labels.boxes, raw)
         audit, reasons = _describe_labels(guess, raw)
         recipe = choose_recipe(guess, sample, " ".join([Path(source).name, *guess.counts]))
         entry = _entry(guess, download, audit, recipe)
         times = _fit_time(name, entry, params, guess, sample, raw)
-        problems = _list_problems(guess.labels, raw)
+        problems = _list_problems(guess.labels, left_out, raw)
     reasons += [*recipe.reasons, *problems]
     comments = {reason.what: reason.why for reason in recipe.reasons}
     comments[""] = f"Written by `tropho new-task` from {source}; change what it guessed wrong.\n{DESCRIPTION}"
@@ -152,12 +155,15 @@ def _describe_subsets(guess: LabelGuess, raw: Path) -> Iterator[Reason]:
         yield Reason("sample submission", name, "the submission takes its columns and rows")
 
 
-def _list_problems(labels: Labels, raw: Path) -> list[Reason]:
-    """Count the issues of the labels and the files that are neither images nor labels, each kind with its first."""
+def _list_problems(labels: Labels, left_out: list[str], raw: Path) -> list[Reason]:
+    """Count the issues of the labels, images that can't be opened and other files, each kind with its first."""
     log = IssueLog()
     list_other_files(raw, ImageFiles(raw).left_aside, log)
     issues = pd.concat([labels.issues, log.table()], ignore_index=True)
     reasons = []
+    if left_out:
+        why = f"{left_out[0]}: It is missing or can't be opened; the audit says of each image why."
+        reasons.append(Reason("not read as it is", f"{len(left_out):,} unreadable", why))
     for kind, count in issues["kind"].value_counts().head(MAX_KINDS).items():
         first = issues[issues["kind"] == kind].iloc[0]
         place = "" if pd.isna(first["file"]) or kind == "other_files" else f"{first['file']}"

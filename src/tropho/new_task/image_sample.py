@@ -1,14 +1,15 @@
 """Look at a sample of a data set's images: sizes, colour, and how large the boxes are in them."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from tropho.data.formats.label_collector import Labels
 from tropho.errors import DataError
-from tropho.images.decode import read_image
+from tropho.images.decode import image_size, read_image
 from tropho.images.thread_pool import in_threads
 from tropho.tables import BOX
 
@@ -36,6 +37,24 @@ class ImageSample:
     median_box: float
 
 
+def drop_unreadable(labels: Labels, raw: Path) -> tuple[Labels, list[str]]:
+    """Leave out the images that are missing or can't be opened, and their boxes; no image is decoded.
+
+    Returns: the labels of the others, and the paths of those.
+
+    Raises:
+        DataError: none can be opened.
+    """
+    paths = list(labels.images["path"])
+    can_be_opened = list(in_threads(lambda path: _can_be_opened(raw / path), paths))
+    images = labels.images[can_be_opened].reset_index(drop=True)
+    if images.empty:
+        raise DataError(f"{raw} has none of the images that the labels name, or they can't be opened; put them there.")
+    boxes = labels.boxes[labels.boxes["image_id"].isin(images["image_id"])].reset_index(drop=True)
+    left_out = [path for path, opened in zip(paths, can_be_opened, strict=True) if not opened]
+    return replace(labels, images=images, boxes=boxes), left_out
+
+
 def look_at_sample(images: pd.DataFrame, boxes: pd.DataFrame, raw: Path) -> ImageSample:
     """Decode some images, drawn by a fixed seed.
 
@@ -45,11 +64,8 @@ def look_at_sample(images: pd.DataFrame, boxes: pd.DataFrame, raw: Path) -> Imag
         raw: folder that the images' paths are below.
 
     Raises:
-        DataError: none of them is there, or can be read.
+        DataError: none of them can be read.
     """
-    images = images[[(raw / path).is_file() for path in images["path"]]]
-    if images.empty:
-        raise DataError(f"{raw} has none of the images that the labels name; put them there.")
     rows = random.Random(0).sample(range(len(images)), min(SAMPLE_IMAGES, len(images)))  # noqa: S311 - nothing secret
     drawn = images.iloc[sorted(rows)]
     looks = list(in_threads(lambda path: _look(raw / path), list(drawn["path"])))
@@ -64,6 +80,14 @@ def look_at_sample(images: pd.DataFrame, boxes: pd.DataFrame, raw: Path) -> Imag
     shares = sides / drawn_boxes["image_id"].map(longer.set_axis(drawn["image_id"])).astype(float)
     small, median = np.quantile(np.asarray(shares, float), [0.1, 0.5]) if len(shares) else (np.nan, np.nan)
     return ImageSample(drawn, int(longer.median()), float((spread < GREY_SPREAD).mean()), float(small), float(median))
+
+
+def _can_be_opened(path: Path) -> bool:
+    try:
+        image_size(path)
+    except (DataError, OSError):
+        return False
+    return True
 
 
 def _look(path: Path) -> tuple[int, int, float] | None:

@@ -99,10 +99,10 @@ class _Trial:
                 continue
             guess = self.read(name)
             if guess is None and name in TABLES:
-                columns = guess_columns(self.raw)
+                columns, why = guess_columns(self.raw)
                 guess = self.read(name, **columns) if columns else None
-                if columns is None and name in CLASSIFICATION:
-                    self.faults[name] = explain_columns(self.raw) or self.faults[name]
+                if why and name in CLASSIFICATION:
+                    self.faults[name] = why
             if guess:
                 found.append(guess)
         return found
@@ -141,7 +141,14 @@ def guess_labels(raw: Path, params: dict[str, Any], only: str | None = None) -> 
     boxed = [guess for guess in trial.candidates(DETECTION_ENDINGS) if len(guess.labels.boxes)]
     if boxed:
         return max(boxed, key=lambda guess: guess.labels.boxes["image_id"].nunique())
-    for guess in trial.candidates(CLASS_ENDINGS):
+    classed = trial.candidates(CLASS_ENDINGS)
+    n_images = len(ImageFiles(raw).paths)
+    if n_images and not classed and set(trial.faults) == {"image_folder"}:
+        raise DataError(
+            f"No labels are there for the images in {raw} ({n_images:,}): put those of each class into a folder of its "
+            "own, or add a table or files of labels (docs/label_formats.md)."
+        )
+    for guess in classed:
         if _is_plausible(guess):
             return guess
         counts = guess.counts
@@ -172,56 +179,41 @@ def _negative_class(labels: Labels) -> str | None:
     return names[0] if len(names) == 1 and (share < 1).any() else None
 
 
-def explain_columns(raw: Path) -> str:
-    """Say why the cells of the first table don't tell its columns; "" without a table of two rows."""
-    on_disk = ImageFiles(raw)
-    for path in files_below(raw, ".csv", ".tsv"):
-        cells = {} if is_sample(path.name) else _cells(raw / path, str(path))
-        images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
-        if images:
-            return f"{path} names images in '{images[0]}', but no column, or more than one, may hold the class"
-        if cells:
-            first = ", ".join(f"{heading} '{values[0]}'" for heading, values in cells.items())
-            example = f" (such as '{min(on_disk.paths)}')" if on_disk.paths else ""
-            return f"no column of {path} names the images of the folder{example}; its first row is {first}"
-    return ""
-
-
-def guess_columns(raw: Path) -> dict[str, Any] | None:
+def guess_columns(raw: Path) -> tuple[dict[str, Any] | None, str]:
     """Find the table whose cells name images and classes.
 
     Returns: settings of the section `audit`: columns and train, and test if another table of the same headings is named
-        for it; None where no table, or more than one column, may hold the class.
+        for it; None where no table, or more than one column, may hold the class. Then why the first table doesn't tell.
     """
-    on_disk = ImageFiles(raw)
+    on_disk, why = ImageFiles(raw), ""
     found: dict[str, dict[str, str]] = {}
     for path in files_below(raw, ".csv", ".tsv"):
-        if not is_sample(path.name) and (columns := _columns(raw / path, str(path), on_disk)):
-            found[str(path)] = columns
+        cells = {} if is_sample(path.name) else _cells(raw / path, str(path))
+        images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
+        classes = [heading for heading, values in cells.items() if heading not in images and _names_classes(values)]
+        if images and len(classes) == 1:
+            found[str(path)] = {"image": images[0], "label": classes[0]}
+        elif images:
+            why = why or f"{path} names images in '{images[0]}', but no column, or more than one, may hold the class"
+        elif cells:
+            first = ", ".join(f"{heading} '{values[0]}'" for heading, values in cells.items())
+            example = f" (such as '{min(on_disk.paths)}')" if on_disk.paths else ""
+            why = why or f"no column of {path} names the images of the folder{example}; its first row is {first}"
     train = [name for name in found if subset_of(Path(name).stem) != "test"]
     if len(train) != 1:
-        return None
+        return None, why
     tests = [name for name in found if name not in train and found[name] == found[train[0]]]
-    return {"columns": found[train[0]], "train": train, **({"test": tests} if tests else {})}
+    return {"columns": found[train[0]], "train": train, **({"test": tests} if tests else {})}, ""
 
 
 def _cells(path: Path, name: str) -> dict[str, tuple[str, ...]]:
     """Return the cells of the first rows of a table by heading; {} where it can't be read or has only one row."""
     try:
-        rows = [cells for _, cells in read_csv(path, name).rows[: SAMPLE_ROWS + 1]]
-    except DataError:
+        header, *body = [cells for _, cells in read_csv(path, name).rows[: SAMPLE_ROWS + 1]]
+    except (DataError, ValueError):  # ValueError: it has no row
         return {}
-    if len(rows) < 3:
-        return {}
-    header, body = rows[0], [cells for cells in rows[1:] if len(cells) == len(rows[0])]
-    return dict(zip(header, zip(*body, strict=True), strict=True)) if body else {}
-
-
-def _columns(path: Path, name: str, on_disk: ImageFiles) -> dict[str, str] | None:
-    cells = _cells(path, name)
-    images = [heading for heading, values in cells.items() if _names_images(values, on_disk)]
-    classes = [heading for heading, values in cells.items() if heading not in images and _names_classes(values)]
-    return {"image": images[0], "label": classes[0]} if images and len(classes) == 1 else None
+    body = [cells for cells in body if len(cells) == len(header)]
+    return dict(zip(header, zip(*body, strict=True), strict=True)) if len(body) > 1 else {}
 
 
 def _names_images(values: tuple[str, ...], on_disk: ImageFiles) -> bool:
