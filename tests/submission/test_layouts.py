@@ -5,9 +5,10 @@ import pytest
 
 from tropho.data.formats.label_collector import read_sizes
 from tropho.errors import DataError
+from tropho.submission.layout import Layout
 from tropho.submission.sample_file import read_sample
 from tropho.submission.sample_layout import layout_of
-from tropho.submission.target import match_ids, match_sample, rows_like, rows_of, without_ending
+from tropho.submission.target import Matches, Target, match_ids, match_sample, rows_of, without_ending
 
 
 @pytest.fixture
@@ -111,13 +112,21 @@ def test_fill_boxes_in_sample_order(sample, settings):
     ]  # fmt: skip
 
 
-def test_rows_like_unknown_images(sample):
-    bare, ended = sample("id,label\na,0\n"), None
-    names = {"x/a.png": "a", "x/b.png": "", "y/c.jpg": ""}
-    assert [row.image for row in rows_like(bare, names)] == ["a", "x/b", "y/c"]
-    assert [row.image for row in rows_like(bare, {"b.png": "", "b.jpg": ""})] == ["b.png", "b.jpg"]
-    ended = sample("id,label\na.png,0\nb,1\n")
-    assert [row.image for row in rows_like(ended, {"c.png": ""})] == ["c.png"]
+@pytest.mark.parametrize(
+    ("text", "names", "shown"),
+    [
+        ("id,label\na,0\n", ["x/a.png", "x/b.png", "y/c.jpg"], ["a", "x/b", "y/c"]),
+        ("id,label\na,0\n", ["b.png", "b.jpg"], ["b.png", "b.jpg"]),
+        ("id,label\na.png,0\nb,1\n", ["c.png"], ["c.png"]),
+        (None, ["c.png"], ["c.png"]),
+    ],
+)
+def test_rows_of_files_that_the_sample_need_not_name(sample, text, names, shown):
+    target = Target(sample(text) if text else None, Matches(), Layout(header=[]))
+    assert [(row.image, row.image_id) for row in target.rows_of_files(names)] == list(zip(shown, names, strict=True))
+
+
+def test_without_ending():
     assert [without_ending(each) for each in ("a.PNG", "a.v2", "a")] == ["a", "a.v2", "a"]
 
 

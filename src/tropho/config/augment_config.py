@@ -1,8 +1,9 @@
 """Settings of the stage augment."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tropho.config.types import Pixels, Section, Share
 
@@ -28,16 +29,12 @@ class AugmentConfig(Section):
     crop_size: Annotated[int, Field(ge=32, le=16_384)] | None
     zoom_range: Annotated[list[Annotated[float, Field(ge=0.1, le=10)]], Field(min_length=2, max_length=2)]
 
-    @model_validator(mode="after")
-    def _zoom_and_crop_fit(self) -> "AugmentConfig":
+    def faults(self) -> Iterator[str]:
         low, high = self.zoom_range
         if low > high:
-            raise ValueError(f"zoom_range must be [least, most], not {self.zoom_range}")
+            yield f"zoom_range must be [least, most], not {self.zoom_range}"
         if self.crop_size is not None and self.crop_size > self.image_size * high:
-            raise ValueError(
-                f"crop_size {self.crop_size} is more than the {self.image_size * high:g} pixels of an image"
-            )
-        return self
+            yield f"crop_size {self.crop_size} is more than the {self.image_size * high:g} pixels of an image"
 
     @property
     def shortest(self) -> int:

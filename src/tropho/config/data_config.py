@@ -1,8 +1,9 @@
 """The sections `download`, `audit` and `split` of params.yaml."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from tropho.config.types import AtLeastOne, Positive, Section, Seed, Share
 from tropho.errors import suggestion
@@ -22,12 +23,10 @@ class DownloadConfig(Section):
     seed: Seed
     difficulty: Share
 
-    @model_validator(mode="after")
-    def _source_has_its_key(self) -> "DownloadConfig":
+    def faults(self) -> Iterator[str]:
         needed = {"local": "path", "huggingface": "repo", "kaggle": "repo"}.get(self.source)
         if needed and getattr(self, needed) is None:
-            raise ValueError(f"source '{self.source}' needs the key '{needed}'")
-        return self
+            yield f"source '{self.source}' needs the key '{needed}'"
 
     @property
     def is_competition(self) -> bool:
@@ -63,8 +62,8 @@ class AuditConfig(Section):
 
     @field_validator("classes")
     @classmethod
-    def _classes_are_names(cls, names: list[str] | None) -> list[str] | None:
-        if names is not None and not names:
+    def _are_names(cls, names: list[str] | None) -> list[str] | None:
+        if names == []:
             raise ValueError("it names no class; null takes those that the labels have")
         for name in names or []:
             if not name.strip():
@@ -73,17 +72,11 @@ class AuditConfig(Section):
                 raise ValueError(f"it names '{name}' twice; leave one out")
         return names
 
-    @model_validator(mode="after")
-    def _negative_is_no_class(self) -> "AuditConfig":
-        if self.negative is None:
-            return self
-        if not self.negative.strip():
-            raise ValueError("negative is an empty name; null says that there is no such class")
+    def faults(self) -> Iterator[str]:
+        if self.negative is not None and not self.negative.strip():
+            yield "negative is an empty name; null says that there is no such class"
         if self.negative in (self.classes or []):
-            raise ValueError(
-                f"negative '{self.negative}' says that an image shows none of the classes; leave it out of classes"
-            )
-        return self
+            yield f"negative '{self.negative}' says that an image shows none of the classes; leave it out of classes"
 
     @field_validator("columns")
     @classmethod

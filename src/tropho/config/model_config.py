@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tropho.config.types import Positive, Section, Share
 
@@ -131,12 +131,11 @@ class ModelConfig(Section):
             raise ValueError("model.fpn_levels are not fitted yet")
         return self.fpn_levels
 
-    @model_validator(mode="after")
-    def _settings_fit_each_other(self) -> "ModelConfig":
-        for faults in (self._level_faults, self._anchor_faults, self._norm_faults, self._pretrained_faults):
-            for fault in faults():
-                raise ValueError(fault)
-        return self
+    def faults(self) -> Iterator[str]:
+        yield from self._level_faults()
+        yield from self._anchor_faults()
+        yield from self._norm_faults()
+        yield from self._pretrained_faults()
 
     def _level_faults(self) -> Iterator[str]:
         levels = self.fpn_levels

@@ -1,6 +1,7 @@
 """The sections `predict` and `evaluate` of params.yaml: views, tiles, fusion of several models, and measurement."""
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -27,15 +28,15 @@ def parse_view(view: str) -> tuple[str, float]:
     return match[1], scale
 
 
+def _check_view(view: str) -> str:
+    parse_view(view)
+    return view
+
+
 def _check_views(views: list[str]) -> list[str]:
     if len({parse_view(view) for view in views}) < len(views):
         raise ValueError("a view is named twice")
     return views
-
-
-def _check_view(view: str) -> str:
-    parse_view(view)
-    return view
 
 
 class PredictConfig(Section):
@@ -72,22 +73,21 @@ class PredictConfig(Section):
         """Return whether a member's P(negative) counts."""
         return self.negative_members is None or member in self.negative_members
 
-    def faults(self, classes: list[str] | None, members: list[str], boxless: list[str]) -> str | None:
-        """Say what is wrong with values by class or by member, the `boxless` without boxes; None if nothing is."""
+    def member_faults(self, classes: list[str] | None, members: list[str], boxless: list[str]) -> Iterator[str]:
+        """Yield what is wrong with values by class or by member, the `boxless` without boxes."""
         weights = self.member_weights
         if isinstance(self.wbf_iou_threshold, dict) and sorted(self.wbf_iou_threshold) != sorted(classes or []):
-            return "predict.wbf_iou_threshold by class needs audit.classes, and a value for each of them and no other"
+            yield "predict.wbf_iou_threshold by class needs audit.classes, and a value for each of them and no other"
         if isinstance(weights, dict) and (set(weights) != set(members) or not any(weights.values())):
             names = ", ".join(members)
-            return f"predict.member_weights needs a value for each of {names} and no other, not all of them 0"
-        unknown = [name for name in self.negative_members or [] if name not in members]
-        if unknown:
-            return f"predict.negative_members: there is no member '{unknown[0]}'; members are {', '.join(members)}"
+            yield f"predict.member_weights needs a value for each of {names} and no other, not all of them 0"
+        for name in self.negative_members or []:
+            if name not in members:
+                yield f"predict.negative_members: there is no member '{name}'; members are {', '.join(members)}"
         if not any(self.weight_of(name) for name in members if name not in boxless):
-            return "predict.member_weights leaves no member that finds boxes; give one of them more than 0"
+            yield "predict.member_weights leaves no member that finds boxes; give one of them more than 0"
         if not any(self.weight_of(name) for name in members if self.says_negative(name)):
-            return "predict.member_weights are 0 for all predict.negative_members; give one of them more than 0"
-        return None
+            yield "predict.member_weights are 0 for all predict.negative_members; give one of them more than 0"
 
 
 class EvaluateConfig(Section):

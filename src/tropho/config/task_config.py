@@ -6,7 +6,7 @@ Defaults and comments stand in params.yaml alone; here are types and bounds.
 from collections.abc import Iterator
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tropho.config.augment_config import DISABLED, AugmentConfig
 from tropho.config.data_config import AuditConfig, DownloadConfig, SplitConfig
@@ -51,18 +51,13 @@ class TaskConfig(Section):
     submit: SubmitConfig
     report: ReportConfig
 
-    @model_validator(mode="after")
-    def _sections_fit_each_other(self) -> "TaskConfig":
-        for faults in (
-            self._model_faults,
-            self._size_faults,
-            self._train_faults,
-            self._kind_faults,
-            self._class_faults,
-        ):
-            for fault in faults():
-                raise ValueError(fault)
-        return self
+    def faults(self) -> Iterator[str]:
+        yield from self._model_faults()
+        yield from self._size_faults()
+        yield from self._train_faults()
+        yield from self._kind_faults()
+        yield from self._class_faults()
+        yield from self.predict.member_faults(self.audit.classes, [BASE, *self.train.ensemble], self.boxless)
 
     def _model_faults(self) -> Iterator[str]:
         if (self.model.name in CLASSIFIERS) != (self.kind == "classification"):
@@ -134,8 +129,6 @@ class TaskConfig(Section):
             for name in getattr(self.report, key):
                 if self.audit.classes and name not in self.audit.classes:
                     yield f"report.{key}: '{name}' is not one of audit.classes"
-        if fault := self.predict.faults(self.audit.classes, [BASE, *self.train.ensemble], self.boxless):
-            yield fault
 
     @property
     def has_one_shape(self) -> bool:

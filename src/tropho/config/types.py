@@ -1,8 +1,9 @@
 """Base class and bounded types of the sections of params.yaml."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -19,3 +20,13 @@ class Section(BaseModel):
     """A section of params.yaml: unknown keys, wrong types and infinite numbers are refused, values can't be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with valid values beside each other; the first refuses them."""
+        yield from ()
+
+    @model_validator(mode="after")
+    def _values_fit_each_other(self) -> Self:
+        for fault in self.faults():
+            raise ValueError(fault)
+        return self

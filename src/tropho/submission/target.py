@@ -50,12 +50,13 @@ class Target:
         return rows_of(self.followed, self.matches.images)
 
     def rows_of_files(self, names: list[str]) -> list[Row]:
-        """Return rows for image files that need not be the sample's, named as it names images."""
-        if self.followed is None:
-            return [Row(name, name, {}) for name in names]
-        ids = match_ids(self.followed.ids, dict.fromkeys(names, "")).images
-        known = {image_id: sample_id for sample_id, image_id in ids.items()}
-        return rows_like(self.followed, {name: known.get(name, "") for name in names})
+        """Return rows for image files, named as in the sample; others lose their ending if its ids have none."""
+        sample_ids = [] if self.followed is None else list(self.followed.ids)
+        known = {image_id: name for name, image_id in match_ids(sample_ids, dict.fromkeys(names, "")).images.items()}
+        is_bare = bool(sample_ids) and not any(without_ending(name) != name for name in sample_ids)
+        short = {name: without_ending(name) if is_bare else name for name in names}
+        is_unique = len(set(short.values())) == len(short)
+        return [Row(known.get(name) or (short[name] if is_unique else name), name, {}) for name in names]
 
     def sizes(self, images: pd.DataFrame) -> pd.DataFrame:
         """Return the columns image_id (as the sample names it), width and height of the sample's images."""
@@ -92,19 +93,6 @@ def rows_of(sample: Sample, image_ids: dict[str, str]) -> list[Row]:
     for _, cells in sample.rows:
         first.setdefault(cells[sample.id_column], cells)
     return [Row(name, image_ids.get(name), dict(zip(sample.header, first[name], strict=True))) for name in sample.ids]
-
-
-def rows_like(sample: Sample, names: dict[str, str]) -> list[Row]:
-    """Return rows for images of which the sample may name some; the others lose their ending if its ids have none.
-
-    Args:
-        sample: the sample submission.
-        names: id of the sample by image_id; empty where it does not name the image.
-    """
-    bare = not any(without_ending(name) != name for name in sample.ids)
-    short = {image_id: without_ending(image_id) if bare else image_id for image_id in names}
-    unique = len(set(short.values())) == len(short)
-    return [Row(name or (short[image_id] if unique else image_id), image_id, {}) for image_id, name in names.items()]
 
 
 def match_ids(ids: Iterable[str], images: dict[str, str]) -> Matches:

@@ -119,8 +119,6 @@ class MlflowTracker(Tracker):
 
     def _keep(self, record: Record) -> None:
         """Append a record to the file, after the one that opens its run."""
-        key = record["run"]
-        if key not in self._pending.runs and record["do"] != "open":
-            was_finished = self._recorder is not None and self._recorder.was_finished(key)
-            self._pending.append({**self._opened[key], "was_finished": was_finished})
+        if record["run"] not in self._pending.runs and record["do"] != "open":
+            self._pending.append(self._opened[record["run"]])
         self._pending.append(record)

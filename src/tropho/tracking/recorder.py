@@ -56,16 +56,12 @@ class Recorder:
         """Get MLflow's id of a run, or its key while MLflow does not have it."""
         return self._runs[key].id if key in self._runs else key
 
-    def was_finished(self, key: str) -> bool:
-        """Tell whether a run had finished before it was opened here."""
-        return key in self._runs and self._runs[key].was_finished
-
     def apply(self, record: Record) -> None:
         """Send a record.
 
         Args:
             record: `run` is the run's key, `do` is one of
-                open: name, experiment, parent and run_id (ids, keys or None), tags, time, was_finished;
+                open: name, experiment, parent and run_id (ids, keys or None), tags, time; gets was_finished;
                 log: params and tags ([name, value] each), metrics ([name, value, time, step] each);
                 samples: samples ([time, {name: value}] each) of the machine's load;
                 data: name, digest, context, source, counts, see `data_sets`;
@@ -149,6 +145,7 @@ class Recorder:
             entity = client.create_run(experiment_id, record["time"], tags, record["name"])
         else:
             was_finished = was_finished or entity.info.status == "FINISHED"
+            record["was_finished"] = was_finished  # for a later process, should this one not reach MLflow again
             if not self._is_replay:
                 _end_killed_children(client, entity)
             client.update_run(entity.info.run_id, status="RUNNING")
