@@ -17,7 +17,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from tropho import cli, tables
-from tropho.config.new_names import rewrite
+from tropho.config.retired import rewrite
 
 ROOT = Path(__file__).resolve().parent.parent
 LOADER, DUMPER = (getattr(yaml, f"C{name}", getattr(yaml, name)) for name in ("SafeLoader", "SafeDumper"))

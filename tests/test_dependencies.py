@@ -15,7 +15,7 @@ LEFT_OUT = {
     "cli.py": "starts a stage",
     "stages/__init__.py": "names the stages",
     **dict.fromkeys(
-        [f"config/{name}.py" for name in ["load", "retired", "new_names", "types"]]
+        [f"config/{name}.py" for name in ["load", "retired", "types"]]
         + [f"config/{section}_config.py" for section in ["augment", "data", "predict", "task", "train"]],
         "checks settings, whose values DVC watches itself",
     ),

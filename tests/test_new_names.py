@@ -5,8 +5,7 @@ import yaml
 
 from conftest import ROOT
 from tropho.config.load import load_params, task_settings
-from tropho.config.new_names import rewrite, rewrite_file
-from tropho.config.retired import RETIRED
+from tropho.config.retired import RETIRED, rewrite, rewrite_file
 from tropho.errors import UsageError
 
 OLD = """\
@@ -39,16 +38,16 @@ tasks:
     kind: detection
     presets:
       gpu:
-        model.num_head_convs: 4   # likewise
+        model.num_head_convs: 4       # likewise
     audit: {missing_labels: detect, cluster_slides: true}
     augment: {image_size: 640}  # small
     model:
       name: fcos
       # by the boxes
-      fit_levels: true            # as they are
+      fit_levels: true             # as they are
       fpn_levels: null
     train:
-      ema_decay: 0.99             # an average
+      ema_decay: 0.99                   # an average
       ensemble: {empty: {model.name: negative_classifier, augment.image_size: 320}}
     submit: {}
     tune: {space: {train.decay_rate: {choices: [0.1, 0.5]}, model.fit_levels: {choices: [false, true]}}}

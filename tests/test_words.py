@@ -14,7 +14,7 @@ CODE = sorted((ROOT / "src").rglob("*.py"))
 TEXTS = sorted([*(ROOT / "src").rglob("*.yaml"), *(ROOT / "src").rglob("*.j2")])
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("*/README.md"), *(ROOT / "docs").glob("*.md")])
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-OLD_NAMES = {"retired.py", "new_names.py", "style.md"}
+OLD_NAMES = {"retired.py", "style.md"}
 """Files that have to name what is gone."""
 LONGEST = 30
 """Words of a sentence."""

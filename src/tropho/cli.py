@@ -133,7 +133,7 @@ def new_names(
     file: Annotated[Path, typer.Argument(help="A params.yaml, or a file with entries of one.", metavar="FILE")],
 ) -> None:
     """Rewrite settings of earlier versions in a file to their present names; comments stay."""
-    from tropho.config.new_names import rewrite_file
+    from tropho.config.retired import rewrite_file
 
     changes = rewrite_file(file)
     for change in changes:

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from pipeline.conftest import ROOT, Checkout, new_checkout
-from tropho.config.new_names import rewrite
+from tropho.config.retired import rewrite
 
 pytestmark = pytest.mark.pipeline
 

@@ -20,30 +20,18 @@ MAX_RESULTS = 50_000
 """Entries that MLflow gives in one answer at most."""
 HAS_SCORE = "metrics.score > -1.0e300"
 """Query of the runs with a score; MLflow can't ask whether a metric exists."""
+METRICS = {
+    **dict.fromkeys(("score", "oof_low", "oof_high", "seconds"), "float64"),
+    **dict.fromkeys(("oof_images", "trained_folds"), "Int64"),
+}
+TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on", "dvc_experiment")
 COLUMNS = {
-    "task": "string",
-    "run": "string",
-    "id": "string",
-    "record_id": "string",
-    "experiment_id": "string",
-    "score": "float64",
-    "score_name": "string",
-    "oof_low": "float64",
-    "oof_high": "float64",
-    "oof_images": "Int64",
+    **dict.fromkeys(("task", "run", "id", "experiment_id", "status", *TAGS), "string"),
+    **METRICS,
     "epochs": "Int64",
-    "seconds": "float64",
     "started": "datetime64[ms, UTC]",
-    "status": "string",
-    "git_commit": "string",
-    "validation_hash": "string",
-    "validated_on": "string",
-    "dvc_experiment": "string",
-    "trained_folds": "Int64",
     "parameters": "object",
 }
-METRICS = ("score", "oof_low", "oof_high", "oof_images", "seconds", "trained_folds")
-TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on", "dvc_experiment")
 
 
 class RunIds:
