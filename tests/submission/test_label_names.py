@@ -14,12 +14,16 @@ from tropho.tables import parse_number
     [
         (["cat", "dog"], "cat_or_dog", "dog"),
         (["cat", "dog"], "Dog score", "dog"),
-        (["uninfected", "infected"], "y", "infected"),
         (["yes", "no"], "y", "yes"),
         (["no", "maybe"], "y", "maybe"),
         (["none", "normal"], "y", "normal"),
         (["tumor", "notumor"], "y", "tumor"),
         (["without cells", "with cells"], "y", "with cells"),
+        (["0", "1"], "target", "1"),
+        (["abnormal", "normal"], "label", "abnormal"),
+        (["infected", "uninfected"], "label", "infected"),
+        (["cat", "dog"], "is_cat", "cat"),
+        (["NEG", "POS"], "y", "POS"),
         (["northern", "southern"], "y", "southern"),
     ],
 )

@@ -17,18 +17,6 @@ from tropho.tables import DETECTIONS
 
 
 @pytest.fixture
-def written(tmp_path):
-    """Function (text) -> the sample that a file of this text holds."""
-
-    def write(text: str, name: str = "sample_submission.csv"):
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return read_sample(path)
-
-    return write
-
-
-@pytest.fixture
 def classifying(settings):
     """Function (classes, audit keys) -> settings of a classification."""
     return lambda **audit: settings("cells_demo", **{f"audit.{key}": value for key, value in audit.items()})
@@ -183,23 +171,38 @@ def test_match_ids_ambiguous():
     assert found.several == {"1": ["a/1.png", "b/1.png"]}
 
 
-def test_match_ids_number_last():
-    assert match_ids(["7", "07"], {"7.png": "", "007.png": ""}).images == {"7": "7.png"}
-    assert match_ids(["7", "07"], {"7.png": ""}).images == {"7": "7.png"}
-    assert match_ids(["7", "07"], {"007.png": ""}).images == {}
-    assert match_ids(["1e1"], {"10.png": ""}).images == {}
+@pytest.mark.parametrize(
+    ("ids", "images", "matched"),
+    [
+        (["7", "07"], ["7.png", "007.png"], {"7": "7.png"}),
+        (["7", "07"], ["7.png"], {"7": "7.png"}),
+        (["7", "07"], ["007.png"], {}),
+        (["1e1"], ["10.png"], {}),
+        (["a", "A"], ["a.png"], {"a": "a.png"}),
+        (["a.png", "a"], ["a.png"], {"a.png": "a.png"}),
+        (["12", "x/7"], ["y/7.png"], {"x/7": "y/7.png"}),
+        (["b"], ["a.png"], {}),
+        (["\u0667"], ["7.png"], {}),
+    ],
+)
+def test_match_ids_best_id_of_an_image(ids, images, matched):
+    assert match_ids(ids, {each: each for each in images}).images == matched
 
 
 @pytest.mark.parametrize(
     ("text", "column", "matched"),
     [
         ("scan,id\na,1\nb,2\n", "scan", ["a", "b"]),
-        ("id,label\nx,7\ny,7\n", "id", []),
+        ("id,label\nx,7\ny,7\n", "id", []),  # fewer ids than rows
         ("id,label\n,0\na,0\n", "id", ["a"]),
+        ("id,scan\nx,a\ny,b\n", "scan", ["a", "b"]),
+        ("id,scan\nx,a\ny,q\n", "scan", ["a"]),  # one of two
+        ("id,scan\nx,a\ny,q\nz,r\n", "id", []),  # one of three
+        ("id,scan\na,b\nz,a\n", "id", ["a"]),
     ],
 )
 def test_match_sample_column_that_fits(written, text, column, matched):
-    images = pd.DataFrame({"image_id": ["a.png", "b.png", "7.png"], "path": ["a.png", "b.png", "7.png"]})
+    images = pd.DataFrame({"image_id": ["a.png", "b.png", "7.png"], "path": ["a.png", None, "7.png"]})
     sample, found = match_sample(written(text), images)
     assert sample.columns.image == column
     assert list(found.images) == matched
@@ -250,22 +253,6 @@ def test_match_words(classes, originals, numbered, word, name):
 def test_writer_follows_sample(classes, originals, numbered, shown, expected):
     namer = LabelNames(classes, originals, numbered).writer(shown)
     assert [namer(name) for name in classes] == expected
-
-
-@pytest.mark.parametrize(
-    ("classes", "column", "positive"),
-    [
-        (["0", "1"], "target", "1"),
-        (["no_tumor", "tumor"], "target", "tumor"),
-        (["abnormal", "normal"], "label", "abnormal"),
-        (["infected", "uninfected"], "label", "infected"),
-        (["cat", "dog"], "is_cat", "cat"),
-        (["cat", "dog"], "target", "dog"),
-        (["NEG", "POS"], "y", "POS"),
-    ],
-)
-def test_layout_of_one_probability(classes, column, positive):
-    assert LabelNames(classes).positive(column) == positive
 
 
 def test_layout_of_label_column(written, classifying):
