@@ -10,6 +10,7 @@ from tropho.errors import DataError, ExternalError
 from tropho.tracking.pending_records import Record
 from tropho.tracking.run_names import KIND, NOTE, name_runs
 from tropho.tracking.runs import RECORD_ID
+from tropho.tracking.store import unless_there
 from tropho.tracking.system_metrics import PREFIX
 
 if TYPE_CHECKING:
@@ -60,17 +61,7 @@ class Recorder:
         """Send a record.
 
         Args:
-            record: `run` is the run's key, `do` is one of
-                open: name, experiment, parent and run_id (ids, keys or None), tags, time; gets was_finished;
-                log: params and tags ([name, value] each), metrics ([name, value, time, step] each);
-                samples: samples ([time, {name: value}] each) of the machine's load;
-                data: name, digest, context, source, counts, see `data_sets`;
-                name: name;
-                note: text;
-                names: text, the experiment's description; see `name_runs`;
-                artifact: path, folder;
-                model: path, name, alias, content;
-                end: status, time. Times are milliseconds since 1970.
+            record: as a `Run` makes it. `run` is the run's key, `do` the name of the method below that sends it.
 
         Raises:
             ExternalError: the run can't be opened.
@@ -135,8 +126,9 @@ class Recorder:
         client = self._client
         experiment_id = _experiment(client, record["experiment"], self._artifacts)
         parent = self._parent(experiment_id, record["parent"]) if record["parent"] is not None else None
-        entity = _run_by_id(client, record["run_id"]) or _run_by_key(client, experiment_id, record["run"])
-        entity = entity or _child_by_name(client, experiment_id, parent, record["name"])
+        names = {"attributes.run_id": record["run_id"], f"tags.{RECORD_ID}": record["run"]}
+        found = (_find_run(client, experiment_id, f"{key} = '{value}'") for key, value in names.items() if value)
+        entity = next(filter(None, found), None) or _child_by_name(client, experiment_id, parent, record["name"])
         was_finished = record.get("was_finished", False)
         if entity is None:
             tags = {**record["tags"], RECORD_ID: record["run"]}
@@ -159,7 +151,7 @@ class Recorder:
         """Get MLflow's id of a parent by its id or key."""
         if key in self._runs:
             return self._runs[key].id
-        run = _run_by_key(self._client, experiment_id, key)
+        run = _find_run(self._client, experiment_id, f"tags.{RECORD_ID} = '{key}'")
         return run.info.run_id if run is not None else key
 
     def _log(self, run: _OpenRun, record: Record) -> None:
@@ -206,23 +198,9 @@ def _has_metric(run: _OpenRun, key: str, value: float, _time: int, step: int) ->
     return last is not None and (step <= last[0] if step else last == (0, value))
 
 
-def _run_by_id(client: "MlflowClient", run_id: str | None) -> "MlflowEntity | None":
-    """Get a run unless it is deleted."""
-    if run_id is None:
-        return None
-    from mlflow.exceptions import MlflowException
-
-    try:
-        entity = client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise
-    return entity if entity.info.lifecycle_stage == "active" else None
-
-
-def _run_by_key(client: "MlflowClient", experiment_id: str, key: str) -> "MlflowEntity | None":
-    runs = client.search_runs([experiment_id], f"tags.{RECORD_ID} = '{key}'", max_results=1)
+def _find_run(client: "MlflowClient", experiment_id: str, query: str) -> "MlflowEntity | None":
+    """Find a run that is not deleted."""
+    runs = client.search_runs([experiment_id], query, max_results=1)
     return runs[0] if runs else None
 
 
@@ -245,17 +223,12 @@ def _end_killed_children(client: "MlflowClient", parent: "MlflowEntity") -> None
 
 def _experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
     """Get the id of an experiment, which is created or restored if need be, and has the tags KIND."""
-    from mlflow.exceptions import MlflowException
-
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        try:
-            return str(client.create_experiment(name, artifacts, KIND))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
-                raise
-            experiment = client.get_experiment_by_name(name)
-            assert experiment is not None
+        with unless_there():
+            client.create_experiment(name, artifacts, KIND)
+        experiment = client.get_experiment_by_name(name)
+        assert experiment is not None
     if experiment.lifecycle_stage != "active":
         client.restore_experiment(experiment.experiment_id)
     for key, value in KIND.items():

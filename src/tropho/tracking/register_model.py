@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import tropho
 from tropho.files import temporary_folder
+from tropho.tracking.store import unless_there
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -61,8 +62,6 @@ def _find_model(client: "MlflowClient", of_run: tuple[str, str], content: str | 
 
 
 def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, name: str, content: str | None) -> str:
-    from mlflow.exceptions import MlflowException
-
     experiment_id, run_id = of_run
     tags = {CONTENT: content} if content else {}
     model = _find_model(client, of_run, content) or client.create_logged_model(experiment_id, name, run_id, tags)
@@ -75,11 +74,8 @@ def _new_version(client: "MlflowClient", of_run: tuple[str, str], folder: Path, 
         client.finalize_logged_model(model.model_id, "FAILED")
         raise
     client.finalize_logged_model(model.model_id, "READY")
-    try:
+    with unless_there():
         client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
     # MLflow looks up a `models:/` address in its global store, not in the client's.
     version = client.create_model_version(name, model.artifact_location, run_id, tags, model_id=model.model_id)
     return str(version.version)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,18 @@ def connect(uri: str) -> "MlflowClient":
     if uri.startswith(SQLITE):
         ensure_database(Path(uri.removeprefix(SQLITE)))
     return MlflowClient(uri)
+
+
+@contextlib.contextmanager
+def unless_there() -> Iterator[None]:
+    """Let it pass that what the block creates is there already, as by a faster process."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def ensure_database(path: Path) -> None:
