@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tropho.errors import ExternalError
 from tropho.paths import home_of
 from tropho.tracking import PrunedRunError, Tracker, best_runs, flatten, open_tracker, tracking_uri
-from tropho.tracking.mlflow_tracker import FIRST_PAUSE, CircuitBreaker
+from tropho.tracking.mlflow_tracker import PAUSE
 from tropho.tracking.tracker import mlflow_name
 
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -314,27 +314,9 @@ def test_tracking_uri(tmp_path, monkeypatch):
     assert tracking_uri(tmp_path) == "http://example.org"
 
 
-def test_circuit_breaker_doubles_its_pause():
-    clock = SimpleNamespace(now=0.0)
-    breaker = CircuitBreaker(lambda: clock.now)
-    calls = []
-
-    def dead():
-        calls.append(clock.now)
-        raise ConnectionError("refused")
-
-    for clock.now in range(int(FIRST_PAUSE * 8)):
-        breaker.call(dead)
-    assert calls == [0, FIRST_PAUSE, FIRST_PAUSE * 3, FIRST_PAUSE * 7]
-    clock.now = FIRST_PAUSE * 100
-    breaker.call(lambda: calls.append("alive"))
-    assert calls[-1] == "alive"
-
-
 def test_run_sends_missed_records_after_an_outage(root, client, monkeypatch):
     clock = SimpleNamespace(now=0.0)
-    breaker = CircuitBreaker(lambda: clock.now)
-    monkeypatch.setattr("tropho.tracking.mlflow_tracker.CircuitBreaker", lambda: breaker)
+    monkeypatch.setattr("tropho.tracking.mlflow_tracker.monotonic", lambda: clock.now)
     with open_tracker(root).run("r", "t") as run:
         with monkeypatch.context() as outage:
             outage.setattr(type(client), "log_batch", lambda *_, **__: (_ for _ in ()).throw(ConnectionError()))
@@ -342,7 +324,7 @@ def test_run_sends_missed_records_after_an_outage(root, client, monkeypatch):
             run.log_params({"late": 1})
         run.log_metrics({"loss": 2.0}, step=2)
         assert client.get_metric_history(run.id, "loss") == []
-        clock.now = FIRST_PAUSE
+        clock.now = PAUSE
         run.log_metrics({"loss": 1.0}, step=3)
     assert [each.step for each in client.get_metric_history(run.id, "loss")] == [1, 2, 3]
     assert client.get_run(run.id).data.params == {"late": "1"}

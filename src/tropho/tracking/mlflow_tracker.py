@@ -1,8 +1,7 @@
 """Records sent to MLflow, by its client alone: no global run, no global address."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 from tropho.errors import ExternalError
 from tropho.log import info
@@ -12,38 +11,7 @@ from tropho.tracking.recorder import Recorder, is_outage
 from tropho.tracking.store import artifact_location, connect, pending_folder, tracking_uri
 from tropho.tracking.tracker import Tracker, milliseconds
 
-FIRST_PAUSE = 30.0  # seconds without calls after a failure; each further failure in a row doubles them
-
-
-class CircuitBreaker:
-    """Calls MLflow unless it failed just now; warns of the first failure only."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._pause = FIRST_PAUSE
-        self._open_until = float("-inf")
-        self._warned: set[str] = set()
-
-    def call(self, action: Callable[[], object]) -> None:
-        """Run the action unless the breaker is open; any error opens it and is not raised."""
-        if self._clock() < self._open_until:
-            return
-        try:
-            action()
-        except Exception as error:  # no failure of a record may stop the work
-            self._open_until = self._clock() + self._pause
-            self._pause *= 2
-            cause = error.__cause__ if isinstance(error, ExternalError) else None
-            self.warn("can't be reached", cause or error, "what it misses is recorded by the next run that reaches it")
-        else:
-            self._pause = FIRST_PAUSE
-
-    def warn(self, what: str, error: BaseException, consequence: str) -> None:
-        """Print a warning, the first time that `what` happens."""
-        if what not in self._warned:
-            self._warned.add(what)
-            line = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
-            info(f"Warning: MLflow {what} ({line[:200]}); {consequence}.")
+PAUSE = 120.0  # seconds without calls after a failure, since a call of a dead server may take 20
 
 
 class MlflowTracker(Tracker):
@@ -57,7 +25,8 @@ class MlflowTracker(Tracker):
         self._root = root
         self._uri = tracking_uri(root)
         self._artifacts = artifact_location(root, self._uri)
-        self._breaker = CircuitBreaker()
+        self._away_until = 0.0
+        self._warned: set[str] = set()
         self._recorder: Recorder | None = None
         self._pending = PendingRecords(pending_folder(root))
         self._queue: list[Record] = []
@@ -68,19 +37,26 @@ class MlflowTracker(Tracker):
         if record["do"] == "open":
             record = self._opened[record["run"]] = {**record, "tags": provenance(self._root)}
         self._queue.append(record)
-        self._breaker.call(self._send)
+        self.record_pending()
         try:
             while self._queue:
                 self._keep(self._queue[0])
                 del self._queue[0]
         except OSError as error:  # the next record tries again
-            self._breaker.warn("and the disk take no records", error, "the work goes on")
+            self._warn("and the disk take no records", error, "the work goes on")
         self._n_open += {"open": 1, "end": -1}.get(record["do"], 0)
         if self._n_open == 0:
             self._pending.close()
 
     def record_pending(self) -> None:
-        self._breaker.call(self._send)
+        if monotonic() < self._away_until:
+            return
+        try:
+            self._send()
+        except Exception as error:  # no failure of a record may stop the work
+            self._away_until = monotonic() + PAUSE
+            cause = error.__cause__ if isinstance(error, ExternalError) else None
+            self._warn("can't be reached", cause or error, "what it misses is recorded by the next run that reaches it")
 
     def id_of(self, key: str) -> str:
         return self._recorder.id_of(key) if self._recorder else key
@@ -115,10 +91,17 @@ class MlflowTracker(Tracker):
         except Exception as error:  # no failure of a record may stop the work
             if is_outage(error):
                 raise
-            self._breaker.warn("does not record this run in full", error, "the work goes on")
+            self._warn("does not record this run in full", error, "the work goes on")
 
     def _keep(self, record: Record) -> None:
         """Append a record to the file, after the one that opens its run."""
         if record["run"] not in self._pending.runs and record["do"] != "open":
             self._pending.append(self._opened[record["run"]])
         self._pending.append(record)
+
+    def _warn(self, what: str, error: BaseException, consequence: str) -> None:
+        """Print a warning, the first time that `what` happens."""
+        if what not in self._warned:
+            self._warned.add(what)
+            line = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+            info(f"Warning: MLflow {what} ({line[:200]}); {consequence}.")

@@ -51,7 +51,7 @@ def connect(uri: str) -> "MlflowClient":
     utils.MAX_RETRY_COUNT = 3  # the default, 10 with doubled waits, takes 100 seconds
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
-        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the circuit breaker reports failures
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the tracker reports failures
     if uri.startswith(SQLITE):
         ensure_database(Path(uri.removeprefix(SQLITE)))
     return MlflowClient(uri)
