@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -52,9 +52,7 @@ class PendingRecords:
     def append(self, record: Record) -> None:
         """Write a record; raises OSError on a full disk, which may leave an incomplete line."""
         if "path" in record:
-            # A model's folder is large and no stage changes it.
-            copy = _link_or_copy if record["do"] == "model" else shutil.copyfile
-            record = {**record, "path": self._copy(Path(record["path"]), copy)}
+            record = {**record, "path": self._copy(Path(record["path"]))}
         _, file = self._open()
         file.seek(0, os.SEEK_END)
         line = f"\n{json.dumps(record)}\n".encode()  # on a line of its own, whatever was cut short before
@@ -99,26 +97,16 @@ class PendingRecords:
             self._path = new.rename(self._folder / f"{name}.jsonl")  # visible to others only when it is locked
         return self._path, self._file
 
-    def _copy(self, path: Path, copy: Callable[[Any, Any], object]) -> str:
+    def _copy(self, path: Path) -> str:
         """Copy a file or folder as it is now; returns the copy's path below the folder."""
         target = self._open()[0].with_suffix("") / uuid.uuid4().hex[:8] / path.name
         target.parent.mkdir(parents=True)
         try:
-            if path.is_dir():
-                shutil.copytree(path, target, copy_function=copy)
-            else:
-                copy(path, target)
+            (shutil.copytree if path.is_dir() else shutil.copyfile)(path, target)
         except OSError:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise
         return str(target.relative_to(self._folder))
-
-
-def _link_or_copy(source: str | Path, target: str | Path) -> None:
-    try:
-        os.link(os.path.realpath(source), target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
 
 
 def _lock(file: FileIO) -> bool:
