@@ -31,7 +31,7 @@ class Layout:
         header: the columns in order.
         delimiter: of the cells.
         columns: what fills a column, by its name: `image`, `label`, `score` (the label's), `p_<class>`, `zero`, a side
-            of a box (sample_file.SIDES) or `strings` (all boxes of an image). Columns that it lacks keep the sample's
+            of a box (sample_file.ROLES) or `strings` (all boxes of an image). Columns that it lacks keep the sample's
             cells. Without any, the layout is Tropho's own: Zindi's columns, or those of the predictions.
         classes: in order, the negative class of a detection last.
         written: label as written by class; {} = none is, or any.

@@ -13,16 +13,19 @@ from tropho.errors import DataError, UsageError
 from tropho.images.file_types import is_hidden
 from tropho.tables import check_columns, parse_number
 
-ID_NAMES = frozenset(
-    "imageid image images imagename img imgid imgname imageindex picture photo id ids idcode uid uuid file fileid "  # noqa: SIM905
-    "filename filepath path imagepath name key".split()
-)
-LABEL_NAMES = frozenset(
-    "label labels class classid classname classlabel category categoryid target targetlabel prediction predicted "  # noqa: SIM905
-    "predictedlabel predictedclass labelname diagnosis".split()
-)
-SCORE_NAMES = frozenset({"confidence", "conf", "score", "probability", "prob", "proba", "p"})
-SIDES = {
+ROLES = {
+    **dict.fromkeys(
+        "imageid image images imagename img imgid imgname imageindex picture photo id ids idcode uid uuid file fileid "  # noqa: SIM905
+        "filename filepath path imagepath name key".split(),
+        "image",
+    ),
+    **dict.fromkeys(
+        "label labels class classid classname classlabel category categoryid target targetlabel prediction predicted "  # noqa: SIM905
+        "predictedlabel predictedclass labelname diagnosis".split(),
+        "label",
+    ),
+    **dict.fromkeys(("confidence", "conf", "score", "probability", "prob", "proba", "p"), "score"),
+    **dict.fromkeys(("predictionstring", "predictions"), "strings"),
     **dict.fromkeys(("xmin", "x1", "left"), "xmin"),
     **dict.fromkeys(("ymin", "y1", "top"), "ymin"),
     **dict.fromkeys(("xmax", "x2", "right"), "xmax"),
@@ -32,6 +35,7 @@ SIDES = {
     "x": "x",
     "y": "y",
 }
+"""What a column holds, by its name as `fold` leaves it."""
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 CORNER_AND_SIZE = ("x", "y", "width", "height")
 
@@ -83,21 +87,20 @@ class Sample:
     def columns(self) -> Columns:
         """The columns by their names."""
         image = self.header[self.id_column]
-        folded = {name: fold(name) for name in self.header if name != image}
-        by_side: dict[str, str] = {}
-        for name, text in folded.items():
-            if text in SIDES:
-                by_side.setdefault(SIDES[text], name)
-        sides = next((form for form in (CORNERS, CORNER_AND_SIZE) if set(form) <= set(by_side)), ())
+        names: dict[str, str] = {}  # the first column by role
+        for name in self.header:
+            if name != image and (role := role_of(name)):
+                names.setdefault(role, name)
+        sides = next((form for form in (CORNERS, CORNER_AND_SIZE) if set(form) <= set(names)), ())
+        box = {side: names[side] for side in sides}
+        label, score, strings = (names.get(role) for role in ("label", "score", "strings"))
+        known = {image, label, score, strings, *box.values()}
+        return Columns(image, label, score, box, strings, [name for name in self.header if name not in known])
 
-        def first(names: frozenset[str]) -> str | None:
-            return next((name for name, text in folded.items() if text in names), None)
 
-        strings = first(frozenset({"predictionstring", "predictions"}))
-        label, score = first(LABEL_NAMES), first(SCORE_NAMES)
-        box = {side: by_side[side] for side in sides}
-        known = {label, score, strings, *box.values()}
-        return Columns(image, label, score, box, strings, [name for name in folded if name not in known])
+def role_of(column: str) -> str | None:
+    """Return what a column holds by its name; None where that says nothing."""
+    return ROLES.get(fold(column))
 
 
 def fold(text: str) -> str:
@@ -165,7 +168,7 @@ def read_sample(path: Path) -> Sample:
     for line, cells in rows[1:]:
         if len(cells) != len(header):
             raise DataError(f"The sample {path}, row {line}: {len(cells)} cells under {len(header)} columns; mend it.")
-    id_columns = [index for index, name in enumerate(header) if fold(name) in ID_NAMES]
+    id_columns = [index for index, name in enumerate(header) if role_of(name) == "image"]
     return Sample(path, header, rows[1:], delimiter, id_columns[0] if id_columns else 0)
 
 

@@ -8,12 +8,10 @@ from tropho.submission.competition_csv import COLUMNS
 from tropho.submission.label_names import LabelNames
 from tropho.submission.layout import Issue, Layout
 from tropho.submission.sample_file import (
-    LABEL_NAMES,
-    SCORE_NAMES,
     Sample,
     are_probabilities,
     are_whole,
-    fold,
+    role_of,
     string_groups,
     string_size,
 )
@@ -104,7 +102,7 @@ def _class_layout(sample: Sample, names: LabelNames) -> Layout:
     if n_ids < n_rows:
         raise UnsupportedLayoutError(f"it has {n_rows} rows for {n_ids} images, and supported is one row an image")
     others = [name for name in sample.header if name != sample.columns.image]
-    named = [name for name in others if name in names.classes or fold(name) not in LABEL_NAMES | SCORE_NAMES]
+    named = [name for name in others if name in names.classes or role_of(name) not in {"label", "score"}]
     classes = {
         name: label
         for name, label in names.match(named, once=True).items()
@@ -116,7 +114,7 @@ def _class_layout(sample: Sample, names: LabelNames) -> Layout:
     columns = {name: f"p_{classes[name]}" for name in others if name in classes}
     written: dict[str, str] = {}
     more: list[Issue] = []
-    label = next((name for name in left if fold(name) in LABEL_NAMES and not _are_fractions(sample.cells(name))), None)
+    label = next((name for name in left if role_of(name) == "label" and not _are_fractions(sample.cells(name))), None)
     if label is not None:
         columns[label] = "label"
         written, more = written_labels(sample.cells(label), names, label)
@@ -130,8 +128,8 @@ def _class_layout(sample: Sample, names: LabelNames) -> Layout:
 
 def _one_column(sample: Sample, names: LabelNames, left: list[str]) -> Layout:
     """Recognise the layout where no column is named for a class: a label, or the probability of one of two classes."""
-    value = next((name for name in left if fold(name) in LABEL_NAMES), None)
-    score = next((name for name in left if fold(name) in SCORE_NAMES), None)
+    value = next((name for name in left if role_of(name) == "label"), None)
+    score = next((name for name in left if role_of(name) == "score"), None)
     value = value or (left[0] if len(left) == 1 else None)
     if value is None:
         shown = ", ".join(f"'{name}'" for name in left)
