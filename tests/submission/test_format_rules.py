@@ -31,6 +31,8 @@ CORNERS = "id,label,score,xmin,ymin,xmax,ymax"
     [
         ("id,label", "a,cat", "a,dog", ()),  # one label shown: any will do
         ("id,label", "a,cat", "a,0.5", ()),
+        ("id,target", "a,0.5", "a,0.25", ()),
+        ("id,PredictionString", "a,1.0_0_0_5_5", "a,", ()),
         ("id,score,kind", "a,0.5,x b,0.5,y", "a,0,q b,1,q", ()),  # a column of nothing known beside a score
         ("id,u,v", "a,x,y b,z,w", "a,q,q b,q,q", ()),
         ("id,what", "a,5 b,7", "a,0.5 b,-3", ()),  # whole numbers under an unknown name may be any number
@@ -55,6 +57,18 @@ def test_check_submission_allows(check, header, shown, rows, labels):
     [
         ("id,finding", "a,x b,y", "a,q b,x", (), ["row 2, finding: unknown class 'q'; the classes are x, y."]),
         ("id,what", "a,5 b,7", "a,cat b,1", (), ["row 2, what: 'cat' is not a finite number."]),
+        ("id,label", "a,0", "a,cat", (), ["row 2, label: 'cat' is not a whole number, and the sample's labels are."]),
+        ("id,label", "a,0", "a,", (), ["row 2, label: the cell is empty."]),
+        ("id,label", "a,0", "a,0 a,1", (), ["row 3, id: image 'a' already stands in row 2; one row an image."]),
+        ("id,label", "007,0", "007,0 7,0", (), ["row 3, id: unknown image '7'; the sample has no such image."]),
+        ("id,target", "a,0.5", "a,1.5", (), ["row 2, target: 1.5 is outside 0..1."]),
+        (
+            "id,PredictionString",
+            "a,x_1_0_0_1_1",
+            "a,y_1_5_0_1_1",
+            (),
+            ["row 2, PredictionString: xmin 5 is above xmax 1."],
+        ),
         ("id,what", "a,5 b,7", "a,5 b,8", ["9"], ["row 3, what: unknown class '8'; the classes are 5, 7, 9."]),
         ("id,label", "a,5 b,7", "a,5 b,8", (), ["row 3, label: unknown class '8'; the classes are 5, 7."]),
         ("id,label", "a,0.0 b,1.0", "a,x b,1", (), ["row 2, label: 'x' is not a finite number."]),

@@ -1,7 +1,5 @@
 """The sample submission: found, read as text, its ids matched, its layout recognised and filled."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -429,43 +427,3 @@ def test_fill_no_rows(written, detecting, text):
     table = layout.fill(FOUND.iloc[:0], [])
     assert list(table) == layout.header
     assert table.empty
-
-
-def faults(tmp_path: Path, sample: str, rows: str, labels=()) -> list[str]:
-    (tmp_path / "s.csv").write_text(sample)
-    (tmp_path / "out.csv").write_text(rows)
-    return [str(fault) for fault in check_submission(tmp_path / "out.csv", tmp_path / "s.csv", labels=labels)]
-
-
-@pytest.mark.parametrize(
-    ("sample", "rows", "words"),
-    [
-        ("id,label\na,0\n", "id,label\na,2\n", None),
-        ("id,label\na,0\n", "id,label\na,cat\n", "row 2, label: 'cat' is not a whole number"),
-        ("id,label\na,0\n", "id,label\na,\n", "row 2, label: the cell is empty"),
-        ("id,label\na,0\nb,1\n", "id,label\na,2\nb,1\n", "unknown class '2'"),
-        ("id,target\na,0.5\n", "id,target\na,0.25\n", None),
-        ("id,target\na,0.5\n", "id,target\na,cat\n", "row 2, target: 'cat' is not a finite number"),
-        ("id,target\na,0.5\n", "id,target\na,1.5\n", "outside 0..1"),
-        ("id,label\n007,0\n", "id,label\n7,0\n", "unknown image '7'"),
-        ("id,label\na,0\n", "id,label\na,0\na,1\n", "row 3, id: image 'a' already stands in row 2"),
-        ("id,label\na,0\n", "id,label,label\na,0,0\n", "the header is id,label,label; it must be id,label"),
-        ("id,cat,dog\na,0.5,0.5\n", "id,cat,dog\na,0.5,x\n", "row 2, dog: 'x' is not a finite number"),
-        ("id,PredictionString\na,1.0 0 0 5 5\n", "id,PredictionString\na,\n", None),
-        ("id,PredictionString\na,1.0 0 0 5 5\n", "id,PredictionString\na,1 2 3\n", "is not a box of 5 words"),
-        ("id,PredictionString\na,1.0 0 0 5 5\n", "id,PredictionString\na,2 0 0 5 5\n", "confidence 2 is outside"),
-        ("id,PredictionString\na,x 1 0 0 1 1\n", "id,PredictionString\na,y 1 5 0 1 1\n", "xmin 5 is above xmax 1"),
-    ],
-)
-def test_check_submission_accepts_filled_layout(tmp_path, sample, rows, words):
-    found = faults(tmp_path, sample, rows)
-    assert (words is None) == (not found), found
-    if words:
-        assert words in found[0]
-
-
-def test_check_submission_allows_given_labels(tmp_path):
-    sample, rows = "id,label\na,0\nb,1\n", "id,label\na,2\nb,7\n"
-    assert faults(tmp_path, sample, rows, ["0", "1", "2"]) == [
-        "row 3, label: unknown class '7'; the classes are 0, 1, 2."
-    ]

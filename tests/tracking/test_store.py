@@ -12,7 +12,7 @@ import pytest
 
 from tropho.errors import DataError
 from tropho.paths import home_of
-from tropho.tracking import open_tracker, register_model, store, tracking_uri
+from tropho.tracking import Tracker, open_tracker, register_model, store, tracking_uri
 from tropho.tracking.register_model import CONTENT, register
 from tropho.tracking.store import connect, ensure_database
 
@@ -96,15 +96,22 @@ def test_ensure_database_keeps_that_of_a_faster_process(tmp_path, fresh_store, m
 
 def test_home_of_copies_of_experiments(tmp_path):
     copies = (tmp_path / ".dvc" / "tmp" / "exps").resolve()
-    assert home_of(copies / "a" / "b") == tmp_path.resolve()
+    assert home_of(copies / "a") == home_of(copies / "a" / "b") == home_of(tmp_path) == tmp_path.resolve()
     assert home_of(copies) == copies  # the folder of the copies is none of them
     assert home_of(tmp_path / "tmp" / "exps" / "a") == (tmp_path / "tmp" / "exps" / "a").resolve()
 
 
-@pytest.mark.parametrize(("switch", "off"), [(" Off ", True), ("0", True), ("no", True), ("on", False), ("", False)])
-def test_open_tracker_switch(tmp_path, monkeypatch, switch, off):
-    monkeypatch.setenv("TROPHO_TRACKING", switch)
-    assert (type(open_tracker(tmp_path)).__name__ == "Tracker") == off
+@pytest.mark.parametrize(
+    ("variable", "value", "off"),
+    [
+        *(("TROPHO_TRACKING", value, True) for value in (" Off ", "0", "no")),
+        *(("TROPHO_TRACKING", value, False) for value in ("on", "")),
+        *(("RANK", value, off) for value, off in (("1", True), ("0", False))),
+    ],
+)
+def test_open_tracker_switch(tmp_path, monkeypatch, variable, value, off):
+    monkeypatch.setenv(variable, value)
+    assert (type(open_tracker(tmp_path)) is Tracker) == off
 
 
 @pytest.mark.parametrize(("asked", "warns"), [(None, False), ("DEBUG", True)])

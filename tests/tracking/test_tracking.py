@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tropho.errors import ExternalError
-from tropho.paths import home_of
 from tropho.tracking import PrunedRunError, Tracker, best_runs, flatten, open_tracker, tracking_uri
 from tropho.tracking.mlflow_tracker import PAUSE
 from tropho.tracking.tracker import mlflow_name
@@ -244,13 +243,6 @@ def test_open_tracker_switched_off(root, monkeypatch):
     assert run.id is None
 
 
-def test_open_tracker_of_several_processes(root, monkeypatch):
-    monkeypatch.setenv("RANK", "1")
-    assert type(open_tracker(root)) is Tracker
-    monkeypatch.setenv("RANK", "0")
-    assert type(open_tracker(root)) is not Tracker
-
-
 def test_run_in_a_damaged_store_warns_once(tmp_path, capsys):
     (tmp_path / "mlflow.db").write_text("this is no database" * 100)
     tracker = open_tracker(tmp_path)
@@ -301,11 +293,6 @@ def test_best_runs_ranks_within_tasks(root):
 def test_best_runs_creates_no_store(tmp_path):
     assert best_runs(tmp_path).empty
     assert not list(tmp_path.iterdir())
-
-
-def test_home_of_an_experiment(tmp_path):
-    assert home_of(tmp_path / ".dvc" / "tmp" / "exps" / "tmpabc") == tmp_path.resolve()
-    assert home_of(tmp_path) == tmp_path.resolve()
 
 
 def test_tracking_uri(tmp_path, monkeypatch):

@@ -77,19 +77,16 @@ class _Trial:
         """Read the labels in a format; None, with the fault noted, where that fails."""
         kind = "classification" if name in CLASSIFICATION else "detection"
         audit = {"format": name, **audit}
+        entry = {"kind": kind, "download": {"source": "local", "path": str(self.raw)}, "audit": audit}
+        entry |= {"model": {"name": "fcos"}} if kind == "detection" else {}
         try:
-            labels = read_unmapped(self._settings(kind, audit), self.raw)
+            labels = read_unmapped(validated("new", entry, self.params), self.raw)
             if negative := _negative_class(labels):
                 audit["negative"] = negative
-            return LabelGuess(kind, audit, apply_class_map(labels, self._settings(kind, audit).audit))
+            return LabelGuess(kind, audit, apply_class_map(labels, validated("new", entry, self.params).audit))
         except TrophoError as error:
             self.faults[name] = str(error).replace(f"{self.raw}", "the folder").rstrip(".")
             return None
-
-    def _settings(self, kind: str, audit: dict[str, Any]) -> TaskConfig:
-        entry = {"kind": kind, "download": {"source": "local", "path": str(self.raw)}, "audit": audit}
-        entry |= {"model": {"name": "fcos"}} if kind == "detection" else {}
-        return validated("new", entry, self.params)
 
     def candidates(self, formats: dict[str, tuple[str, ...]]) -> list[LabelGuess]:
         """Read every format of which the folder has files."""
