@@ -193,8 +193,12 @@ def messages(source: Path) -> Iterator[tuple[str, str, int]]:
     codes = {name: getattr(errors, name).exit_code for name in ("DataError", "UsageError", "ExternalError")}
     for path, tree in trees.items():
         module = path.relative_to(source).with_suffix("").as_posix()
-        known = codes | ({"ValueError": errors.UsageError.exit_code} if module.startswith("config/") else {})
+        is_config = module.startswith("config/")
+        known = codes | ({"ValueError": codes["UsageError"]} if is_config else {})
         for node in ast.walk(tree):
+            # config's sections yield their faults
+            if isinstance(node, ast.Yield) and is_config and node.value and (text := message(node.value, literals)):
+                yield module, text, codes["UsageError"]
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known and node.args:
                 text = message(node.args[0], literals)
                 if text and " " in text:

@@ -68,10 +68,13 @@ def test_messages_are_made_ready_for_a_table(code, text):
 
 def test_messages_are_grouped_by_the_part_that_they_come_from(tmp_path):
     (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "a.py").write_text("raise ValueError('lr is wrong')\nraise KeyError('not shown')")
+    (tmp_path / "config" / "a.py").write_text(
+        "raise ValueError('lr is wrong')\nraise KeyError('not shown')\nyield 'no seed'"
+    )
     (tmp_path / "hub.py").write_text("raise ExternalError('the Hub is away')\nraise ValueError('not shown')")
     page = messages_page(tmp_path)
-    assert "| lr is wrong | 2 |" in page.split("## Settings\n")[1].split("##")[0]
+    settings = page.split("## Settings\n")[1].split("##")[0]
+    assert "| lr is wrong | 2 |\n| no seed | 2 |" in settings
     assert "| the Hub is away | 3 |" in page.split("## Download\n")[1].split("##")[0]
     assert "not shown" not in page
 

@@ -57,11 +57,10 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
         raise UsageError(f"{path} is not here; run tropho in the folder that holds it.") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {yaml_fault(error)}; correct it there.") from None
-    outline = ["active", "preset", "presets", "defaults", "tasks"]
     if not isinstance(params, dict):
-        raise UsageError(f"{path} must hold the keys {', '.join(outline)}.")
+        raise UsageError(f"{path} must hold the keys active, preset, presets, defaults and tasks.")
     params.setdefault("presets", {})
-    check_keys(params, outline, "")
+    check_keys(params, ["active", "preset", "presets", "defaults", "tasks"], "")
     for key in ("presets", "defaults", "tasks"):
         if not isinstance(params.get(key), dict):
             raise UsageError(f"{path} needs a section '{key}'.")
@@ -88,8 +87,8 @@ def _check_choices(params: dict[str, Any], tasks: dict[str, Any]) -> None:
             raise UsageError(f"active: there is no task '{task}'{suggestion(task, tasks)}.")
     for name, entry in tasks.items():
         if isinstance(entry, dict) and "kind" not in entry:
-            likely = suggestion(name, [task for task in tasks if task != name])
-            raise UsageError(f"tasks.{name} has no key 'kind'{likely}; {UNWANTED}.")
+            others = [task for task in tasks if task != name]
+            raise UsageError(f"tasks.{name} has no key 'kind'{suggestion(name, others)}; {UNWANTED}.")
 
 
 def check_keys(section: dict[str, Any], known: Iterable[str], where: str) -> None:

@@ -196,7 +196,7 @@ class _Check:
 
     def _check_strings(self, line: int, image: str, cell: str, column: str) -> Errors:
         """Check a cell that holds all boxes of an image."""
-        words, classes = self.words, self.classes
+        words, classes = self.words or 0, self.classes
         for box in string_groups(cell, words) if words else ():
             values = [parse_number(word) for word in box[words - 5 :]]
             if len(box) < words or any(map(math.isnan, values)):

@@ -70,7 +70,7 @@ class LabelNames:
     def _levels(self, words: list[str]) -> list[dict[str, str]]:
         """Return {word: class} dictionaries, the best kind of name first."""
         sources = [{name: name for name in self.classes}, self._unique_originals()]
-        keys = [str, fold, lambda word: fold(_PREFIX.sub("", word, 1)), _number]
+        keys: list[Callable[[str], str | None]] = [str, fold, _without_prefix, _number]
         places = {text: name for name, text in self._places(words).items()}
         return [*(_match_by_key(source, key, words) for key in keys for source in sources), places]
 
@@ -106,6 +106,10 @@ def _match_by_key(source: dict[str, str], key: Callable[[str], str | None], word
         if key(text):
             classes[key(text)].add(name)
     return {word: next(iter(classes[key(word)])) for word in words if len(classes.get(key(word), ())) == 1}
+
+
+def _without_prefix(word: str) -> str:
+    return fold(_PREFIX.sub("", word, 1))
 
 
 def _is_negative(name: str) -> bool:

@@ -104,7 +104,7 @@ def match_ids(ids: Iterable[str], images: dict[str, str]) -> Matches:
         ids: distinct ids, as a sample spells them.
         images: path below the data set by image_id.
     """
-    images_of: dict[str, set[str]] = defaultdict(set)
+    images_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     for image_id, path in images.items():
         for name in _names_of_image(image_id, path):
             images_of[name].add(image_id)
