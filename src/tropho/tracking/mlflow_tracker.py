@@ -69,6 +69,8 @@ class MlflowTracker(Tracker):
                 self._replay(pending, Recorder(client, self._artifacts, is_replay=True))
             self._recorder = Recorder(client, self._artifacts)
         for record in self._pending.read():
+            if record["do"] == "open":
+                self._opened[record["run"]] = record
             self._apply(self._recorder, record)
         self._pending.remove()
         while self._queue:

@@ -127,8 +127,8 @@ class Recorder:
         experiment_id = _experiment(client, record["experiment"], self._artifacts)
         parent = self._parent(experiment_id, record["parent"]) if record["parent"] is not None else None
         names = {"attributes.run_id": record["run_id"], f"tags.{RECORD_ID}": record["run"]}
-        found = (_find_run(client, experiment_id, f"{key} = '{value}'") for key, value in names.items() if value)
-        entity = next(filter(None, found), None) or _child_by_name(client, experiment_id, parent, record["name"])
+        runs = (_find_run(client, experiment_id, f"{key} = '{value}'") for key, value in names.items() if value)
+        entity = next(filter(None, runs), None) or _child_by_name(client, experiment_id, parent, record["name"])
         was_finished = record.get("was_finished", False)
         if entity is None:
             tags = {**record["tags"], RECORD_ID: record["run"]}

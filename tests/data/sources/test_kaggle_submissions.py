@@ -18,8 +18,8 @@ from tropho.errors import DataError
 from tropho.files import sha256_of, write_json
 from tropho.new_task.time_estimate import Estimate
 from tropho.paths import Paths
-from tropho.submission.layout import target_of
 from tropho.submission.submission_log import append, read_log
+from tropho.submission.target import target_of
 
 SLUG, TASK = "leaf-rot", "leaves"
 COMPLETE = {"status": "COMPLETE", "publicScore": "0.91250", "privateScore": ""}
