@@ -11,7 +11,6 @@ from tropho.tracking.pending_records import Record
 from tropho.tracking.run_names import KIND, NOTE, name_runs
 from tropho.tracking.runs import RECORD_ID
 from tropho.tracking.store import unless_there
-from tropho.tracking.system_metrics import PREFIX
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowEntity
@@ -33,8 +32,8 @@ class _OpenRun:
     metrics: dict[str, tuple[int, float]]
     """Key -> last step and value when the run was opened."""
     was_finished: bool
-    last_sample: tuple[int, int] = (-1, 0)
-    """Step and time of the last sample of the machine's load."""
+    start: int
+    """Milliseconds since 1970."""
     ended: bool = False
 
 
@@ -141,11 +140,9 @@ class Recorder:
             if not self._is_replay:
                 _end_killed_children(client, entity)
             client.update_run(entity.info.run_id, status="RUNNING")
-        found = entity.data._metric_objs
-        metrics = {metric.key: (metric.step, metric.value) for metric in found}
-        samples = [(metric.step, metric.timestamp) for metric in found if metric.key.startswith(PREFIX)]
+        metrics = {metric.key: (metric.step, metric.value) for metric in entity.data._metric_objs}
         ids = entity.info.run_id, entity.info.experiment_id
-        return _OpenRun(*ids, set(entity.data.params), metrics, was_finished, max(samples, default=(-1, 0)))
+        return _OpenRun(*ids, set(entity.data.params), metrics, was_finished, entity.info.start_time)
 
     def _parent(self, experiment_id: str, key: str) -> str:
         """Get MLflow's id of a parent by its id or key."""
@@ -168,16 +165,10 @@ class Recorder:
             del metrics[:BATCH_METRICS], params[:BATCH_PARAMS], tags[:BATCH_PARAMS]
 
     def _samples(self, run: _OpenRun, record: Record) -> None:
-        """Send the samples that are later than the run's last; a step is the number of a sample."""
-        step, last = run.last_sample
-        later = [(time, values) for time, values in record["samples"] if time > last]
-        metrics = [
-            (name, value, time, number)
-            for number, (time, values) in enumerate(later, start=step + 1)
-            for name, value in values.items()
-        ]
+        """Send samples of the machine's load; a step is a second of the run."""
+        steps = [(time, max(0, time - run.start) // 1000, values) for time, values in record["samples"]]
+        metrics = [(name, value, time, step) for time, step, values in steps for name, value in values.items()]
         self._log(run, {"metrics": metrics})
-        run.last_sample = (step + len(later), max([last, *(time for time, _ in later)]))
 
 
 def is_outage(error: Exception) -> bool:
