@@ -69,7 +69,8 @@ def load_params(path: Path = PARAMS) -> dict[str, Any]:
     for section, values in params["defaults"].items():
         if not isinstance(values, dict):
             raise UsageError(f"defaults.{section} must be a section of settings.")
-    _check_names(params["tasks"])
+    for task in params["tasks"]:
+        check_task_name(task, "tasks: ")
     _check_choices(params, params["tasks"])
     return params
 
@@ -79,10 +80,10 @@ def _check_choices(params: dict[str, Any], tasks: dict[str, Any]) -> None:
     active, preset = params.get("active"), params.get("preset")
     if not isinstance(active, list) or not all(isinstance(task, str) for task in active):
         raise UsageError(f"active must be a list of names of tasks, such as [smear_demo], not {active!r}.")
-    _check_names(active)
     if not isinstance(preset, str | None):
         raise UsageError(f"preset must be the name of one preset, such as laptop, not {preset!r}.")
     for task in active:
+        check_task_name(task, "active: ")
         if task not in tasks:
             raise UsageError(f"active: there is no task '{task}'{suggestion(task, tasks)}.")
     for name, entry in tasks.items():
@@ -98,13 +99,13 @@ def check_keys(section: dict[str, Any], known: Iterable[str], where: str) -> Non
             raise UsageError(f"{where}{key} is not a known key{suggestion(str(key), known)}.")
 
 
-def _check_names(names: Iterable[Any]) -> None:
-    for name in names:
-        if not isinstance(name, str) or not TASK_NAME.fullmatch(name):
-            raise UsageError(
-                f"tasks: {name!r} can't be the name of a task, since files and folders are called by it; use letters, "
-                "digits, _ and -, a letter or digit first (in quotes, if YAML reads it as something else)."
-            )
+def check_task_name(name: Any, where: str = "") -> None:
+    """Raise UsageError unless a task may have this name."""
+    if not isinstance(name, str) or not TASK_NAME.fullmatch(name):
+        raise UsageError(
+            f"{where}{name!r} can't be the name of a task, since files and folders are called by it; use letters, "
+            "digits, _ and -, a letter or digit first (in quotes, if YAML reads it as something else)."
+        )
 
 
 def load_task(task: str, path: Path = PARAMS, with_active: bool = False) -> TaskConfig:

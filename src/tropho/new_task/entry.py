@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from tropho.config.load import TASK_NAME, load_params
+from tropho.config.load import check_task_name, load_params
 from tropho.config.task_config import SECTIONS
 from tropho.errors import UsageError
 from tropho.files import write_text
@@ -18,11 +18,7 @@ from tropho.paths import Paths
 
 def check_name(name: str, params: dict[str, Any]) -> None:
     """Raise UsageError unless a new task may have this name."""
-    if not TASK_NAME.fullmatch(name):
-        raise UsageError(
-            f"'{name}' can't be the name of a task, since files and folders are called by it; use letters, digits, _ "
-            "and -, a letter or digit first."
-        )
+    check_task_name(name)
     if name in params["tasks"]:
         raise UsageError(f"params.yaml has a task '{name}' already; choose another name, or remove that entry first.")
 

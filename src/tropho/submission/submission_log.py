@@ -150,9 +150,7 @@ def keep_file(submission: Path, copy: Path) -> None:
 def _find_row(log: pd.DataFrame, sha256: str | None) -> int:
     if log.empty:
         raise UsageError("There is no submission in the log to record a score for; run `tropho submit TASK`.")
-    if sha256 is None:
-        return int(log.index[-1])
-    rows = log.index[log["sha256"].str.startswith(sha256.lower())]
+    rows = log.index[-1:] if sha256 is None else log.index[log["sha256"].str.startswith(sha256.lower())]
     if len(rows) != 1:
         many = "no submission" if rows.empty else f"{len(rows)} submissions"
         known = ", ".join(log["sha256"].str[:8].tail(5))

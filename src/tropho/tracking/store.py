@@ -99,12 +99,12 @@ def _is_incomplete(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "runs" in tables and database.execute("SELECT COUNT(*) FROM runs").fetchone()[0]:
+            if "runs" in tables and database.execute("SELECT 1 FROM runs").fetchone():
                 return False
-            if "alembic_version" not in tables or "experiments" not in tables:
+            if not {"alembic_version", "experiments"} <= tables:
                 return True
-            revisions = {revision for (revision,) in database.execute("SELECT version_num FROM alembic_version")}
-            n_experiments = database.execute("SELECT COUNT(*) FROM experiments").fetchone()[0]
-            return n_experiments == 0 or revisions != {_get_latest_schema_revision()}
+            revisions = database.execute("SELECT version_num FROM alembic_version").fetchall()
+            has_experiment = database.execute("SELECT 1 FROM experiments").fetchone()
+            return revisions != [(_get_latest_schema_revision(),)] or not has_experiment
     except sqlite3.DatabaseError:  # another kind of file, or one that a process is writing
         return False
