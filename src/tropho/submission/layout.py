@@ -100,8 +100,11 @@ class Layout:
         else:
             values = self._probabilities(predictions, rows)
         cells = {row.image: row.cells for row in rows}
-        kept = {name: [cells[image].get(name, "") for image in values["image"]] for name in self.header}
-        return pd.DataFrame({name: values[self.columns[name]] if name in self.columns else kept[name] for name in kept})
+        table = {}
+        for name in self.header:
+            source = self.columns.get(name)
+            table[name] = values[source] if source else [cells[image].get(name, "") for image in values["image"]]
+        return pd.DataFrame(table)
 
     def _probabilities(self, predictions: pd.DataFrame, rows: list[Row]) -> pd.DataFrame:
         """Return one row an image: image, label, score, zero and p_<class>."""
