@@ -102,7 +102,7 @@ def test_voc_beside_the_images_without_labels_of_the_test(audited, project, tmp_
     voc_beside(tmp_path / "mine", [each for each in pictures if each.subset != "test"])
     for picture in of(pictures, "test"):
         draw(picture, tmp_path / "mine" / "test")
-    assert "2 in a folder called test are the test set" in audited(format="voc")
+    assert "3 train, 1 validation, 2 test images" in audited(format="voc")
     images = project.table("t", "images")
     assert images["subset"].value_counts().to_dict() == {"train": 3, "test": 2, "validation": 1}
     assert set(images["status"]) == {"ok"}

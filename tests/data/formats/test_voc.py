@@ -111,6 +111,7 @@ def test_read_quarantines_issues(task, tmp_path):
     annotate(tmp_path, "part", ("RBC", (1, 2, "x", 40)), ("WBC", (1, 2, 3, 4)))
     annotate(tmp_path, "none", ("", (1, 2, 3, 4)))
     annotate(tmp_path, "empty")
+    annotate(tmp_path, "torn")
     (tmp_path / "Annotations/torn.xml").write_text("<annotation><object>")
     split(tmp_path, train=["good", "part", "none", "empty", "torn", "absent"])
     labels = readers.read(task, tmp_path)
@@ -118,7 +119,7 @@ def test_read_quarantines_issues(task, tmp_path):
     assert list(usable) == ["good.png", "part.png", "empty.png"]
     assert len(labels.images) == 6
     kinds = set(labels.issues["kind"])
-    assert {"bad_row", "bad_annotation", "no_annotation"} <= kinds
+    assert {"bad_row", "bad_annotation", "no_label_file"} <= kinds
     bad = labels.issues[labels.issues["kind"] == "bad_row"]
     assert bad["row"].notna().all()
 
@@ -131,13 +132,19 @@ def test_read_unlabelled_test_split(task, tmp_path):
     assert images.loc["t.png", "status"] == "ok"
 
 
-def test_read_refuses_several_annotation_folders(task, tmp_path):
-    with pytest.raises(DataError, match="no XML files"):
+def test_read_refuses_no_annotation(task, tmp_path):
+    split(tmp_path, train=["a"])
+    with pytest.raises(DataError, match="No label file belongs to any of the 1 training images"):
         readers.read(task, tmp_path)
+
+
+def test_read_several_folders_each_with_lists(task, tmp_path):
     for name in ("VOC2007", "VOC2012"):
         annotate(tmp_path / name, "a", ("RBC", (1, 2, 30, 40)))
-    with pytest.raises(DataError, match="VOC2007, VOC2012"):
-        readers.read(task, tmp_path)
+        split(tmp_path / name, **{"train" if name == "VOC2007" else "test": ["a"]})
+    labels = readers.read(task, tmp_path)
+    assert subsets(labels) == {"VOC2007/JPEGImages/a.png": "train", "VOC2012/JPEGImages/a.png": "test"}
+    assert list(labels.boxes["file"]) == ["VOC2012/Annotations/a.xml", "VOC2007/Annotations/a.xml"]
 
 
 @pytest.mark.real

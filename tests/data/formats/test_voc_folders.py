@@ -52,7 +52,7 @@ def kinds(labels) -> list[str]:
         ("annotations/a.xml images/train/a.png annotations/b.xml images/test/b.png",
          {"b.png": "test", "a.png": "train"}),
         ("Annotations/a.xml JPEGImages/a.png test/t.png", {"a.png": "train", "t.png": "test"}),
-        ("test/a.png test/a.xml", {"a.png": "train"}),
+        ("x/annotations/a.xml x/a.png y/annotations/b.xml y/b.png", {"a.png": "train", "b.png": "train"}),
         ("Annotations/a.xml a.png annotations/readme.txt", {"a.png": "train"}),
     ],
 )  # fmt: skip
@@ -62,24 +62,16 @@ def test_read_subsets_by_folder(read, names, subsets):
     assert set(column(labels, "status").values()) == {"ok"}
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        "x/annotations/a.xml y/annotations/b.xml",
-        "train/annotations/a.xml y/annotations/b.xml",
-        "train/annotations/a.xml training/annotations/b.xml",
-    ],
-)
-def test_read_refuses_annotation_folders_without_subset(read, names):
-    with pytest.raises(DataError, match="must hold one folder Annotations"):
-        read(names)
+def test_read_refuses_test_images_alone(read):
+    with pytest.raises(DataError, match=r"names no training images; name their folder or list in audit\.train"):
+        read("test/a.png test/a.xml")
 
 
 def test_read_test_list_beside_folders(read):
     names = "a.xml b.xml c.xml a.png b.png c.png test/d.png test/d.xml"
     labels = read(names, {"exam.txt": "b\n"}, test=["exam.txt"])
-    assert column(labels, "subset") == {"b.png": "test", "a.png": "train", "c.png": "train", "d.png": "train"}
-    assert len(labels.boxes) == 4
+    assert column(labels, "subset") == {"b.png": "test", "a.png": "train", "c.png": "train"}
+    assert len(labels.boxes) == 3
 
 
 LISTED = "a.xml b.xml c.xml d.xml a.png b.png c.png d.png"
@@ -91,7 +83,11 @@ LISTED = "a.xml b.xml c.xml d.xml a.png b.png c.png d.png"
         ({"train": "a", "val": "b", "test": "c"}, {}, {"c": "test", "b": "validation", "a": "train"}),
         ({"train": "a", "val": "b", "trainval": "a b"}, {}, {"b": "validation", "a": "train"}),
         ({"trainval": "a b"}, {}, {"a": "train", "b": "train"}),
-        ({"train": "a", "trainval": "a b d", "val": "b c"}, {}, {"b": "validation", "a": "train", "d": "train"}),
+        (
+            {"train": "a", "trainval": "a b d", "val": "b c"},
+            {},
+            {"b": "validation", "c": "validation", "a": "train", "d": "train"},
+        ),
         ({"val": "b"}, {}, {"b": "validation"}),
         ({"trainval": "a b", "val": "b"}, {"train": ["trainval"]}, {"a": "train", "b": "train"}),
         ({"trainval": "a b", "val": "b"}, {"train": ["trainval", "val"]}, {"b": "validation", "a": "train"}),
@@ -140,7 +136,8 @@ def test_read_image_by_content_of_annotation(read):
     texts = {"Annotations/1.xml": xml("<filename>cell.png</filename>", OBJECT)}
     assert column(read("JPEGImages/cell.png", texts), "path") == {"cell.png": "JPEGImages/cell.png"}
     texts["Annotations/1.xml"] = xml("<filename>other.png</filename>", OBJECT)
-    assert list(read("", texts).images["image_id"]) == ["1"]
+    with pytest.raises(DataError, match="No label file belongs to any of the 1 training images"):
+        read("", texts)
 
 
 def test_read_annotation_beside_its_image(read):
@@ -156,8 +153,12 @@ def test_read_ambiguous_images_and_annotations(read):
     assert kinds(labels)[0] == "ambiguous_name"
     assert "b.png" in column(labels, "status")
     assert "a.png" not in column(labels, "status")
-    labels = read("p/a.xml p/q/a.xml p/a.png", {})
-    assert kinds(labels).count("repeated_image") <= 1
+
+
+def test_read_nearest_annotation_of_an_image(read):
+    labels = read("p/a.xml p/q/a.xml p/a.png b.xml b.png")
+    assert list(labels.boxes["file"]) == ["b.xml", "p/a.xml"]
+    assert list(zip(kinds(labels), labels.issues["file"], strict=True)) == [("repeated_image", "p/q/a.xml")]
 
 
 def test_read_unlabelled_test_images(read):
@@ -167,7 +168,7 @@ def test_read_unlabelled_test_images(read):
     assert kinds(labels) == []
     labels = read("Annotations/b.xml")
     assert column(labels, "status") == {"b.png": "ok", "c.png": "unlabelled", "a.png": "ok"}
-    assert kinds(labels) == ["no_annotation"]
+    assert kinds(labels) == ["no_label_file"]
 
 
 @pytest.mark.parametrize(

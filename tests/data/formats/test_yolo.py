@@ -4,8 +4,7 @@ import pytest
 
 from label_writers import place_at
 from tropho.data.formats import readers
-from tropho.data.formats.label_collector import IssueLog
-from tropho.data.formats.yolo import match_label_files
+from tropho.data.formats.label_files import LabelFileReader
 from tropho.data.formats.yolo_config import YoloConfig, find_entry, is_image_list, read_config
 from tropho.errors import DataError, UsageError
 
@@ -114,7 +113,7 @@ def test_read_image_without_label_file_is_empty(read):
     assert column(labels, "status") == {"a.png": "ok", "b.png": "ok", "c.png": "unlabelled", "d.png": "ok"}
     assert dict(zip(labels.issues["image_id"], kinds(labels), strict=True)) == {
         "b.png": "no_label_file",
-        "c.png": "unlabelled",
+        "c.png": "no_label_file",
     }
     assert labels.notes == ["Images without a label file, which are read as images without objects: 1."]
     assert labels.classes == ["WBC"]
@@ -289,22 +288,20 @@ def test_is_image_list_by_first_line(tmp_path, text, is_list):
         (["images/a.png"], ["labels/a.txt"], {"images/a.png": "labels/a.txt"}, []),
         (["Images/a.png"], ["labels/a.txt"], {"Images/a.png": "labels/a.txt"}, []),
         (["images/a.png"], ["images/a.txt"], {"images/a.png": "images/a.txt"}, []),
-        (["images/a.png"], ["images/a.txt", "labels/a.txt"], {"images/a.png": "labels/a.txt"}, ["no_image_file"]),
+        (["images/a.png"], ["images/a.txt", "labels/a.txt"], {"images/a.png": "labels/a.txt"}, ["repeated_image"]),
         (["images/images/a.png"], ["images/labels/a.txt"], {"images/images/a.png": "images/labels/a.txt"}, []),
         (["x/a.png"], ["x/a.txt"], {"x/a.png": "x/a.txt"}, []),
         (["x/a.png"], ["far/a.txt"], {"x/a.png": "far/a.txt"}, []),
         (["x/a.png"], ["labels/b.txt", "notes/readme.txt"], {}, ["no_image_file"]),
         (["x/a.png"], ["far/a.txt", "off/a.txt"], {}, ["ambiguous_name"]),
-        (["x/a.png", "x/a.jpg"], ["x/a.txt"], {}, ["ambiguous_name"]),
+        (["x/a.png", "x/a.PNG"], ["x/a.txt"], {}, ["ambiguous_name"]),
         (["x/a.png", "y/a.png"], ["x/a.txt"], {"x/a.png": "x/a.txt"}, []),
     ],
 )
-def test_match_label_files_cases(images, texts, of, kinds):
-    log = IssueLog()
-    files, disputed = match_label_files(dict.fromkeys(images, "train"), set(texts), log)
-    issues = [each["kind"] for each in log.rows]
-    assert files == of
-    assert [each for each in issues if each != "no_image_file" or "labels/a.txt" not in texts] == [
-        each for each in kinds if each != "no_image_file" or "labels/a.txt" not in texts
-    ]
-    assert disputed == (set(images) if "ambiguous_name" in kinds else set())
+def test_match_files_cases(settings, tmp_path, images, texts, of, kinds):
+    place_at(tmp_path, dict.fromkeys([*images, *texts], ""))
+    reader = LabelFileReader(settings("smear_demo"), tmp_path)
+    reader.match_files(texts)
+    assert reader.file_of == of
+    assert [issue["kind"] for issue in reader.log.rows] == kinds
+    assert reader.disputed == (set(images) if "ambiguous_name" in kinds else set())

@@ -25,8 +25,10 @@ SUBSET_WORDS = {
 }
 """Words of folder and file names, in lower case -> subset."""
 _IMAGE_WORDS = frozenset({"images", "image", "imgs", "img", "jpegimages", "frames", "photos", "pictures"})
-_LABEL_WORDS = frozenset({"annotations", "annotation", "labels", "label", "anns", "ann", "xml", "xmls", "json"})
-_MASK_WORDS = _LABEL_WORDS | {"masks", "mask", "segmentation", "trimaps", "thumbnails", "thumbs", "preview", "previews"}
+LABEL_WORDS = frozenset(
+    {"annotations", "annotation", "labels", "label", "label_2", "label_02", "anns", "ann", "xml", "xmls", "json"}
+)
+_MASK_WORDS = LABEL_WORDS | {"masks", "mask", "segmentation", "trimaps", "thumbnails", "thumbs", "preview", "previews"}
 
 
 class Match(NamedTuple):
@@ -224,7 +226,7 @@ class _Search:
             return self._ranks[folder]
         common = _common_suffix(self.folder[::-1], folder[::-1])
         up = len(self.folder) - common
-        if up == 0 and len(folder) > common and self.folder and self.folder[-1].lower() in _LABEL_WORDS:
+        if up == 0 and len(folder) > common and self.folder and self.folder[-1].lower() in LABEL_WORDS:
             up = 1  # images in a folder below annotations/ are no nearer than images/ beside it
         depth, subset = _named_subset(folder)
         other = 1 if not subset or not self.subset else 0 if subset == self.subset else 2

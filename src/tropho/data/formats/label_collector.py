@@ -108,30 +108,6 @@ class LabelCollector:
         entry["status"] = "unlabelled"
         self.log.add(kind, "quarantined", detail, entry["image_id"], file)
 
-    def add_text_rows(self, entry: dict[str, Any], file: str, parse: Callable[[list[str]], dict[str, Any]]) -> None:
-        """Add the boxes of a text file (a path below the data set) with one object a line to an image.
-
-        `parse` gives label and corners in pixels from the words of a line, or raises ValueError with the reason. If no
-        line can be used, the image is unlabelled.
-        """
-        try:
-            lines = (self.raw / file).read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            self.mark_unlabelled(entry, "The label file is not text in UTF-8.", "bad_annotation", file)
-            return
-        n_boxes, n_bad = len(self.boxes), 0
-        for line, text in enumerate(lines, start=1):
-            if not text.strip():
-                continue
-            place = {"image_id": entry["image_id"], "file": file, "row": line}
-            try:
-                self.boxes.append({**place, **parse(text.split())})
-            except ValueError as error:
-                n_bad += 1
-                self.log.add("bad_row", "quarantined", f"{error}.", **place)
-        if n_bad and len(self.boxes) == n_boxes:
-            self.mark_unlabelled(entry, "None of its rows can be used.", file=file)
-
     def add_unnamed_tests(self) -> None:
         """Add images in folders called test, for data sets whose label files name no test images."""
         paths = [path for path in self.on_disk.paths if path not in self.images and subset_of_path(path) == "test"]
