@@ -31,26 +31,17 @@ def test_as_many_groups_as_folds_are_enough():
     )
 
 
-def test_the_first_remedy_that_works_is_told():
+def test_what_may_help_is_told():
     pair = images_of(20, label=["a"] * 18 + ["b"] * 2)
-    assert refusal(knobs(n_folds=2, test_fraction=0.5), pair).endswith("To go on, set split.test_fraction to 0.")
     assert refusal(knobs(n_folds=3, test_fraction=0.0), pair).endswith("To go on, set split.n_folds to 2.")
     rare = images_of(20, label=["a"] * 17 + ["b"] * 2 + ["c"])
-    told = refusal(knobs(n_folds=2, test_fraction=0.0), rare)
-    assert told.endswith("To go on, merge or drop what is rare with audit.class_map, such as {c: null}.")
     told = refusal(knobs(n_folds=3, test_fraction=0.0), rare)
-    assert told.endswith("such as {c: null} and set split.n_folds to 2.")
+    assert "or merge or drop what is rare with audit.class_map, such as {c: null}, or let" in told
+    assert "set split.test_fraction to 0" not in told
+    assert "set split.test_fraction to 0" in refusal(knobs(n_folds=3, test_fraction=0.5), rare)
     one = images_of(8, group="g", label=pd.NA)
     assert "set split.grouped to false" in refusal(knobs(n_folds=2, test_fraction=0.0), one)
-    assert refusal(knobs(n_folds=2, test_fraction=0.0), images_of(1)).endswith("Add images of what is missing.")
-    alone = images_of(4, label=["a", "a", "b", "c"], group=["g", "h", "g", "h"])
-    assert "set split.grouped to false" not in refusal(knobs(n_folds=2, test_fraction=0.0), alone)
-
-
-def test_one_class_is_no_way_on():
-    images = images_of(12, label=["a"] * 11 + ["b"])
-    told = refusal(knobs(n_folds=2, test_fraction=0.0), images)
-    assert told.endswith("Add images of what is missing.")  # without 'b' there would be one class
+    assert "To go on, add images of what is missing" in refusal(knobs(n_folds=2, test_fraction=0.0), images_of(1))
 
 
 def test_the_part_nearest_to_its_due_size_is_held_out():

@@ -1,6 +1,5 @@
 """Split images into folds, a test set and excluded images. Boxes are those of objects, without ignored regions."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -52,7 +51,7 @@ def split(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> p
     parts = _subsets(settings, images, boxes)
     if parts.max_folds < parts.n_folds:
         fault = shortage(parts.train, parts.classes, parts.n_folds, images)
-        raise DataError(f"{fault} {_remedy(settings, parts, images, boxes)}")
+        raise DataError(f"{fault} {_remedy(settings, parts, (images['subset'] == 'test').any())}")
     if len(parts.classes) == 1:
         raise DataError(
             f"All usable training images are of class '{parts.classes[0]}', and a classifier needs two classes; add "
@@ -90,34 +89,23 @@ def _subsets(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -
     return _Subsets(ordered, subset, classes, 1 if published else settings.n_folds)
 
 
-def _remedy(settings: SplitConfig, parts: _Subsets, images: pd.DataFrame, boxes: pd.DataFrame) -> str:
-    """Name the first of `_changes` with which the images can be split."""
-    for words, changes, kept in _changes(settings, parts, images):
-        trial = _subsets(settings.model_copy(update=changes), kept, boxes)
-        if trial.max_folds < min(2, trial.n_folds) or len(trial.classes) == 1:
-            continue
-        steps = [*words, *([f"set split.n_folds to {trial.max_folds}"] if trial.max_folds < trial.n_folds else [])]
-        if steps:
-            return f"To go on, {' and '.join(steps)}."
-    return "Add images of what is missing."
-
-
-def _changes(
-    settings: SplitConfig, parts: _Subsets, images: pd.DataFrame
-) -> Iterator[tuple[list[str], dict[str, object], pd.DataFrame]]:
-    """Yield possible changes, the cheapest first: in words, as settings, and the images then."""
-    yield [], {}, images
-    yield ["set split.published_val to merge"], {"published_val": "merge"}, images
-    yield ["set split.test_fraction to 0"], {"test_fraction": 0.0}, images
-    counts = groups_by_class(parts.images[np.isin(parts.subset.astype(str), ["train", "validation"])], parts.classes)
-    rare = counts[counts < min(2, parts.n_folds)].index
-    if len(rare):
-        dropped = ", ".join(f"{name}: null" for name in rare)
-        kept = images.assign(status=images["status"].where(~images["label"].isin(rare), "unlabelled"))
-        yield [f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}"], {}, kept
-    yield ["set split.test_overlap to keep"], {"test_overlap": "keep"}, images
-    words = "let audit.group_pattern find more groups (or set split.grouped to false, which makes the score optimistic)"
-    yield [words], {"grouped": False}, images
+def _remedy(settings: SplitConfig, parts: _Subsets, has_test: bool) -> str:
+    """Name what may give the training images enough groups of each class."""
+    if settings.published_val == "keep":
+        return "To go on, set split.published_val to merge."
+    if parts.max_folds >= 2:
+        return f"To go on, set split.n_folds to {parts.max_folds}."
+    rare = groups_by_class(parts.train, parts.classes)
+    dropped = ", ".join(f"{name}: null" for name in rare[rare < 2].index)
+    ways = {
+        f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}": dropped,
+        "set split.test_fraction to 0": settings.test_fraction > 0 and not has_test,
+        "set split.test_overlap to keep": (parts.subset == "excluded").any(),
+        "let audit.group_pattern find more groups (or set split.grouped to false, which makes the score optimistic)": (
+            settings.grouped
+        ),
+    }
+    return f"To go on, {', or '.join(['add images of what is missing', *(way for way in ways if ways[way])])}."
 
 
 def missing_class_notes(
