@@ -71,11 +71,12 @@ def test_read_subset_column(read):
     rows = ["a.png,WBC,1,2,3,4,Train", "b.png,WBC,1,2,3,4,val", "c.png,WBC,1,2,3,4,testing", "d.png,WBC,1,2,3,4,"]
     labels = read({"labels.csv": table(*rows, head=head)})
     assert column(labels, "subset") == {"c.png": "test", "b.png": "validation", "a.png": "train", "d.png": "train"}
-    guessed = read({"labels.csv": table(*rows, "e.png,WBC,1,2,3,4,holiday", head=head)})
+    others = [f"{name}.png,WBC,1,2,3,4,holiday" for name in "efghi"]
+    guessed = read({"labels.csv": table(*rows, *others, head=head)})
     assert set(column(guessed, "subset").values()) == {"train"}
     assert "not read: split" in guessed.notes[0]
     given = read({}, columns={"subset": "split"})
-    assert issues(given) == [("bad_row", 6), ("unlabelled", 0)]
+    assert issues(given) == [*(("bad_row", row) for row in range(6, 11)), *[("unlabelled", 0)] * 5]
     assert "'holiday' is neither train, validation nor test" in given.issues["detail"][0]
     assert column(given, "subset")["e.png"] == "train"
 

@@ -103,7 +103,7 @@ IMAGES = "x/1.png x/2.png x/3.png test/4.png"
         ({"p.csv": "id,label\n1,a\n", "val.csv": "id,label\n2,a\n"}, {"train": ["p.csv"]}, {"x/1.png": "train a ok"}),
         ({"train.csv": "id,label,x\n1,a,\n2,b,,\n3,a,,,\n"}, {},
          {"x/1.png": "train a ok", "x/2.png": "train b ok", "x/3.png": "train a ok"}),
-        ({"train.csv": "id,label\n1,a\n2\n"}, {}, {"x/1.png": "train a ok", "x/2.png": "train - unlabelled"}),
+        ({"train.csv": "id,label\n1,a\n2\n"}, {}, {"x/1.png": "train a ok"}),
         ({"train.csv": "id,label,split\n1,a,TRAIN\n2,a,valid\n4,,testing\n"}, {},
          {"x/1.png": "train a ok", "x/2.png": "validation a ok", "test/4.png": "test - ok"}),
         ({"train.csv": "name,Diagnosis\n1,a\n"}, {}, {"x/1.png": "train a ok"}),
@@ -131,10 +131,10 @@ def test_read_logs_repeated_and_conflicting_rows(read):
     assert told == [
         (3, "The image has an equal row above."),
         (5, "Labelled 'b' here and 'a' above; neither is used."),
-        (7, "The image is in the validation split too; it is kept for validation alone."),
+        (6, "The image is in the validation split too; it is kept for validation alone."),
         (8, "The label's cell is empty."),
-        (9, "The image's cell is empty."),
-        (10, "The subset is neither train, validation nor test."),
+        (9, "The cell id is empty."),
+        (10, "'no' is neither train, validation nor test."),
     ]
 
 
@@ -152,7 +152,7 @@ def test_read_logs_ambiguous_names(read):
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ({"train.csv": ""}, "it is empty"),
+        ({"train.csv": ""}, "its headings are none; name the right one"),
         ({"train.csv": "a,b\n1,2\n"}, "its headings are a, b; name the right one in audit.columns: {image: ...}"),
         ({"train.csv": "id,b\n1,2\n"}, "name the right one in audit.columns: {label: ...}"),
         ({"one.csv": "id,label\n", "two.csv": "id,label\n"}, r"\(tables: one.csv, two.csv\)"),

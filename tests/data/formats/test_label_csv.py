@@ -88,7 +88,7 @@ def test_read_logs_issues_with_line(task, tmp_path):
 @pytest.mark.parametrize("header", ["shot,label", "image,answer"])
 def test_read_refuses_table_without_columns(task, tmp_path, header):
     (tmp_path / "train.csv").write_text(f"{header}\n1,cat\n")
-    with pytest.raises(DataError, match="has no column for the"):
+    with pytest.raises(DataError, match="has no column"):
         readers.read(task, tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_read_maps_columns_and_delimiters(settings, tmp_path):
     task = settings("cells_demo", **{"audit.format": "label_csv", "audit.columns": given})
     labels = readers.read(task, tmp_path)
     assert column(labels, "label") == {"1.png": "007", "2.png": "NA"}
-    assert labels.columns == {"meta.csv": given}
+    assert labels.columns == {"meta.csv": {"delimiter": "semicolon", **given}}
     assert list(labels.issues["row"]) == [4]
 
 

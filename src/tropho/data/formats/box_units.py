@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tropho.data.formats.box_columns import CellBox
-from tropho.data.formats.box_table import BoxTable, Row
+from tropho.data.formats.label_table import LabelTable, Row
 from tropho.errors import DataError
 
 TOLERANCE = {"pixels": 1.5, "shares": 0.005}
@@ -16,7 +16,7 @@ FileSize = Callable[[str], tuple[float, float] | None]
 Boxed = list[tuple[Row, CellBox]]
 
 
-def to_pixels(rows: list[Row], tables: list[BoxTable], file_size: FileSize) -> tuple[str, str]:
+def to_pixels(rows: list[Row], tables: list[LabelTable], file_size: FileSize) -> tuple[str, str]:
     """Set `corners` of every box, and `fault` of rows whose numbers are of another unit.
 
     The tables have one header. `file_size` gives width and height in pixels by path, where tables don't state it.
@@ -109,7 +109,7 @@ def find_sized_form(values: np.ndarray, sizes: np.ndarray, unit: str) -> str:
     return "xywh"
 
 
-def _decide_forms(boxed: Boxed, table: BoxTable, unit: str, file_size: FileSize, form: str) -> tuple[np.ndarray, str]:
+def _decide_forms(boxed: Boxed, table: LabelTable, unit: str, file_size: FileSize, form: str) -> tuple[np.ndarray, str]:
     """Return the form of each box, (N,) of str, and the form of the table; raise DataError where it is unclear."""
     forms = np.array([box.form for _, box in boxed], dtype=object)
     by_name = table.columns.layout == "xywh" and not {"x", "y"} & table.columns.given
@@ -134,7 +134,7 @@ def _sizes(rows: list[Row], file_size: FileSize, unknown: float) -> np.ndarray:
     return np.array([row.size or file_size(row.match.path) or (unknown, unknown) for row in rows], np.float64)
 
 
-def _check_image_size(boxed: Boxed, rows: list[Row], tables: list[BoxTable]) -> None:
+def _check_image_size(boxed: Boxed, rows: list[Row], tables: list[LabelTable]) -> None:
     """Drop the columns width and height beside corners if they are the size of the boxes, not of the image."""
     sized = [(row, box) for row, box in boxed if row.size and box.form == "corners"]
     if not sized or not all(table.columns.maybe_image_size for table in tables):
@@ -149,7 +149,7 @@ def _check_image_size(boxed: Boxed, rows: list[Row], tables: list[BoxTable]) -> 
             row.size = None
 
 
-def _remedy(table: BoxTable) -> str:
+def _remedy(table: LabelTable) -> str:
     """Return what to set where the form of the boxes is unclear."""
     header, at = table.columns.header, table.columns.at
     if table.columns.layout == "cell":

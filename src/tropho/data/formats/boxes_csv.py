@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.box_table import BoxTable, Row, only_class
 from tropho.data.formats.box_units import to_pixels
 from tropho.data.formats.csv_table import find_tables
 from tropho.data.formats.label_collector import SUBSETS, LabelCollector, Labels, in_both
+from tropho.data.formats.label_table import LabelTable, Row, only_class
 from tropho.errors import DataError
 from tropho.images.decode import image_size
 from tropho.tables import BOX
@@ -32,7 +32,7 @@ class _Reader(LabelCollector):
         self.negative, self.test_is_named = settings.audit.negative, settings.audit.test is not None
         found = find_tables(settings.audit, raw, lambda columns: bool(columns.images and columns.layout))
         self.tables = [
-            BoxTable(raw, path, subset, settings.audit.columns, self.on_disk)
+            LabelTable(raw, path, subset, settings.audit.columns, self.on_disk)
             for subset, paths in found.items()
             for path in paths
         ]
@@ -47,7 +47,7 @@ class _Reader(LabelCollector):
         for row in self.rows:
             self._check(row)
         columns: dict[str, dict[str, Any]] = {}
-        by_header: dict[tuple[str, ...], list[BoxTable]] = defaultdict(list)
+        by_header: dict[tuple[str, ...], list[LabelTable]] = defaultdict(list)
         for table in self.tables:
             by_header[tuple(table.columns.header)].append(table)
         for tables in by_header.values():

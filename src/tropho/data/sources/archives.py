@@ -8,11 +8,10 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import Any
 
 from tropho.errors import DataError, ExternalError
 from tropho.files import atomic_folder
@@ -33,15 +32,7 @@ CORRUPT = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
     *(EOFError, OSError, KeyError, NotImplementedError, RuntimeError),
 )
-"""Errors of zipfile and tarfile for damaged, encrypted and unknown content."""
-
-
-class Member(NamedTuple):
-    """A file in an archive: its path, its size in bytes (0 for a link), and how to open it."""
-
-    path: str
-    size: int
-    open: Callable[[], IO[bytes]]
+Packed = zipfile.ZipFile | tarfile.TarFile
 
 
 def is_archive(name: str) -> bool:
@@ -71,113 +62,97 @@ def unpack(archive: Path, to: Path) -> int:
         DataError: the archive is damaged or unsafe; nothing was written. The sentence names archive and member.
         ExternalError: the disk is too full.
     """
-    if to.exists() and any(to.iterdir()):
-        raise FileExistsError(f"{to} is not empty")
-    with _open_archive(archive) as members:
-        if not members:
-            raise DataError(f"{archive} holds no files; fetch it again.")
-        total = sum(member.size for member in members)
-        to.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open("rb") as file:
+        is_zip = file.read(2) == b"PK"  # the end is no guide: a tar may end with a zip
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with _explaining(f"{archive} is cut short or no archive"):
+            packed = (
+                stack.enter_context(zipfile.ZipFile(archive)) if is_zip else stack.enter_context(tarfile.open(archive))
+            )
+            members = _members(archive, packed)
         free = shutil.disk_usage(to.parent).free
+        total = sum(_facts(info)[1] for _, info in members)
         if total + DISK_MARGIN_BYTES > free:
             raise ExternalError(f"{archive} needs {total:,} bytes, {free:,} are free; make room and run again.")
-        with atomic_folder(to) as folder:
-            for member in track(members, f"Unpacking {archive.name}"):
-                _write(archive, member, folder / member.path)
+        folder = stack.enter_context(atomic_folder(to))
+        for path, info in track(members, f"Unpacking {archive.name}"):
+            with _explaining(f"{archive}: '{path}' is corrupt"):
+                _write(archive, packed, info, folder / path)
     return len(members)
 
 
-@contextmanager
-def _open_archive(archive: Path) -> Iterator[list[Member]]:
-    """Open a zip or tar and yield its members, each of them safe, without hidden ones."""
+def _members(archive: Path, packed: Packed) -> list[tuple[str, Any]]:
+    """List the files in an archive with their paths, each of them safe, without hidden ones."""
     members, total = [], 0
-    with ExitStack() as stack:
-        try:
-            with archive.open("rb") as file:
-                is_zip = file.read(2) == b"PK"  # the end is no guide: a tar may end with a zip
-            if is_zip:
-                found = _zip_members(archive, stack.enter_context(zipfile.ZipFile(archive)))
-            else:
-                found = _tar_members(archive, stack.enter_context(tarfile.open(archive)))
-            for member in found:
-                total += member.size
-                _check_ratio(archive, total)  # before the next header of a tar is reached by decompressing these bytes
-                members.append(member)
-        except CORRUPT as error:
-            raise DataError(f"{archive} is cut short or no archive ({_one_line(error)}); fetch it again.") from error
-        yield [member._replace(path=_safe_path(archive, member.path)) for member in members]
-
-
-def _zip_members(archive: Path, packed: zipfile.ZipFile) -> Iterator[Member]:
-    for info in packed.infolist():
-        if info.filename.endswith(("/", "\\")) or _is_hidden(info.filename):
+    for info in packed.infolist() if isinstance(packed, zipfile.ZipFile) else packed:
+        name, size, is_folder, is_special = _facts(info)
+        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+        if is_folder or any(is_hidden(part) for part in parts if part != ".."):
             continue
-        if info.flag_bits & 0x1:
-            raise DataError(f"{archive}: '{info.filename}' is encrypted; unpack the archive by hand.")
-        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise DataError(f"{archive}: '{info.filename}' is a link or a device, which a data set must not hold.")
-        yield Member(info.filename, info.file_size, partial(packed.open, info))
+        if is_special:
+            raise DataError(f"{archive}: '{name}' is a link or a device, which a data set must not hold.")
+        is_absolute = re.match(r"[\\/]|[A-Za-z]:", name)
+        if is_absolute or ".." in parts or not parts or any(ord(letter) < 32 for letter in name):
+            raise DataError(f"{archive}: {name!r} would be written outside its folder; the archive is not safe.")
+        members.append(("/".join(parts), info))
+        total += size
+        packed_bytes = archive.stat().st_size
+        if total > max(RATIO_FREE_BYTES, MAX_RATIO * packed_bytes):  # before the next header of a tar is decompressed
+            raise DataError(
+                f"{archive} of {packed_bytes:,} bytes unpacks to {total:,} or more; that is no honest data set."
+            )
+    if isinstance(packed, tarfile.TarFile):
+        _check_end(packed)
+    if not members:
+        raise DataError(f"{archive} holds no files; fetch it again.")
+    return members
 
 
-def _tar_members(archive: Path, packed: tarfile.TarFile) -> Iterator[Member]:
-    for info in packed:
-        if info.isdir() or _is_hidden(info.name):
-            continue
-        if not (info.isreg() or info.issym() or info.islnk()):
-            raise DataError(f"{archive}: '{info.name}' is a device, which a data set must not hold.")
-        yield Member(info.name, info.size, partial(_open_in_tar, archive, packed, info))
-    stream = packed.fileobj  # tarfile checks neither the end mark, a block of zeros, nor what follows it
+def _facts(info: Any) -> tuple[str, int, bool, bool]:
+    """Return a member's name, its size in bytes (0 for a link), and whether it is a folder, or no file either."""
+    if isinstance(info, tarfile.TarInfo):
+        return info.name, info.size, info.isdir(), not (info.isreg() or info.issym() or info.islnk())
+    is_special = stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG)
+    return info.filename, info.file_size, info.filename.endswith(("/", "\\")), is_special
+
+
+def _check_end(packed: tarfile.TarFile) -> None:
+    """Read to the end of a tar, since tarfile checks neither the end mark, a block of zeros, nor what follows it."""
+    stream = packed.fileobj
     assert stream is not None
     stream.seek(packed.offset)
     if stream.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise DataError(f"{archive} is cut short: its end mark is missing; fetch it again.")
+        raise tarfile.ReadError("its end mark is missing")
     while stream.read(CHUNK_BYTES):  # to the checksum of a compressed tar
         pass
 
 
-def _open_in_tar(archive: Path, packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    """Open a member; of a link, that of the same archive that it leads to."""
-    with suppress(KeyError, RecursionError):
-        if file := packed.extractfile(info):
-            return file
-    raise DataError(f"{archive}: the link '{info.name}' leads out of the archive or to no file in it.")
-
-
-def _safe_path(archive: Path, name: str) -> str:
-    posix = name.replace("\\", "/")
-    parts = [part for part in posix.split("/") if part not in ("", ".")]
-    absolute = posix.startswith("/") or re.match(r"[A-Za-z]:", posix)
-    if absolute or ".." in parts or not parts or any(ord(letter) < 32 for letter in posix):
-        raise DataError(f"{archive}: {name!r} would be written outside its folder; the archive is not safe.")
-    return "/".join(parts)
-
-
-def _is_hidden(name: str) -> bool:
-    parts = name.replace("\\", "/").split("/")
-    return any(is_hidden(part) for part in parts if part not in (".", ".."))  # `_safe_path` refuses the latter
-
-
-def _check_ratio(archive: Path, total: int) -> None:
-    packed = max(archive.stat().st_size, 1)
-    if total > RATIO_FREE_BYTES and total > MAX_RATIO * packed:
-        raise DataError(f"{archive} of {packed:,} bytes unpacks to {total:,} or more; that is no honest data set.")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _write(archive: Path, member: Member, target: Path) -> None:
-    try:
+def _write(archive: Path, packed: Packed, info: Any, target: Path) -> None:
+    """Write a member's content; that of a link is the file of the same archive that it leads to."""
+    with suppress(FileExistsError, NotADirectoryError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with member.open() as source, target.open("xb") as file:
+        with target.open("xb") as file:
+            source = None
+            with suppress(KeyError, RecursionError):
+                source = packed.open(info) if isinstance(packed, zipfile.ZipFile) else packed.extractfile(info)
+            if source is None:
+                raise DataError(f"{archive}: the link '{info.name}' leads out of the archive or to no file in it.")
             shutil.copyfileobj(source, file, CHUNK_BYTES)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise DataError(f"{archive} holds '{member.path}' twice, or as a file and a folder; remove one.") from error
+        return
+    raise DataError(f"{archive} holds '{_facts(info)[0]}' twice, or as a file and a folder; remove one.")
+
+
+@contextmanager
+def _explaining(what: str) -> Iterator[None]:
+    """Turn the errors of zipfile and tarfile for damaged, encrypted and unknown content into DataError."""
+    try:
+        yield
     except CORRUPT as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
             raise
-        raise DataError(f"{archive}: '{member.path}' is corrupt ({_one_line(error)}); fetch it again.") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{what} ({reason}); fetch it again.") from error
 
 
 def unpack_archives(folder: Path, shown: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""Read one box table: recognise its columns, and parse its rows into images, classes and boxes."""
+"""Read one table of labels: recognise its columns, and parse its rows into images, classes and boxes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,7 +21,7 @@ SAMPLE = 300  # rows by which the column of the image is chosen where several ma
 class Row:
     """One line of a table."""
 
-    table: "BoxTable"  # of the line
+    table: "LabelTable"  # of the line
     line: int  # 1-based
     subset: str  # train | validation | test
     image: str  # name of the image; empty where the cell is
@@ -33,7 +33,7 @@ class Row:
     match: Match = NO_MATCH  # the file that `image` means
 
 
-class BoxTable:
+class LabelTable:
     """A table whose columns are recognised.
 
     Args:
@@ -42,9 +42,18 @@ class BoxTable:
         subset: train | validation | test, of rows that do not say otherwise.
         given: audit.columns.
         on_disk: the images.
+        with_boxes: whether rows hold boxes, else a class of the image.
     """
 
-    def __init__(self, raw: Path, path: PurePosixPath, subset: str, given: dict[str, str], on_disk: NamedFiles) -> None:
+    def __init__(
+        self,
+        raw: Path,
+        path: PurePosixPath,
+        subset: str,
+        given: dict[str, str],
+        on_disk: NamedFiles,
+        with_boxes: bool = True,
+    ) -> None:
         name = str(path)
         table = read_csv(raw / path, name)
         self.name, self.folder, self.subset, self.delimiter = name, str(path.parent), subset, table.delimiter
@@ -54,11 +63,19 @@ class BoxTable:
             raise DataError(f"{name} has no header ({', '.join(header)}); write one, such as image,class,x1,y1,x2,y2.")
         self.rows = table.rows[1:]
         self.columns = recognise(header, given, name, strict=subset != "test")
+        if not with_boxes:
+            at = {role: place for role, place in self.columns.at.items() if role == "subset"}
+            self.columns = replace(self.columns, layout="", at=at)
         self.decimal_comma = self.delimiter != ","
         self.image = self._image_column(on_disk)
         self.label = self._label_column()
         self._drop_guessed_subset()
-        if not self.columns.layout and subset != "test":
+        if not with_boxes and self.label is None and subset != "test":
+            raise DataError(
+                f"{name} has no column for the label, such as 'label'; its headings are {', '.join(header)}; "
+                "name the right one in audit.columns: {label: ...}."
+            )
+        if with_boxes and not self.columns.layout and subset != "test":
             lower = {heading.lower() for heading in header}
             missing = next((side for side in ("xmin", "ymin", "xmax", "ymax") if side not in lower), "")
             raise DataError(
@@ -127,7 +144,7 @@ class BoxTable:
         if not places:
             raise DataError(
                 f"{self.name} has no column 'Image_ID', filename or the like; its headings are "
-                f"{', '.join(self.columns.header)}; name the right one in audit.columns: {{image: ...}}."
+                f"{', '.join(self.columns.header) or 'none'}; name the right one in audit.columns: {{image: ...}}."
             )
         if len(places) == 1:
             return places[0]
@@ -146,15 +163,16 @@ class BoxTable:
         return next(iter([*texts, *filled, *places]), None)
 
     def _drop_guessed_subset(self) -> None:
-        """Drop a column of subsets that was only guessed, unless it holds nothing but names of subsets."""
+        """Drop a column of subsets that was only guessed, unless most of its cells are names of subsets."""
         place = self.columns.at.get("subset")
         if place is None or "subset" in self.columns.given:
             return
-        if {cell.lower() for cell in self.values(place)} - set(SUBSET_WORDS) - {""}:
+        cells = list(filter(None, self.values(place)))
+        if 2 * sum(cell.lower() in SUBSET_WORDS for cell in cells) < len(cells):
             del self.columns.at["subset"]
 
 
-def only_class(tables: list[BoxTable], classes: list[str] | None) -> str:
+def only_class(tables: list[LabelTable], classes: list[str] | None) -> str:
     """Return the class of every box of tables that have no column for it; empty where they have one."""
     without = [table for table in tables if table.label is None and table.subset != "test"]
     if without and classes is not None and len(classes) == 1:
