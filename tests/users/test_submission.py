@@ -90,7 +90,7 @@ def test_rows_follow_the_sample_and_what_was_not_looked_at_is_told(competition):
     competition.add()
     said = project.run("t", "download", "audit").text
     assert "The submission will follow sub/Sample Submission.csv: 'Id' the image, 'Label' the class (0, 1, 2)." in said
-    assert "Images of sub/Sample Submission.csv that can't be predicted: 1 (99)." in said
+    assert "Sample id: '99' can't be predicted: it is no test image." in said
     assert summary(project, "t")["sample"]["matched"] == 6
     issues = project.table("t", "issues")
     assert issues.loc[issues["kind"] == "sample_id", "row"].tolist() == [8]

@@ -330,12 +330,12 @@ def test_split_of_reads_folder_and_file_name(path, split):
     assert split_of(path) == split
 
 
-def test_choose_tables_follows_card_patterns():
-    tables = ["full/tr-0.parquet", "full/te-0.parquet", "mini/tr-0.parquet"]
-    card = {
-        "full": [{"split": "train", "path": "full/tr-*"}, {"split": "test", "path": ["full/te-*"]}],
-        "mini": "mini/*",
+def test_choose_tables_of_a_config():
+    tables = ["full/train/0.parquet", "full/test/0.parquet", "default/train/0.parquet"]
+    assert choose_tables(tables, "full", "key") == {tables[0]: "train", tables[1]: "test"}
+    assert choose_tables(tables, None, "key") == {tables[2]: "train"}
+    assert choose_tables(["data/test-00000-of-00001.parquet"], None, "key") == {
+        "data/test-00000-of-00001.parquet": "test"
     }
-    assert choose_tables(tables, "full", card, "key") == {tables[0]: "train", tables[1]: "test"}
-    with pytest.raises(UsageError, match="choose one of full, mini"):
-        choose_tables(tables, None, card, "key")
+    with pytest.raises(UsageError, match="no configs: write null"):
+        choose_tables(["train.parquet"], "full", "key")

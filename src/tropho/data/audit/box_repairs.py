@@ -5,7 +5,7 @@ The size that labels state tells the frame, as do boxes that fit into one alone,
 """
 
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -197,20 +197,29 @@ def resolve_duplicate_boxes(
     The mean of boxes that all overlap each other (complete linkage) takes the place of the first. Ignored regions
     duplicate nothing. Returns the boxes, and counts (pairs, images).
     """
-    pairs = _overlapping_pairs(boxes, iou)
-    first_of = _clusters(boxes, pairs, iou) if merge else np.arange(len(boxes))
-    for first, second, overlap in pairs:
-        earlier, later = boxes.iloc[first], boxes.iloc[second]
-        where = f" in row {earlier['row']}" if pd.notna(earlier["row"]) else ""
-        same = f"{corners_text(earlier[BOX].to_list())}{where} (IoU {overlap:.2f})"
-        detail = f"{box_text(later)} may be the same object as {same}."
-        action = "merged" if first_of[first] == first_of[second] else "listed"
-        log.add("double_box", action, detail, later["image_id"], later["file"], later["row"])
-    counts = len(pairs), int(boxes["image_id"].iloc[[second for _, second, _ in pairs]].nunique())
-    if not merge or not pairs:
-        return boxes, counts
-    mean = boxes[BOX].groupby(first_of).transform("mean")
-    return boxes.assign(**{side: mean[side] for side in BOX})[first_of == np.arange(len(boxes))], counts
+    corners, objects = boxes[BOX].to_numpy("float64"), np.flatnonzero(~is_region(boxes))
+    first_of, n_pairs, doubled = np.arange(len(boxes)), 0, set()
+    for members in boxes.iloc[objects].groupby(["image_id", "label"]).indices.values():
+        rows = objects[np.asarray(members)]
+        one, other = rows[np.array(np.triu_indices(len(rows), 1))]  # of every pair
+        overlap = pair_iou(corners[one], corners[other])
+        near = np.flatnonzero(overlap >= iou)
+        if merge and len(near):
+            labels = fcluster(linkage(1 - overlap, "complete"), 1 - iou + 1e-12, "distance")
+            first_of[rows] = pd.Series(rows).groupby(labels).transform("min")
+        for pair in near:
+            earlier, later = boxes.iloc[one[pair]], boxes.iloc[other[pair]]
+            where = f" in row {earlier['row']}" if pd.notna(earlier["row"]) else ""
+            same = f"{corners_text(earlier[BOX].to_list())}{where} (IoU {overlap[pair]:.2f})"
+            detail = f"{box_text(later)} may be the same object as {same}."
+            action = "merged" if first_of[one[pair]] == first_of[other[pair]] else "listed"
+            log.add("double_box", action, detail, later["image_id"], later["file"], later["row"])
+            doubled.add(later["image_id"])
+        n_pairs += len(near)
+    if merge and n_pairs:
+        mean = boxes[BOX].groupby(first_of).transform("mean")
+        boxes = boxes.assign(**{side: mean[side] for side in BOX})[first_of == np.arange(len(boxes))]
+    return boxes, (n_pairs, len(doubled))
 
 
 def box_text(box: Any) -> str:
@@ -233,33 +242,3 @@ def _sides(boxes: pd.DataFrame) -> np.ndarray:
 def _drop(boxes: pd.DataFrame, mask: np.ndarray, kind: str, reason: str, log: IssueLog) -> pd.DataFrame:
     log.add_boxes(boxes[mask], kind, "dropped", lambda box: f"{box_text(box)} {reason}.")
     return boxes[~mask]
-
-
-def _overlapping_pairs(boxes: pd.DataFrame, iou: float) -> list[tuple[int, int, float]]:
-    """Find same-class pairs of an image: (row, later row, IoU)."""
-    corners = boxes[BOX].to_numpy("float64")
-    pairs = []
-    for _, first, second in _pairs_by_class(boxes, np.flatnonzero(~is_region(boxes))):
-        overlap = pair_iou(corners[first], corners[second])
-        pairs += [(int(first[k]), int(second[k]), float(overlap[k])) for k in np.flatnonzero(overlap >= iou)]
-    return pairs
-
-
-def _pairs_by_class(boxes: pd.DataFrame, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield rows of an image and class, (n,), with the first and second row of every pair, (n (n - 1) / 2,) each."""
-    for members in boxes.iloc[rows].groupby(["image_id", "label"]).indices.values():
-        own = rows[np.asarray(members)]
-        yield own, *own[np.array(np.triu_indices(len(own), 1))]
-
-
-def _clusters(boxes: pd.DataFrame, pairs: list[tuple[int, int, float]], iou: float) -> np.ndarray:
-    """Return the row of the first box of each box's cluster, (N,) int64."""
-    corners = boxes[BOX].to_numpy("float64")
-    first_of = np.arange(len(boxes))
-    duplicated = np.array(sorted({row for first, second, _ in pairs for row in (first, second)}), dtype=np.int64)
-    for rows, first, second in _pairs_by_class(boxes, duplicated):
-        distance = 1 - pair_iou(corners[first], corners[second])
-        labels = fcluster(linkage(distance, "complete"), 1 - iou + 1e-12, "distance")
-        for label in np.unique(labels):
-            first_of[rows[labels == label]] = rows[labels == label].min()
-    return first_of

@@ -8,12 +8,9 @@ import pandas as pd
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.label_collector import LABELLED_IMAGES, IssueLog, Labels, table_of
 from tropho.errors import DataError
-from tropho.submission.layout import Layout
 from tropho.submission.sample_file import Sample
 from tropho.submission.sample_layout import layout_of
 from tropho.submission.target import Matches, match_ids, match_sample
-
-MAX_NAMES = 5  # ids that a note names
 
 
 def with_sample_images(labelled: pd.DataFrame, sample: Sample | None, on_disk: list[str]) -> pd.DataFrame:
@@ -48,9 +45,8 @@ def check_sample(
     if not matches.images:
         raise DataError(_no_match(sample, matches, file, list(tests["path"].dropna())))
     layout = layout_of(sample, settings, labels.classes, labels.columns)
-    absent = _list_absent(sample, matches, file, log)
-    unasked = list(tests.loc[~tests["image_id"].isin(matches.images.values()), "image_id"].astype(str))
-    for image_id in unasked:
+    _list_absent(sample, matches, file, log)
+    for image_id in tests.loc[~tests["image_id"].isin(matches.images.values()), "image_id"]:
         log.add("not_in_sample", "listed", f"{file} does not name this test image; it is not submitted.", image_id)
     for kind, detail in layout.issues:
         log.add(kind, "listed", detail, None, file)
@@ -64,22 +60,21 @@ def check_sample(
         "problem": layout.problem,
         "ids": len(sample.ids),
         "matched": len(matches.images),
-        "not_matched": absent[:MAX_NAMES],
-        "not_in_sample": len(unasked),
     }
-    return facts, _notes(file, layout, absent, unasked)
+    if layout.problem:
+        return facts, [f"The submission can't follow {file}: {layout.problem}. Its columns will be {layout.sentence}."]
+    return facts, [f"The submission will follow {file}: {layout.sentence}."]
 
 
-def _list_absent(sample: Sample, matches: Matches, file: str, log: IssueLog) -> list[str]:
-    """List the sample's ids that are no test image, and return them."""
+def _list_absent(sample: Sample, matches: Matches, file: str, log: IssueLog) -> None:
+    """List the sample's ids that are no test image."""
     for line in sample.nameless:
         log.add("sample_id", "listed", "The image's cell is empty; the row is left out.", None, file, line)
-    absent = [name for name in sample.ids if name not in matches.images]
-    for name in absent:
-        several = matches.several.get(name)
-        why = f"the test images {' and '.join(several[:2])} match it" if several else "it is no test image"
-        log.add("sample_id", "listed", f"'{name}' can't be predicted: {why}.", None, file, sample.ids[name])
-    return absent
+    for name in sample.ids:
+        if name not in matches.images:
+            several = matches.several.get(name)
+            why = f"the test images {' and '.join(several[:2])} match it" if several else "it is no test image"
+            log.add("sample_id", "listed", f"'{name}' can't be predicted: {why}.", None, file, sample.ids[name])
 
 
 def _no_match(sample: Sample, matches: Matches, file: str, paths: list[str]) -> str:
@@ -89,18 +84,3 @@ def _no_match(sample: Sample, matches: Matches, file: str, paths: list[str]) -> 
         return f"{file} asks for {ids}, and several test images answer to an id ({' and '.join(several[:2])})."
     tests = f"the test images are {', '.join(paths[:3])}, ..." if paths else "there is no test image"
     return f"{file} asks for {ids}, ..., and {tests}: place the images that it names, or remove it from the data."
-
-
-def _notes(file: str, layout: Layout, absent: list[str], unasked: list[str]) -> list[str]:
-    notes = [f"The submission will follow {file}: {layout.sentence}."]
-    if layout.problem:
-        notes = [f"The submission can't follow {file}: {layout.problem}. Its columns will be {layout.sentence}."]
-    if absent:
-        notes.append(f"Images of {file} that can't be predicted: {len(absent):,} ({_first(absent)}).")
-    if unasked:
-        notes.append(f"Test images that {file} does not name: {len(unasked):,} ({_first(unasked)}).")
-    return [*notes, *(f"{file}: {detail}" for _, detail in layout.issues[:MAX_NAMES])]
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")

@@ -11,7 +11,7 @@ from typing import Any
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import climb, subset_of_file, unique_ids
-from tropho.data.formats.label_collector import SUBSETS, IssueLog, LabelCollector, Labels, files_below, named_files
+from tropho.data.formats.label_collector import IssueLog, LabelCollector, Labels, files_below, find_label_files
 from tropho.errors import DataError
 from tropho.tables import BOX
 
@@ -131,46 +131,38 @@ def _drop_far_images(sources: list[_LabelFile]) -> None:
 
 def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]:
     """Load the files to read, test and validation first."""
-    train, test = settings.audit.train, settings.audit.test
-    tests = named_files(raw, test or [], set(), "audit.test")
-    trains = named_files(raw, train or [], set(), "audit.train")
-    loaded = {path: _load(raw / path) for path in (*tests, *trains)}
-    if test is None or train is None:
-        loaded |= _load_coco_files([path for path in files_below(raw, ".json") if path not in loaded], raw, log)
-    files: dict[str, list[PurePosixPath]] = {"test": tests, "validation": [], "train": [], "": []}
-    for path in loaded:
-        subset = subset_of_file(str(path))
-        if path in trains:
-            files["validation" if subset == "validation" else "train"].append(path)
-        elif path not in tests and (train if subset != "test" else test) is None:
-            files[subset].append(path)
-    if train is None and not files["train"] and not files["validation"] and len(files[""]) == 1:
-        files["train"] = files.pop("")
-    if not files["train"] and not files["validation"]:
+    loaded: dict[PurePosixPath, dict[str, Any]] = {}
+    found = find_label_files(settings.audit, raw, lambda known: _load_coco_files(known, raw, loaded, log), {})
+    loaded |= {path: _load(raw / path) for paths in found.values() for path in paths if path not in loaded}
+    if not found["train"] and not found["validation"]:
         hint = f" (there are {', '.join(map(str, loaded))})" if loaded else ""
         raise DataError(f"No JSON file in {raw} is named for training{hint}; name it in audit.train.")
-    for path in files.get("", []):
+    for path in found.pop(""):
         detail = "Its name contains no subset, so it is not read; name it in audit.train or audit.test."
         log.add("other_file", "listed", detail, None, path)
+    named = settings.audit.test or []
     return [
-        _LabelFile(subset, str(path), loaded[path], subset if path in tests else subset_of_file(str(path)))
-        for subset in SUBSETS
-        for path in files[subset]
+        _LabelFile(subset, str(path), loaded[path], subset if str(path) in named else subset_of_file(str(path)))
+        for subset, paths in found.items()
+        for path in paths
     ]
 
 
-def _load_coco_files(paths: list[PurePosixPath], raw: Path, log: IssueLog) -> dict[PurePosixPath, dict[str, Any]]:
-    """Load the files in COCO's layout; list the others, or raise the first error where there is nothing else."""
-    loaded, errors = {}, []
-    for path in paths:
+def _load_coco_files(
+    known: list[PurePosixPath], raw: Path, loaded: dict[PurePosixPath, dict[str, Any]], log: IssueLog
+) -> list[PurePosixPath]:
+    """Load the other files in COCO's layout; list those that are not, or raise the first error where all are."""
+    errors = []
+    for path in files_below(raw, ".json"):
         try:
-            loaded[path] = _load(raw / path)
+            if path not in known:
+                loaded[path] = _load(raw / path)
         except DataError as error:
             errors.append(error)
             log.add("other_file", "listed", f"{str(error).replace(f'{raw}/', '')} It is not read.", None, path)
     if errors and not loaded:
         raise errors[0]
-    return loaded
+    return list(loaded)
 
 
 def _load(path: Path) -> dict[str, Any]:

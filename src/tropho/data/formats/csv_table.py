@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from tropho.config.data_config import AuditConfig
 from tropho.data.formats.box_columns import Columns, recognise
-from tropho.data.formats.image_files import subset_of_file
-from tropho.data.formats.label_collector import VALIDATION, files_below, named_files
+from tropho.data.formats.label_collector import VALIDATION, files_below, find_label_files
 from tropho.errors import DataError
 
 ENDINGS = (".csv", ".tsv")
@@ -50,42 +49,25 @@ def read_csv(path: Path, name: str) -> CsvTable:
 def find_tables(
     settings: AuditConfig, raw: Path, holds_labels: Callable[[Columns], bool]
 ) -> dict[str, list[PurePosixPath]]:
-    """Find the tables of each subset, as paths below `raw`: {"test": [...], "validation": [...], "train": [...]}.
+    """Find the tables of each subset as `find_label_files` does: train.csv, val.csv, test.csv, or others with labels.
 
-    Those that `audit.train` and `audit.test` name; of the others train.csv, val.csv and test.csv nearest the top.
-    Without a train.csv, tables with columns of labels count whose name or folder contains a subset (test_labels.csv,
-    valid/_annotations.csv); a single one of another name is train.
+    A DataError names the tables where none is for training.
     """
     words = {"test": ["test"], "validation": VALIDATION, "train": ["train"]}
     usual = {subset: {f"{name}{ending}" for name in names for ending in ENDINGS} for subset, names in words.items()}
-    test, train = settings.test, settings.train
-    tables = {
-        "test": named_files(raw, test, usual["test"], "audit.test"),
-        "validation": named_files(raw, None, usual["validation"], "audit.train"),
-        "train": named_files(raw, train, usual["train"], "audit.train"),
-    }
-    if train is not None:
-        tables["validation"] = [path for path in tables["train"] if subset_of_file(str(path)) == "validation"]
-        tables["train"] = [path for path in tables["train"] if path not in tables["validation"]]
-        return tables
-    if tables["train"]:
-        return tables
-    known = tables["test"] + tables["validation"]
-    paths = [path for path in files_below(raw, *ENDINGS) if path not in known]
-    paths = [path for path in paths if not re.search("sample|submission", path.name.lower())]
-    by_word: dict[str, list[PurePosixPath]] = {"test": [], "validation": tables["validation"], "train": [], "": []}
-    for path in paths:
-        if len(paths) == 1 or _holds_labels(raw / path, settings, holds_labels):
-            by_word[subset_of_file(str(path))].append(path)
-    others = by_word.pop("")
-    by_word["test"] = tables["test"] or (by_word["test"] if test is None else [])
-    if not by_word["train"] and len(others) == 1:
-        by_word["train"] = others
-    if not by_word["train"] and not by_word["validation"]:
-        names = ", ".join(str(path) for path in paths if path not in by_word["test"])
+    paths = [path for path in files_below(raw, *ENDINGS) if not re.search("sample|submission", path.name.lower())]
+
+    def candidates(known: list[PurePosixPath]) -> list[PurePosixPath]:
+        left = [path for path in paths if path not in known]
+        return [path for path in left if len(left) == 1 or _holds_labels(raw / path, settings, holds_labels)]
+
+    found = find_label_files(settings, raw, candidates, usual)
+    del found[""]
+    if settings.train is None and not found["train"] and not found["validation"]:
+        names = ", ".join(str(path) for path in paths if path not in found["test"])
         remedy = f"name the table of labels in audit.train (tables: {names})" if names else "place it there"
         raise DataError(f"There is no Train.csv in {raw}; {remedy}.")
-    return by_word
+    return found
 
 
 def _holds_labels(path: Path, settings: AuditConfig, holds_labels: Callable[[Columns], bool]) -> bool:

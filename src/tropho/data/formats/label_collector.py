@@ -7,8 +7,18 @@ from typing import Any
 
 import pandas as pd
 
+from tropho.config.data_config import AuditConfig
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles, Match, same_path, subset_of, subset_of_path, unique_ids, walk
+from tropho.data.formats.image_files import (
+    ImageFiles,
+    Match,
+    same_path,
+    subset_of,
+    subset_of_file,
+    subset_of_path,
+    unique_ids,
+    walk,
+)
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.files import PROVENANCE
 from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
@@ -205,3 +215,38 @@ def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -
             raise UsageError(f"{key}: there is no file '{name}' in {raw}{suggestion(name, known)}.")
         paths.append(PurePosixPath(matches[0]))
     return paths
+
+
+def find_label_files(
+    settings: AuditConfig,
+    raw: Path,
+    candidates: Callable[[list[PurePosixPath]], list[PurePosixPath]],
+    usual: dict[str, set[str]],
+) -> dict[str, list[PurePosixPath]]:
+    """Find the label files of each subset below `raw`: test, validation, train, and "" for those of no subset.
+
+    Those that `audit.train` and `audit.test` name; of the others those of a `usual` name nearest the top. Without a
+    usual one for training, `candidates`, a function of the files that are known, count by the subset that their name or
+    folder contains (test_labels.csv, valid/_annotations.csv); a single one of another name is for training.
+    """
+    test, train = settings.test, settings.train
+    found = {
+        "test": named_files(raw, test, usual.get("test", set()), "audit.test"),
+        "validation": named_files(raw, None, usual.get("validation", set()), "audit.train") if train is None else [],
+        "train": named_files(raw, train, usual.get("train", set()), "audit.train"),
+        "": [],
+    }
+    if train is not None:
+        found["validation"] = [path for path in found["train"] if subset_of_file(str(path)) == "validation"]
+        found["train"] = [path for path in found["train"] if path not in found["validation"]]
+    is_complete = found["train"] if usual else test is not None and train is not None
+    if is_complete or (usual and train is not None):
+        return found
+    has_test = bool(found["test"])
+    for path in candidates([path for paths in found.values() for path in paths]):
+        subset = subset_of_file(str(path))
+        if (test if subset == "test" else train) is None and not (has_test and subset == "test"):
+            found[subset].append(path)
+    if train is None and not found["train"] and len(found[""]) == 1:
+        found["train"] = [found[""].pop()]
+    return found

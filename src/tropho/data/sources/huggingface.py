@@ -4,7 +4,6 @@ import io
 import json
 import re
 from collections import Counter
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,31 +43,27 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     if tables and (download.config or not has_images):
         card = hub.download([CARD])
         key = f"tasks.{settings.name}.download.config"
-        record = _write_tables(hub, choose_tables(tables, download.config, _card_configs(card), key), to, card)
+        record = _write_tables(hub, choose_tables(tables, download.config, key), to, card)
     else:
         record = _write_files(hub, files, to)
     pinned = {"revision": hub.revision, "commit": hub.commit, "config": download.config}
     return {"source": "huggingface", "repo": download.repo, **pinned, **record}
 
 
-def choose_tables(tables: list[str], config: str | None, card: dict[str, Any], key: str) -> dict[str, str]:
+def choose_tables(tables: list[str], config: str | None, key: str) -> dict[str, str]:
     """Choose the parquet tables (paths in the repository) of a config, and the split of each: path -> split.
 
-    The config is that of this name; of None the only one, or the one called `default`. The split is what the card says
-    (config -> `data_files`), else the folder (`full/train/0000.parquet`) or the file name
-    (`data/train-00000-of-00002.parquet`). `key` is the setting that names the config, for messages.
+    A config is a folder; of None the only one, or the one called `default`. The split is that of the folder
+    (`full/train/0000.parquet`) or the file name (`data/train-00000-of-00002.parquet`). `key` is the setting that names
+    the config, for messages.
     """
-    folders = {path.split("/")[0] for path in tables if path.count("/") >= 2}
-    known = sorted(card) or sorted(folders - {"data"})
-    if config is None and len(known) > 1 and "default" not in known:
-        raise UsageError(f"{key}: choose one of {', '.join(known)}.")
-    name = config or ("default" if "default" in known else (known or [""])[0])
-    by_pattern = _tables_of_card(tables, card.get(name) or [])
-    if by_pattern:
-        return by_pattern
-    inside = [path for path in tables if path.startswith(f"{name}/")] if name in folders else []
+    configs = sorted({path.split("/")[0] for path in tables if path.count("/") >= 2} - {"data"})
+    if config is None and len(configs) > 1 and "default" not in configs:
+        raise UsageError(f"{key}: choose one of {', '.join(configs)}.")
+    name = config or ("default" if "default" in configs else (configs or [""])[0])
+    inside = [path for path in tables if path.startswith(f"{name}/")]
     if config and not inside:
-        raise UsageError(f"{key} is '{config}'; the data set has {', '.join(known) or 'no configs: write null'}.")
+        raise UsageError(f"{key} is '{config}'; the data set has {', '.join(configs) or 'no configs: write null'}.")
     return {path: split_of(path) for path in inside or tables}
 
 
@@ -81,32 +76,6 @@ def split_of(path: str) -> str:
     name = re.sub(r"-\d+-of-\d+.*$", "", place.stem)
     is_shard = name != place.stem
     return name if is_shard or name.lower() in SPLITS else "train"
-
-
-def _tables_of_card(tables: list[str], data_files: Any) -> dict[str, str]:
-    """Resolve a card's `data_files`: a pattern, a list of patterns, or a list of {split, path}."""
-    splits: dict[str, str] = {}
-    for entry in data_files if isinstance(data_files, list) else [data_files]:
-        fields = entry if isinstance(entry, dict) else {"path": entry}
-        patterns = fields.get("path", [])
-        for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            for path in tables:
-                if fnmatchcase(path, pattern.replace("**/", "*")):
-                    splits[path] = fields.get("split") or split_of(path)
-    return splits
-
-
-def _card_configs(folder: Path) -> dict[str, Any]:
-    """Read config name -> data_files from the header of the read-me; empty without one."""
-    import yaml
-    from huggingface_hub import metadata_load
-
-    try:
-        fields = metadata_load(folder / CARD) if (folder / CARD).is_file() else None
-    except (ValueError, yaml.YAMLError):
-        fields = None
-    configs = (fields or {}).get("configs") or []
-    return {config["config_name"]: config.get("data_files") for config in configs if "config_name" in config}
 
 
 def _write_tables(hub: HubRepo, splits: dict[str, str], to: Path, card: Path) -> dict[str, Any]:
