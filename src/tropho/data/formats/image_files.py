@@ -114,19 +114,25 @@ class ImageFiles(NamedFiles):
 
 
 def walk(raw: Path) -> tuple[list[str], list[str]]:
-    """List the files below `raw`, sorted, and the folders, as posix paths, without hidden ones; links are followed."""
-    files, all_folders, seen = [], [], set()
-    for folder, folders, names in os.walk(raw, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder above would be walked for ever
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        below = Path(folder).relative_to(raw)
+    """List the files below `raw`, sorted, and the folders, as posix paths, without hidden ones.
+
+    Links are followed, but for those to a folder above, which would be walked for ever.
+    """
+    files, all_folders = [], []
+    above = {raw: [raw.resolve()]}  # the folders that a folder is in, and itself
+    for here, folders, names in os.walk(raw, onerror=_fail, followlinks=True):
+        folder = Path(here)
+        below, outer = folder.relative_to(raw), above.pop(folder)
+        real = {name: (folder / name).resolve() for name in sorted(folders) if not is_hidden(name)}
+        folders[:] = [name for name in real if real[name] not in outer]
+        above |= {folder / name: [*outer, real[name]] for name in folders}
         all_folders += [(below / name).as_posix() for name in folders]
         files += [(below / name).as_posix() for name in names if not is_hidden(name)]
     return sorted(files), all_folders
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def unique_ids(paths: Iterable[str]) -> dict[str, str]:

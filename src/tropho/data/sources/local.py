@@ -3,16 +3,14 @@
 Their hashes tell a changed file without copying anything.
 """
 
-import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
+from tropho.data.formats.image_files import walk
 from tropho.data.sources.archives import is_archive, unpack_archives
 from tropho.errors import DataError, UsageError
 from tropho.files import copy_file, fingerprint, sha256_of
-from tropho.images.file_types import is_hidden
 from tropho.log import track
 from tropho.paths import Paths
 
@@ -66,30 +64,15 @@ def check_apart(source: Path, to: Path) -> None:
         raise UsageError(f"{source} holds the pipeline's own data folder; put the data set into a folder of its own.")
 
 
-def list_files(folder: Path, below: Path = Path(), parents: tuple[Path, ...] = ()) -> list[Path]:
-    """List the files below a folder as sorted relative paths; links are followed, hidden files left out.
+def list_files(folder: Path) -> list[str]:
+    """List the files below a folder as sorted paths below it; links are followed, hidden files left out.
 
-    Raises:
-        DataError: a link is broken or circular, or an entry is a device.
+    A DataError names a link that leads nowhere, or a device.
     """
-    files: list[Path] = []
-    parents = (*parents, (folder / below).resolve())
-    for entry in sorted(os.scandir(folder / below), key=lambda entry: entry.name):
-        path = below / entry.name
-        if is_hidden(entry.name):
-            continue
-        try:
-            mode = entry.stat().st_mode
-        except OSError as error:
-            raise DataError(f"{folder / path} is a broken link ({error.strerror}); remove or correct it.") from error
-        if stat.S_ISREG(mode):
-            files.append(path)
-        elif not stat.S_ISDIR(mode):
-            raise DataError(f"{folder / path} is neither a file nor a folder; remove it.")
-        elif (folder / path).resolve() in parents:
-            raise DataError(f"{folder / path} is a link to a folder that contains it; remove it.")
-        else:
-            files += list_files(folder, path, parents)
+    files = walk(folder)[0]
+    for file in files:
+        if not (folder / file).is_file():
+            raise DataError(f"{folder / file} is a broken link or no file; remove or correct it.")
     return files
 
 
@@ -101,7 +84,7 @@ def stamp_files(place: Path, known: Stamps, raw: Path) -> Stamps:
     files = {place.name: place} if place.is_file() else {}
     if place.is_dir():
         check_apart(place, raw)
-        files = {path.as_posix(): place / path for path in list_files(place)}
+        files = {path: place / path for path in list_files(place)}
     stamps: Stamps = {}
     for name, path in track(files.items(), f"Hashing {place.name}"):
         stat = path.stat()
