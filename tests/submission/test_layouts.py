@@ -117,7 +117,7 @@ def test_without_ending():
     assert [without_ending(each) for each in ("a.PNG", "a.v2", "a")] == ["a", "a.v2", "a"]
 
 
-@pytest.mark.parametrize(("cell", "words"), [("x", "row 3: width 'x'"), ("12,5", "no table"), ("", None)])
+@pytest.mark.parametrize(("cell", "words"), [("x", "to float: 'x'"), ("12,5", "no table"), ("", None)])
 def test_read_sizes_refuses_text(tmp_path, cell, words):
     (tmp_path / "s.csv").write_text(f"image_id,width,height\na,1,2\nb,{cell},4\n")
     if words:

@@ -54,17 +54,6 @@ def test_read_boxes_lines_sizes_and_ids(task, tmp_path):
     assert (image["stated_width"], image["stated_height"]) == (64, 48)
 
 
-def test_read_usual_splits(task, tmp_path):
-    root = tmp_path / "VOCdevkit"
-    for stem in "abcde":
-        annotate(root, stem, ("RBC", (1, 2, 30, 40)))
-    split(root, train=["a"], val=["b  1"], test=["c"])
-    expected = {"a.png": "train", "b.png": "validation", "c.png": "test"}
-    assert subsets(readers.read(task, tmp_path)) == expected
-    split(root, trainval=["a", "b", "d"])
-    assert subsets(readers.read(task, tmp_path)) == {**expected, "d.png": "train"}
-
-
 def test_read_named_splits(task, settings, tmp_path):
     for stem in "abc":
         annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
@@ -90,22 +79,6 @@ def test_read_image_of_both_splits_stays_in_test(task, tmp_path):
     assert len(labels.boxes) == 2
 
 
-def test_read_image_of_train_and_val_is_validation(task, settings, tmp_path):
-    for stem in "abc":
-        annotate(tmp_path, stem, ("RBC", (1, 2, 30, 40)))
-    split(tmp_path, train=["a", "b"], val=["b", "c"])
-    expected = {"a.png": "train", "b.png": "validation", "c.png": "validation"}
-    labels = readers.read(task, tmp_path)
-    assert subsets(labels) == expected
-    assert labels.issues["detail"].tolist() == [
-        "The image is in the validation split too; it is kept for validation alone."
-    ]
-    files = ["ImageSets/Main/train.txt", "ImageSets/Main/val.txt"]
-    named = settings("smear_demo", **{"audit.format": "voc", "audit.classes": None, "audit.negative": None,
-                                      "audit.train": files})  # fmt: skip
-    assert subsets(readers.read(named, tmp_path)) == expected
-
-
 def test_read_quarantines_issues(task, tmp_path):
     annotate(tmp_path, "good", ("RBC", (1, 2, 30, 40)))
     annotate(tmp_path, "part", ("RBC", (1, 2, "x", 40)), ("WBC", (1, 2, 3, 4)))
@@ -122,14 +95,6 @@ def test_read_quarantines_issues(task, tmp_path):
     assert {"bad_row", "bad_annotation", "no_label_file"} <= kinds
     bad = labels.issues[labels.issues["kind"] == "bad_row"]
     assert bad["row"].notna().all()
-
-
-def test_read_unlabelled_test_split(task, tmp_path):
-    annotate(tmp_path, "a", ("RBC", (1, 2, 30, 40)))
-    split(tmp_path, train=["a"], test=["t"])
-    (tmp_path / "JPEGImages/t.png").touch()
-    images = readers.read(task, tmp_path).images.set_index("image_id")
-    assert images.loc["t.png", "status"] == "ok"
 
 
 def test_read_refuses_no_annotation(task, tmp_path):

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import ImageFiles
-from tropho.data.formats.label_collector import SUBSETS, VALIDATION, LabelCollector, Labels, named_folders
+from tropho.data.formats.image_files import subset_of
+from tropho.data.formats.label_collector import SUBSETS, VALIDATION, LabelCollector, Labels
 from tropho.errors import DataError
 from tropho.images.file_types import ending_of
 
@@ -22,7 +22,7 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
         counts = ", ".join(f"{count:,} with {ending}" for ending, count in endings)
         held = f"; its files are {counts}, none of them an image" if counts else ""
         raise DataError(f"There are no images in {raw}{held}.")
-    folders = _subset_folders(settings, on_disk)
+    folders = _subset_folders(settings, collector)
     for path in on_disk.paths:
         folder = next((prefix for prefix in folders if path.startswith(prefix)), None)
         if folder is None:  # audit lists it as belonging to no subset
@@ -55,14 +55,17 @@ def _log_empty_folders(collector: LabelCollector, subsets: dict[str, str]) -> No
             collector.log.add("empty_class", "listed", f"The class folder {name} has no image: {held}.", None, name)
 
 
-def _subset_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
+def _subset_folders(settings: TaskConfig, collector: LabelCollector) -> dict[str, str]:
     """Map prefixes of paths to subsets; the prefix "" stands for everything."""
-    top, names = _top_folder(on_disk.paths)
-    train = settings.audit.train
-    given = {"test": settings.audit.test, "validation": None if train is None else [], "train": train}
-    folders = named_folders(settings, on_disk)
+    top, names = _top_folder(collector.on_disk.paths)
+    train, test = settings.audit.train, settings.audit.test
+    folders = {}
+    for key, entries in (("test", test), ("train", train)):
+        for path in (collector.find_entry(key, entry) for entry in entries or []):
+            is_validation = key == "train" and subset_of(PurePosixPath(path).name) == "validation"
+            folders["" if path == "." else f"{path}/"] = "validation" if is_validation else key
     for subset, usual in USUAL.items():
-        if given[subset] is None:
+        if (test if subset == "test" else train) is None:
             folders.update({f"{top}{name}/": subset for name in sorted(names) if name.lower() in usual})
     folders = dict(sorted(folders.items(), key=lambda item: SUBSETS.index(item[1])))  # the first that fits counts
     if not {"train", "validation"} & set(folders.values()):

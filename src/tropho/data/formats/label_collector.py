@@ -8,12 +8,10 @@ from typing import Any
 import pandas as pd
 
 from tropho.config.data_config import AuditConfig
-from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import (
     ImageFiles,
     Match,
     same_path,
-    subset_of,
     subset_of_file,
     subset_of_path,
     unique_ids,
@@ -118,6 +116,17 @@ class LabelCollector:
         entry["status"] = "unlabelled"
         self.log.add(kind, "quarantined", detail, entry["image_id"], file)
 
+    def find_entry(self, key: str, entry: str) -> str:
+        """Find the folder or text file that audit.train or audit.test names: a path below the data set, or its end."""
+        name = entry.strip("/")
+        known = [".", *self.on_disk.folders, *map(str, files_below(self.raw, ".txt"))]
+        matches = same_path(name, known) or [path for path in known if path.endswith(f"/{name}")]
+        if len(matches) > 1:
+            raise UsageError(f"audit.{key}: '{entry}' may mean {matches[0]} or {matches[1]}; write the whole path.")
+        if not matches:
+            raise UsageError(f"audit.{key}: there is no folder or list '{entry}'{suggestion(name, known)}.")
+        return matches[0]
+
     def add_unnamed_tests(self) -> None:
         """Add images in folders called test, for data sets whose label files name no test images."""
         paths = [path for path in self.on_disk.paths if path not in self.images and subset_of_path(path) == "test"]
@@ -148,19 +157,11 @@ def in_both(subset: str) -> str:
 
 def read_sizes(path: Path) -> pd.DataFrame:
     """Read a CSV with the columns image_id, width and height (pixels), for images whose files are not here."""
-    columns = ["image_id", "width", "height"]
+    schema = {"image_id": "string", "width": "float64", "height": "float64"}
     try:
-        table = read_csv(path, {"image_id": "string"})[columns]
+        return read_csv(path, schema)[list(schema)]
     except (KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path} is no table with the columns {', '.join(columns)}: {error}.") from error
-    for side in ("width", "height"):
-        values = pd.to_numeric(table[side], errors="coerce")
-        if (wrong := values.isna() & table[side].notna()).any():
-            row = int(wrong.to_numpy().argmax())
-            cell = table[side].iloc[row]
-            raise DataError(f"{path}, row {row + 2}: {side} '{cell}' is no number; write 12.5, not 12,5.")
-        table[side] = values
-    return table
+        raise DataError(f"{path} is no table with the columns {', '.join(schema)}: {error}.") from error
 
 
 def read_lines(path: Path) -> list[str]:
@@ -178,21 +179,6 @@ def files_below(raw: Path, *endings: str) -> list[PurePosixPath]:
     """
     paths = sorted(PurePosixPath(path) for path in walk(raw)[0] if path != PROVENANCE)
     return [path for path in paths if (not endings or path.suffix.lower() in endings) and (raw / path).is_file()]
-
-
-def named_folders(settings: TaskConfig, on_disk: ImageFiles) -> dict[str, str]:
-    """Map the folders that audit.train and audit.test name, as prefixes of paths, to train, validation or test."""
-    prefixes = {}
-    for subset, names in (("test", settings.audit.test), ("train", settings.audit.train)):
-        for name in names or []:
-            matches = same_path(name.strip("/"), on_disk.folders)
-            prefix = f"{matches[0] if len(matches) == 1 else name.strip('/')}/"
-            if not any(path.startswith(prefix) for path in on_disk.paths):
-                hint = suggestion(name, on_disk.folders)
-                raise UsageError(f"audit.{subset}: no images in a folder '{name}'{hint}.")
-            is_validation = subset == "train" and subset_of(PurePosixPath(prefix).name) == "validation"
-            prefixes[prefix] = "validation" if is_validation else subset
-    return prefixes
 
 
 def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[PurePosixPath]:

@@ -12,13 +12,12 @@ from tropho.data.formats.image_files import (
     Match,
     NamedFiles,
     climb,
-    same_path,
     subset_of_file,
     subset_of_path,
     unique_ids,
 )
-from tropho.data.formats.label_collector import SUBSETS, LabelCollector, files_below, read_lines
-from tropho.errors import DataError, UsageError, suggestion
+from tropho.data.formats.label_collector import SUBSETS, LabelCollector, read_lines
+from tropho.errors import DataError
 
 _FLAG = re.compile(r"\s+-?[01]$")  # behind a name in VOC's lists of one class: whether the class is in the image
 
@@ -103,7 +102,7 @@ class LabelFileReader(LabelCollector):
         named: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
         for key, entries in self.given.items():
             for entry in entries or []:
-                path = self._find_entry(key, entry)
+                path = self.find_entry(key, entry)
                 is_validation = key == "train" and subset_of_file(path) == "validation"
                 named["validation" if is_validation else key] += self._images_of(self.raw / path, key)
         open_subsets = [subset for subset in SUBSETS if self.given.get(subset, self.given["train"]) is None]
@@ -181,17 +180,6 @@ class LabelFileReader(LabelCollector):
             return
         rows = ((line, text.split()) for line, text in enumerate(lines, start=1) if text.strip())
         self.add_rows(entry, file, rows, parse)
-
-    def _find_entry(self, key: str, entry: str) -> str:
-        """Find the folder or list that a setting names: a path below the data set, or the end of one."""
-        name = entry.strip("/")
-        known = [".", *self.on_disk.folders, *map(str, files_below(self.raw, ".txt"))]
-        matches = same_path(name, known) or [path for path in known if path.endswith(f"/{name}")]
-        if len(matches) > 1:
-            raise UsageError(f"audit.{key}: '{entry}' may mean {matches[0]} or {matches[1]}; write the whole path.")
-        if not matches:
-            raise UsageError(f"audit.{key}: there is no folder or list '{entry}'{suggestion(name, known)}.")
-        return matches[0]
 
     def _images_of(self, path: Path, subset: str) -> list[str]:
         """Return the paths of the images in a folder, or of those that a list names."""
