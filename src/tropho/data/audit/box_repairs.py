@@ -198,7 +198,7 @@ def resolve_duplicate_boxes(
     duplicate nothing. Returns the boxes, and counts (pairs, images).
     """
     corners, objects = boxes[BOX].to_numpy("float64"), np.flatnonzero(~is_region(boxes))
-    first_of, n_pairs, doubled = np.arange(len(boxes)), 0, set()
+    first_of, n_pairs, with_pair = np.arange(len(boxes)), 0, set()
     for members in boxes.iloc[objects].groupby(["image_id", "label"]).indices.values():
         rows = objects[np.asarray(members)]
         one, other = rows[np.array(np.triu_indices(len(rows), 1))]  # of every pair
@@ -214,12 +214,12 @@ def resolve_duplicate_boxes(
             detail = f"{box_text(later)} may be the same object as {same}."
             action = "merged" if first_of[one[pair]] == first_of[other[pair]] else "listed"
             log.add("double_box", action, detail, later["image_id"], later["file"], later["row"])
-            doubled.add(later["image_id"])
+            with_pair.add(later["image_id"])
         n_pairs += len(near)
     if merge and n_pairs:
         mean = boxes[BOX].groupby(first_of).transform("mean")
         boxes = boxes.assign(**{side: mean[side] for side in BOX})[first_of == np.arange(len(boxes))]
-    return boxes, (n_pairs, len(doubled))
+    return boxes, (n_pairs, len(with_pair))
 
 
 def box_text(box: Any) -> str:

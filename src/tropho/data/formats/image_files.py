@@ -3,7 +3,6 @@
 Several files may fit a name; folders, subset and spelling rank them.
 """
 
-import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from tropho.files import PROVENANCE
-from tropho.images.file_types import is_hidden, is_image_name
+from tropho.images.file_types import is_image_name, walk
 from tropho.tables import nfc
 
 Parts = tuple[str, ...]  # of a path
@@ -111,28 +110,6 @@ class ImageFiles(NamedFiles):
         files, self.folders = walk(raw)
         self.left_aside = [path for path in files if not is_image_name(path) and path != PROVENANCE]
         super().__init__(path for path in files if is_image_name(path))
-
-
-def walk(raw: Path) -> tuple[list[str], list[str]]:
-    """List the files below `raw`, sorted, and the folders, as posix paths, without hidden ones.
-
-    Links are followed, but for those to a folder above, which would be walked for ever.
-    """
-    files, all_folders = [], []
-    above = {raw: [raw.resolve()]}  # the folders that a folder is in, and itself
-    for here, folders, names in os.walk(raw, onerror=_fail, followlinks=True):
-        folder = Path(here)
-        below, outer = folder.relative_to(raw), above.pop(folder)
-        real = {name: (folder / name).resolve() for name in sorted(folders) if not is_hidden(name)}
-        folders[:] = [name for name in real if real[name] not in outer]
-        above |= {folder / name: [*outer, real[name]] for name in folders}
-        all_folders += [(below / name).as_posix() for name in folders]
-        files += [(below / name).as_posix() for name in names if not is_hidden(name)]
-    return sorted(files), all_folders
-
-
-def _fail(error: OSError) -> None:
-    raise error
 
 
 def unique_ids(paths: Iterable[str]) -> dict[str, str]:

@@ -15,10 +15,10 @@ from tropho.data.formats.image_files import (
     subset_of_file,
     subset_of_path,
     unique_ids,
-    walk,
 )
 from tropho.errors import DataError, UsageError, suggestion
 from tropho.files import PROVENANCE
+from tropho.images.file_types import walk
 from tropho.tables import BOXES, ISSUES, read_csv, unicode_only
 
 VALIDATION = frozenset({"val", "valid", "validation"})

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tropho.config.task_config import TaskConfig
-from tropho.data.formats.image_files import walk
 from tropho.data.sources.archives import is_archive, unpack_archives
 from tropho.errors import DataError, UsageError
 from tropho.files import copy_file, fingerprint, sha256_of
+from tropho.images.file_types import walk
 from tropho.log import track
 from tropho.paths import Paths
 
