@@ -155,8 +155,8 @@ def test_audit_compares_stated_sizes(settings, tmp_path, rng):
     (tmp_path / "Annotations/a.xml").write_text(text)
     task = settings("smear_demo", **{"audit.format": "voc", "audit.classes": None, "audit.negative": None})
     result = audit(task, tmp_path)
-    assert kinds(result) == {"size_mismatch": 1, "unlabelled": 1}
-    assert list(result.images["image_id"]) == ["a.png", "a.png (unlabelled)"]
+    assert kinds(result) == {"size_mismatch": 1, "no_label_file": 1}
+    assert sorted(result.images["image_id"]) == ["JPEGImages/a.png", "a.png"]
 
 
 def test_audit_warns_of_colour_modes_that_predict_the_class(settings, folders):

@@ -15,8 +15,10 @@ from tropho.images.decode import Decoding
 
 MAX_SIZES = 20  # that are counted apart
 RARE, SIMILAR = 0.02, 0.8  # share of the other class's count, similarity of the names: of a class that may be misspelt
-QUOTED = ("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames")
-QUOTED += ("sample_id", "not_in_sample", "sample_class", "sample_column")
+QUOTED = (
+    *("ambiguous_name", "test_only_class", "empty_class", "other_file", "other_files", "further_frames"),
+    *("sample_id", "not_in_sample", "sample_class", "sample_column"),
+)
 """Kinds of issue whose first is quoted in the notes."""
 _UINT16_MAX = 65_535
 

@@ -1,5 +1,6 @@
 """Read YOLO: a text file an image, a row an object: class cx cy w h (or a polygon) as fractions of the image."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
         except DataError:
             entry["status"] = "unlabelled"  # the audit says why
             continue
-        reader.add_text_rows(entry, file, lambda cells, size=size: _parse_box(cells, config, size))
+        reader.add_text_rows(entry, file, partial(_parse_box, config=config, size=size))
     bad_rows = [issue for issue in reader.log.rows if issue["kind"] == "bad_row"]
     if bad_rows and not reader.boxes:
         where = f"{bad_rows[0]['file']}, row {bad_rows[0]['row']}"

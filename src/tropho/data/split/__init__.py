@@ -51,7 +51,7 @@ def split(settings: SplitConfig, images: pd.DataFrame, boxes: pd.DataFrame) -> p
     parts = _subsets(settings, images, boxes)
     if parts.max_folds < parts.n_folds:
         fault = shortage(parts.train, parts.classes, parts.n_folds, images)
-        raise DataError(f"{fault} {_remedy(settings, parts, (images['subset'] == 'test').any())}")
+        raise DataError(f"{fault} {_remedy(settings, parts, bool((images['subset'] == 'test').any()))}")
     if len(parts.classes) == 1:
         raise DataError(
             f"All usable training images are of class '{parts.classes[0]}', and a classifier needs two classes; add "
