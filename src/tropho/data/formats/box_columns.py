@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,16 +195,15 @@ def parse_cell(cell: str, form: str = "") -> list[CellBox]:
     text = cell.strip()
     if not text.strip("[](){} ") or text.lower() == "no_box":
         return []
-    if not re.search(r"[{\[(]", text):
-        parts = [part.replace(",", " ").split() for part in text.split(";") if part.strip()]
-        boxes = _parse_words(parts[0]) if len(parts) == 1 else []
-        return boxes or [_parse_numbers(part, form) for part in parts]
-    content = _parse_literal(text)
-    if not all(isinstance(item, (dict, list, tuple)) for item in content) or isinstance(content, dict):
-        content = [content]
-    return [
-        _parse_dictionary(item) if isinstance(item, dict) else _parse_numbers(item, form) for item in content if item
-    ]
+    if "{" in text:
+        return _parse_dictionaries(text)
+    words = re.split(r"[\s,;]+", re.sub(r"[\[\]()]", " ", text).strip(" ,;"))
+    if boxes := [] if re.search(r"[\[(;]", text) else _parse_words(words):
+        return boxes
+    if len(words) % 4 or any(math.isnan(parse_number(word)) for word in words):
+        raise ValueError("which is not four numbers")
+    name = {"xyxy": "corners"}.get(form, form) or "list"
+    return [CellBox(name, _numbers(words[start : start + 4])) for start in range(0, len(words), 4)]
 
 
 def _parse_words(words: list[str]) -> list[CellBox]:
@@ -222,34 +222,21 @@ def _parse_words(words: list[str]) -> list[CellBox]:
     return []
 
 
-def _parse_literal(text: str) -> Any:
-    """Parse JSON, or lists and dictionaries as Python or numpy write them."""
+def _parse_dictionaries(text: str) -> list[CellBox]:
+    """Parse a dictionary with named sides, or a list of these, as JSON or Python write them."""
+    content = None
     for parse in (json.loads, ast.literal_eval):
-        try:
-            content = parse(text)
-        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            continue
-        if isinstance(content, (dict, list, tuple)):
-            return content
-    words = re.split(r"[,;\s]+", text.strip("[]() "))  # numpy's "[ 1.  2. 30. 40.]"
-    if any(math.isnan(parse_number(word)) for word in words):
-        raise ValueError("which is neither numbers nor JSON")
-    return words
-
-
-def _parse_dictionary(content: dict[str, Any]) -> CellBox:
-    layout, at = _find_box(dict(enumerate(content)), {}, "")
-    if layout not in {"corners", "xywh", "cxcywh"}:
-        raise ValueError("which is no box")
-    values = list(content.values())
-    label = next((str(value) for key, value in content.items() if squeeze(key) in LABEL), "")
-    return CellBox(layout, _numbers([values[at[role]] for role in BOX_ROLES[layout]]), label)
-
-
-def _parse_numbers(content: Any, form: str) -> CellBox:
-    if not isinstance(content, Sequence) or len(content) != 4:
-        raise ValueError("which is not four numbers")
-    return CellBox({"xyxy": "corners"}.get(form, form) or "list", _numbers(content))
+        with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            content = content or parse(text)
+    boxes = []
+    for item in content if isinstance(content, list | tuple) else [content]:
+        layout, at = _find_box(dict(enumerate(item)), {}, "") if isinstance(item, dict) else ("", {})
+        if layout not in {"corners", "xywh", "cxcywh"}:
+            raise ValueError("which is no box")
+        values = list(item.values())
+        label = next((str(value) for key, value in item.items() if squeeze(key) in LABEL), "")
+        boxes.append(CellBox(layout, _numbers([values[at[role]] for role in BOX_ROLES[layout]]), label))
+    return boxes
 
 
 def _numbers(values: Sequence[Any]) -> Any:

@@ -3,11 +3,13 @@
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import numpy as np
 
 from tropho.config.task_config import TaskConfig
 from tropho.data.formats.image_files import climb, subset_of_file, unique_ids
@@ -220,18 +222,13 @@ def _outline(segmentation: Any) -> tuple[float, ...] | None:
     if isinstance(segmentation, Mapping):
         return _mask_box(segmentation)
     try:
-        values = [float(value) for value in _flatten(segmentation)]
-    except (TypeError, ValueError):
+        polygons = segmentation if isinstance(segmentation[0], list) else [segmentation]
+        points = np.concatenate([np.array(polygon, np.float64).reshape(-1, 2) for polygon in polygons])  # (N, 2)
+    except (TypeError, ValueError, IndexError):
         return None
-    x, y = values[0::2], values[1::2]
-    if len(values) < 6 or len(x) != len(y) or not all(map(math.isfinite, values)):  # three points make a polygon
+    if len(points) < 3 or not np.isfinite(points).all():  # three points make a polygon
         return None
-    return min(x), min(y), max(x), max(y)
-
-
-def _flatten(values: Any) -> Iterator[Any]:
-    for value in values:
-        yield from _flatten(value) if isinstance(value, list) else [value]
+    return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
 
 
 def _mask_box(mask: Mapping[str, Any]) -> tuple[float, ...] | None:
