@@ -209,7 +209,7 @@ def test_read_takes_other_delimiters_and_decimal_commas(read, tmp_path, delimite
 @pytest.mark.fault("decimal commas in a table separated by commas", "says why nothing can be read")
 def test_read_refuses_decimal_commas_between_commas(read, tmp_path):
     (tmp_path / "labels.csv").write_text("image,class,x1,y1,x2,y2\na.png,WBC,1,5,2,5,30,5,40,5\n")
-    with pytest.raises(DataError, match=r"None of the 1 rows .* separate the cells by ;"):
+    with pytest.raises(DataError, match=r"No training label could be read.* separate the cells by ;"):
         read()
 
 

@@ -183,7 +183,10 @@ def test_read_ambiguous_names_and_ids(read):
 
 
 def test_read_refuses_table_without_usable_row(read):
-    with pytest.raises(DataError, match=r"None of the 2 rows of train\.csv can be used; row 2: The cell x1 holds 'p'"):
+    with pytest.raises(
+        DataError,
+        match=r"No training label could be read.* of 4 issues is in train\.csv, row 2: The cell x1 holds 'p'",
+    ):
         read({"train.csv": table("a.png,WBC,p,2,3,4", "b.png,WBC,q,2,3,4")})
     labels = read({"train.csv": table("a.png,WBC,1,2,3,4"), "test.csv": table("t.png,WBC,p,2,3,4")})
     assert column(labels, "subset") == {"t.png": "test", "a.png": "train"}

@@ -68,7 +68,7 @@ def test_class_map_refuses_misspelt_negative(settings, tmp_path):
 
 def test_class_map_refuses_no_labels(settings, tmp_path):
     (tmp_path / "Train.csv").write_text("Image_ID,class,confidence,ymin,xmin,ymax,xmax\n")
-    with pytest.raises(DataError, match="No label could be read"):
+    with pytest.raises(DataError, match="No training label could be read"):
         readers.read(settings("smear_demo"), tmp_path)
 
 

@@ -99,7 +99,7 @@ def test_read_quarantines_issues(task, tmp_path):
 
 def test_read_refuses_no_annotation(task, tmp_path):
     split(tmp_path, train=["a"])
-    with pytest.raises(DataError, match="No label file belongs to any of the 1 training images"):
+    with pytest.raises(DataError, match="No training label could be read"):
         readers.read(task, tmp_path)
 
 

@@ -53,7 +53,6 @@ class _Reader(LabelCollector):
         for tables in by_header.values():
             unit, form = to_pixels([row for row in self.rows if row.table in tables], tables, self.file_size)
             columns |= {table.name: table.facts(unit, form) for table in tables}
-        self._refuse_unusable_table()
         self._add_rows()
         subsets = {table.subset for table in self.tables} | {row.subset for row in self.rows}
         if not self.test_is_named and "test" not in subsets:
@@ -80,16 +79,6 @@ class _Reader(LabelCollector):
         if not row.label and any(not box.label for box in row.boxes):
             heading = "class" if table.label is None else table.columns.header[table.label]
             row.fault = f"The cell {heading} is empty"
-
-    def _refuse_unusable_table(self) -> None:
-        """Raise DataError where every row of a training table is bad, which has one reason."""
-        for table in self.tables:
-            rows = [row for row in self.rows if row.table is table]
-            if table.subset != "test" and rows and all(row.fault for row in rows):
-                first = min(rows, key=lambda row: row.line)
-                raise DataError(
-                    f"None of the {len(rows):,} rows of {table.name} can be used; row {first.line}: {first.fault}."
-                )
 
     def _add_rows(self) -> None:
         """Add the image and the boxes of every row, then the status of each image."""
@@ -136,17 +125,8 @@ class _Reader(LabelCollector):
         return {path: name if counts[name] == 1 else path for path, name in names.items()}
 
     def _add_notes(self, columns: dict[str, dict[str, Any]]) -> None:
-        """Add notes on what was recognised, one for tables that are alike."""
-        alike: dict[tuple[tuple[str, Any], ...], list[str]] = defaultdict(list)
-        for name, facts in columns.items():
-            alike[tuple(facts.items())].append(name)
-        unused = {table.name: table.unused() for table in self.tables}
-        for items, names in alike.items():
-            facts = dict(items)
-            roles = [f"{role} '{text}'" for role, text in items if role not in {"delimiter", "boxes", "unit"}]
-            boxes = f"; boxes are {facts['boxes']} in {facts['unit']}" if "boxes" in facts else ""
-            rest = f"; not read: {', '.join(unused[names[0]])}" if unused[names[0]] else ""
-            self.notes.append(f"Columns of {', '.join(names)}: {', '.join(roles)}{boxes}{rest}.")
+        """Add notes on what was recognised."""
+        self.notes += [table.note(columns[table.name]) for table in self.tables]
         if self.only_class and any(not box.label for row in self.rows for box in row.boxes):
             self.notes.append(f"No column names the class; every box is called '{self.only_class}'.")
         without_box = {row.label for row in self.rows if row.label and not row.boxes and not row.fault}

@@ -23,11 +23,11 @@ def apply_class_map(labels: Labels, settings: AuditConfig) -> Labels:
     boxes, images, settings = _unify_spellings(labels, settings, log)
     boxes = drop_repeated_boxes(_swap_corners(boxes.fillna({"ignore": False}), log), log)
     boxes, regions = boxes[~boxes["ignore"]], boxes[boxes["ignore"]]  # the name of a region makes no class
-    names = set(boxes["label"].dropna()) | set(images["label"].dropna())
-    if not names:
+    names, trained = set(boxes["label"].dropna()) | set(images["label"].dropna()), _trained_names(images, boxes)
+    if not trained:
         hint = _first_issue(labels.issues)
-        raise DataError(f"No label could be read; check audit.format and the label files.{hint}")
-    classes = _class_names(names, _trained_names(images, boxes), settings, log)
+        raise DataError(f"No training label could be read; check audit.format and the label files.{hint}")
+    classes = _class_names(names, trained, settings, log)
     boxes, images = _rename(boxes, images, settings, log)
     boxes, images = _drop_test_only(boxes, images, {*classes, settings.negative}, log)
     with_row = set(boxes["image_id"])

@@ -21,9 +21,7 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
     for row in sorted(rows, key=lambda row: SUBSETS.index(row.subset)):
         _add(collector, row)
     columns = {table.name: table.facts("", "") for table in tables}
-    for name, facts in columns.items():
-        roles = [f"{role} '{heading}'" for role, heading in facts.items() if role != "delimiter"]
-        collector.notes.append(f"Columns of {name}: {', '.join(roles)}.")
+    collector.notes += [table.note(columns[table.name]) for table in tables]
     return collector.labels(columns)
 
 

@@ -123,16 +123,9 @@ class LabelFileReader(LabelCollector):
     def labelled(self, empty_without: bool = False) -> Iterator[tuple[dict[str, Any], str]]:
         """Yield each image's entry with its label file; mark those without one as unlabelled.
 
-        With `empty_without`, an image without a file has no objects, if others of its subset have files. A DataError
-        says that no training image has one.
+        With `empty_without`, an image without a file has no objects, if others of its subset have files.
         """
         counts = Counter(entry["subset"] for path, entry in self.images.items() if path in self.file_of)
-        if not counts["train"] + counts["validation"]:
-            n_images = sum(entry["subset"] != "test" for entry in self.images.values())
-            raise DataError(
-                f"No label file belongs to any of the {n_images:,} training images; label files have the images' names "
-                "and lie beside them or in a folder such as labels, label_2 or Annotations."
-            )
         n_empty = 0
         for path, entry in self.images.items():
             n_labelled = counts[entry["subset"]]

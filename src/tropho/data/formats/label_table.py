@@ -109,6 +109,13 @@ class LabelTable:
         boxes = {"boxes": form, "unit": unit} if columns.layout else {}
         return {"delimiter": DELIMITERS[self.delimiter], **boxes, **headings}
 
+    def note(self, facts: dict[str, Any]) -> str:
+        """Say what was recognised (result of `facts`), and what is not read."""
+        roles = [f"{role} '{text}'" for role, text in facts.items() if role not in {"delimiter", "boxes", "unit"}]
+        boxes = f"; boxes are {facts['boxes']} in {facts['unit']}" if "boxes" in facts else ""
+        rest = f"; not read: {', '.join(self.unused())}" if self.unused() else ""
+        return f"Columns of {self.name}: {', '.join(roles)}{boxes}{rest}."
+
     def unused(self) -> list[str]:
         """Return the headings of the columns that are not read."""
         used = {self.image, self.label, *self.columns.at.values()}

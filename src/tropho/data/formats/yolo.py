@@ -33,10 +33,6 @@ def read(settings: TaskConfig, raw: Path) -> Labels:
             entry["status"] = "unlabelled"  # the audit says why
             continue
         reader.add_text_rows(entry, file, partial(_parse_box, config=config, size=size))
-    bad_rows = [issue for issue in reader.log.rows if issue["kind"] == "bad_row"]
-    if bad_rows and not reader.boxes:
-        where = f"{bad_rows[0]['file']}, row {bad_rows[0]['row']}"
-        raise DataError(f"None of the {len(bad_rows):,} rows can be used; {where}: {bad_rows[0]['detail']}")
     if not config.names:
         reader.notes.append("No file gives the class names; classes are called by their numbers (audit.class_map).")
     return reader.labels()
