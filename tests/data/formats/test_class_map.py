@@ -204,7 +204,7 @@ def test_named_files_by_setting_or_usual_name(tmp_path):
     assert named_files(tmp_path, [], {"train.csv"}, "k") == []
     with pytest.raises(UsageError, match=r"k: 'b\.csv' may mean B\.csv or b\.CSV"):
         named_files(tmp_path, ["b.csv"], set(), "k")
-    with pytest.raises(UsageError, match=r"k: there is no file 'deep/onne\.csv' .*did you mean 'deep/one\.csv'"):
+    with pytest.raises(UsageError, match=r"k: the data set has no 'deep/onne\.csv' .*did you mean 'deep/one\.csv'"):
         named_files(tmp_path, ["deep/onne.csv"], set(), "k")
 
 

@@ -77,7 +77,7 @@ def test_read_skips_subset_folder_without_image(read, tmp_path):
 def test_read_refuses_folders_without_image(read):
     with pytest.raises(DataError, match=r"its files are 2 with \.txt, 1 with no ending, none of them an image"):
         read("image_folder", "a/1.txt b/2.txt LICENSE")
-    with pytest.raises(UsageError, match=r"audit\.test: there is no folder or list 'exam' \(did you mean 'exams'"):
+    with pytest.raises(UsageError, match=r"audit\.test: the data set has no 'exam' \(did you mean 'exams'"):
         read("image_folder", "train/a/1.png exams/b/1.png", test=["exam"])
     with pytest.raises(DataError, match="no class folders with training images"):
         read("image_folder", "", train=["train/a"], test=["exams"])

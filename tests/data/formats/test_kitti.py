@@ -137,5 +137,5 @@ def test_read_all_for_training_without_folder(read):
 
 
 def test_read_refuses_folder_without_images(read):
-    with pytest.raises(UsageError, match=r"audit\.train: there is no folder or list 'frist' \(did you mean 'first'"):
+    with pytest.raises(UsageError, match=r"audit\.train: the data set has no 'frist' \(did you mean 'first'"):
         read(IMAGES, TEXTS, train=["frist"])

@@ -66,8 +66,10 @@ class _Reader(LabelCollector):
         names: dict[str, str] = {}
         for image in source.content["images"]:
             number, name = _id(image["id"]), str(image["file_name"])
-            match = self.find_image(name, str(source.folder), source.searched, source.file)
+            match = self.on_disk.find(name, str(source.folder), source.searched)
             path = None if match.ambiguous else match.path
+            if match.ambiguous:
+                self.log.add("ambiguous_name", "quarantined", match.detail(name), name, source.file)
             if source.paths.setdefault(number, path) != path:
                 pair = f"{source.paths[number]} and {path}"
                 detail = f"The id {number} is that of {pair}; its labels are used for neither."
@@ -142,9 +144,11 @@ def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]
     for path in found.pop(""):
         detail = "Its name contains no subset, so it is not read; name it in audit.train or audit.test."
         log.add("other_file", "listed", detail, None, path)
-    named = settings.audit.test or []
+    is_named = settings.audit.test is not None
     return [
-        _LabelFile(subset, str(path), loaded[path], subset if str(path) in named else subset_of_file(str(path)))
+        _LabelFile(
+            subset, str(path), loaded[path], subset if is_named and subset == "test" else subset_of_file(str(path))
+        )
         for subset, paths in found.items()
         for path in paths
     ]

@@ -61,7 +61,7 @@ def _subset_folders(settings: TaskConfig, collector: LabelCollector) -> dict[str
     train, test = settings.audit.train, settings.audit.test
     folders = {}
     for key, entries in (("test", test), ("train", train)):
-        for path in (collector.find_entry(key, entry) for entry in entries or []):
+        for path in (collector.find_entry(f"audit.{key}", entry) for entry in entries or []):
             is_validation = key == "train" and subset_of(PurePosixPath(path).name) == "validation"
             folders["" if path == "." else f"{path}/"] = "validation" if is_validation else key
     for subset, usual in USUAL.items():

@@ -10,7 +10,6 @@ import pandas as pd
 from tropho.config.data_config import AuditConfig
 from tropho.data.formats.image_files import (
     ImageFiles,
-    Match,
     same_path,
     subset_of_file,
     subset_of_path,
@@ -93,13 +92,6 @@ class LabelCollector:
         self.boxes: list[dict[str, Any]] = []
         self.notes: list[str] = []
 
-    def find_image(self, name: str, folder: str, subset: str, file: str | None = None, row: int | None = None) -> Match:
-        """Find an image as `ImageFiles.find` does, and log an ambiguous name at `file` and `row`."""
-        match = self.on_disk.find(name, folder, subset)
-        if match.ambiguous:
-            self.log.add("ambiguous_name", "quarantined", match.detail(name), name, file, row)
-        return match
-
     def add_image(
         self, image_id: str, path: str, subset: str, file: str | None = None, **columns: Any
     ) -> dict[str, Any] | None:
@@ -117,15 +109,8 @@ class LabelCollector:
         self.log.add(kind, "quarantined", detail, entry["image_id"], file)
 
     def find_entry(self, key: str, entry: str) -> str:
-        """Find the folder or text file that audit.train or audit.test names: a path below the data set, or its end."""
-        name = entry.strip("/")
-        known = [".", *self.on_disk.folders, *map(str, files_below(self.raw, ".txt"))]
-        matches = same_path(name, known) or [path for path in known if path.endswith(f"/{name}")]
-        if len(matches) > 1:
-            raise UsageError(f"audit.{key}: '{entry}' may mean {matches[0]} or {matches[1]}; write the whole path.")
-        if not matches:
-            raise UsageError(f"audit.{key}: there is no folder or list '{entry}'{suggestion(name, known)}.")
-        return matches[0]
+        """Find the folder or text file that a setting names, as `named_path` does."""
+        return named_path(entry, [".", *self.on_disk.folders, *map(str, files_below(self.raw, ".txt"))], key)
 
     def add_unnamed_tests(self) -> None:
         """Add images in folders called test, for data sets whose label files name no test images."""
@@ -182,25 +167,26 @@ def files_below(raw: Path, *endings: str) -> list[PurePosixPath]:
 
 
 def named_files(raw: Path, names: list[str] | None, usual: set[str], key: str) -> list[PurePosixPath]:
-    """Find the label files (below `raw`) that a setting names; of None, those of a usual name nearest to the top.
-
-    Raises:
-        UsageError: a file that the setting (called `key`) names is not there, or its name fits two files.
-    """
+    """Find the label files (below `raw`) that a setting names; of None, those of a usual name nearest to the top."""
     if names is None:
         paths = [path for path in files_below(raw) if path.name.lower() in usual]
         top = min((len(path.parts) for path in paths), default=0)
         return [path for path in paths if len(path.parts) == top]
-    known = list(map(str, files_below(raw))) if names else []
-    paths = []
-    for name in names:
-        matches = [name] if (raw / name).is_file() else same_path(name, known)
-        if len(matches) > 1:
-            raise UsageError(f"{key}: '{name}' may mean {matches[0]} or {matches[1]}; write it as the file is called.")
-        if not matches:
-            raise UsageError(f"{key}: there is no file '{name}' in {raw}{suggestion(name, known)}.")
-        paths.append(PurePosixPath(matches[0]))
-    return paths
+    return [PurePosixPath(named_path(name, list(map(str, files_below(raw))), key)) for name in names]
+
+
+def named_path(entry: str, known: list[str], key: str) -> str:
+    """Find the one of the known paths that a setting (called `key`) names, by the whole path or its end.
+
+    A UsageError says that there is none, or that two fit.
+    """
+    name = entry.strip("/")
+    matches = same_path(name, known) or [path for path in known if path.endswith(f"/{name}")]
+    if len(matches) > 1:
+        raise UsageError(f"{key}: '{entry}' may mean {matches[0]} or {matches[1]}; write the whole path.")
+    if not matches:
+        raise UsageError(f"{key}: the data set has no '{entry}'{suggestion(name, known)}.")
+    return matches[0]
 
 
 def find_label_files(

@@ -102,7 +102,7 @@ class LabelFileReader(LabelCollector):
         named: dict[str, list[str]] = {subset: [] for subset in SUBSETS}
         for key, entries in self.given.items():
             for entry in entries or []:
-                path = self.find_entry(key, entry)
+                path = self.find_entry(f"audit.{key}", entry)
                 is_validation = key == "train" and subset_of_file(path) == "validation"
                 named["validation" if is_validation else key] += self._images_of(self.raw / path, key)
         open_subsets = [subset for subset in SUBSETS if self.given.get(subset, self.given["train"]) is None]
