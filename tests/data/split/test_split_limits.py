@@ -26,7 +26,7 @@ def test_as_many_groups_as_folds_are_enough():
     splits = split(knobs(n_folds=3, test_fraction=0.0), images, NO_BOXES)
     rare = splits[splits["image_id"] >= "i0017"]
     assert sorted(rare["fold"]) == [0, 1, 2]
-    assert "Class 'b' has 3 groups of training images for 4 folds" in refusal(
+    assert "into 4 folds that all have every class ('b' is in 3 groups)" in refusal(
         knobs(n_folds=4, test_fraction=0.0), images
     )
 
@@ -101,7 +101,7 @@ def test_fewer_folds_are_advised_where_every_fold_then_has_the_class():
     boxes = boxes_in(*images["image_id"])
     rare = boxes_in("i0003", "i0004", "i0005").assign(label="rare")
     told = gap_notes(images, pd.concat([boxes, rare], ignore_index=True), test_fraction=0.0, n_folds=5)
-    assert "Set split.n_folds to 3, or merge or drop what is rare" in told
+    assert "{rare: null}. Or set split.n_folds to 3." in told
     told = gap_notes(images, pd.concat([boxes, rare[:1]], ignore_index=True), test_fraction=0.0, n_folds=5)
     assert "such as {rare: null}" in told
     assert "split.n_folds" not in told

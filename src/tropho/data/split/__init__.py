@@ -9,7 +9,7 @@ import pandas as pd
 from tropho import tables
 from tropho.config.data_config import SplitConfig
 from tropho.data.split.folds import assign_folds, stratification_targets
-from tropho.data.split.split_summary import MAX_PARTS, gap_notes, gaps, groups_by_class, most_folds, shortage
+from tropho.data.split.split_summary import MAX_PARTS, gaps, groups_by_class, most_folds, shortage
 from tropho.errors import DataError, UsageError
 
 
@@ -112,18 +112,24 @@ def missing_class_notes(
     settings: SplitConfig, splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame
 ) -> list[str]:
     """Say which folds or test sets lack which classes, and name a number of folds that lack none, if there is one."""
-    missing = gaps(splits, images, boxes)
-    published, remedy = settings.published_val == "keep", ""
-    rare = [name for name, parts in missing.items() if any(part != "test" for part in parts)]
+    published, test = settings.published_val == "keep", images[images["subset"] == "test"]
+    left_out = {"fold 1"} if published else set()  # beside a published validation set, that trains
+    missing = {
+        name: [part for part in parts if part not in left_out] for name, parts in gaps(splits, images, boxes).items()
+    }
+    where = "; ".join(f"'{name}' is not in {', '.join(parts)}" for name, parts in missing.items() if parts)
+    rare = [name for name, parts in missing.items() if set(parts) - {"test"}]
+    remedies = ["Set split.published_val to merge."] if rare and published else []
     if rare and not published:
-        remedy = f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}."
+        remedies.append(f"Merge or drop what is rare with audit.class_map, such as {{{rare[0]}: null}}.")
         for n_folds in reversed(range(2, settings.n_folds)):
             trial = gaps(split(settings.model_copy(update={"n_folds": n_folds}), images, boxes), images, boxes)
             if all(part == "test" for parts in trial.values() for part in parts):
-                remedy = f"Set split.n_folds to {n_folds}, or merge or drop what is rare with audit.class_map."
+                remedies.append(f"Or set split.n_folds to {n_folds}.")
                 break
-    test = images[images["subset"] == "test"]
-    notes = gap_notes(missing, published, len(test) > 0, remedy)
+    if not len(test) and any("test" in parts for parts in missing.values()):
+        remedies.append("For the test set, raise split.test_fraction, or set it to 0.")
+    notes = [f"Some parts can't score every class: {where}. {' '.join(remedies)}".rstrip()] if where else []
     if len(test) and test["label"].isna().all() and not boxes["image_id"].isin(test["image_id"]).any():
         notes.append("The published test set has no labels: it is predicted, and scores are those out of fold.")
     return notes

@@ -75,21 +75,15 @@ def shortage(train: pd.DataFrame, classes: list[str], n_folds: int, images: pd.D
 
     `images` is tables.IMAGES, for what became of the others.
     """
-    counts = groups_by_class(train, classes)
-    short = counts[counts < n_folds].sort_values(kind="stable")
-    if train["group"].nunique() < n_folds or short.empty:
-        status = images.loc[images["subset"] != "test", "status"].value_counts()
-        by_status = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
-        return (
-            f"{train['group'].nunique():,} groups of usable training images can't be split into {n_folds} folds; "
-            f"training images by status: {by_status}; issues.csv of the audit says why."
-        )
-    if n_folds == 1:
-        names = ", ".join(f"'{name}'" for name in short.index)
-        return f"No training image is of class {names}, which the published validation set has."
-    first = f"Class '{short.index[0]}' has {_count(int(short.iloc[0]), 'group')} of training images for {n_folds} folds"
-    rest = ", ".join(f"'{name}' ({number})" for name, number in short.iloc[1:].items())
-    return f"{first}; also too few: {rest}." if rest else f"{first}."
+    counts = groups_by_class(train, classes).sort_values(kind="stable")
+    short = [f"'{name}' is in {_count(int(number), 'group')}" for name, number in counts[counts < n_folds].items()]
+    status = images.loc[images["subset"] != "test", "status"].value_counts()
+    by_status = ", ".join(f"{number:,} {name}" for name, number in status.items()) or "none at all"
+    wanted = f" that all have every class ({', '.join(short)})" if short else ""
+    return (
+        f"{_count(train['group'].nunique(), 'group')} of usable training images can't be split into "
+        f"{_count(n_folds, 'fold')}{wanted}; training images by status: {by_status}; issues.csv of the audit says why."
+    )
 
 
 def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, list[str]]:
@@ -110,31 +104,6 @@ def gaps(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> dic
         for label, present in labelled.groupby("label")["part"].unique().items()
     }
     return {label: names for label, names in lacking.items() if names}
-
-
-def gap_notes(missing: dict[str, list[str]], published: bool, test_published: bool, remedy: str) -> list[str]:
-    """Say which parts lack which classes (`missing`, result of `gaps`), and what to do.
-
-    `remedy` is a sentence on folds that lack a class, where fold 0 is not the published validation set.
-    """
-    notes = []
-    folds = {name: [part for part in parts if part != "test"] for name, parts in missing.items()}
-    folds = {name: parts for name, parts in folds.items() if parts}
-    not_in_val = ", ".join(f"'{name}'" for name, parts in folds.items() if "fold 0" in parts)
-    not_in_test = ", ".join(f"'{name}'" for name, parts in missing.items() if "test" in parts)
-    if published and not_in_val:
-        notes.append(
-            f"The published validation set has no image of {not_in_val}, so no score of it says anything about that; "
-            "set split.published_val to merge."
-        )
-    if folds and not published:
-        where = "; ".join(f"'{name}' is not in {', '.join(parts)}" for name, parts in folds.items())
-        notes.append(f"Some folds can't score every class: {where}. {remedy}")
-    if not_in_test:
-        name = "published test set" if test_published else "test set"
-        hint = "the score out of fold does" if test_published else "raise split.test_fraction, or set it to 0"
-        notes.append(f"The {name} has no image of {not_in_test}, so the test says nothing about that; {hint}.")
-    return notes
 
 
 def _test_fraction_notes(asked: float, share: float, keeps_val: bool) -> list[str]:
