@@ -56,7 +56,7 @@ def test_a_pattern_that_names_nothing_is_refused(project, source, rng, pattern):
         save(source / f"{label}/{label}.png", picture(rng))
     project.add("t", "classification", download={"path": str(source)}, audit={"group_pattern": pattern})
     project.run("t", "download")
-    assert "matches the empty string" in project.tropho("audit", "t", code=2).text
+    assert "that never is empty" in project.tropho("audit", "t", code=2).text
 
 
 def test_augmented_copies_are_one_group_and_told(project, source, rng):

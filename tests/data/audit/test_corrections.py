@@ -68,8 +68,8 @@ def test_corrector_actions_on_boxes(tmp_path, line, after):
         ("b,drop,WBC,0,0,10,10,", "No box of the image is the one to drop"),
         ("a,add,WBC,9,9,9,12,", "xmin < xmax"),
         ("a,add,WBC,1,2,,12,", "xmin < xmax"),
-        ("a,add,WBC,inf,one,,12,", "xmin is 'inf', which is no number"),
-        ('a,add,WBC,1,2,"9,5",12,', "xmax is '9,5', which is no number; decimals take a point"),
+        ("a,add,WBC,inf,one,,12,", "needs a box of four numbers"),
+        ('a,add,WBC,1,2,"9,5",12,', "needs a box of four numbers"),
         ("a,set label,WBC,,,,,", "not a label that 'set label' can use"),
     ],
 )

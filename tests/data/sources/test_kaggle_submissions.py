@@ -182,7 +182,7 @@ def test_missing_and_wrong_tokens_are_explained(competition, task, monkeypatch):
 def test_a_lost_network_is_explained(competition, task, kaggle):
     kaggle.__exit__()
     for words in (("upload", TASK), ("record-score", TASK)):
-        assert "can't be reached" in refused(task, 3, *words)
+        assert "check the network" in refused(task, 3, *words)
 
 
 def test_an_upload_counts_where_its_score_can_not_be_read(competition, task):

@@ -96,10 +96,12 @@ def test_fetch_keeps_old_data_on_failure(local, tmp_path):
 
 
 def test_fetch_refuses_wrong_paths(local, tmp_path):
-    with pytest.raises(UsageError, match=r"tasks\.brain_tumor\.download\.path: there is no 'absent'"):
+    with pytest.raises(
+        UsageError, match=r"tasks\.brain_tumor\.download\.path: 'absent' .* is no folder and no archive"
+    ):
         fetch(local("absent"), tmp_path / "raw", tmp_path)
     (tmp_path / "a.txt").touch()
-    with pytest.raises(UsageError, match="must be a folder or an archive"):
+    with pytest.raises(UsageError, match="is no folder and no archive"):
         fetch(local("a.txt"), tmp_path / "raw", tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no files"):

@@ -14,7 +14,6 @@ Actions:
 Boxes are those that the audit would write without corrections: clipped, and merged where duplicates are.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +72,9 @@ class Corrector:
         known = [self.negative] if action == "set label" and self.is_detection else self.classes
         if action != "exclude image" and label not in known:
             return f"'{label}' is not a label that '{action}' can use{suggestion(label, filter(None, known))}."
-        if action not in BOX_ACTIONS:
+        if action not in BOX_ACTIONS or (box[2] > box[0] and box[3] > box[1]):
             return ""
-        wrong = [side for side, value in zip(BOX, box, strict=True) if cells.get(side) and math.isnan(value)]
-        if wrong:
-            return f"{wrong[0]} is '{cells[wrong[0]]}', which is no number; decimals take a point, not a comma."
-        if box[2] > box[0] and box[3] > box[1]:
-            return ""
-        return f"The action '{action}' needs a box with xmin < xmax and ymin < ymax."
+        return f"The action '{action}' needs a box of four numbers (12.5, not 12,5) with xmin < xmax and ymin < ymax."
 
     def _apply_line(self, line: int, cells: dict[str, str], box: list[float]) -> str:
         """Apply one correction; return why it could not be, or nothing."""

@@ -71,8 +71,8 @@ def exact_duplicate_links(names: pd.Series, keys: pd.Series) -> Links:
 def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
     """Find the patient or slide that a regular expression names in each image id: (N,) string, empty without a match.
 
-    It is the text of the first group that took part. A UsageError says why the expression can't be used: it is none,
-    has no group, matches nothing, or finds an empty name.
+    It is the text of the first group that took part. A UsageError says that the expression is none, has no group or an
+    empty one, or matches nothing.
     """
     if pattern is None:
         return pd.Series(pd.NA, index=image_ids.index, dtype="string")
@@ -81,16 +81,11 @@ def pattern_keys(image_ids: pd.Series, pattern: str | None) -> pd.Series:
         compiled = re.compile(pattern)
     except re.error as error:
         raise UsageError(f"{where} is not a regular expression: {error}.") from None
-    if compiled.groups == 0:
-        raise UsageError(f"{where} needs a group in round brackets that names the group.")
-    if compiled.search(""):
-        raise UsageError(f"{where} matches the empty string, so it names nothing; require at least a character (+).")
     found = image_ids.map(compiled.search)
     keys = found.map(lambda match: match and next(filter(lambda text: text is not None, match.groups()), None))
     keys = keys.astype("string")
-    empty = image_ids[keys == ""]
-    if len(empty):
-        raise UsageError(f"{where} finds an empty name in '{empty.iloc[0]}'; require at least a character (+).")
+    if compiled.groups == 0 or compiled.search("") or (keys == "").any():
+        raise UsageError(f"{where} needs a group in round brackets that never is empty, such as (person[0-9]+)_.")
     if len(image_ids) and not keys.notna().any():
         raise UsageError(f"{where} matches no image, such as '{image_ids.iloc[0]}'.")
     return keys

@@ -155,30 +155,22 @@ def _requests(repo: str) -> Iterator[None]:
 
 
 def _failure(repo: str, error: Exception) -> DataError | ExternalError:
-    from kagglehub.exceptions import DataCorruptionError, UnauthenticatedError
-    from requests.exceptions import ChunkedEncodingError, RequestException
+    from kagglehub.exceptions import UnauthenticatedError
 
     response = getattr(error, "response", None)
     if response is not None:
         return _refusal(repo, response)
     if isinstance(error, UnauthenticatedError):
         return ExternalError(f"Kaggle opens '{repo}' only to those who sign in; {SIGN_IN}.")
-    if isinstance(error, ChunkedEncodingError | DataCorruptionError):
-        return ExternalError(f"The download of '{repo}' broke off or was damaged; run again and it goes on from there.")
-    if isinstance(error, RequestException):
-        return ExternalError(f"Kaggle can't be reached for '{repo}' ({type(error).__name__}); check the network.")
-    if isinstance(error, tarfile.FilterError):
-        name = error.tarinfo.name
-        return DataError(f"The archive of '{repo}' puts '{name}' outside its folder; use another set.")
     if isinstance(error, DAMAGED) or str(error) == UNKNOWN_ARCHIVE:
-        kind = "datasets" if "/" in repo else "competitions"
+        place, reason = f"{'datasets' if '/' in repo else 'competitions'}/{repo}", " ".join(str(error).split())
         return DataError(
-            f"The archive of '{repo}' is damaged or of an unknown kind; remove {kind}/{repo} from Kaggle's cache "
-            "(KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."
+            f"The archive of '{repo}' is damaged, unsafe or of an unknown kind ({reason}); remove {place} from "
+            "Kaggle's cache (KAGGLEHUB_CACHE, else ~/.cache/kagglehub) and run again."
         )
     return ExternalError(
-        f"Kaggle's client fails on '{repo}' ({type(error).__name__}); check the network, ~/.kaggle and its cache (set "
-        "KAGGLEHUB_CACHE)."
+        f"Kaggle's client fails on '{repo}' ({type(error).__name__}); check the network, ~/.kaggle and the cache "
+        "(KAGGLEHUB_CACHE) and run again: a broken download goes on."
     )
 
 

@@ -35,10 +35,8 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
         record: dict[str, Any] = {"files": copy_folder(source, to)}
         if not record["files"]:
             raise DataError(f"{source} ({key}) holds no files; put the data set there.")
-    elif not source.is_file():
-        raise UsageError(f"{key}: there is no '{path}' ({source}); put the data set there or correct the path.")
-    elif not is_archive(source.name):
-        raise UsageError(f"{key}: '{path}' must be a folder or an archive (.zip, .tar, .tar.gz).")
+    elif not source.is_file() or not is_archive(source.name):
+        raise UsageError(f"{key}: '{path}' ({source}) is no folder and no archive (.zip, .tar, .tar.gz); correct it.")
     else:
         record = {"sha256": sha256_of(source)}
         copy_file(source, to / source.name)
