@@ -61,7 +61,7 @@ def smears(tmp_path, rng) -> Path:
 def test_audit_lists_nothing_of_clean_folders(settings, folders):
     result = audit(settings("cells_demo", **{"audit.group_pattern": None}), folders)
     assert result.issues.empty
-    assert "same_slide" not in result.summary  # audit.cluster_slides is false
+    assert result.slides is None  # audit.cluster_slides is false
     assert (result.images["status"] == "ok").all()
     assert result.images["group"].nunique() == len(result.images) == 16
     assert list(result.images.columns) == list(IMAGES)

@@ -113,21 +113,15 @@ def test_doubt_names_the_reason(groups, cut, words):
     assert bool(doubt) == bool(words)
 
 
-def test_slides_in_facts_and_words():
-    result = slides.Slides(
-        list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), threshold=DistanceThreshold(1.2345, 9, 0.1), p=0.01
-    )
+def test_slides_in_words():
+    result = slides.Slides(list("abcdef"), np.array([0, 1, 1, 2, 2, 2]), threshold=DistanceThreshold(1.2345, 9, 0.1))
     assert result.sizes.tolist() == [3, 2]
     assert result.sentence == (
         "5 of 6 images look as if from 2 slides of 2 to 3 images; about 10% of the pairs below the "
         "threshold are there by chance."
     )
-    assert result.facts == {
-        "images": 6, "groups": 2, "grouped_images": 5, "largest": 3, "p": 0.01, "threshold": 1.234,
-        "pairs_by_chance": 0.1,
-    }  # fmt: skip
     none = slides.Slides(["a"], np.array([0]), "too few")
-    assert (none.count, none.facts["reason"], "p" in none.facts) == (0, "too few", False)
+    assert (none.count, none.sentence) == (0, "No slides were found by content: too few.")
     assert slides.Slides([], np.empty(0, int), "too few").sizes.size == 0
 
 

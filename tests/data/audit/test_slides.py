@@ -162,9 +162,9 @@ def test_audit_groups_slides_and_folds_keep_them(settings, smears, tmp_path):
     assert adjusted_rand_score([slide[name] for name in images.index], images["group"]) > 0.6
     (note,) = result.issues.loc[result.issues["kind"] == "same_slide", "detail"]
     assert note in result.summary["notes"]
-    assert result.summary["same_slide"]["groups"] == (images["group"].value_counts() > 1).sum()
-    assert result.summary["same_slide"]["largest"] == images["group"].value_counts().max()
-    assert result.summary["same_slide"]["threshold"] > 0
+    assert result.slides.count == (images["group"].value_counts() > 1).sum()
+    assert result.slides.sizes[0] == images["group"].value_counts().max()
+    assert result.slides.threshold.value > 0
     splits = split(settings("smear_demo").split, result.images, result.boxes)
     assert (splits.groupby("group")["fold"].nunique() == 1).all()
     assert (splits.groupby("group")["subset"].nunique() == 1).all()

@@ -81,7 +81,6 @@ def audit(settings: TaskConfig, raw: Path, root: Path = Path()) -> AuditResult:
     summary |= {"box_frame": frame, **decoding.record()}
     summary["notes"] += [*labels.notes, *sample_notes, *depth_notes(images, infos, decoding)]
     if slides:
-        summary["same_slide"] = slides.facts
         summary["notes"].append(slides.sentence)
     return AuditResult(conform(images, IMAGES), boxes, issues, summary, slides, decoding)
 

@@ -6,7 +6,6 @@ are (N,), and only images of one stratum (size and device) are compared.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
@@ -46,8 +45,6 @@ class Slides:
     ids: Sequence[str]  # N image ids
     groups: np.ndarray  # (N,) int64 group numbers; an image like no other has one of its own
     reason: str = ""  # why no image was grouped; empty if some were
-    # probability that images without slides show groups as plainly; None where it was not tested
-    p: float | None = None
     threshold: DistanceThreshold | None = None  # the one that groups were made with, if any
     distances: np.ndarray = field(default_factory=lambda: np.empty(0))  # (M,) float64 of a sample of pairs
     # (K,) float64 of a sample of pairs of images without slides
@@ -63,18 +60,6 @@ class Slides:
     def count(self) -> int:
         """Count the groups of several images."""
         return len(self.sizes)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Return what summary.json keeps."""
-        facts: dict[str, Any] = {"images": len(self.ids), "groups": self.count}
-        facts |= {"grouped_images": int(self.sizes.sum()), "largest": int(self.sizes.max(initial=0))}
-        if self.p is not None:
-            facts["p"] = round(self.p, 4)
-        if self.threshold:
-            facts["threshold"] = round(self.threshold.value, 3)
-            facts["pairs_by_chance"] = round(self.threshold.false_share, 3)
-        return {**facts, "reason": self.reason} if self.reason else facts
 
     @property
     def sentence(self) -> str:
@@ -108,14 +93,14 @@ def cluster_slides(ids: Sequence[str], signatures: np.ndarray, strata: np.ndarra
     values = values[:, agree]  # (N, D) -> (N, F)
     p = _p_value(values, strata, rng)
     if p > 1 / (1 + NULL_SETS):
-        return Slides(ids, alone, f"the images look no more alike than images without slides would (p = {p:.2g})", p)
+        return Slides(ids, alone, f"the images look no more alike than images without slides would (p = {p:.2g})")
     metric = initial_metric(values, strata)
     for _ in range(2):
         refined = refined_metric(values, _cluster(values, metric, strata, rng)[0])
         metric = metric if refined is None else refined
     groups, threshold, distances, null_distances = _cluster(values, metric, strata, rng)
     reason = _doubt(groups, threshold)
-    return Slides(ids, alone if reason else groups, reason, p, threshold, distances, null_distances)
+    return Slides(ids, alone if reason else groups, reason, threshold, distances, null_distances)
 
 
 def fit_threshold(distances: np.ndarray, null_distances: np.ndarray, n_pairs: int) -> DistanceThreshold:
