@@ -1,7 +1,6 @@
-"""Say what a split holds, in counts and in words, and which parts of it lack a class."""
+"""Say in words what a split holds, and which parts of it lack a class."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,49 +13,34 @@ ALIKE = {0.05: "are very similar", 0.2: "are similar"}  # by the largest relativ
 TOLERANCE = 0.1  # a test share that differs by more than this part of what was asked for is noted
 
 
-def summarise(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitConfig) -> dict[str, Any]:
-    """Summarise a split (tables.SPLITS); where published_val is "keep", fold 0 is the published validation set.
+def describe_split(splits: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame, settings: SplitConfig) -> list[str]:
+    """Say what a split (tables.SPLITS) holds, and what training shares with test and validation images.
 
-    Returns:
-        JSON-safe counts by subset and fold, what training shares with test and validation images, and `notes` in words.
+    Where published_val is "keep", fold 0 is the published validation set.
     """
     keeps_val = settings.published_val == "keep"
-    table = splits.merge(images[["image_id", "label", "subset"]], on="image_id", suffixes=("", "_published"))
+    table = splits.merge(images[["image_id", "subset"]], on="image_id", suffixes=("", "_published"))
     train, test = (table[table["subset"] == name] for name in ("train", "test"))
     is_val = (train["fold"] == 0) & keeps_val
     val, learned = train[is_val], train[~is_val]
-    in_test, in_val = (learned[learned["group"].isin(part["group"])] for part in (test, val))
     n_excluded = int((table["subset"] == "excluded").sum())
-    test_published = bool((test["subset_published"] == "test").any())
     notes = [_count_note(train, val, test)]
     if n_excluded:
         notes.append(_excluded_note(n_excluded, keeps_val, settings.test_overlap))
     if settings.test_fraction > 0 and not (images["subset"] == "test").any():
         share = len(test) / max(1, len(test) + len(learned) + n_excluded)
         notes += _test_fraction_notes(settings.test_fraction, share, keeps_val)
-    test_name = "published test" if test_published else "test"
-    for shared, name in ((in_test, test_name), (in_val, "published validation")):
+    test_name = "published test" if (test["subset_published"] == "test").any() else "test"
+    for part, name in ((test, test_name), (val, "published validation")):
+        shared = learned[learned["group"].isin(part["group"])]
         if len(shared):
             counts = _count(len(shared), "training image"), _count(shared["group"].nunique(), "group")
             notes.append(f"{counts[0]} share {counts[1]} with the {name} set, so its score is optimistic.")
-    imbalance = pd.DataFrame() if keeps_val else _imbalance(train, images, boxes)
     if not keeps_val:
-        notes.append(_imbalance_note(imbalance))
-    return {
-        "notes": notes,
-        "train": len(train),
-        "test": len(test),
-        "excluded": n_excluded,
-        "test_published": test_published,
-        "validation_published": keeps_val,
-        "groups": int(train["group"].nunique()),
-        "shared_groups": int(in_test["group"].nunique()),
-        "train_images_in_shared_groups": len(in_test),
-        "train_images_in_validation_groups": len(in_val),
-        "folds": [_content(part, boxes) for _, part in train.groupby("fold")],
-        "test_content": _content(test, boxes),
-        "imbalance": {str(name): round(float(value), 4) for name, value in imbalance.abs().max().items()},
-    }
+        known = images.set_index("image_id").loc[train["image_id"]].reset_index()
+        targets = stratification_targets(known, boxes, train["fold"].nunique())
+        notes.append(_imbalance_note(targets.imbalance(train["fold"].to_numpy(np.int64))))
+    return notes
 
 
 def groups_by_class(train: pd.DataFrame, classes: Iterable[str]) -> pd.Series:
@@ -141,12 +125,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _imbalance(train: pd.DataFrame, images: pd.DataFrame, boxes: pd.DataFrame) -> pd.DataFrame:
-    known = images.set_index("image_id").loc[train["image_id"]].reset_index()
-    targets = stratification_targets(known, boxes, train["fold"].nunique())
-    return targets.imbalance(train["fold"].to_numpy(np.int64))
-
-
 def _imbalance_note(imbalance: pd.DataFrame) -> str:
     values = imbalance.to_numpy()
     fold, target = np.unravel_index(np.abs(values).argmax(), values.shape)
@@ -158,11 +136,3 @@ def _imbalance_note(imbalance: pd.DataFrame) -> str:
         f"The folds {alike}. Largest difference: fold {fold} has {100 * abs(value):.1f} % "
         f"{'more' if value > 0 else 'fewer'} {imbalance.columns[target]} than average."
     )
-
-
-def _content(part: pd.DataFrame, boxes: pd.DataFrame) -> dict[str, Any]:
-    """Count images, groups and, by class, images (or boxes) of a part."""
-    inside = boxes[boxes["image_id"].isin(part["image_id"])]
-    labels = part["label"] if part["label"].notna().any() else inside["label"]
-    classes = labels.value_counts().sort_index().to_dict()
-    return {"images": len(part), "groups": int(part["group"].nunique()), "classes": classes}
