@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -81,11 +80,11 @@ def split_of(path: str) -> str:
 def _write_tables(hub: HubRepo, splits: dict[str, str], to: Path, card: Path) -> dict[str, Any]:
     literal = [re.sub(r"([*?[])", r"[\1]", path) for path in splits]  # patterns that match these paths alone
     folder = hub.download(literal)
-    counts, quarantined = write_images({path: (folder / path, split) for path, split in splits.items()}, to, card)
-    if not counts:
+    images, quarantined = write_images({path: (folder / path, split) for path, split in splits.items()}, to, card)
+    if not images:
         raise DataError(f"No image of '{hub.repo}' could be written: {quarantined[0]['reason']}.")
     is_partial = any("/partial-" in f"/{path}" for path in splits)  # the Hub converts the first gigabytes only
-    return {"layout": "parquet", "partial": is_partial, "splits": _nested(counts), "quarantined": quarantined}
+    return {"layout": "parquet", "partial": is_partial, "images": images, "quarantined": quarantined}
 
 
 def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
@@ -98,32 +97,19 @@ def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
         (to / path).parent.mkdir(parents=True, exist_ok=True)
         copy_file(folder / path, to / path)
     archives = unpack_archives(to, hub.repo)
-    placed = [path.relative_to(to) for path in to.rglob("*") if path.is_file()]
-    counts: Counter[tuple[str, str]] = Counter()
-    for parent, *folders in (path.parts[:-1] or ("",) for path in placed if is_image_name(path.name)):
-        is_split = parent.lower() in SPLITS
-        counts[parent if is_split else "all", "".join(folders[:1]) if is_split else parent] += 1
-    return {"layout": "as published", "files": len(placed), "splits": _nested(counts), "archives": archives}
+    files = sum(path.is_file() for path in to.rglob("*"))
+    return {"layout": "as published", "files": files, "archives": archives}
 
 
-def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    nested: dict[str, dict[str, int]] = {}
-    for (split, label), count in sorted(counts.items()):
-        nested.setdefault(split, {})[label] = count
-    return nested
-
-
-def write_images(
-    tables: dict[str, tuple[Path, str]], to: Path, card: Path
-) -> tuple[Counter[tuple[str, str]], list[dict[str, Any]]]:
+def write_images(tables: dict[str, tuple[Path, str]], to: Path, card: Path) -> tuple[int, list[dict[str, Any]]]:
     """Write every image of the tables (name in the repository -> file, split) below the folder `to`.
 
     `card` is a folder that may hold the data set's README.md, which names the classes if the tables do not. Returns the
-    number of images by (split, class), and rows without a readable image or class: {file, row (1-based), reason}.
+    number of images, and rows without a readable image or class: {file, row (1-based), reason}.
     """
     import pyarrow.parquet as pq
 
-    counts: Counter[tuple[str, str]] = Counter()
+    n_images = 0
     quarantined: list[dict[str, Any]] = []
     for name, (path, split) in tables.items():
         try:
@@ -138,10 +124,10 @@ def write_images(
             reason = f"the row has no class ({label_column} is {json.dumps(record[label_column])})"
             if label is not None:
                 reason = _write_image(record[image_column] or {}, row, to / split / label)
-                counts[split, label] += not reason
+                n_images += not reason
             if reason:
                 quarantined.append({"file": name, "row": row, "reason": reason})
-    return +counts, quarantined
+    return n_images, quarantined
 
 
 def columns_of(schema: Any, name: str, card: Path) -> tuple[str, str, list[str] | None]:
