@@ -304,11 +304,11 @@ def test_deep_images_keep_what_they_show(project, rng, write):
     assert (found["low"], found["high"]) == pytest.approx((low, high), abs=0.002)
     assert "duplicate_image" not in set(project.table("t", "issues")["kind"])
     assert set(project.table("t", "images")["status"]) == {"ok"}
-    assert "they are scaled by it" in said
+    assert "are scaled by their range" in said
     if write not in (floating, doubles):
         assert "distinct grey levels" in said
     if write is sixteen:
-        assert "16-bit images use 0.3 % of their range (1000 to 1209)" in said
+        assert "(1000 to 1209, 0.3 % of 16 bits)" in said
 
 
 def test_the_same_range_is_used_from_the_pack_to_the_prediction(project, rng):
@@ -362,11 +362,11 @@ def test_mixed_depths_are_told_and_constant_ones_do_not_divide_by_zero(project, 
             Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(source / label / f"{number}.png")
         Image.fromarray(np.full((16, 16), 7, np.uint16)).save(source / label / "deep.png")
     project.add("t", "classification", download={"source": "local", "path": str(source)})
-    assert "hold the one value 7" in project.run("t", "download", "audit").text
+    assert "leaves the training images 1 distinct grey levels" in project.run("t", "download", "audit").text
     Image.fromarray(np.full((16, 16), 9, np.uint16)).save(source / "a" / "deep.png")
     said = project.run("t", "download", "audit").text
     assert "2 distinct grey levels" in said
-    assert "2 images have more than 8 bits and are scaled; 6 have 8 and are not" in said
+    assert "; 6 of 8 bits are not scaled" in said
 
 
 def test_a_test_image_is_predicted_whatever_its_name_and_labels_are(project, rng):
@@ -436,7 +436,7 @@ def test_case_05_twelve_bits_in_sixteen(case):
     project, task = case("05")
     said = project.run(task, "download", "audit").text
     assert "duplicate_image" not in set(project.table(task, "issues")["kind"])
-    assert "16-bit images use 0.4 % of their range (1030 to 1275); they are scaled by it" in said
+    assert "(1030 to 1275, 0.4 % of 16 bits)" in said
     project.run(task, "split")
 
 

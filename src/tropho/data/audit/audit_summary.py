@@ -74,21 +74,17 @@ def depth_notes(images: pd.DataFrame, infos: dict[str, ImageInfo], decoding: Dec
     if decoding.value_range is None or not deep:
         return []
     low, high = decoding.value_range
-    depths = {info.depth for info in deep.values()}
-    is_uint16 = depths == {"integer"} and low >= 0 and high <= _UINT16_MAX
-    name = "16-bit" if is_uint16 else " and ".join(sorted(depths)).replace("integer", "32-bit or signed")
-    if low == high:
-        return [f"All {name} training images hold the one value {low:g}: nothing can be learned from them."]
+    is_uint16 = low >= 0 and high <= _UINT16_MAX and all(info.depth == "integer" for info in deep.values())
+    share = f", {100 * (high - low) / _UINT16_MAX:.1f} % of 16 bits" if is_uint16 else ""
     training = set(images.loc[(images["status"] == "ok") & (images["subset"] != "test"), "path"])
     shades = [info.shades for path, info in deep.items() if path in training and info.shades is not None]
     levels = int(np.any(shades, axis=0).sum()) if shades else 0
-    share = f"{100 * (high - low) / _UINT16_MAX:.1f} %" if is_uint16 else "a part"
-    note = f"{name[0].upper()}{name[1:]} images use {share} of their range ({low:g} to {high:g}); they are scaled by it"
-    notes = [f"{note}, to {levels} distinct grey levels." if 0 < levels < 256 else f"{note}."]
     rest = sum(not info.fault for info in infos.values()) - len(deep)
-    if rest > 0:
-        notes.append(f"{len(deep):,} images have more than 8 bits and are scaled; {rest:,} have 8 and are not.")
-    return notes
+    others = f"; {rest:,} of 8 bits are not scaled" if rest else ""
+    return [
+        f"{len(deep):,} images of more than 8 bits are scaled by their range ({low:g} to {high:g}{share}); this leaves "
+        f"the training images {levels} distinct grey levels{others}."
+    ]
 
 
 def _subset(images: pd.DataFrame, boxes: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
