@@ -224,7 +224,7 @@ def _parse_words(words: list[str]) -> list[CellBox]:
 
 def _parse_dictionaries(text: str) -> list[CellBox]:
     """Parse a dictionary with named sides, or a list of these, as JSON or Python write them."""
-    content = None
+    content: Any = None
     for parse in (json.loads, ast.literal_eval):
         with suppress(ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             content = content or parse(text)

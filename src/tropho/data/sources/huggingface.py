@@ -97,8 +97,8 @@ def _write_files(hub: HubRepo, files: list[str], to: Path) -> dict[str, Any]:
         (to / path).parent.mkdir(parents=True, exist_ok=True)
         copy_file(folder / path, to / path)
     archives = unpack_archives(to, hub.repo)
-    files = sum(path.is_file() for path in to.rglob("*"))
-    return {"layout": "as published", "files": files, "archives": archives}
+    n_files = sum(path.is_file() for path in to.rglob("*"))
+    return {"layout": "as published", "files": n_files, "archives": archives}
 
 
 def write_images(tables: dict[str, tuple[Path, str]], to: Path, card: Path) -> tuple[int, list[dict[str, Any]]]:
