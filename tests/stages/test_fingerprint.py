@@ -115,7 +115,7 @@ def test_another_path_without_files_is_not_taken_for_the_old_one(project, mine, 
     before = noted()
     project.add("t", "classification", download={**LOCAL, "path": "yours"})
     assert noted() != before
-    assert "there is no 'yours'" in project.tropho("download", "t", code=2).text
+    assert "is no folder and no archive" in project.tropho("download", "t", code=2).text
 
 
 def test_sources_that_settings_pin_have_nothing_to_watch(project, noted):
