@@ -35,6 +35,7 @@ def test_what_may_help_is_told():
     pair = images_of(20, label=["a"] * 18 + ["b"] * 2)
     assert refusal(knobs(n_folds=3, test_fraction=0.0), pair).endswith("To go on, set split.n_folds to 2.")
     rare = images_of(20, label=["a"] * 17 + ["b"] * 2 + ["c"])
+    assert "{c: null}" not in refusal(knobs(n_folds=3, test_fraction=0.0), rare.assign(label=["a"] * 19 + ["c"]))
     told = refusal(knobs(n_folds=3, test_fraction=0.0), rare)
     assert "or merge or drop what is rare with audit.class_map, such as {c: null}, or let" in told
     assert "set split.test_fraction to 0" not in told

@@ -95,8 +95,8 @@ def _remedy(settings: SplitConfig, parts: _Subsets, has_test: bool) -> str:
         return "To go on, set split.published_val to merge."
     if parts.max_folds >= 2:
         return f"To go on, set split.n_folds to {parts.max_folds}."
-    rare = groups_by_class(parts.train, parts.classes)
-    dropped = ", ".join(f"{name}: null" for name in rare[rare < 2].index)
+    counts = groups_by_class(parts.train, parts.classes)
+    dropped = ", ".join(f"{name}: null" for name in counts[counts < 2].index) if (counts >= 2).sum() >= 2 else ""
     ways = {
         f"merge or drop what is rare with audit.class_map, such as {{{dropped}}}": dropped,
         "set split.test_fraction to 0": settings.test_fraction > 0 and not has_test,
