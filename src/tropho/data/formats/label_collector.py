@@ -211,8 +211,8 @@ def find_label_files(
     if train is not None:
         found["validation"] = [path for path in found["train"] if subset_of_file(str(path)) == "validation"]
         found["train"] = [path for path in found["train"] if path not in found["validation"]]
-    is_complete = found["train"] if usual else test is not None and train is not None
-    if is_complete or (usual and train is not None):
+    is_named = train is not None and (usual or test is not None)
+    if is_named or (train is None and found["train"]):
         return found
     has_test = bool(found["test"])
     for path in candidates([path for paths in found.values() for path in paths]):
