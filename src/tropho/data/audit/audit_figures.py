@@ -10,7 +10,7 @@ import pandas as pd
 from tropho.data.audit.slides import Slides
 from tropho.errors import DataError
 from tropho.images.decode import ImageReader
-from tropho.plots.style import PALETTE, colour_of, label, legend, plain, save, subplots, title, whole_numbers
+from tropho.plots.style import PALETTE, colour_of, legend, plain, save, subplots, title, whole_numbers
 
 SUBSET_COLOURS = dict(zip(("train", "test", "validation"), PALETTE, strict=False))
 MAX_PAIRS = 6  # sets of duplicates that are pictured
@@ -35,8 +35,7 @@ def class_counts(summary: dict[str, Any], to: Path) -> None:
     axes.set_yticks(range(len(classes)), [plain(name) for name in classes])
     axes.invert_yaxis()
     axes.margins(x=0.15)
-    title(axes, f"{unit.capitalize()} of each class")
-    label(axes, unit, "")
+    title(axes, f"{unit.capitalize()} of each class", unit)
     if len(subsets) > 1:
         legend(axes)
     save(figure, to)
@@ -51,8 +50,7 @@ def image_sizes(images: pd.DataFrame, to: Path) -> None:
         area = 12 + 400 * sizes["count"] / len(known)
         text = f"{name} ({len(part):,})"
         axes.scatter(sizes["width"], sizes["height"], area, SUBSET_COLOURS.get(str(name)), alpha=0.6, label=text)
-    title(axes, "Image sizes")
-    label(axes, "width (pixels)", "height (pixels)")
+    title(axes, "Image sizes", "width (pixels)", "height (pixels)")
     axes.set_xlim(0, float(known["width"].max()) * 1.1)
     axes.set_ylim(0, float(known["height"].max()) * 1.1)
     axes.legend(frameon=False, markerscale=0.5, loc="upper left")
@@ -70,8 +68,7 @@ def box_sizes(boxes: pd.DataFrame, classes: list[str], to: Path) -> None:
             text = f"{plain(name)}: {len(of_class):,}, median {of_class.median():.0f} px"
             axes.hist(of_class, edges, label=text, color=colour_of(index), alpha=0.55)
     axes.set_xscale("log")
-    title(axes, "Box sizes")
-    label(axes, "square root of area (pixels of the original image)", "boxes")
+    title(axes, "Box sizes", "square root of area (pixels of the original image)", "boxes")
     legend(axes)
     save(figure, to)
 
@@ -82,13 +79,12 @@ def objects_per_image(images: pd.DataFrame, boxes: pd.DataFrame, to: Path) -> No
     counts = images.loc[images["subset"].isin(labelled), "image_id"].map(boxes["image_id"].value_counts()).fillna(0)
     figure, (axes,) = subplots(1, 1, (6.4, 3.4))
     axes.hist(counts, bins=(np.arange(counts.max() + 2) - 0.5).tolist(), color=SUBSET_COLOURS["train"])
-    label(axes, "boxes", "images")
     whole_numbers(axes.xaxis)
     none = int((counts == 0).sum())
     note = (
         f"{none:,} image{'' if none == 1 else 's'} without boxes, median {counts.median():g}, at most {counts.max():g}"
     )
-    title(axes, f"Objects in an image\n{note}")
+    title(axes, f"Objects in an image\n{note}", "boxes", "images")
     save(figure, to)
 
 
@@ -102,8 +98,7 @@ def issue_counts(issues: pd.DataFrame, to: Path) -> None:
     axes.set_xscale("symlog", linthresh=1)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.margins(x=0.15)
-    title(axes, "Issues")
-    label(axes, "cases (logarithmic)", "")
+    title(axes, "Issues", "cases (logarithmic)")
     save(figure, to)
 
 
@@ -140,8 +135,7 @@ def slide_distances(slides: Slides, to: Path) -> None:
     axes.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:.2f}")
     axes.set_xscale("log")
     axes.set_yscale("symlog", linthresh=1e-3)
-    title(axes, "Similarity of photos")
-    label(axes, "distance of two images of equal size and device", "share of pairs")
+    title(axes, "Similarity of photos", "distance of two images of equal size and device", "share of pairs")
     axes.set_ylim(top=8 * axes.get_ylim()[1])  # room for the legend
     legend(axes)
     save(figure, to)
