@@ -29,11 +29,9 @@ def test_fold_numbers_are_the_first(settings, asked, numbers):
         training_plan.fold_numbers(settings("cells_demo", **{"train.n_folds": 4}), data)
 
 
-def test_member_records_and_labels():
+def test_member_records():
     record = {"folds": [1], "members": {"b": {"folds": [2]}}}
     assert ensemble_members.member_records(record) == {BASE: record, "b": {"folds": [2]}}
-    assert train._label(SimpleNamespace(name=BASE), 3) == "fold3"
-    assert train._label(SimpleNamespace(name="b"), 3) == "b/fold3"
 
 
 @pytest.mark.parametrize(("batch", "processes", "fits"), [(4, 2, True), (5, 2, False), (4, 4, True), (1, 1, True)])

@@ -14,8 +14,7 @@ from tropho.tables import BOXES, conform
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator
-from tropho.training.loop import Trainer
-from tropho.training.micro_batches import add_gradients
+from tropho.training.loop import Trainer, add_gradients
 from tropho.training.optim import build_optimizer
 
 CLASSES = ["bright", "dark"]

@@ -9,8 +9,8 @@ from tropho.errors import UsageError
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
 from tropho.training.devices import make_accelerator
-from tropho.training.loop import Trainer
-from tropho.training.micro_batches import add_gradients, describe_parts, more_parts, split_batch
+from tropho.training.loop import Trainer, add_gradients
+from tropho.training.micro_batches import describe_parts, more_parts, split_batch
 
 
 @pytest.mark.parametrize("name", CASES)

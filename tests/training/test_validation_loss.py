@@ -9,8 +9,8 @@ from torch import nn
 from labelled_batches import CASES, SMALL, labelled
 from tropho.tasks import build_task
 from tropho.training.devices import make_accelerator
-from tropho.training.loop import Trainer
-from tropho.training.micro_batches import ValidationLoss, compute_losses, split_batch
+from tropho.training.loop import Trainer, add_gradients
+from tropho.training.micro_batches import ValidationLoss, split_batch
 
 TRAIN = {
     "augment.image_size": 32, "augment.policy": "none", "model.name": "lenet", "model.norm": "batch",
@@ -31,7 +31,7 @@ def test_loss_is_that_of_training_for_any_batches(settings, name):
     task = build_task(settings(kind, **SMALL, **changes), ["a", "b"])
     torch.manual_seed(0)
     model, batch = task.build_model().train(), labelled(task)
-    expected = compute_losses(task, model, batch, make_accelerator(task.settings.train))[0]["sum"].item()
+    expected = add_gradients(task, model, batch, make_accelerator(task.settings.train))["sum"].item()
     assert loss_of(task, model, batch) == pytest.approx(expected, rel=1e-5)  # no dropout, no batch norm
     assert loss_of(task, model, *split_batch(batch, 5)) == pytest.approx(expected, rel=1e-5)
     assert math.isnan(loss_of(task, model))

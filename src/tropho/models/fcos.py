@@ -88,21 +88,15 @@ class FCOS(nn.Module):
         raise NotImplementedError
 
     def forward(self, features: list[Tensor], size: Size, targets: Targets | None) -> Losses | Detections:
-        """Return the losses if there are targets, else the detections, clipped to `size`."""
+        """Return the losses if there are targets, else the detections, clipped to `size`.
+
+        Targets on the CPU are assigned there, so that nothing waits for a GPU's values.
+        """
         if targets is None:
             return decode_detections(*self.decode(features), size, self.model)
-        return self._losses(Grid.of(features, self.model.levels, self.offset), *self.outputs(features), targets)
-
-    def decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return scores (B, N, classes) in 0..1 and boxes (B, N, 4) xyxy in pixels of all positions."""
-        grid = Grid.of(features, self.model.levels, self.offset)
         logits, sides, centerness_logits = self.outputs(features)
-        scores = (logits.sigmoid() * centerness_logits.sigmoid()[..., None]).sqrt()
-        return scores, decode_sides(sides, grid.points, grid.stride_of)
-
-    def _losses(self, grid: Grid, logits: Tensor, sides: Tensor, centerness_logits: Tensor, targets: Targets) -> Losses:
-        """Compute the losses. Targets on the CPU are assigned there, so that nothing waits for a GPU's values."""
-        device, grid = logits.device, replace(grid, device=targets[0]["boxes"].device)
+        device, grid = logits.device, Grid.of(features, self.model.levels, self.offset)
+        grid = replace(grid, device=targets[0]["boxes"].device)
         gt_points, gt_idx = assign_points(grid, [target["boxes"] for target in targets], self.model.regression_ranges)
         logits = self._mask(logits, grid, targets, gt_points)
         position = gt_points % len(grid.points)
@@ -122,6 +116,13 @@ class FCOS(nn.Module):
             "loss_box": giou_loss(pred_boxes, boxes) / n_pos,
             "loss_centerness": loss_centerness / n_pos,
         }
+
+    def decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return scores (B, N, classes) in 0..1 and boxes (B, N, 4) xyxy in pixels of all positions."""
+        grid = Grid.of(features, self.model.levels, self.offset)
+        logits, sides, centerness_logits = self.outputs(features)
+        scores = (logits.sigmoid() * centerness_logits.sigmoid()[..., None]).sqrt()
+        return scores, decode_sides(sides, grid.points, grid.stride_of)
 
     def _mask(self, logits: Tensor, grid: Grid, targets: Targets, gt_points: Tensor) -> Tensor:
         """Mask ignored classes, and positions in ignored regions that are assigned to no box."""

@@ -3,8 +3,10 @@
 import json
 import math
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,121 +40,105 @@ from tropho.training.checkpoint import Checkpoint, TrainState
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
 from tropho.training.preflight import RECORD, check_before_training
+from tropho.training.step_log import log_epoch
 from tropho.training.training_plan import PlannedModel, check_machine, plan_models
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Train the folds and members that the settings ask for into models/T.
+    """Train the folds and members that the settings ask for into models/T, in one tracked run.
 
     Folds that runs/T holds, trained on the same data by the same settings and code, are taken from there.
 
     Returns: content of run.json.
     """
-    paths = Paths(root, settings.name)
-    data = read_task_data(paths)
-    models = plan_models(settings, data, paths)
+    paths, processes = Paths(root, settings.name), this_process()
+    models = plan_models(settings, read_task_data(paths), paths)
     check_machine(models)
-    processes = this_process()
     with locked_runs(model.folder for model in models) if processes.is_main_process else nullcontext():
         processes.wait_for_everyone()
         models = [replace(model, published=model.read_published()) for model in models]
         check_before_training(models, paths.raw)
-        summary = _train_models(models, settings, paths)
+        training = fingerprint([model.fingerprint for model in models]) if models[1:] else models[0].fingerprint
+        run_ids = RunIds(paths.runs / training / f"mlflow-{len(models[0].folds)}.json")  # kept: it stays one run
+        with open_tracker(root).run(
+            f"train {settings.name}", settings.name, run_id=run_ids["parent"], tags={"stage": "train"}
+        ) as parent:
+            run_ids["parent"] = parent.id
+            _log_plan(models, settings, parent)
+            records: dict[str, dict[str, Any]] = {}
+            for model in models:
+                with _run_of(model, parent, run_ids) as tracked:
+                    folds = [_train_fold(model, fold, tracked, run_ids) for fold in model.folds]
+                    if tracked is not parent:
+                        tracked.log_metrics({"score": (score := mean_score(folds))})
+                        tracked.rename(with_score(model.name, score))
+                parameters = sum(weights.numel() for weights in model.task.build_model().parameters())
+                records[model.name] = {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
+            summary = _summary(models[0], training, parent.id, records)
+            _log_results(models, summary, paths, parent)
+            parent.name_trainings(settings.description)
+            if processes.is_main_process:
+                _write_models(models, records, paths, summary)
         processes.wait_for_everyone()
     return summary
 
 
-def _train_models(models: list[PlannedModel], settings: TaskConfig, paths: Paths) -> dict[str, Any]:
-    """Train what is not published yet, in one tracked run, and write models/T; return the content of run.json."""
-    base, *others = models
-    training = fingerprint([model.fingerprint for model in models]) if others else base.fingerprint
-    run_ids = RunIds(paths.runs / training / f"mlflow-{len(base.folds)}.json")  # kept: the same training is one run
-    with open_tracker(paths.root).run(
-        f"train {settings.name}", experiment=settings.name, run_id=run_ids["parent"], tags={"stage": "train"}
-    ) as parent:
-        run_ids["parent"] = parent.id
-        changes = {f"train.ensemble.{name}": json.dumps(keys) for name, keys in settings.train.ensemble.items()}
-        parent.log_params({**tracked_parameters(base.settings), **changes})
-        for data_set in data_sets(settings.name, base.data):
-            parent.log_data_set(data_set)
-        for checked in (model for model in models if (model.folder / RECORD).exists()):
-            parent.log_artifact(checked.folder / RECORD, f"preflight/{checked.name}")
-        records = {base.name: _train(base, parent, run_ids)}
-        for other in others:
-            records[other.name] = _train_other(other, parent, run_ids)
-        folds = records[base.name]["folds"]
-        score = mean_score(folds)
-        parent.log_metrics({"score": score, "seconds": sum(fold["seconds"] for fold in folds)})
-        if trained := sum(len(model.folds) - len(model.published) for model in models):
-            parent.log_metrics({"trained_folds": trained})
-        tags = {"score_name": base.task.primary_metric, "validated_on": _validated_on(folds, paths)}
-        parent.set_tags({**tags, "dvc_experiment": os.environ.get("DVC_EXP_NAME")})  # which `dvc exp run` sets
-        summary = _summary(base, training, parent.id, records)
-        parent.write_note(training_note(base.settings, summary, base.task.primary_metric))
-        parent.name_trainings(settings.description)
-        if this_process().is_main_process:
-            _write_models(models, records, paths, summary)
-            write_table(mean_history([paths.fold(each["fold"]) for each in folds]), paths.curves)
-            copy_results(paths, {"run.json": paths.models / "run.json"})
-    return summary
+def _log_plan(models: list[PlannedModel], settings: TaskConfig, run: Run) -> None:
+    """Log settings, data sets and checks to the run of all models."""
+    base = models[0]
+    changes = {f"train.ensemble.{name}": json.dumps(keys) for name, keys in settings.train.ensemble.items()}
+    run.log_params({**tracked_parameters(base.settings), **changes})
+    for data_set in data_sets(settings.name, base.data):
+        run.log_data_set(data_set)
+    for checked in (model for model in models if (model.folder / RECORD).exists()):
+        run.log_artifact(checked.folder / RECORD, f"preflight/{checked.name}")
 
 
-def _train(model: PlannedModel, tracked: Run, run_ids: RunIds) -> dict[str, Any]:
-    """Train a model's missing folds; return its record of run.json."""
-    folds = []
-    for fold in model.folds:
-        if fold in model.published:
-            info(f"{_label(model, fold)}  taken from {model.folder}: neither data, settings nor code have changed")
-            Checkpoint(model.folder / f"fold{fold}").remove()  # of a training killed right before that
-        folds.append(model.published.get(fold) or _train_fold(model, fold, tracked, run_ids))
-    parameters = sum(parameter.numel() for parameter in model.task.build_model().parameters())
-    return {"fingerprint": model.fingerprint, "parameters": parameters, "folds": folds}
+def _log_results(models: list[PlannedModel], summary: dict[str, Any], paths: Paths, run: Run) -> None:
+    """Log what came of a training, whose run.json is `summary`, to the run of all models."""
+    folds, name = summary["folds"], summary["score_name"]
+    run.log_metrics({"score": mean_score(folds), "seconds": sum(fold["seconds"] for fold in folds)})
+    if trained := sum(len(model.folds) - len(model.published) for model in models):
+        run.log_metrics({"trained_folds": trained})
+    # Scores of equal labels and folds compare, whatever the image size.
+    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
+    validated_on = fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
+    experiment = os.environ.get("DVC_EXP_NAME")  # which `dvc exp run` sets
+    run.set_tags({"score_name": name, "validated_on": validated_on, "dvc_experiment": experiment})
+    run.write_note(training_note(models[0].settings, summary, name))
 
 
-def _train_other(model: PlannedModel, parent: Run, run_ids: RunIds) -> dict[str, Any]:
-    """Train a further member, in a run of its own unless all is published and there is none to go on with."""
-    if run_ids[model.name] is None and set(model.folds) <= set(model.published):
-        return _train(model, parent, run_ids)
+@contextmanager
+def _run_of(model: PlannedModel, parent: Run, run_ids: RunIds) -> Iterator[Run]:
+    """Open a further member's own run, unless all is published and there is none to go on with; else use the parent."""
+    if model.name == BASE or (run_ids[model.name] is None and set(model.folds) <= set(model.published)):
+        yield parent
+        return
     tags = {"stage": "member", "member": model.name}
     with parent.child(model.name, run_id=run_ids[model.name], tags=tags) as tracked:
         run_ids[model.name] = tracked.id
         tracked.log_params(tracked_parameters(model.settings))
-        record = _train(model, tracked, run_ids)
-        tracked.log_metrics({"score": (score := mean_score(record["folds"]))})
-        tracked.rename(with_score(model.name, score))
-    return record
-
-
-def _label(model: PlannedModel, fold: int) -> str:
-    """Name a fold among those of all members."""
-    return f"fold{fold}" if model.name == BASE else f"{model.name}/fold{fold}"
+        yield tracked
 
 
 def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) -> dict[str, Any]:
-    """Train one fold, from its checkpoint if there is one; return its record of run.json."""
-    settings, data, task = model.settings, model.data, model.task
-    name, folder = _label(model, fold), model.folder / f"fold{fold}"
-    checkpoint, is_main = Checkpoint(folder), this_process().is_main_process
+    """Train one fold, from its checkpoint if there is one, unless it is published; return its record of run.json."""
+    settings, task, is_main = model.settings, model.task, this_process().is_main_process
+    name = f"fold{fold}" if model.name == BASE else f"{model.name}/fold{fold}"
+    folder = model.folder / f"fold{fold}"
+    checkpoint = Checkpoint(folder)
+    if fold in model.published:
+        info(f"{name}  taken from {model.folder}: neither data, settings nor code have changed")
+        checkpoint.remove()  # of a training killed right before that
+        return model.published[fold]
     with parent.child(name, run_id=run_ids[name], tags={"stage": "fold"}) as tracked:
         run_ids[name] = tracked.id
         start = {"start_sha256": model.start.sha256} if model.start else {}
         tracked.log_params({"fold": fold, **tracked_parameters(settings), **start})
-        for data_set in data_sets(settings.name, data, fold):
+        for data_set in data_sets(settings.name, model.data, fold):
             tracked.log_data_set(data_set)
-
-        def on_epoch(row: dict[str, float]) -> None:
-            tracked.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
-
-        trainer = Trainer(
-            task,
-            data.cache,
-            *data.train_val(fold),
-            seed=settings.train.seed + fold,
-            checkpoint=checkpoint,
-            on_epoch=on_epoch,
-            name=name,
-            start=model.start,
-        )
+        gt, seed, on_epoch = model.data.train_val(fold), settings.train.seed + fold, partial(log_epoch, tracked)
+        trainer = Trainer(task, model.data.cache, *gt, seed, checkpoint, on_epoch, name, model.start)
         trainer.log.plan(model.folds, fold, settings.train.epochs, model.published)
         with tracked.system_metrics():
             trained = trainer.fit()
@@ -186,12 +172,6 @@ def _outcome(state: TrainState) -> dict[str, Any]:
     }
 
 
-def _validated_on(folds: list[dict[str, Any]], paths: Paths) -> str:
-    """Hash the labels and folds that a score is of; scores of equal hashes compare, whatever the image size."""
-    files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
-    return fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
-
-
 def _summary(
     base: PlannedModel, training: str, run_id: str | None, records: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -214,7 +194,7 @@ def _summary(
 def _write_models(
     models: list[PlannedModel], records: dict[str, dict[str, Any]], paths: Paths, summary: dict[str, Any]
 ) -> None:
-    """Write models/T from copies of what runs/T holds; add the SHA-256 of each config.yaml to `summary`."""
+    """Write models/T from copies of what runs/T holds, and its curves; add the SHA-256 of each config.yaml."""
     with atomic_folder(paths.models) as folder:
         for model in models:
             write_text(model.folder / CONFIG, config_text(model.settings, model.data.classes, model.data.decoding))
@@ -227,3 +207,5 @@ def _write_models(
                 for file in FILES:
                     copy_file(model.folder / f"fold{fold}" / file, new / file)
         write_json(folder / "run.json", summary)
+    write_table(mean_history([paths.fold(fold["fold"]) for fold in summary["folds"]]), paths.curves)
+    copy_results(paths, {"run.json": paths.models / "run.json"})

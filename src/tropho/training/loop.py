@@ -3,10 +3,12 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor, nn, optim
 
@@ -16,13 +18,14 @@ from tropho.images.cache import ImageCache
 from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.inference.trained_folds import StartWeights
 from tropho.models.device_limits import free_memory, is_out_of_memory
+from tropho.models.heads import Count, recorded_counts
 from tropho.tasks.base import Batch, Task
 from tropho.training.checkpoint import Checkpoint, TrainState, Weights
 from tropho.training.data_loader import EpochSampler, make_train_loader
 from tropho.training.devices import compile_layers, explain_compiler, make_accelerator, sync_batch_norms
 from tropho.training.layer_stats import LayerStats
-from tropho.training.micro_batches import ValidationLoss, add_gradients, describe_parts, more_parts
-from tropho.training.optim import ModelEma, build_optimizer, lr_at, set_backbone_frozen
+from tropho.training.micro_batches import ValidationLoss, describe_parts, more_parts, split_batch, with_sum
+from tropho.training.optim import ModelEma, build_optimizer, count_plateaus, lr_at, set_backbone_frozen
 from tropho.training.start_weights import load_start_weights
 from tropho.training.step_log import LOG_INTERVAL, StepLog
 
@@ -107,7 +110,8 @@ class Trainer:
                 if row["epoch"] % self.config.val_interval == 0 or row["epoch"] == self.config.epochs:
                     row |= self.validate()
                     self._keep_best(row)
-                self.state.finished = self._should_stop_early()
+                patience = self.config.early_stopping_patience
+                self.state.finished = patience is not None and count_plateaus(self.state.scores, patience) > 0
                 self._save()
                 self.on_epoch(row)
                 self.log.epoch(row, self.config.epochs)
@@ -167,7 +171,19 @@ class Trainer:
             UsageError: the memory does not hold a step of one image.
         """
         batch["images"] = batch["images"].to(self.accelerator.device, non_blocking=True)
-        losses = self._add_gradients(batch, place)
+        n_images, losses = len(batch["images"]), None
+        while losses is None:  # where the memory is full, again in more parts, as in all later steps
+            self.optimizer.zero_grad()
+            try:
+                losses = add_gradients(self.task, self.model, batch, self.accelerator, self.state.n_parts)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    explain_compiler(error)
+                    raise
+            if losses is None:
+                free_memory()
+                self.state.n_parts = more_parts(self.state.n_parts, n_images, self.accelerator.num_processes)
+                self.log.line(f"{place}: {describe_parts(self.raw_model, self.state.n_parts, n_images)}")
         loss = self._check_finite(losses, place)
         max_norm = self.config.clip_grad_norm
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), max_norm or float("inf"))
@@ -179,22 +195,6 @@ class Trainer:
         total = losses.pop("sum")
         parts = {f"loss/{name.removeprefix('loss_')}": value for name, value in losses.items()}
         return {"loss": total, "grad_norm": norm.detach(), **(parts if len(parts) > 1 else {})}, loss
-
-    def _add_gradients(self, batch: Batch, place: str) -> dict[str, Tensor]:
-        """Compute losses and gradients; where the memory is full, again in smaller parts, as in all later steps."""
-        n_images = len(batch["images"])
-        while True:
-            self.optimizer.zero_grad()
-            n_parts = min(self.state.n_parts, n_images)
-            try:
-                return add_gradients(self.task, self.model, batch, self.accelerator, n_parts)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    explain_compiler(error)
-                    raise
-            free_memory()
-            self.state.n_parts = more_parts(n_parts, n_images, self.accelerator.num_processes)
-            self.log.line(f"{place}: {describe_parts(self.raw_model, self.state.n_parts, n_images)}")
 
     def validate(self) -> dict[str, float]:
         """Return val_loss and score of the evaluated model, without test-time augmentation, from one pass."""
@@ -234,13 +234,6 @@ class Trainer:
         if self.checkpoint and self.accelerator.is_main_process:
             self.state.best_sha256 = self.checkpoint.save_best(self.state.best_epoch, self.best_weights)
 
-    def _should_stop_early(self) -> bool:
-        if self.config.early_stopping_patience is None:
-            return False
-        scores = self.state.scores
-        best = max(range(len(scores)), key=scores.__getitem__, default=0)
-        return len(scores) - 1 - best >= self.config.early_stopping_patience
-
     def _stateful(self) -> dict[str, Any]:
         """Everything with a state dict that the next epoch starts from."""
         parts = {"model": self.raw_model, "optimizer": self.optimizer}
@@ -263,3 +256,39 @@ class Trainer:
         self.on_epoch(self.state.history[-1])  # a kill may have come before it was reported
         if self.state.best_epoch:
             self.best_weights = self.checkpoint.load_best(self.state)
+
+
+def add_gradients(
+    task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator, n_parts: int = 1
+) -> dict[str, Tensor]:
+    """Add the gradients of a batch's loss to those of the parameters.
+
+    In parts, each part's loss is weighted by its own count, such as that of its positive positions, and the sum is
+    divided by the count of the batch. So the gradients are those of the whole batch, up to rounding, unless layers
+    depend on other images (batch norm).
+
+    Returns:
+        Named parts of the loss, and their "sum", of the whole batch: detached scalars.
+    """
+    sums: dict[str, Tensor] = {}
+    counts: list[Count] = []
+    parts = split_batch(batch, n_parts)
+    for number, part in enumerate(parts, start=1):
+        # Only the last part's backward pass exchanges gradients with other processes: those of all parts.
+        with accelerator.no_sync(model) if number < len(parts) else nullcontext():
+            with accelerator.autocast(), recorded_counts() as recorded:
+                losses = task.compute_loss(model, part)  # {name: ()}
+            losses, count = with_sum(losses, recorded, part, accelerator)
+            counts.append(count)
+            if len(parts) > 1:
+                scale = (len(parts) * counts[0].mean).clamp(min=1)  # keeps weights near 1 / n_parts, as fp16 needs
+                losses = {name: value * (count.mean / scale) for name, value in losses.items()}
+            accelerator.backward(losses["sum"])
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + value.detach()
+    if len(parts) == 1:
+        return sums
+    total = counts[0]._replace(total=torch.stack([count.total for count in counts]).sum())
+    factor = scale / total.mean
+    torch._foreach_mul_([value.grad for value in model.parameters() if value.grad is not None], factor)
+    return {name: value * factor for name, value in sums.items()}

@@ -1,7 +1,6 @@
-"""Gradients of a batch, and the loss on validation images, in as many parts as the memory needs."""
+"""Batches in as many parts as the memory needs, and the loss on validation images."""
 
 import math
-from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
@@ -16,54 +15,22 @@ from tropho.models.heads import Count, alone, recorded_counts
 from tropho.tasks.base import Batch, Task
 
 
-def add_gradients(
-    task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator, n_parts: int = 1
-) -> dict[str, Tensor]:
-    """Add the gradients of a batch's loss to those of the parameters.
-
-    In parts, each part's loss is weighted by its own count, such as that of its positive positions, and the sum is
-    divided by the count of the batch. So the gradients are those of the whole batch, up to rounding, unless layers
-    depend on other images (batch norm). A loss without a count (see `recorded_counts`) is weighted by images.
-
-    Returns:
-        Named parts of the loss, and their "sum", of the whole batch: detached scalars.
-    """
-    if n_parts == 1:
-        losses, _ = compute_losses(task, model, batch, accelerator)
-        accelerator.backward(losses["sum"])
-        return {name: value.detach() for name, value in losses.items()}
-    sums: dict[str, Tensor] = {}
-    counts: list[Count] = []
-    for part in split_batch(batch, n_parts):
-        # Only the last part's backward pass exchanges gradients with other processes: those of all parts.
-        with accelerator.no_sync(model) if len(counts) < n_parts - 1 else nullcontext():
-            losses, count = compute_losses(task, model, part, accelerator)
-            counts.append(count)
-            scale = (n_parts * counts[0].mean).clamp(min=1)  # keeps weights near 1 / n_parts, as fp16 needs
-            losses = {name: value * (count.mean / scale) for name, value in losses.items()}
-            accelerator.backward(losses["sum"])
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + value.detach()
-    total = counts[0]._replace(total=torch.stack([count.total for count in counts]).sum())
-    factor = scale / total.mean
-    torch._foreach_mul_([value.grad for value in model.parameters() if value.grad is not None], factor)
-    return {name: value * factor for name, value in sums.items()}
-
-
-def compute_losses(
-    task: Task, model: nn.Module, batch: Batch, accelerator: Accelerator
+def with_sum(
+    losses: dict[str, Tensor], counts: list[Count], batch: Batch, accelerator: Accelerator
 ) -> tuple[dict[str, Tensor], Count]:
-    """Compute the parts of the loss and their "sum", and the count that they are divided by."""
-    with accelerator.autocast(), recorded_counts() as counts:
-        losses = task.compute_loss(model, batch)  # {name: ()}
+    """Add the "sum" to the parts of a batch's loss, and return both with the count that they are divided by.
+
+    A loss that recorded no count (see `recorded_counts`) is weighted by images.
+    """
     losses = {**losses, "sum": torch.stack(list(losses.values())).sum()}
     n_images = torch.full((), float(len(batch["images"])), device=losses["sum"].device)
     return losses, counts[-1] if counts else Count(n_images * accelerator.num_processes, 0.0, accelerator.num_processes)
 
 
 def split_batch(batch: Batch, n_parts: int) -> list[Batch]:
-    """Split a batch into parts of equal size, up to one image."""
+    """Split a batch into at most `n_parts` parts of equal size, up to one image."""
     n_images = len(batch["images"])
+    n_parts = min(n_parts, n_images)
     bounds = [n_images * number // n_parts for number in range(n_parts + 1)]
     return [_rows(batch, slice(*bound)) for bound in pairwise(bounds)]
 
@@ -123,14 +90,13 @@ class ValidationLoss:
         Raises:
             UsageError: the memory does not hold the loss of one image.
         """
-        parts = split_batch(batch, min(self._n_parts, len(batch["images"])))
+        parts = split_batch(batch, self._n_parts)
         self._model.train()
         for layer in self._model.modules():
             if not list(layer.children()):  # dropout and norms; the modules around them compute losses in training mode
                 layer.eval()
         try:
-            with alone():  # processes may have different numbers of batches
-                losses = [compute_losses(self._task, self._model, part, self._accelerator) for part in parts]
+            losses = [self._compute(part) for part in parts]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -145,6 +111,12 @@ class ValidationLoss:
             self._sum = self._sum + values["sum"] * count.mean  # undoes the division, by 1 where nothing is positive
             self._weight = self._weight + count.total / count.n_processes
             self._min_weight = count.min_total
+
+    def _compute(self, batch: Batch) -> tuple[dict[str, Tensor], Count]:
+        # Alone, since processes may have different numbers of batches.
+        with alone(), self._accelerator.autocast(), recorded_counts() as counts:
+            losses = self._task.compute_loss(self._model, batch)
+        return with_sum(losses, counts, batch, self._accelerator)
 
     def mean(self) -> float:
         """Return the mean over the images of all processes; NaN without any."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from tropho.log import info
 from tropho.metrics.metric_names import metric_name
+from tropho.tracking import Run
 
 LOG_INTERVAL = 50  # steps between two lines where standard error is not a terminal
 
@@ -97,6 +98,11 @@ class StepLog:
         """Clear the line that was written in place."""
         if self._enabled and self._in_place:
             sys.stderr.write("\r\033[K")
+
+
+def log_epoch(run: Run, row: dict[str, float]) -> None:
+    """Log an epoch's row of the history to a tracked run."""
+    run.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
 
 
 def peak_memory(device: torch.device) -> int:

@@ -21,7 +21,7 @@ from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tasks.base import Task
 from tropho.training.devices import make_accelerator, this_process
-from tropho.training.micro_batches import add_gradients
+from tropho.training.loop import add_gradients
 from tropho.training.optim import build_optimizer
 from tropho.training.training_fingerprint import fitted_settings, training_fingerprint, tuned
 

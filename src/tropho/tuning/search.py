@@ -22,6 +22,7 @@ from tropho.tracking.describe_run import data_sets
 from tropho.tracking.run_names import describe_values, with_score
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
+from tropho.training.step_log import log_epoch
 from tropho.training.training_fingerprint import check_trainable, fitted_settings, training_fingerprint
 from tropho.training.training_plan import with_batch_size
 from tropho.tuning.study import Search, TrialReporter
@@ -122,10 +123,9 @@ def _train_trial(
         run.log_params(reporter.parameters)
 
         def on_epoch(row: dict[str, float]) -> None:
-            epoch = int(row["epoch"])
-            run.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch)
+            log_epoch(run, row)
             if "score" in row:
-                reporter(epoch, row["score"])
+                reporter(int(row["epoch"]), row["score"])
 
         task = build_task(with_batch_size(fitted_settings(settings, data), data), data.classes)
         train_gt, val_gt = data.train_val(0)
