@@ -30,7 +30,7 @@ from tropho.data.task_data import TaskData, read_task_data
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.evaluation.postprocess_search import cross_fit_postprocess
 from tropho.files import fingerprint, read_json, write_json
-from tropho.inference.ensemble import postprocess_members
+from tropho.inference.ensemble import MemberTables
 from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
 from tropho.inference.predictor import best_device
 from tropho.metrics.leaderboard_map import Ranking, leaderboard_intervals, rank, rank_images, score_gain
@@ -104,9 +104,8 @@ class Ablation:
         paths = self.trained(settings)
         members, data = self._members(settings, paths)
         task, truth, accelerator = members[0].task, data.gt.subset(data.test_ids), make_accelerator(settings.train)
-        predicted = postprocess_members(
-            task, predict_test(members, truth, accelerator, row.fitted), row.fitted, truth.ignore_classes
-        )
+        fused = task.fuse_members(predict_test(members, truth, accelerator, row.fitted), row.fitted)
+        predicted = task.postprocess(fused, row.fitted, truth.ignore_classes)
         groups = data.gt.images.set_index("image_id")["group"]
         if not paths.held_out.exists():
             return rank_images(data.test_ids, truth.boxes, predicted, settings.audit.negative), groups
@@ -115,16 +114,16 @@ class Ablation:
 
     def _predicted(
         self, settings: TaskConfig, paths: Paths, members: list[EnsembleMember]
-    ) -> tuple[pd.DataFrame, float]:
+    ) -> tuple[MemberTables, float]:
         """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
         looks = settings.predict.model_dump(mode="json", exclude={"member_weights", "negative_members"})
         looks["apart"] = settings.evaluate.fit_postprocess  # views stay so where their fusion is fitted
-        table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".parquet", ".json"))
+        table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".pkl", ".json"))
         if not record.exists():
             started = time.perf_counter()
-            predict_oof(members, make_accelerator(settings.train)).to_parquet(table)
+            pd.to_pickle(predict_oof(members, make_accelerator(settings.train)), table)
             write_json(record, {**looks, "seconds": time.perf_counter() - started})
-        return pd.read_parquet(table), read_json(record)["seconds"]
+        return pd.read_pickle(table), read_json(record)["seconds"]  # noqa: S301 - written above
 
     def _members(self, settings: TaskConfig, paths: Paths) -> tuple[list[EnsembleMember], TaskData]:
         data = read_task_data(paths)

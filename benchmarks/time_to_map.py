@@ -20,7 +20,7 @@ import yaml
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import SECTIONS, TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
-from tropho.inference.predict import predict
+from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.metrics.leaderboard_map import leaderboard_intervals
 from tropho.paths import Paths
 from tropho.stages import audit, augment, download, split
@@ -85,7 +85,9 @@ def train(settings: TaskConfig, data: TaskData, seed: int, target: float) -> Res
     trainer.fit()
     total = time.perf_counter() - started
     size = settings.predict.batch_size
-    [[raw]] = predict(task, [trainer.eval_model], val_gt, data.cache, trainer.accelerator, size, [None])
+    loader = make_eval_loader(task, val_gt, data.cache, trainer.accelerator, size)
+    ids = list(val_gt.images["image_id"])
+    [[raw]] = predict_all(task, [trainer.eval_model], loader, ids, data.cache, trainer.accelerator)
     ranking = task.ranking(val_gt, task.postprocess(raw))
     groups = val_gt.images.set_index("image_id")["group"]
     score = leaderboard_intervals(ranking, groups, "score").loc["score"]

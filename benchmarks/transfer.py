@@ -23,7 +23,7 @@ import pandas as pd
 from tropho.config.load import load_params, task_settings, with_overrides
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, read_task_data
-from tropho.inference.predict import predict
+from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.inference.trained_folds import StartWeights, find_start_weights
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.leaderboard_map import leaderboard_intervals, rank_images, score_gain
@@ -83,7 +83,9 @@ class Target:
         model, accelerator = task.build_model(), make_accelerator(task.settings.train)
         model.load_state_dict(weights)
         model = model.to(accelerator.device)
-        [[table]] = predict(task, [model], self.test, self.data.cache, accelerator, 8, ["identity"])
+        gt, cache = self.test, self.data.cache
+        loader = make_eval_loader(task, gt, cache, accelerator, 8)
+        [[table]] = predict_all(task, [model], loader, list(gt.images["image_id"]), cache, accelerator, ["identity"])
         return task.postprocess(table, ignore_classes=self.test.ignore_classes)
 
     @property

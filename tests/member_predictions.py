@@ -6,7 +6,6 @@ import torch
 
 from tropho.data.task_data import GroundTruth
 from tropho.files import sha256_of
-from tropho.inference.ensemble import stack_members
 from tropho.inference.trained_folds import FILES
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
@@ -34,7 +33,7 @@ def detecting(settings, rng):
         return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
 
     good, bad = detected([11.0, 10.0, 41.0, 40.0], 0.2, 0.4), detected([60.0, 60.0, 90.0, 90.0], 0.7, 0.9)
-    return task, truth, stack_members({"base": good, "bad": bad}), pd.Series(ids, index=ids)
+    return task, truth, {"base": [good], "bad": [bad]}, pd.Series(ids, index=ids)
 
 
 @pytest.fixture

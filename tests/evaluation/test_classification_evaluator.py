@@ -11,7 +11,6 @@ from scipy.optimize import minimize
 from member_predictions import CLASSES, labelled, says
 from tropho.evaluation.classification_evaluator import mixture_weights
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.inference.ensemble import stack_members
 from tropho.tasks import build_task
 
 
@@ -60,7 +59,7 @@ def test_member_weights_are_fitted_for_several_members_that_gain(cells):
     )
 
     def fit(task, *members):
-        raw = stack_members(dict(zip(("base", "b"), members, strict=False)))
+        raw = {name: [table] for name, table in zip(("base", "b"), members, strict=False)}
         return build_evaluator(task).postprocess_fitter(truth, raw, groups)(ids)
 
     fitted = fit(task, right, wrong)
@@ -118,7 +117,7 @@ def test_metrics_match_predictions_by_image_id(settings):
         pd.testing.assert_frame_equal(evaluator.tables(truth, shuffled[0], chosen)[name], expected)
     pd.testing.assert_frame_equal(evaluator.label_issues(truth, shuffled[0]), evaluator.label_issues(truth, first))
     groups = truth.images.set_index("image_id")["group"]
-    members = [stack_members({"base": one, "b": two}) for one, two in ((first, second), shuffled)]
+    members = [{"base": [one], "b": [two]} for one, two in ((first, second), shuffled)]
     fitted = [evaluator.postprocess_fitter(truth, raw, groups)(list(groups.index)) for raw in members]
     assert fitted[0] == fitted[1]
     means = [task.fuse_views([one, two]).set_index("image_id") for one, two in ((first, second), shuffled)]

@@ -8,12 +8,6 @@ from member_predictions import found_in
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.evaluation.postprocess_search import cross_fit_postprocess, group_kfold
-from tropho.inference.ensemble import (
-    fuse_members,
-    postprocess_members,
-    stack_members,
-    stack_views,
-)
 from tropho.tables import BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 
@@ -25,6 +19,10 @@ def fit_all(task, truth, raw, groups):
 def cross_fit_all(task, truth, raw, groups):
     fit = build_evaluator(task).postprocess_fitter(truth, raw, groups)
     return cross_fit_postprocess(task, fit, truth, raw, groups)
+
+
+def finished_by(task, tables, params):
+    return task.postprocess(task.fuse_members(tables, params), params)
 
 
 def classified(task, rows) -> pd.DataFrame:
@@ -46,69 +44,62 @@ def classifying(settings, rng):
     right = np.where(labels == 1, 0.8, 0.2)
     knows = classified(task, np.column_stack([1 - right, right]))
     guesses = rng.uniform(0.1, 0.9, 40)
-    return (
-        task,
-        truth,
-        stack_members({"base": knows, "guesses": classified(task, np.column_stack([1 - guesses, guesses]))}),
-    )
+    return task, truth, {"base": [knows], "guesses": [classified(task, np.column_stack([1 - guesses, guesses]))]}
 
 
 def test_fit_members_fits_weights(classifying):
-    task, truth, stacked = classifying
+    task, truth, tables = classifying
     groups = truth.images.set_index("image_id")["group"]
-    fitted = fit_all(task, truth, stacked, groups)
+    fitted = fit_all(task, truth, tables, groups)
     assert fitted["weights"]["base"] > 0.9
-    alone = fuse_members(task, stacked, {"weights": {"base": 1.0, "guesses": 0.0}})
+    alone = task.fuse_members(tables, {"weights": {"base": 1.0, "guesses": 0.0}})
     assert task.score(truth, alone) == 1.0
-    pd.testing.assert_frame_equal(
-        postprocess_members(task, stacked, fitted), task.postprocess(fuse_members(task, stacked, fitted), fitted)
-    )
 
 
 def test_cross_fit_weights_do_not_use_own_labels(classifying):
-    task, truth, stacked = classifying
+    task, truth, tables = classifying
     groups = truth.images.set_index("image_id")["group"]
-    finished = cross_fit_all(task, truth, stacked, groups)
+    finished = cross_fit_all(task, truth, tables, groups)
     assert list(finished["image_id"]) == list(truth.images["image_id"])
     flipped = truth.images.copy()
     flipped.loc[3, "label"] = {"a": "b", "b": "a"}[flipped.loc[3, "label"]]
-    other = cross_fit_all(task, GroundTruth(flipped, truth.boxes), stacked, groups)
+    other = cross_fit_all(task, GroundTruth(flipped, truth.boxes), tables, groups)
     pd.testing.assert_frame_equal(finished[finished["image_id"] == "i03"], other[other["image_id"] == "i03"])
     assert not np.allclose(finished[task.columns], other[task.columns])
 
 
 def test_fit_members_fits_fusion_by_class(detecting):
-    task, truth, stacked, groups = detecting
-    fitted = fit_all(task, truth, stacked, groups)
+    task, truth, tables, groups = detecting
+    fitted = fit_all(task, truth, tables, groups)
     assert fitted["gains"]["member weights"]["accepted"]
     assert fitted["weights"]["WBC"]["bad"] < fitted["weights"]["WBC"]["base"]
-    plain, finished = (postprocess_members(task, stacked, each) for each in (None, fitted))
+    plain, finished = (finished_by(task, tables, each) for each in (None, fitted))
     assert task.score(truth, finished) > task.score(truth, plain) + 0.1
-    honest = cross_fit_all(task, truth, stacked, groups)
+    honest = cross_fit_all(task, truth, tables, groups)
     assert task.score(truth, plain) < task.score(truth, honest) <= task.score(truth, finished)
 
 
 def test_cross_fit_fusion_does_not_use_own_boxes(detecting):
-    task, truth, stacked, groups = detecting
-    honest = cross_fit_all(task, truth, stacked, groups)
+    task, truth, tables, groups = detecting
+    honest = cross_fit_all(task, truth, tables, groups)
     other = truth.boxes.copy()
     other.loc[other["image_id"] == "i07", ["xmin", "xmax"]] += 200.0
-    changed = cross_fit_all(task, GroundTruth(truth.images, other), stacked, groups)
+    changed = cross_fit_all(task, GroundTruth(truth.images, other), tables, groups)
     mine = [each[each["image_id"] == "i07"].reset_index(drop=True) for each in (honest, changed)]
     pd.testing.assert_frame_equal(mine[0], mine[1])
 
 
 def test_nothing_is_fitted_unless_asked(detecting, settings):
-    _, truth, stacked, groups = detecting
+    _, truth, tables, groups = detecting
     task = build_task(settings("smear_demo", **{"train.ensemble": {"bad": {"train.seed": 1}}}), ["Trophozoite", "WBC"])
-    assert fit_all(task, truth, stacked, groups) == {}
+    assert fit_all(task, truth, tables, groups) == {}
 
 
 def test_fit_members_counts_a_member_without_detections(without_negative):
     task, truth = without_negative
     ids = list(truth.images["image_id"])
-    stacked = stack_members({"base": found_in(ids, 0.8), "other": empty(DETECTIONS)})
-    fitted = fit_all(task, truth, stacked, truth.images.set_index("image_id")["group"])
+    tables = {"base": [found_in(ids, 0.8)], "other": [empty(DETECTIONS)]}
+    fitted = fit_all(task, truth, tables, truth.images.set_index("image_id")["group"])
     assert "fusion" in fitted["gains"]
 
 
@@ -118,9 +109,9 @@ def test_cross_fit_of_folds_without_detections(without_negative):
     part = group_kfold(groups)
     quiet = set(groups.index[part == 1])
     finds = found_in([each for each in groups.index if each not in quiet], 0.8)
-    finished = cross_fit_all(task, truth, stack_members({"base": finds, "other": finds}), groups)
+    finished = cross_fit_all(task, truth, {"base": [finds], "other": [finds]}, groups)
     pd.testing.assert_frame_equal(finished, finds)
-    nothing = stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})
+    nothing = {"base": [empty(DETECTIONS)], "other": [empty(DETECTIONS)]}
     assert cross_fit_all(task, truth, nothing, groups).empty
 
 
@@ -131,7 +122,7 @@ def test_fit_members_uses_images_without_detections(without_negative):
     finds = found_in([each for each in groups.index if each not in missed], 0.8)
     fitted_on = []
     fit = lambda image_ids: fitted_on.append(set(image_ids)) or {}  # noqa: E731
-    cross_fit_postprocess(task, fit, truth, stack_members({"base": finds, "other": finds}), groups)
+    cross_fit_postprocess(task, fit, truth, {"base": [finds], "other": [finds]}, groups)
     part = group_kfold(groups)
     assert fitted_on == [set(groups.index[part != number]) for number in range(5)]
 
@@ -153,15 +144,10 @@ def test_fit_members_fits_the_iou_of_views(settings, rng):
         rows += [[each, "NEG", 0.6 if number < 5 else 0.4, 0, 0, 0, 0] for number, each in enumerate(ids)]
         return conform(pd.DataFrame(rows, columns=list(DETECTIONS)), DETECTIONS)
 
-    tables = [view(), view()]
-    stacked, groups = stack_members({"base": stack_views(tables)}), pd.Series(ids, index=ids)
-    fitted = fit_all(task, truth, stacked, groups)
+    tables, groups = {"base": [view(), view()]}, pd.Series(ids, index=ids)
+    fitted = fit_all(task, truth, tables, groups)
     assert fitted["gains"]["fusion"]["accepted"]
     assert fitted["wbf_iou_threshold"]["WBC"] >= 0.6
-    plain, finished = (task.score(truth, postprocess_members(task, stacked, each)) for each in (None, fitted))
+    plain, finished = (task.score(truth, finished_by(task, tables, each)) for each in (None, fitted))
     assert finished > plain + 0.2
-    assert task.score(truth, cross_fit_all(task, truth, stacked, groups)) > plain + 0.2
-    merged = stack_members(
-        {"base": task.fuse_views(tables, fitted)}
-    )  # as views are merged where they aren't kept apart
-    pd.testing.assert_frame_equal(fuse_members(task, stacked, fitted), fuse_members(task, merged, fitted))
+    assert task.score(truth, cross_fit_all(task, truth, tables, groups)) > plain + 0.2

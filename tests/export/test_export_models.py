@@ -61,7 +61,10 @@ def compare(trained: Ensemble, exported: Ensemble, files, tolerance: float = 1e-
     """Hold predictions of both against each other, scores and shares of the images' sides; return their number."""
     rows = 0
     for file in files:
-        expected, found = (each.predict_file(file, file.name) for each in (trained, exported))
+        expected, found = (
+            pd.concat([table.assign(member=name) for name, [table] in each.predict_file(file, file.name).items()])
+            for each in (trained, exported)
+        )
         values = [name for name in expected if name == "score" or name.startswith("p_")]
         order = ["member", "label", *([values[0], *BOX] if "score" in values else [])]
         expected, found = (each.sort_values(order, ignore_index=True) for each in (expected, found))

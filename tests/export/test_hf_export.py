@@ -62,7 +62,7 @@ def test_exported_detectors_predict_as_the_trained_ones(trained, tmp_path, name)
     square = noise(tmp_path)
     assert compare(load_trained(chosen, paths).ensemble, loaded.ensemble, [square]) > 5
     oblong = noise(tmp_path, 80, 50)
-    found = loaded.ensemble.predict_file(oblong, oblong.name)
+    [[found]] = loaded.ensemble.predict_file(oblong, oblong.name).values()
     assert (found[["xmax", "ymax"]].to_numpy() <= [80, 50]).all()
     words = ["predict", paths.exports, square, "--out", "onnx.csv", "--onnx"]
     done = subprocess.run(

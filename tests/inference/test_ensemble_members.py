@@ -68,17 +68,15 @@ def test_missing_label_findings_follow_the_setting(settings, tmp_path, protocol,
 @pytest.mark.parametrize(
     ("fits", "views", "apart"), [(False, 1, False), (False, 2, False), (True, 1, False), (True, 2, True)]
 )
-def test_predict_oof_keeps_views_where_fusion_is_fitted(monkeypatch, fits, views, apart):
+def test_predict_oof_keeps_views_where_fusion_is_fitted(fits, views, apart):
     made = SimpleNamespace(evaluate=SimpleNamespace(fit_postprocess=fits), predict=SimpleNamespace(tta=["v"] * views))
     frame = pd.DataFrame({"image_id": ["a"]})
-    task = SimpleNamespace(settings=made, fuse_views=lambda tables: frame.assign(how="merged"))
+    task = SimpleNamespace(settings=made, fuse_views=lambda tables: frame)
     member = SimpleNamespace(
         name=BASE, task=task, folds={0: None}, data=SimpleNamespace(train_val=lambda number: (None, None)),
-        predict_views=lambda *_: [["views"]],
+        predict_views=lambda *_: [[frame] * views],
     )  # fmt: skip
-    monkeypatch.setattr(ensemble_members, "stack_views", lambda tables: frame.assign(how="apart"))
-    monkeypatch.setattr(ensemble_members, "stack_members", lambda tables: tables[BASE])
-    assert ensemble_members.predict_oof([member], None)["how"].tolist() == ["apart" if apart else "merged"]
+    assert len(ensemble_members.predict_oof([member], None)[BASE]) == (2 if apart else 1)
 
 
 FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}

@@ -1,4 +1,4 @@
-"""Fusion of stacked predictions."""
+"""Fusion of members' predictions."""
 
 import numpy as np
 import pandas as pd
@@ -6,20 +6,13 @@ import pytest
 
 from member_predictions import found_in
 from tropho.boxes.box_fusion import fuse
-from tropho.inference.ensemble import (
-    VIEW,
-    fuse_members,
-    member_table,
-    stack_members,
-    stack_views,
-)
 from tropho.tables import DETECTIONS, conform, empty
 from tropho.tasks import build_task
 
 
 def test_fuse_members_by_class_weights(detecting):
-    *_, stacked, _ = detecting
-    base, bad = (stacked[stacked["member"] == name].drop(columns="member") for name in ("base", "bad"))
+    *_, tables, _ = detecting
+    [base], [bad] = tables.values()
     fused = fuse([base, bad], 0.55, [{"WBC": 1.0, "NEG": 0.0}, {"WBC": 3.0, "NEG": 1.0}], "wbf", "NEG")
     for label, weights in (("WBC", [1.0, 3.0]), ("NEG", [0.0, 1.0])):
         alone = fuse([each[each["label"] == label] for each in (base, bad)], 0.55, weights, "wbf", "NEG")
@@ -35,7 +28,7 @@ def test_fuse_members_counts_a_member_without_detections(without_negative, silen
     fused = {}
     for elsewhere in ([], ["b"]):
         tables = {speaks: found_in(["a"], 0.8), silent: found_in(elsewhere, 0.6)}
-        table = fuse_members(task, stack_members({name: tables[name] for name in ("base", "other")}))
+        table = task.fuse_members({name: [tables[name]] for name in ("base", "other")})
         fused[len(elsewhere)] = table[table["image_id"] == "a"].reset_index(drop=True)
     pd.testing.assert_frame_equal(fused[0], fused[1])
     np.testing.assert_allclose(fused[0]["score"], 0.4, atol=1e-9)
@@ -43,7 +36,7 @@ def test_fuse_members_counts_a_member_without_detections(without_negative, silen
 
 def test_fuse_members_of_empty_tables(without_negative):
     task, _ = without_negative
-    assert fuse_members(task, stack_members({"base": empty(DETECTIONS), "other": empty(DETECTIONS)})).empty
+    assert task.fuse_members({"base": [empty(DETECTIONS)], "other": [empty(DETECTIONS)]}).empty
 
 
 VIEWS = {"predict.tta": ["identity", "hflip"]}
@@ -51,7 +44,7 @@ VIEWS = {"predict.tta": ["identity", "hflip"]}
 
 @pytest.mark.parametrize("members", [[], ["other"]])
 @pytest.mark.parametrize("method", ["wbf", "nms"])
-def test_member_table_fuses_stacked_views(settings, rng, members, method):
+def test_fuse_members_fuses_views_first(settings, rng, members, method):
     chosen = {
         **VIEWS,
         "predict.ensemble_method": method,
@@ -59,13 +52,10 @@ def test_member_table_fuses_stacked_views(settings, rng, members, method):
     }
     task = build_task(settings("smear_demo", **chosen), ["Trophozoite", "WBC"])
     views = {name: [jittered(rng, 30), jittered(rng, 30)] for name in ["base", *members]}
-    at_once = {name: task.fuse_views(tables) for name, tables in views.items()}
-    stacked = stack_members({name: stack_views(tables) for name, tables in views.items()})
-    fused = fuse_members(task, stacked)
-    assert VIEW not in fused
-    assert len(fused) < len(stacked)
-    pd.testing.assert_frame_equal(fused, fuse_members(task, stack_members(at_once)), rtol=0, atol=1e-12)
-    pd.testing.assert_frame_equal(member_table(task, stacked, "base"), at_once["base"], rtol=0, atol=1e-12)
+    at_once = {name: [task.fuse_views(tables)] for name, tables in views.items()}
+    fused = task.fuse_members(views)
+    assert len(fused) < sum(len(table) for tables in views.values() for table in tables)
+    pd.testing.assert_frame_equal(fused, task.fuse_members(at_once), rtol=0, atol=1e-12)
 
 
 def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
@@ -82,5 +72,5 @@ def jittered(rng: np.random.Generator, images: int) -> pd.DataFrame:
 def test_fuse_members_counts_a_view_without_detections(settings):
     task = build_task(settings("smear_demo", **VIEWS, **{"audit.negative": None}), ["Trophozoite", "WBC"])
     for tables in ([found_in(["a"], 0.8), empty(DETECTIONS)], [empty(DETECTIONS), found_in(["a"], 0.8)]):
-        fused = fuse_members(task, stack_members({"base": stack_views(tables)}))
+        fused = task.fuse_members({"base": tables})
         np.testing.assert_allclose(fused["score"], [0.4], atol=1e-9)

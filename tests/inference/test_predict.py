@@ -9,7 +9,7 @@ from PIL import Image
 
 from tropho.data.task_data import GroundTruth
 from tropho.images.cache import ImageCache, write_cache
-from tropho.inference.predict import make_eval_loader, predict, predict_all
+from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.tables import BOXES, empty
 from tropho.tasks import build_task
 
@@ -32,6 +32,11 @@ def images(tmp_path):
     table = pd.DataFrame({"image_id": names, "path": names, "label": ["a", "b", "a", "b", "a"]})
     write_cache(table, tmp_path, tmp_path / "pack", 64)
     return ImageCache(tmp_path / "pack"), GroundTruth(table, empty(BOXES))
+
+
+def predict(task, models, gt, cache, accelerator, batch_size, views):
+    loader = make_eval_loader(task, gt, cache, accelerator, batch_size)
+    return predict_all(task, models, loader, list(gt.images["image_id"]), cache, accelerator, views)
 
 
 def models_of(task, n_folds):

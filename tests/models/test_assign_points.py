@@ -28,7 +28,9 @@ def torchvision_match(positions: Grid, boxes: torch.Tensor) -> torch.Tensor:
 
     half = positions.stride_of[:, None] / 2
     places = torch.cat([positions.points - half, positions.points + half], dim=1)
-    FCOS.compute_loss(Detector(), [{"boxes": boxes}], {}, [places], positions.counts)
+    FCOS.compute_loss(
+        Detector(), [{"boxes": boxes}], {}, [places], [height * width for height, width in positions.shapes]
+    )
     return seen["matched"]
 
 

@@ -11,9 +11,10 @@ def maps(height: int, width: int, levels: list[int]) -> list[torch.Tensor]:
 @pytest.mark.parametrize("levels", [[2], [3, 4, 5], [2, 3, 4, 5, 6, 7], [6, 7]])
 def test_every_pixel_is_within_half_a_stride_of_a_point(levels):
     grid = Grid.of(maps(96, 160, levels), levels)
-    assert len(grid.points) == sum(grid.counts) == len(grid.stride_of)
+    counts = [height * width for height, width in grid.shapes]
+    assert len(grid.points) == sum(counts) == len(grid.stride_of)
     start = 0
-    for stride, count in zip(grid.strides, grid.counts, strict=True):
+    for stride, count in zip(grid.strides, counts, strict=True):
         points = grid.points[start : start + count]
         start += count
         corners = torch.tensor([[0.0, 0.0], [159.9, 0.0], [0.0, 95.9], [159.9, 95.9]])

@@ -94,7 +94,7 @@ def test_centerness_by_hand():
 def test_grids_at_corners_and_of_several_levels():
     positions = Grid.of([torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 1)], [3, 4], CORNER)
     assert positions.points.tolist() == [[0, 0], [8, 0], [0, 0]]
-    assert (positions.stride_of.tolist(), positions.counts) == ([8, 8, 16], [2, 1])
+    assert (positions.stride_of.tolist(), positions.shapes) == ([8, 8, 16], ((1, 2), (1, 1)))
 
 
 def test_sides_are_distances_in_strides():

@@ -8,7 +8,6 @@ from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.data.task_data import read_task_data
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
-from tropho.inference.ensemble import MEMBER, VIEW, fuse_members, postprocess_members
 from tropho.inference.ensemble_members import load_members, predict_oof, predict_test
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
@@ -63,20 +62,23 @@ def test_evaluate_fits_and_applies_the_fusion_of_views(chosen, smear_paths, monk
     data, accelerator = read_task_data(paths), make_accelerator(fitting.train)
     members = load_members(fitting, paths, record, data, accelerator.device)
     views = predict_oof(members, accelerator)
-    assert set(views[VIEW]) == {0, 1}
+    assert len(views["base"]) == 2
     as_set = load_members(chosen(), paths, record, data, accelerator.device)
-    assert set(predict_oof(as_set, accelerator).columns) == {*by, MEMBER}
+    assert len(predict_oof(as_set, accelerator)["base"]) == 1
     task = members[0].task
-    assert len(fuse_members(task, views)) < len(fuse_members(task, views, FITTED)) <= len(views)
+    assert len(task.fuse_members(views)) < len(task.fuse_members(views, FITTED)) <= sum(map(len, views["base"]))
 
     test = data.gt.subset(data.test_ids)
     with monkeypatch.context() as kept:
         kept.setattr(DetectionEvaluator, "postprocess_fitter", lambda *_: lambda ids: FITTED)
         evaluate.run(fitting, paths.root)
-    merged = fuse_members(task, predict_test(members, test, accelerator, FITTED), FITTED)
+    merged = task.fuse_members(predict_test(members, test, accelerator, FITTED), FITTED)
     pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)
     assert read_json(paths.evaluate / "postprocess.json") == FITTED
-    rows = [postprocess_members(task, predict_test(members, test, accelerator, each), each) for each in (None, FITTED)]
+    rows = [
+        task.postprocess(task.fuse_members(predict_test(members, test, accelerator, each), each), each)
+        for each in (None, FITTED)
+    ]
     assert len(rows[0]) < len(rows[1])
     monkeypatch.setattr("tropho.commands.load_model.load_task", lambda task, path: fitting)
     predict_files(

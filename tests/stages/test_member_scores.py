@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from tropho.data.task_data import GroundTruth
-from tropho.inference.ensemble import stack_members
 from tropho.inference.ensemble_members import EnsembleMember
 from tropho.inference.predictor import Predictor
 from tropho.stages.evaluate import _write_members
@@ -27,7 +26,7 @@ def test_write_members_drops_ignore_classes(settings, tmp_path):
     boxes = conform(pd.DataFrame([["a", "WBC", 10.0, 10.0, 30.0, 30.0]], columns=["image_id", "label", *BOX]), BOXES)
     truth = GroundTruth(images, boxes, empty(BOXES))
     members = [EnsembleMember(name, {0: Predictor(task, None)}, None) for name in ("base", "x")]
-    scores = _write_members(members, stack_members({"base": found, "x": found}), truth, tmp_path)
+    scores = _write_members(members, {"base": [found], "x": [found]}, truth, tmp_path)
     together = task.score(truth, task.postprocess(found, ignore_classes=truth.ignore_classes))
     assert together == pytest.approx(1.0)
     assert {name: each["leaderboard_map"] for name, each in scores.items()} == {"base": together, "x": together}

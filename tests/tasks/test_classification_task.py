@@ -13,7 +13,7 @@ from tropho.tasks import build_task
 
 def test_fuse_members_by_set_or_fitted_weights(cells):
     task = cells(**{"train.ensemble": {"b": {}}, "predict.member_weights": {"base": 3.0, "b": 1.0}})
-    tables = {"base": says(task, [1.0, 0.0]), "b": says(task, [0.0, 1.0])}
+    tables = {"base": [says(task, [1.0, 0.0])], "b": [says(task, [0.0, 1.0])]}
     assert task.fuse_members(tables)["p_cat"].tolist() == pytest.approx([0.75])
     assert task.fuse_members(tables, {"weights": {"base": 1.0, "b": 4.0}})["p_cat"].tolist() == pytest.approx([0.2])
 

@@ -42,7 +42,7 @@ def test_fuse_and_postprocess_keep_a_single_table(cells, detection):
     np.testing.assert_allclose(task.postprocess(table, {"temperature": 2.0})["p_cat"], [2 / 3], atol=1e-6)
     boxes = detection().to_table([output([[10, 10, 20, 30]], [0.9], [1], 0.8)], ["a"], Sizes())
     assert detection().fuse_views([boxes]) is boxes
-    assert detection().fuse_members({"base": boxes}) is boxes
+    assert detection().fuse_members({"base": [boxes]}) is boxes
 
 
 def test_drop_ignored_images_with_a_negative_class(detection):

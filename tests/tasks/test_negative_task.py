@@ -9,7 +9,6 @@ from tropho.config.load import member_settings
 from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError, UsageError
 from tropho.evaluation.evaluator import build_evaluator
-from tropho.inference.ensemble import fuse_members, postprocess_members, stack_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty
 from tropho.tasks import build_task
 from tropho.tasks.detection_task import NegativeTask
@@ -83,17 +82,16 @@ def test_predict_does_not_depend_on_the_batch(presence):
 @pytest.mark.parametrize("method", ["wbf", "nms"])
 def test_fuse_members_keeps_the_detectors_boxes(settings, rng, method):
     task = build_task(settings("smear_demo", **EMPTY, **{"predict.ensemble_method": method}), CLASSES)
-    tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
-    without = fuse_members(task, stack_members(tables))
-    stacked = stack_members({**tables, "empty": says(a=0.9, b=0.1)})
-    fused = fuse_members(task, stacked)
+    tables = {"base": [finds(rng, {"a": 0.2, "b": 0.6})], "wide": [finds(rng, {"a": 0.4, "b": 0.8})]}
+    without = task.fuse_members(tables)
+    fused = task.fuse_members({**tables, "empty": [says(a=0.9, b=0.1)]})
     boxes = [each[each["label"] != "NEG"].reset_index(drop=True) for each in (without, fused)]
     pd.testing.assert_frame_equal(boxes[0], boxes[1])
     np.testing.assert_allclose(fused.loc[fused["label"] == "NEG", "score"], [0.5, 0.5], atol=1e-12)
     members = {"train.ensemble": {"empty": EMPTY["train.ensemble"]["empty"]}}
     beside = build_task(settings("smear_demo", **members, **{"predict.ensemble_method": method}), CLASSES)
-    alone = fuse_members(beside, stack_members({"base": tables["base"], "empty": says(a=0.9, b=0.1)}))
-    kept, given = (each[each["label"] != "NEG"] for each in (alone, tables["base"]))
+    alone = beside.fuse_members({"base": tables["base"], "empty": [says(a=0.9, b=0.1)]})
+    kept, given = (each[each["label"] != "NEG"] for each in (alone, *tables["base"]))
     by = ["image_id", "score"]
     pd.testing.assert_frame_equal(
         kept.sort_values(by, ignore_index=True), given.sort_values(by, ignore_index=True), check_exact=True
@@ -112,11 +110,11 @@ def test_fuse_members_keeps_the_detectors_boxes(settings, rng, method):
 )  # fmt: skip
 def test_fuse_members_takes_negatives_of_negative_members(settings, rng, chosen, expected):
     task = build_task(settings("smear_demo", **EMPTY, **chosen), CLASSES)
-    tables = {"base": finds(rng, {"a": 0.2, "b": 0.6}), "wide": finds(rng, {"a": 0.4, "b": 0.8})}
-    finished = postprocess_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
+    tables = {"base": [finds(rng, {"a": 0.2, "b": 0.6})], "wide": [finds(rng, {"a": 0.4, "b": 0.8})]}
+    raw = task.fuse_members({**tables, "empty": [says(a=0.9, b=0.1)]})
+    finished = task.postprocess(raw)
     negative = finished[finished["label"] == "NEG"].set_index("image_id")["score"]
     np.testing.assert_allclose(negative.loc[["a", "b"]], expected, atol=1e-12)
-    raw = fuse_members(task, stack_members({**tables, "empty": says(a=0.9, b=0.1)}))
     scaled = raw["score"] * (1 - raw["image_id"].map(negative))
     is_box = raw["label"] != "NEG"
     np.testing.assert_allclose(finished.loc[is_box, "score"], scaled[is_box], atol=1e-12)

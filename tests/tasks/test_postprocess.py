@@ -15,9 +15,14 @@ from tropho.tasks.negative_rule import apply_negative
 from tropho.tasks.postprocess import (
     drop_ignored_classes,
     grouped_median,
-    postprocess_detections,
     shrink_sizes,
 )
+
+
+def postprocessed(settings, raw, negative="NEG", ignore_classes=None, params=None) -> pd.DataFrame:
+    task = build_task(settings("smear_demo", **{"audit.negative": negative}), ["T", "W"])
+    return task.postprocess(raw, params, ignore_classes)
+
 
 COLUMNS = ["image_id", "label", "score", *BOX]
 
@@ -35,17 +40,17 @@ TWO = table(
 )
 
 
-def test_postprocess_scales_boxes_per_image() -> None:
-    scores = postprocess_detections(TWO, "NEG")["score"].tolist()
+def test_postprocess_scales_boxes_per_image(settings) -> None:
+    scores = postprocessed(settings, TWO, "NEG")["score"].tolist()
     assert scores == pytest.approx([0.6, 0.45, 0.25, 0.05, 0.9], abs=1e-12)
-    pd.testing.assert_frame_equal(postprocess_detections(TWO, None), TWO)
+    pd.testing.assert_frame_equal(postprocessed(settings, TWO, None), TWO)
 
 
-def test_postprocess_drops_ignore_classes() -> None:
+def test_postprocess_drops_ignore_classes(settings) -> None:
     ignored = pd.Series(['["W", "T"]', pd.NA], index=["a", "b"], dtype="string")
     assert drop_ignored_classes(TWO, ignored)["image_id"].tolist() == ["a", "b", "b"]
-    assert postprocess_detections(TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
-    assert len(postprocess_detections(TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
+    assert postprocessed(settings, TWO, "NEG", ignored)["label"].tolist() == ["NEG", "T", "NEG"]
+    assert len(postprocessed(settings, TWO, None, pd.Series(['["W"]', pd.NA], index=["a", "b"], dtype="string"))) == 4
 
 
 def scene(
@@ -72,10 +77,10 @@ def scene(
     return pd.DataFrame(truth, columns=["image_id", "label", *BOX]), table(*found), groups
 
 
-def test_score_gain_is_the_difference_of_scores(rng: np.random.Generator) -> None:
+def test_score_gain_is_the_difference_of_scores(settings, rng: np.random.Generator) -> None:
     truth, predictions, groups = scene(rng, 30)
     boxes = truth[truth["label"] != "NEG"]
-    tables = (predictions, postprocess_detections(predictions, "NEG"))
+    tables = (predictions, postprocessed(settings, predictions, "NEG"))
     plain, finished = (rank_images(list(groups.index), boxes, each, "NEG") for each in tables)
     found = score_gain(finished, plain, groups)
     assert found["value"] == pytest.approx(finished.scores()["score"] - plain.scores()["score"], abs=1e-12)
@@ -153,15 +158,15 @@ def test_grouped_median_counts_weights(rng: np.random.Generator) -> None:
     assert grouped_median(np.array([1.0, 2.0]), np.zeros(2), np.zeros(2, np.int64)).tolist() == [1.0, 1.0]
 
 
-def test_postprocess_merges_duplicates_of_a_class() -> None:
+def test_postprocess_merges_duplicates_of_a_class(settings) -> None:
     """The mean box by score with the highest score; the other class and the negative row stay."""
     rows = [("a", label, score, x, 0.0, x + 20, 20.0) for label in "TW" for score, x in ((0.6, 0.0), (0.2, 8.0))]
-    merged = postprocess_detections(
-        table(*rows, ("a", "NEG", 0.0, 0, 0, 0, 0)), "NEG", params={"duplicate_iou": {"T": 0.4}}
+    merged = postprocessed(
+        settings, table(*rows, ("a", "NEG", 0.0, 0, 0, 0, 0)), "NEG", params={"duplicate_iou": {"T": 0.4}}
     )
     assert merged["label"].tolist() == ["W", "T", "W", "NEG"]
     assert merged.iloc[1].tolist() == ["a", "T", 0.6, pytest.approx(2.0), 0.0, pytest.approx(22.0), 20.0]
-    assert postprocess_detections(table(*rows), None, params={"duplicate_iou": {}})["score"].tolist() == [
+    assert postprocessed(settings, table(*rows), None, params={"duplicate_iou": {}})["score"].tolist() == [
         0.6,
         0.6,
         0.2,

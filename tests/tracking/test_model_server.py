@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from drawn import QUICK, QUICK_CLASSES, SIDE, draw_cells, draw_classes
 from tracking.test_tracking_server import free_port
-from tropho.inference.predictor import trained_task
+from tropho.inference.trained_folds import read_config
 from tropho.paths import Paths
 from tropho.stages.submit import submission_rows
 from tropho.tables import BOX
@@ -105,7 +105,7 @@ def submitted(paths):
     """(image_ids of the test set, the rows that `submit` would write of them)."""
     splits = pd.read_csv(paths.splits, dtype=str)
     ids = list(splits.loc[splits["subset"] == "test", "image_id"])
-    return ids, submission_rows(trained_task(paths.models / "fold0"), paths.evaluate, ids, None)
+    return ids, submission_rows(read_config(paths.models / "fold0")[0], paths.evaluate, ids, None)
 
 
 @pytest.mark.parametrize("kind", [classification, detection])

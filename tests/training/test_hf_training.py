@@ -9,7 +9,7 @@ from PIL import Image
 from hf_checkpoints import ARCHITECTURES
 from tropho.data.task_data import GroundTruth
 from tropho.images.cache import ImageCache, write_cache
-from tropho.inference.predict import predict
+from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.tables import BOXES, conform
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint
@@ -86,7 +86,9 @@ def test_learns_pictures_by_heart(task, drawn, name):
         schedule.step()
         history.append(loss.item())
     assert np.mean(history[-10:]) < 0.6 * np.mean(history[:10])
-    ((predictions,),) = predict(made, [model], gt, cache, make_accelerator(made.settings.train), 4, [None])
+    accelerator = make_accelerator(made.settings.train)
+    loader = make_eval_loader(made, gt, cache, accelerator, 4)
+    ((predictions,),) = predict_all(made, [model], loader, list(gt.images["image_id"]), cache, accelerator)
     assert made.score(gt, predictions) > 0.9
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tropho.errors import UsageError
-from tropho.inference import predict as inference
+from tropho.inference.predict import make_eval_loader
 from tropho.tasks import build_task
 from tropho.training.checkpoint import Checkpoint, TrainState
 from tropho.training.data_loader import divisible_batch_size
@@ -122,14 +122,13 @@ def test_divisible_batch_size_refuses_too_few_images(settings):
 
 
 @pytest.mark.parametrize(("asked", "processes", "size"), [(5, 1, 5), (5, 2, 6), (4, 2, 4), (1, 3, 3)])
-def test_predict_divides_batches_among_processes(settings, data, monkeypatch, asked, processes, size):
+def test_eval_loader_divides_batches_among_processes(settings, data, asked, processes, size):
     pack, truth = data
     accelerator = SimpleNamespace(
         num_processes=processes, device=torch.device("cpu"), prepare=lambda loader, device_placement: loader
     )
-    monkeypatch.setattr(inference, "predict_all", lambda task, models, loader, *_: loader.batch_size)
     task = build_task(settings("cells_demo", **MAKE), ["a", "b"])
-    assert inference.predict(task, [None], truth, pack, accelerator, asked, ["identity"]) == size
+    assert make_eval_loader(task, truth, pack, accelerator, asked).batch_size == size
 
 
 def test_make_accelerator_follows_the_settings(settings):

@@ -107,13 +107,13 @@ def _predicted_ids(paths: Paths) -> set[str]:
 
 def _predicted(settings: TaskConfig, paths: Paths) -> pd.DataFrame:
     """Read the post-processed predictions out of fold, and of the test images: tables.DETECTIONS."""
-    from tropho.inference.predictor import trained_task
+    from tropho.inference.trained_folds import read_config
 
     if not (paths.evaluate / "oof_postprocessed.parquet").exists():
         raise DataError(f"{settings.name} has no predictions; run `dvc repro evaluate@{settings.name}` first.")
     found = [read_parquet(paths.evaluate / "oof_postprocessed.parquet")]
     if (paths.evaluate / "test.parquet").exists():
-        task = trained_task(paths.models / f"fold{read_json(paths.models / 'run.json')['folds'][0]['fold']}")
+        task, _ = read_config(paths.models / f"fold{read_json(paths.models / 'run.json')['folds'][0]['fold']}")
         raw = read_parquet(paths.evaluate / "test.parquet")
         found.append(task.postprocess(raw, read_json(paths.evaluate / "postprocess.json")))
     return pd.concat(found, ignore_index=True)

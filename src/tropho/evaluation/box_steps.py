@@ -13,7 +13,7 @@ import pandas as pd
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.postprocess_search import Params, Step, merge_params
-from tropho.inference.ensemble import fuse_tables
+from tropho.inference.ensemble import MemberTables, rows_of_images
 from tropho.metrics.leaderboard_map import RankedClass, score_gain
 from tropho.tables import DETECTIONS, empty
 from tropho.tasks.detection_task import DetectionTask
@@ -32,7 +32,7 @@ Options = list[Params]  # what a class may change, nothing first
 class BoxPredictions:
     """Raw out-of-fold boxes of an ensemble's members, each with one table a test-time view; see `OofPredictions`."""
 
-    def __init__(self, task: DetectionTask, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]]) -> None:
+    def __init__(self, task: DetectionTask, gt: GroundTruth, tables: MemberTables) -> None:
         self.task, self.gt, self.tables = task, gt, tables
         self.labels = [*task.classes, *filter(None, [task.negative])]
         self._ranked: dict[str, RankedClass | None] = {}
@@ -55,10 +55,8 @@ class BoxPredictions:
         ]
 
     def predict(self, params: Params, image_ids: list[str]) -> pd.DataFrame:
-        tables = {
-            name: [view[view["image_id"].isin(image_ids)] for view in views] for name, views in self.tables.items()
-        }
-        return self.task.postprocess(fuse_tables(self.task, tables, params), params, self.gt.ignore_classes)
+        fused = self.task.fuse_members(rows_of_images(self.tables, image_ids), params)
+        return self.task.postprocess(fused, params, self.gt.ignore_classes)
 
     def gain(self, fitted: pd.DataFrame, default: pd.DataFrame, groups: pd.Series) -> dict[str, float]:
         gt = self.gt.subset(groups.index)
@@ -129,11 +127,11 @@ class BoxPredictions:
         if key not in self._fused:
             if len(self._fused) == MAX_FUSED:
                 del self._fused[next(iter(self._fused))]
-            self._fused[key] = fuse_tables(self.task, self._of_class[label], params)
+            self._fused[key] = self.task.fuse_members(self._of_class[label], params)
         return self._fused[key]
 
     @cached_property
-    def _of_class(self) -> dict[str, dict[str, list[pd.DataFrame]]]:
+    def _of_class(self) -> dict[str, MemberTables]:
         """The tables by class, each with the rows of the negative class."""
         return {
             label: {

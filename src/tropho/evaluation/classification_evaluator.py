@@ -16,7 +16,7 @@ from tropho.evaluation.evaluator import Fitter
 from tropho.evaluation.postprocess_search import Params, Step, search_postprocess
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
-from tropho.inference.ensemble import tables_by_member
+from tropho.inference.ensemble import MemberTables, rows_of_images
 from tropho.metrics.bootstrap import with_intervals
 from tropho.metrics.calibration import fit_temperature, log_probabilities
 from tropho.metrics.classification_metrics import (
@@ -38,9 +38,9 @@ class ClassificationEvaluator:
     def __init__(self, task: ClassificationTask) -> None:
         self.task = task
 
-    def postprocess_fitter(self, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> Fitter:
+    def postprocess_fitter(self, gt: GroundTruth, raw: MemberTables, groups: pd.Series) -> Fitter:
         """Fit {"temperature": T} with the least log loss, after members' weights where `evaluate` asks for them."""
-        oof = MemberPredictions(self.task, gt, tables_by_member(self.task, raw))
+        oof = MemberPredictions(self.task, gt, raw)
         searches = self.task.settings.evaluate.fit_postprocess
 
         def fit(image_ids: list[str]) -> dict[str, Any]:
@@ -127,17 +127,16 @@ class ClassificationEvaluator:
 class MemberPredictions:
     """Raw out-of-fold probabilities of an ensemble's members; see `OofPredictions`."""
 
-    def __init__(self, task: ClassificationTask, gt: GroundTruth, tables: dict[str, list[pd.DataFrame]]) -> None:
+    def __init__(self, task: ClassificationTask, gt: GroundTruth, tables: MemberTables) -> None:
         self.task, self.gt = task, gt
-        self.tables = {name: task.fuse_views(views) for name, views in tables.items()}
+        self.tables = {name: [task.fuse_views(views)] for name, views in tables.items()}
 
     @property
     def steps(self) -> list[Step]:
         return [Step("member weights", self._fit_weights)] if len(self.tables) > 1 else []
 
     def predict(self, params: Params, image_ids: list[str]) -> pd.DataFrame:
-        tables = {name: table[table["image_id"].isin(image_ids)] for name, table in self.tables.items()}
-        return self.task.fuse_members(tables, params)
+        return self.task.fuse_members(rows_of_images(self.tables, image_ids), params)
 
     def gain(self, fitted: pd.DataFrame, default: pd.DataFrame, groups: pd.Series) -> dict[str, float]:
         """Compare the balanced accuracy."""
@@ -155,8 +154,8 @@ class MemberPredictions:
     def _fit_weights(self, params: Params, image_ids: list[str]) -> Params:
         """Fit {"weights": by member} with the least log loss."""
         labels, ids = class_indices(self.gt.subset(image_ids), self.task.classes), pd.Series(image_ids)
-        tables = [table[table["image_id"].isin(image_ids)] for table in self.tables.values()]
-        of_label = [self.task.probabilities(table, ids)[np.arange(len(labels)), labels] for table in tables]
+        tables = rows_of_images(self.tables, image_ids).values()
+        of_label = [self.task.probabilities(table, ids)[np.arange(len(labels)), labels] for [table] in tables]
         return {**params, "weights": dict(zip(self.tables, mixture_weights(np.stack(of_label, axis=1)), strict=True))}
 
 

@@ -13,7 +13,7 @@ from tropho.evaluation.evaluator import Fitter
 from tropho.evaluation.postprocess_search import search_postprocess
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
-from tropho.inference.ensemble import tables_by_member
+from tropho.inference.ensemble import MemberTables
 from tropho.metrics.coco_map import coco_map
 from tropho.metrics.curves import detection_curves, pick_threshold, unreachable_recall
 from tropho.metrics.leaderboard_map import leaderboard_intervals
@@ -30,11 +30,11 @@ class DetectionEvaluator:
         self.task = task
         self.negative = task.negative
 
-    def postprocess_fitter(self, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> Fitter:
+    def postprocess_fitter(self, gt: GroundTruth, raw: MemberTables, groups: pd.Series) -> Fitter:
         """Search the steps of `BoxPredictions` where `evaluate.fit_postprocess` is true."""
         if not self.task.settings.evaluate.fit_postprocess:
             return lambda image_ids: {}
-        oof = BoxPredictions(self.task, gt, tables_by_member(self.task, raw))
+        oof = BoxPredictions(self.task, gt, raw)
         return lambda image_ids: search_postprocess(oof, groups.loc[image_ids])
 
     def metrics(self, gt: GroundTruth, predictions: pd.DataFrame) -> dict[str, float]:

@@ -10,6 +10,7 @@ from torch import nn
 from tropho.data.task_data import GroundTruth
 from tropho.images.cache import ImageCache
 from tropho.images.decode import ImageReader
+from tropho.inference.ensemble import MemberTables
 from tropho.tasks.base import Task
 
 Fitter = Callable[[list[str]], dict[str, Any]]  # image_ids to fit post-processing on -> its parameters
@@ -27,13 +28,12 @@ class Evaluator(Protocol):
     def task(self) -> Task:
         """The task that trains and predicts."""
 
-    def postprocess_fitter(self, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series) -> Fitter:
+    def postprocess_fitter(self, gt: GroundTruth, raw: MemberTables, groups: pd.Series) -> Fitter:
         """Prepare to fit fusion and post-processing on out-of-fold predictions.
 
         Args:
             gt: of the predicted images.
-            raw: stacked member tables (columns `member` and, where views are fused too, `view`), or one prediction
-                table.
+            raw: by member; one table a view where the fusion of views is fitted too.
             groups: of these images.
 
         Returns: a function of image_ids, those to fit on, that returns JSON-safe parameters, the content of

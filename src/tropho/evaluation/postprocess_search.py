@@ -13,7 +13,7 @@ import pandas as pd
 
 from tropho.data.task_data import GroundTruth
 from tropho.evaluation.evaluator import Fitter
-from tropho.inference.ensemble import postprocess_members
+from tropho.inference.ensemble import MemberTables, rows_of_images
 from tropho.metrics.bootstrap import FEW_GROUPS
 from tropho.tasks.base import Task
 
@@ -104,12 +104,12 @@ def group_kfold(groups: pd.Series, n_folds: int = 5, seed: int = 0) -> np.ndarra
 
 
 def cross_fit_postprocess(
-    task: Task, fit: Fitter, gt: GroundTruth, raw: pd.DataFrame, groups: pd.Series, n_folds: int = 5, seed: int = 0
+    task: Task, fit: Fitter, gt: GroundTruth, raw: MemberTables, groups: pd.Series, n_folds: int = 5, seed: int = 0
 ) -> pd.DataFrame:
     """Post-process out-of-fold predictions, each fold of groups by what was fitted on the other folds.
 
-    Raw predictions are stacked member tables or one prediction table, and `fit` is that of
-    `Evaluator.postprocess_fitter` for them. Groups are by image_id; where all images are of one, nothing is fitted.
+    `fit` is that of `Evaluator.postprocess_fitter` for the raw predictions. Groups are by image_id; where all images
+    are of one, nothing is fitted.
 
     Returns: a prediction table, its images in the order of `raw`.
     """
@@ -117,11 +117,11 @@ def cross_fit_postprocess(
     tables = []
     for fold in sorted(fold_of.unique()):
         rest = list(fold_of.index[fold_of != fold])
-        rows = raw[raw["image_id"].isin(fold_of.index[fold_of == fold])].reset_index(drop=True)
-        tables.append(postprocess_members(task, rows, fit(rest) if rest else None, gt.ignore_classes))
-    if not tables:
-        return postprocess_members(task, raw, ignore_classes=gt.ignore_classes)
+        params = fit(rest) if rest else None
+        fused = task.fuse_members(rows_of_images(raw, fold_of.index[fold_of == fold]), params)
+        tables.append(task.postprocess(fused, params, gt.ignore_classes))
     predictions = pd.concat(tables, ignore_index=True)
-    place = {image_id: idx for idx, image_id in enumerate(raw["image_id"].unique())}
+    ids = pd.concat([view["image_id"] for views in raw.values() for view in views]).unique()
+    place = {image_id: idx for idx, image_id in enumerate(ids)}
     order = predictions["image_id"].map(place).to_numpy().argsort(kind="stable")
     return predictions.iloc[order].reset_index(drop=True)

@@ -1,12 +1,8 @@
-"""Fuse the predictions of an ensemble's members, and predict an image file with all of them.
-
-A stacked table has the column `member`, the name of the model that predicted a row. Where the fusion of test-time
-views is fitted too, it also has the column `view`, the number of the view in `predict.tta`.
-"""
+"""Predict an image file with all members of an ensemble, and fuse their predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,59 +19,16 @@ from tropho.images.cache import resize_as_cached
 from tropho.images.decode import Decoding, read_image
 from tropho.tasks.base import Task
 
-MEMBER = "member"
-VIEW = "view"
+MemberTables = dict[str, list[pd.DataFrame]]
+"""Raw prediction tables of the same images by member, each of one test-time view, or one of all views fused."""
 
 
-def stack_members(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Stack prediction tables of the same images, by member."""
-    return pd.concat([table.assign(**{MEMBER: name}) for name, table in tables.items()], ignore_index=True)
-
-
-def stack_views(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Stack one model's prediction tables of the same images, one a view."""
-    return pd.concat([table.assign(**{VIEW: idx}) for idx, table in enumerate(tables)], ignore_index=True)
-
-
-def tables_by_member(task: Task, stacked: pd.DataFrame) -> dict[str, list[pd.DataFrame]]:
-    """Split a stacked table by member and view; a member of the settings without rows has empty tables.
-
-    A table that is not stacked is that of the task's own model.
-    """
-    if MEMBER not in stacked:
-        return {BASE: [stacked]}
-    return {name: _views(task, stacked, name) for name in [BASE, *task.settings.train.ensemble]}
-
-
-def member_table(task: Task, stacked: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Extract one member's prediction table, its views fused as the settings say."""
-    return task.fuse_views(_views(task, stacked, name))
-
-
-def _views(task: Task, stacked: pd.DataFrame, name: str) -> list[pd.DataFrame]:
-    masks = [(stacked[MEMBER] == name).to_numpy(bool)]
-    if VIEW in stacked:
-        view = stacked[VIEW].to_numpy()
-        masks = [masks[0] & (view == idx) for idx in range(len(task.settings.predict.tta))]
-    columns = [column for column in stacked.columns if column not in (MEMBER, VIEW)]
-    return [stacked.loc[mask, columns].reset_index(drop=True) for mask in masks]
-
-
-def fuse_tables(task: Task, tables: dict[str, list[pd.DataFrame]], params: dict[str, Any] | None) -> pd.DataFrame:
-    """Fuse each member's views, then the members."""
-    return task.fuse_members({name: task.fuse_views(views, params) for name, views in tables.items()}, params)
-
-
-def fuse_members(task: Task, raw: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-    """Fuse a stacked table to one raw prediction table by postprocess.json, None as set; any other table stays."""
-    return fuse_tables(task, tables_by_member(task, raw), params) if MEMBER in raw else raw
-
-
-def postprocess_members(
-    task: Task, raw: pd.DataFrame, params: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
-) -> pd.DataFrame:
-    """Fuse and post-process a stacked table; arguments as for `fuse_members` and `Task.postprocess`."""
-    return task.postprocess(fuse_members(task, raw, params), params, ignore_classes)
+def rows_of_images(tables: MemberTables, image_ids: Collection[str]) -> MemberTables:
+    """Select the rows of these images."""
+    return {
+        name: [view[view["image_id"].isin(image_ids)].reset_index(drop=True) for view in views]
+        for name, views in tables.items()
+    }
 
 
 if TYPE_CHECKING:
@@ -130,8 +83,8 @@ class Ensemble:
         """How files become pixels."""
         return replace(self.first_fold.decoding, max_megapixels=self.max_megapixels)
 
-    def predict_file(self, file: Path, name: str) -> pd.DataFrame:
-        """Predict one image file of any size with every model; returns a stacked raw table, see `stack_members`.
+    def predict_file(self, file: Path, name: str) -> MemberTables:
+        """Predict one image file of any size with every model; views and folds are fused.
 
         Raises:
             DataError: the file can't be read.
@@ -140,12 +93,13 @@ class Ensemble:
         tables = {}
         for member, folds in self.members.items():
             predictions = [fold.predict_raw(pixels, name, self.params) for fold in folds]
-            tables[member] = self.task.fuse_views(predictions, self.params)
-        return stack_members(tables)
+            tables[member] = [self.task.fuse_views(predictions, self.params)]
+        return tables
 
-    def postprocess(self, tables: list[pd.DataFrame], ignore_classes: pd.Series | None) -> pd.DataFrame:
-        """Fuse and post-process at least one table of `predict_file`; `ignore_classes` as for `Task.postprocess`."""
-        return postprocess_members(self.task, pd.concat(tables, ignore_index=True), self.params, ignore_classes)
+    def postprocess(self, tables: list[MemberTables], ignore_classes: pd.Series | None) -> pd.DataFrame:
+        """Fuse and post-process at least one result of `predict_file`; `ignore_classes` as for `Task.postprocess`."""
+        joined = {name: [pd.concat([each[name][0] for each in tables], ignore_index=True)] for name in self.members}
+        return self.task.postprocess(self.task.fuse_members(joined, self.params), self.params, ignore_classes)
 
 
 def ensemble_record(

@@ -12,8 +12,8 @@ from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData
 from tropho.errors import DataError
 from tropho.files import read_json, sha256_of, write_json
-from tropho.inference.ensemble import stack_members, stack_views
-from tropho.inference.predict import predict
+from tropho.inference.ensemble import MemberTables
+from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.inference.predictor import Predictor, load_predictor
 from tropho.inference.trained_folds import CONFIG, damaged_files
 from tropho.paths import Paths
@@ -64,8 +64,13 @@ class EnsembleMember:
 
     def predict_views(self, folds: list[int], gt: GroundTruth, accelerator: Accelerator) -> list[list[pd.DataFrame]]:
         """Predict images with the models of these folds; for each, one raw prediction table a test-time view."""
-        models, settings = [self.folds[fold].model for fold in folds], self.task.settings.predict
-        return predict(self.task, models, gt, self.data.cache, accelerator, settings.batch_size, settings.tta)
+        models, settings, cache = (
+            [self.folds[fold].model for fold in folds],
+            self.task.settings.predict,
+            self.data.cache,
+        )
+        loader = make_eval_loader(self.task, gt, cache, accelerator, settings.batch_size)
+        return predict_all(self.task, models, loader, list(gt.images["image_id"]), cache, accelerator, settings.tta)
 
 
 def load_member_folds(
@@ -114,10 +119,10 @@ def load_members(
     ]
 
 
-def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> pd.DataFrame:
+def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> MemberTables:
     """Predict the validation images of each fold by the model that was not trained on them.
 
-    Returns: stacked raw table; views are kept apart only where their fusion is to be fitted, to save memory.
+    Returns: raw tables; views are kept apart only where their fusion is to be fitted, to save memory.
     """
     tables = {}
     for member in members:
@@ -126,23 +131,21 @@ def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> pd.D
         folds = []
         for fold in member.folds:
             [views] = member.predict_views([fold], member.data.train_val(fold)[1], accelerator)
-            folds.append(stack_views(views) if keep_views else member.task.fuse_views(views))
-        tables[member.name] = pd.concat(folds, ignore_index=True)
-    return stack_members(tables)
+            folds.append(views if keep_views else [member.task.fuse_views(views)])
+        tables[member.name] = [pd.concat(views, ignore_index=True) for views in zip(*folds, strict=True)]
+    return tables
 
 
 def predict_test(
     members: list[EnsembleMember], gt: GroundTruth, accelerator: Accelerator, params: dict[str, Any] | None = None
-) -> pd.DataFrame:
-    """Predict images that no model was trained on, by all folds; views and folds are fused by `params`.
-
-    Returns: stacked raw table.
-    """
+) -> MemberTables:
+    """Predict images that no model was trained on, by all folds; views and folds are fused by `params`."""
     tables = {}
     for member in members:
         folds = member.predict_views(list(member.folds), gt, accelerator)
-        tables[member.name] = member.task.fuse_views([member.task.fuse_views(fold, params) for fold in folds], params)
-    return stack_members(tables)
+        fused = [member.task.fuse_views(fold, params) for fold in folds]
+        tables[member.name] = [member.task.fuse_views(fused, params)]
+    return tables
 
 
 def write_manifest(folder: Path, record: dict[str, Any], settings: TaskConfig) -> None:

@@ -37,20 +37,6 @@ def make_eval_loader(
     return prepared
 
 
-def predict(
-    task: Task,
-    models: Sequence[nn.Module],
-    gt: GroundTruth,
-    cache: ImageCache,
-    accelerator: Accelerator,
-    batch_size: int,
-    views: Sequence[TtaView | None],
-) -> list[list[pd.DataFrame]]:
-    """Predict the images of `gt`; arguments as for `make_eval_loader` and `predict_all`."""
-    loader = make_eval_loader(task, gt, cache, accelerator, batch_size)
-    return predict_all(task, models, loader, list(gt.images["image_id"]), cache, accelerator, views)
-
-
 @torch.inference_mode()
 def predict_all(
     task: Task,

@@ -12,11 +12,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tropho.config.task_config import TaskConfig
-from tropho.errors import DataError
 from tropho.files import reading
 from tropho.images.decode import DECODING, Decoding
 from tropho.inference.ensemble import FoldModel
-from tropho.inference.trained_folds import CONFIG, WEIGHTS, read_config
+from tropho.inference.trained_folds import WEIGHTS, read_config
 from tropho.models.device_limits import InParts, resolve_precision
 from tropho.tasks.base import Task
 
@@ -67,13 +66,6 @@ class Predictor(FoldModel):
         return nullcontext()
 
 
-def trained_task(folder: Path) -> Task:
-    """Build the task of a trained fold from its config.yaml, without weights; raise DataError where it is missing."""
-    if not (folder / CONFIG).exists():
-        raise DataError(f"{folder} holds no trained model; run `dvc repro`, or `tropho train TASK`.")
-    return read_config(folder)[0]
-
-
 def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig | None = None) -> Predictor:
     """Load a trained fold, in the memory layout that it was trained in.
 
@@ -85,7 +77,7 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig
     Raises:
         DataError: a file is missing, or is another version's.
     """
-    task = trained_task(folder)
+    task, decoding = read_config(folder)
     model = task.build_model()
     with reading(folder / WEIGHTS):
         model.load_state_dict(load_file(folder / WEIGHTS))
@@ -93,4 +85,4 @@ def load_predictor(folder: Path, device: torch.device = CPU, present: TaskConfig
         sections = {name: getattr(present, name) for name in ("predict", "evaluate", "submit")}
         task.settings = task.settings.model_copy(update=sections)
     model = model.to(device).to(memory_format=torch.channels_last)
-    return Predictor(task, model.eval(), read_config(folder)[1])
+    return Predictor(task, model.eval(), decoding)

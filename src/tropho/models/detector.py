@@ -1,13 +1,11 @@
 """An object detector: a backbone with a feature pyramid, and a head that finds boxes."""
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import FeaturePyramid
 from tropho.models.fcos import FCOSHead
-from tropho.models.heads import Detections, Losses, Targets, add_best_score, drop_ignored_boxes
+from tropho.models.heads import Detections, Losses, Targets, drop_ignored_boxes
 from tropho.models.layers import Normalize
 from tropho.models.torchvision_detectors import torchvision_parts
 
@@ -46,7 +44,6 @@ class Detector(nn.Module):
             With targets: losses by name, scalars; their sum is minimised.
             Without: the detections, with "presence" () the highest score of the image, or 0.
         """
-        features, size = self.pyramid(self.normalize(images)), images.shape[2:]
-        if targets is not None:
-            return cast("Losses", self.head(features, size, drop_ignored_boxes(targets)))
-        return add_best_score(cast("Detections", self.head(features, size, None)))
+        targets = None if targets is None else drop_ignored_boxes(targets)
+        found: Losses | Detections = self.head(self.pyramid(self.normalize(images)), images.shape[2:], targets)
+        return found

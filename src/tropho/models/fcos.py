@@ -1,7 +1,6 @@
 """FCOS (Tian et al., 2020): every position in the middle of a box predicts its class and its four sides."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,41 +36,32 @@ MIN_CENTERNESS_SIDE = 2.0
 """Strides. Thinner boxes hold one or two positions, whose centre-ness should not depend on the grid's phase."""
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """The N positions of all levels, level by level, row by row."""
 
     strides: tuple[int, ...]  # pixels, one a level
     shapes: tuple[tuple[int, int], ...]  # height and width of each level's feature map
-    device: torch.device
-    offset: float = MIDDLE  # of a position in its cell
+    offset: float  # of a position in its cell
+    points: Tensor  # (N, 2) float32 x and y in pixels
+    stride_of: Tensor  # (N,) float32 stride of each position's level, pixels
 
     @classmethod
-    def of(cls, features: list[Tensor], levels: list[int], offset: float = MIDDLE) -> "Grid":
-        """Build the grid of feature maps (B, C, h, w), one for each level number."""
-        shapes = tuple((level.shape[2], level.shape[3]) for level in features)
-        return cls(tuple(2**level for level in levels), shapes, features[0].device, offset)
-
-    @property
-    def counts(self) -> list[int]:
-        """Positions of each level."""
-        return [height * width for height, width in self.shapes]
-
-    @cached_property
-    def points(self) -> Tensor:
-        """(N, 2) float32 x and y in pixels."""
-        levels = []
-        for stride, (height, width) in zip(self.strides, self.shapes, strict=True):
-            y = (torch.arange(height, device=self.device, dtype=torch.float32) + self.offset) * stride
-            x = (torch.arange(width, device=self.device, dtype=torch.float32) + self.offset) * stride
-            levels.append(torch.cartesian_prod(y, x).flip(1).reshape(-1, 2))  # (h * w, 2)
-        return torch.cat(levels)
-
-    @cached_property
-    def stride_of(self) -> Tensor:
-        """(N,) float32 stride of each position's level, pixels."""
-        pairs = zip(self.counts, self.strides, strict=True)
-        return torch.cat([torch.full((count,), float(stride), device=self.device) for count, stride in pairs])
+    def of(
+        cls, features: list[Tensor], levels: list[int], offset: float = MIDDLE, device: torch.device | None = None
+    ) -> "Grid":
+        """Build the grid of feature maps (B, C, h, w), one for each level number, on their device if None is given."""
+        device = device or features[0].device
+        strides, shapes = (
+            tuple(2**level for level in levels),
+            tuple((level.shape[2], level.shape[3]) for level in features),
+        )
+        points, stride_of = [], []
+        for stride, (height, width) in zip(strides, shapes, strict=True):
+            y = (torch.arange(height, device=device, dtype=torch.float32) + offset) * stride
+            x = (torch.arange(width, device=device, dtype=torch.float32) + offset) * stride
+            points.append(torch.cartesian_prod(y, x).flip(1).reshape(-1, 2))  # (h * w, 2)
+            stride_of.append(torch.full((height * width,), float(stride), device=device))
+        return cls(strides, shapes, offset, torch.cat(points), torch.cat(stride_of))
 
 
 class FCOS(nn.Module):
@@ -95,8 +85,7 @@ class FCOS(nn.Module):
         if targets is None:
             return decode_detections(*self.decode(features), size, self.model)
         logits, sides, centerness_logits = self.outputs(features)
-        device, grid = logits.device, Grid.of(features, self.model.levels, self.offset)
-        grid = replace(grid, device=targets[0]["boxes"].device)
+        device, grid = logits.device, Grid.of(features, self.model.levels, self.offset, targets[0]["boxes"].device)
         gt_points, gt_idx = assign_points(grid, [target["boxes"] for target in targets], self.model.regression_ranges)
         logits = self._mask(logits, grid, targets, gt_points)
         position = gt_points % len(grid.points)
@@ -183,11 +172,11 @@ def assign_points(grid: Grid, boxes: list[Tensor], ranges: list[float] | None = 
         point_idx: (M,) int64 ascending, image * N + position.
         gt_idx: (M,) int64, row of torch.cat(boxes).
     """
-    gt = torch.cat(boxes)  # (G, 4)
-    counts = torch.tensor([len(image_boxes) for image_boxes in boxes], device=grid.device)
-    image = torch.arange(len(boxes), device=grid.device).repeat_interleave(counts)  # (G,)
+    gt, device = torch.cat(boxes), grid.points.device  # (G, 4)
+    counts = torch.tensor([len(image_boxes) for image_boxes in boxes], device=device)
+    image = torch.arange(len(boxes), device=device).repeat_interleave(counts)  # (G,)
     position, valid = _candidates(grid, gt, ranges)
-    gt_idx = torch.arange(len(gt), device=grid.device)[:, None, None, None].expand_as(valid)[valid]
+    gt_idx = torch.arange(len(gt), device=device)[:, None, None, None].expand_as(valid)[valid]
     point_idx = (image[:, None, None, None] * len(grid.points) + position)[valid]
     area = (gt[:, 2] - gt[:, 0]) * (gt[:, 3] - gt[:, 1])
     by_area = area[gt_idx].argsort(stable=True)
@@ -200,15 +189,15 @@ def assign_points(grid: Grid, boxes: list[Tensor], ranges: list[float] | None = 
 
 def _candidates(grid: Grid, boxes: Tensor, ranges: list[float] | None) -> tuple[Tensor, Tensor]:
     """Return positions around the centres of boxes (G, 4), (G, levels, 3, 3), and which are valid, bool alike."""
-    n_levels = len(grid.strides)
-    stride = torch.tensor(grid.strides, device=grid.device, dtype=boxes.dtype)[:, None]
-    shape = torch.tensor(grid.shapes, device=grid.device)  # (levels, 2) height, width
+    n_levels, device = len(grid.strides), grid.points.device
+    stride = torch.tensor(grid.strides, device=device, dtype=boxes.dtype)[:, None]
+    shape = torch.tensor(grid.shapes, device=device)  # (levels, 2) height, width
     counts = shape.prod(dim=1)
     first_of_level = counts.cumsum(0) - counts
 
     centre = ((boxes[:, :2] + boxes[:, 2:]) / 2)[:, None]  # (G, 1, 2)
     first = torch.floor(centre / stride - grid.offset - RADIUS).long() + 1  # (G, levels, 2)
-    window = torch.arange(3, device=grid.device)
+    window = torch.arange(3, device=device)
     column = (first[..., 0, None] + window)[:, :, None, :].expand(-1, -1, 3, -1)  # (G, levels, 3, 3)
     row = (first[..., 1, None] + window)[:, :, :, None].expand(-1, -1, -1, 3)
     point = (torch.stack([column, row], dim=-1) + grid.offset) * stride[:, None, None]  # (G, levels, 3, 3, 2) x, y
@@ -217,7 +206,7 @@ def _candidates(grid: Grid, boxes: Tensor, ranges: list[float] | None) -> tuple[
     inside = ((point > low[:, :, None, None]) & (point < high[:, :, None, None])).all(dim=-1)
     central = ((point - centre[:, :, None, None]).abs() < RADIUS * stride[:, None, None]).all(dim=-1)
     on_map = (row >= 0) & (row < shape[:, 0, None, None]) & (column >= 0) & (column < shape[:, 1, None, None])
-    level = torch.arange(n_levels, device=grid.device)[:, None, None]
+    level = torch.arange(n_levels, device=device)[:, None, None]
     if ranges is None:
         sides = torch.maximum(point - boxes[:, None, None, None, :2], boxes[:, None, None, None, 2:] - point)
         lower, upper = RANGE * stride[:, :, None], 2 * RANGE * stride[:, :, None]

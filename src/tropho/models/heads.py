@@ -20,7 +20,7 @@ Targets = list[dict[str, Tensor]]
 Optional: "ignore" (classes,) bool, classes that are not labelled; "regions" (m, 4) xyxy, ignored regions."""
 
 Detections = list[dict[str, Tensor]]
-"""Per image "boxes" (n, 4) xyxy pixels, "scores" (n,) descending, "labels" (n,) int64 from 0."""
+"""Per image "boxes" (n, 4) xyxy pixels, "scores" (n,) descending, "labels" (n,) int64 from 0, "presence" ()."""
 
 Losses = dict[str, Tensor]  # scalars by name: loss_cls, loss_box, ...; their sum is minimised
 PRIOR = 0.01  # score of an untrained detector (focal loss, Lin et al., 2017)
@@ -61,29 +61,23 @@ def decode_detections(scores: Tensor, boxes: Tensor, size: Size, model: ModelCon
 
     Scores are (B, N, classes) in 0..1, boxes (B, N, 4) xyxy pixels, shared by the classes.
     """
-    return [_decode_image(*image, size, model) for image in zip(scores, boxes, strict=True)]
-
-
-def add_best_score(detections: Detections) -> Detections:
-    """Add P(any object) to each image: its highest score (), or 0."""
-    for image in detections:
-        scores = image["scores"]
-        image["presence"] = scores.max() if len(scores) else scores.new_zeros(())
+    num_classes, detections = scores.shape[2], []
+    for image_scores, image_boxes in zip(scores.flatten(1), boxes, strict=True):  # (N * classes,), (N, 4)
+        idx = torch.where(image_scores >= model.score_threshold)[0]
+        best, order = image_scores[idx].topk(min(CANDIDATES, len(idx)))
+        idx = idx[order]
+        labels = idx % num_classes
+        clipped = clip_boxes_to_image(image_boxes[idx // num_classes], size)
+        keep = (clipped[:, 2:] - clipped[:, :2] > MIN_SIDE).all(dim=1)
+        clipped, best, labels = clipped[keep], best[keep], labels[keep]
+        keep = batched_nms(clipped, best, labels, model.nms_iou_threshold)[: model.max_detections]
+        detections.append(image_detections(clipped[keep], best[keep], labels[keep]))
     return detections
 
 
-def _decode_image(scores: Tensor, boxes: Tensor, size: Size, model: ModelConfig) -> dict[str, Tensor]:
-    num_classes = scores.shape[1]
-    flat = scores.flatten()  # (N * classes,)
-    idx = torch.where(flat >= model.score_threshold)[0]
-    best, order = flat[idx].topk(min(CANDIDATES, len(idx)))
-    idx = idx[order]
-    labels = idx % num_classes
-    boxes = clip_boxes_to_image(boxes[idx // num_classes], size)
-    keep = (boxes[:, 2:] - boxes[:, :2] > MIN_SIDE).all(dim=1)
-    boxes, best, labels = boxes[keep], best[keep], labels[keep]
-    keep = batched_nms(boxes, best, labels, model.nms_iou_threshold)[: model.max_detections]
-    return {"boxes": boxes[keep], "scores": best[keep], "labels": labels[keep]}
+def image_detections(boxes: Tensor, scores: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Name an image's detections, by descending score, and add P(any object), the highest score or 0."""
+    return {"boxes": boxes, "scores": scores, "labels": labels, "presence": scores[:1].sum()}
 
 
 def ignored_classes(targets: Targets, num_classes: int) -> Tensor:

@@ -19,7 +19,6 @@ from tropho.models.heads import (
     Detections,
     Losses,
     Targets,
-    add_best_score,
     decode_detections,
     drop_ignored_boxes,
     is_alone,
@@ -172,7 +171,7 @@ class HFDetector(nn.Module):
             return {**losses, "loss_cls": losses["loss_cls"] + unused}
         out = self.network(self.normalize(pixels))
         boxes = box_convert(out.pred_boxes.float(), "cxcywh", "xyxy") * extent
-        return add_best_score(decode_detections(self._scores(out.logits.float()), boxes, images.shape[2:], self.model))
+        return decode_detections(self._scores(out.logits.float()), boxes, images.shape[2:], self.model)
 
     def _scores(self, logits: Tensor) -> Tensor:
         """Return scores (B, queries, classes); the first DETRs have one class more, which is "no object"."""

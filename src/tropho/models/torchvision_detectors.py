@@ -25,6 +25,7 @@ from tropho.models.heads import (
     decode_detections,
     flatten_levels,
     ignored_classes,
+    image_detections,
     mask_ignored,
     mean_over_processes,
     output_conv,
@@ -148,7 +149,7 @@ class TorchvisionFasterRCNN(nn.Module):
             return losses | self._box_losses(maps, proposals, shapes, targets)
         decoded = self.roi.postprocess_detections(*self._outputs(maps, proposals, shapes), proposals, shapes)
         columns = zip(*decoded, strict=True)
-        return [{"boxes": boxes, "scores": scores, "labels": labels - 1} for boxes, scores, labels in columns]
+        return [image_detections(boxes, scores, labels - 1) for boxes, scores, labels in columns]
 
     def _outputs(self, maps: dict[str, Tensor], proposals: list[Tensor], shapes: list[Size]) -> tuple[Tensor, Tensor]:
         """Return logits (n, 1 + classes) and offsets (n, 4 (1 + classes)) of all proposals, float32."""

@@ -9,7 +9,7 @@ import pandas as pd
 from tropho.config.task_config import SECTIONS
 from tropho.data.task_data import GroundTruth
 from tropho.files import read_yaml
-from tropho.inference.trained_folds import CONFIG
+from tropho.inference.trained_folds import CONFIG, read_config
 from tropho.metrics.classification_metrics import classification_metrics
 from tropho.metrics.metric_names import metric_name
 from tropho.plots.format_numbers import as_number, format_value, score
@@ -86,8 +86,6 @@ def _against_guessing(metrics: dict[str, Any], reader: Reader) -> list[Block]:
 
 def guessed_metrics(reader: Reader, subset: str) -> tuple[dict[str, float], str]:
     """Score predictions that know nothing of an image, and say which; {} if labels or models are not here."""
-    from tropho.inference.predictor import trained_task
-
     images, boxes = reader.images, reader.boxes
     predictions = reader.table(reader.paths.evaluate / f"{subset}.parquet")
     folder = next((path.parent for path in sorted(reader.paths.models.glob(f"fold*/{CONFIG}"))), None)
@@ -98,7 +96,7 @@ def guessed_metrics(reader: Reader, subset: str) -> tuple[dict[str, float], str]
         return {}, ""
     if reader.task.kind == "classification":
         return _guessed_classes(known, reader.summary["classes"])
-    task = trained_task(folder)
+    task, _ = read_config(folder)
     assert isinstance(task, DetectionTask)
     return _guessed_boxes(task, GroundTruth(known, *split_regions(boxes)))
 

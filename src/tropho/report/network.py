@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from tropho.errors import DataError
 from tropho.images.cache import ImageCache
-from tropho.inference.predictor import trained_task
-from tropho.inference.trained_folds import WEIGHTS
+from tropho.inference.trained_folds import WEIGHTS, read_config
 from tropho.report.blocks import Layer
 from tropho.report.reader import Reader, texts
 from tropho.tasks.base import Task
@@ -30,7 +29,7 @@ def network_layers(reader: Reader) -> list[Layer]:
     if folder is None:
         return []
     try:
-        task = trained_task(folder)
+        task, _ = read_config(folder)
         cache = ImageCache(reader.paths.augmented / "cache")
         size = task.settings.augment.image_size
         cache = ImageCache(cache.path, size) if size < cache.size else cache

@@ -14,7 +14,7 @@ from tropho.evaluation.results_writer import ResultsWriter
 from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
-from tropho.inference.ensemble import fuse_members, member_table
+from tropho.inference.ensemble import MemberTables
 from tropho.inference.ensemble_members import EnsembleMember, load_members, predict_oof, predict_test, write_manifest
 from tropho.inference.trained_folds import copy_results
 from tropho.metrics.metric_names import ascii_names
@@ -57,7 +57,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
         write_json(folder / "postprocess.json", without_nan(params))
         results = _write_oof(evaluator, members, data, oof_gt, oof, predictions, params, reader, folder)
         if test is not None:
-            _write_test(results, members[0], test_gt, fuse_members(members[0].task, test, params), params)
+            _write_test(results, members[0], test_gt, members[0].task.fuse_members(test, params), params)
         results.add_leaks(data, members[0].folds)
         results.notes["oof"] += _renamed_note(names)
         metrics = {"headline": results.headline(), **results.metrics}
@@ -78,7 +78,7 @@ def _write_oof(
     members: list[EnsembleMember],
     data: TaskData,
     gt: GroundTruth,
-    stacked: pd.DataFrame,
+    oof: MemberTables,
     predictions: pd.DataFrame,
     params: dict[str, Any],
     reader: ImageReader,
@@ -86,7 +86,7 @@ def _write_oof(
 ) -> ResultsWriter:
     """Write out-of-fold predictions, label issues, thresholds, tables and plots; return the metrics and notes."""
     task, base = evaluator.task, members[0]
-    raw = fuse_members(task, stacked, params)
+    raw = task.fuse_members(oof, params)
     write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
     write_table(predictions, folder / "oof_postprocessed.parquet")
     issues = evaluator.label_issues(gt, predictions)
@@ -104,7 +104,7 @@ def _write_oof(
         f"fold{fold}": {task.primary_metric: _score(task, data.train_val(fold)[1], predictions)} for fold in base.folds
     }
     if len(members) > 1:
-        results.add_members(_write_members(members, stacked, gt, folder), params)
+        results.add_members(_write_members(members, oof, gt, folder), params)
     return results
 
 
@@ -122,12 +122,12 @@ def _write_test(
 
 
 def _write_members(
-    members: list[EnsembleMember], stacked: pd.DataFrame, gt: GroundTruth, folder: Path
+    members: list[EnsembleMember], oof: MemberTables, gt: GroundTruth, folder: Path
 ) -> dict[str, dict[str, float]]:
     """Write each member's raw out-of-fold predictions; return {member: {its primary metric: score}}."""
     scores = {}
     for member in members:
-        raw = member_table(member.task, stacked, member.name)
+        raw = member.task.fuse_views(oof[member.name])
         write_table(raw, folder / "members" / f"{member.name}.parquet")
         predictions = member.task.postprocess(raw, ignore_classes=gt.ignore_classes)
         scores[member.name] = {member.task.primary_metric: _score(member.task, gt, predictions)}

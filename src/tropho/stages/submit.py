@@ -12,8 +12,7 @@ from tropho.data.task_data import GroundTruth
 from tropho.errors import DataError
 from tropho.files import read_json, sha256_of, write_json
 from tropho.inference.ensemble_members import check_manifest
-from tropho.inference.predictor import trained_task
-from tropho.inference.trained_folds import copy_results
+from tropho.inference.trained_folds import copy_results, read_config
 from tropho.log import info
 from tropho.paths import Paths
 from tropho.stages import STAGES
@@ -41,7 +40,7 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     paths = Paths(root, settings.name)
     record = read_json(paths.models / "run.json")
     check_manifest(paths, record, settings)
-    task = trained_task(paths.models / f"fold{record['folds'][0]['fold']}")
+    task, _ = read_config(paths.models / f"fold{record['folds'][0]['fold']}")
     target = target_of(paths, settings, task.classes)
     has_rows = settings.evaluate.score_test
     images, splits = read_table(paths.audit / "images.csv", IMAGES), read_table(paths.splits, SPLITS)

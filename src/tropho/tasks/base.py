@@ -113,11 +113,11 @@ class Task(Protocol):
             params: content of postprocess.json; None = as set.
         """
 
-    def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Fuse the prediction tables of the ensemble's members, by name, for the same images.
+    def fuse_members(self, tables: dict[str, list[pd.DataFrame]], params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Fuse the views of each of the ensemble's members, then the members.
 
         Args:
-            tables: at least one.
+            tables: prediction tables of the same images, by member; at least one each.
             params: content of postprocess.json, with "weights" by member; None = as set.
         """
 

@@ -84,11 +84,11 @@ class ClassificationTask(Task):
         """Average the probabilities; `params` holds weights of members, which don't matter here."""
         return self._mean(tables) if len(tables) > 1 else tables[0]
 
-    def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_members(self, tables: dict[str, list[pd.DataFrame]], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Average the probabilities with the weights of the members."""
         weights = {name: self.settings.predict.weight_of(name) for name in tables}
         weights = (params or {}).get("weights", weights)
-        return self._mean(list(tables.values()), [weights[name] for name in tables])
+        return self._mean([self.fuse_views(views) for views in tables.values()], [weights[name] for name in tables])
 
     def _mean(self, tables: list[pd.DataFrame], weights: list[float] | None = None) -> pd.DataFrame:
         ids = tables[0]["image_id"]

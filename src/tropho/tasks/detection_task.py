@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tropho.boxes.box_fusion import fuse
+from tropho.boxes.box_fusion import fuse, merge_overlapping
 from tropho.config.model_config import HF_DETR, NEGATIVE_CLASSIFIER, STRIDE
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import GroundTruth, ImageSizes
@@ -15,9 +15,10 @@ from tropho.errors import DataError
 from tropho.images.cache import ImageCache
 from tropho.metrics.leaderboard_map import Ranking, Score, rank_images
 from tropho.metrics.matching import drop_ignored
-from tropho.tables import join_names
+from tropho.tables import BOX, DETECTIONS, conform, empty, join_names
 from tropho.tasks.base import Batch, Task
-from tropho.tasks.postprocess import detections_table, postprocess_detections, submission_table
+from tropho.tasks.negative_rule import apply_negative
+from tropho.tasks.postprocess import drop_ignored_classes, shrink_sizes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -103,19 +104,36 @@ class DetectionTask(Task):
         return group_by_size(detect, batch["images"], batch["sizes"])
 
     def to_table(self, outputs: list[dict[str, Tensor]], image_ids: list[str], sizes: ImageSizes) -> pd.DataFrame:
-        return detections_table(outputs, image_ids, sizes, self.classes, self.negative)
+        """Convert outputs to tables.DETECTIONS; clip boxes to the image, drop empty ones."""
+        if not image_ids:
+            return empty(DETECTIONS)
+        rows = []
+        for image_id, output in zip(image_ids, outputs, strict=True):
+            sx, sy = sizes.scale(image_id)
+            limits = np.tile(sizes.original_size(image_id), 2)  # width, height, width, height
+            boxes = (np.asarray(output["boxes"], np.float64) / [sx, sy, sx, sy]).clip(0, limits)  # (n, 4)
+            keep = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+            boxes, scores = boxes[keep], np.asarray(output["scores"], np.float64)[keep]
+            labels = [self.classes[idx] for idx in np.asarray(output["labels"], np.int64)[keep]]
+            if self.negative:
+                boxes = np.vstack([boxes, np.zeros((1, 4))])
+                scores = np.append(scores, 1.0 - float(np.asarray(output["presence"])))
+                labels.append(self.negative)
+            columns = dict(zip(BOX, boxes.T, strict=True))
+            rows.append(pd.DataFrame({"image_id": image_id, "label": labels, "score": scores, **columns}))
+        return conform(pd.concat(rows, ignore_index=True), DETECTIONS)
 
     def fuse_views(self, tables: list[pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Fuse boxes by `predict.ensemble_method`, and average P(negative)."""
         return self._fuse(tables, params or {}, None)
 
-    def fuse_members(self, tables: dict[str, pd.DataFrame], params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def fuse_members(self, tables: dict[str, list[pd.DataFrame]], params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Fuse boxes by `predict.ensemble_method`, and average P(negative), with the members' weights by class."""
         by_class = (params or {}).get("weights", {})
         weights = [
             self.member_weights(name) | {label: weight[name] for label, weight in by_class.items()} for name in tables
         ]
-        return self._fuse(list(tables.values()), params or {}, weights)
+        return self._fuse([self.fuse_views(views, params) for views in tables.values()], params or {}, weights)
 
     def _fuse(
         self, tables: list[pd.DataFrame], params: dict[str, Any], weights: list[dict[str, float]] | None
@@ -138,13 +156,32 @@ class DetectionTask(Task):
     def postprocess(
         self, raw: pd.DataFrame, params: dict[str, Any] | None = None, ignore_classes: pd.Series | None = None
     ) -> pd.DataFrame:
-        return postprocess_detections(raw, self.negative, ignore_classes, params)
+        """Drop classes that annotators left out, merge duplicates, adjust sizes, and apply P(negative) to the scores.
+
+        `params` may hold "duplicate_iou" and "size_shrinkage" by class, and "negative_threshold".
+        """
+        params = params or {}
+        if ignore_classes is not None and ignore_classes.notna().any():
+            raw = drop_ignored_classes(raw, ignore_classes)
+        if "duplicate_iou" in params:
+            raw = merge_overlapping(raw, params["duplicate_iou"], self.negative)
+        if "size_shrinkage" in params:
+            raw = shrink_sizes(raw, params["size_shrinkage"])
+        return apply_negative(raw, self.negative, params.get("negative_threshold")) if self.negative else raw
 
     def score(self, gt: GroundTruth, predictions: pd.DataFrame) -> float:
         return float(self.leaderboard(gt, predictions)["score"])
 
     def to_submission(self, predictions: pd.DataFrame, image_ids: list[str]) -> pd.DataFrame:
-        return submission_table(predictions, image_ids, self.negative)
+        predictions = predictions[predictions["image_id"].isin(image_ids)]
+        predicted = set(predictions["image_id"])
+        missing = [image_id for image_id in image_ids if image_id not in predicted]
+        if self.negative and missing:
+            rows = {"image_id": missing, "label": self.negative, "score": 0.5, **dict.fromkeys(BOX, 0.0)}
+            predictions = pd.concat([predictions, conform(pd.DataFrame(rows), DETECTIONS)])
+        order = {image_id: idx for idx, image_id in enumerate(image_ids)}
+        table = predictions.assign(order=predictions["image_id"].map(order))
+        return table.sort_values(["order", "score"], ascending=[True, False], kind="stable").drop(columns="order")
 
     def leaderboard(self, gt: GroundTruth, predictions: pd.DataFrame) -> Score:
         """Compute the leaderboard's metric: the mean average precision, and that of each class."""
