@@ -47,31 +47,10 @@ def test_load_returns_what_was_saved(tmp_path):
     checkpoint = Checkpoint(tmp_path / "fold0")
     weights = {"weight": torch.randn(2, 3), "count": torch.tensor(4)}
     state = TrainState([{"epoch": 1.0, "score": 0.5, "seconds": 2.0}], best_epoch=1, best_score=0.5)
-    state.best_sha256 = checkpoint.save_best(1, weights)
     checkpoint.save(state, model=weights)
     loaded, parts = checkpoint.load()
     assert loaded == state
     torch.testing.assert_close(parts["model"], weights, rtol=0, atol=0)
-    torch.testing.assert_close(checkpoint.load_best(loaded), weights, rtol=0, atol=0)
-
-
-@pytest.mark.fault("a kill between the two files of a checkpoint", "goes on with a pair that belongs together")
-def test_load_finds_a_matching_pair_after_a_kill(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "fold0")
-    old, new = {"weight": torch.zeros(1)}, {"weight": torch.ones(1)}
-    sha256 = checkpoint.save_best(1, old)
-    checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model=old)
-    checkpoint.save_best(2, new)  # and here the process dies, before the state of epoch 2 is written
-    state, _ = checkpoint.load()
-    assert checkpoint.load_best(state)["weight"].item() == 0.0
-
-
-def test_save_deletes_superseded_weights(tmp_path):
-    checkpoint = Checkpoint(tmp_path)
-    for epoch in (1, 2, 3):
-        checkpoint.save_best(epoch, {"weight": torch.ones(1)})
-        checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=epoch), model={})
-    assert [path.name for path in tmp_path.glob("best-*")] == ["best-3.safetensors"]
 
 
 def test_epoch_sampler_depends_on_seed_and_epoch_alone():
@@ -133,16 +112,14 @@ def test_sample_seed_differs_and_repeats():
 
 
 @pytest.mark.fault("a damaged checkpoint", "starts that fold again and says so")
-@pytest.mark.parametrize("name", ["state.pt", "best-1.safetensors"])
 @pytest.mark.parametrize("harm", [lambda old: old[:-5], lambda old: b"", lambda old: b"x" + old[1:]])
-def test_load_refuses_a_damaged_checkpoint(tmp_path, capsys, name, harm):
+def test_load_refuses_a_damaged_checkpoint(tmp_path, capsys, harm):
     checkpoint = Checkpoint(tmp_path)
-    sha256 = checkpoint.save_best(1, {"weight": torch.ones(3)})
-    checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1, best_sha256=sha256), model={})
-    path = tmp_path / name
+    checkpoint.save(TrainState([{"epoch": 1.0}], best_epoch=1, best_score=0.1), best={"weight": torch.ones(3)})
+    path = tmp_path / "state.pt"
     path.write_bytes(harm(path.read_bytes()))
     assert checkpoint.load() is None
-    assert f"{name} is damaged" in capsys.readouterr().err
+    assert "state.pt is damaged" in capsys.readouterr().err
 
 
 def test_save_raises_on_a_full_disk(tmp_path):
@@ -152,12 +129,4 @@ def test_save_raises_on_a_full_disk(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tropho.training.checkpoint.atomic_path", lambda path: nullcontext(Path("/dev/full")))
         with pytest.raises(OSError, match="No space left"):
-            checkpoint.save_best(1, {"weight": torch.ones(3)})
-        with pytest.raises(OSError, match="No space left"):
             checkpoint.save(TrainState([{"epoch": 1.0}]), model={})
-
-
-def test_load_accepts_a_checkpoint_without_best_weights(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "fold0")
-    checkpoint.save(TrainState([{"epoch": 1.0, "seconds": 2.0}]), model={})
-    assert checkpoint.load() == (TrainState([{"epoch": 1.0, "seconds": 2.0}]), {"model": {}})

@@ -51,10 +51,8 @@ class Grid(NamedTuple):
     ) -> "Grid":
         """Build the grid of feature maps (B, C, h, w), one for each level number, on their device if None is given."""
         device = device or features[0].device
-        strides, shapes = (
-            tuple(2**level for level in levels),
-            tuple((level.shape[2], level.shape[3]) for level in features),
-        )
+        strides = tuple(2**level for level in levels)
+        shapes = tuple((level.shape[2], level.shape[3]) for level in features)
         points, stride_of = [], []
         for stride, (height, width) in zip(strides, shapes, strict=True):
             y = (torch.arange(height, device=device, dtype=torch.float32) + offset) * stride

@@ -1,9 +1,4 @@
-"""State of a fold's training, and the files from which a killed training resumes.
-
-A fold's folder holds `state.pt` (all that the next epoch needs, then its SHA-256) and `best-N.safetensors`. Both are
-replaced atomically. `state.pt` names its best weights by epoch and SHA-256, so that a kill between the two writes
-leaves a matching pair.
-"""
+"""State of a fold's training, and the file from which a killed training resumes."""
 
 import hashlib
 import io
@@ -13,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from tropho.files import atomic_path, sha256_of
+from tropho.files import atomic_path
 from tropho.log import info
 
 Weights = dict[str, Tensor]
-DAMAGED = "{} is damaged; this training starts again from its first epoch."
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -34,7 +27,6 @@ class TrainState:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = float("-inf")
-    best_sha256: str = ""
     finished: bool = False
     n_parts: int = 1
 
@@ -57,64 +49,40 @@ class TrainState:
 
 
 class Checkpoint:
-    """A fold's folder of checkpoints."""
+    """The file `state.pt` in a fold's folder: all that the next epoch needs, then its SHA-256."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self._path = folder / "state.pt"
 
     def save(self, state: TrainState, **parts: Any) -> None:
-        """Write the state and state dicts by name, then delete best weights that the state does not name."""
+        """Write the state, and weights and state dicts by name."""
         buffer = io.BytesIO()
         torch.save({"train_state": vars(state), **parts}, buffer)
         content = buffer.getvalue()
         with atomic_path(self._path) as temporary, temporary.open("wb") as file:
             file.write(content)
             file.write(hashlib.sha256(content).digest())
-        for path in self.folder.glob("best-*.safetensors"):
-            if path != self._best_path(state.best_epoch):
-                path.unlink()
 
     def exists(self) -> bool:
         """Tell whether a state was saved."""
         return self._path.exists()
 
     def load(self) -> tuple[TrainState, dict[str, Any]] | None:
-        """Load the last saved state and parts to the CPU; None if there is none or a file is damaged."""
-        if not self._path.exists():
+        """Load the last saved state and parts to the CPU; None if there is none or the file is damaged."""
+        if not self.exists():
             return None
         content, digest = (data := self._path.read_bytes())[:-DIGEST_BYTES], data[-DIGEST_BYTES:]
         if hashlib.sha256(content).digest() != digest:
-            info(DAMAGED.format(self._path))
+            info(f"{self._path} is damaged; this training starts again from its first epoch.")
             return None
         parts = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        state = TrainState(**parts.pop("train_state"))
-        best = self._best_path(state.best_epoch)
-        if state.best_epoch and not (best.exists() and sha256_of(best) == state.best_sha256):
-            info(DAMAGED.format(best))
-            return None
-        return state, parts
+        return TrainState(**parts.pop("train_state")), parts
 
     def n_epochs(self) -> int:
         """Count the epochs of the saved state; 0 without one."""
         saved = self.load()
         return len(saved[0].history) if saved else 0
 
-    def save_best(self, epoch: int, weights: Weights) -> str:
-        """Write the best weights so far; return the SHA-256 of their file."""
-        content = save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
-        with atomic_path(self._best_path(epoch)) as temporary:
-            temporary.write_bytes(content)
-        return hashlib.sha256(content).hexdigest()
-
-    def load_best(self, state: TrainState) -> Weights:
-        """Load the weights of `state.best_epoch` to the CPU."""
-        return load_file(self._best_path(state.best_epoch))
-
     def remove(self) -> None:
-        """Delete the files of a finished training."""
-        for path in (self._path, *self.folder.glob("best-*.safetensors")):
-            path.unlink(missing_ok=True)
-
-    def _best_path(self, epoch: int) -> Path:
-        return self.folder / f"best-{epoch}.safetensors"
+        """Delete the file of a finished training."""
+        self._path.unlink(missing_ok=True)

@@ -231,8 +231,6 @@ class Trainer:
             return
         self.state.best_epoch, self.state.best_score = int(row["epoch"]), row["score"]
         self.best_weights = {name: value.detach().cpu().clone() for name, value in self.eval_model.state_dict().items()}
-        if self.checkpoint and self.accelerator.is_main_process:
-            self.state.best_sha256 = self.checkpoint.save_best(self.state.best_epoch, self.best_weights)
 
     def _stateful(self) -> dict[str, Any]:
         """Everything with a state dict that the next epoch starts from."""
@@ -242,7 +240,7 @@ class Trainer:
     def _save(self) -> None:
         if self.checkpoint and self.accelerator.is_main_process:
             parts = {name: part.state_dict() for name, part in self._stateful().items() if part is not None}
-            self.checkpoint.save(self.state, **parts)
+            self.checkpoint.save(self.state, best=self.best_weights, **parts)
         self.accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
@@ -253,9 +251,8 @@ class Trainer:
         for name, part in self._stateful().items():
             if part is not None:
                 part.load_state_dict(parts[name])
+        self.best_weights = parts["best"]
         self.on_epoch(self.state.history[-1])  # a kill may have come before it was reported
-        if self.state.best_epoch:
-            self.best_weights = self.checkpoint.load_best(self.state)
 
 
 def add_gradients(
