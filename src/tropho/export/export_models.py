@@ -2,12 +2,13 @@
 
 import json
 import logging
+import os
 import shutil
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ import tropho
 from tropho.config.model_config import HF_DETR, STRIDE, Checkpoint, ModelConfig
 from tropho.config.task_config import TaskConfig
 from tropho.errors import DataError, UsageError
-from tropho.export.hf_graph import HFDetectorGraph, in_order_of, without_checks
 from tropho.export.onnx_predictor import MODEL, open_session
 from tropho.files import atomic_folder, atomic_path, write_json
 from tropho.inference.ensemble import FILE, Ensemble, ensemble_record
@@ -25,8 +25,7 @@ from tropho.inference.predictor import Predictor
 from tropho.inference.trained_folds import CONFIG
 from tropho.models.classifier import NegativeClassifier
 from tropho.models.detector import Detector
-from tropho.models.fcos import FCOS
-from tropho.models.hf_detr import HFDetector
+from tropho.models.hf_detr import HFDetector, padded_size
 
 OPSET = 18
 """Version of ONNX's operators, from 2022; ONNX Runtime 1.14 and newer run it."""
@@ -40,38 +39,40 @@ DYNAMIC_DETECTORS = ("fcos", "torchvision_fcos")
 EXPORTABLE = (*DYNAMIC_CLASSIFIERS, *FIXED_CLASSIFIERS, *DYNAMIC_DETECTORS, HF_DETR)
 """Values of model.name; the graph of a dynamic one takes images of any size."""
 
+NO_CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
+"""transformers' own switch of checks of shapes in its networks, for which torch knows no operator of ONNX."""
+
 TOLERANCE = 1e-4
 """Largest difference of a score, or of a box in shares of the image's side, between a network and its graph."""
 
 
-class ClassifierGraph(nn.Module):
-    """Images -> probabilities (B, classes), of a negative classifier P(any object) (B,)."""
+class Graph(nn.Module):
+    """A network with the outputs `names`, which are selected and fused outside of it.
+
+    Of a classifier: probabilities (B, classes); of a negative one P(any object) (B,). Of a detector: scores (B, N,
+    classes) and boxes (B, N, 4) xyxy, pixels.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.is_negative = isinstance(model, NegativeClassifier)
-        self.model = model.network if isinstance(model, NegativeClassifier) else model
-        self.names = ("p_object",) if self.is_negative else ("probabilities",)
+        self.model, self.names = model, ["probabilities"]
+        if isinstance(model, NegativeClassifier):
+            self.model, self.names = model.network, ["p_object"]
+        elif isinstance(model, Detector | HFDetector):
+            self.names = ["scores", "boxes"]
 
-    def forward(self, images: Tensor) -> tuple[Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(self.model, Detector | HFDetector):
+            return self.model.decode(images)
         logits = self.model(images)
-        return (logits.squeeze(1).sigmoid() if self.is_negative else logits.softmax(dim=1),)
+        return (logits.squeeze(1).sigmoid() if self.names == ["p_object"] else logits.softmax(dim=1),)
 
-
-class DetectorGraph(nn.Module):
-    """Images, whose sides are multiples of STRIDE -> scores (B, N, classes) and boxes (B, N, 4) xyxy, pixels."""
-
-    names = ("scores", "boxes")
-
-    def __init__(self, model: Detector) -> None:
-        super().__init__()
-        self.normalize, self.pyramid, self.head = model.normalize, model.pyramid, cast("FCOS", model.head)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        return self.head.decode(self.pyramid(self.normalize(images)))
-
-
-Graph = ClassifierGraph | DetectorGraph | HFDetectorGraph
+    def side(self, size: int) -> int:
+        """Return the side of images, pixels, that it takes where their sizes are up to `size`."""
+        if not isinstance(self.model, HFDetector):
+            return size
+        side = -(-size // STRIDE) * STRIDE
+        return padded_size(side, side, self.model.network.config)[0]
 
 
 def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
@@ -84,9 +85,7 @@ def graph_of(model: nn.Module, config: ModelConfig) -> Graph:
         raise UsageError(
             f"A '{config.name}' can't be exported to ONNX; models that can are {', '.join(EXPORTABLE)} (model.name)."
         )
-    if isinstance(model, HFDetector):
-        return HFDetectorGraph(model).eval()
-    return (DetectorGraph(model) if isinstance(model, Detector) else ClassifierGraph(model)).eval()
+    return Graph(model).eval()
 
 
 def is_dynamic(config: ModelConfig) -> bool:
@@ -127,7 +126,8 @@ def _export(graph: Graph, config: ModelConfig, size: int) -> Any:
     """Trace a network without the messages of the libraries."""
     images = example_images(size if not is_dynamic(config) else 4 * STRIDE, is_dynamic(config))
     images = images[:1] if config.name == HF_DETR else images
-    with warnings.catch_warnings(), redirect_stdout(StringIO()), without_checks(), torch.inference_mode():
+    os.environ[NO_CHECKS] = "1"
+    with warnings.catch_warnings(), redirect_stdout(StringIO()), torch.inference_mode():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         logging.getLogger("onnxscript").setLevel(logging.ERROR)
@@ -137,7 +137,7 @@ def _export(graph: Graph, config: ModelConfig, size: int) -> Any:
             dynamo=True,
             dynamic_shapes=[_free_axes(config)],
             input_names=[INPUT],
-            output_names=list(graph.names),
+            output_names=graph.names,
             opset_version=OPSET,
             verbose=False,
         )
@@ -167,13 +167,26 @@ def largest_difference(graph: Graph, config: ModelConfig, size: int, session: An
     with torch.inference_mode():
         expected = graph(torch.from_numpy(images))
     found = session.run(None, {INPUT: images})
-    if isinstance(graph, HFDetectorGraph):
+    if config.name == HF_DETR:
         found = in_order_of([tensor.numpy() for tensor in expected], found, side)
     unit = {"boxes": float(side)}
     return {
         name: float(np.abs(value - tensor.numpy()).max()) / unit.get(name, 1.0)
         for name, value, tensor in zip(graph.names, found, expected, strict=True)
     }
+
+
+def in_order_of(expected: list[np.ndarray], found: list[np.ndarray], side: int) -> list[np.ndarray]:
+    """Order the queries of a graph's outputs by the nearest of its network, since nearly equal ones may change places.
+
+    Args:
+        expected: scores (1, queries, classes) and boxes (1, queries, 4) xyxy, pixels, of the network.
+        found: likewise of the graph.
+        side: of the image, pixels.
+    """
+    reference, pred = (np.concatenate([scores[0], boxes[0] / side], axis=1) for scores, boxes in (expected, found))
+    nearest = [np.abs(pred - query).max(axis=1).argmin() for query in reference]  # (queries,)
+    return [output[:, nearest] for output in found]
 
 
 def _check_packages() -> None:
@@ -252,7 +265,7 @@ def _export_fold(predictor: Predictor, path: Path) -> dict[str, float]:
     task = predictor.task
     config, size = task.settings.model, task.settings.augment.image_size
     graph = graph_of(predictor.model.float(), config)
-    size = graph.side(size) if isinstance(graph, HFDetectorGraph) else size
+    size = graph.side(size)
     classes = ["any object"] if "p_object" in graph.names else task.classes
     write_onnx(graph, config, size, path, {"task": task.settings.name, "classes": classes, "image_size": size})
     differences = largest_difference(graph, config, size, open_session(path))

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from tropho.config.model_config import ModelConfig
 from tropho.models.backbone import FeaturePyramid
-from tropho.models.fcos import FCOSHead
+from tropho.models.fcos import FCOS, FCOSHead
 from tropho.models.heads import Detections, Losses, Targets, drop_ignored_boxes
 from tropho.models.layers import Normalize
 from tropho.models.torchvision_detectors import torchvision_parts
@@ -32,6 +32,11 @@ class Detector(nn.Module):
     def body(self) -> nn.Module:
         """The backbone, which may have ImageNet weights."""
         return self.pyramid.get_submodule("body")
+
+    def decode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B, N, classes) and boxes (B, N, 4) of all positions; FCOS alone."""
+        assert isinstance(self.head, FCOS)
+        return self.head.decode(self.pyramid(self.normalize(images)))
 
     def forward(self, images: Tensor, targets: Targets | None = None) -> Losses | Detections:
         """Compute the losses of a batch, or its detections.

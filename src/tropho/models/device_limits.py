@@ -50,27 +50,18 @@ class InParts(nn.Module):
             UsageError: the memory does not hold what one image needs.
         """
         while True:
+            n_images = min(len(images), self.max_images or len(images))
             try:
-                return self._run(images)
+                parts = [self.model(part) for part in torch.split(images, max(1, n_images))]
+                return torch.cat(parts) if isinstance(parts[0], Tensor) else [out for part in parts for out in part]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            self.max_images = self._halve(images)
+            if n_images <= 1:
+                raise UsageError(
+                    "The memory does not hold one image of {} x {} pixels in prediction; lower augment.image_size, or "
+                    "set predict.tile_size.".format(*images.shape[:1:-1])
+                )
+            self.max_images = n_images // 2
+            info(f"Out of memory: from here on at most {self.max_images} of {n_images} images are predicted at once.")
             free_memory()
-
-    def _run(self, images: Tensor) -> Tensor | list[dict[str, Tensor]]:
-        if self.max_images is None or len(images) <= self.max_images:
-            outputs: Tensor | list[dict[str, Tensor]] = self.model(images)
-            return outputs
-        parts = [self.model(part) for part in torch.split(images, self.max_images)]
-        return torch.cat(parts) if isinstance(parts[0], Tensor) else [output for part in parts for output in part]
-
-    def _halve(self, images: Tensor) -> int:
-        n_images = min(len(images), self.max_images or len(images))
-        if n_images == 1:
-            raise UsageError(
-                "The memory does not hold one image of {} x {} pixels in prediction; lower augment.image_size, or set "
-                "predict.tile_size.".format(*images.shape[:1:-1])
-            )
-        info(f"Out of memory: from here on at most {n_images // 2} of {n_images} images are predicted at once.")
-        return n_images // 2

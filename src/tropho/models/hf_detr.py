@@ -162,22 +162,29 @@ class HFDetector(nn.Module):
         """Compute the losses of a batch, or its detections; arguments and results as of `Detector.forward`."""
         height, width = padded_size(images.shape[2], images.shape[3], self.network.config)
         pixels = functional.pad(images, (0, width - images.shape[3], 0, height - images.shape[2]))
-        extent = torch.tensor([width, height] * 2, dtype=torch.float32).to(images.device, non_blocking=True)
         if targets is not None:
+            extent = _extent(pixels)
             labels = [_as_label(target, extent) for target in drop_ignored_boxes(targets)]
             losses: Losses = self.network(self.normalize(pixels), labels=labels).loss_dict
             parameters = (self.network.get_parameter(name) for name in self.sometimes_unused)
             unused = sum((weights.sum() * 0.0 for weights in parameters), losses["loss_cls"].new_zeros(()))
             return {**losses, "loss_cls": losses["loss_cls"] + unused}
-        out = self.network(self.normalize(pixels))
-        boxes = box_convert(out.pred_boxes.float(), "cxcywh", "xyxy") * extent
-        return decode_detections(self._scores(out.logits.float()), boxes, images.shape[2:], self.model)
+        return decode_detections(*self.decode(pixels), images.shape[2:], self.model)
 
-    def _scores(self, logits: Tensor) -> Tensor:
-        """Return scores (B, queries, classes); the first DETRs have one class more, which is "no object"."""
-        if logits.shape[-1] > self.network.config.num_labels:
-            return logits.softmax(dim=-1)[..., :-1]
-        return logits.sigmoid()
+    def decode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B, queries, classes) and boxes (B, queries, 4) xyxy, pixels, of images of `padded_size`."""
+        out = self.network(self.normalize(pixels))
+        logits, boxes = out.logits.float(), box_convert(out.pred_boxes.float(), "cxcywh", "xyxy") * _extent(pixels)
+        if logits.shape[-1] > self.network.config.num_labels:  # the first DETRs have a class more, "no object"
+            return logits.softmax(dim=-1)[..., :-1], boxes
+        return logits.sigmoid(), boxes
+
+
+def _extent(images: Tensor) -> Tensor:
+    """Return (4,) float32: width, height, width, height, pixels."""
+    return torch.tensor([images.shape[3], images.shape[2]] * 2, dtype=torch.float32).to(
+        images.device, non_blocking=True
+    )
 
 
 def padded_size(height: int, width: int, config: Any) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from tropho.config.load import check_keys, with_overrides
+from tropho.config.load import check_keys
 from tropho.config.task_config import TaskConfig
 from tropho.errors import UsageError
 
@@ -71,11 +71,10 @@ def setting_of(settings: TaskConfig, key: str) -> Any:
 
 
 def parse_space(settings: TaskConfig) -> list[SearchParam]:
-    """Parse `tune.space`, sorted by key.
+    """Parse `tune.space`, sorted by key; that its values are valid is checked when params.yaml is read.
 
     Raises:
-        UsageError: a key can't be searched, a range or a list of choices is malformed, or one of its values is not
-            valid for the setting.
+        UsageError: a key can't be searched, or a range or a list of choices is malformed.
     """
     where = f"tasks.{settings.name}.tune.space"
     if not settings.tune.space:
@@ -91,15 +90,13 @@ def _param(settings: TaskConfig, key: str, spec: Any, where: str) -> SearchParam
     if not isinstance(spec, dict) or ("choices" in spec) == bool({"low", "high"} & set(spec)):
         raise UsageError(f"{where} must be {{low: A, high: B}}, with log: true or step: C, or {{choices: [A, B]}}.")
     check_keys(spec, KEYS, f"{where}.")
-    return (_choices if "choices" in spec else _range)(settings, key, spec, where)
+    return _choices(key, spec, where) if "choices" in spec else _range(settings, key, spec, where)
 
 
-def _choices(settings: TaskConfig, key: str, spec: dict[str, Any], where: str) -> SearchParam:
+def _choices(key: str, spec: dict[str, Any], where: str) -> SearchParam:
     values = spec["choices"]
     if len(spec) > 1 or not isinstance(values, list) or not values:
         raise UsageError(f"{where}.choices must be a list of values and stand alone.")
-    for i, value in enumerate(values):
-        _check_value(settings, key, value, f"{where}.choices[{i}]")
     # Optuna stores plain values only; lists, such as pyramid levels, are stored as JSON.
     plain = (str, int, float, bool, type(None))
     stored = [value if isinstance(value, plain) else json.dumps(value) for value in values]
@@ -113,7 +110,6 @@ def _range(settings: TaskConfig, key: str, spec: dict[str, Any], where: str) -> 
         raise UsageError(f"{where} needs both low and high.")
     low, high, log, step = spec["low"], spec["high"], spec.get("log", False), spec.get("step")
     for name, value in (("low", low), ("high", high)):
-        _check_value(settings, key, value, f"{where}.{name}")
         if not _is_number(value):
             raise UsageError(f"{where}.{name} is {value!r}, not a number; use choices for other values.")
     if low >= high:
@@ -132,13 +128,6 @@ def _range(settings: TaskConfig, key: str, spec: dict[str, Any], where: str) -> 
     if step is not None:
         high = low + step * int((high - low) / step + 1e-9)  # the last value that steps reach
     return SearchParam(key, FloatDistribution(low, high, log=log, step=step))
-
-
-def _check_value(settings: TaskConfig, key: str, value: Any, where: str) -> None:
-    try:
-        with_overrides(settings, {key: value})
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
 
 
 def _is_number(value: Any) -> bool:
