@@ -28,6 +28,12 @@ REFUSED = [
     ),
     ("cells_demo", {"model.name": "mlp", "tune.space": {"train.batch_size": {"choices": [1, 8]}}}, NOTHING_TO_AVERAGE),
     ("cells_demo", {"model.name": "mlp", "tune.space": {"train.batch_size": {"low": 1, "high": 8}}}, "tune.space."),
+    ("cells_demo", {"tune.space": {"train.rl": {"low": 1, "high": 2}}}, "tune.space.train.rl: "),
+    ("cells_demo", {"tune.space": {"train.lr": {"low": 0.0, "high": 0.1}}}, "tune.space.train.lr: "),
+    ("cells_demo", {"tune.space": {"train.lr": {"low": "1e-4", "high": 0.1}}}, "is the text '1e-4'"),
+    ("cells_demo", {"tune.space": {"train.batch_size": {"low": 8.0, "high": 64.0}}}, "tune.space.train.batch_size: "),
+    ("cells_demo", {"tune.space": {"train.optimizer": {"choices": ["adamw", "adam"]}}}, "tune.space.train.optimizer: "),
+    ("cells_demo", {"tune.space": {"model.fpn_levels": {"choices": [[3, 5]]}}}, "tune.space.model.fpn_levels: "),
     ("cells_demo", {"augment.image_size": 32, "train.ensemble": {"m": {"train.batch_size": 1}}}, "train.ensemble.m"),
     # sizes
     ("cells_demo", {"augment.image_size": 15}, "augment.image_size is 15"),

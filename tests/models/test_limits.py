@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torchvision.models.detection.retinanet import RetinaNetHead
 
-from tropho.models import torchvision_detectors, torchvision_networks
+from tropho.models import torchvision_detectors
 from tropho.models.anchors import expected_iou, fit_anchors, fit_levels, fit_ranges
 from tropho.models.backbone import FeaturePyramid, resnet
 from tropho.models.classifier import ResNetClassifier, negative_loss
@@ -293,13 +293,13 @@ def test_the_last_layer_of_a_classifier_starts_as_the_others_do(settings):
 )
 def test_anchors_by_hand_leave_the_rest_as_published(settings, scales, ratios, sizes, aspects):
     changes = {"model.name": "torchvision_retinanet", "model.scales": scales, "model.ratios": ratios}
-    generator = torchvision_networks._anchor_generator(settings("smear_demo", **changes).model)
+    generator = torchvision_detectors._anchor_generator(settings("smear_demo", **changes).model)
     assert generator.sizes[0] == pytest.approx(sizes)
     assert generator.sizes[1] == pytest.approx([2 * each for each in generator.sizes[0]])
     assert len(generator.sizes) == len(generator.aspect_ratios) == 5
     assert generator.aspect_ratios[0] == aspects
     plain = settings("smear_demo", **{"model.name": "torchvision_retinanet"}).model
-    assert torchvision_networks._anchor_generator(plain) is None
+    assert torchvision_detectors._anchor_generator(plain) is None
 
 
 def test_losses_of_more_images_are_means_over_their_objects(settings):

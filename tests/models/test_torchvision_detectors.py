@@ -12,7 +12,7 @@ from tropho.config.model_config import TORCHVISION
 from tropho.errors import ExternalError
 from tropho.models import build_model
 from tropho.models.fcos import Grid, decode_sides
-from tropho.models.torchvision_networks import BUILDERS, torchvision_network
+from tropho.models.torchvision_detectors import BUILDERS, torchvision_network
 
 RESNET50 = {"model.backbone": "resnet50"}
 

@@ -266,7 +266,6 @@ def test_run_converts_choices_that_are_lists(search):
     ("space", "says"),
     [
         ({}, "tune.space is empty"),
-        ({"train.rl": {"low": 1, "high": 2}}, "tune.space.train.rl"),
         ({"train.epochs": {"low": 1, "high": 2}}, "tune.space.train.epochs can't be searched"),
         ({"augment.image_size": {"low": 64, "high": 128}}, "tune.space.augment.image_size can't be searched"),
         ({"augment.grayscale": {"choices": [True, False]}}, "tune.space.augment.grayscale can't be searched"),
@@ -279,16 +278,11 @@ def test_run_converts_choices_that_are_lists(search):
             "train.lr.logs is not a known key \\(did you mean 'log'",
         ),
         ({"train.lr": {"low": 0.2, "high": 0.1}}, "train.lr.low is 0.2, which is not below"),
-        ({"train.lr": {"low": 0.0, "high": 0.1}}, "train.lr.low: "),
-        ({"train.lr": {"low": "1e-4", "high": 0.1}}, "train.lr.low: .*is the text '1e-4'"),
         ({"train.weight_decay": {"low": 0.0, "high": 0.1, "log": True}}, "with log: true it must be above 0"),
         ({"train.weight_decay": {"low": 0.1, "high": 0.2, "log": True, "step": 0.1}}, "weight_decay.step"),
-        ({"train.batch_size": {"low": 8.0, "high": 64.0}}, "train.batch_size.low: "),
         ({"train.optimizer": {"low": "adamw", "high": "sgd"}}, "not a number; use choices"),
-        ({"train.optimizer": {"choices": ["adamw", "adam"]}}, r"train.optimizer.choices\[1\]: "),
         ({"train.optimizer": {"choices": []}}, "must be a list of values"),
         ({"train.optimizer": {"choices": ["sgd", "sgd"]}}, "names a value twice"),
-        ({"model.fpn_levels": {"choices": [[3, 5]]}}, r"model.fpn_levels.choices\[0\]: "),
     ],
 )
 def test_search_refuses_a_wrong_space_first(search, tmp_path, space, says):

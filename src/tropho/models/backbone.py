@@ -10,7 +10,7 @@ from torchvision.models.resnet import ResNet
 from torchvision.ops import FrozenBatchNorm2d
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.layers import activation, init_weights, norm2d
+from tropho.models.layers import NORMS_2D, activation, init_weights
 from tropho.models.weights import load_weights
 
 
@@ -20,7 +20,7 @@ def resnet(model: ModelConfig) -> ResNet:
     Raises:
         ExternalError: with `pretrained`, the ImageNet weights can't be fetched, are damaged or another network's.
     """
-    body: ResNet = torchvision.models.get_model(model.backbone, weights=None, norm_layer=norm2d(model))
+    body: ResNet = torchvision.models.get_model(model.backbone, weights=None, norm_layer=NORMS_2D[model.norm])
     if model.pretrained:
         load_weights(body, model.backbone, "ImageNet")
     else:

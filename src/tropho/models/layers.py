@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -34,19 +35,18 @@ class Normalize(nn.Module):
         return images.to(self.scale.dtype, copy=True).mul_(self.scale).add_(self.shift)
 
 
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, NEGATIVE_SLOPE, inplace=True),
+    "selu": partial(nn.SELU, inplace=True),
+}
+
+
 def activation(model: ModelConfig) -> nn.Module:
     """Build an activation layer."""
-    match model.activation:
-        case "sigmoid":
-            return nn.Sigmoid()
-        case "tanh":
-            return nn.Tanh()
-        case "relu":
-            return nn.ReLU(inplace=True)
-        case "leaky_relu":
-            return nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
-        case "selu":
-            return nn.SELU(inplace=True)
+    return ACTIVATIONS[model.activation]()
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -58,32 +58,20 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(groups // 2 if 1 < groups == channels else groups, channels)
 
 
-def norm2d(model: ModelConfig) -> Callable[[int], nn.Module]:
-    """Return a function from the number of channels to the norm layer of maps (B, channels, H, W)."""
-    match model.norm:
-        case "batch":
-            return nn.BatchNorm2d
-        case "layer":
-            return lambda channels: nn.GroupNorm(1, channels)
-        case "group":
-            return group_norm
-        case "frozen":
-            frozen: Callable[[int], nn.Module] = FrozenBatchNorm2d
-            return frozen
-        case "none":
-            return lambda _channels: nn.Identity()
-
-
-def norm1d(model: ModelConfig) -> Callable[[int], nn.Module]:
-    """Return a function from the number of features to the norm layer of vectors (B, features)."""
-    match model.norm:
-        case "batch":
-            return nn.BatchNorm1d
-        case "layer":
-            return nn.LayerNorm
-        case "none":
-            return lambda _features: nn.Identity()
-    raise ValueError(f"norm '{model.norm}' is for maps")
+NORMS_2D: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "layer": partial(nn.GroupNorm, 1),
+    "group": group_norm,
+    "frozen": FrozenBatchNorm2d,
+    "none": nn.Identity,
+}
+"""From the number of channels to the norm layer of maps (B, channels, H, W)."""
+NORMS_1D: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+    "none": nn.Identity,
+}
+"""From the number of features to the norm layer of vectors (B, features)."""
 
 
 def init_weights(network: nn.Module, model: ModelConfig) -> None:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from tropho.config.model_config import ModelConfig
-from tropho.models.layers import Normalize, activation, init_weights, norm1d, norm2d
+from tropho.models.layers import NORMS_1D, NORMS_2D, Normalize, activation, init_weights
 
 
 class MLP(nn.Module):
@@ -18,7 +18,7 @@ class MLP(nn.Module):
         layers: list[nn.Module] = [nn.Flatten()]
         features = 3 * size * size
         for units in model.hidden_units:
-            layers += [nn.Linear(features, units), norm1d(model)(units), activation(model)]
+            layers += [nn.Linear(features, units), NORMS_1D[model.norm](units), activation(model)]
             layers.append(nn.Dropout(model.dropout))
             features = units
         self.layers = nn.Sequential(*layers, nn.Linear(features, num_classes))
@@ -41,11 +41,11 @@ class LeNet(nn.Module):
         self.normalize = Normalize()
         self.features = nn.Sequential(
             nn.Conv2d(3, 6, 5, padding=2),
-            norm2d(model)(6),
+            NORMS_2D[model.norm](6),
             activation(model),
             nn.AvgPool2d(2),
             nn.Conv2d(6, 16, 5),
-            norm2d(model)(16),
+            NORMS_2D[model.norm](16),
             activation(model),
             nn.AvgPool2d(2),
             nn.AdaptiveAvgPool2d(5),

@@ -1,20 +1,26 @@
 """torchvision's FCOS, RetinaNet and Faster R-CNN with ignored classes and heads for any number of classes."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models import detection
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.backbone_utils import BackboneWithFPN, _resnet_fpn_extractor
+from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNConvFCHead, FastRCNNPredictor
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSHead
-from torchvision.models.detection.retinanet import RetinaNetClassificationHead, RetinaNetHead
+from torchvision.models.detection.retinanet import RetinaNet, RetinaNetClassificationHead, RetinaNetHead
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.models.detection.rpn import RegionProposalNetwork
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.resnet import ResNet
 from torchvision.ops import MultiScaleRoIAlign, box_iou, sigmoid_focal_loss
+from torchvision.ops.feature_pyramid_network import ExtraFPNBlock, LastLevelP6P7
 from torchvision.ops.poolers import LevelMapper
 
-from tropho.config.model_config import ModelConfig
+from tropho.config.model_config import TORCHVISION, ModelConfig
+from tropho.models.backbone import feature_channels, resnet
 from tropho.models.fcos import CORNER, FCOS
 from tropho.models.heads import (
     PRIOR_BIAS,
@@ -30,9 +36,18 @@ from tropho.models.heads import (
     mean_over_processes,
     output_conv,
 )
-from tropho.models.torchvision_networks import CHANNELS, torchvision_network
+from tropho.models.weights import load_weights
 
 POOL_SIZE = 7  # cells per side that a proposal is pooled to
+COCO_CLASSES = 91
+CHANNELS = 256  # of the pyramids
+
+BUILDERS = {
+    "torchvision_fcos": "fcos_resnet50_fpn",
+    "torchvision_retinanet": "retinanet_resnet50_fpn_v2",
+    "torchvision_faster_rcnn": "fasterrcnn_resnet50_fpn_v2",
+}
+"""torchvision's names of the networks and their weights."""
 
 
 class TorchvisionPyramid(nn.Module):
@@ -235,3 +250,51 @@ def _anchors(generator: AnchorGenerator, features: list[Tensor], levels: list[in
     generator.set_cell_anchors(torch.float32, device)
     strides = [[torch.tensor(2**level, device=device)] * 2 for level in levels]
     return torch.cat(generator.grid_anchors([list(level.shape[2:]) for level in features], strides))
+
+
+def torchvision_network(model: ModelConfig) -> detection.FCOS | RetinaNet | FasterRCNN:
+    """Build torchvision's network with the settings' backbone, norm and anchors.
+
+    Raises:
+        ExternalError: with `pretrained`, the weights can't be fetched, are damaged, or are another network's.
+    """
+    network = _build(model, resnet(model.model_copy(update={"pretrained": False})))
+    if model.pretrained:
+        load_weights(network, BUILDERS[model.name], "COCO")
+    return network
+
+
+def _build(model: ModelConfig, body: ResNet) -> detection.FCOS | RetinaNet | FasterRCNN:
+    generator, num_anchors = _anchor_generator(model), TORCHVISION[model.name].anchors
+    match model.name:
+        case "torchvision_fcos":
+            return detection.FCOS(_pyramid(body, [2, 3, 4], LastLevelP6P7(CHANNELS, CHANNELS)), COCO_CLASSES)
+        case "torchvision_retinanet":
+            pyramid = _pyramid(body, [2, 3, 4], LastLevelP6P7(feature_channels(body)[-1], CHANNELS))
+            head = RetinaNetHead(CHANNELS, num_anchors, COCO_CLASSES, norm_layer=partial(nn.GroupNorm, 32))
+            return RetinaNet(pyramid, COCO_CLASSES, anchor_generator=generator, head=head)
+        case _:
+            return FasterRCNN(
+                _pyramid(body, [1, 2, 3, 4], None, nn.BatchNorm2d),
+                COCO_CLASSES,
+                rpn_anchor_generator=generator,
+                rpn_head=RPNHead(CHANNELS, num_anchors, conv_depth=2),
+                box_head=FastRCNNConvFCHead((CHANNELS, 7, 7), [CHANNELS] * 4, [1024], norm_layer=nn.BatchNorm2d),
+            )
+
+
+def _anchor_generator(model: ModelConfig) -> AnchorGenerator | None:
+    """Build the settings' anchors; None means torchvision's own."""
+    if model.scales is None and model.ratios is None:
+        return None
+    published = TORCHVISION[model.name]
+    scales, ratios = model.scales or published.scales, model.ratios or published.ratios
+    sizes = tuple(tuple(scale * 2**level for scale in scales) for level in model.levels)
+    return AnchorGenerator(sizes, (tuple(ratios),) * len(sizes))
+
+
+def _pyramid(
+    body: ResNet, stages: list[int], extra: ExtraFPNBlock | None, norm: type[nn.Module] | None = None
+) -> BackboneWithFPN:
+    """Build a pyramid on these stages; every layer is trained."""
+    return _resnet_fpn_extractor(body, 5, returned_layers=stages, extra_blocks=extra, norm_layer=norm)
