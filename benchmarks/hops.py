@@ -16,6 +16,7 @@ command line, settings, paths, files, messages, tracking, metrics, plots. Four n
 import argparse
 import ast
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -63,7 +64,8 @@ class Recorder:
                 frame = frame.f_back  # type: ignore[assignment]
 
     def _is_counted(self, code: CodeType) -> bool:
-        is_function = not code.co_name.startswith("<")
+        # The body of a class runs when its module is imported, and is no function.
+        is_function = not code.co_name.startswith("<") and bool(code.co_flags & inspect.CO_OPTIMIZED)
         return is_function and code.co_filename.startswith(self.prefix) and not NOT_COUNTED.search(code.co_filename)
 
 
