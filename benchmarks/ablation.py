@@ -25,13 +25,13 @@ import pandas as pd
 import yaml
 
 from tropho.config.load import load_params, task_settings, with_overrides
-from tropho.config.task_config import TaskConfig
+from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import TaskData, read_task_data
 from tropho.evaluation.evaluator import build_evaluator
 from tropho.evaluation.postprocess_search import cross_fit_postprocess
 from tropho.files import fingerprint, read_json, write_json
 from tropho.inference.ensemble import MemberTables
-from tropho.inference.ensemble_members import EnsembleMember, load_members, member_records, predict_oof, predict_test
+from tropho.inference.ensemble_members import Members, load_folds, member_records, predict_oof, predict_test
 from tropho.inference.predictor import best_device
 from tropho.metrics.leaderboard_map import Ranking, leaderboard_intervals, rank, rank_images, score_gain
 from tropho.paths import Paths
@@ -71,10 +71,10 @@ class Ablation:
         settings = with_overrides(self.base, changes)
         paths = self.trained(settings)
         members, data = self._members(settings, paths)
-        task = members[0].task
-        truth = data.gt.subset([each for number in members[0].folds for each in data.folds[number]])
+        task = next(iter(members[BASE].values())).task
+        truth = data.gt.subset([each for number in members[BASE] for each in data.folds[number]])
         groups = truth.images.set_index("image_id")["group"]
-        raw, seconds = self._predicted(settings, paths, members)
+        raw, seconds = self._predicted(settings, paths, members, data)
         fit = build_evaluator(task).postprocess_fitter(truth, raw, groups)
         finished = cross_fit_postprocess(task, fit, truth, raw, groups)
         ranking = rank_images(list(truth.images["image_id"]), truth.boxes, finished, settings.audit.negative)
@@ -103,8 +103,9 @@ class Ablation:
         settings = with_overrides(self.base, row.changes)
         paths = self.trained(settings)
         members, data = self._members(settings, paths)
-        task, truth, accelerator = members[0].task, data.gt.subset(data.test_ids), make_accelerator(settings.train)
-        fused = task.fuse_members(predict_test(members, truth, accelerator, row.fitted), row.fitted)
+        task, accelerator = next(iter(members[BASE].values())).task, make_accelerator(settings.train)
+        truth = data.gt.subset(data.test_ids)
+        fused = task.fuse_members(predict_test(members, truth, data, accelerator, row.fitted), row.fitted)
         predicted = task.postprocess(fused, row.fitted, truth.ignore_classes)
         groups = data.gt.images.set_index("image_id")["group"]
         if not paths.held_out.exists():
@@ -113,7 +114,7 @@ class Ablation:
         return rank(read_competition_csv(paths.held_out), submission), groups
 
     def _predicted(
-        self, settings: TaskConfig, paths: Paths, members: list[EnsembleMember]
+        self, settings: TaskConfig, paths: Paths, members: Members, data: TaskData
     ) -> tuple[MemberTables, float]:
         """Members' predictions for the validation part, and their seconds; recipes that look alike share them."""
         looks = settings.predict.model_dump(mode="json", exclude={"member_weights", "negative_members"})
@@ -121,13 +122,13 @@ class Ablation:
         table, record = (paths.root / f"looks_{fingerprint(looks)[:12]}{ending}" for ending in (".pkl", ".json"))
         if not record.exists():
             started = time.perf_counter()
-            pd.to_pickle(predict_oof(members, make_accelerator(settings.train)), table)
+            pd.to_pickle(predict_oof(members, data, make_accelerator(settings.train)), table)
             write_json(record, {**looks, "seconds": time.perf_counter() - started})
         return pd.read_pickle(table), read_json(record)["seconds"]  # noqa: S301 - written above
 
-    def _members(self, settings: TaskConfig, paths: Paths) -> tuple[list[EnsembleMember], TaskData]:
+    def _members(self, settings: TaskConfig, paths: Paths) -> tuple[Members, TaskData]:
         data = read_task_data(paths)
-        return load_members(settings, paths, read_json(paths.models / "run.json"), data, best_device()), data
+        return load_folds(settings, paths, read_json(paths.models / "run.json"), best_device(), data), data
 
     def trained(self, settings: TaskConfig) -> Paths:
         """Train a recipe; those that differ in prediction alone share their models."""

@@ -51,7 +51,7 @@ def test_check_members_refuses_other_members(settings, tmp_path):
         with pytest.raises(DataError, match="asks for base, b; run"):
             ensemble_members.check_members(made, paths, other)
     with pytest.raises(DataError, match="was trained on other images"):
-        ensemble_members.load_members(made, paths, {**record, "data_hash": "x"}, SimpleNamespace(data_hash="y"), None)
+        ensemble_members.load_folds(made, paths, {**record, "data_hash": "x"}, None, SimpleNamespace(data_hash="y"))
 
 
 @pytest.mark.parametrize(
@@ -68,15 +68,13 @@ def test_missing_label_findings_follow_the_setting(settings, tmp_path, protocol,
 @pytest.mark.parametrize(
     ("fits", "views", "apart"), [(False, 1, False), (False, 2, False), (True, 1, False), (True, 2, True)]
 )
-def test_predict_oof_keeps_views_where_fusion_is_fitted(fits, views, apart):
-    made = SimpleNamespace(evaluate=SimpleNamespace(fit_postprocess=fits), predict=SimpleNamespace(tta=["v"] * views))
+def test_predict_oof_keeps_views_where_fusion_is_fitted(monkeypatch, fits, views, apart):
     frame = pd.DataFrame({"image_id": ["a"]})
-    task = SimpleNamespace(settings=made, fuse_views=lambda tables: frame)
-    member = SimpleNamespace(
-        name=BASE, task=task, folds={0: None}, data=SimpleNamespace(train_val=lambda number: (None, None)),
-        predict_views=lambda *_: [[frame] * views],
-    )  # fmt: skip
-    assert len(ensemble_members.predict_oof([member], None)[BASE]) == (2 if apart else 1)
+    made = SimpleNamespace(evaluate=SimpleNamespace(fit_postprocess=fits))
+    predictor = SimpleNamespace(task=SimpleNamespace(settings=made, fuse_views=lambda tables: frame))
+    data = SimpleNamespace(train_val=lambda number: (None, None))
+    monkeypatch.setattr(ensemble_members, "predict_views", lambda *_: [[frame] * views])
+    assert len(ensemble_members.predict_oof({BASE: {0: predictor}}, data, None)[BASE]) == (2 if apart else 1)
 
 
 FINDING = {"class": "WBC", "attribute": "size", "value": "832x624"}

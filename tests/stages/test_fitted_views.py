@@ -8,7 +8,7 @@ from tropho.commands.predict_images import PredictOptions, predict_files
 from tropho.data.task_data import read_task_data
 from tropho.evaluation.detection_evaluator import DetectionEvaluator
 from tropho.files import read_json
-from tropho.inference.ensemble_members import load_members, predict_oof, predict_test
+from tropho.inference.ensemble_members import load_folds, predict_oof, predict_test
 from tropho.stages import evaluate, train
 from tropho.tables import BOX
 from tropho.tracking import Tracker
@@ -60,23 +60,23 @@ def test_evaluate_fits_and_applies_the_fusion_of_views(chosen, smear_paths, monk
         pd.testing.assert_frame_equal(before, after, rtol=0, atol=1e-12)
 
     data, accelerator = read_task_data(paths), make_accelerator(fitting.train)
-    members = load_members(fitting, paths, record, data, accelerator.device)
-    views = predict_oof(members, accelerator)
+    members = load_folds(fitting, paths, record, accelerator.device, data)
+    views = predict_oof(members, data, accelerator)
     assert len(views["base"]) == 2
-    as_set = load_members(chosen(), paths, record, data, accelerator.device)
-    assert len(predict_oof(as_set, accelerator)["base"]) == 1
-    task = members[0].task
+    as_set = load_folds(chosen(), paths, record, accelerator.device, data)
+    assert len(predict_oof(as_set, data, accelerator)["base"]) == 1
+    task = next(iter(members["base"].values())).task
     assert len(task.fuse_members(views)) < len(task.fuse_members(views, FITTED)) <= sum(map(len, views["base"]))
 
     test = data.gt.subset(data.test_ids)
     with monkeypatch.context() as kept:
         kept.setattr(DetectionEvaluator, "postprocess_fitter", lambda *_: lambda ids: FITTED)
         evaluate.run(fitting, paths.root)
-    merged = task.fuse_members(predict_test(members, test, accelerator, FITTED), FITTED)
+    merged = task.fuse_members(predict_test(members, test, data, accelerator, FITTED), FITTED)
     pd.testing.assert_frame_equal(pd.read_parquet(paths.evaluate / "test.parquet"), merged, rtol=0, atol=1e-12)
     assert read_json(paths.evaluate / "postprocess.json") == FITTED
     rows = [
-        task.postprocess(task.fuse_members(predict_test(members, test, accelerator, each), each), each)
+        task.postprocess(task.fuse_members(predict_test(members, test, data, accelerator, each), each), each)
         for each in (None, FITTED)
     ]
     assert len(rows[0]) < len(rows[1])

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from tropho.data.task_data import GroundTruth
-from tropho.inference.ensemble_members import EnsembleMember
 from tropho.inference.predictor import Predictor
 from tropho.stages.evaluate import _write_members
 from tropho.tables import BOX, BOXES, DETECTIONS, IMAGES, conform, empty, join_names
@@ -25,7 +24,7 @@ def test_write_members_drops_ignore_classes(settings, tmp_path):
     found = conform(pd.DataFrame(rows, columns=["image_id", "label", "score", *BOX]), DETECTIONS)
     boxes = conform(pd.DataFrame([["a", "WBC", 10.0, 10.0, 30.0, 30.0]], columns=["image_id", "label", *BOX]), BOXES)
     truth = GroundTruth(images, boxes, empty(BOXES))
-    members = [EnsembleMember(name, {0: Predictor(task, None)}, None) for name in ("base", "x")]
+    members = {name: {0: Predictor(task, None)} for name in ("base", "x")}
     scores = _write_members(members, {"base": [found], "x": [found]}, truth, tmp_path)
     together = task.score(truth, task.postprocess(found, ignore_classes=truth.ignore_classes))
     assert together == pytest.approx(1.0)

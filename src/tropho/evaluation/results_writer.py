@@ -53,7 +53,8 @@ class ResultsWriter:
         self, subset: str, model: nn.Module, gt: GroundTruth, predictions: pd.DataFrame, cache: ImageCache
     ) -> None:
         """Draw what a model looks at in images that it was not trained on."""
-        folder = self.folder / "figures" / subset
+        folder, size = self.folder / "figures" / subset, self.evaluator.task.settings.augment.image_size
+        cache = ImageCache(cache.path, min(size, cache.size))
         self.notes[subset] += self.evaluator.heat_maps(model, gt, rows_of(gt, predictions), cache, folder)
 
     def add_members(self, scores: dict[str, dict[str, float]], params: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Load the trained models that run.json lists, predict images with them, and record which ones an evaluation is of."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from tropho.inference.predict import make_eval_loader, predict_all
 from tropho.inference.predictor import Predictor, load_predictor
 from tropho.inference.trained_folds import CONFIG, damaged_files
 from tropho.paths import Paths
-from tropho.tasks.base import Task
 
+Members = dict[str, dict[int, Predictor]]
+"""Trained models by member and fold, the task's own model first."""
 MANIFEST = "manifest.json"
 FITTED_KEYS = {"score_test", "fit_postprocess"}
 """Settings of `evaluate` that change predictions or what is fitted to them."""
@@ -49,30 +50,6 @@ def missing_label_findings(settings: TaskConfig, paths: Paths) -> list[dict[str,
     return list(read_json(summary).get("missing_labels", []))
 
 
-@dataclass(frozen=True)
-class EnsembleMember:
-    """A model of the ensemble."""
-
-    name: str
-    folds: dict[int, Predictor]
-    data: TaskData  # images at the member's own size
-
-    @property
-    def task(self) -> Task:
-        """Task of the first fold; folds differ in weights alone."""
-        return next(iter(self.folds.values())).task
-
-    def predict_views(self, folds: list[int], gt: GroundTruth, accelerator: Accelerator) -> list[list[pd.DataFrame]]:
-        """Predict images with the models of these folds; for each, one raw prediction table a test-time view."""
-        models, settings, cache = (
-            [self.folds[fold].model for fold in folds],
-            self.task.settings.predict,
-            self.data.cache,
-        )
-        loader = make_eval_loader(self.task, gt, cache, accelerator, settings.batch_size)
-        return predict_all(self.task, models, loader, list(gt.images["image_id"]), cache, accelerator, settings.tta)
-
-
 def load_member_folds(
     name: str, record: dict[str, Any], settings: TaskConfig, paths: Paths, device: torch.device
 ) -> dict[int, Predictor]:
@@ -93,58 +70,59 @@ def load_member_folds(
 
 
 def load_folds(
-    settings: TaskConfig, paths: Paths, record: dict[str, Any], device: torch.device
-) -> dict[str, dict[int, Predictor]]:
-    """Load every trained model by member and fold; the sections predict and evaluate of `settings` apply.
+    settings: TaskConfig, paths: Paths, record: dict[str, Any], device: torch.device, data: TaskData | None = None
+) -> Members:
+    """Load every trained model; the sections predict and evaluate of `settings` apply.
 
     Raises:
-        DataError: the settings ask for other members than run.json holds, or a file is missing or damaged.
+        DataError: the settings ask for other members than run.json (`record`) holds, a file is missing or damaged, or
+            the models were trained on other data than `data`, if that is given.
     """
-    records = check_members(settings, paths, record)
-    return {name: load_member_folds(name, member, settings, paths, device) for name, member in records.items()}
-
-
-def load_members(
-    settings: TaskConfig, paths: Paths, record: dict[str, Any], data: TaskData, device: torch.device
-) -> list[EnsembleMember]:
-    """Load the ensemble, the task's own model first; raise DataError where it was trained on other data than `data`."""
-    if record.get("data_hash", data.data_hash) != data.data_hash:
+    if data and record.get("data_hash", data.data_hash) != data.data_hash:
         raise DataError(
             f"{paths.models} was trained on other images, labels or folds than the present ones, so it may know the "
             f"images that it is scored on; run `dvc repro`, or `tropho train {settings.name}`."
         )
-    return [
-        EnsembleMember(name, folds, data.at_size(next(iter(folds.values())).task.settings.augment.image_size))
-        for name, folds in load_folds(settings, paths, record, device).items()
-    ]
+    records = check_members(settings, paths, record)
+    return {name: load_member_folds(name, member, settings, paths, device) for name, member in records.items()}
 
 
-def predict_oof(members: list[EnsembleMember], accelerator: Accelerator) -> MemberTables:
+def predict_views(
+    folds: Sequence[Predictor], gt: GroundTruth, data: TaskData, accelerator: Accelerator
+) -> list[list[pd.DataFrame]]:
+    """Predict images of `data` with folds of one model; for each, one raw prediction table a test-time view."""
+    task, models = folds[0].task, [fold.model for fold in folds]
+    cache, settings = data.at_size(task.settings.augment.image_size).cache, task.settings.predict
+    loader = make_eval_loader(task, gt, cache, accelerator, settings.batch_size)
+    return predict_all(task, models, loader, list(gt.images["image_id"]), cache, accelerator, settings.tta)
+
+
+def predict_oof(members: Members, data: TaskData, accelerator: Accelerator) -> MemberTables:
     """Predict the validation images of each fold by the model that was not trained on them.
 
     Returns: raw tables; views are kept apart only where their fusion is to be fitted, to save memory.
     """
     tables = {}
-    for member in members:
-        settings = member.task.settings
-        keep_views = settings.evaluate.fit_postprocess and len(settings.predict.tta) > 1
-        folds = []
-        for fold in member.folds:
-            [views] = member.predict_views([fold], member.data.train_val(fold)[1], accelerator)
-            folds.append(views if keep_views else [member.task.fuse_views(views)])
-        tables[member.name] = [pd.concat(views, ignore_index=True) for views in zip(*folds, strict=True)]
+    for name, folds in members.items():
+        by_fold = []
+        for fold, predictor in folds.items():
+            [views] = predict_views([predictor], data.train_val(fold)[1], data, accelerator)
+            keep_views = predictor.task.settings.evaluate.fit_postprocess
+            by_fold.append(views if keep_views else [predictor.task.fuse_views(views)])
+        tables[name] = [pd.concat(views, ignore_index=True) for views in zip(*by_fold, strict=True)]
     return tables
 
 
 def predict_test(
-    members: list[EnsembleMember], gt: GroundTruth, accelerator: Accelerator, params: dict[str, Any] | None = None
+    members: Members, gt: GroundTruth, data: TaskData, accelerator: Accelerator, params: dict[str, Any] | None = None
 ) -> MemberTables:
     """Predict images that no model was trained on, by all folds; views and folds are fused by `params`."""
     tables = {}
-    for member in members:
-        folds = member.predict_views(list(member.folds), gt, accelerator)
-        fused = [member.task.fuse_views(fold, params) for fold in folds]
-        tables[member.name] = [member.task.fuse_views(fused, params)]
+    for name, folds in members.items():
+        predictors = list(folds.values())
+        task = predictors[0].task
+        fused = [task.fuse_views(views, params) for views in predict_views(predictors, gt, data, accelerator)]
+        tables[name] = [task.fuse_views(fused, params)]
     return tables
 
 

@@ -47,7 +47,7 @@ class Detector(nn.Module):
 
         Returns:
             With targets: losses by name, scalars; their sum is minimised.
-            Without: the detections, with "presence" () the highest score of the image, or 0.
+            Without: the detections; P(any object) is the highest score of the image, or 0.
         """
         targets = None if targets is None else drop_ignored_boxes(targets)
         found: Losses | Detections = self.head(self.pyramid(self.normalize(images)), images.shape[2:], targets)

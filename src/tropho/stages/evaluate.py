@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tropho.config.task_config import TaskConfig
+from tropho.config.task_config import BASE, TaskConfig
 from tropho.data.task_data import GroundTruth, TaskData, read_task_data, rows_of
 from tropho.evaluation.evaluator import Evaluator, build_evaluator
 from tropho.evaluation.postprocess_search import cross_fit_postprocess
@@ -15,7 +15,7 @@ from tropho.files import atomic_folder, read_json, without_nan, write_json
 from tropho.images.decode import ImageReader
 from tropho.images.fonts import naming
 from tropho.inference.ensemble import MemberTables
-from tropho.inference.ensemble_members import EnsembleMember, load_members, predict_oof, predict_test, write_manifest
+from tropho.inference.ensemble_members import Members, load_folds, predict_oof, predict_test, write_manifest
 from tropho.inference.trained_folds import copy_results
 from tropho.metrics.metric_names import ascii_names
 from tropho.paths import Paths
@@ -38,27 +38,28 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     data = read_task_data(paths)
     record = read_json(paths.models / "run.json")
     accelerator = make_accelerator(settings.train)
-    members = load_members(settings, paths, record, data, accelerator.device)
-    evaluator = build_evaluator(members[0].task)
-    oof_gt = data.gt.subset([image_id for fold in members[0].folds for image_id in data.folds[fold]])
+    members = load_folds(settings, paths, record, accelerator.device, data)
+    task = next(iter(members[BASE].values())).task
+    evaluator = build_evaluator(task)
+    oof_gt = data.gt.subset([image_id for fold in members[BASE] for image_id in data.folds[fold]])
     test_gt = data.gt.subset(data.test_ids if settings.evaluate.score_test else [])
-    oof = predict_oof(members, accelerator)
+    oof = predict_oof(members, data, accelerator)
     groups = oof_gt.images.set_index("image_id")["group"]
     fit = evaluator.postprocess_fitter(oof_gt, oof, groups)
     params = fit(list(groups.index))
-    test = predict_test(members, test_gt, accelerator, params) if len(test_gt.images) else None
+    test = predict_test(members, test_gt, data, accelerator, params) if len(test_gt.images) else None
     if not accelerator.is_main_process:
         return {}
     reader = ImageReader(paths.raw, data.decoding)
     names = ascii_names([*data.classes, *filter(None, [settings.audit.negative])])
-    predictions = cross_fit_postprocess(members[0].task, fit, oof_gt, oof, groups)
+    predictions = cross_fit_postprocess(task, fit, oof_gt, oof, groups)
     with atomic_folder(paths.evaluate) as folder, naming(data.classes):
         write_manifest(folder, record, settings)
         write_json(folder / "postprocess.json", without_nan(params))
         results = _write_oof(evaluator, members, data, oof_gt, oof, predictions, params, reader, folder)
         if test is not None:
-            _write_test(results, members[0], test_gt, members[0].task.fuse_members(test, params), params)
-        results.add_leaks(data, members[0].folds)
+            _write_test(results, members, data, test_gt, task.fuse_members(test, params), params)
+        results.add_leaks(data, members[BASE])
         results.notes["oof"] += _renamed_note(names)
         metrics = {"headline": results.headline(), **results.metrics}
         low, high = results.interval("oof")
@@ -68,14 +69,14 @@ def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
     with open_tracker(root).run(f"train {settings.name}", experiment=settings.name, run_id=record["run_id"]) as tracked:
         compared = {"oof_low": low, "oof_high": high, "oof_images": len(oof_gt.images)}  # see `best_runs`
         _track(tracked, {**_tracked_metrics(metrics, names), **compared}, paths.evaluate)
-        tracked.write_note(training_note(settings, record, members[0].task.primary_metric, metrics))
+        tracked.write_note(training_note(settings, record, task.primary_metric, metrics))
         register_models(tracked, settings, paths, data, record, params)
     return metrics
 
 
 def _write_oof(
     evaluator: Evaluator,
-    members: list[EnsembleMember],
+    members: Members,
     data: TaskData,
     gt: GroundTruth,
     oof: MemberTables,
@@ -85,7 +86,7 @@ def _write_oof(
     folder: Path,
 ) -> ResultsWriter:
     """Write out-of-fold predictions, label issues, thresholds, tables and plots; return the metrics and notes."""
-    task, base = evaluator.task, members[0]
+    task, base = evaluator.task, members[BASE]
     raw = task.fuse_members(oof, params)
     write_table(raw.assign(fold=raw["image_id"].map(data.fold_of)), folder / "oof.parquet")
     write_table(predictions, folder / "oof_postprocessed.parquet")
@@ -98,10 +99,10 @@ def _write_oof(
     results = ResultsWriter(evaluator, thresholds, reader, folder)
     results.add("oof", gt, predictions, raw)
     results.plot("oof", gt, predictions, raw)
-    fold, predictor = next(iter(base.folds.items()))
-    results.plot_heat_maps("oof", predictor.model, data.train_val(fold)[1], predictions, base.data.cache)
+    fold, predictor = next(iter(base.items()))
+    results.plot_heat_maps("oof", predictor.model, data.train_val(fold)[1], predictions, data.cache)
     results.metrics["folds"] = {
-        f"fold{fold}": {task.primary_metric: _score(task, data.train_val(fold)[1], predictions)} for fold in base.folds
+        f"fold{fold}": {task.primary_metric: _score(task, data.train_val(fold)[1], predictions)} for fold in base
     }
     if len(members) > 1:
         results.add_members(_write_members(members, oof, gt, folder), params)
@@ -109,28 +110,32 @@ def _write_oof(
 
 
 def _write_test(
-    results: ResultsWriter, base: EnsembleMember, gt: GroundTruth, raw: pd.DataFrame, params: dict[str, Any]
+    results: ResultsWriter,
+    members: Members,
+    data: TaskData,
+    gt: GroundTruth,
+    raw: pd.DataFrame,
+    params: dict[str, Any],
 ) -> None:
     """Write raw test predictions, score those of images with a label, and plot all."""
     write_table(raw, results.folder / "test.parquet")
-    predictions, labelled = base.task.postprocess(raw, params, gt.ignore_classes), gt.with_labels()
+    first = next(iter(members[BASE].values()))
+    predictions, labelled = first.task.postprocess(raw, params, gt.ignore_classes), gt.with_labels()
     if len(labelled.images):
-        model = next(iter(base.folds.values())).model
         results.add("test", labelled, predictions, raw)
-        results.plot_heat_maps("test", model, labelled, predictions, base.data.cache)
+        results.plot_heat_maps("test", first.model, labelled, predictions, data.cache)
     results.plot("test", gt, predictions, raw)
 
 
-def _write_members(
-    members: list[EnsembleMember], oof: MemberTables, gt: GroundTruth, folder: Path
-) -> dict[str, dict[str, float]]:
+def _write_members(members: Members, oof: MemberTables, gt: GroundTruth, folder: Path) -> dict[str, dict[str, float]]:
     """Write each member's raw out-of-fold predictions; return {member: {its primary metric: score}}."""
     scores = {}
-    for member in members:
-        raw = member.task.fuse_views(oof[member.name])
-        write_table(raw, folder / "members" / f"{member.name}.parquet")
-        predictions = member.task.postprocess(raw, ignore_classes=gt.ignore_classes)
-        scores[member.name] = {member.task.primary_metric: _score(member.task, gt, predictions)}
+    for name, folds in members.items():
+        task = next(iter(folds.values())).task
+        raw = task.fuse_views(oof[name])
+        write_table(raw, folder / "members" / f"{name}.parquet")
+        predictions = task.postprocess(raw, ignore_classes=gt.ignore_classes)
+        scores[name] = {task.primary_metric: _score(task, gt, predictions)}
     return scores
 
 

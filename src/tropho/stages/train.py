@@ -137,8 +137,16 @@ def _train_fold(model: PlannedModel, fold: int, parent: Run, run_ids: RunIds) ->
         tracked.log_params({"fold": fold, **tracked_parameters(settings), **start})
         for data_set in data_sets(settings.name, model.data, fold):
             tracked.log_data_set(data_set)
-        gt, seed, on_epoch = model.data.train_val(fold), settings.train.seed + fold, partial(log_epoch, tracked)
-        trainer = Trainer(task, model.data.cache, *gt, seed, checkpoint, on_epoch, name, model.start)
+        trainer = Trainer(
+            task,
+            model.data.cache,
+            *model.data.train_val(fold),
+            seed=settings.train.seed + fold,
+            checkpoint=checkpoint,
+            on_epoch=partial(log_epoch, tracked),
+            name=name,
+            start=model.start,
+        )
         trainer.log.plan(model.folds, fold, settings.train.epochs, model.published)
         with tracked.system_metrics():
             trained = trainer.fit()
