@@ -19,6 +19,11 @@ from tropho.images.cache import resize_as_cached
 from tropho.images.decode import Decoding, read_image
 from tropho.tasks.base import Task
 
+if TYPE_CHECKING:
+    import torch
+
+FILE = "ensemble.json"
+
 MemberTables = dict[str, list[pd.DataFrame]]
 """Raw prediction tables of the same images by member, each of one test-time view, or one of all views fused."""
 
@@ -29,12 +34,6 @@ def rows_of_images(tables: MemberTables, image_ids: Collection[str]) -> MemberTa
         name: [view[view["image_id"].isin(image_ids)].reset_index(drop=True) for view in views]
         for name, views in tables.items()
     }
-
-
-if TYPE_CHECKING:
-    import torch
-
-FILE = "ensemble.json"
 
 
 class FoldModel:
