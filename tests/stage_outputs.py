@@ -166,7 +166,8 @@ def write_results(root: Path, task: str, dataset: Dataset, name: str, value: flo
     flat = {name: value, "map50": 0.8125, "map50_95": None}
     for label in dataset.classes:
         flat |= {f"ap/{label}": 0.7312, f"map50/{label}": 0.8, f"tp/{label}": 31}
-    metrics = {"headline": {"name": name, "value": value, "subset": "test"}, "test": flat}
+    headline = {"name": name, "value": value, "subset": "test", "images": dataset.predictions["image_id"].nunique()}
+    metrics = {"headline": headline, "test": flat}
     metrics |= {"oof": {**flat, name: 0.8111}, "folds": {"fold0": {name: 0.81}}}
     (evaluate / "metrics.json").write_text(json.dumps(metrics))
     choice = {"threshold": 0.34, "precision": 0.8, "recall": None, "f_beta": 0.7}

@@ -54,8 +54,9 @@ def test_headline_prefers_the_test(results):
     assert results.metrics["oof"] == {"accuracy": 0.5, "images": 1, "rows": 2}
     headline = results.headline()
     assert (headline["subset"], headline["name"], headline["value"], headline["low"]) == ("oof", "accuracy", 0.5, 0.25)
-    results.add("test", truth_of("c"), rows("c"), rows("c"))
-    assert results.headline()["subset"] == "test"
+    results.add("test", truth_of("c", "d"), rows("c"), rows("c"))
+    headline = results.headline()
+    assert (headline["subset"], headline["images"]) == ("test", 2), "also those without a prediction"
     written = (results.folder / "tables" / "test" / "metrics.csv").read_text()
     assert results_writer.UNDEFINED in written
     assert "0.25" in written

@@ -98,10 +98,11 @@ class ResultsWriter:
             )
 
     def headline(self) -> dict[str, Any]:
-        """Return name, value, low, high and subset of the score: on the test if there is one, else out of fold."""
+        """Return the score with low, high, name, subset and images: on the test if there is one, else out of fold."""
         subset, name = "test" if "test" in self.metrics else "oof", self.evaluator.task.primary_metric
         low, high = self.interval(subset)
-        return {"name": name, "value": self.metrics[subset][name], "low": low, "high": high, "subset": subset}
+        value, images = self.metrics[subset][name], len(self.added[subset][0].images)
+        return {"name": name, "value": value, "low": low, "high": high, "subset": subset, "images": images}
 
     def interval(self, subset: str) -> tuple[float, float]:
         """Return the 95 % interval of the primary metric of a subset; NaN if it has none."""

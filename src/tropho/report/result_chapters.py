@@ -87,8 +87,8 @@ def headline(reader: Reader) -> Headline:
     if subset == "test" and leaks["images"]:
         warning = say("leaks", images=count(leaks["images"]), of=count(leaks["of"]))
     measured_on = MEASURED_ON[subset]
-    if (table := reader.table(reader.paths.evaluate / f"{subset}.parquet")) is not None:
-        measured_on += f" ({count(table['image_id'].nunique())} images)"
+    if (images := head.get("images")) is not None:
+        measured_on += f" ({count(images)} images)"
     return Headline(
         metric_name(name),
         score(head["value"]),
