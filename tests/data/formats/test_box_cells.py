@@ -52,6 +52,10 @@ def test_parse_cell_takes_form_of_heading(form, told):
         ("WBC 1 2 x 4", "which is not four numbers"),
         ("[1, 2, 3]", "which is not four numbers"),
         ("[[1, 2]]", "which is not four numbers"),
+        ("[[1, 2], [3, 4]]", "which is not four numbers"),  # points
+        ("[[10, 10], [20, 10], [20, 20], [10, 20]]", "which is not four numbers"),
+        ("[10, 10, 20, 10, 20, 20, 10, 20]", "which is not four numbers"),  # an outline, not two boxes
+        ("10 10 20 10 20 20 10 20", "which is not four numbers"),
         ("[1, 2, 3, x]", "which is not four numbers"),
         ("{'x1': 1, 'y1': 2", "which is no box"),
         ('{"x1": 1, "y1": 2, "x2": 3, "y2": null}', "in which a number is missing"),

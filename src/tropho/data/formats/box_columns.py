@@ -197,13 +197,14 @@ def parse_cell(cell: str, form: str = "") -> list[CellBox]:
         return []
     if "{" in text:
         return _parse_dictionaries(text)
-    words = re.split(r"[\s,;]+", re.sub(r"[\[\]()]", " ", text).strip(" ,;"))
-    if boxes := [] if re.search(r"[\[(;]", text) else _parse_words(words):
+    groups = [part.replace(",", " ").split() for part in re.split(r"[\[\]();]", text)]
+    groups = [words for words in groups if words]
+    if boxes := [] if re.search(r"[\[(;]", text) else _parse_words(groups[0]):
         return boxes
-    if len(words) % 4 or any(math.isnan(parse_number(word)) for word in words):
+    if any(len(words) != 4 or any(math.isnan(parse_number(word)) for word in words) for words in groups):
         raise ValueError("which is not four numbers")
     name = {"xyxy": "corners"}.get(form, form) or "list"
-    return [CellBox(name, _numbers(words[start : start + 4])) for start in range(0, len(words), 4)]
+    return [CellBox(name, _numbers(words)) for words in groups]
 
 
 def _parse_words(words: list[str]) -> list[CellBox]:
