@@ -329,10 +329,46 @@ def test_split_of_reads_folder_and_file_name(path, split):
 
 def test_choose_tables_of_a_config():
     tables = ["full/train/0.parquet", "full/test/0.parquet", "default/train/0.parquet"]
-    assert choose_tables(tables, "full", "key") == {tables[0]: "train", tables[1]: "test"}
-    assert choose_tables(tables, None, "key") == {tables[2]: "train"}
-    assert choose_tables(["data/test-00000-of-00001.parquet"], None, "key") == {
+    assert choose_tables(tables, "full", {}, "key") == {tables[0]: "train", tables[1]: "test"}
+    assert choose_tables(tables, None, {}, "key") == {tables[2]: "train"}
+    assert choose_tables(["data/test-00000-of-00001.parquet"], None, {}, "key") == {
         "data/test-00000-of-00001.parquet": "test"
     }
     with pytest.raises(UsageError, match="no configs: write null"):
-        choose_tables(["train.parquet"], "full", "key")
+        choose_tables(["train.parquet"], "full", {}, "key")
+
+
+def test_choose_tables_follows_card_patterns():
+    tables = ["full/tr-0.parquet", "full/te-0.parquet", "mini/tr-0.parquet"]
+    card = {
+        "full": [{"split": "train", "path": "full/tr-*"}, {"split": "test", "path": ["full/te-*"]}],
+        "mini": "mini/*",
+    }
+    assert choose_tables(tables, "full", card, "key") == {tables[0]: "train", tables[1]: "test"}
+    with pytest.raises(UsageError, match="choose one of full, mini"):
+        choose_tables(tables, None, card, "key")
+
+
+@pytest.mark.parametrize(
+    ("config", "files", "placed"),
+    [("big", "{}/test-*", ["test/cell/a.png"]), ("big", "{}/*", ["test/cell/a.png"]), (None, "{}/test-*", None)],
+)
+def test_fetch_takes_one_of_the_configs_that_push_to_hub_wrote(hub, settings, tmp_path, picture, config, files, placed):
+    names = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: test\n    path: {files.format(name)}\n"
+        for name in ("big", "small")
+    )
+    content = {
+        f"{name}/test-00000-of-00001.parquet": table(
+            [(picture(1), "a.png", "cell")], {"dtype": "string", "_type": "Value"}, "label"
+        )
+        for name in ("big", "small")
+    }
+    hub.repos["some/two"] = HubRepo({"main": {"README.md": f"---\nconfigs:\n{names}---\n".encode(), **content}})
+    task = settings("brain_tumor", **{"download.repo": "some/two", "download.config": config})
+    if placed is None:
+        with pytest.raises(UsageError, match="choose one of big, small"):
+            fetch(task, tmp_path, tmp_path)
+    else:
+        fetch(task, tmp_path, tmp_path)
+        assert sorted(tree(tmp_path)) == placed

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,24 +43,27 @@ def fetch(settings: TaskConfig, to: Path, root: Path) -> dict[str, Any]:
     if tables and (download.config or not has_images):
         card = hub.download([CARD])
         key = f"tasks.{settings.name}.download.config"
-        record = _write_tables(hub, choose_tables(tables, download.config, key), to, card)
+        record = _write_tables(hub, choose_tables(tables, download.config, _configs_in(card), key), to, card)
     else:
         record = _write_files(hub, files, to)
     pinned = {"revision": hub.revision, "commit": hub.commit, "config": download.config}
     return {"source": "huggingface", "repo": download.repo, **pinned, **record}
 
 
-def choose_tables(tables: list[str], config: str | None, key: str) -> dict[str, str]:
+def choose_tables(tables: list[str], config: str | None, card: dict[str, Any], key: str) -> dict[str, str]:
     """Choose the parquet tables (paths in the repository) of a config, and the split of each: path -> split.
 
-    A config is a folder; of None the only one, or the one called `default`. The split is that of the folder
-    (`full/train/0000.parquet`) or the file name (`data/train-00000-of-00002.parquet`). `key` is the setting that names
-    the config, for messages.
+    `card` has the patterns of each config's files. A config that it doesn't list is a folder; of None the only one, or
+    the one called `default`. The split is what the card says, else that of the folder (`full/train/0000.parquet`) or
+    the file name (`data/train-00000-of-00002.parquet`). `key` is the setting that names the config, for messages.
     """
-    configs = sorted({path.split("/")[0] for path in tables if path.count("/") >= 2} - {"data"})
+    folders = {path.split("/")[0] for path in tables if path.count("/") >= 2}
+    configs = sorted(card) or sorted(folders - {"data"})
     if config is None and len(configs) > 1 and "default" not in configs:
         raise UsageError(f"{key}: choose one of {', '.join(configs)}.")
     name = config or ("default" if "default" in configs else (configs or [""])[0])
+    if by_pattern := _tables_of_patterns(tables, card.get(name) or []):
+        return by_pattern
     inside = [path for path in tables if path.startswith(f"{name}/")]
     if config and not inside:
         raise UsageError(f"{key} is '{config}'; the data set has {', '.join(configs) or 'no configs: write null'}.")
@@ -75,6 +79,31 @@ def split_of(path: str) -> str:
     name = re.sub(r"-\d+-of-\d+.*$", "", place.stem)
     is_shard = name != place.stem
     return name if is_shard or name.lower() in SPLITS else "train"
+
+
+def _tables_of_patterns(tables: list[str], data_files: Any) -> dict[str, str]:
+    """Resolve a card's `data_files`: a pattern, a list of patterns, or a list of {split, path}."""
+    splits: dict[str, str] = {}
+    for entry in data_files if isinstance(data_files, list) else [data_files]:
+        fields = entry if isinstance(entry, dict) else {"path": entry}
+        patterns = fields.get("path", [])
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            matches = [path for path in tables if fnmatchcase(path, pattern.replace("**/", "*"))]
+            splits |= {path: fields.get("split") or split_of(path) for path in matches}
+    return splits
+
+
+def _configs_in(card: Path) -> dict[str, Any]:
+    """Read the `data_files` of each config from the header of the data set's read-me; empty without one."""
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        fields = metadata_load(card / CARD) if (card / CARD).is_file() else None
+    except (ValueError, yaml.YAMLError):
+        fields = None
+    configs = (fields or {}).get("configs") or []
+    return {config["config_name"]: config.get("data_files") for config in configs if "config_name" in config}
 
 
 def _write_tables(hub: HubRepo, splits: dict[str, str], to: Path, card: Path) -> dict[str, Any]:
