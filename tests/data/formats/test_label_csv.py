@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tropho.data.formats import readers
@@ -47,6 +48,14 @@ def test_read_maps_columns_and_delimiters(settings, tmp_path):
     assert column(labels, "label") == {"1.png": "007", "2.png": "NA"}
     assert labels.columns == {"meta.csv": {"delimiter": "semicolon", **given}}
     assert list(labels.issues["row"]) == [4]
+
+
+def test_read_calls_no_image_by_a_row_that_names_none(task, tmp_path):
+    place(tmp_path, "train/1.png")
+    (tmp_path / "train.csv").write_text("id,label\n1,a\n,b\n")
+    issue = readers.read(task, tmp_path).issues.iloc[0]
+    assert (issue["kind"], issue["row"], issue["detail"]) == ("bad_row", 3, "The cell id is empty.")
+    assert issue["image_id"] is pd.NA
 
 
 def test_read_refuses_missing_or_repeated_headings(settings, task, tmp_path):

@@ -29,7 +29,7 @@ def _add(collector: LabelCollector, row: Row) -> None:
     """Add the image of a row; log a row that can't be used, and a second one of the same image."""
     match = collector.on_disk.find(row.image, row.table.folder, row.searched)
     path, label = match.path, row.label or None
-    place = {"image_id": path or row.image, "file": row.table.name, "row": row.line}
+    place = {"image_id": row.image and (path or row.image), "file": row.table.name, "row": row.line}
     if row.fault:
         collector.log.add("bad_row", "quarantined", f"{row.fault}.", **place)
     elif match.ambiguous:
