@@ -36,7 +36,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """Return a clause that suggests the known name most like `name`, or lists some of the known names."""
     words = sorted(map(str, known))
     by_lower = {word.lower(): word for word in words}
-    longer = [word for word in by_lower if word.startswith(name.lower()) and len(name) > 2]
+    longer = sorted((word for word in by_lower if word.startswith(name.lower()) and len(name) > 2), key=len)
     close = longer or difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     if close:
         return f" (did you mean '{by_lower[close[0]]}'?)"

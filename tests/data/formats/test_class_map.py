@@ -220,3 +220,7 @@ def test_named_files_by_setting_or_usual_name(tmp_path):
 )
 def test_suggestion_names_or_lists(known, clause):
     assert suggestion("wether", known) == clause
+
+
+def test_suggestion_of_the_beginning_of_names_is_the_shortest():
+    assert suggestion("train.l", ["train.label_smoothing", "train.lr"]) == " (did you mean 'train.lr'?)"
