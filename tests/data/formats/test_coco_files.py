@@ -54,7 +54,7 @@ def kinds(labels) -> list[str]:
         ("mine test", {}, {"b": "test", "a": "train"}),
         ("training_x testing", {}, {"b": "test", "a": "train"}),
         ("values test", {}, {"b": "test", "a": "train"}),
-        ("valset mine", {}, {"a": "validation", "b": "train"}),
+        ("valset mine", {}, {"a": "validation"}),
         ("train mine", {}, {"a": "train"}),
         ("val/labels train/labels test/labels", {}, {"c": "test", "a": "validation", "b": "train"}),
         ("mine other", {"train": ["mine.json"]}, {"a": "train"}),

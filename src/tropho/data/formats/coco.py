@@ -138,6 +138,9 @@ def _sources(settings: TaskConfig, raw: Path, log: IssueLog) -> list[_LabelFile]
     loaded: dict[PurePosixPath, dict[str, Any]] = {}
     found = find_label_files(settings.audit, raw, lambda known: _load_coco_files(known, raw, loaded, log), {})
     loaded |= {path: _load(raw / path) for paths in found.values() for path in paths if path not in loaded}
+    if settings.audit.train is None and found["validation"]:  # others may be copies, or what a model found
+        found[""] += [path for path in found["train"] if not subset_of_file(str(path))]
+        found["train"] = [path for path in found["train"] if path not in found[""]]
     if not found["train"] and not found["validation"]:
         hint = f" (there are {', '.join(map(str, loaded))})" if loaded else ""
         raise DataError(f"No JSON file in {raw} is named for training{hint}; name it in audit.train.")
