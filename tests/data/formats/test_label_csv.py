@@ -58,6 +58,15 @@ def test_read_calls_no_image_by_a_row_that_names_none(task, tmp_path):
     assert issue["image_id"] is pd.NA
 
 
+def test_read_numbers_as_headings(task, tmp_path):
+    place(tmp_path, "1.png", "2.png")
+    (tmp_path / "train.csv").write_text("id,label,0,1\n1,a,1,0\n2,b,0,1\n")
+    assert column(readers.read(task, tmp_path), "label") == {"1.png": "a", "2.png": "b"}
+    (tmp_path / "train.csv").write_text("id,0,1\n1,1,0\n2,0,1\n")
+    with pytest.raises(DataError, match=r"has no column for the label, such as 'label'"):
+        readers.read(task, tmp_path)
+
+
 def test_read_refuses_missing_or_repeated_headings(settings, task, tmp_path):
     place(tmp_path, "1.png")
     (tmp_path / "meta.csv").write_text("id,label,label\n1,a,b\n")

@@ -59,7 +59,7 @@ class LabelTable:
         self.name, self.folder, self.subset, self.delimiter = name, str(path.parent), subset, table.delimiter
         self.searched = subset if subset != "train" else subset_of_file(name)
         header = table.header
-        if any(not np.isnan(parse_number(cell)) for cell in header):
+        if with_boxes and any(not np.isnan(parse_number(cell)) for cell in header):
             raise DataError(f"{name} has no header ({', '.join(header)}); write one, such as image,class,x1,y1,x2,y2.")
         self.rows = table.rows[1:]
         self.columns = recognise(header, given, name, strict=subset != "test")
