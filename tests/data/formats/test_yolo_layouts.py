@@ -81,3 +81,18 @@ def test_read_never_takes_the_labels_of_another_image(read):
     labels = read(files | dict.fromkeys(("job1/labels/0.txt", "job2/labels/0.txt", "job2/labels/9.txt"), ROW))
     assert boxes_of(labels) == {f"job{job}/images/0.png": ("1", *BOX[1:]) for job in (1, 2)}
     assert sorted(labels.issues["kind"]) == ["no_image_file", "no_label_file"]
+
+
+def test_read_image_without_label_file_beside_a_folder_of_labels_for_training(read):
+    labels = read({"images/a.png": "", "images/b.png": "", "train_labels/a.txt": ROW})
+    found = {(image.path, image.subset, image.status) for image in labels.images.itertuples()}
+    assert found == {("images/a.png", "train", "ok"), ("images/b.png", "train", "ok")}
+
+
+def test_read_image_without_label_file_beside_labels_of_two_subsets_is_of_neither(read):
+    files = {"train_labels/a.txt": ROW, "val_labels/b.txt": ROW}
+    labels = read({**{f"images/{name}.png": "" for name in "abc"}, **files})
+    assert dict(zip(labels.images["image_id"], labels.images["subset"], strict=True)) == {
+        "a.png": "train",
+        "b.png": "validation",
+    }

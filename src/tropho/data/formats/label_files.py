@@ -113,8 +113,10 @@ class LabelFileReader(LabelCollector):
             return named
         taken = set(named["test"])
         paths = [path for path in self.on_disk.paths if path not in taken]
-        subsets = {path: subset_of_path(path) or subset_of_path(self.file_of.get(path, "")) for path in paths}
-        default = "" if "train" in subsets.values() else "train"
+        own = {path: subset_of_path(path) for path in paths}
+        subsets = {path: own[path] or subset_of_path(self.file_of.get(path, "")) for path in paths}
+        by_label = {subsets[path] for path in paths if not own[path]} - {""}
+        default = "" if "train" in own.values() or len(by_label) > 1 else "train"
         for path, subset in subsets.items():
             if (subset or default) in open_subsets and not (taken and subset == "test"):
                 named[subset or default].append(path)
