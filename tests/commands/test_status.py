@@ -43,7 +43,7 @@ def test_a_stopped_training_is_said_and_continued_first(tmp_path, capsys):
     outs = {"train": paths.models, "evaluate": paths.evaluate}
     lock = {f"{stage}@cells_demo": {"cmd": "", "outs": [{"path": str(path)}]} for stage, path in outs.items()}
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": lock}))
-    Checkpoint(paths.runs / "0123" / "fold0").folder.mkdir(parents=True)
+    (paths.runs / "0123" / "fold0").mkdir(parents=True)
     Checkpoint(paths.runs / "0123" / "fold0").save(TrainState(history=[{"epoch": 1.0}, {"epoch": 2.0}]))
     status.print_status(tmp_path, "cells_demo")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]

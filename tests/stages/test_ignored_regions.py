@@ -31,8 +31,6 @@ def crowds(project, monkeypatch):
 
 def test_a_detector_trains_and_is_judged_beside_them(crowds):
     crowds.run(TASK, "split", "augment", "tune", "train", "evaluate", "submit", "report")
-    split = json.loads((crowds.root / "data" / "splits" / f"{TASK}.json").read_text())
-    assert sum(fold["classes"].get("cell", 0) for fold in split["folds"]) == 6
     metrics = json.loads((crowds.root / "reports" / TASK / "evaluate" / "metrics.json").read_text())
     assert "leaderboard_map" in metrics["oof"]
     page = (crowds.root / "reports" / TASK / "index.html").read_text()
