@@ -42,6 +42,12 @@ def test_tuning_warns_of_a_search_no_better_than_guessing(cells_reader, best, wa
     assert any(block.warn for block in tuning(cells_reader) if isinstance(block, Text)) == warned
 
 
+def test_tuning_says_that_given_settings_were_kept(cells_reader):
+    assert "the given settings were kept" not in texts(tuning(cells_reader))
+    cells_reader.paths.choice.write_text("{}")
+    assert "the given settings were kept" in texts(tuning(cells_reader))
+
+
 def test_without_a_search_the_page_says_so(cells_reader, settings):
     for path in cells_reader.paths.search.iterdir():
         path.unlink()

@@ -13,7 +13,7 @@ import pytest
 from tropho.errors import DataError, ExternalError, UsageError
 from tropho.tracking import PrunedRunError
 from tropho.tuning import Search
-from tropho.tuning.search import _warn_at_chance
+from tropho.tuning.search import _settings_to_use
 from tropho.tuning.storage import RETRIES, open_storage, retry_running, storage_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -434,7 +434,17 @@ def test_run_in_two_processes_shares_a_journal(search, tmp_path):
     assert study.choice["trials"] == {"complete": len(done), "pruned": 0, "failed": 0}
 
 
-@pytest.mark.parametrize(("score", "warns"), [(0.5, True), (0.59, True), (0.61, False)])
-def test_a_search_at_chance_level_is_told(settings, capsys, score, warns):
-    _warn_at_chance(settings("cells_demo"), score, 2)
-    assert ("no better than others" in capsys.readouterr().err) == warns
+@pytest.mark.parametrize(("score", "is_kept"), [(0.5, True), (0.59, True), (0.61, False)])
+def test_a_search_at_chance_level_keeps_the_given_settings(settings, capsys, score, is_kept):
+    params = {"train.lr": 0.002}
+    assert _settings_to_use(settings("cells_demo"), params, score, 2) == ({} if is_kept else params)
+    assert ("so the given ones are kept" in capsys.readouterr().err) == is_kept
+
+
+def test_given_values_that_the_search_replaces_are_told(settings, capsys):
+    given = settings("cells_demo", **{"train.weight_decay": 0.0, "train.lr": 1.0e-3})
+    params = {"train.lr": 1.0e-3, "train.weight_decay": 0.05}
+    assert _settings_to_use(given, params, 0.9, 2) == params
+    told = capsys.readouterr().err
+    assert "train.weight_decay is 0 in params.yaml, but tune.space searches it: 0.05 is used" in told
+    assert "train.lr" not in told

@@ -85,6 +85,8 @@ def tuning(reader: Reader) -> list[Block]:
         blocks.append(Text(say("search", train=count(images["train"]), judge=count(images["judge"]))))
     if trials is not None:
         blocks += _near_chance(trials, reader)
+    if not choice and reader.paths.choice.exists():
+        blocks.append(Text("No trial was clearly better than guessing, so the given settings were kept."))
     if choice:
         rows = [[str(key), _searched(reader, key), format_value(value)] for key, value in choice.items()]
         title_text = f"Chosen settings{_used_in_training(choice, reader)}"

@@ -11,7 +11,7 @@ from tropho.paths import Paths
 
 
 def run(settings: TaskConfig, root: Path) -> dict[str, Any]:
-    """Search, and write the best settings, by dotted key, to data/tuned/T.yaml; {} where `tune.trials` is 0."""
+    """Search, and write the best settings, by dotted key, to data/tuned/T.yaml; {} keeps those of params.yaml."""
     paths = Paths(root, settings.name)
     choice: dict[str, Any] = {}
     with atomic_folder(paths.search) as folder:

@@ -19,12 +19,13 @@ from tropho.paths import Paths
 from tropho.tasks import build_task
 from tropho.tracking import Run, open_tracker
 from tropho.tracking.describe_run import data_sets
-from tropho.tracking.run_names import describe_values, with_score
+from tropho.tracking.run_names import describe_values, short_value, with_score
 from tropho.training.devices import this_process
 from tropho.training.loop import Trainer
 from tropho.training.step_log import log_epoch
 from tropho.training.training_fingerprint import check_trainable, fitted_settings, training_fingerprint
 from tropho.training.training_plan import with_batch_size
+from tropho.tuning.space import setting_of
 from tropho.tuning.study import Search, TrialReporter
 
 MIN_OVER_CHANCE = 1.2
@@ -37,7 +38,7 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     """Search over settings; write trials and figures into `folder`.
 
     Returns:
-        The best trial's settings, by dotted key.
+        The best trial's settings, by dotted key; {} keeps the given ones, since no trial beats guessing.
 
     Raises:
         UsageError: several processes run this one, or the space or the storage is wrong.
@@ -63,22 +64,43 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
         parent.log_params({"trials": settings.tune.trials, "epochs": settings.tune.epochs, "images": n_images})
         params = search.run(lambda trial, reporter: _train_trial(trial, reporter, data, train_ids, parent, start))
         search.write(folder, n_images)
-        parent.log_params({f"chosen/{key}": value for key, value in params.items()})
         best = search.choice["value"]
+        params = _settings_to_use(base, params, best, len(data.classes))
+        parent.log_params({f"chosen/{key}": value for key, value in params.items()})
         parent.log_metrics({"score": best, "best_score": best})
-        parent.rename(with_score(f"tune {settings.name}: {describe_values(params)}", best))
+        parent.rename(with_score(f"tune {settings.name}: {describe_values(params) or 'given settings'}", best))
         parent.log_artifact(folder, "search")
-    _warn_at_chance(settings, best, len(data.classes))
     return params
 
 
-def _warn_at_chance(settings: TaskConfig, score: float | None, n_classes: int) -> None:
-    """Say where the best trial of a classification hardly guesses better than chance, so that it chooses at random."""
-    if settings.kind == "classification" and score is not None and score < MIN_OVER_CHANCE / n_classes:
+def _settings_to_use(given: TaskConfig, params: dict[str, Any], score: float, n_classes: int) -> dict[str, Any]:
+    """Take the best trial's settings unless a classification hardly beats guessing; say what happens to given ones.
+
+    Args:
+        given: settings of the task.
+        params: of the best trial, by dotted key.
+        score: of the best trial.
+        n_classes: number of classes.
+
+    Returns:
+        `params`, or {} to keep the given settings.
+    """
+    if given.kind == "classification" and score < MIN_OVER_CHANCE / n_classes:
         info(
             f"The best trial scores {score:.3f}, where guessing scores {1 / n_classes:.3f}: its settings are no better "
-            f"than others; raise tune.epochs ({settings.tune.epochs}) or tune.max_train_images."
+            f"than others, so the given ones are kept; raise tune.epochs ({given.tune.epochs}) or "
+            "tune.max_train_images."
         )
+        return {}
+    used = with_overrides(given, params)
+    for key in params:
+        before, after = setting_of(given, key), setting_of(used, key)
+        if after != before:
+            info(
+                f"{key} is {short_value(before)} in params.yaml, but tune.space searches it: {short_value(after)} is "
+                "used; set tune.trials: 0 to use yours."
+            )
+    return params
 
 
 def search_inputs(data: TaskData, seed: int) -> TaskData:
