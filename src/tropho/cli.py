@@ -7,7 +7,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -115,7 +115,7 @@ def new_task(
 @app.command()
 def labels(
     task: TaskName,
-    to: Annotated[Literal["coco", "yolo"], typer.Option(help="Format of the labels.")],
+    to: Annotated[str, typer.Option(help="Format of the labels.", metavar="coco|yolo")],
     out: Annotated[Path, typer.Option(help="New folder for images and labels.", metavar="FOLDER")],
     predictions: Annotated[
         bool, typer.Option("--predictions", help="What the trained models find, with scores, in place of the labels.")

@@ -9,6 +9,8 @@ import yaml
 import label_writers as writers
 from label_writers import CLASSES, drawn_set
 from tropho import tables
+from tropho.commands.export_labels import export_labels
+from tropho.errors import UsageError
 from tropho.files import write_json
 from tropho.tables import BOX, write_table
 
@@ -47,6 +49,11 @@ def test_labels_come_back_as_they_were(audited, to):
     for image_id, image in images.iterrows():
         subset, fold = splits.loc[image_id, ["subset", "fold"]]
         assert image["subset"] == ("validation" if subset == "train" and fold == 0 else subset)
+
+
+def test_another_format_is_refused(settings, tmp_path):
+    with pytest.raises(UsageError, match=r"^--to is 'voc'; it must be coco or yolo\.$"):
+        export_labels(settings("smear_demo"), tmp_path, "voc", tmp_path / "out", predictions=False)
 
 
 def test_yolo_keeps_the_numbers_of_its_source(project):

@@ -32,8 +32,9 @@ def root(tmp_path):
 def track(root, settings):
     """Track a training of cells_demo: track("a", 0.9, data="x", trained=1, **{"train.lr": 0.1})."""
 
-    def make(score, data="x", trained=1, evaluated=None, experiment=None, **changes):
+    def make(score, data="x", trained=1, evaluated=None, experiment=None, dirty="false", **changes):
         tags = {"stage": "train", "score_name": "balanced_accuracy", "validated_on": data, "git_commit": "0" * 40}
+        tags |= {"git_dirty": dirty}
         tags |= {"dvc_experiment": experiment} if experiment else {}
         with open_tracker(root).run("train cells_demo", "cells_demo", tags=tags) as run:
             run.log_params(tracked_parameters(settings("cells_demo", **changes)))
@@ -80,6 +81,19 @@ def test_print_leaderboard_shows_what_a_difference_is_worth(root, track, capsys)
     assert lines[1][:8] == ["2", "0.7000", "0.550", "to", "0.900", "18", "9", "s"]
     assert "treed-ambo" in lines[1]
     assert "may differ by chance" in text
+
+
+def test_print_leaderboard_marks_runs_with_uncommitted_changes(root, track, capsys):
+    track(0.8)
+    track(0.7, dirty="true", experiment="treed-ambo")  # its name leads to its changes
+    print_leaderboard(root, "cells_demo")
+    assert "+" not in capsys.readouterr().out
+    track(0.9, dirty="true")
+    print_leaderboard(root, "cells_demo")
+    text = capsys.readouterr().out
+    commits = [line.split()[-3] for line in text.splitlines() if "9 s" in line]
+    assert commits == ["00000000+", "00000000", "treed-ambo"]
+    assert " ".join(text.split()).endswith(leaderboard.UNCOMMITTED)
 
 
 def test_print_leaderboard_ranks_by_data(root, track, capsys):

@@ -39,6 +39,8 @@ def test_suggestions_follow_the_settings_and_the_training(settings, tmp_path):
     assert keys(**{"model.name": "lenet", "train.n_folds": None}) == ["model.name", "predict.tta"]
     write_json(paths.models / "run.json", {"folds": [{"best_epoch": 9, "epochs": 9}, {"best_epoch": 9, "epochs": 9}]})
     assert keys()[0] == "train.epochs"
+    assert keys(**{"train.val_interval": 8})[0] == "train.epochs"
+    assert keys(**{"train.val_interval": 9})[0] == "model.pretrained"  # validated once, so nothing was compared
     write_json(paths.models / "run.json", {"folds": [{"best_epoch": 9, "epochs": 9}, {"best_epoch": 8, "epochs": 9}]})
     assert keys()[0] == "model.pretrained"
 

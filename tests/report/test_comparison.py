@@ -9,7 +9,7 @@ import yaml
 from stage_outputs import detection_dataset, write_data, write_results, write_runs
 from tropho.paths import Paths
 from tropho.report.blocks import Table, Text
-from tropho.report.comparison import LEAKS, LITERATURE, discussion, guessed_metrics, literature
+from tropho.report.comparison import LEAKS, LITERATURE, MAX_RUNS, discussion, guessed_metrics, literature
 from tropho.report.reader import Reader
 
 
@@ -45,7 +45,8 @@ def add_run(reader, name, score, settings, data_hash="d"):
     folder.mkdir(parents=True)
     metrics = {"oof": {"balanced_accuracy": score}}
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "run.json").write_text(json.dumps({"training": name, "fingerprint": name, "data_hash": data_hash}))
+    run = {"training": name, "run_id": f"{name}-id", "fingerprint": name, "data_hash": data_hash}
+    (folder / "run.json").write_text(json.dumps({**run, "dvc_experiment": "treed-ambo" if name == "better" else None}))
     (folder / "config.yaml").write_text(yaml.safe_dump({"settings": settings}))
 
 
@@ -53,16 +54,27 @@ def test_other_runs_are_ranked_with_what_they_changed(cells_reader):
     settings = json.loads(cells_reader.task.model_dump_json())
     path = cells_reader.paths.models / "run.json"
     run = {**json.loads(path.read_text()), "training": "mine", "fingerprint": "mine", "data_hash": "d"}
-    path.write_text(json.dumps(run))
+    path.write_text(json.dumps({**run, "run_id": "0123456789"}))
     add_run(cells_reader, "mine", 0.811, settings)
     add_run(cells_reader, "better", 0.9, {**settings, "train": {**settings["train"], "lr": 0.5}})
     add_run(cells_reader, "other", 0.7, {**settings, "augment": {**settings["augment"], "image_size": 32}}, "e")
     table = tables(discussion(cells_reader))["Other runs"]
     assert list(table.rows) == [
-        ["better", "train.lr 0.5", "same", "0.900"],
-        ["this run", "–", "same", "0.811"],
-        ["other", "augment.image_size 32", "other", "0.700"],
+        ["better-i (treed-ambo)", "train.lr 0.5", "same", "0.900"],
+        ["this run, 01234567", "–", "same", "0.811"],
+        ["other-id", "augment.image_size 32", "other", "0.700"],
     ]
+
+
+def test_this_run_is_listed_even_below_the_most_others(cells_reader):
+    settings = json.loads(cells_reader.task.model_dump_json())
+    for number in range(MAX_RUNS + 2):
+        add_run(cells_reader, f"r{number:02}", 0.9 + number / 1000, settings)
+    table = next(block for block in discussion(cells_reader) if str(getattr(block, "title", "")).startswith("Other"))
+    assert table.title == f"Other runs ({MAX_RUNS} of {MAX_RUNS + 2})"
+    assert len(table.rows) == MAX_RUNS + 1
+    assert table.rows[0][0] == f"r{MAX_RUNS + 1}-id"
+    assert table.rows[-1][0].startswith("this run")
 
 
 def test_without_other_runs_the_page_says_so(cells_reader):

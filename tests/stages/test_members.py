@@ -170,5 +170,4 @@ def test_a_training_knows_the_experiment_that_it_is_of(chosen, paths, fits, monk
     tags = {}
     monkeypatch.setattr(Run, "set_tags", lambda self, given: tags.update(given))
     monkeypatch.setenv("DVC_EXP_NAME", "treed-ambo")
-    train.run(chosen(), paths.root)
-    assert tags["dvc_experiment"] == "treed-ambo"
+    assert train.run(chosen(), paths.root)["dvc_experiment"] == tags["dvc_experiment"] == "treed-ambo"

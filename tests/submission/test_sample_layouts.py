@@ -1,9 +1,12 @@
 """The sample submission: found, read as text, its ids matched, its layout recognised and filled."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from tropho.data.formats.label_collector import read_sizes
 from tropho.errors import DataError, UsageError
 from tropho.submission.format_check import check_submission
 from tropho.submission.label_names import LabelNames
@@ -106,6 +109,13 @@ def test_find_sample_refuses_several(tmp_path):
 def test_read_sample_refuses_other_files(written, text, words):
     with pytest.raises(DataError, match=words):
         written(text)
+
+
+@pytest.mark.parametrize("name", ["absent.csv", ""])
+@pytest.mark.parametrize("read", [read_sample, read_sizes])
+def test_a_table_that_is_no_file_is_refused(tmp_path, read, name):
+    with pytest.raises(DataError, match=re.escape(f"There is no file {tmp_path / name}; name ")):
+        read(tmp_path / name)
 
 
 def test_read_sample_refuses_binary_file(tmp_path):

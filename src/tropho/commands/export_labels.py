@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -16,14 +16,14 @@ from tropho.log import track
 from tropho.paths import Paths
 from tropho.tables import BOX, BOXES, IMAGES, SPLITS, is_region, read_parquet, read_table
 
-Format = Literal["coco", "yolo"]
+FORMATS = ("coco", "yolo")
 Boxes = dict[str, list[dict[Hashable, Any]]]
 """Rows of tables.BOXES or tables.DETECTIONS with the column is_region, by image_id."""
 VAL_FOLD = 0
 """Its images are the validation set of the export, as they are of the first model."""
 
 
-def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predictions: bool) -> str:
+def export_labels(settings: TaskConfig, root: Path, to: str, out: Path, predictions: bool) -> str:
     """Write images and labels of a detection task into a new folder.
 
     Args:
@@ -38,9 +38,11 @@ def export_labels(settings: TaskConfig, root: Path, to: Format, out: Path, predi
     Returns: a sentence on what was written.
 
     Raises:
-        UsageError: it is a classification task, or `out` exists.
+        UsageError: `to` is no format, it is a classification task, or `out` exists.
         DataError: a stage has not run.
     """
+    if to not in FORMATS:
+        raise UsageError(f"--to is '{to}'; it must be {' or '.join(FORMATS)}.")
     if settings.kind != "detection":
         raise UsageError(f"{settings.name} has no boxes; COCO and YOLO are formats of boxes.")
     if out.exists():

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Hashable, Mapping
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ NOTE = (
     "The score is the mean over folds. Its interval is of all validation images together; trainings whose "
     "intervals overlap much may differ by chance. `dvc exp apply NAME` takes over an experiment; other "
     "trainings have their commit there."
+)
+UNCOMMITTED = (
+    "A + after a commit: files that git tracks, such as params.yaml, held changes that are not in that commit."
 )
 FITTED = ("fpn_levels", "regression_ranges", "scales", "ratios")
 """Settings of `model` that training fits where they are null."""
@@ -68,6 +72,8 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
         console.print()
         console.print(_table_of_submissions(submissions))
         print_cv_gaps(root, task)
+    if any((table["git_dirty"] == "true").any() for table in (runs[runs["dvc_experiment"].isna()], submissions)):
+        console.print(UNCOMMITTED, style="dim", markup=False, highlight=False)
 
 
 def mlflow_address(root: Path, experiment_id: str) -> str:
@@ -121,7 +127,7 @@ def _table_of_runs(runs: pd.DataFrame, scores: Scores, present: dict[str, str]) 
             *(_score(pair[at]) for at in shown.values()),
             "-" if pd.isna(run["seconds"]) else duration(run["seconds"]),
             "-" if pd.isna(run["started"]) else f"{run['started']:%m-%d %H:%M}",
-            _text(run["git_commit"])[:8] if pd.isna(run["dvc_experiment"]) else run["dvc_experiment"],
+            _commit(run) if pd.isna(run["dvc_experiment"]) else run["dvc_experiment"],
             _text(run["id"])[:8],
             differences(run["parameters"], present) or "-",
         )
@@ -138,9 +144,13 @@ def _table_of_submissions(log: pd.DataFrame) -> "Table":
         written, metric = row["written"][:16].replace("T", " "), metric_name(row["score_name"])
         score, public, private = (_score(row[key]) for key in ("score", "public", "private"))
         interval = "-" if pd.isna(row["low"]) else f"{row['low']:.4f} to {row['high']:.4f}"
-        commit = _text(row["git_commit"])[:8] + ("+" if _text(row["git_dirty"]) == "true" else "")
-        table.add_row(row["task"], row["sha256"][:8], written, metric, score, interval, public, private, commit)
+        table.add_row(row["task"], row["sha256"][:8], written, metric, score, interval, public, private, _commit(row))
     return table
+
+
+def _commit(row: Mapping[Hashable, Any] | pd.Series) -> str:
+    """Return the commit of a run or submission, with a + if its files differed from it."""
+    return _text(row["git_commit"])[:8] + ("+" if _text(row["git_dirty"]) == "true" else "")
 
 
 def _score(value: float) -> str:

@@ -109,7 +109,7 @@ def experiments(settings: TaskConfig, paths: Paths) -> list[tuple[dict[str, str]
     if is_guessing(settings, paths) and train.epochs < usual:
         why = f"no better than guessing: train longer ({train.epochs} epochs; new-task would choose {usual})"
         found.append(({"train.epochs": str(usual)}, why))
-    elif _best_is_last(paths):
+    elif _best_is_last(settings, paths):
         found.append(({"train.epochs": str(2 * train.epochs)}, "the last epoch was the best: train longer"))
     if model.name in {"mlp", "lenet"}:
         found.append(({"model.name": "resnet"}, "a deeper network"))
@@ -160,12 +160,14 @@ def _usual_epochs(settings: TaskConfig, paths: Paths) -> int:
     return usual_epochs(settings.kind, int((splits["subset"] == "train").sum()))
 
 
-def _best_is_last(paths: Paths) -> bool:
+def _best_is_last(settings: TaskConfig, paths: Paths) -> bool:
+    """Whether each fold was best after its last epoch, of at least two that it was validated after."""
     record = paths.models / "run.json"
     try:
         with reading(record):
             folds = read_json(record)["folds"]
-            return bool(folds) and all(fold["best_epoch"] == fold["epochs"] for fold in folds)
+            once = settings.train.val_interval  # so many epochs, or fewer, are validated only at the end
+            return bool(folds) and all(fold["best_epoch"] == fold["epochs"] > once for fold in folds)
     except DataError:  # no training, or a damaged record of it
         return False
 

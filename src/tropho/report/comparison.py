@@ -22,7 +22,8 @@ from tropho.tasks.detection_task import DetectionTask
 
 LITERATURE = Path(__file__).with_name("literature.yaml")
 LEAKS = {"yes": "shared with training", "no": "kept apart", "unknown": "not stated"}
-MAX_RUNS = 8
+MAX_RUNS = 30
+"""Other runs that are listed, the best ones."""
 MAX_CHANGES = 6
 """Settings that are named of another run."""
 BESIDE = {"classification": ("accuracy", "f1", "roc_auc"), "detection": ("map50", "map50_95")}
@@ -132,14 +133,23 @@ def _other_runs(metrics: dict[str, Any], reader: Reader) -> list[Block]:
         if path.parent.name == present.get("training") or value is None:
             continue
         same = "same" if run.get("data_hash") == present.get("data_hash") else "other"
-        rows.append((-value, [path.parent.name[:8], _changes(_settings(reader, run), settings), same, score(value)]))
+        rows.append((-value, [_run_name(run), _changes(_settings(reader, run), settings), same, score(value)]))
     if not rows:
         return [Text("No other training of this task has been evaluated here, so there is nothing to compare with.")]
+    n_runs = len(rows)
+    rows = sorted(rows, key=lambda pair: pair[0])[:MAX_RUNS]
     own = as_number(metrics.get("oof", {}).get(name))
-    rows.append((-(own or 0.0), ["this run", "–", "same", score(own)]))
-    shown = [row for _, row in sorted(rows, key=lambda pair: pair[0])][:MAX_RUNS]
+    rows.append((-(own or 0.0), [f"this run, {_run_name(present)}", "–", "same", score(own)]))
+    shown = [row for _, row in sorted(rows, key=lambda pair: pair[0])]
     columns = ["run", "settings that differ from this run", "images and split", metric_name(name)]
-    return [Table(f"Other runs ({len(shown)} of {len(rows)})", columns, shown, 3, say("other_runs"))]
+    return [Table(f"Other runs ({min(n_runs, MAX_RUNS)} of {n_runs})", columns, shown, 3, say("other_runs"))]
+
+
+def _run_name(run: dict[str, Any]) -> str:
+    """Name a run as `tropho leaderboard` does: first digits of its id, and its experiment if it is of one."""
+    experiment = run.get("dvc_experiment")
+    run_id = str(run.get("run_id") or run.get("training") or "")[:8]
+    return f"{run_id} ({experiment})" if experiment else run_id
 
 
 def _settings(reader: Reader, run: dict[str, Any]) -> dict[str, Any]:

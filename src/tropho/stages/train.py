@@ -103,8 +103,7 @@ def _log_results(models: list[PlannedModel], summary: dict[str, Any], paths: Pat
     # Scores of equal labels and folds compare, whatever the image size.
     files = [paths.audit / "images.csv", paths.audit / "boxes.csv", paths.splits]
     validated_on = fingerprint([*map(sha256_of, files), sorted(fold["fold"] for fold in folds)])
-    experiment = os.environ.get("DVC_EXP_NAME")  # which `dvc exp run` sets
-    run.set_tags({"score_name": name, "validated_on": validated_on, "dvc_experiment": experiment})
+    run.set_tags({"score_name": name, "validated_on": validated_on, "dvc_experiment": summary["dvc_experiment"]})
     run.write_note(training_note(models[0].settings, summary, name))
 
 
@@ -188,6 +187,7 @@ def _summary(
         "task": base.settings.name,
         "run_id": run_id,
         "training": training,
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME"),  # which `dvc exp run` sets
         "classes": base.data.classes,
         "data_hash": base.data.data_hash,
         "score_name": base.task.primary_metric,

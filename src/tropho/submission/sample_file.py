@@ -153,8 +153,10 @@ def read_sample(path: Path) -> Sample:
     """Read a sample submission.
 
     Raises:
-        DataError: it is no CSV, has no rows, two equal columns, or a row with too many or few cells.
+        DataError: it is no file or no CSV, has no rows, two equal columns, or a row with too many or few cells.
     """
+    if not path.is_file():
+        raise DataError(f"There is no file {path}; name the competition's sample submission, a CSV file.")
     try:
         first = next(csv_rows(path), (0, [""]))[1]
         delimiter = next((char for char in ";\t" if len(first) == 1 and char in first[0]), ",")

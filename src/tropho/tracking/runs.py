@@ -24,7 +24,7 @@ METRICS = {
     **dict.fromkeys(("score", "oof_low", "oof_high", "seconds"), "float64"),
     **dict.fromkeys(("oof_images", "trained_folds"), "Int64"),
 }
-TAGS = ("record_id", "score_name", "git_commit", "validation_hash", "validated_on", "dvc_experiment")
+TAGS = ("record_id", "score_name", "git_commit", "git_dirty", "validation_hash", "validated_on", "dvc_experiment")
 COLUMNS = {
     **dict.fromkeys(("task", "run", "id", "experiment_id", "status", *TAGS), "string"),
     **METRICS,

@@ -143,6 +143,8 @@ def in_both(subset: str) -> str:
 def read_sizes(path: Path) -> pd.DataFrame:
     """Read a CSV with the columns image_id, width and height (pixels), for images whose files are not here."""
     schema = {"image_id": "string", "width": "float64", "height": "float64"}
+    if not path.is_file():
+        raise DataError(f"There is no file {path}; name a CSV with the columns {', '.join(schema)}.")
     try:
         return read_csv(path, schema)[list(schema)]
     except (KeyError, ValueError, OSError) as error:
