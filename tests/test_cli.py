@@ -104,6 +104,23 @@ def test_a_stage_before_its_input_is_exit_1(tropho):
     assert "run" in one_sentence(done)
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["check", "retina_oct"], "then run `dvc repro augment@retina_oct`."),
+        (["export", "retina_oct"], "then run `dvc repro`, or `tropho train retina_oct`."),
+        (["split", "retina_oct"], "then run `dvc repro audit@retina_oct`."),
+    ],
+)
+def test_a_task_that_is_not_active_is_to_be_added_before_dvc_runs(tropho, words, sentence):
+    said = one_sentence(tropho(*words))
+    assert said.endswith(f"; add retina_oct to `active` in params.yaml, {sentence}")
+
+
+def test_an_active_task_is_not_to_be_added(tropho):
+    assert "run `dvc repro augment@cells_demo` first" in one_sentence(tropho("check", "cells_demo"))
+
+
 def test_debug_shows_the_traceback(tropho):
     done = tropho("--debug", "audit", "maleria")
     assert done.returncode != 0

@@ -191,7 +191,7 @@ def check_submission(
     for fault in faults:
         typer.echo(str(fault))
     if faults:
-        typer.echo(f"{submission}: {len(faults)} fault(s); the leaderboard would refuse it.", err=True)
+        typer.echo(f"{submission}: {format_check.verdict(faults)}", err=True)
         raise typer.Exit(1)
     typer.echo(f"{submission}: no faults.")
 
@@ -290,6 +290,9 @@ def main() -> None:
         if debug:
             raise
         is_mid_line = isinstance(error, StoppedError) and sys.stderr.isatty()  # after the terminal's ^C
-        text = describe_os_error(error) if isinstance(error, OSError) else error
+        from tropho.commands.active_tasks import with_activation
+
+        text = describe_os_error(error) if isinstance(error, OSError) else str(error)
+        text = with_activation(text, arguments, Path.cwd())
         typer.echo("\n" * is_mid_line + f"tropho: {text}", err=True)
         sys.exit(3 if isinstance(error, OSError) else error.exit_code)

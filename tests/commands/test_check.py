@@ -42,7 +42,7 @@ def test_check_task_reports_every_model(chosen, paths):  # noqa: F811
     assert lines[-2].startswith("all 2 models take about")
     assert lines[-1].startswith("cells_demo has no fault and can be trained")
     assert ("a warning need not be corrected" in lines[-1]) == any("WARNING" in line for line in lines)
-    assert lines[-1].endswith(": dvc repro report@cells_demo")
+    assert lines[-1].endswith("; run `dvc repro report@cells_demo`.")
     assert not paths.models.exists()
 
 

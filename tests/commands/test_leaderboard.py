@@ -16,8 +16,10 @@ def test_print_leaderboard_refuses_an_unknown_task(tmp_path, capsys, monkeypatch
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     leaderboard.print_leaderboard(tmp_path, None)
-    leaderboard.print_leaderboard(tmp_path, "cells_demo")
-    assert capsys.readouterr().out.count("No training has been tracked yet") == 2
+    leaderboard.print_leaderboard(tmp_path, "retina_oct")
+    shown = capsys.readouterr().out
+    assert shown.count("No training has been tracked yet") == 2
+    assert shown.count("add retina_oct to `active` in params.yaml, then run `dvc repro`") == 1
     with pytest.raises(UsageError, match="nobody"):
         leaderboard.print_leaderboard(tmp_path, "nobody")
 

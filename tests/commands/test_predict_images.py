@@ -136,6 +136,11 @@ def test_predict_files_names_by_path_where_names_repeat():
     assert list(predict_images.image_names([Path("x/a.png"), Path("y/a.png")])) == ["x/a.png", "y/a.png"]
 
 
+def test_find_images_names_a_file_that_does_not_exist(blank, tmp_path):
+    with pytest.raises(UsageError, match=r"nowhere\.png does not exist"):
+        predict_images.find_images([blank, tmp_path / "nowhere.png"])
+
+
 def test_predict_files_lists_folders_and_patterns(ensemble, blank, tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "two.PNG").write_bytes(blank.read_bytes())

@@ -64,6 +64,8 @@ def test_read_competition_csv_names_bad_cell(tmp_path, text, words):
 def test_read_competition_csv_refuses_missing_file(tmp_path):
     with pytest.raises(DataError, match="is not there"):
         read_competition_csv(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        read_competition_csv(tmp_path)
     (tmp_path / "image.csv").write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(DataError, match="can't be read"):
         read_competition_csv(tmp_path / "image.csv")

@@ -9,7 +9,7 @@ import pytest
 from tropho.data.formats.label_collector import read_sizes
 from tropho.errors import DataError
 from tropho.submission.competition_csv import write_competition_csv
-from tropho.submission.format_check import FormatError, check_submission
+from tropho.submission.format_check import FormatError, check_submission, verdict
 from tropho.tables import BOX, DETECTIONS
 
 HEADER = "Image_ID,class,confidence,ymin,xmin,ymax,xmax"
@@ -126,6 +126,14 @@ def test_check_submission_wrong_header(tmp_path, sample, header, expected):
         assert words in fault.message
 
 
+def test_verdict_ends_with_the_header_where_rows_are_wrong_too(tmp_path, sample):
+    rows = ["x.jpg,wbc,7,9,9,1,1"] * 50
+    assert verdict(faults_of(tmp_path, sample, rows)) == "252 fault(s); the leaderboard would refuse it."
+    header = HEADER.replace("class", "Class")
+    ending = f"Correct the header first: the header is {header}; it must be {HEADER}."
+    assert verdict(faults_of(tmp_path, sample, rows, header)).endswith(ending)
+
+
 def test_check_submission_missing_column(tmp_path, sample):
     rows = ["a.jpg,WBC,10,20,30,10", "b.jpg,NEG,0,0,0,0"]
     faults = faults_of(tmp_path, sample, rows, "Image_ID,class,ymin,xmin,ymax,xmax")
@@ -169,7 +177,7 @@ def test_check_submission_header_only(tmp_path, sample):
 def test_check_submission_refuses_missing_files(tmp_path, sample):
     with pytest.raises(DataError, match="is not there"):
         check_submission(tmp_path / "none.csv", sample)
-    with pytest.raises(DataError, match="is not there"):
+    with pytest.raises(DataError, match="is a folder"):
         check_submission(tmp_path, sample)
     with pytest.raises(DataError, match="sample"):
         check_submission(sample, tmp_path / "none.csv")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from tropho.commands.active_tasks import with_activation
 from tropho.config.task_config import TaskConfig
 from tropho.data.task_data import read_task_data
 from tropho.errors import DataError
@@ -36,6 +37,7 @@ def check_task(settings: TaskConfig, root: Path) -> Iterator[str]:
         yield f"all {len(models)} models take about {duration(seconds)}"
     if not n_faults:
         also = "; a warning need not be corrected" if n_warnings else ""
-        yield f"{settings.name} has no fault and can be trained{also}: dvc repro report@{settings.name}"
+        done = f"{settings.name} has no fault and can be trained{also}; run `dvc repro report@{settings.name}`."
+        yield with_activation(done, [], root)
     if n_faults:
         raise DataError(f"{settings.name} has {n_faults} fault(s), listed above; correct them before a long training.")

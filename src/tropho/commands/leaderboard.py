@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tropho.commands.active_tasks import with_activation
 from tropho.commands.submissions import leaderboard_scores, list_submissions, print_cv_gaps
 from tropho.config.load import load_params, task_settings
 from tropho.errors import TrophoError
@@ -54,7 +55,8 @@ def print_leaderboard(root: Path, task: str | None, as_json: bool = False) -> No
         print(json.dumps(rows, indent=2))  # noqa: T201
         return
     if runs.empty:
-        console.print("No training has been tracked yet; run `dvc repro`, or `tropho train TASK`.")
+        hint = f"No training has been tracked yet; run `dvc repro`, or `tropho train {task or 'TASK'}`."
+        console.print(with_activation(hint, [task] if task is not None else [], root), soft_wrap=True)
     for name, task_runs in runs.groupby("task", sort=False):
         present = _present_settings(str(name), params, root)
         by_data = [part for _, part in task_runs.groupby(task_runs["validated_on"].fillna(""), sort=False)]

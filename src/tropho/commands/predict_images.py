@@ -52,7 +52,7 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
         options: what to write.
 
     Raises:
-        UsageError: the threshold doesn't fit the task, or there are no images.
+        UsageError: the threshold doesn't fit the task, there are no images, or one that is named does not exist.
         DataError: the task has no trained model, models or settings have changed since they were evaluated, or no image
             can be read.
     """
@@ -73,7 +73,7 @@ def predict_files(task: str, places: list[Path], root: Path, options: PredictOpt
             image = read_image(file, decoding=model.ensemble.decoding)
             write_png(options.draw / pictures[name], model.draw(image, shown, f"{name}: {line}"))
     if not tables:
-        raise DataError(f"None of the {len(files)} images can be read.")
+        raise DataError(f"None of {len(files)} image(s) can be read, such as {next(iter(files.values()))}.")
     totals, written = write_tables(model, tables, thresholds, options)
     last = "; ".join([f"{len(tables)} of {len(files)} images predicted{totals}", *written])
     return [*lines, f"{last}.{_least_scores(model, thresholds, options)}"]
@@ -98,7 +98,7 @@ def find_images(places: Iterable[Path]) -> list[Path]:
             patterns such as `photos/*.jpg`, in which `**` stands for any folders.
 
     Raises:
-        UsageError: a folder or pattern holds no image.
+        UsageError: a folder or pattern holds no image, or a file does not exist.
     """
     found: dict[Path, None] = {}
     for place in places:
@@ -107,6 +107,8 @@ def find_images(places: Iterable[Path]) -> list[Path]:
         elif not place.exists() and glob.has_magic(str(place)):
             matches = [Path(name) for name in sorted(glob.glob(str(place), recursive=True))]  # noqa: PTH207 - a pattern may be absolute
             files = [file for each in matches for file in (_images_in(each) if each.is_dir() else [each])]
+        elif not place.exists():
+            raise UsageError(f"The image {place} does not exist; check the path.")
         else:
             files = [place]
         if not files:

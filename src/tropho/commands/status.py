@@ -23,7 +23,10 @@ CHECKPOINTS = "*/fold*/state.pt"
 NOT_DONE = {
     "running": "a process works on it",
     "stopped": "it was stopped and goes on from its last epoch, unless settings have changed",
-    "lost": "its files are gone: it was stopped, or they were deleted",
+    "lost": (
+        "its files are gone: stopped, deleted, or removed by `dvc exp run` while not active; "
+        "`dvc repro` brings removed files back from runs/ and the cache without training"
+    ),
     "changed": "its settings have changed since it ran",
     "outdated": "an earlier stage is not done",
 }

@@ -24,8 +24,10 @@ def read_competition_csv(path: Path) -> pd.DataFrame:
     """Read ground truth or a submission as tables.DETECTIONS, in the order of the file.
 
     Raises:
-        DataError: the file is absent or no CSV, a column is missing, or a cell is empty or no finite number.
+        DataError: the file is absent, a folder or no CSV, a column is missing, or a cell is empty or no finite number.
     """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name a CSV file, such as one in it.")
     if not path.is_file():
         raise DataError(f"{path} is not there; check the path.")
     try:

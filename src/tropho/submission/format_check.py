@@ -66,10 +66,22 @@ def check_submission(
     Raises:
         DataError: a file is absent, or the sample can't be used.
     """
+    if submission.is_dir():
+        raise DataError(f"{submission} is a folder; name a CSV file, such as one in it.")
     if not submission.is_file():
         raise DataError(f"{submission} is not there; `tropho submit TASK` writes it.")
     sample = sample if isinstance(sample, Sample) else read_sample(sample)
     return list(_Check(sample, sizes, negative, list(labels)).errors(submission))
+
+
+def verdict(faults: list[FormatError]) -> str:
+    """Sum up at least one result of `check_submission`; a fault of the header is said again, below those of the rows.
+
+    Other faults often follow from that of the header, whose lines a long list moves out of sight.
+    """
+    first = [fault for fault in faults if fault.row == 1]
+    text = f"{len(faults)} fault(s); the leaderboard would refuse it."
+    return f"{text} Correct the header first: {first[-1].message}" if 0 < len(first) < len(faults) else text
 
 
 class _Check:
