@@ -14,7 +14,7 @@ from tropho.commands.examples import EXAMPLES, complete_task, epilog
 
 SMALL_SMEAR = {"download": {"images": 12, "test_images": 4}}
 NAMES = [command.name or command.callback.__name__ for command in app.registered_commands]
-CALLS_OUTSIDE = {"upload": "is not there; run `dvc repro submit@malaria` first"}
+CALLS_OUTSIDE = {"upload": "is not there; add malaria to `active` in params.yaml, then run `dvc repro submit@malaria`"}
 """Commands that need an account, and what they say where nothing has run."""
 
 

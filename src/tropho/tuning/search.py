@@ -73,19 +73,19 @@ def tune(settings: TaskConfig, paths: Paths, folder: Path) -> dict[str, Any]:
     return params
 
 
-def _settings_to_use(given: TaskConfig, params: dict[str, Any], score: float, n_classes: int) -> dict[str, Any]:
+def _settings_to_use(given: TaskConfig, params: dict[str, Any], score: float | None, n_classes: int) -> dict[str, Any]:
     """Take the best trial's settings unless a classification hardly beats guessing; say what happens to given ones.
 
     Args:
         given: settings of the task.
         params: of the best trial, by dotted key.
-        score: of the best trial.
+        score: of the best trial; None if it is undefined.
         n_classes: number of classes.
 
     Returns:
         `params`, or {} to keep the given settings.
     """
-    if given.kind == "classification" and score < MIN_OVER_CHANCE / n_classes:
+    if given.kind == "classification" and score is not None and score < MIN_OVER_CHANCE / n_classes:
         info(
             f"The best trial scores {score:.3f}, where guessing scores {1 / n_classes:.3f}: its settings are no better "
             f"than others, so the given ones are kept; raise tune.epochs ({given.tune.epochs}) or "
